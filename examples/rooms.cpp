@@ -26,7 +26,7 @@ Bytes bytes_of(std::initializer_list<int> values) {
 /// The observer of the server.
 struct Log {
     void on_room_event(const RoomEvent& event) {
-        std::printf("%s: %s\n", event.board.c_str(), to_string(event.kind).data());
+        std::printf("%s: %s\n", event.room_id.c_str(), to_string(event.kind).data());
     }
 };
 
@@ -55,7 +55,7 @@ bool serve(const std::string& directory, Client writer) {
     loop.attach(rooms);
     rooms.start();
     const auto accept = [&](posix::Accepted<> client) {
-        rooms.accept(std::move(client), YjsProtocol{}, RoomRequest{.board = "plan"});
+        rooms.accept(std::move(client), YjsProtocol{}, RoomRequest{.room_id = "plan"});
     };
     posix::Listener listener{loop, accept};  // for browsers: beast::Listener, with WebSockets
     // excerpt: end

@@ -140,7 +140,7 @@ void idle_client(benchmark::State& state) {
         std::size_t before = 0;
         for (std::size_t i = 0; i < clients.size(); ++i) {
             if (i == 100) before = ::mallinfo2().uordblks;
-            RoomRequest request{.board = "room" + std::to_string(i % 100)};
+            RoomRequest request{.room_id = "room" + std::to_string(i % 100)};
             if (named) request.token = "user number " + std::to_string(i);
             rooms.manager.accept(Reader{&frames, &clients[i]}, YjsProtocol{}, std::move(request));
             rooms.loop.poll();
@@ -162,7 +162,7 @@ void delivered(benchmark::State& state) {
         std::vector<Link<Bytes>> clients(100);
         for (Link<Bytes>& client : clients) {
             rooms.manager.accept(Reader{&frames, &client}, YjsProtocol{},
-                                 RoomRequest{.board = "board"});
+                                 RoomRequest{.room_id = "board"});
             rooms.loop.poll();
         }
         frames = 0;

@@ -36,7 +36,7 @@ public:
         }
         void on_rejected(const belay::RoomRejection& refused) const {
             std::string line = "client refused";
-            add(line, {"board", refused.board});
+            add(line, {"board", refused.room_id});
             add(line, {"user", refused.user});
             add(line, {"ip", refused.ip});
             add(line, {"reason", refused.error.message()});
@@ -44,7 +44,7 @@ public:
         }
         void on_room_failed(const belay::RoomFailure& failure) const {
             std::string line = "storage failed";
-            add(line, {"board", failure.board});
+            add(line, {"board", failure.room_id});
             add(line, {"error", failure.error.message()});
             log->print(Kind::storage, line);
         }

@@ -79,7 +79,7 @@ struct App {
 };
 
 Access access_of(sqlite::Boards& boards, const std::string& board, const std::string& user) {
-    const auto found = boards.access({.board = board, .user = user});
+    const auto found = boards.access({.room_id = board, .user = user});
     return found && *found ? **found : Access::none;
 }
 
@@ -136,13 +136,13 @@ Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
     auto boards = rights_in(path);
     if (!boards) return boards.error();
     // Rights that were granted or revoked since the first start stay as they are.
-    const auto known = boards->access({.board = "demo", .user = "ada"});
+    const auto known = boards->access({.room_id = "demo", .user = "ada"});
     if (!known) return path + ": " + known.error().message();
     if (*known) return std::move(*boards);
     for (const std::error_code error :
-         {boards->set_owner({.board = "demo", .user = "ada"}),
-          boards->permit({.board = "demo", .user = "bob"}, Access::edit),
-          boards->permit({.board = "demo", .user = "eve"}, Access::view)}) {
+         {boards->set_owner({.room_id = "demo", .user = "ada"}),
+          boards->permit({.room_id = "demo", .user = "bob"}, Access::edit),
+          boards->permit({.room_id = "demo", .user = "eve"}, Access::view)}) {
         if (error) return path + ": " + error.message();
     }
     return std::move(*boards);
@@ -158,7 +158,7 @@ HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
     const auto who =
         verifier.verify(has_token ? bearer->substr(7) : std::string{}, SystemClock{}.now());
     if (!who) return {.status = 401};
-    const auto found = boards.access({.board = asked.board, .user = who->subject});
+    const auto found = boards.access({.room_id = asked.room_id, .user = who->subject});
     // The page keeps the right that it knows.
     if (!found) return {.status = 503};
     const Access access = found->value_or(Access::none);
@@ -180,7 +180,7 @@ std::string permit(const std::string& user, const std::string& board, const std:
                    sqlite::Boards& boards) {
     for (const Access access : {Access::none, Access::view, Access::comment, Access::edit}) {
         if (level != to_string(access)) continue;
-        if (const auto error = boards.permit({.board = board, .user = user}, access)) {
+        if (const auto error = boards.permit({.room_id = board, .user = user}, access)) {
             const bool unknown = error == RoomErrc::unknown_room;
             return unknown ? "there is no board " + board + "; use the board demo"
                            : error.message();
@@ -295,7 +295,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         }}};
     const auto rights = [&](const jwt::Claims& who, const RoomRequest& request,
                             Completion<std::optional<Access>> answer) {
-        checks.access({.board = request.board, .user = who.subject}, std::move(answer));
+        checks.access({.room_id = request.room_id, .user = who.subject}, std::move(answer));
     };
     Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&checks, &log},
                     SystemClock{}};

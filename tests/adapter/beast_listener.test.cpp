@@ -145,7 +145,7 @@ TEST_CASE("Accepted has the client's request before it is answered",
     CHECK(held->header("x-a") == "1,2");
     CHECK(held->header("X-B").empty());
     const RoomRequest room = room_request(request, "/ws/canvas/");
-    CHECK(room.board == "a b");
+    CHECK(room.room_id == "a b");
     CHECK(room.token == "secret");
     CHECK(room.epoch == "7");
     rig.serve(std::move(*held));
@@ -219,7 +219,7 @@ TEST_CASE("The subprotocol is one that both sides have", "[adapter][beast_listen
 
 TEST_CASE("Invalid room ids in a target are empty", "[adapter][beast_listener][fault]") {
     const auto board = [](std::string target) {
-        return room_request({.target = std::move(target)}, "/ws/canvas/").board;
+        return room_request({.target = std::move(target)}, "/ws/canvas/").room_id;
     };
     CHECK(board("/ws/canvas/a%2520b") == "a%20b");  // decoded once
     CHECK(board("/ws/canvas/a/b").empty());
@@ -420,9 +420,9 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
     refused(3);
     REQUIRE(rows.size() == 2);
     CHECK(rows[0].action == "refused");
-    CHECK(rows[0].board == "/ws/b");
+    CHECK(rows[0].room_id == "/ws/b");
     CHECK(rows[0].ip == "127.0.0.1");
-    CHECK(rows[1].board.empty());  // unheard
+    CHECK(rows[1].room_id.empty());  // unheard
     CHECK(rows[1].ip == "127.0.0.1");
     CHECK(refusals.dropped() == 1);
 }

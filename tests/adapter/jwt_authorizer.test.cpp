@@ -28,8 +28,8 @@ struct Errors {
 /// The owner of a board edits it, anybody else looks at public ones.
 struct Rights {
     Access operator()(const jwt::Claims& who, const RoomRequest& request) const {
-        if (request.board == who.subject) return Access::edit;
-        return request.board == "public" ? Access::view : Access::none;
+        if (request.room_id == who.subject) return Access::edit;
+        return request.room_id == "public" ? Access::view : Access::none;
     }
 };
 
@@ -45,7 +45,7 @@ TEST_CASE("A token is a user with permissions, until it expires",
     static_assert(explain::authorizer_like<decltype(authorizer)>());
     const auto granted = [&](std::string board, std::string token) {
         std::optional<Grant> out;
-        const RoomRequest request{.board = std::move(board), .token = std::move(token)};
+        const RoomRequest request{.room_id = std::move(board), .token = std::move(token)};
         authorizer.check(request, Completion<Grant>{[&](std::optional<Grant> grant) noexcept {
                              out = std::move(grant);
                          }});
@@ -83,7 +83,7 @@ auto authorizer_with(R rights, WallAt clock) {
     return jwt::Authorizer{std::move(*verifier), std::move(rights), NoObserver{}, clock};
 }
 RoomRequest request_of_ann() {
-    return {.board = "plan", .token = JwtMaker::hs256(R"({"sub":"ann","exp":1000060})")};
+    return {.room_id = "plan", .token = JwtMaker::hs256(R"({"sub":"ann","exp":1000060})")};
 }
 
 }  // namespace
@@ -129,7 +129,7 @@ TEST_CASE("Rights may answer later, and the grant ends with the token",
                                [&](const jwt::Claims& who, const RoomRequest& request,
                                    Completion<std::optional<Access>> answer) {
                                    CHECK(who.subject == "ann");
-                                   CHECK(request.board == "plan");
+                                   CHECK(request.room_id == "plan");
                                    pending.emplace(std::move(answer));
                                },
                                NoObserver{}, TokenWall{&now}};

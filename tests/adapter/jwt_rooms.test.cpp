@@ -35,7 +35,7 @@ struct AuditOfBoards {
 struct RightsOfBoards {
     sqlite::Boards* boards;
     std::optional<Access> operator()(const jwt::Claims& who, const RoomRequest& request) const {
-        const auto found = boards->access({.board = request.board, .user = who.subject});
+        const auto found = boards->access({.room_id = request.room_id, .user = who.subject});
         REQUIRE(found);
         return *found;
     }
@@ -54,8 +54,8 @@ struct BoardsWorld {
     using Rooms = RoomManager<ScriptedRooms, Authorizer>;
 
     BoardsWorld() : boards{opened_boards(directory / "boards")} {
-        REQUIRE_FALSE(boards.set_owner({.board = "plan", .user = "ada"}));
-        REQUIRE_FALSE(boards.permit({.board = "plan", .user = "eve"}, Access::view));
+        REQUIRE_FALSE(boards.set_owner({.room_id = "plan", .user = "ada"}));
+        REQUIRE_FALSE(boards.permit({.room_id = "plan", .user = "eve"}, Access::view));
         REQUIRE_FALSE(boards.add_user("sam"));
         server = &world.host("server", [this](sim::Host& h) {
             auto verifier = jwt::Verifier::make({}, {{JwtMaker::secret()}});
@@ -150,7 +150,7 @@ TEST_CASE("A room whose board is not in an older file of rights stays stored, an
     BoardsWorld w;
     const std::string older = w.directory / "older";
     CHECK(SqlProgram{w.directory / "boards"}.run("VACUUM INTO '" + older + "'") == "[]");
-    REQUIRE_FALSE(w.boards.set_owner({.board = "later", .user = "ada"}));
+    REQUIRE_FALSE(w.boards.set_owner({.room_id = "later", .user = "ada"}));
     w.board = "later";
     const std::string token = BoardsWorld::token_of("ada");
     RoomEditor author{w.world, "author", 1};
@@ -169,7 +169,7 @@ TEST_CASE("A room whose board is not in an older file of rights stays stored, an
     CHECK(w.come(reader, token) == 0);
     reader.hang_up();
     w.board = "later";
-    REQUIRE_FALSE(w.boards.set_owner({.board = "later", .user = "ada"}));
+    REQUIRE_FALSE(w.boards.set_owner({.room_id = "later", .user = "ada"}));
     CHECK(w.come(reader, token) == 0);
     CHECK(reader.has(typed(1, 0, "kept")));
 }
@@ -220,7 +220,7 @@ TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_r
     CHECK((*rows)[1].user == "eve");
     CHECK((*rows)[1].level == Access::view);
     for (const auto& row : *rows) {
-        CHECK(row.board == "plan");
+        CHECK(row.room_id == "plan");
         CHECK(row.action == "access");
         CHECK(row.ip == "10.0.0.1");
         CHECK(row.user_agent == "agent");
@@ -266,7 +266,7 @@ struct SharedBoardsWorld {
         SharedBoardsWorld* w;
         void operator()(const jwt::Claims& who, const RoomRequest& request,
                         Completion<std::optional<Access>> answer) const {
-            w->boards->access({.board = request.board, .user = who.subject},
+            w->boards->access({.room_id = request.room_id, .user = who.subject},
                               w->checks.ask(std::move(answer)));
         }
     };
@@ -282,9 +282,9 @@ struct SharedBoardsWorld {
     SharedBoardsWorld() {
         {
             sqlite::Boards first = opened_boards(directory / "boards");
-            REQUIRE_FALSE(first.set_owner({.board = "plan", .user = "ada"}));
+            REQUIRE_FALSE(first.set_owner({.room_id = "plan", .user = "ada"}));
             for (const char* user : {"bob", "eve"})
-                REQUIRE_FALSE(first.permit({.board = "plan", .user = user}, Access::edit));
+                REQUIRE_FALSE(first.permit({.room_id = "plan", .user = user}, Access::edit));
         }
         auto opened =
             sqlite::Boards::open(directory / "boards", {.flushes_each = false, .lock_within = 1h});
@@ -304,7 +304,7 @@ struct SharedBoardsWorld {
             h.listen(1, [r = rooms.get()](sim::Accepted a) {
                 const std::string user{a.peer()};
                 r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
-                          {.board = "plan",
+                          {.room_id = "plan",
                            .token = JwtMaker::hs256(R"({"sub":")" + user + R"(","exp":1000060})")});
             });
             return rooms;

@@ -87,15 +87,15 @@ struct App {
     bool saved = false;
 
     void on_rejected(const RoomRejection& refusal) const {
-        std::fprintf(stderr, "refused %s of %s: %s\n", refusal.user.c_str(), refusal.board.c_str(),
-                     refusal.error.message().c_str());
+        std::fprintf(stderr, "refused %s of %s: %s\n", refusal.user.c_str(),
+                     refusal.room_id.c_str(), refusal.error.message().c_str());
     }
     void on_room_failed(const RoomFailure& failure) const {
-        std::fprintf(stderr, "%s: %s\n", failure.board.c_str(), failure.error.message().c_str());
+        std::fprintf(stderr, "%s: %s\n", failure.room_id.c_str(), failure.error.message().c_str());
     }
     /// Sends a stateless message to the other clients of the room.
     void on_stateless(auto& rooms, const RoomEvent::Stateless& message) const {
-        rooms.broadcast_stateless(message.board, message.user + ": " + message.payload,
+        rooms.broadcast_stateless(message.room_id, message.user + ": " + message.payload,
                                   message.client);
     }
     void on_stopped(std::error_code error) {

@@ -26,7 +26,7 @@ sqlite::Boards boards_in(const std::string& path, sqlite::BoardsOptions options 
     return std::move(*boards);
 }
 std::string access_of(sqlite::Boards& boards, std::string_view user, std::string_view board = "b") {
-    const auto found = boards.access({.board = board, .user = user});
+    const auto found = boards.access({.room_id = board, .user = user});
     if (!found) return found.error().message();
     return *found ? std::string{to_string(**found)} : "no user";
 }
@@ -76,7 +76,7 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[a
     {
         sqlite::Boards boards = boards_in(dir / "r");
         CHECK(access_of(boards, "owner") == "no user");
-        REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "owner"}));
+        REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "owner"}));
         REQUIRE_FALSE(boards.add_user("guest"));
         CHECK(access_of(boards, "owner") == "edit");
         CHECK(access_of(boards, "guest") == "none");
@@ -85,20 +85,20 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[a
         REQUIRE_FALSE(boards.set_public("b", Access::view));
         CHECK(access_of(boards, "guest") == "view");
         CHECK(access_of(boards, "nobody") == "no user");
-        REQUIRE_FALSE(boards.permit({.board = "b", .user = "guest"}, Access::comment));
+        REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "guest"}, Access::comment));
         CHECK(access_of(boards, "guest") == "comment");
         // Also when it is less than the public may.
-        REQUIRE_FALSE(boards.permit({.board = "b", .user = "guest"}, Access::none));
-        REQUIRE_FALSE(boards.permit({.board = "b", .user = "owner"}, Access::none));
+        REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "guest"}, Access::none));
+        REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "owner"}, Access::none));
     }
     sqlite::Boards boards = boards_in(dir / "r");
     CHECK(access_of(boards, "guest") == "none");
     CHECK(access_of(boards, "owner") == "edit");
-    REQUIRE_FALSE(boards.withdraw({.board = "b", .user = "guest"}));
+    REQUIRE_FALSE(boards.withdraw({.room_id = "b", .user = "guest"}));
     CHECK(access_of(boards, "guest") == "view");
 
     // A new owner; who is one cannot go.
-    REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "guest"}));
+    REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "guest"}));
     CHECK(access_of(boards, "guest") == "edit");
     CHECK(access_of(boards, "owner") == "none");
     CHECK(boards.remove_user("guest") == std::errc::operation_not_permitted);
@@ -106,9 +106,9 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[a
     CHECK(access_of(boards, "owner") == "no user");
     REQUIRE_FALSE(boards.add_user("owner"));
     CHECK(access_of(boards, "owner") == "view");  // what was permitted went with the user
-    REQUIRE_FALSE(boards.permit({.board = "b", .user = "owner"}, Access::edit));
+    REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "owner"}, Access::edit));
     REQUIRE_FALSE(boards.remove_board("b"));
-    REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "guest"}));
+    REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "guest"}));
     CHECK(access_of(boards, "owner") == "none");  // nor the board's
     REQUIRE_FALSE(boards.remove_board("b"));
     CHECK(access_of(boards, "guest") == "no user");
@@ -119,17 +119,18 @@ TEST_CASE("sqlite::Boards rejects invalid arguments", "[adapter][boards]") {
     const TemporaryDirectory dir;
     sqlite::Boards boards = boards_in(dir / "r");
     const std::string quote = "'; DROP TABLE users; --";
-    REQUIRE_FALSE(boards.set_owner({.board = quote, .user = quote}));
+    REQUIRE_FALSE(boards.set_owner({.room_id = quote, .user = quote}));
     CHECK(access_of(boards, quote, quote) == "edit");
     CHECK(boards.add_user("") == std::errc::invalid_argument);
-    CHECK(boards.set_owner({.board = "b", .user = ""}) == std::errc::invalid_argument);
+    CHECK(boards.set_owner({.room_id = "b", .user = ""}) == std::errc::invalid_argument);
     CHECK(boards.set_public("b", Access::view) == RoomErrc::unknown_room);
-    CHECK(boards.set_owner({.board = "", .user = "u"}) == RoomErrc::bad_room_id);
-    CHECK(boards.set_owner({.board = std::string(101, 'b'), .user = "u"}) == RoomErrc::bad_room_id);
+    CHECK(boards.set_owner({.room_id = "", .user = "u"}) == RoomErrc::bad_room_id);
+    CHECK(boards.set_owner({.room_id = std::string(101, 'b'), .user = "u"}) ==
+          RoomErrc::bad_room_id);
     CHECK(access_of(boards, "u") == "no user");
-    CHECK(boards.permit({.board = "b", .user = "u"}, Access::view) == RoomErrc::unknown_room);
-    REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "u"}));
-    CHECK(boards.permit({.board = "b", .user = "u"}, Access{9}) == std::errc::invalid_argument);
+    CHECK(boards.permit({.room_id = "b", .user = "u"}, Access::view) == RoomErrc::unknown_room);
+    REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "u"}));
+    CHECK(boards.permit({.room_id = "b", .user = "u"}, Access{9}) == std::errc::invalid_argument);
     CHECK(boards.set_public("b", Access{9}) == std::errc::invalid_argument);
     CHECK_FALSE(sqlite::Boards::open(""));
     CHECK_FALSE(sqlite::Boards::open(dir / "x", {.audit_kept = -1s}));
@@ -137,8 +138,8 @@ TEST_CASE("sqlite::Boards rejects invalid arguments", "[adapter][boards]") {
     // What SQLite could store, and an application could not show.
     for (const std::string_view bad : {std::string_view{"a\0b", 3}, std::string_view{"\xFF"}}) {
         CHECK(boards.add_user(bad) == std::errc::invalid_argument);
-        CHECK(boards.set_owner({.board = bad, .user = "u"}) == RoomErrc::bad_room_id);
-        CHECK(boards.permit({.board = "b", .user = bad}, Access::view) ==
+        CHECK(boards.set_owner({.room_id = bad, .user = "u"}) == RoomErrc::bad_room_id);
+        CHECK(boards.permit({.room_id = "b", .user = bad}, Access::view) ==
               std::errc::invalid_argument);
         CHECK(access_of(boards, bad) == "no user");
         CHECK(access_of(boards, "u", bad) == "no user");
@@ -149,21 +150,21 @@ TEST_CASE("sqlite::Boards admits no user by an invalid level", "[adapter][boards
     const TemporaryDirectory dir;
     {
         sqlite::Boards boards = boards_in(dir / "r");
-        REQUIRE_FALSE(boards.set_owner({.board = "b", .user = "u"}));
-        REQUIRE_FALSE(boards.permit({.board = "b", .user = "v"}, Access::view));
+        REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "u"}));
+        REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "v"}, Access::view));
     }
     alter_boards(dir / "r",
                  "PRAGMA ignore_check_constraints=ON; UPDATE board_permissions SET level='EDIT'");
     {
         sqlite::Boards boards = boards_in(dir / "r");
-        CHECK(boards.access({.board = "b", .user = "v"}).error() == QueueErrc::corrupt);
+        CHECK(boards.access({.room_id = "b", .user = "v"}).error() == QueueErrc::corrupt);
         CHECK(access_of(boards, "u") == "edit");
-        REQUIRE_FALSE(boards.permit({.board = "b", .user = "v"}, Access::view));
+        REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "v"}, Access::view));
         CHECK(access_of(boards, "v") == "view");
     }
     alter_boards(dir / "r", "PRAGMA ignore_check_constraints=ON; UPDATE boards SET public=''");
     sqlite::Boards boards = boards_in(dir / "r");
-    CHECK(boards.access({.board = "b", .user = "u"}).error() == QueueErrc::corrupt);
+    CHECK(boards.access({.room_id = "b", .user = "u"}).error() == QueueErrc::corrupt);
     REQUIRE_FALSE(boards.set_public("b", Access::none));
     CHECK(access_of(boards, "u") == "edit");
 }
@@ -174,7 +175,7 @@ TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[adapter][boards]")
     {
         sqlite::Boards boards = boards_in(dir / "r", options);
         AuditRow row{.user = "u",
-                     .board = {"b\0", 2},
+                     .room_id = {"b\0", 2},
                      .level = Access::view,
                      .ip = "::1",
                      .user_agent = "a'b",
@@ -188,7 +189,7 @@ TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[adapter][boards]")
     const auto rows = boards.audited(0, 10);
     REQUIRE((rows && rows->size() == 2));
     CHECK((*rows)[0].user == "u");
-    CHECK((*rows)[0].board == "b%00");
+    CHECK((*rows)[0].room_id == "b%00");
     CHECK((*rows)[0].action == "access");
     CHECK((*rows)[0].level == Access::view);
     CHECK((*rows)[0].ip == "::1");
@@ -200,11 +201,11 @@ TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[adapter][boards]")
     // A clock that is ahead for a moment deletes nothing.
     for (int i = 2; i < 1024; ++i) {
         const int today = i == 1023 ? 1'000 : 12;
-        REQUIRE_FALSE(record(boards, {.user = "u", .board = "b", .time = day(today)}));
+        REQUIRE_FALSE(record(boards, {.user = "u", .room_id = "b", .time = day(today)}));
     }
     CHECK(boards.audited(0, 1)->front().number == 1);
     for (int i = 0; i < 1024; ++i) {
-        REQUIRE_FALSE(record(boards, {.user = "u", .board = "b", .time = day(12)}));
+        REQUIRE_FALSE(record(boards, {.user = "u", .room_id = "b", .time = day(12)}));
     }
     CHECK(boards.audited(0, 1)->front().number == 2);
 }
@@ -216,7 +217,7 @@ TEST_CASE("sqlite::Boards reports an access that cannot be recorded", "[adapter]
         sqlite::Boards boards = boards_in(dir / "r");
         rlimit limit{256 << 10, RLIM_INFINITY};
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
-        const AuditRow row{.user = "u", .board = "b", .user_agent = std::string(5'000, 'x')};
+        const AuditRow row{.user = "u", .room_id = "b", .user_agent = std::string(5'000, 'x')};
         std::size_t kept = 0;
         std::error_code full;
         for (int i = 0; i < 200 && !full; ++i) {

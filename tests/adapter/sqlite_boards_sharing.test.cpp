@@ -28,7 +28,7 @@ sqlite::Boards shared_boards(const std::string& path, Duration lock_within = 60s
 }
 /// The name of a right, or why there is none.
 std::string right_of(sqlite::Boards& boards, std::string_view user, std::string_view board) {
-    const auto found = boards.access({.board = board, .user = user});
+    const auto found = boards.access({.room_id = board, .user = user});
     if (!found) return found.error().message();
     return *found ? std::string{to_string(**found)} : "nobody";
 }
@@ -41,7 +41,7 @@ std::optional<V> awaited(driver::Question<V>& question) {
 }
 std::string right_of(sqlite::Boards::OnThread& boards, std::string_view user) {
     driver::Question<std::optional<Access>> question;
-    boards.access({.board = "plan", .user = user}, question.ask());
+    boards.access({.room_id = "plan", .user = user}, question.ask());
     const auto found = awaited(question);
     if (!found) return "dropped";
     return *found ? std::string{to_string(**found)} : "nobody";
@@ -91,7 +91,7 @@ TEST_CASE("An application reads and writes the tables of a sqlite::Boards that i
     CHECK(right_of(boards, "8", "plan") == "comment");
     CHECK(right_of(boards, "9", "plan") == "nobody");
     CHECK(right_of(boards, "7", "plans") == "nobody");
-    REQUIRE_FALSE(boards.permit({.board = "plan", .user = "9"}, Access::view));
+    REQUIRE_FALSE(boards.permit({.room_id = "plan", .user = "9"}, Access::view));
     CHECK(application.run("SELECT user, level FROM board_permissions ORDER BY user") ==
           "[('8', 'comment'), ('9', 'view')]");
 
@@ -103,7 +103,7 @@ TEST_CASE("An application reads and writes the tables of a sqlite::Boards that i
     CHECK(application.run("ALTER TABLE users ADD COLUMN mail TEXT") == "[]");
     CHECK(application.run("ALTER TABLE board_permissions ADD COLUMN since TEXT") == "[]");
     CHECK(application.run("UPDATE board_permissions SET since='May'") == "[]");
-    REQUIRE_FALSE(boards.permit({.board = "plan", .user = "9"}, Access::edit));
+    REQUIRE_FALSE(boards.permit({.room_id = "plan", .user = "9"}, Access::edit));
     CHECK(application.run("SELECT user, level, since FROM board_permissions WHERE user='9'") ==
           "[('9', 'edit', 'May')]");
 
@@ -168,7 +168,7 @@ TEST_CASE("A lock of an application delays only what sqlite::Boards writes", "[a
     CHECK(boards.add_user("eve") == std::errc::device_or_resource_busy);
     CHECK(boards.set_owner({"plan", "eve"}) == std::errc::device_or_resource_busy);
     CHECK(boards.set_public("plan", Access::view) == std::errc::device_or_resource_busy);
-    const AuditRow row{.user = "ada", .board = "plan"};
+    const AuditRow row{.user = "ada", .room_id = "plan"};
     CHECK(boards.record(std::span{&row, 1}) == std::errc::device_or_resource_busy);
     CHECK(application.run("ROLLBACK") == "[]");
     REQUIRE_FALSE(boards.add_user("eve"));
@@ -184,7 +184,7 @@ TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not
     const auto record = [&](int rows) {
         for (int i = 0; i < rows; ++i) {
             driver::Question<std::error_code> written;
-            boards.record({.user = "ada", .board = "plan"}, written.ask());
+            boards.record({.user = "ada", .room_id = "plan"}, written.ask());
             REQUIRE(*written.take() == std::error_code{});
         }
     };
@@ -214,7 +214,7 @@ TEST_CASE("A database of boards of version 1 is converted when it is opened", "[
         const auto rows = boards.audited(0, 10);
         REQUIRE((rows && rows->size() == 1));
         CHECK(rows->front().number == 7);
-        CHECK(rows->front().board == "b%FF");
+        CHECK(rows->front().room_id == "b%FF");
         CHECK(rows->front().user == "ada");
     }
     sqlite::Boards boards = shared_boards(dir / "r");
@@ -222,7 +222,7 @@ TEST_CASE("A database of boards of version 1 is converted when it is opened", "[
     CHECK(application.run("UPDATE boards SET owner='eve'") == "[]");
     CHECK(right_of(boards, "eve", "plan") == "edit");
     // No number is used twice, also that of a row that was deleted before.
-    const AuditRow row{.user = "ada", .board = "plan"};
+    const AuditRow row{.user = "ada", .room_id = "plan"};
     REQUIRE_FALSE(boards.record(std::span{&row, 1}));
     CHECK(boards.audited(7, 10)->front().number == 10);
     CHECK(boards.changes(0)->boards == std::vector<std::string>{"plan"});
@@ -302,7 +302,7 @@ TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[adapter][board
     std::vector<AuditRow> all;
     for (int i = 1; i <= 10; ++i) {
         all.push_back({.user = i % 2 == 0 ? "even" : "odd",
-                       .board = i % 5 == 0 ? "five" : "other",
+                       .room_id = i % 5 == 0 ? "five" : "other",
                        .action = i == 7 ? "refused" : "access",
                        .time = WallTime{i * 1min}});
     }
@@ -321,7 +321,7 @@ TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[adapter][board
     CHECK(numbers({.count = 4}) == "1 2 3 4 | 5 6 7 8 | 9 10 ");
     CHECK(numbers({.count = 4, .newest_first = true}) == "10 9 8 7 | 6 5 4 3 | 2 1 ");
     CHECK(numbers({.count = 3, .user = "odd"}) == "1 3 5 | 7 9 ");
-    CHECK(numbers({.user = "odd", .board = "five"}) == "5 ");
+    CHECK(numbers({.user = "odd", .room_id = "five"}) == "5 ");
     CHECK(numbers({.action = "refused"}) == "7 ");
     CHECK(numbers({.from = WallTime{4min}, .until = WallTime{6min}}) == "4 5 ");
     CHECK(numbers({.user = "' OR 1=1 --"}).empty());
@@ -342,8 +342,8 @@ TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a 
     // This call returns while the lock is held, or the test would wait for itself.
     driver::Question<std::error_code> first;
     driver::Question<std::error_code> second;
-    boards.record({.user = "ada", .board = "plan"}, first.ask());
-    boards.audit().record({.user = "ada", .board = "plan"}, second.ask());
+    boards.record({.user = "ada", .room_id = "plan"}, first.ask());
+    boards.audit().record({.user = "ada", .room_id = "plan"}, second.ask());
     CHECK(right_of(boards, "ada") == "edit");
     CHECK(right_of(boards, "bob") == "nobody");
     CHECK_FALSE(first.answered());
@@ -360,10 +360,10 @@ TEST_CASE("sqlite::Boards::OnThread gives up a call after lock_within, and conti
     SqlProgram application{dir / "r"};
     CHECK(application.run("BEGIN IMMEDIATE") == "[]");
     driver::Question<std::error_code> question;
-    boards.record({.user = "ada", .board = "plan"}, question.ask());
+    boards.record({.user = "ada", .room_id = "plan"}, question.ask());
     CHECK(awaited(question) == std::errc::device_or_resource_busy);
     CHECK(application.run("COMMIT") == "[]");
-    boards.record({.user = "ada", .board = "plan"}, question.ask());
+    boards.record({.user = "ada", .room_id = "plan"}, question.ask());
     CHECK(awaited(question) == std::error_code{});
 }
 
@@ -374,7 +374,7 @@ TEST_CASE("sqlite::Boards::OnThread bounds the calls that wait", "[adapter][boar
     boards.emplace(shared_boards(dir / "r"), sqlite::Boards::OnThread::Options{.calls_max = 2});
     CHECK(application.run("BEGIN IMMEDIATE") == "[]");
     driver::Question<std::error_code> rows[3];
-    for (auto& row : rows) boards->record({.user = "ada", .board = "plan"}, row.ask());
+    for (auto& row : rows) boards->record({.user = "ada", .room_id = "plan"}, row.ask());
     CHECK(awaited(rows[2]) == RoomErrc::storage_busy);
     driver::Question<std::optional<Access>> check;
     boards->access({"plan", "ada"}, check.ask());

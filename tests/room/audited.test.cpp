@@ -45,7 +45,7 @@ using AuditedGrant = Audited<OneGrant, RecordingAudit, AuditClock>;
 static_assert(AuthorizerLike<AuditedGrant>);
 
 const RoomRequest audited_request{
-    .board = "b", .token = "secret", .ip = "::1", .user_agent = "agent"};
+    .room_id = "b", .token = "secret", .ip = "::1", .user_agent = "agent"};
 
 }  // namespace
 
@@ -60,7 +60,7 @@ TEST_CASE("Audited records each access before it grants it", "[room][audited][un
     REQUIRE(log.rows.size() == 1);
     const AuditRow& row = log.rows.front();
     CHECK(row.user == "alice");
-    CHECK(row.board == "b");
+    CHECK(row.room_id == "b");
     CHECK(row.action == "access");
     CHECK(row.level == Access::comment);
     CHECK(row.ip == "::1");
@@ -177,7 +177,7 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     const AuditRow& row = log.rows.front();
     CHECK(row.action == "refused");
     CHECK(row.ip == "::1");
-    CHECK(row.board == "/ws/" + std::string(96, 'x'));
+    CHECK(row.room_id == "/ws/" + std::string(96, 'x'));
     CHECK(row.level == Access::none);
     CHECK(row.user.empty());
     CHECK(row.time == WallTime{std::chrono::seconds{second}});

@@ -29,11 +29,11 @@ namespace {
 
 struct FormerRoomHook {
     std::string* board;
-    void on_refused(const RoomRefusal& refused) { *board = refused.board; }
+    void on_refused(const RoomRefusal& refused) { *board = refused.room_id; }
 };
 struct FormerRoomHookWithRooms {
     std::string* board;
-    void on_refused(auto&, const RoomRefusal& refused) { *board = refused.board; }
+    void on_refused(auto&, const RoomRefusal& refused) { *board = refused.room_id; }
 };
 struct BothRoomHooks {
     int* calls;

@@ -477,8 +477,8 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
     w.world.network().window_bytes(500);
     RoomEditor ada{w, "ada", 1};
     RoomEditor bob{w, "bob", 2};
-    w.requests["ada"] = {.board = "one", .token = "ada"};
-    w.requests["bob"] = {.board = "two", .token = "bob"};
+    w.requests["ada"] = {.room_id = "one", .token = "ada"};
+    w.requests["bob"] = {.room_id = "two", .token = "bob"};
     HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");
@@ -504,7 +504,7 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
         const auto read = HocuspocusProtocol{}.read(BytesView{frame}.subspan(address->size()));
         if (!read || read->kind != part::RoomMessage::Kind::update) continue;
         static_cast<void>(
-            (HocuspocusProtocol{}.board(*address) == "one" ? one : two).apply(read->payload));
+            (HocuspocusProtocol{}.room_id(*address) == "one" ? one : two).apply(read->payload));
     }
     CHECK(one.snapshot().front() == ada.document());
     CHECK(two.snapshot().front() == bob.document());
@@ -522,7 +522,7 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
           "[room][hocuspocus][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 3000}};
     RoomEditor ada{w, "ada", 1};
-    w.requests["ada"] = {.board = "one", .token = "ada"};
+    w.requests["ada"] = {.room_id = "one", .token = "ada"};
     HocuspocusClient slow{w, "slow"};
     slow.dial();
     slow.token("one", "slow");

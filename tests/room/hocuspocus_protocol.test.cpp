@@ -62,7 +62,7 @@ TEST_CASE("HocuspocusProtocol reads the frames of the hocuspocus provider",
         const auto address = hocuspocus.address(frame);
         REQUIRE(address);
         CHECK(to_hex(*address) == name);
-        CHECK(hocuspocus.board(*address) == board);
+        CHECK(hocuspocus.room_id(*address) == board);
         const auto message = hocuspocus.read(BytesView{frame}.subspan(address->size()));
         REQUIRE(message);
         return message->kind;
@@ -266,7 +266,7 @@ TEST_CASE("hocuspocus: messages for a document before its token have no effect",
     RoomWorld w;
     HocuspocusClient ada{w, "ada"};
     RoomEditor bob{w, "bob", 2};
-    w.requests["bob"] = {.board = "secret", .token = "bob"};
+    w.requests["bob"] = {.room_id = "secret", .token = "bob"};
     bob.dial();
     ada.enter({"doc"});
     for (const auto* const body : {"00000100", "00020c010107000401017402686900", "0106010700027b7d",

@@ -151,7 +151,7 @@ TEST_CASE("hocuspocus: a client that is not being read leaves when its connectio
           "[room][hocuspocus][sim]") {
     TokenFlood f{1, {.check_within = 1min}};
     RoomEditor bob{f.w, "bob", 2};
-    f.w.requests["bob"] = {.board = "doc0", .token = "bob"};
+    f.w.requests["bob"] = {.room_id = "doc0", .token = "bob"};
     f.w.rights.hangs = false;
     bob.dial();
     f.w.run(1s);
@@ -277,7 +277,7 @@ TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the ro
           "[room][hocuspocus][sim]") {
     RoomWorld w;
     RoomEditor ann{w, "ann", 1};
-    w.requests["ann"] = {.board = "doc", .token = "ann"};
+    w.requests["ann"] = {.room_id = "doc", .token = "ann"};
     HocuspocusClient eve{w, "eve"};
     eve.enter({"doc"});
     ann.dial();

@@ -135,7 +135,7 @@ static_assert(belay::explain::room_protocol_like<Protocol>());
 }  // namespace protocol_disjoint
 
 // expect-error: RoomProtocolLike: P needs both 'belay::Result<belay::BytesView> address
-namespace protocol_address_without_board {
+namespace protocol_address_without_room_id {
 struct Protocol {
     belay::Result<belay::part::RoomMessage> read(belay::BytesView) const {
         return belay::part::RoomMessage{};
@@ -143,11 +143,11 @@ struct Protocol {
     belay::Bytes write(const belay::part::RoomMessage&) const { return {}; }
     belay::Result<belay::BytesView> address(belay::BytesView frame) const { return frame; }
 #if defined(BELAY_CONTROL)
-    std::string_view board(belay::BytesView) const { return {}; }
+    std::string_view room_id(belay::BytesView) const { return {}; }
 #endif
 };
 static_assert(belay::explain::room_protocol_like<Protocol>());
-}  // namespace protocol_address_without_board
+}  // namespace protocol_address_without_room_id
 
 // expect-error: AuthorizerLike: A needs 'void check
 namespace authorizer_answers_at_once {

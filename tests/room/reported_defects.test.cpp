@@ -215,7 +215,7 @@ TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small
         h.attach(*rooms);
         rooms->start();
         h.listen(1, [r = rooms.get()](sim::Accepted a) {
-            r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.board = "board"});
+            r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.room_id = "board"});
         });
         return rooms;
     });
@@ -385,7 +385,7 @@ TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that ha
     CHECK(alice.present.empty());
     // What they said last comes late, over another socket: it brings nobody back.
     RoomEditor late{w, "late", 3};
-    w.requests["late"] = {.board = "board", .token = "bob"};
+    w.requests["late"] = {.room_id = "board", .token = "bob"};
     w.dial(late);
     late.say({part::RoomMessage::Kind::awareness, awareness_of(11, 5, "{}")});
     w.run(1s);

@@ -306,7 +306,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     w.disk.flush_takes = {};
     w.rooms().start();
     RoomEditor bob{w, "bob", 2};
-    w.requests["bob"] = {.board = "board", .token = "bob"};
+    w.requests["bob"] = {.room_id = "board", .token = "bob"};
     w.dial(bob);
     CHECK(bob.frames == 0);
     w.run(5s);
@@ -336,7 +336,7 @@ TEST_CASE_METHOD(
     w.rooms().start();
     if (at_once) w.run(10s);
     RoomEditor bob{w, "bob", 2};
-    w.requests["bob"] = {.board = "board", .token = "bob"};
+    w.requests["bob"] = {.room_id = "board", .token = "bob"};
     w.dial(bob);
     w.run(5s);
     CHECK(bob.synced);
@@ -447,7 +447,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK(stored_of(w.disk)->updates.empty());
     CHECK(stored_of(w.disk)->snapshot.empty());
 
-    w.requests["bob"] = {.board = "board", .token = "bob", .epoch = first};
+    w.requests["bob"] = {.room_id = "board", .token = "bob", .epoch = first};
     RoomEditor bob{w, "bob", 2};
     w.dial(bob);
     CHECK(bob.closed_with == 4409);
@@ -666,7 +666,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK(epoch_of(w.rooms()) == epoch);
     CHECK(state_of(w.rooms()) == alice.document());
     w.world.restart(w.server);
-    w.requests["alice"] = {.board = "board", .token = "alice", .epoch = epoch};
+    w.requests["alice"] = {.room_id = "board", .token = "alice", .epoch = epoch};
     w.dial(alice);
     CHECK(alice.synced);
     CHECK(state_of(w.rooms()) == alice.document());

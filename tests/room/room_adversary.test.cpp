@@ -46,8 +46,8 @@ public:
           name_{"hostile" + std::to_string(i)},
           editor_{w, name_, 1000 + i} {
         // Those that type have rooms of their own: the right to edit a room is the right to fill it.
-        if (kind_ == Kind::types) request() = {.board = "own" + name_, .token = "hostile"};
-        if (kind_ == Kind::crowds) request() = {.board = "board", .token = "mob"};
+        if (kind_ == Kind::types) request() = {.room_id = "own" + name_, .token = "hostile"};
+        if (kind_ == Kind::crowds) request() = {.room_id = "board", .token = "mob"};
         editor_.answers_queries = editor_.looks_around = false;
     }
     /// 10 times a second.
@@ -71,7 +71,7 @@ public:
             case Kind::crowds:
                 return editor_.show("{}");
             case Kind::opens_rooms:
-                request() = {.board = name_ + " " + std::to_string(step), .token = "opener"};
+                request() = {.room_id = name_ + " " + std::to_string(step), .token = "opener"};
                 return editor_.dial();
             default:
                 return editor_.raw(Bytes{std::byte{0}, std::byte{77}});

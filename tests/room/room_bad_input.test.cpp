@@ -148,7 +148,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
 TEST_CASE("bad input: rights that change at each frame decide about the frames after them",
           "[room][room_bad_input][sim]") {
     RoomWorld w{Seed{1}, {.rechecks_max = 2}};
-    w.requests["eve"] = {.board = "board", .token = "eve"};
+    w.requests["eve"] = {.room_id = "board", .token = "eve"};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     RoomEditor eve{w, "eve", 3};
@@ -175,7 +175,7 @@ TEST_CASE("bad input: rights that change at each frame decide about the frames a
         grant(access);
         w.run(1s);
         const std::string host = "eve with " + std::string{to_string(access)};
-        w.requests[host] = {.board = "board", .token = "eve"};
+        w.requests[host] = {.room_id = "board", .token = "eve"};
         RoomEditor again{w, host, arrives ? 5U : 4U};
         again.dial();
         w.run(1s);

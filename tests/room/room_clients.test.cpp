@@ -30,7 +30,7 @@ TEST_CASE("RoomManager: a rejected client receives the upgrade and a close code,
     RoomWorld w;
     w.rights.grants[""] = Grant{};
     w.rights.grants["mallory"] = Grant{.user = "mallory"};
-    w.requests["anon"] = {.board = "board"};
+    w.requests["anon"] = {.room_id = "board"};
     RoomEditor anon{w, "anon", 1};
     RoomEditor mallory{w, "mallory", 2};
     w.dial(anon, mallory);
@@ -275,7 +275,7 @@ TEST_CASE("RoomManager: limits on clients, rooms, clients per room and waiting c
                 {.rooms_max = 2, .clients_max = 4, .clients_per_room_max = 2, .waiting_max = 2}};
     std::vector<std::unique_ptr<RoomEditor>> editors;
     const auto come = [&](const std::string& name, const std::string& board) -> RoomEditor& {
-        w.requests[name] = {.board = board, .token = name};
+        w.requests[name] = {.room_id = board, .token = name};
         editors.push_back(std::make_unique<RoomEditor>(w, name, editors.size() + 1));
         editors.back()->dial();
         w.run(1s);
@@ -322,7 +322,7 @@ TEST_CASE("RoomManager at rooms_max evicts the saved room that has been idle for
         CHECK(w.rooms().counters().evictions.of(RoomErrc::too_many) == 1);
         CHECK(alice.online());
         RoomEditor bob{w, "bob", 2};
-        w.requests["bob"] = {.board = "d", .token = "bob"};
+        w.requests["bob"] = {.room_id = "d", .token = "bob"};
         w.dial(bob);
         CHECK(bob.synced);
         CHECK((!has("a") && has("c") && has("d")));
@@ -349,7 +349,7 @@ TEST_CASE("RoomManager at rooms_max evicts the saved room that has been idle for
     SECTION("and not a room with a client that has not joined yet") {
         w.disk.load_takes = 5s;
         RoomEditor bob{w, "bob", 2};
-        w.requests["bob"] = {.board = "c", .token = "bob"};
+        w.requests["bob"] = {.room_id = "c", .token = "bob"};
         w.dial(bob);
         CHECK((has("c") && !has("a")));
         CHECK(w.rooms().get_or_create_room("d"));
@@ -650,7 +650,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room
     CHECK(bob.present[1] == "{\"name\":\"a\"}");
     // A new socket of the same user takes it over, and the old one's end says nothing.
     RoomEditor again{w, "again", 1};
-    w.requests["again"] = {.board = "board", .token = "alice"};
+    w.requests["again"] = {.room_id = "board", .token = "alice"};
     w.dial(again);
     again.say({Kind::awareness, awareness_of(1, 2, "{\"name\":\"b\"}")});
     w.run(1s);

@@ -26,7 +26,7 @@ struct TenPlaces {
     template <class Protocol>
     void reject(Protocol protocol) {
         w.rooms().accept(AbortedUpgrade{.gone = false}, std::move(protocol),
-                         {.board = "board", .token = "bad", .ip = "192.0.2.1"});
+                         {.room_id = "board", .token = "bad", .ip = "192.0.2.1"});
     }
     [[nodiscard]] long online() const {
         return std::count_if(honest.begin(), honest.end(),
@@ -122,7 +122,7 @@ TEST_CASE("RoomManager aborts no closed client for a document that it refuses",
     ada.enter({"one"});
     for (int n = 0; n < 20; ++n) {
         w.rooms().accept(AbortedUpgrade{.gone = false}, YjsProtocol{},
-                         {.board = "board", .token = "bad", .ip = "192.0.2.1"});
+                         {.room_id = "board", .token = "bad", .ip = "192.0.2.1"});
     }
     w.run(20ms);
     REQUIRE(w.rooms().clients() == 15);

@@ -29,7 +29,7 @@ struct ThrowingRoom {
           dave{addressed ? RoomEditor::addressed(w, "dave", 4, "other")
                          : RoomEditor{w, "dave", 4}} {
         for (const char* const name : {"carol", "dave"})
-            w.requests[name] = {.board = "other", .token = name, .ip = name};
+            w.requests[name] = {.room_id = "other", .token = name, .ip = name};
         for (RoomEditor* const one : {&alice, &bob, &carol, &dave}) {
             w.dial(*one);
             ids.push_back(w.last_client);
@@ -163,8 +163,8 @@ TEST_CASE("RoomManager: a transport that throws as it opens ends its own client 
     t.w.rights.grants["bad"] = Grant{"", Access::none, forever};
     t.w.disk.load_takes = 500ms;
     RoomEditor frank{t.w, "frank", 6};
-    t.w.requests["frank"] = {.board = "third", .token = "frank", .ip = "frank"};
-    const RoomRequest request{.board = board, .token = token, .ip = "eve"};
+    t.w.requests["frank"] = {.room_id = "third", .token = "frank", .ip = "frank"};
+    const RoomRequest request{.room_id = board, .token = token, .ip = "eve"};
     SECTION("with one document") {
         CHECK(t.w.rooms().accept(OpenThrows{}, YjsProtocol{}, request) != RoomClientId{});
         t.w.dial(frank);
@@ -193,7 +193,7 @@ TEST_CASE("RoomManager: a transport that throws as it opens, does not end the st
           "[room][room_exceptions][fault]") {
     ThrowingRoom t;
     t.w.disk.load_takes = 2s;
-    const RoomRequest request{.board = "third", .token = "eve", .ip = "eve"};
+    const RoomRequest request{.room_id = "third", .token = "eve", .ip = "eve"};
     t.w.rooms().accept(OpenThrows{}, YjsProtocol{}, request);
     t.w.run(100ms);
     const Bytes update = t.alice.type("x");
@@ -302,7 +302,7 @@ namespace {
 /// An audit that cannot record the accesses to one room.
 struct AuditOfOneRoom {
     void record(const AuditRow& row, Completion<std::error_code> done) const {
-        if (row.board == "board") throw CallableThrew{};
+        if (row.room_id == "board") throw CallableThrew{};
         done(std::error_code{});
     }
 };
@@ -329,7 +329,7 @@ TEST_CASE("RoomManager: an audit that throws for one room rejects the clients of
         host.listen(1, [r = rooms.get()](sim::Accepted accepted) {
             const std::string name{accepted.peer()};
             r->accept(Coded<sim::Accepted>{std::move(accepted)}, YjsProtocol{},
-                      {.board = name == "alice" ? "board" : "other", .token = name, .ip = name});
+                      {.room_id = name == "alice" ? "board" : "other", .token = name, .ip = name});
         });
         return rooms;
     });

@@ -357,7 +357,8 @@ struct LoggedServer {
               h.attach(*rooms);
               rooms->start();
               h.listen(1, [r = rooms.get()](sim::Accepted a) {
-                  r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.board = "board"});
+                  r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
+                            {.room_id = "board"});
               });
               return rooms;
           })} {}

@@ -174,7 +174,7 @@ TEST_CASE("RoomManager: a reloaded room is compared once, not once per client",
         h.attach(*rooms);
         rooms->start();
         h.listen(1, [r = rooms.get()](sim::Accepted a) {
-            RoomRequest request{.board = "board", .token = std::string{a.peer()}};
+            RoomRequest request{.room_id = "board", .token = std::string{a.peer()}};
             r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, std::move(request));
         });
         return rooms;
@@ -241,7 +241,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly yields to clients 
     RoomEditor eve = RoomEditor::addressed(w, "eve", 2);
     RoomEditor bob{w, "bob", 3};
     RoomEditor carol{w, "carol", 4};
-    w.requests["carol"] = {.board = "small", .token = "carol", .ip = "carol"};
+    w.requests["carol"] = {.room_id = "small", .token = "carol", .ip = "carol"};
     // They give signs of life, take something every 44 s, and come again when they are closed.
     Duration took{};
     const auto pass = [&](Duration d) {
@@ -337,7 +337,7 @@ TEST_CASE("RoomManager: a long update that all clients accept does not merge its
     Link<Bytes> ada;
     Link<Bytes> bob;
     for (Link<Bytes>* const link : {&ada, &bob}) {
-        rooms.accept(AcceptingTransport{link}, YjsProtocol{}, {.board = "board"});
+        rooms.accept(AcceptingTransport{link}, YjsProtocol{}, {.room_id = "board"});
     }
     for (int i = 0; i < 5; ++i) loop.poll();
     const std::size_t before = AskedDocument::asked;

@@ -25,7 +25,7 @@ struct ManyRooms : RoomEditors {
     explicit ManyRooms(const RoomOptions& options) : w{Seed{1}, options} {
         for (int i = 0; i < 6; ++i) {
             const std::string name = "user" + std::to_string(i);
-            add(w, name, {.board = "room" + std::to_string(i), .token = name});
+            add(w, name, {.room_id = "room" + std::to_string(i), .token = name});
         }
     }
     // The clients end before their world.
@@ -42,7 +42,7 @@ struct ManyRoomsOfOne : RoomEditors {
         for (int i = 0; i < rooms; ++i) {
             const std::string host = request.token + request.ip + "-" + std::to_string(i);
             RoomRequest own = request;
-            if (own.board.empty()) own.board = host;
+            if (own.room_id.empty()) own.room_id = host;
             add(world, host, std::move(own)).dial();
         }
     }
@@ -179,7 +179,7 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
     SECTION("a room that another user has opened") {
         const ManyRoomsOfOne eve{w, {.token = "eve"}, 100};
         w.run(50ms);
-        joins_soon(ManyRoomsOfOne{w, {.board = "eve-99", .token = "ada"}, 1});
+        joins_soon(ManyRoomsOfOne{w, {.room_id = "eve-99", .token = "ada"}, 1});
         CHECK(eve.synced() < 30);
         CHECK(eve.all[99]->synced);
         w.run(4s);
@@ -634,7 +634,7 @@ namespace {
 void erase_during_loads(RoomWorld& w, int rooms) {
     for (int i = 0; i < rooms; ++i) {
         const std::string board = "erased" + std::to_string(i);
-        const ManyRoomsOfOne user{w, {.board = board, .token = "user" + std::to_string(i)}, 1};
+        const ManyRoomsOfOne user{w, {.room_id = board, .token = "user" + std::to_string(i)}, 1};
         w.run(20ms);
         REQUIRE(w.rooms().rooms() == 1);
         w.rooms().erase(board, [](std::optional<PersistenceError>) noexcept {});

@@ -235,7 +235,7 @@ TEST_CASE("RoomManager: with a full disk rooms are readable, and edits resume wh
 TEST_CASE("RoomManager: a room whose first change was rejected accepts the next one",
           "[room][room_manager][sim]") {
     RoomWorld w;
-    w.requests["bob"] = {.board = "other", .token = "bob", .ip = "bob"};
+    w.requests["bob"] = {.room_id = "other", .token = "bob", .ip = "bob"};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.dial(alice, bob);
@@ -560,7 +560,7 @@ TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose not
     w.disk.fail_saves = 1'000'000;
     RoomEditor alice{w, "alice", 1};
     const auto visit = [&](int board) {
-        w.requests["alice"] = {.board = "board" + std::to_string(board), .token = "alice"};
+        w.requests["alice"] = {.room_id = "board" + std::to_string(board), .token = "alice"};
         w.dial(alice);
     };
     for (int board = 0; board < 3; ++board) {
@@ -595,7 +595,7 @@ TEST_CASE("RoomManager: rooms whose saves are never answered make way for others
     w.rooms().observer().events = &events;
     RoomEditor alice{w, "alice", 1};
     const auto visit = [&](int board) {
-        w.requests["alice"] = {.board = "board" + std::to_string(board), .token = "alice"};
+        w.requests["alice"] = {.room_id = "board" + std::to_string(board), .token = "alice"};
         alice.dial();
         w.run(100ms);
     };
@@ -631,7 +631,7 @@ TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     const auto visits = [&](RoomEditor& who, const char* name, const char* board) {
-        w.requests[name] = {.board = board, .token = name};
+        w.requests[name] = {.room_id = board, .token = name};
         w.dial(who);
         return [&] {
             who.hang_up();
@@ -739,7 +739,7 @@ TEST_CASE_METHOD(RoomOfOne,
 TEST_CASE("RoomManager: a room that holds up the log is saved", "[room][room_manager][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
-    w.requests["alice"] = {.board = "old", .token = "alice"};
+    w.requests["alice"] = {.room_id = "old", .token = "alice"};
     w.dial(alice);
     alice.type("x");
     w.run(1s);
@@ -1005,7 +1005,7 @@ TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifi
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    w.requests["bob"] = {.board = "other", .token = "bob"};
+    w.requests["bob"] = {.room_id = "other", .token = "bob"};
     w.dial(alice, bob);
     w.disk.flush_takes = 500ms;
     w.disk.save_takes = 1s;
@@ -1108,7 +1108,7 @@ TEST_CASE_METHOD(RoomOfOne,
     const std::string epoch = w.rooms().stats("board")->epoch;
     CHECK(epoch.size() == 32);
     RoomEditor bob{w, "bob", 2};
-    w.requests["bob"] = {.board = "board", .token = "bob", .epoch = epoch};
+    w.requests["bob"] = {.room_id = "board", .token = "bob", .epoch = epoch};
     w.dial(bob);
     CHECK(bob.synced);
     w.requests["bob"].epoch = std::string(32, '0');

@@ -173,7 +173,7 @@ public:
             line = lines_.emplace_back(std::make_shared<SpareLine>());
         }
         rooms_->accept(SpareTransport{line}, YjsProtocol{},
-                       RoomRequest{.board = board, .token = user, .ip = {}});
+                       RoomRequest{.room_id = board, .token = user, .ip = {}});
     }
     void open_all() {
         for (const auto& line : lines_) line->open();

@@ -67,7 +67,7 @@ TEST_CASE("RoomManager: a user that redials with too large a state is tried once
     CHECK(of(RoomErrc::retried_too_soon) >= 200);
     CHECK(codes.contains(1013));
     // Another room of that user, and other users, are not affected.
-    w.requests["alice2"] = {.board = "other", .token = "alice"};
+    w.requests["alice2"] = {.room_id = "other", .token = "alice"};
     RoomEditor elsewhere{w, "alice2", 3};
     elsewhere.dial();
     w.run(1s);
@@ -85,7 +85,7 @@ TEST_CASE("RoomManager: a connection that its transport ends for a long message 
     const auto of = [&](RoomErrc why) { return w.rooms().counters().reasons.of(why); };
     const auto accept = [&](int code, bool own) {
         w.rooms().accept(EndedByLimit{code, own}, YjsProtocol{},
-                         RoomRequest{.board = "board", .token = "alice"});
+                         RoomRequest{.room_id = "board", .token = "alice"});
         w.run(1s);
     };
     accept(1009, false);

@@ -158,7 +158,7 @@ void provoke(RoomErrc why) {
         }
         case RoomErrc::bad_room_id: {
             Provoked p{error};
-            p.w.requests["alice"] = {.board = "", .token = "alice"};
+            p.w.requests["alice"] = {.room_id = "", .token = "alice"};
             p.w.dial(p.alice);
             return p.check_clients(1, false);
         }
@@ -197,7 +197,7 @@ void provoke(RoomErrc why) {
         }
         case RoomErrc::history_reset: {
             Provoked p{error};
-            p.w.requests["alice"] = {.board = "board", .token = "alice", .epoch = "another"};
+            p.w.requests["alice"] = {.room_id = "board", .token = "alice", .epoch = "another"};
             p.w.dial(p.alice);
             return p.check_clients(1, false);
         }
@@ -218,7 +218,7 @@ void provoke(RoomErrc why) {
             RoomOptions options;
             (why == RoomErrc::too_many ? options.rooms_max : options.rooms_per_user_max) = 1;
             Provoked p{error, options};
-            p.w.requests["bob"] = {.board = "other", .token = "alice"};
+            p.w.requests["bob"] = {.room_id = "other", .token = "alice"};
             RoomEditor bob{p.w, "bob", 2};
             p.w.dial(bob);
             p.w.dial(p.alice);
@@ -389,7 +389,7 @@ TEST_CASE(
     w.run(1s);
     const auto accept = [&](Failure why) {
         w.rooms().accept(EndedByTransport{why}, YjsProtocol{},
-                         RoomRequest{.board = "board", .token = "alice"});
+                         RoomRequest{.room_id = "board", .token = "alice"});
         w.run(1s);
     };
     accept(failure_of(LinkErrc::closed_by_peer));
@@ -456,7 +456,7 @@ TEST_CASE("An upgrade that its transport never answers is a refused client, and 
     RoomWorld w;
     w.run(1s);
     w.rooms().accept(AbortedUpgrade{.gone = false}, YjsProtocol{},
-                     RoomRequest{.board = "board", .token = "alice"});
+                     RoomRequest{.room_id = "board", .token = "alice"});
     w.rooms().accept(AbortedUpgrade{.gone = false}, HocuspocusProtocol{}, RoomRequest{});
     w.run(1min);
     CHECK(w.rooms().clients() == 0);

@@ -310,7 +310,7 @@ TEST_CASE("RoomManager: a room that was evicted during its save is not saved aga
 TEST_CASE("RoomManager: the save of a room that was evicted meanwhile counts for saves_max",
           "[room][room_reload][fault][sim]") {
     EvictedWhileSaving r{"a failed reload", {.saves_max = 1}};
-    r.w.requests["bob"] = {.board = "other", .token = "bob"};
+    r.w.requests["bob"] = {.room_id = "other", .token = "bob"};
     RoomEditor bob{r.w, "bob", 2};
     r.w.dial(bob);
     bob.type("x");

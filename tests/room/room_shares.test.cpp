@@ -25,7 +25,7 @@ struct User : RoomEditors {
     User(RoomWorld& rooms, std::string user) : w{rooms}, name{std::move(user)} {}
     RoomEditor& join(const std::string& board, const std::string& ip = {}) {
         RoomEditor& one =
-            add(w, name + std::to_string(all.size()), {.board = board, .token = name, .ip = ip});
+            add(w, name + std::to_string(all.size()), {.room_id = board, .token = name, .ip = ip});
         one.dial();
         return one;
     }
@@ -451,13 +451,13 @@ struct HangingRechecks {
             const std::string user = of_room ? "user" + number : "eve";
             // Eve's clients are in the room of others, too.
             const std::string own = i % 2 == 0 ? "eve" + number : "board0";
-            hanging.add(w, "eve" + number, {.board = of_room ? "hangs" : own, .token = user});
+            hanging.add(w, "eve" + number, {.room_id = of_room ? "hangs" : own, .token = user});
         }
         others.first_author = 1000;
         for (int i = 0; i < 50; ++i) {
             const std::string user = "ada" + std::to_string(i / 2);
             others.add(w, user + "-" + std::to_string(i % 2),
-                       {.board = "board" + std::to_string(i / 10), .token = user});
+                       {.room_id = "board" + std::to_string(i / 10), .token = user});
         }
         hanging.dial();
         w.run(1s);
@@ -519,7 +519,7 @@ TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client b
     RoomEditors all;
     for (int i = 0; i < 12; ++i) {
         const std::string name = "user" + std::to_string(i);
-        all.add(w, name, {.board = name, .token = name});
+        all.add(w, name, {.room_id = name, .token = name});
     }
     all.dial();
     w.run(1s);

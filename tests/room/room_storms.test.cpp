@@ -140,7 +140,7 @@ struct FullSite {
         w.disk.save_takes = 30ms;
         for (std::size_t i = 0; i < 6 * boards; ++i) {
             const std::string name = "client" + std::to_string(i);
-            w.requests[name] = {.board = board_of(i), .token = name};
+            w.requests[name] = {.room_id = board_of(i), .token = name};
             clients.push_back(std::make_unique<RoomEditor>(w, name, 1 + i));
         }
     }

@@ -19,7 +19,7 @@ struct StatelessObserver {
     bool answers = false;
     void on_stateless(auto& rooms, const RoomEvent::Stateless& m) {
         messages->push_back(m);
-        if (answers) CHECK(rooms.broadcast_stateless(m.board, "re: " + m.payload, m.client));
+        if (answers) CHECK(rooms.broadcast_stateless(m.room_id, "re: " + m.payload, m.client));
     }
 };
 struct TokenIsUser {
@@ -96,7 +96,7 @@ TEST_CASE("RoomManager calls on_stateless with the room, the user, the client an
     viewer.send("03646f630500");
     w.run();
     REQUIRE(w.messages.size() == 2);
-    CHECK(w.messages[0].board == "doc");
+    CHECK(w.messages[0].room_id == "doc");
     CHECK(w.messages[0].user == "ada");
     CHECK(w.messages[0].client == ada.id);
     CHECK(w.messages[0].payload == "hi");
@@ -117,7 +117,7 @@ TEST_CASE("RoomManager::broadcast_stateless reaches the other clients of the roo
     ByHand::End yjs;
     w.join(ada, "ada");
     w.join(bob, "bob");
-    w.rooms.accept(ByHand{&yjs}, YjsProtocol{}, {.board = "doc", .token = "y", .ip = "1"});
+    w.rooms.accept(ByHand{&yjs}, YjsProtocol{}, {.room_id = "doc", .token = "y", .ip = "1"});
     w.run();
     yjs.received.clear();
     ada.send(stateless_hi);
@@ -140,8 +140,8 @@ TEST_CASE("RoomManager passes frames of an application's own type from y-websock
     StatelessWorld w;
     ByHand::End ada;
     ByHand::End bob;
-    ada.id = w.rooms.accept(ByHand{&ada}, YjsProtocol{}, {.board = "doc", .token = "ada"});
-    w.rooms.accept(ByHand{&bob}, YjsProtocol{}, {.board = "doc", .token = "bob"});
+    ada.id = w.rooms.accept(ByHand{&ada}, YjsProtocol{}, {.room_id = "doc", .token = "ada"});
+    w.rooms.accept(ByHand{&bob}, YjsProtocol{}, {.room_id = "doc", .token = "bob"});
     w.run();
     bob.received.clear();
     ada.send("640102");

@@ -798,7 +798,7 @@ WORLD_MUTANTS = (
     # failed erases take any amount of memory
     Mutant("rooms_keeps_any_number_of_failed_erases",
            (Change("belay/room/detail/room_admin.hpp",
-                   "if (changes_.too_many(board)) {", "if (false) {"),),
+                   "if (changes_.too_many(room_id)) {", "if (false) {"),),
            Test("tests/room/room_administration.test.cpp", "RoomManager: at most 10,000 failed erases and resets wait for a flush")),
     # an erase without memory takes a place of calls_max for ever
     Mutant("rooms_keeps_the_place_of_a_call_that_throws",

@@ -159,7 +159,7 @@ TEST_CASE("rooms verification 6: connect, disconnect, reconnect: the full state"
 TEST_CASE("rooms success 1: a document for each board, loaded when somebody comes",
           "[spec][rooms]") {
     RoomWorld w;
-    w.requests["bob"] = {.board = "other", .token = "bob"};
+    w.requests["bob"] = {.room_id = "other", .token = "bob"};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     RoomEditor carol{w, "carol", 3};
@@ -254,7 +254,7 @@ TEST_CASE_METHOD(RoomOfOne, "rooms success 10: who comes back receives the full 
     alice.hang_up();
     // It has lost all that it had.
     RoomEditor again{w, "again", 2};
-    w.requests["again"] = {.board = "board", .token = "alice"};
+    w.requests["again"] = {.room_id = "board", .token = "alice"};
     w.dial(again);
     CHECK(again.synced);
     CHECK(again.document() == alice.document());

@@ -269,7 +269,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
             h.listen(1, [r = rooms.get()](sim::Accepted a) {
                 const std::string who{a.peer()};
                 r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{},
-                          {.board = "board", .token = who, .ip = who});
+                          {.room_id = "board", .token = who, .ip = who});
             });
             return rooms;
         }));

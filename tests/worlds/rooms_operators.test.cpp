@@ -386,7 +386,7 @@ sim::Host& operated_server(OperatedRun& run, int number) {
             const std::string who{a.peer()};
             const auto number_of = static_cast<std::size_t>(who.back() - '0');
             RoomRequest request{
-                .board = board_name(number_of % board_count), .token = who, .ip = who};
+                .room_id = board_name(number_of % board_count), .token = who, .ip = who};
             Coded<sim::Accepted> transport{std::move(a)};
             if (is_addressed(number_of))
                 r->accept(std::move(transport), HocuspocusProtocol{}, std::move(request));

@@ -85,7 +85,7 @@ namespace belay { inline namespace BELAY_ABI { namespace jwt {
 ///
 ///     auto rights = [&](const Claims& who, const RoomRequest& request) -> std::optional<Access> {
 ///         if (!is_user(who.subject)) return std::nullopt;  // closed as unauthorized
-///         return right_of(who.subject, request.board);     // Access::none: closed as forbidden
+///         return right_of(who.subject, request.room_id);     // Access::none: closed as forbidden
 ///     };
 ///     Authorizer authorizer{std::move(*verifier), rights};
 ///

@@ -42,10 +42,10 @@ struct BoardsOptions {
 /// Stores the rights and the audit of rooms in an SQLite database, which other programs share.
 ///
 ///     auto boards = Boards::open("access.db");                     // a Result
-///     boards->set_owner({.board = "plan", .user = "7"});
-///     boards->permit({.board = "plan", .user = "8"}, Access::comment);
+///     boards->set_owner({.room_id = "plan", .user = "7"});
+///     boards->permit({.room_id = "plan", .user = "8"}, Access::comment);
 ///     boards->set_public("plan", Access::view);
-///     boards->access({.board = "plan", .user = "8"});                    // comment
+///     boards->access({.room_id = "plan", .user = "8"});                    // comment
 ///
 /// The owner of a board may edit it. For other users, their own permission counts, also if it is
 /// `none`. A user without one has the public right of the board. A name that is not a user has no
@@ -80,7 +80,7 @@ class Boards {
 public:
     /// A user and a board.
     struct Member {
-        std::string_view board;
+        std::string_view room_id;
         std::string_view user;
     };
 
@@ -90,7 +90,7 @@ public:
     struct Record {
         std::int64_t number = 0;
         std::string user{};
-        std::string board{};
+        std::string room_id{};
         std::string action{};
         Access level = Access::none;
         std::string ip{};
@@ -108,7 +108,7 @@ public:
         std::size_t count = 100;
         /// Only the rows of this user, of this board, or of this action; nothing means all.
         std::optional<std::string> user{};
-        std::optional<std::string> board{};
+        std::optional<std::string> room_id{};
         std::optional<std::string> action{};
         /// Only the rows of this time and later, and before `until`.
         std::optional<WallTime> from{};
@@ -186,12 +186,12 @@ public:
     ///
     /// Errors: invalid_argument: see add_user; RoomErrc::bad_room_id: the same for the board.
     [[nodiscard]] std::error_code set_owner(const Member& owner) {
-        if (!detail::is_room_id(owner.board) || !detail::is_board_name(owner.board)) {
+        if (!detail::is_room_id(owner.room_id) || !detail::is_board_name(owner.room_id)) {
             return RoomErrc::bad_room_id;
         }
         return busy_or(db_.in_one_piece([&] {
             const std::error_code error = add_user(owner.user);
-            return error ? error : db_.write(set_owner_, owner.board, owner.user);
+            return error ? error : db_.write(set_owner_, owner.room_id, owner.user);
         }));
     }
     /// Removes a board, and the permissions on it; its audit stays.
@@ -207,18 +207,19 @@ public:
         return busy_or(db_.in_one_piece([&]() -> std::error_code {
             {
                 const SqliteRun run{board_};
-                run.bind(1, member.board);
+                run.bind(1, member.room_id);
                 const int answer = run.step();
                 if (answer == SQLITE_DONE) return RoomErrc::unknown_room;
                 if (answer != SQLITE_ROW) return db_.code_of(answer);
             }
             const std::error_code error = add_user(member.user);
-            return error ? error : db_.write(permit_, member.board, member.user, to_string(level));
+            return error ? error
+                         : db_.write(permit_, member.room_id, member.user, to_string(level));
         }));
     }
     /// Removes the user's own permission on the board.
     [[nodiscard]] std::error_code withdraw(const Member& member) {
-        return busy_or(db_.write(withdraw_, member.board, member.user));
+        return busy_or(db_.write(withdraw_, member.room_id, member.user));
     }
     /// Sets the public right of a board, which every user without a permission has.
     ///
@@ -234,12 +235,12 @@ public:
     /// Returns the right of the user on the board; nothing if there is no such user, or no such
     /// board. All that it reads is from one moment.
     [[nodiscard]] Result<std::optional<Access>> access(const Member& member) {
-        if (!detail::is_board_name(member.board) || !detail::is_board_name(member.user)) {
+        if (!detail::is_board_name(member.room_id) || !detail::is_board_name(member.user)) {
             return std::optional<Access>{};
         }
         if (const std::error_code error = db_.look()) return error;
         const SqliteRun run{access_};
-        run.bind(1, member.board);
+        run.bind(1, member.room_id);
         run.bind(2, member.user);
         const int answer = run.step();
         if (answer == SQLITE_DONE) return std::optional<Access>{};
@@ -315,7 +316,7 @@ public:
             "number";
         sql += query.newest_first ? "<?1" : ">?1";
         if (query.user) sql += " AND user=?2";
-        if (query.board) sql += " AND board=?3";
+        if (query.room_id) sql += " AND board=?3";
         if (query.action) sql += " AND action=?4";
         if (query.from) sql += " AND time>=?5";
         if (query.until) sql += " AND time<?6";
@@ -330,7 +331,7 @@ public:
             if (text) run.bind(at, std::string_view{*text});
         };
         bind(2, query.user);
-        bind(3, query.board);
+        bind(3, query.room_id);
         bind(4, query.action);
         if (query.from) run.bind(5, number_of(*query.from));
         if (query.until) run.bind(6, number_of(*query.until));
@@ -452,7 +453,7 @@ private:
     }
     [[nodiscard]] std::error_code write(const AuditRow& row) {
         const std::string user = detail::board_text(row.user);
-        const std::string board = detail::board_text(row.board);
+        const std::string board = detail::board_text(row.room_id);
         const std::string action = detail::board_text(row.action);
         const std::string ip = detail::board_text(row.ip);
         const std::string agent = detail::board_text(row.user_agent);

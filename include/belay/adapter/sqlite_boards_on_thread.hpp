@@ -36,7 +36,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 ///     }}};
 ///     auto rights = [&](const jwt::Claims& who, const RoomRequest& request,
 ///                       Completion<std::optional<Access>> answer) {
-///         boards.access({.board = request.board, .user = who.subject}, std::move(answer));
+///         boards.access({.room_id = request.room_id, .user = who.subject}, std::move(answer));
 ///     };
 ///     jwt::Authorizer tokens{std::move(*verifier), rights};
 ///     Audited audited{std::move(tokens), boards.audit(), SystemClock{}};
@@ -111,7 +111,7 @@ public:
 private:
     using Clock = std::chrono::steady_clock;
     struct Check {
-        std::string board;
+        std::string room_id;
         std::string user;
         Clock::time_point until;
         Completion<std::optional<Access>> answer;
@@ -159,7 +159,7 @@ private:
             {
                 const std::lock_guard lock{mutex_};
                 if (is_full()) return;
-                arrived_.checks.push_back({std::string{member.board}, std::string{member.user},
+                arrived_.checks.push_back({std::string{member.room_id}, std::string{member.user},
                                            until, std::move(answer)});
             }
             changed_.notify_one();
@@ -233,7 +233,7 @@ private:
             for (Check& check : calls_.checks) {
                 if (!check.answer.wanted()) continue;
                 const Result<std::optional<Access>> found =
-                    boards_.access({.board = check.board, .user = check.user});
+                    boards_.access({.room_id = check.room_id, .user = check.user});
                 if (found) {
                     check.answer(*found);
                 } else if (waits(found.error(), check.until)) {

@@ -52,7 +52,8 @@ public:
 
     /// Asks the authorizer, and answers when the access is recorded, or rejected.
     void check(const RoomRequest& request, Completion<Grant> answer) {
-        AuditRow row{.board = request.board, .ip = request.ip, .user_agent = request.user_agent};
+        AuditRow row{
+            .room_id = request.room_id, .ip = request.ip, .user_agent = request.user_agent};
         authorizer_.check(request,
                           Completion<Grant>{Granted{recorder_, std::move(row), std::move(answer)}});
     }
@@ -60,8 +61,8 @@ public:
     /// Returns an observer that records the rejections of a listener, at the same rate.
     ///
     /// A listener such as beast::Listener rejects some connections before an authorizer is asked.
-    /// The row's `board` contains the path that the peer requested, as the peer wrote it; only its
-    /// first room_id_bytes_max bytes are recorded. A rejection without an ip concerns no
+    /// The row's `room_id` contains the path that the peer requested, as the peer wrote it; only
+    /// its first room_id_bytes_max bytes are recorded. A rejection without an ip concerns no
     /// connection, so it is neither recorded nor counted.
     ///
     /// You may copy the observer. It keeps the audit alive. Its `dropped()` returns how many
@@ -160,8 +161,9 @@ private:
             if (ip.empty()) return;  // no connection was accepted
             const std::string_view asked =
                 std::string_view{r.path}.substr(0, part::room_id_bytes_max);
-            recorder_->record_rejection(
-                {.board = std::string{asked}, .ip = std::move(ip), .time = recorder_->clock.now()});
+            recorder_->record_rejection({.room_id = std::string{asked},
+                                         .ip = std::move(ip),
+                                         .time = recorder_->clock.now()});
         }
         [[nodiscard]] std::uint64_t dropped() const noexcept { return recorder_->rate->dropped(); }
 

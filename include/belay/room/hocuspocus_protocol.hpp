@@ -43,7 +43,7 @@ struct HocuspocusProtocol {
         return frame.first(in.offset());
     }
     /// Returns the room id in an address.   Pre: `address()` returned the address.
-    [[nodiscard]] std::string_view board(BytesView address) const {
+    [[nodiscard]] std::string_view room_id(BytesView address) const {
         const std::string_view name = yjs::Lib0Reader{address}.varstring();
         return name.substr(0, name.find('\0'));
     }

@@ -156,9 +156,9 @@ public:
     ///
     /// The client is admitted when the authorizer has granted access and its room is loaded.
     /// Otherwise its upgrade is answered, and it is closed with the code that gives the reason. If
-    /// the frames of the protocol have addresses (HocuspocusProtocol), `request.board`, `token` and
-    /// `epoch` are ignored. The upgrade is then answered at once, and each document is requested in
-    /// frames.
+    /// the frames of the protocol have addresses (HocuspocusProtocol), `request.room_id`, `token`
+    /// and `epoch` are ignored. The upgrade is then answered at once, and each document is
+    /// requested in frames.
     ///
     /// Returns: the id of the client. It returns no id if RoomOptions::clients_max and waiting_max
     /// more are there already; the client is then dropped without an answer.
@@ -188,9 +188,9 @@ public:
     /// Sends a frame unchanged to all clients of a room except `exclude`. If the protocol has
     /// addresses, the frame follows the client's address. The document does not change. A client
     /// that is too slow for the frame is closed.
-    bool broadcast(std::string_view board, BytesView frame, RoomClientId exclude = {}) {
+    bool broadcast(std::string_view room_id, BytesView frame, RoomClientId exclude = {}) {
         context_.at_call();
-        const auto* const room = parts_.rooms.find(board);
+        const auto* const room = parts_.rooms.find(room_id);
         if (room != nullptr) parts_.delivery.broadcast(*room, frame, exclude.value);
         context_.waker.touch();
         return room != nullptr;
@@ -201,10 +201,10 @@ public:
     ///
     /// Returns: whether the room is in memory.   Pre: `payload` is UTF-8.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of broadcast()
-    bool broadcast_stateless(std::string_view board, std::string_view payload,
+    bool broadcast_stateless(std::string_view room_id, std::string_view payload,
                              RoomClientId exclude = {}) {
         context_.at_call();
-        const auto* const room = parts_.rooms.find(board);
+        const auto* const room = parts_.rooms.find(room_id);
         const part::RoomMessage message{part::RoomMessage::Kind::stateless, as_bytes(payload), {}};
         if (room != nullptr) parts_.delivery.broadcast(*room, message, exclude.value);
         context_.waker.touch();
@@ -218,10 +218,10 @@ public:
     /// not_durable; update_too_large, above RoomOptions::unflushed_bytes_max. There is no
     /// notification when the change is durable. If it does not become durable, `on_room_failed` is
     /// called.
-    [[nodiscard]] std::error_code apply_update(std::string_view board, BytesView update,
+    [[nodiscard]] std::error_code apply_update(std::string_view room_id, BytesView update,
                                                RoomClientId source = {}) {
         context_.at_call();
-        auto* const room = parts_.rooms.find(board);
+        auto* const room = parts_.rooms.find(room_id);
         if (room == nullptr) return RoomErrc::unknown_room;
         const std::error_code error = parts_.edits.update(*room, update, source.value);
         context_.waker.touch();
@@ -229,30 +229,30 @@ public:
     }
     /// Returns the updates that make the document of a room; none if the room is not in memory, or
     /// not loaded.
-    [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view board) {
+    [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view room_id) {
         context_.at_call();
-        auto* const room = parts_.rooms.find(board);
+        auto* const room = parts_.rooms.find(room_id);
         if (room == nullptr || !room->core.live()) return std::nullopt;
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
     }
     /// Begins to load a room that is not in memory. The call counts as activity.
-    [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view board) {
+    [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view room_id) {
         std::error_code error;
         context_.at_call();
-        auto* const room = parts_.rooms.find_or_make(board, error, detail::owner_of_server_loads);
+        auto* const room = parts_.rooms.find_or_make(room_id, error, detail::owner_of_server_loads);
         if (room == nullptr) return error;
         parts_.rooms.step(*room, timeline::RoomCore::Event::touched);
         context_.waker.touch();
-        return *stats(board);
+        return *stats(room_id);
     }
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
     /// effect. An empty id stands for all rooms. At most RoomOptions::rechecks_max clients are
     /// checked at a time. A client that is being checked is checked once more.
     /// Returns: how many clients are checked again.
-    std::size_t reauthorize(std::string_view board) {
+    std::size_t reauthorize(std::string_view room_id) {
         context_.at_call();
-        const std::size_t checked = parts_.admission.reauthorize(board);
+        const std::size_t checked = parts_.admission.reauthorize(room_id);
         context_.waker.touch();
         return checked;
     }
@@ -268,18 +268,18 @@ public:
     /// Errors: those of the storage; too_many, if the erases and resets of 10,000 rooms have
     /// failed, and no flush has stored them. If the storage rejected the call, or it is
     /// too_many, nothing has changed. If the flush failed, a load shows what is stored.
-    void erase(std::string_view board, Completion<PersistenceError> done) {
+    void erase(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
-        parts_.admin.erase(std::string{board}, std::move(done));
+        parts_.admin.erase(std::string{room_id}, std::move(done));
         context_.waker.touch();
     }
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
     /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
     /// again.
     /// Errors: as erase.
-    void reset(std::string_view board, Completion<PersistenceError> done) {
+    void reset(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
-        parts_.admin.reset(std::string{board}, std::move(done));
+        parts_.admin.reset(std::string{room_id}, std::move(done));
         context_.waker.touch();
     }
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
@@ -297,10 +297,10 @@ public:
     /// Errors: no_answer; those of the storage; malformed_update; storage_busy after
     /// RoomOptions::load_queued_within in the queue for loads_max.
     /// Complexity: that of merging the document.
-    void export_room(std::string_view board,
+    void export_room(std::string_view room_id,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         context_.at_call();
-        parts_.admin.export_room(std::string{board}, std::move(done));
+        parts_.admin.export_room(std::string{room_id}, std::move(done));
         context_.waker.touch();
     }
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
@@ -311,18 +311,18 @@ public:
     /// Errors: those of the document; update_too_large, above unflushed_bytes_max at once;
     /// not_loaded, room_erased or history_reset, if that happens meanwhile; not_durable; those of
     /// the flush.
-    void import_room(std::string_view board, StoredRoom content,
+    void import_room(std::string_view room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
         context_.at_call();
-        parts_.imports.import_room(std::string{board}, std::move(content), std::move(done));
+        parts_.imports.import_room(std::string{room_id}, std::move(content), std::move(done));
         context_.waker.touch();
     }
 
     // ---- observers ------------------------------------------------------------------------------
 
     /// Returns the current state of a room; none if the room is not in memory.
-    [[nodiscard]] std::optional<RoomStats> stats(std::string_view board) const {
-        const auto* const room = parts_.rooms.find(board);
+    [[nodiscard]] std::optional<RoomStats> stats(std::string_view room_id) const {
+        const auto* const room = parts_.rooms.find(room_id);
         if (room == nullptr) return std::nullopt;
         return detail::stats_of(*room);
     }
@@ -330,15 +330,15 @@ public:
     [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.tally.all; }
     /// Starts to count for one room by itself, also while the room is not in memory.
     /// Returns: whether the room is counted now; not if RoomOptions::counted_rooms_max others are.
-    [[nodiscard]] bool count_room(std::string_view board) {
-        return context_.tally.add(board, context_.options.counted_rooms_max);
+    [[nodiscard]] bool count_room(std::string_view room_id) {
+        return context_.tally.add(room_id, context_.options.counted_rooms_max);
     }
     /// Stops that, and forgets the counters.   Returns: whether the room was counted.
-    bool stop_counting(std::string_view board) { return context_.tally.remove(board); }
-    /// Returns the counters since `count_room(board)`; null if the room is not counted. They are
-    /// valid until `stop_counting(board)`.
-    [[nodiscard]] const RoomCounters::OneRoom* counters(std::string_view board) const noexcept {
-        const auto* const room = context_.tally.find(board);
+    bool stop_counting(std::string_view room_id) { return context_.tally.remove(room_id); }
+    /// Returns the counters since `count_room(room_id)`; null if the room is not counted. They are
+    /// valid until `stop_counting(room_id)`.
+    [[nodiscard]] const RoomCounters::OneRoom* counters(std::string_view room_id) const noexcept {
+        const auto* const room = context_.tally.find(room_id);
         return room != nullptr ? &room->counters : nullptr;
     }
     /// Returns the number of rooms in memory.

@@ -101,7 +101,8 @@ void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
                         counters.flushing, visitor);
 }
 
-/// Passes the counters of one room, which RoomManager::counters(board) returns; the part is "room".
+/// Passes the counters of one room, which RoomManager::counters(room_id) returns; the part is
+/// "room".
 ///
 /// Add it under the id of the room. Each room is about 180 samples, and the manager counts at most
 /// RoomOptions::counted_rooms_max.

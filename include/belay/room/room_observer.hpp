@@ -54,7 +54,7 @@ struct RoomEvent {
     /// - The payload of a y-websocket client is a whole frame of the application's own type.
     ///   Answer with RoomManager::broadcast.
     struct Stateless {
-        std::string board;    ///< the room id
+        std::string room_id;
         std::string user;     ///< the user of the client
         RoomClientId client;  ///< the id that `accept` returned
         std::string payload;  ///< bytes that the client chose: do not trust them
@@ -62,7 +62,7 @@ struct RoomEvent {
     Kind kind{};
     /// The room id. It is empty if a throttled connection carries several documents, and none of
     /// them has joined its room.
-    std::string board{};
+    std::string room_id{};
     std::string user{};       ///< the user that joined, left, or is throttled
     RoomClientId client{};    ///< likewise
     std::size_t clients = 0;  ///< how many are in the room after the event
@@ -92,8 +92,8 @@ struct RoomEvent {
 ///
 /// It never contains the client's token.
 struct RoomRejection {
-    std::string board;  ///< the room id; empty for a connection with several documents
-    std::string user;   ///< empty if the user is not known, or not yet
+    std::string room_id;  ///< the room id; empty for a connection with several documents
+    std::string user;     ///< empty if the user is not known, or not yet
     std::string ip;
     std::error_code error;  ///< of RoomErrc, of a document or a protocol; LinkErrc::open_threw
 };
@@ -106,7 +106,7 @@ using RoomRefusal [[deprecated("use RoomRejection")]] = RoomRejection;
 /// The client began the document by itself, or the room was begun anew. The two documents are
 /// joined.
 struct RoomDivergence {
-    std::string board;
+    std::string room_id;
     std::string user;
 };
 
@@ -114,7 +114,7 @@ struct RoomDivergence {
 ///
 /// The operation is a load, flush, append, save, reset, erase or subscription.
 struct RoomFailure {
-    std::string board;  ///< the room id; empty for a flush of all rooms
+    std::string room_id;  ///< the room id; empty for a flush of all rooms
     PersistenceError error;
 };
 

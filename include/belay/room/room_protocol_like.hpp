@@ -49,7 +49,7 @@ namespace detail {
 BELAY_DETAIL_MEMBER(split);
 BELAY_DETAIL_MEMBER(disjoint);
 BELAY_DETAIL_MEMBER(address);
-BELAY_DETAIL_MEMBER(board);
+BELAY_DETAIL_MEMBER(room_id);
 
 template <class R>
 concept ResultOfFrame = requires(R&& r) {
@@ -83,10 +83,10 @@ concept ResultOfAddress = requires(R&& r) {
 template <class P>
 concept AddressesFrames = requires(const P& protocol, BytesView bytes) {
     { protocol.address(bytes) } -> ResultOfAddress;
-    { protocol.board(bytes) } -> std::same_as<std::string_view>;
+    { protocol.room_id(bytes) } -> std::same_as<std::string_view>;
 };
 template <class P>
-concept AddressIsSound = AddressesFrames<P> || !(has_address<P>() || has_board<P>());
+concept AddressIsSound = AddressesFrames<P> || !(has_address<P>() || has_room_id<P>());
 // A member with another signature would never be called.
 template <class P>
 concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
@@ -111,7 +111,7 @@ concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
 /// - optional `address(BytesView frame) const`: returns the bytes at the beginning of a frame that
 ///   identify its document, as a `Result<BytesView>`. They are empty for the connection's own
 ///   frames.
-/// - optional `board(BytesView address) const`: returns the room id in an address, as a
+/// - optional `room_id(BytesView address) const`: returns the room id in an address, as a
 ///   std::string_view.
 ///
 /// The last two need each other, and are for protocols in which one connection has many documents.
@@ -147,7 +147,7 @@ consteval bool room_protocol_like() {
     static_assert(
         detail::AddressIsSound<P>,
         "RoomProtocolLike: P needs both 'belay::Result<belay::BytesView> address(belay::BytesView) "
-        "const' and 'std::string_view board(belay::BytesView) const', or neither");
+        "const' and 'std::string_view room_id(belay::BytesView) const', or neither");
     return RoomProtocolLike<P>;
 }
 

@@ -29,8 +29,8 @@ struct UpgradeRequest {
 ///
 /// Thread safety: a plain value.
 struct RoomRequest {
-    std::string board{};  ///< the room id, decoded: the bytes that storages and audits receive
-    std::string token{};  ///< a credential; never logged
+    std::string room_id{};  ///< the room id, decoded: the bytes that storages and audits receive
+    std::string token{};    ///< a credential; never logged
     std::string ip{};
     std::string user_agent{};
     std::string origin{};
@@ -83,10 +83,10 @@ namespace detail {
 }
 
 /// Returns whether a URL may name this room. Text that is longer than an id is not inspected.
-[[nodiscard]] inline bool is_board_of_url(std::string_view board) noexcept {
-    if (!is_room_id(board) || !is_utf8(board)) return false;
-    for (std::size_t i = 0; i < board.size(); ++i) {
-        if (begins_with_control(board.substr(i))) return false;
+[[nodiscard]] inline bool is_board_of_url(std::string_view room_id) noexcept {
+    if (!is_room_id(room_id) || !is_utf8(room_id)) return false;
+    for (std::size_t i = 0; i < room_id.size(); ++i) {
+        if (begins_with_control(room_id.substr(i))) return false;
     }
     return true;
 }
@@ -95,14 +95,14 @@ namespace detail {
 
 /// Makes the request of a client from the target of an upgrade.
 ///
-/// The target is `{prefix}{board}?token=...&epoch=...`, percent-decoded once. A parameter that
+/// The target is `{prefix}{room_id}?token=...&epoch=...`, percent-decoded once. A parameter that
 /// appears twice, or is malformed, is ignored.
 ///
 /// A room id from a URL is 1 to `room_id_bytes_max` bytes of UTF-8, because it is shown, logged and
 /// stored. It contains no control characters, C1 included, and no bidirectional embeddings,
 /// overrides and isolates. A slash in it is written %2F. Any other slash ends the id.
 ///
-/// Returns: the request. Its `board` is empty, which every manager rejects as bad_room_id, if
+/// Returns: the request. Its `room_id` is empty, which every manager rejects as bad_room_id, if
 /// - the path does not begin with `prefix`,
 /// - the path continues after the id, or
 /// - the id is not valid.
@@ -121,9 +121,9 @@ namespace detail {
         path.remove_prefix(prefix.size());
         // A slash that is part of an id is written %2F.
         if (path.find('/') != std::string_view::npos ||
-            !detail::percent_decode(path, false, request.board) ||
-            !detail::is_board_of_url(request.board)) {
-            request.board.clear();
+            !detail::percent_decode(path, false, request.room_id) ||
+            !detail::is_board_of_url(request.room_id)) {
+            request.room_id.clear();
         }
     }
     const auto parameter = [&](std::string_view name, std::string& out) {

@@ -59,7 +59,7 @@ private:
         rooms.start();
         posix::Listener listener{loop, [&](posix::Accepted<> a) {
                                      rooms.accept(Coded<posix::Accepted<>>{std::move(a)},
-                                                  YjsProtocol{}, {.board = "board"});
+                                                  YjsProtocol{}, {.room_id = "board"});
                                  }};
         if (listener.listen({"127.0.0.1", 0})) ::_exit(1);
         const std::uint16_t port = listener.port();

@@ -244,10 +244,10 @@ struct ListedRights {
         if (rights->before) rights->before("check");
         ++rights->checks;
         if (rights->drops) return;
-        if (rights->hangs || (!rights->hangs_for.empty() && request.board == rights->hangs_for) ||
+        if (rights->hangs || (!rights->hangs_for.empty() && request.room_id == rights->hangs_for) ||
             (!rights->hangs_for_token.empty() && request.token == rights->hangs_for_token))
             return rights->hung.push_back(std::move(answer));
-        auto found = rights->grants.find(request.token + "@" + request.board);
+        auto found = rights->grants.find(request.token + "@" + request.room_id);
         if (found == rights->grants.end()) found = rights->grants.find(request.token);
         Grant grant = found != rights->grants.end() ? found->second
                                                     : Grant{request.token, Access::edit, forever};
@@ -357,13 +357,13 @@ struct RoomRecorder {
     }
     void on_rejected(const RoomRejection& r) {
         begin_call("on_rejected");
-        reported->push_back("refused " + r.board + " " + r.user + ": " + r.error.message());
+        reported->push_back("refused " + r.room_id + " " + r.user + ": " + r.error.message());
     }
     void on_room_event(const RoomEvent& e) {
         begin_call("on_room_event");
         if (e.kind == RoomEvent::Kind::unloaded) last_eviction = e.reason;
         if (events == nullptr) return;
-        events->push_back(std::string{to_string(e.kind)} + " " + e.board +
+        events->push_back(std::string{to_string(e.kind)} + " " + e.room_id +
                           (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
         if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
         if (e.kind == RoomEvent::Kind::left) last_reason = e.reason;
@@ -372,7 +372,7 @@ struct RoomRecorder {
     void on_room_failed(const RoomFailure& f) {
         begin_call("on_room_failed");
         failures.push_back(f.error);
-        reported->push_back("failed " + f.board + ": " + f.error.code.message());
+        reported->push_back("failed " + f.room_id + ": " + f.error.code.message());
     }
     void on_stopped(std::error_code e) {
         reported->push_back("stopped: " + (e ? e.message() : ""));
@@ -448,7 +448,7 @@ struct RoomWorld {
     [[nodiscard]] RoomRequest request_of(const std::string& who) const {
         const auto found = requests.find(who);
         if (found != requests.end()) return found->second;
-        return {.board = "board", .token = who, .ip = who};
+        return {.room_id = "board", .token = who, .ip = who};
     }
     void run(Duration d) {
         const Instant end = after(world.now(), d);

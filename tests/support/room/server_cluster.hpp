@@ -52,7 +52,7 @@ struct Cluster {
                 h.after(std::chrono::seconds{5}, Looks{&store, n, &h});
                 h.listen(1, [this, r = rooms.get()](sim::Accepted a) {
                     const std::string who{a.peer()};
-                    const RoomRequest request{.board = "board", .token = who, .ip = who};
+                    const RoomRequest request{.room_id = "board", .token = who, .ip = who};
                     Coded<sim::Accepted> t{std::move(a)};
                     if (in_band.contains(who))
                         r->accept(std::move(t), HocuspocusProtocol{}, request);

@@ -39,7 +39,7 @@ struct MemberNames {
     int close, attach, deadline, advance;
     int lagging;
     int publish, subscribe;
-    int split, disjoint, address, board;
+    int split, disjoint, address, room_id;
     int on_service, on_leases;
     int yield, now;
 };

@@ -56,9 +56,9 @@ public:
     }
     /// Likewise, for a call on the room with this id.
     template <class V>
-    [[nodiscard]] bool accepts(std::string_view board, Completion<V>& done) {
+    [[nodiscard]] bool accepts(std::string_view room_id, Completion<V>& done) {
         if (!accepts(done)) return false;
-        if (is_room_id(board)) return true;
+        if (is_room_id(room_id)) return true;
         answer_error(done, make_error_code(RoomErrc::bad_room_id));
         return false;
     }

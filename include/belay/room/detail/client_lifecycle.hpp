@@ -109,7 +109,7 @@ public:
         for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
         for (RoomClient* const client : clients.all()) {
             if (client->core.closing()) continue;
-            context_.tally.count_close(client->request.board, why);
+            context_.tally.count_close(client->request.room_id, why);
             close(*client, why);
         }
     }
@@ -132,7 +132,7 @@ public:
     void note_silent(RoomClient& client) {
         if (client.core.closing()) return;
         client.end.reason = RoomErrc::client_silent;
-        context_.tally.count_close(client.request.board, client.end.reason);
+        context_.tally.count_close(client.request.room_id, client.end.reason);
     }
     /// Likewise, for the client, or the connection, with this id.
     void close_author_and_report(std::uint64_t author, const std::error_code& why) {
@@ -148,7 +148,7 @@ public:
             // All clients of its connection end with it.
             if (MultiplexedBase* const connection = found->connection->multiplexed)
                 return close_counted(*connection, RoomErrc::client_removed);
-            context_.tally.count_close(found->request.board, RoomErrc::client_removed);
+            context_.tally.count_close(found->request.room_id, RoomErrc::client_removed);
             close(*found, RoomErrc::client_removed);
             return true;
         }
@@ -204,10 +204,10 @@ private:
         bool counted = false;
         for (const RoomClient* const client : connection.io.clients) {
             if (client->core.closing()) continue;
-            context_.tally.count_close(client->request.board, why);
+            context_.tally.count_close(client->request.room_id, why);
             counted = true;
         }
-        if (!counted) context_.tally.count_close(connection.request.board, why);
+        if (!counted) context_.tally.count_close(connection.request.room_id, why);
         close(connection, why);
         return true;
     }

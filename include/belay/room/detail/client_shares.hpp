@@ -32,7 +32,7 @@ public:
             return true;
         }
         if (share && share->all.owner() == owner) return true;
-        const std::string in_room = owner_in_room(owner, client.request.board);
+        const std::string in_room = owner_in_room(owner, client.request.room_id);
         if (all_.of(owner) >= options_.clients_per_user_max ||
             in_rooms_.of(in_room) >= options_.clients_per_user_and_room_max)
             return false;

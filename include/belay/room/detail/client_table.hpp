@@ -40,6 +40,9 @@ public:
         return machine;
     }
 
+    /// Lists a client that has another owner.
+    void add(RoomClient& client) { clients_.emplace(client.id, &client); }
+
     [[nodiscard]] RoomClient* find_client(std::uint64_t id) const {
         const auto found = clients_.find(id);
         return found != clients_.end() ? found->second : nullptr;
@@ -94,7 +97,6 @@ public:
     }
 
 private:
-    void add(RoomClient& client) { clients_.emplace(client.id, &client); }
     void add(MultiplexedBase& connection) { connections_.emplace(connection.id, &connection); }
 
     driver::MachineGroup machines_;

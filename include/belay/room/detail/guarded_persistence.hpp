@@ -94,8 +94,8 @@ public:
     }
 
 private:
-    void report(const std::string& board, std::string what) {
-        context_.report_failure(board, {RoomErrc::persistence_threw, {}, std::move(what)});
+    void report(const std::string& room_id, std::string what) {
+        context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, std::move(what)});
     }
 #if defined(__cpp_exceptions)
     /// Returns its text; empty without memory for it.

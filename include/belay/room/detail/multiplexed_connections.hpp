@@ -51,7 +51,7 @@ public:
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
         // Each document is requested in frames.
-        request.board.clear();
+        request.room_id.clear();
         request.token.clear();
         request.epoch.clear();
         if (!admission_.takes_over(request)) return 0;
@@ -321,9 +321,9 @@ private:
         connection.pings = connection.pings || !message.version.empty();
         sessions_.pay(connection.io, ReadCost::token);
         RoomRequest request = connection.request;
-        request.board = connection.protocol.board(name);
+        request.room_id = connection.protocol.room_id(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
-        if (!is_board_of_url(request.board)) request.board.clear();
+        if (!is_board_of_url(request.room_id)) request.room_id.clear();
         request.token = as_text(message.payload);
         // After token_within, a connection without access gets no further check.
         const bool late =

@@ -55,7 +55,7 @@ struct LimitedSaves {
     [[nodiscard]] auto next() const {
         return std::find_if(queue.begin(), queue.end(), [&](const RoomBase* room) {
             return std::none_of(of_evicted.begin(), of_evicted.end(),
-                                [&](const auto& one) { return one->board == room->id; });
+                                [&](const auto& one) { return one->room_id == room->id; });
         });
     }
 
@@ -307,14 +307,14 @@ public:
     // ---- histories ------------------------------------------------------------------------------
 
     /// Errors: the storage's; nothing has changed then.
-    [[nodiscard]] std::error_code erase(const std::string& board) {
-        const std::error_code error = persistence_.erase(board);
-        if (error) report_failure(board, {error, {}, persistence_.take_what()});
+    [[nodiscard]] std::error_code erase(const std::string& room_id) {
+        const std::error_code error = persistence_.erase(room_id);
+        if (error) report_failure(room_id, {error, {}, persistence_.take_what()});
         return error;
     }
-    [[nodiscard]] std::error_code reset(const std::string& board, const Id& epoch) {
-        const auto position = persistence_.reset(board, epoch);
-        if (!position) report_failure(board, {position.error(), {}, persistence_.take_what()});
+    [[nodiscard]] std::error_code reset(const std::string& room_id, const Id& epoch) {
+        const auto position = persistence_.reset(room_id, epoch);
+        if (!position) report_failure(room_id, {position.error(), {}, persistence_.take_what()});
         return position.error();
     }
     /// Gets the memory for one more erase or reset.
@@ -495,7 +495,7 @@ private:
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {
             PersistenceError why{error.code, {}, {}};
-            context_.errors.attempt([&] { why = of_room(error, pending.board); });
+            context_.errors.attempt([&] { why = of_room(error, pending.room_id); });
             admin_calls_.admin_stored(pending, why);
         }
         if (!error) admin_calls_.all_stored();
@@ -537,7 +537,7 @@ private:
     /// Whether a flush has not answered yet for an erase or a reset of this room.
     [[nodiscard]] bool is_changing(const std::string& id) {
         bool is = false;
-        each_awaited([&](const PendingAdmin& pending) { is = is || pending.board == id; });
+        each_awaited([&](const PendingAdmin& pending) { is = is || pending.room_id == id; });
         return is;
     }
     /// Saves the rooms that the storage requests.
@@ -566,8 +566,8 @@ private:
         report_failure(room.id, {error, {}, persistence_.take_what()});
         return RoomErrc::not_durable;
     }
-    void report_failure(const std::string& board, const PersistenceError& error) {
-        context_.report_failure(board, error);
+    void report_failure(const std::string& room_id, const PersistenceError& error) {
+        context_.report_failure(room_id, error);
     }
 
     TurnContext& context_;

@@ -126,8 +126,8 @@ public:
         }
     }
 
-    /// Fills an empty document with what is stored of a room. `board` is for reports.
-    [[nodiscard]] std::error_code take_parts(const std::string& board, Document& document,
+    /// Fills an empty document with what is stored of a room. `room_id` is for reports.
+    [[nodiscard]] std::error_code take_parts(const std::string& room_id, Document& document,
                                              const std::optional<StoredRoom>& found) {
         if (!found) return {};
         const auto apply = [&](const Bytes& update) {
@@ -141,7 +141,7 @@ public:
             if (!error) continue;
             // Another writer must not be able to end the room.
             if (alone || !is_malformed_update(error)) return error;
-            context_.report_failure(board, {error, {}, "a change from another server"});
+            context_.report_failure(room_id, {error, {}, "a change from another server"});
         }
         return {};
     }

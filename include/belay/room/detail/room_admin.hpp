@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Admin, class V>
 struct AdminCall {
     AdminCall(Admin& o, std::uint64_t n, std::string name, Completion<V> d, Instant e)
-        : admin{o}, number{n}, board{std::move(name)}, done{std::move(d)}, ends{e} {}
+        : admin{o}, number{n}, room_id{std::move(name)}, done{std::move(d)}, ends{e} {}
     void attach(Waker w) {
         waker = std::move(w);
         question.attach(waker);
@@ -38,7 +38,7 @@ struct AdminCall {
 
     Admin& admin;
     const std::uint64_t number;
-    const std::string board;
+    const std::string room_id;
     Completion<V> done;
     Instant ends;
     std::uint64_t queued = 0;  ///< the number of its load in the queue; 0: it is not there
@@ -56,8 +56,8 @@ struct HistoryChanges {
     static constexpr std::size_t unsettled_max = 10'000;
 
     /// Whether calls for this room are rejected.
-    [[nodiscard]] bool too_many(const std::string& board) const noexcept {
-        return unsettled.size() >= unsettled_max && !unsettled.contains(board);
+    [[nodiscard]] bool too_many(const std::string& room_id) const noexcept {
+        return unsettled.size() >= unsettled_max && !unsettled.contains(room_id);
     }
 
     Awaited awaited{};  ///< the number of those that wait for a flush, by room id
@@ -117,24 +117,24 @@ public:
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
     /// Whether an erase or a reset of this room is not durable yet. A new client waits for the
     /// flush, or for the next one after a failed flush.
-    [[nodiscard]] bool is_changing(const std::string& board) {
-        if (changes_.awaited.contains(board)) return true;
-        if (!changes_.unsettled.contains(board)) return false;
-        await(prepare(board));
+    [[nodiscard]] bool is_changing(const std::string& room_id) {
+        if (changes_.awaited.contains(room_id)) return true;
+        if (!changes_.unsettled.contains(room_id)) return false;
+        await(prepare(room_id));
         return true;
     }
 
     // ---- histories ------------------------------------------------------------------------------
 
-    void erase(std::string board, Completion<PersistenceError> done) {
-        if (!answers_.accepts(board, done)) return;
-        change_history(std::move(board), std::move(done), make_error_code(RoomErrc::room_erased),
+    void erase(std::string room_id, Completion<PersistenceError> done) {
+        if (!answers_.accepts(room_id, done)) return;
+        change_history(std::move(room_id), std::move(done), make_error_code(RoomErrc::room_erased),
                        [this](const std::string& id) { return scheduler_.erase(id); });
     }
-    void reset(std::string board, Completion<PersistenceError> done) {
-        if (!answers_.accepts(board, done)) return;
+    void reset(std::string room_id, Completion<PersistenceError> done) {
+        if (!answers_.accepts(room_id, done)) return;
         change_history(
-            std::move(board), std::move(done), make_error_code(RoomErrc::history_reset),
+            std::move(room_id), std::move(done), make_error_code(RoomErrc::history_reset),
             [this](const std::string& id) { return scheduler_.reset(id, make_id(context_.bits)); });
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
@@ -144,12 +144,12 @@ public:
         if (error)
             changes_.unsettled.merge(pending.memory);
         else  // what an earlier flush left uncertain is certain now
-            changes_.unsettled.erase(pending.board);
-        const auto found = changes_.awaited.find(pending.board);
+            changes_.unsettled.erase(pending.room_id);
+        const auto found = changes_.awaited.find(pending.room_id);
         if (--found->second != 0) return;
         changes_.awaited.erase(found);
-        begin_exports(pending.board, error);
-        auto* const room = rooms_.find(pending.board);
+        begin_exports(pending.room_id, error);
+        auto* const room = rooms_.find(pending.room_id);
         if (room == nullptr) return;
         if (!error) return scheduler_.begin_load(*room);
         // A load would find a history that the next flush may end.
@@ -173,11 +173,11 @@ public:
         if (!context_.errors.attempt(ask)) return fail(call, no_memory());
         call.what = scheduler_.persistence().take_what();
     }
-    void export_room(std::string board,
+    void export_room(std::string room_id,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!answers_.accepts(board, done)) return;
+        if (!answers_.accepts(room_id, done)) return;
         const AdminAnswers::Beginning beginning{answers_};
-        auto* const room = rooms_.find(board);
+        auto* const room = rooms_.find(room_id);
         if (room != nullptr && room->core.live()) {
             Result<std::optional<StoredRoom>, PersistenceError> found{std::optional<StoredRoom>{}};
             // A shared room has read up to `position`, and may have more.
@@ -186,9 +186,9 @@ public:
                 found = document_of(room->history, room->document);
             return answers_.answer(done, std::move(found));
         }
-        Export& call = begin(exports_, std::move(board), std::move(done));
+        Export& call = begin(exports_, std::move(room_id), std::move(done));
         const auto load = [&] {
-            if (!is_changing(call.board)) begin_load(call);
+            if (!is_changing(call.room_id)) begin_load(call);
         };
         if (!context_.errors.attempt(load)) fail(call, no_memory());
     }
@@ -201,10 +201,10 @@ public:
     /// Called by the scheduler: an export has waited for too long.
     void reject_export(std::uint64_t number) {
         Export& call = *exports_.find(number)->second;
-        context_.tally.count(call.board, &RoomCounters::loads_rejected);
+        context_.tally.count(call.room_id, &RoomCounters::loads_rejected);
         PersistenceError error{RoomErrc::storage_busy, {}, {}};
         context_.errors.attempt([&] { error = Scheduler::load_rejected(); });
-        context_.report_failure(call.board, error);
+        context_.report_failure(call.room_id, error);
         fail(call, error);
     }
     template <class V>
@@ -240,20 +240,20 @@ public:
 private:
     /// Ends the room's history in memory, and closes its clients with `why`.
     template <class Change>
-    void change_history(std::string board, Completion<PersistenceError> done,
+    void change_history(std::string room_id, Completion<PersistenceError> done,
                         const std::error_code& why, Change&& change) {
         const AdminAnswers::Beginning beginning{answers_};
-        if (changes_.too_many(board)) {
+        if (changes_.too_many(room_id)) {
             settle_all();
             return answers_.answer(done, too_many_unsettled());
         }
         // A history that the storage ends must also end in memory: nothing after it needs memory.
-        AwaitedChange awaited = prepare(board);
-        const std::error_code error = change(board);
+        AwaitedChange awaited = prepare(room_id);
+        const std::error_code error = change(room_id);
         if (error) return answers_.answer_error(done, error);
         awaited.pending.done = std::move(done);
         await(std::move(awaited));
-        if (auto* const room = rooms_.find(board)) rooms_.end_history(*room, why);
+        if (auto* const room = rooms_.find(room_id)) rooms_.end_history(*room, why);
     }
     /// An erase or a reset that will wait for a flush, with all memory for it.
     struct AwaitedChange {
@@ -261,11 +261,11 @@ private:
         PendingAdmin pending{};
     };
     /// Throws: std::bad_alloc, and changes nothing then.
-    [[nodiscard]] AwaitedChange prepare(const std::string& board) {
+    [[nodiscard]] AwaitedChange prepare(const std::string& room_id) {
         AwaitedChange change;
-        change.count.emplace(board, 0);
-        change.pending.board = board;
-        change.pending.memory.insert(board);
+        change.count.emplace(room_id, 0);
+        change.pending.room_id = room_id;
+        change.pending.memory.insert(room_id);
         scheduler_.reserve_await();
         return change;
     }
@@ -279,7 +279,8 @@ private:
     /// Requests a flush for all failed erases and resets that do not wait for one.
     void settle_all() {
         if (changes_.settling) return;
-        for (const std::string& board : changes_.unsettled) static_cast<void>(is_changing(board));
+        for (const std::string& room_id : changes_.unsettled)
+            static_cast<void>(is_changing(room_id));
         changes_.settling = true;
     }
     [[nodiscard]] static PersistenceError too_many_unsettled() {
@@ -291,10 +292,10 @@ private:
     }
 
     template <class V>
-    Call<V>& begin(Calls<V>& calls, std::string board, Completion<V> done) {
+    Call<V>& begin(Calls<V>& calls, std::string room_id, Completion<V> done) {
         const std::uint64_t number = calls.empty() ? 1 : calls.rbegin()->first + 1;
         auto made =
-            machines_.template make<Call<V>>(*this, number, std::move(board), std::move(done),
+            machines_.template make<Call<V>>(*this, number, std::move(room_id), std::move(done),
                                              after(context_.now, context_.options.answer_within));
         Call<V>& call = *made;
         calls.emplace(call.number, std::move(made));
@@ -310,14 +311,14 @@ private:
     void load(Export& call) {
         call.ends = after(context_.now, context_.options.answer_within);
         call.waker.touch();
-        scheduler_.persistence().load(call.board, call.question.ask());
+        scheduler_.persistence().load(call.room_id, call.question.ask());
         call.what = scheduler_.persistence().take_what();
     }
     /// Begins the exports that waited until an erase or a reset was stored, or answers its error.
-    void begin_exports(const std::string& board, const PersistenceError& error) noexcept {
+    void begin_exports(const std::string& room_id, const PersistenceError& error) noexcept {
         for (auto next = exports_.begin(); next != exports_.end();) {
             Export& call = *(next++)->second;
-            if (call.board != board || call.queued != 0 || call.question.waits()) continue;
+            if (call.room_id != room_id || call.queued != 0 || call.question.waits()) continue;
             if (error)
                 fail(call, error);
             else if (!context_.errors.attempt([&] { begin_load(call); }))

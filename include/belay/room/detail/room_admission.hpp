@@ -96,10 +96,10 @@ public:
 
     /// Requests to check the access of all clients of a room again; of all rooms, if the id is
     /// empty.   Returns: their number.
-    std::size_t reauthorize(std::string_view board) {
+    std::size_t reauthorize(std::string_view room_id) {
         std::size_t checked = 0;
         for (RoomClient* const client : lifecycle_.clients.all()) {
-            if (!board.empty() && client->request.board != board) continue;
+            if (!room_id.empty() && client->request.room_id != room_id) continue;
             if (client->core.closing()) continue;
             ++checked;
             if (client->core.checks())
@@ -185,7 +185,7 @@ private:
     }
     void queue_recheck(RoomClient& client) {
         if (client.rights.recheck != ClientRights::Recheck::none) return;
-        lifecycle_.limits.rechecks.push(client.id, turn_owner(client), client.request.board);
+        lifecycle_.limits.rechecks.push(client.id, turn_owner(client), client.request.room_id);
         client.rights.recheck = ClientRights::Recheck::queued;
     }
     /// Begins the next queued check.   Returns: whether there was one.
@@ -249,16 +249,16 @@ private:
                            [](const RoomClient* one) { return one->core.joined(); });
     }
     [[nodiscard]] static std::error_code why_not(const RoomRequest& request) noexcept {
-        return is_room_id(request.board) ? std::error_code{} : RoomErrc::bad_room_id;
+        return is_room_id(request.room_id) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
         // A client dials again after its connection closes, but not after a rejected document.
         if (client.connection->clients.size() == 1 &&
-            lifecycle_.oversize.has(client.rights.grant.user, client.request.board, context_.now))
+            lifecycle_.oversize.has(client.rights.grant.user, client.request.room_id, context_.now))
             return lifecycle_.close_connection_and_report(
                 *client.connection, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
-        RoomBase* const room = rooms_.find_or_make(client.request.board, error, client);
+        RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
         if (room == nullptr) return lifecycle_.close_and_report(client, error);
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));

@@ -38,12 +38,12 @@ public:
     RoomImports(const RoomImports&) = delete;
     RoomImports& operator=(const RoomImports&) = delete;
 
-    void import_room(const std::string& board, StoredRoom content,
+    void import_room(const std::string& room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
-        if (!answers_.accepts(board, done)) return;
+        if (!answers_.accepts(room_id, done)) return;
         const AdminAnswers::Beginning beginning{answers_};
         std::error_code error;
-        auto* const room = rooms_.find_or_make(board, error, owner_of_call_loads);
+        auto* const room = rooms_.find_or_make(room_id, error, owner_of_call_loads);
         if (room == nullptr) return answers_.answer_error(done, error);
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)

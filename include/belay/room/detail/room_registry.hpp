@@ -102,20 +102,20 @@ public:
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
     /// for the user of `client`, in whose turn it is loaded.
-    Room* find_or_make(std::string_view board, std::error_code& error, const RoomClient& client) {
+    Room* find_or_make(std::string_view room_id, std::error_code& error, const RoomClient& client) {
         return find_or_make(
-            board, error,
+            room_id, error,
             Opener{
                 .owner = share_owner(client), .load_owner = turn_owner(client), .is_user = true});
     }
     /// Likewise, for a call of the server. The room counts for no user, and is loaded in the turns
     /// of `load_owner`. Later loads are in those of owner_of_server_loads.
-    Room* find_or_make(std::string_view board, std::error_code& error,
+    Room* find_or_make(std::string_view room_id, std::error_code& error,
                        std::string_view load_owner) {
-        return find_or_make(board, error, Opener{.load_owner = std::string{load_owner}});
+        return find_or_make(room_id, error, Opener{.load_owner = std::string{load_owner}});
     }
-    [[nodiscard]] Room* find(std::string_view board) const {
-        const auto found = rooms_.find(board);
+    [[nodiscard]] Room* find(std::string_view room_id) const {
+        const auto found = rooms_.find(room_id);
         return found != rooms_.end() ? &found->second->room : nullptr;
     }
     [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
@@ -199,10 +199,10 @@ public:
     }
     /// Saves a room at once, because the storage needs the space of its changes.
     /// Returns: false if the room cannot be in memory, or has no history.
-    [[nodiscard]] bool save_lagging(const std::string& board) {
+    [[nodiscard]] bool save_lagging(const std::string& room_id) {
         std::error_code error;
         // Not in the turns of calls: loads of calls that hang would keep the storage full.
-        Room* const room = has_space() ? find_or_make(board, error, Opener{}) : find(board);
+        Room* const room = has_space() ? find_or_make(room_id, error, Opener{}) : find(room_id);
         if (room == nullptr) return false;
         if (!room->core.live())
             room->after_load.save = true;
@@ -244,8 +244,8 @@ private:
         std::string load_owner{};  ///< in whose turns it is loaded; empty: for a save
         bool is_user = false;
     };
-    Room* find_or_make(std::string_view board, std::error_code& error, const Opener& by) {
-        if (Room* const room = find(board)) {
+    Room* find_or_make(std::string_view room_id, std::error_code& error, const Opener& by) {
+        if (Room* const room = find(room_id)) {
             if (room->calls.load_queue.number != 0) scheduler_.begin_load(*room, by.load_owner);
             // The user's edits may cause later loads of a room that the server opened.
             std::string& later = room->calls.load_owner;
@@ -254,7 +254,7 @@ private:
                 later = by.later_owner();
             return room;
         }
-        if (!is_room_id(board))
+        if (!is_room_id(room_id))
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
@@ -265,7 +265,7 @@ private:
             error = RoomErrc::too_many;
         if (error) return nullptr;
         auto made =
-            machines_.template make<Machine>(*this, std::string{board}, new_rooms_.empty,
+            machines_.template make<Machine>(*this, std::string{room_id}, new_rooms_.empty,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
         // Later loads are in the turns of the same user, or connection.

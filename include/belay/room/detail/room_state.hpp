@@ -141,9 +141,9 @@ struct QueuedLoad {
 using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
 /// A save, with the id of its room, because it may end after the room.
 struct SaveCall {
-    explicit SaveCall(std::string id) noexcept : board{std::move(id)} {}
+    explicit SaveCall(std::string id) noexcept : room_id{std::move(id)} {}
 
-    const std::string board;
+    const std::string room_id;
     StorageCall<PersistenceError> call{};
 };
 /// The calls of the storage for one room.

@@ -34,23 +34,23 @@ public:
     // ---- the rooms that are counted by themselves -----------------------------------------------
 
     /// Returns whether the room is counted now. `most` is the maximum number of rooms.
-    [[nodiscard]] bool add(std::string_view board, std::size_t most) {
-        if (rooms_.contains(board)) return true;
+    [[nodiscard]] bool add(std::string_view room_id, std::size_t most) {
+        if (rooms_.contains(room_id)) return true;
         if (rooms_.size() >= most) return false;
-        rooms_.emplace(board, Ref<CountedRoom>::make());
+        rooms_.emplace(room_id, Ref<CountedRoom>::make());
         return true;
     }
     /// Returns whether the room was counted.
-    bool remove(std::string_view board) {
-        const auto found = rooms_.find(board);
+    bool remove(std::string_view room_id) {
+        const auto found = rooms_.find(room_id);
         if (found == rooms_.end()) return false;
         rooms_.erase(found);
         return true;
     }
     /// Returns null if the room is not counted.
-    [[nodiscard]] CountedRoom* find(std::string_view board) const noexcept {
+    [[nodiscard]] CountedRoom* find(std::string_view room_id) const noexcept {
         if (rooms_.empty()) return nullptr;
-        const auto found = rooms_.find(board);
+        const auto found = rooms_.find(room_id);
         return found == rooms_.end() ? nullptr : found->second.get();
     }
 
@@ -58,25 +58,25 @@ public:
 
     /// Calls `f` with the counters of all rooms, and with those of this room if it is counted.
     template <class F>
-    void each(std::string_view board, F&& f) {
+    void each(std::string_view room_id, F&& f) {
         f(all);
-        if (CountedRoom* const one = find(board)) f(static_cast<RoomCounters&>(one->counters));
+        if (CountedRoom* const one = find(room_id)) f(static_cast<RoomCounters&>(one->counters));
     }
-    void count(std::string_view board, Counter what, std::uint64_t more = 1) {
-        each(board, [&](RoomCounters& c) { c.*what += more; });
+    void count(std::string_view room_id, Counter what, std::uint64_t more = 1) {
+        each(room_id, [&](RoomCounters& c) { c.*what += more; });
     }
-    void add_time(std::string_view board, Histogram what, Duration time) {
-        each(board, [&](RoomCounters& c) { (c.*what).add(time); });
+    void add_time(std::string_view room_id, Histogram what, Duration time) {
+        each(room_id, [&](RoomCounters& c) { (c.*what).add(time); });
     }
     /// Counts a client that is closed without an error of its own.
-    void count_close(std::string_view board, const std::error_code& why) {
-        count_reason(board, &RoomCounters::closed, why);
+    void count_close(std::string_view room_id, const std::error_code& why) {
+        count_reason(room_id, &RoomCounters::closed, why);
     }
-    void count_rejection(std::string_view board, const std::error_code& why) {
-        count_reason(board, &RoomCounters::rejected, why);
+    void count_rejection(std::string_view room_id, const std::error_code& why) {
+        count_reason(room_id, &RoomCounters::rejected, why);
     }
-    void count_failure(std::string_view board, const std::error_code& why) {
-        each(board, [&](RoomCounters& c) {
+    void count_failure(std::string_view room_id, const std::error_code& why) {
+        each(room_id, [&](RoomCounters& c) {
             ++c.storage_failures;
             c.failures.add(why);
         });
@@ -85,8 +85,8 @@ public:
     RoomCounters all{};
 
 private:
-    void count_reason(std::string_view board, Counter what, const std::error_code& why) {
-        each(board, [&](RoomCounters& c) {
+    void count_reason(std::string_view room_id, Counter what, const std::error_code& why) {
+        each(room_id, [&](RoomCounters& c) {
             ++(c.*what);
             c.reasons.add(why);
         });

@@ -110,18 +110,18 @@ struct TurnContext {
             std::get<RoomEvent>(pending_events.back()).clients = left;
         });
     }
-    /// Counts a failed call of the storage, and queues it for the observer; an empty `board` is a
+    /// Counts a failed call of the storage, and queues it for the observer; an empty `room_id` is a
     /// failure of all rooms.
-    void report_failure(const std::string& board, const PersistenceError& error) noexcept {
-        tally.count_failure(board, error.code);
-        errors.attempt([&] { pending_events.push_back(RoomFailure{board, error}); });
+    void report_failure(const std::string& room_id, const PersistenceError& error) noexcept {
+        tally.count_failure(room_id, error.code);
+        errors.attempt([&] { pending_events.push_back(RoomFailure{room_id, error}); });
     }
     /// Counts a rejected client or call, and queues the rejection for the observer.
     void report_rejection(const RoomRequest& request, const std::string& user,
                           const std::error_code& why) noexcept {
-        tally.count_rejection(request.board, why);
+        tally.count_rejection(request.room_id, why);
         errors.attempt([&] {
-            pending_events.push_back(RoomRejection{request.board, user, request.ip, why});
+            pending_events.push_back(RoomRejection{request.room_id, user, request.ip, why});
         });
     }
 
@@ -138,7 +138,7 @@ struct TurnContext {
 private:
     void queue_event(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client,
                      const std::error_code& why) {
-        RoomEvent event{.kind = kind, .board = room.id, .clients = room.clients.size()};
+        RoomEvent event{.kind = kind, .room_id = room.id, .clients = room.clients.size()};
         event.reason = why;
         if (client != nullptr) event.user = client->rights.grant.user;
         if (client != nullptr) event.client.value = client->accepted_id();
