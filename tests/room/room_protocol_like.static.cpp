@@ -25,20 +25,20 @@ class ProtocolThatHidesDisjoint : public LeastProtocol {
 };
 struct ProtocolWithAddresses : ProtocolWithAll {
     Result<BytesView> address(BytesView) const;
-    std::string_view board(BytesView) const;
+    std::string_view room_id(BytesView) const;
 };
-struct ProtocolWithoutBoard : LeastProtocol {
+struct ProtocolWithoutRoomId : LeastProtocol {
     Result<BytesView> address(BytesView) const;
 };
 struct ProtocolWithoutAddress : LeastProtocol {
-    std::string_view board(BytesView) const;
+    std::string_view room_id(BytesView) const;
 };
 class ProtocolThatHidesAddress : public LeastProtocol {
     Result<BytesView> address(BytesView) const;
 };
-struct ProtocolWithAnotherBoard : LeastProtocol {
+struct ProtocolWithAnotherRoomId : LeastProtocol {
     Result<BytesView> address(BytesView) const;
-    Bytes board(BytesView) const;
+    Bytes room_id(BytesView) const;
 };
 struct ProtocolThatChanges {
     Result<part::RoomMessage> read(BytesView);
@@ -54,10 +54,10 @@ static_assert(RoomProtocolLike<ProtocolWithAll>);
 static_assert(RoomProtocolLike<ProtocolWithAddresses>);
 static_assert(detail::AddressesFrames<ProtocolWithAddresses>);
 static_assert(!detail::AddressesFrames<ProtocolWithAll>);
-static_assert(!RoomProtocolLike<ProtocolWithoutBoard>);
+static_assert(!RoomProtocolLike<ProtocolWithoutRoomId>);
 static_assert(!RoomProtocolLike<ProtocolWithoutAddress>);
 static_assert(!RoomProtocolLike<ProtocolThatHidesAddress>);
-static_assert(!RoomProtocolLike<ProtocolWithAnotherBoard>);
+static_assert(!RoomProtocolLike<ProtocolWithAnotherRoomId>);
 static_assert(!RoomProtocolLike<ProtocolThatSplitsOtherwise>);
 static_assert(!RoomProtocolLike<ProtocolThatHidesDisjoint>);
 static_assert(!RoomProtocolLike<ProtocolThatChanges>);

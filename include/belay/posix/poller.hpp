@@ -52,7 +52,7 @@ private:
 
     inline void add(Watch& watch, int fd, short events);
     inline void remove(Watch& watch) noexcept;
-    [[nodiscard]] inline int poll_again(int error, int limit) noexcept;
+    [[nodiscard]] inline int poll_again(int limit) noexcept;
     [[nodiscard]] inline int poll_in_pieces() noexcept;
     inline void dispatch(std::size_t ready);
     inline void compact() noexcept;
@@ -180,7 +180,7 @@ inline void Poller::wait(Duration most) {
     compact();
     const int limit = milliseconds(most);
     int ready = ::poll(polled_.data(), static_cast<nfds_t>(polled_.size()), limit);
-    if (ready < 0) ready = poll_again(errno, limit);
+    if (ready < 0) ready = poll_again(limit);
     if (ready <= 0) return;
     std::size_t left = static_cast<std::size_t>(ready);
     if (polled_.front().revents != 0) {
@@ -191,7 +191,8 @@ inline void Poller::wait(Duration most) {
 }
 
 /// Waits after poll() has failed.   Returns: the number of descriptors that are ready.
-inline int Poller::poll_again(int error, int limit) noexcept {
+inline int Poller::poll_again(int limit) noexcept {
+    const int error = errno;
     // After a signal it is not known what is ready, so the next round calls poll() again.
     if (error == EINTR) return 0;
     // Not the limit of open files, which may have been lowered: the kernel has no memory.

@@ -212,6 +212,9 @@ private:
             return packed ? whole({.headers = "Content-Encoding: gzip\r\n", .body = gzip})
                           : whole({.body = large});
         }
+        return redirection(target);
+    }
+    std::string redirection(std::string_view target) const {
         if (target == "/moved") return moved("/page");
         if (target == "/loop") return moved("/loop");
         if (target == "/away") return moved(far_.origin() + "/page");
