@@ -749,18 +749,6 @@ WORLD_MUTANTS = (
                    "release_failed_ = static_cast<bool>(error);", ""),),
            Test("tests/journal/journal_disk_faults.test.cpp",
                 "DropOldest over a Journal whose files cannot be deleted drops no more than usual")),
-    # a commit succeeds before the bytes that an opening could not write again are durable
-    Mutant("journal_confirms_after_unwritten_bytes",
-           (Change("belay/journal/detail/journal_log.hpp",
-                   "return error ? error : writer_.lacks_space();", "return error;"),),
-           Test("tests/journal/journal_disk_faults.test.cpp",
-                "Journal confirms nothing that a loss of power takes with bytes not written again")),
-    # an opening does not write again what the one before it could not
-    Mutant("journal_forgets_unwritten_bytes",
-           (Change("belay/journal/detail/group_writer.hpp",
-                   "lack && !unwritten_.sealed ? unwritten_.begin : buffer_offset_;", "buffer_offset_;"),),
-           Test("tests/journal/journal_disk_faults.test.cpp",
-                "Journal::open writes again what neither an opening before it nor its journal could")),
     # an export counts for loads_max after its end
     Mutant("rooms_operators_counts_ended_exports",
            (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),

@@ -89,8 +89,8 @@ struct JournalReport {
     /// The number of bytes at the end of the journal that could not be written again, because the
     /// disk was full. They are readable. If a flush failed before, the medium may not have them,
     /// although `Journal::durable` counts them. Only a file system that writes existing bytes to a
-    /// new place needs space for this. Free some space: each later flush tries to write them again.
-    /// Until one succeeds, `Journal::commit` and `flush` return the lack of space.
+    /// new place needs space for this. No later opening writes them again after another record was
+    /// written; closing writes one.
     std::uint64_t unwritten_bytes = 0;
     /// The number of files that are no longer needed, and could not be deleted. The journal tries
     /// them again: see `Journal::undeleted_files`.

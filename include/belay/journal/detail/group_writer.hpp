@@ -14,7 +14,6 @@
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/journal/detail/flush_group.hpp>
 #include <belay/journal/detail/record_buffer.hpp>
-#include <belay/journal/detail/unwritten_bytes.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal_error.hpp>
 #include <belay/journal/journal_options.hpp>
@@ -30,9 +29,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Functions marked "Unlocks" release the lock for a while.
 template <class File>
 class GroupWriter {
-    using FileSystem = typename File::FileSystem;
-    using RawFile = typename FileSystem::File;
-
 public:
     /// Writes to `file` from `offset` on. `last` is the number of the last operation before that.
     GroupWriter(File file, std::uint32_t offset, std::uint64_t last, std::size_t buffer_bytes,
@@ -71,9 +67,6 @@ public:
     [[nodiscard]] const std::error_code& failed() const noexcept { return failed_; }
     /// Returns whether anything that was put may not be on the medium.
     [[nodiscard]] bool unflushed() const noexcept { return synced_position_ < position_; }
-    /// Returns why bytes that an opening could not write again still wait for space; no error if
-    /// there are none. Until then nothing is durable.
-    [[nodiscard]] const std::error_code& lacks_space() const noexcept { return lacks_space_; }
     /// Returns how many threads wait for a flush that has not begun.
     [[nodiscard]] std::uint32_t waiting() const noexcept { return group_.waiting(); }
     /// Returns whether another thread is writing.
@@ -142,9 +135,6 @@ public:
     /// Writes the buffer and, if `to_disk`, flushes the file. Unlocks: records put meanwhile follow
     /// the bytes that are being written.   Pre: !writing().
     ///
-    /// Bytes that an opening could not write again are written first, as far as there is space:
-    /// see `lacks_space`.
-    ///
     /// Errors: those of `File::look`, and no space for the write: the buffer still has everything,
     /// and may be written later. After any other error, also no space in the sync, the content of
     /// the medium is unknown, and the writer has failed.
@@ -161,11 +151,7 @@ public:
         // the flush is no worse than one right after the result.
         std::error_code error = looks ? file_.look() : std::error_code{};
         const bool found = !error;
-        bool fatal = false;
-        const std::error_code lack =
-            found && to_disk ? unwritten_.write(file_, fatal) : std::error_code{};
-        if (fatal) error = lack;
-        if (!error && !bytes.empty()) error = file_.write(buffer_offset_, bytes);
+        if (found && !bytes.empty()) error = file_.write(buffer_offset_, bytes);
         const bool written = !error;
         Duration taken{};
         if (written && to_disk) error = file_.sync(taken);
@@ -176,24 +162,18 @@ public:
             written_position_ = position;
         }
         if (written && to_disk && !error) {
+            synced_offset_ = buffer_offset_;
             synced_position_ = position;
-            keep_lack(lack);
             group_.flushed(served, taken);
         } else if (to_disk) {
             group_.reset_expected();
         }
-        if (!error && ((to_disk && !lack) || mode_ == Flush::none)) {
+        if (!error && (to_disk || mode_ == Flush::none)) {
             durable_.store(last_number, std::memory_order_release);
         }
-        if (error && found && (fatal || written || !is_lack_of_space(error))) failed_ = error;
+        if (error && found && (written || !is_lack_of_space(error))) failed_ = error;
         end_writing();
         return error;
-    }
-    /// Writes the bytes again that an opening could not.   Pre: exclusive, without the lock.
-    ///
-    /// Sets `fatal` if the content of the medium is then unknown.
-    [[nodiscard]] std::error_code write_again(bool& fatal) noexcept {
-        return unwritten_.write(file_, fatal);
     }
 
     /// Begins the end of the writer. From here on it waits for no other threads, and writes to the
@@ -281,26 +261,15 @@ public:
     }
     /// Continues in another file, of which everything below `offset` is on the medium.
     ///
-    /// Pre: exclusive, the file was finished, and all its bytes were written again.
+    /// Pre: exclusive, and the file was finished.
     void replace_file(File file, std::uint32_t offset) {
         file_ = std::move(file);
         buffer_.drop_front(buffer_.size());
         buffer_offset_ = synced_offset_ = offset;
-        lacks_space_ = {};
         written_position_ = synced_position_ = position_;
         group_.all_served();
         durable_.store(last(), std::memory_order_release);
     }
-    /// Writes bytes again as soon as there is space, in a later flush.   Pre: at opening; nothing
-    /// was put yet.
-    void write_again_later(UnwrittenBytes<RawFile> unwritten) noexcept {
-        unwritten_ = std::move(unwritten);
-        if (unwritten_.empty()) return;
-        lacks_space_ = std::make_error_code(std::errc::no_space_on_device);
-        request_flush();
-    }
-    /// Makes later flushes leave out bytes of the file before this one.
-    void release_sealed() noexcept { sealed_is_released_ = true; }
     /// Overwrites stale bytes after the end. They were written before, so this needs no new space.
     std::error_code clear(std::uint64_t to) {
         static constexpr std::byte zeros[4096]{};
@@ -324,7 +293,7 @@ public:
         if (!error) error = file_.write(offset, record.bytes());
         if (!error) error = file_.sync();
         if (error) return failed_ = error;
-        if (!lacks_space_) synced_offset_ = buffer_offset_;
+        synced_offset_ = buffer_offset_;
         return {};
     }
 
@@ -348,9 +317,9 @@ public:
 
 private:
     static constexpr std::size_t write_bytes = std::size_t{64} << 10;
+    using FileSystem = typename File::FileSystem;
 
     void begin_writing() noexcept {
-        if (sealed_is_released_ && unwritten_.sealed) unwritten_.clear();
         writing_ = true;
         group_.begin_writing();
     }
@@ -381,19 +350,6 @@ private:
         }
     }
 
-    /// Records the result of writing bytes again, after a flush.
-    void keep_lack(const std::error_code& lack) noexcept {
-        // A record does not confirm bytes that may not be on the medium, so the next opening writes
-        // them again.
-        synced_offset_ = lack && !unwritten_.sealed ? unwritten_.begin : buffer_offset_;
-        lacks_space_ = lack;
-        if (lack) request_flush();
-    }
-    /// Makes the next request flush, although nothing may be put until then.
-    void request_flush() noexcept {
-        ++position_;
-        ++written_position_;
-    }
     /// Removes the last record, for which there was no space. Unlocks.   Pre: exclusive_.
     ///
     /// `position_` does not change, because other threads wait for it.
@@ -433,10 +389,6 @@ private:
     // Everything in the file below it is on the medium. This excludes bytes that an opening has
     // read, which may be only in the system's memory until the first flush.
     std::uint32_t synced_offset_ = journal_format::segment_header_bytes;
-    // The bytes that an opening had no space to write again. Only the thread that writes uses them.
-    UnwrittenBytes<RawFile> unwritten_;
-    std::error_code lacks_space_;
-    bool sealed_is_released_ = false;
     std::uint64_t position_ = 0;  // bytes put, in all files
     std::uint64_t written_position_ = 0;
     std::uint64_t synced_position_ = 0;

@@ -35,7 +35,7 @@ public:
         const std::uint32_t crc = part::crc32c(body);
         const Guard guard{writer_};
         if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
-        std::error_code error = make_place(body.size(), Kind::operation);
+        std::error_code error = make_space(body.size(), Kind::operation);
         const std::uint64_t number = last() + 1;
         const std::uint32_t offset = writer_.end_offset();
         if (!error) error = writer_.add(Kind::operation, number, body, crc, seed());
@@ -69,7 +69,7 @@ public:
             return make_error_code(QueueErrc::too_large);
         }
         const Guard guard{writer_};
-        std::error_code error = make_place(note.size(), Kind::note);
+        std::error_code error = make_space(note.size(), Kind::note);
         if (!error) error = writer_.add(Kind::note, 0, note, part::crc32c(note), seed());
         if (error) return error;
         // The new note may be a part of the current one.
@@ -90,7 +90,7 @@ public:
             writer_.put(Kind::pin, 0, store, part::crc32c(store), seed());
             pin_ = store;
         }
-        return write_all(true);
+        return writer_.write_all(true);
     }
 
     /// Owner.
@@ -119,12 +119,9 @@ public:
     /// Begins `run` with an opening record in this segment. The record replaces the older of two
     /// openings at its end. If there is no space, the run begins in a new segment. Clears up to
     /// `garbage_end`, where the remains of an unfinished write end. Then continues in a new segment
-    /// if this one is larger than the options say. The bytes `unwritten` are written again as soon
-    /// as there is space. Owner; at opening.
-    [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end,
-                                            UnwrittenBytes<File> unwritten) {
+    /// if this one is larger than the options say. Owner; at opening.
+    [[nodiscard]] std::error_code begin_run(Run run, std::uint64_t garbage_end) {
         const Guard guard{writer_};
-        writer_.write_again_later(std::move(unwritten));
         std::array<std::byte, 4> payload;
         store_le<std::uint32_t>(payload.data(), run.salt);
         const std::uint32_t place = index_.last().older_opening;
@@ -162,7 +159,7 @@ public:
         writer_.begin_end();
         static_cast<void>(note_ack());
         if (write_all(options_.flush != Flush::none)) return;
-        if (write_all(true) || !has_space(0, Kind::ack)) return;
+        if (writer_.write_all(true) || !has_space(0, Kind::ack)) return;
         writer_.put(Kind::ack, acked(), {}, 0, seed());
         static_cast<void>(writer_.flush(false));
     }
@@ -225,14 +222,6 @@ private:
         }
     }
 
-    /// The same for a record that Flush::each confirms at once. Unlocks.
-    std::error_code make_place(std::size_t length, Kind kind) {
-        if (options_.flush == Flush::each && writer_.lacks_space()) {
-            if (const std::error_code error = write_all(true)) return error;
-        }
-        return make_space(length, kind);
-    }
-
     /// Notes the acknowledged number in a record, or in the header of a new segment. Unlocks.
     std::error_code note_ack() {
         if (acked_noted_ == acked()) return {};
@@ -245,25 +234,10 @@ private:
     }
 
     /// Writes everything and, if `to_disk`, flushes it. Unlocks.
-    ///
-    /// Errors: also a lack of space for bytes that an opening could not write again. Nothing is
-    /// confirmed before they are durable.
     std::error_code write_all(bool to_disk) {
-        std::error_code error = flush_all(to_disk);
-        if (error || !to_disk || !writer_.lacks_space()) return error;
-        // The files to release may have the space.
-        if (index_.given_up() != 0 || index_.first_ends_by(acked())) {
-            static_cast<void>(release(files_per_call));
-            error = flush_all(true);
-        }
-        return error ? error : writer_.lacks_space();
-    }
-    /// The same, and does not wait for space for such bytes. Unlocks.
-    std::error_code flush_all(bool to_disk) {
         const std::uint64_t noted = acked_noted_;
         const std::error_code error = writer_.write_all(to_disk);
-        const bool is_durable = !error && !(to_disk && writer_.lacks_space());
-        if (is_durable) acked_durable_ = larger(acked_durable_, noted);
+        if (!error) acked_durable_ = larger(acked_durable_, noted);
         return error;
     }
 
@@ -289,11 +263,9 @@ private:
         next.reserve(options_.segment_bytes);
         bool fatal = false;
         const std::error_code lost = writer_.look_exclusively();
-        // First, because the new file takes space.
-        std::error_code error = lost ? lost : writer_.write_again(fatal);
         Result<File> file =
-            error ? error : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
-        if (!error) error = file.error();
+            lost ? lost : Files::make(fs_, path_, next.header, note_, options_.segment_bytes);
+        std::error_code error = file.error();
         if (!error) error = next.know_file(*file);
         if (!error) {
             error = fs_.sync_directory(path_);
@@ -330,16 +302,13 @@ private:
     }
 
     /// Makes acknowledgements durable, releases the segments that they cover, and then deletes at
-    /// most `max` of their files. Does so, too, if an opening had no space to write bytes again,
-    /// because deleting makes space. Unlocks.
+    /// most `max` of their files. Unlocks.
     std::error_code release(std::size_t max) {
         std::error_code error = note_ack();
-        const std::uint64_t noted = acked_noted_;
-        if (!error) error = flush_all(true);
+        if (!error) error = write_all(true);
         release_failed_ = static_cast<bool>(error);
         if (error) return error;
-        index_.give_up(noted);
-        if (index_.first().header.index == index_.last().header.index) writer_.release_sealed();
+        index_.give_up(acked_durable_);
         return remove_files(max);
     }
 

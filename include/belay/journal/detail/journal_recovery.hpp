@@ -137,7 +137,7 @@ private:
         }
         const std::uint64_t first = segments_.front().header.first;
         // A change of segments that was given up leaves an unused last file. The file before it may
-        // have operations after the first number of that file.
+        // have more operations than its header says.
         const bool may_have_more = unread_.code && indices_.size() == 1 && unused_;
         if (first > gathered.acked + 1 || may_have_more) {
             if (unread_.code) {
@@ -369,20 +369,12 @@ private:
         const std::string path = path_of(segments_[segments_.size() - 2].header.index);
         Result<File> sealed = fs_.open(path, OpenMode::write);
         if (!code) code = sealed.error();
-        if (!code) code = write_again(*sealed, segments_[segments_.size() - 2]);
+        if (!code) {
+            code = Files::write_again(*sealed, segments_[segments_.size() - 2], window_,
+                                      report.unwritten_bytes);
+        }
         if (!code) code = sealed->sync();
-        if (!unwritten_.empty()) unwritten_.sealed.emplace(std::move(*sealed));
         return !code || fail(code, path);
-    }
-    /// Writes the end of a segment again, as far as there is space.
-    std::error_code write_again(File& file, const Segment& segment) {
-        std::uint64_t left = 0;
-        const std::error_code code = Files::write_again(file, segment, window_, left);
-        if (left == 0) return code;
-        report.unwritten_bytes += left;
-        unwritten_.begin = segment.end - static_cast<std::uint32_t>(left);
-        unwritten_.end = segment.end;
-        return code;
     }
 
     /// Begins a run.
@@ -409,8 +401,9 @@ private:
             return {};
         }
         std::error_code code;
-        // The bytes of an unused file were on the medium before it had its name.
-        if (!report.created && !unused_) code = write_again(*file_, segments_.back());
+        if (!report.created) {
+            code = Files::write_again(*file_, segments_.back(), window_, report.unwritten_bytes);
+        }
         if (code) {
             fail(code, path, segments_.back().durable,
                  "the last operations could not be written to the new file");
@@ -425,8 +418,7 @@ private:
             typename Log::Start{std::move(*lock_), std::move(*file_), std::move(segments_),
                                 gathered, bits_, std::move(remains_)});
         if (!report.created) {
-            code =
-                log->begin_run({.number = run, .salt = salt}, garbage_end_, std::move(unwritten_));
+            code = log->begin_run({.number = run, .salt = salt}, garbage_end_);
             if (code) {
                 fail(code, path, end, "the number of the new run could not be written");
                 return {};
@@ -455,7 +447,6 @@ private:
     std::uint64_t unread_index_ = 0;  // index of a segment that could not be read; 0: none
     std::vector<Segment> segments_;
     FileWindow window_;
-    UnwrittenBytes<File> unwritten_;
     Random bits_;
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none

@@ -88,7 +88,7 @@ public:
         return writer_.unflushed();
     }
     /// Returns the bytes of the records in all files, written or not, except in files that could
-    /// not be released, or that are no longer needed.
+    /// not be released or deleted.
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         const Guard guard{writer_};
         const std::uint64_t stuck = release_failed_ ? index_.bytes_ending_by(acked()) : 0;

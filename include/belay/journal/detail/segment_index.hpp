@@ -149,7 +149,7 @@ public:
     [[nodiscard]] const Segment& at(std::uint64_t index) const noexcept {
         return segments_[static_cast<std::size_t>(index - first_file())];
     }
-    /// Returns the bytes of the records in all files that are not released, except the last.
+    /// Returns the bytes of the records in all files except the last.
     [[nodiscard]] std::uint64_t sealed_bytes() const noexcept { return sealed_bytes_; }
     /// Adds a segment after the last one, which is sealed at its `end`.
     void add(Segment segment) {
@@ -171,7 +171,7 @@ public:
     }
     /// Releases the segments that end by `number`, except the last one. Their files still exist.
     void give_up(std::uint64_t number) noexcept {
-        while (first_ends_by(number)) sealed_bytes_ -= segments_[given_up_++].records_bytes();
+        while (first_ends_by(number)) ++given_up_;
     }
     /// Returns how many released segments are still here. The first of them is `first_file`.
     [[nodiscard]] std::size_t given_up() const noexcept { return given_up_; }
@@ -184,6 +184,7 @@ public:
         std::vector<ReleasedFile> files(count);
         for (std::size_t i = 0; i < count; ++i) {
             files[i] = {segments_[i].header.index, segments_[i].file};
+            sealed_bytes_ -= segments_[i].records_bytes();
         }
         segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
         given_up_ -= count;
