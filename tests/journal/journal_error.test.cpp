@@ -12,10 +12,8 @@ TEST_CASE("JournalError::message has the reason, the place and the advice",
     const JournalError error{make_error_code(QueueErrc::corrupt), "outbox/1.journal", 128,
                              "a pin record is malformed"};
     const std::string message = error.message();
-    CHECK(
-        message.find(
-            "outbox/1.journal at byte 128: the stored data is damaged (a pin record is malformed): ") ==
-        0);
+    CHECK(message.find("outbox/1.journal at byte 128: the stored data is damaged (a pin record is "
+                       "malformed): ") == 0);
     CHECK(message.find("restore the directory from a backup") != std::string::npos);
     CHECK(message.back() == '.');
     const std::error_code code = error;
