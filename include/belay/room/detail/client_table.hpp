@@ -56,6 +56,10 @@ public:
         for (const auto& [id, client] : clients_) found.push_back(client);
         return found;
     }
+    /// Likewise, without memory. Clients that are closed stay until the end of the turn.
+    [[nodiscard]] const std::map<std::uint64_t, RoomClient*>& by_id() const noexcept {
+        return clients_;
+    }
     [[nodiscard]] const std::map<std::uint64_t, MultiplexedBase*>& connections() const noexcept {
         return connections_;
     }
