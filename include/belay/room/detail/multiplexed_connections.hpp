@@ -180,7 +180,7 @@ private:
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
         if (!channel.core.closing()) return;
-        // A client that does not hear of the end would type into a document that ignores it.
+        // A client that is not notified would type into a document that ignores it.
         if (channel.end.waits && !connection.core.closing())
             context_.errors.contain([&] { send_close(channel); },
                                     [&] {

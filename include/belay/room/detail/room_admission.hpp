@@ -101,7 +101,7 @@ public:
     /// empty.   Returns: their number.
     std::size_t reauthorize(std::string_view room_id) {
         std::size_t checked = 0;
-        for (RoomClient* const client : lifecycle_.clients.all()) {
+        for (const auto& [id, client] : lifecycle_.clients.by_id()) {
             if (!room_id.empty() && client->request.room_id != room_id) continue;
             if (client->core.closing()) continue;
             ++checked;
