@@ -117,12 +117,6 @@ struct ClientConnection {
         pace.accept(bytes);
         alive.note_sent(now);
     }
-    /// Likewise, a frame that had waited. A peer that only receives may have nothing to send, and a
-    /// query waits behind its output, so it is not silent.
-    void note_left(std::size_t bytes, Instant now) noexcept {
-        note_sent(bytes, now);
-        alive.pulse.output_left(now);
-    }
     /// Ends all timers, and drops the outbox.
     void stop_waiting() noexcept {
         pace.stop();

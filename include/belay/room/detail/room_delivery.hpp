@@ -191,7 +191,9 @@ public:
             if (sent == SendResult::refused)
                 return closer_.close_connection_and_report(
                     connection, make_error_code(RoomErrc::frame_too_large));
-            connection.note_left(size, context_.now);
+            connection.note_sent(size, context_.now);
+            // A peer may have nothing to send, and a query waits behind its output.
+            connection.alive.pulse.output_left(context_.now);
             note_taken(connection);
         }
         connection.pace.accept();
