@@ -4,14 +4,20 @@
 // after its first, second, third ... allocation. The storage, the transport and the authorizer have
 // memory, and answer when the run says so.
 #include <algorithm>
+#include <cstddef>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <new>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <belay/core/detail/function.hpp>
+#include <belay/room/detail/storage_call.hpp>
 #include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/room_manager.hpp>
@@ -575,4 +581,20 @@ TEST_CASE("RoomManager::stop saves and ends all rooms, also if it gets no memory
             CHECK(server.wrong_stop() == "");
         }
     }
+}
+
+TEST_CASE("StorageCall without memory to begin has no deadline", "[room][allocation][fault]") {
+    detail::StorageCall<PersistenceError> call;
+    bool threw = false;
+    const std::size_t failed = without_memory([&] {
+        try {
+            static_cast<void>(call.begin(Instant{}, after(Instant{}, 1s)));
+        } catch (const std::bad_alloc&) {
+            threw = true;
+        }
+    });
+    CHECK(failed != 0);
+    CHECK(threw);
+    CHECK_FALSE(call.waits());
+    CHECK(call.deadline() == never);
 }
