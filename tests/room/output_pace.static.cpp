@@ -73,6 +73,18 @@ constexpr bool judges_in_late_turn() {
 }
 static_assert(judges_in_late_turn());
 
+/// The server was paused: all is accepted when it continues.
+constexpr bool judges_no_pause() {
+    detail::OutputPace pace;
+    pace.begin(at(0s), 45s);
+    pace.accept(100);
+    pace.pause(at(60s));
+    if (pace.check_too_slow(at(60s), 512, 45s) || pace.deadline() != never) return false;
+    pace.begin(at(60s), 45s);
+    return pace.deadline() == at(105s) && pace.check_too_slow(at(105s), 512, 45s);
+}
+static_assert(judges_no_pause());
+
 /// Output that waits again before the check takes no window from it.
 constexpr bool judges_after_late_turn() {
     detail::OutputPace slow = after_late_turn(100);

@@ -3,16 +3,19 @@
 // was ends. Method: two rooms in a simulated world, of which the calls of one throw.
 #include <belay/room/room_manager.hpp>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <belay/room/audited.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/room_world.hpp"
+#include "support/room/shared_rooms.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -295,6 +298,59 @@ TEST_CASE("RoomManager: a document that throws in a call on a whole room, keeps 
         calls.t.check_stop();
     }
     CHECK(throws > 20);
+}
+
+namespace {
+
+/// A shared storage that reports changes before it answers their flush.
+class EchoFirst : public SharedRooms {
+public:
+    EchoFirst(SharedStore& store, std::vector<Completion<PersistenceError>>& owed)
+        : SharedRooms{store, 1}, owed_{&owed} {}
+    void flush(Completion<PersistenceError> done) {
+        owed_->push_back(std::move(done));
+        SharedRooms::flush(
+            Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    }
+
+private:
+    std::vector<Completion<PersistenceError>>* owed_;
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: an import whose echo throws before its flush is answered, is answered",
+          "[room][room_exceptions][fault][regression]") {
+    SharedStore store;
+    std::vector<Completion<PersistenceError>> owed;
+    std::vector<std::string> reported;
+    std::function<void(std::string_view)> before;
+    std::optional<std::error_code> answer;
+    RoomManager<EchoFirst, EveryoneEdits, RoomRecorder, HookedDocument> rooms{
+        EchoFirst{store, owed}, EveryoneEdits{}, RoomOptions{}, RoomRecorder{&reported},
+        HookedDocument{before}};
+    rooms.attach(Waker{});
+    Instant now{};
+    const auto turn = [&] { rooms.advance(now = after(now, 10ms)); };
+    turn();
+    rooms.start();
+    rooms.import_room("board", StoredRoom{.snapshot = {typed(1, 0, "imported")}},
+                      Completion<PersistenceError>{[&](std::optional<PersistenceError> e) noexcept {
+                          answer = e ? e->code : make_error_code(RoomErrc::no_answer);
+                      }});
+    for (int i = 0; i < 5 && owed.empty(); ++i) turn();
+    REQUIRE(owed.size() == 1);
+    before = [](std::string_view name) {
+        if (name == "document.apply") throw CallableThrew{};
+    };
+    CHECK_THROWS_AS(turn(), CallableThrew);
+    turn();
+    CHECK(answer == make_error_code(RoomErrc::not_loaded));
+    before = {};
+    rooms.stop();
+    for (int i = 0; i < 5; ++i) turn();
+    REQUIRE_FALSE(reported.empty());
+    CHECK(reported.back() == "stopped: ");
 }
 
 namespace {

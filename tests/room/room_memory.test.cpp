@@ -3,14 +3,22 @@
 // Method: a run of a server is repeated, and in each repetition one of its steps has no memory
 // after its first, second, third ... allocation. The storage, the transport and the authorizer have
 // memory, and answer when the run says so.
+#include <algorithm>
+#include <cstddef>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <new>
+#include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <belay/core/detail/function.hpp>
+#include <belay/room/detail/storage_call.hpp>
+#include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/room/yjs_protocol.hpp>
@@ -95,6 +103,7 @@ struct SpareLine {
     std::optional<Link<Bytes>> link{};
     bool opened = false;
     bool closed = false;
+    bool edits = false;  ///< it has edited the second room
     std::vector<Bytes> received{};
 
     void open() {
@@ -103,12 +112,55 @@ struct SpareLine {
     void say(const part::RoomMessage& message) const {
         if (opened && !closed) static_cast<void>(link->received(YjsProtocol{}.write(message)));
     }
+
+    // ---- of a connection with several documents -------------------------------------------------
+
+    void say_in(const std::string& board, const Bytes& body) const {
+        const SpareMemory spare;
+        Bytes frame = address_of(board);
+        frame.insert(frame.end(), body.begin(), body.end());
+        if (opened && !closed) static_cast<void>(link->received(std::move(frame)));
+    }
+    /// Asks to be let in.
+    void send_token(const std::string& board) const {
+        const SpareMemory spare;
+        Bytes body{std::byte{2}, std::byte{0}};
+        yjs::append_varbytes(body, as_bytes(std::string_view{"a user of several documents"}));
+        yjs::append_varbytes(body, as_bytes(std::string_view{"4.8.0"}));
+        say_in(board, body);
+    }
+    /// The number of frames of a document that begin with these bytes.
+    [[nodiscard]] std::size_t heard_in(const std::string& board, const Bytes& body) const {
+        Bytes head = address_of(board);
+        head.insert(head.end(), body.begin(), body.end());
+        return static_cast<std::size_t>(
+            std::count_if(received.begin(), received.end(), [&](const Bytes& frame) {
+                return frame.size() >= head.size() &&
+                       std::equal(head.begin(), head.end(), frame.begin());
+            }));
+    }
+    /// Whether it was let in, and was not notified of an end since.
+    [[nodiscard]] bool is_in(const std::string& board) const {
+        const auto heard = [&](unsigned type, std::initializer_list<std::byte> more = {}) {
+            Bytes head{std::byte(type)};
+            head.insert(head.end(), more);
+            return heard_in(board, head);
+        };
+        return !closed && heard(2, {std::byte{2}}) > heard(7) + heard(2, {std::byte{1}});
+    }
+
+private:
+    static Bytes address_of(const std::string& board) {
+        Bytes address;
+        yjs::append_varbytes(address, as_bytes(board));
+        return address;
+    }
 };
 /// A transport that always has memory.
 struct SpareTransport {
     using message_type = Bytes;
     struct Connection {
-        SpareLine* line;
+        std::shared_ptr<SpareLine> line;
         SendResult send(const Bytes& message) noexcept {
             const SpareMemory spare;
             if (!line->opened) return SendResult::down;
@@ -119,7 +171,7 @@ struct SpareTransport {
     };
     Connection open(const Link<Bytes>& to) {
         line->link.emplace(to);
-        return {line.get()};
+        return {line};
     }
     std::shared_ptr<SpareLine> line;
 };
@@ -167,13 +219,13 @@ public:
         rooms_->advance(now_);
     }
     void accept(const std::string& board, const std::string& user) {
-        std::shared_ptr<SpareLine> line;
-        {
-            const SpareMemory spare;
-            line = lines_.emplace_back(std::make_shared<SpareLine>());
-        }
-        rooms_->accept(SpareTransport{line}, YjsProtocol{},
-                       RoomRequest{.room_id = board, .token = user, .ip = {}});
+        rooms_->accept(SpareTransport{another_line()}, YjsProtocol{},
+                       RoomRequest{.room_id = board, .token = user, .ip = "an address of " + user});
+    }
+    /// A connection with several documents.
+    void accept_several(const std::string& user) {
+        rooms_->accept(SpareTransport{another_line()}, HocuspocusProtocol{},
+                       RoomRequest{.room_id = {}, .token = {}, .ip = "an address of " + user});
     }
     void open_all() {
         for (const auto& line : lines_) line->open();
@@ -186,8 +238,8 @@ public:
     }
     [[nodiscard]] SpareRoomManager& rooms() { return *rooms_; }
     /// The client that was accepted as this one, if it was; if not, one that hears nothing.
-    [[nodiscard]] const SpareLine& line(std::size_t i) const {
-        static const SpareLine none{};
+    [[nodiscard]] SpareLine& line(std::size_t i) const {
+        static SpareLine none{};
         return i < lines_.size() ? *lines_[i] : none;
     }
     /// Lets a client in, and waits until it has joined.
@@ -207,18 +259,31 @@ public:
     [[nodiscard]] std::string wrong() {
         storage.flushes_fail = storage.loads_fail = false;
         for (int i = 0; i < 5; ++i) turn(1s), settle();
+        for (const auto& one : lines_)
+            if (!has_ended(one) && !one->link) return "a client is not answered";
+        if (ignores(room_a) || ignores(room_b)) return "a document has ended without notice";
+        for (const auto& one : lines_)
+            if (one->edits && one->is_in(room_b) && !has_ended(one) &&
+                one->heard_in(room_b, {std::byte{8}, std::byte{1}}) == 0)
+                return "an edit was dropped without notice";
         if (!takes_another()) return "no client can join";
         if (!stored()) return "an edit is not stored";
         for (int i = 0; i < 3; ++i) turn();
         if (rooms_->deadline() <= now_) return "its turns have no end";
         if (calls_ != 0) return std::to_string(calls_) + " calls have no answer";
+        return wrong_stop();
+    }
+    /// Settles, and the peers confirm the end of their connections.
+    void settle_stop() {
+        settle();
+        for (const auto& one : lines_)
+            if (one->opened && one->link)
+                static_cast<void>(one->link->closed(Failure::from(LinkErrc::closed_by_peer)));
+    }
+    /// Why a server that stops is not as one that had memory.
+    [[nodiscard]] std::string wrong_stop() {
         rooms_->stop();
-        for (int i = 0; i < 10; ++i) {
-            settle();
-            for (const auto& one : lines_)
-                if (one->opened && one->link)
-                    static_cast<void>(one->link->closed(Failure::from(LinkErrc::closed_by_peer)));
-        }
+        for (int i = 0; i < 10; ++i) settle_stop();
         if (rooms_->clients() != 0) return "a client does not end";
         if (rooms_->rooms() != 0) return "a room does not end";
         return stopped_ ? "" : "it does not stop";
@@ -227,6 +292,28 @@ public:
     OwedAnswers storage{};
 
 private:
+    [[nodiscard]] std::shared_ptr<SpareLine> another_line() {
+        const SpareMemory spare;
+        return lines_.emplace_back(std::make_shared<SpareLine>());
+    }
+    /// Whether the server has dropped its end of a connection.
+    [[nodiscard]] static bool has_ended(const std::shared_ptr<SpareLine>& line) {
+        return line.use_count() == 1;
+    }
+    /// Whether a client is in a document that does not answer it.
+    [[nodiscard]] bool ignores(const std::string& board) {
+        const Bytes answer{std::byte{0}, std::byte{1}};
+        for (const auto& one : lines_) {
+            if (!one->is_in(board) || has_ended(one)) continue;
+            const std::size_t heard = one->heard_in(board, answer);
+            one->say_in(board,
+                        YjsProtocol{}.write({part::RoomMessage::Kind::state_vector, Bytes(1)}));
+            for (int i = 0; i < 3; ++i) settle();
+            if (one->is_in(board) && !has_ended(one) && one->heard_in(board, answer) == heard)
+                return true;
+        }
+        return false;
+    }
     /// Whether an edit of the last client becomes durable.
     [[nodiscard]] bool stored() {
         const Bytes edit = typed(99, 0, "the last edit");
@@ -353,6 +440,16 @@ const SpareStep spare_steps[] = {
          s.line(2).say({kind_update, typed(3, 0, "a fourth edit that needs memory")});
          s.storage.flushes_fail = true;
      }},
+    {"a turn with a fourth edit", one_turn},
+    {"an import behind an edit",
+     [](SpareServer& s) {
+         StoredRoom content;
+         {
+             const SpareMemory spare;
+             content.updates.push_back(typed(8, 0, "an import behind an edit"));
+         }
+         s.rooms().import_room(room_a, std::move(content), s.counted<PersistenceError>());
+     }},
     {"a turn before a failed flush", one_turn},
     {"a flush fails", answers},
     {"a lost edit", one_turn},
@@ -382,33 +479,122 @@ const SpareStep spare_steps[] = {
     {"more evictions", [](SpareServer& s) { s.turn(5min); }},
 };
 
-}  // namespace
+/// A connection with several documents.
+const SpareStep several_steps[] = {
+    {"accept", [](SpareServer& s) { s.accept_several("a user of several documents"); }},
+    {"open", [](SpareServer& s) { s.open_all(); }},
+    {"opened", one_turn},
+    {"a token", [](SpareServer& s) { s.line(0).send_token(room_a); }},
+    {"a turn with a token", one_turn},
+    {"a grant", one_turn},
+    {"loaded", answers},
+    {"a loaded room", one_turn},
+    {"a join", one_turn},
+    {"a second token", [](SpareServer& s) { s.line(0).send_token(room_b); }},
+    {"a turn with a second token", one_turn},
+    {"a second grant", one_turn},
+    {"loaded again", answers},
+    {"a second loaded room", one_turn},
+    {"a second join", one_turn},
+    {"edits",
+     [](SpareServer& s) {
+         const SpareMemory spare;
+         const auto edit = [](std::uint64_t author) {
+             return HocuspocusProtocol{}.write({kind_update, typed(author, 0, "an edit")});
+         };
+         s.line(0).edits = s.line(0).is_in(room_b);
+         s.line(0).say_in(room_a, edit(1));
+         s.line(0).say_in(room_b, edit(2));
+     }},
+    {"a turn with edits", one_turn},
+    {"flushed", answers},
+    {"durable edits", one_turn},
+    {"a document that ends",
+     [](SpareServer& s) { s.rooms().erase(room_a, s.counted<PersistenceError>()); }},
+    {"a turn with an erase", one_turn},
+    {"an erase is flushed", answers},
+    {"a stored erase", one_turn},
+};
 
-TEST_CASE("RoomManager serves others after any call or turn that had no memory",
-          "[room][allocation][fault]") {
+/// Runs all steps with memory, and again for each allocation of each of them, without memory from
+/// it on.   Returns: in how many runs memory was refused.
+template <std::size_t n>
+std::size_t run_without_memory(const SpareStep (&steps)[n]) {
     {
         SpareServer server;
-        for (const SpareStep& step : spare_steps) step.run(server);
+        for (const SpareStep& step : steps) step.run(server);
         REQUIRE(server.wrong() == "");
     }
     std::size_t failures = 0;
-    for (std::size_t at = 0; at != std::size(spare_steps); ++at) {
+    for (std::size_t at = 0; at != n; ++at) {
         bool failed = true;
         for (std::size_t good = 0; failed; ++good) {
             SpareServer server;
             const auto run = [&](std::size_t i) {
                 try {
-                    spare_steps[i].run(server);
+                    steps[i].run(server);
                 } catch (const std::bad_alloc&) {
                 }
             };
             for (std::size_t i = 0; i != at; ++i) run(i);
             failed = without_memory([&] { run(at); }, good) != 0;
             failures += failed ? 1 : 0;
-            for (std::size_t i = at + 1; i != std::size(spare_steps); ++i) run(i);
-            INFO(spare_steps[at].name << " with memory for " << good << " allocations");
+            for (std::size_t i = at + 1; i != n; ++i) run(i);
+            INFO(steps[at].name << " with memory for " << good << " allocations");
             CHECK(server.wrong() == "");
         }
     }
-    CHECK(failures > 450);
+    return failures;
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager serves others after any call or turn that had no memory",
+          "[room][allocation][fault]") {
+    CHECK(run_without_memory(spare_steps) > 450);
+}
+
+TEST_CASE("RoomManager ends no document without notice after a call or turn that had no memory",
+          "[room][allocation][fault]") {
+    CHECK(run_without_memory(several_steps) > 100);
+}
+
+TEST_CASE("RoomManager::stop saves and ends all rooms, also if it gets no memory",
+          "[room][allocation][fault]") {
+    for (std::size_t turns = 0; turns != 8; ++turns) {
+        bool failed = true;
+        for (std::size_t good = 0; failed; ++good) {
+            SpareServer server;
+            for (std::size_t i = 0; i != 22; ++i) spare_steps[i].run(server);
+            const auto attempt = [](auto&& f) {
+                try {
+                    f();
+                } catch (const std::bad_alloc&) {
+                }
+            };
+            if (turns != 0) server.rooms().stop();
+            for (std::size_t i = 1; i < turns; ++i) server.settle_stop();
+            const auto step = [&] { turns == 0 ? server.rooms().stop() : server.turn(); };
+            failed = without_memory([&] { attempt(step); }, good) != 0;
+            attempt([&] { server.turn(); });
+            CAPTURE(turns, good);
+            CHECK(server.wrong_stop() == "");
+        }
+    }
+}
+
+TEST_CASE("StorageCall without memory to begin has no deadline", "[room][allocation][fault]") {
+    detail::StorageCall<PersistenceError> call;
+    bool threw = false;
+    const std::size_t failed = without_memory([&] {
+        try {
+            static_cast<void>(call.begin(Instant{}, after(Instant{}, 1s)));
+        } catch (const std::bad_alloc&) {
+            threw = true;
+        }
+    });
+    CHECK(failed != 0);
+    CHECK(threw);
+    CHECK_FALSE(call.waits());
+    CHECK(call.deadline() == never);
 }

@@ -373,6 +373,32 @@ TEST_CASE("servers: a change that the storage may have lost is not reported as d
     CHECK(c.stored() == ann.document());
 }
 
+TEST_CASE("servers: a status that is held comes also if nobody edits the room any more",
+          "[room][fanout][regression]") {
+    Cluster c;
+    c.in_band = {"ann"};
+    RoomEditor ann = RoomEditor::addressed(c.world.host("ann"), 1, "board");
+    ann.dials = "server1";
+    ann.dial();
+    c.world.run_for(1s);
+    const Bytes update = ann.type("one");
+    c.world.run_for(1min);
+    REQUIRE(ann.unsynced == 0);
+    c.store.away(1, true);
+    c.world.run_for(1s);
+    c.store.away(1, false);
+    c.world.run_for(1min);
+    const std::size_t calls = c.store.servers[1].calls;
+    for (int i = 0; i < 20; ++i) {
+        ann.say({part::RoomMessage::Kind::update, update});
+        ++ann.unsynced;
+    }
+    c.world.run_for(20s);
+    CHECK(ann.online());
+    CHECK(ann.unsynced == 0);
+    CHECK(c.store.servers[1].calls - calls < 5);
+}
+
 TEST_CASE("servers: a room that could not be begun is begun later", "[room][fanout]") {
     Cluster c;
     const auto ann = c.editor("ann", 1, 1);

@@ -17,8 +17,8 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct AuditRow {
-    std::string user{};  ///< empty if the user is not known by name
-    std::string room_id{};
+    std::string user{};                  ///< empty if the user is not known by name
+    std::string room_id{};               ///< for a listener's rejection, the path
     std::string_view action = "access";  ///< `refused` for a rejection
     Access level = Access::none;         ///< what was granted
     std::string ip{};

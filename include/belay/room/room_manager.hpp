@@ -400,9 +400,10 @@ private:
             parts_.admin.end_all();
         }
         if (!all_done()) return;
+        // Without memory for the event, the next turn tries again.
+        context_.pending_events.push_back(context_.run.stop_error);
         context_.run.phase = Phase::stopped;
         context_.run.stop_ends = never;
-        context_.pending_events.push_back(context_.run.stop_error);
     }
     [[nodiscard]] bool all_done() const noexcept {
         return parts_.rooms.size() == 0 && parts_.lifecycle.clients.empty() &&

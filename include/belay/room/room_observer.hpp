@@ -92,7 +92,7 @@ struct RoomEvent {
 ///
 /// It never contains the client's token.
 struct RoomRejection {
-    std::string room_id;  ///< the room id; empty for a connection with several documents
+    std::string room_id;  ///< empty if it concerns a whole connection with several documents
     std::string user;     ///< empty if the user is not known, or not yet
     std::string ip;
     std::error_code error;  ///< of RoomErrc, of a document or a protocol; LinkErrc::open_threw

@@ -137,7 +137,7 @@ private:
         }
         const std::uint64_t first = segments_.front().header.first;
         // A change of segments that was given up leaves an unused last file. The file before it may
-        // have operations after the first number of that file.
+        // have more operations than its header states.
         const bool may_have_more = unread_.code && indices_.size() == 1 && unused_;
         if (first > gathered.acked + 1 || may_have_more) {
             if (unread_.code) {

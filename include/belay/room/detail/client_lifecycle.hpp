@@ -105,19 +105,21 @@ public:
         if (!context_.errors.attempt([&] { connection.ops->open(connection); })) abort(connection);
         connection.waker.touch();
     }
-    void close_all(const std::error_code& why) {
-        for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
-        for (RoomClient* const client : clients.all()) {
+    /// Closes all clients. If closing one throws, the others are closed all the same.
+    void close_all(const std::error_code& why) noexcept {
+        for (const auto& [id, connection] : clients.connections())
+            context_.errors.attempt([&, c = connection] { close_counted(*c, why); });
+        for (const auto& [id, client] : clients.by_id()) {
             if (client->core.closing()) continue;
             context_.tally.count_close(client->request.room_id, why);
-            close(*client, why);
+            context_.errors.attempt([&, c = client] { close(*c, why); });
         }
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
     void close_and_report(RoomClient& client, const std::error_code& why) {
         if (client.core.closing()) return;
         context_.report_rejection(client.request, client.rights.grant.user, why);
-        note_oversize(client, why);
+        context_.errors.attempt([&] { note_oversize(client, why); });
         close(client, why);
     }
     void close_connection_and_report(ClientConnection& connection, const std::error_code& why) {
@@ -125,7 +127,8 @@ public:
             return close_and_report(*connection.clients.front(), why);
         if (connection.multiplexed->core.closing()) return;
         context_.report_rejection(connection.multiplexed->request, user_of(connection), why);
-        if (connection.clients.size() == 1) note_oversize(*connection.clients.front(), why);
+        if (connection.clients.size() == 1)
+            context_.errors.attempt([&] { note_oversize(*connection.clients.front(), why); });
         close(*connection.multiplexed, why);
     }
     /// Counts a client that is closed without a close code, because it is silent.
@@ -192,10 +195,11 @@ public:
 
 private:
     /// Returns the user of a connection; empty if it is not known, or has no name.
-    [[nodiscard]] static std::string user_of(const ClientConnection& connection) {
+    [[nodiscard]] static const std::string& user_of(const ClientConnection& connection) noexcept {
+        static const std::string none{};
         for (const RoomClient* const client : connection.clients)
             if (!client->rights.grant.user.empty()) return client->rights.grant.user;
-        return {};
+        return none;
     }
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.

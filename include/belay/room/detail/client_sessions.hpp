@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Lifecycle`, which has the clients, and closes them,
 /// - `Delivery`, which sends,
 /// - `Edits`: `update`, for an edit,
-/// - `Replicas`: `publish_state`, for the awareness on other servers.
+/// - `Replicas`: `publish_state`, for the awareness on other servers, and `on_held_back`.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -422,12 +422,13 @@ private:
         return {};
     }
     /// Acknowledges changes that the document has. If a shared storage may have lost some of it,
-    /// the client waits until they are stored again.
+    /// the client waits until the two are compared, and the changes are stored again.
     void acknowledge_known(RoomClient& client, Room& room, std::uint32_t changes) {
         if (!room.replication || !room.replication->loss.is_possible())
             return delivery_.acknowledge(client, changes);
         client.outbox.statuses_held += changes;
         room.replication->loss.holds_statuses = true;
+        replication_.on_held_back(room);
     }
     void send_denied(RoomClient& client, std::string_view why) {
         delivery_.send_message(client, {Kind::denied, as_bytes(why)});

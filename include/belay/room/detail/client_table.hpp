@@ -51,10 +51,9 @@ public:
         const auto found = connections_.find(id);
         return found != connections_.end() ? found->second : nullptr;
     }
-    [[nodiscard]] std::vector<RoomClient*> all() const {
-        std::vector<RoomClient*> found;
-        for (const auto& [id, client] : clients_) found.push_back(client);
-        return found;
+    /// The clients, also those that are closed, until the end of the turn.
+    [[nodiscard]] const std::map<std::uint64_t, RoomClient*>& by_id() const noexcept {
+        return clients_;
     }
     [[nodiscard]] const std::map<std::uint64_t, MultiplexedBase*>& connections() const noexcept {
         return connections_;
@@ -86,8 +85,7 @@ public:
     template <class F>
     void destroy_all(F&& each) {
         ended_.clear();
-        for (RoomClient* const client : all()) {
-            clients_.erase(client->id);
+        for (const auto& [id, client] : std::exchange(clients_, {})) {
             each(*client);
             client->ops->end(*client);
         }

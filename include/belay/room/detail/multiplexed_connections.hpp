@@ -8,6 +8,7 @@
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
 #include <belay/room/detail/multiplexed_connection.hpp>
 #include <belay/room/detail/room_close.hpp>
@@ -179,7 +180,13 @@ private:
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
         if (!channel.core.closing()) return;
-        if (channel.end.waits && !connection.core.closing()) send_close(channel);
+        // A client that is not notified would type into a document that ignores it.
+        if (channel.end.waits && !connection.core.closing())
+            context_.errors.contain([&] { send_close(channel); },
+                                    [&] {
+                                        lifecycle_.close_connection_and_report(
+                                            connection.io, RoomErrc::not_loaded);
+                                    });
         connection.forget(channel);
         if (channel.rights.check.waits()) return;
         if (channel.end.reaped) return;
@@ -339,9 +346,12 @@ private:
         // is asked last, because it may end others for this document.
         if (const std::error_code error = admission_.why_not_another(connection))
             return lifecycle_.close_connection_and_report(connection.io, error);
+        // Without memory for its place, no channel is made that its connection does not know.
+        std::vector<RoomClient*>& clients = connection.io.clients;
+        if (clients.size() == clients.capacity()) clients.reserve(2 * clients.size() + 1);
         auto& channel = lifecycle_.clients.template make<typename C::Channel>(connection, name,
                                                                               std::move(request));
-        connection.io.clients.push_back(&channel);
+        clients.push_back(&channel);
         connection.channels.add(to_bytes(name), channel);
         admission_.admit_channel(channel);
     }

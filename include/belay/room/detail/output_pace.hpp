@@ -17,7 +17,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Only the time counts in which something waits: without output, no connection is slow. It is too
 /// slow if it accepts nothing for RoomOptions::heartbeat.dead_after. A window of the time in which
 /// something waits ends after dead_after, too. The connection is too slow if it accepted less than
-/// RoomOptions::client_rate_min in it. After a second without output a new window begins.
+/// RoomOptions::client_rate_min in it. A window whose end is noticed a second late is not judged.
+/// After a second without output a new window begins.
 ///
 /// Usable in constant expressions.   Thread safety: a plain value.
 class OutputPace {
@@ -50,7 +51,9 @@ public:
                                                 Duration window) noexcept {
         if (stall_ends_ <= now) return true;
         if (ends_ > now) return false;
-        const bool slow = accepted_ < least(bytes_per_second, window);
+        // After a pause of this server, what the connection could accept meanwhile is not known.
+        const bool paused = elapsed(ends_, now) >= std::chrono::seconds{1};
+        const bool slow = !paused && accepted_ < least(bytes_per_second, window);
         clear();
         const bool waits = since_ != never;
         if (waits) since_ = now;

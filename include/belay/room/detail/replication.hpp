@@ -209,9 +209,9 @@ public:
                 publish({Kind::saved, server_, 0, {}, {}, covers.epoch, covers.position}, room);
         }
     }
-    /// The room has no clients, or the server stops, and the storage may lack changes that the room
-    /// has: compares the two, unless changes are being stored again. A load that waits for its time
-    /// is brought forward only if the server stops.
+    /// The storage may lack changes that the room has. The room has no clients, a client waits for
+    /// a status, or the server stops: compares the two, unless changes are being stored again.
+    /// A load that waits for its time is brought forward only if the server stops.
     void on_held_back(RoomBase& room) {
         if constexpr (!alone) {
             ReplicationState& state = *room.replication;

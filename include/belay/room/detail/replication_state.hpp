@@ -161,8 +161,9 @@ struct StorageLoss {
         return unstored || needs_load || gap || uncertain;
     }
     /// Whether statuses of changes were held, and need not be any more.
+    [[nodiscard]] bool frees_statuses() const noexcept { return holds_statuses && !is_possible(); }
     [[nodiscard]] bool take_held_statuses() noexcept {
-        return holds_statuses && !is_possible() && std::exchange(holds_statuses, false);
+        return frees_statuses() && std::exchange(holds_statuses, false);
     }
 
     bool needs_load = false;  ///< the storage has lost changes of the document: load it
@@ -176,6 +177,7 @@ struct StorageLoss {
 /// Thread safety: the manager's home thread.
 struct ReplicationState {
     [[nodiscard]] Instant deadline() const noexcept {
+        if (loss.frees_statuses()) return always;
         return smaller(subscription.deadline(), again_at);
     }
     /// Whether a load is due at `again_at`.

@@ -11,7 +11,7 @@
 #include <deque>         // std::deque
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange
-#include <vector>        // std::erase_if, std::vector
+#include <vector>        // std::vector
 
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -116,7 +116,6 @@ private:
     void free_space(std::size_t bytes, ReplyQueue which) {
         Instant& look_at = look_at_[index(which)];
         if (look_at > context_.now) return;
-        std::vector<RoomClient*> clients = clients_.all();
         const auto due = [&](const RoomClient* client) {
             const ClientConnection& connection = *client->connection;
             const bool holds = which == ReplyQueue::chunked
@@ -125,8 +124,9 @@ private:
             return holds ? after(connection.answer.since, context_.options.heartbeat.dead_after)
                          : never;
         };
-        std::erase_if(clients,
-                      [&](const RoomClient* client) { return due(client) > context_.now; });
+        std::vector<const RoomClient*> clients;
+        for (const auto& [id, client] : clients_.by_id())
+            if (due(client) <= context_.now) clients.push_back(client);
         std::sort(clients.begin(), clients.end(), [](const RoomClient* a, const RoomClient* b) {
             return a->connection->answer.since < b->connection->answer.since;
         });

@@ -59,7 +59,8 @@ public:
     /// Checks the access of a new client that has a connection of its own.
     void admit(RoomClient& client) {
         add_client(client);
-        const std::error_code error = why_not_now(turn_owner(client));
+        std::error_code error = RoomErrc::not_loaded;
+        context_.errors.attempt([&] { error = why_not_now(turn_owner(client)); });
         admit(client, error ? error : why_not(client.request));
     }
     /// Checks the access of a new client of a multiplexed connection.
@@ -72,7 +73,9 @@ public:
     void begin(MultiplexedBase& connection) {
         context_.errors.attempt([&] { lifecycle_.limits.count(connection); });
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
-        if (const std::error_code error = why_not_now(turn_owner(connection))) {
+        std::error_code error = RoomErrc::not_loaded;
+        context_.errors.attempt([&] { error = why_not_now(turn_owner(connection)); });
+        if (error) {
             lifecycle_.close_connection_and_report(connection.io, error);
         } else {
             connection.ops->open(connection);
@@ -98,7 +101,7 @@ public:
     /// empty.   Returns: their number.
     std::size_t reauthorize(std::string_view room_id) {
         std::size_t checked = 0;
-        for (RoomClient* const client : lifecycle_.clients.all()) {
+        for (const auto& [id, client] : lifecycle_.clients.by_id()) {
             if (!room_id.empty() && client->request.room_id != room_id) continue;
             if (client->core.closing()) continue;
             ++checked;

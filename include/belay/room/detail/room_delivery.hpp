@@ -71,7 +71,7 @@ public:
         time_delivery(room, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
-    /// Without memory, the room is queued in its next turn.
+    /// Without memory, the room is queued in its next turn, which this does not make due.
     void queue_awareness(RoomBase& room) noexcept {
         if (room.evicted || !room.awareness.queue()) return;
         if (!context_.errors.attempt([&] { aware_.push_back(&room); })) room.awareness.unqueue();
@@ -81,7 +81,8 @@ public:
     void send_awareness() {
         for (RoomBase* const base : std::exchange(aware_, {})) {
             base->awareness.unqueue();
-            // If a room throws, its clients receive that change when its author repeats it.
+            // If a room throws, its clients miss that change: a state until its author repeats it,
+            // a removal until they drop the state themselves.
             context_.errors.attempt([&] { send_awareness(static_cast<Room&>(*base)); });
         }
     }
@@ -191,6 +192,8 @@ public:
                 return closer_.close_connection_and_report(
                     connection, make_error_code(RoomErrc::frame_too_large));
             connection.note_sent(size, context_.now);
+            // A peer may have nothing to send, and a query waits behind its output.
+            connection.alive.pulse.output_left(context_.now);
             note_taken(connection);
         }
         connection.pace.accept();

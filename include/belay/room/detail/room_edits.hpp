@@ -92,7 +92,7 @@ public:
             PendingUpdate change = room.pending.take_first();
             const Answered answered{imports_, change};
             replication_.on_durable(room, change);
-            apply_durable(room, change);
+            enter(room, change);
         }
     }
     /// None of the pending changes of a room is durable.
@@ -111,10 +111,12 @@ public:
         }
         bool known = false;
         bool edited = false;
-        for (PendingUpdate& change : room.pending.take_all()) {
+        std::list<PendingUpdate> lost = room.pending.take_all();
+        // All are answered before a client is closed, which may throw.
+        for (PendingUpdate& change : lost) imports_.fail_change(change, why);
+        for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
-            imports_.fail_change(change, why);
             lifecycle_.close_author_and_report(change.author,
                                                make_error_code(RoomErrc::not_durable));
         }
@@ -129,13 +131,8 @@ public:
 
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
-        context_.tally.add_time(room.id, &RoomCounters::durable,
-                                elapsed(change.since, context_.now));
-        if (!change.in_document)
-            broadcast_and_apply(room, change.update, {change.author, change.since});
-        imports_.durable(change);
-        sessions_.acknowledge(change);
-        rooms_.step(room, Event::entered);
+        const Answered answered{imports_, change};
+        enter(room, change);
     }
     /// Sends an update to all clients except its author, and applies it to the document.
     void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
@@ -157,6 +154,15 @@ private:
         Imports& imports;
         PendingUpdate& change;
     };
+    void enter(Room& room, PendingUpdate& change) {
+        context_.tally.add_time(room.id, &RoomCounters::durable,
+                                elapsed(change.since, context_.now));
+        if (!change.in_document)
+            broadcast_and_apply(room, change.update, {change.author, change.since});
+        imports_.durable(change);
+        sessions_.acknowledge(change);
+        rooms_.step(room, Event::entered);
+    }
 
     TurnContext& context_;
     Rooms& rooms_;

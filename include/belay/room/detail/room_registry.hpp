@@ -83,22 +83,12 @@ public:
     /// Destroys the rooms that were evicted in this turn.
     void destroy_evicted() { leaving_.evicted.clear(); }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
+    ///
+    /// No memory is needed.
     void stop_all(const std::error_code& unsaved = {}) {
-        for (Room* const room : all_rooms()) {
-            if (!unsaved) {
-                step(*room, Event::stop);
-                if (!room->evicted && room->core.held_back()) replication_.on_held_back(*room);
-                continue;
-            }
-            std::error_code& error = context_.run.stop_error;
-            if (room->core.held_back()) {
-                error = RoomErrc::not_durable;
-                give_up(*room);
-            } else if (room->calls.save_error && error != RoomErrc::not_durable) {
-                error = room->calls.save_error;
-            }
-            evict(*room, unsaved);
-        }
+        // A room that is evicted leaves the map.
+        for (auto next = rooms_.begin(); next != rooms_.end();)
+            stop((next++)->second->room, unsaved);
     }
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
     /// for the user of `client`, in whose turn it is loaded.
@@ -484,10 +474,20 @@ private:
         return joined;
     }
 
-    [[nodiscard]] std::vector<Room*> all_rooms() const {
-        std::vector<Room*> all;
-        for (const auto& [id, machine] : rooms_) all.push_back(&machine->room);
-        return all;
+    void stop(Room& room, const std::error_code& unsaved) {
+        if (!unsaved) {
+            step(room, Event::stop);
+            if (!room.evicted && room.core.held_back()) replication_.on_held_back(room);
+            return;
+        }
+        std::error_code& error = context_.run.stop_error;
+        if (room.core.held_back()) {
+            error = RoomErrc::not_durable;
+            give_up(room);
+        } else if (room.calls.save_error && error != RoomErrc::not_durable) {
+            error = room.calls.save_error;
+        }
+        evict(room, unsaved);
     }
 
     TurnContext& context_;

@@ -24,9 +24,10 @@ public:
     /// Begins a call, which has failed if there is no answer before `ends`.
     /// Returns: the function for the answer.
     [[nodiscard]] Completion<V> begin(Instant now, Instant ends) {
+        Completion<V> done = question_.ask();
         begun_ = now;
         ends_ = ends;
-        return question_.ask();
+        return done;
     }
     /// Notes the text of an exception of the call, for the error; it may be empty.
     void threw(std::string what) noexcept { what_ = std::move(what); }

@@ -94,8 +94,8 @@ struct TurnContext {
     void at_call() noexcept { at(waker.now()); }
     [[nodiscard]] bool runs() const noexcept { return run.phase == RunState::Phase::running; }
 
-    // An event for which there is no memory is left out, because rooms and clients must end without
-    // memory, too. The turn throws std::bad_alloc then.
+    // An event of a room or a client for which there is no memory is left out, because these must
+    // end without memory, too. The turn throws std::bad_alloc then.
 
     /// Queues an event for the observer, if it has the hook.
     void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr,
