@@ -163,8 +163,9 @@ void calls_of_the_pages() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 10ms}, MaxAttempts{5}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 1s}, MaxAttempts{20}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{60s}, 1s}, MaxAttempts{10}));
-    calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
-                     StopOn{Cause::permanent, Cause::forbidden}, MaxAttempts{4}));
+    calls("",
+          PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
+                 StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}));
     calls("",
           PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}},
                  Shared{budget}, MaxAttempts{4}, MaxElapsed{30s}),
