@@ -177,11 +177,14 @@ private:
             send_frame(peer, session_format::FrameType::pong, peer.pong, now_);
     }
     /// Returns whether the peer must get a sign of life. While a long frame arrives there is
-    /// nothing to answer, and the sender's PING waits behind that frame.
+    /// nothing to answer, and the sender's PING waits behind that frame. The sender's `dead_after`
+    /// is not known, and may be shorter than this receiver's `every`.
     [[nodiscard]] bool owes_sign(const Peer& peer) const noexcept {
         if (peer.phase != Phase::attached || peer.pulse.last_sign_at() != now_) return false;
-        if (elapsed(peer.sent_at, now_) < options_.heartbeat.every) return false;
-        const bool ack_follows = peer.ack_due && (!must_commit() || commit_at_ <= now_);
+        const Duration each = detail::smaller(options_.heartbeat.every, sign_every_max);
+        if (elapsed(peer.sent_at, now_) < each) return false;
+        const bool ack_follows =
+            peer.ack_due && (!must_commit() || elapsed(now_, commit_at_) < each);
         return !ack_follows && !peer.link.closing();
     }
     void watch(Peer& peer) {
@@ -466,6 +469,8 @@ private:
             if (guard.gone()) return;
         }
     }
+
+    static constexpr Duration sign_every_max = std::chrono::seconds{1};
 
     const ReceiverOptions options_;
     [[no_unique_address]] Observer observer_;
