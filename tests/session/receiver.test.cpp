@@ -129,6 +129,49 @@ TEST_CASE("Receiver::stop inside a ledger's function acknowledges nothing that i
     }
 }
 
+TEST_CASE("Receiver::stop inside progress or adopt of a ledger attaches nobody",
+          "[session][receiver][regression]") {
+    // Each call of progress, in HELLO and START of a new journal and in HELLO of a known one.
+    const int at_call = GENERATE(0, 1, 2, 3, 4, 5);
+    CAPTURE(at_call);
+    ReceiverRig<> r{{.commit_within = forever}};
+    auto other = r.connect();
+    Hello second = hello_of(2, 1);
+    second.sender = id(2);
+    r.exchange(other, bytes_of(second));
+    r.exchange(other, start(1));
+    r.exchange(other, data(1, "x"));
+    r.notes.take();
+    r.ledger.log.clear();
+    auto a = r.connect();
+    int calls = 0;
+    bool inside = false;
+    bool nested = false;
+    const auto stop = [&] {
+        inside = true;
+        r.receiver.stop();
+        inside = false;
+    };
+    r.ledger.on_commit = [&] { nested = nested || inside; };
+    r.ledger.on_progress = [&] {
+        if (++calls == at_call) stop();
+    };
+    if (at_call == 0) r.ledger.on_adopt = stop;
+    r.exchange(a, bytes_of(hello_of(1, 1)));
+    if (r.receiver.connections() != 0) r.exchange(a, start(1));
+    if (r.receiver.connections() != 0) {
+        r.notes.take();
+        a = r.connect();
+        r.exchange(a, bytes_of(pinned_hello_of(1, 2)));
+    }
+    CHECK((at_call == 0 || calls >= at_call));
+    CHECK(r.receiver.connections() == 0);
+    CHECK_FALSE(nested);
+    CHECK(a->sent_frames().empty());
+    CHECK(r.ledger.committed == r.ledger.applied);
+    for (const std::string& noted : r.notes.take()) CHECK(noted.substr(0, 8) != "attached");
+}
+
 // ---- 5.2, steps 1 to 4 --------------------------------------------------------------------------
 
 TEST_CASE("Receiver adopts a new journal at START, not before", "[session][receiver][unit]") {
