@@ -77,8 +77,8 @@ TEST_CASE("Receiver sends a sign of life while parts of a long frame arrive",
         CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
     }
     SECTION("also after a short commit_within, and with a shorter interval") {
-        ReceiverRig<> soon{{.commit_within = 500ms,
-                            .heartbeat = {.every = 600ms, .dead_after = 25s}}};
+        ReceiverRig<> soon{
+            {.commit_within = 500ms, .heartbeat = {.every = 600ms, .dead_after = 25s}}};
         auto b = soon.attached(hello_of(1, 1));
         soon.now = 1s;
         CHECK(soon.exchange(b, data(1, "x")).empty());

@@ -209,7 +209,8 @@ public:
         void limit() noexcept {
             std::size_t bytes_max = message_bytes_max_;
             if constexpr (detail::LimitsMessages<Check>) {
-                if (!passed_) bytes_max = detail::smaller<std::size_t>(bytes_max, Check::message_bytes_max);
+                if (!passed_)
+                    bytes_max = detail::smaller<std::size_t>(bytes_max, Check::message_bytes_max);
             }
             part::limit_messages(this->inner_, bytes_max);
         }

@@ -334,8 +334,7 @@ private:
         const auto old = progress_of(sender.id);
         if (peer.link.closing()) return;
         const Progress record = Core::adoption(peer.hello);
-        if (const std::error_code e =
-                in_ledger([&] { return ledger_.adopt(sender.id, record); })) {
+        if (const std::error_code e = in_ledger([&] { return ledger_.adopt(sender.id, record); })) {
             return fail(e);
         }
         sender.core.adopted(peer.id, peer.hello, record);
