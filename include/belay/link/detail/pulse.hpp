@@ -35,21 +35,23 @@ public:
     }
     /// Records that output has left that had waited. A ping may wait behind it, so the peer gets
     /// `dead_after` from now on, within `output_periods_max` of them after its last sign of life.
-    /// After a probe only an answer counts.
+    /// The limit of a probe stays, because only an answer counts for it.
     constexpr void output_left(Instant now) noexcept {
-        if (!watches_ || probed_) return;
+        if (!watches_) return;
         const Instant latest = after(
             last_sign_at_, part::saturating_multiply(options_.dead_after, output_periods_max));
-        lost_at_ = larger(lost_at_, smaller(after(now, options_.dead_after), latest));
+        const Instant end = smaller(after(now, options_.dead_after), latest);
+        lost_at_ = larger(lost_at_, smaller(end, probe_ends_));
     }
     /// Requests a ping at once, before it is due. The peer is lost if it gives no sign of life
     /// within `within`. Does nothing at rest.
     /// Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
         if (!watches_) return false;
-        lost_at_ = smaller(lost_at_, after(now, within));
+        probe_ends_ = smaller(probe_ends_, after(now, within));
+        lost_at_ = smaller(lost_at_, probe_ends_);
         ask_at_ = after(now, options_.every);
-        return asked_ = probed_ = true;
+        return asked_ = true;
     }
     /// From the next connection on, the interval between pings is twice as long, up to one hour. A
     /// reply gets the time that it would have had after a suspend. If that conflicts with
@@ -109,7 +111,8 @@ private:
         last_sign_at_ = now;
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
-        asked_ = spared_ = probed_ = false;
+        probe_ends_ = never;
+        asked_ = spared_ = false;
         watches_ = true;
     }
     /// Returns how long to wait for the reply to a ping that was sent in time.
@@ -127,10 +130,10 @@ private:
     Instant last_sign_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
     Instant lost_at_ = never;
-    bool watches_ = false;  // not at rest
-    bool asked_ = false;    // since the last sign of life
-    bool spared_ = false;   // likewise
-    bool probed_ = false;   // likewise
+    Instant probe_ends_ = never;  // of the probes since the last sign of life
+    bool watches_ = false;        // not at rest
+    bool asked_ = false;          // since the last sign of life
+    bool spared_ = false;         // likewise
 };
 
 }}}  // namespace belay::detail
