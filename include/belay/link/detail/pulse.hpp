@@ -41,15 +41,17 @@ public:
         const Instant latest = after(
             last_sign_at_, part::saturating_multiply(options_.dead_after, output_periods_max));
         const Instant end = smaller(after(now, options_.dead_after), latest);
-        lost_at_ = larger(lost_at_, smaller(end, probe_ends_));
+        lost_at_ = larger(lost_at_, smaller(end, probe_ends()));
     }
     /// Requests a ping at once, before it is due. The peer is lost if it gives no sign of life
     /// within `within`. Does nothing at rest.
     /// Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
         if (!watches_) return false;
-        probe_ends_ = smaller(probe_ends_, after(now, within));
-        lost_at_ = smaller(lost_at_, probe_ends_);
+        const Instant end = after(now, within);
+        lost_at_ = smaller(lost_at_, end);
+        const auto time = elapsed(last_sign_at_, end) / std::chrono::milliseconds{1};
+        if (time < probe_milliseconds_) probe_milliseconds_ = static_cast<std::uint32_t>(time);
         ask_at_ = after(now, options_.every);
         return asked_ = true;
     }
@@ -111,7 +113,7 @@ private:
         last_sign_at_ = now;
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
-        probe_ends_ = never;
+        probe_milliseconds_ = no_probe;
         asked_ = spared_ = false;
         watches_ = true;
     }
@@ -126,14 +128,24 @@ private:
         return smaller(patience(), spare_max);
     }
 
+    /// Returns the limit of the probes since the last sign of life, less than 1 ms early.
+    [[nodiscard]] constexpr Instant probe_ends() const noexcept {
+        if (probe_milliseconds_ == no_probe) return never;
+        return after(last_sign_at_, std::chrono::milliseconds{probe_milliseconds_});
+    }
+
+    static constexpr std::uint32_t no_probe = ~std::uint32_t{0};
+
     HeartbeatOptions options_;
     Instant last_sign_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
     Instant lost_at_ = never;
-    Instant probe_ends_ = never;  // of the probes since the last sign of life
-    bool watches_ = false;        // not at rest
-    bool asked_ = false;          // since the last sign of life
-    bool spared_ = false;         // likewise
+    bool watches_ = false;  // not at rest
+    bool asked_ = false;    // since the last sign of life
+    bool spared_ = false;   // likewise
+    // From the last sign of life to the end of the probes. An Instant would make each connection
+    // larger.
+    std::uint32_t probe_milliseconds_ = no_probe;
 };
 
 }}}  // namespace belay::detail
