@@ -5,6 +5,8 @@
 #include <belay/call/hedge.hpp>
 
 #include <algorithm>
+#include <functional>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -236,11 +238,24 @@ TEST_CASE("Hedge behaves like a model, for any latencies and outcomes", "[call][
 
 namespace {
 
+// Has no memory for another wait if told so.
+struct FailingSleeper : AsyncSleeper {
+    bool fails = false;
+    template <class Stop = NeverStops>
+    Wait async_sleep_until(Instant until, const Stop& stop = {}) {
+        if (fails) throw std::bad_alloc{};
+        return AsyncSleeper::async_sleep_until(until, stop);
+    }
+};
+
 // What two calls of a Hedge share. It resumes its waiter inside of set().
 struct SharedByCalls {
-    AsyncSleeper& sleeper;
+    FailingSleeper& sleeper;
+    const bool without_memory;
     belay_test::Event event{};
     int after_set = 0;
+    bool ended_inside = false;
+    std::function<bool()> has_ended{};
 
     // The first call waits for the second one, which goes on after it has resumed the first.
     Task<std::optional<int>> operator()(Attempt attempt) {
@@ -250,7 +265,11 @@ struct SharedByCalls {
             co_return own.back();
         }
         co_await sleeper.async_sleep_until(after(sleeper.now(), 10ms));
+        sleeper.fails = without_memory;
         event.set();
+        sleeper.fails = false;
+        ended_inside = has_ended();
+        if (ended_inside) co_return std::nullopt;
         after_set += own.back();
         co_await sleeper.async_sleep_until(after(sleeper.now(), 1s));
         after_set += 100;
@@ -262,8 +281,8 @@ struct SharedByCalls {
 
 TEST_CASE("A hedged call may resume another call of its Hedge from inside its own code",
           "[call][hedge][regression]") {
-    AsyncSleeper sleeper;
-    SharedByCalls shared{sleeper};
+    FailingSleeper sleeper;
+    SharedByCalls shared{sleeper, GENERATE(false, true)};
     const bool throws = GENERATE(false, true);
     const auto choose = [throws](const std::optional<int>&) -> bool {
         if (throws) throw std::runtime_error{"of the predicate"};
@@ -271,9 +290,11 @@ TEST_CASE("A hedged call may resume another call of its Hedge from inside its ow
     };
     auto task = Pipeline{Hedge{50ms, 2}.until(choose)}(
         sleeper, [&shared](Attempt attempt) { return shared(attempt); });
+    shared.has_ended = [&task] { return task.done(); };
     task.start();
     sleeper.run();
     REQUIRE(task.done());
+    CHECK_FALSE(shared.ended_inside);
     // The second call is destroyed in its next wait, and not before it has reached it.
     CHECK(shared.after_set == 2);
     CHECK(sleeper.now() == at(60ms));
@@ -283,4 +304,24 @@ TEST_CASE("A hedged call may resume another call of its Hedge from inside its ow
     } else {
         CHECK(task.take().value() == 1);
     }
+}
+
+TEST_CASE("A Hedge without memory to destroy a second call safely does not begin it",
+          "[call][hedge][regression]") {
+    FailingSleeper sleeper;
+    int calls = 0;
+    auto task = Pipeline{Hedge{50ms, 2}}(sleeper, [&](Attempt) -> Task<std::optional<int>> {
+        ++calls;
+        sleeper.fails = false;
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 1s));
+        co_return 1;
+    });
+    task.start();
+    sleeper.fails = true;
+    sleeper.run();
+    REQUIRE(task.done());
+    CHECK_THROWS_AS(task.take(), std::bad_alloc);
+    CHECK(calls == 1);
+    CHECK(sleeper.waiting() == 0);
+    CHECK(sleeper.now() == at(50ms));
 }

@@ -181,6 +181,37 @@ TEST_CASE("Fleet: missing credentials and code that threw are failures of the se
     }
 }
 
+TEST_CASE("Fleet: no policy counts missing credentials while the network may be down",
+          "[fleet][network_suspect][regression]") {
+    FleetRig rig;
+    rig.add(4);
+    rig.up();
+    rig.run(20s);
+    const std::size_t failing = GENERATE(3U, 4U);
+    rig.fail(0);
+    for (std::size_t i = 1; i < failing; ++i) rig.fail(i, failure_of(LinkErrc::token_refused));
+    rig.run(20100ms);
+    CHECK(rig.state(1) == LinkState::connected);  // held
+    rig.run(20200ms);
+    if (failing == 3) {
+        CHECK(rig.fleet.observer().all.empty());
+        for (std::size_t i = 0; i < 3; ++i) {
+            CHECK(rig.recorded[i].failed + rig.recorded[i].lost == 1);
+        }
+        return;
+    }
+    // The sources of the scouts fail, too.
+    for (Duration t = 21s; t < 40s; t += 1s) {
+        rig.run(t);
+        for (std::size_t i = 0; i < 4; ++i) {
+            if (rig.transports[i].live != 0) rig.fail(i, failure_of(LinkErrc::token_refused));
+        }
+    }
+    CHECK(rig.fleet.status().network_suspect);
+    CHECK(rig.dials() == 8);
+    for (const RecordedEvents& each : rig.recorded) CHECK(each.failed + each.lost == 0);
+}
+
 TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 2}};
     rig.add(6);

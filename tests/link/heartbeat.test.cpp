@@ -170,6 +170,16 @@ TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
         b.rig.run(6s);
         CHECK(b.rig.state() == LinkState::cooldown);
     }
+    SECTION("a probe with a long time takes nothing from a live peer") {
+        b.rig.run(1s);
+        b.rig.link.probe_now(1min);
+        b.rig.run(1s);
+        written_each(10s, 60s);
+        CHECK(b.rig.state() == LinkState::connected);
+        for (const Duration t : {55s, 60s, 61s}) b.rig.run(t);
+        CHECK(b.rig.link.status().since == at(61s));
+        CHECK(b.rig.state() == LinkState::cooldown);
+    }
 }
 
 TEST_CASE("Heartbeat pings after each stretch of silence, and closes after dead_after",

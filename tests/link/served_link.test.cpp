@@ -34,6 +34,16 @@ struct Served {
     }
 };
 
+/// A check that the message `Number` passes.
+template <int Number, std::size_t Limit>
+struct PassesAt {
+    static constexpr std::size_t message_bytes_max = Limit;
+    Verdict begin(const auto&) { return Verdict::pending(); }
+    Verdict judge(const std::string& message, const auto&) {
+        return message == std::to_string(Number) ? Verdict::passed() : Verdict::pending();
+    }
+};
+
 /// With a heartbeat each second, which gives up after three.
 struct BeatingLink {
     void run(Duration now) {
@@ -163,6 +173,34 @@ TEST_CASE("ServedLink bounds messages and output through decorators, where the c
     link.limit_output(200);
     CHECK(a.limit == 100);
     CHECK(a.output_limit == 50);
+}
+
+TEST_CASE("Validated keeps the smaller of its limit of messages and of those around it",
+          "[link][served_link][regression]") {
+    TransportState transport;
+    using Inner = Validated<FakeTransport<>, PassesAt<1, 64>>;
+    using Outer = Validated<Inner, PassesAt<2, 8000>>;
+    ServedLink<Outer> link{Outer{Inner{FakeTransport<>{transport}, {}}, {}}, 2, Waker{}, 1};
+    const auto run = [&] {
+        for (int i = 0; i < 10 && link.deadline() <= at(0s); ++i) {
+            link.advance(at(0s), 9, [](const std::string&, Lane) {});
+        }
+    };
+    CHECK(transport.limit == 64);
+    link.limit_messages(10'000);
+    CHECK(transport.limit == 64);
+    link.limit_messages(50);
+    CHECK(transport.limit == 50);
+    link.limit_messages(10'000);
+    transport.link.opened();
+    receive(transport.link, "1");
+    run();
+    CHECK(transport.limit == 8000);
+    receive(transport.link, "2");
+    run();
+    CHECK(transport.limit == 10'000);
+    link.limit_messages(~std::size_t{0});
+    CHECK(transport.limit == ~std::size_t{0});
 }
 
 TEST_CASE("ServedLink::has_hung_up reports an end before its messages are processed",

@@ -60,6 +60,20 @@ struct TokenRig {
         WithToken{TokenTransport{&transport}, Source{&requests}}};
 };
 
+/// Lets a test end attempts in a decorator around the WithToken.
+struct EndsOutside : part::Around<WithToken<TokenTransport, Source>> {
+    using Inside = WithToken<TokenTransport, Source>;
+    EndsOutside(Inside inside, Link<std::string>& link) : Around{std::move(inside)}, outer{&link} {}
+    struct Connection : part::Wrapped<part::ConnectionOf<Inside>, std::string> {
+        Connection(EndsOutside& owner, const Link<std::string>& own)
+            : Wrapped{[&] { return owner.inner_.open(own.child()); }} {
+            *owner.outer = own;
+        }
+    };
+    [[nodiscard]] Connection open(const Link<std::string>& link) { return {*this, link}; }
+    Link<std::string>* outer;
+};
+
 }  // namespace
 
 TEST_CASE("WithToken opens with a token that arrives at once, later, or from another thread",
@@ -254,6 +268,51 @@ TEST_CASE("WithToken blocks at the second 403 in a row, and not at the first",
         r.transport.link.closed(http_failure(403));
         r.rig.run(1s);
         CHECK(r.rig.link.status().state == LinkState::cooldown);
+    }
+}
+
+TEST_CASE("WithToken counts 403s in a row also over attempts that end outside of the transport",
+          "[link][with_token][regression]") {
+    TransportState transport;
+    PendingRequests requests;
+    requests.at_once = "t";
+    Link<std::string> outer;
+    LinkRig rig{EndsOutside{WithToken{TokenTransport{&transport}, Source{&requests}}, outer}};
+    const auto next_attempt = [&] { rig.run(elapsed(Instant{}, rig.link.status().retry_at)); };
+    const auto forbid = [&] {
+        transport.link.closed(http_failure(403));
+        rig.run(elapsed(Instant{}, rig.link.now()));
+    };
+    rig.start();
+    forbid();
+    REQUIRE(rig.state() == LinkState::cooldown);
+    SECTION("an attempt whose source rejects it") {
+        requests.at_once.reset();
+        next_attempt();
+        requests.waiting.clear();
+        rig.run(elapsed(Instant{}, rig.link.now()));
+        REQUIRE(rig.link.status().failure.error() == LinkErrc::token_refused);
+        requests.at_once = "t";
+        next_attempt();
+        forbid();
+        CHECK(rig.state() == LinkState::cooldown);
+    }
+    SECTION("an attempt that times out") {
+        next_attempt();
+        rig.run(elapsed(Instant{}, rig.link.now()) + 30s);
+        REQUIRE(rig.link.status().failure.error() == LinkErrc::attempt_timed_out);
+        next_attempt();
+        forbid();
+        CHECK(rig.state() == LinkState::cooldown);
+    }
+    SECTION("a withdrawn attempt shows nothing about the token") {
+        next_attempt();
+        outer.withdraw(Failure{.cause = Cause::lost});
+        rig.run(elapsed(Instant{}, rig.link.now()));
+        REQUIRE(rig.link.status().withdrawn);
+        next_attempt();
+        forbid();
+        CHECK(rig.state() == LinkState::blocked_auth);
     }
 }
 

@@ -83,8 +83,8 @@ def frames(name, cases="*"):
 
 # Changes that more than one mutant has.
 NO_FENCE = (
-    Change(RECEIVER, "        fence(peer);\n        if (!settle()) return;\n        admit(peer);\n",
-           "        if (!settle()) return;\n        admit(peer);\n"),
+    Change(RECEIVER, "        fence(peer);\n        if (!settle()) return;\n        const auto settled",
+           "        if (!settle()) return;\n        const auto settled"),
     Change(RECEIVER_CORE, "        return attached_ == connection;\n",
            "        return attached_ == connection || true;\n"),
 )
@@ -124,7 +124,7 @@ SESSION_MUTANTS = (
     Mutant("no_fence_and_no_duplicate_check", NO_FENCE + NO_DUPLICATE_CHECK, SLOW_NETWORK),
     # WELCOME before begun work is durable
     Mutant("resume_unsettled",
-           (Change(RECEIVER, "        if (!settle()) return;\n        admit(peer);\n", "        admit(peer);\n"),),
+           (Change(RECEIVER, "        if (!settle()) return;\n        const auto settled", "        const auto settled"),),
            KILLED_OFTEN),
     # ACK what is only applied
     Mutant("ack_before_commit",
@@ -139,13 +139,13 @@ SESSION_MUTANTS = (
            (Change(RECEIVER, "        if (answer.greeting == Core::Greeting::pend) {\n"
                              "            if (!may_pend(peer)) return;\n",
                    "        if (false) {\n            if (!may_pend(peer)) return;\n"),
-            Change(RECEIVER, "        fence(peer);\n        if (!settle()) return;\n        admit(peer);\n",
+            Change(RECEIVER, "        fence(peer);\n        if (!settle()) return;\n        const auto settled",
                    "        if (answer.greeting == Core::Greeting::pend) {\n"
                    "            adopt(peer, *sender);\n"
                    "            return welcome(peer, sender->core.attach(peer.id, h,\n"
                    "                                                     sender->core.progress()));\n"
                    "        }\n"
-                   "        fence(peer);\n        if (!settle()) return;\n        admit(peer);\n")),
+                   "        fence(peer);\n        if (!settle()) return;\n        const auto settled")),
            frames("receiver", "Receiver keeps a fresh journal when a dead one's HELLO arrives late")),
     # the record of a new journal keeps the attach of the old one
     Mutant("adopt_with_old_attach", ADOPT_WITH_OLD_ATTACH, CLIENT_LOST),

@@ -24,11 +24,12 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-/// A journal that does not release anything the first two times.
+/// A journal that does not release the message `from` the first two times.
+template <std::uint64_t From>
 struct AckFailsTwice : OutboxJournal {
     explicit AckFailsTwice(OutboxJournal journal) : OutboxJournal{std::move(journal)} {}
     std::error_code ack(std::uint64_t up_to) noexcept {
-        if (failures != 0) {
+        if (up_to >= From && failures != 0) {
             --failures;
             return std::make_error_code(std::errc::no_space_on_device);
         }
@@ -112,16 +113,37 @@ TEMPLATE_TEST_CASE("Outbox delivers a message that arrives before its transport 
 
 TEST_CASE("Outbox releases a refused message that the journal did not release at first",
           "[session][outbox][regression]") {
-    OutboxRig<AckFailsTwice> rig{at_least_once};
+    OutboxRig<AckFailsTwice<1>> rig{at_least_once};
     rig.server.refuses = "bad";
     rig.connect();
     rig.push("bad");
     rig.box->drain(forever);
     rig.run();
-    REQUIRE(rig.box->depth() == 1);
-    rig.run(rig.now + 1s);
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(rig.box->depth() == 1);
+        rig.run(rig.now + 1s);
+    }
     CHECK(rig.box->depth() == 0);
     CHECK(rig.notes.take() == Texts{"unsent 1 bad", "stopped"});
+}
+
+TEST_CASE("Outbox releases a refused message that an acknowledgement did not release",
+          "[session][outbox][regression]") {
+    OutboxRig<AckFailsTwice<2>> rig{at_least_once};
+    rig.server.refuses = "bad";
+    rig.connect();
+    rig.push("good");
+    rig.push("bad");
+    rig.box->drain(forever);
+    rig.run();
+    rig.notes.take();
+    REQUIRE(rig.box->depth() == 2);
+    CHECK_FALSE(rig.box->acknowledge(1));
+    CHECK(rig.box->depth() == 1);
+    rig.run();
+    for (int s = 0; s < 3; ++s) rig.run(rig.now + 1s);
+    CHECK(rig.box->depth() == 0);
+    CHECK(rig.notes.take() == Texts{"stopped"});
 }
 
 TEMPLATE_TEST_CASE("Outbox with at_most_once never sends again what a cut has lost",

@@ -3,11 +3,12 @@
 /// Hedge: makes a second call if the first is slow; a layer of a Pipeline.
 #pragma once
 
-#include <concepts>   // std::same_as
-#include <cstddef>    // std::size_t
-#include <exception>  // std::exception_ptr
-#include <optional>   // std::optional
-#include <utility>    // std::move
+#include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
+#include <exception>    // std::exception_ptr
+#include <optional>     // std::optional
+#include <type_traits>  // std::remove_reference_t
+#include <utility>      // std::move
 
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/hedge_delay.hpp>
@@ -172,6 +173,8 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
         detail::HedgeRun<typename Next::Answer, Plan, Context, further_max + 1, Next::retried> run{
             plan_, context, attempt};
+        using Sleeper = std::remove_reference_t<decltype(context.sleeper)>;
+        std::optional<detail::NextTurn<Sleeper>> next_turn;
 #if defined(__cpp_exceptions)
         std::exception_ptr thrown;
         try {
@@ -187,6 +190,8 @@ public:
                     timer.reset();
                 }
                 if (run.due()) {
+                    // Here, because the end of the run cannot report that there is no memory.
+                    if (run.running() && !next_turn) next_turn.emplace(context.sleeper);
                     run.begin(next);
                     continue;
                 }
@@ -209,11 +214,11 @@ public:
         }
 #endif
         // The code of a call that is under way may be on the stack: it may have resumed the call
-        // that ended the loop. It has returned when the sleeper has its next turn.
-        if (run.under_way()) {
-            detail::NextTurn turn{context.sleeper};
+        // that ended the loop. It has returned when the sleeper has its next turn. One call alone
+        // resumes no other.
+        if (next_turn && run.under_way()) {
             detail::AnyDone any;
-            turn.add_to(any);
+            next_turn->request(any);
             co_await any;
         }
 #if defined(__cpp_exceptions)

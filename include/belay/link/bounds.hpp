@@ -152,8 +152,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///     constexpr HeartbeatOptions beats{.every = 10s, .dead_after = 25s};
 ///     static_assert(timeline::check(beats, policies::reconnection()).empty());
 ///
-/// Parts that are right by themselves may fail together, because a peer that accepts and is frozen
-/// is noticed only after `dead_after`. The check finds two mistakes:
+/// Parts that are right by themselves may fail together, because a peer that accepts and is frozen,
+/// so that it takes no output, is noticed only after `dead_after`. (One that takes output and never
+/// answers is noticed after up to 24 times `dead_after`.) The check finds two mistakes:
 /// - a window by age (ResetWhenStable::by_age) after which a frozen peer counts as a success;
 /// - a limit on attempts, or a breaker, that ends a series of failures at once and does not end a
 ///   series of connections to a frozen peer.

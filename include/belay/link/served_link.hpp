@@ -120,7 +120,8 @@ public:
     [[deprecated("use ServedLink::take_sign_of_life")]] [[nodiscard]] bool take_heard() noexcept {
         return take_sign_of_life();
     }
-    /// Returns whether an event of this connection has arrived and waits for a turn.
+    /// Returns whether an event of this connection waits for a turn. It may be one of the peer, or
+    /// `writable` or `written` of this side's own output.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
 
     /// Returns whether the end of the connection has arrived, also if it is queued after messages

@@ -7,6 +7,7 @@
 #include <cstddef>   // std::size_t
 #include <utility>   // std::move, std::exchange
 
+#include <belay/core/order.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
@@ -113,7 +114,9 @@ concept LimitsMessages = requires { std::size_t{Check::message_bytes_max}; };
 ///
 /// If the check has a static constant `std::size_t message_bytes_max`, the connection accepts no
 /// longer message until the check has passed, if it has limit_messages(). A longer one ends the
-/// attempt before it is read.
+/// attempt before it is read. A smaller limit from outside holds, before the check has passed and
+/// afterwards. The constant also limits a message that arrives directly after the one that passes,
+/// and the other lanes of a bundle.
 ///
 /// The check may call every function of the supervisor, but must not destroy it.
 ///
@@ -140,8 +143,15 @@ public:
               own_{own},
               check_{owner.check_} {
             // At once, because the peer may send before it is asked.
-            if constexpr (detail::LimitsMessages<Check>)
-                part::limit_messages(this->inner_, Check::message_bytes_max);
+            if constexpr (detail::LimitsMessages<Check>) limit();
+        }
+
+        /// Limits messages. Until the check has passed, the smaller limit holds.
+        void limit_messages(std::size_t bytes) noexcept
+            requires detail::HasLimitMessages<part::ConnectionOf<Transport>>
+        {
+            message_bytes_max_ = bytes;
+            limit();
         }
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
@@ -185,7 +195,7 @@ public:
             event.message.reset();
             passed_ = verdict.kind() == Verdict::Kind::passed;
             if constexpr (detail::LimitsMessages<Check>) {
-                if (passed_) part::limit_messages(this->inner_, ~std::size_t{0});
+                if (passed_) limit();
             }
             // A peer that sends first may pass before the last lane of a bundle is open.
             if (passed_ && !asked_) return false;
@@ -196,8 +206,18 @@ public:
             return true;
         }
 
+        void limit() noexcept {
+            std::size_t bytes_max = message_bytes_max_;
+            if constexpr (detail::LimitsMessages<Check>) {
+                if (!passed_)
+                    bytes_max = detail::smaller<std::size_t>(bytes_max, Check::message_bytes_max);
+            }
+            part::limit_messages(this->inner_, bytes_max);
+        }
+
         Link<message_type> own_;
         Check check_;
+        std::size_t message_bytes_max_ = ~std::size_t{0};  // from outside
         bool asked_ = false;
         bool passed_ = false;
     };

@@ -3,6 +3,7 @@
 /// WithToken: gets fresh credentials before every attempt, and opens the connection with them.
 #pragma once
 
+#include <cstdint>   // std::uint32_t
 #include <optional>  // std::optional
 #include <tuple>     // std::tuple, std::apply
 #include <utility>   // std::move, std::forward
@@ -105,9 +106,10 @@ public:
             if (Inner* const c = inner_.get()) c->limit_output(bytes);
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
-            if (event.depth == 0) return true;
-            Inner* const c = inner_.get();
-            if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            if (event.depth != 0) {
+                Inner* const c = inner_.get();
+                if (c == nullptr || !part::rise<message_type>(*c, event, turn)) return false;
+            }
             owner_.check_forbidden(event);
             return true;
         }
@@ -153,6 +155,7 @@ public:
     /// it.
     template <class... A>
     [[nodiscard]] Connection<A...> open(const Link<message_type>& link, const A&... rest) {
+        begin_attempt(link);
         return {*this, link, rest...};
     }
 
@@ -165,9 +168,17 @@ public:
     [[nodiscard]] Source& source() noexcept { return source_; }
 
 private:
+    /// An attempt whose end is not known has timed out, for example, and was no 403. One that was
+    /// withdrawn shows nothing about the token.
+    void begin_attempt(const Link<message_type>& link) noexcept {
+        const std::uint32_t excused = link.published().excused_attempts;
+        const bool is_excused = std::exchange(excused_, excused) != excused;
+        if (std::exchange(end_is_unknown_, true) && !is_excused) forbidden_ = 0;
+    }
     /// Blames the token for a second 403 in a row, because the token was fresh.
     void check_forbidden(part::Event<message_type>& event) noexcept {
         const bool ended = event.kind == part::EventKind::closed;
+        if (ended) end_is_unknown_ = false;
         const bool forbidden =
             ended && event.failure.code == 403 && event.failure.category == &http_category();
         if (forbidden && ++forbidden_ >= 2) event.failure.cause = Cause::unauthorized;
@@ -178,7 +189,9 @@ private:
     }
 
     Source source_;
-    int forbidden_ = 0;  // 403s since the last connection, or the last other failure
+    int forbidden_ = 0;          // 403s since the last connection, or the last other failure
+    std::uint32_t excused_ = 0;  // the supervisor's count of excused attempts, at the last attempt
+    bool end_is_unknown_ = false;  // of the last attempt
 };
 
 template <class Transport, class Source>

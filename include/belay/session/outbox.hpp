@@ -285,7 +285,10 @@ private:
     void on_state(const Transition& change) {
         if (change.to.state == LinkState::stopped) end_drain();
         busy_ = false;
-        if (change.to.state != LinkState::connected) window_.restart();
+        if (change.to.state != LinkState::connected) {
+            window_.restart();
+            release_refused();
+        }
         // stop() was called inside a hook: on_state waits until that hook has returned.
         if (notifying_) {
             deferred_.push(Transition{change});
@@ -299,8 +302,15 @@ private:
             // In Flush::each the acknowledgement flushes: the next turn finds that it has failed.
             dirty_ = dirty_ || queue_.storage().failed();
         }
+        release_refused();
         waker_.touch();
         return error;
+    }
+    /// Releases refused messages. If the journal does not release one, the outbox tries again
+    /// later, because there may be no push or acknowledgement that would.
+    void release_refused() noexcept {
+        if (window_.release_refused()) return;
+        flush_again_ = detail::smaller(flush_again_, after(now_, flush_again_after));
     }
 
     // ---- the storage ---------------------------------------------------------------------------
@@ -331,7 +341,7 @@ private:
         if (!dirty_) return {};
         const std::error_code error = flush();
         if (!error) {
-            if (!window_.release_refused()) flush_again_ = after(now_, flush_again_after);
+            release_refused();
             return error;
         }
         const Failure why = failure(error);
@@ -399,8 +409,7 @@ private:
                 return true;
             case SendResult::refused: {
                 message_type message = window_.refuse();
-                // There may be no push that would cause a flush.
-                if (!window_.release_refused()) flush_again_ = after(now_, flush_again_after);
+                release_refused();
                 return call<typename Hooks::Unsent>(guard, number, std::move(message));
             }
             case SendResult::sent:

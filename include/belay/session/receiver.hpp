@@ -133,11 +133,13 @@ public:
 
     /// Commits the ledger, acknowledges, and closes all connections.
     void stop() {
-        // Inside the ledger, the turn commits after the ledger's function has returned.
-        if (in_ledger_) {
-            commit_at_ = always;
-        } else if (must_commit()) {
-            commit();
+        if (must_commit()) {
+            // Inside the ledger, the turn commits after the ledger's function has returned.
+            if (in_ledger_) {
+                commit_at_ = always;
+            } else {
+                commit();
+            }
         }
         acknowledge();
         peers_.for_each([this](Peer& peer) { peer.close(options_.linger_max); });
@@ -177,11 +179,14 @@ private:
             send_frame(peer, session_format::FrameType::pong, peer.pong, now_);
     }
     /// Returns whether the peer must get a sign of life. While a long frame arrives there is
-    /// nothing to answer, and the sender's PING waits behind that frame.
+    /// nothing to answer, and the sender's PING waits behind that frame. The sender's `dead_after`
+    /// is not known, and may be shorter than this receiver's `every`.
     [[nodiscard]] bool owes_sign(const Peer& peer) const noexcept {
         if (peer.phase != Phase::attached || peer.pulse.last_sign_at() != now_) return false;
-        if (elapsed(peer.sent_at, now_) < options_.heartbeat.every) return false;
-        const bool ack_follows = peer.ack_due && (!must_commit() || commit_at_ <= now_);
+        const Duration each = detail::smaller(options_.heartbeat.every, sign_every_max);
+        if (elapsed(peer.sent_at, now_) < each) return false;
+        const bool ack_follows =
+            peer.ack_due && (!must_commit() || elapsed(now_, commit_at_) < each);
         return !ack_follows && !peer.link.closing();
     }
     void watch(Peer& peer) {
@@ -254,7 +259,9 @@ private:
         const Core fresh = fresh_core();
         const Sender* const known = senders_.find(h.sender);
         const Core& core = known != nullptr ? known->core : fresh;
-        const auto answer = core.check_hello(h, ledger_.progress(h.sender));
+        const auto record = progress_of(h.sender);
+        if (peer.link.closing()) return;
+        const auto answer = core.check_hello(h, record);
         if (answer.greeting == Core::Greeting::reject)
             return reject(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::pend) {
@@ -262,15 +269,16 @@ private:
             peer.phase = Phase::pending;
             peer.greeting_ends = after(now_, options_.greeting_max);
             peer.pulse.sign_of_life(now_);
-            return welcome(peer, core.pend(h, ledger_.progress(h.sender)));
+            return welcome(peer, core.pend(h, record));
         }
         Sender* const sender = senders_.find_or_add(h.sender, options_.senders_max, fresh);
         // No time is known. A constant one would replace the growing waits of all senders.
         if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 0);
         fence(peer);
         if (!settle()) return;
+        const auto settled = progress_of(h.sender);
+        if (peer.link.closing()) return;
         admit(peer);
-        const auto settled = ledger_.progress(h.sender);
         welcome(peer, sender->core.attach(peer.id, h, settled.value_or(Progress{})));
         note({Notice::Kind::attached, h.sender, sender->core.progress(), {}});
     }
@@ -284,9 +292,10 @@ private:
         Sender* const sender =
             senders_.find_or_add(peer.hello.sender, options_.senders_max, fresh_core());
         if (sender == nullptr) return reject(peer, SessionErrc::overloaded, 0);
+        const auto record = progress_of(peer.hello.sender);
+        if (peer.link.closing()) return;
         // Between HELLO and START a newer connection may have been attached.
-        const auto answer =
-            sender->core.check_hello(peer.hello, ledger_.progress(peer.hello.sender));
+        const auto answer = sender->core.check_hello(peer.hello, record);
         if (answer.greeting == Core::Greeting::reject)
             return reject(peer, answer.error, answer.detail);
         if (answer.greeting == Core::Greeting::attach)
@@ -322,12 +331,16 @@ private:
     void adopt(Peer& peer, Sender& sender) {
         fence(peer);
         if (!settle()) return;
-        const auto old = ledger_.progress(sender.id);
+        const auto old = progress_of(sender.id);
+        if (peer.link.closing()) return;
         const Progress record = Core::adoption(peer.hello);
-        if (const std::error_code e = ledger_.adopt(sender.id, record)) return fail(e);
+        if (const std::error_code e = in_ledger([&] { return ledger_.adopt(sender.id, record); })) {
+            return fail(e);
+        }
         sender.core.adopted(peer.id, peer.hello, record);
-        admit(peer);
         if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
+        if (peer.link.closing()) return;
+        admit(peer);
         note({Notice::Kind::attached, sender.id, record, {}});
         acks_.add(peer);
     }
@@ -359,14 +372,18 @@ private:
         acks_.add(peer);
     }
 
-    /// Calls the ledger, which may call stop().
+    /// Calls the ledger, which may call stop(). Then the connection that is served is closing.
     template <class F>
-    std::error_code in_ledger(F&& f) {
+    auto in_ledger(F&& f) {
         struct Inside {
             bool& flag;
-            ~Inside() { flag = false; }
-        } const inside{in_ledger_ = true};
+            const bool before;
+            ~Inside() { flag = before; }
+        } const inside{in_ledger_, std::exchange(in_ledger_, true)};
         return f();
+    }
+    [[nodiscard]] std::optional<Progress> progress_of(const Id& sender) {
+        return in_ledger([&] { return ledger_.progress(sender); });
     }
 
     /// Ends the connection whose operation threw. The sender sends an operation again only on a new
@@ -467,6 +484,8 @@ private:
         }
     }
 
+    static constexpr Duration sign_every_max = std::chrono::seconds{1};
+
     const ReceiverOptions options_;
     [[no_unique_address]] Observer observer_;
     [[no_unique_address]] Authorize authorize_;
@@ -477,7 +496,7 @@ private:
     std::error_code failed_;
     Instant now_ = always;
     Instant commit_at_ = never;
-    bool in_ledger_ = false;  // apply() or commit() of the ledger is on the call stack
+    bool in_ledger_ = false;  // a function of the ledger is on the call stack
     std::uint64_t pings_ = 0;
     detail::EventRing<Notice> notices_;
     detail::SenderTable senders_;

@@ -29,6 +29,8 @@ struct MemoryLedger {
     bool commit_throws = false;
     std::function<void()> on_apply;   ///< runs inside apply(), before its effect
     std::function<void()> on_commit;  ///< likewise
+    std::function<void()> on_adopt;   ///< likewise
+    std::function<void()> on_progress;
 };
 
 /// What a Receiver is given.
@@ -39,6 +41,7 @@ public:
     [[nodiscard]] const belay::Id& store_id() const noexcept { return ledger_->store; }
     [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {
         if (ledger_->progress_throws) throw std::runtime_error{"progress"};
+        if (ledger_->on_progress) ledger_->on_progress();
         const auto i = ledger_->applied.find(sender);
         return i == ledger_->applied.end() ? std::nullopt : std::optional{i->second};
     }
@@ -46,6 +49,7 @@ public:
         ledger_->log.emplace_back("adopt");
         if (ledger_->adopt_throws) throw std::runtime_error{"adopt"};
         if (ledger_->adopt_fails) return ledger_->adopt_fails;
+        if (ledger_->on_adopt) ledger_->on_adopt();
         ledger_->applied[sender] = ledger_->committed[sender] = p;
         return {};
     }

@@ -106,20 +106,24 @@ private:
 };
 
 /// A wait until the next turn of the sleeper, when no code that resumes coroutines inline is on the
-/// stack. It cannot be moved.
+/// stack. It begins when it is made, so that request() needs no memory. It cannot be moved.
 template <class Sleeper>
 class NextTurn {
 public:
+    /// Throws: what the sleeper throws, and std::bad_alloc.
     explicit NextTurn(Sleeper& sleeper)
         : turn_{detail::sleeping(sleeper, never, requested_.token())} {
         turn_.start();
-        // The sleeper is asleep before the request: a request before it would end the wait at once.
-        requested_.request_stop();
+        if (turn_.done()) static_cast<void>(turn_.take());
     }
     NextTurn(const NextTurn&) = delete;
     NextTurn& operator=(const NextTurn&) = delete;
 
-    void add_to(AnyDone& any) noexcept { any.add(turn_); }
+    /// Lets the wait end in the next turn, and adds it to `any`.
+    void request(AnyDone& any) noexcept {
+        requested_.request_stop();
+        any.add(turn_);
+    }
 
 private:
     LocalStop requested_;

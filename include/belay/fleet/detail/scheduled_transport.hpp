@@ -203,10 +203,19 @@ public:
                 return true;
             }
             // A connection that this end gives up is open. A local failure stays on this machine.
-            if (event.closed_locally || !may_be_network(event.failure)) return true;
+            if (event.closed_locally) return true;
+            if (!may_be_network(event.failure) && !lacks_token_in_outage(event.failure)) {
+                return true;
+            }
             if (scheduler().options.hold == Duration::zero()) return true;
             hold(event.failure, turn);
             return false;
+        }
+        /// A source of tokens may need the network. Its rejection alone does not show that, so the
+        /// failures of other services must.
+        [[nodiscard]] bool lacks_token_in_outage(const Failure& failure) noexcept {
+            return failure.error() == LinkErrc::token_refused &&
+                   (scheduler().suspect || scheduler().held.size() != 0);
         }
         void fail(const Failure& failure, Turn& turn) {
             if (scheduler().options.hold == Duration::zero()) {

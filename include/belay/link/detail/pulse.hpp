@@ -35,21 +35,25 @@ public:
     }
     /// Records that output has left that had waited. A ping may wait behind it, so the peer gets
     /// `dead_after` from now on, within `output_periods_max` of them after its last sign of life.
-    /// After a probe only an answer counts.
+    /// The limit of a probe stays, because only an answer counts for it.
     constexpr void output_left(Instant now) noexcept {
-        if (!watches_ || probed_) return;
+        if (!watches_) return;
         const Instant latest = after(
             last_sign_at_, part::saturating_multiply(options_.dead_after, output_periods_max));
-        lost_at_ = larger(lost_at_, smaller(after(now, options_.dead_after), latest));
+        const Instant end = smaller(after(now, options_.dead_after), latest);
+        lost_at_ = larger(lost_at_, smaller(end, probe_ends()));
     }
     /// Requests a ping at once, before it is due. The peer is lost if it gives no sign of life
     /// within `within`. Does nothing at rest.
     /// Returns: whether to send a ping.
     constexpr bool probe(Instant now, Duration within) noexcept {
         if (!watches_) return false;
-        lost_at_ = smaller(lost_at_, after(now, within));
+        const Instant end = after(now, within);
+        lost_at_ = smaller(lost_at_, end);
+        const auto time = elapsed(last_sign_at_, end) / std::chrono::milliseconds{1};
+        if (time < probe_milliseconds_) probe_milliseconds_ = static_cast<std::uint32_t>(time);
         ask_at_ = after(now, options_.every);
-        return asked_ = probed_ = true;
+        return asked_ = true;
     }
     /// From the next connection on, the interval between pings is twice as long, up to one hour. A
     /// reply gets the time that it would have had after a suspend. If that conflicts with
@@ -109,7 +113,8 @@ private:
         last_sign_at_ = now;
         ask_at_ = after(now, options_.every);
         lost_at_ = after(now, options_.dead_after);
-        asked_ = spared_ = probed_ = false;
+        probe_milliseconds_ = no_probe;
+        asked_ = spared_ = false;
         watches_ = true;
     }
     /// Returns how long to wait for the reply to a ping that was sent in time.
@@ -123,6 +128,14 @@ private:
         return smaller(patience(), spare_max);
     }
 
+    /// Returns the limit of the probes since the last sign of life, less than 1 ms early.
+    [[nodiscard]] constexpr Instant probe_ends() const noexcept {
+        if (probe_milliseconds_ == no_probe) return never;
+        return after(last_sign_at_, std::chrono::milliseconds{probe_milliseconds_});
+    }
+
+    static constexpr std::uint32_t no_probe = ~std::uint32_t{0};
+
     HeartbeatOptions options_;
     Instant last_sign_at_ = never;  // in this connection, while it is not at rest
     Instant ask_at_ = never;
@@ -130,7 +143,9 @@ private:
     bool watches_ = false;  // not at rest
     bool asked_ = false;    // since the last sign of life
     bool spared_ = false;   // likewise
-    bool probed_ = false;   // likewise
+    // From the last sign of life to the end of the probes. An Instant would make each connection
+    // larger.
+    std::uint32_t probe_milliseconds_ = no_probe;
 };
 
 }}}  // namespace belay::detail

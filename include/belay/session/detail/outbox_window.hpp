@@ -117,7 +117,7 @@ public:
         items_.pop_front();
         return message;
     }
-    /// The transport refused the next message.
+    /// The transport refused the next message. release_refused() must follow.
     [[nodiscard]] M refuse() {
         Item& item = items_[next_];
         M message = std::move(*item.message);
@@ -127,7 +127,6 @@ public:
         item.refused = true;
         last_sent_ = larger(last_sent_, item.number);
         advance();
-        release_refused();
         return message;
     }
 
@@ -142,20 +141,18 @@ public:
         return released;
     }
     /// A connection has ended: the next one begins with the first message that is not acknowledged.
-    void restart() noexcept {
-        next_ = 0;
-        release_refused();
-    }
+    /// release_refused() must follow.
+    void restart() noexcept { next_ = 0; }
 
     /// Releases everything up to a number.
     ///
+    /// release_refused() must follow.
     /// Errors: not_sent; those of the storage, and then nothing was released.
     std::error_code acknowledge(std::uint64_t up_to) noexcept {
         if (!keeps_ || up_to > last_sent_) return SessionErrc::not_sent;
         const std::uint64_t before = done();
         if (const std::error_code error = release(up_to)) return error;
         counters_.acknowledged += done() - before;
-        release_refused();
         return {};
     }
     /// Releases the first message that was sent on this connection.
