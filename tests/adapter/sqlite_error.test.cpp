@@ -54,10 +54,10 @@ TEST_CASE("sqlite::Error names what the file stores in its message",
         text(QueueErrc::bad_options) ==
         "a.db: the options of the store are not allowed: see sqlite::StoreOptions for the allowed "
         "values.");
-    for (const QueueErrc code : {QueueErrc::corrupt, QueueErrc::future_version}) {
+    for (const QueueErrc code : {QueueErrc::corrupt, QueueErrc::future_version})
         CHECK(text(code).find("journal") == std::string::npos);
-        CHECK(text(code).find("the store ") != std::string::npos);
-    }
+    CHECK(text(QueueErrc::corrupt).find("the stored data is damaged") != std::string::npos);
+    CHECK(text(QueueErrc::future_version).find("the store ") != std::string::npos);
     // Of other categories nothing is replaced.
     const auto system = std::make_error_code(std::errc::io_error);
     CHECK(sqlite::Error{system, "a.db", "", "store"}.message() ==
