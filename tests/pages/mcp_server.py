@@ -9,7 +9,7 @@ import sys
 directory = pathlib.Path(__file__).resolve().parents[1] / "node" / "mcp"
 if not shutil.which("node") or not (directory / "node_modules").is_dir():
     sys.exit("SKIP: no node, or tests/node/mcp has no node_modules (tests/run makes it)")
-server = subprocess.Popen(["node", directory / "server.mjs", "--token", "of the vault"], stdin=subprocess.PIPE,
+server = subprocess.Popen(["node", directory / "server.mjs", "--token", "a token"], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True)
 try:
     port = server.stdout.readline().split()[1]
