@@ -77,8 +77,8 @@ public:
         release(client, todo);
         if (todo.close) return client.ops->close(client, why);
         client.end.close_with(why);
-        // Without memory for the close code, it ends without one.
-        if (todo.open && !context_.errors.attempt([&] { client.ops->open(client); })) abort(client);
+        // If the transport cannot be opened, the client ends without a close code.
+        if (todo.open) client.ops->open(client);
         client.waker.touch();
     }
     /// Ends a client without a close code.
@@ -102,7 +102,7 @@ public:
         context_.errors.attempt([&] { limits.count(connection); });
         context_.errors.attempt([&] { limits.begin_closing(connection); });
         connection.end.close_with(why);
-        if (!context_.errors.attempt([&] { connection.ops->open(connection); })) abort(connection);
+        connection.ops->open(connection);
         connection.waker.touch();
     }
     /// Closes all clients. If closing one throws, the others are closed all the same.

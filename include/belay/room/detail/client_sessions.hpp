@@ -84,16 +84,13 @@ public:
     /// close code.   Returns: whether it did not throw.
     template <class F>
     [[nodiscard]] bool open(RoomClient& client, F&& f) {
-        bool opens = true;
-        context_.errors.contain(f, [&] {
-            opens = false;
-            if (!client.core.closing())
-                context_.report_rejection(client.request, client.rights.grant.user,
-                                          make_error_code(LinkErrc::open_threw));
-            abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
-            client.waker.touch();
-        });
-        return opens;
+        if (context_.errors.attempt(f)) return true;
+        if (!client.core.closing())
+            context_.report_rejection(client.request, client.rights.grant.user,
+                                      make_error_code(LinkErrc::open_threw));
+        abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
+        client.waker.touch();
+        return false;
     }
 
     // ---- for the rooms --------------------------------------------------------------------------

@@ -81,16 +81,13 @@ public:
     /// without a close code.   Returns: whether it did not throw.
     template <class F>
     [[nodiscard]] bool open(MultiplexedBase& connection, F&& f) {
-        bool opens = true;
-        context_.errors.contain(f, [&] {
-            opens = false;
-            if (!connection.core.closing())
-                context_.report_rejection(connection.request, {},
-                                          make_error_code(LinkErrc::open_threw));
-            connection.end.waits = false;
-            abort(connection, connection.core.step(ConnectionCore::Event::ended, context_.now));
-        });
-        return opens;
+        if (context_.errors.attempt(f)) return true;
+        if (!connection.core.closing())
+            context_.report_rejection(connection.request, {},
+                                      make_error_code(LinkErrc::open_threw));
+        connection.end.waits = false;
+        abort(connection, connection.core.step(ConnectionCore::Event::ended, context_.now));
+        return false;
     }
 
 private:
