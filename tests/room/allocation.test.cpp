@@ -403,7 +403,7 @@ TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no
         REQUIRE(scheduler.awaited.size() == (failed ? 0U : 1U));
         // The storage has not taken an erase whose room keeps its history in memory.
         REQUIRE(scheduler.erased == scheduler.awaited.size());
-        REQUIRE(admin.is_changing(board) == !failed);
+        REQUIRE(admin.wait_for_history_change(board) == !failed);
         REQUIRE(answers.empty() == failed);
     }
     CHECK(good > 2);

@@ -153,10 +153,11 @@ static_assert(the_first_join_raises_the_limit(State::open));
 constexpr bool the_bytes_before_the_first_token_are_limited() {
     const std::size_t most = connection_defaults.bytes_until_token;
     Core core{connection_defaults};
-    const bool fits = core.takes(most - 1) && core.takes(1);
+    const bool fits = core.count_until_token(most - 1) && core.count_until_token(1);
     Core late = core;
     core.note_token();
-    return fits && !late.takes(1) && core.takes(most) && core.takes(most);
+    return fits && !late.count_until_token(1) && core.count_until_token(most) &&
+           core.count_until_token(most);
 }
 static_assert(the_bytes_before_the_first_token_are_limited());
 

@@ -366,7 +366,7 @@ struct ConnectionModel {
                 return act(c, Event::ended, !std::exchange(ended, true));
             case 7:
                 if (!open) return c.impossible();
-                if (!core.takes(1)) act(c, Event::close, true);
+                if (!core.count_until_token(1)) act(c, Event::close, true);
                 return;
             case 8:
                 if (!open) return c.impossible();

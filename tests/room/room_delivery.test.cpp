@@ -246,7 +246,7 @@ TEST_CASE("RoomDelivery::broadcast fails a client whose budget the frame exceeds
     CHECK(one.connections[1]->sent.size() == 2);
 }
 
-TEST_CASE("ReplyBudget::has_space closes the oldest overdue answer, and no more than necessary",
+TEST_CASE("ReplyBudget::try_begin closes the oldest overdue answer, and no more than necessary",
           "[room][room_delivery][unit]") {
     RoomOptions options;
     options.answers_bytes_max = 100;
@@ -261,7 +261,7 @@ TEST_CASE("ReplyBudget::has_space closes the oldest overdue answer, and no more 
         held[i]->answer.since = Instant{std::chrono::seconds{3 - i}};
     }
     const auto has_space = [&] {
-        return budget.has_space(*one.clients[3], 30, detail::ReplyQueue::whole);
+        return budget.try_begin(*one.clients[3], 30, detail::ReplyQueue::whole);
     };
     one.context.at(Instant{options.heartbeat.dead_after});
     CHECK_FALSE(has_space());

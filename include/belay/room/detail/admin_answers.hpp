@@ -43,10 +43,10 @@ public:
         int before_ = std::uncaught_exceptions();
     };
 
-    /// Whether the call begins. If not, it was answered with an error.
+    /// Begins a call, or answers it with an error.   Returns: whether it begins.
     /// Throws: std::bad_alloc, and changes nothing then.
     template <class V>
-    [[nodiscard]] bool accepts(Completion<V>& done) {
+    [[nodiscard]] bool accept(Completion<V>& done) {
         places_.emplace_back(std::error_code{});
         std::error_code error;
         if (!context_.runs()) error = RoomErrc::manager_stopped;
@@ -54,10 +54,12 @@ public:
         if (error) answer_error(done, error);
         return !error;
     }
-    /// Likewise, for a call on the room with this id.
+    /// Begins a call on the room with this id, or answers it with an error.
+    /// Returns: whether it begins.
+    /// Throws: std::bad_alloc, and changes nothing then.
     template <class V>
-    [[nodiscard]] bool accepts(std::string_view room_id, Completion<V>& done) {
-        if (!accepts(done)) return false;
+    [[nodiscard]] bool accept(std::string_view room_id, Completion<V>& done) {
+        if (!accept(done)) return false;
         if (is_room_id(room_id)) return true;
         answer_error(done, make_error_code(RoomErrc::bad_room_id));
         return false;

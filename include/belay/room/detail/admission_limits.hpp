@@ -91,7 +91,7 @@ public:
     }
     /// Counts the connection while it has no client; later its clients are counted.
     /// Throws: std::bad_alloc; then it does not count as one that waits.
-    void count(MultiplexedBase& connection) {
+    void update_count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
         const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
         if (std::exchange(connection.counted.empty, empty) != empty)

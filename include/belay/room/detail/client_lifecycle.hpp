@@ -99,7 +99,7 @@ public:
         if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
         for (RoomClient* const client : connection.io.clients) client->end.reason = why;
         release_all(connection);
-        context_.errors.attempt([&] { limits.count(connection); });
+        context_.errors.attempt([&] { limits.update_count(connection); });
         context_.errors.attempt([&] { limits.begin_closing(connection); });
         connection.end.close_with(why);
         connection.ops->open(connection);
@@ -187,7 +187,7 @@ public:
             end(client);
             std::erase(client.connection->clients, &client);
             if (MultiplexedBase* const connection = client.connection->multiplexed)
-                context_.errors.attempt([&] { limits.count(*connection); });
+                context_.errors.attempt([&] { limits.update_count(*connection); });
         });
         clients.destroy_ended_connections(
             [&](MultiplexedBase& connection) { limits.forget(connection); });

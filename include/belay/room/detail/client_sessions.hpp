@@ -64,7 +64,7 @@ public:
     /// without an answer.
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
-        if (!admission_.takes_over(request)) return 0;
+        if (admission_.drop_if_full(request)) return 0;
         auto& client = lifecycle_.clients.template make<Client<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
             delivery_.limits());

@@ -24,7 +24,7 @@ public:
 
     /// Counts a client for a user, instead of the user that it was counted for.
     /// Returns: false if that user has its share already; then nothing has changed.
-    [[nodiscard]] bool count(RoomClient& client, const std::string& user) {
+    [[nodiscard]] bool try_count(RoomClient& client, const std::string& user) {
         const std::string owner = share_owner(user, client.request.ip);
         std::optional<ClientShare>& share = client.rights.share;
         if (owner.empty()) {

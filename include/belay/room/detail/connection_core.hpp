@@ -130,7 +130,7 @@ public:
     constexpr void note_token() noexcept { token_seen_ = true; }
     /// Counts the bytes of a frame.   Returns: false if the frames before the first token are
     /// longer than RoomOptions::bytes_until_token.
-    [[nodiscard]] constexpr bool takes(std::size_t bytes) noexcept {
+    [[nodiscard]] constexpr bool count_until_token(std::size_t bytes) noexcept {
         if (token_seen_) return true;
         token_bytes_ += bytes;
         return token_bytes_ <= options_->bytes_until_token;

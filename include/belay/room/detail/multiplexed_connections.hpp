@@ -55,7 +55,7 @@ public:
         request.room_id.clear();
         request.token.clear();
         request.epoch.clear();
-        if (!admission_.takes_over(request)) return 0;
+        if (admission_.drop_if_full(request)) return 0;
         auto& connection = lifecycle_.clients.template make<Connection<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
             delivery_.limits());
@@ -244,7 +244,7 @@ private:
         connection.ops->abort(connection);
     }
     void release(MultiplexedBase& connection) {
-        lifecycle_.limits.count(connection);
+        lifecycle_.limits.update_count(connection);
         lifecycle_.release_all(connection);
     }
 
@@ -261,7 +261,7 @@ private:
         const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
                                                               : context_.options.piece_bytes_max;
         if (frame.size() > most) return bad(RoomErrc::frame_too_large);
-        if (!connection.core.takes(frame.size())) return bad(RoomErrc::frame_too_large);
+        if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
             return lifecycle_.close_connection_and_report(
@@ -341,7 +341,7 @@ private:
         }
         // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
-        if (const std::error_code error = admission_.why_not_another(connection))
+        if (const std::error_code error = admission_.make_space_for_another(connection))
             return lifecycle_.close_connection_and_report(connection.io, error);
         // Without memory for its place, no channel is made that its connection does not know.
         std::vector<RoomClient*>& clients = connection.io.clients;

@@ -82,8 +82,8 @@ public:
     /// Returns the rooms of `requested` that may be taken: first those that were not taken before,
     /// in their order, and then those whose time is over, the longest first. Forgets rooms whose
     /// time is over, and which are not requested.
-    [[nodiscard]] std::vector<std::string> may_take(std::vector<std::string> requested,
-                                                    Instant now) {
+    [[nodiscard]] std::vector<std::string> prune_and_order(std::vector<std::string> requested,
+                                                           Instant now) {
         std::erase_if(rooms_, [&](const auto& entry) {
             return entry.second && *entry.second <= now &&
                    std::find(requested.begin(), requested.end(), entry.first) == requested.end();
@@ -544,7 +544,8 @@ private:
     void take_lagging() {
         if constexpr (HasLagging<Persistence>) {
             if (!lagging_.take_change() || !context_.runs()) return;
-            for (const std::string& id : lagging_.may_take(persistence_.lagging(), context_.now)) {
+            for (const std::string& id :
+                 lagging_.prune_and_order(persistence_.lagging(), context_.now)) {
                 if (!lagging_.takes_another(context_.options)) return;
                 if (is_changing(id) || !rooms_.save_lagging(id)) continue;
                 lagging_.add(id);

@@ -49,11 +49,12 @@ public:
     ReplyBudget(const ReplyBudget&) = delete;
     ReplyBudget& operator=(const ReplyBudget&) = delete;
 
-    /// Whether an answer of so many bytes may begin now; if not, its client is queued.
+    /// Begins an answer of so many bytes, or queues its client. It may close clients whose answers
+    /// are overdue.   Returns: whether the answer begins now.
     ///
     /// Pre: its client has no answer under way.   Complexity: O(1); above the budget
     /// O(clients), once a second and for each client that is closed.
-    [[nodiscard]] bool has_space(RoomClient& client, std::size_t bytes, ReplyQueue which) {
+    [[nodiscard]] bool try_begin(RoomClient& client, std::size_t bytes, ReplyQueue which) {
         // The user's own answers must end first. In the queue, this client would delay other users.
         if (which == ReplyQueue::chunked && !fits_user(client, bytes)) {
             client.outbox.queue = ReplyQueue::none;

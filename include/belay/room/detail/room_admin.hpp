@@ -115,9 +115,10 @@ public:
     void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept { return machines_.deadline(); }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
-    /// Whether an erase or a reset of this room is not durable yet. A new client waits for the
-    /// flush, or for the next one after a failed flush.
-    [[nodiscard]] bool is_changing(const std::string& room_id) {
+    /// Makes a new client wait for the erase or the reset of this room that is not durable yet: for
+    /// the flush, or for the next one, which it requests after a failed flush.
+    /// Returns: whether there is such a change.
+    [[nodiscard]] bool wait_for_history_change(const std::string& room_id) {
         if (changes_.awaited.contains(room_id)) return true;
         if (!changes_.unsettled.contains(room_id)) return false;
         await(prepare(room_id));
@@ -127,12 +128,12 @@ public:
     // ---- histories ------------------------------------------------------------------------------
 
     void erase(std::string room_id, Completion<PersistenceError> done) {
-        if (!answers_.accepts(room_id, done)) return;
+        if (!answers_.accept(room_id, done)) return;
         change_history(std::move(room_id), std::move(done), make_error_code(RoomErrc::room_erased),
                        [this](const std::string& id) { return scheduler_.erase(id); });
     }
     void reset(std::string room_id, Completion<PersistenceError> done) {
-        if (!answers_.accepts(room_id, done)) return;
+        if (!answers_.accept(room_id, done)) return;
         change_history(
             std::move(room_id), std::move(done), make_error_code(RoomErrc::history_reset),
             [this](const std::string& id) { return scheduler_.reset(id, make_id(context_.bits)); });
@@ -163,7 +164,7 @@ public:
 
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        if (!answers_.accepts(done)) return;
+        if (!answers_.accept(done)) return;
         if (count == 0 || count > listed_max)
             return answers_.answer_error(done, std::make_error_code(std::errc::invalid_argument));
         const AdminAnswers::Beginning beginning{answers_};
@@ -175,7 +176,7 @@ public:
     }
     void export_room(std::string room_id,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!answers_.accepts(room_id, done)) return;
+        if (!answers_.accept(room_id, done)) return;
         const AdminAnswers::Beginning beginning{answers_};
         auto* const room = rooms_.find(room_id);
         if (room != nullptr && room->core.live()) {
@@ -188,7 +189,7 @@ public:
         }
         Export& call = begin(exports_, std::move(room_id), std::move(done));
         const auto load = [&] {
-            if (!is_changing(call.room_id)) begin_load(call);
+            if (!wait_for_history_change(call.room_id)) begin_load(call);
         };
         if (!context_.errors.attempt(load)) fail(call, no_memory());
     }
@@ -280,7 +281,7 @@ private:
     void settle_all() {
         if (changes_.settling) return;
         for (const std::string& room_id : changes_.unsettled)
-            static_cast<void>(is_changing(room_id));
+            static_cast<void>(wait_for_history_change(room_id));
         changes_.settling = true;
     }
     [[nodiscard]] static PersistenceError too_many_unsettled() {

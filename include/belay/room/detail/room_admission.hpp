@@ -46,53 +46,55 @@ public:
 
     // ---- new clients ----------------------------------------------------------------------------
 
-    /// Whether the manager takes over a new client. If not, the rejection is counted, and the
-    /// client is dropped without an answer.
-    [[nodiscard]] bool takes_over(const RoomRequest& request) {
+    /// Drops a new client without an answer, and counts the rejection, if the manager is full and
+    /// no closed client can be aborted for it.   Returns: whether it was dropped.
+    [[nodiscard]] bool drop_if_full(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
         if (!lifecycle_.limits.must_drop_new(lifecycle_.clients.clients()) || abort_closing())
-            return true;
+            return false;
         context_.report_rejection(request, {}, make_error_code(RoomErrc::too_many_clients));
-        return false;
+        return true;
     }
     /// Checks the access of a new client that has a connection of its own.
     void admit(RoomClient& client) {
         add_client(client);
         std::error_code error = RoomErrc::not_loaded;
-        context_.errors.attempt([&] { error = why_not_now(turn_owner(client)); });
+        context_.errors.attempt([&] { error = make_space_for_new(turn_owner(client)); });
         admit(client, error ? error : why_not(client.request));
     }
     /// Checks the access of a new client of a multiplexed connection.
     void admit_channel(RoomClient& client) {
-        context_.errors.attempt([&] { lifecycle_.limits.count(*client.connection->multiplexed); });
+        context_.errors.attempt(
+            [&] { lifecycle_.limits.update_count(*client.connection->multiplexed); });
         add_client(client);
         admit(client, why_not(client.request));
     }
     /// Registers a multiplexed connection, and opens its transport.
     void begin(MultiplexedBase& connection) {
-        context_.errors.attempt([&] { lifecycle_.limits.count(connection); });
+        context_.errors.attempt([&] { lifecycle_.limits.update_count(connection); });
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
         std::error_code error = RoomErrc::not_loaded;
-        context_.errors.attempt([&] { error = why_not_now(turn_owner(connection)); });
+        context_.errors.attempt([&] { error = make_space_for_new(turn_owner(connection)); });
         if (error) {
             lifecycle_.close_connection_and_report(connection.io, error);
         } else {
             connection.ops->open(connection);
         }
     }
-    /// Why a connection may not have one more client.
-    [[nodiscard]] std::error_code why_not_another(const MultiplexedBase& connection) {
+    /// Makes space for one more client of a connection: may abort a closed client, and may close a
+    /// waiting one of another user.   Returns: why the connection may not have one more.
+    [[nodiscard]] std::error_code make_space_for_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         const std::size_t clients = lifecycle_.clients.clients();
         if (!connection.io.clients.empty() && lifecycle_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
         const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
-        const bool has_space = error == RoomErrc::too_many_waiting &&
-                               make_space(lifecycle_.limits.waiting.of(owner) + 1) &&
-                               !connection.core.closing();
-        return has_space ? std::error_code{} : error;
+        const bool made = error == RoomErrc::too_many_waiting &&
+                          make_space(lifecycle_.limits.waiting.of(owner) + 1) &&
+                          !connection.core.closing();
+        return made ? std::error_code{} : error;
     }
 
     // ---- access ---------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ public:
             return reject(client, grant->user,
                           grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
         }
-        if (admitted && !lifecycle_.limits.shares.count(client, grant->user))
+        if (admitted && !lifecycle_.limits.shares.try_count(client, grant->user))
             return reject(client, grant->user, RoomErrc::too_many_of_user);
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
@@ -205,13 +207,14 @@ private:
         if (!client->core.closing()) check(*client);
         return true;
     }
-    /// Why a new client or connection of this user, which is counted already, is rejected.
-    [[nodiscard]] std::error_code why_not_now(const std::string& owner) {
+    /// Makes space for a new client or connection of this user, which is counted already: may close
+    /// a waiting one of another user.   Returns: why it is rejected.
+    [[nodiscard]] std::error_code make_space_for_new(const std::string& owner) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
         const std::error_code error = lifecycle_.limits.why_exceeded(lifecycle_.clients.clients());
-        const bool has_space =
+        const bool made =
             error == RoomErrc::too_many_waiting && make_space(lifecycle_.limits.waiting.of(owner));
-        return has_space ? std::error_code{} : error;
+        return made ? std::error_code{} : error;
     }
     /// Aborts the client or the connection that the manager closed first, of those that their peers
     /// have not closed.   Returns: whether there was one.

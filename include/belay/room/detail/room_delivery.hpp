@@ -62,7 +62,7 @@ public:
             const Ref<RoomFrame> frame = frame_for(client, message);
             if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
                 give(client, frame, true);
-            } else if (!takes_at_once(client, frame->bytes)) {
+            } else if (!try_send(client, frame->bytes)) {
                 // The state vector costs as much as the document is large.
                 if (!before) before = vector_of(room);
                 client.outbox.lag_from = *before;
@@ -147,7 +147,7 @@ public:
             cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
         const bool busy = connection.answer.chunks || connection.output.answers() != 0;
         const bool works = may_work();
-        if (busy || !works || !reply_budget_.has_space(client, size, queue)) {
+        if (busy || !works || !reply_budget_.try_begin(client, size, queue)) {
             const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
             connection.hold_question(client, theirs);
             client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{soon ? 1 : 50});
@@ -355,9 +355,9 @@ private:
                        .own = own != nullptr ? Ref<CountedRoom>::share(own) : Ref<CountedRoom>{}};
         for (std::size_t i = 1; i < frames_.size(); ++i) frames_[i].frame->first = first;
     }
-    /// Whether the frame need not wait: the outbox is empty, and the connection accepted it, or the
-    /// client failed.
-    [[nodiscard]] bool takes_at_once(RoomClient& client, const Bytes& frame) {
+    /// Sends a frame if the outbox is empty.   Returns: whether it need not wait: the connection
+    /// accepted it, or the client failed.
+    [[nodiscard]] bool try_send(RoomClient& client, const Bytes& frame) {
         if (!client.connection->output.empty()) return false;
         const SendResult sent = send(client, frame);
         if (sent == SendResult::busy) {

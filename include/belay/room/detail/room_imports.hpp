@@ -40,7 +40,7 @@ public:
 
     void import_room(const std::string& room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
-        if (!answers_.accepts(room_id, done)) return;
+        if (!answers_.accept(room_id, done)) return;
         const AdminAnswers::Beginning beginning{answers_};
         std::error_code error;
         auto* const room = rooms_.find_or_make(room_id, error, owner_of_call_loads);

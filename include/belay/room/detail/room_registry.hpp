@@ -192,7 +192,7 @@ public:
     [[nodiscard]] bool save_lagging(const std::string& room_id) {
         std::error_code error;
         // Not in the turns of calls: loads of calls that hang would keep the storage full.
-        Room* const room = has_space() ? find_or_make(room_id, error, Opener{}) : find(room_id);
+        Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
         if (room == nullptr) return false;
         if (!room->core.live())
             room->after_load.save = true;
@@ -263,10 +263,10 @@ private:
         if (!by.is_user) room.calls.load_owner = by.later_owner();
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        bool is_changing = true;
-        if (!context_.errors.attempt([&] { is_changing = admin_.is_changing(room.id); })) {
+        bool waits = true;
+        if (!context_.errors.attempt([&] { waits = admin_.wait_for_history_change(room.id); })) {
             scheduler_.reject_load(room);
-        } else if (!is_changing) {
+        } else if (!waits) {
             scheduler_.begin_load(room, by.load_owner);
         }
         return &room;
@@ -393,9 +393,9 @@ private:
         if (!owner.empty())
             leaving_.idle_of.erase({owner, room.evictable, room.idle_since, room.id});
     }
-    /// Whether a room can be made for a save. A room that may be the last copy is not evicted for
+    /// Whether a room can be added for a save. A room that may be the last copy is not evicted for
     /// it, nor one whose own save is queued.
-    [[nodiscard]] bool has_space() const {
+    [[nodiscard]] bool can_add_room() const {
         if (rooms_.size() < context_.options.rooms_max) return true;
         return !leaving_.idle.empty() && !find(std::get<2>(*leaving_.idle.begin()))->core.saving();
     }
