@@ -88,7 +88,7 @@ public:
     /// of the disk.   Complexity: linear in the snapshot and the updates.
     void load(std::string_view id,
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        done(loaded(id));
+        done(load_now(id));
     }
 
     /// Appends an update to a room.
@@ -117,7 +117,8 @@ public:
     void flush(Completion<PersistenceError> done) {
         if (const std::error_code error = log_.commit()) return done({error, "the log", {}});
         tidying_ = remove_erased();
-        if (const std::error_code error = log_.tidy(); error && !tidying_) tidying_ = error;
+        if (const std::error_code error = log_.release_unneeded(); error && !tidying_)
+            tidying_ = error;
         done(PersistenceError{});
     }
 
@@ -126,7 +127,7 @@ public:
     /// appending to the log.   Complexity: linear in the snapshot.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
-        done(saved(id, snapshot, covers));
+        done(save_now(id, snapshot, covers));
     }
 
     /// Lists stored rooms.   Errors: none.
@@ -183,12 +184,13 @@ private:
         if (file->state.journal == log_.id()) {
             return {RoomErrc::log_misplaced, path, "the log is an older copy; open a new log"};
         }
-        if (const std::error_code error = log_.state(id, file->state))
+        if (const std::error_code error = log_.append_state(id, file->state))
             return {error, "the log", {}};
         return {};
     }
 
-    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> loaded(std::string_view id) {
+    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> load_now(
+        std::string_view id) {
         if (!detail::is_room_id(id)) return PersistenceError{RoomErrc::bad_room_id, {}, {}};
         const detail::LoggedRoom* const room = log_.index().find(id);
         if (room == nullptr) return std::optional<StoredRoom>{};
@@ -224,11 +226,11 @@ private:
         return file.covers < known ? "the snapshot is an older copy" : nullptr;
     }
 
-    [[nodiscard]] PersistenceError saved(std::string_view id, std::span<const Bytes> snapshot,
-                                         std::uint64_t covers) {
+    [[nodiscard]] PersistenceError save_now(std::string_view id, std::span<const Bytes> snapshot,
+                                            std::uint64_t covers) {
         if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
         detail::LoggedRoom* const room = log_.index().find(id);
-        if (log_.turns(id))
+        if (log_.has_staged_history_change(id))
             return {RoomErrc::stale_snapshot, {}, "the history of the room is ending"};
         if (room == nullptr) return {RoomErrc::unknown_room, {}, {}};
         if (covers > room->last) return {RoomErrc::bad_position, {}, {}};
@@ -237,10 +239,10 @@ private:
         }
         const detail::HistoryState state{room->state.epoch, log_.id(), covers};
         if (PersistenceError error = directory_.save(id, state, snapshot)) return error;
-        log_.index().saved(*room, covers);
+        log_.index().note_saved(*room, covers);
         // Without space for this record the log cannot be released, but the file is good. The room
         // is saved again later.
-        return {log_.state(id, state), "the log", {}};
+        return {log_.append_state(id, state), "the log", {}};
     }
 
     /// Removes the snapshots of erased rooms. The next flush tries again what could not be removed.

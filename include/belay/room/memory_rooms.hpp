@@ -57,7 +57,8 @@ public:
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
         if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
-        if (update.size() > space()) return std::make_error_code(std::errc::no_space_on_device);
+        if (update.size() > bytes_left())
+            return std::make_error_code(std::errc::no_space_on_device);
         staged_.push_back({Kind::append, std::string{id}, last_ + 1, {}, {}});
         staged_.back().update.assign(update.begin(), update.end());
         bytes_ += update.size();
@@ -89,7 +90,7 @@ public:
     /// Saves a snapshot of a room.   Errors: those of PersistenceLike; no_space_on_device.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
-        done(saved(id, snapshot, covers));
+        done(save_now(id, snapshot, covers));
     }
 
     /// Errors: none.
@@ -127,7 +128,7 @@ private:
     };
 
     [[nodiscard]] static PersistenceError error(std::error_code code) { return {code, {}, {}}; }
-    [[nodiscard]] std::size_t space() const noexcept {
+    [[nodiscard]] std::size_t bytes_left() const noexcept {
         return options_.bytes_max - std::min(options_.bytes_max, bytes_);
     }
     [[nodiscard]] bool has_history(std::string_view id) const {
@@ -153,8 +154,8 @@ private:
                                Room{change.epoch, {}, {}, change.position, change.position});
         }
     }
-    [[nodiscard]] PersistenceError saved(std::string_view id, std::span<const Bytes> snapshot,
-                                         std::uint64_t covers) {
+    [[nodiscard]] PersistenceError save_now(std::string_view id, std::span<const Bytes> snapshot,
+                                            std::uint64_t covers) {
         if (!detail::is_room_id(id)) return error(RoomErrc::bad_room_id);
         const auto at = rooms_.find(id);
         if (at == rooms_.end()) return error(RoomErrc::unknown_room);
@@ -164,7 +165,7 @@ private:
         std::size_t size = 0;
         for (const Bytes& part : snapshot) size += part.size();
         const std::size_t freed = bytes_of(room, covers);
-        if (size > space() + freed) {
+        if (size > bytes_left() + freed) {
             return error(std::make_error_code(std::errc::no_space_on_device));
         }
         room.snapshot.assign(snapshot.begin(), snapshot.end());

@@ -47,7 +47,7 @@ public:
             return make_error_code(RoomErrc::update_too_large);
         }
         if (update.empty() || is_known(place_of(update), update)) return false;
-        if (updates_.size() >= options_.updates_max || update.size() > room()) {
+        if (updates_.size() >= options_.updates_max || update.size() > bytes_left()) {
             return make_error_code(RoomErrc::document_full);
         }
         return true;
@@ -73,7 +73,7 @@ public:
 private:
     using Order = std::vector<std::uint32_t>;  // indexes of updates, in the order of their bytes
 
-    [[nodiscard]] std::size_t room() const noexcept {
+    [[nodiscard]] std::size_t bytes_left() const noexcept {
         return options_.bytes_max - std::min(options_.bytes_max, bytes_);
     }
     [[nodiscard]] Order::const_iterator place_of(BytesView update) const {

@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The persistence of a room server. An exception of a call would leave a turn in the middle, with
 /// a change that is lost or a client that waits for nothing. So it becomes the error of that call:
 /// RoomErrc::persistence_threw, or no answer where a Completion was passed. A call that has no
-/// error is reported to `on_room_failed`. `take_what` returns the text of the exception.
+/// error is reported to `on_room_failed`. `take_exception_text` returns the text of the exception.
 ///
 /// Thread safety: the manager's home thread.
 template <class P>
@@ -35,7 +35,7 @@ public:
 
     [[nodiscard]] P& inner() noexcept { return inner_; }
     /// Returns the text of the exception of the last call; empty if that call threw none.
-    [[nodiscard]] std::string take_what() { return std::exchange(what_, {}); }
+    [[nodiscard]] std::string take_exception_text() { return std::exchange(what_, {}); }
 
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         return result<Result<std::uint64_t>>([&] { return inner_.append(id, update); });

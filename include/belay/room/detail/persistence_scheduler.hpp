@@ -309,12 +309,13 @@ public:
     /// Errors: the storage's; nothing has changed then.
     [[nodiscard]] std::error_code erase(const std::string& room_id) {
         const std::error_code error = persistence_.erase(room_id);
-        if (error) report_failure(room_id, {error, {}, persistence_.take_what()});
+        if (error) report_failure(room_id, {error, {}, persistence_.take_exception_text()});
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& room_id, const Id& epoch) {
         const auto position = persistence_.reset(room_id, epoch);
-        if (!position) report_failure(room_id, {position.error(), {}, persistence_.take_what()});
+        if (!position)
+            report_failure(room_id, {position.error(), {}, persistence_.take_exception_text()});
         return position.error();
     }
     /// Gets the memory for one more erase or reset.
@@ -404,7 +405,7 @@ private:
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
             ++context_.tally.all.flushes;
             persistence_.flush(std::move(done));
-            flush_.threw(persistence_.take_what());
+            flush_.note_exception(persistence_.take_exception_text());
             if (!flush_.answered()) return;
         }
     }
@@ -441,7 +442,7 @@ private:
         if (made) room.calls.load = std::move(made);
         context_.tally.count(room.id, &RoomCounters::loads);
         persistence_.load(room.id, std::move(done));
-        room.calls.load->threw(persistence_.take_what());
+        room.calls.load->note_exception(persistence_.take_exception_text());
         room.waker.touch();
     }
     /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
@@ -467,7 +468,7 @@ private:
         context_.tally.count(room.id, &RoomCounters::saves);
         if (room.replication) room.replication->progress.saving = room.history;
         persistence_.save(room.id, snapshot, room.history.position, std::move(done));
-        room.calls.save->call.threw(persistence_.take_what());
+        room.calls.save->call.note_exception(persistence_.take_exception_text());
         room.waker.touch();
     }
     [[nodiscard]] bool may_save() const noexcept {
@@ -564,7 +565,7 @@ private:
     }
     [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
                                                      const std::error_code& error) {
-        report_failure(room.id, {error, {}, persistence_.take_what()});
+        report_failure(room.id, {error, {}, persistence_.take_exception_text()});
         return RoomErrc::not_durable;
     }
     void report_failure(const std::string& room_id, const PersistenceError& error) {

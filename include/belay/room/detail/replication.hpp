@@ -179,7 +179,7 @@ public:
             const bool unconfirmed = state.begin == HistoryBegin::unconfirmed;
             if (unconfirmed) state.begin = HistoryBegin::missing;
             if (!known && !unconfirmed) return;
-            hold_saves(room);
+            forbid_covering_saves(room);
             // Each try loads the whole room, and the storage may reject its changes for hours. A
             // load that waits for its time already is not postponed by more lost changes.
             if (state.waits_to_load()) return;
@@ -245,7 +245,7 @@ private:
     void subscribe(RoomBase& room) {
         ReplicationState& state = *room.replication;
         fanout().subscribe(room.id, state.progress.read, state.subscription.ask());
-        state.threw = fanout().take_what();
+        state.threw = fanout().take_exception_text();
         room.waker.touch();
     }
     /// Retries later. The delay grows for errors that do not end by themselves.
@@ -280,7 +280,7 @@ private:
 
     /// The storage may have lost changes of the document. A snapshot with these would hide the
     /// loss: servers that have read further would never receive them, and replace the snapshot.
-    static void hold_saves(RoomBase& room) noexcept {
+    static void forbid_covering_saves(RoomBase& room) noexcept {
         room.replication->loss.unstored = true;
         room.history.position = 0;
     }
@@ -312,7 +312,7 @@ private:
         // A gap may end by itself, for example if the storage is restored from a copy.
         if (batch.state == part::FanoutBatch::State::gap || known.loss.gap) {
             known.loss.gap = true;
-            hold_saves(room);
+            forbid_covering_saves(room);
             return load_again(room);
         }
         if ((is_restoring(known.restore) || known.loss.needs_load) && batch.epoch != no_id &&

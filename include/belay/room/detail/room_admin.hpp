@@ -172,7 +172,7 @@ public:
             begin(lists_, {}, std::move(done));
         const auto ask = [&] { scheduler_.persistence().list(after, count, call.question.ask()); };
         if (!context_.errors.attempt(ask)) return fail(call, no_memory());
-        call.what = scheduler_.persistence().take_what();
+        call.what = scheduler_.persistence().take_exception_text();
     }
     void export_room(std::string room_id,
                      Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
@@ -313,7 +313,7 @@ private:
         call.ends = after(context_.now, context_.options.answer_within);
         call.waker.touch();
         scheduler_.persistence().load(call.room_id, call.question.ask());
-        call.what = scheduler_.persistence().take_what();
+        call.what = scheduler_.persistence().take_exception_text();
     }
     /// Begins the exports that waited until an erase or a reset was stored, or answers its error.
     void begin_exports(const std::string& room_id, const PersistenceError& error) noexcept {

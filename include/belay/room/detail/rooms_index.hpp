@@ -19,7 +19,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// How many bytes a log holds from its first needed record on, to some KiB.
-class HeldBytes {
+class LogBytes {
 public:
     struct Piece {
         std::uint64_t first;
@@ -113,7 +113,7 @@ public:
         erased_.push_back(entry.first);
         pin(entry);
     }
-    void update(std::string_view id, const LoggedUpdate& update) {
+    void add_update(std::string_view id, const LoggedUpdate& update) {
         if (LoggedRoom* const live = find(id)) {
             // Its state is older: the pin stays where it is.
             live->updates.push_back(update);
@@ -127,7 +127,7 @@ public:
         room.last = update.position;
         pin(entry);
     }
-    void state(std::string_view id, std::uint64_t number, const HistoryState& state) {
+    void set_state(std::string_view id, std::uint64_t number, const HistoryState& state) {
         Entry& entry = unpinned(id);
         LoggedRoom& room = entry.second;
         room.state = state;
@@ -140,7 +140,7 @@ public:
         pin(entry);
     }
     /// A snapshot file was written. The log keeps what it covers until a state record names it.
-    void saved(LoggedRoom& room, std::uint64_t covers) noexcept { room.saved = covers; }
+    void note_saved(LoggedRoom& room, std::uint64_t covers) noexcept { room.saved = covers; }
     /// Nothing is left of a room that was erased, but its record.
     void forget(std::string_view id) {
         const auto at = rooms_.find(id);

@@ -42,7 +42,7 @@ public:
             if (!body) return {body.error(), "the log", where()};
             const Result<RoomRecord> record = decode_room_record(*body);
             if (!record) return {record.error(), "the log", where() + " is not a record of rooms"};
-            held_.add({number, logged_bytes(body->size())});
+            bytes_.add({number, logged_bytes(body->size())});
             take(*record, number);
         }
         joining_.reset();
@@ -99,7 +99,7 @@ public:
     }
     /// A snapshot with this state is stored.   Pre: the room is live, and no staged change begins
     /// or ends its history.
-    [[nodiscard]] std::error_code state(std::string_view id, const HistoryState& state) {
+    [[nodiscard]] std::error_code append_state(std::string_view id, const HistoryState& state) {
         const auto number = write({.kind = RoomChange::state, .id = id, .state = state});
         if (number) stage({RoomChange::state, std::string{id}, *number, 1, state});
         return number.error();
@@ -120,9 +120,11 @@ public:
     [[nodiscard]] const Id& id() const noexcept { return log_.journal_id(); }
     [[nodiscard]] std::uint64_t last() const noexcept { return log_.last(); }
     [[nodiscard]] std::uint64_t records() const noexcept { return log_.last() + 1 - log_.base(); }
-    [[nodiscard]] std::uint64_t bytes() const noexcept { return held_.sum(); }
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.sum(); }
     /// Whether a change that is not durable yet begins or ends the history of a room.
-    [[nodiscard]] bool turns(std::string_view id) const { return histories_.contains(id); }
+    [[nodiscard]] bool has_staged_history_change(std::string_view id) const {
+        return histories_.contains(id);
+    }
 
     /// Adds the updates of a room behind a position.   Errors: as reading; corrupt.
     [[nodiscard]] std::error_code read(const LoggedRoom& room, std::uint64_t behind,
@@ -141,16 +143,16 @@ public:
         return {};
     }
 
-    // ---- room in the log ------------------------------------------------------------------------
+    // ---- space in the log -----------------------------------------------------------------------
 
     /// Releases the records that no room needs. If the log is too long, repeats some of the oldest
     /// states that keep it from being released.
     /// Call it after a commit.   Errors: those of the release, which the next call tries again.
-    [[nodiscard]] std::error_code tidy() {
+    [[nodiscard]] std::error_code release_unneeded() {
         const std::uint64_t needed = index_.oldest().value_or(log_.last() + 1);
         std::error_code error;
         if (needed > log_.base()) error = log_.ack(needed - 1);
-        held_.release(needed - 1);
+        bytes_.release(needed - 1);
         if (!is_long()) return error;
         std::vector<std::pair<std::string, HistoryState>> again;
         index_.by_age([&](const std::string& id, const LoggedRoom& room) {
@@ -159,7 +161,7 @@ public:
             return again.size() < states_in_a_call;
         });
         for (const auto& [id, state] : again) {
-            if (const std::error_code full = this->state(id, state)) return full;
+            if (const std::error_code full = append_state(id, state)) return full;
         }
         return error;
     }
@@ -207,7 +209,7 @@ private:
     // The log contains the states of all rooms, also above its limit, and twice while they are
     // repeated.
     [[nodiscard]] bool is_long() const noexcept {
-        const std::uint64_t held = held_.sum();
+        const std::uint64_t held = bytes_.sum();
         return held > bytes_max_ && held - bytes_max_ > 2 * index_.states_bytes();
     }
     [[nodiscard]] bool has_history(std::string_view id) {
@@ -218,7 +220,7 @@ private:
     [[nodiscard]] Result<std::uint64_t> write(const RoomRecord& record) {
         encode(record, scratch_);
         const Result<std::uint64_t> number = log_.append(scratch_);
-        if (number) held_.add({*number, logged_bytes(scratch_.size())});
+        if (number) bytes_.add({*number, logged_bytes(scratch_.size())});
         if (scratch_.capacity() > scratch_bytes_max) scratch_ = Bytes{};
         return number;
     }
@@ -231,13 +233,13 @@ private:
         switch (change.kind) {
             case RoomChange::update:
             case RoomChange::part:
-                return index_.update(change.id, {change.number, change.parts});
+                return index_.add_update(change.id, {change.number, change.parts});
             case RoomChange::reset:
                 return index_.reset(change.id, change.number, change.state.epoch);
             case RoomChange::erase:
                 return index_.erase(change.id, change.number);
             case RoomChange::state:
-                return index_.state(change.id, change.number, change.state);
+                return index_.set_state(change.id, change.number, change.state);
         }
     }
     /// A record that opening reads.
@@ -260,7 +262,7 @@ private:
     Log log_;
     std::uint64_t bytes_max_;
     RoomsIndex index_;
-    HeldBytes held_{};
+    LogBytes bytes_{};
     std::deque<Change> staged_{};
     // Whether the rooms that staged_ begins or ends have a history after it.
     std::map<std::string, bool, std::less<>> histories_{};

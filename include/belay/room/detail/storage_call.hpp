@@ -30,7 +30,7 @@ public:
         return done;
     }
     /// Notes the text of an exception of the call, for the error; it may be empty.
-    void threw(std::string what) noexcept { what_ = std::move(what); }
+    void note_exception(std::string what) noexcept { what_ = std::move(what); }
     [[nodiscard]] bool waits() const noexcept { return question_.waits(); }
     /// Returns when the last call began.
     [[nodiscard]] Instant begun() const noexcept { return begun_; }
