@@ -407,7 +407,7 @@ TEST_CASE("UnflushedShares: a user has three times what is left, or one change t
         for (const Waiting& one : rooms[room]) pending += one.bytes;
         const detail::UnflushedChange change{owner, room, bytes};
         const std::error_code why = shares.check(change, pending);
-        if (!why) rooms[room].push_back({bytes, shares.hold(change)});
+        if (!why) rooms[room].push_back({bytes, shares.reserve(change)});
         return why;
     };
     const std::error_code of_user = RoomErrc::too_many_of_user;
@@ -645,9 +645,9 @@ TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that 
           "[room][room_shares][unit]") {
     detail::UserShares shares;
     {
-        const detail::UserShares::Held one{shares, "eve", 5};
-        detail::UserShares::Held two{shares, "eve", 7};
-        const detail::UserShares::Held nobody{shares, "", 9};
+        const detail::UserShares::Reservation one{shares, "eve", 5};
+        detail::UserShares::Reservation two{shares, "eve", 7};
+        const detail::UserShares::Reservation nobody{shares, "", 9};
         CHECK(shares.of("eve") == 12);
         CHECK(shares.of("") == 0);
         CHECK(shares.users() == 1);
@@ -655,12 +655,12 @@ TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that 
         CHECK(nobody.owner().empty());
         {
             // An amount of 0 is not counted, and takes nothing from others.
-            const detail::UserShares::Held zero{shares, "eve", 0};
-            const detail::UserShares::Held alone{shares, "ada", 0};
+            const detail::UserShares::Reservation zero{shares, "eve", 0};
+            const detail::UserShares::Reservation alone{shares, "ada", 0};
             CHECK(shares.users() == 1);
             CHECK(alone.owner().empty());
         }
-        detail::UserShares::Held moved{std::move(two)};
+        detail::UserShares::Reservation moved{std::move(two)};
         CHECK(shares.of("eve") == 12);
         moved.release();
         CHECK(shares.of("eve") == 5);

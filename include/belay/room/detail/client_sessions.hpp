@@ -118,11 +118,11 @@ public:
         }
     }
     /// Reads nothing from the clients of a room until it is loaded.
-    static void hold(RoomBase& room) noexcept {
-        for (RoomClient* const client : room.clients) hold(*client);
+    static void pause_reading(RoomBase& room) noexcept {
+        for (RoomClient* const client : room.clients) pause_reading(*client);
     }
     /// A multiplexed connection is read: it holds the frames of this client.
-    static void hold(RoomClient& client) noexcept {
+    static void pause_reading(RoomClient& client) noexcept {
         if (client.connection->multiplexed == nullptr) client.connection->rate.read_at = never;
     }
     /// Acknowledges a durable change to its author.
@@ -189,7 +189,7 @@ public:
         send_grant(client);
         if (!client.core.joined()) return;
         if (!client.room->core.live()) {
-            hold(client);
+            pause_reading(client);
         } else {
             send_initial_state(client);
         }

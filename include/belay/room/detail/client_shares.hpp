@@ -37,7 +37,8 @@ public:
             in_rooms_.of(in_room) >= options_.clients_per_user_and_room_max)
             return false;
         share.reset();
-        share.emplace(UserShares::Held{all_, owner, 1}, UserShares::Held{in_rooms_, in_room, 1});
+        share.emplace(UserShares::Reservation{all_, owner, 1},
+                      UserShares::Reservation{in_rooms_, in_room, 1});
         return true;
     }
 

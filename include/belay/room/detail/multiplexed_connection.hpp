@@ -38,7 +38,7 @@ struct RoomChannel : RoomClient {
             return smaller(rights.check.deadline(), core.deadline());
         if (core.closing() || core.awaits_upgrade()) return always;
         const Instant other = smaller(rights.check.deadline(), timers());
-        const bool reads = core.joined() && !held.empty() && room->core.live();
+        const bool reads = core.joined() && !held_frames.empty() && room->core.live();
         return reads ? smaller(other, multiplexed->io.rate.read_at) : other;
     }
     void advance(Instant) { multiplexed->manager->serve(*this); }
@@ -46,7 +46,7 @@ struct RoomChannel : RoomClient {
     [[nodiscard]] const Bytes& name() const noexcept { return name_->bytes; }
     /// Whether frames are held that still count, because access is granted.
     [[nodiscard]] bool has_held_frames() const noexcept {
-        return (core.joined() || core.awaits_upgrade()) && !held.empty();
+        return (core.joined() || core.awaits_upgrade()) && !held_frames.empty();
     }
     /// Stays until its held frames are processed; another channel may use its address.
     void drain() {
@@ -57,7 +57,7 @@ struct RoomChannel : RoomClient {
 
     Connection* multiplexed;
     /// Frames that wait for the check or the load. A list has no memory while it is empty.
-    std::list<Bytes> held{};
+    std::list<Bytes> held_frames{};
     bool was_joined = false;
     driver::GroupedMachine<RoomChannel> self;
 
@@ -213,8 +213,8 @@ struct MultiplexedConnection : MultiplexedBase {
     }
     /// Drops its held frames, and gives up its address.
     void forget(Channel& channel) noexcept {
-        for (const Bytes& frame : channel.held) load.held_bytes -= frame.size();
-        channel.held.clear();
+        for (const Bytes& frame : channel.held_frames) load.held_bytes -= frame.size();
+        channel.held_frames.clear();
         channel.core.drop_tokens();
         channels.remove(channel);
         waker.touch();

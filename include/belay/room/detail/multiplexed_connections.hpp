@@ -160,10 +160,10 @@ private:
         if (channel.core.awaits_upgrade()) join_channel(channel);
         // Held frames cost as much as new ones.
         for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
-            if (!channel.core.joined() || channel.held.empty() || !is_live(channel)) break;
+            if (!channel.core.joined() || channel.held_frames.empty() || !is_live(channel)) break;
             if (connection.io.rate.read_at > context_.now) break;
-            const Bytes frame = std::move(channel.held.front());
-            channel.held.pop_front();
+            const Bytes frame = std::move(channel.held_frames.front());
+            channel.held_frames.pop_front();
             connection.load.held_bytes -= frame.size();
             connection.waker.touch();
             const auto read =
@@ -173,7 +173,7 @@ private:
             on_channel_message(channel, *read);
             channel.update_checking();
         }
-        if (channel.core.draining() && channel.held.empty() && channel.core.joined())
+        if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
         if (!channel.core.closing()) return;
@@ -306,9 +306,9 @@ private:
         }
         // A right may end while a room is loaded again, so a token is processed at once.
         const bool at_once =
-            message.kind == Kind::token || (channel->held.empty() && is_live(*channel));
+            message.kind == Kind::token || (channel->held_frames.empty() && is_live(*channel));
         if (channel->core.joined() && at_once) return on_channel_message(*channel, message);
-        channel->held.push_back(frame);
+        channel->held_frames.push_back(frame);
         connection.load.held_bytes += frame.size();
         if (message.kind == Kind::token) channel->core.hold_token();
     }

@@ -269,7 +269,7 @@ public:
                            .author = change.author,
                            .in_document = change.known,
                            .since = context_.now,
-                           .share = unflushed_.hold(sized)});
+                           .share = unflushed_.reserve(sized)});
         if (next_.rooms.size() == next_.rooms.capacity())
             next_.rooms.reserve(2 * next_.rooms.size() + 1);
         const bool begins = room.history.epoch == no_id ||

@@ -43,8 +43,8 @@ public:
 
 private:
     struct Shares {
-        UserShares::Held of_user;
-        UserShares::Held of_room;
+        UserShares::Reservation of_user;
+        UserShares::Reservation of_room;
     };
 
     /// Whether a user or a room that has `own` of them may have another one: it then has at most

@@ -47,7 +47,7 @@ public:
 private:
     const Bytes update_;
     std::size_t* held_;
-    UserShares::Held share_;
+    UserShares::Reservation share_;
     yjs::detail::Splitter splitter_;
     std::optional<Bytes> ahead_;
 };

@@ -121,11 +121,11 @@ struct RoomBase;
 
 /// How a client counts for its user, for as long as this lives.
 struct ClientShare {
-    ClientShare(UserShares::Held of_all, UserShares::Held of_room) noexcept
+    ClientShare(UserShares::Reservation of_all, UserShares::Reservation of_room) noexcept
         : all{std::move(of_all)}, in_room{std::move(of_room)} {}
 
-    UserShares::Held all;      ///< among all clients
-    UserShares::Held in_room;  ///< among those of its room
+    UserShares::Reservation all;      ///< among all clients
+    UserShares::Reservation in_room;  ///< among those of its room
 };
 /// The access of a client: what was granted, and the question that is under way.
 struct ClientRights {

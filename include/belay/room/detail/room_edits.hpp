@@ -107,7 +107,7 @@ public:
         // clients read the document as it is.
         if constexpr (Replicas::alone) {
             room.after_load.vector_before = delivery_.vector_of(room);
-            sessions_.hold(room);
+            sessions_.pause_reading(room);
         }
         bool known = false;
         bool edited = false;

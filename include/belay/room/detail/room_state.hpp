@@ -201,7 +201,7 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
-    std::optional<UserShares::Held> share{};  ///< of the user that opened it
+    std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
     /// How it is listed for evictions, and its last activity then.
     timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
     Instant idle_since = never;

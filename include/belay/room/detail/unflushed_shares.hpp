@@ -22,8 +22,8 @@ struct UnflushedShare {
         in_all.release();
     }
 
-    UserShares::Held in_room{};
-    UserShares::Held in_all{};  ///< in all rooms
+    UserShares::Reservation in_room{};
+    UserShares::Reservation in_all{};  ///< in all rooms
 };
 /// A change that is to wait.
 struct UnflushedChange {
@@ -64,7 +64,7 @@ public:
         return {};
     }
     /// Counts a change.   Throws: std::bad_alloc, and changes nothing then.
-    [[nodiscard]] UnflushedShare hold(const UnflushedChange& change) {
+    [[nodiscard]] UnflushedShare reserve(const UnflushedChange& change) {
         if (change.owner.empty()) return {};
         return {{in_rooms_, owner_in_room(change.owner, change.room), change.bytes},
                 {in_all_, change.owner, change.bytes}};

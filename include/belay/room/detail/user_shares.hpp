@@ -18,32 +18,32 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// something take memory. An empty key is not counted: it may be of many users.
 ///
 /// Complexity:    O(log users).
-/// Throws:        std::bad_alloc, in Held only.
+/// Throws:        std::bad_alloc, in Reservation only.
 /// Thread safety: the manager's home thread.
 class UserShares {
     struct Amount {
         UserShares* shares;
-        std::size_t held = 0;
+        std::size_t reserved = 0;
     };
     using Users = std::map<std::string, Amount, std::less<>>;
 
 public:
     /// An amount that a user holds, for as long as this lives. The shares must outlive it. An
     /// amount of 0 is not counted.
-    class Held {
+    class Reservation {
     public:
-        Held() noexcept = default;
-        Held(UserShares& shares, std::string_view user, std::size_t amount)
+        Reservation() noexcept = default;
+        Reservation(UserShares& shares, std::string_view user, std::size_t amount)
             : amount_{user.empty() ? 0 : amount} {
             if (amount_ == 0) return;
             user_ = shares.users_.find(user);
             if (user_ == shares.users_.end())
                 user_ = shares.users_.emplace(user, Amount{&shares}).first;
-            user_->second.held += amount_;
+            user_->second.reserved += amount_;
         }
-        Held(Held&& other) noexcept
+        Reservation(Reservation&& other) noexcept
             : amount_{std::exchange(other.amount_, 0)}, user_{other.user_} {}
-        Held& operator=(Held&&) = delete;
+        Reservation& operator=(Reservation&&) = delete;
         /// Returns the owner; empty if it is not counted. It is valid while this lives.
         [[nodiscard]] std::string_view owner() const noexcept {
             return amount_ != 0 ? std::string_view{user_->first} : std::string_view{};
@@ -52,10 +52,10 @@ public:
         void release() noexcept {
             if (amount_ == 0) return;
             Amount& of_user = user_->second;
-            of_user.held -= std::exchange(amount_, 0);
-            if (of_user.held == 0) of_user.shares->users_.erase(user_);
+            of_user.reserved -= std::exchange(amount_, 0);
+            if (of_user.reserved == 0) of_user.shares->users_.erase(user_);
         }
-        ~Held() { release(); }
+        ~Reservation() { release(); }
 
     private:
         std::size_t amount_ = 0;
@@ -69,7 +69,7 @@ public:
     /// Returns what a user holds; 0 for a user without a name.
     [[nodiscard]] std::size_t of(std::string_view user) const noexcept {
         const auto found = users_.find(user);
-        return found != users_.end() ? found->second.held : 0;
+        return found != users_.end() ? found->second.reserved : 0;
     }
     [[nodiscard]] std::size_t users() const noexcept { return users_.size(); }
 
