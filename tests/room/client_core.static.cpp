@@ -42,7 +42,7 @@ constexpr Core client_in(State state, bool multiplexed) {
     };
     if (state == State::closed) step(Event::ended);
     if (state == State::closing) step(Event::close);
-    if (state == State::checking || core.closing()) return core;
+    if (state == State::checking || core.ending()) return core;
     step(Event::check_requested);
     step(Event::granted);
     step(Event::room_loading);

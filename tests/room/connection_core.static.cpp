@@ -142,9 +142,9 @@ static_assert(a_closed_connection_waits_for_no_document());
 constexpr bool the_first_join_raises_the_limit(State state) {
     Core core{connection_defaults};
     if (state == State::open) static_cast<void>(core.step(Event::opened, at(0s)));
-    const bool at_first = core.authorized();
+    const bool at_first = core.has_ever_joined();
     const bool raises = core.step(Event::joined, at(0s)) == Todo{.raise_limit = true};
-    return !at_first && raises && core.authorized() && core.state() == state &&
+    return !at_first && raises && core.has_ever_joined() && core.state() == state &&
            core.step(Event::joined, at(0s)) == Todo{};
 }
 static_assert(the_first_join_raises_the_limit(State::opening));

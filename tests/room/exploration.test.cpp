@@ -267,7 +267,7 @@ struct ClientModel {
         const bool was_closed = core.state() == Core::State::closed;
         if (event == Event::granted) answered = true;
         if (event == Event::opened) open = true;
-        if (event == Event::check_requested && !core.closing()) again = asked;
+        if (event == Event::check_requested && !core.ending()) again = asked;
         const bool is_long = event == Event::granted && c.choose({"for 3 s", "for 5 s"}) == 1;
         const Core::Actions a = core.step(event, now, is_long ? 5s : 3s);
         c.result(static_cast<int>(a.leave) + 4 * a.drop_check + 8 * a.find_room + 16 * a.join +
@@ -298,7 +298,7 @@ struct ClientModel {
             c.require(open || a.abort, "a close code needs an open transport");
             ended = true;
         }
-        if (event == Event::granted && again && !core.closing())
+        if (event == Event::granted && again && !core.ending())
             c.require(a.check || a.recheck, "a request during a check leads to another one");
         if (event == Event::granted || a.check) again = false;
         if (a.check) {
@@ -309,7 +309,7 @@ struct ClientModel {
         c.require(in_room == core.joined(), "it is in its room while it is joined");
         if (a.deny || a.fail) act(c, Event::close, true);
         c.require(core.deadline() > now || event != Event::tick || a.request_token || was_closed ||
-                      core.closing(),
+                      core.ending(),
                   "a tick does what is due");
     }
     void digest(sim::Digest& d) const {
@@ -399,7 +399,7 @@ struct ConnectionModel {
             ended = true;
         }
         ended = ended || core.state() == Core::State::closed;
-        c.require(released == core.closing(), "what closes has no clients");
+        c.require(released == core.ending(), "what closes has no clients");
         if (a.fail) act(c, Event::close, true);
     }
     void digest(sim::Digest& d) const {

@@ -345,7 +345,7 @@ public:
     [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
     [[nodiscard]] std::size_t clients() const noexcept {
-        return parts_.lifecycle.clients.clients();
+        return parts_.lifecycle.clients.client_count();
     }
     /// Returns the persistence that the manager owns.
     [[nodiscard]] Persistence& persistence() noexcept {

@@ -85,15 +85,15 @@ public:
     }
     /// A client was destroyed.
     void forget(const RoomClient& client) noexcept {
-        if (client.end.closing == 0) return;
-        closing_.erase(client.end.closing);
+        if (client.end.close_order == 0) return;
+        closing_.erase(client.end.close_order);
         --closing_clients_;
     }
     /// Counts the connection while it has no client; later its clients are counted.
     /// Throws: std::bad_alloc; then it does not count as one that waits.
     void update_count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
-        const bool waits = empty && !connection.core.authorized() && !connection.core.closing();
+        const bool waits = empty && !connection.core.has_ever_joined() && !connection.core.ending();
         if (std::exchange(connection.counted.empty, empty) != empty)
             empty ? ++empty_connections_ : --empty_connections_;
         if (connection.counted.waits == waits) return;
@@ -103,8 +103,8 @@ public:
     /// A connection without clients was destroyed.
     void forget(const MultiplexedBase& connection) noexcept {
         --empty_connections_;
-        if (connection.end.closing == 0) return;
-        closing_.erase(connection.end.closing);
+        if (connection.end.close_order == 0) return;
+        closing_.erase(connection.end.close_order);
         --closing_connections_;
     }
     /// All connections were destroyed, after their clients.
@@ -117,7 +117,7 @@ public:
 private:
     void begin_closing(std::uint64_t id, PendingEnd& end) {
         closing_.emplace(last_closing_ + 1, id);
-        end.closing = ++last_closing_;
+        end.close_order = ++last_closing_;
     }
 
     const RoomOptions& options_;

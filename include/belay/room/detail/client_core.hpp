@@ -121,12 +121,12 @@ public:
                                          Duration valid_for = Duration{}) noexcept {
         switch (event) {
             case Event::check_requested:
-                if (closing()) break;
+                if (ending()) break;
                 requested_again_ = check_waits_;
                 if (requested_again_) break;
                 return begin_check(now);
             case Event::token:
-                if (closing()) break;
+                if (ending()) break;
                 newer_token_ = check_waits_;
                 if (newer_token_) break;
                 return begin_check(now);
@@ -147,7 +147,7 @@ public:
             case Event::close:
                 return on_close(now);
             case Event::withdraw:
-                if (closing()) break;
+                if (ending()) break;
                 return end(check_waits_ ? wait_ends_ : never);
             case Event::ended:
                 return on_ended();
@@ -167,7 +167,7 @@ public:
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
     /// Whether it is being closed, or is closed.
-    [[nodiscard]] constexpr bool closing() const noexcept { return state_ >= State::closing; }
+    [[nodiscard]] constexpr bool ending() const noexcept { return state_ >= State::closing; }
     /// Whether it counts for RoomOptions::waiting_max.
     [[nodiscard]] constexpr bool waiting() const noexcept { return state_ <= State::loading; }
     /// Whether `opened` continues its life.
@@ -224,7 +224,7 @@ private:
     }
     constexpr Actions on_answer(Event event, Instant now, Duration valid_for) noexcept {
         check_waits_ = false;
-        if (closing()) return {};
+        if (ending()) return {};
         const bool newer = newer_token_;
         const bool again = requested_again_;
         newer_token_ = requested_again_ = false;
@@ -263,7 +263,7 @@ private:
         return {.close = true};
     }
     constexpr Actions on_close(Instant now) noexcept {
-        if (closing()) return {};
+        if (ending()) return {};
         const State was = state_;
         Actions todo = end(never);
         todo.drop_check = true;
@@ -294,7 +294,7 @@ private:
         if (wait_ends_ <= now) {
             wait_ends_ = never;
             if (awaits_upgrade()) return on_lost();
-            if (!closing()) return {.fail = RoomErrc::no_answer};
+            if (!ending()) return {.fail = RoomErrc::no_answer};
             check_waits_ = false;
             return {.drop_check = true};
         }
@@ -305,7 +305,7 @@ private:
     }
     /// Ends all timers except the one that is given.
     constexpr Actions end(Instant wait_ends) noexcept {
-        const Leave leaves = closing()  ? Leave::no
+        const Leave leaves = ending()   ? Leave::no
                              : joined() ? Leave::joined
                                         : Leave::before_joining;
         const Actions todo{.leave = leaves};

@@ -53,12 +53,12 @@ public:
             event == Event::granted || event == Event::denied || event == Event::unanswered;
         const bool ends = client.rights.recheck == Recheck::under_way
                               ? answered || !client.core.checks()
-                              : client.rights.recheck == Recheck::queued && client.core.closing();
+                              : client.rights.recheck == Recheck::queued && client.core.ending();
         if (ends) {
             client.rights.recheck = Recheck::none;
             limits.rechecks.remove(client.id);
         }
-        if (client.core.closing()) client.rights.share.reset();
+        if (client.core.ending()) client.rights.share.reset();
         client.update_checking();
         return todo;
     }
@@ -67,7 +67,7 @@ public:
 
     /// Closes a client with the code for `why`.
     void close(RoomClient& client, const std::error_code& why) {
-        if (client.core.closing()) return;
+        if (client.core.ending()) return;
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
         client.end.reason = why;
@@ -110,14 +110,14 @@ public:
         for (const auto& [id, connection] : clients.connections())
             context_.errors.attempt([&, c = connection] { close_counted(*c, why); });
         for (const auto& [id, client] : clients.by_id()) {
-            if (client->core.closing()) continue;
+            if (client->core.ending()) continue;
             context_.tally.count_close(client->request.room_id, why);
             context_.errors.attempt([&, c = client] { close(*c, why); });
         }
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
     void close_and_report(RoomClient& client, const std::error_code& why) {
-        if (client.core.closing()) return;
+        if (client.core.ending()) return;
         context_.report_rejection(client.request, client.rights.grant.user, why);
         context_.errors.attempt([&] { note_oversize(client, why); });
         close(client, why);
@@ -125,7 +125,7 @@ public:
     void close_connection_and_report(ClientConnection& connection, const std::error_code& why) {
         if (connection.multiplexed == nullptr)
             return close_and_report(*connection.clients.front(), why);
-        if (connection.multiplexed->core.closing()) return;
+        if (connection.multiplexed->core.ending()) return;
         context_.report_rejection(connection.multiplexed->request, user_of(connection), why);
         if (connection.clients.size() == 1)
             context_.errors.attempt([&] { note_oversize(*connection.clients.front(), why); });
@@ -133,7 +133,7 @@ public:
     }
     /// Counts a client that is closed without a close code, because it is silent.
     void note_silent(RoomClient& client) {
-        if (client.core.closing()) return;
+        if (client.core.ending()) return;
         client.end.reason = RoomErrc::client_silent;
         context_.tally.count_close(client.request.room_id, client.end.reason);
     }
@@ -147,7 +147,7 @@ public:
     /// Closes the client, or the connection, with this id.   Returns: whether there was one.
     bool remove(std::uint64_t id) {
         if (RoomClient* const found = clients.find_client(id)) {
-            if (found->core.closing()) return false;
+            if (found->core.ending()) return false;
             // All clients of its connection end with it.
             if (MultiplexedBase* const connection = found->connection->multiplexed)
                 return close_counted(*connection, RoomErrc::client_removed);
@@ -204,10 +204,10 @@ private:
     /// Closes a connection, and counts each of its clients that is not closing yet, or else the
     /// connection.   Returns: whether it was open.
     bool close_counted(MultiplexedBase& connection, const std::error_code& why) {
-        if (connection.core.closing()) return false;
+        if (connection.core.ending()) return false;
         bool counted = false;
         for (const RoomClient* const client : connection.io.clients) {
-            if (client->core.closing()) continue;
+            if (client->core.ending()) continue;
             context_.tally.count_close(client->request.room_id, why);
             counted = true;
         }

@@ -85,7 +85,7 @@ public:
     template <class F>
     [[nodiscard]] bool open(RoomClient& client, F&& f) {
         if (context_.errors.attempt(f)) return true;
-        if (!client.core.closing())
+        if (!client.core.ending())
             context_.report_rejection(client.request, client.rights.grant.user,
                                       make_error_code(LinkErrc::open_threw));
         abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));

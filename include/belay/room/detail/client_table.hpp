@@ -58,7 +58,7 @@ public:
     [[nodiscard]] const std::map<std::uint64_t, MultiplexedBase*>& connections() const noexcept {
         return connections_;
     }
-    [[nodiscard]] std::size_t clients() const noexcept { return clients_.size(); }
+    [[nodiscard]] std::size_t client_count() const noexcept { return clients_.size(); }
     [[nodiscard]] bool empty() const noexcept { return clients_.empty() && connections_.empty(); }
 
     /// Queues a client or a connection that has ended.

@@ -83,12 +83,12 @@ public:
             case Event::joined:
                 token_ends_ = never;
                 ++joined_;
-                return {.raise_limit = !std::exchange(authorized_, true)};
+                return {.raise_limit = !std::exchange(has_ever_joined_, true)};
             case Event::left:
                 if (--joined_ == 0) token_ends_ = after(now, options_->token_within);
                 break;
             case Event::close:
-                if (closing()) break;
+                if (ending()) break;
                 state_ = State::closing;
                 wait_ends_ = after(now, options_->check_within);
                 return {.release = true, .open = true};
@@ -105,23 +105,23 @@ public:
             todo.abort = true;
             return todo;
         }
-        if (closing() || has_clients || token_ends_ > now) return {};
+        if (ending() || has_clients || token_ends_ > now) return {};
         return {.fail = RoomErrc::unauthorized};
     }
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline(bool has_clients) const noexcept {
-        return closing() || has_clients ? wait_ends_ : smaller(wait_ends_, token_ends_);
+        return ending() || has_clients ? wait_ends_ : smaller(wait_ends_, token_ends_);
     }
 
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     /// Whether it is being closed, or is closed.
-    [[nodiscard]] constexpr bool closing() const noexcept { return state_ >= State::closing; }
+    [[nodiscard]] constexpr bool ending() const noexcept { return state_ >= State::closing; }
     /// Whether `opened` continues its life.
     [[nodiscard]] constexpr bool awaits_upgrade() const noexcept {
         return state_ == State::opening || state_ == State::closing;
     }
     /// Whether a client has joined a room at least once.
-    [[nodiscard]] constexpr bool authorized() const noexcept { return authorized_; }
+    [[nodiscard]] constexpr bool has_ever_joined() const noexcept { return has_ever_joined_; }
     /// Whether token_within has passed since it opened, or since its last client left.
     [[nodiscard]] constexpr bool is_late(Instant now) const noexcept { return token_ends_ <= now; }
 
@@ -147,7 +147,7 @@ public:
         f(token_bytes_);
         f(joined_);
         f(token_seen_);
-        f(authorized_);
+        f(has_ever_joined_);
     }
 
 private:
@@ -171,7 +171,7 @@ private:
     std::uint32_t joined_ = 0;     ///< the number of clients that have joined
     State state_ = State::opening;
     bool token_seen_ = false;
-    bool authorized_ = false;
+    bool has_ever_joined_ = false;
 };
 
 }}}  // namespace belay::detail

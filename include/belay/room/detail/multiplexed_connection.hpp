@@ -34,9 +34,9 @@ struct RoomChannel : RoomClient {
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (end.reaped) return never;
-        if (core.closing() && rights.check.waits())
+        if (core.ending() && rights.check.waits())
             return smaller(rights.check.deadline(), core.deadline());
-        if (core.closing() || core.awaits_upgrade()) return always;
+        if (core.ending() || core.awaits_upgrade()) return always;
         const Instant other = smaller(rights.check.deadline(), timers());
         const bool reads = core.joined() && !held_frames.empty() && room->core.live();
         return reads ? smaller(other, multiplexed->io.rate.read_at) : other;
@@ -182,7 +182,7 @@ struct MultiplexedConnection : MultiplexedBase {
         if (end.reaped) return never;
         // A connection whose tokens are being checked is not late.
         const Instant mine = core.deadline(!io.clients.empty());
-        const Instant other = core.closing() ? mine : smaller(mine, io.timers());
+        const Instant other = core.ending() ? mine : smaller(mine, io.timers());
         if (!link) return unopened ? other : always;
         if (link->ended() && has_held_frames()) return other;
         if (link->ended() || (core.state() == ConnectionCore::State::closing && link->opened()))
@@ -196,19 +196,19 @@ struct MultiplexedConnection : MultiplexedBase {
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !unopened; }
     [[nodiscard]] bool has_held_frames() const noexcept {
-        if (core.closing() || load.held_bytes == 0) return false;
+        if (core.ending() || load.held_bytes == 0) return false;
         return channels.has_held_frames();
     }
     /// Whether nothing more is read, because too much is held or checked.
     [[nodiscard]] bool full() const noexcept {
         if (peer_ended) return false;
         return (load.held_bytes != 0 &&
-                (!core.authorized() || load.held_bytes >= core.options().client_bytes_max)) ||
+                (!core.has_ever_joined() || load.held_bytes >= core.options().client_bytes_max)) ||
                load.checking >= checks_max;
     }
     /// Whether a `writable` event may wait after frames that are not read.
     [[nodiscard]] bool is_output_stalled() const noexcept {
-        return link && !core.closing() && !io.output.empty() &&
+        return link && !core.ending() && !io.output.empty() &&
                (full() || io.rate.read_at > polls.send_at);
     }
     /// Drops its held frames, and gives up its address.

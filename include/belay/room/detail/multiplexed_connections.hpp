@@ -82,7 +82,7 @@ public:
     template <class F>
     [[nodiscard]] bool open(MultiplexedBase& connection, F&& f) {
         if (context_.errors.attempt(f)) return true;
-        if (!connection.core.closing())
+        if (!connection.core.ending())
             context_.report_rejection(connection.request, {},
                                       make_error_code(LinkErrc::open_threw));
         connection.end.waits = false;
@@ -97,19 +97,19 @@ private:
         if (connection.link && connection.full() && connection.polls.look_at <= context_.now) {
             connection.polls.look_at = after(context_.now, std::chrono::seconds{1});
             connection.peer_ended = connection.link->has_hung_up();
-            if (!connection.core.closing())
+            if (!connection.core.ending())
                 sessions_.check_arrivals(connection.io, *connection.link);
             connection.io.rate.looked_at = context_.now;
         }
         if (connection.link &&
-            (connection.core.closing() ||
+            (connection.core.ending() ||
              (connection.io.rate.read_at <= context_.now && !connection.full()))) {
             // One frame at a time: reading stops when enough is held, and expensive frames are
             // charged before more is read.
             for (unsigned left = context_.options.frames_per_turn_max; left != 0; --left) {
                 connection.link->advance(context_.now, 1, [&](const Bytes& frame, Lane) {
                     on_opened(connection);
-                    if (connection.core.closing()) return;
+                    if (connection.core.ending()) return;
                     sessions_.pay(connection.io, ReadCost::message + frame.size());
                     receive(connection, frame);
                 });
@@ -119,9 +119,9 @@ private:
             }
             connection.io.rate.looked_at = context_.now;
             if (connection.link->opened()) on_opened(connection);
-            if (connection.link->take_sign_of_life() && !connection.core.closing())
+            if (connection.link->take_sign_of_life() && !connection.core.ending())
                 connection.io.alive.pulse.sign_of_life(context_.now);
-            if (connection.link->take_writable() && !connection.core.closing()) {
+            if (connection.link->take_writable() && !connection.core.ending()) {
                 connection.io.pace.accept();
                 delivery_.catch_up(connection.io);
             }
@@ -139,12 +139,12 @@ private:
         // Frames that it sent before its end count, although they are processed later.
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
-        if (connection.core.authorized() && connection.link) {
+        if (connection.core.has_ever_joined() && connection.link) {
             const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
             if (why) lifecycle_.close_connection_and_report(connection.io, why);
         }
         // Not an error: the page was closed, or the network failed.
-        if (connection.core.awaits_upgrade() && !connection.core.authorized())
+        if (connection.core.awaits_upgrade() && !connection.core.has_ever_joined())
             ++context_.tally.all.upgrades_aborted;
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
@@ -176,9 +176,9 @@ private:
         if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())
             withdraw_channel(connection, channel);
         sessions_.watch(channel);
-        if (!channel.core.closing()) return;
+        if (!channel.core.ending()) return;
         // A client that is not notified would type into a document that ignores it.
-        if (channel.end.waits && !connection.core.closing())
+        if (channel.end.waits && !connection.core.ending())
             context_.errors.contain([&] { send_close(channel); },
                                     [&] {
                                         lifecycle_.close_connection_and_report(
@@ -211,7 +211,7 @@ private:
         if (todo.fail)
             return lifecycle_.close_connection_and_report(connection.io,
                                                           make_error_code(*todo.fail));
-        if (connection.core.closing()) return;
+        if (connection.core.ending()) return;
         if (connection.io.pace.check_too_slow(context_.now, context_.options.client_rate_min,
                                               context_.options.heartbeat.dead_after))
             return lifecycle_.close_connection_and_report(connection.io,
@@ -258,8 +258,9 @@ private:
         const auto bad = [&](RoomErrc why) {
             lifecycle_.close_connection_and_report(connection.io, make_error_code(why));
         };
-        const std::size_t most = connection.core.authorized() ? context_.options.frame_bytes_max
-                                                              : context_.options.piece_bytes_max;
+        const std::size_t most = connection.core.has_ever_joined()
+                                     ? context_.options.frame_bytes_max
+                                     : context_.options.piece_bytes_max;
         if (frame.size() > most) return bad(RoomErrc::frame_too_large);
         if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
         const auto address = connection.protocol.address(frame);
@@ -290,7 +291,7 @@ private:
         // An answer of the authorizer that has arrived counts before this frame.
         if (channel != nullptr && channel->rights.check.answered()) {
             admission_.on_grant(*channel);
-            if (connection.core.closing()) return;
+            if (connection.core.ending()) return;
             channel = connection.channels.find(name);
         }
         if (channel == nullptr) {
@@ -368,7 +369,7 @@ private:
         auto& connection = *channel.multiplexed;
         const std::error_code why = channel.end.take();
         send_refusal(connection, channel.address, why);
-        if (!channel.was_joined || connection.core.closing()) return;
+        if (!channel.was_joined || connection.core.ending()) return;
         const std::string reason = reason_of(why);
         delivery_.send_control(connection.io, channel.address,
                                connection.protocol.write({Kind::close, as_bytes(reason), {}}));

@@ -51,7 +51,7 @@ public:
     [[nodiscard]] bool drop_if_full(const RoomRequest& request) {
         BELAY_PRECONDITION(lifecycle_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        if (!lifecycle_.limits.must_drop_new(lifecycle_.clients.clients()) || abort_closing())
+        if (!lifecycle_.limits.must_drop_new(lifecycle_.clients.client_count()) || abort_closing())
             return false;
         context_.report_rejection(request, {}, make_error_code(RoomErrc::too_many_clients));
         return true;
@@ -86,14 +86,14 @@ public:
     /// waiting one of another user.   Returns: why the connection may not have one more.
     [[nodiscard]] std::error_code make_space_for_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        const std::size_t clients = lifecycle_.clients.clients();
+        const std::size_t clients = lifecycle_.clients.client_count();
         if (!connection.io.clients.empty() && lifecycle_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
         const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
         const bool made = error == RoomErrc::too_many_waiting &&
                           make_space(lifecycle_.limits.waiting.of(owner) + 1) &&
-                          !connection.core.closing();
+                          !connection.core.ending();
         return made ? std::error_code{} : error;
     }
 
@@ -105,7 +105,7 @@ public:
         std::size_t checked = 0;
         for (const auto& [id, client] : lifecycle_.clients.by_id()) {
             if (!room_id.empty() && client->request.room_id != room_id) continue;
-            if (client->core.closing()) continue;
+            if (client->core.ending()) continue;
             ++checked;
             if (client->core.checks())
                 check(*client);
@@ -140,7 +140,7 @@ public:
         const Event event = !grant ? Event::unanswered : admitted ? Event::granted : Event::denied;
         const ClientCore::Actions todo =
             lifecycle_.advance(client, event, grant ? grant->valid_for : Duration{});
-        if (client.core.closing()) return;
+        if (client.core.ending()) return;
         if (todo.fail) return lifecycle_.close_and_report(client, make_error_code(*todo.fail));
         if (todo.deny) {
             return reject(client, grant->user,
@@ -155,7 +155,7 @@ public:
         if (client.core.waiting()) lifecycle_.limits.waiting.put(client.id, turn_owner(client));
         if (todo.find_room) return find_room(client);
         if (todo.refresh) sessions_.refresh(client, could_edit);
-        if (todo.check && !client.core.closing()) ask_authorizer(client);
+        if (todo.check && !client.core.ending()) ask_authorizer(client);
     }
     /// The room of a client is loaded: opens the transport, unless the client has seen another
     /// history of the room.
@@ -199,19 +199,20 @@ private:
         if (!next) return false;
         RoomClient* const client = lifecycle_.clients.find_client(*next);
         // A check that began since ends first, and then requests this one.
-        const bool begins = client != nullptr && !client->core.closing() && !client->core.checks();
+        const bool begins = client != nullptr && !client->core.ending() && !client->core.checks();
         if (!begins) lifecycle_.limits.rechecks.remove(*next);
         if (client == nullptr) return true;
         client->rights.recheck =
             begins ? ClientRights::Recheck::under_way : ClientRights::Recheck::none;
-        if (!client->core.closing()) check(*client);
+        if (!client->core.ending()) check(*client);
         return true;
     }
     /// Makes space for a new client or connection of this user, which is counted already: may close
     /// a waiting one of another user.   Returns: why it is rejected.
     [[nodiscard]] std::error_code make_space_for_new(const std::string& owner) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        const std::error_code error = lifecycle_.limits.why_exceeded(lifecycle_.clients.clients());
+        const std::error_code error =
+            lifecycle_.limits.why_exceeded(lifecycle_.clients.client_count());
         const bool made =
             error == RoomErrc::too_many_waiting && make_space(lifecycle_.limits.waiting.of(owner));
         return made ? std::error_code{} : error;

@@ -62,9 +62,9 @@ struct PendingEnd {
     }
 
     std::error_code reason{};
-    bool waits = false;         ///< the close code was not sent yet
-    bool reaped = false;        ///< destroyed at the end of the turn
-    std::uint64_t closing = 0;  ///< its place among those that the manager has closed; 0: none
+    bool waits = false;             ///< the close code was not sent yet
+    bool reaped = false;            ///< destroyed at the end of the turn
+    std::uint64_t close_order = 0;  ///< its place among those that the manager has closed; 0: none
 };
 
 /// The work that the clients of a multiplexed connection cause.

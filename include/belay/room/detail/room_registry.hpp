@@ -442,7 +442,7 @@ private:
         const std::vector<RoomClient*> others = std::exchange(room.after_load.clients, {});
         for (const auto* const clients : {&std::as_const(joined), &others}) {
             for (RoomClient* const client : *clients)
-                if (client->room == &room && !client->core.closing()) f(*client);
+                if (client->room == &room && !client->core.ending()) f(*client);
         }
     }
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
