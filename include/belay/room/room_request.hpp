@@ -83,7 +83,7 @@ namespace detail {
 }
 
 /// Returns whether a URL may name this room. Text that is longer than an id is not inspected.
-[[nodiscard]] inline bool is_board_of_url(std::string_view room_id) noexcept {
+[[nodiscard]] inline bool is_room_id_of_url(std::string_view room_id) noexcept {
     if (!is_room_id(room_id) || !is_utf8(room_id)) return false;
     for (std::size_t i = 0; i < room_id.size(); ++i) {
         if (begins_with_control(room_id.substr(i))) return false;
@@ -122,7 +122,7 @@ namespace detail {
         // A slash that is part of an id is written %2F.
         if (path.find('/') != std::string_view::npos ||
             !detail::percent_decode(path, false, request.room_id) ||
-            !detail::is_board_of_url(request.room_id)) {
+            !detail::is_room_id_of_url(request.room_id)) {
             request.room_id.clear();
         }
     }

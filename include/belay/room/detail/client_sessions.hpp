@@ -42,7 +42,7 @@ public:
     using Client = DirectClient<ClientSessions, T, P>;
 
     /// The parts that this one calls.
-    struct Links {
+    struct Dependencies {
         Admission& admission;
         Lifecycle& lifecycle;
         Delivery& delivery;
@@ -50,13 +50,13 @@ public:
         Replicas& replication;
     };
 
-    ClientSessions(TurnContext& context, const Links& links) noexcept
+    ClientSessions(TurnContext& context, const Dependencies& parts) noexcept
         : context_{context},
-          admission_{links.admission},
-          lifecycle_{links.lifecycle},
-          delivery_{links.delivery},
-          edits_{links.edits},
-          replication_{links.replication} {}
+          admission_{parts.admission},
+          lifecycle_{parts.lifecycle},
+          delivery_{parts.delivery},
+          edits_{parts.edits},
+          replication_{parts.replication} {}
     ClientSessions(const ClientSessions&) = delete;
     ClientSessions& operator=(const ClientSessions&) = delete;
 

@@ -15,17 +15,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A client that has a connection of its own.
 ///
-/// A machine of its manager's group: its turn is `manager->serve(*this)`. The transport
+/// A machine of its handler's group: its turn is `handler->serve(*this)`. The transport
 /// opens, which answers the upgrade, when the answer is known.
-template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+template <class Handler, TransportLike Transport, RoomProtocolLike Protocol>
 struct DirectClient : RoomClient {
     using Link = ServedLink<Transport>;
 
-    DirectClient(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
+    DirectClient(Handler& h, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
                  const SharedLimits& shared)
         : RoomClient{table, own, number, std::move(r), ClientCore{shared.options, false}},
           own{*this, shared.options.heartbeat, shared.answers},
-          manager{&m},
+          handler{&h},
           options_{&shared.options},
           protocol{std::move(p)},
           unopened{std::move(t)} {
@@ -47,9 +47,9 @@ struct DirectClient : RoomClient {
         if (link->closing()) return smaller(other, link->deadline());
         return smaller(other, larger(link->deadline(), own.rate.read_at));
     }
-    void advance(Instant) { manager->serve(*this); }
+    void advance(Instant) { handler->serve(*this); }
 
-    // ---- for the manager ------------------------------------------------------------------------
+    // ---- for the handler ------------------------------------------------------------------------
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !unopened; }
 
@@ -65,7 +65,7 @@ struct DirectClient : RoomClient {
     };
 
     OwnConnection own;
-    Manager* manager;
+    Handler* handler;
     const RoomOptions* options_;
     [[no_unique_address]] Protocol protocol;
     std::optional<Transport> unopened;
@@ -81,7 +81,7 @@ private:
     }
     static void open(RoomClient& client) {
         DirectClient& s = of(client);
-        const bool opens = s.manager->open(s, [&] {
+        const bool opens = s.handler->open(s, [&] {
             s.link.emplace(std::move(*s.unopened), s.options_->messages_max, s.waker, 0);
         });
         if (!opens) return;
@@ -131,8 +131,8 @@ private:
     static const RoomClientOps table;
 };
 
-template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
-constinit const RoomClientOps DirectClient<Manager, Transport, Protocol>::table =
-    DirectClient<Manager, Transport, Protocol>::make_table();
+template <class Handler, TransportLike Transport, RoomProtocolLike Protocol>
+constinit const RoomClientOps DirectClient<Handler, Transport, Protocol>::table =
+    DirectClient<Handler, Transport, Protocol>::make_table();
 
 }}}  // namespace belay::detail

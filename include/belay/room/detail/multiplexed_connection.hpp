@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// One client of a multiplexed connection.
 ///
-/// A machine of its manager's group: its turn is `manager->serve(*this)`.
+/// A machine of its handler's group: its turn is `handler->serve(*this)`.
 template <class Connection>
 struct RoomChannel : RoomClient {
     RoomChannel(Connection& t, std::uint64_t number, BytesView name, RoomRequest r)
@@ -41,7 +41,7 @@ struct RoomChannel : RoomClient {
         const bool reads = core.joined() && !held_frames.empty() && room->core.live();
         return reads ? smaller(other, multiplexed->io.rate.read_at) : other;
     }
-    void advance(Instant) { multiplexed->manager->serve(*this); }
+    void advance(Instant) { multiplexed->handler->serve(*this); }
 
     [[nodiscard]] const Bytes& name() const noexcept { return name_->bytes; }
     /// Whether frames are held that still count, because access is granted.
@@ -162,18 +162,18 @@ private:
 
 /// A connection with several clients, one for each document.
 ///
-/// A machine of its manager's group: its turn is `manager->serve(*this)`. The upgrade is
+/// A machine of its handler's group: its turn is `handler->serve(*this)`. The upgrade is
 /// answered at once. RoomOptions limits the connection until a client joins.
-template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
+template <class Handler, TransportLike Transport, RoomProtocolLike Protocol>
 struct MultiplexedConnection : MultiplexedBase {
     using Link = ServedLink<Transport>;
     using Channel = RoomChannel<MultiplexedConnection>;
     using protocol_type = Protocol;
 
-    MultiplexedConnection(Manager& m, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
+    MultiplexedConnection(Handler& h, std::uint64_t number, Transport t, Protocol p, RoomRequest r,
                           const SharedLimits& shared)
         : MultiplexedBase{table, &MultiplexedConnection::send_on, number, std::move(r), shared},
-          manager{&m},
+          handler{&h},
           protocol{std::move(p)},
           unopened{std::move(t)} {}
 
@@ -192,19 +192,20 @@ struct MultiplexedConnection : MultiplexedBase {
         return full() ? smaller(sends, polls.look_at)
                       : smaller(sends, larger(link->deadline(), io.rate.read_at));
     }
-    void advance(Instant) { manager->serve(*this); }
+    void advance(Instant) { handler->serve(*this); }
 
     [[nodiscard]] bool gone() const noexcept { return link ? link->ended() : !unopened; }
     [[nodiscard]] bool has_held_frames() const noexcept {
-        if (core.ending() || load.held_bytes == 0) return false;
+        if (core.ending() || backlog.held_bytes == 0) return false;
         return channels.has_held_frames();
     }
     /// Whether nothing more is read, because too much is held or checked.
     [[nodiscard]] bool full() const noexcept {
         if (peer_ended) return false;
-        return (load.held_bytes != 0 &&
-                (!core.has_ever_joined() || load.held_bytes >= core.options().client_bytes_max)) ||
-               load.checking >= checks_max;
+        return (backlog.held_bytes != 0 &&
+                (!core.has_ever_joined() ||
+                 backlog.held_bytes >= core.options().client_bytes_max)) ||
+               backlog.checking >= checks_max;
     }
     /// Whether a `writable` event may wait after frames that are not read.
     [[nodiscard]] bool is_output_stalled() const noexcept {
@@ -213,7 +214,7 @@ struct MultiplexedConnection : MultiplexedBase {
     }
     /// Drops its held frames, and gives up its address.
     void forget(Channel& channel) noexcept {
-        for (const Bytes& frame : channel.held_frames) load.held_bytes -= frame.size();
+        for (const Bytes& frame : channel.held_frames) backlog.held_bytes -= frame.size();
         channel.held_frames.clear();
         channel.core.drop_tokens();
         channels.remove(channel);
@@ -223,7 +224,7 @@ struct MultiplexedConnection : MultiplexedBase {
     /// The most clients that wait for a check or a load at a time, fresh tokens included.
     static constexpr std::size_t checks_max = 8;
 
-    Manager* manager;
+    Handler* handler;
     [[no_unique_address]] Protocol protocol;
     std::optional<Transport> unopened;
     std::optional<Link> link;
@@ -252,7 +253,7 @@ private:
                         MultiplexedConnection& t = of(base);
                         if (!t.unopened) return;
                         const RoomOptions& o = t.core.options();
-                        const bool opens = t.manager->open(t, [&] {
+                        const bool opens = t.handler->open(t, [&] {
                             t.link.emplace(std::move(*t.unopened), o.messages_max, t.waker, 0);
                         });
                         if (!opens) return;
@@ -283,8 +284,8 @@ private:
     static const Ops table;
 };
 
-template <class Manager, TransportLike Transport, RoomProtocolLike Protocol>
-constinit const MultiplexedBase::Ops MultiplexedConnection<Manager, Transport, Protocol>::table =
-    MultiplexedConnection<Manager, Transport, Protocol>::make_table();
+template <class Handler, TransportLike Transport, RoomProtocolLike Protocol>
+constinit const MultiplexedBase::Ops MultiplexedConnection<Handler, Transport, Protocol>::table =
+    MultiplexedConnection<Handler, Transport, Protocol>::make_table();
 
 }}}  // namespace belay::detail

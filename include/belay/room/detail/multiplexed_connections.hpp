@@ -164,7 +164,7 @@ private:
             if (connection.io.rate.read_at > context_.now) break;
             const Bytes frame = std::move(channel.held_frames.front());
             channel.held_frames.pop_front();
-            connection.load.held_bytes -= frame.size();
+            connection.backlog.held_bytes -= frame.size();
             connection.waker.touch();
             const auto read =
                 connection.protocol.read(BytesView{frame}.subspan(channel.name().size()));
@@ -310,7 +310,7 @@ private:
             message.kind == Kind::token || (channel->held_frames.empty() && is_live(*channel));
         if (channel->core.joined() && at_once) return on_channel_message(*channel, message);
         channel->held_frames.push_back(frame);
-        connection.load.held_bytes += frame.size();
+        connection.backlog.held_bytes += frame.size();
         if (message.kind == Kind::token) channel->core.hold_token();
     }
     /// Closes a channel. Its check stays under way, and counts for its connection.
@@ -328,7 +328,7 @@ private:
         RoomRequest request = connection.request;
         request.room_id = connection.protocol.room_id(name);
         // A name comes from the client, as one in a URL does: an invalid one is never shown.
-        if (!is_board_of_url(request.room_id)) request.room_id.clear();
+        if (!is_room_id_of_url(request.room_id)) request.room_id.clear();
         request.token = as_text(message.payload);
         // After token_within, a connection without access gets no further check.
         const bool late =

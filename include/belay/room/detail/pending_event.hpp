@@ -32,7 +32,8 @@ struct PendingAnswer {
 /// An erase or a reset whose answer waits for a flush. Without `done`: a client waits for its end.
 struct PendingAdmin {
     std::string room_id{};
-    std::set<std::string, std::less<>> memory{};  ///< the id once more, for a change that fails
+    std::set<std::string, std::less<>>
+        reserved_id{};  ///< the id once more, for a change that fails
     std::optional<Completion<PersistenceError>> done{};
 };
 

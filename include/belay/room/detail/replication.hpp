@@ -65,7 +65,7 @@ class Replication {
 public:
     using Room = RoomState<Document>;
     using Kind = PeerMessage::Kind;
-    static constexpr bool alone = std::is_same_v<Fanout, NoFanout>;
+    static constexpr bool is_single_server = std::is_same_v<Fanout, NoFanout>;
 
     Replication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
                 Scheduler& scheduler) noexcept
@@ -82,14 +82,14 @@ public:
     // ---- of a room ------------------------------------------------------------------------------
 
     void on_created(RoomBase& room) const {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             room.replication = std::make_unique<ReplicationState>();
             room.replication->subscription.attach(room.waker);
         }
     }
     /// Called after the first load.
     void on_loaded(RoomBase& room) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             RoomProgress& progress = room.replication->progress;
             progress.loaded = progress.read = room.history.position;
             publish({Kind::query, server_}, room);
@@ -98,7 +98,7 @@ public:
     }
     /// A room's turn.
     void run(Room& room) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
             if (state.again_at <= context_.now) {
                 state.again_at = never;
@@ -109,7 +109,7 @@ public:
     }
     /// Processes the load that a gap requested; the room was in use meanwhile.
     void on_reloaded(Room& room, const PersistenceError& error, std::optional<StoredRoom>& stored) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             Document theirs{rooms_.empty_document()};
             const std::error_code wrong = error ? error.code : take_parts(room.id, theirs, stored);
             if (wrong) {
@@ -140,7 +140,7 @@ public:
             const std::error_code error = apply(update);
             if (!error) continue;
             // Another writer must not be able to end the room.
-            if (alone || !is_malformed_update(error)) return error;
+            if (is_single_server || !is_malformed_update(error)) return error;
             context_.report_failure(room_id, {error, {}, "a change from another server"});
         }
         return {};
@@ -150,7 +150,7 @@ public:
 
     /// A change of this server is durable.
     void on_durable(RoomBase& room, const PendingUpdate& change) {
-        if constexpr (alone) {
+        if constexpr (is_single_server) {
             room.history.position = change.position;
         } else {
             // Other changes may precede it: its position is known when its echo arrives.
@@ -171,7 +171,7 @@ public:
     /// Pending changes were lost, or their result is unknown. Stored ones arrive like those of
     /// other servers.
     void on_lost(RoomBase& room, bool known) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
             state.note(RestoreEvent::lost);
             // Only the storage knows whether the history was begun, and whether it still has the
@@ -194,12 +194,12 @@ public:
 
     /// The room was loaded with many changes that no snapshot covers.
     void on_loaded_uncovered(RoomBase& room) const noexcept {
-        if constexpr (!alone) room.notices.save_waits = true;
+        if constexpr (!is_single_server) room.notices.save_waits = true;
     }
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
     /// also mean that the storage has lost what the snapshot covers.
     void on_saved(RoomBase& room, bool refused) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             // A snapshot that covers nothing is rejected without being compared.
             if (refused && room.history.position == 0) return;
             room.replication->loss.uncertain = refused;
@@ -213,7 +213,7 @@ public:
     /// a status, or the server stops: compares the two, unless changes are being stored again.
     /// A load that waits for its time is brought forward only if the server stops.
     void on_held_back(RoomBase& room) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
             if (room.pending.restores() || room.calls.loads()) return;
             if (context_.runs() && state.waits_to_load()) return;
@@ -227,14 +227,14 @@ public:
 
     /// Publishes the awareness of a client.
     void publish_state(RoomBase& room, const RoomClient& client) {
-        if constexpr (!alone) {
+        if constexpr (!is_single_server) {
             const Bytes states = room.awareness.states_of(client.id);
             if (states.empty()) return;
             publish({Kind::state, server_, client.id, client.rights.grant.user, states}, room);
         }
     }
     void publish_left(RoomBase& room, const RoomClient& client) {
-        if constexpr (!alone) publish({Kind::left, server_, client.id}, room);
+        if constexpr (!is_single_server) publish({Kind::left, server_, client.id}, room);
     }
 
 private:

@@ -95,20 +95,20 @@ public:
     static constexpr std::size_t listed_max = 1000;
 
     /// The parts that this one calls.
-    struct Links {
+    struct Dependencies {
         Rooms& rooms;
         Scheduler& scheduler;
         Imports& imports;
         Replicas& replication;
     };
 
-    RoomAdmin(TurnContext& context, AdminAnswers& answers, const Links& links) noexcept
+    RoomAdmin(TurnContext& context, AdminAnswers& answers, const Dependencies& parts) noexcept
         : context_{context},
           answers_{answers},
-          rooms_{links.rooms},
-          scheduler_{links.scheduler},
-          imports_{links.imports},
-          replication_{links.replication} {}
+          rooms_{parts.rooms},
+          scheduler_{parts.scheduler},
+          imports_{parts.imports},
+          replication_{parts.replication} {}
     RoomAdmin(const RoomAdmin&) = delete;
     RoomAdmin& operator=(const RoomAdmin&) = delete;
 
@@ -143,7 +143,7 @@ public:
         changes_.settling = false;
         if (pending.done) answers_.answer_error(*pending.done, error);
         if (error)
-            changes_.unsettled.merge(pending.memory);
+            changes_.unsettled.merge(pending.reserved_id);
         else  // what an earlier flush left uncertain is certain now
             changes_.unsettled.erase(pending.room_id);
         const auto found = changes_.awaited.find(pending.room_id);
@@ -266,7 +266,7 @@ private:
         AwaitedChange change;
         change.count.emplace(room_id, 0);
         change.pending.room_id = room_id;
-        change.pending.memory.insert(room_id);
+        change.pending.reserved_id.insert(room_id);
         scheduler_.reserve_await();
         return change;
     }

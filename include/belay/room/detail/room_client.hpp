@@ -68,7 +68,7 @@ struct PendingEnd {
 };
 
 /// The work that the clients of a multiplexed connection cause.
-struct MultiplexedLoad {
+struct MultiplexedBacklog {
     std::size_t checking = 0;    ///< the number of clients that wait for a check or a load
     std::size_t held_bytes = 0;  ///< the bytes of held frames and held state vectors
 };
@@ -111,7 +111,7 @@ struct MultiplexedBase {
     ConnectionCore core;
     PendingEnd end{};
     UnreadPolls polls{};
-    MultiplexedLoad load{};
+    MultiplexedBacklog backlog{};
     AdmissionCount counted{};
     bool pings = false;       ///< the client answers pings
     bool peer_ended = false;  ///< the end arrived, after frames that are not read yet
@@ -167,7 +167,8 @@ struct RoomClient {
         if (shared == nullptr) return;
         const bool counts = core.takes_check();
         if (std::exchange(checking_, counts) == counts) return;
-        shared->load.checking = counts ? shared->load.checking + 1 : shared->load.checking - 1;
+        shared->backlog.checking =
+            counts ? shared->backlog.checking + 1 : shared->backlog.checking - 1;
         shared->waker.touch();
     }
 
@@ -224,7 +225,7 @@ inline std::optional<Bytes> ClientConnection::take_question(RoomClient& client) 
 /// Held state vectors count like held frames, if the connection is multiplexed.
 inline void ClientConnection::count_held(std::size_t bytes) noexcept {
     if (multiplexed == nullptr) return;
-    multiplexed->load.held_bytes += bytes;
+    multiplexed->backlog.held_bytes += bytes;
     multiplexed->waker.touch();
 }
 

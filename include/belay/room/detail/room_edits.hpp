@@ -44,7 +44,7 @@ class RoomEdits {
 
 public:
     /// The parts that this one calls.
-    struct Links {
+    struct Dependencies {
         Rooms& rooms;
         Lifecycle& lifecycle;
         Delivery& delivery;
@@ -54,15 +54,15 @@ public:
         Imports& imports;
     };
 
-    RoomEdits(TurnContext& context, const Links& links) noexcept
+    RoomEdits(TurnContext& context, const Dependencies& parts) noexcept
         : context_{context},
-          rooms_{links.rooms},
-          lifecycle_{links.lifecycle},
-          delivery_{links.delivery},
-          sessions_{links.sessions},
-          scheduler_{links.scheduler},
-          replication_{links.replication},
-          imports_{links.imports} {}
+          rooms_{parts.rooms},
+          lifecycle_{parts.lifecycle},
+          delivery_{parts.delivery},
+          sessions_{parts.sessions},
+          scheduler_{parts.scheduler},
+          replication_{parts.replication},
+          imports_{parts.imports} {}
     RoomEdits(const RoomEdits&) = delete;
     RoomEdits& operator=(const RoomEdits&) = delete;
 
@@ -105,7 +105,7 @@ public:
         }
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
-        if constexpr (Replicas::alone) {
+        if constexpr (Replicas::is_single_server) {
             room.after_load.vector_before = delivery_.vector_of(room);
             sessions_.pause_reading(room);
         }
@@ -124,7 +124,7 @@ public:
         if (context_.run.phase == Phase::stopping && edited)
             context_.run.stop_error = make_error_code(RoomErrc::not_durable);
         replication_.on_lost(room, known);
-        rooms_.step(room, Replicas::alone ? Event::lost : Event::dropped);
+        rooms_.step(room, Replicas::is_single_server ? Event::lost : Event::dropped);
     }
 
     // ---- for replication ------------------------------------------------------------------------

@@ -50,7 +50,7 @@ public:
     using Room = RoomState<Document>;
 
     /// The parts that this one calls.
-    struct Links {
+    struct Dependencies {
         Lifecycle& lifecycle;
         Delivery& delivery;
         Sessions& sessions;
@@ -60,15 +60,15 @@ public:
         Imports& imports;
     };
 
-    RoomRegistry(TurnContext& context, const Links& links, const Document& empty)
+    RoomRegistry(TurnContext& context, const Dependencies& parts, const Document& empty)
         : context_{context},
-          lifecycle_{links.lifecycle},
-          delivery_{links.delivery},
-          sessions_{links.sessions},
-          scheduler_{links.scheduler},
-          replication_{links.replication},
-          admin_{links.admin},
-          imports_{links.imports},
+          lifecycle_{parts.lifecycle},
+          delivery_{parts.delivery},
+          sessions_{parts.sessions},
+          scheduler_{parts.scheduler},
+          replication_{parts.replication},
+          admin_{parts.admin},
+          imports_{parts.imports},
           new_rooms_{empty, {}} {}
     RoomRegistry(const RoomRegistry&) = delete;
     RoomRegistry& operator=(const RoomRegistry&) = delete;
@@ -309,7 +309,7 @@ private:
     [[nodiscard]] static std::optional<Event> uncovered_of(
         const std::optional<StoredRoom>& found) noexcept {
         if (!found || found->updates.empty()) return std::nullopt;
-        if (Replicas::alone) return Event::uncovered;
+        if (Replicas::is_single_server) return Event::uncovered;
         std::size_t uncovered = 0;
         std::size_t most = 64 << 10;
         for (const Bytes& update : found->updates) uncovered += update.size() + 64;  // its entry
