@@ -35,24 +35,31 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// | opening   | close                                     | closing   | leave, drop_check        |
 /// | joined    | close                                     | closed    | leave, drop_check, close |
 /// | any       | withdraw, ended                           | closed    | leave                    |
+/// | any       | ended, during a check                     | closed    | leave, drop_check        |
 /// | any       | lost                                      | closed    | leave, abort             |
 /// | closing   | opened                                    | closed    | close                    |
 /// | closing   | ended                                     | closed    |                          |
 /// | closing   | lost                                      | closed    | abort                    |
+/// | closed    | ended, during a check                     | closed    | drop_check               |
 /// | opening   | tick, check_within after it began         | closed    | leave, abort             |
 /// | closing   | tick, check_within after it began         | closed    | abort                    |
 /// | checking  | tick, check_within after the check began  | checking  | fail (no_answer)         |
 /// | loading   | tick, check_within after the check began  | loading   | fail (no_answer)         |
+/// | opening   | tick, check_within after the check began  | opening   | fail (no_answer)         |
 /// | joined    | tick, check_within after the check began  | joined    | fail (no_answer)         |
+/// | closed    | tick, check_within after the check began  | closed    | drop_check               |
 /// | loading   | tick, when the grant ends                 | loading   | fail (unauthorized)      |
 /// | opening   | tick, when the grant ends                 | opening   | fail (unauthorized)      |
 /// | joined    | tick, when the grant ends                 | joined    | fail (unauthorized)      |
 ///
 /// `any` stands for checking, loading, opening and joined. The table is that of a client with a
-/// connection of its own. Other pairs of a state and an event change nothing.
+/// connection of its own. Other pairs of a state and an event keep the state, and return no action.
+/// A grant also sets when the access ends, in every state.
 ///
 /// If check_requested arrives during a check, that check keeps its deadline, and its answer counts.
-/// A grant then returns `recheck`: repeated requests delay neither an answer nor a denial.
+/// A grant then returns `recheck`: repeated requests delay neither an answer nor a denial. A check
+/// and an upgrade have deadlines of their own: no check extends an upgrade. If both are due, the
+/// upgrade ends the client.
 ///
 /// A token that arrives during a check is checked after it. So an answer to the older one returns
 /// `check` instead of `deny` or `fail`, and a grant returns both `refresh` and `check`.
@@ -140,7 +147,7 @@ public:
             case Event::room_live:
                 if (!waiting()) break;
                 state_ = State::opening;
-                wait_ends_ = after(now, options_->check_within);
+                upgrade_ends_ = after(now, options_->check_within);
                 return {.open = true};
             case Event::opened:
                 return on_opened();
@@ -148,7 +155,7 @@ public:
                 return on_close(now);
             case Event::withdraw:
                 if (ending()) break;
-                return end(check_waits_ ? wait_ends_ : never);
+                return end(check_ends_);
             case Event::ended:
                 return on_ended();
             case Event::lost:
@@ -162,7 +169,7 @@ public:
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline() const noexcept {
         const Instant renew = joined() ? renew_at_ : never;
-        return smaller(smaller(wait_ends_, grant_ends_), renew);
+        return smaller(smaller(check_ends_, upgrade_ends_), smaller(grant_ends_, renew));
     }
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
     [[nodiscard]] constexpr bool joined() const noexcept { return state_ == State::joined; }
@@ -206,7 +213,8 @@ public:
     template <class F>
     constexpr void each_field(Instant now, F&& f) const {
         f(state_);
-        for (const Instant t : {wait_ends_, grant_ends_, renew_at_}) f(part::time_left(now, t));
+        for (const Instant t : {check_ends_, upgrade_ends_, grant_ends_, renew_at_})
+            f(part::time_left(now, t));
         f(held_tokens_);
         f(bool{check_waits_});
         f(bool{draining_});
@@ -217,7 +225,7 @@ public:
 
 private:
     constexpr Actions begin_check(Instant now) noexcept {
-        wait_ends_ = after(now, options_->check_within);
+        check_ends_ = after(now, options_->check_within);
         newer_token_ = requested_again_ = false;
         check_waits_ = true;
         return {.check = true};
@@ -230,12 +238,12 @@ private:
         newer_token_ = requested_again_ = false;
         if (newer && event != Event::granted) {
             // Without more time: a client that sends many tokens delays no rejection.
-            const Instant end = wait_ends_;
+            const Instant end = check_ends_;
             const Actions todo = begin_check(now);
-            wait_ends_ = smaller(wait_ends_, end);
+            check_ends_ = smaller(check_ends_, end);
             return todo;
         }
-        if (state_ != State::opening) wait_ends_ = never;
+        check_ends_ = never;
         if (event == Event::unanswered) return {.fail = RoomErrc::no_answer};
         if (event == Event::denied) return {.deny = true};
         grant_ends_ = after(now, valid_for);
@@ -253,13 +261,12 @@ private:
     constexpr Actions on_opened() noexcept {
         if (state_ == State::opening) {
             state_ = State::joined;
-            // A check that is under way keeps its deadline.
-            if (!check_waits_) wait_ends_ = never;
+            upgrade_ends_ = never;
             return {.join = true};
         }
         if (state_ != State::closing) return {};
         state_ = State::closed;
-        wait_ends_ = never;
+        upgrade_ends_ = never;
         return {.close = true};
     }
     constexpr Actions on_close(Instant now) noexcept {
@@ -274,7 +281,7 @@ private:
         }
         // A client reads a close code only after its upgrade was answered.
         state_ = State::closing;
-        wait_ends_ = after(now, options_->check_within);
+        upgrade_ends_ = after(now, options_->check_within);
         todo.open = was != State::opening;
         return todo;
     }
@@ -291,9 +298,9 @@ private:
         return todo;
     }
     constexpr Actions on_tick(Instant now) noexcept {
-        if (wait_ends_ <= now) {
-            wait_ends_ = never;
-            if (awaits_upgrade()) return on_lost();
+        if (upgrade_ends_ <= now) return on_lost();
+        if (check_ends_ <= now) {
+            check_ends_ = never;
             if (!ending()) return {.fail = RoomErrc::no_answer};
             check_waits_ = false;
             return {.drop_check = true};
@@ -303,20 +310,21 @@ private:
         renew_at_ = never;
         return {.request_token = true};
     }
-    /// Ends all timers except the one that is given.
-    constexpr Actions end(Instant wait_ends) noexcept {
+    /// Ends all timers. Only that of a check may continue, until `check_ends`.
+    constexpr Actions end(Instant check_ends) noexcept {
         const Leave leaves = ending()   ? Leave::no
                              : joined() ? Leave::joined
                                         : Leave::before_joining;
         const Actions todo{.leave = leaves};
         state_ = State::closed;
-        grant_ends_ = renew_at_ = never;
-        wait_ends_ = wait_ends;
+        upgrade_ends_ = grant_ends_ = renew_at_ = never;
+        check_ends_ = check_ends;
         return todo;
     }
 
     const RoomOptions* options_;
-    Instant wait_ends_ = never;  ///< the end of a check, or of the opening
+    Instant check_ends_ = never;    ///< a check must be answered by then
+    Instant upgrade_ends_ = never;  ///< the transport must be open by then
     Instant grant_ends_ = never;
     Instant renew_at_ = never;       ///< when a fresh token is requested
     std::uint32_t held_tokens_ = 0;  ///< tokens among the held frames, still to be checked

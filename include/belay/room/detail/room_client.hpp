@@ -139,6 +139,7 @@ struct ClientRights {
     std::optional<ClientShare> share{};  ///< of the user; none before the grant, and when it ends
     Instant since = always;              ///< when the client arrived
     Recheck recheck = Recheck::none;
+    bool counted = false;  ///< among those of its connection that wait (MultiplexedBacklog)
 };
 
 /// One client: one attachment of one user to one room.
@@ -166,7 +167,7 @@ struct RoomClient {
         MultiplexedBase* const shared = connection->multiplexed;
         if (shared == nullptr) return;
         const bool counts = core.takes_check();
-        if (std::exchange(checking_, counts) == counts) return;
+        if (std::exchange(rights.counted, counts) == counts) return;
         shared->backlog.checking =
             counts ? shared->backlog.checking + 1 : shared->backlog.checking - 1;
         shared->waker.touch();
@@ -183,9 +184,6 @@ struct RoomClient {
     ClientCore core;
     PendingEnd end{};
     ClientOutbox outbox{};
-
-private:
-    bool checking_ = false;  ///< counted in the load of its connection
 };
 
 /// Returns the key under which the user of a client is counted.
