@@ -26,10 +26,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///   first change that no save covers. One save is under way at a time. A save that failed is tried
 ///   again.
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
-///   last activity. It is never evicted while a change is not durable or not saved. A client that
-///   comes meanwhile keeps it.
+///   last activity. Then all changes must be durable and saved. A client that joins before keeps it.
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
-///   for another one, because the storage has its changes.
+///   for another one, also unsaved, because the storage has its changes.
 /// - A save that no change of this server needs is optional: the room was `loaded_uncovered`, or is
 ///   `hurried` without a change. The room is not kept for it. If it fails, it is not tried again
 ///   before the next load, or before the storage requests it again. If it is `saved_elsewhere`

@@ -8,6 +8,7 @@
 #include <system_error>  // std::error_code
 #include <vector>        // std::erase
 
+#include <belay/core/assert.hpp>
 #include <belay/room/detail/admission_limits.hpp>
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/oversize_memory.hpp>
@@ -81,15 +82,19 @@ public:
         if (todo.open) client.ops->open(client);
         client.waker.touch();
     }
-    /// Ends a client without a close code.
-    void abort(RoomClient& client) noexcept {
+    /// Aborts the transport of a client that is closed already: its close code is not sent.
+    void abort_closed(RoomClient& client) noexcept {
+        BELAY_INVARIANT(client.core.ending(),
+                        "ClientLifecycle::abort_closed: the client must have left its room");
         static_cast<void>(advance(client, ClientCore::Event::lost));
         client.end.waits = false;
         client.ops->abort(client);
         client.waker.touch();
     }
-    /// Likewise, a connection.
-    void abort(MultiplexedBase& connection) noexcept {
+    /// Aborts the transport of a connection that is closed already: its close code is not sent.
+    void abort_closed(MultiplexedBase& connection) noexcept {
+        BELAY_INVARIANT(connection.core.ending(),
+                        "ClientLifecycle::abort_closed: its clients must have left their rooms");
         static_cast<void>(connection.core.step(ConnectionCore::Event::ended, context_.now));
         connection.end.waits = false;
         connection.ops->abort(connection);
@@ -137,7 +142,7 @@ public:
         client.end.reason = RoomErrc::client_silent;
         context_.tally.count_close(client.request.room_id, client.end.reason);
     }
-    /// Likewise, for the client, or the connection, with this id.
+    /// Closes the author of a change, and reports it. The id may be of a client or a connection.
     void close_author_and_report(std::uint64_t author, const std::error_code& why) {
         if (RoomClient* const found = clients.find_client(author))
             return close_and_report(*found, why);

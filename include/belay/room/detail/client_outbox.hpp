@@ -28,9 +28,14 @@ enum class ReplyQueue : std::uint8_t {
 /// | `lag_from`        | an update does not fit into a budget | all of the difference was written |
 /// | `awareness_from`  | awareness is not accepted at once    | the last state was written        |
 /// | `question`        | an answer does not fit into a budget | the answer begins, at `retry_at`  |
+/// | `queue`           | `question` waits for the budget      | the answer begins, or is dropped  |
 /// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
-/// | `statuses_owed`   | changes are rejected                 | the client's next state arrives   |
+/// | `statuses_owed`   | changes are rejected, or the client  | the client's next state arrives   |
+/// |                   | sends a state vector                 |                                   |
+/// | `statuses_held`   | the document has changes that a      | the storage has all changes       |
+/// |                   | shared storage may have lost         |                                   |
 /// | `requests_state`  | its room is loaded again             | its own state is requested        |
+/// | `diverges`        | its history is apart from the room's | never                             |
 ///
 /// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
 ///

@@ -88,7 +88,7 @@ public:
         if (!client.core.ending())
             context_.report_rejection(client.request, client.rights.grant.user,
                                       make_error_code(LinkErrc::open_threw));
-        abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
+        abort_and_release(client, lifecycle_.advance(client, ClientCore::Event::lost));
         client.waker.touch();
         return false;
     }
@@ -446,7 +446,7 @@ private:
         if (todo.abort && upgrades)
             context_.report_rejection(client.request, client.rights.grant.user,
                                       RoomErrc::client_silent);
-        if (todo.abort) return abort_client(client, todo);
+        if (todo.abort) return abort_and_release(client, todo);
         if (todo.drop_check) client.rights.check.drop();
         if (todo.fail) return lifecycle_.close_and_report(client, make_error_code(*todo.fail));
         if (!todo.request_token) return;
@@ -463,12 +463,13 @@ private:
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {
             lifecycle_.note_silent(client);
-            return abort_client(client, lifecycle_.advance(client, ClientCore::Event::lost));
+            return abort_and_release(client, lifecycle_.advance(client, ClientCore::Event::lost));
         }
         if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
             send_probe(client);
     }
-    void abort_client(RoomClient& client, const ClientCore::Actions& todo) {
+    /// Takes a client out of its room, and ends it without a close code.
+    void abort_and_release(RoomClient& client, const ClientCore::Actions& todo) {
         lifecycle_.release(client, todo);
         client.end.waits = false;
         client.ops->abort(client);

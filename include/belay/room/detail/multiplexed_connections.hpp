@@ -86,7 +86,8 @@ public:
             context_.report_rejection(connection.request, {},
                                       make_error_code(LinkErrc::open_threw));
         connection.end.waits = false;
-        abort(connection, connection.core.step(ConnectionCore::Event::ended, context_.now));
+        abort_and_release(connection,
+                          connection.core.step(ConnectionCore::Event::ended, context_.now));
         return false;
     }
 
@@ -207,7 +208,7 @@ private:
             connection.core.tick(context_.now, !connection.io.clients.empty());
         if (todo.abort && upgrades)
             context_.report_rejection(connection.request, {}, RoomErrc::client_silent);
-        if (todo.abort) return abort(connection, todo);
+        if (todo.abort) return abort_and_release(connection, todo);
         if (todo.fail)
             return lifecycle_.close_connection_and_report(connection.io,
                                                           make_error_code(*todo.fail));
@@ -219,8 +220,8 @@ private:
         const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
         if (due == Pulse::Due::lost) {
             for (RoomClient* const client : connection.io.clients) lifecycle_.note_silent(*client);
-            return abort(connection,
-                         connection.core.step(ConnectionCore::Event::ended, context_.now));
+            return abort_and_release(
+                connection, connection.core.step(ConnectionCore::Event::ended, context_.now));
         }
         if (due == Pulse::Due::ping || connection.io.alive.keepalive_at <= context_.now)
             send_probe(connection);
@@ -238,8 +239,9 @@ private:
                 return delivery_.send_message(*client, {Kind::query_awareness, {}, {}});
         }
     }
+    /// Takes the clients out of their rooms, and ends the connection without a close code.
     template <class C>
-    void abort(C& connection, const ConnectionCore::Actions& todo) {
+    void abort_and_release(C& connection, const ConnectionCore::Actions& todo) {
         if (todo.release) release(connection);
         connection.ops->abort(connection);
     }

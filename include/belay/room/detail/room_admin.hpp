@@ -115,9 +115,9 @@ public:
     void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept { return machines_.deadline(); }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
-    /// Makes a new client wait for the erase or the reset of this room that is not durable yet: for
-    /// the flush, or for the next one, which it requests after a failed flush.
-    /// Returns: whether there is such a change.
+    /// Makes a new client wait if an erase or a reset of this room is not durable yet. It waits for
+    /// the flush. After a failed flush, this requests the next one.
+    /// Returns: whether the client waits.
     [[nodiscard]] bool wait_for_history_change(const std::string& room_id) {
         if (changes_.awaited.contains(room_id)) return true;
         if (!changes_.unsettled.contains(room_id)) return false;

@@ -222,12 +222,12 @@ private:
     [[nodiscard]] bool abort_closing() {
         const std::uint64_t oldest = lifecycle_.limits.take_closing();
         if (RoomClient* const client = lifecycle_.clients.find_client(oldest)) {
-            lifecycle_.abort(*client);
+            lifecycle_.abort_closed(*client);
             return true;
         }
         MultiplexedBase* const connection = lifecycle_.clients.find_connection(oldest);
         if (connection == nullptr) return false;
-        lifecycle_.abort(*connection);
+        lifecycle_.abort_closed(*connection);
         return true;
     }
     /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of

@@ -85,7 +85,7 @@ public:
 
     // ---- for the scheduler ----------------------------------------------------------------------
 
-    /// The first `flushing` of the pending changes of a room are durable.
+    /// The pending changes of a room that were in the last flush are durable.
     void durable(RoomBase& base) {
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = room.pending.end_flush(); left != 0; --left) {

@@ -98,8 +98,9 @@ public:
             Opener{
                 .owner = share_owner(client), .load_owner = turn_owner(client), .is_user = true});
     }
-    /// Likewise, for a call of the server. The room counts for no user, and is loaded in the turns
-    /// of `load_owner`. Later loads are in those of owner_of_server_loads.
+    /// Finds or makes a room for a call of the server. The room counts for no user, and is loaded in
+    /// the turns of `load_owner`. Later loads are in those of owner_of_server_loads.
+    /// Returns: null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view room_id, std::error_code& error,
                        std::string_view load_owner) {
         return find_or_make(room_id, error, Opener{.load_owner = std::string{load_owner}});

@@ -119,7 +119,7 @@ public:
         static_cast<void>(fs_->remove(fresh));
         return at(path, error);
     }
-    /// Likewise.   Errors: snapshot_missing; as read_snapshot.
+    /// Reads the snapshot of a room.   Errors: snapshot_missing; as read_snapshot.
     [[nodiscard]] Result<SnapshotFile, PersistenceError> load(std::string_view id) const {
         if (const std::error_code error = look()) return PersistenceError{error, path_, {}};
         const std::string path = file_of(id);

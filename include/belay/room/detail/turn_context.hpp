@@ -102,7 +102,7 @@ struct TurnContext {
                 const std::error_code& why = {}) noexcept {
         if (wanted.events) errors.attempt([&] { queue_event(kind, room, client, why); });
     }
-    /// Likewise, for a client of a room that ends, in which `left` clients are left.
+    /// Queues the event that a client has left a room that ends, in which `left` clients are left.
     void report_left(const RoomBase& room, const RoomClient& client, std::size_t left) noexcept {
         if (!wanted.events) return;
         errors.attempt([&] {
@@ -116,7 +116,7 @@ struct TurnContext {
         tally.count_failure(room_id, error.code);
         errors.attempt([&] { pending_events.push_back(RoomFailure{room_id, error}); });
     }
-    /// Counts a rejected client or call, and queues the rejection for the observer.
+    /// Counts a rejected client, and queues the rejection for the observer.
     void report_rejection(const RoomRequest& request, const std::string& user,
                           const std::error_code& why) noexcept {
         tally.count_rejection(request.room_id, why);
