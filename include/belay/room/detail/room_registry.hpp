@@ -93,17 +93,17 @@ public:
     /// Returns null if there are too many rooms, or if the manager does not run. A new room counts
     /// for the user of `client`, in whose turn it is loaded.
     Room* find_or_make(std::string_view room_id, std::error_code& error, const RoomClient& client) {
-        return find_or_make(
-            room_id, error,
-            Opener{
-                .owner = share_owner(client), .load_owner = turn_owner(client), .is_user = true});
+        return find_or_make(room_id, error,
+                            Opener{.share_owner = share_owner(client),
+                                   .turn_owner = turn_owner(client),
+                                   .is_user = true});
     }
     /// Finds or makes a room for a call of the server. The room counts for no user, and is loaded in
-    /// the turns of `load_owner`. Later loads are in those of owner_of_server_loads.
+    /// the turns of `turn_owner`. Later loads are in those of owner_of_server_loads.
     /// Returns: null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view room_id, std::error_code& error,
-                       std::string_view load_owner) {
-        return find_or_make(room_id, error, Opener{.load_owner = std::string{load_owner}});
+                       std::string_view turn_owner) {
+        return find_or_make(room_id, error, Opener{.turn_owner = std::string{turn_owner}});
     }
     [[nodiscard]] Room* find(std::string_view room_id) const {
         const auto found = rooms_.find(room_id);
@@ -228,16 +228,16 @@ private:
     struct Opener {
         /// Returns in whose turns the room is loaded again.
         [[nodiscard]] std::string later_owner() const {
-            return is_user || load_owner.empty() ? load_owner : std::string{owner_of_server_loads};
+            return is_user || turn_owner.empty() ? turn_owner : std::string{owner_of_server_loads};
         }
 
-        std::string owner{};       ///< the user that a new room counts for; empty: for none
-        std::string load_owner{};  ///< in whose turns it is loaded; empty: for a save
+        std::string share_owner{};  ///< the user that a new room counts for; empty: for none
+        std::string turn_owner{};   ///< in whose turns it is loaded; empty: for a save
         bool is_user = false;
     };
     Room* find_or_make(std::string_view room_id, std::error_code& error, const Opener& by) {
         if (Room* const room = find(room_id)) {
-            if (room->calls.load_queue.number != 0) scheduler_.begin_load(*room, by.load_owner);
+            if (room->calls.load_queue.number != 0) scheduler_.begin_load(*room, by.turn_owner);
             // The user's edits may cause later loads of a room that the server opened.
             std::string& later = room->calls.load_owner;
             if (room->share->owner().empty() &&
@@ -249,8 +249,8 @@ private:
             error = RoomErrc::bad_room_id;
         else if (!context_.runs())
             error = RoomErrc::manager_stopped;
-        else if (new_rooms_.opened.of(by.owner) >= context_.options.rooms_per_user_max &&
-                 !make_space_of(by.owner))
+        else if (new_rooms_.opened.of(by.share_owner) >= context_.options.rooms_per_user_max &&
+                 !make_space_of(by.share_owner))
             error = RoomErrc::too_many_of_user;
         else if (rooms_.size() >= context_.options.rooms_max && !make_space())
             error = RoomErrc::too_many;
@@ -259,16 +259,16 @@ private:
             machines_.template make<Machine>(*this, std::string{room_id}, new_rooms_.empty,
                                              context_.run.started, context_.options, context_.now);
         Room& room = made->room;
-        // Later loads are in the turns of the same user, or connection.
-        room.share.emplace(new_rooms_.opened, by.is_user ? by.load_owner : std::string{}, 1);
-        if (!by.is_user) room.calls.load_owner = by.later_owner();
+        // Later loads are in the turns of the user that the room counts for, if there is one.
+        room.share.emplace(new_rooms_.opened, by.share_owner, 1);
+        if (by.share_owner.empty()) room.calls.load_owner = by.later_owner();
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         bool waits = true;
         if (!context_.errors.attempt([&] { waits = admin_.wait_for_history_change(room.id); })) {
             scheduler_.reject_load(room);
         } else if (!waits) {
-            scheduler_.begin_load(room, by.load_owner);
+            scheduler_.begin_load(room, by.turn_owner);
         }
         return &room;
     }

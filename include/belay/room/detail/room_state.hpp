@@ -163,8 +163,8 @@ struct RoomCalls {
     std::unique_ptr<SaveCall> save{};  ///< null: no save is under way
     std::error_code save_error{};      ///< of the last save
     QueuedLoad load_queue{};
-    /// In whose turns a room that no user has opened is loaded again. If a user has joined it, that
-    /// is the first one, and else owner_of_server_loads. It is empty if only the storage used it.
+    /// In whose turns a room that counts for no user is loaded again: in those of the first client,
+    /// or else in those of owner_of_server_loads. It is empty if only the storage used the room.
     std::string load_owner{};
 };
 /// The notifications about one room, of the observer and of other servers.
