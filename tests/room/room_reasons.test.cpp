@@ -241,7 +241,7 @@ void provoke(RoomErrc why) {
             return p.check_clients(1, false);
         }
         case RoomErrc::too_many_documents: {
-            Provoked p{error, {.documents_per_client_max = 1}};
+            Provoked p{error, {.clients_per_connection_max = 1}};
             HocuspocusClient bob{p.w, "bob"};
             bob.enter({"one", "two"});
             return p.check_clients(1, false);

@@ -47,7 +47,7 @@ enum class RoomErrc {
     too_many_clients = 34,    ///< RoomOptions::clients_max is reached
     too_many_waiting = 35,    ///< RoomOptions::waiting_max is reached
     room_full = 36,           ///< RoomOptions::clients_per_room_max is reached
-    too_many_documents = 37   ///< RoomOptions::documents_per_client_max is reached
+    too_many_documents = 37   ///< RoomOptions::clients_per_connection_max is reached
 };
 
 namespace detail {

@@ -82,8 +82,9 @@ struct RoomOptions {
     /// Such a connection is closed earlier if it sends more bytes than this, up to and including
     /// its first token. A frame with a token must not be longer, either.
     std::size_t bytes_until_token = std::size_t{4} << 10;
-    /// The maximum number of documents of one connection, if its protocol allows several.
-    std::size_t documents_per_client_max = 100;
+    /// The maximum number of clients of one connection, if its protocol allows several documents:
+    /// each of them is a client.
+    std::size_t clients_per_connection_max = 100;
 
     /// The maximum number of rooms in memory. For a further one the manager evicts the room that
     /// has been idle for longest. If there is none, it evicts one without clients whose saves fail,
@@ -244,7 +245,7 @@ struct RoomOptions {
                                         awareness_bytes_max,
                                         awareness_ids_per_client_max,
                                         bytes_until_token,
-                                        documents_per_client_max}) {
+                                        clients_per_connection_max}) {
             if (limit == 0) return "RoomOptions: limits must be > 0";
         }
         if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";

@@ -336,7 +336,8 @@ private:
         const bool late =
             connection.core.is_late(context_.now) &&
             std::none_of(connection.io.clients.begin(), connection.io.clients.end(), is_admitted);
-        if (late || !connection.channels.takes_another(context_.options.documents_per_client_max)) {
+        if (late ||
+            !connection.channels.takes_another(context_.options.clients_per_connection_max)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
             context_.report_rejection(request, {}, why);
