@@ -60,9 +60,9 @@ struct RoomModel {
     void step(sim::Choice& c) {
         if (over) return c.impossible();
         const std::size_t chosen = c.choose(
-            {"loaded",       "saved",       "entered",        "deadline", "restored", "a second",
-             "load failed",  "save failed", "joined",         "left",     "touched",  "appended",
-             "lost",         "dropped",     "hurried",        "stop",     "held",     "uncovered",
+            {"loaded",       "saved",       "applied",        "deadline", "restored", "a second",
+             "load failed",  "save failed", "joined",         "left",     "used",     "appended",
+             "lost",         "dropped",     "save requested", "stop",     "held",     "uncovered",
              "save refused", "long log",    "saved elsewhere"});
         switch (chosen) {
             case 0:
@@ -70,7 +70,7 @@ struct RoomModel {
             case 1:
                 return act(c, Event::saved, saving);
             case 2:
-                return act(c, Event::entered, waiting != 0 && !loading);
+                return act(c, Event::applied, waiting != 0 && !loading);
             case 3:
                 if (core.deadline() == never) return c.impossible();
                 now = at_deadline(now, core.deadline());
@@ -97,7 +97,7 @@ struct RoomModel {
             case 9:
                 return act(c, Event::left, clients != 0);
             case 10:
-                return act(c, Event::touched, true);
+                return act(c, Event::used, true);
             case 11:
                 return act(c, Event::appended, waiting < 2 && !loading && !stopping);
             case 12:
@@ -105,7 +105,7 @@ struct RoomModel {
             case 13:
                 return act(c, Event::dropped, waiting != 0);
             case 14:
-                return act(c, Event::hurried, true);
+                return act(c, Event::save_requested, true);
             case 15:
                 return act(c, Event::stop, !stopping);
             case 16:
@@ -132,7 +132,7 @@ struct RoomModel {
         Random bits{Seed{1}};
         Turn turn{now, bits};
         const timeline::RoomCore::Actions a = core.step(event, turn);
-        c.result(a.load + 2 * a.save + 4 * a.close_clients + 8 * a.unload);
+        c.result(a.load + 2 * a.save + 4 * a.close_clients + 8 * a.evict);
         c.result(part::time_left(now, core.deadline()));
         const bool failed = event == Event::load_failed;
         if (a.load) {
@@ -146,7 +146,7 @@ struct RoomModel {
             covering = uncovered;
             uncovered = 0;
         }
-        if (a.unload) {
+        if (a.evict) {
             c.require(!saving || failed || (stopping && covering == 0),
                       "a room is not evicted during a save of its changes");
             c.require(waiting == 0 || failed, "nor while a change is not durable");
@@ -174,7 +174,7 @@ struct RoomModel {
         if (event == Event::joined) ++clients;
         if (event == Event::left) --clients;
         if (event == Event::appended) ++waiting;
-        if (event == Event::entered) --waiting, uncovered = 1;
+        if (event == Event::applied) --waiting, uncovered = 1;
         if (event == Event::lost || event == Event::dropped) waiting = 0;
         if (event == Event::stop) stopping = true;
         const bool refused = event == Event::save_rejected;

@@ -22,20 +22,20 @@ struct Scenario {
     Random bits{Seed{7}};
     Instant now{};
     int saves = 0;
-    bool unloaded = false;
+    bool evicted = false;
     Instant at{};  // of the last save or end
 
     constexpr Todo step(Event event) {
         Turn turn{now, bits};
         const Todo todo = core.step(event, turn);
-        if (todo.save || todo.unload) at = now;
+        if (todo.save || todo.evict) at = now;
         saves += todo.save ? 1 : 0;
-        unloaded = unloaded || todo.unload;
+        evicted = evicted || todo.evict;
         return todo;
     }
     constexpr Scenario& run(Duration d) {
         const Instant end = after(now, d);
-        while (!unloaded && core.deadline() <= end) {
+        while (!evicted && core.deadline() <= end) {
             now = detail::larger(now, core.deadline());
             step(Event::tick);
         }
@@ -44,7 +44,7 @@ struct Scenario {
     }
     constexpr Scenario& change() {
         step(Event::appended);
-        step(Event::entered);
+        step(Event::applied);
         return *this;
     }
 };
@@ -63,11 +63,11 @@ constexpr bool does_not_evict_a_held_room() {
     scenario.change().core.hold(true);
     scenario.run(10s).step(Event::saved);
     scenario.run(2h);
-    const bool waits = !scenario.unloaded && scenario.saves == 1 && scenario.core.held_back() &&
+    const bool waits = !scenario.evicted && scenario.saves == 1 && scenario.core.held_back() &&
                        scenario.core.deadline() == never;
     scenario.core.hold(false);
     scenario.step(Event::tick);
-    return waits && scenario.unloaded;
+    return waits && scenario.evicted;
 }
 static_assert(does_not_evict_a_held_room());
 
@@ -78,7 +78,7 @@ constexpr bool a_client_keeps_a_held_room() {
     scenario.run(2h).step(Event::joined);
     const bool is_held = scenario.core.held_back();
     scenario.core.hold(false);
-    return !is_held && !scenario.run(2h).unloaded;
+    return !is_held && !scenario.run(2h).evicted;
 }
 static_assert(a_client_keeps_a_held_room());
 
@@ -88,11 +88,11 @@ constexpr bool stop_waits_for_a_held_room() {
     scenario.change().core.hold(true);
     scenario.step(Event::stop);
     scenario.run(1h);
-    const bool waits = !scenario.unloaded && scenario.saves == 0 && scenario.core.held_back() &&
+    const bool waits = !scenario.evicted && scenario.saves == 0 && scenario.core.held_back() &&
                        scenario.core.deadline() == never;
     scenario.core.hold(false);
     const bool saves = scenario.step(Event::tick).save;
-    return waits && saves && scenario.step(Event::saved).unload;
+    return waits && saves && scenario.step(Event::saved).evict;
 }
 static_assert(stop_waits_for_a_held_room());
 
@@ -108,7 +108,7 @@ constexpr bool one_save_at_a_time() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.change().run(10s).change().run(1h);
-    const bool one = scenario.saves == 1 && !scenario.unloaded;
+    const bool one = scenario.saves == 1 && !scenario.evicted;
     scenario.step(Event::saved);
     return one && scenario.saves == 2;
 }
@@ -125,10 +125,10 @@ constexpr bool never_let_go_before_it_is_saved() {
         ++failed;
         scenario.step(Event::save_failed);
     }
-    const bool kept = !scenario.unloaded && failed > 30 && failed < 100;
+    const bool kept = !scenario.evicted && failed > 30 && failed < 100;
     scenario.run(1min);
     scenario.step(Event::saved);
-    return kept && scenario.unloaded;
+    return kept && scenario.evicted;
 }
 static_assert(never_let_go_before_it_is_saved());
 
@@ -139,7 +139,7 @@ constexpr Instant let_go_after(Duration last_activity) {
     scenario.run(last_activity);
     scenario.step(Event::left);
     scenario.run(2h);
-    return scenario.unloaded ? scenario.at : never;
+    return scenario.evicted ? scenario.at : never;
 }
 static_assert(let_go_after(1min) == Instant{35min});
 static_assert(let_go_after(5min) == Instant{35min});
@@ -150,7 +150,7 @@ constexpr bool a_client_keeps_it() {
     scenario.step(Event::loaded);
     scenario.step(Event::joined);
     scenario.run(24h);
-    return !scenario.unloaded && scenario.core.deadline() == never;
+    return !scenario.evicted && scenario.core.deadline() == never;
 }
 static_assert(a_client_keeps_it());
 
@@ -162,7 +162,7 @@ constexpr bool a_join_during_the_last_save_keeps_it() {
     scenario.step(Event::joined);
     scenario.step(Event::saved);
     scenario.run(1h);
-    return !scenario.unloaded;
+    return !scenario.evicted;
 }
 static_assert(a_join_during_the_last_save_keeps_it());
 
@@ -170,7 +170,7 @@ constexpr bool what_fails_to_load_is_not_saved() {
     Scenario scenario;
     scenario.step(Event::joined);
     const Todo todo = scenario.step(Event::load_failed);
-    return todo == Todo{.close_clients = true, .unload = true} && scenario.saves == 0;
+    return todo == Todo{.close_clients = true, .evict = true} && scenario.saves == 0;
 }
 static_assert(what_fails_to_load_is_not_saved());
 
@@ -201,7 +201,7 @@ constexpr bool stop_saves_what_is_there_when_the_rest_is_dropped() {
     scenario.step(Event::appended);
     const bool waits = scenario.step(Event::stop) == Todo{};
     const bool saves = scenario.step(Event::dropped) == Todo{.save = true};
-    return waits && saves && scenario.step(Event::saved) == Todo{.unload = true};
+    return waits && saves && scenario.step(Event::saved) == Todo{.evict = true};
 }
 static_assert(stop_saves_what_is_there_when_the_rest_is_dropped());
 
@@ -210,13 +210,13 @@ constexpr bool stop_saves_what_is_loaded_again_during_a_save() {
     scenario.step(Event::loaded);
     scenario.step(Event::appended);
     scenario.step(Event::appended);
-    const bool saves = scenario.step(Event::hurried) == Todo{.save = true};
-    scenario.step(Event::entered);
+    const bool saves = scenario.step(Event::save_requested) == Todo{.save = true};
+    scenario.step(Event::applied);
     const bool again = scenario.step(Event::lost) == Todo{.load = true};
     const bool waits = scenario.step(Event::stop) == Todo{};
     scenario.step(Event::loaded);
     const bool rest = scenario.step(Event::saved) == Todo{.save = true};
-    return saves && again && waits && rest && scenario.step(Event::saved) == Todo{.unload = true};
+    return saves && again && waits && rest && scenario.step(Event::saved) == Todo{.evict = true};
 }
 static_assert(stop_saves_what_is_loaded_again_during_a_save());
 
@@ -225,8 +225,8 @@ constexpr bool stop_saves_first() {
     scenario.step(Event::loaded);
     scenario.step(Event::appended);
     const bool waits = scenario.step(Event::stop) == Todo{};
-    const bool saves = scenario.step(Event::entered) == Todo{.save = true};
-    return waits && saves && scenario.step(Event::saved) == Todo{.unload = true};
+    const bool saves = scenario.step(Event::applied) == Todo{.save = true};
+    return waits && saves && scenario.step(Event::saved) == Todo{.evict = true};
 }
 static_assert(stop_saves_first());
 
@@ -237,7 +237,7 @@ constexpr bool stop_saves_what_is_there_when_the_rest_is_lost() {
     scenario.step(Event::appended);
     const bool waits = scenario.step(Event::stop) == Todo{};
     const bool saves = scenario.step(Event::lost) == Todo{.save = true};
-    return waits && saves && scenario.step(Event::saved) == Todo{.unload = true};
+    return waits && saves && scenario.step(Event::saved) == Todo{.evict = true};
 }
 static_assert(stop_saves_what_is_there_when_the_rest_is_lost());
 
@@ -249,7 +249,7 @@ constexpr bool stop_tries_a_failed_save_again() {
     const bool waits = scenario.step(Event::save_failed) == Todo{};
     scenario.run(1s);
     const bool again = scenario.saves == 2 && scenario.core.saving();
-    return waits && again && scenario.step(Event::saved) == Todo{.unload = true};
+    return waits && again && scenario.step(Event::saved) == Todo{.evict = true};
 }
 static_assert(stop_tries_a_failed_save_again());
 
@@ -260,7 +260,7 @@ constexpr bool a_change_does_not_delay_the_retry_of_a_failed_save() {
     scenario.step(Event::appended);
     const bool waits = scenario.step(Event::stop) == Todo{} &&
                        scenario.step(Event::save_failed) == Todo{} && scenario.saves == 1;
-    return waits && scenario.run(3s).step(Event::entered) == Todo{.save = true};
+    return waits && scenario.run(3s).step(Event::applied) == Todo{.save = true};
 }
 static_assert(a_change_does_not_delay_the_retry_of_a_failed_save());
 
@@ -286,7 +286,7 @@ constexpr bool stop_gives_up_after_a_rejected_save() {
     scenario.step(Event::loaded);
     scenario.change();
     scenario.step(Event::stop);
-    return scenario.step(Event::save_rejected) == Todo{.unload = true};
+    return scenario.step(Event::save_rejected) == Todo{.evict = true};
 }
 static_assert(stop_gives_up_after_a_rejected_save());
 
@@ -300,7 +300,7 @@ static_assert(a_rejected_save_is_tried_again_while_the_room_runs());
 
 constexpr bool stop_during_a_load_ends_it() {
     Scenario scenario;
-    return scenario.step(Event::stop) == Todo{.unload = true};
+    return scenario.step(Event::stop) == Todo{.evict = true};
 }
 static_assert(stop_during_a_load_ends_it());
 
@@ -329,7 +329,7 @@ constexpr bool an_unused_room_can_be_evicted_before_it_is_saved() {
     if (!is(Evictable::saved)) return false;
     scenario.step(Event::appended);
     if (!is(Evictable::no)) return false;
-    scenario.step(Event::entered);
+    scenario.step(Event::applied);
     if (!is(Evictable::unsaved)) return false;
     scenario.run(5s);
     if (!is(Evictable::unsaved)) return false;  // the owner knows whether the save has begun
@@ -357,7 +357,7 @@ constexpr bool a_long_log_that_cannot_be_saved_does_not_keep_the_room() {
     scenario.step(Event::save_failed);
     if (scenario.core.dirty()) return false;
     scenario.run(1h);
-    return scenario.saves == 1 && scenario.unloaded;
+    return scenario.saves == 1 && scenario.evicted;
 }
 static_assert(a_long_log_that_cannot_be_saved_does_not_keep_the_room());
 
@@ -397,7 +397,7 @@ constexpr bool a_long_log_that_another_server_has_saved_is_not_saved_again() {
     scenario.step(Event::saved_elsewhere);
     if (scenario.core.dirty()) return false;
     scenario.run(1h);
-    return scenario.saves == 0 && scenario.unloaded;
+    return scenario.saves == 0 && scenario.evicted;
 }
 static_assert(a_long_log_that_another_server_has_saved_is_not_saved_again());
 
@@ -429,7 +429,7 @@ constexpr bool a_stop_does_not_save_a_long_log() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.step(Event::loaded_uncovered);
-    return scenario.step(Event::stop) == Todo{.unload = true};
+    return scenario.step(Event::stop) == Todo{.evict = true};
 }
 static_assert(a_stop_does_not_save_a_long_log());
 
@@ -438,7 +438,7 @@ constexpr bool a_stop_does_not_wait_for_the_save_of_a_long_log() {
     scenario.step(Event::loaded);
     scenario.step(Event::loaded_uncovered);
     scenario.run(30s);
-    return scenario.saves == 1 && scenario.step(Event::stop) == Todo{.unload = true} &&
+    return scenario.saves == 1 && scenario.step(Event::stop) == Todo{.evict = true} &&
            !scenario.core.dirty();
 }
 static_assert(a_stop_does_not_wait_for_the_save_of_a_long_log());
@@ -453,43 +453,43 @@ constexpr bool a_stop_waits_for_the_save_of_a_long_log_if_the_room_was_changed()
 }
 static_assert(a_stop_waits_for_the_save_of_a_long_log_if_the_room_was_changed());
 
-constexpr bool a_hurried_room_is_saved_though_nothing_has_changed() {
+constexpr bool a_room_with_a_requested_save_is_saved_though_nothing_has_changed() {
     Scenario scenario;
     scenario.step(Event::loaded);
-    return scenario.step(Event::hurried) == Todo{.save = true};
+    return scenario.step(Event::save_requested) == Todo{.save = true};
 }
-static_assert(a_hurried_room_is_saved_though_nothing_has_changed());
+static_assert(a_room_with_a_requested_save_is_saved_though_nothing_has_changed());
 
-constexpr bool a_hurried_save_without_changes_does_not_keep_the_room_if_it_fails() {
+constexpr bool a_requested_save_without_changes_does_not_keep_the_room_if_it_fails() {
     Scenario scenario;
     scenario.step(Event::loaded);
-    scenario.step(Event::hurried);
+    scenario.step(Event::save_requested);
     if (scenario.core.evictable() != Evictable::saved) return false;
     scenario.step(Event::save_failed);
     if (scenario.core.dirty()) return false;
     scenario.run(1h);
-    return scenario.saves == 1 && scenario.unloaded;
+    return scenario.saves == 1 && scenario.evicted;
 }
-static_assert(a_hurried_save_without_changes_does_not_keep_the_room_if_it_fails());
+static_assert(a_requested_save_without_changes_does_not_keep_the_room_if_it_fails());
 
-constexpr bool hurried_saves_without_changes_are_repeated_less_and_less_often() {
+constexpr bool requested_saves_without_changes_are_repeated_less_and_less_often() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.step(Event::joined);
     for (int times = 0; times < 60; ++times) {
-        scenario.step(Event::hurried);
+        scenario.step(Event::save_requested);
         if (scenario.core.saving()) scenario.step(Event::save_failed);
         scenario.run(10s);
         if (scenario.core.saving()) scenario.step(Event::save_failed);
     }
     return scenario.saves > 10 && scenario.saves < 30;
 }
-static_assert(hurried_saves_without_changes_are_repeated_less_and_less_often());
+static_assert(requested_saves_without_changes_are_repeated_less_and_less_often());
 
-constexpr bool a_change_after_a_hurried_save_that_failed_is_saved(bool during_the_save) {
+constexpr bool a_change_after_a_requested_save_that_failed_is_saved(bool during_the_save) {
     Scenario scenario;
     scenario.step(Event::loaded);
-    scenario.step(Event::hurried);
+    scenario.step(Event::save_requested);
     if (during_the_save) scenario.change();
     scenario.step(Event::save_failed);
     if (!during_the_save) scenario.change();
@@ -498,32 +498,32 @@ constexpr bool a_change_after_a_hurried_save_that_failed_is_saved(bool during_th
     scenario.run(1min);
     return scenario.saves == 3 && scenario.core.dirty();
 }
-static_assert(a_change_after_a_hurried_save_that_failed_is_saved(false));
-static_assert(a_change_after_a_hurried_save_that_failed_is_saved(true));
+static_assert(a_change_after_a_requested_save_that_failed_is_saved(false));
+static_assert(a_change_after_a_requested_save_that_failed_is_saved(true));
 
-constexpr bool a_change_long_after_a_hurried_save_that_failed_waits_for_the_next_one() {
+constexpr bool a_change_long_after_a_requested_save_that_failed_waits_for_the_next_one() {
     Scenario scenario;
     scenario.step(Event::loaded);
     scenario.step(Event::joined);
-    scenario.step(Event::hurried);
+    scenario.step(Event::save_requested);
     scenario.step(Event::save_failed);
     scenario.run(1h).change();
     return scenario.saves == 1 && scenario.run(1h).saves == 2 && scenario.at == Instant{1h + 5s};
 }
-static_assert(a_change_long_after_a_hurried_save_that_failed_waits_for_the_next_one());
+static_assert(a_change_long_after_a_requested_save_that_failed_waits_for_the_next_one());
 
-constexpr bool a_stop_does_not_wait_for_a_hurried_save_without_changes() {
+constexpr bool a_stop_does_not_wait_for_a_requested_save_without_changes() {
     Scenario scenario;
     scenario.step(Event::loaded);
-    scenario.step(Event::hurried);
-    return scenario.step(Event::stop) == Todo{.unload = true};
+    scenario.step(Event::save_requested);
+    return scenario.step(Event::stop) == Todo{.evict = true};
 }
-static_assert(a_stop_does_not_wait_for_a_hurried_save_without_changes());
+static_assert(a_stop_does_not_wait_for_a_requested_save_without_changes());
 
 constexpr bool an_uncovered_change_is_saved_after_the_save_that_is_under_way() {
     Scenario scenario;
     scenario.step(Event::loaded);
-    scenario.step(Event::hurried);
+    scenario.step(Event::save_requested);
     const bool waits = scenario.step(Event::uncovered) == Todo{} && scenario.core.dirty();
     scenario.step(Event::saved);
     return waits && scenario.core.dirty() && scenario.core.deadline() != never;

@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// `step(event, turn)` returns what must be done, and the owner does it.
 ///
 /// - A room begins `loading`. If the load fails, the room rejects its clients, and is never saved.
-/// - A change is `appended`. Then it is `entered`: it is durable, and in the document. Or it is
+/// - A change is `appended`. Then it is `applied`: it is durable, and in the document. Or it is
 ///   `lost`, with all other changes that were not durable, and the room is loaded again. Or it is
 ///   `dropped`, if the room need not be loaded again.
 /// - A save is due RoomOptions::save_after after the last change, and at most save_within after the
@@ -30,7 +30,7 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
 ///   for another one, also unsaved, because the storage has its changes.
 /// - A save that no change of this server needs is optional: the room was `loaded_uncovered`, or is
-///   `hurried` without a change. The room is not kept for it. If it fails, it is not tried again
+///   `save_requested` without a change. The room is not kept for it. If it fails, it is not tried again
 ///   before the next load, or before the storage requests it again. If it is `saved_elsewhere`
 ///   before it begins, it is not needed any more. A stop evicts the room also during that save.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
@@ -45,22 +45,22 @@ class RoomCore {
 public:
     /// The events of a room.
     enum class Event : std::uint8_t {
-        loaded,         ///< the requested load has succeeded
-        load_failed,    ///< it has failed
-        joined,         ///< a client has joined
-        left,           ///< a client has left
-        touched,        ///< the room was used, but no client joined
-        appended,       ///< a change waits to become durable
-        entered,        ///< the oldest of these changes is durable, and in the document
-        lost,           ///< the changes that wait will not become durable
-        dropped,        ///< likewise, but the document is valid all the same
-        saved,          ///< the requested save has succeeded
-        save_failed,    ///< it has failed
-        hurried,        ///< the storage requests a save now
-        stop,           ///< the room must be saved and evicted
-        tick,           ///< time has passed
-        uncovered,      ///< the last save may not have covered a change that is durable
-        save_rejected,  ///< the requested save has failed, and would fail again if it was repeated
+        loaded,          ///< the requested load has succeeded
+        load_failed,     ///< it has failed
+        joined,          ///< a client has joined
+        left,            ///< a client has left
+        used,            ///< the room was used, but no client joined
+        appended,        ///< a change waits to become durable
+        applied,         ///< the oldest of these changes is durable, and in the document
+        lost,            ///< the changes that wait will not become durable
+        dropped,         ///< likewise, but the document is valid all the same
+        saved,           ///< the requested save has succeeded
+        save_failed,     ///< it has failed
+        save_requested,  ///< the storage requests a save now
+        stop,            ///< the room must be saved and evicted
+        tick,            ///< time has passed
+        uncovered,       ///< the last save may not have covered a change that is durable
+        save_rejected,   ///< the requested save has failed, and would fail again if it was repeated
         /// The load brought many changes that no snapshot covers. Other servers may save them, too.
         loaded_uncovered,
         saved_elsewhere  ///< another server has saved such changes
@@ -77,7 +77,7 @@ public:
         bool load = false;           ///< request the room from the storage
         bool save = false;           ///< give it a snapshot of the document as it is now
         bool close_clients = false;  ///< also those that wait; all of them try again later
-        bool unload = false;         ///< evict the room; nothing follows
+        bool evict = false;          ///< evict the room; nothing follows
 
         friend constexpr bool operator==(const Actions&, const Actions&) noexcept = default;
     };
@@ -94,7 +94,7 @@ public:
                 return on_loaded(turn.now);
             case Event::load_failed:
                 phase_ = Phase::over;
-                return {.close_clients = true, .unload = true};
+                return {.close_clients = true, .evict = true};
             case Event::joined:
                 ++clients_;
                 last_activity_ = turn.now;
@@ -104,15 +104,15 @@ public:
                 --clients_;
                 last_activity_ = turn.now;
                 break;
-            case Event::touched:
+            case Event::used:
                 last_activity_ = turn.now;
                 break;
             case Event::appended:
                 ++unflushed_;
                 last_activity_ = turn.now;
                 break;
-            case Event::entered:
-                on_entered(turn.now);
+            case Event::applied:
+                on_applied(turn.now);
                 break;
             case Event::lost:
                 return on_lost(turn.now);
@@ -131,7 +131,7 @@ public:
             case Event::save_failed:
                 on_save_failed(turn);
                 break;
-            case Event::hurried:
+            case Event::save_requested:
                 if (phase_ != Phase::live || save_.under_way) break;
                 if (!save_.dirty) need_optional(turn.now);
                 if (save_.failures == 0) save_.at = turn.now;
@@ -166,7 +166,7 @@ public:
         // A room that is stopped waits for its owner, except for the retry of a save.
         if (stopping_) return retries_to_stop() ? save_.at : never;
         const Instant save = save_.dirty && !save_.under_way ? save_.at : never;
-        return smaller(save, unload_at());
+        return smaller(save, evict_at());
     }
 
     [[nodiscard]] constexpr bool live() const noexcept { return phase_ == Phase::live; }
@@ -175,7 +175,7 @@ public:
     [[nodiscard]] constexpr bool dirty() const noexcept { return save_.dirty || save_.under_way; }
     /// Returns whether the room would be evicted if it were not held.
     [[nodiscard]] constexpr bool held_back() const noexcept {
-        return held_ && phase_ == Phase::live && (leaving_ || stopping_);
+        return held_ && phase_ == Phase::live && (eviction_due_ || stopping_);
     }
     /// Returns whether the room can be evicted at once for another one. It has no clients then, and
     /// the storage has all of its changes, at least as updates. The owner must not evict it while
@@ -208,7 +208,7 @@ public:
         // The value for a room that is not dirty differs from all times, also from `never`.
         f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
                       : Duration{-2});
-        // After each step, leaving_ and the end of the idle time follow from this sweep.
+        // After each step, eviction_due_ and the end of the idle time follow from this sweep.
         f(part::time_left(now, sweep_after_idle()));
         f(elapsed(started_, now) % options_->sweep_every);
     }
@@ -236,7 +236,7 @@ private:
         last_activity_ = detail::larger(last_activity_, now);
         return decide(now);
     }
-    constexpr void on_entered(Instant now) noexcept {
+    constexpr void on_applied(Instant now) noexcept {
         BELAY_PRECONDITION(unflushed_ != 0, "RoomCore::step: a change must have been appended");
         --unflushed_;
         on_changed(now);
@@ -288,8 +288,8 @@ private:
         save_.at = after(turn.now, nominal - Duration{drawn});
     }
     /// Returns the first sweep at which the room may be evicted.
-    [[nodiscard]] constexpr Instant unload_at() const noexcept {
-        if (clients_ != 0 || unflushed_ != 0 || save_.under_way || leaving_) return never;
+    [[nodiscard]] constexpr Instant evict_at() const noexcept {
+        if (clients_ != 0 || unflushed_ != 0 || save_.under_way || eviction_due_) return never;
         return sweep_after_idle();
     }
     [[nodiscard]] constexpr Instant sweep_after_idle() const noexcept {
@@ -303,19 +303,20 @@ private:
     constexpr Actions decide(Instant now) noexcept {
         if (stopping_) return decide_to_stop(now);
         if (phase_ != Phase::live) return {};
-        if (clients_ != 0 || unflushed_ != 0) leaving_ = false;
-        if (unload_at() <= now) leaving_ = true;
-        if (leaving_ && last_activity_ > before(now, options_->unload_after)) leaving_ = false;
+        if (clients_ != 0 || unflushed_ != 0) eviction_due_ = false;
+        if (evict_at() <= now) eviction_due_ = true;
+        if (eviction_due_ && last_activity_ > before(now, options_->unload_after))
+            eviction_due_ = false;
         if (save_.under_way) return {};
         if (save_.dirty) {
             // A room that is being evicted does not wait for save_after, but does wait to retry a
             // failed save.
-            if (save_.at > now && !(leaving_ && save_.failures == 0)) return {};
+            if (save_.at > now && !(eviction_due_ && save_.failures == 0)) return {};
             return begin_save();
         }
-        if (!leaving_ || held_) return {};
+        if (!eviction_due_ || held_) return {};
         phase_ = Phase::over;
-        return {.unload = true};
+        return {.evict = true};
     }
     constexpr Actions decide_to_stop(Instant now) noexcept {
         if ((save_.under_way && !save_.optional) || unflushed_ != 0 || held_back()) return {};
@@ -325,7 +326,7 @@ private:
         if (save_.dirty && !save_.gave_up && phase_ == Phase::live)
             return retries_to_stop() && save_.at > now ? Actions{} : begin_save();
         phase_ = Phase::over;
-        return {.unload = true};
+        return {.evict = true};
     }
     /// Whether a save that failed while the room was being stopped waits for its retry.
     [[nodiscard]] constexpr bool retries_to_stop() const noexcept {
@@ -345,7 +346,7 @@ private:
     std::size_t clients_ = 0;
     std::size_t unflushed_ = 0;
     Phase phase_ = Phase::loading;
-    bool leaving_ = false;
+    bool eviction_due_ = false;
     bool stopping_ = false;
     bool held_ = false;
 };

@@ -242,7 +242,7 @@ public:
         context_.at_call();
         auto* const room = parts_.rooms.find_or_make(room_id, error, detail::owner_of_server_loads);
         if (room == nullptr) return error;
-        parts_.rooms.step(*room, timeline::RoomCore::Event::touched);
+        parts_.rooms.step(*room, timeline::RoomCore::Event::used);
         context_.waker.touch();
         return *stats(room_id);
     }

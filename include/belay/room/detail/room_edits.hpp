@@ -161,7 +161,7 @@ private:
             broadcast_and_apply(room, change.update, {change.author, change.since});
         imports_.durable(change);
         sessions_.acknowledge(change);
-        rooms_.step(room, Event::entered);
+        rooms_.step(room, Event::applied);
     }
 
     TurnContext& context_;

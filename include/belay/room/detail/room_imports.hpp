@@ -48,7 +48,7 @@ public:
         const std::size_t size = bytes_of(content);
         if (size > context_.options.unflushed_bytes_max - room->after_load.import_bytes)
             return answers_.answer_error(done, make_error_code(RoomErrc::update_too_large));
-        rooms_.step(*room, timeline::RoomCore::Event::touched);
+        rooms_.step(*room, timeline::RoomCore::Event::used);
         RoomImport import{std::move(content), std::move(done)};
         if (room->core.live()) return apply(*room, import);
         room->after_load.imports.push_back(std::move(import));

@@ -77,11 +77,11 @@ public:
 
     void attach(Waker waker) { machines_.attach(std::move(waker)); }
     [[nodiscard]] Instant deadline() const noexcept {
-        return leaving_.evicted.empty() ? machines_.deadline() : always;
+        return lists_.evicted.empty() ? machines_.deadline() : always;
     }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
     /// Destroys the rooms that were evicted in this turn.
-    void destroy_evicted() { leaving_.evicted.clear(); }
+    void destroy_evicted() { lists_.evicted.clear(); }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
     ///
     /// No memory is needed.
@@ -131,7 +131,7 @@ public:
                 on_save(room, {std::make_error_code(std::errc::not_enough_memory), {}, {}});
         }
         // Only a room that ends closes its clients.
-        if (todo.unload) {
+        if (todo.evict) {
             auto joined = evict(room, is_idle(todo) ? std::error_code{} : why_ended());
             if (todo.close_clients)
                 each_of(room, std::move(joined), [&](RoomClient& client) {
@@ -200,7 +200,7 @@ public:
         else if (room->history.epoch == no_id)
             return false;
         else
-            step(*room, Event::hurried);
+            step(*room, Event::save_requested);
         return true;
     }
 
@@ -216,7 +216,7 @@ private:
     /// - Those that can be evicted: first the saved ones, then those whose saves fail, and then
     ///   those whose save has not begun, the longest idle first.
     /// - Those that users have opened, by user.
-    struct Leaving {
+    struct Lists {
         std::multimap<std::string, driver::GroupedMachine<Machine>, std::less<>> evicted{};
         std::vector<Room*> held{};
         std::set<std::tuple<Evictable, Instant, std::string_view>> idle{};
@@ -336,7 +336,7 @@ private:
         if (uncovered == Event::loaded_uncovered) replication_.on_loaded_uncovered(room);
         // A history that was erased meanwhile has nothing to save.
         if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
-            step(room, Event::hurried);
+            step(room, Event::save_requested);
         // A save that has failed waits for its retry.
         if (!room.evicted && !room.core.saving()) scheduler_.end_lagging(room.id);
         replication_.on_loaded(room);
@@ -362,9 +362,9 @@ private:
     void keep_held(Room& room) {
         const bool is = room.core.held_back();
         if (!room.replication || is == std::exchange(room.replication->loss.keeps_room, is)) return;
-        if (!is) return static_cast<void>(std::erase(leaving_.held, &room));
+        if (!is) return static_cast<void>(std::erase(lists_.held, &room));
         // Without memory, it is listed in its next turn.
-        if (!context_.errors.attempt([&] { leaving_.held.push_back(&room); }))
+        if (!context_.errors.attempt([&] { lists_.held.push_back(&room); }))
             return static_cast<void>(room.replication->loss.keeps_room = false);
         replication_.on_held_back(room);
     }
@@ -377,9 +377,9 @@ private:
         room.evictable = evictable;
         if (evictable == Evictable::no) return;
         const auto list = [&] {
-            leaving_.idle.emplace(evictable, since, room.id);
+            lists_.idle.emplace(evictable, since, room.id);
             const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-            if (!owner.empty()) leaving_.idle_of.emplace(owner, evictable, since, room.id);
+            if (!owner.empty()) lists_.idle_of.emplace(owner, evictable, since, room.id);
         };
         if (context_.errors.attempt(list)) return;
         // Without memory, it is listed in its next turn.
@@ -389,38 +389,37 @@ private:
     }
     void forget_idle(const Room& room) {
         if (room.evictable == Evictable::no) return;
-        leaving_.idle.erase({room.evictable, room.idle_since, room.id});
+        lists_.idle.erase({room.evictable, room.idle_since, room.id});
         const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-        if (!owner.empty())
-            leaving_.idle_of.erase({owner, room.evictable, room.idle_since, room.id});
+        if (!owner.empty()) lists_.idle_of.erase({owner, room.evictable, room.idle_since, room.id});
     }
     /// Whether a room can be added for a save. A room that may be the last copy is not evicted for
     /// it, nor one whose own save is queued.
     [[nodiscard]] bool can_add_room() const {
         if (rooms_.size() < context_.options.rooms_max) return true;
-        return !leaving_.idle.empty() && !find(std::get<2>(*leaving_.idle.begin()))->core.saving();
+        return !lists_.idle.empty() && !find(std::get<2>(*lists_.idle.begin()))->core.saving();
     }
     /// Evicts the room that has been idle for longest of those that a user has opened.
     /// Returns: whether there was one.
     bool make_space_of(std::string_view owner) {
-        const auto first = leaving_.idle_of.lower_bound({owner, Evictable::saved, always, {}});
-        if (first == leaving_.idle_of.end() || std::get<0>(*first) != owner) return false;
+        const auto first = lists_.idle_of.lower_bound({owner, Evictable::saved, always, {}});
+        if (first == lists_.idle_of.end() || std::get<0>(*first) != owner) return false;
         evict(*find(std::get<3>(*first)), RoomErrc::too_many_of_user);
         return true;
     }
     /// Evicts a room for a new one. One that is not saved is loaded again with its changes.
     /// Returns: whether there was one.
     bool make_space() {
-        if (leaving_.idle.empty()) return evict_held();
-        evict(*find(std::get<2>(*leaving_.idle.begin())), RoomErrc::too_many);
+        if (lists_.idle.empty()) return evict_held();
+        evict(*find(std::get<2>(*lists_.idle.begin())), RoomErrc::too_many);
         return true;
     }
     /// Evicts the room that has been held back for longest, so that rooms that cannot be stored do
     /// not fill the server.   Returns: whether there was one.
     bool evict_held() {
-        if (leaving_.held.empty()) return false;
-        give_up(*leaving_.held.front());
-        evict(*leaving_.held.front(), RoomErrc::not_durable);
+        if (lists_.held.empty()) return false;
+        give_up(*lists_.held.front());
+        evict(*lists_.held.front(), RoomErrc::not_durable);
         return true;
     }
     void give_up(const Room& room) {
@@ -466,12 +465,12 @@ private:
         if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
-        std::erase(leaving_.held, &room);
+        std::erase(lists_.held, &room);
         forget_idle(room);
         room.share.reset();
         scheduler_.forget(room);
         delivery_.forget(room);
-        leaving_.evicted.insert(rooms_.extract(rooms_.find(room.id)));
+        lists_.evicted.insert(rooms_.extract(rooms_.find(room.id)));
         return joined;
     }
 
@@ -502,7 +501,7 @@ private:
     NewRooms new_rooms_;  // outlives the rooms, which count for their users
     driver::MachineGroup machines_;
     std::map<std::string, driver::GroupedMachine<Machine>, std::less<>> rooms_;
-    Leaving leaving_;
+    Lists lists_;
 };
 
 }}}  // namespace belay::detail
