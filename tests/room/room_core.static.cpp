@@ -5,15 +5,18 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <type_traits>
 
 using namespace belay;
 using namespace std::chrono_literals;
+
+namespace room_life {
+
 using Event = timeline::RoomCore::Event;
 using Evictable = timeline::RoomCore::Evictable;
+using State = timeline::RoomCore::State;
 using Todo = timeline::RoomCore::Actions;
-
-namespace {
 
 constexpr RoomOptions room_defaults{};
 
@@ -48,6 +51,184 @@ struct Scenario {
         return *this;
     }
 };
+
+// ---- the table ---------------------------------------------------------------------------------
+
+constexpr State room_states[] = {State::loading,        State::clean,  State::due,
+                                 State::due_optional,   State::saving, State::saving_changed,
+                                 State::saving_optional};
+constexpr Event room_events[] = {Event::loaded,
+                                 Event::load_failed,
+                                 Event::joined,
+                                 Event::left,
+                                 Event::used,
+                                 Event::appended,
+                                 Event::applied,
+                                 Event::lost,
+                                 Event::dropped,
+                                 Event::saved,
+                                 Event::save_failed,
+                                 Event::save_requested,
+                                 Event::stop,
+                                 Event::tick,
+                                 Event::uncovered,
+                                 Event::save_rejected,
+                                 Event::loaded_uncovered,
+                                 Event::saved_elsewhere};
+
+/// A room in this state, with a client.
+constexpr Scenario room_in(State state) {
+    Scenario scenario;
+    scenario.step(Event::joined);
+    if (state == State::loading) return scenario;
+    scenario.step(Event::loaded);
+    if (state == State::due_optional) scenario.step(Event::loaded_uncovered);
+    if (state == State::due || state == State::saving || state == State::saving_changed)
+        scenario.change();
+    if (state >= State::saving) scenario.step(Event::save_requested);
+    if (state == State::saving_changed) scenario.change();
+    return scenario;
+}
+constexpr bool all_states_of_a_room_are_reached() {
+    for (const State state : room_states)
+        if (room_in(state).core.state() != state) return false;
+    return true;
+}
+static_assert(all_states_of_a_room_are_reached());
+
+struct RoomRow {
+    State from;
+    Event event;
+    State to;
+    Todo todo{};
+};
+/// What differs from "no change, no action".
+constexpr RoomRow room_rows[] = {
+    {State::loading, Event::loaded, State::clean},
+    {State::loading, Event::load_failed, State::over, {.close_clients = true, .evict = true}},
+    {State::loading, Event::stop, State::over, {.evict = true}},
+
+    {State::clean, Event::lost, State::loading, {.load = true}},
+    {State::clean, Event::applied, State::due},
+    {State::clean, Event::uncovered, State::due},
+    {State::clean, Event::loaded_uncovered, State::due_optional},
+    {State::clean, Event::save_requested, State::saving_optional, {.save = true}},
+    {State::clean, Event::stop, State::over, {.evict = true}},
+
+    {State::due, Event::lost, State::loading, {.load = true}},
+    {State::due, Event::save_requested, State::saving, {.save = true}},
+    {State::due, Event::stop, State::saving, {.save = true}},
+
+    {State::due_optional, Event::lost, State::loading, {.load = true}},
+    {State::due_optional, Event::applied, State::due},
+    {State::due_optional, Event::uncovered, State::due},
+    {State::due_optional, Event::saved_elsewhere, State::clean},
+    {State::due_optional, Event::save_requested, State::saving_optional, {.save = true}},
+    {State::due_optional, Event::stop, State::over, {.evict = true}},
+
+    {State::saving, Event::lost, State::loading, {.load = true}},
+    {State::saving, Event::applied, State::saving_changed},
+    {State::saving, Event::uncovered, State::saving_changed},
+    {State::saving, Event::loaded_uncovered, State::saving_changed},
+    {State::saving, Event::saved, State::clean},
+    {State::saving, Event::save_failed, State::due},
+    {State::saving, Event::save_rejected, State::due},
+
+    {State::saving_changed, Event::lost, State::loading, {.load = true}},
+    {State::saving_changed, Event::saved, State::due},
+    {State::saving_changed, Event::save_failed, State::due},
+    {State::saving_changed, Event::save_rejected, State::due},
+
+    {State::saving_optional, Event::lost, State::loading, {.load = true}},
+    {State::saving_optional, Event::applied, State::saving_changed},
+    {State::saving_optional, Event::uncovered, State::saving_changed},
+    {State::saving_optional, Event::loaded_uncovered, State::saving_changed},
+    {State::saving_optional, Event::saved, State::clean},
+    {State::saving_optional, Event::save_failed, State::clean},
+    {State::saving_optional, Event::save_rejected, State::clean},
+    {State::saving_optional, Event::stop, State::over, {.evict = true}},
+};
+constexpr bool may_follow(State state, Event event) {
+    if (event == Event::loaded || event == Event::load_failed) return state == State::loading;
+    if (event == Event::applied) return state != State::loading;
+    const bool ends_save =
+        event == Event::saved || event == Event::save_failed || event == Event::save_rejected;
+    return !ends_save || state >= State::saving;
+}
+constexpr bool is_the_table_of_a_room() {
+    std::size_t rows = 0;
+    for (const State from : room_states) {
+        for (const Event event : room_events) {
+            RoomRow expected{from, event, from, {}};
+            for (const RoomRow& row : room_rows) {
+                if (row.from != from || row.event != event) continue;
+                expected = row;
+                ++rows;
+            }
+            if (!may_follow(from, event)) continue;
+            Scenario scenario = room_in(from);
+            // These are about a change that was appended.
+            if (event == Event::applied || event == Event::lost || event == Event::dropped)
+                scenario.step(Event::appended);
+            const Todo todo = scenario.step(event);
+            if (scenario.core.state() != expected.to || todo != expected.todo) return false;
+        }
+    }
+    return rows == std::size(room_rows);
+}
+static_assert(is_the_table_of_a_room());
+
+// row: due | tick, when the save is due | saving | save
+// row: due_optional | tick, when the save is due | saving_optional | save
+constexpr bool a_save_begins_when_it_is_due(State from, State to) {
+    Scenario scenario = room_in(from);
+    scenario.now = scenario.core.deadline();
+    return scenario.now >= Instant{5s} && scenario.now <= Instant{30s} &&
+           scenario.step(Event::tick) == Todo{.save = true} && scenario.core.state() == to;
+}
+static_assert(a_save_begins_when_it_is_due(State::due, State::saving));
+static_assert(a_save_begins_when_it_is_due(State::due_optional, State::saving_optional));
+
+// row: saving | saved, while it stops | over | evict
+// row: saving | save_rejected, while it stops | over | evict
+// row: saving_changed | saved, while it stops | saving | save
+constexpr bool a_stop_goes_on_after_the_save(State from, Event event, State to, Todo todo) {
+    Scenario scenario = room_in(from);
+    const bool waits = scenario.step(Event::stop) == Todo{} && scenario.core.state() == from;
+    return waits && scenario.step(event) == todo && scenario.core.state() == to;
+}
+static_assert(a_stop_goes_on_after_the_save(State::saving, Event::saved, State::over,
+                                            {.evict = true}));
+static_assert(a_stop_goes_on_after_the_save(State::saving, Event::save_rejected, State::over,
+                                            {.evict = true}));
+static_assert(a_stop_goes_on_after_the_save(State::saving_changed, Event::saved, State::saving,
+                                            {.save = true}));
+
+// row: clean | tick, when idle for unload_after | over | evict
+// row: due | tick, when idle for unload_after | saving | save
+constexpr bool an_idle_room_is_saved_and_evicted(State from, State to, Todo todo) {
+    RoomOptions options;
+    options.save_after = options.save_within = 100h;
+    Scenario scenario{.core = {Instant{}, options, Instant{}}};
+    scenario.step(Event::loaded);
+    if (from == State::due) scenario.change();
+    scenario.now = scenario.core.deadline();
+    return scenario.now < Instant{1h} && scenario.step(Event::tick) == todo &&
+           scenario.core.state() == to;
+}
+static_assert(an_idle_room_is_saved_and_evicted(State::clean, State::over, {.evict = true}));
+static_assert(an_idle_room_is_saved_and_evicted(State::due, State::saving, {.save = true}));
+
+constexpr bool a_loaded_room_has_the_state_that_it_had(State state) {
+    Scenario scenario = room_in(state);
+    scenario.step(Event::appended);
+    scenario.step(Event::lost);
+    return scenario.step(Event::loaded) == Todo{} && scenario.core.state() == state;
+}
+static_assert(a_loaded_room_has_the_state_that_it_had(State::due));
+static_assert(a_loaded_room_has_the_state_that_it_had(State::saving_changed));
+
+// ---- whole lives -------------------------------------------------------------------------------
 
 constexpr bool saves_5_s_after_the_last_change() {
     Scenario scenario;
@@ -556,4 +737,4 @@ constexpr bool a_room_that_need_not_be_saved_is_another_state_than_one_without_s
 }
 static_assert(a_room_that_need_not_be_saved_is_another_state_than_one_without_save_within());
 
-}  // namespace
+}  // namespace room_life

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares the tables of states of a room's clients and connections: header, docs/design.md and the exhaustive test.
+"""Compares the tables of states of a room, its clients and its connections: header, docs/design.md and the exhaustive test.
 
     room_tables.py [--root DIR]     prints each difference, and exits with 1 if there is one
 
@@ -20,6 +20,9 @@ CORES = {
     "include/belay/room/detail/client_core.hpp": (
         "tests/room/client_core.static.cpp", ("checking", "loading", "opening", "joined")),
     "include/belay/room/detail/connection_core.hpp": ("tests/room/connection_core.static.cpp", ()),
+    "include/belay/room/room_core.hpp": (
+        "tests/room/room_core.static.cpp",
+        ("clean", "due", "due_optional", "saving", "saving_changed", "saving_optional")),
 }
 ROW = re.compile(r"\{\s*State::(\w+),\s*Event::(\w+),\s*State::(\w+)(?:,\s*\{(.*?)\})?\s*\}", re.S)
 

@@ -27,6 +27,8 @@ CLIENT_TEST = "".join(f"    {{State::{state}, Event::token, State::{state}, {{.c
 // row: joined | tick, when the grant ends | joined | fail (unauthorized)
 """
 CONNECTION_TEST = "    {State::open, Event::ended, State::closed},\n"
+ROOM = HEAD + "| loading | loaded | clean | |\n"
+ROOM_TEST = "    {State::loading, Event::loaded, State::clean},\n"
 
 
 def as_comment(table):
@@ -35,9 +37,11 @@ def as_comment(table):
 
 class RoomTablesTest(unittest.TestCase):
     def found(self, page=CLIENT + "\n" + CONNECTION, header=CLIENT, test=CLIENT_TEST):
-        client, connection = room_tables.CORES
-        files = {room_tables.PAGE: page, client: as_comment(header), connection: as_comment(CONNECTION),
-                 room_tables.CORES[client][0]: test, room_tables.CORES[connection][0]: CONNECTION_TEST}
+        client, connection, room = room_tables.CORES
+        files = {room_tables.PAGE: page + "\n" + ROOM,
+                 client: as_comment(header), connection: as_comment(CONNECTION), room: as_comment(ROOM),
+                 room_tables.CORES[client][0]: test, room_tables.CORES[connection][0]: CONNECTION_TEST,
+                 room_tables.CORES[room][0]: ROOM_TEST}
         with tempfile.TemporaryDirectory() as directory:
             root = pathlib.Path(directory)
             for path, text in files.items():
@@ -54,7 +58,7 @@ class RoomTablesTest(unittest.TestCase):
                 + "\n" + CONNECTION, CLIENT)
         self.assertRegex(self.found(page=page[0])[0], "docs/design.md: the table lacks the row 'joined | lost, ended")
         self.assertRegex(self.found(page=page[1])[0], "client_core.hpp: the table lacks the row 'closed | lost")
-        self.assertRegex(self.found(page=page[2])[0], "it has 1 tables of states, and must have 2")
+        self.assertRegex(self.found(page=page[2])[0], "it has 2 tables of states, and must have 3")
 
     def test_finds_a_table_that_the_code_contradicts(self):
         for old, new in (("closing", "closed"), ("leave, open", "leave"), ("lost, ended", "lost"), ("any |", "joined |"),

@@ -5,7 +5,6 @@
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint8_t
-#include <utility>  // std::exchange
 
 #include <belay/core/detail/time_left.hpp>
 #include <belay/core/order.hpp>
@@ -18,31 +17,75 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///
 /// `step(event, turn)` returns what must be done, and the owner does it.
 ///
-/// - A room begins `loading`. If the load fails, the room rejects its clients, and is never saved.
-/// - A change is `appended`. Then it is `applied`: it is durable, and in the document. Or it is
-///   `lost`, with all other changes that were not durable, and the room is loaded again. Or it is
+/// | state           | event                             | next            | actions              |
+/// |-----------------|-----------------------------------|-----------------|----------------------|
+/// | loading         | loaded                            | clean           |                      |
+/// | loading         | load_failed                       | over            | close_clients, evict |
+/// | any             | lost                              | loading         | load                 |
+/// | clean           | applied, uncovered                | due             |                      |
+/// | clean           | loaded_uncovered                  | due_optional    |                      |
+/// | clean           | save_requested                    | saving_optional | save                 |
+/// | due             | save_requested                    | saving          | save                 |
+/// | due             | tick, when the save is due        | saving          | save                 |
+/// | due_optional    | applied, uncovered                | due             |                      |
+/// | due_optional    | saved_elsewhere                   | clean           |                      |
+/// | due_optional    | save_requested                    | saving_optional | save                 |
+/// | due_optional    | tick, when the save is due        | saving_optional | save                 |
+/// | saving          | applied, uncovered                | saving_changed  |                      |
+/// | saving          | loaded_uncovered                  | saving_changed  |                      |
+/// | saving          | saved                             | clean           |                      |
+/// | saving          | save_failed, save_rejected        | due             |                      |
+/// | saving_changed  | saved, save_failed, save_rejected | due             |                      |
+/// | saving_optional | applied, uncovered                | saving_changed  |                      |
+/// | saving_optional | loaded_uncovered                  | saving_changed  |                      |
+/// | saving_optional | saved, save_failed, save_rejected | clean           |                      |
+/// | loading         | stop                              | over            | evict                |
+/// | clean           | stop                              | over            | evict                |
+/// | due             | stop                              | saving          | save                 |
+/// | due_optional    | stop                              | over            | evict                |
+/// | saving_optional | stop                              | over            | evict                |
+/// | saving          | saved, while it stops             | over            | evict                |
+/// | saving          | save_rejected, while it stops     | over            | evict                |
+/// | saving_changed  | saved, while it stops             | saving          | save                 |
+/// | clean           | tick, when idle for unload_after  | over            | evict                |
+/// | due             | tick, when idle for unload_after  | saving          | save                 |
+///
+/// `any` stands for all states but loading and over. The table is that of a room without pending
+/// changes, which is not held. Other pairs of a state and an event keep the state, and return no
+/// action. A room that is loaded again has the state after it that it had before.
+///
+/// - A change is `appended`, and pending. Then it is `applied`: it is durable, and in the document.
+///   Or it is `lost`, with all other pending changes, and the room is loaded again. Or it is
 ///   `dropped`, if the room need not be loaded again.
 /// - A save is due RoomOptions::save_after after the last change, and at most save_within after the
-///   first change that no save covers. One save is under way at a time. A save that failed is tried
-///   again.
+///   first change that no save covers. A save that failed is tried again, after growing delays.
 /// - A room without clients is evicted at the first sweep that is unload_after or more after the
-///   last activity. Then all changes must be durable and saved. A client that joins before keeps it.
+///   last activity, when it is clean. A client that joins before keeps it.
 /// - A save that goes on failing keeps the room. `evictable` reports whether the owner can evict it
 ///   for another one, also unsaved, because the storage has its changes.
-/// - A save that no change of this server needs is optional: the room was `loaded_uncovered`, or is
-///   `save_requested` without a change. The room is not kept for it. If it fails, it is not tried again
-///   before the next load, or before the storage requests it again. If it is `saved_elsewhere`
-///   before it begins, it is not needed any more. A stop evicts the room also during that save.
+/// - An optional save neither keeps the room, nor delays a stop. If it fails, it is not tried again
+///   before the next load, or before the storage requests it again.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
-/// - A room that is stopped is saved at once, and evicted. A save that failed is tried again after
-///   at most save_retry_min, until it succeeds or is `save_rejected`. The owner must limit that
-///   time.
+/// - A stop waits for pending changes, and for the save that is under way. A save that failed is
+///   tried again after at most save_retry_min, until it succeeds or is `save_rejected`. The owner
+///   must limit that time.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.
 class RoomCore {
 public:
+    /// Whether a room is loaded, and whether its document has changes that no snapshot covers.
+    enum class State : std::uint8_t {
+        loading,          ///< requested from the storage, at first or again
+        clean,            ///< live; no save is due or under way
+        due,              ///< live; a save is due at a time
+        due_optional,     ///< live; a save is due at a time, and no change needs it
+        saving,           ///< live; a save is under way
+        saving_changed,   ///< live; a save is under way, and does not cover later changes
+        saving_optional,  ///< live; a save is under way, and no change needs it
+        over              ///< evicted, and nothing follows
+    };
     /// The events of a room.
     enum class Event : std::uint8_t {
         loaded,          ///< the requested load has succeeded
@@ -120,8 +163,7 @@ public:
                 unflushed_ = 0;
                 break;
             case Event::saved:
-                save_.under_way = false;
-                save_.optional = false;
+                save_.state = save_.waits() ? State::due : State::clean;
                 save_.failures = 0;
                 break;
             case Event::save_rejected:
@@ -132,8 +174,8 @@ public:
                 on_save_failed(turn);
                 break;
             case Event::save_requested:
-                if (phase_ != Phase::live || save_.under_way) break;
-                if (!save_.dirty) need_optional(turn.now);
+                if (phase_ != Phase::live || saving()) break;
+                if (save_.state == State::clean) need_optional(turn.now);
                 if (save_.failures == 0) save_.at = turn.now;
                 break;
             case Event::stop:
@@ -144,14 +186,13 @@ public:
                 break;
             case Event::uncovered:
                 if (phase_ != Phase::live) break;
-                if (!save_.dirty || save_.optional) on_changed(turn.now);
+                if (!save_.waits() || save_.optional()) on_changed(turn.now);
                 break;
             case Event::loaded_uncovered:
-                if (phase_ == Phase::live && !save_.dirty) on_loaded_uncovered(turn);
+                if (phase_ == Phase::live && !save_.waits()) on_loaded_uncovered(turn);
                 break;
             case Event::saved_elsewhere:
-                if (save_.under_way) break;
-                if (std::exchange(save_.optional, false)) save_.dirty = false;
+                if (save_.state == State::due_optional) save_.state = State::clean;
                 break;
         }
         return decide(turn.now);
@@ -165,14 +206,18 @@ public:
         if (phase_ != Phase::live) return never;
         // A room that is stopped waits for its owner, except for the retry of a save.
         if (stopping_) return retries_to_stop() ? save_.at : never;
-        const Instant save = save_.dirty && !save_.under_way ? save_.at : never;
+        const Instant save = save_.waits() && !saving() ? save_.at : never;
         return smaller(save, evict_at());
     }
 
+    [[nodiscard]] constexpr State state() const noexcept {
+        if (phase_ == Phase::live) return save_.state;
+        return phase_ == Phase::loading ? State::loading : State::over;
+    }
     [[nodiscard]] constexpr bool live() const noexcept { return phase_ == Phase::live; }
     [[nodiscard]] constexpr bool loading() const noexcept { return phase_ == Phase::loading; }
     /// Returns whether something in the document is not in a stored snapshot.
-    [[nodiscard]] constexpr bool dirty() const noexcept { return save_.dirty || save_.under_way; }
+    [[nodiscard]] constexpr bool dirty() const noexcept { return save_.state != State::clean; }
     /// Returns whether the room would be evicted if it were not held.
     [[nodiscard]] constexpr bool held_back() const noexcept {
         return held_ && phase_ == Phase::live && (eviction_due_ || stopping_);
@@ -183,10 +228,10 @@ public:
     [[nodiscard]] constexpr Evictable evictable() const noexcept {
         if (phase_ != Phase::live || clients_ != 0 || unflushed_ != 0 || held_)
             return Evictable::no;
-        if (!dirty() || save_.optional) return Evictable::saved;
+        if (!dirty() || save_.optional()) return Evictable::saved;
         return save_.failures != 0 ? Evictable::saves_fail : Evictable::unsaved;
     }
-    [[nodiscard]] constexpr bool saving() const noexcept { return save_.under_way; }
+    [[nodiscard]] constexpr bool saving() const noexcept { return save_.state >= State::saving; }
     [[nodiscard]] constexpr std::size_t clients() const noexcept { return clients_; }
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }
     [[nodiscard]] constexpr Instant last_activity() const noexcept { return last_activity_; }
@@ -200,14 +245,15 @@ public:
         f(stopping_);
         f(held_);
         f(save_.failures);
-        f(save_.under_way);
+        f(saving());
         f(save_.gave_up);
-        f(save_.optional);
+        f(save_.optional());
         f(part::time_left(now, save_.at));
         // Times in the past decide nothing, except that of the change that begins save_within.
-        // The value for a room that is not dirty differs from all times, also from `never`.
-        f(save_.dirty ? part::time_left(now, after(save_.dirty_since, options_->save_within))
-                      : Duration{-2});
+        // It also gives the state of the save: the value for a room where nothing waits for a save
+        // differs from all times, also from `never`.
+        f(save_.waits() ? part::time_left(now, after(save_.dirty_since, options_->save_within))
+                        : Duration{-2});
         // After each step, eviction_due_ and the end of the idle time follow from this sweep.
         f(part::time_left(now, sweep_after_idle()));
         f(elapsed(started_, now) % options_->sweep_every);
@@ -215,15 +261,24 @@ public:
 
 private:
     enum class Phase : std::uint8_t { loading, live, over };
-    /// When the next save is due, and whether it is needed.
+    /// When the next save is due, and whether it is needed. A room that is loaded again keeps its
+    /// state, which is one of the live ones.
     struct SaveState {
         Instant at = never;
         Instant dirty_since = never;
         unsigned failures = 0;  ///< since the last save that succeeded
-        bool dirty = false;     ///< the document has something that no save covers
-        bool under_way = false;
-        bool gave_up = false;   ///< a save was rejected while the room was being stopped
-        bool optional = false;  ///< no change needs the save that is due, or under way
+        State state = State::clean;
+        bool gave_up = false;  ///< a save was rejected while the room was being stopped
+
+        /// Whether the document has something that no save covers, also not one under way.
+        [[nodiscard]] constexpr bool waits() const noexcept {
+            return state == State::due || state == State::due_optional ||
+                   state == State::saving_changed;
+        }
+        /// Whether no change needs the save that is due or under way.
+        [[nodiscard]] constexpr bool optional() const noexcept {
+            return state == State::due_optional || state == State::saving_optional;
+        }
     };
     template <class T>
     [[nodiscard]] static constexpr T smaller(T a, T b) noexcept {
@@ -242,10 +297,9 @@ private:
         on_changed(now);
     }
     constexpr void on_changed(Instant now) noexcept {
-        const bool retries = save_.failures != 0 && (save_.dirty || save_.at > now);
-        if (!save_.dirty) save_.dirty_since = now;
-        save_.dirty = true;
-        save_.optional = false;
+        const bool retries = save_.failures != 0 && (save_.waits() || save_.at > now);
+        if (!save_.waits()) save_.dirty_since = now;
+        save_.state = saving() ? State::saving_changed : State::due;
         const Instant due = smaller(after(now, options_->save_after),
                                     after(save_.dirty_since, options_->save_within));
         // A save that failed waits for its retry, regardless of how busy the room is. The retry of
@@ -261,8 +315,8 @@ private:
         save_.at = after(turn.now, options_->save_after + Duration{drawn});
     }
     constexpr void need_optional(Instant now) noexcept {
-        save_.dirty = true;
-        save_.optional = !save_.under_way;  // the save under way may cover changes
+        // The save under way may cover changes.
+        save_.state = saving() ? State::saving_changed : State::due_optional;
         save_.dirty_since = now;
     }
     constexpr Actions on_lost(Instant now) noexcept {
@@ -273,11 +327,8 @@ private:
         return {.load = true};
     }
     constexpr void on_save_failed(Turn& turn) noexcept {
-        save_.under_way = false;
-        if (!std::exchange(save_.optional, false)) {
-            if (!save_.dirty) save_.dirty_since = turn.now;
-            save_.dirty = true;
-        }
+        if (!save_.waits()) save_.dirty_since = turn.now;
+        save_.state = save_.state == State::saving_optional ? State::clean : State::due;
         if (save_.failures < 32) ++save_.failures;
         // Growing delays would use up the time of a stop.
         const std::uint64_t factor = stopping_ ? 1 : std::uint64_t{1} << (save_.failures - 1);
@@ -289,7 +340,7 @@ private:
     }
     /// Returns the first sweep at which the room may be evicted.
     [[nodiscard]] constexpr Instant evict_at() const noexcept {
-        if (clients_ != 0 || unflushed_ != 0 || save_.under_way || eviction_due_) return never;
+        if (clients_ != 0 || unflushed_ != 0 || saving() || eviction_due_) return never;
         return sweep_after_idle();
     }
     [[nodiscard]] constexpr Instant sweep_after_idle() const noexcept {
@@ -307,8 +358,8 @@ private:
         if (evict_at() <= now) eviction_due_ = true;
         if (eviction_due_ && last_activity_ > before(now, options_->unload_after))
             eviction_due_ = false;
-        if (save_.under_way) return {};
-        if (save_.dirty) {
+        if (saving()) return {};
+        if (save_.waits()) {
             // A room that is being evicted does not wait for save_after, but does wait to retry a
             // failed save.
             if (save_.at > now && !(eviction_due_ && save_.failures == 0)) return {};
@@ -319,23 +370,22 @@ private:
         return {.evict = true};
     }
     constexpr Actions decide_to_stop(Instant now) noexcept {
-        if ((save_.under_way && !save_.optional) || unflushed_ != 0 || held_back()) return {};
+        if ((saving() && !save_.optional()) || unflushed_ != 0 || held_back()) return {};
         // The storage has all changes, so a stop does not wait for a save that none needs.
-        if (std::exchange(save_.optional, false)) save_.dirty = save_.under_way = false;
+        if (save_.optional()) save_.state = State::clean;
         // While it loads, there is no document to save.
-        if (save_.dirty && !save_.gave_up && phase_ == Phase::live)
+        if (save_.waits() && !save_.gave_up && phase_ == Phase::live)
             return retries_to_stop() && save_.at > now ? Actions{} : begin_save();
         phase_ = Phase::over;
         return {.evict = true};
     }
     /// Whether a save that failed while the room was being stopped waits for its retry.
     [[nodiscard]] constexpr bool retries_to_stop() const noexcept {
-        return stopping_ && save_.dirty && save_.failures != 0 && !save_.under_way &&
-               unflushed_ == 0 && !held_ && !save_.gave_up;
+        return stopping_ && save_.waits() && save_.failures != 0 && !saving() && unflushed_ == 0 &&
+               !held_ && !save_.gave_up;
     }
     constexpr Actions begin_save() noexcept {
-        save_.under_way = true;
-        save_.dirty = false;
+        save_.state = save_.optional() ? State::saving_optional : State::saving;
         return {.save = true};
     }
 

@@ -98,8 +98,8 @@ public:
                                    .turn_owner = turn_owner(client),
                                    .is_user = true});
     }
-    /// Finds or makes a room for a call of the server. The room counts for no user, and is loaded in
-    /// the turns of `turn_owner`. Later loads are in those of owner_of_server_loads.
+    /// Finds or makes a room for a call of the server. The room counts for no user. It is loaded in
+    /// the turns of `turn_owner`, and later in those of owner_of_server_loads.
     /// Returns: null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view room_id, std::error_code& error,
                        std::string_view turn_owner) {

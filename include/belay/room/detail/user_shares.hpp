@@ -15,8 +15,8 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts what each user holds, by a key: of a user (`share_owner`), of a user in one room
-/// (`owner_in_room`), or of a room (RechecksUnderWay). Only keys that hold something take memory. An
-/// empty key is not counted: it may be of many users.
+/// (`owner_in_room`), or of a room (RechecksUnderWay). Only keys that hold something take memory.
+/// An empty key is not counted: it may be of many users.
 ///
 /// Complexity:    O(log users).
 /// Throws:        std::bad_alloc, in Reservation only.
