@@ -76,14 +76,18 @@ TEST_CASE("RoomErrc closes a client with the code of its reason, and other error
     CHECK(code_of(make_error_code(std::errc::io_error)) == 1013);
 }
 
-TEST_CASE("RoomErrc ends the connection of a joined client, except for rights and histories",
+TEST_CASE("RoomErrc ends a connection, except for rights, histories and limits of one document",
           "[room][room_errc][golden]") {
     using detail::RoomReason;
     for (const RoomReason& reason : detail::RoomReasons::rows) {
         INFO(reason.word);
-        const bool client_only =
-            reason.code == RoomErrc::unauthorized || reason.code == RoomErrc::forbidden ||
-            reason.code == RoomErrc::history_reset || reason.code == RoomErrc::room_erased;
+        constexpr RoomErrc of_client[] = {RoomErrc::unauthorized, RoomErrc::forbidden,
+                                          RoomErrc::history_reset, RoomErrc::room_erased,
+                                          // A client that has joined is never closed for these.
+                                          RoomErrc::bad_room_id, RoomErrc::too_many,
+                                          RoomErrc::room_full, RoomErrc::too_many_documents};
+        const bool client_only = std::find(std::begin(of_client), std::end(of_client),
+                                           reason.code) != std::end(of_client);
         CHECK((reason.ends == RoomReason::Ends::client) == client_only);
         const bool hidden =
             reason.code == RoomErrc::forbidden || reason.code == RoomErrc::bad_room_id;

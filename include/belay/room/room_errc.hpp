@@ -59,7 +59,7 @@ namespace detail {
 struct RoomReason {
     /// The WebSocket code for a client.
     enum class Close : std::uint8_t {
-        none,           ///< no client is closed for it; if a user's type reports it: by its cause
+        none,           ///< none is sent; if a user's type reports the error: by its cause
         normal,         ///< 1000
         going_away,     ///< 1001
         unsupported,    ///< 1003
@@ -71,7 +71,8 @@ struct RoomReason {
         forbidden,      ///< 4003: RoomCloseCodes::forbidden
         too_large       ///< 4413: RoomCloseCodes::too_large
     };
-    /// What ends if the client has joined, and its connection has several documents.
+    /// Whether a connection with several documents ends, or only the client. See ClientLifecycle
+    /// for a client that has not joined yet.
     enum class Ends : std::uint8_t { client, connection };
     /// The text that the client receives. It must not learn whether a room exists that it may not
     /// join.
@@ -111,8 +112,8 @@ public:
          "update_too_large", "the update is beyond a limit"},
         {E::document_full, Cause::permanent, C::too_large, W::connection, S::own, "document_full",
          "the document is full"},
-        {E::bad_room_id, Cause::permanent, C::forbidden, W::connection, S::as_forbidden,
-         "bad_room_id", "the id of the room is not 1 to 100 bytes, or was malformed in its URL"},
+        {E::bad_room_id, Cause::permanent, C::forbidden, W::client, S::as_forbidden, "bad_room_id",
+         "the id of the room is not 1 to 100 bytes, or was malformed in its URL"},
         {E::unknown_room, Cause::permanent, C::none, W::connection, S::own, "unknown_room",
          "the room is unknown"},
         {E::stale_snapshot, Cause::permanent, C::none, W::connection, S::own, "stale_snapshot",
@@ -141,7 +142,7 @@ public:
          "the frame is malformed"},
         {E::frame_too_large, Cause::permanent, C::too_large, W::connection, S::own,
          "frame_too_large", "the frame is beyond a limit"},
-        {E::too_many, Cause::overloaded, C::try_later, W::connection, S::own, "too_many",
+        {E::too_many, Cause::overloaded, C::try_later, W::client, S::own, "too_many",
          "there are too many rooms or calls", "rooms_max"},
         {E::too_slow, Cause::overloaded, C::try_later, W::connection, S::own, "too_slow",
          "the client is too slow"},
@@ -164,15 +165,15 @@ public:
          "too_many_of_user", "the user has too many rooms, clients or waiting changes"},
         {E::client_removed, Cause::planned, C::normal, W::connection, S::own, "client_removed",
          "the server has removed the client"},
-        {E::client_silent, Cause::timed_out, C::try_later, W::connection, S::own, "client_silent",
+        {E::client_silent, Cause::timed_out, C::none, W::connection, S::own, "client_silent",
          "the client has shown no sign of life for too long"},
         {E::too_many_clients, Cause::overloaded, C::try_later, W::connection, S::own,
          "too_many_clients", "there are too many clients", "clients_max"},
         {E::too_many_waiting, Cause::overloaded, C::try_later, W::connection, S::own,
          "too_many_waiting", "too many clients wait to be admitted", "waiting_max"},
-        {E::room_full, Cause::overloaded, C::try_later, W::connection, S::own, "room_full",
+        {E::room_full, Cause::overloaded, C::try_later, W::client, S::own, "room_full",
          "the room has too many clients", "clients_per_room_max"},
-        {E::too_many_documents, Cause::overloaded, C::try_later, W::connection, S::own,
+        {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
          "too_many_documents", "the connection has too many documents", "documents_per_client_max"},
     };
     static constexpr std::size_t count = sizeof rows / sizeof rows[0];
