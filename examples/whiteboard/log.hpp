@@ -39,7 +39,7 @@ public:
             add(line, {"board", refused.room_id});
             add(line, {"user", refused.user});
             add(line, {"ip", refused.ip});
-            add(line, {"reason", refused.error.message()});
+            add(line, {"reason", refused.message()});
             log->print(Kind::client, line);
         }
         void on_room_failed(const belay::RoomFailure& failure) const {

@@ -19,6 +19,7 @@
 
 using namespace belay;
 using belay_test::answered_by;
+using belay_test::AnswersLater;
 using belay_test::AnswersNothing;
 using belay_test::GatedRooms;
 using belay_test::LaggingRooms;
@@ -391,6 +392,30 @@ TEST_CASE("OnThread reports failure when its persistence never answers",
     CHECK(!waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); }));
     CHECK(!waited<Result<std::vector<std::string>, PersistenceError>>(
         [&](auto done) { rooms.list("", 1, std::move(done)); }));
+}
+
+TEST_CASE("OnThread reports at once, with a sentence, that its persistence answers after its calls",
+          "[drive][on_thread][unit]") {
+    OnThread rooms{AnswersLater{}};
+    const auto check = [](const PersistenceError& error) {
+        CHECK(error.code == RoomErrc::no_answer);
+        CHECK(error.what.starts_with("OnThread: the persistence must answer inside its calls"));
+        CHECK(error.rooms.empty());
+    };
+    // The second call of each kind also answers the first, which is too late.
+    for (int i = 0; i < 2; ++i) {
+        const auto found = waited<Result<std::optional<StoredRoom>, PersistenceError>>(
+            [&](auto done) { rooms.load("a", std::move(done)); });
+        REQUIRE((found && !*found));
+        check(found->error());
+        const auto began = rooms.reset("a", epoch_of_a);
+        REQUIRE(began);
+        const auto flushed =
+            waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+        REQUIRE(flushed);
+        check(*flushed);
+        CHECK(save_of(rooms, "a", *began) == RoomErrc::no_answer);
+    }
 }
 
 TEST_CASE("OnThread rejects options that contradict each other", "[drive][on_thread][unit]") {

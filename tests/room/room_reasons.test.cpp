@@ -350,17 +350,114 @@ void provoke(RoomErrc why) {
 
 TEST_CASE("Each reason of RoomErrc is counted once where it occurs, and is the reason of one event",
           "[room][room_reasons][sim]") {
-    for (int i = 1; i <= static_cast<int>(RoomErrc::too_many_documents); ++i) {
+    for (int i = 1; i <= static_cast<int>(detail::RoomReasons::count); ++i) {
         if (i >= 2 && i <= 4) continue;  // YjsErrc has these numbers
         provoke(static_cast<RoomErrc>(i));
     }
-    CHECK(static_cast<std::size_t>(RoomErrc::too_many_documents) + 3 == Reasons::count);
 }
 
 TEST_CASE("Each reason of YjsErrc is counted once, and is the reason of one event",
           "[room][room_reasons][sim]") {
     for (int i = 1; i <= static_cast<int>(YjsErrc::document_full); ++i)
         provoke(static_cast<YjsErrc>(i));
+}
+
+TEST_CASE("RoomRejection::limit names the option that rejects a client, and is empty for no option",
+          "[room][room_reasons][sim]") {
+    struct Case {
+        std::string_view limit;
+        RoomOptions options;
+        std::function<void(RoomWorld&, RoomEditor& alice)> reach;
+    };
+    const auto join_two = [](RoomWorld& w, RoomEditor& alice, const std::string& room_id) {
+        w.requests["bob"] = {.room_id = room_id, .token = "alice"};
+        RoomEditor bob{w, "bob", 2};
+        w.dial(bob);
+        w.dial(alice);
+    };
+    const auto two = [&](RoomWorld& w, RoomEditor& alice) { join_two(w, alice, "board"); };
+    const auto two_rooms = [&](RoomWorld& w, RoomEditor& alice) { join_two(w, alice, "other"); };
+    const auto check_slowly = [](RoomWorld& w, RoomEditor& alice) {
+        RoomEditor bob{w, "bob", 2};
+        w.rights.takes = 500ms;
+        w.dial(bob, alice);
+    };
+    const auto never_check = [](RoomWorld& w, RoomEditor& alice) {
+        w.rights.hangs = true;
+        w.dial(alice);
+        w.run(1min);
+    };
+    const auto type_while_the_disk_hangs = [](RoomWorld& w, RoomEditor& alice) {
+        w.dial(alice);
+        w.disk.flush_takes = 10s;
+        alice.type(std::string(60, 'x'));
+        w.run(10ms);
+        alice.type(std::string(60, 'x'));
+    };
+    const auto two_documents = [](RoomWorld& w, RoomEditor&) {
+        HocuspocusClient bob{w, "bob"};
+        bob.enter({"one", "two"});
+    };
+    const auto no_token = [](RoomWorld& w, RoomEditor&) {
+        HocuspocusClient bob{w, "bob"};
+        bob.dial();
+        w.run(1min);
+    };
+    const auto long_token = [](RoomWorld& w, RoomEditor&) {
+        HocuspocusClient bob{w, "bob"};
+        bob.dial();
+        bob.token("one", std::string(2'000, 'x'));
+        w.run(1s);
+    };
+    const auto show_much = [](RoomWorld& w, RoomEditor& alice) {
+        w.dial(alice);
+        alice.show("\"" + std::string(2'000, 'x') + "\"");
+    };
+    const auto garbage = [](RoomWorld& w, RoomEditor& alice) {
+        w.dial(alice);
+        alice.raw(Bytes{std::byte{0xFF}});
+    };
+    const auto long_frame = [](RoomWorld& w, RoomEditor& alice) {
+        w.dial(alice);
+        alice.raw(Bytes(2'000));
+    };
+    const Case cases[] = {
+        {"", {}, garbage},
+        {"clients_max", {.clients_max = 1, .waiting_max = 1}, two},
+        {"waiting_max", {.waiting_max = 1}, check_slowly},
+        {"check_within", {}, never_check},
+        {"clients_per_room_max", {.clients_per_room_max = 1}, two},
+        {"clients_per_user_max", {.clients_per_user_max = 1}, two_rooms},
+        {"clients_per_user_and_room_max", {.clients_per_user_and_room_max = 1}, two},
+        {"rooms_max", {.rooms_max = 1}, two_rooms},
+        {"rooms_per_user_max", {.rooms_per_user_max = 1}, two_rooms},
+        {"documents_per_client_max", {.documents_per_client_max = 1}, two_documents},
+        {"token_within", {}, no_token},
+        {"bytes_until_token", {.bytes_until_token = 1'000}, long_token},
+        {"frame_bytes_max", {.frame_bytes_max = 1'000}, long_frame},
+        {"awareness_bytes_max", {.awareness_bytes_max = 1'000}, show_much},
+        {"unflushed_bytes_max", {.unflushed_bytes_max = 50}, type_while_the_disk_hangs},
+        {"unflushed_bytes_max", {.unflushed_bytes_max = 180}, type_while_the_disk_hangs},
+        {"unflushed_bytes_per_user_max",
+         {.unflushed_bytes_per_user_max = 100},
+         type_while_the_disk_hangs},
+    };
+    for (const Case& one : cases) {
+        INFO(one.limit);
+        RoomWorld w{Seed{1}, one.options};
+        RoomEditor alice{w, "alice", 1};
+        w.run(1s);
+        one.reach(w, alice);
+        w.run(1s);
+        REQUIRE(w.rooms().counters().rejected == 1);
+        CHECK(w.rooms().observer().last_limit == one.limit);
+        check_events(w);
+    }
+    CHECK(RoomRejection{{}, {}, {}, RoomErrc::too_many_of_user, "rooms_per_user_max"}.message() ==
+          "the user has too many rooms, clients or waiting changes "
+          "(RoomOptions::rooms_per_user_max)");
+    CHECK(RoomRejection{{}, {}, {}, RoomErrc::forbidden}.message() ==
+          "the client has no right to this room");
 }
 
 TEST_CASE("The failures of a storage of the system have their own reasons, others are `other`",
@@ -374,7 +471,11 @@ TEST_CASE("The failures of a storage of the system have their own reasons, other
     CHECK(reasons.of(std::make_error_code(std::errc::no_space_on_device)) == 2);
     CHECK(reasons.of(std::make_error_code(std::errc::io_error)) == 1);
     CHECK(reasons.of({}) == 2);
+    CHECK(Reasons::count == 40);
     CHECK(Reasons::word(0) == "other");
+    CHECK(Reasons::word(Reasons::count) == "other");
+    CHECK(Reasons::word(2) == "unknown_content");
+    CHECK(Reasons::word(37) == "too_many_documents");
     CHECK(Reasons::word(Reasons::count - 2) == "no_space_on_device");
     CHECK(Reasons::word(Reasons::count - 1) == "io_error");
     std::set<std::string_view> words;

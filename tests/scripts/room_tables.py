@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares the tables of states of a room, its clients and its connections: header, docs/design.md and the exhaustive test.
+"""Compares the tables of states of a room, its clients and its connections (header, docs/design.md and the exhaustive test), and
+the table of reasons of room_errc.hpp with those of docs/room-clients.md.
 
     room_tables.py [--root DIR]     prints each difference, and exits with 1 if there is one
 
 - The header and the page have the same rows.
 - Each row with plain events is in the rows of the test, which static_asserts compare with the code, and the reverse.
 - A row with a condition ("tick, when ...") has a test below a comment "// row: " and the row.
+- Each error of RoomErrc has a row of its name in RoomReasons, and its limit is a member of RoomOptions.
+- The page's table of reasons has each reason with a close code, in this order, with its code, what it ends, and its limit.
+- A reason in the page's table of checks has its close code.
 """
 
 import argparse
@@ -104,10 +108,64 @@ def differences(root):
                 yield f"{header}: the table lacks the row '{row}' of {test}"
 
 
+REASONS = "include/belay/room/room_errc.hpp"
+OPTIONS = "include/belay/room/room_options.hpp"
+CLIENTS_PAGE = "docs/room-clients.md"
+REASON = re.compile(r'\{E(?:::(\w+)|\{\d\}),\s*Cause::\w+,\s*C::(\w+),\s*W::(\w+),\s*S::\w+,\s*"(\w+)",\s*"[^"]*"'
+                    r'(?:,\s*"(\w+)")?\}')
+
+
+def page_rows(text, head):
+    """The rows of the page's table with this head."""
+    found, inside = [], False
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|"):
+            inside = False
+        elif cells == head:
+            inside = True
+        elif inside and not set(line) <= set("|- "):
+            found.append(cells)
+    return found
+
+
+def reason_differences(root):
+    header = (root / REASONS).read_text(encoding="utf-8")
+    options = (root / OPTIONS).read_text(encoding="utf-8")
+    page = (root / CLIENTS_PAGE).read_text(encoding="utf-8")
+    errors = re.findall(r"^    (\w+) = \d+,?", header, re.M)
+    codes = dict(re.findall(r"^        (\w+),? +///< (\d{4})", header, re.M))
+    reasons = [row for row in REASON.findall(header) if row[0]]
+    if [row[0] for row in reasons] != errors:
+        yield f"{REASONS}: RoomReasons must have a row for each error of RoomErrc, in their order"
+    shown = {}
+    for error, close, ends, word, limit in reasons:
+        if word != error:
+            yield f"{REASONS}: the word of {error} is '{word}'"
+        if limit and not re.search(rf"^    [\w:]+ {limit} = ", options, re.M):
+            yield f"{REASONS}: RoomOptions has no member {limit}, the limit of {error}"
+        shown[f"`{error}`"] = (codes.get(close, "none"), ends, f"`{limit}`" if limit else "")
+    rows = page_rows(page, ["reason", "close code", "ends", "option"])
+    expected = [name for name, (code, _, _) in shown.items() if code != "none"]
+    if [row[0] for row in rows if row[1] != "none"] != expected:
+        yield f"{CLIENTS_PAGE}: the table of reasons must have each reason with a close code, in the order of RoomErrc"
+    for name, code, ends, option in rows:
+        if name not in shown or (code, ends) != shown[name][:2] or shown[name][2] not in option:
+            yield f"{CLIENTS_PAGE}: the row of {name} in the table of reasons differs from {REASONS}: {shown.get(name)}"
+    checks = page_rows(page, ["check", "reason", "close code"])
+    if not checks:
+        yield f"{CLIENTS_PAGE}: it has no table with the columns check, reason and close code"
+    for check, names, code in checks:
+        listed = sorted({shown.get(name, ("an unknown reason",))[0] for name in names.split(", ")})
+        if not code.startswith("none") and listed != sorted(set(code.split(", "))):
+            yield f"{CLIENTS_PAGE}: the check '{check}' closes with {code}, but {REASONS} has {', '.join(listed)}"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
-    found = list(differences(parser.parse_args().root))
+    root = parser.parse_args().root
+    found = [*differences(root), *reason_differences(root)]
     for difference in found:
         print(difference)
     return 1 if found else 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Plants differences between the tables of states of a room's clients, and sees room_tables.py find them."""
+"""Plants differences between the tables of a room's clients, and sees room_tables.py find them."""
 
 import pathlib
 import sys
@@ -29,6 +29,34 @@ CLIENT_TEST = "".join(f"    {{State::{state}, Event::token, State::{state}, {{.c
 CONNECTION_TEST = "    {State::open, Event::ended, State::closed},\n"
 ROOM = HEAD + "| loading | loaded | clean | |\n"
 ROOM_TEST = "    {State::loading, Event::loaded, State::clean},\n"
+
+
+REASONS = """enum class RoomErrc {
+    malformed = 1,  ///< the bytes
+    forbidden = 5,  ///< no right
+    full = 6        ///< too many
+};
+        none,       ///< none is sent
+        invalid,    ///< 1007
+        forbidden,  ///< 4003: RoomCloseCodes::forbidden
+        try_later   ///< 1013
+        {E::malformed, Cause::protocol, C::invalid, W::connection, S::own, "malformed", "malformed"},
+        {E{2}, Cause::protocol, C::invalid, W::connection, S::own, "of_yjs", "unknown error"},
+        {E::forbidden, Cause::forbidden, C::forbidden, W::client, S::own, "forbidden",
+         "no right to this room"},
+        {E::full, Cause::overloaded, C::try_later, W::client, S::own, "full", "too many", "rooms_max"},
+"""
+REASONS_PAGE = """| check | reason | close code |
+| --- | --- | --- |
+| not too many | `full` | none: it is dropped |
+| the right | `forbidden`, `full` | 4003, 1013 |
+
+| reason | close code | ends | option |
+| --- | --- | --- | --- |
+| `malformed` | 1007 | connection | |
+| `forbidden` | 4003 | client | any text |
+| `full` | 1013 | client | `rooms_max` |
+"""
 
 
 def as_comment(table):
@@ -74,6 +102,31 @@ class RoomTablesTest(unittest.TestCase):
         self.assertRegex(self.found(test=CLIENT_TEST.replace("// row", "// now"))[0], "there is no test of the row 'joined | tick")
         table = CLIENT.replace("unauthorized", "no_answer")
         self.assertEqual(len(self.found(page=table + "\n" + CONNECTION, header=table)), 2)
+
+    def reasons(self, header=REASONS, page=REASONS_PAGE):
+        files = {room_tables.REASONS: header, room_tables.CLIENTS_PAGE: page,
+                 room_tables.OPTIONS: "    std::size_t rooms_max = 10'000;\n"}
+        with tempfile.TemporaryDirectory() as directory:
+            root = pathlib.Path(directory)
+            for path, text in files.items():
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_text(text, encoding="utf-8")
+            return list(room_tables.reason_differences(root))
+
+    def test_finds_nothing_where_the_reasons_agree(self):
+        self.assertEqual(self.reasons(), [])
+
+    def test_finds_reasons_that_differ(self):
+        for old, new in (("    full = 6 ", "    full = 6,\n    other = 7 "), ('S::own, "full"', 'S::own, "ful"'), ('"rooms_max"', '"room_max"'),
+                         ("C::try_later", "C::invalid"), ("E::full, Cause::overloaded, C::try_later, W::client", "E::full, Cause::overloaded, C::try_later, W::connection")):
+            self.assertIn(old, REASONS)
+            self.assertNotEqual(self.reasons(header=REASONS.replace(old, new)), [], (old, new))
+
+    def test_finds_a_page_whose_reasons_differ(self):
+        for old, new in (("| `malformed` | 1007 | connection | |\n", ""), ("4003 | client", "4001 | client"), ("| client | `rooms_max`", "| client | `other`"),
+                         ("`forbidden`, `full` | 4003, 1013", "`forbidden`, `full` | 4003"), ("| check |", "| checks |"), ("`full` | 1013", "`ful` | 1013")):
+            self.assertIn(old, REASONS_PAGE)
+            self.assertNotEqual(self.reasons(page=REASONS_PAGE.replace(old, new)), [], (old, new))
 
 
 if __name__ == "__main__":

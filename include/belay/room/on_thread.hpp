@@ -102,7 +102,8 @@ class OnThread {
                   "from the manager; pass P to RoomManager directly");
 
 public:
-    /// P must answer inside its calls: a later answer is ignored.
+    /// P must answer inside its calls. A call that it has not answered when it returns has failed:
+    /// the error is no_answer, with a sentence, and a later answer is ignored.
     /// Pre: options.check() is empty.
     explicit OnThread(P persistence, OnThreadOptions options = {})
         : work_{std::make_unique<Work>(std::move(persistence), checked(options))} {
@@ -336,12 +337,16 @@ private:
                 call.done(std::move(*found));
         }
 
-        /// Returns nothing if P dropped its Completion, so that the caller's Completion is dropped,
-        /// too.
+        /// Returns what P has answered. Returns nothing if P dropped its Completion, so that the
+        /// caller's Completion is dropped, too. No call waits for a later answer: its caller would
+        /// wait for ever.
         template <class V>
         [[nodiscard]] static std::optional<V> answer(driver::Question<V>& asked) {
-            if (!asked.answered()) return std::nullopt;
-            return asked.take();
+            if (asked.answered()) return asked.take();
+            return PersistenceError{RoomErrc::no_answer,
+                                    {},
+                                    "OnThread: the persistence must answer inside its calls, and "
+                                    "has not answered when the call returned"};
         }
         void took(const std::string& id, std::uint64_t number,
                   const Result<std::uint64_t>& position) {

@@ -3,6 +3,9 @@
 /// RoomErrc: the errors of rooms, their storages and their clients.
 #pragma once
 
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint8_t
+#include <string>        // std::string
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
 #include <belay/core/cause.hpp>
@@ -52,50 +55,158 @@ enum class RoomErrc {
 
 namespace detail {
 
-inline constexpr ErrorText room_error_texts[] = {
-    {"the update is malformed", Cause::protocol},
-    {"unknown error", Cause::protocol},
-    {"unknown error", Cause::protocol},
-    {"unknown error", Cause::protocol},
-    {"the update is beyond a limit", Cause::permanent},
-    {"the document is full", Cause::permanent},
-    {"the id of the room is not 1 to 100 bytes, or was malformed in its URL", Cause::permanent},
-    {"the room is unknown", Cause::permanent},
-    {"the snapshot is older than what is stored", Cause::permanent},
-    {"the snapshot covers what is not durable", Cause::permanent},
-    {"the stored snapshot is damaged", Cause::corrupt},
-    {"the stored snapshot is missing", Cause::corrupt},
-    {"the stored snapshot is not the one that belongs there", Cause::corrupt},
-    {"the log is not the one of these rooms", Cause::corrupt},
-    {"the storage of rooms is busy", Cause::overloaded},
-    {"the client is not known", Cause::unauthorized},
-    {"the client has no right to this room", Cause::forbidden},
-    {"the history of the client is over", Cause::permanent},
-    {"the protocol does not define the frame", Cause::protocol},
-    {"the frame is malformed", Cause::protocol},
-    {"the frame is beyond a limit", Cause::permanent},
-    {"there are too many rooms or calls", Cause::overloaded},
-    {"the client is too slow", Cause::overloaded},
-    {"the change could not be made durable", Cause::overloaded},
-    {"the room is not loaded", Cause::overloaded},
-    {"there was no answer in time", Cause::timed_out},
-    {"the rooms are stopped", Cause::planned},
-    {"the room was erased", Cause::permanent},
-    {"the persistence threw an exception", Cause::overloaded},
-    {"the client's user has sent a frame beyond a limit less than a minute ago", Cause::overloaded},
-    {"the user has too many rooms, clients or waiting changes", Cause::overloaded},
-    {"the server has removed the client", Cause::planned},
-    {"the client has shown no sign of life for too long", Cause::timed_out},
-    {"there are too many clients", Cause::overloaded},
-    {"too many clients wait to be admitted", Cause::overloaded},
-    {"the room has too many clients", Cause::overloaded},
-    {"the connection has too many documents", Cause::overloaded},
+/// A reason to reject or close a client, to evict a room, or to fail a call of the storage.
+struct RoomReason {
+    /// The WebSocket code for a client.
+    enum class Close : std::uint8_t {
+        none,           ///< none is sent; if a user's type reports the error: by its cause
+        normal,         ///< 1000
+        going_away,     ///< 1001
+        unsupported,    ///< 1003
+        invalid,        ///< 1007
+        try_later,      ///< 1013
+        history_reset,  ///< 4409
+        room_erased,    ///< 4410
+        unauthorized,   ///< 4001: RoomCloseCodes::unauthorized
+        forbidden,      ///< 4003: RoomCloseCodes::forbidden
+        too_large       ///< 4413: RoomCloseCodes::too_large
+    };
+    /// Whether a connection with several documents ends, or only the client. See ClientLifecycle
+    /// for a client that has not joined yet.
+    enum class Ends : std::uint8_t { client, connection };
+    /// The text that the client receives. It must not learn whether a room exists that it may not
+    /// join.
+    enum class Shown : std::uint8_t { own, as_forbidden };
+
+    RoomErrc code;
+    Cause cause;
+    Close close;
+    Ends ends;
+    Shown shown;
+    const char* word;  ///< in metrics
+    const char* text;
+    /// The member of RoomOptions that rejects the client. Null if it is none, or one of several.
+    const char* limit = nullptr;
+};
+
+/// The reasons, in the order of their codes: row `i` has the code `i + 1`.
+struct RoomReasons {
+private:
+    using E = RoomErrc;
+    using C = RoomReason::Close;
+    using W = RoomReason::Ends;
+    using S = RoomReason::Shown;
+
+public:
+    static constexpr RoomReason rows[] = {
+        {E::malformed_update, Cause::protocol, C::invalid, W::connection, S::own,
+         "malformed_update", "the update is malformed"},
+        // YjsErrc has 2, 3 and 4: only their words are used.
+        {E{2}, Cause::protocol, C::invalid, W::connection, S::own, "unknown_content",
+         "unknown error"},
+        {E{3}, Cause::protocol, C::invalid, W::connection, S::own, "version_2_update",
+         "unknown error"},
+        {E{4}, Cause::protocol, C::invalid, W::connection, S::own, "malformed_state_vector",
+         "unknown error"},
+        {E::update_too_large, Cause::permanent, C::too_large, W::connection, S::own,
+         "update_too_large", "the update is beyond a limit"},
+        {E::document_full, Cause::permanent, C::too_large, W::connection, S::own, "document_full",
+         "the document is full"},
+        {E::bad_room_id, Cause::permanent, C::forbidden, W::client, S::as_forbidden, "bad_room_id",
+         "the id of the room is not 1 to 100 bytes, or was malformed in its URL"},
+        {E::unknown_room, Cause::permanent, C::none, W::connection, S::own, "unknown_room",
+         "the room is unknown"},
+        {E::stale_snapshot, Cause::permanent, C::none, W::connection, S::own, "stale_snapshot",
+         "the snapshot is older than what is stored"},
+        {E::bad_position, Cause::permanent, C::none, W::connection, S::own, "bad_position",
+         "the snapshot covers what is not durable"},
+        {E::snapshot_damaged, Cause::corrupt, C::none, W::connection, S::own, "snapshot_damaged",
+         "the stored snapshot is damaged"},
+        {E::snapshot_missing, Cause::corrupt, C::none, W::connection, S::own, "snapshot_missing",
+         "the stored snapshot is missing"},
+        {E::snapshot_misplaced, Cause::corrupt, C::none, W::connection, S::own,
+         "snapshot_misplaced", "the stored snapshot is not the one that belongs there"},
+        {E::log_misplaced, Cause::corrupt, C::none, W::connection, S::own, "log_misplaced",
+         "the log is not the one of these rooms"},
+        {E::storage_busy, Cause::overloaded, C::none, W::connection, S::own, "storage_busy",
+         "the storage of rooms is busy"},
+        {E::unauthorized, Cause::unauthorized, C::unauthorized, W::client, S::own, "unauthorized",
+         "the client is not known"},
+        {E::forbidden, Cause::forbidden, C::forbidden, W::client, S::as_forbidden, "forbidden",
+         "the client has no right to this room"},
+        {E::history_reset, Cause::permanent, C::history_reset, W::client, S::own, "history_reset",
+         "the history of the client is over"},
+        {E::unknown_message, Cause::protocol, C::unsupported, W::connection, S::own,
+         "unknown_message", "the protocol does not define the frame"},
+        {E::malformed_frame, Cause::protocol, C::invalid, W::connection, S::own, "malformed_frame",
+         "the frame is malformed"},
+        {E::frame_too_large, Cause::permanent, C::too_large, W::connection, S::own,
+         "frame_too_large", "the frame is beyond a limit"},
+        {E::too_many, Cause::overloaded, C::try_later, W::client, S::own, "too_many",
+         "there are too many rooms or calls", "rooms_max"},
+        {E::too_slow, Cause::overloaded, C::try_later, W::connection, S::own, "too_slow",
+         "the client is too slow"},
+        {E::not_durable, Cause::overloaded, C::try_later, W::connection, S::own, "not_durable",
+         "the change could not be made durable"},
+        {E::not_loaded, Cause::overloaded, C::try_later, W::connection, S::own, "not_loaded",
+         "the room is not loaded"},
+        {E::no_answer, Cause::timed_out, C::try_later, W::connection, S::own, "no_answer",
+         "there was no answer in time", "check_within"},
+        {E::manager_stopped, Cause::planned, C::going_away, W::connection, S::own,
+         "manager_stopped", "the rooms are stopped"},
+        {E::room_erased, Cause::permanent, C::room_erased, W::client, S::own, "room_erased",
+         "the room was erased"},
+        {E::persistence_threw, Cause::overloaded, C::none, W::connection, S::own,
+         "persistence_threw", "the persistence threw an exception"},
+        {E::retried_too_soon, Cause::overloaded, C::try_later, W::connection, S::own,
+         "retried_too_soon",
+         "the client's user has sent a frame beyond a limit less than a minute ago"},
+        {E::too_many_of_user, Cause::overloaded, C::try_later, W::connection, S::own,
+         "too_many_of_user", "the user has too many rooms, clients or waiting changes"},
+        {E::client_removed, Cause::planned, C::normal, W::connection, S::own, "client_removed",
+         "the server has removed the client"},
+        {E::client_silent, Cause::timed_out, C::none, W::connection, S::own, "client_silent",
+         "the client has shown no sign of life for too long"},
+        {E::too_many_clients, Cause::overloaded, C::try_later, W::connection, S::own,
+         "too_many_clients", "there are too many clients", "clients_max"},
+        {E::too_many_waiting, Cause::overloaded, C::try_later, W::connection, S::own,
+         "too_many_waiting", "too many clients wait to be admitted", "waiting_max"},
+        {E::room_full, Cause::overloaded, C::try_later, W::client, S::own, "room_full",
+         "the room has too many clients", "clients_per_room_max"},
+        {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
+         "too_many_documents", "the connection has too many documents", "documents_per_client_max"},
+    };
+    static constexpr std::size_t count = sizeof rows / sizeof rows[0];
+
+    /// Returns the row of a code; null if there is none.
+    [[nodiscard]] static constexpr const RoomReason* find(int code) noexcept {
+        return code >= 1 && static_cast<std::size_t>(code) <= count ? &rows[code - 1] : nullptr;
+    }
+    /// Returns the row of an error; null if it is of another category.
+    [[nodiscard]] static const RoomReason* find(const std::error_code& why) noexcept;
 };
 
 /// The category "belay.room".
+class RoomCategory final : public std::error_category {
+public:
+    const char* name() const noexcept override { return "belay.room"; }
+    std::string message(int value) const override {
+        const RoomReason* const row = RoomReasons::find(value);
+        return row != nullptr ? row->text : "unknown error";
+    }
+    std::error_condition default_error_condition(int value) const noexcept override {
+        const RoomReason* const row = RoomReasons::find(value);
+        return row != nullptr ? make_error_condition(row->cause)
+                              : std::error_condition{value, *this};
+    }
+};
 [[nodiscard]] inline const std::error_category& room_category() noexcept {
-    static const TableCategory category{"belay.room", room_error_texts};
+    static const RoomCategory category;
     return category;
+}
+
+inline const RoomReason* RoomReasons::find(const std::error_code& why) noexcept {
+    return why.category() == room_category() ? find(why.value()) : nullptr;
 }
 
 }  // namespace detail

@@ -96,6 +96,17 @@ struct RoomRejection {
     std::string user;     ///< empty if the user is not known, or not yet
     std::string ip;
     std::error_code error;  ///< of RoomErrc, of a document or a protocol; LinkErrc::open_threw
+    /// The member of RoomOptions that limits the client, such as "clients_per_user_max". It is a
+    /// text that stays valid; empty if the error has no option.
+    std::string_view limit{};
+
+    /// Returns the error as a text, with the option, such as "there are too many clients
+    /// (RoomOptions::clients_max)".   Allocates: the text.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        std::string text = error.message();
+        if (!limit.empty()) text.append(" (RoomOptions::").append(limit).append(")");
+        return text;
+    }
 };
 /// The former name of RoomRejection.
 using RoomRefusal [[deprecated("use RoomRejection")]] = RoomRejection;

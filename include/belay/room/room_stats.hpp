@@ -42,7 +42,7 @@ struct RoomCounters {
     public:
         /// The number of reasons: the errors of RoomErrc and YjsErrc, two of std::errc, and 0 for
         /// all others.
-        static constexpr std::size_t count = 40;
+        static constexpr std::size_t count = detail::RoomReasons::count + 3;
 
         /// Returns how often a reason occurred. An error of another category counts as a reason
         /// that is not known.
@@ -54,49 +54,9 @@ struct RoomCounters {
 
         /// Returns a reason as a word, such as "too_slow"; "other" for 0.
         [[nodiscard]] static constexpr std::string_view word(std::size_t i) noexcept {
-            constexpr std::string_view words[count] = {
-                "other",
-                "malformed_update",
-                "unknown_content",
-                "version_2_update",
-                "malformed_state_vector",
-                "update_too_large",
-                "document_full",
-                "bad_room_id",
-                "unknown_room",
-                "stale_snapshot",
-                "bad_position",
-                "snapshot_damaged",
-                "snapshot_missing",
-                "snapshot_misplaced",
-                "log_misplaced",
-                "storage_busy",
-                "unauthorized",
-                "forbidden",
-                "history_reset",
-                "unknown_message",
-                "malformed_frame",
-                "frame_too_large",
-                "too_many",
-                "too_slow",
-                "not_durable",
-                "not_loaded",
-                "no_answer",
-                "manager_stopped",
-                "room_erased",
-                "persistence_threw",
-                "retried_too_soon",
-                "too_many_of_user",
-                "client_removed",
-                "client_silent",
-                "too_many_clients",
-                "too_many_waiting",
-                "room_full",
-                "too_many_documents",
-                "no_space_on_device",
-                "io_error",
-            };
-            return i < count ? words[i] : words[0];
+            if (i != 0 && i < of_system) return detail::RoomReasons::rows[i - 1].word;
+            if (i < of_system || i >= count) return "other";
+            return i == of_system ? "no_space_on_device" : "io_error";
         }
 
     private:

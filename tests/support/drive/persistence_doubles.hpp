@@ -95,4 +95,29 @@ public:
     }
 };
 
+/// Answers the call before when it is called again, as a storage with a loop of its own does.
+class AnswersLater : public belay::MemoryRooms {
+public:
+    using Found = belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>;
+
+    AnswersLater() = default;
+    void load(std::string_view, belay::Completion<Found> done) {
+        if (loading_) (*loading_)(Found{std::nullopt});
+        loading_.emplace(std::move(done));
+    }
+    void flush(belay::Completion<belay::PersistenceError> done) { keep(std::move(done)); }
+    void save(std::string_view, std::span<const belay::Bytes>, std::uint64_t,
+              belay::Completion<belay::PersistenceError> done) {
+        keep(std::move(done));
+    }
+
+private:
+    void keep(belay::Completion<belay::PersistenceError> done) {
+        if (waits_) (*waits_)(belay::PersistenceError{});
+        waits_.emplace(std::move(done));
+    }
+    std::optional<belay::Completion<Found>> loading_{};
+    std::optional<belay::Completion<belay::PersistenceError>> waits_{};
+};
+
 }  // namespace belay_test

@@ -351,12 +351,14 @@ struct RoomRecorder {
     RoomClientId last_joined{};
     std::error_code last_reason{};
     std::error_code last_eviction{};
+    std::string last_limit{};  ///< of a rejection
     std::vector<PersistenceError> failures{};
     void begin_call(std::string_view name) const {
         if (before != nullptr && *before) (*before)(name);
     }
     void on_rejected(const RoomRejection& r) {
         begin_call("on_rejected");
+        last_limit = r.limit;
         reported->push_back("refused " + r.room_id + " " + r.user + ": " + r.error.message());
     }
     void on_room_event(const RoomEvent& e) {

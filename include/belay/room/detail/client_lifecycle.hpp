@@ -5,6 +5,7 @@
 
 #include <cstdint>       // std::uint64_t
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <vector>        // std::erase
 
@@ -121,17 +122,19 @@ public:
         }
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
-    void close_and_report(RoomClient& client, const std::error_code& why) {
+    void close_and_report(RoomClient& client, const std::error_code& why,
+                          std::string_view limit = {}) {
         if (client.core.ending()) return;
-        context_.report_rejection(client.request, client.rights.grant.user, why);
+        context_.report_rejection(client.request, client.rights.grant.user, why, limit);
         context_.errors.attempt([&] { note_oversize(client, why); });
         close(client, why);
     }
-    void close_connection_and_report(ClientConnection& connection, const std::error_code& why) {
+    void close_connection_and_report(ClientConnection& connection, const std::error_code& why,
+                                     std::string_view limit = {}) {
         if (connection.multiplexed == nullptr)
-            return close_and_report(*connection.clients.front(), why);
+            return close_and_report(*connection.clients.front(), why, limit);
         if (connection.multiplexed->core.ending()) return;
-        context_.report_rejection(connection.multiplexed->request, user_of(connection), why);
+        context_.report_rejection(connection.multiplexed->request, user_of(connection), why, limit);
         if (connection.clients.size() == 1)
             context_.errors.attempt([&] { note_oversize(*connection.clients.front(), why); });
         close(*connection.multiplexed, why);
@@ -230,10 +233,10 @@ private:
         if (is_too_large(why) && client.core.joined() && client.connection->clients.size() == 1)
             oversize.note(client.rights.grant.user, client.room->id, context_.now);
     }
-    /// Whether an error of one client ends its whole connection. Lost rights and ended histories
-    /// end the client only; the client mends all other errors by dialling again. It does not ask
-    /// again for a document that was denied, so a limit ends the connection, too, if it has no
-    /// other document.
+    /// Whether an error of one client ends its whole connection. The reasons of RoomReasons state
+    /// that for a client that has joined: lost rights and ended histories end the client only; the
+    /// client mends all other errors by dialling again. It does not ask again for a document that
+    /// was denied, so a limit ends the connection, too, if it has no other document.
     [[nodiscard]] static bool ends_connection(const RoomClient& client,
                                               const std::error_code& why) {
         if (why == RoomErrc::client_removed) return true;
@@ -242,8 +245,8 @@ private:
             return client.connection->clients.size() == 1 &&
                    (cause == Cause::overloaded || cause == Cause::timed_out);
         }
-        return why != RoomErrc::unauthorized && why != RoomErrc::forbidden &&
-               why != RoomErrc::history_reset && why != RoomErrc::room_erased;
+        const RoomReason* const reason = RoomReasons::find(why);
+        return reason == nullptr || reason->ends == RoomReason::Ends::connection;
     }
     /// The client's transport or connection has ended.
     void end(RoomClient& client) noexcept {

@@ -196,7 +196,7 @@ public:
     }
     /// Processes a message of a client.
     void on_message(RoomClient& client, const part::RoomMessage& message) {
-        std::error_code error;
+        LimitedError error;
         auto& room = static_cast<Room&>(*client.room);
         switch (message.kind) {
             case Kind::state_vector:
@@ -225,7 +225,7 @@ public:
             default:
                 break;
         }
-        if (error) lifecycle_.close_and_report(client, error);
+        if (error) lifecycle_.close_and_report(client, error.code, error.limit);
     }
     /// Charges bytes to the connection's rate. A connection without credit is read later.
     void pay(ClientConnection& connection, std::size_t bytes) {
@@ -340,7 +340,8 @@ private:
     template <class R>
     void on_frame(RoomClient& client, BytesView frame, const R& read) {
         if (frame.size() > context_.options.frame_bytes_max)
-            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::frame_too_large),
+                                               "frame_bytes_max");
         if (!read.has_value())
             return lifecycle_.close_and_report(client, static_cast<std::error_code>(read.error()));
         on_message(client, *read);
@@ -353,17 +354,17 @@ private:
                                                                {client.accepted_id()},
                                                                std::string{as_text(payload)}});
     }
-    [[nodiscard]] std::error_code on_awareness(RoomClient& client, Room& room, BytesView message) {
+    [[nodiscard]] LimitedError on_awareness(RoomClient& client, Room& room, BytesView message) {
         const std::uint64_t before = room.awareness.version();
-        const std::error_code error =
+        const LimitedError error =
             room.awareness.receive({client.id, client.rights.grant.user}, message, context_.now);
         if (!error && room.awareness.version() != before) replication_.publish_state(room, client);
         delivery_.queue_awareness(room);
         room.waker.touch();
         return error;
     }
-    [[nodiscard]] std::error_code on_update(RoomClient& client, Room& room,
-                                            const part::RoomMessage& message) {
+    [[nodiscard]] LimitedError on_update(RoomClient& client, Room& room,
+                                         const part::RoomMessage& message) {
         // Each update gets a status. The answer to a state vector contains all updates that were
         // rejected before, and settles them.
         const bool answers = message.kind == Kind::state;
@@ -374,8 +375,8 @@ private:
         // A client without a name and an address has the share of its connection.
         const bool named = client.rights.share.has_value();
         const std::string alone = named ? std::string{} : turn_owner(client);
-        const std::error_code error = edits_.update(
-            room, message.payload, client.id, named ? client.rights.share->all.owner() : alone);
+        const LimitedError error = edits_.update(room, message.payload, client.id,
+                                                 named ? client.rights.share->all.owner() : alone);
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {

@@ -6,6 +6,7 @@
 #include <algorithm>     // std::none_of
 #include <optional>      // std::nullopt
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
@@ -210,8 +211,8 @@ private:
             context_.report_rejection(connection.request, {}, RoomErrc::client_silent);
         if (todo.abort) return abort_and_release(connection, todo);
         if (todo.fail)
-            return lifecycle_.close_connection_and_report(connection.io,
-                                                          make_error_code(*todo.fail));
+            return lifecycle_.close_connection_and_report(
+                connection.io, make_error_code(*todo.fail), "token_within");
         if (connection.core.ending()) return;
         if (connection.io.pace.check_too_slow(context_.now, context_.options.client_rate_min,
                                               context_.options.heartbeat.dead_after))
@@ -257,14 +258,17 @@ private:
 
     template <class C>
     void receive(C& connection, const Bytes& frame) {
-        const auto bad = [&](RoomErrc why) {
-            lifecycle_.close_connection_and_report(connection.io, make_error_code(why));
+        const auto bad = [&](RoomErrc why, std::string_view limit = {}) {
+            lifecycle_.close_connection_and_report(connection.io, make_error_code(why), limit);
         };
-        const std::size_t most = connection.core.has_ever_joined()
-                                     ? context_.options.frame_bytes_max
-                                     : context_.options.piece_bytes_max;
-        if (frame.size() > most) return bad(RoomErrc::frame_too_large);
-        if (!connection.core.count_until_token(frame.size())) return bad(RoomErrc::frame_too_large);
+        const bool authorized = connection.core.has_ever_joined();
+        const std::size_t most =
+            authorized ? context_.options.frame_bytes_max : context_.options.piece_bytes_max;
+        if (frame.size() > most)
+            return bad(RoomErrc::frame_too_large,
+                       authorized ? "frame_bytes_max" : "piece_bytes_max");
+        if (!connection.core.count_until_token(frame.size()))
+            return bad(RoomErrc::frame_too_large, "bytes_until_token");
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
             return lifecycle_.close_connection_and_report(
@@ -277,7 +281,7 @@ private:
                 connection.io, static_cast<std::error_code>(read.error()));
         const part::RoomMessage& message = *read;
         if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
-            return bad(RoomErrc::frame_too_large);
+            return bad(RoomErrc::frame_too_large, "bytes_until_token");
         if (name.empty() != (message.kind == Kind::ping || message.kind == Kind::pong))
             return bad(RoomErrc::unknown_message);
         if (message.kind == Kind::ping)
@@ -340,7 +344,7 @@ private:
             !connection.channels.takes_another(context_.options.clients_per_connection_max)) {
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
-            context_.report_rejection(request, {}, why);
+            context_.report_rejection(request, {}, why, late ? "token_within" : "");
             return send_refusal(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This
@@ -379,8 +383,9 @@ private:
     }
     /// The reason as text, which does not distinguish an unknown room from a missing right.
     [[nodiscard]] static std::string reason_of(const std::error_code& why) {
-        const bool forbidden = why == RoomErrc::forbidden || why == RoomErrc::bad_room_id;
-        return forbidden ? make_error_code(RoomErrc::forbidden).message() : why.message();
+        const RoomReason* const reason = RoomReasons::find(why);
+        const bool hides = reason != nullptr && reason->shown == RoomReason::Shown::as_forbidden;
+        return hides ? make_error_code(RoomErrc::forbidden).message() : why.message();
     }
 
     // ---- one of its clients ---------------------------------------------------------------------

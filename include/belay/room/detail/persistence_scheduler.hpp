@@ -255,12 +255,12 @@ public:
     /// Begins to make a change durable.
     /// Errors: the storage's; not_durable of too many; too_many_of_user above the share of its
     /// owner; update_too_large of one that would not fit alone.
-    [[nodiscard]] std::error_code append(RoomBase& room, const AppendedUpdate& change) {
+    [[nodiscard]] LimitedError append(RoomBase& room, const AppendedUpdate& change) {
         const UnflushedChange sized{change.owner, room.id, change.update.size()};
         if (!change.known) {
             if (sized.bytes > context_.options.unflushed_bytes_max)
-                return RoomErrc::update_too_large;
-            if (const std::error_code e = unflushed_.check(sized, room.pending.bytes())) return e;
+                return {RoomErrc::update_too_large, "unflushed_bytes_max"};
+            if (const LimitedError e = unflushed_.check(sized, room.pending.bytes())) return e;
         }
         // All memory is there before the storage has the change.
         std::list<PendingUpdate> pending;

@@ -146,8 +146,9 @@ public:
             return reject(client, grant->user,
                           grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
         }
-        if (admitted && !lifecycle_.limits.shares.try_count(client, grant->user))
-            return reject(client, grant->user, RoomErrc::too_many_of_user);
+        const std::string_view limit =
+            admitted ? lifecycle_.limits.shares.try_count(client, grant->user) : std::string_view{};
+        if (!limit.empty()) return reject(client, grant->user, RoomErrc::too_many_of_user, limit);
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
         if (admitted) sessions_.take_grant(client, std::move(*grant));
@@ -184,8 +185,9 @@ private:
             ask_authorizer(client);
     }
     /// Closes a client. The rejected user may be another one than the user who joined.
-    void reject(RoomClient& client, const std::string& user, RoomErrc why) {
-        context_.report_rejection(client.request, user, make_error_code(why));
+    void reject(RoomClient& client, const std::string& user, RoomErrc why,
+                std::string_view limit = {}) {
+        context_.report_rejection(client.request, user, make_error_code(why), limit);
         lifecycle_.close(client, make_error_code(why));
     }
     void queue_recheck(RoomClient& client) {
@@ -266,7 +268,10 @@ private:
                 *client.connection, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
-        if (room == nullptr) return lifecycle_.close_and_report(client, error);
+        if (room == nullptr) {
+            const bool of_user = error == RoomErrc::too_many_of_user;
+            return lifecycle_.close_and_report(client, error, of_user ? "rooms_per_user_max" : "");
+        }
         if (room->core.clients() >= context_.options.clients_per_room_max)
             return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));
         room->after_load.clients.push_back(&client);

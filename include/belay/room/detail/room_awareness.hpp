@@ -15,6 +15,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/yjs/detail/json_text.hpp>
@@ -54,13 +55,13 @@ public:
     /// Processes a message of a client.   Errors: malformed_frame, frame_too_large: the client must
     /// be closed.
     /// Complexity: O(m log n), and reads the JSON.
-    [[nodiscard]] std::error_code receive(AwarenessSource from, BytesView message, Instant now) {
-        std::error_code error = read(message);
+    [[nodiscard]] LimitedError receive(AwarenessSource from, BytesView message, Instant now) {
+        LimitedError error = read(message);
         if (!error) {
             for (const State& s : states_) take(from, s, now);
             // Checked after the whole message, because one id may release what another one takes.
             if (owned_by(from.client).bytes > options_->awareness_bytes_max)
-                error = RoomErrc::frame_too_large;
+                error = {RoomErrc::frame_too_large, "awareness_bytes_max"};
         }
         // A room lives long, and large messages are rare.
         if (states_.capacity() > states_kept_max) states_ = std::vector<State>{};
@@ -176,11 +177,12 @@ private:
         std::string_view state;
     };
 
-    [[nodiscard]] std::error_code read(BytesView message) {
+    [[nodiscard]] LimitedError read(BytesView message) {
         states_.clear();
         yjs::Lib0Reader in{message};
         const std::uint64_t count = in.varuint();
-        if (count > entries_max()) return RoomErrc::frame_too_large;
+        if (count > entries_max())
+            return {RoomErrc::frame_too_large, "awareness_ids_per_client_max"};
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
             State s{};
             s.id = in.varuint();
@@ -189,7 +191,8 @@ private:
             if (in.failed()) break;
             // One more must follow each, for the end.
             if (s.clock >= yjs::varuint_max) return RoomErrc::malformed_frame;
-            if (s.state.size() > options_->awareness_bytes_max) return RoomErrc::frame_too_large;
+            if (s.state.size() > options_->awareness_bytes_max)
+                return {RoomErrc::frame_too_large, "awareness_bytes_max"};
             if (JsonText::of(s.state, json_nesting_max) != JsonText::Verdict::json)
                 return RoomErrc::malformed_frame;
             states_.push_back(s);

@@ -67,8 +67,8 @@ public:
     RoomEdits& operator=(const RoomEdits&) = delete;
 
     /// Processes an update of a client, in the share of `owner`; `author` 0 is the server.
-    [[nodiscard]] std::error_code update(Room& room, BytesView bytes, std::uint64_t author,
-                                         std::string_view owner = {}) {
+    [[nodiscard]] LimitedError update(Room& room, BytesView bytes, std::uint64_t author,
+                                      std::string_view owner = {}) {
         if (!room.core.live()) return RoomErrc::not_loaded;
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
@@ -76,7 +76,7 @@ public:
             context_.tally.count(room.id, &RoomCounters::unchanged);
             return {};
         }
-        if (const std::error_code e =
+        if (const LimitedError e =
                 scheduler_.append(room, {.update = bytes, .author = author, .owner = owner}))
             return e;
         rooms_.step(room, Event::appended);

@@ -8,6 +8,7 @@
 #include <exception>     // std::current_exception, std::exception_ptr, std::rethrow_exception
 #include <list>          // std::list
 #include <string>        // std::string
+#include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
@@ -17,6 +18,7 @@
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/room_tally.hpp>
+#include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_stats.hpp>
 
@@ -116,12 +118,16 @@ struct TurnContext {
         tally.count_failure(room_id, error.code);
         errors.attempt([&] { pending_events.push_back(RoomFailure{room_id, error}); });
     }
-    /// Counts a rejected client, and queues the rejection for the observer.
+    /// Counts a rejected client, and queues the rejection for the observer. `limit` is the option
+    /// that rejects it; empty: the one of the reason, if it has only one.
     void report_rejection(const RoomRequest& request, const std::string& user,
-                          const std::error_code& why) noexcept {
+                          const std::error_code& why, std::string_view limit = {}) noexcept {
         tally.count_rejection(request.room_id, why);
+        if (const RoomReason* const reason = RoomReasons::find(why);
+            limit.empty() && reason != nullptr && reason->limit != nullptr)
+            limit = reason->limit;
         errors.attempt([&] {
-            pending_events.push_back(RoomRejection{request.room_id, user, request.ip, why});
+            pending_events.push_back(RoomRejection{request.room_id, user, request.ip, why, limit});
         });
     }
 

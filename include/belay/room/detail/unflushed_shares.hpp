@@ -3,12 +3,12 @@
 /// UnflushedShares: limits the changes of one user that wait to become durable.
 #pragma once
 
-#include <cstddef>       // std::size_t
-#include <string>        // std::string
-#include <string_view>   // std::string_view
-#include <system_error>  // std::error_code
+#include <cstddef>      // std::size_t
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/core/order.hpp>
+#include <belay/room/detail/limited_error.hpp>
 #include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
@@ -47,20 +47,20 @@ public:
     /// then have at most three times as many bytes in the room as are left of the limit. If no
     /// other change of the user waits, the change must only fit: into what is left of the room, and
     /// not into unflushed_bytes_per_user_max. So others cannot keep a large change out for ever.
-    [[nodiscard]] std::error_code check(const UnflushedChange& change, std::size_t pending) const {
+    [[nodiscard]] LimitedError check(const UnflushedChange& change, std::size_t pending) const {
         const std::size_t most = options_.unflushed_bytes_max;
         const std::size_t left = most - smaller(most, pending);
         const std::size_t left_then = left - smaller(left, change.bytes);
         if (!change.owner.empty()) {
             const std::size_t mine = in_rooms_.of(owner_in_room(change.owner, change.room));
             if (mine != 0 && (mine + change.bytes) / 3 > left_then)
-                return RoomErrc::too_many_of_user;
+                return {RoomErrc::too_many_of_user, "unflushed_bytes_max"};
             const std::size_t of_user = options_.unflushed_bytes_per_user_max;
             const std::size_t all = in_all_.of(change.owner);
             if (all != 0 && change.bytes > of_user - smaller(of_user, all))
-                return RoomErrc::too_many_of_user;
+                return {RoomErrc::too_many_of_user, "unflushed_bytes_per_user_max"};
         }
-        if (change.bytes > left) return RoomErrc::not_durable;
+        if (change.bytes > left) return {RoomErrc::not_durable, "unflushed_bytes_max"};
         return {};
     }
     /// Counts a change.   Throws: std::bad_alloc, and changes nothing then.
