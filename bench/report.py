@@ -89,8 +89,9 @@ GOALS = [
     Goal("yjs/update/merge_typing/structs:10000", "ywasm", 1.0, "as fast as ywasm, which applies and encodes"),
     Goal("yjs/update/typed_10000", "yjs", 1 / 1.05, "1.05x of Y.encodeStateAsUpdate"),
     Goal("room/servers/edit_to_20_p99", AT_MOST, 20, "20 ms to the last of 20 peers, on the disk before"),
-    *(Goal(f"room/servers/edit_to_20_{share}", f"{peer}_and_fsync", 1.0, "no slower than it and a flush of the disk")
-      for share in ("p50", "p99") for peer in ROOM_PEERS),
+    # The median of all pairs of one round: the time of a flush changes more than the servers differ.
+    *(Goal(f"room/servers/edit_to_20_{what}", f"{peer}_and_fsync", 1.0, "no slower than it and a flush of the disk")
+      for what in ("in_pairs", "p99") for peer in ROOM_PEERS),
     *(Goal(f"room/servers/edit_to_20_unsynced_{share}", peer, 1.0, "no slower, where neither waits for the disk")
       for share in ("p50", "p99") for peer in ROOM_PEERS),
     *(Goal("room/servers/burst_3_mb_to_20", peer, 1.0, "as fast, although it waits for the disk")
@@ -127,7 +128,8 @@ def split_name(name):
 # What is counted and not timed: the benchmark's counter, and its unit. Less is better.
 SIZES = {"bytes_each": "bytes each", "segments": "segments", "percent_at_once": "% at once", "dials_each": "dials each",
          "seconds_after": "seconds", "allocations_each": "allocations", "milliseconds": "ms",
-         "microseconds_each": "us each", "megabytes": "MB", "bytes_in_all": "bytes", "frames_each": "frames each"}
+         "microseconds_each": "us each", "megabytes": "MB", "bytes_in_all": "bytes", "frames_each": "frames each",
+         "of_belay_in_its_round": "of belay's time"}
 
 # One implementation of one operation: how much it does in a second, of what, seconds for one iteration; and the speed in
 # each run of the program. Of what is counted and not timed the size is in the place of the speed.

@@ -277,10 +277,11 @@ TEST_CASE("OnThread counts what a room has waiting until each call is done",
     const detail::CallBytes update{.updates = 4};
     const detail::CallBytes snapshot{.snapshots = 6};
     // There is always a call of the room that waits.
-    queue.push(0, "a", update);
+    CHECK_FALSE(queue.push(0, "a", update, detail::CallKind::change));
     for (int i = 1; i < 20; ++i) {
         REQUIRE(queue.takes("a", update));
-        queue.push(i, "a", i % 2 == 0 ? update : snapshot);
+        const auto kind = i % 2 == 0 ? detail::CallKind::change : detail::CallKind::answered;
+        CHECK(queue.push(i, "a", i % 2 == 0 ? update : snapshot, kind) == (i % 2 != 0));
         const auto next = queue.pop();
         CHECK(next.call == i - 1);
         // The bytes of a call that is under way count.
@@ -295,9 +296,59 @@ TEST_CASE("OnThread counts what a room has waiting until each call is done",
     // Calls for all rooms have no share.
     for (int i = 0; i < 9; ++i) {
         REQUIRE(queue.takes("", {}));
-        queue.push(i, "", {});
+        CHECK(queue.push(i, "", {}, detail::CallKind::answered));
     }
     CHECK_FALSE(queue.takes("", {}));
+}
+
+TEST_CASE("OnThread wakes its thread for a change only if many changes wait, or long ones",
+          "[drive][on_thread][unit]") {
+    using Queue = detail::CallQueue<int, OnThreadOptions>;
+    constexpr auto change = detail::CallKind::change;
+    const OnThreadOptions options;
+    Queue queue{options};
+    SECTION("many") {
+        for (std::size_t i = 1; i < Queue::waiting_max; ++i)
+            CHECK_FALSE(queue.push(0, "a", {.updates = 1}, change));
+        CHECK(queue.push(0, "a", {.updates = 1}, change));
+    }
+    SECTION("long ones") {
+        CHECK_FALSE(queue.push(0, "a", {.updates = Queue::waiting_bytes_max - 1}, change));
+        CHECK(queue.push(0, "b", {.updates = 1}, change));
+    }
+    SECTION("a call with an answer") {
+        CHECK_FALSE(queue.push(0, "a", {}, change));
+        CHECK(queue.push(0, {}, {}, detail::CallKind::answered));
+    }
+}
+
+TEST_CASE("OnThread makes changes without a flush before they fill the memory",
+          "[drive][on_thread][unit]") {
+    /// Notifies of its first change.
+    class NotifyingRooms : public MemoryRooms {
+    public:
+        explicit NotifyingRooms(std::latch& begun) : begun_{&begun} {}
+        [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+            if (begun_ != nullptr) std::exchange(begun_, nullptr)->count_down();
+            return MemoryRooms::reset(id, epoch);
+        }
+
+    private:
+        std::latch* begun_;
+    };
+    SECTION("many changes") {
+        std::latch begun{1};
+        OnThread rooms{NotifyingRooms{begun}};
+        for (std::size_t i = 0; i < detail::CallQueue<int, OnThreadOptions>::waiting_max; ++i)
+            REQUIRE(rooms.reset("a", epoch_of_a));
+        begun.wait();
+    }
+    SECTION("those before a change that was rejected") {
+        OnThread rooms{MemoryRooms{}, limits(2, 10)};
+        while (rooms.reset("a", epoch_of_a)) {
+        }
+        while (!rooms.reset("a", epoch_of_a)) std::this_thread::yield();
+    }
 }
 
 TEST_CASE("OnThread returns the status of its persistence on any thread",

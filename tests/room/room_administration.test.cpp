@@ -352,7 +352,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
     CHECK(calls.answers.at(0).starts_with("erase: Input"));
-    w.disk.rejected = "other";
+    w.disk.rejected = {"other"};
     REQUIRE(w.rooms().get_or_create_room("board"));
     const int before = w.disk.flushes;
     w.run(1s);
@@ -368,7 +368,7 @@ TEST_CASE("RoomManager: a room whose erase is never stored does not end the eras
           "[room][room_administration][sim]") {
     Answered calls;
     RoomWorld w{Seed{1}, {.rooms_max = 1}};
-    w.disk.rejected = "board1";
+    w.disk.rejected = {"board1"};
     const auto erase = [&](const std::string& board) {
         w.rooms().erase(board, calls.error(board));
         w.run(1s);
@@ -414,7 +414,7 @@ TEST_CASE("RoomManager: at most 10,000 failed erases and resets wait for a flush
     CHECK(call(0) == "board0" + failed);
     // A flush that fails for one room settles the others. All that are rejected at a time begin one.
     w.disk.fail_flushes = 0;
-    w.disk.rejected = "board1";
+    w.disk.rejected = {"board1"};
     for (int i = 0; i < 3; ++i) begin(most + i);
     w.run(1s);
     CHECK(w.disk.flushes <= flushes + 5);

@@ -126,6 +126,40 @@ TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the
     CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
 }
 
+TEST_CASE("AwareRooms returns the rooms in their order, without those that were removed",
+          "[room][room_delivery][unit]") {
+    const RoomOptions options;
+    std::vector<std::unique_ptr<detail::RoomBase>> all;
+    for (const char* id : {"a", "b", "c", "d"})
+        all.push_back(std::make_unique<detail::RoomBase>(id, always, options, always));
+    detail::AwareRooms rooms;
+    const auto take = [&] {
+        std::string ids;
+        for (const detail::RoomBase* room = rooms.take_all(); room; room = room->next_aware)
+            ids += room->id;
+        return ids;
+    };
+    rooms.remove(*all[0]);
+    CHECK((rooms.empty() && take().empty()));
+    for (const auto& room : all) rooms.push(*room);
+    CHECK_FALSE(rooms.empty());
+    SECTION("all") { CHECK(take() == "abcd"); }
+    SECTION("the first and one between") {
+        rooms.remove(*all[0]);
+        rooms.remove(*all[2]);
+        CHECK(take() == "bd");
+    }
+    SECTION("the last") {
+        rooms.remove(*all[3]);
+        rooms.remove(*all[2]);
+        rooms.push(*all[3]);
+        CHECK(take() == "abd");
+    }
+    CHECK(rooms.empty());
+    rooms.push(*all[1]);
+    CHECK(take() == "b");
+}
+
 TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhile",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 4};

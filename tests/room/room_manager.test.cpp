@@ -967,10 +967,34 @@ TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was
     };
     // The flush fails for the first room, which is loaded again.
     w.disk.load_takes = 100ms;
-    w.disk.rejected = "a";
+    w.disk.rejected = {"a"};
     static_cast<void>(w.rooms().apply_update("a", typed(1, 1, "y")));
     w.run(1s);
     CHECK(w.disk.loads == loads + 2);
+}
+
+TEST_CASE(
+    "RoomManager drops the changes of the rooms that a flush names, in any order, and no "
+    "others",
+    "[room][room_manager][sim]") {
+    RoomWorld w;
+    const std::vector<std::string> boards{"a", "b", "c", "d", "e"};
+    for (const std::string& board : boards) REQUIRE(w.rooms().get_or_create_room(board));
+    w.run(10ms);
+    w.disk.rejected = {"d", "nobody", "a", "e"};
+    w.disk.load_takes = 1s;
+    const int flushes = w.disk.flushes;
+    const int loads = w.disk.loads;
+    for (const std::string& board : boards)
+        REQUIRE_FALSE(w.rooms().apply_update(board, typed(1, 0, "x")));
+    w.run(10ms);
+    CHECK(w.disk.flushes == flushes + 1);
+    CHECK(w.rooms().counters().lost_updates == 3);
+    CHECK(w.disk.loads == loads + 3);
+    for (const std::string& board : boards) {
+        const bool is_dropped = board == "a" || board == "d" || board == "e";
+        CHECK(w.rooms().stats(board)->loaded != is_dropped);
+    }
 }
 
 TEST_CASE("RoomManager: a room without changes is evicted although the storage cannot save it",

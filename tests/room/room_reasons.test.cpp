@@ -431,7 +431,7 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"clients_per_user_and_room_max", {.clients_per_user_and_room_max = 1}, two},
         {"rooms_max", {.rooms_max = 1}, two_rooms},
         {"rooms_per_user_max", {.rooms_per_user_max = 1}, two_rooms},
-        {"documents_per_client_max", {.documents_per_client_max = 1}, two_documents},
+        {"clients_per_connection_max", {.clients_per_connection_max = 1}, two_documents},
         {"token_within", {}, no_token},
         {"bytes_until_token", {.bytes_until_token = 1'000}, long_token},
         {"frame_bytes_max", {.frame_bytes_max = 1'000}, long_frame},

@@ -78,7 +78,8 @@ struct StatusOf<P> {
 ///     auto rooms = posix::JournalRooms::open("boards", std::move(*log));
 ///     OnThread persistence{std::move(*rooms)};
 ///
-/// No call waits for that thread. If the persistence rejects a `reset`, `append` or `erase`, the
+/// No call waits for that thread. A change wakes the thread together with the flush after it, or
+/// when 16 calls or 16 KiB of updates wait. If the persistence rejects a `reset`, `append` or `erase`, the
 /// next flush reports the error and names the rooms. Positions are OnThread's own. If too much
 /// waits, of all rooms or of one room, calls are answered `storage_busy`.
 ///
@@ -118,32 +119,33 @@ public:
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!work_->takes(id, {}))
             return done(Result<std::optional<StoredRoom>, PersistenceError>{busy()});
-        work_->post(Load{std::string{id}, ++last_, std::move(done)}, id, {});
+        work_->post(Load{std::string{id}, ++last_, std::move(done)}, id, {}, Kind::answered);
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
         const Size size{.updates = update.size()};
         if (const std::error_code error = rejected(id, size)) return error;
-        work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}}, id, size);
+        work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}}, id, size,
+                    Kind::change);
         return last_;
     }
     /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
         if (const std::error_code error = rejected(id, {})) return error;
-        work_->post(Reset{std::string{id}, ++last_, epoch}, id, {});
+        work_->post(Reset{std::string{id}, ++last_, epoch}, id, {}, Kind::change);
         return last_;
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const std::error_code error = rejected(id, {})) return error;
-        work_->post(Erase{std::string{id}, ++last_}, id, {});
+        work_->post(Erase{std::string{id}, ++last_}, id, {}, Kind::change);
         return {};
     }
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
     void flush(Completion<PersistenceError> done) {
         if (!work_->takes({}, {})) return done(busy());
-        work_->post(Flush{std::move(done)}, {}, {});
+        work_->post(Flush{std::move(done)}, {}, {}, Kind::answered);
     }
     /// Saves a snapshot of a room.   Errors: storage_busy; those of P.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -153,14 +155,14 @@ public:
         if (!work_->takes(id, size)) return done(busy());
         work_->post(
             Save{std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)}, id,
-            size);
+            size, Kind::answered);
     }
     /// Lists stored rooms.   Errors: storage_busy; those of P.
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         if (!work_->takes({}, {}))
             return done(Result<std::vector<std::string>, PersistenceError>{busy()});
-        work_->post(List{std::string{after}, count, std::move(done)}, {}, {});
+        work_->post(List{std::string{after}, count, std::move(done)}, {}, {}, Kind::answered);
     }
     /// Returns what P's `lagging` returned after its last flush or save; no room if P has no
     /// `lagging`.
@@ -208,6 +210,7 @@ private:
         Completion<Result<std::vector<std::string>, PersistenceError>> done;
     };
     using Size = detail::CallBytes;
+    using Kind = detail::CallKind;
 
     /// The state that both threads use, and the code that the other thread runs.
     class Work {
@@ -229,18 +232,25 @@ private:
 
         // ---- the user's thread ------------------------------------------------------------------
 
-        /// Whether the limits allow one more call. An empty `id` is a call for all rooms.
+        /// Whether the limits allow one more call. An empty `id` is a call for all rooms. If not,
+        /// the changes that wait are made now, so that there is space later without a flush.
         [[nodiscard]] bool takes(std::string_view id, const Size& size) {
-            const std::lock_guard lock{mutex_};
-            return calls_.takes(id, size);
-        }
-        template <class C>
-        void post(C call, std::string_view id, const Size& size) {
+            bool takes = false;
             {
                 const std::lock_guard lock{mutex_};
-                calls_.push(std::move(call), id, size);
+                takes = calls_.takes(id, size);
             }
-            changed_.notify_one();
+            if (!takes) changed_.notify_one();
+            return takes;
+        }
+        template <class C>
+        void post(C call, std::string_view id, const Size& size, Kind kind) {
+            bool wakes = false;
+            {
+                const std::lock_guard lock{mutex_};
+                wakes = calls_.push(std::move(call), id, size, kind);
+            }
+            if (wakes) changed_.notify_one();
         }
         [[nodiscard]] auto status() {
             const std::lock_guard lock{mutex_};

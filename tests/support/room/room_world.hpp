@@ -42,7 +42,7 @@ struct RoomScript {
     int fail_loads = 0;
     int fail_flushes = 0;
     int fail_saves = 0;
-    std::string rejected{};  ///< each flush that is stored fails for this room
+    std::vector<std::string> rejected{};  ///< each flush that is stored fails for these rooms
     std::error_code save_error = std::make_error_code(std::errc::io_error);  ///< of failed saves
     std::size_t saves_max = no_limit;  ///< more saves at a time are answered storage_busy
     int hang_loads = 0;                ///< their answers never come
@@ -135,7 +135,9 @@ public:
             }
             if (!fails && !disk_->rejected.empty()) {
                 const auto why = std::make_error_code(std::errc::io_error);
-                return c(PersistenceError{.code = why, .rooms = {{disk_->rejected, why}}});
+                PersistenceError error{.code = why};
+                for (const std::string& id : disk_->rejected) error.rooms.emplace_back(id, why);
+                return c(std::move(error));
             }
             if (!fails) return c(PersistenceError{});
             if (reached == Reach::works) --disk_->fail_flushes;

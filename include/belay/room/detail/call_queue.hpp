@@ -41,8 +41,14 @@ struct CallBytes {
     std::size_t snapshots = 0;
 };
 
+/// Whether a call has an answer of its own. A change has none: the next flush reports its error.
+enum class CallKind : bool { change, answered };
+
 /// Calls in their order, within the limits of an OnThreadOptions: of all rooms, and of each room. A
 /// call that is under way does not count as a call, but its bytes count until it is done.
+///
+/// A change waits for the flush after it, so that both wake the thread once. Many changes, or long
+/// ones, do not wait, because the thread processes them while the caller makes others.
 ///
 /// Complexity:    O(log rooms with calls).   Throws: std::bad_alloc, in `push` only.
 /// Thread safety: none; OnThread locks it.
@@ -81,13 +87,16 @@ public:
                (room->second.calls < options_.calls_per_room_max &&
                 size.fits(room->second.bytes, options_.bytes_per_room_max));
     }
-    void push(Call call, std::string_view id, const CallBytes& size) {
+    /// Queues a call.   Returns: whether the thread should be woken for the calls that wait.
+    [[nodiscard]] bool push(Call call, std::string_view id, const CallBytes& size, CallKind kind) {
         auto room = rooms_.find(id);
         if (room == rooms_.end()) room = rooms_.emplace(id, OfRoom{}).first;
         calls_.push_back({std::move(call), {size, room}});
         ++room->second.calls;
         room->second.bytes += size;
         bytes_ += size;
+        return kind == CallKind::answered || calls_.size() >= waiting_max ||
+               bytes_.updates >= waiting_bytes_max;
     }
     [[nodiscard]] bool empty() const noexcept { return calls_.empty(); }
     /// Takes the first call.   Pre: not empty.
@@ -105,6 +114,10 @@ public:
     }
     /// Returns the number of rooms with calls that wait or are under way.
     [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
+
+    /// The changes that wait for a flush are fewer than this, and have fewer bytes.
+    static constexpr std::size_t waiting_max = 16;
+    static constexpr std::size_t waiting_bytes_max = std::size_t{16} << 10;
 
 private:
     const Options options_;

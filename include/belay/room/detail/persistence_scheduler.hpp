@@ -3,7 +3,7 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>    // std::find, std::find_if, std::none_of
+#include <algorithm>    // std::find, std::find_if, std::lower_bound, std::none_of, std::sort
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
 #include <list>         // std::list
@@ -160,7 +160,8 @@ public:
         for (const auto& one : saves_.of_evicted) one->call.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (may_save() && saves_.next() != saves_.queue.end()) return always;
+        if (!saves_.queue.empty() && may_save() && saves_.next() != saves_.queue.end())
+            return always;
         if (loads_.may_begin && !loads_.queue.empty()) return always;
         if (!flush_.waits() && !next_.empty()) return always;
         Instant next =
@@ -479,9 +480,10 @@ private:
     }
     /// Returns: false if there is no answer yet.
     bool take_flush() {
-        const std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
+        std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
         context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
+        std::sort(answer->rooms.begin(), answer->rooms.end(), by_room_id);
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
             report_failure({}, error);
@@ -503,14 +505,21 @@ private:
         lagging_.note_change();
         return true;
     }
+    [[nodiscard]] static bool by_room_id(
+        const std::pair<std::string, std::error_code>& a,
+        const std::pair<std::string, std::error_code>& b) noexcept {
+        return a.first < b.first;
+    }
+    /// Returns the error of one room; none if it is not named.   Pre: `rooms` is sorted.
     [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
                                                   std::string_view id) {
-        for (const auto& [room, code] : error.rooms) {
-            if (room != id) continue;
-            if (code == error.code) return {code, error.path, error.what, error.cure};
-            return {code, {}, {}};
-        }
-        return {};
+        const auto found =
+            std::lower_bound(error.rooms.begin(), error.rooms.end(), id,
+                             [](const auto& one, std::string_view i) { return one.first < i; });
+        if (found == error.rooms.end() || found->first != id) return {};
+        const std::error_code& code = found->second;
+        if (code == error.code) return {code, error.path, error.what, error.cure};
+        return {code, {}, {}};
     }
     /// Drops all pending changes, because later ones depend on the rejected one.
     void drop_changes(RoomBase& room, const PersistenceError& why) {

@@ -20,6 +20,41 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// The rooms whose awareness has changed, in their order. No memory is needed for it.
+///
+/// Thread safety: the manager's home thread.
+class AwareRooms {
+public:
+    AwareRooms() = default;
+    AwareRooms(const AwareRooms&) = delete;
+    AwareRooms& operator=(const AwareRooms&) = delete;
+
+    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+    /// Pre: the room is not in the list.
+    void push(RoomBase& room) noexcept {
+        room.next_aware = nullptr;
+        *end_ = &room;
+        end_ = &room.next_aware;
+    }
+    /// Returns the first room, which leads to the others. The list is empty then.
+    [[nodiscard]] RoomBase* take_all() noexcept {
+        end_ = &first_;
+        return std::exchange(first_, nullptr);
+    }
+    /// Removes a room, if the list has it.   Complexity: O(n).
+    void remove(const RoomBase& room) noexcept {
+        RoomBase** at = &first_;
+        while (*at != nullptr && *at != &room) at = &(*at)->next_aware;
+        if (*at == nullptr) return;
+        *at = room.next_aware;
+        if (end_ == &room.next_aware) end_ = at;
+    }
+
+private:
+    RoomBase* first_ = nullptr;
+    RoomBase** end_ = &first_;  ///< where the next room is added
+};
+
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
@@ -51,7 +86,10 @@ public:
         const FramesOfMessage frames{frames_};
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
+        const std::size_t most = waiting_max();
         std::optional<Bytes> before;
+        Ref<RoomFrame> frame;
+        const RoomClientOps* frame_of = nullptr;
         recipients_ = room.clients;
         for (std::size_t left = recipients_.size(); left-- != 0;) {
             RoomClient& client = *recipients_[left];
@@ -59,8 +97,9 @@ public:
             if (client.room != &room) continue;
             if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from)
                 continue;
-            const Ref<RoomFrame> frame = frame_for(client, message);
-            if (client.connection->output.counted() + frame->bytes.size() <= waiting_max()) {
+            if (std::exchange(frame_of, client.ops) != client.ops)
+                frame = frame_for(client, message);
+            if (client.connection->output.counted() + frame->bytes.size() <= most) {
                 give(client, frame, true);
             } else if (!try_send(client, frame->bytes)) {
                 // The state vector costs as much as the document is large.
@@ -71,24 +110,23 @@ public:
         time_delivery(room, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
-    /// Without memory, the room is queued in its next turn, which this does not make due.
     void queue_awareness(RoomBase& room) noexcept {
-        if (room.evicted || !room.awareness.queue()) return;
-        if (!context_.errors.attempt([&] { aware_.push_back(&room); })) room.awareness.unqueue();
+        if (!room.evicted && room.awareness.queue()) aware_.push(room);
     }
     [[nodiscard]] bool has_awareness() const noexcept { return !aware_.empty(); }
     /// Sends the changed awareness states of all queued rooms to their clients.
     void send_awareness() {
-        for (RoomBase* const base : std::exchange(aware_, {})) {
-            base->awareness.unqueue();
+        for (RoomBase* next = aware_.take_all(); next != nullptr;) {
+            RoomBase& base = *std::exchange(next, next->next_aware);
+            base.awareness.unqueue();
             // If a room throws, its clients miss that change: a state until its author repeats it,
             // a removal until they drop the state themselves.
-            context_.errors.attempt([&] { send_awareness(static_cast<Room&>(*base)); });
+            context_.errors.attempt([&] { send_awareness(static_cast<Room&>(base)); });
         }
     }
     /// The document of a room is replaced, or the room is evicted.
     void forget(const RoomBase& room) {
-        if (room.evicted) std::erase(aware_, &room);
+        if (room.evicted) aware_.remove(room);
         difference_.forget(&room);
     }
 
@@ -503,7 +541,7 @@ private:
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     std::vector<Written> frames_;
     std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
-    std::vector<RoomBase*> aware_;         ///< rooms whose awareness has changed
+    AwareRooms aware_{};
 };
 
 }}}  // namespace belay::detail

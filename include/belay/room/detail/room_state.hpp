@@ -202,9 +202,10 @@ struct RoomBase {
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
     std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
-    /// How it is listed for evictions, and its last activity then.
-    timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
+    RoomBase* next_aware = nullptr;           ///< in AwareRooms
+    /// Its last activity when it was listed for evictions, and how it is listed.
     Instant idle_since = never;
+    timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
     bool evicted = false;  ///< destroyed at the end of the turn
 };
 
