@@ -55,6 +55,7 @@ SENDER_CORE = "belay/session/detail/sender_core.hpp"
 EDITS = "belay/room/detail/room_edits.hpp"
 ITEMS = "belay/work/detail/work_items.hpp"
 BREAKER_CORE = "belay/breaker/detail/breaker_core.hpp"
+DELIVERY = "belay/room/detail/room_delivery.hpp"
 REPLICATION = "belay/room/detail/replication.hpp"
 REPLICATION_STATE = "belay/room/detail/replication_state.hpp"
 ROOM_SCHEDULER = "belay/room/detail/persistence_scheduler.hpp"
@@ -754,6 +755,25 @@ WORLD_MUTANTS = (
            (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
+    # a turn prepares the whole answer to a client that joins a large document
+    Mutant("rooms_cut_a_whole_answer_in_one_turn",
+           (Change(DELIVERY, "            if (!may_work()) return retry_soon(client);\n"
+                             "            const Bytes part = connection.answer.chunks->next();",
+                   "            const Bytes part = connection.answer.chunks->next();"),),
+           Test("tests/room/room_large.test.cpp",
+                "RoomManager: each turn prepares a part of the answers to clients that join a large document")),
+    # a client does not get what is changed while it receives a large document
+    Mutant("rooms_send_no_change_between_the_parts_of_an_answer",
+           (Change(DELIVERY, "if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from)",
+                   "if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from ||\n"
+                   "                client.connection->answer.chunks)"),),
+           Test("tests/room/room_large.test.cpp", "RoomManager: no change is lost between the parts of an answer"),
+           'require "all editors have all, and know it, 120 s after the faults"'),
+    # a client that reads its answer slowly keeps its memory, although others wait for it
+    Mutant("rooms_keep_the_memory_of_slow_answers",
+           (Change("belay/room/detail/reply_budget.hpp", "if (first && !fits(bytes, which)) free_space(bytes, which);", ""),),
+           Test("tests/room/room_large.test.cpp",
+                "RoomManager: a client that reads its answer slowly yields to clients that wait")),
     # one user takes the checks of all others in its room
     Mutant("rooms_gives_a_user_the_checks_of_its_room",
            (Change("belay/room/detail/rechecks_under_way.hpp", "return may_hold(users_.of(user), 1);",

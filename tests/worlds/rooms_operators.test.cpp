@@ -2,7 +2,8 @@
 // Goal: administration, hanging checks, hanging loads, slow readers, a failing storage, and several
 // servers at a time lose no edit that a client has seen acknowledged, and all end when the faults
 // do. Method: exploration. RoomOperators call the servers at random; afterwards every call has ended,
-// every room loads, and all are in step, within a stated time.
+// every room loads, all clients see the same text and each other, every edit is saved, and the
+// counters are what the observer was told, within a stated time.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -14,7 +15,7 @@
 
 #include "support/room/room_world.hpp"
 #include "support/worlds/explored.hpp"
-#include "support/worlds/late_rooms.hpp"
+#include "support/worlds/hanging_rooms.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -22,77 +23,40 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The calls of a storage that get no answer.
-struct HangingCalls {
-    [[nodiscard]] bool hangs(sim::Host& host, const char* what) {
-        return !world.healed_at() && percent != 0 && host.chance(what, percent);
-    }
+/// The observer of one server, which counts what it is told.
+struct OperatedRecorder : RoomRecorder {
+    sim::World* world = nullptr;
+    std::uint64_t rejected = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t joined = 0;
+    std::uint64_t left = 0;
+    std::uint64_t loaded = 0;
+    std::uint64_t unloaded = 0;
+    RoomCounters::Reasons left_for{};  ///< why clients that had joined were closed
 
-    sim::World& world;
-    std::uint32_t percent = 0;
-    std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> loads{};
-    std::vector<Completion<PersistenceError>> others{};
+    void on_rejected(const RoomRejection& r) {
+        ++rejected;
+        RoomRecorder::on_rejected(r);
+    }
+    void on_room_failed(const RoomFailure& f) {
+        ++failed;
+        if (f.error.code == RoomErrc::no_answer) world->reach("no answer in time");
+        RoomRecorder::on_room_failed(f);
+    }
+    void on_room_event(const RoomEvent& e) {
+        using Kind = RoomEvent::Kind;
+        loaded += e.kind == Kind::loaded ? 1U : 0U;
+        unloaded += e.kind == Kind::unloaded ? 1U : 0U;
+        if (e.kind == Kind::joined) {
+            ++joined;
+            last_joined = e.client;
+        } else if (e.kind == Kind::left) {
+            ++left;
+            if (e.reason) left_for.add(e.reason);
+        }
+    }
 };
-
-/// One server's view of a LateStore with calls that hang, which requests saves.
-class HangingRooms {
-public:
-    HangingRooms(LateStore& store, HangingCalls& hanging, sim::Host& host, int number)
-        : inner_{store, host, number}, store_{&store}, hanging_{&hanging}, host_{&host} {}
-
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (!hanging_->hangs(*host_, "a load hangs")) return inner_.load(id, std::move(done));
-        hanging_->world.reach("a load hangs");
-        hanging_->loads.push_back(std::move(done));
-    }
-    Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        return inner_.append(id, update);
-    }
-    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        return inner_.reset(id, epoch);
-    }
-    Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
-        return inner_.begin(id, epoch, again);
-    }
-    std::error_code erase(std::string_view id) { return inner_.erase(id); }
-    void flush(Completion<PersistenceError> done) {
-        if (!hanging_->hangs(*host_, "a flush hangs")) return inner_.flush(std::move(done));
-        // It is carried out.
-        hanging_->others.push_back(std::move(done));
-        inner_.flush(Completion<PersistenceError>{[](auto) noexcept {}});
-    }
-    void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
-              Completion<PersistenceError> done) {
-        if (!hanging_->hangs(*host_, "a save hangs"))
-            return inner_.save(id, snapshot, covers, std::move(done));
-        hanging_->others.push_back(std::move(done));
-    }
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        inner_.list(after, count, std::move(done));
-    }
-    std::vector<std::string> lagging() {
-        std::vector<std::string> ids;
-        for (const auto& [id, room] : store_->store.rooms)
-            if (room.entries.size() > 2) ids.push_back(id);
-        return ids;
-    }
-    void publish(std::string_view id, BytesView message) { inner_.publish(id, message); }
-    void subscribe(std::string_view id, std::uint64_t from,
-                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        inner_.subscribe(id, from, std::move(done));
-    }
-
-private:
-    LateRooms inner_;
-    LateStore* store_;
-    HangingCalls* hanging_;
-    sim::Host* host_;
-};
-static_assert(FanoutLike<HangingRooms>);
-
-using OperatedRooms = RoomManager<HangingRooms, ListedRights, RoomRecorder>;
+using OperatedRooms = RoomManager<HangingRooms, ListedRights, OperatedRecorder>;
 
 constexpr std::size_t board_count = 4;
 /// The first two boards are never erased or reset.
@@ -175,16 +139,16 @@ struct OperatedRun {
     std::uint64_t imports = 0;
 };
 
-/// A tab of a browser: it dials a server, types, reads slowly at times, and forgets all when it
-/// ends, or its room does.
+/// A tab of a browser: it dials a server, types, shows where its cursor is, reads slowly at times,
+/// and forgets all when it ends, or its room does.
 class OperatedClient {
 public:
     OperatedClient(sim::Host& host, OperatedRun& run, std::uint64_t number)
         : board{number % board_count},
           addresses{is_addressed(number)},
-          editor{addresses
-                     ? RoomEditor::addressed(host, number + 100 * host.starts(), board_name(board))
-                     : RoomEditor{host, number + 100 * host.starts()}},
+          author{number + 100 * host.starts()},
+          editor{addresses ? RoomEditor::addressed(host, author, board_name(board))
+                           : RoomEditor{host, author}},
           run_{run},
           host_{host} {
         work();
@@ -193,23 +157,36 @@ public:
         mine_.push_back(run_.edit(board, editor.type(std::string(length, 'x'))));
     }
     [[nodiscard]] bool all_acknowledged() const { return mine_.empty(); }
+    /// Whether it sees the cursor of this client of its board, and no other one.
+    [[nodiscard]] bool sees_only(const OperatedClient& other) const {
+        std::map<std::uint64_t, std::string> others = editor.present;
+        others.erase(author);
+        return others == decltype(others){{other.author, other.cursor_}};
+    }
 
     const std::size_t board;
     const bool addresses;
+    const std::uint64_t author;
     RoomEditor editor;
 
 private:
     void work() {
         host_.after(300ms, [this] { work(); });
-        if (editor.closed_with == 4409 || editor.closed_with == 4410)
+        if (editor.closed_with == 4409 || editor.closed_with == 4410) {
+            run_.world.reach("a history ends in use");
             return exit_and_restart(run_.world, host_);
+        }
         if (!editor.online()) {
             editor.stall(false);
             if (!host_.chance("dials", 60)) return;
             editor.dials = "server " + std::to_string(host_.choose("server", run_.servers.size()));
+            // As Yjs's client does, which also shows its own state again.
+            editor.present.clear();
+            cursor_due_ = host_.now();
             return editor.dial();
         }
         acknowledge();
+        show_cursor();
         if (run_.world.healed_at()) return editor.stall(false);
         if (host_.chance("types", 25)) type_some();
         if (host_.chance("stalls", 6)) editor.stall(true);
@@ -218,9 +195,17 @@ private:
     }
     void type_some() {
         int& large = run_.large_edits[board];
-        const bool much = large != 0 && host_.chance("much", 15);
+        const bool much = large != 0 && host_.chance("much", 30);
         large -= much ? 1 : 0;
         type(much ? 14'000 : 1);
+    }
+    /// It is renewed within awareness_within, whether it moves or not.
+    void show_cursor() {
+        const bool moves = !run_.world.healed_at() && host_.chance("moves", 10);
+        if (!editor.synced || (!moves && host_.now() < cursor_due_)) return;
+        if (moves) cursor_ = "\"" + std::to_string(++moves_) + "\"";
+        cursor_due_ = after(host_.now(), 3s);
+        editor.show(cursor_);
     }
     void acknowledge() {
         if (!addresses || !editor.synced || editor.unsynced != 0) return;
@@ -231,6 +216,9 @@ private:
     OperatedRun& run_;
     sim::Host& host_;
     std::vector<std::size_t> mine_{};  // edits that were not acknowledged yet
+    std::string cursor_ = "\"0\"";
+    Instant cursor_due_ = always;
+    int moves_ = 0;
 };
 
 class RoomOperators {
@@ -244,7 +232,7 @@ public:
         auto* const rooms = run_.servers[run_.world.choose("called", run_.servers.size())]
                                 ->process<OperatedRooms>();
         if (rooms == nullptr) return;
-        note_full_share(*rooms);
+        note_rejections(*rooms);
         call(*rooms, run_.world.choose("board", board_count));
     }
     void end(OperatedRooms& rooms, std::size_t board, bool erases) {
@@ -292,7 +280,7 @@ private:
         return succeeds;
     }
     void call(OperatedRooms& rooms, std::size_t board) {
-        switch (run_.world.choose("call", 7)) {
+        switch (run_.world.choose("call", 8)) {
             case 0:
                 return keeps_board(board) ? export_room(rooms, board) : end(rooms, board, true);
             case 1:
@@ -305,13 +293,20 @@ private:
                 return static_cast<void>(rooms.get_or_create_room(board_name(board)));
             case 5:
                 return hang_checks(rooms);
+            case 6:
+                if (rooms.remove_client(rooms.observer().last_joined))
+                    run_.world.reach("an operator removes a client");
+                return;
             default:
                 return static_cast<void>(rooms.reauthorize(board_name(board)));
         }
     }
-    void note_full_share(const OperatedRooms& rooms) {
-        if (rooms.counters().reasons.of(RoomErrc::too_many_of_user) != 0)
+    void note_rejections(const OperatedRooms& rooms) {
+        const RoomCounters& counters = rooms.counters();
+        if (counters.reasons.of(RoomErrc::too_many_of_user) != 0)
             run_.world.reach("changes take a whole share");
+        if (counters.resyncs != 0) run_.world.reach("a client lags");
+        if (counters.awareness_dropped != 0) run_.world.reach("a client misses a cursor");
     }
     void hang_checks(OperatedRooms& rooms) {
         if (std::exchange(run_.rights.hangs, true)) return;
@@ -323,6 +318,70 @@ private:
 
     OperatedRun& run_;
 };
+
+/// Runs the world until `done` returns nothing, for a time at most.   Returns: its last text.
+template <class F>
+std::string run_until_none(sim::World& world, Duration most, F&& done) {
+    const Instant end = after(world.now(), most);
+    std::string text = done();
+    while (!text.empty() && world.now() < end) {
+        world.run_for(500ms);
+        text = done();
+    }
+    return text;
+}
+
+/// Which counters of a server are not what its observer was told; empty if all are.
+std::string miscounted(OperatedRooms& rooms) {
+    const RoomCounters& all = rooms.counters();
+    const OperatedRecorder& told = rooms.observer();
+    const auto sum = [](const RoomCounters::Reasons& reasons) {
+        std::uint64_t count = 0;
+        for (std::size_t i = 0; i < RoomCounters::Reasons::count; ++i) count += reasons.at(i);
+        return count;
+    };
+    RoomCounters of_boards;
+    std::uint64_t present = 0;
+    std::uint64_t loaded = 0;
+    for (std::size_t board = 0; board < board_count; ++board) {
+        const RoomCounters& one = *rooms.counters(board_name(board));
+        of_boards.joined += one.joined;
+        of_boards.updates += one.updates;
+        of_boards.saves += one.saves;
+        of_boards.rejected += one.rejected;
+        of_boards.closed += one.closed;
+        const auto stats = rooms.stats(board_name(board));
+        present += stats ? stats->clients : 0;
+        loaded += stats && stats->loaded ? 1U : 0U;
+    }
+    std::uint64_t joins = 0;
+    for (const std::uint64_t count : all.joins.counts) joins += count;
+    std::string wrong;
+    const auto equal = [&](const char* what, std::uint64_t is, std::uint64_t must) {
+        if (is == must) return;
+        wrong += std::string{what} + ": " + std::to_string(is) + ", not " + std::to_string(must);
+    };
+    equal("reasons", sum(all.reasons), all.rejected + all.closed);
+    equal("failures", sum(all.failures), all.storage_failures);
+    equal("rejected", all.rejected, told.rejected);
+    equal("storage_failures", all.storage_failures, told.failed);
+    equal("joined", all.joined, told.joined);
+    equal("joins", joins, all.joined);
+    equal("clients", present, told.joined - told.left);
+    equal("loaded", loaded, told.loaded - told.unloaded);
+    equal("joined of boards", of_boards.joined, all.joined);
+    equal("updates of boards", of_boards.updates, all.updates);
+    equal("saves of boards", of_boards.saves, all.saves);
+    equal("rejected of boards", of_boards.rejected, all.rejected);
+    equal("closed of boards", of_boards.closed, all.closed);
+    // Clients that never joined have reasons, too.
+    for (std::size_t i = 0; i < RoomCounters::Reasons::count; ++i) {
+        if (told.left_for.at(i) > all.reasons.at(i))
+            wrong += "too few of " + std::string{RoomCounters::Reasons::word(i)};
+    }
+    if (sum(all.evictions) < told.unloaded) wrong += "an eviction has no reason";
+    return wrong;
+}
 
 /// Why not all are in step; empty if they are.
 std::string not_in_step(OperatedRun& run) {
@@ -349,9 +408,26 @@ std::string not_in_step(OperatedRun& run) {
                 return "an edit of " + std::string{host->name()} + " is not acknowledged";
             if (text(document_from({client->editor.document()})) != all)
                 return std::string{host->name()} + " differs";
+            // A board has two clients.
+            const std::size_t at = client->author % 100;
+            auto* const other =
+                run.clients[(at + board_count) % run.clients.size()]->process<OperatedClient>();
+            if (other == nullptr || !client->sees_only(*other))
+                return std::string{host->name()} + " sees wrong cursors";
         }
     }
     return {};
+}
+/// Each client types, so that a server must save what is not saved yet. A server that has evicted a
+/// room leaves its last edits to the next save.
+/// Returns: why not all is saved; empty if it is.
+std::string not_saved(OperatedRun& run) {
+    for (sim::Host* const host : run.clients) host->process<OperatedClient>()->type(1);
+    return run_until_none(run.world, 30s, [&] {
+        for (const auto& [id, room] : run.late.store.rooms)
+            if (!room.entries.empty()) return "a snapshot does not cover all edits of " + id;
+        return not_in_step(run);
+    });
 }
 
 RoomOptions operated_options() {
@@ -370,6 +446,7 @@ RoomOptions operated_options() {
     options.rooms_max = 4;
     options.rechecks_max = 2;
     options.calls_max = 5;
+    options.awareness_within = 10s;
     options.client_bytes_max = 16 << 10;
     options.unflushed_bytes_max = 32 << 10;
     return options;
@@ -379,9 +456,11 @@ sim::Host& operated_server(OperatedRun& run, int number) {
     return run.world.host("server " + std::to_string(number), [&run, number](sim::Host& h) {
         auto rooms = std::make_unique<OperatedRooms>(HangingRooms{run.late, run.hanging, h, number},
                                                      ListedRights{&run.rights, &h}, run.options,
-                                                     RoomRecorder{&run.reported});
+                                                     OperatedRecorder{{&run.reported}, &run.world});
         h.attach(*rooms);
         rooms->start();
+        for (std::size_t board = 0; board < board_count; ++board)
+            static_cast<void>(rooms->count_room(board_name(board)));
         h.listen(1, [r = rooms.get()](sim::Accepted a) {
             const std::string who{a.peer()};
             const auto number_of = static_cast<std::size_t>(who.back() - '0');
@@ -395,18 +474,6 @@ sim::Host& operated_server(OperatedRun& run, int number) {
         });
         return rooms;
     });
-}
-
-/// Runs the world until `done` returns nothing, for a time at most.   Returns: its last text.
-template <class F>
-std::string run_until_none(sim::World& world, Duration most, F&& done) {
-    const Instant end = after(world.now(), most);
-    std::string text = done();
-    while (!text.empty() && world.now() < end) {
-        world.run_for(500ms);
-        text = done();
-    }
-    return text;
 }
 
 /// Calls every server.   Returns: an error of a call; nothing if all succeed.
@@ -432,6 +499,8 @@ std::string not_working(OperatedRun& run, RoomOperators& operators) {
     static_cast<void>(call_all(run, operators));
     std::string wrong = call_all(run, operators);
     if (wrong.empty()) wrong = run_until_none(run.world, 20s, [&] { return not_in_step(run); });
+    if (wrong.empty()) wrong = not_saved(run);
+    for (sim::Host* const host : run.servers) wrong += miscounted(*host->process<OperatedRooms>());
     if (!wrong.empty()) return wrong;
     run.reported.clear();
     for (sim::Host* const host : run.servers) host->process<OperatedRooms>()->stop();
@@ -451,7 +520,7 @@ bool operators_call_servers(sim::World& world) {
     RoomOperators& operators = world.make<RoomOperators>(run);
     run.options = operated_options();
     run.rights.takes = std::chrono::milliseconds{world.choose("a check takes", 200)};
-    run.hanging.percent = static_cast<std::uint32_t>(world.choose("calls hang", 3)) * 6;
+    run.hanging.percent = static_cast<std::uint32_t>(world.choose("calls hang", 4)) * 6;
     const int count = 2 + static_cast<int>(world.choose("servers", 2));
     run.late.serve(count);
     for (int n = 0; n < count; ++n) run.servers.push_back(&operated_server(run, n));
@@ -460,7 +529,10 @@ bool operators_call_servers(sim::World& world) {
             return std::make_unique<OperatedClient>(h, run, n);
         }));
     }
-    for (const char* const mark : {"a load hangs", "checks hang", "changes take a whole share"})
+    for (const char* const mark : {"a load hangs", "checks hang", "changes take a whole share",
+                                   "a lost history begins again", "a flush without an answer",
+                                   "no answer in time", "a history ends in use", "a client lags",
+                                   "an operator removes a client", "a client misses a cursor"})
         world.reachable(mark);
     operators.work();
     world.run_for(20s);

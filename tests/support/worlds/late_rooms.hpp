@@ -65,13 +65,21 @@ struct LateStore {
         return hosts[static_cast<std::size_t>(server)].reach(host) == Reach::late;
     }
 
+    /// Notes how much of a room its snapshot covers now.
+    void note_snapshot(const std::string& id) {
+        const auto found = store.rooms.find(id);
+        if (found == store.rooms.end()) return;
+        std::uint64_t& covered = covered_[id];
+        covered = std::max(covered, found->second.covers);
+    }
     /// Returns the number of entries that a server has stored since it started, and that no snapshot
-    /// covers.
+    /// has covered. If the storage loses a snapshot, but no entry, no server notices: the next edit
+    /// causes the next save.
     [[nodiscard]] std::size_t owed() {
         std::size_t count = 0;
         for (const auto& [id, room] : store.rooms) {
             for (const SharedStore::Entry& e : room.entries)
-                count += e.position > started_at_[e.server] ? 1U : 0U;
+                count += e.position > std::max(started_at_[e.server], covered_[id]) ? 1U : 0U;
         }
         return count;
     }
@@ -92,6 +100,7 @@ private:
     std::uint64_t losses_ = 0;
     std::map<int, std::uint64_t> started_at_{};  ///< the last position before the process started
     std::map<int, std::uint64_t> noticed_{};     ///< the losses before the last comparison
+    std::map<std::string, std::uint64_t> covered_{};  ///< the most that a snapshot has covered
 };
 
 /// One server's view of a LateStore. Its calls are carried out one after the other, as by the
@@ -185,12 +194,16 @@ public:
               Completion<PersistenceError> done) {
         post([name = std::string{id}, parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()),
               covers, c = std::move(done)](Line& l) mutable {
+            const bool is_lost = !l.late.store.servers[l.number].away && is_cut(l, 0);
             auto answer = later<PersistenceError>(l, std::move(c));
-            if (l.late.store.servers[l.number].away || !is_cut(l, 0))
-                return l.inner.save(name, parts, covers, std::move(answer));
+            if (!is_lost) {
+                l.inner.save(name, parts, covers, std::move(answer));
+                return l.late.note_snapshot(name);
+            }
             l.inner.save(
                 name, parts, covers,
                 Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+            l.late.note_snapshot(name);
             l.late.break_off(l.number);
             answer(SharedStore::lost());
         });
