@@ -174,7 +174,8 @@ public:
         {E::room_full, Cause::overloaded, C::try_later, W::client, S::own, "room_full",
          "the room has too many clients", "clients_per_room_max"},
         {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
-         "too_many_documents", "the connection has too many documents", "clients_per_connection_max"},
+         "too_many_documents", "the connection has too many documents",
+         "clients_per_connection_max"},
     };
     static constexpr std::size_t count = sizeof rows / sizeof rows[0];
 

@@ -202,7 +202,7 @@ struct RoomBase {
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
     std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
-    RoomBase* next_aware = nullptr;           ///< in AwareRooms
+    RoomBase* next_aware = nullptr;                  ///< in AwareRooms
     /// Its last activity when it was listed for evictions, and how it is listed.
     Instant idle_since = never;
     timeline::RoomCore::Evictable evictable = timeline::RoomCore::Evictable::no;
