@@ -161,7 +161,8 @@ public:
         return end(std::move(event));
     }
     /// Delivers a whole message. `message` is untouched unless the result is `taken`. After `full`,
-    /// stop reading; resume_reading() of the connection follows. It may also be called without need.
+    /// stop reading. resume_reading() of the connection follows, and may also be called without
+    /// need.
     [[nodiscard]] driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
         if (in_bundle() && (box_->held_lanes >> (lane_ % 32U) & 1U) != 0) return driver::Post::full;
