@@ -190,7 +190,7 @@ public:
     }
     /// Saves a room at once, because the storage needs the space of its changes.
     /// Returns: false if the room cannot be in memory, or has no history.
-    [[nodiscard]] bool save_lagging(const std::string& room_id) {
+    [[nodiscard]] bool save_requested(const std::string& room_id) {
         std::error_code error;
         // Not in the turns of calls: loads of calls that hang would keep the storage full.
         Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
@@ -338,7 +338,7 @@ private:
         if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
             step(room, Event::save_requested);
         // A save that has failed waits for its retry.
-        if (!room.evicted && !room.core.saving()) scheduler_.end_lagging(room.id);
+        if (!room.evicted && !room.core.saving()) scheduler_.end_requested_save(room.id);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
