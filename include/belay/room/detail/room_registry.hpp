@@ -15,6 +15,7 @@
 #include <utility>       // std::as_const, std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/assert.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
@@ -274,6 +275,10 @@ private:
     }
     void run_room(Room& room) {
         if (room.evicted) return;
+        BELAY_INVARIANT(room.core.clients() == room.clients.size() + room.after_load.clients.size(),
+                        "RoomRegistry::run: the core must count the clients of the room");
+        BELAY_INVARIANT(room.core.unflushed() == room.pending.size(),
+                        "RoomRegistry::run: the core must count the pending changes of the room");
         PersistenceError error;
         std::optional<StoredRoom> found;
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
