@@ -55,7 +55,7 @@ SENDER_CORE = "belay/session/detail/sender_core.hpp"
 EDITS = "belay/room/detail/room_edits.hpp"
 ITEMS = "belay/work/detail/work_items.hpp"
 BREAKER_CORE = "belay/breaker/detail/breaker_core.hpp"
-REPLICATION = "belay/room/detail/replication.hpp"
+REPLICATION = "belay/room/detail/room_replication.hpp"
 REPLICATION_STATE = "belay/room/detail/replication_state.hpp"
 ROOM_SCHEDULER = "belay/room/detail/persistence_scheduler.hpp"
 

@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Lifecycle` and `Sessions`, for the clients of a room that was loaded, or that ends,
 /// - `Delivery`, which sends awareness,
 /// - `Scheduler`, which loads and saves,
-/// - `Replicas`, for the changes of other servers, `Admin` and `Imports`, for the calls on
+/// - `Replication`, for the changes of other servers, `Admin` and `Imports`, for the calls on
 ///   whole rooms.
 ///
 /// Thread safety: home thread only.
@@ -39,7 +39,7 @@ class RoomRegistry {
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
-    using Replicas = typename Parts::Replicas;
+    using Replication = typename Parts::Replication;
     using Admin = typename Parts::Admin;
     using Imports = typename Parts::Imports;
     using Event = timeline::RoomCore::Event;
@@ -56,7 +56,7 @@ public:
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
-        Replicas& replication;
+        Replication& replication;
         Admin& admin;
         Imports& imports;
     };
@@ -315,7 +315,7 @@ private:
     [[nodiscard]] static std::optional<Event> uncovered_of(
         const std::optional<StoredRoom>& found) noexcept {
         if (!found || found->updates.empty()) return std::nullopt;
-        if (Replicas::is_single_server) return Event::uncovered;
+        if (Replication::is_single_server) return Event::uncovered;
         std::size_t uncovered = 0;
         std::size_t most = 64 << 10;
         for (const Bytes& update : found->updates) uncovered += update.size() + 64;  // its entry
@@ -500,7 +500,7 @@ private:
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;
-    Replicas& replication_;
+    Replication& replication_;
     Admin& admin_;
     Imports& imports_;
     NewRooms new_rooms_;  // outlives the rooms, which count for their users
