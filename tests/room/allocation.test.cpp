@@ -372,7 +372,7 @@ struct ErasedParts {
         std::vector<detail::PendingAdmin> awaited{};
     };
     struct Imports {};
-    struct Replicas {};
+    struct Replication {};
 };
 
 }  // namespace
@@ -388,9 +388,9 @@ TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no
         ErasedParts::Rooms rooms;
         ErasedParts::Scheduler scheduler;
         ErasedParts::Imports imports;
-        ErasedParts::Replicas replicas;
+        ErasedParts::Replication replication;
         detail::RoomAdmin<ErasedParts> admin{
-            context, answers, {rooms, scheduler, imports, replicas}};
+            context, answers, {rooms, scheduler, imports, replication}};
         std::string id = board;
         Completion<PersistenceError> done{[](auto) noexcept {}};
         const auto erase = [&] {

@@ -11,7 +11,7 @@ using namespace belay_test;
 
 namespace {
 
-static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::HasLagging<JournalRoomsOnDisk>);
+static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::HasRoomsToSave<JournalRoomsOnDisk>);
 
 /// A room "a" of which "1" is saved, and "2" is in the log.
 void begin_room(DiskRooms& rooms, const std::string& id = "a") {
@@ -121,10 +121,10 @@ TEST_CASE("JournalRooms releases the log up to the oldest room that is not saved
         const auto at = rooms->append("busy", as_bytes(std::string(50, 'x')));
         REQUIRE((at && !flushed(*rooms)));
         if (i % 10 == 9) REQUIRE(!saved(*rooms, "busy", parts({"x"}), *at));
-        for (const std::string& lagging : rooms->lagging()) {
-            CHECK(lagging != "idle");
-            const StoredRoom room = rooms.room(lagging);
-            REQUIRE(!saved(*rooms, lagging, room.updates, room.position));
+        for (const std::string& id : rooms->rooms_to_save()) {
+            CHECK(id != "idle");
+            const StoredRoom room = rooms.room(id);
+            REQUIRE(!saved(*rooms, id, room.updates, room.position));
         }
         most = std::max(most, rooms->status().log_bytes);
     }
@@ -144,7 +144,7 @@ TEST_CASE("JournalRooms without a log limit requests no saves, and does not rewr
     for (const char* id : {"idle", "busy"}) REQUIRE(rooms->reset(id, first_epoch));
     for (int i = 0; i < 100; ++i) {
         REQUIRE((rooms->append("busy", as_bytes(std::string(50, 'x'))) && !flushed(*rooms)));
-        CHECK(rooms->lagging().empty());
+        CHECK(rooms->rooms_to_save().empty());
     }
     CHECK(rooms->status().log_records == 102);
 }

@@ -62,8 +62,8 @@ public:
         if (draw < 80) return flush();
         // Closing stores what it can; what was not flushed may be gone.
         if (draw < 84) return open() && is_whole();
-        const auto lagging = rooms_->lagging();
-        return save(lagging.empty() ? id : lagging.front());
+        const auto oldest = rooms_->rooms_to_save();
+        return save(oldest.empty() ? id : oldest.front());
     }
     [[nodiscard]] bool flush() {
         if (flushed(*rooms_)) return false;

@@ -22,7 +22,7 @@ using belay_test::answered_by;
 using belay_test::AnswersLater;
 using belay_test::AnswersNothing;
 using belay_test::GatedRooms;
-using belay_test::LaggingRooms;
+using belay_test::RoomsToSave;
 using belay_test::waited;
 
 namespace {
@@ -60,7 +60,7 @@ template <class P>
             .bytes_per_room_max = bytes};
 }
 
-static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread<LaggingRooms>>);
+static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread<RoomsToSave>>);
 
 }  // namespace
 
@@ -84,7 +84,7 @@ TEST_CASE("OnThread makes all calls on one other thread, in order", "[drive][on_
     REQUIRE(!rooms.erase("a"));
     CHECK(flush_of(rooms) == std::error_code{});
     CHECK(save_of(rooms, "a", *one) == RoomErrc::unknown_room);
-    CHECK(rooms.lagging().empty());
+    CHECK(rooms.rooms_to_save().empty());
     const std::thread::id thread =
         answered_by<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
     CHECK(thread != std::this_thread::get_id());
@@ -411,7 +411,7 @@ TEST_CASE("OnThread ends after the running call, and drops the others",
     CHECK(answered + dropped == 3);
 }
 
-TEST_CASE("OnThread skips a load or a save whose caller is gone, and reports lagging rooms",
+TEST_CASE("OnThread skips a load or a save whose caller is gone, and reports the rooms to save",
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     OnThread gated{GatedRooms{gate}};
@@ -429,10 +429,10 @@ TEST_CASE("OnThread skips a load or a save whose caller is gone, and reports lag
     gate.opened.count_down();
     CHECK(flush_of(gated) == std::error_code{});
     CHECK((gate.loads == 0 && gate.saves == 0));
-    OnThread lagging{LaggingRooms{}};
-    CHECK(lagging.lagging().empty());
-    CHECK(flush_of(lagging) == std::error_code{});
-    CHECK(lagging.lagging() == std::vector<std::string>{"slow", "idle"});
+    OnThread storage{RoomsToSave{}};
+    CHECK(storage.rooms_to_save().empty());
+    CHECK(flush_of(storage) == std::error_code{});
+    CHECK(storage.rooms_to_save() == std::vector<std::string>{"slow", "idle"});
 }
 
 TEST_CASE("OnThread reports failure when its persistence never answers",

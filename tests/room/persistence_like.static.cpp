@@ -9,8 +9,8 @@
 namespace {
 
 using namespace belay;
-using belay_test::LaggingPersistence;
 using belay_test::MinimalPersistence;
+using belay_test::PersistenceWithRoomsToSave;
 
 struct WithoutLoad : MinimalPersistence {
     static void load() {}
@@ -38,33 +38,38 @@ struct SaveOfOne : MinimalPersistence {
 struct ListOfAll : MinimalPersistence {
     static void list(Completion<Result<std::vector<std::string>, PersistenceError>>) {}
 };
-struct LaggingReturnsTrue : MinimalPersistence {
-    static bool lagging() { return true; }
+struct RoomsToSaveReturnsTrue : MinimalPersistence {
+    static bool rooms_to_save() { return true; }
 };
-struct LaggingReturnsOneRoom : MinimalPersistence {
-    static std::optional<std::string> lagging() { return {}; }
+struct RoomsToSaveReturnsOneRoom : MinimalPersistence {
+    static std::optional<std::string> rooms_to_save() { return {}; }
 };
-struct LaggingOfAnotherForm : MinimalPersistence {
-    static std::vector<std::string> lagging(int) { return {}; }
-    static std::vector<std::string> lagging(double) { return {}; }
+struct RoomsToSaveOfAnotherForm : MinimalPersistence {
+    static std::vector<std::string> rooms_to_save(int) { return {}; }
+    static std::vector<std::string> rooms_to_save(double) { return {}; }
 };
-class LaggingInPrivate : public MinimalPersistence {
-    [[maybe_unused]] static std::vector<std::string> lagging() { return {}; }
+struct FormerNameOfRoomsToSave : MinimalPersistence {
+    static std::vector<std::string> lagging() { return {}; }
+};
+class RoomsToSaveInPrivate : public MinimalPersistence {
+    [[maybe_unused]] static std::vector<std::string> rooms_to_save() { return {}; }
 };
 
 static_assert(PersistenceLike<MinimalPersistence>);
 static_assert(explain::persistence_like<MinimalPersistence>());
-static_assert(PersistenceLike<LaggingPersistence>);
-static_assert(explain::persistence_like<LaggingPersistence>());
-static_assert(detail::HasLagging<LaggingPersistence>);
-static_assert(!detail::HasLagging<MinimalPersistence>);
-static_assert(PersistenceLike<MemoryRooms> && !detail::HasLagging<MemoryRooms>);
+static_assert(PersistenceLike<PersistenceWithRoomsToSave>);
+static_assert(explain::persistence_like<PersistenceWithRoomsToSave>());
+static_assert(detail::HasRoomsToSave<PersistenceWithRoomsToSave>);
+static_assert(!detail::HasRoomsToSave<MinimalPersistence>);
+static_assert(PersistenceLike<MemoryRooms> && !detail::HasRoomsToSave<MemoryRooms>);
 static_assert(!PersistenceLike<WithoutLoad> && !PersistenceLike<LoadTakesNoAnswer>);
 static_assert(!PersistenceLike<AppendReturnsNoPosition> && !PersistenceLike<WithoutReset>);
 static_assert(!PersistenceLike<EraseReturnsNothing> && !PersistenceLike<FlushAtOnce>);
 static_assert(!PersistenceLike<SaveOfOne> && !PersistenceLike<ListOfAll>);
-static_assert(!PersistenceLike<LaggingReturnsOneRoom>);
-static_assert(!PersistenceLike<LaggingReturnsTrue> && !PersistenceLike<LaggingOfAnotherForm>);
-static_assert(!PersistenceLike<LaggingInPrivate> && !PersistenceLike<int>);
+static_assert(!PersistenceLike<RoomsToSaveReturnsOneRoom>);
+static_assert(!PersistenceLike<FormerNameOfRoomsToSave>);
+static_assert(!PersistenceLike<RoomsToSaveReturnsTrue> &&
+              !PersistenceLike<RoomsToSaveOfAnotherForm>);
+static_assert(!PersistenceLike<RoomsToSaveInPrivate> && !PersistenceLike<int>);
 
 }  // namespace

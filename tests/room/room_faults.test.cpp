@@ -434,7 +434,7 @@ TEST_CASE("RoomManager reports a persistence that throws in a call without an er
     RoomEditor alice{w, "alice", 1};
     w.dial(alice);
     w.disk.before = [](std::string_view name) {
-        if (name == "lagging") throw CallableThrew{};
+        if (name == "rooms_to_save") throw CallableThrew{};
     };
     alice.type("x");
     w.run(1s);
@@ -447,8 +447,8 @@ TEST_CASE("RoomManager reports a persistence that throws in a call without an er
 
 TEST_CASE("RoomManager reports the text of an exception of its persistence",
           "[room][room_faults][fault]") {
-    const auto call =
-        GENERATE(as<std::string>{}, "load", "reset", "append", "flush", "save", "lagging", "erase");
+    const auto call = GENERATE(as<std::string>{}, "load", "reset", "append", "flush", "save",
+                               "rooms_to_save", "erase");
     CAPTURE(call);
     RoomWorld w;
     std::optional<PersistenceError> exported;

@@ -383,7 +383,7 @@ TEST_CASE("RoomManager: loads that calls of the server cause leave a quarter of 
             w.run(1s);
             w.rooms().start();
             w.disk.before = [&](std::string_view name) {
-                if (name != "lagging") return;
+                if (name != "rooms_to_save") return;
                 for (int n = 0; n < 10; ++n) w.disk.lags.push_back("old" + std::to_string(n));
             };
             CHECK(w.rooms().get_or_create_room("other"));

@@ -777,7 +777,7 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     // The storage requests up to `most` of the rooms that are not saved.
     const auto request = [&](std::size_t most) {
         w.disk.before = [&w, &all, most](std::string_view call) {
-            if (call != "lagging") return;
+            if (call != "rooms_to_save") return;
             w.disk.lags.clear();
             for (const std::string& board : all) {
                 if (w.disk.lags.size() < most && !stored_of(w.disk, board)->updates.empty())
@@ -796,7 +796,7 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
         const auto most = GENERATE(as<std::size_t>{}, 1, 2);
         w.disk.before = [&, asked = std::size_t{0}](std::string_view call) mutable {
             // With 2, the storage does not request it in each second answer.
-            if (call == "lagging" && asked++ % most == 0) w.disk.lags = {"a"};
+            if (call == "rooms_to_save" && asked++ % most == 0) w.disk.lags = {"a"};
         };
         for (std::uint64_t n = 0; n < 9; ++n) {
             static_cast<void>(w.rooms().apply_update("h", typed(3, n, "z")));
@@ -814,7 +814,7 @@ TEST_CASE("RoomManager saves the rooms that hold up the log one after the other,
     }
     SECTION("a room that cannot be loaded is loaded once a second") {
         w.disk.before = [&](std::string_view call) {
-            if (call == "lagging") w.disk.lags = {"a"};
+            if (call == "rooms_to_save") w.disk.lags = {"a"};
         };
         w.disk.fail_loads = 1'000'000;
         const int loads = w.disk.loads;
@@ -847,7 +847,7 @@ TEST_CASE("RoomManager saves up to saves_max of the rooms that hold up the log a
             all, [&](const auto& board) { return !stored_of(w.disk, board)->updates.empty(); });
     };
     w.disk.before = [&](std::string_view call) {
-        if (call != "lagging") return;
+        if (call != "rooms_to_save") return;
         w.disk.lags.clear();
         for (const std::string& board : all) {
             if (!stored_of(w.disk, board)->updates.empty()) w.disk.lags.push_back(board);
@@ -923,7 +923,7 @@ TEST_CASE("RoomManager does not save a room without a history, which the storage
     RoomWorld w;
     int requests = 0;
     w.disk.before = [&](std::string_view call) {
-        if (call == "lagging") ++requests, w.disk.lags = {"gone"};
+        if (call == "rooms_to_save") ++requests, w.disk.lags = {"gone"};
     };
     const auto erase = [&](const char* board) {
         w.rooms().erase(board, Completion<PersistenceError>{[](auto) noexcept {}});
@@ -963,7 +963,7 @@ TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was
     w.disk.fail_saves = 0;
     const int loads = w.disk.loads;
     w.disk.before = [&](std::string_view call) {
-        if (call == "lagging") w.disk.lags = {"a", "c"};
+        if (call == "rooms_to_save") w.disk.lags = {"a", "c"};
     };
     // The flush fails for the first room, which is loaded again.
     w.disk.load_takes = 100ms;

@@ -308,7 +308,7 @@ void provoke(RoomErrc why) {
             Provoked p{error};
             p.w.dial(p.alice);
             p.w.disk.before = [&](std::string_view call) {
-                if (call == "lagging" && p.w.rooms().counters().failures.of(error) == 0)
+                if (call == "rooms_to_save" && p.w.rooms().counters().failures.of(error) == 0)
                     throw CallableThrew{};
             };
             p.alice.type("x");

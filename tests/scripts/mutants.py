@@ -56,7 +56,7 @@ EDITS = "belay/room/detail/room_edits.hpp"
 ITEMS = "belay/work/detail/work_items.hpp"
 BREAKER_CORE = "belay/breaker/detail/breaker_core.hpp"
 DELIVERY = "belay/room/detail/room_delivery.hpp"
-REPLICATION = "belay/room/detail/replication.hpp"
+REPLICATION = "belay/room/detail/room_replication.hpp"
 REPLICATION_STATE = "belay/room/detail/replication_state.hpp"
 ROOM_SCHEDULER = "belay/room/detail/persistence_scheduler.hpp"
 

@@ -20,9 +20,9 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The options for opening a JournalRooms.
 struct JournalRoomsOptions {
-    /// The number of bytes that the log may hold. If it holds more because of one room, that room
-    /// is `lagging`. The log may in addition hold the states of all rooms twice; each takes about
-    /// 110 bytes and the room id.
+    /// The number of bytes that the log may hold. If it holds more because of some rooms, these are
+    /// `rooms_to_save`. The log may in addition hold the states of all rooms twice. Each takes
+    /// about 110 bytes and the room id.
     std::uint64_t log_bytes_max = std::uint64_t{64} << 20;
     /// Whether to accept snapshots that were saved together with another log. Use it if that log is
     /// lost for good. Changes that were in that log and in no snapshot are lost with it.
@@ -46,7 +46,7 @@ struct JournalRoomsStatus {
 /// the directory of the snapshots. The log must be in another directory. docs/room-storage.md
 /// describes the files, and what survives which failure.
 ///
-/// Models:        PersistenceLike, with `lagging`.
+/// Models:        PersistenceLike, with `rooms_to_save`.
 /// Thread safety: distinct objects safe.
 /// Blocks:        on the disk; `append`, `reset`, `erase` and `list` block only where the log does.
 ///                Every call is answered before it returns. OnThread makes the calls on another
@@ -138,7 +138,7 @@ public:
 
     /// Returns at most 64 rooms that make the log too long, if it is too long; see
     /// JournalRoomsOptions. The one with the oldest unsaved change is the first.
-    [[nodiscard]] std::vector<std::string> lagging() const { return log_.lagging(); }
+    [[nodiscard]] std::vector<std::string> rooms_to_save() const { return log_.rooms_to_save(); }
 
     /// Returns the current state.   Complexity: O(1).
     [[nodiscard]] JournalRoomsStatus status() const noexcept {

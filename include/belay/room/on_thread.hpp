@@ -86,9 +86,9 @@ struct StatusOf<P> {
 /// The destructor waits for the call in progress, without a limit of time, and drops the others
 /// with their Completions. To complete all calls, flush first and wait for the answer.
 ///
-/// Models:        PersistenceLike, with `lagging`.
-/// Thread safety: one thread at a time, except for `status` and `lagging`, which any thread may
-///                call. Completions are answered on the persistence's thread.
+/// Models:        PersistenceLike, with `rooms_to_save`.
+/// Thread safety: one thread at a time, except for `status` and `rooms_to_save`, which any thread
+///                may call. Completions are answered on the persistence's thread.
 /// Blocks:        only in its destructor.   Throws: std::bad_alloc. If P throws, the program ends.
 /// Memory:        the calls that wait, some 100 bytes for each room that was loaded or changed, and
 ///                16 bytes for each update that no snapshot covers.
@@ -164,9 +164,9 @@ public:
             return done(Result<std::vector<std::string>, PersistenceError>{busy()});
         work_->post(List{std::string{after}, count, std::move(done)}, {}, {}, Kind::answered);
     }
-    /// Returns what P's `lagging` returned after its last flush or save; no room if P has no
-    /// `lagging`.
-    [[nodiscard]] std::vector<std::string> lagging() const { return work_->lagging(); }
+    /// Returns what P's `rooms_to_save` returned after its last flush or save; no room if P has no
+    /// `rooms_to_save`.
+    [[nodiscard]] std::vector<std::string> rooms_to_save() const { return work_->rooms_to_save(); }
     /// Returns what P's `status` returned after its last flush or save, or when this was made. Any
     /// thread may call it, for as long as this is neither moved nor destroyed.
     [[nodiscard]] auto status() const
@@ -256,9 +256,9 @@ private:
             const std::lock_guard lock{mutex_};
             return *status_;
         }
-        [[nodiscard]] std::vector<std::string> lagging() {
+        [[nodiscard]] std::vector<std::string> rooms_to_save() {
             const std::lock_guard lock{mutex_};
-            return lagging_;
+            return rooms_to_save_;
         }
 
         // ---- the other --------------------------------------------------------------------------
@@ -320,7 +320,7 @@ private:
             if (!error) return;
             if (!*error) positions_.flushed();
             add_rejected(*error);
-            note_lagging();
+            note_rooms_to_save();
             note_status();
             call.done(std::move(*error));
         }
@@ -334,7 +334,7 @@ private:
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
             if (!*error) positions_.saved(call.id, call.covers);
-            note_lagging();
+            note_rooms_to_save();
             note_status();
             call.done(std::move(*error));
         }
@@ -377,11 +377,11 @@ private:
                 if (!others) error.rooms.emplace_back(id, why);
             }
         }
-        void note_lagging() {
-            if constexpr (detail::HasLagging<P>) {
-                std::vector<std::string> rooms = persistence_.lagging();
+        void note_rooms_to_save() {
+            if constexpr (detail::HasRoomsToSave<P>) {
+                std::vector<std::string> rooms = persistence_.rooms_to_save();
                 const std::lock_guard lock{mutex_};
-                lagging_ = std::move(rooms);
+                rooms_to_save_ = std::move(rooms);
             }
         }
 
@@ -402,7 +402,7 @@ private:
         std::mutex mutex_{};
         std::condition_variable changed_{};
         Queue calls_;
-        std::vector<std::string> lagging_{};
+        std::vector<std::string> rooms_to_save_{};
         std::optional<Status> status_{};
         bool ends_ = false;
     };

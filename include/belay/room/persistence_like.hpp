@@ -48,7 +48,8 @@ struct StoredRoom {
 
 namespace detail {
 
-BELAY_DETAIL_MEMBER(lagging);
+BELAY_DETAIL_MEMBER(rooms_to_save);
+BELAY_DETAIL_MEMBER(lagging);  // its former name
 
 [[nodiscard]] constexpr bool is_room_id(std::string_view id) noexcept {
     return !id.empty() && id.size() <= part::room_id_bytes_max;
@@ -95,12 +96,12 @@ concept ListsRooms = requires(P& p, std::string_view after, std::size_t count,
     } -> std::same_as<void>;
 };
 template <class P>
-concept HasLagging = requires(P& p) {
-    { p.lagging() } -> std::same_as<std::vector<std::string>>;
+concept HasRoomsToSave = requires(P& p) {
+    { p.rooms_to_save() } -> std::same_as<std::vector<std::string>>;
 };
-// A member of this name with another signature would be ignored silently.
+// A member of this name with another signature, or of the former name, would be ignored.
 template <class P>
-concept LaggingIsSound = HasLagging<P> || !has_lagging<P>();
+concept RoomsToSaveIsSound = HasRoomsToSave<P> || (!has_rooms_to_save<P>() && !has_lagging<P>());
 
 }  // namespace detail
 
@@ -141,9 +142,10 @@ concept LaggingIsSound = HasLagging<P> || !has_lagging<P>();
 /// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the
 /// ids of stored rooms that follow `after`, the first `count` of them at most. An empty `after`
 /// begins with the first room.
-/// - optional `lagging() -> std::vector<std::string>`: returns rooms whose changes should be saved
-///   now, because they hold up space, the most urgent first. They need not be loaded. It is called
-///   after flushes and saves, and returns no room most of the time. It should limit their number.
+/// - optional `rooms_to_save() -> std::vector<std::string>`: returns rooms whose changes should be
+///   saved now, because they hold up space, the most urgent first. They need not be loaded. It is
+///   called after flushes and saves, and returns no room most of the time. It should limit their
+///   number.
 ///
 /// Calls take effect in the order in which they are made, so a `load` after a `flush` includes what
 /// was flushed. A Completion is answered in the call or later, on any thread. Dropping a Completion
@@ -154,7 +156,7 @@ template <class P>
 concept PersistenceLike =
     detail::LoadsRooms<P> && detail::AppendsUpdates<P> && detail::ResetsRooms<P> &&
     detail::ErasesRooms<P> && detail::FlushesRooms<P> && detail::SavesRooms<P> &&
-    detail::ListsRooms<P> && detail::LaggingIsSound<P>;
+    detail::ListsRooms<P> && detail::RoomsToSaveIsSound<P>;
 
 namespace explain {
 
@@ -184,8 +186,9 @@ consteval bool persistence_like() {
         detail::ListsRooms<P>,
         "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
         "belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>)'");
-    static_assert(detail::LaggingIsSound<P>,
-                  "PersistenceLike: P's lagging must be 'std::vector<std::string> lagging()'");
+    static_assert(detail::RoomsToSaveIsSound<P>,
+                  "PersistenceLike: P's rooms_to_save, formerly lagging, must be "
+                  "'std::vector<std::string> rooms_to_save()'");
     return PersistenceLike<P>;
 }
 

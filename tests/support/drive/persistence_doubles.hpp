@@ -76,10 +76,10 @@ private:
     bool passed_ = false;
 };
 
-class LaggingRooms : public belay::MemoryRooms {
+class RoomsToSave : public belay::MemoryRooms {
 public:
-    LaggingRooms() = default;
-    [[nodiscard]] std::vector<std::string> lagging() { return {"slow", "idle"}; }
+    RoomsToSave() = default;
+    [[nodiscard]] std::vector<std::string> rooms_to_save() { return {"slow", "idle"}; }
 };
 
 /// Drops what it is asked.

@@ -52,9 +52,9 @@ public:
 };
 
 /// One that asks for saves.
-class LaggingPersistence : public MinimalPersistence {
+class PersistenceWithRoomsToSave : public MinimalPersistence {
 public:
-    [[nodiscard]] std::vector<std::string> lagging() { return {}; }
+    [[nodiscard]] std::vector<std::string> rooms_to_save() { return {}; }
 };
 
 }  // namespace belay_test

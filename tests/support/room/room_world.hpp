@@ -175,8 +175,8 @@ public:
         if (disk_->hang_lists) return disk_->hung_lists.push_back(std::move(done));
         disk_->durable.list(after, count, std::move(done));
     }
-    std::vector<std::string> lagging() {
-        begin_call("lagging");
+    std::vector<std::string> rooms_to_save() {
+        begin_call("rooms_to_save");
         return std::exchange(disk_->lags, {});
     }
 

@@ -420,7 +420,7 @@ public:
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         done(Result<std::vector<std::string>, PersistenceError>{std::vector<std::string>{}});
     }
-    std::vector<std::string> lagging() { return store_->lags; }
+    std::vector<std::string> rooms_to_save() { return store_->lags; }
     void publish(std::string_view id, BytesView message) {
         store_->before("publish");
         if (me().away || me().late) return;

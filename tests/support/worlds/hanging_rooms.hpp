@@ -78,7 +78,7 @@ public:
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {
         inner_.list(after, count, std::move(done));
     }
-    std::vector<std::string> lagging() {
+    std::vector<std::string> rooms_to_save() {
         std::vector<std::string> ids;
         for (const auto& [id, room] : store_->store.rooms)
             if (room.entries.size() > 2) ids.push_back(id);

@@ -37,7 +37,7 @@ struct MemberNames {
     int stored_base, store_base, remove_scene;
     int state_vector, diff;
     int close, attach, deadline, advance;
-    int lagging;
+    int rooms_to_save, lagging;
     int publish, subscribe;
     int split, disjoint, address, room_id;
     int on_service, on_leases;

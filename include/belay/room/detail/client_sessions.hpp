@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Lifecycle`, which has the clients, and closes them,
 /// - `Delivery`, which sends,
 /// - `Edits`: `update`, for an edit,
-/// - `Replicas`: `publish_state`, for the awareness on other servers, and `on_held_back`.
+/// - `Replication`: `publish_state`, for the awareness on other servers, and `on_held_back`.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -33,7 +33,7 @@ class ClientSessions {
     using Lifecycle = typename Parts::Lifecycle;
     using Delivery = typename Parts::Delivery;
     using Edits = typename Parts::Edits;
-    using Replicas = typename Parts::Replicas;
+    using Replication = typename Parts::Replication;
 
 public:
     using Kind = part::RoomMessage::Kind;
@@ -47,7 +47,7 @@ public:
         Lifecycle& lifecycle;
         Delivery& delivery;
         Edits& edits;
-        Replicas& replication;
+        Replication& replication;
     };
 
     ClientSessions(TurnContext& context, const Dependencies& parts) noexcept
@@ -486,7 +486,7 @@ private:
     Lifecycle& lifecycle_;
     Delivery& delivery_;
     Edits& edits_;
-    Replicas& replication_;
+    Replication& replication_;
 };
 
 }}}  // namespace belay::detail

@@ -76,7 +76,7 @@ public:
     [[nodiscard]] constexpr Actions step(Event event, Instant now) noexcept {
         switch (event) {
             case Event::begun:
-                wait_ends_ = after(now, options_->check_within);
+                upgrade_ends_ = after(now, options_->check_within);
                 break;
             case Event::opened:
                 return on_opened(now);
@@ -90,17 +90,17 @@ public:
             case Event::close:
                 if (ending()) break;
                 state_ = State::closing;
-                wait_ends_ = after(now, options_->check_within);
+                upgrade_ends_ = after(now, options_->check_within);
                 return {.release = true, .open = true};
             case Event::ended:
-                wait_ends_ = never;
+                upgrade_ends_ = never;
                 return {.release = std::exchange(state_, State::closed) < State::closing};
         }
         return {};
     }
     /// Processes the time. `has_clients`: a document was requested, and its client still exists.
     [[nodiscard]] constexpr Actions tick(Instant now, bool has_clients) noexcept {
-        if (wait_ends_ <= now) {
+        if (upgrade_ends_ <= now) {
             Actions todo = step(Event::ended, now);
             todo.abort = true;
             return todo;
@@ -110,7 +110,7 @@ public:
     }
     /// Returns when the next tick is due.
     [[nodiscard]] constexpr Instant deadline(bool has_clients) const noexcept {
-        return ending() || has_clients ? wait_ends_ : smaller(wait_ends_, token_ends_);
+        return ending() || has_clients ? upgrade_ends_ : smaller(upgrade_ends_, token_ends_);
     }
 
     [[nodiscard]] constexpr State state() const noexcept { return state_; }
@@ -142,7 +142,7 @@ public:
     template <class F>
     constexpr void each_field(Instant now, F&& f) const {
         f(state_);
-        f(part::time_left(now, wait_ends_));
+        f(part::time_left(now, upgrade_ends_));
         f(part::time_left(now, token_ends_));
         f(token_bytes_);
         f(joined_);
@@ -154,21 +154,21 @@ private:
     constexpr Actions on_opened(Instant now) noexcept {
         if (state_ == State::opening) {
             state_ = State::open;
-            wait_ends_ = never;
+            upgrade_ends_ = never;
             token_ends_ = after(now, options_->token_within);
             return {.listen = true};
         }
         if (state_ != State::closing) return {};
         state_ = State::closed;
-        wait_ends_ = never;
+        upgrade_ends_ = never;
         return {.close = true};
     }
 
     const RoomOptions* options_;
-    Instant wait_ends_ = never;    ///< the end of the opening
-    Instant token_ends_ = never;   ///< a document must be requested by then
-    std::size_t token_bytes_ = 0;  ///< the bytes received before the first token
-    std::uint32_t joined_ = 0;     ///< the number of clients that have joined
+    Instant upgrade_ends_ = never;  ///< the transport must be open by then
+    Instant token_ends_ = never;    ///< a document must be requested by then
+    std::size_t token_bytes_ = 0;   ///< the bytes received before the first token
+    std::uint32_t joined_ = 0;      ///< the number of clients that have joined
     State state_ = State::opening;
     bool token_seen_ = false;
     bool has_ever_joined_ = false;

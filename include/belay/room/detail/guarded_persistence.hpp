@@ -49,16 +49,16 @@ public:
     [[nodiscard]] std::error_code erase(std::string_view id) {
         return result<std::error_code>([&] { return inner_.erase(id); });
     }
-    [[nodiscard]] std::vector<std::string> lagging() {
+    [[nodiscard]] std::vector<std::string> rooms_to_save() {
 #if defined(__cpp_exceptions)
         try {
-            return inner_.lagging();
+            return inner_.rooms_to_save();
         } catch (...) {
             report({}, text_of(std::current_exception()));
             return {};
         }
 #else
-        return inner_.lagging();
+        return inner_.rooms_to_save();
 #endif
     }
 

@@ -73,7 +73,7 @@ struct LimitedSaves {
 /// a room whose loads hang delays each other one once.
 ///
 /// Thread safety: the manager's home thread.
-class LaggingRooms {
+class RequestedSaves {
 public:
     /// A flush or a save has ended: the storage may request other rooms now.
     void note_change() noexcept { changed_ = true; }
@@ -129,7 +129,7 @@ private:
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
-/// - `Rooms`: `save_lagging`, for a room that the storage wants to be saved; `find` and `process`,
+/// - `Rooms`: `save_requested`, for a room that the storage has requested; `find` and `process`,
 /// - `Admin`: `admin_stored` and `all_stored`, for erases and resets; `begin_export` and
 ///   `reject_export`, for exports that waited for loads_max.
 ///
@@ -300,7 +300,7 @@ public:
     void begin_queued() {
         // A step that throws has begun nothing. The next turn tries it again.
         context_.errors.attempt([&] { flush(); });
-        if (!context_.errors.attempt([&] { take_lagging(); })) lagging_.note_change();
+        if (!context_.errors.attempt([&] { begin_requested_saves(); })) requested_.note_change();
         context_.errors.attempt([&] { begin_loads(); });
         begin_saves();
     }
@@ -352,14 +352,14 @@ public:
         if (fails)
             report_failure(room.id, error);
         else
-            lagging_.note_change();
-        end_lagging(room.id);
+            requested_.note_change();
+        end_requested_save(room.id);
         return true;
     }
     /// Neither the load nor the save of a room, which the storage may have requested, is queued or
     /// under way.
-    void end_lagging(const std::string& id) noexcept {
-        lagging_.end(id, after(context_.now, context_.options.save_retry_min));
+    void end_requested_save(const std::string& id) noexcept {
+        requested_.end(id, after(context_.now, context_.options.save_retry_min));
     }
 
     /// Removes an evicted room from all queues. Its load and its save count until they have ended.
@@ -367,7 +367,7 @@ public:
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
-        end_lagging(room.id);
+        end_requested_save(room.id);
         if (room.calls.save) {
             room.calls.save->call.attach(context_.waker);
             saves_.of_evicted.push_back(std::move(room.calls.save));
@@ -502,7 +502,7 @@ private:
             admin_calls_.admin_stored(pending, why);
         }
         if (!error) admin_calls_.all_stored();
-        lagging_.note_change();
+        requested_.note_change();
         return true;
     }
     [[nodiscard]] static bool by_room_id(
@@ -551,17 +551,18 @@ private:
         return is;
     }
     /// Saves the rooms that the storage requests.
-    void take_lagging() {
-        if constexpr (HasLagging<Persistence>) {
-            if (!lagging_.take_change() || !context_.runs()) return;
+    void begin_requested_saves() {
+        if constexpr (HasRoomsToSave<Persistence>) {
+            if (!requested_.take_change() || !context_.runs()) return;
             for (const std::string& id :
-                 lagging_.prune_and_order(persistence_.lagging(), context_.now)) {
-                if (!lagging_.takes_another(context_.options)) return;
-                if (is_changing(id) || !rooms_.save_lagging(id)) continue;
-                lagging_.add(id);
+                 requested_.prune_and_order(persistence_.rooms_to_save(), context_.now)) {
+                if (!requested_.takes_another(context_.options)) return;
+                if (is_changing(id) || !rooms_.save_requested(id)) continue;
+                requested_.add(id);
                 // A save that has failed waits for its retry, which the request does not hasten.
                 const auto* const room = rooms_.find(id);
-                if (room == nullptr || (room->core.live() && !room->core.saving())) end_lagging(id);
+                if (room == nullptr || (room->core.live() && !room->core.saving()))
+                    end_requested_save(id);
             }
         }
     }
@@ -591,7 +592,7 @@ private:
     FlushBatch flushing_;  // waits for the flush that is under way
     LimitedLoads loads_;   // within loads_max
     LimitedSaves saves_;   // within saves_max
-    LaggingRooms lagging_;
+    RequestedSaves requested_;
     UnflushedShares unflushed_;
 };
 

@@ -72,7 +72,7 @@ struct HistoryChanges {
 /// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
 /// - `Scheduler`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
-/// - `Replicas`: `take_parts`, to fill a document.
+/// - `Replication`: `take_parts`, to fill a document.
 ///
 /// An erase or a reset is not durable at once. Until it is, new clients wait in a room whose load
 /// has not begun, because a load would find the previous history. Exports wait, too.
@@ -84,7 +84,7 @@ class RoomAdmin {
     using Rooms = typename Parts::Rooms;
     using Scheduler = typename Parts::Scheduler;
     using Imports = typename Parts::Imports;
-    using Replicas = typename Parts::Replicas;
+    using Replication = typename Parts::Replication;
     template <class V>
     using Call = AdminCall<RoomAdmin, V>;
     template <class V>
@@ -99,7 +99,7 @@ public:
         Rooms& rooms;
         Scheduler& scheduler;
         Imports& imports;
-        Replicas& replication;
+        Replication& replication;
     };
 
     RoomAdmin(TurnContext& context, AdminAnswers& answers, const Dependencies& parts) noexcept
@@ -380,7 +380,7 @@ private:
     Rooms& rooms_;
     Scheduler& scheduler_;
     Imports& imports_;
-    Replicas& replication_;
+    Replication& replication_;
     driver::MachineGroup machines_;
     Calls<Result<std::vector<std::string>, PersistenceError>> lists_;
     Calls<Result<std::optional<StoredRoom>, PersistenceError>> exports_;

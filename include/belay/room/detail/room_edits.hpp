@@ -25,7 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Rooms`: `step` and `end_history`,
 /// - `Delivery`, which sends edits, and `Sessions`, which acknowledges them,
 /// - `Lifecycle`, to close the author of an edit that was not stored,
-/// - `Replicas`, for the edits of other servers, and `Imports`, for those of an import.
+/// - `Replication`, for the edits of other servers, and `Imports`, for those of an import.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -35,7 +35,7 @@ class RoomEdits {
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
-    using Replicas = typename Parts::Replicas;
+    using Replication = typename Parts::Replication;
     using Imports = typename Parts::Imports;
     using Rooms = typename Parts::Rooms;
     using Room = RoomState<Document>;
@@ -50,7 +50,7 @@ public:
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
-        Replicas& replication;
+        Replication& replication;
         Imports& imports;
     };
 
@@ -105,7 +105,7 @@ public:
         }
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
-        if constexpr (Replicas::is_single_server) {
+        if constexpr (Replication::is_single_server) {
             room.after_load.vector_before = delivery_.vector_of(room);
             sessions_.pause_reading(room);
         }
@@ -124,7 +124,7 @@ public:
         if (context_.run.phase == Phase::stopping && edited)
             context_.run.stop_error = make_error_code(RoomErrc::not_durable);
         replication_.on_lost(room, known);
-        rooms_.step(room, Replicas::is_single_server ? Event::lost : Event::dropped);
+        rooms_.step(room, Replication::is_single_server ? Event::lost : Event::dropped);
     }
 
     // ---- for replication ------------------------------------------------------------------------
@@ -170,7 +170,7 @@ private:
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;
-    Replicas& replication_;
+    Replication& replication_;
     Imports& imports_;
 };
 

@@ -10,13 +10,13 @@
 #include <belay/room/detail/client_sessions.hpp>
 #include <belay/room/detail/multiplexed_connections.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
-#include <belay/room/detail/replication.hpp>
 #include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_admission.hpp>
 #include <belay/room/detail/room_delivery.hpp>
 #include <belay/room/detail/room_edits.hpp>
 #include <belay/room/detail/room_imports.hpp>
 #include <belay/room/detail/room_registry.hpp>
+#include <belay/room/detail/room_replication.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -38,7 +38,7 @@ struct RoomPartTypes {
     using Edits = RoomEdits<RoomPartTypes>;
     using Rooms = RoomRegistry<RoomPartTypes>;
     using Scheduler = PersistenceScheduler<RoomPartTypes>;
-    using Replicas = Replication<RoomPartTypes>;
+    using Replication = RoomReplication<RoomPartTypes>;
     using Imports = RoomImports<RoomPartTypes>;
     using Admin = RoomAdmin<RoomPartTypes>;
 };
@@ -77,10 +77,10 @@ struct RoomParts {
     typename Types::Imports imports;  ///< adds stored rooms to rooms
     typename Types::Admin admin;      ///< the other calls
     // ---- rooms
-    typename Types::Scheduler scheduler;   ///< loads, flushes and saves
-    typename Types::Replicas replication;  ///< exchanges changes with other servers
-    typename Types::Edits edits;           ///< the path of an edit
-    typename Types::Rooms rooms;           ///< the rooms
+    typename Types::Scheduler scheduler;      ///< loads, flushes and saves
+    typename Types::Replication replication;  ///< exchanges changes with other servers
+    typename Types::Edits edits;              ///< the path of an edit
+    typename Types::Rooms rooms;              ///< the rooms
 };
 
 }}}  // namespace belay::detail

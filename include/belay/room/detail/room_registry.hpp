@@ -15,6 +15,7 @@
 #include <utility>       // std::as_const, std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/assert.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
@@ -27,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Lifecycle` and `Sessions`, for the clients of a room that was loaded, or that ends,
 /// - `Delivery`, which sends awareness,
 /// - `Scheduler`, which loads and saves,
-/// - `Replicas`, for the changes of other servers, `Admin` and `Imports`, for the calls on
+/// - `Replication`, for the changes of other servers, `Admin` and `Imports`, for the calls on
 ///   whole rooms.
 ///
 /// Thread safety: home thread only.
@@ -38,7 +39,7 @@ class RoomRegistry {
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
-    using Replicas = typename Parts::Replicas;
+    using Replication = typename Parts::Replication;
     using Admin = typename Parts::Admin;
     using Imports = typename Parts::Imports;
     using Event = timeline::RoomCore::Event;
@@ -55,7 +56,7 @@ public:
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
-        Replicas& replication;
+        Replication& replication;
         Admin& admin;
         Imports& imports;
     };
@@ -190,7 +191,7 @@ public:
     }
     /// Saves a room at once, because the storage needs the space of its changes.
     /// Returns: false if the room cannot be in memory, or has no history.
-    [[nodiscard]] bool save_lagging(const std::string& room_id) {
+    [[nodiscard]] bool save_requested(const std::string& room_id) {
         std::error_code error;
         // Not in the turns of calls: loads of calls that hang would keep the storage full.
         Room* const room = can_add_room() ? find_or_make(room_id, error, Opener{}) : find(room_id);
@@ -274,6 +275,10 @@ private:
     }
     void run_room(Room& room) {
         if (room.evicted) return;
+        BELAY_INVARIANT(room.core.clients() == room.clients.size() + room.after_load.clients.size(),
+                        "RoomRegistry::run: the core must count the clients of the room");
+        BELAY_INVARIANT(room.core.unflushed() == room.pending.size(),
+                        "RoomRegistry::run: the core must count the pending changes of the room");
         PersistenceError error;
         std::optional<StoredRoom> found;
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
@@ -310,7 +315,7 @@ private:
     [[nodiscard]] static std::optional<Event> uncovered_of(
         const std::optional<StoredRoom>& found) noexcept {
         if (!found || found->updates.empty()) return std::nullopt;
-        if (Replicas::is_single_server) return Event::uncovered;
+        if (Replication::is_single_server) return Event::uncovered;
         std::size_t uncovered = 0;
         std::size_t most = 64 << 10;
         for (const Bytes& update : found->updates) uncovered += update.size() + 64;  // its entry
@@ -338,7 +343,7 @@ private:
         if (std::exchange(room.after_load.save, false) && room.history.epoch != no_id)
             step(room, Event::save_requested);
         // A save that has failed waits for its retry.
-        if (!room.evicted && !room.core.saving()) scheduler_.end_lagging(room.id);
+        if (!room.evicted && !room.core.saving()) scheduler_.end_requested_save(room.id);
         replication_.on_loaded(room);
         sessions_.on_loaded(room);
         if (!room.evicted) imports_.on_loaded(room);
@@ -495,7 +500,7 @@ private:
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;
-    Replicas& replication_;
+    Replication& replication_;
     Admin& admin_;
     Imports& imports_;
     NewRooms new_rooms_;  // outlives the rooms, which count for their users

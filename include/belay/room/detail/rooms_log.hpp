@@ -166,7 +166,7 @@ public:
         return error;
     }
     /// The rooms whose updates hold up the log, if it is too long, the oldest first.
-    [[nodiscard]] std::vector<std::string> lagging() const {
+    [[nodiscard]] std::vector<std::string> rooms_to_save() const {
         std::vector<std::string> found;
         if (!is_long()) return found;
         std::size_t looked_at = 0;
@@ -174,7 +174,7 @@ public:
             const bool waits =
                 !room.pinned_by_state() && room.saved < room.updates.front().position;
             if (room.life == LoggedRoom::Life::live && waits) found.push_back(id);
-            return found.size() < lagging_max && ++looked_at < states_in_a_call;
+            return found.size() < rooms_to_save_max && ++looked_at < states_in_a_call;
         });
         return found;
     }
@@ -197,7 +197,7 @@ private:
     static constexpr std::size_t record_bytes_min = 256;
     // So that a commit is not held up for long where there are many rooms.
     static constexpr std::size_t states_in_a_call = 256;
-    static constexpr std::size_t lagging_max = 64;
+    static constexpr std::size_t rooms_to_save_max = 64;
 
     [[nodiscard]] std::size_t record_bytes_max() const noexcept {
         if constexpr (HasRecordLimit<Log>) {

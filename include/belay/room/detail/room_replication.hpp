@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/replication.hpp
-/// Replication: exchanges changes and awareness with other servers that have the same rooms.
+/// \file belay/room/detail/room_replication.hpp
+/// RoomReplication: exchanges changes and awareness with other servers that have the same rooms.
 #pragma once
 
 #include <optional>      // std::optional
@@ -54,7 +54,7 @@ template <DocumentLike D, DocumentLike Other>
 ///
 /// Thread safety: the manager's home thread.
 template <class Parts>
-class Replication {
+class RoomReplication {
     using Document = typename Parts::Document;
     using Fanout = FanoutOf<typename Parts::Persistence>;
     using Delivery = typename Parts::Delivery;
@@ -67,15 +67,15 @@ public:
     using Kind = PeerMessage::Kind;
     static constexpr bool is_single_server = std::is_same_v<Fanout, NoFanout>;
 
-    Replication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
-                Scheduler& scheduler) noexcept
+    RoomReplication(TurnContext& context, Delivery& delivery, Rooms& rooms, Edits& edits,
+                    Scheduler& scheduler) noexcept
         : context_{context},
           delivery_{delivery},
           rooms_{rooms},
           edits_{edits},
           scheduler_{scheduler} {}
-    Replication(const Replication&) = delete;
-    Replication& operator=(const Replication&) = delete;
+    RoomReplication(const RoomReplication&) = delete;
+    RoomReplication& operator=(const RoomReplication&) = delete;
 
     void attach() { server_ = make_id(context_.bits); }
 
