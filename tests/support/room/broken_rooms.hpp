@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,7 @@ enum class Mistake {
     flushes_when_displaced,
     saves_when_displaced,
     stays_displaced,
+    load_overtakes_flush,
     count,
     none = count,
     answers_late,
@@ -86,7 +88,8 @@ enum class Mistake {
                               Rule::failed_flush_names_what_it_rejects,
                               Rule::confirms_nothing_when_displaced,
                               Rule::confirms_nothing_when_displaced,
-                              Rule::continues_when_its_files_are_back};
+                              Rule::continues_when_its_files_are_back,
+                              Rule::calls_overlap};
     static_assert(std::size(rules) == static_cast<std::size_t>(Mistake::count));
     return rules[static_cast<std::size_t>(mistake)];
 }
@@ -134,6 +137,7 @@ public:
         belay::Completion<belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>
             done) {
         if (is(Mistake::shows_unflushed)) static_cast<void>(flushed(rooms_));
+        const FlushesAfter flushes{*this};
         belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError> found =
             loaded(rooms_, id);
         if (found && *found) {
@@ -146,6 +150,7 @@ public:
     [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view id,
                                                       belay::BytesView update) {
         ++appends_;
+        waits_for_flush_ = true;
         if (is(Mistake::rejects_long_updates) && update.size() > 1000) {
             return std::make_error_code(std::errc::message_size);
         }
@@ -189,6 +194,10 @@ public:
         if (displaced() && !is(Mistake::flushes_when_displaced)) {
             rooms_ = medium_->stored;
             return done({belay::QueueErrc::displaced, {}, {}});
+        }
+        if (is(Mistake::load_overtakes_flush) && std::exchange(waits_for_flush_, false)) {
+            flushing_.emplace(std::move(done));
+            return;
         }
         static_cast<void>(flushed(rooms_));
         medium_->stored = rooms_;
@@ -257,8 +266,23 @@ private:
         return error;
     }
 
+    /// A flush that waited is done after a load that came later.
+    struct FlushesAfter {
+        explicit FlushesAfter(BrokenRooms& r) noexcept : rooms{r} {}
+        FlushesAfter(const FlushesAfter&) = delete;
+        FlushesAfter& operator=(const FlushesAfter&) = delete;
+        ~FlushesAfter() {
+            if (!rooms.flushing_) return;
+            auto done = std::move(*std::exchange(rooms.flushing_, std::nullopt));
+            rooms.flush(std::move(done));
+        }
+        BrokenRooms& rooms;
+    };
+
     Mistake mistake_;
     Medium* medium_;
+    std::optional<belay::Completion<belay::PersistenceError>> flushing_{};
+    bool waits_for_flush_ = false;  // an update was appended
     belay::MemoryRooms rooms_{};
     std::map<std::string, std::uint64_t> covered_{};
     int appends_ = 0;
