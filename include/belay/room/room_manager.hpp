@@ -310,8 +310,7 @@ public:
     /// rooms, which must be 1 to 1,000. A room is listed until its erase is stored.
     /// Errors: invalid_argument; no_answer; those of the storage.
     /// Complexity: that of the storage's list.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         context_.at_call();
         parts_.admin.list(after, count, std::move(done));
         context_.waker.touch();
@@ -322,8 +321,7 @@ public:
     /// Errors: no_answer; those of the storage; malformed_update; storage_busy after
     /// RoomOptions::load_queued_within in the queue for loads_max.
     /// Complexity: that of merging the document.
-    void export_room(std::string_view room_id,
-                     Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void export_room(std::string_view room_id, Completion<part::LoadedRoom> done) {
         context_.at_call();
         parts_.admin.export_room(std::string{room_id}, std::move(done));
         context_.waker.touch();

@@ -132,14 +132,10 @@ public:
     }
     BrokenRooms& operator=(BrokenRooms&&) = delete;
 
-    void load(
-        std::string_view id,
-        belay::Completion<belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>
-            done) {
+    void load(std::string_view id, belay::Completion<belay::part::LoadedRoom> done) {
         if (is(Mistake::shows_unflushed)) static_cast<void>(flushed(rooms_));
         const FlushesAfter flushes{*this};
-        belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError> found =
-            loaded(rooms_, id);
+        belay::part::LoadedRoom found = loaded(rooms_, id);
         if (found && *found) {
             if (is(Mistake::forgets_the_epoch)) (*found)->epoch[3] ^= std::byte{1};
             if (is(Mistake::reports_an_old_position)) (*found)->position = 0;
@@ -229,10 +225,9 @@ public:
         if (forgiven) error = {};
         done(std::move(error));
     }
-    void list(
-        std::string_view after, std::size_t count,
-        belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>> done) {
-        belay::Result<std::vector<std::string>, belay::PersistenceError> ids =
+    void list(std::string_view after, std::size_t count,
+              belay::Completion<belay::part::ListedRooms> done) {
+        belay::part::ListedRooms ids =
             listed(rooms_, after, is(Mistake::lists_too_many) ? 99 : count);
         if (is(Mistake::lists_in_disorder)) std::reverse(ids->begin(), ids->end());
         done(std::move(ids));

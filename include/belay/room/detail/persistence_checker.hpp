@@ -194,7 +194,7 @@ private:
     }
     void flush() {
         // A server makes other calls before a flush is answered, and loads a room again.
-        using Loading = std::shared_ptr<typename AnswerWait<Pump>::template Slot<LoadedRoom>>;
+        using Loading = std::shared_ptr<typename AnswerWait<Pump>::template Slot<part::LoadedRoom>>;
         const auto flushing = wait_.template begin<PersistenceError>(
             [&](auto done) { rooms_->flush(std::move(done)); });
         std::vector<std::pair<ModelRoom*, Loading>> loads;
@@ -207,7 +207,7 @@ private:
         // First without other calls, which shows what is wrong.
         for (ModelRoom& room : model_) look_at(room);
         for (const auto& [room, loading] : loads) {
-            const std::optional<LoadedRoom> found = wait_.end(loading);
+            const std::optional<part::LoadedRoom> found = wait_.end(loading);
             expect(found.has_value(), Rule::answers_every_call);
             if (found) judge_load(*room, *found, Rule::calls_overlap);
         }
@@ -333,20 +333,21 @@ private:
     // ---- what is there --------------------------------------------------------------------------
 
     [[nodiscard]] auto begin_load(std::string_view id) {
-        return wait_.template begin<LoadedRoom>(
+        return wait_.template begin<part::LoadedRoom>(
             [&](auto done) { rooms_->load(id, std::move(done)); });
     }
-    [[nodiscard]] std::optional<LoadedRoom> load(std::string_view id) {
-        auto found = wait_.template end<LoadedRoom>(begin_load(id));
+    [[nodiscard]] std::optional<part::LoadedRoom> load(std::string_view id) {
+        auto found = wait_.template end<part::LoadedRoom>(begin_load(id));
         expect(found.has_value(), Rule::answers_every_call);
         return found;
     }
     /// Loads a room, which must be as it is stored, or as a change made it since: as it was shown
     /// before, or later. Otherwise `rule` is broken, if it is a particular one.
     void look_at(ModelRoom& room, Rule rule = Rule::load_finds_what_was_flushed) {
-        if (const std::optional<LoadedRoom> found = load(room.id)) judge_load(room, *found, rule);
+        if (const std::optional<part::LoadedRoom> found = load(room.id))
+            judge_load(room, *found, rule);
     }
-    void judge_load(ModelRoom& room, const LoadedRoom& found, Rule rule) {
+    void judge_load(ModelRoom& room, const part::LoadedRoom& found, Rule rule) {
         if (!found) return expect(false, rule);
         const auto which = room.which(*found);
         if (!which) {
@@ -372,9 +373,8 @@ private:
         const std::size_t count = 1 + static_cast<std::size_t>(bits_() % 4);
         std::vector<std::string> listed;
         for (std::size_t calls = 0; calls <= model_.size(); ++calls) {
-            auto some =
-                wait_.template operator()<Result<std::vector<std::string>, PersistenceError>>(
-                    [&](auto done) { rooms_->list(after, count, std::move(done)); });
+            auto some = wait_.template operator()<part::ListedRooms>(
+                [&](auto done) { rooms_->list(after, count, std::move(done)); });
             expect(some.has_value(), Rule::answers_every_call);
             if (!some) return;
             if (!*some || (*some)->size() > count) return expect(false, rule);
