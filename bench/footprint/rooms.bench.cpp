@@ -25,8 +25,8 @@ using namespace belay;
 /// Stores nothing, so that only the memory of the manager counts.
 class Nowhere {
 public:
-    void load(std::string_view, Completion<Result<std::optional<StoredRoom>, PersistenceError>> d) {
-        d(Result<std::optional<StoredRoom>, PersistenceError>{std::optional<StoredRoom>{}});
+    void load(std::string_view, Completion<part::LoadedRoom> d) {
+        d(part::LoadedRoom{std::optional<StoredRoom>{}});
     }
     Result<std::uint64_t> append(std::string_view, BytesView) { return ++changes_; }
     Result<std::uint64_t> reset(std::string_view, const Id&) { return ++changes_; }
@@ -36,9 +36,8 @@ public:
               Completion<PersistenceError> done) {
         done(PersistenceError{});
     }
-    void list(std::string_view, std::size_t,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        done(Result<std::vector<std::string>, PersistenceError>{std::vector<std::string>{}});
+    void list(std::string_view, std::size_t, Completion<part::ListedRooms> done) {
+        done(part::ListedRooms{std::vector<std::string>{}});
     }
 
 private:

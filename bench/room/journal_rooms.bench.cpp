@@ -99,11 +99,10 @@ void load_room(benchmark::State& state) {
     if (!rooms) return state.SkipWithError("the rooms could not be created");
     int next = 0;
     for (auto _ : state) {
-        driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loaded;
+        driver::Question<part::LoadedRoom> loaded;
         rooms->load(id_of(next), loaded.ask());
         next = (next + 7919) % rooms_loaded;
-        const std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room =
-            loaded.take();
+        const std::optional<part::LoadedRoom> room = loaded.take();
         if (!room || !*room || !**room) return state.SkipWithError("load");
         benchmark::DoNotOptimize((**room)->updates.data());
     }

@@ -75,7 +75,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers only entries th
     const std::uint64_t own = append(two, "own");
     CHECK_FALSE(save(two, "[a,own]", own));
     CHECK(words_in(load(one)) == "[a,own]|unread,own,");
-    const Result<std::optional<StoredRoom>, PersistenceError> read = load(one);
+    const part::LoadedRoom read = load(one);
     const std::uint64_t last = (*read)->position;
     CHECK_FALSE(save(one, "[all]", last));
     CHECK(words_in(load(one)) == "[all]|");
@@ -259,7 +259,7 @@ TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
     // An outage is over.
-    for (int i = 0; i < 30'000 && !awaited<Result<std::vector<std::string>, PersistenceError>>(
+    for (int i = 0; i < 30'000 && !awaited<part::ListedRooms>(
                                       [&](auto done) { one.list({}, 9, std::move(done)); });
          ++i)
         ::poll(nullptr, 0, 1);
@@ -350,7 +350,7 @@ TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_room
     redis::RoomsOptions options = rooms_at(server);
     SECTION("a password is missing") {
         redis::Rooms rooms{options};
-        const Result<std::optional<StoredRoom>, PersistenceError> found = load(rooms);
+        const part::LoadedRoom found = load(rooms);
         REQUIRE_FALSE(found);
         CHECK(found.error().code == redis::Errc::unauthorized);
         CHECK(found.error().message().find("set user and password") != std::string::npos);
@@ -372,8 +372,8 @@ TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_room
         CHECK(rooms.append("board", as_bytes("lost")));
         CHECK(flush(rooms));
         CHECK(save(rooms, "lost", 0));
-        CHECK_FALSE(awaited<Result<std::vector<std::string>, PersistenceError>>(
-            [&](auto done) { rooms.list({}, 9, std::move(done)); }));
+        CHECK_FALSE(
+            awaited<part::ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); }));
         server.start();
         // Back, without its data.
         for (int i = 0; i < 30'000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);

@@ -135,7 +135,7 @@ TEST_CASE("redis::Rooms: a restored history that another server ended is not beg
         SECTION("and it was reset") { REQUIRE_FALSE(reset(two, other_epoch)); }
     }
     // A server compares the room before it gives back what it has.
-    const Result<std::optional<StoredRoom>, PersistenceError> found = load(one);
+    const part::LoadedRoom found = load(one);
     REQUIRE(found);
     CHECK(found->has_value() != erased);
     const PersistenceError error = give_back(one, some_epoch, "a");
@@ -401,7 +401,7 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     int sent = 0;
     REQUIRE(redisBufferWrite(context, &sent) == REDIS_OK);
     left.drop();
-    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loading;
+    driver::Question<part::LoadedRoom> loading;
     rooms.load("board", loading.ask());
     driver::Question<Result<part::FanoutBatch, PersistenceError>> fresh;
     rooms.subscribe("fresh", 0, fresh.ask());

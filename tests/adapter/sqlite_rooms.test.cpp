@@ -56,9 +56,9 @@ Id epoch_of(std::uint64_t i) {
 template <class P>
 std::string shown(P& rooms) {
     std::string text;
-    const Result<std::vector<std::string>, PersistenceError> ids = listed(rooms, "", 100);
+    const part::ListedRooms ids = listed(rooms, "", 100);
     for (const std::string& id : *ids) {
-        const Result<std::optional<StoredRoom>, PersistenceError> room = loaded(rooms, id);
+        const part::LoadedRoom room = loaded(rooms, id);
         INFO((room ? std::string{"no room"} : room.error().message()));
         REQUIRE((room && *room));
         text += id + "=" + std::to_string(static_cast<int>((*room)->epoch[0])) + "/" +
@@ -237,7 +237,7 @@ TEST_CASE("sqlite3 copies a sqlite::Rooms when no program has it open, and repor
     SqlProgram backup{dir / "r", 0};
     CHECK(backup.run(copies) == "[]");
     sqlite::Rooms copy = rooms_in(dir / "copy");
-    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loaded;
+    driver::Question<part::LoadedRoom> loaded;
     copy.load("plan", loaded.ask());
     const auto room = *loaded.take();
     REQUIRE((room && *room));
@@ -274,7 +274,7 @@ TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can res
         }
         alter(dir / "r", damage);
         sqlite::Rooms rooms = rooms_in(dir / "r");
-        const Result<std::optional<StoredRoom>, PersistenceError> room = loaded(rooms, "a");
+        const part::LoadedRoom room = loaded(rooms, "a");
         REQUIRE_FALSE(room);
         CHECK(room.error().code == QueueErrc::corrupt);
         CHECK(room.error().path == dir / "r");

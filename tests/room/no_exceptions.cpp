@@ -29,17 +29,13 @@ int rooms_without_exceptions(BytesView update) {
     if (!state || state->size() != 1 || rooms.counters().updates != 1) return 22;
     int answered = 0;
     rooms.export_room(
-        "board",
-        Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
-            [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room) noexcept {
-                if (room && *room && **room) ++answered;
-            }});
-    rooms.list(
-        "", 9,
-        Completion<Result<std::vector<std::string>, PersistenceError>>{
-            [&](std::optional<Result<std::vector<std::string>, PersistenceError>> found) noexcept {
-                if (found && *found && (*found)->size() == 1) ++answered;
-            }});
+        "board", Completion<part::LoadedRoom>{[&](std::optional<part::LoadedRoom> room) noexcept {
+            if (room && *room && **room) ++answered;
+        }});
+    rooms.list("", 9,
+               Completion<part::ListedRooms>{[&](std::optional<part::ListedRooms> found) noexcept {
+                   if (found && *found && (*found)->size() == 1) ++answered;
+               }});
     rooms.import_room("copy", {.updates = *state},
                       Completion<PersistenceError>{[&](auto error) noexcept {
                           if (error && !*error) ++answered;
@@ -73,13 +69,11 @@ bool stores_rooms() {
         }
         std::promise<void> answered;
         bool found = false;
-        persistence.load("a",
-                         Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
-                             [&](std::optional<Result<std::optional<StoredRoom>, PersistenceError>>
-                                     room) noexcept {
-                                 found = room && *room && **room;
-                                 answered.set_value();
-                             }});
+        persistence.load(
+            "a", Completion<part::LoadedRoom>{[&](std::optional<part::LoadedRoom> room) noexcept {
+                found = room && *room && **room;
+                answered.set_value();
+            }});
         answered.get_future().wait();
         if (!found) return false;
     }

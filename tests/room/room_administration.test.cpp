@@ -23,8 +23,8 @@ namespace {
 /// What calls were answered, in their order.
 struct Answered {
     Recorded answers{};
-    std::optional<Result<std::optional<StoredRoom>, PersistenceError>> room{};
-    std::optional<Result<std::vector<std::string>, PersistenceError>> rooms{};
+    std::optional<part::LoadedRoom> room{};
+    std::optional<part::ListedRooms> rooms{};
 
     [[nodiscard]] Completion<PersistenceError> error(std::string call) {
         return Completion<PersistenceError>{
@@ -32,19 +32,13 @@ struct Answered {
                 answers.push_back(c + ": " + (!e ? "dropped" : *e ? e->code.message() : "done"));
             }};
     }
-    [[nodiscard]] Completion<Result<std::optional<StoredRoom>, PersistenceError>> content() {
-        return Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
-            [this](
-                std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found) noexcept {
-                room = std::move(found);
-            }};
+    [[nodiscard]] Completion<part::LoadedRoom> content() {
+        return Completion<part::LoadedRoom>{
+            [this](std::optional<part::LoadedRoom> found) noexcept { room = std::move(found); }};
     }
-    [[nodiscard]] Completion<Result<std::vector<std::string>, PersistenceError>> list() {
-        return Completion<Result<std::vector<std::string>, PersistenceError>>{
-            [this](
-                std::optional<Result<std::vector<std::string>, PersistenceError>> found) noexcept {
-                rooms = std::move(found);
-            }};
+    [[nodiscard]] Completion<part::ListedRooms> list() {
+        return Completion<part::ListedRooms>{
+            [this](std::optional<part::ListedRooms> found) noexcept { rooms = std::move(found); }};
     }
 };
 
@@ -875,8 +869,7 @@ private:
             case 4:
                 ++asked_;
                 return w_.rooms().export_room(
-                    "board", Completion<Result<std::optional<StoredRoom>, PersistenceError>>{
-                                 [this](auto) noexcept { ++answered_; }});
+                    "board", Completion<part::LoadedRoom>{[this](auto) noexcept { ++answered_; }});
             case 5:
                 return w_.run(60 * some_ms("nothing happens for", 1000));
             default:
@@ -988,7 +981,7 @@ struct CallScript {
 std::string found_after(sim::Disk& disk) {
     auto opened = open_rooms(disk, {}, 2);
     if (!opened) return opened.error().message();
-    const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(*opened, "a");
+    const part::LoadedRoom found = loaded(*opened, "a");
     if (!found) return found.error().message();
     const std::vector<std::string> ids = *listed(*opened, "", 9);
     if (!*found) return ids.empty() ? "none" : "listed";
@@ -1036,7 +1029,7 @@ TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memor
     }
     auto opened = open_rooms(disk, {}, 2);
     REQUIRE(opened);
-    const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(*opened, "a");
+    const part::LoadedRoom found = loaded(*opened, "a");
     REQUIRE((found && *found));
     CHECK((*found)->epoch == reported.epoch);
     CHECK(has(**found, one) == has(reported, one));

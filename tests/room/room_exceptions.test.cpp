@@ -215,7 +215,7 @@ namespace {
 
 /// Calls on whole rooms of a room whose document throws in its nth call.
 struct CallsWhileThrowing {
-    using Exported = Result<std::optional<StoredRoom>, PersistenceError>;
+    using Exported = part::LoadedRoom;
 
     explicit CallsWhileThrowing(int n) : left{n} {
         REQUIRE(t.w.disk.durable.reset("stored", Id{std::byte{1}}));

@@ -53,8 +53,7 @@ struct OwedAnswers {
 struct OwingRooms {
     OwedAnswers* to;
 
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
         const SpareMemory spare;
         to->owed.emplace_back([o = to, name = std::string{id}, d = std::move(done)]() mutable {
             if (o->loads_fail) return d(PersistenceError{RoomErrc::snapshot_damaged, name, {}});
@@ -88,8 +87,7 @@ struct OwingRooms {
              parts = std::vector<Bytes>(snapshot.begin(), snapshot.end()),
              d = std::move(done)]() mutable { o->rooms.save(name, parts, covers, std::move(d)); });
     }
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         const SpareMemory spare;
         to->owed.emplace_back(
             [o = to, name = std::string{after}, count, d = std::move(done)]() mutable {
@@ -403,14 +401,8 @@ const SpareStep spare_steps[] = {
          s.rooms().import_room(room_b, std::move(content), s.counted<PersistenceError>());
      }},
     {"export",
-     [](SpareServer& s) {
-         s.rooms().export_room(room_b,
-                               s.counted<Result<std::optional<StoredRoom>, PersistenceError>>());
-     }},
-    {"list",
-     [](SpareServer& s) {
-         s.rooms().list({}, 10, s.counted<Result<std::vector<std::string>, PersistenceError>>());
-     }},
+     [](SpareServer& s) { s.rooms().export_room(room_b, s.counted<part::LoadedRoom>()); }},
+    {"list", [](SpareServer& s) { s.rooms().list({}, 10, s.counted<part::ListedRooms>()); }},
     {"a turn with calls", one_turn},
     {"loads, lists and saves are answered", answers},
     {"a turn with answered calls", one_turn},

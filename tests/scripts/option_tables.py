@@ -5,7 +5,8 @@
     option_tables.py [--root DIR]     prints each difference, and exits with 1 if there is one
 
 Each field of a struct of TABLES is in the first column of a table of its page, and with its default if that is a plain number
-or bool. A first column has fields in the form `name`, `name` = default, or `name` = `an enumerator`. The first cell of the table's head begins with the
+or bool, a duration ("30 s", "5 min") or a number of bytes ("16 MiB"). The second column of a struct of SENTENCES is the first sentence
+of the field's comment in the header, in which names may be code. A first column has fields in the form `name`, `name` = default, `name` (default), or `name` = `an enumerator`. The first cell of the table's head begins with the
 name of the struct.
 """
 
@@ -19,6 +20,7 @@ TABLES = {
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/journal.md",
     ("include/belay/link/supervisor_core_options.hpp", "SupervisorCoreOptions"): "docs/link.md",
     ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/link.md",
+    ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/room.md",
     ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/sim.md",
     ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/explore.md",
     ("include/belay/sim/crash_points.hpp", "CrashPointsOptions"): "docs/sim.md",
@@ -27,23 +29,52 @@ TABLES = {
     ("include/belay/sync/replica_link.hpp", "ReplicaLinkOptions"): "docs/replica.md",
 }
 FIELD = re.compile(r"^    (?!using |friend |static |typedef |return )[\w:<>,*& ]+ (\w+)(?: = ([^;]+)|\{[^;]*\})?;", re.M)
-CELL = re.compile(r"`(\w+)`(?: = ((?:[\w.]|,(?=\d))+))?")
+SENTENCES = ("RoomOptions",)
+CELL = re.compile(r"`(\w+)`(?: (?:= |\()((?:[\w.]|,(?=\d))+(?: (?:ms|s|min|h|KiB|MiB))?))?")
+UNITS = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h", "10": "KiB", "20": "MiB"}
+DURATION = re.compile(r"std::chrono::(\w+)\{(\d+)\}")
+BYTES = re.compile(r"std::size_t\{(\d+)\} << (10|20)")
+
+
+def default_of(text):
+    """A default as a page has it, or None if it is none of the known forms."""
+    plain = text.replace("'", "")
+    if re.fullmatch(r"\d+|true|false", plain):
+        return plain
+    if found := DURATION.fullmatch(plain):
+        return f"{found[2]} {UNITS[found[1]]}" if found[1] in UNITS else None
+    if found := BYTES.fullmatch(plain):
+        return f"{found[1]} {UNITS[found[2]]}"
+    return None
 
 
 def fields_of(text, struct):
-    """The fields of a struct, each with its default, or None if that is no plain number or bool."""
+    """The fields of a struct, each with its default, or None."""
     body = re.search(rf"^struct {struct} {{\n(.*?)^}};", text, re.M | re.S)
     if body is None:
         return {}
-    fields = {}
-    for name, default in FIELD.findall(body.group(1)):
-        plain = default.replace("'", "")
-        fields[name] = plain if re.fullmatch(r"\d+|true|false", plain) else None
-    return fields
+    return {name: default_of(default) for name, default in FIELD.findall(body.group(1))}
+
+
+def sentences_of(text, struct):
+    """The first sentence of the comment above each field that has one."""
+    body = re.search(rf"^struct {struct} {{\n(.*?)^}};", text, re.M | re.S)
+    found = {}
+    comment = []
+    for line in body.group(1).splitlines() if body else ():
+        field = FIELD.match(line)
+        if line.startswith("    /// "):
+            comment.append(line.removeprefix("    /// "))
+        elif field and comment:
+            found[field[1]] = re.match(r".*?\.(?= |$)|.*", " ".join(comment))[0]
+            comment = []
+        elif not line.strip() or field:
+            comment = []
+    return found
 
 
 def rows_of(text, struct):
-    """The fields in the tables of a struct, each with the default that the page has, or None."""
+    """The fields in the tables of a struct, each with the default that the page has, or None, and the second cell."""
     rows = {}
     inside = False
     for line in text.splitlines():
@@ -54,7 +85,7 @@ def rows_of(text, struct):
             inside = True
         elif inside and not set(line) <= set("|- "):
             for name, default in CELL.findall(re.sub(r" = `\w+`", "", cells[0])):
-                rows[name] = default.replace(",", "") or None
+                rows[name] = (default.replace(",", "") or None, cells[1].strip() if len(cells) > 1 else "")
     return rows
 
 
@@ -62,13 +93,16 @@ def differences(root):
     for (header, struct), page in TABLES.items():
         fields = fields_of((root / header).read_text(), struct)
         rows = rows_of((root / page).read_text(), struct)
+        sentences = sentences_of((root / header).read_text(), struct) if struct in SENTENCES else {}
         if not fields:
             yield f"{header}: no fields of {struct} found"
         for name, default in fields.items():
             if name not in rows:
                 yield f"{page}: the table of {struct} lacks `{name}`"
-            elif default is not None and rows[name] != default:
-                yield f"{page}: `{name}` of {struct} = {rows[name]}, but the header has {default}"
+            elif default is not None and rows[name][0] != default:
+                yield f"{page}: `{name}` of {struct} = {rows[name][0]}, but the header has {default}"
+            elif name in sentences and rows[name][1].replace("`", "") != sentences[name].replace("`", ""):
+                yield f"{page}: the text of `{name}` of {struct} must be that of the header: {sentences[name]}"
         for name in rows.keys() - fields.keys():
             yield f"{page}: {struct} has no field `{name}`"
 

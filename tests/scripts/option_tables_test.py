@@ -72,6 +72,22 @@ class OptionTablesTest(unittest.TestCase):
         self.assertEqual(self.found(PAGE.replace("1,000,000", "1,000")),
                          ["page.md: `rate_max` of Some = 1000, but the header has 1000000"])
 
+    def test_another_duration_or_number_of_bytes(self):
+        self.assertEqual(self.found(PAGE.replace("20 s", "20 min")), ["page.md: `within` of Some = 20 min, but the header has 20 s"])
+        self.assertEqual(self.found(PAGE.replace("`within` = 20 s", "`within` (20 s)")), [])
+        header = HEADER.replace("1'000'000", "std::size_t{4} << 10")
+        self.assertEqual(self.found(PAGE.replace("1,000,000", "4 KiB"), header), [])
+        self.assertEqual(self.found(PAGE.replace("1,000,000", "4 MiB"), header),
+                         ["page.md: `rate_max` of Some = 4 MiB, but the header has 4 KiB"])
+
+    def test_a_sentence_that_is_not_that_of_the_header(self):
+        with mock.patch.object(option_tables, "SENTENCES", ("Some",)):
+            said = "page.md: the text of `swarm` of Some must be that of the header: A comment; with a semicolon."
+            page = PAGE.replace("| `swarm` = true | | `not_a_field` |", "| `swarm` = true | A comment; with a `semicolon`. |")
+            self.assertEqual(self.found(PAGE), [said])
+            self.assertEqual(self.found(page), [])
+            self.assertEqual(self.found(page, HEADER.replace("A comment", "Another one. A comment")), [said.replace("A comment; with a semicolon", "Another one")])
+
     def test_a_row_without_a_field(self):
         self.assertEqual(self.found(PAGE.replace("`kinds`", "`kinds`, `more` = 2")), ["page.md: Some has no field `more`"])
 

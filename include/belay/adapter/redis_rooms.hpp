@@ -59,10 +59,8 @@ public:
     /// Loads a room.
     ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        if (auto error = refused(id, 0))
-            return done(Result<std::optional<StoredRoom>, PersistenceError>{std::move(error)});
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
+        if (auto error = refused(id, 0)) return done(part::LoadedRoom{std::move(error)});
         worker_->post(Work::Load{std::string{id}, std::move(done)}, 0);
     }
     /// Adds an update to a room; the flush stores it.
@@ -124,10 +122,8 @@ public:
     /// Lists the ids of rooms.
     ///
     /// Errors: storage_busy; those of Redis and the system.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
-        if (!worker_->takes(staged_, 0))
-            return done(Result<std::vector<std::string>, PersistenceError>{busy()});
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
+        if (!worker_->takes(staged_, 0)) return done(part::ListedRooms{busy()});
         worker_->post(Work::List{std::string{after}, count, std::move(done)}, 0);
     }
     /// Sends a message to the servers that are subscribed to a room; sends nothing while too much

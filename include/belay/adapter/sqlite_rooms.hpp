@@ -71,15 +71,12 @@ public:
         return rooms;
     }
 
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
         if (!detail::is_room_id(id))
-            return done(Result<std::optional<StoredRoom>, PersistenceError>{
-                failed(make_error_code(RoomErrc::bad_room_id))});
+            return done(part::LoadedRoom{failed(make_error_code(RoomErrc::bad_room_id))});
         Result<std::optional<StoredRoom>> found = tables_.load(id);
-        if (!found)
-            return done(Result<std::optional<StoredRoom>, PersistenceError>{failed(found.error())});
-        done(Result<std::optional<StoredRoom>, PersistenceError>{std::move(*found)});
+        if (!found) return done(part::LoadedRoom{failed(found.error())});
+        done(part::LoadedRoom{std::move(*found)});
     }
 
     /// Adds an update to a room; the flush stores it.
@@ -134,12 +131,10 @@ public:
         if (!error) error = tables_.save(id, snapshot, covers);
         done(error ? failed(error) : PersistenceError{});
     }
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         Result<std::vector<std::string>> found = tables_.list(after, count);
-        if (!found)
-            return done(Result<std::vector<std::string>, PersistenceError>{failed(found.error())});
-        done(Result<std::vector<std::string>, PersistenceError>{std::move(*found)});
+        if (!found) return done(part::ListedRooms{failed(found.error())});
+        done(part::ListedRooms{std::move(*found)});
     }
 
 private:

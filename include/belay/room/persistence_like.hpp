@@ -46,6 +46,15 @@ struct StoredRoom {
     std::uint64_t position = 0;
 };
 
+namespace part {
+
+/// The answer of `load`: the stored room, nothing if there is no such room, or an error.
+using LoadedRoom = Result<std::optional<StoredRoom>, PersistenceError>;
+/// The answer of `list`: ids of rooms, or an error.
+using ListedRooms = Result<std::vector<std::string>, PersistenceError>;
+
+}  // namespace part
+
 namespace detail {
 
 BELAY_DETAIL_MEMBER(rooms_to_save);
@@ -131,17 +140,16 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || (!has_rooms_to_save<P>() && !h
 /// names none. Each of them may be stored, now or later, or not at all, but never in part. A `load`
 /// returns what is stored now.
 ///
-/// - `load(id, done)`: answers a Result<std::optional<StoredRoom>, PersistenceError>, which is what
-/// is stored of the room now, and nothing else. "No such room" is an answer. An error is not: after
-/// an error the room must not be begun anew.
+/// - `load(id, done)`: answers a part::LoadedRoom, which is what is stored of the room now, and
+///   nothing else. "No such room" is an answer. An error is not: after an error the room must not
+///   be begun anew.
 /// - `save(id, snapshot, covers, done)`: stores the updates `snapshot`, which make the document,
 ///   instead of all changes of the room up to position `covers`. It answers when they are stored.
 ///   After an error nothing has changed. RoomErrc::bad_position means that a change up to `covers`
 ///   is not stored. stale_snapshot means that `covers` is before what a stored snapshot covers, or
 ///   of an earlier history. The third error is unknown_room.
-/// - `list(after, count, done)`: answers Result<std::vector<std::string>, PersistenceError>: the
-/// ids of stored rooms that follow `after`, the first `count` of them at most. An empty `after`
-/// begins with the first room.
+/// - `list(after, count, done)`: answers part::ListedRooms: the ids of stored rooms that follow
+///   `after`, the first `count` of them at most. An empty `after` begins with the first room.
 /// - optional `rooms_to_save() -> std::vector<std::string>`: returns rooms whose changes should be
 ///   saved now, because they hold up space, the most urgent first. They need not be loaded. It is
 ///   called after flushes and saves, and returns no room most of the time. It should limit their
@@ -150,6 +158,18 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || (!has_rooms_to_save<P>() && !h
 /// Calls take effect in the order in which they are made, so a `load` after a `flush` includes what
 /// was flushed. A Completion is answered in the call or later, on any thread. Dropping a Completion
 /// without an answer means that the call failed. Arguments are read only during the call.
+///
+/// Concurrency: a RoomManager makes all calls on one thread, and does not wait for an answer before
+/// it makes other calls. Until they are answered, these calls are under way at a time:
+/// - one flush. Later changes wait for the next one;
+/// - RoomOptions::saves_max saves, of different rooms;
+/// - RoomOptions::loads_max loads, with those of export_room. A room may be loaded again during its
+///   load, because the first answer may be too old, or for an export;
+/// - RoomOptions::calls_max lists.
+///
+/// A call that is not answered within RoomOptions::answer_within has failed for the manager, which
+/// may make it again while the storage still works on it. A save of the same room may then be under
+/// way twice, and so may a flush. Positions reject the older save: see stale_snapshot.
 ///
 /// Models: MemoryRooms, JournalRooms; OnThread of one of these.
 template <class P>

@@ -44,7 +44,8 @@ enum class PersistenceRule : std::uint8_t {
     failed_flush_names_what_it_refuses [[deprecated("use failed_flush_names_what_it_rejects")]] =
         failed_flush_names_what_it_rejects,
     confirms_nothing_when_displaced,
-    continues_when_its_files_are_back
+    continues_when_its_files_are_back,
+    calls_overlap
 };
 
 /// Returns the rule as a sentence.
@@ -75,7 +76,9 @@ enum class PersistenceRule : std::uint8_t {
         "a flush that fails for some rooms names them, and has stored the changes of all other "
         "rooms",
         "a persistence whose paths lead to other files, or to none, confirms nothing",
-        "a persistence whose files are at their paths again continues, with everything it had"};
+        "a persistence whose files are at their paths again continues, with everything it had",
+        "calls may be made before earlier ones are answered, and a load has what an earlier flush "
+        "stores"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

@@ -53,9 +53,13 @@ namespace belay { inline namespace BELAY_ABI {
 /// of the states of a client. docs/room-clients.md lists the limits.
 ///
 /// Models:        MachineLike.
-/// Thread safety: home thread only.
+/// Thread safety: home thread only, also all observers. Your code may call every command in a hook,
+///                and in the function of a Completion that the manager answers.
 /// Complexity:    O(log n) for each client and room that is due. A change costs its own bytes, and
-///                a message for each client of its room.
+///                a message for each client of its room. A call is O(log n) if it states nothing
+///                else, with the numbers of rooms and clients.
+/// Throws:        std::bad_alloc, from each call that is not noexcept. An exception of your code
+///                leaves the call or the turn that ran it, if a call states nothing else.
 template <class Persistence, class Authorizer, class Observer = NoObserver,
           class Document = YjsDocument>
 class RoomManager {
@@ -69,7 +73,8 @@ class RoomManager {
 
 public:
     /// Makes a manager that owns its persistence. Pass a named persistence with std::move; it is
-    /// never copied. Each room begins with a copy of `empty`.
+    /// never copied. Each room begins with a copy of `empty`. The observer is owned, or a
+    /// std::reference_wrapper.
     ///
     /// Pre: options.check() is empty.
     template <class P>
@@ -134,6 +139,7 @@ public:
 
     /// Starts accepting clients, and starts the periodic sweep of idle rooms. Between `stop()` and
     /// `on_stopped`, the call does nothing: call `start()` in that hook, or later.   Pre: attached.
+    /// Complexity: O(1).
     void start() {
         if (context_.run.phase != Phase::running && context_.run.phase != Phase::stopping) {
             context_.at_call();
@@ -145,7 +151,8 @@ public:
     /// Closes all clients with code 1001, makes all changes durable, and saves all rooms. Then it
     /// calls `on_stopped`, after RoomOptions::stop_within at the latest. If something could not be
     /// saved, the hook receives the error. It is not_durable if a shared storage may lack changes
-    /// that clients have seen.
+    /// that clients have seen. A second call has no effect.
+    /// Complexity: O(n log n) for n rooms and clients.
     void stop() {
         if (context_.run.phase != Phase::stopping && context_.run.phase != Phase::stopped)
             begin_stop();
@@ -162,7 +169,10 @@ public:
     ///
     /// Returns: the id of the client. It returns no id if RoomOptions::clients_max and waiting_max
     /// more are there already; the client is then dropped without an answer.
-    /// Pre: attached.   Throws: std::bad_alloc; what the authorizer's check throws.
+    /// Errors: none. `on_rejected` receives the reason of a rejection.   Pre: attached.
+    /// Throws: std::bad_alloc; what the authorizer's check throws. The client is then rejected, as
+    /// if the authorizer had dropped its Completion.
+    /// Complexity: O(log n), and that of the authorizer's check.
     template <class Transport, class Protocol>
     RoomClientId accept(Transport transport, Protocol protocol, RoomRequest request) {
         static_assert(explain::transport_like<Transport>());
@@ -178,7 +188,9 @@ public:
                                            std::move(request))};
         }
     }
-    /// Closes a client with code 1000.   Returns: whether there was one.
+    /// Closes a client with code 1000. If its connection has several documents, all of them end,
+    /// because they share the id.   Returns: whether there was one that was not closed yet.
+    /// Errors: none.   Complexity: O(log n), and the documents of the connection.
     bool remove_client(RoomClientId client) {
         context_.at_call();
         const bool found = parts_.lifecycle.remove(client.value);
@@ -188,6 +200,9 @@ public:
     /// Sends a frame unchanged to all clients of a room except `exclude`. If the protocol has
     /// addresses, the frame follows the client's address. The document does not change. A client
     /// that is too slow for the frame is closed.
+    ///
+    /// Returns: whether the room is in memory.   Errors: none.
+    /// Complexity: a message for each client of the room.
     bool broadcast(std::string_view room_id, BytesView frame, RoomClientId exclude = {}) {
         context_.at_call();
         const auto* const room = parts_.rooms.find(room_id);
@@ -199,7 +214,8 @@ public:
     /// clients of a protocol with stateless messages (HocuspocusProtocol) receive it, if they are
     /// on this server. A client that is too slow for the frame is closed.
     ///
-    /// Returns: whether the room is in memory.   Pre: `payload` is UTF-8.
+    /// Returns: whether the room is in memory.   Errors: none.   Pre: `payload` is UTF-8.
+    /// Complexity: a message for each client of the room.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of broadcast()
     bool broadcast_stateless(std::string_view room_id, std::string_view payload,
                              RoomClientId exclude = {}) {
@@ -218,6 +234,7 @@ public:
     /// not_durable; update_too_large, above RoomOptions::unflushed_bytes_max. There is no
     /// notification when the change is durable. If it does not become durable, `on_room_failed` is
     /// called.
+    /// Complexity: that of checking and appending the update.
     [[nodiscard]] std::error_code apply_update(std::string_view room_id, BytesView update,
                                                RoomClientId source = {}) {
         context_.at_call();
@@ -228,7 +245,8 @@ public:
         return error;
     }
     /// Returns the updates that make the document of a room; none if the room is not in memory, or
-    /// not loaded.
+    /// not loaded. Changes that are not durable yet are not in it.
+    /// Errors: none.   Complexity: that of merging and copying the document.
     [[nodiscard]] std::optional<std::vector<Bytes>> get_state(std::string_view room_id) {
         context_.at_call();
         auto* const room = parts_.rooms.find(room_id);
@@ -236,7 +254,11 @@ public:
         const std::span<const Bytes> parts = room->document.snapshot();
         return std::vector<Bytes>(parts.begin(), parts.end());
     }
-    /// Begins to load a room that is not in memory. The call counts as activity.
+    /// Begins to load a room that is not in memory, and returns its state. It creates nothing in
+    /// the storage: a room without a history begins with its first change. The call counts as
+    /// activity, so the room stays for RoomOptions::unload_after. `on_room_event` reports `loaded`.
+    /// Errors: bad_room_id; manager_stopped, also before start(); too_many, if rooms_max rooms are
+    /// in memory and none can be evicted. If the load fails later, `on_room_failed` is called.
     [[nodiscard]] Result<RoomStats> get_or_create_room(std::string_view room_id) {
         std::error_code error;
         context_.at_call();
@@ -249,7 +271,8 @@ public:
     /// Asks the authorizer again for all clients of a room, so that changed or revoked rights take
     /// effect. An empty id stands for all rooms. At most RoomOptions::rechecks_max clients are
     /// checked at a time. A client that is being checked is checked once more.
-    /// Returns: how many clients are checked again.
+    /// Returns: how many clients are checked again.   Errors: none.
+    /// Complexity: O(n log n) for the n clients of all rooms.
     std::size_t reauthorize(std::string_view room_id) {
         context_.at_call();
         const std::size_t checked = parts_.admission.reauthorize(room_id);
@@ -268,6 +291,7 @@ public:
     /// Errors: those of the storage; too_many, if the erases and resets of 10,000 rooms have
     /// failed, and no flush has stored them. If the storage rejected the call, or it is
     /// too_many, nothing has changed. If the flush failed, a load shows what is stored.
+    /// Complexity: O(log n), and that of closing the clients of the room.
     void erase(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
         parts_.admin.erase(std::string{room_id}, std::move(done));
@@ -276,7 +300,7 @@ public:
     /// Begins a room's history anew, empty, with a new epoch. The room need not exist. Its clients
     /// are closed with 4409. Clients that were not admitted yet are closed with 1013, and connect
     /// again.
-    /// Errors: as erase.
+    /// Errors, complexity: as erase.
     void reset(std::string_view room_id, Completion<PersistenceError> done) {
         context_.at_call();
         parts_.admin.reset(std::string{room_id}, std::move(done));
@@ -285,8 +309,8 @@ public:
     /// Lists stored rooms after `after`, in the order of their bytes. It lists at most `count`
     /// rooms, which must be 1 to 1,000. A room is listed until its erase is stored.
     /// Errors: invalid_argument; no_answer; those of the storage.
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    /// Complexity: that of the storage's list.
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         context_.at_call();
         parts_.admin.list(after, count, std::move(done));
         context_.waker.touch();
@@ -297,8 +321,7 @@ public:
     /// Errors: no_answer; those of the storage; malformed_update; storage_busy after
     /// RoomOptions::load_queued_within in the queue for loads_max.
     /// Complexity: that of merging the document.
-    void export_room(std::string_view room_id,
-                     Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
+    void export_room(std::string_view room_id, Completion<part::LoadedRoom> done) {
         context_.at_call();
         parts_.admin.export_room(std::string{room_id}, std::move(done));
         context_.waker.touch();
@@ -311,6 +334,7 @@ public:
     /// Errors: those of the document; update_too_large, above unflushed_bytes_max at once;
     /// not_loaded, room_erased or history_reset, if that happens meanwhile; not_durable; those of
     /// the flush.
+    /// Complexity: that of copying the document, and of checking the updates.
     void import_room(std::string_view room_id, StoredRoom content,
                      Completion<PersistenceError> done) {
         context_.at_call();
@@ -320,7 +344,7 @@ public:
 
     // ---- observers ------------------------------------------------------------------------------
 
-    /// Returns the current state of a room; none if the room is not in memory.
+    /// Returns the current state of a room; none if the room is not in memory.   Errors: none.
     [[nodiscard]] std::optional<RoomStats> stats(std::string_view room_id) const {
         const auto* const room = parts_.rooms.find(room_id);
         if (room == nullptr) return std::nullopt;

@@ -2,6 +2,7 @@
 // Of the pages on rooms: a manager, and what you bring for it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,12 @@ extern posix::JournalRooms journal_rooms;
 extern std::string public_key_pem;
 std::string owner_of(std::string_view board);
 std::error_code write_down(const AuditRow& row);
+std::optional<std::string> user_of(std::string_view token);
+std::optional<Access> read_access(const std::string& user, const std::string& room_id);
+struct Thread {
+    void post(auto&& job);
+};
+extern Thread database_thread;
 void write_file(const std::string& board, const StoredRoom& room);
 
 struct Log {

@@ -43,10 +43,8 @@ template <class V, class Ask>
 [[nodiscard]] inline PersistenceError flush(redis::Rooms& rooms) {
     return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
 }
-[[nodiscard]] inline Result<std::optional<StoredRoom>, PersistenceError> load(
-    redis::Rooms& rooms, std::string_view id = "board") {
-    return awaited<Result<std::optional<StoredRoom>, PersistenceError>>(
-        [&](auto done) { rooms.load(id, std::move(done)); });
+[[nodiscard]] inline part::LoadedRoom load(redis::Rooms& rooms, std::string_view id = "board") {
+    return awaited<part::LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
 }
 [[nodiscard]] inline PersistenceError save(redis::Rooms& rooms, std::string_view snapshot,
                                            std::uint64_t covers) {
@@ -84,8 +82,7 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     return text;
 }
 /// "snapshot|a,b,".
-[[nodiscard]] inline std::string words_in(
-    const Result<std::optional<StoredRoom>, PersistenceError>& found) {
+[[nodiscard]] inline std::string words_in(const part::LoadedRoom& found) {
     REQUIRE(found);
     if (!*found) return "none";
     std::string text;
@@ -114,8 +111,8 @@ inline const std::string room_key = "belay:{board}:room";
     return flush(rooms);
 }
 [[nodiscard]] inline std::string listed(redis::Rooms& rooms) {
-    const auto ids = awaited<Result<std::vector<std::string>, PersistenceError>>(
-        [&](auto done) { rooms.list({}, 9, std::move(done)); });
+    const auto ids =
+        awaited<part::ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); });
     REQUIRE(ids);
     std::string all;
     for (const std::string& id : *ids) all += id + ',';

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,6 +49,7 @@ enum class Mistake {
     flushes_when_displaced,
     saves_when_displaced,
     stays_displaced,
+    load_overtakes_flush,
     count,
     none = count,
     answers_late,
@@ -86,7 +88,8 @@ enum class Mistake {
                               Rule::failed_flush_names_what_it_rejects,
                               Rule::confirms_nothing_when_displaced,
                               Rule::confirms_nothing_when_displaced,
-                              Rule::continues_when_its_files_are_back};
+                              Rule::continues_when_its_files_are_back,
+                              Rule::calls_overlap};
     static_assert(std::size(rules) == static_cast<std::size_t>(Mistake::count));
     return rules[static_cast<std::size_t>(mistake)];
 }
@@ -129,13 +132,10 @@ public:
     }
     BrokenRooms& operator=(BrokenRooms&&) = delete;
 
-    void load(
-        std::string_view id,
-        belay::Completion<belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>
-            done) {
+    void load(std::string_view id, belay::Completion<belay::part::LoadedRoom> done) {
         if (is(Mistake::shows_unflushed)) static_cast<void>(flushed(rooms_));
-        belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError> found =
-            loaded(rooms_, id);
+        const FlushesAfter flushes{*this};
+        belay::part::LoadedRoom found = loaded(rooms_, id);
         if (found && *found) {
             if (is(Mistake::forgets_the_epoch)) (*found)->epoch[3] ^= std::byte{1};
             if (is(Mistake::reports_an_old_position)) (*found)->position = 0;
@@ -146,6 +146,7 @@ public:
     [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view id,
                                                       belay::BytesView update) {
         ++appends_;
+        waits_for_flush_ = true;
         if (is(Mistake::rejects_long_updates) && update.size() > 1000) {
             return std::make_error_code(std::errc::message_size);
         }
@@ -190,6 +191,10 @@ public:
             rooms_ = medium_->stored;
             return done({belay::QueueErrc::displaced, {}, {}});
         }
+        if (is(Mistake::load_overtakes_flush) && std::exchange(waits_for_flush_, false)) {
+            flushing_.emplace(std::move(done));
+            return;
+        }
         static_cast<void>(flushed(rooms_));
         medium_->stored = rooms_;
         if (is(Mistake::never_answers) || is(Mistake::answers_late)) {
@@ -220,10 +225,9 @@ public:
         if (forgiven) error = {};
         done(std::move(error));
     }
-    void list(
-        std::string_view after, std::size_t count,
-        belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>> done) {
-        belay::Result<std::vector<std::string>, belay::PersistenceError> ids =
+    void list(std::string_view after, std::size_t count,
+              belay::Completion<belay::part::ListedRooms> done) {
+        belay::part::ListedRooms ids =
             listed(rooms_, after, is(Mistake::lists_too_many) ? 99 : count);
         if (is(Mistake::lists_in_disorder)) std::reverse(ids->begin(), ids->end());
         done(std::move(ids));
@@ -257,8 +261,23 @@ private:
         return error;
     }
 
+    /// A flush that waited is done after a load that came later.
+    struct FlushesAfter {
+        explicit FlushesAfter(BrokenRooms& r) noexcept : rooms{r} {}
+        FlushesAfter(const FlushesAfter&) = delete;
+        FlushesAfter& operator=(const FlushesAfter&) = delete;
+        ~FlushesAfter() {
+            if (!rooms.flushing_) return;
+            auto done = std::move(*std::exchange(rooms.flushing_, std::nullopt));
+            rooms.flush(std::move(done));
+        }
+        BrokenRooms& rooms;
+    };
+
     Mistake mistake_;
     Medium* medium_;
+    std::optional<belay::Completion<belay::PersistenceError>> flushing_{};
+    bool waits_for_flush_ = false;  // an update was appended
     belay::MemoryRooms rooms_{};
     std::map<std::string, std::uint64_t> covered_{};
     int appends_ = 0;

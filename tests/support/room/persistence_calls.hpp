@@ -29,11 +29,9 @@ template <class V, class Ask>
 }
 
 template <class P>
-[[nodiscard]] belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError> loaded(
-    P& rooms, std::string_view id) {
-    return answer_of(
-        [&](auto done) { rooms.load(id, std::move(done)); },
-        belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>{no_answer()});
+[[nodiscard]] belay::part::LoadedRoom loaded(P& rooms, std::string_view id) {
+    return answer_of([&](auto done) { rooms.load(id, std::move(done)); },
+                     belay::part::LoadedRoom{no_answer()});
 }
 template <class P>
 [[nodiscard]] belay::PersistenceError flushed(P& rooms) {
@@ -53,10 +51,9 @@ template <class P>
     return saving(rooms, id, snapshot, covers).code;
 }
 template <class P>
-[[nodiscard]] belay::Result<std::vector<std::string>, belay::PersistenceError> listed(
-    P& rooms, std::string_view after, std::size_t count) {
+[[nodiscard]] belay::part::ListedRooms listed(P& rooms, std::string_view after, std::size_t count) {
     return answer_of([&](auto done) { rooms.list(after, count, std::move(done)); },
-                     belay::Result<std::vector<std::string>, belay::PersistenceError>{no_answer()});
+                     belay::part::ListedRooms{no_answer()});
 }
 
 [[nodiscard]] inline std::vector<belay::Bytes> parts(

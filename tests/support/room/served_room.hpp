@@ -45,7 +45,7 @@ inline std::vector<std::unique_ptr<RoomEditor>> joined_editors(RoomWorld& w, std
 
 /// What the storage has of a room.
 inline std::optional<StoredRoom> stored_of(RoomScript& disk, std::string_view id = "board") {
-    const Result<std::optional<StoredRoom>, PersistenceError> found = loaded(disk.durable, id);
+    const part::LoadedRoom found = loaded(disk.durable, id);
     REQUIRE(found);
     return *found;
 }

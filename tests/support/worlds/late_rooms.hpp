@@ -164,9 +164,8 @@ public:
         host.after(std::chrono::milliseconds{100}, Look{line_});
     }
 
-    void load(std::string_view id,
-              Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
-        using Answer = Result<std::optional<StoredRoom>, PersistenceError>;
+    void load(std::string_view id, Completion<part::LoadedRoom> done) {
+        using Answer = part::LoadedRoom;
         post([name = std::string{id}, c = std::move(done)](Line& l) mutable {
             if (c.wanted()) l.inner.load(name, later<Answer>(l, std::move(c)));
         });
@@ -208,8 +207,7 @@ public:
             answer(SharedStore::lost());
         });
     }
-    void list(std::string_view after, std::size_t count,
-              Completion<Result<std::vector<std::string>, PersistenceError>> done) {
+    void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
         line_->inner.list(after, count, std::move(done));
     }
     void publish(std::string_view id, BytesView message) {
@@ -262,8 +260,7 @@ private:
     }
     /// Whether an answer compares what the server has with what is stored.
     [[nodiscard]] static bool compares(const PersistenceError&) { return false; }
-    [[nodiscard]] static bool compares(
-        const Result<std::optional<StoredRoom>, PersistenceError>& answer) {
+    [[nodiscard]] static bool compares(const part::LoadedRoom& answer) {
         return answer.has_value();
     }
     [[nodiscard]] static bool compares(const Result<part::FanoutBatch, PersistenceError>& answer) {

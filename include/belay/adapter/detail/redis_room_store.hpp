@@ -58,8 +58,7 @@ public:
     // ---- calls ---------------------------------------------------------------------------------
 
     /// `has_room`: whether this server has the room, and adds what it has to what is left of it.
-    [[nodiscard]] Result<std::optional<StoredRoom>, PersistenceError> load(std::string_view id,
-                                                                           bool has_room) {
+    [[nodiscard]] part::LoadedRoom load(std::string_view id, bool has_room) {
         const RedisRoomKeys keys{options_.prefix, id};
         RedisReply reply;
         if (PersistenceError e = ask({"EVAL", redis_room_load, "3", keys.updates, keys.room,
@@ -139,8 +138,7 @@ public:
     }
 
     /// The index may contain ids of rooms that are erased, or not begun yet.
-    [[nodiscard]] Result<std::vector<std::string>, PersistenceError> list(std::string_view after,
-                                                                          std::size_t count) {
+    [[nodiscard]] part::ListedRooms list(std::string_view after, std::size_t count) {
         std::vector<std::string> ids;
         std::string from = after.empty() ? "-" : '(' + std::string{after};
         while (ids.size() < count) {

@@ -33,7 +33,7 @@ class RedisRoomWorker {
 public:
     struct Load {
         std::string id;
-        Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
+        Completion<part::LoadedRoom> done;
     };
     struct Flush {
         std::vector<RedisRoomChange> changes;
@@ -48,7 +48,7 @@ public:
     struct List {
         std::string after;
         std::size_t count;
-        Completion<Result<std::vector<std::string>, PersistenceError>> done;
+        Completion<part::ListedRooms> done;
     };
     struct Publish {
         std::string id;
@@ -156,8 +156,7 @@ private:
     void make(Load& call) {
         // A load that nothing waits for is skipped, so that it does not delay other calls.
         if (!call.done.wanted()) return;
-        Result<std::optional<StoredRoom>, PersistenceError> found =
-            store_.load(call.id, subscriber_.serves(call.id));
+        part::LoadedRoom found = store_.load(call.id, subscriber_.serves(call.id));
         if (found) subscriber_.loaded(call.id);
         call.done(std::move(found));
     }
