@@ -523,16 +523,18 @@ bool operators_call_servers(sim::World& world) {
     run.hanging.percent = static_cast<std::uint32_t>(world.choose("calls hang", 4)) * 6;
     const int count = 2 + static_cast<int>(world.choose("servers", 2));
     run.late.serve(count);
+    run.late.report_by_feed();
     for (int n = 0; n < count; ++n) run.servers.push_back(&operated_server(run, n));
     for (std::uint64_t n = 0; n < 8; ++n) {
         run.clients.push_back(&world.host("client " + std::to_string(n), [&run, n](sim::Host& h) {
             return std::make_unique<OperatedClient>(h, run, n);
         }));
     }
-    for (const char* const mark : {"a load hangs", "checks hang", "changes take a whole share",
-                                   "a lost history begins again", "a flush without an answer",
-                                   "no answer in time", "a history ends in use", "a client lags",
-                                   "an operator removes a client", "a client misses a cursor"})
+    for (const char* const mark :
+         {"a load hangs", "checks hang", "changes take a whole share",
+          "a lost history begins again", "a flush without an answer", "no answer in time",
+          "a history ends in use", "a client lags", "an operator removes a client",
+          "a client misses a cursor", "changes are not reported"})
         world.reachable(mark);
     operators.work();
     world.run_for(20s);
