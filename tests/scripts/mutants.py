@@ -755,6 +755,11 @@ WORLD_MUTANTS = (
            (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
+    # a client whose history has ended is told why, and no counter has that reason
+    Mutant("rooms_operators_counts_no_client_of_an_ended_history",
+           (Change("belay/room/detail/room_registry.hpp", "            context_.tally.count_close(room.id, shown);\n", ""),),
+           Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
+           'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a turn prepares the whole answer to a client that joins a large document
     Mutant("rooms_cut_a_whole_answer_in_one_turn",
            (Change(DELIVERY, "            if (!may_work()) return retry_soon(client);\n"

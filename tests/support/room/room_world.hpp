@@ -577,6 +577,7 @@ public:
     }
 
     std::string dials = "server";
+    std::uint32_t unread_max = 8;  ///< frames that have arrived; more of them wait in the network
     std::size_t frames = 0;
     std::vector<std::string> denials{};
     std::string token{};  ///< of one that speaks hocuspocus, as the rest of these
@@ -590,7 +591,7 @@ private:
         explicit Line(RoomEditor& e) : editor{&e} {}
         void attach(Waker w) {
             waker = std::move(w);
-            link.emplace(sim::Tcp{*editor->host_, editor->dials, 1}, 8, waker, 0);
+            link.emplace(sim::Tcp{*editor->host_, editor->dials, 1}, editor->unread_max, waker, 0);
         }
         [[nodiscard]] Instant deadline() const noexcept {
             return editor->stalled_ ? never : link->deadline();

@@ -35,6 +35,9 @@ struct LateStore {
         for (int n = 0; n < servers; ++n) hosts.emplace_back(world, "storage " + std::to_string(n));
         broken_until_.resize(hosts.size(), always);
     }
+    /// Lets a host "feed" report the changes, before the world runs. The faults of this host hit
+    /// the subscriptions, and no other call.
+    void report_by_feed() { feed_.emplace(world, "feed"); }
     /// Begins to serve a process.
     void connect(int server, const sim::Host& host) {
         broken_until_[static_cast<std::size_t>(server)] = always;
@@ -56,7 +59,9 @@ struct LateStore {
         SharedStore::Server& state = store.servers[server];
         state.unanswered = reached == Reach::unanswered;
         if (state.away != (reached == Reach::away)) store.away(server, !state.away);
-        const bool untold = reached != Reach::works;
+        const bool fed = !feed_ || feed_->reach(host) == Reach::works;
+        if (!fed && reached == Reach::works) world.reach("changes are not reported");
+        const bool untold = reached != Reach::works || !fed;
         if (state.unsubscribed != untold) store.unsubscribed(server, untold);
         if (reached == Reach::unanswered) world.reach("the storage is unanswered");
         return reached;
@@ -96,6 +101,7 @@ struct LateStore {
     std::vector<StorageHost> hosts{};
 
 private:
+    std::optional<StorageHost> feed_{};
     std::vector<Instant> broken_until_{};
     std::uint64_t losses_ = 0;
     std::map<int, std::uint64_t> started_at_{};  ///< the last position before the process started
