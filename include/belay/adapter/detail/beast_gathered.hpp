@@ -20,9 +20,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Buffers synchronous writes, and sends them by send_now(), or before the next asynchronous write.
 /// Beast writes whole frames one after the other, in both kinds of writes, so no frame is split.
 ///
-/// A system call is most of the cost of a small frame, and an operation of asio is most of the rest.
-/// A synchronous write here never blocks and never fails. The caller must bound the buffered bytes,
-/// and must call send_now() or start an asynchronous write after them.
+/// A system call is most of the cost of a small frame, and an operation of asio is most of the
+/// rest. A synchronous write here never blocks and never fails. The caller must bound the buffered
+/// bytes, and must call send_now() or start an asynchronous write after them.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
