@@ -40,6 +40,27 @@ struct NarrowStream {
     bool fails = false;
 };
 
+/// A socket that accepts so many bytes.
+struct NarrowSocket {
+    template <class Buffers>
+    std::size_t write_some(const Buffers& buffers, GatheredError& error) {
+        ++calls;
+        error = fails;
+        if (room == 0 && !error) error = boost::asio::error::would_block;
+        if (error) return 0;
+        std::string output(std::min(room, boost::asio::buffer_size(buffers)), '\0');
+        boost::asio::buffer_copy(boost::asio::buffer(output), buffers);
+        room -= output.size();
+        writes->push_back(output);
+        return output.size();
+    }
+
+    std::vector<std::string>* writes;
+    std::size_t room = 1'000;
+    GatheredError fails{};
+    int calls = 0;
+};
+
 struct GatheredCase {
     boost::asio::io_context context{1};
     std::vector<std::string> writes{};
@@ -56,6 +77,10 @@ struct GatheredCase {
                                      errors.push_back(error);
                                  });
     }
+    /// Returns: whether nothing is left.
+    [[nodiscard]] bool send_now() { return layer.send_now(socket, refusal); }
+    NarrowSocket socket{&writes};
+    GatheredError refusal{};
     [[nodiscard]] std::string all() const {
         std::string text;
         for (const std::string& each : writes) text += each;
@@ -121,4 +146,65 @@ TEST_CASE("beast_gathered: an error is reported once, to the caller of the write
     c.context.run();
     CHECK(c.reported == std::vector<std::size_t>{0});
     CHECK(c.errors[0] == boost::asio::error::broken_pipe);
+}
+
+TEST_CASE("beast_gathered: queued bytes are sent at once, by one call") {
+    GatheredCase c;
+    CHECK(c.send_now());
+    CHECK(c.socket.calls == 0);
+    c.wait_with("one ");
+    c.wait_with("two");
+    CHECK(c.send_now());
+    CHECK(c.send_now());
+    CHECK(c.writes == std::vector<std::string>{"one two"});
+    CHECK(c.socket.calls == 1);
+}
+
+TEST_CASE("beast_gathered: the bytes that a socket does not accept are sent later, once") {
+    GatheredCase c;
+    c.socket.room = 5;
+    c.wait_with("one two ");
+    CHECK_FALSE(c.send_now());
+    CHECK_FALSE(c.send_now());
+    CHECK_FALSE(c.refusal);
+    SECTION("by the next call") {
+        c.wait_with("three");
+        c.socket.room = 100;
+        CHECK(c.send_now());
+        CHECK(c.all() == "one two three");
+    }
+    SECTION("before an asynchronous write, during which the socket is left alone") {
+        const std::string control = "control ";
+        c.write(control);
+        c.wait_with("three");
+        c.socket.room = 100;
+        CHECK_FALSE(c.send_now());
+        c.context.run();
+        CHECK(c.all() == "one two control ");
+        CHECK(c.send_now());
+        CHECK(c.all() == "one two control three");
+    }
+}
+
+TEST_CASE("beast_gathered: nothing is sent in the middle of a frame") {
+    GatheredCase c;
+    c.layer.next_layer().room = 3;
+    const std::string control = "control ";
+    c.write(control);
+    c.wait_with("message");
+    while (c.all() != control) {
+        CHECK_FALSE(c.send_now());
+        c.context.run_one();
+    }
+    c.context.run();
+    CHECK(c.send_now());
+    CHECK(c.all() == "control message");
+}
+
+TEST_CASE("beast_gathered: an error of the socket is returned to the caller") {
+    GatheredCase c;
+    c.socket.fails = boost::asio::error::broken_pipe;
+    c.wait_with("lost");
+    CHECK_FALSE(c.send_now());
+    CHECK(c.refusal == boost::asio::error::broken_pipe);
 }

@@ -7,7 +7,9 @@
 #    include <malloc.h>
 #endif
 
+#include <atomic>
 #include <deque>
+#include <latch>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -584,4 +586,50 @@ TEST_CASE("beast::WebSocket may end at any time of a dial of several addresses",
         }
         if (steps % 2 == 0) client.link.stop();
     }
+}
+
+TEST_CASE("Short messages reach a slow peer whole and in order, also around a pong",
+          "[adapter][beast_websocket][unit]") {
+    namespace websocket = boost::beast::websocket;
+    using tcp = boost::asio::ip::tcp;
+    boost::asio::io_context context;
+    tcp::acceptor acceptor{context, {boost::asio::ip::make_address("127.0.0.1"), 0}};
+    constexpr std::uint64_t count = 1'200;
+    // Some are sent alone, and some together.
+    const auto nth = [](std::uint64_t i) {
+        return to_bytes(nth_line(i) + std::string(i % 2 == 0 ? 16'000 : 0, 'x'));
+    };
+    std::latch full{1};
+    std::atomic<bool> done{false};
+    std::uint64_t received = 0;
+    std::thread peer{[&] {
+        websocket::stream<tcp::socket> stream{acceptor.accept()};
+        stream.accept();
+        full.wait();
+        // The client cannot send the pong before the messages that wait.
+        stream.ping({});
+        bool same = true;
+        for (; received < count && same; received += same ? 1 : 0) {
+            boost::beast::flat_buffer message;
+            stream.read(message);
+            const auto* const first = static_cast<const std::byte*>(message.cdata().data());
+            same = Bytes(first, first + message.size()) == nth(received);
+        }
+        done = true;
+    }};
+    beast::WebSocketOptions options;
+    options.output_bytes_max = std::size_t{64} << 20;
+    Plain transport{context, {"127.0.0.1", acceptor.local_endpoint().port()}, options};
+    const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    events->epoch = 1;
+    auto connection = transport.open(Link<Bytes>{events, 1});
+    belay_test::run_until(context, [&] { return !events->empty(); });
+    // More than the two kernels accept.
+    for (std::uint64_t i = 0; i < count; ++i) REQUIRE(connection.send(nth(i)) == SendResult::sent);
+    do context.restart();
+    while (context.poll() != 0);
+    full.count_down();
+    belay_test::run_until(context, [&] { return done.load(); });
+    peer.join();
+    CHECK(received == count);
 }

@@ -158,27 +158,18 @@ private:
 /// The times of all edits, in milliseconds.
 class EditTimes {
 public:
-    /// One edit to each server, and a flush after each one to a peer. The order alternates, so that
-    /// the disk is as busy for ours as for the others.
-    void measure(std::vector<Edits>& all, const Stages& stages, bool reverse) {
-        std::map<std::string, double> round;
+    /// Some edits to each server, one after the other as a server has them, and a flush after each
+    /// one to a peer. The order of the servers alternates.
+    void round(std::vector<Edits>& all, const Stages& stages, bool reverse) {
+        Times round;
         for (std::size_t n = 0; n < all.size(); ++n) {
             const std::size_t i = reverse ? all.size() - 1 - n : n;
-            const std::string name = stages[i]->kind.name;
-            const double edit = all[i].one();
-            if (name == synced.name) {
-                round[name] = edit;
-                continue;
-            }
-            without_[name == unsynced.name ? synced.name : name].push_back(edit);
-            if (name == unsynced.name || name == in_memory.name) continue;
-            const double flush = disk_.flush();
-            with_disk_["fsync_alone"].push_back(flush);
-            round[name + "_and_fsync"] = edit + flush;
+            for (int edit = 0; edit < edits_each; ++edit)
+                measure(all[i].one(), stages[i]->kind.name, round);
         }
-        for (const auto& [name, time] : round) {
-            with_disk_[name].push_back(time);
-            of_ours_[name].push_back(time / round[synced.name]);
+        for (auto& [name, times] : round) {
+            with_disk_[name].insert(with_disk_[name].end(), times.begin(), times.end());
+            of_ours_[name].push_back(at_share(times, 0.5) / at_share(round[synced.name], 0.5));
         }
     }
     [[nodiscard]] Figures figures() {
@@ -196,11 +187,22 @@ public:
     }
 
 private:
+    static constexpr int edits_each = 10;
     using Times = std::map<std::string, std::vector<double>>;
+
+    void measure(double edit, const std::string& name, Times& round) {
+        if (name == synced.name) return round[name].push_back(edit);
+        without_[name == unsynced.name ? synced.name : name].push_back(edit);
+        if (name == unsynced.name || name == in_memory.name) return;
+        const double flush = disk_.flush();
+        with_disk_["fsync_alone"].push_back(flush);
+        round[name + "_and_fsync"].push_back(edit + flush);
+    }
+
     Disk disk_;
     Times with_disk_;
     Times without_;
-    Times of_ours_;  // each time by that of ours in the same round
+    Times of_ours_;  // the median of a round by that of ours in the same round
 };
 
 /// Servers that wait for no disk, beside ours that does not either; and with a flush after each edit,
@@ -210,8 +212,8 @@ Figures edits() {
     std::vector<Edits> all;
     for (const auto& fixture : stages) all.emplace_back(*fixture);
     EditTimes times;
-    for (int round = 0; round < (quick ? 5 : 1'000); ++round)
-        times.measure(all, stages, round % 2 != 0);
+    for (int round = 0; round < (quick ? 1 : 100); ++round)
+        times.round(all, stages, round % 2 != 0);
     return times.figures();
 }
 

@@ -3,7 +3,7 @@
 /// BeastGathered: a layer below a WebSocket stream that joins several frames into one write.
 #pragma once
 
-#include <cstddef>      // std::size_t
+#include <cstddef>      // std::ptrdiff_t, std::size_t
 #include <functional>   // std::function
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
@@ -17,12 +17,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Buffers synchronous writes, and sends them before the next asynchronous write. Beast writes
-/// whole frames one after the other, in both kinds of writes, so no frame is split.
+/// Buffers synchronous writes, and sends them by send_now(), or before the next asynchronous write.
+/// Beast writes whole frames one after the other, in both kinds of writes, so no frame is split.
 ///
-/// A system call is most of the cost of a small frame. A synchronous write here never blocks and
-/// never fails. The caller must bound the buffered bytes, and must start an asynchronous write
-/// after them.
+/// A system call is most of the cost of a small frame, and an operation of asio is most of the
+/// rest. A synchronous write here never blocks and never fails. The caller must bound the buffered
+/// bytes, and must call send_now() or start an asynchronous write after them.
 ///
 /// Thread safety: the thread that runs the context.
 template <class Stream>
@@ -73,11 +73,34 @@ public:
         error = {};
         return write_some(buffers);
     }
+    /// Sends the buffered bytes as far as `socket`, which must be non-blocking, accepts them now.
+    /// The next asynchronous write sends the rest first.
+    ///
+    /// Returns: whether all of them were sent. While an asynchronous write is under way, it sends
+    /// nothing, and returns false.
+    /// Errors: those of the socket, but not that it accepts nothing now.
+    template <class Socket>
+    [[nodiscard]] bool send_now(Socket& socket, Error& error) {
+        namespace asio = boost::asio;
+        error = {};
+        if (writing_ || torn_) return false;
+        if (waiting_.empty()) return true;
+        const std::size_t sent = socket.write_some(asio::buffer(waiting_), error);
+        if (error == asio::error::would_block || error == asio::error::try_again) error = {};
+        if (error) return false;
+        if (sent == waiting_.size()) {
+            waiting_ = {};
+            return true;
+        }
+        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(sent));
+        return false;
+    }
     /// Writes the buffered bytes, and then `buffers`.
     template <class Buffers, class Handler>
     void async_write_some(const Buffers& buffers, Handler&& handler) {
         namespace asio = boost::asio;
         const std::size_t size = asio::buffer_size(buffers);
+        writing_ = true;
         // Buffered frames must not be written in the middle of a frame.
         if (waiting_.empty() || torn_) {
             return void(next_.async_write_some(
@@ -98,6 +121,7 @@ private:
         using allocator_type = boost::asio::associated_allocator_t<Handler>;
 
         void operator()(const Error& error, std::size_t written) {
+            layer->writing_ = false;
             if (!layer->leaving_.empty()) {
                 layer->leaving_ = {};
                 written = error ? 0 : size;
@@ -120,8 +144,9 @@ private:
     Stream next_;
     std::function<void()> on_teardown_{};
     Bytes waiting_;
-    Bytes leaving_;      ///< the bytes of the write that is under way
-    bool torn_ = false;  ///< the kernel accepted only a part of a frame
+    Bytes leaving_;         ///< the bytes of the write that is under way
+    bool torn_ = false;     ///< the kernel accepted only a part of a frame
+    bool writing_ = false;  ///< an asynchronous write is under way
 };
 
 /// The customization points that Beast calls to end a stream.

@@ -206,6 +206,11 @@ protected:
     void begin() {
         using Base = boost::beast::websocket::stream_base;
         ws_.set_option(Base::timeout{close_max, Base::none(), false});
+        if constexpr (!NeedsTls<Stream>) {
+            Error error;
+            socket().non_blocking(true, error);
+            direct_ = !error;
+        }
         state_ = State::open;
         if (guarded([&] { link_.opened(); })) read();
     }
@@ -347,6 +352,7 @@ protected:
         if (std::exchange(reads_, false) && state_ != State::over) read();
     }
     void write_some() noexcept {
+        if (direct_ && cost_of(output_[0]) <= gathered_bytes_max) return send_directly();
         guarded([&] {
             std::size_t bytes = cost_of(output_[0]);
             leaving_ = 1;
@@ -362,6 +368,34 @@ protected:
                             on([](auto& self, const Error& e, std::size_t) { self.wrote(e); }));
         });
     }
+    /// Sends the next messages without an operation of asio, which costs several times as much as
+    /// the message itself.
+    void send_directly() noexcept {
+        // Nothing may follow a close frame, which Beast sends by itself.
+        if (broken_) return stop_writing();
+        guarded([&] {
+            Error error;
+            std::size_t bytes = cost_of(output_[0]);
+            do {
+                ws_.write(Asio::buffer(BytesView{output_[leaving_]}), error);
+                ++leaving_;
+                if (leaving_ == output_.size()) break;
+                bytes += cost_of(output_[leaving_]);
+            } while (!error && bytes <= gathered_bytes_max);
+            error ? wrote(error) : send_rest();
+        });
+    }
+    /// Sends what the socket accepts now of the messages that are leaving, and waits for space.
+    void send_rest() {
+        if (broken_) return stop_writing();
+        Error error;
+        if (ws_.next_layer().send_now(socket(), error) || error) return wrote(error);
+        socket().async_wait(boost::asio::socket_base::wait_write,
+                            on([](auto& self, const Error& e) {
+                                e ? self.wrote(e) : void(self.guarded([&] { self.send_rest(); }));
+                            }));
+    }
+    void stop_writing() noexcept { writes_ = false; }
     void wrote(const Error& error) {
         if (error) {
             writes_ = false;
@@ -378,7 +412,8 @@ protected:
         writes_ = !output_.empty();
         if (!writes_ && std::exchange(was_long_, false)) EventRing<Bytes>{}.swap(output_);
         if (writes_) {
-            write_some();
+            // One connection with much to send does not delay the others.
+            direct_ ? soon() : write_some();
         } else if (state_ == State::closing) {
             return finish();
         }
@@ -402,6 +437,7 @@ protected:
     bool pings_ = false;
     bool posted_ = false;    ///< go_on() is scheduled
     bool reads_ = false;     ///< go_on() also reads
+    bool direct_ = false;    ///< messages are written to the socket itself
     bool was_long_ = false;  ///< output_ has space for more than idle_messages_max
     /// The peer sent a close frame; its code counts however the stream ends.
     bool close_received_ = false;

@@ -99,13 +99,15 @@ public:
                 continue;
             if (std::exchange(frame_of, client.ops) != client.ops)
                 frame = frame_for(client, message);
-            if (client.connection->output.counted() + frame->bytes.size() <= most) {
-                give(client, frame, true);
-            } else if (!try_send(client, frame->bytes)) {
-                // The state vector costs as much as the document is large.
-                if (!before) before = vector_of(room);
-                client.outbox.lag_from = *before;
+            if (try_send(client, frame->bytes)) continue;
+            ConnectionOutbox& output = client.connection->output;
+            if (output.counted() + frame->bytes.size() <= most) {
+                output.push({client.address, frame, client.id, true});
+                continue;
             }
+            // The state vector costs as much as the document is large.
+            if (!before) before = vector_of(room);
+            client.outbox.lag_from = *before;
         }
         time_delivery(room, origin.since);
     }
