@@ -122,3 +122,22 @@ TEST_CASE("beast_gathered: an error is reported once, to the caller of the write
     CHECK(c.reported == std::vector<std::size_t>{0});
     CHECK(c.errors[0] == boost::asio::error::broken_pipe);
 }
+
+TEST_CASE("beast_gathered: a part of a frame that has waited for the kernel is reported") {
+    GatheredCase c;
+    int written = 0;
+    c.layer.on_event([&](auto event) {
+        if (event == decltype(c.layer)::Event::written) ++written;
+    });
+    const std::string whole = "whole";
+    c.write(whole);
+    c.context.run();
+    CHECK(written == 0);
+    c.layer.next_layer().room = 2;
+    const std::string parts = "in parts";  // 4 writes, 3 of which had waited
+    c.write(parts);
+    c.context.restart();
+    c.context.run();
+    CHECK(c.all() == whole + parts);
+    CHECK(written == 3);
+}

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t
 #include <functional>   // std::function
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
@@ -36,11 +37,17 @@ public:
     template <class... A>
     explicit BeastGathered(A&&... stream) : next_{std::forward<A>(stream)...} {}
 
-    /// Sets `f`, which is called when Beast starts to wait for the end of the stream. Beast sets no
-    /// time limit for that wait.
-    void on_teardown(std::function<void()> f) { on_teardown_ = std::move(f); }
-    void tear_down() {
-        if (on_teardown_) on_teardown_();
+    enum class Event : std::uint8_t {
+        /// Beast starts to wait for the end of the stream, and sets no time limit for that wait.
+        teardown,
+        /// A part of a frame was written that had waited, because the kernel had accepted only the
+        /// part before it.
+        written
+    };
+    /// Sets `f`, which is called at each event.
+    void on_event(std::function<void(Event)> f) { on_event_ = std::move(f); }
+    void notify(Event event) {
+        if (on_event_) on_event_(event);
     }
 
     [[nodiscard]] executor_type get_executor() noexcept { return next_.get_executor(); }
@@ -102,6 +109,7 @@ private:
                 layer->leaving_ = {};
                 written = error ? 0 : size;
             }
+            if (layer->torn_ && written != 0) layer->notify(Event::written);
             layer->torn_ = !error && written != size;
             handler(error, written);
         }
@@ -118,7 +126,7 @@ private:
     };
 
     Stream next_;
-    std::function<void()> on_teardown_{};
+    std::function<void(Event)> on_event_{};
     Bytes waiting_;
     Bytes leaving_;      ///< the bytes of the write that is under way
     bool torn_ = false;  ///< the kernel accepted only a part of a frame
@@ -135,7 +143,7 @@ template <class Stream, class Handler>
 void async_teardown(boost::beast::role_type role, BeastGathered<Stream>& stream,
                     Handler&& handler) {
     using boost::beast::websocket::async_teardown;
-    stream.tear_down();
+    stream.notify(BeastGathered<Stream>::Event::teardown);
     async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
 }
 

@@ -73,6 +73,7 @@ protected:
     using Options = beast::WebSocketOptions;
     using Code = boost::beast::websocket::close_code;
     using Dial = AsioDial<Context>;
+    using Layer = BeastGathered<Stream>;
     static constexpr bool is_tls = NeedsTls<Stream>;
 
 public:
@@ -198,7 +199,8 @@ protected:
         });
         // The peer's close frame has been answered, or the peer has broken the protocol and has
         // been sent a close frame.
-        ws_.next_layer().on_teardown([this] {
+        ws_.next_layer().on_event([this](typename Layer::Event event) {
+            if (event == Layer::Event::written) return report_written();
             if (state_ == State::open && !close_received_) await_end();
         });
     }
@@ -376,13 +378,19 @@ protected:
             if (written.capacity() <= spare_bytes_max) spare_.swap(written);
         }
         writes_ = !output_.empty();
+        const bool had_waited = std::exchange(queued_, writes_);
         if (!writes_ && std::exchange(was_long_, false)) EventRing<Bytes>{}.swap(output_);
         if (writes_) {
             write_some();
         } else if (state_ == State::closing) {
             return finish();
         }
+        if (had_waited) report_written();
         notify_writable();
+    }
+    /// Reports that output has left that had waited: for an earlier write, or for the kernel.
+    void report_written() noexcept {
+        if (state_ != State::over) guarded([&] { link_.written(); });
     }
     /// Reports Link::writable once after send() returned busy, when half the buffer is free and the
     /// rejected message fits.
@@ -401,6 +409,7 @@ protected:
     bool writes_ = false;
     bool pings_ = false;
     bool posted_ = false;    ///< go_on() is scheduled
+    bool queued_ = false;    ///< what is being written has waited for an earlier write
     bool reads_ = false;     ///< go_on() also reads
     bool was_long_ = false;  ///< output_ has space for more than idle_messages_max
     /// The peer sent a close frame; its code counts however the stream ends.
@@ -422,7 +431,7 @@ protected:
     std::shared_ptr<Dial> dial_;  ///< of a name, until it is connected
     Asio::Timer close_timer_;
     IpPermit permit_;  ///< of an accepted connection
-    boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
+    boost::beast::websocket::stream<Layer> ws_;
 };
 
 }}}  // namespace belay::detail
