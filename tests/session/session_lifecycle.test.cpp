@@ -831,6 +831,8 @@ TEST_CASE("Session delivers what is durable while its disk is full, and the rest
     r.run();
     CHECK(r.notes.take() == Observed{"cooldown"});
     CHECK(r.session->status().link.failure.error() == enospc);
+    // A fleet does not suspect the network.
+    CHECK(r.session->status().link.failure.cause == Cause::overloaded);
     for (int turn = 0; turn < 3; ++turn) {
         fill_disk();
         r.session->advance(at(1s));

@@ -323,9 +323,8 @@ private:
     Failure failure(const std::error_code& e) {
         // The journal has lost nothing, and continues when its files are at their path again, or
         // when there is space.
-        if (e == QueueErrc::displaced || (detail::is_lack_of_space(e) && !journal().failed())) {
-            return Failure::from(e);
-        }
+        if (e == QueueErrc::displaced) return Failure::from(e);
+        if (detail::is_lack_of_space(e) && !journal().failed()) return lack_of_space(e);
         if (e.category() != detail::session_category()) {
             sender_.journal_failed();
             Failure f = Failure::from(e);
@@ -380,7 +379,13 @@ private:
     void lacks_space(const std::error_code& e) noexcept {
         if (lack_reported_ || link_.status().state != LinkState::connected) return;
         lack_reported_ = true;
-        link_.report_unhealthy(Failure::from(e));
+        link_.report_unhealthy(lack_of_space(e));
+    }
+    /// Not `lost`: a Fleet would suspect the network.
+    static Failure lack_of_space(const std::error_code& e) noexcept {
+        Failure f = Failure::from(e);
+        f.cause = Cause::overloaded;
+        return f;
     }
 
     void pump() {

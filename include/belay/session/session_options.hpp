@@ -76,8 +76,8 @@ namespace detail {
     return static_cast<SessionOptions&&>(options);
 }
 /// Returns the time, in milliseconds, within which a session needs a sign of life while it sends a
-/// long frame. A third of `dead_after`, so that two late signs end no connection; 0 if that is above
-/// 1 s, because a receiver sends one each second anyway.
+/// long frame. It is a third of `dead_after`, so that two late signs end no connection, and 0 if
+/// that is 1 s or more, because a receiver sends one each second anyway.
 [[nodiscard]] constexpr std::uint16_t sign_within_ms(const HeartbeatOptions& heartbeat) noexcept {
     const auto third = heartbeat.dead_after / 3 / std::chrono::milliseconds{1};
     return third >= 1000 ? 0 : static_cast<std::uint16_t>(third > 0 ? third : 1);
