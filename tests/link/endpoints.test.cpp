@@ -561,11 +561,11 @@ TEST_CASE("Endpoints::replace shuffles a new list, if the old one was shuffled",
 
 TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for the others",
           "[link][endpoints][regression]") {
-    using Places = Endpoints<Dialler, std::string>;
+    using Dialled = Endpoints<Dialler, std::string>;
     TransportState transport;
     std::vector<std::string> dialled;
-    LinkRig<Heartbeat<Places>> rig{
-        {Places{Dialler{&transport, &dialled}, {"a", "b"}}, {.every = 10s, .dead_after = 25s}}};
+    LinkRig<Heartbeat<Dialled>> rig{
+        {Dialled{Dialler{&transport, &dialled}, {"a", "b"}}, {.every = 10s, .dead_after = 25s}}};
     Duration now{};
     // Opens the next connection, and returns the time to its second ping. Then it ends.
     const auto pinged_after = [&](const Failure& why) {
@@ -581,7 +581,6 @@ TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for 
         while (transport.dials == dials) rig.run(now += 1s);
         return interval;
     };
-    const Failure lost{.cause = Cause::lost};
     const Failure too_many = failure_of(LinkErrc::too_many_pings);
     rig.start();
     CHECK(pinged_after(too_many) == 10s);

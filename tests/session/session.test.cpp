@@ -85,6 +85,11 @@ struct OtherTimes {
         const Duration piece = detail::smaller(client.dead_after, server.dead_after) / 4;
         rate = (window_bytes + 40) * 1'000'000'000 / static_cast<std::uint64_t>(piece.count());
         rate *= 1 + world.choose("rate", 4);
+        if (world.chance("a commit waits", 40)) {
+            receiver.commit_within = std::chrono::milliseconds{world.choose("commit within", 3000)};
+        }
+        if (world.chance("a small window", 40)) receiver.limits.number_window = 1;
+        receiver.heartbeat = server;
         if (world.chance("apply takes long", 40)) {
             apply_takes = std::chrono::milliseconds{world.choose("apply takes", 12'000)};
         }
@@ -100,6 +105,7 @@ struct OtherTimes {
 
     HeartbeatOptions client, server;
     Duration stalled_after;
+    ReceiverOptions receiver{.commit_within = 5ms, .greeting_max = 2s};
     Duration apply_takes{};
     std::uint64_t rate = 0;
 };
@@ -140,14 +146,11 @@ private:
 
 struct TimesServer {
     TimesServer(sim::Host& host, TimesWorld& run)
-        : receiver{BlockingLedger{host, run}, options(run)} {
+        : receiver{BlockingLedger{host, run}, run.times.receiver} {
         host.attach(receiver);
         sim::listen_stream(host, 1, [this](sim::AcceptedStream<> accepted) {
             receiver.accept(std::move(accepted));
         });
-    }
-    static ReceiverOptions options(const TimesWorld& run) {
-        return {.commit_within = 5ms, .greeting_max = 2s, .heartbeat = run.times.server};
     }
     Receiver<sim::AcceptedStream<>, BlockingLedger> receiver;
 };

@@ -3,6 +3,7 @@
 /// BeastGathered: a layer below a WebSocket stream that joins several frames into one write.
 #pragma once
 
+#include <chrono>       // std::chrono::steady_clock
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint8_t
 #include <functional>   // std::function
@@ -26,9 +27,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// after them.
 ///
 /// Thread safety: the thread that runs the context.
-template <class Stream>
+template <class Stream, class Clock = std::chrono::steady_clock>
 class BeastGathered {
     using Error = boost::system::error_code;
+    /// A write that takes longer has waited for the kernel.
+    static constexpr std::chrono::milliseconds write_max{1};
 
 public:
     using next_layer_type = Stream;
@@ -40,8 +43,7 @@ public:
     enum class Event : std::uint8_t {
         /// Beast starts to wait for the end of the stream, and sets no time limit for that wait.
         teardown,
-        /// A part of a frame was written that had waited, because the kernel had accepted only the
-        /// part before it.
+        /// Output was written that had waited for space in the kernel.
         written
     };
     /// Sets `f`, which is called at each event.
@@ -85,6 +87,7 @@ public:
     void async_write_some(const Buffers& buffers, Handler&& handler) {
         namespace asio = boost::asio;
         const std::size_t size = asio::buffer_size(buffers);
+        begun_ = Clock::now();
         // Buffered frames must not be written in the middle of a frame.
         if (waiting_.empty() || torn_) {
             return void(next_.async_write_some(
@@ -109,7 +112,9 @@ private:
                 layer->leaving_ = {};
                 written = error ? 0 : size;
             }
-            if (layer->torn_ && written != 0) layer->notify(Event::written);
+            if (written != 0 && Clock::now() - layer->begun_ > write_max) {
+                layer->notify(Event::written);
+            }
             layer->torn_ = !error && written != size;
             handler(error, written);
         }
@@ -128,8 +133,9 @@ private:
     Stream next_;
     std::function<void(Event)> on_event_{};
     Bytes waiting_;
-    Bytes leaving_;      ///< the bytes of the write that is under way
-    bool torn_ = false;  ///< the kernel accepted only a part of a frame
+    Bytes leaving_;                       ///< the bytes of the write that is under way
+    bool torn_ = false;                   ///< the kernel accepted only a part of a frame
+    typename Clock::time_point begun_{};  ///< when the write that is under way has begun
 };
 
 /// The customization points that Beast calls to end a stream.

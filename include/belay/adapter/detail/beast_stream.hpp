@@ -378,17 +378,15 @@ protected:
             if (written.capacity() <= spare_bytes_max) spare_.swap(written);
         }
         writes_ = !output_.empty();
-        const bool had_waited = std::exchange(queued_, writes_);
         if (!writes_ && std::exchange(was_long_, false)) EventRing<Bytes>{}.swap(output_);
         if (writes_) {
             write_some();
         } else if (state_ == State::closing) {
             return finish();
         }
-        if (had_waited) report_written();
         notify_writable();
     }
-    /// Reports that output has left that had waited: for an earlier write, or for the kernel.
+    /// Reports that output has left that had waited for the kernel.
     void report_written() noexcept {
         if (state_ != State::over) guarded([&] { link_.written(); });
     }
@@ -409,7 +407,6 @@ protected:
     bool writes_ = false;
     bool pings_ = false;
     bool posted_ = false;    ///< go_on() is scheduled
-    bool queued_ = false;    ///< what is being written has waited for an earlier write
     bool reads_ = false;     ///< go_on() also reads
     bool was_long_ = false;  ///< output_ has space for more than idle_messages_max
     /// The peer sent a close frame; its code counts however the stream ends.
