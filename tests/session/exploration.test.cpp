@@ -558,7 +558,7 @@ TEST_CASE("The digests of SenderCore and ReceiverCore leave nothing out",
           "[session][exploration][property]") {
     using namespace session_exploration;
     CHECK(sim::exhaust({.depth = 4, .recheck_percent = 100}, SenderAlone{}));
-    CHECK(undetected(SenderAlone{}, 5) == "");
+    CHECK(undetected(SenderAlone{}, 5, 10'000) == "");
     CHECK(sim::exhaust({.depth = 4, .recheck_percent = 100}, ReceiverAlone{}));
     CHECK(undetected(ReceiverAlone{}, 5) == "");
 }
