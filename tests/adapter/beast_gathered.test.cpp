@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,14 @@ using belay::detail::BeastGathered;
 namespace {
 
 using GatheredError = boost::system::error_code;
+
+/// A clock that a test sets.
+struct GatheredClock {
+    using duration = std::chrono::milliseconds;
+    using time_point = std::chrono::time_point<GatheredClock, duration>;
+    static inline duration time{0};
+    static time_point now() { return time_point{time}; }
+};
 
 /// What a kernel with so much room takes of each write, and when it has room again.
 struct NarrowStream {
@@ -207,4 +216,31 @@ TEST_CASE("beast_gathered: an error of the socket is returned to the caller") {
     c.wait_with("lost");
     CHECK_FALSE(c.send_now());
     CHECK(c.refusal == boost::asio::error::broken_pipe);
+}
+
+TEST_CASE("beast_gathered: output that has waited for the kernel is reported") {
+    boost::asio::io_context context{1};
+    std::vector<std::string> writes;
+    BeastGathered<NarrowStream, GatheredClock> layer{NarrowStream{&context, &writes}};
+    int written = 0;
+    layer.on_event([&](auto event) {
+        if (event == decltype(layer)::Event::written) ++written;
+    });
+    const std::string text = "text";
+    // Writes a text, in parts of two bytes, each of which takes so long.
+    const auto write = [&](std::chrono::milliseconds takes) {
+        layer.next_layer().room = 2;
+        boost::asio::async_write(layer, boost::asio::buffer(text),
+                                 [](const GatheredError&, std::size_t) {});
+        context.restart();
+        do GatheredClock::time += takes;
+        while (context.run_one() != 0);
+    };
+    write(std::chrono::milliseconds{1});
+    CHECK(written == 0);
+    write(std::chrono::milliseconds{2});
+    CHECK(written == 2);
+    layer.next_layer().fails = true;
+    write(std::chrono::milliseconds{2});
+    CHECK(written == 2);
 }

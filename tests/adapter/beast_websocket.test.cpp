@@ -7,6 +7,8 @@
 #    include <malloc.h>
 #endif
 
+#include <boost/asio/read.hpp>
+
 #include <atomic>
 #include <deque>
 #include <latch>
@@ -14,6 +16,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/transport_check.hpp>
@@ -86,6 +89,29 @@ public:
 
 private:
     std::thread thread_;
+};
+
+/// A server of Beast on loopback. It accepts one connection, and reads when the test wants.
+struct LazyServer {
+    using tcp = boost::asio::ip::tcp;
+
+    LazyServer() {
+        acceptor.set_option(boost::asio::socket_base::receive_buffer_size{1 << 16});
+        acceptor.listen();
+    }
+    void accept() {
+        acceptor.accept(stream.next_layer());
+        stream.accept();
+    }
+    /// Reads until so many bytes have arrived.
+    void read(std::size_t bytes) {
+        std::vector<char> into(bytes);
+        boost::asio::read(stream.next_layer(), boost::asio::buffer(into));
+    }
+
+    boost::asio::io_context context{};
+    tcp::acceptor acceptor{context, {boost::asio::ip::make_address("127.0.0.1"), 0}};
+    boost::beast::websocket::stream<tcp::socket> stream{context};
 };
 
 /// For check::transport.
@@ -254,6 +280,52 @@ TEST_CASE("A close frame has the code of its failure, after the queued messages"
         CHECK(closed.failure == why);
         // 1006 means that there was no close frame. No peer may send it.
         CHECK(server.line_with("closed") == (code == 4007 ? "closed 4007" : "closed 1000"));
+    }
+}
+
+TEST_CASE("A WebSocket reports output that leaves after it has waited",
+          "[adapter][beast_websocket][regression]") {
+    const bool one_message = GENERATE(true, false);
+    INFO("one message: " << one_message);
+    LazyServer server;
+    boost::asio::io_context context;
+    beast::WebSocketOptions options;
+    options.output_bytes_max = std::size_t{64} << 20;
+    Plain transport{context, {"127.0.0.1", server.acceptor.local_endpoint().port()}, options};
+    const auto events = detail::Ref<detail::LinkBox<Bytes>>::make(std::size_t{8});
+    events->epoch = 1;
+    auto connection = transport.open(Link<Bytes>{events, 1});
+    const auto written = [&] {
+        int count = 0;
+        for (events->begin_turn(); events->size() != 0;) {
+            const auto kind = events->pop().kind;
+            CHECK((kind == part::EventKind::opened || kind == part::EventKind::written));
+            count += kind == part::EventKind::written ? 1 : 0;
+        }
+        return count;
+    };
+    std::thread accepts{[&server] { server.accept(); }};
+    belay_test::run_until(context, [&] { return !events->empty(); });
+    accepts.join();
+    // More than the two kernels take.
+    constexpr std::size_t bytes = std::size_t{32} << 20;
+    const std::size_t each = one_message ? bytes : bytes / 64;
+    for (std::size_t i = 0; i < bytes / each; ++i) {
+        REQUIRE(connection.send(Bytes(each)) == SendResult::sent);
+    }
+    for (int part = 0; part < 3; ++part) {
+        // Until the kernels take no more.
+        do context.restart();
+        while (context.run_one_for(5ms) != 0);
+        static_cast<void>(written());
+        std::atomic<bool> done{false};
+        std::thread reads{[&] {
+            server.read(std::size_t{8} << 20);
+            done = true;
+        }};
+        belay_test::run_until(context, [&] { return done.load(); });
+        reads.join();
+        CHECK(written() > 0);
     }
 }
 

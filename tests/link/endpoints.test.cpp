@@ -558,3 +558,41 @@ TEST_CASE("Endpoints::replace shuffles a new list, if the old one was shuffled",
     }
     CHECK(orders.size() == 6);
 }
+
+TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for the others",
+          "[link][endpoints][regression]") {
+    using Dialled = Endpoints<Dialler, std::string>;
+    TransportState transport;
+    std::vector<std::string> dialled;
+    LinkRig<Heartbeat<Dialled>> rig{
+        {Dialled{Dialler{&transport, &dialled}, {"a", "b"}}, {.every = 10s, .dead_after = 25s}}};
+    Duration now{};
+    // Opens the next connection, and returns the time to its second ping. Then it ends.
+    const auto pinged_after = [&](const Failure& why) {
+        transport.link.opened();
+        rig.run(now);
+        transport.pings = 0;
+        const Duration opened = now;
+        while (transport.pings == 0) rig.run(now += 1s);
+        const Duration interval = now - opened;
+        transport.link.closed(why);
+        rig.run(now);
+        const int dials = transport.dials;
+        while (transport.dials == dials) rig.run(now += 1s);
+        return interval;
+    };
+    const Failure too_many = failure_of(LinkErrc::too_many_pings);
+    rig.start();
+    CHECK(pinged_after(too_many) == 10s);
+    CHECK(pinged_after(lost) == 10s);
+    CHECK(pinged_after(too_many) == 20s);
+    CHECK(pinged_after(too_many) == 10s);
+    CHECK(pinged_after(lost) == 40s);
+    CHECK(pinged_after(lost) == 20s);
+    CHECK(std::set<std::string>{dialled.begin(), dialled.end()}.size() == 2);
+    REQUIRE_FALSE(rig.link.transport().inner().replace({"c"}));
+    const Duration first = pinged_after(lost);  // of the connection that was there already
+    CHECK(first == 40s);
+    CHECK(dialled.back() == "c");
+    CHECK(pinged_after(lost) == 10s);
+}

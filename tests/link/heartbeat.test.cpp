@@ -182,6 +182,44 @@ TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
     }
 }
 
+TEST_CASE("Heartbeat gives up no lane of a bundle that is not read before the opening",
+          "[link][heartbeat][regression]") {
+    using Beats = Heartbeat<FakeTransport<>>;
+    TransportState a, b;
+    const HeartbeatOptions beats{.every = 5s, .dead_after = 12s};
+    const SupervisorOptions options{.messages_max = 2};
+    Notes notes;
+    Supervisor link{Bundle{Beats{FakeTransport<>{a}, beats}, FakeTransport<>{b}}, doubling(),
+                    options, std::ref(notes)};
+    Duration now{};
+    const auto run = [&link, &now](Duration until) {
+        for (; now <= until; now += 1s) {
+            for (int i = 0; i < 100 && link.deadline() <= at(now); ++i) link.advance(at(now));
+        }
+        now = until;
+    };
+    link.start();
+    run(0s);
+    a.link.opened();
+    run(0s);
+    for (const char* const m : {"1", "2", "3"}) {
+        CHECK(receive(a.link, m) == driver::Post::taken);
+        run(0s);
+    }
+    REQUIRE(receive(a.link, "4") == driver::Post::full);
+    run(20s);
+    CHECK(link.status().state == LinkState::connecting);
+    CHECK(a.dials == 1);
+    b.link.opened();
+    run(20s);
+    CHECK(link.status().state == LinkState::connected);
+    CHECK(receive(a.link, "4") == driver::Post::taken);
+    // From now on its silence counts.
+    while (link.status().state == LinkState::connected) run(now + 1s);
+    CHECK(now == 32s);
+    CHECK(link.status().failure.error() == LinkErrc::heartbeat_lost);
+}
+
 TEST_CASE("Heartbeat pings after each stretch of silence, and closes after dead_after",
           "[link][heartbeat][unit]") {
     Beating b;

@@ -108,8 +108,7 @@ ACCEPT_UNKNOWN_JOURNAL = (
 )
 NEVER_PIN = (
     Change(SENDER_CORE, "journal_->durable(), journal_->store_pin()};", "journal_->durable(), no_id};"),
-    Change(SENDER_CORE, "        return journal_->pin_store(store);\n",
-           "        return static_cast<void>(store), std::error_code{};\n"),
+    Change(SENDER_CORE, "const std::error_code e = journal_->pin_store(store);\n", "const std::error_code e;\n"),
 )
 ADOPT_WITH_OLD_ATTACH = (
     Change(RECEIVER, "const Progress record = Core::adoption(peer.hello);",

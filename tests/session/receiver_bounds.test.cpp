@@ -354,6 +354,10 @@ TEST_CASE("Receiver without an authorizer evicts pending connections last",
     auto new_peer = open.connect();
     CHECK(new_peer->live);
     CHECK(open.receiver.connections() == 3);
+    // Its own output is nothing that a connection has sent.
+    for (const auto& line : open.lines) line->link.written();
+    open.receiver.accept(RawTransport{open.lines});
+    CHECK(open.lines.size() == 5);
     Guarded guarded{{.connections_max = 3}};
     fill(guarded);
     guarded.receiver.accept(RawTransport{guarded.lines});

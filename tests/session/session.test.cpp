@@ -9,6 +9,7 @@
 #include "support/session/memory_ledger.hpp"
 #include "support/session/session_world.hpp"
 #include "support/worlds/explored.hpp"
+#include "support/worlds/ledger_server.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -69,6 +70,232 @@ struct SlowClient {
     Session<sim::Stream<>, Waits, Queue<Journal<sim::Disk>>, Reporter> session;
 };
 
+// ---- other heartbeat times at both ends, and operations that take long --------------------------
+
+/// What one world draws.
+struct OtherTimes {
+    static constexpr std::size_t window_bytes = 2048;
+    static constexpr std::uint64_t operations = 8;
+
+    explicit OtherTimes(sim::World& world)
+        : client{draw(world, "client")},
+          server{draw(world, "server")},
+          stalled_after{std::chrono::milliseconds{500 + world.choose("stalled after", 8000)}} {
+        // A piece of a message arrives within a quarter of the shorter dead_after.
+        const Duration piece = detail::smaller(client.dead_after, server.dead_after) / 4;
+        rate = (window_bytes + 40) * 1'000'000'000 / static_cast<std::uint64_t>(piece.count());
+        rate *= 1 + world.choose("rate", 4);
+        if (world.chance("a commit waits", 40)) {
+            receiver.commit_within = std::chrono::milliseconds{world.choose("commit within", 3000)};
+        }
+        if (world.chance("a small window", 40)) receiver.limits.number_window = 1;
+        receiver.heartbeat = server;
+        if (world.chance("apply takes long", 40)) {
+            apply_takes = std::chrono::milliseconds{world.choose("apply takes", 12'000)};
+        }
+    }
+    static HeartbeatOptions draw(sim::World& world, const std::string& side) {
+        // Uniform in the exponent: 0.2 s to 6.4 s.
+        const auto dead_ms = (200 + world.choose("dead_after of " + side, 200))
+                             << world.choose("its exponent, " + side, 5);
+        const auto every_ms = 50 + world.choose("every of " + side, dead_ms - 149);
+        return {.every = std::chrono::milliseconds{every_ms},
+                .dead_after = std::chrono::milliseconds{dead_ms}};
+    }
+
+    HeartbeatOptions client, server;
+    Duration stalled_after;
+    ReceiverOptions receiver{.commit_within = 5ms, .greeting_max = 2s};
+    Duration apply_takes{};
+    std::uint64_t rate = 0;
+};
+
+/// What the test sees; it outlives the processes.
+struct TimesWorld {
+    explicit TimesWorld(sim::World& w) : world{w}, times{w}, history{w.clock()} {}
+
+    sim::World& world;
+    OtherTimes times;
+    sim::History history;
+    std::string wrong{};
+    std::uint64_t acknowledged = 0;
+};
+
+/// A ledger whose apply() blocks its process for a while.
+class BlockingLedger : public SimLedger {
+public:
+    BlockingLedger(sim::Host& host, TimesWorld& run)
+        : SimLedger{host.disk(), run.world.bits()}, host_{&host}, run_{&run} {}
+
+    std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
+        if (const Duration takes = run_->times.apply_takes;
+            takes != Duration{} && host_->chance("a long apply", 50)) {
+            run_->world.after(0ns, [world = &run_->world, host = host_, takes] {
+                if (host->paused()) return;
+                world->pause(*host);
+                world->after(takes, [world, host] { world->resume(*host); });
+            });
+        }
+        return SimLedger::apply(sender, p, operation);
+    }
+
+private:
+    sim::Host* host_;
+    TimesWorld* run_;
+};
+
+struct TimesServer {
+    TimesServer(sim::Host& host, TimesWorld& run)
+        : receiver{BlockingLedger{host, run}, run.times.receiver} {
+        host.attach(receiver);
+        sim::listen_stream(host, 1, [this](sim::AcceptedStream<> accepted) {
+            receiver.accept(std::move(accepted));
+        });
+    }
+    Receiver<sim::AcceptedStream<>, BlockingLedger> receiver;
+};
+
+auto times_policy() {
+    return Policy{Backoff{FullJitter{}, Cap{1s}, 100ms}, ResetWhenStable{1s}, AttemptTimeout{3s}};
+}
+
+/// Sends operations 1 to 8, some of which travel longer than both sides wait for a sign of life.
+class TimesClient {
+    struct Watch {
+        TimesClient* client;
+        void on_state(const Transition& change) { client->on_state(change); }
+        void on_accepted(std::uint64_t up_to) { client->on_accepted(up_to); }
+        void on_acknowledged(std::uint64_t up_to) { client->on_acknowledged(up_to); }
+        void on_stalled() { client->on_stalled(); }
+        void on_blocked(Blocked why, const BlockedDetails&) {
+            client->run_.wrong = "the session is blocked: " + std::string{to_string(why)};
+        }
+    };
+    using Sender =
+        Session<sim::Stream<>, decltype(times_policy()), Queue<Journal<sim::Disk>>, Watch>;
+
+public:
+    TimesClient(sim::Host& host, TimesWorld& run, Journal<sim::Disk> journal)
+        : host_{host},
+          run_{run},
+          session_{sim::Stream<>{host, "server", 1},
+                   times_policy(),
+                   Queue{std::move(journal)},
+                   {.id = Id{std::byte{1}},
+                    .greeting_max = 2s,
+                    .stalled_after = run.times.stalled_after,
+                    .heartbeat = run.times.client},
+                   Watch{this}} {
+        waits_ = session_.status().accepted > session_.status().acknowledged;
+        host.attach(session_);
+        session_.start();
+        work();
+        check_stall();
+    }
+
+private:
+    void work() {
+        host_.after(std::chrono::milliseconds{host_.choose("pause", 4000)}, [this] { work(); });
+        const std::uint64_t next = session_.status().taken + 1;
+        if (next > OtherTimes::operations) return;
+        std::string operation = std::to_string(next) + " ";
+        if (host_.chance("a long operation", 40)) {
+            const Duration most =
+                detail::larger(run_.times.client.dead_after, run_.times.server.dead_after);
+            const auto quarters = static_cast<double>(host_.choose("how long", 12));
+            operation.resize(
+                static_cast<std::size_t>(static_cast<double>(run_.times.rate) * quarters / 4 *
+                                         std::chrono::duration<double>(most).count()) %
+                    250'000 +
+                8);
+            run_.world.reach("a long operation");
+        }
+        run_.history.invoke("operation", next);
+        if (!session_.send(as_bytes(operation))) run_.wrong = "an operation was rejected";
+    }
+    [[nodiscard]] Duration connected_for() const {
+        const bool connected = session_.status().link.state == LinkState::connected;
+        return before_ + (connected ? elapsed(since_, host_.now()) : Duration{});
+    }
+    void progress() {
+        before_ = {};
+        since_ = host_.now();
+    }
+    void check_stall() {
+        host_.after(50ms, [this] { check_stall(); });
+        const bool late = waits_ && !stalled_ &&
+                          session_.status().link.state == LinkState::connected &&
+                          connected_for() > run_.times.stalled_after + 10ms;
+        late_checks_ = late ? late_checks_ + 1 : 0;
+        if (late_checks_ >= 3) run_.wrong = "on_stalled did not come";
+    }
+    void on_state(const Transition& change) {
+        if (change.to.state == LinkState::connected) {
+            since_ = host_.now();
+        } else if (change.from == LinkState::connected) {
+            before_ += elapsed(since_, host_.now());
+            const auto healed = run_.world.healed_at();
+            // What a fault has left is found within this time.
+            if (healed && run_.times.apply_takes == Duration{} &&
+                elapsed(*healed, host_.now()) > 20s) {
+                run_.wrong =
+                    "a live connection was given up: " + change.to.failure.error().message();
+            }
+        }
+    }
+    void on_accepted(std::uint64_t up_to) {
+        if (!std::exchange(waits_, up_to > run_.acknowledged)) progress();
+    }
+    void on_acknowledged(std::uint64_t up_to) {
+        while (run_.acknowledged < up_to) run_.history.succeed("operation", ++run_.acknowledged);
+        waits_ = session_.status().accepted > up_to;
+        stalled_ = false;
+        progress();
+    }
+    void on_stalled() {
+        run_.world.reach("stalled");
+        if (!waits_ || stalled_ || connected_for() < run_.times.stalled_after) {
+            run_.wrong = "on_stalled came too early";
+        }
+        stalled_ = true;
+    }
+
+    sim::Host& host_;
+    TimesWorld& run_;
+    bool waits_ = false;
+    bool stalled_ = false;
+    int late_checks_ = 0;
+    Duration before_{};
+    Instant since_ = always;
+    Sender session_;
+};
+
+bool session_with_other_times(sim::World& world) {
+    TimesWorld& run = world.make<TimesWorld>(world);
+    sim::Host& server = world.host(
+        "server", [&run](sim::Host& h) { return std::make_unique<TimesServer>(h, run); });
+    sim::Host& client = world.host("client", [&run](sim::Host& h) {
+        auto journal =
+            Journal<sim::Disk>::open(h.disk(), "data/o", {.seed = Seed{run.world.bits()()}});
+        REQUIRE(journal);
+        return std::make_unique<TimesClient>(h, run, std::move(*journal));
+    });
+    world.network().latency(1ms, 20ms);
+    world.network().window_bytes(OtherTimes::window_bytes);
+    world.network().bandwidth(client, server, run.times.rate);
+    world.network().bandwidth(server, client, run.times.rate);
+    for (const char* const mark : {"a long operation", "stalled"}) world.reachable(mark);
+    world.always("the rules of the session", [&run] { return run.wrong; });
+    world.run_for(20s);
+    world.heal();
+    if (!world.eventually("every operation is acknowledged", 400s,
+                          [&run] { return run.acknowledged == OtherTimes::operations; })) {
+        return false;
+    }
+    read_effects(server, "operation", run.history);
+    return world.require("exactly once, and in order", exactly_once_in_order(run.history));
+}
+
 }  // namespace
 
 TEST_CASE("Session delivers an operation whose transfer takes longer than dead_after",
@@ -99,6 +326,15 @@ TEST_CASE("Session delivers an operation whose transfer takes longer than dead_a
         CHECK(elapsed(paused, reports.lost_at) <= 25s);
         CHECK(reports.stalled <= 1);
     }
+}
+
+TEST_CASE("Session and Receiver with other heartbeat times deliver long operations once",
+          "[session][session][sim][property]") {
+    // A world takes 16 ms.
+    const std::uint64_t seeds = (from_environment("BELAY_SEEDS", 200) + 3) / 4;
+    const sim::ScenarioOptions faults{.one_way_partitions = 1, .within = 18s};
+    CHECK(explored_as_wanted("session_with_other_times", {.seeds = seeds, .scenario = faults},
+                             session_with_other_times));
 }
 
 TEST_CASE("Session delivers everything when nothing fails", "[session][session][sim]") {

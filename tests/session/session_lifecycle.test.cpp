@@ -795,22 +795,74 @@ TEST_CASE("Session::commit reports the operations that a full disk rejected as n
     r.send("a");
     r.disk.fail_at(r.disk.operations() + 1, enospc);
     CHECK(r.session->commit() == enospc);
-    CHECK(r.session->commit() == SessionErrc::journal_failed);
-    r.run();
-    CHECK(r.blocked() == Blocked::journal_failed);
     CHECK(r.session->status().accepted == 0);
-    CHECK(r.notes.take() == Observed{"failed", "blocked journal_failed"});
-    CHECK(r.session->send(as_bytes("b")).error() == SessionErrc::journal_failed);
-    // The journal itself has lost nothing: with room again, all goes on.
-    CHECK(r.session->reconnect_now().granted);
+    r.disk.fail_at(r.disk.operations() + 1, enospc);
+    CHECK(r.session->commit() == enospc);
     r.run();
-    r.exchange(r.known(0));
-    CHECK(r.session->status().accepted == 1);
     CHECK(r.blocked() == Blocked::none);
+    // The end of the connection is the report.
+    CHECK(r.notes.take() == Observed{"cooldown"});
+    CHECK(r.session->status().link.failure.error() == enospc);
+    // The journal has lost nothing, and takes operations.
+    r.send("b");
+    CHECK_FALSE(r.session->commit());
+    CHECK(r.session->status().accepted == 2);
+}
+
+TEST_CASE("Session delivers what is durable while its disk is full, and the rest a second later",
+          "[session][session][fault]") {
+    struct FillingNotes : SessionNotes {
+        std::function<void()> fill_disk = [] {};
+        void on_state(const Transition& t) {
+            SessionNotes::on_state(t);
+            if (t.to.state == LinkState::connected) fill_disk();
+        }
+    };
+    SessionRig<RawPingedConnection, FillingNotes> r;
+    const auto fill_disk = [&r] { r.disk.fail_at(r.disk.operations() + 1, enospc); };
+    r.connect();
+    r.notes.fill_disk = fill_disk;
+    r.send("a");
+    r.run();
+    CHECK(r.line().sent_frames() == Observed{"data 1 a"});
+    CHECK(r.notes.take() == Observed{"accepted 1"});
+    fill_disk();
     r.send("b");
     r.run();
-    r.exchange(ack(2));
-    CHECK(r.session->status().acknowledged == 2);
+    CHECK(r.notes.take() == Observed{"cooldown"});
+    CHECK(r.session->status().link.failure.error() == enospc);
+    // A fleet does not suspect the network.
+    CHECK(r.session->status().link.failure.cause == Cause::overloaded);
+    for (int turn = 0; turn < 3; ++turn) {
+        fill_disk();
+        r.session->advance(at(1s));
+    }
+    r.run(1s);
+    // The flush that pins the store again finds no space, and so does the one after it.
+    const Bytes known = r.known(0);
+    fill_disk();
+    CHECK(r.exchange(known).back() == "data 1 a");
+    REQUIRE(r.state() == LinkState::connected);
+    // For a minute, in which the receiver gives signs of life.
+    for (Duration now = 2s; now <= 60s; now += 1s) {
+        fill_disk();
+        r.run(now);
+        r.exchange(ack(1));
+        CHECK(r.state() == LinkState::connected);
+    }
+    CHECK(r.blocked() == Blocked::none);
+    CHECK(r.session->status().acknowledged == 1);
+    CHECK(r.session->status().accepted == 1);
+    r.notes.take();
+    // Now there is space.
+    r.run(61s);
+    CHECK(r.notes.take() == Observed{"accepted 2"});
+    CHECK(r.line().sent_frames() == Observed{"data 2 b"});
+    // The next lack of space is reported again.
+    fill_disk();
+    r.send("c");
+    r.run();
+    CHECK(r.notes.take() == Observed{"cooldown"});
 }
 
 TEST_CASE("Session continues when the files of its journal are at their path again",

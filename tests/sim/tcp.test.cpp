@@ -502,3 +502,51 @@ TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim
                 static_cast<unsigned long long>(messages));
     CHECK(messages > connections);
 }
+
+TEST_CASE("Tcp reports that a long message moves, as a stream of bytes does",
+          "[sim][tcp][regression]") {
+    ConnectionRig rig;
+    rig.connect();
+    rig.world.network().bandwidth(rig.client, rig.server, 10'000);
+    CHECK(rig.link().send(Bytes(900'000)) == SendResult::sent);  // 90 s, and dead_after is 25 s
+    SECTION("the peer reads") {
+        rig.world.run_for(2min);
+        CHECK(rig.there().messages().size() == 1);
+        CHECK(rig.connected());
+        CHECK(rig.connection_log.size() == 1);
+    }
+    SECTION("the peer reads slowly") {
+        rig.world.network().bandwidth(rig.client, rig.server, 0);
+        rig.world.network().slow_reader(rig.server, 10'000);
+        rig.world.run_for(2min);
+        CHECK(rig.there().messages().size() == 1);
+        CHECK(rig.connection_log.size() == 1);
+    }
+    SECTION("the peer stops reading") {
+        rig.world.run_for(30s);
+        rig.world.pause(rig.server);
+        rig.world.run_for(26s);
+        CHECK(rig.notes.count("cooldown timed_out") == 1);
+    }
+}
+
+TEST_CASE("Tcp reports output that leaves while the process waits for space",
+          "[sim][tcp][regression]") {
+    ConnectionRig rig;
+    rig.connect();
+    rig.world.network().bandwidth(rig.client, rig.server, 1'000);
+    const auto fill = [&rig] {
+        while (rig.link().send(Bytes(1000)) == SendResult::sent) ++rig.notes.sent;
+    };
+    rig.notes.hook = [&fill](const std::string& what) {
+        if (what == "writable") fill();
+    };
+    fill();
+    rig.world.run_for(5min);  // the window alone takes 64 s
+    CHECK(rig.connected());
+    CHECK(rig.connection_log.size() == 1);
+    CHECK(rig.there().messages().size() > 250);
+    rig.world.pause(rig.server);
+    rig.world.run_for(26s);
+    CHECK(rig.notes.count("cooldown timed_out") == 1);
+}

@@ -148,6 +148,7 @@ public:
     Endpoints(Transport transport, std::vector<Endpoint> list, EndpointsOptions options = {})
         : part::Around<Transport>{std::move(transport)},
           list_{std::move(list)},
+          penalties_(list_.size()),
           shuffles_{options.order == EndpointsOptions::shuffled},
           shuffle_{shuffles_} {
         BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
@@ -170,9 +171,11 @@ public:
     /// the order of the options.
     ///
     /// Errors: std::errc::invalid_argument if the list is empty; the old list is then kept.
+    /// Throws: std::bad_alloc; likewise.
     /// Thread safety: home thread of the supervisor.
     [[nodiscard]] std::error_code replace(std::vector<Endpoint> list) {
         if (list.empty()) return std::make_error_code(std::errc::invalid_argument);
+        penalties_.assign(list.size(), 0);
         list_ = std::move(list);
         place_ = 0;
         shuffle_ = shuffles_;
@@ -200,6 +203,11 @@ public:
     [[nodiscard]] const std::vector<Endpoint>& endpoints() const noexcept { return list_; }
     /// Returns the index in endpoints() that the last attempt used; 0 after replace().
     [[nodiscard]] std::size_t place() const noexcept { return place_; }
+    /// Returns how often the endpoint of the last attempt has asked for fewer pings; null after
+    /// replace(). For a Heartbeat around this object.
+    [[nodiscard]] std::uint8_t* ping_penalties() noexcept {
+        return replaced_ ? nullptr : &penalties_[place_];
+    }
 
 private:
     void choose(const Link<message_type>& link) {
@@ -233,6 +241,7 @@ private:
     }
 
     std::vector<Endpoint> list_;
+    std::vector<std::uint8_t> penalties_;  // of each place; the list is shuffled before the first
     Random bits_;
     std::size_t place_ = 0;
     std::uint32_t attempt_ = 0;  // the number of the last attempt

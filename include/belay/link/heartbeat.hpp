@@ -3,9 +3,9 @@
 /// Heartbeat: pings a silent peer, and closes the connection if nothing comes back.
 #pragma once
 
-#include <cstdint>      // std::uint32_t
+#include <cstdint>      // std::uint8_t, std::uint32_t
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange, std::move
+#include <utility>      // std::move
 
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
@@ -14,6 +14,21 @@
 #include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+/// Returns how often the endpoint of the last attempt has asked for fewer pings, in the Endpoints
+/// inside a transport; null if there is none.
+template <class T>
+[[nodiscard]] std::uint8_t* ping_penalties_of(T& transport) noexcept {
+    if constexpr (requires { transport.ping_penalties(); }) {
+        return transport.ping_penalties();
+    } else if constexpr (requires { ping_penalties_of(transport.inner()); }) {
+        return ping_penalties_of(transport.inner());
+    } else {
+        return nullptr;
+    }
+}
+}  // namespace detail
 
 /// A transport that pings a silent peer, and closes the connection if nothing comes back.
 ///
@@ -31,7 +46,8 @@ namespace belay { inline namespace BELAY_ABI {
 /// If a peer closes the connection with LinkErrc::too_many_pings, it gets half as many pings from
 /// the next connection on. This lasts as long as this object lives. The interval grows to at most
 /// one hour. If the longer interval does not fit `dead_after`, `dead_after` grows. The observer is
-/// then notified (on_policy_conflict) as soon as a connection with these times is open.
+/// then notified (on_policy_conflict) as soon as a connection with these times is open. With an
+/// Endpoints inside, this holds for the endpoint that asked for it.
 ///
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.
@@ -56,7 +72,7 @@ public:
             : Base{[&] { return owner.inner_.open(own.child(), args...); }},
               owner_{owner},
               own_{own},
-              pulse_{owner.pulse_} {}
+              pulse_{owner.next_pulse()} {}
 
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
@@ -103,7 +119,7 @@ public:
                 case part::EventKind::opened:
                     pulse_.sign_of_life(turn.now);
                     own_.note(first_ping);
-                    owner_.report_conflict(own_);
+                    owner_.report_conflict(own_, pulse_.options().dead_after);
                     break;
                 case part::EventKind::pong:
                     if (event.code == 0) answered(turn.now);
@@ -138,6 +154,7 @@ public:
         /// Handles the note to itself: every event that arrived before the note has been handled.
         bool check_silence(part::Event<message_type>& event, const Turn& turn) noexcept {
             suspect_ = false;
+            if (own_.is_held()) pulse_.sign_of_life(turn.now);
             if (!pulse_.lost(turn.now)) return false;
             pulse_.rest();
             event.kind = part::EventKind::closed;
@@ -171,14 +188,31 @@ public:
     }
 
 private:
-    void penalize() noexcept { conflict_ = pulse_.penalize() || conflict_; }
-    void report_conflict(const Link<message_type>& link) {
-        if (!std::exchange(conflict_, false)) return;
-        link.report(part::Report::policy_conflict, pulse_.options().dead_after);
+    [[nodiscard]] std::uint8_t& penalties() noexcept {
+        std::uint8_t* const of_endpoint = detail::ping_penalties_of(this->inner_);
+        return of_endpoint != nullptr ? *of_endpoint : penalties_;
+    }
+    [[nodiscard]] detail::Pulse next_pulse() noexcept {
+        detail::Pulse pulse = pulse_;
+        for (unsigned left = penalties(); left != 0; --left) static_cast<void>(pulse.penalize());
+        return pulse;
+    }
+    void penalize() noexcept {
+        conflict_ = next_pulse().penalize() || conflict_;
+        if (penalties() < penalties_max) ++penalties();
+    }
+    void report_conflict(const Link<message_type>& link, Duration dead_after) {
+        if (!conflict_ || dead_after == pulse_.options().dead_after) return;
+        conflict_ = false;
+        link.report(part::Report::policy_conflict, dead_after);
     }
 
-    detail::Pulse pulse_;    // the state for the next connection
-    bool conflict_ = false;  // a conflict that the observer must be notified of
+    // With so many, the interval of 1ns has grown to an hour.
+    static constexpr std::uint8_t penalties_max = 42;
+
+    detail::Pulse pulse_;         // of a connection to a peer that has asked for nothing
+    std::uint8_t penalties_ = 0;  // if there is no Endpoints inside
+    bool conflict_ = false;       // a conflict that the observer must be notified of
 };
 
 template <class Transport>

@@ -165,7 +165,7 @@ public:
     /// need.
     [[nodiscard]] driver::Post received(M&& message) const {
         if (!alive()) return driver::Post::gone;
-        if (in_bundle() && (box_->held_lanes >> (lane_ % 32U) & 1U) != 0) return driver::Post::full;
+        if (is_held()) return driver::Post::full;
         return box_->emplace_message([&]() -> part::Event<M> {
             part::Event<M> event = make(part::EventKind::received);
             event.proof = true;
@@ -219,6 +219,11 @@ public:
     /// Returns whether other connections belong to the same attempt, because this one is in a
     /// Bundle of several.
     [[nodiscard]] bool in_bundle() const noexcept { return shift_ != 0; }
+    /// Returns whether messages of this connection are refused until the other connections of a
+    /// Bundle are open. Nothing is read meanwhile, so the silence of the peer proves nothing.
+    [[nodiscard]] bool is_held() const noexcept {
+        return in_bundle() && alive() && (box_->held_lanes >> (lane_ % 32U) & 1U) != 0;
+    }
 
     /// Reports a measurement, with its time, to the observer. For decorators.
     driver::Post report(part::Report what, Duration time) const {

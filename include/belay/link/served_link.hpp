@@ -76,8 +76,7 @@ public:
                 if (!closing_) failure_ = event.failure;
                 return abort();
             }
-            alive_ = alive_ || event.kind == part::EventKind::received ||
-                     event.kind == part::EventKind::pong;
+            alive_ = alive_ || is_sign(event);
             if (closing_) continue;
             if (event.kind == part::EventKind::opened) opened_ = true;
             if (event.kind == part::EventKind::received) {
@@ -124,6 +123,17 @@ public:
     /// `writable` or `written` of this side's own output.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }
 
+    /// Returns whether a message or another sign of life of the peer waits for a turn.
+    /// Complexity: O(messages_max).
+    [[nodiscard]] bool has_received() {
+        if (ended()) return false;
+        box_->begin_turn();
+        for (std::size_t i = box_->size(); i-- != 0;) {
+            if (is_sign(box_->peek(i))) return true;
+        }
+        return false;
+    }
+
     /// Returns whether the end of the connection has arrived, also if it is queued after messages
     /// that were not handled yet. Use it while you handle no messages. An end that the transport
     /// has not read yet, because a message before it was rejected, does not count.
@@ -147,9 +157,7 @@ public:
         box_->begin_turn();
         std::size_t signs = 0;
         for (std::size_t i = box_->size(); i-- != 0;) {
-            const part::EventKind kind = box_->peek(i).kind;
-            const bool sign = kind == part::EventKind::received || kind == part::EventKind::pong;
-            signs += sign ? 1 : 0;
+            signs += is_sign(box_->peek(i)) ? 1 : 0;
         }
         return signs > std::exchange(signs_, signs);
     }
@@ -192,6 +200,11 @@ public:
 
 private:
     using Box = detail::LinkBox<message_type>;
+
+    /// Returns whether only the peer can have caused an event.
+    [[nodiscard]] static bool is_sign(const part::Event<message_type>& event) noexcept {
+        return event.kind == part::EventKind::received || event.kind == part::EventKind::pong;
+    }
 
     /// Calls the connection, which stays alive until the call has returned, even if the call ends
     /// it.

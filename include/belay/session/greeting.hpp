@@ -12,6 +12,9 @@ namespace belay { inline namespace BELAY_ABI { namespace session_format {
 struct Hello {
     std::uint64_t attach = 0;
     std::uint32_t payload_bytes_max = 0;
+    /// Milliseconds within which the sender needs a sign of life while it sends a long frame. With
+    /// 0 the receiver chooses.
+    std::uint16_t sign_within_ms = 0;
     std::uint8_t version_low = frame_version;
     std::uint8_t version_high = frame_version;
     Id sender{};
@@ -121,7 +124,8 @@ inline void append_hello(Bytes& message, const Hello& h) {
     w.put<std::uint8_t>(h.version_high);
     w.put<std::uint8_t>(1);   // roles: sends
     w.put<std::uint8_t>(1);   // lanes of the sending half
-    w.put<std::uint32_t>(0);  // features offered
+    w.put<std::uint16_t>(0);  // features offered
+    w.put<std::uint16_t>(h.sign_within_ms);
     w.put_bytes(h.sender);
     w.put_bytes(h.journal);
     w.put_bytes(h.pinned_store);
@@ -151,7 +155,8 @@ inline void append_hello(Bytes& message, const Hello& h) {
         return SessionErrc::version;
     const auto roles = r.get<std::uint8_t>();
     const auto lanes = r.get<std::uint8_t>();
-    static_cast<void>(r.get<std::uint32_t>());  // offers may be ignored
+    static_cast<void>(r.get<std::uint16_t>());  // offers may be ignored
+    h.sign_within_ms = r.get<std::uint16_t>();
     h.sender = r.get_id();
     h.journal = r.get_id();
     h.pinned_store = r.get_id();

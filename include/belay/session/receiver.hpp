@@ -180,10 +180,10 @@ private:
     }
     /// Returns whether the peer must get a sign of life. While a long frame arrives there is
     /// nothing to answer, and the sender's PING waits behind that frame. The sender's `dead_after`
-    /// is not known, and may be shorter than this receiver's `every`.
+    /// may be shorter than this receiver's `every`.
     [[nodiscard]] bool owes_sign(const Peer& peer) const noexcept {
         if (peer.phase != Phase::attached || peer.pulse.last_sign_at() != now_) return false;
-        const Duration each = detail::smaller(options_.heartbeat.every, sign_every_max);
+        const Duration each = detail::smaller(options_.heartbeat.every, peer.sign_every());
         if (elapsed(peer.sent_at, now_) < each) return false;
         const bool ack_follows =
             peer.ack_due && (!must_commit() || elapsed(now_, commit_at_) < each);
@@ -483,8 +483,6 @@ private:
             if (guard.gone()) return;
         }
     }
-
-    static constexpr Duration sign_every_max = std::chrono::seconds{1};
 
     const ReceiverOptions options_;
     [[no_unique_address]] Observer observer_;

@@ -8,6 +8,7 @@
 #include <utility>      // std::move, std::exchange
 
 #include <belay/core/order.hpp>
+#include <belay/journal/detail/file_advice.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/detail/drain_limit.hpp>
 #include <belay/link/supervisor.hpp>
@@ -77,7 +78,8 @@ public:
           observer_{std::move(observer)},
           queue_{std::move(queue)},
           sender_{queue_.storage(),
-                  {options_.id, options_.payload_bytes_max, std::move(options_.token)}},
+                  {options_.id, options_.payload_bytes_max, std::move(options_.token),
+                   detail::sign_within_ms(options_.heartbeat)}},
           core_{{options_.greeting_max, options_.stalled_after, options_.heartbeat},
                 facts(LinkState::stopped)},
           released_{sender_.acked()},
@@ -108,7 +110,7 @@ public:
     [[nodiscard]] Instant deadline() const noexcept {
         if (dirty_ || !deferred_.empty() || can_send() || is_drained()) return always;
         return detail::smaller(detail::smaller(link_.deadline(), core_.deadline(facts())),
-                               drain_.ends());
+                               detail::smaller(drain_.ends(), flush_again_));
     }
 
     void advance(Instant now) {
@@ -157,12 +159,13 @@ public:
 
     /// Makes all operations that send() has taken durable, as the journal's mode promises.
     ///
-    /// Errors: of the medium. After one the session is blocked and promises nothing more. The
-    /// exception is QueueErrc::displaced: the session reconnects, and continues when the journal's
-    /// files are at their path again.
+    /// Errors: of the medium. After one the session is blocked and promises nothing more, unless
+    /// the journal has lost nothing. After a lack of space, the session flushes again each second.
+    /// After QueueErrc::displaced it reconnects, and continues when the journal's files are at
+    /// their path again.
     /// Blocks: for one flush of the medium.
     [[nodiscard]] std::error_code commit() {
-        dirty_ = dirty_ || displaced_;
+        dirty_ = dirty_ || displaced_ || flush_again_ != never;
         std::error_code error = make_durable();
         waker_.touch();
         if (error || sender_.blocked() != Blocked::journal_failed) return error;
@@ -239,6 +242,7 @@ private:
     friend struct detail::LifetimeFlagOf;
     using Hooks = detail::SessionHooks<Session>;
     static constexpr int batches_per_turn_max = 16;
+    static constexpr Duration flush_again_after = std::chrono::seconds{1};
 
     /// Greets the receiver on a new connection; passes once the receiver has resumed this session.
     struct Check {
@@ -317,8 +321,10 @@ private:
     }
 
     Failure failure(const std::error_code& e) {
-        // The journal has lost nothing, and continues when its files are at their path again.
+        // The journal has lost nothing, and continues when its files are at their path again, or
+        // when there is space.
         if (e == QueueErrc::displaced) return Failure::from(e);
+        if (detail::is_lack_of_space(e) && !journal().failed()) return lack_of_space(e);
         if (e.category() != detail::session_category()) {
             sender_.journal_failed();
             Failure f = Failure::from(e);
@@ -354,11 +360,32 @@ private:
 
     /// Flushes the journal: once for all operations that were taken since the last flush.
     std::error_code make_durable() {
-        if (!std::exchange(dirty_, false)) return {};
+        if (!std::exchange(dirty_, false) && now_ < flush_again_) return {};
+        flush_again_ = never;
         const std::error_code e = journal().commit();
         displaced_ = e == QueueErrc::displaced;
-        if (e) link_.report_unhealthy(failure(e));
+        if (e && !displaced_ && !journal().failed()) {
+            flush_again_ = after(now_, flush_again_after);
+            lacks_space(e);
+        } else if (e) {
+            link_.report_unhealthy(failure(e));
+        } else {
+            lack_reported_ = false;
+        }
         return e;
+    }
+    /// Reports a lack of space once, as the end of a connection. On the next one the session
+    /// delivers what is durable: that may give the disk its space back.
+    void lacks_space(const std::error_code& e) noexcept {
+        if (lack_reported_ || link_.status().state != LinkState::connected) return;
+        lack_reported_ = true;
+        link_.report_unhealthy(lack_of_space(e));
+    }
+    /// Not `lost`: a Fleet would suspect the network.
+    static Failure lack_of_space(const std::error_code& e) noexcept {
+        Failure f = Failure::from(e);
+        f.cause = Cause::overloaded;
+        return f;
     }
 
     void pump() {
@@ -464,6 +491,8 @@ private:
     Bytes unsent_;
     bool dirty_ = false;
     bool displaced_ = false;  // the last flush found other files, or none, at the journal's path
+    bool lack_reported_ = false;   // of space, since the last flush that succeeded
+    Instant flush_again_ = never;  // after a flush that has failed, and lost nothing
     bool busy_ = false;
     bool notifying_ = false;
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs

@@ -75,6 +75,13 @@ namespace detail {
                     {"heartbeat.dead_after", options.heartbeat.dead_after}});
     return static_cast<SessionOptions&&>(options);
 }
+/// Returns the time, in milliseconds, within which a session needs a sign of life while it sends a
+/// long frame. It is a third of `dead_after`, so that two late signs end no connection. It is 0 if
+/// that is 1 s or more, because a receiver sends one each second anyway.
+[[nodiscard]] constexpr std::uint16_t sign_within_ms(const HeartbeatOptions& heartbeat) noexcept {
+    const auto third = heartbeat.dead_after / 3 / std::chrono::milliseconds{1};
+    return third >= 1000 ? 0 : static_cast<std::uint16_t>(third > 0 ? third : 1);
+}
 }  // namespace detail
 
 /// The state of a session, as one consistent value.

@@ -20,7 +20,8 @@ namespace detail {
 ///
 /// Messages arrive whole, in order and once, until the connection ends. `send` returns `busy` when
 /// the window is full (Network::window_bytes); writable follows when half of it is free. The peer's
-/// process answers a ping, so a frozen one does not answer.
+/// process answers a ping, so a frozen one does not answer. While a long message is carried slowly,
+/// Link::pong(false) and Link::written are reported, as by a stream of bytes.
 ///
 /// `close` ends the connection gracefully after what was sent, and Link::closed follows when the
 /// peer has closed it, too. The destructor aborts the connection. Small messages of the same

@@ -3,7 +3,9 @@
 /// BeastGathered: a layer below a WebSocket stream that joins several frames into one write.
 #pragma once
 
+#include <chrono>       // std::chrono::steady_clock
 #include <cstddef>      // std::ptrdiff_t, std::size_t
+#include <cstdint>      // std::uint8_t
 #include <functional>   // std::function
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward; before asio, which in Boost 1.74 uses std::exchange without
@@ -25,9 +27,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// bytes, and must call send_now() or start an asynchronous write after them.
 ///
 /// Thread safety: the thread that runs the context.
-template <class Stream>
+template <class Stream, class Clock = std::chrono::steady_clock>
 class BeastGathered {
     using Error = boost::system::error_code;
+    /// A write that takes longer has waited for the kernel.
+    static constexpr std::chrono::milliseconds write_max{1};
 
 public:
     using next_layer_type = Stream;
@@ -36,11 +40,16 @@ public:
     template <class... A>
     explicit BeastGathered(A&&... stream) : next_{std::forward<A>(stream)...} {}
 
-    /// Sets `f`, which is called when Beast starts to wait for the end of the stream. Beast sets no
-    /// time limit for that wait.
-    void on_teardown(std::function<void()> f) { on_teardown_ = std::move(f); }
-    void tear_down() {
-        if (on_teardown_) on_teardown_();
+    enum class Event : std::uint8_t {
+        /// Beast starts to wait for the end of the stream, and sets no time limit for that wait.
+        teardown,
+        /// Output was written that had waited for space in the kernel.
+        written
+    };
+    /// Sets `f`, which is called at each event.
+    void on_event(std::function<void(Event)> f) { on_event_ = std::move(f); }
+    void notify(Event event) {
+        if (on_event_) on_event_(event);
     }
 
     [[nodiscard]] executor_type get_executor() noexcept { return next_.get_executor(); }
@@ -101,6 +110,7 @@ public:
         namespace asio = boost::asio;
         const std::size_t size = asio::buffer_size(buffers);
         writing_ = true;
+        begun_ = Clock::now();
         // Buffered frames must not be written in the middle of a frame.
         if (waiting_.empty() || torn_) {
             return void(next_.async_write_some(
@@ -126,6 +136,9 @@ private:
                 layer->leaving_ = {};
                 written = error ? 0 : size;
             }
+            if (written != 0 && Clock::now() - layer->begun_ > write_max) {
+                layer->notify(Event::written);
+            }
             layer->torn_ = !error && written != size;
             handler(error, written);
         }
@@ -142,11 +155,12 @@ private:
     };
 
     Stream next_;
-    std::function<void()> on_teardown_{};
+    std::function<void(Event)> on_event_{};
     Bytes waiting_;
-    Bytes leaving_;         ///< the bytes of the write that is under way
-    bool torn_ = false;     ///< the kernel accepted only a part of a frame
-    bool writing_ = false;  ///< an asynchronous write is under way
+    Bytes leaving_;                       ///< the bytes of the write that is under way
+    bool torn_ = false;                   ///< the kernel accepted only a part of a frame
+    bool writing_ = false;                ///< an asynchronous write is under way
+    typename Clock::time_point begun_{};  ///< when it has begun
 };
 
 /// The customization points that Beast calls to end a stream.
@@ -160,7 +174,7 @@ template <class Stream, class Handler>
 void async_teardown(boost::beast::role_type role, BeastGathered<Stream>& stream,
                     Handler&& handler) {
     using boost::beast::websocket::async_teardown;
-    stream.tear_down();
+    stream.notify(BeastGathered<Stream>::Event::teardown);
     async_teardown(role, stream.next_layer(), std::forward<Handler>(handler));
 }
 

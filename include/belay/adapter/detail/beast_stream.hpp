@@ -73,6 +73,7 @@ protected:
     using Options = beast::WebSocketOptions;
     using Code = boost::beast::websocket::close_code;
     using Dial = AsioDial<Context>;
+    using Layer = BeastGathered<Stream>;
     static constexpr bool is_tls = NeedsTls<Stream>;
 
 public:
@@ -198,7 +199,8 @@ protected:
         });
         // The peer's close frame has been answered, or the peer has broken the protocol and has
         // been sent a close frame.
-        ws_.next_layer().on_teardown([this] {
+        ws_.next_layer().on_event([this](typename Layer::Event event) {
+            if (event == Layer::Event::written) return report_written();
             if (state_ == State::open && !close_received_) await_end();
         });
     }
@@ -419,6 +421,10 @@ protected:
         }
         notify_writable();
     }
+    /// Reports that output has left that had waited for the kernel.
+    void report_written() noexcept {
+        if (state_ != State::over) guarded([&] { link_.written(); });
+    }
     /// Reports Link::writable once after send() returned busy, when half the buffer is free and the
     /// rejected message fits.
     void notify_writable() noexcept {
@@ -458,7 +464,7 @@ protected:
     std::shared_ptr<Dial> dial_;  ///< of a name, until it is connected
     Asio::Timer close_timer_;
     IpPermit permit_;  ///< of an accepted connection
-    boost::beast::websocket::stream<BeastGathered<Stream>> ws_;
+    boost::beast::websocket::stream<Layer> ws_;
 };
 
 }}}  // namespace belay::detail

@@ -160,7 +160,7 @@ public:
             if (peer->link.ended()) continue;
             if (peer->link.closing()) return peer.get();
             const unsigned which = rank(*peer);
-            if (which > 1 || peer->link.has_arrived()) continue;
+            if (which > 1 || peer->link.has_received()) continue;
             if (uniform_upto(bits, seen[which]++) == 0) out[which] = peer.get();
         }
         return out[0] != nullptr ? out[0] : out[1];

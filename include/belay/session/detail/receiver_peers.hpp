@@ -47,6 +47,11 @@ struct ReceiverPeer {
         pong_due = true;
         pong = number;
     }
+    /// Returns the longest time between two frames to this sender while a long frame arrives.
+    [[nodiscard]] Duration sign_every() const noexcept {
+        const std::uint16_t wanted = hello.sign_within_ms;
+        return std::chrono::milliseconds{wanted != 0 && wanted < 1000 ? wanted : 1000};
+    }
     [[nodiscard]] bool greeted() const noexcept { return phase != PeerPhase::expecting_hello; }
     [[nodiscard]] bool pends(const Id& sender) const noexcept {
         return phase == PeerPhase::pending && hello.sender == sender;

@@ -7,6 +7,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
+#include <belay/queue/queue_errc.hpp>
 #include <belay/session/blocked.hpp>
 #include <belay/session/detail/credit.hpp>
 #include <belay/session/detail/state_loss.hpp>
@@ -23,6 +24,8 @@ struct SenderOptions {
     /// Sent in HELLO, when the transport has not authenticated already. With more than 4 KiB,
     /// hello() fails.
     Bytes token{};
+    /// See session_format::Hello.
+    std::uint16_t sign_within_ms = 0;
 };
 
 /// The sending side of the session protocol, one lane.
@@ -64,6 +67,7 @@ public:
         attach_ = (std::uint64_t{journal_->run()} << 32U) | ++connections_;
         session_format::append_hello(out, {.attach = attach_,
                                            .payload_bytes_max = options_.payload_bytes_max,
+                                           .sign_within_ms = options_.sign_within_ms,
                                            .sender = options_.id,
                                            .journal = journal_->journal_id(),
                                            .pinned_store = journal_->store_pin(),
@@ -149,6 +153,7 @@ public:
         f(peer_payload_bytes_max_);
         f(retry_after_);
         f(details_.receiver_store);
+        f(pinned_);
         window_.each_field(f);
     }
 
@@ -280,7 +285,12 @@ private:
 
     [[nodiscard]] std::error_code pin_store(const Id& store) {
         // Also when it is pinned already: the last attempt may have failed to make it durable.
-        return journal_->pin_store(store);
+        const std::error_code e = journal_->pin_store(store);
+        if (!e) pinned_ = store;
+        // The pin is durable since an earlier connection, and there is no space for operations.
+        // Those before them may be sent, which may give the disk its space back.
+        const bool is_durable = pinned_ == store && !journal_->failed();
+        return is_durable && e != QueueErrc::displaced ? std::error_code{} : e;
     }
 
     void note(const session_format::Welcome& g) noexcept {
@@ -319,6 +329,7 @@ private:
     std::uint64_t attach_ = 0;
     std::uint64_t pong_ = 0;  // the number of the last PING of a message
     bool pong_due_ = false;
+    Id pinned_{};  // the store that was pinned durably by this object
     SendWindow window_;
 };
 

@@ -230,7 +230,7 @@ public:
         close(side);
         e.lingers = true;
         e.closed_at = fabric_->engine.now();
-        forget_if_over(side);
+        e.forget_if_over();
     }
     /// The kernel has repeated a segment too often without an answer.
     void give_up(int side) {
@@ -238,7 +238,7 @@ public:
         if (!std::exchange(e.exists, false)) return;
         note(Mark::cut, side, 1);
         if (!cut_) lose(pipe_[side]);
-        end_stream(e, std::errc::timed_out);
+        e.end_stream(std::errc::timed_out);
     }
     /// Returns since when the other kernel has not answered what this end has sent; never if it
     /// has.
@@ -266,7 +266,7 @@ public:
         note(Mark::cut, side, 1);
         // A reset from the way itself still arrives.
         if (!cut_) lose(pipe_[side]);
-        if (e.is_stream) return end_stream(e, std::errc::connection_reset);
+        if (e.is_stream) return e.end_stream(std::errc::connection_reset);
         e.inbox.push({.kind = SegmentKind::reset, .due = fabric_->engine.now(), .bytes = {}});
         e.ended = true;
         read(side);
@@ -382,20 +382,19 @@ private:
         engine.add(std::max({p.flying[0].due, p.held_until, not_before}), &Channel::pump, &p,
                    engine.shuffled() ? link_of(p) : 0);
     }
-    /// Returns whether the front segment has passed the link, and then the process that reads it.
-    [[nodiscard]] bool carried(Pipe& p) const {
-        Station& to = *end_[1 - p.from].station;
-        const Segment& s = p.flying[0];
+    /// Returns whether the front segment has arrived. Reports the part of a long message that the
+    /// process at the other end has read, as a stream of bytes does.
+    [[nodiscard]] bool carried(Pipe& p) {
+        End& e = end_[1 - p.from];
+        Bottleneck& link = fabric_->links.bandwidth_of(*end_[p.from].station, *e.station);
         const Instant now = fabric_->engine.now();
-        if (!p.has_crossed) {
-            Bottleneck& link = fabric_->links.bandwidth_of(*end_[p.from].station, to);
-            if (!p.passed(link, s.bytes.size() + header_bytes, now)) return false;
-            p.has_crossed = true;
-            p.carried_at = never;
-        }
-        const bool is_read = s.kind == SegmentKind::data || s.kind == SegmentKind::ping ||
-                             s.kind == SegmentKind::pong;
-        return !is_read || p.passed(to.reads, s.bytes.size(), now);
+        if (p.carried(link, e.station->reads, now)) return true;
+        const std::size_t unread = p.unread_bytes - p.part_read;
+        if (e.is_stream || !e.can_read() || !e.inbox.empty()) return false;
+        if (p.read_part(link, e.station->reads, now) == 0) return false;
+        e.link.pong(false);
+        if (unread > p.window(fabric_->window_bytes)) notify_once(1 - p.from, SegmentKind::taken);
+        return false;
     }
     /// Returns the number of a direction of a link: its messages stay in their order.
     [[nodiscard]] std::uint64_t link_of(const Pipe& p) const noexcept {
@@ -415,6 +414,7 @@ private:
                               std::min(p.carried_at, after(c.fabric_->engine.now(), look_again)));
         p.carried_at = never;
         p.has_crossed = false;
+        p.part_read = 0;
         Segment s = p.flying.pop();
         c.schedule(p);
         c.arrive(1 - p.from, std::move(s));
@@ -428,7 +428,7 @@ private:
         if (!e.exists) return answer_unknown_socket(side, s.kind);
         if (s.kind == SegmentKind::fin) {
             end_[1 - side].fin_delivered_at = fabric_->engine.now();
-            forget_if_over(1 - side);
+            end_[1 - side].forget_if_over();
         }
         if (e.is_stream) return arrive_at_stream(side, std::move(s));
         // The process can still read the segments before it, as on Linux.
@@ -463,14 +463,14 @@ private:
                 return;
             case SegmentKind::fin:
                 e.fin_seen = true;
-                forget_if_over(side);
+                e.forget_if_over();
                 break;
             case SegmentKind::reset: {
                 if (e.ended) return;  // what has arrived before can still be read
                 if (e.lingers) e.exists = false;
                 const std::errc lost =
                     e.fin_seen ? std::errc::broken_pipe : std::errc::connection_reset;
-                return end_stream(e, e.up ? lost : std::errc::connection_refused);
+                return e.end_stream(e.up ? lost : std::errc::connection_refused);
             }
             default:
                 return;
@@ -482,16 +482,6 @@ private:
         End& e = end_[side];
         e.exists = e.lingers = false;
         if (!cut_ && !std::exchange(e.owes_reset, true)) push(side, SegmentKind::reset);
-    }
-    static void end_stream(End& e, std::errc why) {
-        e.ended = true;
-        e.error = why;
-        if (e.socket != nullptr) e.socket->changed();
-    }
-    /// Forgets a socket that no process has, and that both ends have ended.
-    void forget_if_over(int side) noexcept {
-        End& e = end_[side];
-        if (e.lingers && e.fin_seen && e.fin_delivered_at != never) e.exists = false;
     }
     /// A kernel answers for a socket that it does not know, but never to a reset.
     void answer_unknown_socket(int side, SegmentKind kind) {
@@ -557,6 +547,10 @@ private:
                 in.window_unread = false;
                 if (std::exchange(e.starved, false)) e.link.writable();
                 return true;
+            case SegmentKind::taken:
+                in.taken_unread = false;
+                e.link.written();
+                return true;
             case SegmentKind::fin:
                 e.fin_seen = e.ended = true;
                 e.link.closed(failure_of(LinkErrc::closed_by_peer));
@@ -573,6 +567,12 @@ private:
         abort(side);
         link.closed({.cause = Cause::protocol});
     }
+    /// Notifies the peer of its window, if no such notice is under way.
+    void notify_once(int side, SegmentKind kind) {
+        Pipe& back = pipe_[side];
+        bool& under_way = kind == SegmentKind::taken ? back.taken_unread : back.window_unread;
+        if (end_[side].exists && !cut_ && !std::exchange(under_way, true)) push(side, kind);
+    }
     /// Frees space in the window after the process has read, and notifies the peer if it waits for
     /// that.
     void free_window(int side, std::size_t cost) {
@@ -582,10 +582,11 @@ private:
             return;
         }
         const std::size_t unread = pipe_[1 - side].unread_bytes -= cost;
-        if (!end_[1 - side].starved || unread > pipe_[1 - side].window(fabric_->window_bytes) / 2)
-            return;
-        if (!end_[side].exists || cut_) return;
-        if (!std::exchange(pipe_[side].window_unread, true)) push(side, SegmentKind::window);
+        const End& other = end_[1 - side];
+        if (!other.starved) return;
+        if (!other.is_stream) notify_once(side, SegmentKind::taken);
+        if (unread > pipe_[1 - side].window(fabric_->window_bytes) / 2) return;
+        notify_once(side, SegmentKind::window);
     }
 
     Fabric* fabric_;

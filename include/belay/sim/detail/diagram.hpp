@@ -261,9 +261,15 @@ private:
         return {};
     }
     [[nodiscard]] std::string arrival(const Record& r) const {
-        static constexpr const char* kinds[] = {
-            "a connection request", "the acceptance",  "",       "a ping", "a pong",
-            "space in the window",  "the orderly end", "a reset"};
+        static constexpr const char* kinds[] = {"a connection request",
+                                                "the acceptance",
+                                                "",
+                                                "a ping",
+                                                "a pong",
+                                                "space in the window",
+                                                "the orderly end",
+                                                "a reset",
+                                                "space for more output"};
         const std::uint64_t kind = r.facts >> 32;
         const bool data = kind == 2 || kind >= std::size(kinds);
         return name(r.host) + " gets " +

@@ -25,7 +25,8 @@ struct Segment {
         pong,    ///< the answer
         window,  ///< the window has space again
         fin,     ///< the orderly end
-        reset    ///< the other end
+        reset,   ///< the other end
+        taken    ///< the other process has read a part of what waits behind the window
     };
     Kind kind;
     Instant due;
@@ -137,6 +138,8 @@ struct Pipe {
     bool blocked = false;                     // a partition holds it
     bool ping_unread = false;                 // at most one is under way
     bool window_unread = false;               // likewise
+    bool taken_unread = false;                // likewise
+    std::size_t part_read = 0;                // of the front message, which passes a place
 
     /// Returns since when a kernel repeats something under way; never if it repeats nothing.
     [[nodiscard]] Instant repeated_since() noexcept {
@@ -162,12 +165,36 @@ struct Pipe {
         }
         return carried_at <= now;
     }
+    /// Returns whether the front segment has passed the link, and then the process that reads it.
+    [[nodiscard]] bool carried(Bottleneck& link, Bottleneck& reader, Instant now) noexcept {
+        const Segment& s = flying[0];
+        if (!has_crossed) {
+            if (!passed(link, s.bytes.size() + header_bytes, now)) return false;
+            has_crossed = true;
+            carried_at = never;
+        }
+        const bool is_read = s.kind == SegmentKind::data || s.kind == SegmentKind::ping ||
+                             s.kind == SegmentKind::pong;
+        return !is_read || passed(reader, s.bytes.size(), now);
+    }
+    /// Notes what the other process has read of the front message, which passes a place.
+    /// Returns: how many more bytes than at the last call.   Pre: carried() has returned false.
+    std::size_t read_part(const Bottleneck& link, const Bottleneck& reader, Instant now) noexcept {
+        const bool is_read = has_crossed || reader.rate() == 0;
+        if (flying[0].kind != SegmentKind::data || carried_at == never || !is_read) return 0;
+        const std::size_t size = flying[0].bytes.size();
+        const std::uint64_t left = (has_crossed ? reader : link).bytes_in(elapsed(now, carried_at));
+        const std::size_t done = left < size ? size - static_cast<std::size_t>(left) : 0;
+        const std::size_t before = part_read;
+        part_read = std::max(part_read, done);
+        return part_read - before;
+    }
     /// Forgets what was sent, for another connection in the place of this one.
     void renew() noexcept {
         unread_bytes = unacknowledged_bytes = 0;
         bytes_max = ~std::size_t{0};
         unanswered_since = never;
-        ping_unread = window_unread = false;
+        ping_unread = window_unread = taken_unread = false;
     }
     /// Returns the limit of unread_bytes.   `host_window` is that of every connection.
     [[nodiscard]] std::size_t window(std::size_t host_window) const noexcept {
@@ -225,6 +252,16 @@ struct End {
         // It notices when it would repeat something.
         const Instant limit = std::max(after(silent_since, orphan_limit), closed_at);
         return next_retry(silent_since, first_data_retry, limit) <= now;
+    }
+    /// Forgets a socket that no process has, and that both ends have ended.
+    void forget_if_over() noexcept {
+        if (lingers && fin_seen && fin_delivered_at != never) exists = false;
+    }
+    /// Ends a stream, and notifies its socket.
+    void end_stream(std::errc why) {
+        ended = true;
+        error = why;
+        if (socket != nullptr) socket->changed();
     }
     /// Makes it the end of another connection.
     void renew() noexcept {

@@ -65,9 +65,13 @@ struct Bottleneck {
     [[nodiscard]] bool full(std::size_t bytes, Instant now) const noexcept {
         const std::uint64_t most = throttle().queue_bytes;
         if (most == 0 || free_at <= now) return false;
-        const auto ns = static_cast<std::uint64_t>(elapsed(now, free_at).count());
-        const std::uint64_t waiting = ns / second * rate() + ns % second * rate() / second;
+        const std::uint64_t waiting = bytes_in(elapsed(now, free_at));
         return waiting >= most || bytes > most - waiting;
+    }
+    /// Returns how many bytes it carries in a time.   Pre: time >= 0ns.
+    [[nodiscard]] std::uint64_t bytes_in(Duration time) const noexcept {
+        const auto ns = static_cast<std::uint64_t>(time.count());
+        return ns / second * rate() + ns % second * rate() / second;
     }
 
 private:
