@@ -394,7 +394,9 @@ protected:
         if (ws_.next_layer().send_now(socket(), error) || error) return wrote(error);
         socket().async_wait(boost::asio::socket_base::wait_write,
                             on([](auto& self, const Error& e) {
-                                e ? self.wrote(e) : void(self.guarded([&] { self.send_rest(); }));
+                                if (e) return self.wrote(e);
+                                self.report_written();
+                                self.guarded([&] { self.send_rest(); });
                             }));
     }
     void stop_writing() noexcept { writes_ = false; }
