@@ -3,6 +3,7 @@
 add_executable(outage_planted e2e/planted.cpp)
 target_link_libraries(outage_planted PRIVATE outage_parts)
 target_include_directories(outage_planted PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+belay_precompiled(outage_planted belay_program_pch)
 
 # The demo over headers with one of the faults of scripts/mutants.py.
 file(GLOB_RECURSE belay_all_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.hpp)
@@ -19,6 +20,7 @@ function(outage_mutant name mutant)
     add_executable(${name} ${copy}/main.cpp)
     target_include_directories(${name} BEFORE PRIVATE ${copy}/include)
     target_link_libraries(${name} PRIVATE outage_parts)
+    belay_precompiled(${name} belay_program_pch)
 endfunction()
 outage_mutant(outage_skip_ack resend_from_acked_and_no_duplicate_check)
 outage_mutant(outage_no_fence no_fence_and_no_duplicate_check)

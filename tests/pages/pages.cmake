@@ -2,7 +2,7 @@
 # The whole programs of the pages, which page_blocks.py cuts out and names. Each runs in an empty directory. What it
 # prints must be what the page says: the text block that follows the program, if there is one.
 # GCC compiles each as a user would. Clang compiles those that need nothing but belay as a few programs, which takes half
-# of the time: that each includes all that it uses is seen by GCC.
+# of the time, and with precompiled headers: that each includes all that it uses is seen by GCC.
 execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py
                         --programs ${CMAKE_CURRENT_BINARY_DIR}/pages
                 OUTPUT_VARIABLE belay_programs OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
@@ -17,12 +17,16 @@ file(GLOB belay_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
              ${belay_pages} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py)
 
+find_package(Threads REQUIRED)
+belay_precompile_for(belay_page_pch belay::belay -O0)
+
 # belay_page_executable(NAME [LIBRARY...]): page_NAME, of the source of that name
 function(belay_page_executable name)
     add_executable(page_${name} ${CMAKE_CURRENT_BINARY_DIR}/pages/${name}.cpp)
     target_link_libraries(page_${name} PRIVATE belay::belay Threads::Threads ${ARGN})
     target_compile_options(page_${name} PRIVATE -Wall -Wextra -Werror -O0
                            $<$<CXX_COMPILER_ID:Clang,AppleClang>:-Wno-unused-const-variable>)
+    belay_precompiled(page_${name} belay_page_pch)
 endfunction()
 
 # belay_page_test(NAME COMMAND...)
@@ -45,7 +49,6 @@ function(belay_page name)
     belay_page_test(${name} ${arg_THROUGH} $<TARGET_FILE:page_${name}>)
 endfunction()
 
-find_package(Threads REQUIRED)
 # The others need nothing but belay, and can be joined.
 set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
@@ -80,6 +83,7 @@ endif()
 # The ledger of the page of sessions, with crashes.
 add_executable(page_session_check pages/session_check.cpp)
 target_link_libraries(page_session_check PRIVATE belay_dev Threads::Threads)
+belay_precompiled(page_session_check belay_program_pch)
 target_compile_definitions(page_session_check PRIVATE
     BELAY_ASSERTIONS=1 BELAY_SESSION_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session.cpp")
 add_test(NAME pages/session_check COMMAND page_session_check)
@@ -105,8 +109,12 @@ endif()
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
     belay_page(collaboration-server LIBRARIES OpenSSL::Crypto
                THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/collaboration_server.py)
-    target_sources(page_collaboration-server PRIVATE ${PROJECT_SOURCE_DIR}/examples/whiteboard/listener.cpp)
     target_compile_definitions(page_collaboration-server PRIVATE BOOST_ASIO_SEPARATE_COMPILATION)
+    if(TARGET whiteboard_listener)
+        target_sources(page_collaboration-server PRIVATE $<TARGET_OBJECTS:whiteboard_listener>)
+    else()
+        target_sources(page_collaboration-server PRIVATE ${PROJECT_SOURCE_DIR}/examples/whiteboard/listener.cpp)
+    endif()
 endif()
 
 # Recipes run against a real server, with the real libraries where they are installed.
@@ -124,6 +132,7 @@ if(CURL_FOUND)
     # The client of the page of HTTP, judged over calls that do something.
     add_executable(page_http_check pages/http_check.cpp)
     target_link_libraries(page_http_check PRIVATE belay_dev Threads::Threads CURL::libcurl)
+    belay_precompiled(page_http_check belay_program_pch)
     target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/http.cpp")
     add_test(NAME pages/http_check COMMAND page_http_check)
     set_tests_properties(pages/http_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})

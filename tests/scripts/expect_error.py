@@ -10,6 +10,7 @@ own place, or, where it is in a header, what asked for that. So an error counts 
 made it and for no other, and each case must have one with its own message.
 """
 import argparse
+import os
 import re
 import shlex
 import subprocess
@@ -50,9 +51,13 @@ def errors_of(output, name):
     return errors
 
 
+# As large_pages of install.sh.
+ENVIRONMENT = {**os.environ, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
 def compile_text(command, text):
     run = subprocess.run(command + ["-x", "c++", "-"], input=text, capture_output=True, text=True,
-                         errors="replace", check=False)
+                         errors="replace", check=False, env=ENVIRONMENT)
     return run.returncode, run.stderr
 
 
