@@ -219,7 +219,7 @@ TEST_CASE("RoomAwareness does not hold states of other clients above awareness_i
     CHECK(here.size() == options.awareness_ids_per_client_max);
     CHECK(counting.held() < 4096);
     payload.pop_back();
-    CHECK(here.receive({1, "ada"}, payload, Instant{}) == RoomErrc::malformed_frame);
+    CHECK(here.receive({1, "ada"}, payload, Instant{}).code == RoomErrc::malformed_frame);
     CHECK(counting.held() < 4096);
 }
 
