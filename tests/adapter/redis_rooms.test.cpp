@@ -4,8 +4,10 @@
 // redis-server of its own.
 #include <belay/adapter/redis_rooms.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <set>
+#include <string>
 #include <thread>
 
 #include <belay/room/persistence_check.hpp>
@@ -440,12 +442,149 @@ TEST_CASE("redis::Rooms: the calls that wait are bounded", "[adapter][redis_room
     redis::RoomsOptions options = rooms_at(server);
     options.calls_max = 10;
     options.bytes_max = 1000;
-    redis::Rooms rooms{options};
-    CHECK(rooms.append("board", Bytes(900)));
-    CHECK(rooms.append("board", Bytes(200)).error() == RoomErrc::storage_busy);
-    for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
-    CHECK(rooms.append("board", Bytes(1)).error() == RoomErrc::storage_busy);
-    CHECK(flush(rooms));
+    SECTION("of all rooms") {
+        redis::Rooms rooms{options};
+        CHECK(rooms.append("board", Bytes(900)));
+        CHECK(rooms.append("other", Bytes(200)).error() == RoomErrc::storage_busy);
+        for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
+        CHECK(rooms.append("other", Bytes(1)).error() == RoomErrc::storage_busy);
+        CHECK(flush(rooms).code == RoomErrc::unknown_room);
+        CHECK(rooms.append("other", Bytes(900)));
+    }
+    SECTION("of one room") {
+        options.bytes_per_room_max = 100;
+        options.calls_per_room_max = 3;
+        redis::Rooms rooms{options};
+        CHECK(rooms.append("board", Bytes(100)));
+        CHECK(rooms.append("board", Bytes(1)).error() == RoomErrc::storage_busy);
+        CHECK(rooms.append("other", Bytes(1)));
+        for (int i = 0; i < 2; ++i) CHECK_FALSE(rooms.erase("board"));
+        CHECK(rooms.erase("board") == RoomErrc::storage_busy);
+        CHECK_FALSE(rooms.erase("other"));
+        CHECK(flush(rooms).code == RoomErrc::unknown_room);
+        CHECK(rooms.append("board", Bytes(100)));
+    }
+    SECTION("snapshots take no space of updates") {
+        redis::Rooms rooms{options};
+        server.freeze();
+        driver::Question<PersistenceError> saving;
+        const std::vector<Bytes> large{Bytes(2000)};
+        rooms.save("large", large, 1, saving.ask());
+        CHECK(rooms.append("board", Bytes(1000)));
+        CHECK(save(rooms, "more", 1).code == RoomErrc::storage_busy);
+        server.thaw();
+    }
+}
+
+TEST_CASE("redis::Rooms skips a save whose caller has given up", "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    redis::Rooms rooms{rooms_at(server)};
+    begin(rooms);
+    append(rooms, "a");
+    const std::uint64_t read = (*load(rooms))->position;
+    server.freeze();
+    // The thread waits for this answer meanwhile.
+    driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> loading;
+    rooms.load("board", loading.ask());
+    driver::Question<PersistenceError> saving;
+    const std::vector<Bytes> snapshot{to_bytes("[a]")};
+    rooms.save("board", snapshot, read, saving.ask());
+    saving.drop();
+    server.thaw();
+    CHECK(words_in(load(rooms)) == "|a,");
+}
+
+TEST_CASE("redis::Rooms: messages that wait delay no call, and are published together",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    const auto number = [&](const char* section, const std::string& name) {
+        const std::string all = server.command({"INFO", section});
+        const std::size_t at = all.find(name);
+        return at == all.npos ? 0 : std::stoul(all.substr(at + name.size()));
+    };
+    const auto published = [&] { return number("commandstats", "cmdstat_publish:calls="); };
+    unsigned long before = 0;
+    std::atomic<unsigned long> first = 0;
+    redis::Rooms rooms{rooms_at(server)};
+    begin(rooms);
+    before = published();
+    const unsigned long reads = number("stats", "total_reads_processed:");
+    server.freeze();
+    const unsigned long count = 10'000;
+    for (unsigned long i = 0; i < count; ++i)
+        rooms.publish("room " + std::to_string(i % 10), as_bytes(std::to_string(i)));
+    REQUIRE(rooms.append("board", as_bytes("a")));
+    // The answer runs on the thread that makes the calls.
+    rooms.flush(Completion<PersistenceError>{
+        [&](std::optional<PersistenceError>) noexcept { first = published() - before + 1; }});
+    server.thaw();
+    for (int i = 0; i < 30'000 && published() - before < count; ++i) ::poll(nullptr, 0, 1);
+    // The flush publishes, too. One batch was under way, and one could have been next.
+    CHECK(published() - before == count + 1);
+    CHECK(first != 0);
+    CHECK(first <= 2 * detail::RedisRoomMessages::batch_max + 2);
+    // Each `published` is a connection.
+    CHECK(number("stats", "total_reads_processed:") - reads < count / 2);
+}
+
+TEST_CASE("RedisRoomMessages keeps the last message about a client, within its limits",
+          "[adapter][redis_rooms][unit]") {
+    redis::RoomsOptions options;
+    options.messages_max = 3;
+    options.messages_bytes_max = 200;
+    options.calls_max = 5;
+    detail::RedisRoomMessages messages{options};
+    using Kind = detail::PeerMessage::Kind;
+    const auto about = [](std::uint64_t client, std::string_view state, Kind kind = Kind::state) {
+        return encode(detail::PeerMessage{
+            .kind = kind, .client = client, .user = {}, .awareness = as_bytes(state)});
+    };
+    const auto taken = [&] {
+        std::string all;
+        for (const detail::RedisRoomMessage& message : messages.take()) {
+            const auto peer = detail::decode_peer_message(message.bytes);
+            all += message.id + ':';
+            all += peer ? std::to_string(peer->client) + std::string{as_text(peer->awareness)}
+                        : std::string{as_text(message.bytes)};
+            all += ' ';
+        }
+        return all;
+    };
+    SECTION("in the place of the one before") {
+        messages.push("a", about(1, "old"));
+        messages.push("a", about(2, "x"));
+        messages.push("b", about(1, "other room"));
+        messages.push("a", about(1, "new"));
+        messages.push("b", about(1, "", Kind::left));
+        CHECK(taken() == "a:1new b:1 a:2x ");
+        CHECK(messages.empty());
+    }
+    SECTION("those about no client stay") {
+        messages.push("a", about(0, "", Kind::query));
+        messages.push("a", about(0, "x"));
+        messages.push("a", as_bytes("any"));
+        CHECK(taken() == "a:0 a:0x a:any ");
+    }
+    SECTION("the oldest of the room is dropped") {
+        messages.push("b", as_bytes("b"));
+        for (const char* const text : {"1", "2", "3", "4"}) messages.push("a", as_bytes(text));
+        CHECK(taken() == "b:b a:2 a:3 a:4 ");
+        messages.push("a", Bytes(150));
+        messages.push("a", as_bytes("x"));
+        messages.push("a", Bytes(201));
+        messages.push("a", Bytes(200, std::byte{'y'}));
+        CHECK(taken() == "a:" + std::string(200, 'y') + ' ');
+    }
+    SECTION("above the limits of all rooms, the new one is") {
+        for (const char* const room : {"a", "b", "c", "d", "e", "f"})
+            messages.push(room, as_bytes("x"));
+        CHECK(taken() == "a:x b:x c:x d:x e:x ");
+        messages.push("f", as_bytes("x"));
+        messages.clear();
+        CHECK(messages.empty());
+        messages.push("f", as_bytes("y"));
+        CHECK(taken() == "f:y ");
+    }
 }
 
 TEST_CASE("redis::Rooms: room ids with braces and percent signs have keys of their own",

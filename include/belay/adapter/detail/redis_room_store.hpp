@@ -16,6 +16,7 @@
 
 #include <belay/adapter/detail/redis_connection.hpp>
 #include <belay/adapter/detail/redis_room_keys.hpp>
+#include <belay/adapter/detail/redis_room_messages.hpp>
 #include <belay/adapter/detail/redis_room_positions.hpp>
 #include <belay/adapter/detail/redis_room_scripts.hpp>
 #include <belay/adapter/redis_rooms_options.hpp>
@@ -161,13 +162,17 @@ public:
         return ids;
     }
 
-    void publish(std::string_view id, BytesView message) {
-        const RedisRoomKeys keys{options_.prefix, id};
-        std::string payload{'m'};
-        payload += as_text(message);
-        RedisReply reply;
-        // A message is delivered soon or not at all. Subscriptions report the outage of Redis.
-        static_cast<void>(ask({"PUBLISH", keys.channel, payload}, reply));
+    /// Publishes messages in one round trip. A message is delivered soon or not at all.
+    /// Subscriptions report the outage of Redis.
+    void publish(std::span<const RedisRoomMessage> messages) {
+        std::string commands;
+        for (const RedisRoomMessage& message : messages) {
+            const RedisRoomKeys keys{options_.prefix, message.id};
+            std::string payload{'m'};
+            payload += as_text(message.bytes);
+            RedisConnection::append_command(commands, {"PUBLISH", keys.channel, payload});
+        }
+        static_cast<void>(ask_all(commands, messages.size(), [](const redisReply&) noexcept {}));
     }
 
     /// Compares the mark of the store with `mark`, the mark of the last call, and updates `mark`.
@@ -220,8 +225,14 @@ public:
 private:
     template <std::size_t N>
     [[nodiscard]] PersistenceError ask(const std::string_view (&words)[N], RedisReply& reply) {
-        if (is_down()) return down_;
-        const std::error_code code = connection_.call(words, reply);
+        return is_down() ? down_ : explained(connection_.call(words, reply));
+    }
+    template <class F>
+    [[nodiscard]] PersistenceError ask_all(const std::string& commands, std::size_t count,
+                                           F&& take) {
+        return is_down() ? down_ : explained(connection_.call_all(commands, count, take));
+    }
+    [[nodiscard]] PersistenceError explained(const std::error_code& code) {
         if (!code) return {};
         PersistenceError error = explain(code, connection_.last_words());
         if (is_outage(code)) went_down(error);
