@@ -41,8 +41,8 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 /// Thread safety: one thread at a time; Completions are answered on the other.
 /// Blocks:        only in the destructor, for one call.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
-/// Memory:        the calls and messages that wait, about 200 bytes for each room that was loaded or changed,
-///                and 16 for each own update that no snapshot covers.
+/// Memory:        the calls and messages that wait, about 200 bytes for each room that was loaded
+///                or changed, and 16 for each own update that no snapshot covers.
 class Rooms {
 public:
     /// Constructs the storage; it connects at the first call.
@@ -155,6 +155,7 @@ private:
                                 {"bytes_max", options.bytes_max},
                                 {"calls_per_room_max", options.calls_per_room_max},
                                 {"bytes_per_room_max", options.bytes_per_room_max},
+                                {"reply_bytes_max", options.reply_bytes_max},
                                 {"news_entries_max", options.news_entries_max},
                                 {"news_bytes_max", options.news_bytes_max},
                                 {"messages_max", options.messages_max},

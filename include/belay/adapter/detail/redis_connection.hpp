@@ -412,10 +412,9 @@ private:
     }
     [[nodiscard]] std::error_code long_reply() noexcept {
         char words[64];
-        std::snprintf(words, sizeof words, "the reply is longer than %zu MiB",
-                      reply_.bytes_max >> 20);
+        std::snprintf(words, sizeof words, "it is longer than %zu MiB", reply_.bytes_max >> 20);
         keep_words(words);
-        return make_error_code(redis::Errc::bad_reply);
+        return make_error_code(redis::Errc::reply_too_long);
     }
     [[nodiscard]] std::error_code bad_reply() noexcept {
         keep_words(context_->reader->errstr);

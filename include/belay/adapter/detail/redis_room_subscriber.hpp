@@ -14,6 +14,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
 #include <belay/adapter/detail/redis_room_store.hpp>
 
@@ -50,6 +51,7 @@ public:
             by_channel_.emplace(found->second.channel, found);
         }
         Sub& sub = found->second;
+        sub.loaded = false;
         if (sub.from != from) sub.changed = true;
         sub.from = from;
         sub.done = std::move(done);
@@ -59,7 +61,7 @@ public:
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
         found->second.log = positions_->state(id).log;
-        found->second.changed = true;
+        found->second.changed = found->second.loaded = true;
     }
 
     /// Returns whether this server has the room: a subscription to it waits, or was answered just
@@ -90,13 +92,11 @@ public:
         if (silent) return down(silent);
         compare();
         if (store_->outages() != seen_) return true;
-        for (auto& [id, sub] : subs_) {
-            if (sub.done && sub.confirmed && (sub.changed || !sub.messages.empty()))
-                answer(id, sub);
-            if (store_->outages() != seen_) return true;
-        }
-        return more;
+        return answer_some() || more;
     }
+    /// Returns the rooms whose subscriptions have ended because nothing waited for them any more,
+    /// since the last call.
+    [[nodiscard]] std::vector<std::string> take_left() { return std::exchange(left_, {}); }
     [[nodiscard]] int descriptor() const noexcept { return connection_.descriptor(); }
     /// Returns the time to wait if nothing is received; -1 ms means without limit.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
@@ -119,6 +119,7 @@ private:
         bool confirmed = false;
         bool changed = true;
         bool outage_reported = false;  ///< since its last confirmation
+        bool loaded = false;           ///< since it was renewed last
     };
     using Subs = std::map<std::string, Sub, std::less<>>;
 
@@ -228,6 +229,24 @@ private:
 
     // ---- subscriptions -------------------------------------------------------------------------
 
+    /// Answers subscriptions in turn. Each that reads a room is a round trip, and calls may wait.
+    /// Returns: whether there are more.
+    [[nodiscard]] bool answer_some() {
+        int reads = 0;
+        auto next = subs_.lower_bound(next_);
+        for (std::size_t left = subs_.size(); left != 0; --left, ++next) {
+            if (next == subs_.end()) next = subs_.begin();
+            auto& [id, sub] = *next;
+            if (!sub.done || !sub.confirmed || (!sub.changed && sub.messages.empty())) continue;
+            if (sub.changed && ++reads > reads_per_step) {
+                next_ = id;
+                return true;
+            }
+            answer(id, sub);
+            if (store_->outages() != seen_) return true;
+        }
+        return false;
+    }
     void answer(const std::string& id, Sub& sub) {
         Result<part::FanoutBatch, PersistenceError> batch = part::FanoutBatch{};
         if (sub.changed) {
@@ -271,17 +290,22 @@ private:
             if (sub.asked && connection_.descriptor() >= 0)
                 static_cast<void>(connection_.post({"UNSUBSCRIBE", sub.channel}));
             by_channel_.erase(sub.channel);
+            // A room that was loaded meanwhile will be subscribed to again.
+            if (sub.done && !sub.loaded) left_.push_back(it->first);
             it = subs_.erase(it);
         }
     }
 
     static constexpr int messages_per_step = 1000;
+    static constexpr int reads_per_step = 32;
 
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
     RedisRoomStore* store_;
     RedisConnection connection_;
     Subs subs_;
+    std::string next_{};  ///< the room that is answered first
+    std::vector<std::string> left_{};
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
     std::uint64_t seen_ = 0;  ///< outages that were reported
     std::string mark_{};      ///< of the store

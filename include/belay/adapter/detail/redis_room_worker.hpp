@@ -9,6 +9,7 @@
 #include <deque>     // std::deque
 #include <mutex>     // std::mutex
 #include <optional>  // std::optional
+#include <set>       // std::set
 #include <string>    // std::string
 #include <thread>    // std::thread
 #include <utility>   // std::move
@@ -164,6 +165,7 @@ private:
             bool more = make_some();
             more = subscriber_.step() || more;
             more = publish_some() || more;
+            forget_left();
             {
                 const std::lock_guard lock{mutex_};
                 if (ends_) return;
@@ -197,6 +199,17 @@ private:
         if (!messages.empty()) store_.publish(messages);
         return more;
     }
+    /// Forgets the rooms that this server has evicted, as soon as none of their calls is left.
+    void forget_left() {
+        for (std::string& id : subscriber_.take_left()) left_.insert(std::move(id));
+        if (left_.empty()) return;
+        const std::lock_guard lock{mutex_};
+        std::erase_if(left_, [this](const std::string& id) {
+            if (shares_.has(id)) return false;
+            positions_.forget(id);
+            return true;
+        });
+    }
     [[nodiscard]] std::optional<Waiting> take() {
         const std::lock_guard lock{mutex_};
         if (ends_ || calls_.empty()) return std::nullopt;
@@ -217,7 +230,10 @@ private:
         if (!call.done.wanted()) return;
         Result<std::optional<StoredRoom>, PersistenceError> found =
             store_.load(call.id, subscriber_.serves(call.id));
-        if (found) subscriber_.loaded(call.id);
+        if (found) {
+            subscriber_.loaded(call.id);
+            left_.erase(call.id);
+        }
         call.done(std::move(found));
     }
     void make(Flush& call) {
@@ -253,6 +269,7 @@ private:
     Shares shares_;
     std::deque<Waiting> calls_{};
     RedisRoomMessages messages_;
+    std::set<std::string> left_{};  ///< evicted rooms that are not forgotten yet
     bool ends_ = false;
     std::thread thread_{};
 };
