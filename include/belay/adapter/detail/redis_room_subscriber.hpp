@@ -108,6 +108,8 @@ public:
 
 private:
     struct Sub {
+        [[nodiscard]] bool waits() const noexcept { return done && done->wanted(); }
+
         std::string channel{};
         std::string log{};
         std::uint64_t from = 0;
@@ -219,7 +221,7 @@ private:
         for (auto& [id, sub] : subs_) {
             sub.asked = sub.confirmed = false;
             sub.changed = true;
-            if (!sub.done || std::exchange(sub.outage_reported, true)) continue;
+            if (!sub.waits() || std::exchange(sub.outage_reported, true)) continue;
             Completion<Result<part::FanoutBatch, PersistenceError>> done =
                 std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
@@ -237,7 +239,7 @@ private:
         for (std::size_t left = subs_.size(); left != 0; --left, ++next) {
             if (next == subs_.end()) next = subs_.begin();
             auto& [id, sub] = *next;
-            if (!sub.done || !sub.confirmed || (!sub.changed && sub.messages.empty())) continue;
+            if (!sub.waits() || !sub.confirmed || (!sub.changed && sub.messages.empty())) continue;
             if (sub.changed && ++reads > reads_per_step) {
                 next_ = id;
                 return true;
@@ -280,7 +282,7 @@ private:
         for (auto it = subs_.begin(); it != subs_.end();) {
             const Sub& sub = it->second;
             const bool over =
-                sub.done ? !sub.done->wanted() : now - sub.answered_at > std::chrono::minutes{1};
+                sub.done ? !sub.waits() : now - sub.answered_at > std::chrono::minutes{1};
             if (!over) {
                 ++it;
                 continue;
