@@ -5,7 +5,6 @@
 #pragma once
 
 #include <algorithm>    // std::find_if, std::max
-#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <functional>   // std::less
 #include <map>          // std::map
@@ -91,18 +90,16 @@ public:
     }
     /// Forgets a room that this server has evicted, as if the server were started anew. A change
     /// whose result is unknown is remembered.   Pre: no calls of the room wait.
-    void forget(std::string_view id) {
+    /// Returns: whether the room was remembered, and is no more.
+    bool forget(std::string_view id) {
         const std::lock_guard lock{mutex_};
         const auto found = rooms_.find(id);
-        if (found == rooms_.end()) return;
+        if (found == rooms_.end()) return false;
         const Room& room = found->second;
         const bool is_known = room.given % 2 == 0 && room.turn == room.turned;
-        if (is_known && room.begun.tried.empty()) rooms_.erase(found);
-    }
-    /// Returns the number of rooms that are remembered.
-    [[nodiscard]] std::size_t rooms() const {
-        const std::lock_guard lock{mutex_};
-        return rooms_.size();
+        if (!is_known || !room.begun.tried.empty()) return false;
+        rooms_.erase(found);
+        return true;
     }
     /// Whether the room still has the state that a change was made upon.
     [[nodiscard]] bool stands(std::string_view id, const Basis& basis) const {

@@ -40,10 +40,12 @@ public:
         connection_.refuse_cluster();
     }
 
-    void subscribe(const std::string& id, std::uint64_t from,
-                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        if (!done.wanted()) return;
+    /// Returns: whether the room has a subscription, maybe one that ends soon. It gets none if
+    /// nothing waits for the answer any more.
+    [[nodiscard]] bool subscribe(const std::string& id, std::uint64_t from,
+                                 Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         auto found = subs_.find(id);
+        if (!done.wanted()) return found != subs_.end();
         if (found == subs_.end()) {
             found = subs_.try_emplace(id).first;
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
@@ -55,6 +57,7 @@ public:
         if (sub.from != from) sub.changed = true;
         sub.from = from;
         sub.done = std::move(done);
+        return true;
     }
     /// The room was loaded: its subscription reads from there.
     void loaded(const std::string& id) {

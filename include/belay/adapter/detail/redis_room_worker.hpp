@@ -257,7 +257,10 @@ private:
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }
-    void make(Subscribe& call) { subscriber_.subscribe(call.id, call.from, std::move(call.done)); }
+    void make(Subscribe& call) {
+        if (!subscriber_.subscribe(call.id, call.from, std::move(call.done)))
+            left_.insert(std::move(call.id));
+    }
 
     static constexpr int calls_per_turn = 100;
 
