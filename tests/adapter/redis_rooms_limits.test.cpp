@@ -283,6 +283,32 @@ TEST_CASE("redis::Rooms: Redis reads few long entries for one answer to a subscr
     CHECK(redis_number(server, "memory", "used_memory_peak:") - used < std::size_t{15} << 20);
 }
 
+static_assert(detail::HasLagging<redis::Rooms>);
+
+TEST_CASE("redis::Rooms: a room to which much was added since its last save is lagging",
+          "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    redis::RoomsOptions options = rooms_at(server);
+    options.uncovered_bytes_max = 10;
+    redis::Rooms rooms{options};
+    begin(rooms);
+    append(rooms, "1234567890");
+    CHECK(rooms.lagging().empty());
+    REQUIRE(rooms.append("board", as_bytes("1")));
+    CHECK(rooms.lagging().empty());
+    REQUIRE_FALSE(flush(rooms));
+    CHECK(rooms.lagging() == std::vector<std::string>{"board"});
+    CHECK_FALSE(save(rooms, "[all]", (*load(rooms))->position));
+    CHECK(rooms.lagging().empty());
+    append(rooms, "1");
+    CHECK(rooms.lagging().empty());
+    append(rooms, "1234567890");
+    CHECK(rooms.lagging() == std::vector<std::string>{"board"});
+    // Redis refuses it, and the manager decides when it tries again.
+    CHECK(save(rooms, "[old]", 0).code == RoomErrc::stale_snapshot);
+    CHECK(rooms.lagging().empty());
+}
+
 TEST_CASE("redis::Rooms lists many rooms in few round trips", "[adapter][redis_rooms][unit]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};

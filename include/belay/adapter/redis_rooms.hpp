@@ -37,7 +37,7 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 ///
 /// All calls run on a thread of its own, one after the other, over two connections.
 ///
-/// Models:        PersistenceLike, FanoutLike.
+/// Models:        PersistenceLike, with `lagging`; FanoutLike.
 /// Thread safety: one thread at a time; Completions are answered on the other.
 /// Blocks:        only in the destructor, for one call.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
@@ -124,6 +124,10 @@ public:
                 because(RoomErrc::storage_busy)});
         worker_->post(Work::List{std::string{after}, count, std::move(done)}, {}, {});
     }
+    /// Returns the rooms to which this server has added more than
+    /// `RoomsOptions::uncovered_bytes_max` since their last saves. A RoomManager saves them at
+    /// once.
+    [[nodiscard]] std::vector<std::string> lagging() const { return worker_->lagging(); }
     /// Sends a message to the servers that are subscribed to a room.
     ///
     /// Messages do not delay calls. While they wait, a message about a client replaces the one
@@ -156,6 +160,7 @@ private:
                                 {"bytes_max", options.bytes_max},
                                 {"calls_per_room_max", options.calls_per_room_max},
                                 {"bytes_per_room_max", options.bytes_per_room_max},
+                                {"uncovered_bytes_max", options.uncovered_bytes_max},
                                 {"reply_bytes_max", options.reply_bytes_max},
                                 {"news_entries_max", options.news_entries_max},
                                 {"news_bytes_max", options.news_bytes_max},

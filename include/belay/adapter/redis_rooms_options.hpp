@@ -55,6 +55,9 @@ struct RoomsOptions {
     /// waits, one of any length is accepted within bytes_max; likewise a snapshot. The default is
     /// RoomOptions::unflushed_bytes_max.
     std::size_t bytes_per_room_max = std::size_t{32} << 20;
+    /// The most bytes that this server adds to a room between two saves. Above, the room is
+    /// `lagging`, so that the stream does not become long, and a RoomManager saves it at once.
+    std::size_t uncovered_bytes_max = std::size_t{64} << 20;
     /// The most bytes of a reply, in addition to 64 MiB. A room whose snapshot is longer is not
     /// loaded (`redis::Errc::reply_too_long`). By default, Redis itself limits a snapshot to this
     /// length.
@@ -98,8 +101,9 @@ struct RoomsOptions {
             return "redis::RoomsOptions: retry_after and end_is_known must be > 0, and retry_after "
                    "at most 1 day";
         if (calls_max == 0 || bytes_max == 0 || calls_per_room_max == 0 ||
-            bytes_per_room_max == 0 || reply_bytes_max == 0 || news_entries_max == 0 ||
-            news_bytes_max == 0 || messages_max == 0 || messages_bytes_max == 0) {
+            bytes_per_room_max == 0 || uncovered_bytes_max == 0 || reply_bytes_max == 0 ||
+            news_entries_max == 0 || news_bytes_max == 0 || messages_max == 0 ||
+            messages_bytes_max == 0) {
             return "redis::RoomsOptions: limits must be > 0";
         }
         return {};

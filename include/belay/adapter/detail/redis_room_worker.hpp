@@ -17,6 +17,7 @@
 #include <vector>    // std::vector
 
 #include <belay/adapter/detail/redis_room_subscriber.hpp>
+#include <belay/adapter/detail/redis_room_uncovered.hpp>
 #include <belay/posix/detail/wakeup_fd.hpp>
 #include <belay/room/detail/call_queue.hpp>
 
@@ -63,6 +64,7 @@ public:
         : store_{options, positions_},
           subscriber_{options, positions_, store_},
           shares_{options},
+          uncovered_{options.uncovered_bytes_max},
           messages_{options} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
     RedisRoomWorker& operator=(const RedisRoomWorker&) = delete;
@@ -126,6 +128,10 @@ public:
         }
         wakeup_.signal();
         return true;
+    }
+    [[nodiscard]] std::vector<std::string> lagging() {
+        const std::lock_guard lock{mutex_};
+        return uncovered_.lagging();
     }
     void publish(std::string_view id, BytesView message) {
         {
@@ -207,6 +213,7 @@ private:
         std::erase_if(left_, [this](const std::string& id) {
             if (shares_.has(id)) return false;
             positions_.forget(id);
+            uncovered_.reset(id);
             return true;
         });
     }
@@ -241,6 +248,10 @@ private:
         {
             const std::lock_guard lock{mutex_};
             end(call.staged);
+            if (!error || !error.rooms.empty()) {
+                for (const RedisRoomChange& change : call.staged.changes)
+                    uncovered_.add(change.id, change.update.size());
+            }
         }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
@@ -249,6 +260,10 @@ private:
     void make(Save& call) {
         // Its caller has given up, and may have posted another one.
         if (!call.done.wanted()) return;
+        {
+            const std::lock_guard lock{mutex_};
+            uncovered_.reset(call.id);
+        }
         PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
         // The entries that the snapshot would cover may be lost.
         if (error.code == RoomErrc::stale_snapshot) subscriber_.changed(call.id);
@@ -270,6 +285,7 @@ private:
     posix::detail::WakeupFd wakeup_{};
     std::mutex mutex_{};
     Shares shares_;
+    RedisRoomUncovered uncovered_;
     std::deque<Waiting> calls_{};
     RedisRoomMessages messages_;
     std::set<std::string> left_{};  ///< evicted rooms that are not forgotten yet
