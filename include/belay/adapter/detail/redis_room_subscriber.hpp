@@ -10,11 +10,11 @@
 #include <list>          // std::list
 #include <map>           // std::map
 #include <optional>      // std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
-#include <vector>        // std::vector
 
 #include <belay/adapter/detail/redis_room_store.hpp>
 
@@ -40,12 +40,13 @@ public:
         connection_.refuse_cluster();
     }
 
-    /// Returns: whether the room has a subscription, maybe one that ends soon. It gets none if
-    /// nothing waits for the answer any more.
-    [[nodiscard]] bool subscribe(const std::string& id, std::uint64_t from,
-                                 Completion<Result<part::FanoutBatch, PersistenceError>> done) {
+    void subscribe(const std::string& id, std::uint64_t from,
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         auto found = subs_.find(id);
-        if (!done.wanted()) return found != subs_.end();
+        if (!done.wanted()) {
+            if (found == subs_.end()) left_.insert(id);
+            return;
+        }
         if (found == subs_.end()) {
             found = subs_.try_emplace(id).first;
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
@@ -57,10 +58,10 @@ public:
         if (sub.from != from) sub.changed = true;
         sub.from = from;
         sub.done = std::move(done);
-        return true;
     }
     /// The room was loaded: its subscription reads from there.
     void loaded(const std::string& id) {
+        left_.erase(id);
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
         found->second.log = positions_->state(id).log;
@@ -98,8 +99,8 @@ public:
         return answer_some() || more;
     }
     /// Returns the rooms whose subscriptions have ended because nothing waited for them any more,
-    /// since the last call.
-    [[nodiscard]] std::vector<std::string> take_left() { return std::exchange(left_, {}); }
+    /// and that were not loaded since. The caller erases those that it has processed.
+    [[nodiscard]] std::set<std::string>& left() noexcept { return left_; }
     [[nodiscard]] int descriptor() const noexcept { return connection_.descriptor(); }
     /// Returns the time to wait if nothing is received; -1 ms means without limit.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
@@ -296,7 +297,7 @@ private:
                 static_cast<void>(connection_.post({"UNSUBSCRIBE", sub.channel}));
             by_channel_.erase(sub.channel);
             // A room that was loaded meanwhile will be subscribed to again.
-            if (sub.done && !sub.loaded) left_.push_back(it->first);
+            if (sub.done && !sub.loaded) left_.insert(it->first);
             it = subs_.erase(it);
         }
     }
@@ -310,7 +311,7 @@ private:
     RedisConnection connection_;
     Subs subs_;
     std::string next_{};  ///< the room that is answered first
-    std::vector<std::string> left_{};
+    std::set<std::string> left_{};
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
     std::uint64_t seen_ = 0;  ///< outages that were reported
     std::string mark_{};      ///< of the store

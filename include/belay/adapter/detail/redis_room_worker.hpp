@@ -9,7 +9,6 @@
 #include <deque>     // std::deque
 #include <mutex>     // std::mutex
 #include <optional>  // std::optional
-#include <set>       // std::set
 #include <string>    // std::string
 #include <thread>    // std::thread
 #include <utility>   // std::move
@@ -207,10 +206,9 @@ private:
     }
     /// Forgets the rooms that this server has evicted, as soon as none of their calls is left.
     void forget_left() {
-        for (std::string& id : subscriber_.take_left()) left_.insert(std::move(id));
-        if (left_.empty()) return;
+        if (subscriber_.left().empty()) return;
         const std::lock_guard lock{mutex_};
-        std::erase_if(left_, [this](const std::string& id) {
+        std::erase_if(subscriber_.left(), [this](const std::string& id) {
             if (shares_.has(id)) return false;
             positions_.forget(id);
             uncovered_.reset(id);
@@ -237,10 +235,7 @@ private:
         if (!call.done.wanted()) return;
         Result<std::optional<StoredRoom>, PersistenceError> found =
             store_.load(call.id, subscriber_.serves(call.id));
-        if (found) {
-            subscriber_.loaded(call.id);
-            left_.erase(call.id);
-        }
+        if (found) subscriber_.loaded(call.id);
         call.done(std::move(found));
     }
     void make(Flush& call) {
@@ -272,10 +267,7 @@ private:
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }
-    void make(Subscribe& call) {
-        if (!subscriber_.subscribe(call.id, call.from, std::move(call.done)))
-            left_.insert(std::move(call.id));
-    }
+    void make(Subscribe& call) { subscriber_.subscribe(call.id, call.from, std::move(call.done)); }
 
     static constexpr int calls_per_turn = 100;
 
@@ -288,7 +280,6 @@ private:
     RedisRoomUncovered uncovered_;
     std::deque<Waiting> calls_{};
     RedisRoomMessages messages_;
-    std::set<std::string> left_{};  ///< evicted rooms that are not forgotten yet
     bool ends_ = false;
     std::thread thread_{};
 };
