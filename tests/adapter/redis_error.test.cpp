@@ -12,7 +12,7 @@ using belay::detail::code_of_redis;
 
 namespace {
 
-constexpr int last_code = static_cast<int>(redis::Errc::cluster);
+constexpr int last_code = static_cast<int>(redis::Errc::reply_too_long);
 
 std::error_code code_at(int value) { return make_error_code(static_cast<redis::Errc>(value)); }
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <set>
+#include <string>
 #include <thread>
 
 #include <belay/room/persistence_check.hpp>
@@ -433,19 +434,6 @@ TEST_CASE("redis::Rooms: a subscription is notified once per outage",
         begin(rooms);
         read = (*load(rooms))->position;
     }
-}
-
-TEST_CASE("redis::Rooms: the calls that wait are bounded", "[adapter][redis_rooms][fault]") {
-    const RedisServer server;
-    redis::RoomsOptions options = rooms_at(server);
-    options.calls_max = 10;
-    options.bytes_max = 1000;
-    redis::Rooms rooms{options};
-    CHECK(rooms.append("board", Bytes(900)));
-    CHECK(rooms.append("board", Bytes(200)).error() == RoomErrc::storage_busy);
-    for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
-    CHECK(rooms.append("board", Bytes(1)).error() == RoomErrc::storage_busy);
-    CHECK(flush(rooms));
 }
 
 TEST_CASE("redis::Rooms: room ids with braces and percent signs have keys of their own",

@@ -372,8 +372,8 @@ TEST_CASE("redis::Stream limits the length of a reply", "[adapter][redis_stream]
     redis::Stream queue = opened(options);
     push(queue, "a");
     proxy.next(Fault::endless_reply);
-    CHECK(queue.try_push(as_bytes("b")) == redis::Errc::bad_reply);
-    CHECK(queue.explain(redis::Errc::bad_reply).what == "the reply is longer than 65 MiB");
+    CHECK(queue.try_push(as_bytes("b")) == redis::Errc::reply_too_long);
+    CHECK(queue.explain(redis::Errc::reply_too_long).what == "it is longer than 65 MiB");
     CHECK(all_of(queue) == "ab");
 }
 

@@ -14,9 +14,9 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 
 /// Errors of a queue in Redis; category "belay.redis".
 ///
-/// Values are appended, never renumbered. After `connection_lost`, `no_answer` and `bad_reply`, it
-/// is unknown whether the command took effect. After any other error, and after every error of the
-/// system (while connecting), it did not.
+/// Values are appended, never renumbered. After `connection_lost`, `no_answer`, `bad_reply` and
+/// `reply_too_long`, it is unknown whether the command took effect. After any other error, and
+/// after every error of the system (while connecting), it did not.
 enum class Errc {
     connection_lost = 1,  ///< the connection ended before the answer was complete
     no_answer = 2,        ///< no answer within the time limit of a command
@@ -33,7 +33,8 @@ enum class Errc {
     moved = 13,           ///< the key is on another node of a cluster
     too_old = 14,         ///< it lacks a command
     refused = 15,         ///< any other refusal
-    cluster = 16          ///< it is a node of a cluster, whose redirections belay does not follow
+    cluster = 16,         ///< it is a node of a cluster, whose redirections belay does not follow
+    reply_too_long = 17   ///< the answer was longer than the limit; the connection is closed
 };
 
 }}}  // namespace belay::redis
@@ -59,6 +60,7 @@ inline constexpr ErrorText redis_error_texts[] = {
     {"Redis refused the command", Cause::permanent},
     {"this Redis server is a node of a cluster, over which rooms cannot be spread",
      Cause::permanent},
+    {"the reply of Redis is too long", Cause::permanent},
 };
 
 /// Returns the category "belay.redis".
@@ -220,6 +222,8 @@ private:
             case Errc::cluster:
                 return "use a server that is not part of a cluster, with replicas and Sentinel if "
                        "it must not be the only one";
+            case Errc::reply_too_long:
+                return "raise record_bytes_max, or remove the entry that is so long";
             case Errc::refused:
                 break;
         }

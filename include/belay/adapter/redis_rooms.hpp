@@ -37,12 +37,13 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 ///
 /// All calls run on a thread of its own, one after the other, over two connections.
 ///
-/// Models:        PersistenceLike, FanoutLike.
+/// Models:        PersistenceLike, with `rooms_to_save`; FanoutLike.
 /// Thread safety: one thread at a time; Completions are answered on the other.
 /// Blocks:        only in the destructor, for one call.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
-/// Memory:        the calls that wait, about 200 bytes for each room that was loaded or changed,
-///                and 16 for each own update that no snapshot covers.
+/// Memory:        the calls and messages that wait, about 200 bytes for each room that is in
+///                use or was changed without one, and 16 for each own update that no snapshot
+///                covers.
 class Rooms {
 public:
     /// Constructs the storage; it connects at the first call.
@@ -60,37 +61,34 @@ public:
     ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system; snapshot_damaged.
     void load(std::string_view id, Completion<part::LoadedRoom> done) {
-        if (auto error = refused(id, 0)) return done(part::LoadedRoom{std::move(error)});
-        worker_->post(Work::Load{std::string{id}, std::move(done)}, 0);
+        if (const std::error_code error = rejected(id, {}))
+            return done(part::LoadedRoom{because(error)});
+        worker_->post(Work::Load{std::string{id}, std::move(done)}, id, {});
     }
     /// Adds an update to a room; the flush stores it.
     ///
     /// Errors: bad_room_id; storage_busy. The flush reports a room that does not exist.
     [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        return stage(Change::Kind::append, id, no_id, update);
+        return stage({.kind = Change::Kind::append}, id, update);
     }
     /// Begins a new, empty history of a room.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        return stage(Change::Kind::reset, id, epoch, {});
+        return stage({.kind = Change::Kind::reset, .epoch = epoch}, id);
     }
     /// Begins a history of a room, unless another server has begun one.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
-        auto begun = stage(Change::Kind::begin, id, epoch, {});
-        if (begun) staged_.changes.back().again = again;
-        return begun;
+        return stage({.kind = Change::Kind::begin, .epoch = epoch, .again = again}, id);
     }
     /// Erases a room.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (const auto error = refused(id, 0)) return error.code;
-        staged_.changes.push_back({Change::Kind::erase, std::string{id}, 0, no_id, {}, false, {}});
-        staged_.changes.back().basis.turn = worker_->positions.turns(id);
-        return {};
+        const auto staged = stage({.kind = Change::Kind::erase}, id);
+        return staged ? std::error_code{} : staged.error();
     }
     /// Stores all changes made before.
     ///
@@ -99,48 +97,51 @@ public:
     ///   by now;
     /// - history_reset, if that history was ended on purpose.
     void flush(Completion<PersistenceError> done) {
-        detail::RedisStagedChanges staged = std::exchange(staged_, {});
-        if (!worker_->takes({}, staged.bytes)) {
-            worker_->forget_turns(staged.changes);
-            return done(busy());
-        }
-        worker_->post(Work::Flush{std::move(staged.changes), std::move(done)}, staged.bytes);
+        if (!worker_->post_flush(std::exchange(staged_, {}), done))
+            done(because(RoomErrc::storage_busy));
     }
     /// Stores a snapshot of a room.
     ///
     /// Errors: those of PersistenceLike; bad_room_id; storage_busy; those of Redis and the system.
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
-        std::size_t size = 0;
-        for (const Bytes& part : snapshot) size += part.size();
-        if (auto error = refused(id, size)) return done(std::move(error));
+        detail::CallBytes size;
+        for (const Bytes& part : snapshot) size.snapshots += part.size();
+        if (const std::error_code error = rejected(id, size)) return done(because(error));
         worker_->post(
             Work::Save{
                 std::string{id}, {snapshot.begin(), snapshot.end()}, covers, std::move(done)},
-            size);
+            id, size);
     }
     /// Lists the ids of rooms.
     ///
     /// Errors: storage_busy; those of Redis and the system.
     void list(std::string_view after, std::size_t count, Completion<part::ListedRooms> done) {
-        if (!worker_->takes(staged_, 0)) return done(part::ListedRooms{busy()});
-        worker_->post(Work::List{std::string{after}, count, std::move(done)}, 0);
+        if (!worker_->takes({}, {}))
+            return done(part::ListedRooms{because(RoomErrc::storage_busy)});
+        worker_->post(Work::List{std::string{after}, count, std::move(done)}, {}, {});
     }
-    /// Sends a message to the servers that are subscribed to a room; sends nothing while too much
-    /// waits.
+    /// Returns the rooms to which this server has added more than
+    /// `RoomsOptions::uncovered_bytes_max` since their last saves. A RoomManager saves them at
+    /// once.
+    [[nodiscard]] std::vector<std::string> rooms_to_save() const {
+        return worker_->rooms_to_save();
+    }
+    /// Sends a message to the servers that are subscribed to a room.
+    ///
+    /// Messages do not delay calls. While they wait, a message about a client replaces the one
+    /// before, and the oldest messages of a room are dropped above its limits.
     void publish(std::string_view id, BytesView message) {
-        if (refused(id, message.size())) return;
-        worker_->post(Work::Publish{std::string{id}, {message.begin(), message.end()}},
-                      message.size());
+        if (detail::is_room_id(id)) worker_->publish(id, message);
     }
     /// Completes `done` once, when the room has changes after the position `from`, or messages.
     ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
     void subscribe(std::string_view id, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        if (auto error = refused(id, 0))
-            return done(Result<part::FanoutBatch, PersistenceError>{std::move(error)});
-        worker_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, 0);
+        if (const std::error_code error = rejected(id, {}))
+            return done(Result<part::FanoutBatch, PersistenceError>{because(error)});
+        worker_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, id, {});
     }
 
 private:
@@ -156,35 +157,32 @@ private:
                                 {"end_is_known", options.end_is_known},
                                 {"calls_max", options.calls_max},
                                 {"bytes_max", options.bytes_max},
+                                {"calls_per_room_max", options.calls_per_room_max},
+                                {"bytes_per_room_max", options.bytes_per_room_max},
+                                {"uncovered_bytes_max", options.uncovered_bytes_max},
+                                {"reply_bytes_max", options.reply_bytes_max},
                                 {"news_entries_max", options.news_entries_max},
                                 {"news_bytes_max", options.news_bytes_max},
                                 {"messages_max", options.messages_max},
                                 {"messages_bytes_max", options.messages_bytes_max}});
         return options;
     }
-    [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }
-    [[nodiscard]] PersistenceError refused(std::string_view id, std::size_t bytes) const {
-        if (!detail::is_room_id(id)) return {RoomErrc::bad_room_id, {}, {}};
-        return worker_->takes(staged_, bytes) ? PersistenceError{} : busy();
+    [[nodiscard]] static PersistenceError because(std::error_code error) { return {error, {}, {}}; }
+    [[nodiscard]] std::error_code rejected(std::string_view id,
+                                           const detail::CallBytes& size) const {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
+        return worker_->takes(id, size) ? std::error_code{} : RoomErrc::storage_busy;
     }
-    [[nodiscard]] Result<std::uint64_t> stage(Change::Kind kind, std::string_view id,
-                                              const Id& epoch, BytesView update) {
-        if (const auto error = refused(id, update.size())) return error.code;
-        auto [own, basis] = worker_->positions.next(id);
-        if (kind != Change::Kind::append) basis = {worker_->positions.turns(id), {}};
-        staged_.changes.push_back({kind,
-                                   std::string{id},
-                                   own,
-                                   epoch,
-                                   {update.begin(), update.end()},
-                                   false,
-                                   std::move(basis)});
-        staged_.bytes += update.size();
-        return own;
+    [[nodiscard]] Result<std::uint64_t> stage(Change change, std::string_view id,
+                                              BytesView update = {}) {
+        if (const std::error_code error = rejected(id, {.updates = update.size()})) return error;
+        change.id = id;
+        change.update.assign(update.begin(), update.end());
+        return worker_->stage(staged_, std::move(change));
     }
 
     std::unique_ptr<Work> worker_;
-    detail::RedisStagedChanges staged_{};
+    Work::Staged staged_{};
 };
 
 }}}  // namespace belay::redis

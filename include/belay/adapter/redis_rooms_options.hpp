@@ -40,16 +40,33 @@ struct RoomsOptions {
     /// that was ended meanwhile for one that was lost.
     std::chrono::seconds end_is_known{86'400};
 
-    /// The most calls that may wait; the next one fails with `storage_busy`.
+    /// The most calls that may wait; the next one fails with `storage_busy`. A message that was
+    /// published is no call.
     std::size_t calls_max = 100'000;
-    /// The most bytes of updates and snapshots in waiting calls, with the same error. If there are
-    /// none, one of any length is accepted.
+    /// The most bytes of updates in waiting calls, with the same error. The snapshots have a second
+    /// limit of the same size for themselves, so that they do not take the space of updates. The
+    /// messages have a third one. If no update waits, one of any length is accepted; likewise a
+    /// snapshot.
     std::size_t bytes_max = std::size_t{64} << 20;
+    /// The most calls for one room, so that calls of other rooms find space. From calls_max on, a
+    /// room has no share of its own; likewise bytes_per_room_max.
+    std::size_t calls_per_room_max = 50'000;
+    /// The most bytes of the updates of one room, and of its snapshots. If no update of the room
+    /// waits, one of any length is accepted within bytes_max; likewise a snapshot. The default is
+    /// RoomOptions::unflushed_bytes_max.
+    std::size_t bytes_per_room_max = std::size_t{32} << 20;
+    /// The most bytes that this server adds to a room between two saves. Above, the room is
+    /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at once.
+    std::size_t uncovered_bytes_max = std::size_t{64} << 20;
+    /// The most bytes of a reply, in addition to 64 MiB. A room whose snapshot is longer is not
+    /// loaded (`redis::Errc::reply_too_long`). By default, Redis itself limits a snapshot to this
+    /// length.
+    std::size_t reply_bytes_max = std::size_t{512} << 20;
     /// The limits of one answer to a subscription; a single entry of any length is accepted.
     std::size_t news_entries_max = 256;
     std::size_t news_bytes_max = std::size_t{1} << 20;
-    /// The limits of the messages that were published to a room and wait; beyond them the oldest is
-    /// dropped.
+    /// The limits of the messages of a room that wait to be published, and of those that have
+    /// arrived and wait; beyond them the oldest is dropped.
     std::size_t messages_max = 1'000;
     std::size_t messages_bytes_max = std::size_t{1} << 20;
 
@@ -64,8 +81,7 @@ struct RoomsOptions {
         same.sentinels = sentinels;
         same.connect_timeout = connect_timeout;
         same.command_timeout = command_timeout;
-        // The reply to a load has a snapshot, which Redis itself limits.
-        same.record_bytes_max = std::size_t{512} << 20;
+        same.record_bytes_max = reply_bytes_max;
         return same;
     }
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is.
@@ -73,6 +89,8 @@ struct RoomsOptions {
     [[nodiscard]] std::string_view check() const {
         if (prefix.empty() || prefix.find_first_of("{}") != std::string::npos)
             return "redis::RoomsOptions: prefix must not be empty or contain a brace";
+        if (reply_bytes_max > std::size_t{512} << 20)
+            return "redis::RoomsOptions: reply_bytes_max must be at most 512 MiB";
         if (!connection().check().empty()) {
             return "redis::RoomsOptions: set host and port, a socket, or sentinels as "
                    "\"host:port\", without zero bytes and not too long, and timeouts from 1 ms to "
@@ -82,8 +100,10 @@ struct RoomsOptions {
         if (retry_after.count() < 1 || retry_after > Options::longest || end_is_known.count() < 1)
             return "redis::RoomsOptions: retry_after and end_is_known must be > 0, and retry_after "
                    "at most 1 day";
-        if (calls_max == 0 || bytes_max == 0 || news_entries_max == 0 || news_bytes_max == 0 ||
-            messages_max == 0 || messages_bytes_max == 0) {
+        if (calls_max == 0 || bytes_max == 0 || calls_per_room_max == 0 ||
+            bytes_per_room_max == 0 || uncovered_bytes_max == 0 || reply_bytes_max == 0 ||
+            news_entries_max == 0 || news_bytes_max == 0 || messages_max == 0 ||
+            messages_bytes_max == 0) {
             return "redis::RoomsOptions: limits must be > 0";
         }
         return {};

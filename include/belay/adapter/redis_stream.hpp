@@ -302,7 +302,8 @@ private:
         Reply reply;
         if (const std::error_code error = call_remove(id(), reply)) {
             maybe_removed_ = maybe_removed_ || error == Errc::connection_lost ||
-                             error == Errc::no_answer || error == Errc::bad_reply;
+                             error == Errc::no_answer || error == Errc::bad_reply ||
+                             error == Errc::reply_too_long;
             return error;
         }
         const bool removed = reply->integer != 0 || maybe_removed_;

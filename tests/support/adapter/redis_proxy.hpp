@@ -9,9 +9,11 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 
 #include "support/temporary_directory.hpp"
 
@@ -54,6 +56,11 @@ public:
     void lose_reply_behind(int replies) {
         passing_ = replies;
         fault_ = Fault::lose_reply;
+    }
+    /// Redis has carried out a command when `f` is called, on the thread of the proxy.
+    void call_before_next_reply(std::function<void()> f) {
+        call_ = std::move(f);
+        calls_ = true;
     }
     /// What hold_command kept, and then broke the connection, arrives after all. Returns when it
     /// is answered.
@@ -119,6 +126,7 @@ private:
             }
             return pass(server, piece);
         }
+        if (calls_.exchange(false)) call_();
         if (passing_ != 0) return --passing_, pass(client, piece);
         const Fault fault = fault_.exchange(Fault::none);
         if (fault == Fault::lose_reply) return false;
@@ -133,6 +141,8 @@ private:
     std::atomic<Fault> fault_ = Fault::none;
     std::atomic<int> passing_ = 0;
     std::string held_;
+    std::function<void()> call_;
+    std::atomic<bool> calls_ = false;
     std::atomic<bool> ends_ = false;
     std::thread thread_;
 };

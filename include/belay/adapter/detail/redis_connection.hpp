@@ -86,6 +86,42 @@ public:
         return exchange(words, reply, command_timeout_ + longer);
     }
 
+    /// Appends a command to `commands`, for `call_all`.   Throws: std::bad_alloc.
+    template <std::size_t N>
+    static void append_command(std::string& commands, const std::string_view (&words)[N]) {
+        commands += '*' + std::to_string(N) + "\r\n";
+        for (const std::string_view word : words) {
+            commands += '$' + std::to_string(word.size()) + "\r\n";
+            commands += word;
+            commands += "\r\n";
+        }
+    }
+    /// Sends `count` commands together, and then passes their replies to `take`, in this order.
+    /// Their replies must be short. The time limit is that of one command.
+    ///
+    /// Errors: as `call`. An error of Redis is passed to `take`, too. The first one is returned.
+    template <class F>
+    [[nodiscard]] std::error_code call_all(std::string_view commands, std::size_t count,
+                                           F&& take) noexcept {
+        words_[0] = '\0';
+        if (!is_open()) {
+            if (const std::error_code error = connect()) return error;
+        }
+        const Clock::time_point deadline = Clock::now() + command_timeout_;
+        std::error_code first;
+        std::error_code error = send(commands, deadline);
+        RedisReply reply;
+        // An error may have closed the connection to a replica.
+        for (; !error && context_ != nullptr && count != 0; --count) {
+            error = receive(reply, deadline);
+            if (error) break;
+            if (!first) first = error_in(*reply);
+            take(*reply);
+        }
+        if (error) context_.reset();
+        return error ? error : first;
+    }
+
     // A connection that has subscribed uses these three functions, and not `call`.
 
     /// Sends a command. `next_message` returns its reply.   Errors: as `call`.
@@ -315,8 +351,12 @@ private:
             reply.reset();
             return error;
         }
-        if (reply->type != REDIS_REPLY_ERROR) return {};
-        const std::string_view words_of_error{reply->str, reply->len};
+        return error_in(*reply);
+    }
+    /// Returns the error that a reply is, if it is one.
+    [[nodiscard]] std::error_code error_in(const redisReply& reply) noexcept {
+        if (reply.type != REDIS_REPLY_ERROR) return {};
+        const std::string_view words_of_error{reply.str, reply.len};
         keep_words(words_of_error);
         const std::error_code code = code_of_redis(words_of_error);
         if (code == redis::Errc::read_only) leave_replica();
@@ -372,10 +412,9 @@ private:
     }
     [[nodiscard]] std::error_code long_reply() noexcept {
         char words[64];
-        std::snprintf(words, sizeof words, "the reply is longer than %zu MiB",
-                      reply_.bytes_max >> 20);
+        std::snprintf(words, sizeof words, "it is longer than %zu MiB", reply_.bytes_max >> 20);
         keep_words(words);
-        return make_error_code(redis::Errc::bad_reply);
+        return make_error_code(redis::Errc::reply_too_long);
     }
     [[nodiscard]] std::error_code bad_reply() noexcept {
         keep_words(context_->reader->errstr);

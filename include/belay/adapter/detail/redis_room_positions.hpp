@@ -84,8 +84,22 @@ public:
     /// The change is over, whether it was carried out or not.
     void forget_turn(std::string_view id, std::uint64_t turn) {
         const std::lock_guard lock{mutex_};
-        Room& room = at(id);
-        if (room.turn == turn) room.turn = room.turned;
+        const auto found = rooms_.find(id);
+        if (found != rooms_.end() && found->second.turn == turn)
+            found->second.turn = found->second.turned;
+    }
+    /// Forgets a room that this server has evicted, as if the server were started anew. A change
+    /// whose result is unknown is remembered.   Pre: no calls of the room wait.
+    /// Returns: whether the room was remembered, and is no more.
+    bool forget(std::string_view id) {
+        const std::lock_guard lock{mutex_};
+        const auto found = rooms_.find(id);
+        if (found == rooms_.end()) return false;
+        const Room& room = found->second;
+        const bool is_known = room.given % 2 == 0 && room.turn == room.turned;
+        if (!is_known || !room.begun.tried.empty()) return false;
+        rooms_.erase(found);
+        return true;
     }
     /// Whether the room still has the state that a change was made upon.
     [[nodiscard]] bool stands(std::string_view id, const Basis& basis) const {
@@ -114,6 +128,8 @@ public:
     /// Records a room as it was loaded. An empty log means that there is none.
     void loaded(std::string_view id, std::uint64_t position, std::string_view log) {
         const std::lock_guard lock{mutex_};
+        // Anyone may ask for rooms that there are not.
+        if (log.empty() && rooms_.find(id) == rooms_.end()) return;
         Room& room = at(id);
         room.state = {std::string{log}, position, 0};
         if (!log.empty()) room.begun = {std::string{log}, {}};

@@ -84,6 +84,25 @@ return 1
     "  return server and found[2][1] == 's' and found[2][2] ~= server\n" \
     "end\n"
 
+/// Returns the entries after `from`, at most so many, and whether there may be more. It ends before
+/// the entry that would exceed the bytes, except for the first. It reads few at a time, because
+/// each may be long.
+#define BELAY_DETAIL_REDIS_ENTRIES                                                      \
+    "local function entries(from, most, bytes_max)\n"                                   \
+    "  local some, bytes = {}, 0\n"                                                     \
+    "  while #some < most do\n"                                                         \
+    "    local count = math.min(8, most - #some)\n"                                     \
+    "    local got = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', count)\n" \
+    "    for _, entry in ipairs(got) do\n"                                              \
+    "      for _, text in ipairs(entry[2]) do bytes = bytes + #text end\n"              \
+    "      if #some > 0 and bytes > bytes_max then return some, 1 end\n"                \
+    "      some[#some + 1], from = entry, entry[1]\n"                                   \
+    "    end\n"                                                                         \
+    "    if #got < count then return some, 0 end\n"                                     \
+    "  end\n"                                                                           \
+    "  return some, 1\n"                                                                \
+    "end\n"
+
 /// Appends updates. ARGV: log or '', channel, server, updates, and the last own entry that Redis
 /// has acknowledged. Each update follows its length and its number. Returns {log, entries}; nil if
 /// there is no such history, or if that entry is lost, because the next one would hide the loss.
@@ -114,22 +133,36 @@ if not redis.call('GET', KEYS[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 return redis.call('GET', KEYS[1])
 )";
 
-/// Returns {epoch, log, covers, snapshot, entries}; nil if there is no room. Returns 'missing' if
-/// Redis has lost the snapshot, whose content is in no entry. ARGV: '1' if the server has the room,
-/// and will add what it has to what is left.
-inline constexpr std::string_view redis_room_load = R"(
+/// Returns {epoch, log, covers, snapshot, entries, 1 if there may be more}; nil if there is no
+/// room. Returns 'missing' if Redis has lost the snapshot, whose content is in no entry. ARGV: '1'
+/// if the server has the room, and will add what it has to what is left; the most entries; the most
+/// bytes.
+inline constexpr std::string_view redis_room_load = BELAY_DETAIL_REDIS_ENTRIES R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'covers', 'began')
 if not room[2] then return false end
 local snapshot = redis.call('GET', KEYS[3])
 if not snapshot and room[3] ~= room[4] and ARGV[1] ~= '1' then return 'missing' end
-return {room[1], room[2], room[3], snapshot or '',
-  redis.call('XRANGE', KEYS[1], '(' .. room[3], '+')}
+local some, more = entries(room[3], tonumber(ARGV[2]), tonumber(ARGV[3]))
+return {room[1], room[2], room[3], snapshot or '', some, more}
+)";
+
+/// Continues a load. ARGV: log, the last entry that was loaded, the most entries, the most bytes.
+/// Returns {entries, 1 if there may be more}. Returns 'anew' if the load must begin anew, because
+/// the room has another history, or entries after that one are trimmed, or that one is lost.
+inline constexpr std::string_view redis_room_load_more =
+    BELAY_DETAIL_REDIS_LOST BELAY_DETAIL_REDIS_ENTRIES R"(
+local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers')
+if room[1] ~= ARGV[1] or less(ARGV[2], room[2]) or lost(ARGV[2], room[2], room[3]) then
+  return 'anew'
+end
+return {entries(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))}
 )";
 
 /// Returns new entries. ARGV: log or '', the last entry that was read, the last own entry that
 /// Redis has acknowledged, the most entries, the most bytes, server. Returns {state, epoch, log,
 /// entries}.
-inline constexpr std::string_view redis_room_news = BELAY_DETAIL_REDIS_LOST R"(
+inline constexpr std::string_view redis_room_news =
+    BELAY_DETAIL_REDIS_LOST BELAY_DETAIL_REDIS_ENTRIES R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
 if ARGV[1] ~= '' and ARGV[1] ~= log then
@@ -141,13 +174,7 @@ if less(from, trimmed) or lost(from, trimmed, room[5]) or
     lost(ARGV[3], trimmed, room[5], ARGV[6]) then
   return {'gap'}
 end
-local got, bytes, some = redis.call('XRANGE', KEYS[1], '(' .. from, '+', 'COUNT', ARGV[4]), 0, {}
-for i = 1, #got do
-  for _, text in ipairs(got[i][2]) do bytes = bytes + #text end
-  if i > 1 and bytes > tonumber(ARGV[5]) then break end
-  some[i] = got[i]
-end
-return {'on', room[1], log, some}
+return {'on', room[1], log, (entries(from, tonumber(ARGV[4]), tonumber(ARGV[5])))}
 )";
 
 /// Stores a snapshot. ARGV: log or '', the entry that it covers, the last entry that was read,
@@ -189,6 +216,7 @@ if less(room[2], to) then
 end
 return to
 )";
+#undef BELAY_DETAIL_REDIS_ENTRIES
 #undef BELAY_DETAIL_REDIS_LOST
 #undef BELAY_DETAIL_REDIS_LESS
 

@@ -3,6 +3,7 @@
 /// RedisRoomStore: the calls of a redis::Rooms, one after the other, on the thread that may block.
 #pragma once
 
+#include <algorithm>     // std::min
 #include <chrono>        // std::chrono::steady_clock
 #include <cstdint>       // std::uint64_t
 #include <map>           // std::map
@@ -16,6 +17,7 @@
 
 #include <belay/adapter/detail/redis_connection.hpp>
 #include <belay/adapter/detail/redis_room_keys.hpp>
+#include <belay/adapter/detail/redis_room_messages.hpp>
 #include <belay/adapter/detail/redis_room_positions.hpp>
 #include <belay/adapter/detail/redis_room_scripts.hpp>
 #include <belay/adapter/redis_rooms_options.hpp>
@@ -58,39 +60,21 @@ public:
     // ---- calls ---------------------------------------------------------------------------------
 
     /// `has_room`: whether this server has the room, and adds what it has to what is left of it.
+    /// Reads a long stream in several steps, so that no reply is too long, or takes too long.
     [[nodiscard]] part::LoadedRoom load(std::string_view id, bool has_room) {
         const RedisRoomKeys keys{options_.prefix, id};
-        RedisReply reply;
-        if (PersistenceError e = ask({"EVAL", redis_room_load, "3", keys.updates, keys.room,
-                                      keys.snapshot, has_room ? "1" : "0"},
-                                     reply))
-            return e;
-        if (reply_text(reply.get()) == "missing") {
-            return PersistenceError{
-                RoomErrc::snapshot_missing, keys.snapshot, "Redis has removed the key",
-                "wait until a server that has the room saves it, or restore the key, or erase the "
-                "room; set maxmemory-policy to noeviction"};
+        for (int i = 0; i < load_attempts; ++i) {
+            Loading load;
+            PersistenceError error = begin_load(keys, has_room, load);
+            while (!error && load.state == Loading::State::more) error = load_more(keys, load);
+            if (error) return error;
+            // Two saves have trimmed the stream between two steps, or the history has ended.
+            if (load.state == Loading::State::anew) continue;
+            positions_->loaded(id, load.room.position, load.log);
+            return load.log.empty() ? std::nullopt : std::optional{std::move(load.room)};
         }
-        if (reply->type == REDIS_REPLY_NIL) {
-            positions_->loaded(id, 0, {});
-            return std::optional<StoredRoom>{};
-        }
-        StoredRoom room;
-        const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
-        auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
-        if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
-        std::vector<part::FanoutBatch::Entry> entries;
-        if (!position || !take_epoch(reply_at(reply.get(), 0), room.epoch) ||
-            !take_entries(reply_at(reply.get(), 4), entries))
-            return foreign(keys.room);
-        room.snapshot = std::move(*parts);
-        room.position = *position;
-        for (part::FanoutBatch::Entry& entry : entries) {
-            room.position = entry.position;
-            room.updates.push_back(std::move(entry.update));
-        }
-        positions_->loaded(id, room.position, reply_text(reply_at(reply.get(), 1)));
-        return std::optional{std::move(room)};
+        return PersistenceError{RoomErrc::storage_busy, keys.room,
+                                "it is saved faster than it is read"};
     }
 
     /// Stores the changes of each room in their order, and consecutive appends in one step. A
@@ -141,31 +125,31 @@ public:
     [[nodiscard]] part::ListedRooms list(std::string_view after, std::size_t count) {
         std::vector<std::string> ids;
         std::string from = after.empty() ? "-" : '(' + std::string{after};
-        while (ids.size() < count) {
+        for (bool more = true; more && ids.size() < count;) {
+            const std::size_t most = std::min(count - ids.size(), list_max);
             RedisReply some;
             if (PersistenceError e = ask(
-                    {"ZRANGEBYLEX", index(), from, "+", "LIMIT", "0", std::to_string(count)}, some))
+                    {"ZRANGEBYLEX", index(), from, "+", "LIMIT", "0", std::to_string(most)}, some))
                 return e;
-            for (std::size_t i = 0; i < some->elements && ids.size() < count; ++i) {
-                const std::string id{reply_text(reply_at(some.get(), i))};
-                from = '(' + id;
-                RedisReply exists;
-                const RedisRoomKeys keys{options_.prefix, id};
-                if (PersistenceError e = ask({"EXISTS", keys.room}, exists)) return e;
-                if (exists->integer == 1) ids.push_back(id);
-            }
-            if (some->elements < count) break;
+            more = some->elements == most;
+            if (some->elements == 0) break;
+            from = '(' + std::string{reply_text(reply_at(some.get(), some->elements - 1))};
+            if (PersistenceError e = add_existing(*some, ids)) return e;
         }
         return ids;
     }
 
-    void publish(std::string_view id, BytesView message) {
-        const RedisRoomKeys keys{options_.prefix, id};
-        std::string payload{'m'};
-        payload += as_text(message);
-        RedisReply reply;
-        // A message is delivered soon or not at all. Subscriptions report the outage of Redis.
-        static_cast<void>(ask({"PUBLISH", keys.channel, payload}, reply));
+    /// Publishes messages in one round trip. A message is delivered soon or not at all.
+    /// Subscriptions report the outage of Redis.
+    void publish(std::span<const RedisRoomMessage> messages) {
+        std::string commands;
+        for (const RedisRoomMessage& message : messages) {
+            const RedisRoomKeys keys{options_.prefix, message.id};
+            std::string payload{'m'};
+            payload += as_text(message.bytes);
+            RedisConnection::append_command(commands, {"PUBLISH", keys.channel, payload});
+        }
+        static_cast<void>(ask_all(commands, messages.size(), [](const redisReply&) noexcept {}));
     }
 
     /// Compares the mark of the store with `mark`, the mark of the last call, and updates `mark`.
@@ -218,8 +202,14 @@ public:
 private:
     template <std::size_t N>
     [[nodiscard]] PersistenceError ask(const std::string_view (&words)[N], RedisReply& reply) {
-        if (is_down()) return down_;
-        const std::error_code code = connection_.call(words, reply);
+        return is_down() ? down_ : explained(connection_.call(words, reply));
+    }
+    template <class F>
+    [[nodiscard]] PersistenceError ask_all(const std::string& commands, std::size_t count,
+                                           F&& take) {
+        return is_down() ? down_ : explained(connection_.call_all(commands, count, take));
+    }
+    [[nodiscard]] PersistenceError explained(const std::error_code& code) {
         if (!code) return {};
         PersistenceError error = explain(code, connection_.last_words());
         if (is_outage(code)) went_down(error);
@@ -241,6 +231,8 @@ private:
         if (code == redis::Errc::out_of_memory)
             return "give Redis more memory; until then clients can read rooms, and their edits are "
                    "refused";
+        if (code == redis::Errc::reply_too_long)
+            return "raise reply_bytes_max, or erase the room; other rooms are not affected";
         if (code == redis::Errc::refused || code == redis::Errc::wrong_type)
             return "check that no other program writes to the keys of the prefix, and that Redis "
                    "is 6.2 or later";
@@ -277,6 +269,91 @@ private:
         std::copy(bytes.begin(), bytes.end(), epoch.begin());
         return true;
     }
+    // ---- lists and loads -----------------------------------------------------------------------
+
+    static constexpr std::size_t list_max = 1000;
+
+    /// Adds the rooms of the index that exist, after one round trip. A script could check them in
+    /// less, but no proxy could pass it on, because it uses keys of many rooms.
+    [[nodiscard]] PersistenceError add_existing(const redisReply& some,
+                                                std::vector<std::string>& ids) {
+        std::string commands;
+        for (std::size_t i = 0; i < some.elements; ++i) {
+            const RedisRoomKeys keys{options_.prefix, reply_text(reply_at(&some, i))};
+            RedisConnection::append_command(commands, {"EXISTS", keys.room});
+        }
+        std::vector<bool> exists;
+        exists.reserve(some.elements);
+        PersistenceError error = ask_all(
+            commands, some.elements,
+            [&](const redisReply& reply) noexcept { exists.push_back(reply.integer == 1); });
+        for (std::size_t i = 0; !error && i < exists.size(); ++i) {
+            if (exists[i]) ids.emplace_back(reply_text(reply_at(&some, i)));
+        }
+        return error;
+    }
+
+    /// A room that is being loaded.
+    struct Loading {
+        enum class State : std::uint8_t { whole, more, anew };
+        StoredRoom room{};
+        std::string log{};  ///< empty: there is no such room
+        State state = State::whole;
+    };
+    static constexpr int load_attempts = 5;
+    static constexpr std::string_view load_entries_max = "4096";
+    static constexpr std::string_view load_bytes_max = "16777216";
+
+    [[nodiscard]] PersistenceError begin_load(const RedisRoomKeys& keys, bool has_room,
+                                              Loading& load) {
+        RedisReply reply;
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_load, "3", keys.updates, keys.room, keys.snapshot,
+                     has_room ? "1" : "0", load_entries_max, load_bytes_max},
+                    reply))
+            return e;
+        if (reply_text(reply.get()) == "missing") {
+            return PersistenceError{
+                RoomErrc::snapshot_missing, keys.snapshot, "Redis has removed the key",
+                "wait until a server that has the room saves it, or restore the key, or erase the "
+                "room; set maxmemory-policy to noeviction"};
+        }
+        if (reply->type == REDIS_REPLY_NIL) return {};
+        const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
+        auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
+        if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
+        if (!position || !take_epoch(reply_at(reply.get(), 0), load.room.epoch))
+            return foreign(keys.room);
+        load.log = reply_text(reply_at(reply.get(), 1));
+        load.room.snapshot = std::move(*parts);
+        load.room.position = *position;
+        return take_loaded(keys, reply_at(reply.get(), 4), reply_at(reply.get(), 5), load);
+    }
+    [[nodiscard]] PersistenceError load_more(const RedisRoomKeys& keys, Loading& load) {
+        RedisReply reply;
+        if (PersistenceError e = ask(
+                {"EVAL", redis_room_load_more, "3", keys.updates, keys.room, keys.snapshot,
+                 load.log, redis_entry_id(load.room.position), load_entries_max, load_bytes_max},
+                reply))
+            return e;
+        if (reply_text(reply.get()) == "anew") {
+            load.state = Loading::State::anew;
+            return {};
+        }
+        return take_loaded(keys, reply_at(reply.get(), 0), reply_at(reply.get(), 1), load);
+    }
+    [[nodiscard]] PersistenceError take_loaded(const RedisRoomKeys& keys, const redisReply* some,
+                                               const redisReply* more, Loading& load) {
+        std::vector<part::FanoutBatch::Entry> entries;
+        if (more == nullptr || !take_entries(some, entries)) return foreign(keys.room);
+        load.state = more->integer == 1 ? Loading::State::more : Loading::State::whole;
+        for (part::FanoutBatch::Entry& entry : entries) {
+            load.room.position = entry.position;
+            load.room.updates.push_back(std::move(entry.update));
+        }
+        return {};
+    }
+
     /// Reads the entries. The reader of an entry validates its update. An entry without an update
     /// gets an empty one.
     [[nodiscard]] bool take_entries(const redisReply* reply,

@@ -10,6 +10,7 @@
 #include <list>          // std::list
 #include <map>           // std::map
 #include <optional>      // std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -41,8 +42,11 @@ public:
 
     void subscribe(const std::string& id, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        if (!done.wanted()) return;
         auto found = subs_.find(id);
+        if (!done.wanted()) {
+            if (found == subs_.end()) left_.insert(id);
+            return;
+        }
         if (found == subs_.end()) {
             found = subs_.try_emplace(id).first;
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
@@ -50,16 +54,18 @@ public:
             by_channel_.emplace(found->second.channel, found);
         }
         Sub& sub = found->second;
+        sub.loaded = false;
         if (sub.from != from) sub.changed = true;
         sub.from = from;
         sub.done = std::move(done);
     }
     /// The room was loaded: its subscription reads from there.
     void loaded(const std::string& id) {
+        left_.erase(id);
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
         found->second.log = positions_->state(id).log;
-        found->second.changed = true;
+        found->second.changed = found->second.loaded = true;
     }
 
     /// Returns whether this server has the room: a subscription to it waits, or was answered just
@@ -90,13 +96,11 @@ public:
         if (silent) return down(silent);
         compare();
         if (store_->outages() != seen_) return true;
-        for (auto& [id, sub] : subs_) {
-            if (sub.done && sub.confirmed && (sub.changed || !sub.messages.empty()))
-                answer(id, sub);
-            if (store_->outages() != seen_) return true;
-        }
-        return more;
+        return answer_some() || more;
     }
+    /// Returns the rooms whose subscriptions have ended because nothing waited for them any more,
+    /// and that were not loaded since. The caller erases those that it has processed.
+    [[nodiscard]] std::set<std::string>& left() noexcept { return left_; }
     [[nodiscard]] int descriptor() const noexcept { return connection_.descriptor(); }
     /// Returns the time to wait if nothing is received; -1 ms means without limit.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
@@ -108,6 +112,8 @@ public:
 
 private:
     struct Sub {
+        [[nodiscard]] bool waits() const noexcept { return done && done->wanted(); }
+
         std::string channel{};
         std::string log{};
         std::uint64_t from = 0;
@@ -119,6 +125,7 @@ private:
         bool confirmed = false;
         bool changed = true;
         bool outage_reported = false;  ///< since its last confirmation
+        bool loaded = false;           ///< since it was renewed last
     };
     using Subs = std::map<std::string, Sub, std::less<>>;
 
@@ -218,7 +225,7 @@ private:
         for (auto& [id, sub] : subs_) {
             sub.asked = sub.confirmed = false;
             sub.changed = true;
-            if (!sub.done || std::exchange(sub.outage_reported, true)) continue;
+            if (!sub.waits() || std::exchange(sub.outage_reported, true)) continue;
             Completion<Result<part::FanoutBatch, PersistenceError>> done =
                 std::move(*std::exchange(sub.done, std::nullopt));
             sub.answered_at = Clock::now();
@@ -228,6 +235,24 @@ private:
 
     // ---- subscriptions -------------------------------------------------------------------------
 
+    /// Answers subscriptions in turn. Each that reads a room is a round trip, and calls may wait.
+    /// Returns: whether there are more.
+    [[nodiscard]] bool answer_some() {
+        int reads = 0;
+        auto next = subs_.lower_bound(next_);
+        for (std::size_t left = subs_.size(); left != 0; --left, ++next) {
+            if (next == subs_.end()) next = subs_.begin();
+            auto& [id, sub] = *next;
+            if (!sub.waits() || !sub.confirmed || (!sub.changed && sub.messages.empty())) continue;
+            if (sub.changed && ++reads > reads_per_step) {
+                next_ = id;
+                return true;
+            }
+            answer(id, sub);
+            if (store_->outages() != seen_) return true;
+        }
+        return false;
+    }
     void answer(const std::string& id, Sub& sub) {
         Result<part::FanoutBatch, PersistenceError> batch = part::FanoutBatch{};
         if (sub.changed) {
@@ -261,7 +286,7 @@ private:
         for (auto it = subs_.begin(); it != subs_.end();) {
             const Sub& sub = it->second;
             const bool over =
-                sub.done ? !sub.done->wanted() : now - sub.answered_at > std::chrono::minutes{1};
+                sub.done ? !sub.waits() : now - sub.answered_at > std::chrono::minutes{1};
             if (!over) {
                 ++it;
                 continue;
@@ -271,17 +296,22 @@ private:
             if (sub.asked && connection_.descriptor() >= 0)
                 static_cast<void>(connection_.post({"UNSUBSCRIBE", sub.channel}));
             by_channel_.erase(sub.channel);
+            // A room that was loaded meanwhile will be subscribed to again.
+            if (sub.done && !sub.loaded) left_.insert(it->first);
             it = subs_.erase(it);
         }
     }
 
     static constexpr int messages_per_step = 1000;
+    static constexpr int reads_per_step = 32;
 
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
     RedisRoomStore* store_;
     RedisConnection connection_;
     Subs subs_;
+    std::string next_{};  ///< the room that is answered first
+    std::set<std::string> left_{};
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
     std::uint64_t seen_ = 0;  ///< outages that were reported
     std::string mark_{};      ///< of the store

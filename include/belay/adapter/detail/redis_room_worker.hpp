@@ -5,38 +5,40 @@
 
 #include <poll.h>
 
-#include <algorithm>  // std::min
-#include <cstddef>    // std::size_t
-#include <cstdint>    // std::uint64_t
-#include <deque>      // std::deque
-#include <mutex>      // std::mutex
-#include <optional>   // std::optional
-#include <string>     // std::string
-#include <thread>     // std::thread
-#include <utility>    // std::move
-#include <variant>    // std::variant
-#include <vector>     // std::vector
+#include <cstdint>   // std::uint64_t
+#include <deque>     // std::deque
+#include <mutex>     // std::mutex
+#include <optional>  // std::optional
+#include <string>    // std::string
+#include <thread>    // std::thread
+#include <utility>   // std::move
+#include <variant>   // std::variant
+#include <vector>    // std::vector
 
 #include <belay/adapter/detail/redis_room_subscriber.hpp>
+#include <belay/adapter/detail/redis_room_uncovered.hpp>
 #include <belay/posix/detail/wakeup_fd.hpp>
+#include <belay/room/detail/call_queue.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Changes since the last flush.
-struct RedisStagedChanges {
-    std::vector<RedisRoomChange> changes{};
-    std::size_t bytes = 0;
-};
-
-/// Carries out one call after the other, and serves the subscriptions in between.
+/// Carries out one call after the other. In between, it serves the subscriptions, and publishes
+/// messages.
 class RedisRoomWorker {
+    using Shares = CallShares<redis::RoomsOptions>;
+
 public:
+    /// Changes since the last flush. They wait like calls until the flush is under way.
+    struct Staged {
+        std::vector<RedisRoomChange> changes{};
+        std::vector<Shares::Place> places{};
+    };
     struct Load {
         std::string id;
         Completion<part::LoadedRoom> done;
     };
     struct Flush {
-        std::vector<RedisRoomChange> changes;
+        Staged staged;
         Completion<PersistenceError> done;
     };
     struct Save {
@@ -50,10 +52,6 @@ public:
         std::size_t count;
         Completion<part::ListedRooms> done;
     };
-    struct Publish {
-        std::string id;
-        Bytes message;
-    };
     struct Subscribe {
         std::string id;
         std::uint64_t from;
@@ -62,7 +60,11 @@ public:
 
     /// Creates the worker. `start` starts its thread.
     explicit RedisRoomWorker(const redis::RoomsOptions& options)
-        : options_{options}, store_{options, positions}, subscriber_{options, positions, store_} {}
+        : store_{options, positions_},
+          subscriber_{options, positions_, store_},
+          shares_{options},
+          uncovered_{options.uncovered_bytes_max},
+          messages_{options} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
     RedisRoomWorker& operator=(const RedisRoomWorker&) = delete;
     ~RedisRoomWorker() {
@@ -79,40 +81,86 @@ public:
     void start() {
         thread_ = std::thread{[this] { run(); }};
     }
-    /// Whether this many more bytes may wait, in addition to what the owner has staged for the next
-    /// flush.
-    [[nodiscard]] bool takes(const RedisStagedChanges& staged, std::size_t bytes) {
+    /// Whether the limits allow one more call of a room, or of all rooms if `id` is empty.
+    [[nodiscard]] bool takes(std::string_view id, const CallBytes& size) {
         const std::lock_guard lock{mutex_};
-        const std::size_t waits = bytes_ + staged.bytes;
-        const std::size_t capacity = options_.bytes_max - std::min(options_.bytes_max, waits);
-        // A change that is longer than the limit is accepted alone. Else it is rejected for ever.
-        return calls_.size() + staged.changes.size() < options_.calls_max &&
-               (bytes <= capacity || waits == 0);
+        return shares_.takes(id, size);
     }
-    /// Ends the waiting for changes that will not be carried out any more.
-    void forget_turns(const std::vector<RedisRoomChange>& changes) {
-        for (const RedisRoomChange& change : changes) {
-            if (change.kind != RedisRoomChange::Kind::append)
-                positions.forget_turn(change.id, change.basis.turn);
-        }
-    }
+    /// Queues a call.   Pre: takes(id, size).
     template <class C>
-    void post(C call, std::size_t bytes) {
+    void post(C call, std::string_view id, const CallBytes& size) {
         {
             const std::lock_guard lock{mutex_};
-            calls_.push_back({std::move(call), bytes});
-            bytes_ += bytes;
+            push(std::move(call), id, size);
+        }
+        wakeup_.signal();
+    }
+    /// Adds a change to those since the last flush.
+    /// Returns: its provisional position; 0 if it erases the room.
+    /// Pre: takes(change.id, {.updates = change.update.size()}).
+    [[nodiscard]] std::uint64_t stage(Staged& staged, RedisRoomChange change) {
+        const std::lock_guard lock{mutex_};
+        staged.places.push_back(shares_.place(change.id, {.updates = change.update.size()}));
+        staged.changes.push_back(std::move(change));
+        shares_.enter(staged.places.back());
+        RedisRoomChange& added = staged.changes.back();
+        if (added.kind != RedisRoomChange::Kind::erase) {
+            RedisRoomPositions::Given given = positions_.next(added.id);
+            added.own = given.position;
+            added.basis = std::move(given.basis);
+        }
+        if (added.kind != RedisRoomChange::Kind::append)
+            added.basis = {positions_.turns(added.id), {}};
+        return added.own;
+    }
+    /// Queues the flush of these changes.
+    /// Returns: whether the limits allow it. If not, the changes are dropped.
+    [[nodiscard]] bool post_flush(Staged staged, Completion<PersistenceError>& done) {
+        {
+            const std::lock_guard lock{mutex_};
+            for (const Shares::Place& place : staged.places) shares_.begin(place);
+            if (!shares_.takes({}, {})) {
+                end(staged);
+                return false;
+            }
+            push(Flush{std::move(staged), std::move(done)}, {}, {});
+        }
+        wakeup_.signal();
+        return true;
+    }
+    [[nodiscard]] std::vector<std::string> rooms_to_save() {
+        const std::lock_guard lock{mutex_};
+        return uncovered_.rooms_to_save();
+    }
+    void publish(std::string_view id, BytesView message) {
+        {
+            const std::lock_guard lock{mutex_};
+            messages_.push(id, message);
         }
         wakeup_.signal();
     }
 
-    RedisRoomPositions positions{};
-
 private:
+    using Call = std::variant<Load, Flush, Save, List, Subscribe>;
     struct Waiting {
-        std::variant<Load, Flush, Save, List, Publish, Subscribe> call;
-        std::size_t bytes;
+        Call call;
+        Shares::Place place;
     };
+
+    // The mutex is locked during these two.
+
+    void push(Call call, std::string_view id, const CallBytes& size) {
+        calls_.push_back({std::move(call), shares_.place(id, size)});
+        shares_.enter(calls_.back().place);
+    }
+    /// Ends changes that were carried out, or never will be.
+    void end(const Staged& staged) {
+        for (const Shares::Place& place : staged.places) shares_.done(place);
+        for (const RedisRoomChange& change : staged.changes) {
+            if (change.kind != RedisRoomChange::Kind::append)
+                positions_.forget_turn(change.id, change.basis.turn);
+        }
+    }
 
     // ---- the worker's thread --------------------------------------------------------------------
 
@@ -121,6 +169,8 @@ private:
             wakeup_.reset();
             bool more = make_some();
             more = subscriber_.step() || more;
+            more = publish_some() || more;
+            forget_left();
             {
                 const std::lock_guard lock{mutex_};
                 if (ends_) return;
@@ -135,15 +185,42 @@ private:
             if (!next) return false;
             std::visit([this](auto& call) { this->make(call); }, next->call);
             const std::lock_guard lock{mutex_};
-            bytes_ -= next->bytes;
+            shares_.done(next->place);
         }
         return true;
+    }
+    /// Publishes messages in one round trip, so that a call which comes meanwhile waits for no
+    /// more.   Returns: whether more messages wait.
+    [[nodiscard]] bool publish_some() {
+        std::vector<RedisRoomMessage> messages;
+        bool more = false;
+        {
+            const std::lock_guard lock{mutex_};
+            if (ends_) return false;
+            if (store_.is_down()) messages_.clear();
+            messages = messages_.take();
+            more = !messages_.empty();
+        }
+        if (!messages.empty()) store_.publish(messages);
+        return more;
+    }
+    /// Forgets the rooms that this server has evicted, as soon as none of their calls is left.
+    void forget_left() {
+        if (subscriber_.left().empty()) return;
+        const std::lock_guard lock{mutex_};
+        std::erase_if(subscriber_.left(), [this](const std::string& id) {
+            if (shares_.has(id)) return false;
+            positions_.forget(id);
+            uncovered_.reset(id);
+            return true;
+        });
     }
     [[nodiscard]] std::optional<Waiting> take() {
         const std::lock_guard lock{mutex_};
         if (ends_ || calls_.empty()) return std::nullopt;
         Waiting next = std::move(calls_.front());
         calls_.pop_front();
+        shares_.begin(next.place);
         return next;
     }
     void wait() const {
@@ -161,13 +238,26 @@ private:
         call.done(std::move(found));
     }
     void make(Flush& call) {
-        PersistenceError error = store_.flush(call.changes);
-        forget_turns(call.changes);
+        PersistenceError error = store_.flush(call.staged.changes);
+        {
+            const std::lock_guard lock{mutex_};
+            end(call.staged);
+            if (!error || !error.rooms.empty()) {
+                for (const RedisRoomChange& change : call.staged.changes)
+                    uncovered_.add(change.id, change.update.size());
+            }
+        }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
     }
     void make(Save& call) {
+        // Its caller has given up, and may have posted another one.
+        if (!call.done.wanted()) return;
+        {
+            const std::lock_guard lock{mutex_};
+            uncovered_.reset(call.id);
+        }
         PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
         // The entries that the snapshot would cover may be lost.
         if (error.code == RoomErrc::stale_snapshot) subscriber_.changed(call.id);
@@ -176,18 +266,19 @@ private:
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }
-    void make(Publish& call) { store_.publish(call.id, call.message); }
     void make(Subscribe& call) { subscriber_.subscribe(call.id, call.from, std::move(call.done)); }
 
     static constexpr int calls_per_turn = 100;
 
-    const redis::RoomsOptions options_;
+    RedisRoomPositions positions_{};
     RedisRoomStore store_;
     RedisRoomSubscriber subscriber_;
     posix::detail::WakeupFd wakeup_{};
     std::mutex mutex_{};
+    Shares shares_;
+    RedisRoomUncovered uncovered_;
     std::deque<Waiting> calls_{};
-    std::size_t bytes_ = 0;
+    RedisRoomMessages messages_;
     bool ends_ = false;
     std::thread thread_{};
 };

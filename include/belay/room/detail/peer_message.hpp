@@ -5,6 +5,7 @@
 
 #include <algorithm>    // std::copy_n
 #include <cstdint>      // std::uint8_t, std::uint64_t
+#include <optional>     // std::optional
 #include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
@@ -81,6 +82,16 @@ inline constexpr std::byte peer_message_version{1};
     message.awareness = in.varbytes();
     if (in.failed() || !in.at_end()) return make_error_code(RoomErrc::malformed_frame);
     return message;
+}
+
+/// Returns the number of the client whose earlier messages this one replaces. Returns nothing if it
+/// replaces none.
+[[nodiscard]] inline std::optional<std::uint64_t> replaced_client(BytesView bytes) noexcept {
+    const Result<PeerMessage> message = decode_peer_message(bytes);
+    if (!message) return std::nullopt;
+    const bool replaces =
+        message->kind == PeerMessage::Kind::state || message->kind == PeerMessage::Kind::left;
+    return replaces ? std::optional{message->client} : std::nullopt;
 }
 
 }}}  // namespace belay::detail
