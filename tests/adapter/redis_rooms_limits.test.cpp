@@ -284,7 +284,7 @@ TEST_CASE("redis::Rooms: Redis reads few long entries for one answer to a subscr
     CHECK(redis_number(server, "memory", "used_memory_peak:") - used < std::size_t{15} << 20);
 }
 
-static_assert(detail::HasLagging<redis::Rooms>);
+static_assert(detail::HasRoomsToSave<redis::Rooms>);
 
 TEST_CASE("redis::Rooms: a room to which much was added since its last save must be saved",
           "[adapter][redis_rooms][unit]") {
