@@ -851,6 +851,20 @@ TEST_CASE("RoomManager: an option decides whether viewers are visible",
         w.run(1s);
         CHECK(alice.present.size() == (observed ? 2 : 1));
         CHECK(viewer.present.count(1) == 1);
+        // One that was an editor when it was seen last, and that is an editor again later.
+        w.rights.grants["alice"] = Grant{"alice", Access::view, forever};
+        w.rooms().reauthorize("board");
+        w.run(1s);
+        CHECK(viewer.present.count(1) == (observed ? 1 : 0));
+        RoomEditor late{w, "late", 3};
+        w.dial(late);
+        CHECK(late.present.count(1) == (observed ? 1 : 0));
+        w.rights.grants["alice"] = Grant{"alice", Access::edit, forever};
+        w.rooms().reauthorize("board");
+        w.run(1s);
+        for (int i = 0; i < 3; ++i) alice.show("{}");
+        w.run(1s);
+        CHECK(viewer.present.count(1) == 1);
     }
 }
 
