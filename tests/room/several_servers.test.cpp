@@ -902,6 +902,48 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
         CHECK_FALSE(bob->present.contains(1));
         CHECK_FALSE(cid->present.contains(1));
     }
+    SECTION("its states are published once each 100 ms, the last one included") {
+        std::size_t published = 0;
+        c.store.before = [&](std::string_view call) { published += call == "publish" ? 1U : 0U; };
+        for (int i = 0; i < 1'000; ++i) {
+            ann->show("{\"x\":" + std::to_string(i) + "}");
+            c.world.run_for(1ms);
+        }
+        c.world.run_for(200ms);
+        CHECK(published >= 9);
+        CHECK(published <= 13);
+        CHECK(bob->present.at(1) == "{\"x\":999}");
+        // The first one after a pause is published at once.
+        ann->show("{\"x\":1000}");
+        c.world.run_for(50ms);
+        CHECK(bob->present.at(1) == "{\"x\":1000}");
+        ann->show("null");
+        c.world.run_for(150ms);
+        CHECK_FALSE(bob->present.contains(1));
+        CHECK_FALSE(cid->present.contains(1));
+    }
+    SECTION("an id that a newer connection takes over is not removed with the older one") {
+        c.rights.grants["ann2"] = Grant{"ann", Access::edit, forever};
+        const auto again = c.editor("ann2", 4, 1);
+        const auto says = [](std::uint64_t clock, std::string_view state) {
+            return YjsProtocol{}.write(
+                {part::RoomMessage::Kind::awareness, awareness_of(1, clock, state)});
+        };
+        ann->raw(says(40, "{\"name\":\"old\"}"));
+        c.world.run_for(50ms);
+        // Both are published at once, and the end of the older one has the same clock.
+        again->raw(says(41, "{\"name\":\"new\"}"));
+        ann->hang_up();
+        c.world.run_for(1s);
+        CHECK(bob->present.at(1) == "{\"name\":\"new\"}");
+        CHECK(cid->present.at(1) == "{\"name\":\"new\"}");
+    }
+    SECTION("a server that stops removes its clients everywhere") {
+        c.rooms(1).stop();
+        c.world.run_for(1s);
+        CHECK_FALSE(bob->present.contains(1));
+        CHECK_FALSE(cid->present.contains(1));
+    }
     SECTION("a server stops") {
         c.world.kill(c.host(1));
         c.world.run_for(10s);

@@ -467,6 +467,8 @@ private:
         // The storage has the changes, except those of a history that has ended. With not_durable,
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
+        // Other servers end such a history, too.
+        if (!ended) replication_.on_evicted(room, joined);
         if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);

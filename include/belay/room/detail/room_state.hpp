@@ -172,6 +172,7 @@ struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load
     bool change_waits = false;  ///< the observer was not notified of the last changes
     bool save_waits = false;    ///< other servers, which need not save then, await the next save
+    UnpublishedAwareness awareness{};  ///< for other servers
 };
 
 /// A room without its document.
@@ -186,8 +187,9 @@ struct RoomBase {
     [[nodiscard]] Instant deadline() const noexcept {
         if (evicted) return never;
         const Instant others = replication ? replication->deadline() : never;
-        return smaller(smaller(core.deadline(), awareness.deadline()),
-                       smaller(others, calls.deadline()));
+        return smaller(smaller(smaller(core.deadline(), awareness.deadline()),
+                               smaller(others, calls.deadline())),
+                       notices.awareness.due);
     }
 
     const std::string id;
