@@ -126,7 +126,10 @@ struct RoomImport {
 struct AfterLoad {
     std::vector<RoomClient*> clients{};  ///< those that have not joined yet, also after the load
     std::vector<RoomImport> imports{};
-    std::size_t import_bytes = 0;          ///< the bytes of the imports
+    std::size_t import_bytes = 0;  ///< the bytes of the imports
+    /// The answers of imports that the document has, and that a shared storage may have lost: they
+    /// wait until the two are compared.
+    std::vector<Completion<PersistenceError>> known_imports{};
     std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
     bool save = false;                     ///< save it when it is loaded
 };
