@@ -60,6 +60,18 @@ TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at onc
     CHECK(f.eve.closed_with == 0);
 }
 
+TEST_CASE("hocuspocus: bytes_until_token may be greater than piece_bytes_max",
+          "[room][hocuspocus][sim]") {
+    RoomWorld w{Seed{1}, {.bytes_until_token = 100'000}};
+    HocuspocusClient eve{w, "eve"};
+    const bool fits = GENERATE(true, false);
+    eve.dial();
+    eve.token("doc", std::string(fits ? 99'900 : 100'000, 'x'));
+    w.run(1s);
+    CHECK(w.rooms().clients() == (fits ? 1 : 0));
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::frame_too_large) == (fits ? 0 : 1));
+}
+
 TEST_CASE("hocuspocus: tokens sent before a document was open share the same limit of checks",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1, {.read_rate_max = 400 << 10, .read_bytes_burst = 960 << 10}};

@@ -355,6 +355,66 @@ TEST_CASE("RoomManager: an import whose echo throws before its flush is answered
 
 namespace {
 
+/// A shared storage that counts the clients that have left, as other servers are notified.
+class CountsLeft : public SharedRooms {
+public:
+    CountsLeft(SharedStore& store, int& left) : SharedRooms{store, 1}, left_{&left} {}
+    void publish(std::string_view id, BytesView message) {
+        const auto read = detail::decode_peer_message(message);
+        if (read && read->kind == detail::PeerMessage::Kind::left) ++*left_;
+        SharedRooms::publish(id, message);
+    }
+
+private:
+    int* left_;
+};
+/// A connection that is open at once, and accepts all output.
+struct OpensAtOnce {
+    using message_type = Bytes;
+    struct Connection {
+        SendResult send(const Bytes&) noexcept { return SendResult::sent; }
+    };
+    Connection open(const Link<Bytes>& link) {
+        static_cast<void>(link.opened());
+        return {};
+    }
+};
+
+}  // namespace
+
+TEST_CASE("RoomManager: a room that ends by an exception publishes that its clients have left",
+          "[room][room_exceptions][fault]") {
+    SharedStore store;
+    std::vector<std::string> reported;
+    std::function<void(std::string_view)> before;
+    int left = 0;
+    RoomManager<CountsLeft, EveryoneEdits, RoomRecorder, HookedDocument> rooms{
+        CountsLeft{store, left}, EveryoneEdits{}, RoomOptions{}, RoomRecorder{&reported},
+        HookedDocument{before}};
+    rooms.attach(Waker{});
+    Instant now{};
+    const auto turn = [&] { rooms.advance(now = after(now, 10ms)); };
+    turn();
+    rooms.start();
+    for (int i = 0; i < 3; ++i)
+        rooms.accept(OpensAtOnce{}, YjsProtocol{}, RoomRequest{.room_id = "board"});
+    for (int i = 0; i < 5; ++i) turn();
+    REQUIRE(rooms.stats("board")->clients == 3);
+    before = [](std::string_view name) {
+        if (name == "document.apply") throw CallableThrew{};
+    };
+    REQUIRE_FALSE(rooms.apply_update("board", typed(1, 0, "x")));
+    CHECK_THROWS_AS(turn(), CallableThrew);
+    CHECK(rooms.rooms() == 0);
+    CHECK(left == 3);
+    before = {};
+    rooms.stop();
+    for (int i = 0; i < 5; ++i) turn();
+    CHECK(left == 3);
+}
+
+namespace {
+
 /// An audit that cannot record the accesses to one room.
 struct AuditOfOneRoom {
     void record(const AuditRow& row, Completion<std::error_code> done) const {

@@ -887,6 +887,92 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
     CHECK(c.stored() == cid->document());
 }
 
+TEST_CASE("servers: a client that may not edit any more is hidden on all servers",
+          "[room][fanout]") {
+    Cluster c{Seed{1}, {}, {.viewers_awareness = false}};
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    ann->show("{}");
+    c.world.run_for(1s);
+    REQUIRE(bob->present.contains(1));
+    ann->show("{\"at\":1}");  // not published yet when it is hidden
+    c.rights.grants["ann"] = Grant{"ann", Access::view, forever};
+    c.rooms(1).reauthorize("board");
+    c.world.run_for(1s);
+    CHECK(ann->online());
+    CHECK_FALSE(bob->present.contains(1));
+    const auto cid = c.editor("cid", 3, 3);
+    CHECK_FALSE(cid->present.contains(1));
+}
+
+TEST_CASE("servers: an import of what the document has is durable only if the storage has it",
+          "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    const Bytes one = ann->type("one");
+    c.world.run_for(1s);
+    std::optional<PersistenceError> answer;
+    const auto import_parts = [&](std::vector<Bytes> parts) {
+        c.rooms(1).import_room(
+            "board", {.updates = std::move(parts)},
+            Completion<PersistenceError>{
+                [&answer](std::optional<PersistenceError> e) noexcept { answer = std::move(e); }});
+    };
+    SECTION("the storage has it") {
+        import_parts({one});
+        c.world.run_for(10ms);
+        CHECK((answer && !*answer));
+    }
+    SECTION("the storage is away, and has lost it") {
+        c.store.away(1, true);
+        c.store.wipe();
+        c.world.run_for(1s);
+        import_parts({one});
+        c.world.run_for(5s);
+        CHECK_FALSE((answer && !*answer));
+        c.store.away(1, false);
+        c.world.run_for(1min);
+        REQUIRE(answer);
+        CHECK((*answer || c.stored() == c.document(1)));
+        // A call that follows finds it stored.
+        answer.reset();
+        import_parts({one});
+        c.world.run_for(1min);
+        CHECK((answer && !*answer));
+        CHECK(c.stored() == c.document(1));
+    }
+    SECTION("the storage has lost it, and is compared") {
+        const bool all = GENERATE(true, false);
+        const bool adds = GENERATE(false, true);
+        CAPTURE(all, adds);
+        c.store.away(1, true);
+        all ? c.store.wipe() : c.store.lose_tail("board", 1);
+        c.world.run_for(1s);
+        c.store.away(1, false);
+        std::vector<Bytes> parts{one};
+        if (adds) parts.push_back(typed(7, 0, "seven"));
+        import_parts(parts);
+        while (!answer) c.world.run_for(1ms);
+        if (!*answer) {
+            YjsDocument stored;
+            REQUIRE_FALSE(stored.apply(c.stored()));
+            static_cast<void>(stored.state_vector());
+            for (const Bytes& part : parts) CHECK_FALSE(*stored.check(part));
+        }
+        CHECK((!*answer || adds));
+    }
+    SECTION("the server stops meanwhile") {
+        c.store.away(1, true);
+        c.store.wipe();
+        c.world.run_for(1s);
+        import_parts({one});
+        c.rooms(1).stop();
+        c.world.run_for(1min);
+        CHECK((answer && *answer));
+        CHECK(c.rooms(1).rooms() == 0);
+    }
+}
+
 TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and removed",
                  "[room][fanout]") {
     ann->show("{\"name\":\"ann\"}");
@@ -898,6 +984,48 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
     CHECK(cid->present.size() == 2);
     SECTION("a client leaves") {
         ann->hang_up();
+        c.world.run_for(1s);
+        CHECK_FALSE(bob->present.contains(1));
+        CHECK_FALSE(cid->present.contains(1));
+    }
+    SECTION("its states are published once each 100 ms, the last one included") {
+        std::size_t published = 0;
+        c.store.before = [&](std::string_view call) { published += call == "publish" ? 1U : 0U; };
+        for (int i = 0; i < 1'000; ++i) {
+            ann->show("{\"x\":" + std::to_string(i) + "}");
+            c.world.run_for(1ms);
+        }
+        c.world.run_for(200ms);
+        CHECK(published >= 9);
+        CHECK(published <= 13);
+        CHECK(bob->present.at(1) == "{\"x\":999}");
+        // The first one after a pause is published at once.
+        ann->show("{\"x\":1000}");
+        c.world.run_for(50ms);
+        CHECK(bob->present.at(1) == "{\"x\":1000}");
+        ann->show("null");
+        c.world.run_for(150ms);
+        CHECK_FALSE(bob->present.contains(1));
+        CHECK_FALSE(cid->present.contains(1));
+    }
+    SECTION("an id that a newer connection takes over is not removed with the older one") {
+        c.rights.grants["ann2"] = Grant{"ann", Access::edit, forever};
+        const auto again = c.editor("ann2", 4, 1);
+        const auto says = [](std::uint64_t clock, std::string_view state) {
+            return YjsProtocol{}.write(
+                {part::RoomMessage::Kind::awareness, awareness_of(1, clock, state)});
+        };
+        ann->raw(says(40, "{\"name\":\"old\"}"));
+        c.world.run_for(50ms);
+        // Both are published at once, and the end of the older one has the same clock.
+        again->raw(says(41, "{\"name\":\"new\"}"));
+        ann->hang_up();
+        c.world.run_for(1s);
+        CHECK(bob->present.at(1) == "{\"name\":\"new\"}");
+        CHECK(cid->present.at(1) == "{\"name\":\"new\"}");
+    }
+    SECTION("a server that stops removes its clients everywhere") {
+        c.rooms(1).stop();
         c.world.run_for(1s);
         CHECK_FALSE(bob->present.contains(1));
         CHECK_FALSE(cid->present.contains(1));

@@ -43,7 +43,7 @@ enum class RoomErrc {
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28,         ///< a client of a room that was erased
     persistence_threw = 29,   ///< a call of the persistence threw an exception
-    retried_too_soon = 30,    ///< a client whose user sent too large a frame a moment ago
+    retried_too_soon = 30,    ///< a client whose user sent a bad frame less than a minute ago
     too_many_of_user = 31,    ///< the user has its share of rooms, clients or changes
     client_removed = 32,      ///< RoomManager::remove_client has closed the client
     client_silent = 33,       ///< no sign of life for heartbeat.dead_after, or no upgrade in time
@@ -160,7 +160,9 @@ public:
          "persistence_threw", "the persistence threw an exception"},
         {E::retried_too_soon, Cause::overloaded, C::try_later, W::connection, S::own,
          "retried_too_soon",
-         "the client's user has sent a frame beyond a limit less than a minute ago"},
+         "the client's user has sent a frame that is malformed or beyond a limit less than a "
+         "minute "
+         "ago"},
         {E::too_many_of_user, Cause::overloaded, C::try_later, W::connection, S::own,
          "too_many_of_user", "the user has too many rooms, clients or waiting changes"},
         {E::client_removed, Cause::planned, C::normal, W::connection, S::own, "client_removed",

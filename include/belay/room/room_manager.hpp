@@ -329,8 +329,9 @@ public:
     /// Adds updates to a room, like edits of the server, and loads the room first. All updates are
     /// checked on a copy of the document before any of them is stored. A room without a history
     /// begins with the epoch of `content`, unless that is `no_id`. An answer without an error means
-    /// that all updates are durable. After an error, each update is durable as a whole or not at
-    /// all.
+    /// that all updates are durable. If a shared storage may have lost changes of the document, the
+    /// answer waits until the two are compared. After an error, each update is durable as a whole
+    /// or not at all.
     /// Errors: those of the document; update_too_large, above unflushed_bytes_max at once;
     /// not_loaded, room_erased or history_reset, if that happens meanwhile; not_durable; those of
     /// the flush.

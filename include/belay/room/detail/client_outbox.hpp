@@ -81,6 +81,8 @@ struct ClientOutbox {
     bool requests_state = false;
     /// The observer was notified that the client's history is apart from the room's.
     bool diverges = false;
+    /// Other servers have not received the client's last awareness.
+    bool awareness_unpublished = false;
     /// Changes that are acknowledged when a shared storage surely has all of the document.
     std::uint32_t statuses_held = 0;
 };

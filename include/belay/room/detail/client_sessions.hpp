@@ -162,7 +162,9 @@ public:
     /// The access of a client that has joined was granted again.
     void refresh(RoomClient& client, bool could_edit) {
         send_grant(client);
-        if (client.core.joined() && client.rights.may_edit() && !could_edit) request_state(client);
+        if (!client.core.joined() || client.rights.may_edit() == could_edit) return;
+        if (client.rights.may_edit()) return request_state(client);
+        if (!context_.options.viewers_awareness) hide_awareness(client);
     }
 
     // ---- for connections ------------------------------------------------------------------------
@@ -353,6 +355,14 @@ private:
                                                                client.rights.grant.user,
                                                                {client.accepted_id()},
                                                                std::string{as_text(payload)}});
+    }
+    /// The client may not be seen any more, on this server and the others.
+    void hide_awareness(RoomClient& client) {
+        RoomBase& room = *client.room;
+        if (!room.awareness.hide(client.id, context_.now)) return;
+        replication_.publish_state(room, client);
+        delivery_.queue_awareness(room);
+        room.waker.touch();
     }
     [[nodiscard]] LimitedError on_awareness(RoomClient& client, Room& room, BytesView message) {
         const std::uint64_t before = room.awareness.version();

@@ -11,11 +11,17 @@
 #include <utility>    // std::move
 
 #include <belay/core/machine_group.hpp>
+#include <belay/core/order.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/detail/room_state.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The most bytes of a frame of a connection that has not joined a room yet.
+[[nodiscard]] constexpr std::size_t bytes_before_join(const RoomOptions& options) noexcept {
+    return larger(options.piece_bytes_max, options.bytes_until_token);
+}
 
 /// One client of a multiplexed connection.
 ///
@@ -259,7 +265,7 @@ private:
                         if (!opens) return;
                         t.unopened.reset();
                         // A connection is read before its user is known.
-                        t.link->limit_messages(o.piece_bytes_max);
+                        t.link->limit_messages(bytes_before_join(o));
                         t.link->limit_output(connection_bytes_max(o.client_bytes_max));
                         t.waker.touch();
                     },

@@ -263,7 +263,7 @@ private:
         };
         const bool authorized = connection.core.has_ever_joined();
         const std::size_t most =
-            authorized ? context_.options.frame_bytes_max : context_.options.piece_bytes_max;
+            authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
         if (frame.size() > most)
             return bad(RoomErrc::frame_too_large,
                        authorized ? "frame_bytes_max" : "piece_bytes_max");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::find
+#include <chrono>     // std::chrono::milliseconds
 #include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint64_t
 #include <string>     // std::string
@@ -171,7 +172,28 @@ struct StorageLoss {
     bool unstored = false;    ///< the document has changes that no entry has: no snapshot covers it
     bool uncertain = false;   ///< the storage was away, or rejected a save
     bool keeps_room = false;  ///< the room is in memory for this reason only
-    bool holds_statuses = false;  ///< a client waits for the status of changes of the document
+    bool holds_statuses = false;  ///< a client or an import waits, because the document has it
+};
+
+/// The awareness of the clients of a room that other servers have not received yet. A message has
+/// the whole state of a client, so the last one suffices. ClientOutbox::awareness_unpublished
+/// marks the clients whose state has changed.
+struct UnpublishedAwareness {
+    /// The minimum time between two publications of a room. The first change after that time is
+    /// published in its turn.
+    static constexpr Duration every = std::chrono::milliseconds{100};
+
+    /// Something is to be published as soon as `every` allows.
+    void request(Instant now) noexcept { due = smaller(due, larger(now, next)); }
+    /// Begins a publication.
+    void begin(Instant now) noexcept {
+        due = never;
+        next = after(now, every);
+    }
+
+    std::vector<std::uint64_t> left{};  ///< the clients that have left, in this order
+    Instant due = never;                ///< the next publication
+    Instant next = always;              ///< the earliest time of the next one
 };
 
 /// Thread safety: the manager's home thread.

@@ -74,6 +74,14 @@ public:
             if (entry.client == client) remove(entry, now);
         }
     }
+    /// Removes the states of a client that stays in the room. The client keeps its ids, as if it
+    /// had removed its states itself.   Returns: whether it had any.   Complexity: O(n).
+    bool hide(std::uint64_t client, Instant now) {
+        const std::uint64_t before = version_;
+        for (auto& [id, entry] : entries_)
+            if (entry.client == client) end(entry, client, now);
+        return version_ != before;
+    }
     /// Changes the user of a client.   Complexity: O(n).
     void set_user(std::uint64_t client, std::string_view user) {
         for (auto& [id, entry] : entries_) {
@@ -280,9 +288,11 @@ private:
         assign(entry, from.client, gone ? std::string_view{} : state.state);
         note(entry, now);
     }
-    void remove(Entry& entry, Instant now) {
+    void remove(Entry& entry, Instant now) { end(entry, 0, now); }
+    /// Ends a state. `client` is the owner of the id from now on; 0: there is none.
+    void end(Entry& entry, std::uint64_t client, Instant now) {
         const bool gone = entry.state.empty();
-        assign(entry, 0, {});
+        assign(entry, client, {});
         if (gone) return;
         ++entry.clock;
         note(entry, now);

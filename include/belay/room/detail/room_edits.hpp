@@ -114,6 +114,7 @@ public:
         std::list<PendingUpdate> lost = room.pending.take_all();
         // All are answered before a client is closed, which may throw.
         for (PendingUpdate& change : lost) imports_.fail_change(change, why);
+        imports_.answer_known(room, why);
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
@@ -159,7 +160,7 @@ private:
                                 elapsed(change.since, context_.now));
         if (!change.in_document)
             broadcast_and_apply(room, change.update, {change.author, change.since});
-        imports_.durable(change);
+        imports_.durable(room, change);
         sessions_.acknowledge(change);
         rooms_.step(room, Event::applied);
     }

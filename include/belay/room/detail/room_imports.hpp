@@ -20,6 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find_or_make`, `step` and `end_history`,
 /// - `Scheduler`: `append`, to store the updates,
+/// - `Replication`: `on_held_back`, to compare the document with a storage that may have lost it,
 /// - `Delivery`: `vector_of`.
 ///
 /// Thread safety: the manager's home thread.
@@ -29,12 +30,17 @@ class RoomImports {
     using Delivery = typename Parts::Delivery;
     using Rooms = typename Parts::Rooms;
     using Scheduler = typename Parts::Scheduler;
+    using Replication = typename Parts::Replication;
     using Room = RoomState<Document>;
 
 public:
-    RoomImports(TurnContext& context, AdminAnswers& answers, Rooms& rooms,
-                Scheduler& scheduler) noexcept
-        : context_{context}, answers_{answers}, rooms_{rooms}, scheduler_{scheduler} {}
+    RoomImports(TurnContext& context, AdminAnswers& answers, Rooms& rooms, Scheduler& scheduler,
+                Replication& replication) noexcept
+        : context_{context},
+          answers_{answers},
+          rooms_{rooms},
+          scheduler_{scheduler},
+          replication_{replication} {}
     RoomImports(const RoomImports&) = delete;
     RoomImports& operator=(const RoomImports&) = delete;
 
@@ -70,6 +76,18 @@ public:
         for (RoomImport& import : std::exchange(room.after_load.imports, {}))
             answers_.answer_error(import.done, why);
         for (PendingUpdate& change : room.pending.all()) fail_change(change, why);
+        answer_known(room, why);
+    }
+    /// Answers the imports that the document has: without an error if the storage has all of it.
+    void answer_known(RoomBase& room, const PersistenceError& error) noexcept {
+        for (auto& done : std::exchange(room.after_load.known_imports, {}))
+            answers_.answer_error(done, error);
+    }
+    /// A load to compare the document with the storage has ended. If no changes are being stored
+    /// again, it has failed, and so has each import that waits for it.
+    void on_compared(RoomBase& room, const PersistenceError& error) noexcept {
+        if (room.evicted || !may_be_lost(room) || room.pending.restores()) return;
+        answer_known(room, error ? error : PersistenceError{RoomErrc::not_durable, {}, {}});
     }
     /// Answers the import whose last change this is, if it is one.
     void fail_change(PendingUpdate& change, const PersistenceError& why) noexcept {
@@ -77,7 +95,11 @@ public:
         answers_.answer_error(*change.done, why);
         change.done.reset();
     }
-    void durable(PendingUpdate& change) noexcept { fail_change(change, {}); }
+    /// A change is durable. Earlier parts of its import may be in the document only.
+    void durable(RoomBase& room, PendingUpdate& change) {
+        if (change.done) answer_or_hold(room, *change.done);
+        change.done.reset();
+    }
 
 private:
     [[nodiscard]] static std::size_t bytes_of(const StoredRoom& content) noexcept {
@@ -87,6 +109,20 @@ private:
         return size;
     }
 
+    /// Whether a shared storage may lack changes of the document.
+    [[nodiscard]] static bool may_be_lost(const RoomBase& room) noexcept {
+        return room.replication && room.replication->loss.is_possible();
+    }
+    /// Answers an import without an error as soon as the storage surely has all of the document.
+    void answer_or_hold(RoomBase& room, Completion<PersistenceError>& done) {
+        if (!may_be_lost(room)) return answers_.answer(done, PersistenceError{});
+        const bool held = context_.errors.attempt(
+            [&] { room.after_load.known_imports.push_back(std::move(done)); });
+        if (!held)
+            return answers_.answer_error(done, std::make_error_code(std::errc::not_enough_memory));
+        room.replication->loss.holds_statuses = true;
+        replication_.on_held_back(room);
+    }
     void apply(Room& room, RoomImport& import) {
         std::vector<BytesView> adding;
         if (PersistenceError error = check_import(room, import.content, adding))
@@ -97,7 +133,7 @@ private:
                 return answers_.answer_error(import.done, e);
             rooms_.step(room, timeline::RoomCore::Event::appended);
         }
-        if (adding.empty()) return answers_.answer(import.done, PersistenceError{});
+        if (adding.empty()) return answer_or_hold(room, import.done);
         room.pending.all().back().done = std::move(import.done);
     }
     /// Collects the new updates of an import, after all were tried on a copy of the document.
@@ -130,6 +166,7 @@ private:
     AdminAnswers& answers_;
     Rooms& rooms_;
     Scheduler& scheduler_;
+    Replication& replication_;
 };
 
 }}}  // namespace belay::detail

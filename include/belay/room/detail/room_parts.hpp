@@ -55,7 +55,7 @@ struct RoomParts {
           sessions{context, {admission, lifecycle, delivery, edits, replication}},
           connections{context, admission, lifecycle, sessions, delivery},
           answers{context},
-          imports{context, answers, rooms, scheduler},
+          imports{context, answers, rooms, scheduler, replication},
           admin{context, answers, {rooms, scheduler, imports, replication}},
           scheduler{context, std::move(persistence), edits, rooms, admin},
           replication{context, delivery, rooms, edits, scheduler},

@@ -292,11 +292,15 @@ private:
         }
         if (!room.evicted) replication_.run(room);
         if (room.evicted) return;
-        if (room.replication && room.replication->loss.take_held_statuses())
-            sessions_.acknowledge(room);
+        if (room.replication && room.replication->loss.take_held_statuses()) acknowledge(room);
         room.awareness.expire(context_.now);
         delivery_.queue_awareness(room);
         step(room, Event::tick);
+    }
+    /// A shared storage has all changes of a room: answers those who wait for that.
+    void acknowledge(Room& room) {
+        imports_.answer_known(room, {});
+        sessions_.acknowledge(room);
     }
     /// Fills the document of a room from what is stored.   Returns: whether it is a document.
     [[nodiscard]] bool take_stored(Room& room, std::optional<StoredRoom>& found) {
@@ -323,7 +327,10 @@ private:
         return uncovered > most ? std::optional{Event::loaded_uncovered} : std::nullopt;
     }
     void on_load(Room& room, PersistenceError& error, std::optional<StoredRoom>& found) {
-        if (room.core.live()) return replication_.on_reloaded(room, error, found);
+        if (room.core.live()) {
+            replication_.on_reloaded(room, error, found);
+            return imports_.on_compared(room, error);
+        }
         const std::optional<Event> uncovered = uncovered_of(found);
         if (!error && !take_stored(room, found)) {
             error = {RoomErrc::malformed_update, {}, "the stored data is not a document"};
@@ -467,6 +474,8 @@ private:
         // The storage has the changes, except those of a history that has ended. With not_durable,
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
+        // Other servers end such a history, too.
+        if (!ended) replication_.on_evicted(room, joined);
         if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
         if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);

@@ -3,6 +3,7 @@
 /// RoomReplication: exchanges changes and awareness with other servers that have the same rooms.
 #pragma once
 
+#include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -100,6 +101,7 @@ public:
     void run(Room& room) {
         if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
+            if (room.notices.awareness.due <= context_.now) publish_awareness(room);
             if (state.again_at <= context_.now) {
                 state.again_at = never;
                 state.loss.needs_load ? load_again(room) : subscribe(room);
@@ -225,22 +227,58 @@ public:
 
     // ---- awareness ------------------------------------------------------------------------------
 
-    /// Publishes the awareness of a client.
-    void publish_state(RoomBase& room, const RoomClient& client) {
+    /// The awareness of a client has changed: publishes it soon.
+    void publish_state(RoomBase& room, RoomClient& client) const noexcept {
         if constexpr (!is_single_server) {
-            const Bytes states = room.awareness.states_of(client.id);
-            if (states.empty()) return;
-            publish({Kind::state, server_, client.id, client.rights.grant.user, states}, room);
+            client.outbox.awareness_unpublished = true;
+            room.notices.awareness.request(context_.now);
+            room.waker.touch();
         }
     }
-    void publish_left(RoomBase& room, const RoomClient& client) {
-        if constexpr (!is_single_server) publish({Kind::left, server_, client.id}, room);
+    /// A client has left: publishes that soon.
+    void publish_left(RoomBase& room, const RoomClient& client) const {
+        if constexpr (!is_single_server) {
+            room.notices.awareness.left.push_back(client.id);
+            room.notices.awareness.request(context_.now);
+            room.waker.touch();
+        }
+    }
+    /// A room is evicted while `joined` are in it: publishes at once that they have left.
+    ///
+    /// No memory is needed: a message for which there is none is left out.
+    void on_evicted(RoomBase& room, const std::vector<RoomClient*>& joined) noexcept {
+        if constexpr (!is_single_server) {
+            publish_lefts(room);
+            for (const RoomClient* const client : joined) publish_left_now(room, client->id);
+        }
     }
 
 private:
     [[nodiscard]] auto& fanout() noexcept { return scheduler_.persistence(); }
     void publish(const PeerMessage& message, RoomBase& room) {
         fanout().publish(room.id, encode(message));
+    }
+    /// Publishes the awareness that has changed. A connection takes over an id before the older one
+    /// leaves, so the states come first: a `left` must not remove an id that has another owner.
+    void publish_awareness(RoomBase& room) noexcept {
+        room.notices.awareness.begin(context_.now);
+        for (RoomClient* const client : room.clients) {
+            if (!std::exchange(client->outbox.awareness_unpublished, false)) continue;
+            context_.errors.attempt([&] {
+                const Bytes states = room.awareness.states_of(client->id);
+                const std::string& user = client->rights.grant.user;
+                if (!states.empty())
+                    publish({Kind::state, server_, client->id, user, states}, room);
+            });
+        }
+        publish_lefts(room);
+    }
+    void publish_lefts(RoomBase& room) noexcept {
+        for (const std::uint64_t client : std::exchange(room.notices.awareness.left, {}))
+            publish_left_now(room, client);
+    }
+    void publish_left_now(RoomBase& room, std::uint64_t client) noexcept {
+        context_.errors.attempt([&] { publish({Kind::left, server_, client}, room); });
     }
     void subscribe(RoomBase& room) {
         ReplicationState& state = *room.replication;
@@ -436,7 +474,7 @@ private:
         }
         if (wrong) report_failure(room, {wrong, {}, "a message from another server"});
         if (queried) {
-            for (const RoomClient* const client : room.clients) publish_state(room, *client);
+            for (RoomClient* const client : room.clients) publish_state(room, *client);
         }
         delivery_.queue_awareness(room);
         if (!saved) return;

@@ -126,7 +126,10 @@ struct RoomImport {
 struct AfterLoad {
     std::vector<RoomClient*> clients{};  ///< those that have not joined yet, also after the load
     std::vector<RoomImport> imports{};
-    std::size_t import_bytes = 0;          ///< the bytes of the imports
+    std::size_t import_bytes = 0;  ///< the bytes of the imports
+    /// The answers of imports that the document has, and that a shared storage may have lost: they
+    /// wait until the two are compared.
+    std::vector<Completion<PersistenceError>> known_imports{};
     std::optional<Bytes> vector_before{};  ///< the state of the clients before a second load
     bool save = false;                     ///< save it when it is loaded
 };
@@ -172,6 +175,7 @@ struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load
     bool change_waits = false;  ///< the observer was not notified of the last changes
     bool save_waits = false;    ///< other servers, which need not save then, await the next save
+    UnpublishedAwareness awareness{};  ///< for other servers
 };
 
 /// A room without its document.
@@ -186,8 +190,9 @@ struct RoomBase {
     [[nodiscard]] Instant deadline() const noexcept {
         if (evicted) return never;
         const Instant others = replication ? replication->deadline() : never;
-        return smaller(smaller(core.deadline(), awareness.deadline()),
-                       smaller(others, calls.deadline()));
+        return smaller(smaller(smaller(core.deadline(), awareness.deadline()),
+                               smaller(others, calls.deadline())),
+                       notices.awareness.due);
     }
 
     const std::string id;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/oversize_memory.hpp
-/// OversizeMemory: remembers which users sent a message that exceeds a limit.
+/// \file belay/room/detail/rejection_memory.hpp
+/// RejectionMemory: remembers which users sent a message that would be rejected again.
 #pragma once
 
 #include <algorithm>    // std::find_if
@@ -14,15 +14,16 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The users whose last message in a room was too large, for one minute each.
+/// The users whose last message in a room was too large or malformed, for one minute each.
 ///
 /// A y-websocket client before 3.1 stops at no close code: it connects again, and sends the same
-/// state again. A user that is remembered is rejected before the server receives it.
+/// state again. Later ones stop only at codes from 4400 on. A user that is remembered is rejected
+/// before the server receives the state.
 ///
 /// Memory:        at most `entries_max` entries; above that the oldest one is forgotten.
 /// Complexity:    O(entries), of which there are none without such messages.
 /// Thread safety: the manager's home thread.
-class OversizeMemory {
+class RejectionMemory {
 public:
     static constexpr std::size_t entries_max = 1'024;
     static constexpr Duration remembered = std::chrono::minutes{1};
