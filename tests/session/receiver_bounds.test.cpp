@@ -852,14 +852,14 @@ TEST_CASE("Receiver aborts if its ledger returns other progress than it was give
 
 TEST_CASE("Receiver aborts if the id of its store is all zeros", "[session][receiver][unit]") {
     const auto finds = [](const std::string& text) {
-        return text.find("Receiver: the ledger's store_id() must not be all zeros; draw it once "
-                         "with make_id(bits)") != std::string::npos;
+        return text.find(
+                   "Receiver: the ledger's store_id() must not be all zeros; draw it once "
+                   "with make_id(bits)") != std::string::npos;
     };
     MemoryLedger zero;
     zero.store = no_id;
-    CHECK(finds(aborts_with([&] {
-        const Receiver<RawTransport<>, LedgerView> receiver{LedgerView{zero}};
-    })));
+    CHECK(finds(aborts_with(
+        [&] { const Receiver<RawTransport<>, LedgerView> receiver{LedgerView{zero}}; })));
     CHECK(finds(aborts_with([&] {
         ReceiverRig<> r;
         r.ledger.commit_fails = std::make_error_code(std::errc::io_error);
