@@ -161,3 +161,13 @@ constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{2s}, 1s};
 constexpr belay::Backoff backoff{belay::FullJitter{}, belay::Cap{1s}, 2s};
 #endif
 }  // namespace constant_cap_below_base
+
+// expect-error: Backoff: pass the jitter first, then the cap, then the base
+namespace backoff_with_the_cap_first {
+constexpr belay::Cap cap{belay::Duration{9}};
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, cap, belay::Duration{1}};
+#else
+belay::Backoff backoff{cap, belay::FullJitter{}, belay::Duration{1}};
+#endif
+}  // namespace backoff_with_the_cap_first

@@ -191,3 +191,13 @@ struct Wait {
 };
 belay::Breaker breaker{Trip{}, Wait{}};
 }  // namespace open_wait_without_counts
+
+// expect-error: Breaker: pass the trip first, then the open wait
+namespace breaker_with_the_open_wait_first {
+constexpr belay::OpenFor open_wait{belay::Duration{9}};
+#if defined(BELAY_CONTROL)
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}, open_wait};
+#else
+belay::CircuitBreaker breaker{open_wait, belay::ConsecutiveFailures{5}};
+#endif
+}  // namespace breaker_with_the_open_wait_first

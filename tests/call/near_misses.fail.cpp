@@ -1077,3 +1077,12 @@ belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}, belay::Queued{b
 belay::Policy policy{belay::MaxAttempts{3}, belay::Queued{bulkhead}};
 #endif
 }  // namespace queued_as_rule
+
+// expect-error: Bulkhead: write the limit with its name: Bulkhead...limit = 8..
+namespace bulkhead_of_a_number {
+#if defined(BELAY_CONTROL)
+belay::Bulkhead bulkhead{{.limit = 8}};
+#else
+belay::Bulkhead bulkhead{8};
+#endif
+}  // namespace bulkhead_of_a_number

@@ -3,6 +3,7 @@
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
 #include <belay/backoff/backoff.hpp>
+#include <belay/core/result.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/link/awaitable.hpp>
 #include <belay/link/bounds.hpp>
@@ -799,3 +800,41 @@ void use(Machine& machine) {
         machine.ask(belay_test::MinimalMessage{0}, std::chrono::seconds{1}, [](const Answer&) {}));
 }
 }  // namespace requests_done_of_another_message
+
+// expect-error: TransportLike: T is a Result; test it, and pass its value
+namespace supervisor_of_a_result {
+#if defined(BELAY_CONTROL)
+using Transport = belay_test::MinimalTransport<>;
+#else
+using Transport = belay::Result<belay_test::MinimalTransport<>>;
+#endif
+
+std::size_t use() { return sizeof(belay::Supervisor<Transport, belay::MaxAttempts>); }
+}  // namespace supervisor_of_a_result
+
+// expect-error: Supervisor: pass the transport first, then the policy
+namespace supervisor_with_the_policy_first {
+#if defined(BELAY_CONTROL)
+using Link = belay::Supervisor<belay_test::MinimalTransport<>, belay::MaxAttempts>;
+#else
+using Link = belay::Supervisor<belay::MaxAttempts, belay_test::MinimalTransport<>>;
+#endif
+
+std::size_t use() { return sizeof(Link); }
+}  // namespace supervisor_with_the_policy_first
+
+// expect-error: observer: a hook must return void, because a result would be ignored and a coroutine
+namespace hook_with_a_result {
+struct App {
+#if defined(BELAY_CONTROL)
+    void on_message(auto&, const belay_test::MinimalMessage&) {}
+#else
+    bool on_message(auto&, const belay_test::MinimalMessage&) { return true; }
+#endif
+};
+
+// Without a driver.
+void use() {
+    belay::Supervisor link{belay_test::MinimalTransport<>{0}, belay::MaxAttempts{3}, {}, App{}};
+}
+}  // namespace hook_with_a_result

@@ -10,6 +10,7 @@
 #include BELAY_SESSION_PAGE
 #undef main
 
+#include <belay/session/ledger_check.hpp>
 #include <belay/sim.hpp>
 
 namespace {
@@ -127,9 +128,30 @@ int run(std::uint64_t seed) {
     return held && held->size() <= 20 ? 0 : fail(seed, "old entries were not released");
 }
 
+/// The same ledger under check::ledger, on a disk whose power fails at every second reopening.
+int check_ledger() {
+    sim::Disk disk;
+    Random bits{Seed{1}};
+    std::uint64_t openings = 0;
+    const auto stock = [&] {
+        const JournalOptions options{.segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{++openings}};
+        return Stock<sim::Disk>::load(Journal<sim::Disk>::open(disk, "stock", options).value()).value();
+    };
+    const auto fault = check::ledger([&] { return disk.restore({}), stock(); },
+                                     [&] {
+                                         if (openings % 2 == 0) disk.crash(bits);
+                                         return stock();
+                                     },
+                                     [](const Stock<sim::Disk>& ledger) { return ledger.count(); },
+                                     {.histories = 20, .operation = [](Random&) { return Bytes{std::byte{'1'}}; }});
+    if (fault) std::puts(to_string(fault->rule));
+    return fault ? 1 : 0;
+}
+
 }  // namespace
 
 int main() {
+    if (check_ledger() != 0) return 1;
     const char* const seeds = std::getenv("BELAY_SEEDS");
     const std::uint64_t count =
         1 + std::strtoull(seeds != nullptr ? seeds : "100", nullptr, 10) / 10;

@@ -28,9 +28,11 @@ struct PauseAfterFailures {
     int in_a_row = 5;
     int failures = 0;
 
-    constexpr Advice failed(const Failure&, Turn& turn) noexcept {
-        if (++failures % in_a_row != 0) return Advice::go();
-        return Advice::wait_at_least(after(turn.now, 60s));
+    constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        const Duration pause = ++failures % in_a_row == 0 ? 60s : 0s;
+        // A server may request a longer wait.
+        const Duration wait = std::max(pause, failure.retry_after);
+        return wait > 0s ? Advice::wait_at_least(after(turn.now, wait)) : Advice::go();
     }
     constexpr void succeeded(Turn&) noexcept { failures = 0; }
 };
@@ -90,4 +92,14 @@ TEST_CASE("Example: a user's own rule", "[policy][examples][unit]") {
     static_assert(RuleLike<PauseAfterFailures>);
     static_assert(fifth_wait() ==
                   Advice{Advice::Verb::wait_at_least, Instant{} + 60s, "PauseAfterFailures"});
+    constexpr auto wait_of = [](int in_a_row, Duration retry_after) {
+        PauseAfterFailures rule{.in_a_row = in_a_row};
+        Random bits{Seed{1}};
+        Turn turn{Instant{}, bits};
+        return rule.failed(Failure{.cause = Cause::overloaded, .retry_after = retry_after}, turn);
+    };
+    static_assert(wait_of(5, 0s) == Advice::go());
+    static_assert(wait_of(5, 7s) == Advice::wait_at_least(Instant{} + 7s));
+    static_assert(wait_of(1, 7s) == Advice::wait_at_least(Instant{} + 60s));
+    static_assert(wait_of(1, 90s) == Advice::wait_at_least(Instant{} + 90s));
 }

@@ -65,3 +65,14 @@ void use(belay::Loop<>& loop) {
     belay::posix::Tcp tcp{loop, belay::posix::Endpoint{"127.0.0.1", 1}};
 }
 }  // namespace tcp_on_a_loop_without_sockets
+
+// expect-error: posix::Tcp: write the host and the port as an endpoint
+namespace tcp_to_a_text {
+void use(belay::posix::Loop<>& loop) {
+#if defined(BELAY_CONTROL)
+    belay::posix::Tcp tcp{loop, belay::posix::Endpoint{"127.0.0.1", 1}};
+#else
+    belay::posix::Tcp tcp{loop, "127.0.0.1:1"};
+#endif
+}
+}  // namespace tcp_to_a_text

@@ -236,7 +236,7 @@ struct Storage {
 static_assert(belay::explain::storage_like<Storage>());
 }  // namespace storage_like
 
-// expect-error: StorageLike: S needs 'try_push' of a value_type
+// expect-error: StorageLike: S is a Result; test it, and pass its value
 namespace queue_of_a_result {
 void use(belay::Result<belay::Deque<int>> opened) {
 #if defined(BELAY_CONTROL)
@@ -355,3 +355,14 @@ struct Codec {
 
 belay::Encoded encoded{belay::Ring<belay::Bytes, 4>{}, Codec{}};
 }  // namespace encoded_by_a_wrong_codec
+
+// expect-error: Queue::drain: the executor must accept what front.. of the storage leases
+namespace drain_of_other_values {
+void use(belay::Queue<belay::Deque<int>>& queue) {
+#ifdef BELAY_CONTROL
+    static_cast<void>(queue.drain([](int) { return true; }));
+#else
+    static_cast<void>(queue.drain([](const std::string&) { return true; }));
+#endif
+}
+}  // namespace drain_of_other_values

@@ -60,6 +60,20 @@ TEST_CASE("Queue::push leaves a rejected value unchanged", "[queue][queue][unit]
     CHECK(*refused == 2);
 }
 
+TEST_CASE("Queue::push adds a text as bytes", "[queue][queue][unit]") {
+    Queue queue{Deque<Bytes>{}};
+    CHECK_FALSE(queue.push("text"));
+    CHECK_FALSE(queue.push(std::string{"more"}));
+    CHECK_FALSE(queue.push(to_bytes("bytes")));
+    CHECK(as_text(queue.pop().value()) == "text");
+    CHECK(as_text(queue.pop().value()) == "more");
+    CHECK(as_text(queue.pop().value()) == "bytes");
+    // Text itself stays text.
+    Queue texts{Deque<std::string>{}};
+    CHECK_FALSE(texts.push("text"));
+    CHECK(texts.pop() == "text");
+}
+
 TEST_CASE("Queue::suspend rejects pushes, and nothing else, until resume", "[queue][queue][unit]") {
     auto queue = filled(2);
     queue.suspend();

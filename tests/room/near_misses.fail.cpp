@@ -262,3 +262,25 @@ belay::Audited audited{belay::EveryoneEdits{}, Audit{}, belay::SystemClock{}};
 }  // namespace audited_by_nobody
 
 int main() {}
+
+// expect-error: PersistenceLike: P is a Result; test it, and pass its value
+namespace rooms_of_a_result {
+#if defined(BELAY_CONTROL)
+using Rooms = belay::MemoryRooms;
+#else
+using Rooms = belay::Result<belay::MemoryRooms>;
+#endif
+
+std::size_t use() { return sizeof(belay::RoomManager<Rooms, belay::EveryoneEdits>); }
+}  // namespace rooms_of_a_result
+
+// expect-error: RoomManager: pass the persistence first, then the authorizer
+namespace rooms_with_the_authorizer_first {
+#if defined(BELAY_CONTROL)
+using Manager = belay::RoomManager<belay::MemoryRooms, belay::EveryoneEdits>;
+#else
+using Manager = belay::RoomManager<belay::EveryoneEdits, belay::MemoryRooms>;
+#endif
+
+std::size_t use() { return sizeof(Manager); }
+}  // namespace rooms_with_the_authorizer_first

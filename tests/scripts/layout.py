@@ -126,6 +126,8 @@ LEFT_OUT = {
     "room/on_thread.hpp": "<thread>; few programs need it, include it by name",
     "room/persistence_check.hpp": "for the tests of persistences",
     "room/persistence_rule.hpp": "for the tests of persistences",
+    "session/ledger_check.hpp": "for the tests of ledgers",
+    "session/ledger_rule.hpp": "for the tests of ledgers",
     "session/session_metrics.hpp": "few programs need it, include it by name",
     "session/session_service.hpp": "few sessions are services of a fleet, which it brings",
     "session/session_text.hpp": "few programs need it, include it by name",

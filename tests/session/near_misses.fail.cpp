@@ -360,3 +360,14 @@ void use() {
     };
 }
 }  // namespace outbox_without_a_promise
+
+// expect-error: LedgerLike: L is a Result; test it, and pass its value
+namespace receiver_of_a_result {
+#if defined(BELAY_CONTROL)
+using Ledger = belay_test::MinimalLedger;
+#else
+using Ledger = belay::Result<belay_test::MinimalLedger>;
+#endif
+
+std::size_t use() { return sizeof(belay::Receiver<belay_test::MinimalBytesTransport, Ledger>); }
+}  // namespace receiver_of_a_result

@@ -824,6 +824,53 @@ TEST_CASE("Receiver aborts on options with which it could serve no sender",
     CHECK(beats.check() == beats.heartbeat.check());
 }
 
+TEST_CASE("Receiver aborts if its ledger returns other progress than it was given",
+          "[session][receiver][unit]") {
+    const auto output = [](const auto& stores, std::uint64_t from) {
+        return aborts_with([&] {
+            ReceiverRig<> r;
+            r.ledger.stores = [&](Progress& p) {
+                if (p.applied >= from) stores(p);
+            };
+            auto a = r.attached(hello_of(1, 1));
+            a->say(data(1, "one"));
+            r.run();
+        });
+    };
+    const auto finds = [](const std::string& text, const char* sentence) {
+        return text.find(sentence) != std::string::npos;
+    };
+    const std::string kept = "did not abort";
+    CHECK(output([](Progress&) {}, 0) == kept);
+    const auto each = {+[](Progress& p) { p.journal = id(9); }, +[](Progress& p) { ++p.attach; },
+                       +[](Progress& p) { --p.applied; }, +[](Progress& p) { ++p.check; }};
+    for (const auto& stores : each) {
+        CHECK(finds(output(stores, 0), "Receiver: after adopt(sender, p), the ledger's progress"));
+        CHECK(finds(output(stores, 1), "Receiver: after apply(sender, p, operation), the ledger"));
+    }
+}
+
+TEST_CASE("Receiver aborts if the id of its store is all zeros", "[session][receiver][unit]") {
+    const auto finds = [](const std::string& text) {
+        return text.find(
+                   "Receiver: the ledger's store_id() must not be all zeros; draw it once "
+                   "with make_id(bits)") != std::string::npos;
+    };
+    MemoryLedger zero;
+    zero.store = no_id;
+    CHECK(finds(aborts_with(
+        [&] { const Receiver<RawTransport<>, LedgerView> receiver{LedgerView{zero}}; })));
+    CHECK(finds(aborts_with([&] {
+        ReceiverRig<> r;
+        r.ledger.commit_fails = std::make_error_code(std::errc::io_error);
+        auto a = r.attached(hello_of(1, 1));
+        a->say(data(1, "one"));
+        r.run(1s);
+        REQUIRE(r.receiver.failed());
+        r.receiver.resume(LedgerView{zero});
+    })));
+}
+
 TEST_CASE("Receiver serves a sender with the least and the greatest of each option",
           "[session][receiver][unit]") {
     const ReceiverOptions least{

@@ -106,7 +106,7 @@ TEST_CASE("Session reports accepted before it sends, and acknowledged after deli
           "[session][session][unit]") {
     Rig r;
     r.connect();
-    const auto first = r.session->send(as_bytes("a"));
+    const auto first = r.session->send("a");
     REQUIRE(first.has_value());
     CHECK(*first == 1);
     r.send("b");

@@ -61,6 +61,9 @@ inline void the_cap_of_a_backoff_must_not_be_below_its_base() noexcept {}
 template <class Jitter, class Limit, class Growth = detail::UsualGrowth<Jitter>>
 class Backoff {
     // Not constraints, because the compiler's message for a failed one would hide the sentence.
+    static_assert(JitterLike<Jitter> || !CapLike<Jitter>,
+                  "Backoff: pass the jitter first, then the cap, then the base: "
+                  "Backoff{FullJitter{}, Cap{30s}, 1s}");
     static_assert(explain::jitter_like<Jitter>() && explain::cap_like<Limit>() &&
                   explain::growth_like<Growth>());
     static_assert(!detail::GrowsByItself<Jitter> || std::same_as<Growth, Constant>,

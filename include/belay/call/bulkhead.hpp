@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>       // std::atomic
+#include <concepts>     // std::integral
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
@@ -58,6 +59,12 @@ public:
         : options_{options}, limit_{options.limit} {
         BELAY_PRECONDITION(options.limit >= 1, "Bulkhead: limit must be >= 1");
         BELAY_PRECONDITION(options.ask_every.count() > 0, "Bulkhead: ask_every must be > 0ns");
+    }
+    /// Does not compile, because the options have a name for the limit.
+    template <std::integral Limit>
+    constexpr explicit Bulkhead(Limit) noexcept : Bulkhead{BulkheadOptions{.limit = 1}} {
+        static_assert(!std::integral<Limit>,
+                      "Bulkhead: write the limit with its name: Bulkhead{{.limit = 8}}");
     }
     Bulkhead(const Bulkhead&) = delete;
     Bulkhead& operator=(const Bulkhead&) = delete;

@@ -3,7 +3,7 @@
 /// Bytes and BytesView: what journals store and what byte transports carry.
 #pragma once
 
-#include <concepts>     // std::unsigned_integral
+#include <concepts>     // std::convertible_to, std::same_as, std::unsigned_integral
 #include <cstddef>      // std::byte
 #include <cstdint>      // std::uint8_t
 #include <span>         // std::span
@@ -40,6 +40,13 @@ using BytesView = std::span<const std::byte>;
 
 /// Returns a copy of the bytes of a text.   Throws: std::bad_alloc.
 [[nodiscard]] inline Bytes to_bytes(std::string_view text) { return to_bytes(as_bytes(text)); }
+
+namespace detail {
+/// A text where bytes are stored or sent.
+template <class T, class M>
+concept TextForBytes = std::same_as<M, Bytes> && std::convertible_to<const T&, std::string_view> &&
+                       !std::convertible_to<const T&, const M&>;
+}  // namespace detail
 
 /// Reads an unsigned integer in little-endian order, independent of the machine's own order.
 ///

@@ -131,9 +131,21 @@ struct Hook {
     }
     template <class O>
     static constexpr bool callable_on = takes_machine<O>() || Callable<Name, O, A...>;
-    /// False for a hook that has this name but fits no call, because it would never be called.
+    /// Whether a hook that is callable returns void. A hook of this name that fits no call is
+    /// wrong, because it would never be called.
     template <class O>
-    static constexpr bool right = callable_on<O> || !has_hook<Name, O>();
+    [[nodiscard]] static consteval bool is_right() {
+        if constexpr (takes_machine<O>()) {
+            return explain_result<decltype(Name::call(std::declval<O&>(), std::declval<Machine&>(),
+                                                      std::declval<A>()...))>();
+        } else if constexpr (callable_on<O>) {
+            return explain_result<decltype(Name::call(std::declval<O&>(), std::declval<A>()...))>();
+        } else {
+            return !has_hook<Name, O>();
+        }
+    }
+    template <class O>
+    static constexpr bool right = is_right<O>();
 
     template <class O, class... B>
     static constexpr void call(O& o, Machine& machine, B&&... b) {
@@ -143,18 +155,20 @@ struct Hook {
                       "Tee: the argument of this hook cannot be copied; only the last observer may "
                       "take it by value, and the others must take it as const&");
         if constexpr (takes_machine<O>() && fits) {
-            explain_result<decltype(Name::call(o, machine, static_cast<B&&>(b)...))>();
+            static_assert(
+                explain_result<decltype(Name::call(o, machine, static_cast<B&&>(b)...))>());
             static_cast<void>(Name::call(o, machine, static_cast<B&&>(b)...));
         } else if constexpr (fits) {
-            explain_result<decltype(Name::call(o, static_cast<B&&>(b)...))>();
+            static_assert(explain_result<decltype(Name::call(o, static_cast<B&&>(b)...))>());
             static_cast<void>(Name::call(o, static_cast<B&&>(b)...));
         }
     }
     template <class Answer>
-    static consteval void explain_result() {
+    [[nodiscard]] static consteval bool explain_result() {
         static_assert(std::is_void_v<Answer>,
                       "observer: a hook must return void, because a result would be ignored and a "
                       "coroutine would never run");
+        return std::is_void_v<Answer>;
     }
     template <class O>
     [[nodiscard]] static consteval bool never_throws() {

@@ -32,7 +32,9 @@ struct MessageHook {
     static constexpr bool callable_on =
         Long::template callable_on<O> || Short::template callable_on<O>;
     template <class O>
-    static constexpr bool right = callable_on<O> || Long::template right<O>;
+    static constexpr bool right =
+        Long::template callable_on<O> || !Short::template callable_on<O> ? Long::template right<O>
+                                                                         : Short::template right<O>;
     /// The lane comes first, so that the others are a pack.
     template <class O, class... B>
     static constexpr void call(O& o, S& machine, Lane lane, B&&... b) {

@@ -25,6 +25,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// rejects unsuitable types; the specialisation below is the supervisor.
 template <class Transport, class Policy, class Observer = NoObserver>
 class Supervisor {
+    static_assert(!RuleLike<Transport>, "Supervisor: pass the transport first, then the policy");
     static_assert(explain::transport_like<Transport>());
     static_assert(explain::rule_like<Policy>());
 

@@ -6,6 +6,7 @@
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::declval
 
+#include <belay/core/detail/is_result.hpp>
 #include <belay/link/connection_like.hpp>
 #include <belay/link/link.hpp>
 
@@ -62,6 +63,8 @@ namespace explain {
 /// Names every requirement of TransportLike that T lacks.
 template <class T>
 consteval bool transport_like() {
+    static_assert(!detail::IsResult<T>,
+                  "TransportLike: T is a Result; test it, and pass its value: std::move(*result)");
     static_assert(detail::HasMessageType<T>,
                   "TransportLike: T needs 'message_type', which moves without throwing");
     if constexpr (detail::HasMessageType<T>) {

@@ -79,6 +79,14 @@ public:
                       "posix::Endpoint{host, port}}; see docs/posix.md");
     }
 
+    /// Does not compile, because a text is not an endpoint.
+    template <class Loop, std::convertible_to<std::string_view> Text>
+    Tcp(Loop&, const Text&) {
+        static_assert(!sizeof(Text),
+                      "posix::Tcp: write the host and the port as an endpoint: posix::Tcp{loop, "
+                      "posix::Endpoint{host, port}}; see docs/posix.md");
+    }
+
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] SocketConnection<Framing> open(const Link<Bytes>& link)
         requires is_fixed

@@ -115,6 +115,18 @@ public:
         return error;
     }
 
+    /// Adds a text as bytes.
+    template <detail::TextForBytes<value_type> T>
+        requires(!detail::TakesPush<Storage, const T&>)
+    [[nodiscard]] std::error_code push(const T& text) {
+        const BytesView bytes = as_bytes(std::string_view{text});
+        if constexpr (detail::TakesPush<Storage, BytesView>) {
+            return push(bytes);
+        } else {
+            return push(to_bytes(bytes));
+        }
+    }
+
     /// Takes the oldest value; nothing if there is none, or while the queue is drained.
     [[nodiscard]] std::optional<value_type> pop() {
         if constexpr (has_hook<typename Hooks::Popped>) {
@@ -293,6 +305,10 @@ private:
         // Some values that waited at the start may have become dead letters, and this one came
         // after them. Checked only if that is possible, because size() may be a call to a server.
         if (pushed_meanwhile_ != 0 && storage_.size() <= pushed_meanwhile_) return false;
+        static_assert(
+            requires { executor(*front); },
+            "Queue::drain: the executor must accept what front() of the storage leases, which is "
+            "belay::BytesView for a Journal");
         error = detail::error_of_call(QueueErrc::executor_failed,
                                       [&]() -> decltype(auto) { return executor(*front); });
         if (error) return true;

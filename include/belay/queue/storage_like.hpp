@@ -11,6 +11,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/is_result.hpp>
 #include <belay/core/no_limit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -74,6 +75,8 @@ namespace explain {
 /// Names every requirement of StorageLike that S lacks.
 template <class S>
 consteval bool storage_like() {
+    static_assert(!detail::IsResult<S>,
+                  "StorageLike: S is a Result; test it, and pass its value: std::move(*result)");
     static_assert(std::movable<S>, "StorageLike: S must be movable");
     static_assert(detail::HasValueType<S>, "StorageLike: S needs a type 'value_type'");
     if constexpr (detail::HasValueType<S>) {

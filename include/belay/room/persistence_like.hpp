@@ -15,6 +15,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/completion.hpp>
+#include <belay/core/detail/is_result.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
@@ -121,7 +122,8 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || (!has_rooms_to_save<P>() && !h
 /// A call makes a change at once, and a flush *stores* it:
 ///
 /// - `reset(id, epoch) -> Result<std::uint64_t>`: begins a new, empty history, and discards the
-///   earlier one. The room need not exist; every room begins in this way.
+///   earlier one. The room need not exist; every room begins in this way. Its positions grow over
+///   all histories. Those of a room that was erased may begin anew after a restart.
 /// - `append(id, update) -> Result<std::uint64_t>`: adds an update to the room's history.
 /// - `erase(id) -> std::error_code`: removes the room. The room need not exist.
 /// - `flush(done)`: answers when all changes made before it are stored. They then survive
@@ -183,6 +185,9 @@ namespace explain {
 /// Names every requirement of PersistenceLike that P lacks.
 template <class P>
 consteval bool persistence_like() {
+    static_assert(
+        !detail::IsResult<P>,
+        "PersistenceLike: P is a Result; test it, and pass its value: std::move(*result)");
     static_assert(detail::LoadsRooms<P>,
                   "PersistenceLike: P needs 'void load(std::string_view id, "
                   "belay::Completion<belay::Result<std::optional<belay::StoredRoom>, "

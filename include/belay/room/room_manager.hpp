@@ -65,6 +65,8 @@ template <class Persistence, class Authorizer, class Observer = NoObserver,
 class RoomManager {
     // Static assertions and no constraints: a compiler's message about a failed constraint would
     // hide the sentences.
+    static_assert(PersistenceLike<Persistence> || !AuthorizerLike<Persistence>,
+                  "RoomManager: pass the persistence first, then the authorizer");
     static_assert(explain::persistence_like<Persistence>());
     static_assert(explain::authorizer_like<Authorizer>());
     static_assert(explain::document_like<Document>());

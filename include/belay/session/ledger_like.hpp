@@ -8,6 +8,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/is_result.hpp>
 #include <belay/journal/id.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -78,6 +79,8 @@ namespace explain {
 /// Names every requirement of LedgerLike that L lacks.
 template <class L>
 consteval bool ledger_like() {
+    static_assert(!detail::IsResult<L>,
+                  "LedgerLike: L is a Result; test it, and pass its value: std::move(*result)");
     static_assert(detail::HasStoreId<L>,
                   "LedgerLike: L needs 'const Id& store_id() const noexcept'; see docs/session.md");
     static_assert(detail::HasProgress<L>,

@@ -68,6 +68,7 @@ public:
           authorize_{std::move(authorize)},
           ledger_{std::move(ledger)} {
         static_assert(detail::explain_observer<detail::ReceiverHooks<Receiver>, Observer>());
+        check_store_id();
     }
     /// Takes an observer without the options.
     template <std::same_as<Observer> O>
@@ -126,6 +127,7 @@ public:
         BELAY_PRECONDITION(static_cast<bool>(failed_),
                            "Receiver::resume: the current ledger must have failed");
         ledger_ = std::move(ledger);
+        check_store_id();
         failed_.clear();
         senders_.clear();
         commit_at_ = never;
@@ -337,6 +339,9 @@ private:
         if (const std::error_code e = in_ledger([&] { return ledger_.adopt(sender.id, record); })) {
             return fail(e);
         }
+        BELAY_PRECONDITION(progress_of(sender.id) == record,
+                           "Receiver: after adopt(sender, p), the ledger's progress(sender) must "
+                           "return p; store all four fields unchanged");
         sender.core.adopted(peer.id, peer.hello, record);
         if (old) note({Notice::Kind::replaced, sender.id, *old, {}});
         if (peer.link.closing()) return;
@@ -366,6 +371,9 @@ private:
         const AbortIfThrown guard{peer};
         const std::error_code e =
             in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); });
+        BELAY_PRECONDITION(e || progress_of(sender->id) == after_it,
+                           "Receiver: after apply(sender, p, operation), the ledger's "
+                           "progress(sender) must return p; store all four fields unchanged");
         guard.disarm();
         if (e) return fail(e);
         sender->core.applied(after_it);
@@ -384,6 +392,12 @@ private:
     }
     [[nodiscard]] std::optional<Progress> progress_of(const Id& sender) {
         return in_ledger([&] { return ledger_.progress(sender); });
+    }
+    // A session rejects such an id, and so it would connect again for ever.
+    void check_store_id() const {
+        BELAY_PRECONDITION(!detail::is_no_id(ledger_.store_id()),
+                           "Receiver: the ledger's store_id() must not be all zeros; draw it once "
+                           "with make_id(bits), and store it with the ledger");
     }
 
     /// Ends the connection whose operation threw. The sender sends an operation again only on a new

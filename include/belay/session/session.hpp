@@ -157,6 +157,12 @@ public:
         return journal().last();
     }
 
+    /// Takes a text as bytes.
+    template <detail::TextForBytes<Bytes> T>
+    [[nodiscard]] Result<std::uint64_t> send(const T& text) {
+        return send(as_bytes(std::string_view{text}));
+    }
+
     /// Makes all operations that send() has taken durable, as the journal's mode promises.
     ///
     /// Errors: of the medium. After one the session is blocked and promises nothing more, unless

@@ -31,6 +31,7 @@ struct MemoryLedger {
     std::function<void()> on_commit;  ///< likewise
     std::function<void()> on_adopt;   ///< likewise
     std::function<void()> on_progress;
+    std::function<void(belay::Progress&)> stores;  ///< changes what is stored as progress
 };
 
 /// What a Receiver is given.
@@ -50,7 +51,7 @@ public:
         if (ledger_->adopt_throws) throw std::runtime_error{"adopt"};
         if (ledger_->adopt_fails) return ledger_->adopt_fails;
         if (ledger_->on_adopt) ledger_->on_adopt();
-        ledger_->applied[sender] = ledger_->committed[sender] = p;
+        ledger_->committed[sender] = ledger_->applied[sender] = stored(p);
         return {};
     }
     std::error_code apply(const belay::Id& sender, const belay::Progress& p,
@@ -59,7 +60,7 @@ public:
         if (ledger_->apply_throws) throw std::runtime_error{"apply"};
         if (ledger_->apply_fails) return ledger_->apply_fails;
         if (ledger_->on_apply) ledger_->on_apply();
-        ledger_->applied[sender] = p;
+        ledger_->applied[sender] = stored(p);
         ledger_->effects.emplace_back(belay::as_text(operation));
         return {};
     }
@@ -73,6 +74,11 @@ public:
     }
 
 private:
+    [[nodiscard]] belay::Progress stored(belay::Progress p) const {
+        if (ledger_->stores) ledger_->stores(p);
+        return p;
+    }
+
     MemoryLedger* ledger_;
 };
 

@@ -25,6 +25,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Trip, class OpenWait>
 class BreakerCore {
     // Not constraints: the compiler's message for a failed constraint would hide the sentence.
+    static_assert(TripLike<Trip> || !OpenWaitLike<Trip>,
+                  "Breaker: pass the trip first, then the open wait: "
+                  "Breaker{ConsecutiveFailures{5}, OpenFor{30s}}");
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
     static_assert(!HeedsCounts<OpenWait> || HasTrippedBy<Trip>,
                   "Breaker: the open wait requires the counts of the trip, so the trip needs "

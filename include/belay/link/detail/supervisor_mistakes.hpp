@@ -3,17 +3,13 @@
 /// NoMessage, accepts_message_type: the error for a message of another type.
 #pragma once
 
-#include <concepts>     // std::convertible_to, std::same_as
-#include <string_view>  // std::string_view
+#include <concepts>  // std::convertible_to, std::same_as
 
 #include <belay/core/bytes.hpp>
 #include <belay/link/event.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-/// A text where bytes are sent.
-template <class T, class M>
-concept TextForBytes = std::same_as<M, Bytes> && std::convertible_to<const T&, std::string_view> &&
-                       !std::convertible_to<const T&, const M&>;
+
 /// Neither a message of type M, nor a text for one.
 template <class T, class M>
 concept NoMessage = !std::convertible_to<const T&, const M&> && !TextForBytes<T, M>;

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// Goal: every rule has a sentence, and other values have none.
+#include <belay/session/ledger_rule.hpp>
+
+#include <string_view>
+
+namespace {
+
+using belay::check::LedgerRule;
+
+consteval bool all_have_sentences() {
+    for (int i = 0; i <= static_cast<int>(LedgerRule::effects_match_progress); ++i) {
+        const std::string_view sentence = to_string(static_cast<LedgerRule>(i));
+        if (sentence.empty() || sentence == "unknown") return false;
+    }
+    return true;
+}
+
+static_assert(all_have_sentences());
+static_assert(to_string(static_cast<LedgerRule>(99)) == std::string_view{"unknown"});
+
+}  // namespace
