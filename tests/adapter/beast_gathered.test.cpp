@@ -7,7 +7,6 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -18,36 +17,6 @@ using belay::detail::BeastGathered;
 namespace {
 
 using GatheredError = boost::system::error_code;
-
-/// A clock that a test sets.
-struct GatheredClock {
-    using duration = std::chrono::milliseconds;
-    using time_point = std::chrono::time_point<GatheredClock, duration>;
-    static inline duration time{0};
-    static time_point now() { return time_point{time}; }
-};
-
-/// What a kernel with so much room takes of each write, and when it has room again.
-struct NarrowStream {
-    using executor_type = boost::asio::io_context::executor_type;
-
-    executor_type get_executor() noexcept { return context->get_executor(); }
-    template <class Buffers, class Handler>
-    void async_write_some(const Buffers& buffers, Handler handler) {
-        std::string output(boost::asio::buffer_size(buffers), '\0');
-        output.resize(
-            std::min(room, boost::asio::buffer_copy(boost::asio::buffer(output), buffers)));
-        writes->push_back(fails ? "" : output);
-        boost::asio::post(*context, [this, n = output.size(), h = std::move(handler)]() mutable {
-            fails ? h(boost::asio::error::broken_pipe, 0) : h(GatheredError{}, n);
-        });
-    }
-
-    boost::asio::io_context* context;
-    std::vector<std::string>* writes;
-    std::size_t room = 1'000;
-    bool fails = false;
-};
 
 /// A socket that accepts so many bytes.
 struct NarrowSocket {
@@ -70,10 +39,36 @@ struct NarrowSocket {
     int calls = 0;
 };
 
+/// What a kernel with so much room takes of each write, and when it has room again.
+struct NarrowStream {
+    using executor_type = boost::asio::io_context::executor_type;
+
+    executor_type get_executor() noexcept { return context->get_executor(); }
+    template <class Buffers, class Handler>
+    void async_write_some(const Buffers& buffers, Handler handler) {
+        std::string output(boost::asio::buffer_size(buffers), '\0');
+        output.resize(
+            std::min(room, boost::asio::buffer_copy(boost::asio::buffer(output), buffers)));
+        writes->push_back(fails ? "" : output);
+        boost::asio::post(*context, [this, n = output.size(), h = std::move(handler)]() mutable {
+            fails ? h(boost::asio::error::broken_pipe, 0) : h(GatheredError{}, n);
+        });
+    }
+
+    NarrowSocket& socket() noexcept { return *own_socket; }
+
+    boost::asio::io_context* context;
+    std::vector<std::string>* writes;
+    NarrowSocket* own_socket;
+    std::size_t room = 1'000;
+    bool fails = false;
+};
+
 struct GatheredCase {
     boost::asio::io_context context{1};
     std::vector<std::string> writes{};
-    BeastGathered<NarrowStream> layer{NarrowStream{&context, &writes}};
+    NarrowSocket socket{&writes};
+    BeastGathered<NarrowStream> layer{NarrowStream{&context, &writes, &socket}};
     std::vector<std::size_t> reported{};
     std::vector<GatheredError> errors{};
 
@@ -87,8 +82,7 @@ struct GatheredCase {
                                  });
     }
     /// Returns: whether nothing is left.
-    [[nodiscard]] bool send_now() { return layer.send_now(socket, refusal); }
-    NarrowSocket socket{&writes};
+    [[nodiscard]] bool send_now() { return layer.send_now(refusal); }
     GatheredError refusal{};
     [[nodiscard]] std::string all() const {
         std::string text;
@@ -218,29 +212,67 @@ TEST_CASE("beast_gathered: an error of the socket is returned to the caller") {
     CHECK(c.refusal == boost::asio::error::broken_pipe);
 }
 
-TEST_CASE("beast_gathered: output that has waited for the kernel is reported") {
-    boost::asio::io_context context{1};
-    std::vector<std::string> writes;
-    BeastGathered<NarrowStream, GatheredClock> layer{NarrowStream{&context, &writes}};
+TEST_CASE("beast_gathered: only output that the socket has refused before is reported") {
+    GatheredCase c;
+    c.layer.write_directly();
     int written = 0;
-    layer.on_event([&](auto event) {
-        if (event == decltype(layer)::Event::written) ++written;
+    c.layer.on_event([&](auto event) {
+        if (event == decltype(c.layer)::Event::written) ++written;
     });
     const std::string text = "text";
-    // Writes a text, in parts of two bytes, each of which takes so long.
-    const auto write = [&](std::chrono::milliseconds takes) {
-        layer.next_layer().room = 2;
-        boost::asio::async_write(layer, boost::asio::buffer(text),
-                                 [](const GatheredError&, std::size_t) {});
-        context.restart();
-        do GatheredClock::time += takes;
-        while (context.run_one() != 0);
+    const auto run = [&] {
+        c.context.restart();
+        c.context.run();
     };
-    write(std::chrono::milliseconds{1});
-    CHECK(written == 0);
-    write(std::chrono::milliseconds{2});
-    CHECK(written == 2);
-    layer.next_layer().fails = true;
-    write(std::chrono::milliseconds{2});
-    CHECK(written == 2);
+    SECTION("an asynchronous write that the socket accepts at once, and whose handler runs late") {
+        c.write(text);
+        c.wait_with("more ");
+        CHECK_FALSE(c.send_now());  // a frame may be incomplete
+        run();
+        CHECK(c.send_now());
+        CHECK(written == 0);
+    }
+    SECTION("an asynchronous write that the socket accepts in part") {
+        c.socket.room = 1;
+        c.write(text);
+        run();
+        CHECK(written == 1);
+        CHECK(c.all() == text);
+    }
+    SECTION("an asynchronous write behind buffered bytes") {
+        c.socket.room = 1;
+        c.wait_with("one ");
+        c.write(text);
+        run();
+        CHECK(written == 1);
+        CHECK(c.all() == "one text");
+    }
+    SECTION("buffered bytes") {
+        c.socket.room = 1;
+        c.wait_with(text);
+        CHECK_FALSE(c.send_now());
+        CHECK_FALSE(c.send_now());
+        CHECK(written == 0);
+        c.socket.room = 2;
+        CHECK_FALSE(c.send_now());
+        CHECK(written == 1);
+        c.socket.room = 2;
+        CHECK(c.send_now());
+        CHECK(written == 2);
+        c.socket.room = 100;
+        c.wait_with(text);
+        CHECK(c.send_now());
+        CHECK(written == 2);
+    }
+    SECTION("a write that fails") {
+        c.socket.room = 0;
+        c.layer.next_layer().fails = true;
+        c.write(text);
+        run();
+        c.socket.fails = boost::asio::error::broken_pipe;
+        c.write(text);
+        run();
+        CHECK(c.errors == std::vector<GatheredError>(2, boost::asio::error::broken_pipe));
+        CHECK(written == 0);
+    }
 }

@@ -590,9 +590,37 @@ TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for 
     CHECK(pinged_after(lost) == 40s);
     CHECK(pinged_after(lost) == 20s);
     CHECK(std::set<std::string>{dialled.begin(), dialled.end()}.size() == 2);
-    REQUIRE_FALSE(rig.link.transport().inner().replace({"c"}));
-    const Duration first = pinged_after(lost);  // of the connection that was there already
-    CHECK(first == 40s);
+    // An endpoint that is in the new list, too, keeps what it has asked for.
+    Dialled& endpoints = rig.link.transport().inner();
+    REQUIRE_FALSE(endpoints.replace({"c", "b"}));
+    CHECK(pinged_after(lost) == 40s);  // of the connection that was there already
     CHECK(dialled.back() == "c");
     CHECK(pinged_after(lost) == 10s);
+    CHECK(dialled.back() == "b");
+    REQUIRE_FALSE(endpoints.replace({"d", "b"}));
+    CHECK(pinged_after(too_many) == 20s);
+    CHECK(pinged_after(lost) == 10s);
+    CHECK(dialled.back() == "b");
+    CHECK(pinged_after(lost) == 40s);
+    // What an endpoint asks for that is not listed any more counts for no other.
+    CHECK(dialled.back() == "d");
+    REQUIRE_FALSE(endpoints.replace({"e"}));
+    CHECK(pinged_after(too_many) == 10s);
+    CHECK(pinged_after(lost) == 10s);
+}
+
+TEST_CASE("Endpoints::replace keeps the most penalties for endpoints without ==",
+          "[link][endpoints][unit]") {
+    struct Place {
+        int number;
+    };
+    struct ToPlace : Dialler {
+        auto open(const Link<std::string>& link, const Place& place) {
+            return Dialler::open(link, std::to_string(place.number));
+        }
+    };
+    Endpoints<ToPlace, Place> endpoints{ToPlace{}, {{1}, {2}}};
+    *endpoints.ping_penalties() = 3;
+    REQUIRE_FALSE(endpoints.replace({{5}, {6}, {7}}));
+    CHECK(*endpoints.ping_penalties() == 3);
 }

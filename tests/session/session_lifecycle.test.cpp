@@ -4,10 +4,12 @@
 #include <belay/session/session.hpp>
 
 #include <algorithm>
+#include <type_traits>
 
 #include <belay/drive/loop.hpp>
 
 #include "support/aborts.hpp"
+#include "support/journal/watched_disk.hpp"
 #include "support/session/session_rig.hpp"
 
 using namespace belay;
@@ -39,6 +41,11 @@ void stays_failed(Rig& r) {
     CHECK(r.session->reconnect_now().granted);
     r.run();
     is_failed();
+}
+void leave_no_space(sim::Disk& disk) {
+    std::uint64_t used = 0;
+    for (const auto& [path, bytes] : disk.image()) used += bytes.size();
+    disk.limit_bytes(used);
 }
 /// Gives a rig that has done nothing yet a journal that flushes each operation.
 void flush_each(Rig& r) {
@@ -800,28 +807,22 @@ TEST_CASE("Session::commit reports the operations that a full disk rejected as n
     CHECK(r.session->commit() == enospc);
     r.run();
     CHECK(r.blocked() == Blocked::none);
-    // The end of the connection is the report.
-    CHECK(r.notes.take() == Observed{"cooldown"});
-    CHECK(r.session->status().link.failure.error() == enospc);
+    // The connection stays, and the status has the error.
+    CHECK(r.notes.take().empty());
+    CHECK(r.state() == LinkState::connected);
+    CHECK(r.session->status().flush_error == enospc);
     // The journal has lost nothing, and takes operations.
     r.send("b");
     CHECK_FALSE(r.session->commit());
     CHECK(r.session->status().accepted == 2);
+    CHECK_FALSE(r.session->status().flush_error);
 }
 
 TEST_CASE("Session delivers what is durable while its disk is full, and the rest a second later",
           "[session][session][fault]") {
-    struct FillingNotes : SessionNotes {
-        std::function<void()> fill_disk = [] {};
-        void on_state(const Transition& t) {
-            SessionNotes::on_state(t);
-            if (t.to.state == LinkState::connected) fill_disk();
-        }
-    };
-    SessionRig<RawPingedConnection, FillingNotes> r;
+    Rig r;
     const auto fill_disk = [&r] { r.disk.fail_at(r.disk.operations() + 1, enospc); };
     r.connect();
-    r.notes.fill_disk = fill_disk;
     r.send("a");
     r.run();
     CHECK(r.line().sent_frames() == Observed{"data 1 a"});
@@ -829,40 +830,117 @@ TEST_CASE("Session delivers what is durable while its disk is full, and the rest
     fill_disk();
     r.send("b");
     r.run();
-    CHECK(r.notes.take() == Observed{"cooldown"});
-    CHECK(r.session->status().link.failure.error() == enospc);
-    // A fleet does not suspect the network.
-    CHECK(r.session->status().link.failure.cause == Cause::overloaded);
-    for (int turn = 0; turn < 3; ++turn) {
+    SECTION("on the same connection") {}
+    SECTION("on the next one") {
+        r.line().link.closed();
+        r.run();
+        r.now = 1s;
         fill_disk();
-        r.session->advance(at(1s));
+        r.session->advance(at(r.now));
+        fill_disk();
+        r.session->advance(at(r.now));
+        // The flush that pins the store again finds no space, and so does the one after it.
+        const Bytes known = r.known(0);
+        fill_disk();
+        CHECK(r.exchange(known).back() == "data 1 a");
     }
-    r.run(1s);
-    // The flush that pins the store again finds no space, and so does the one after it.
-    const Bytes known = r.known(0);
-    fill_disk();
-    CHECK(r.exchange(known).back() == "data 1 a");
+    SECTION("of the next process") {
+        // The end of a journal writes what it can.
+        fill_disk();
+        r.begin_process();
+        r.start();
+        fill_disk();
+        r.send("b");
+        r.session->advance(at(r.now));
+        const Bytes known = r.known(0);
+        fill_disk();
+        CHECK(r.exchange(known).back() == "data 1 a");
+    }
     REQUIRE(r.state() == LinkState::connected);
+    r.notes.take();
     // For a minute, in which the receiver gives signs of life.
     for (Duration now = 2s; now <= 60s; now += 1s) {
         fill_disk();
         r.run(now);
         r.exchange(ack(1));
         CHECK(r.state() == LinkState::connected);
+        CHECK(r.session->status().flush_error == enospc);
     }
     CHECK(r.blocked() == Blocked::none);
     CHECK(r.session->status().acknowledged == 1);
     CHECK(r.session->status().accepted == 1);
-    r.notes.take();
+    CHECK(r.notes.take() == Observed{"acknowledged 1"});
     // Now there is space.
     r.run(61s);
     CHECK(r.notes.take() == Observed{"accepted 2"});
     CHECK(r.line().sent_frames() == Observed{"data 2 b"});
-    // The next lack of space is reported again.
-    fill_disk();
-    r.send("c");
+    CHECK_FALSE(r.session->status().flush_error);
+}
+
+TEMPLATE_TEST_CASE("Session delivers what is durable on a disk without a free byte",
+                   "[session][session][fault]", sim::Disk, WatchedDisk) {
+    // A sim::Disk reserves the space of a segment. The files of a WatchedDisk grow.
+    constexpr bool reserves = std::is_same_v<TestType, sim::Disk>;
+    SessionRig<RawPingedConnection, SessionNotes, TestType> r;
+    r.connect();
+    const Bytes operation(90);
+    std::uint64_t durable = 0;
+    for (; durable < 60; ++durable) REQUIRE(r.session->send(operation).has_value());
     r.run();
-    CHECK(r.notes.take() == Observed{"cooldown"});
+    REQUIRE(r.session->status().accepted == durable);
+    leave_no_space(r.disk);
+    std::error_code error;
+    std::uint64_t taken = 0;
+    while (!error && taken < 100) {
+        const auto sent = r.session->send(operation);
+        error = sent ? r.session->commit() : sent.error();
+        if (sent) ++taken;
+    }
+    CHECK(error == enospc);
+    // With a reservation, send() finds the end of the segment. Without one, commit() finds it.
+    CHECK(static_cast<bool>(r.session->status().flush_error) == !reserves);
+    const std::uint64_t accepted = r.session->status().accepted;
+    CHECK(accepted == durable + (reserves ? taken : 0U));
+    const std::size_t files = r.disk.image().size();
+    r.line().link.closed();
+    r.run();
+    r.run(1s);
+    r.exchange(r.known(0));
+    REQUIRE(r.state() == LinkState::connected);
+    r.exchange(ack(accepted));
+    CHECK(r.session->status().acknowledged == accepted);
+    CHECK(r.blocked() == Blocked::none);
+    // Without a reservation the acknowledgement waits for space, too, so no file is deleted.
+    CHECK((r.disk.image().size() < files) == reserves);
+    if (!reserves) CHECK(r.session->commit() == enospc);
+    r.disk.limit_bytes(std::uint64_t{1} << 30U);
+    r.run(3s);
+    CHECK_FALSE(r.session->commit());
+    CHECK(r.session->send(operation).has_value());
+    CHECK_FALSE(r.session->commit());
+}
+
+TEST_CASE("Session connects over a full disk after its files were displaced",
+          "[session][session][regression]") {
+    SessionRig<RawPingedConnection, SessionNotes, WatchedDisk> r;
+    r.connect();
+    r.send("a");
+    r.run();
+    r.exchange(ack(0));
+    const sim::Disk::Image before = r.disk.image();
+    for (const auto& [path, bytes] : before) REQUIRE_FALSE(r.disk.rename(path, "away/" + path));
+    r.send("b");
+    CHECK(r.session->commit() == QueueErrc::displaced);
+    r.run();
+    for (const auto& [path, bytes] : before) REQUIRE_FALSE(r.disk.rename("away/" + path, path));
+    leave_no_space(r.disk);
+    r.run(1s);
+    CHECK(r.session->status().flush_error == enospc);
+    CHECK(r.exchange(r.known(0)).back() == "data 1 a");
+    CHECK(r.state() == LinkState::connected);
+    r.disk.limit_bytes(std::uint64_t{1} << 30U);
+    r.run(3s);
+    CHECK(r.session->status().accepted == 2);
 }
 
 TEST_CASE("Session continues when the files of its journal are at their path again",

@@ -13,12 +13,14 @@ using belay_test::Collected;
 TEST_CASE("visit_metrics passes each member of SessionStatus and OutboxStatus",
           "[session][metrics][unit]") {
     SessionStatus session;
-    auto& [link, blocked, details, taken, accepted, acknowledged] = session;
+    auto& [link, blocked, details, taken, accepted, acknowledged, flush_error] = session;
     static_cast<void>(details);  // facts about one event, and no numbers to follow
     link.state = LinkState::connected;
     blocked = Blocked::fenced;
+    flush_error = make_error_code(std::errc::no_space_on_device);
     belay_test::check_each_member_visited(session, taken, accepted, acknowledged);
     CHECK(Collected{session}["session.state.connected"] == 1);
+    CHECK(Collected{session}["session.flush_failed"] == 1);
     CHECK(Collected{session}["session.blocked.fenced"] == 1);
     CHECK_FALSE(Collected{session}.has("session.blocked.unknown"));
     CHECK(Collected{session}.has("session.blocked.journal_failed"));
@@ -42,6 +44,7 @@ TEST_CASE("visit_metrics passes the numbers of a Session and of an Outbox",
     session.run();
     CHECK(Collected{*session.session}["session.taken"] == 1);
     CHECK(Collected{*session.session}["session.blocked.none"] == 1);
+    CHECK(Collected{*session.session}["session.flush_failed"] == 0);
     belay_test::OutboxRig<belay_test::OutboxMemory> outbox{belay_test::at_least_once};
     outbox.push("a");
     outbox.connect();

@@ -15,6 +15,10 @@ TEST_CASE("to_string of a SessionStatus has the facts if it is blocked", "[sessi
     CHECK(to_string(status) ==
           "state=stopped attempt=0 since=always taken=9 accepted=8 acknowledged=3 blocked=fenced "
           "acked=3 last=8 applied=2 attach=4 replaced_applied=5");
+    const auto error = make_error_code(std::errc::io_error);
+    CHECK(to_string(SessionStatus{.flush_error = error}) ==
+          "state=stopped attempt=0 since=always taken=0 accepted=0 acknowledged=0 flush_error=\"" +
+              to_string(error) + "\"");
 }
 
 TEST_CASE("to_string of an OutboxStatus has each of its numbers", "[session][text][unit]") {

@@ -5,7 +5,7 @@
 
 #include <cstdint>      // std::uint8_t, std::uint32_t
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::exchange, std::move
 
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
@@ -44,10 +44,10 @@ template <class T>
 /// the time between the turns in which the ping was sent and the answer was received.
 ///
 /// If a peer closes the connection with LinkErrc::too_many_pings, it gets half as many pings from
-/// the next connection on. This lasts as long as this object lives. The interval grows to at most
-/// one hour. If the longer interval does not fit `dead_after`, `dead_after` grows. The observer is
-/// then notified (on_policy_conflict) as soon as a connection with these times is open. With an
-/// Endpoints inside, this holds for the endpoint that asked for it.
+/// the next connection on. This lasts as long as this object lives. With an Endpoints inside, it
+/// holds for the endpoint that asked for it, as long as that is in the list. The interval grows to
+/// at most one hour. If the longer interval does not fit `dead_after`, `dead_after` grows. The observer is
+/// then notified (on_policy_conflict) as soon as a connection with these times is open.
 ///
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.
@@ -92,6 +92,7 @@ public:
         void advance(Turn& turn) {
             Base::advance(turn);
             if (suspect_) return;
+            note_hold(turn.now);
             switch (pulse_.check(turn.now)) {
                 case detail::Pulse::Due::nothing:
                     return;
@@ -154,7 +155,7 @@ public:
         /// Handles the note to itself: every event that arrived before the note has been handled.
         bool check_silence(part::Event<message_type>& event, const Turn& turn) noexcept {
             suspect_ = false;
-            if (own_.is_held()) pulse_.sign_of_life(turn.now);
+            note_hold(turn.now);
             if (!pulse_.lost(turn.now)) return false;
             pulse_.rest();
             event.kind = part::EventKind::closed;
@@ -162,11 +163,19 @@ public:
             return true;
         }
 
+        /// A lane that is not read shows no sign of life. It is read again after the turn in which
+        /// the hold ends.
+        void note_hold(Instant now) noexcept {
+            const bool is_held = own_.is_held();
+            if (std::exchange(was_held_, is_held) || is_held) pulse_.sign_of_life(now);
+        }
+
         Heartbeat& owner_;
         Link<message_type> own_;
         detail::Pulse pulse_;
         Instant asked_at_ = never;  // when the oldest ping without an answer was sent
         bool suspect_ = false;
+        bool was_held_ = false;
     };
 
     /// Pre: options.check() is empty; use make() for options that may be wrong.

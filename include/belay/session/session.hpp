@@ -222,8 +222,8 @@ public:
 
     /// Returns the state of the connection and the numbers reached, as one consistent value.
     [[nodiscard]] SessionStatus status() const {
-        return {link_.status(),   sender_.blocked(),   sender_.details(),
-                journal().last(), journal().durable(), sender_.acked()};
+        return {link_.status(),      sender_.blocked(), sender_.details(), journal().last(),
+                journal().durable(), sender_.acked(),   flush_error_};
     }
     /// Returns how many operations are taken and not yet acknowledged.
     [[nodiscard]] std::uint64_t depth() const noexcept {
@@ -282,8 +282,8 @@ private:
         if (const std::error_code e = sender_.hello(hello)) return Verdict::rejected(failure(e));
         // Nothing is sent before, so the wait for the next attempt grows until the files are back.
         if (displaced_) {
-            if (const std::error_code e = journal().commit()) return Verdict::rejected(failure(e));
-            displaced_ = false;
+            const std::error_code e = flush();
+            if (displaced_ || journal().failed()) return Verdict::rejected(failure(e));
         }
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
@@ -367,25 +367,19 @@ private:
     /// Flushes the journal: once for all operations that were taken since the last flush.
     std::error_code make_durable() {
         if (!std::exchange(dirty_, false) && now_ < flush_again_) return {};
-        flush_again_ = never;
-        const std::error_code e = journal().commit();
-        displaced_ = e == QueueErrc::displaced;
-        if (e && !displaced_ && !journal().failed()) {
-            flush_again_ = after(now_, flush_again_after);
-            lacks_space(e);
-        } else if (e) {
-            link_.report_unhealthy(failure(e));
-        } else {
-            lack_reported_ = false;
-        }
+        const std::error_code e = flush();
+        if (displaced_ || journal().failed()) link_.report_unhealthy(failure(e));
         return e;
     }
-    /// Reports a lack of space once, as the end of a connection. On the next one the session
-    /// delivers what is durable: that may give the disk its space back.
-    void lacks_space(const std::error_code& e) noexcept {
-        if (lack_reported_ || link_.status().state != LinkState::connected) return;
-        lack_reported_ = true;
-        link_.report_unhealthy(lack_of_space(e));
+    /// If the disk is full, the connection stays: what is durable can be delivered.
+    std::error_code flush() {
+        flush_again_ = never;
+        flush_error_ = journal().commit();
+        displaced_ = flush_error_ == QueueErrc::displaced;
+        if (flush_error_ && !displaced_ && !journal().failed()) {
+            flush_again_ = after(now_, flush_again_after);
+        }
+        return flush_error_;
     }
     /// Not `lost`: a Fleet would suspect the network.
     static Failure lack_of_space(const std::error_code& e) noexcept {
@@ -497,8 +491,8 @@ private:
     Bytes unsent_;
     bool dirty_ = false;
     bool displaced_ = false;  // the last flush found other files, or none, at the journal's path
-    bool lack_reported_ = false;   // of space, since the last flush that succeeded
     Instant flush_again_ = never;  // after a flush that has failed, and lost nothing
+    std::error_code flush_error_;  // of the last flush
     bool busy_ = false;
     bool notifying_ = false;
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs

@@ -31,6 +31,11 @@ void visit_metrics(const SessionStatus& status, Visitor&& visitor) {
         {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
         {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
     detail::visit_rows({.part = "session"}, status, rows, visitor);
+    visitor(Metric{.part = "session",
+                   .name = "flush_failed",
+                   .help = "1 if the last flush failed, as on a full disk.",
+                   .kind = Metric::Kind::gauge,
+                   .value = status.flush_error ? std::uint64_t{1} : 0});
 }
 
 /// Passes the numbers of a session.   Thread safety: home thread.

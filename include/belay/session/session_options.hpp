@@ -94,6 +94,8 @@ struct SessionStatus {
     std::uint64_t accepted = 0;       ///< operations up to this number are durable and will be
                                       ///< delivered
     std::uint64_t acknowledged = 0;   ///< operations up to this number are delivered
+    std::error_code flush_error{};    ///< of the last flush, for example on a full disk; none if
+                                      ///< it succeeded
 };
 
 }}  // namespace belay

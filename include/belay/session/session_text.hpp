@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI {
         .take();
 }
 
-/// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3", and
-/// "blocked=fenced" with the facts if it is blocked.
+/// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3". Then
+/// "flush_error=..." if the last flush failed, and "blocked=fenced" with the facts if it is blocked.
 ///
 /// Throws: std::bad_alloc.
 [[nodiscard]] inline std::string to_string(const SessionStatus& status) {
@@ -35,6 +35,7 @@ namespace belay { inline namespace BELAY_ABI {
     fields.add("taken", status.taken)
         .add("accepted", status.accepted)
         .add("acknowledged", status.acknowledged);
+    if (status.flush_error) fields.add("flush_error", to_string(status.flush_error));
     if (status.blocked == Blocked::none) return fields.take();
     fields.add("blocked", to_string(status.blocked));
     return fields.take() + " " + to_string(status.details);

@@ -19,7 +19,9 @@
 
 namespace belay_test {
 
-using DiskJournal = belay::Journal<belay::sim::Disk>;
+template <class Disk>
+using JournalOn = belay::Journal<Disk>;
+using DiskJournal = JournalOn<belay::sim::Disk>;
 
 /// Writes down what a session tells.
 struct SessionNotes {
@@ -42,10 +44,11 @@ struct SessionNotes {
     Observed take() { return std::exchange(observed, {}); }
 };
 
-inline DiskJournal open_journal(belay::sim::Disk& disk) {
-    auto opened =
-        DiskJournal::open(disk, "data/journal",
-                          {.segment_bytes = 4096, .record_bytes_max = 512, .seed = belay::Seed{7}});
+template <class Disk>
+JournalOn<Disk> open_journal(Disk& disk) {
+    auto opened = JournalOn<Disk>::open(
+        disk, "data/journal",
+        {.segment_bytes = 4096, .record_bytes_max = 512, .seed = belay::Seed{7}});
     REQUIRE(opened.has_value());
     return std::move(*opened);
 }
@@ -56,27 +59,37 @@ inline auto patient() {
     return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{8s}, 1s}};
 }
 
-template <class Connection = RawPingedConnection, class Observer = SessionNotes>
+template <class Connection = RawPingedConnection, class Observer = SessionNotes,
+          class Disk = belay::sim::Disk>
 struct SessionRig {
-    using Queue = belay::Queue<DiskJournal>;
+    using Queue = belay::Queue<JournalOn<Disk>>;
     using S = belay::Session<RawTransport<Connection>, decltype(patient()), Queue,
                              std::reference_wrapper<Observer>>;
 
     static constexpr belay::Id store{std::byte{0x5A}};
 
-    belay::sim::Disk disk;
+    Disk disk;
     RawLinks lines;
     Observer notes;
     belay::Duration now{};
-    std::unique_ptr<S> session;  ///< on the heap, where sanitizers see its end
+    std::uint64_t processes = 0;
+    std::size_t earlier_lines = 0;  ///< of the processes before
+    std::unique_ptr<S> session;     ///< on the heap, where sanitizers see its end
 
     explicit SessionRig(belay::SessionOptions options = {}, std::size_t limit = 1000) {
+        begin_process(options, limit);
+    }
+    /// The session of the first process, or of the next one over the same disk.
+    void begin_process(belay::SessionOptions options = {}, std::size_t limit = 1000) {
+        session.reset();
+        ++processes;
+        earlier_lines = lines.size();
         options.id = id(1);
         session =
             std::make_unique<S>(RawTransport<Connection>{lines}, patient(),
                                 Queue{open_journal(disk), belay::QueueOptions{.limit = limit}},
                                 options, std::ref(notes));
-        session->advance(at({}));
+        session->advance(at(now));
     }
 
     /// Advances until nothing is due any more, or the session is gone.
@@ -100,7 +113,9 @@ struct SessionRig {
         run();
         return line().sent_frames();
     }
-    [[nodiscard]] std::uint64_t attach() const { return (std::uint64_t{1} << 32U) + lines.size(); }
+    [[nodiscard]] std::uint64_t attach() const {
+        return (processes << 32U) + lines.size() - earlier_lines;
+    }
     /// A receiver that knows the journal up to `applied`.
     belay::Bytes known(std::uint64_t applied) {
         const auto check = session->queue().storage().check(applied);

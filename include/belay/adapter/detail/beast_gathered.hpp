@@ -3,7 +3,6 @@
 /// BeastGathered: a layer below a WebSocket stream that joins several frames into one write.
 #pragma once
 
-#include <chrono>       // std::chrono::steady_clock
 #include <cstddef>      // std::ptrdiff_t, std::size_t
 #include <cstdint>      // std::uint8_t
 #include <functional>   // std::function
@@ -12,26 +11,43 @@
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/bind_handler.hpp>
+#include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/websocket.hpp>
 
 #include <belay/core/bytes.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+template <class Stream>
+concept NeedsTls = requires { typename Stream::handshake_type; };
+
+/// Returns the socket below all layers of a stream.
+template <class Stream>
+[[nodiscard]] auto& socket_of(Stream& stream) noexcept {
+    auto& lowest = boost::beast::get_lowest_layer(stream);
+    if constexpr (requires { lowest.socket(); }) {
+        return lowest.socket();
+    } else {
+        return lowest;
+    }
+}
+
 /// Buffers synchronous writes, and sends them by send_now(), or before the next asynchronous write.
 /// Beast writes whole frames one after the other, in both kinds of writes, so no frame is split.
 ///
 /// A system call is most of the cost of a small frame, and an operation of asio is most of the
 /// rest. A synchronous write here never blocks and never fails. The caller must bound the buffered
-/// bytes, and must call send_now() or start an asynchronous write after them.
+/// bytes, and must call send_now() or start an asynchronous write after them. After
+/// write_directly(), an asynchronous write goes to the socket first, which shows whether output
+/// waits for space in the kernel.
 ///
 /// Thread safety: the thread that runs the context.
-template <class Stream, class Clock = std::chrono::steady_clock>
+template <class Stream>
 class BeastGathered {
     using Error = boost::system::error_code;
-    /// A write that takes longer has waited for the kernel.
-    static constexpr std::chrono::milliseconds write_max{1};
 
 public:
     using next_layer_type = Stream;
@@ -43,13 +59,20 @@ public:
     enum class Event : std::uint8_t {
         /// Beast starts to wait for the end of the stream, and sets no time limit for that wait.
         teardown,
-        /// Output was written that had waited for space in the kernel.
+        /// Output was written that the socket had not accepted before. Only after write_directly().
         written
     };
     /// Sets `f`, which is called at each event.
     void on_event(std::function<void(Event)> f) { on_event_ = std::move(f); }
     void notify(Event event) {
         if (on_event_) on_event_(event);
+    }
+
+    /// From now on, writes go to the socket itself, which must be non-blocking.
+    void write_directly() noexcept
+        requires(!NeedsTls<Stream>)
+    {
+        direct_ = true;
     }
 
     [[nodiscard]] executor_type get_executor() noexcept { return next_.get_executor(); }
@@ -82,44 +105,45 @@ public:
         error = {};
         return write_some(buffers);
     }
-    /// Sends the buffered bytes as far as `socket`, which must be non-blocking, accepts them now.
-    /// The next asynchronous write sends the rest first.
+    /// Sends the buffered bytes as far as the socket accepts them now. The next asynchronous write
+    /// sends the rest first.
     ///
+    /// Pre: write_directly() was called.
     /// Returns: whether all of them were sent. While an asynchronous write is under way, it sends
     /// nothing, and returns false.
     /// Errors: those of the socket, but not that it accepts nothing now.
-    template <class Socket>
-    [[nodiscard]] bool send_now(Socket& socket, Error& error) {
-        namespace asio = boost::asio;
+    [[nodiscard]] bool send_now(Error& error) {
         error = {};
         if (writing_ || torn_) return false;
         if (waiting_.empty()) return true;
-        const std::size_t sent = socket.write_some(asio::buffer(waiting_), error);
-        if (error == asio::error::would_block || error == asio::error::try_again) error = {};
+        const std::size_t sent = write_to_socket(boost::asio::buffer(waiting_), error);
         if (error) return false;
-        if (sent == waiting_.size()) {
+        const bool all_sent = sent == waiting_.size();
+        if (all_sent) {
             waiting_ = {};
-            return true;
+        } else {
+            waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(sent));
         }
-        waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(sent));
-        return false;
+        if (std::exchange(refused_, !all_sent) && sent != 0) notify(Event::written);
+        return all_sent;
     }
     /// Writes the buffered bytes, and then `buffers`.
     template <class Buffers, class Handler>
     void async_write_some(const Buffers& buffers, Handler&& handler) {
         namespace asio = boost::asio;
         const std::size_t size = asio::buffer_size(buffers);
-        writing_ = true;
-        begun_ = Clock::now();
-        // Buffered frames must not be written in the middle of a frame.
-        if (waiting_.empty() || torn_) {
-            return void(next_.async_write_some(
-                buffers, Sent<std::decay_t<Handler>>{this, size, std::forward<Handler>(handler)}));
+        Sent<std::decay_t<Handler>> sent{this, size, std::forward<Handler>(handler)};
+        if constexpr (!NeedsTls<Stream>) {
+            if (direct_ && write_at_once(buffers, sent)) return;
         }
+        writing_ = true;
+        refused_ = direct_;
+        // Buffered frames must not be written in the middle of a frame.
+        if (waiting_.empty() || torn_)
+            return void(next_.async_write_some(buffers, std::move(sent)));
         write_some(buffers);
         leaving_.swap(waiting_);
-        asio::async_write(next_, asio::buffer(leaving_),
-                          Sent<std::decay_t<Handler>>{this, size, std::forward<Handler>(handler)});
+        asio::async_write(next_, asio::buffer(leaving_), std::move(sent));
     }
 
 private:
@@ -136,10 +160,10 @@ private:
                 layer->leaving_ = {};
                 written = error ? 0 : size;
             }
-            if (written != 0 && Clock::now() - layer->begun_ > write_max) {
+            layer->torn_ = !error && written != size;
+            if (std::exchange(layer->refused_, false) && written != 0) {
                 layer->notify(Event::written);
             }
-            layer->torn_ = !error && written != size;
             handler(error, written);
         }
         [[nodiscard]] executor_type get_executor() const noexcept {
@@ -154,13 +178,37 @@ private:
         Handler handler;
     };
 
+    /// Returns: how many bytes the socket accepts now.
+    template <class Buffers>
+    std::size_t write_to_socket(const Buffers& buffers, Error& error) {
+        namespace asio = boost::asio;
+        const std::size_t sent = socket_of(next_).write_some(buffers, error);
+        if (error == asio::error::would_block || error == asio::error::try_again) {
+            error = {};
+            return 0;
+        }
+        return sent;
+    }
+    /// Returns: whether the socket has accepted something, or failed. Then `sent` is called later.
+    template <class Buffers, class Op>
+    bool write_at_once(const Buffers& buffers, Op& sent) {
+        Error error;
+        std::size_t written = 0;
+        if (torn_ || send_now(error)) written = write_to_socket(buffers, error);
+        if (!error && written == 0) return false;
+        writing_ = true;
+        boost::asio::post(boost::beast::bind_front_handler(std::move(sent), error, written));
+        return true;
+    }
+
     Stream next_;
     std::function<void(Event)> on_event_{};
     Bytes waiting_;
-    Bytes leaving_;                       ///< the bytes of the write that is under way
-    bool torn_ = false;                   ///< the kernel accepted only a part of a frame
-    bool writing_ = false;                ///< an asynchronous write is under way
-    typename Clock::time_point begun_{};  ///< when it has begun
+    Bytes leaving_;         ///< the bytes of the write that is under way
+    bool direct_ = false;   ///< writes go to the socket itself
+    bool torn_ = false;     ///< the kernel accepted only a part of a frame
+    bool writing_ = false;  ///< an asynchronous write is under way
+    bool refused_ = false;  ///< the socket has not accepted what is written next
 };
 
 /// The customization points that Beast calls to end a stream.

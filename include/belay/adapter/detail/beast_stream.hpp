@@ -31,8 +31,6 @@ template <class Stream>
 struct BeastTls;
 
 template <class Stream>
-concept NeedsTls = requires { typename Stream::handshake_type; };
-template <class Stream>
 concept KnowsTls = !NeedsTls<Stream> || requires { typename BeastTls<Stream>::Context; };
 
 struct NoTlsContext {};
@@ -46,17 +44,6 @@ struct TlsContextOf<Stream> {
                   "beast: a stream with TLS needs <belay/adapter/beast_tls.hpp>; include it");
     using Type = typename BeastTls<Stream>::Context;
 };
-
-/// Returns the socket below all layers of a stream.
-template <class Stream>
-[[nodiscard]] auto& socket_of(Stream& stream) noexcept {
-    auto& lowest = boost::beast::get_lowest_layer(stream);
-    if constexpr (requires { lowest.socket(); }) {
-        return lowest.socket();
-    } else {
-        return lowest;
-    }
-}
 
 /// A WebSocket connection from its handshake to its end. BeastConnector dials it, and
 /// BeastServerHandshake accepts it. Every handler holds a reference, and does nothing after the
@@ -191,9 +178,12 @@ protected:
         ws_.auto_fragment(false);
         ws_.binary(options_->frames == beast::WebSocketFrames::binary);
         ws_.control_callback([this](websocket::frame_type kind, boost::beast::string_view) {
+            // Beast answers it at once, and nothing may follow the answer.
+            const bool is_close = kind == websocket::frame_type::close;
+            if (state_ == State::closing && writes_ && is_close) return await_end();
             if (state_ != State::open) return;
             if (!guarded([&] { link_.pong(kind == websocket::frame_type::pong); })) return;
-            if (kind != websocket::frame_type::close) return;
+            if (!is_close) return;
             close_received_ = true;
             await_end();
         });
@@ -212,6 +202,7 @@ protected:
             Error error;
             socket().non_blocking(true, error);
             direct_ = !error;
+            if (direct_) ws_.next_layer().write_directly();
         }
         state_ = State::open;
         if (guarded([&] { link_.opened(); })) read();
@@ -256,7 +247,7 @@ protected:
         close_timer_.expires_after(close_max);
         guarded([&] {
             close_timer_.async_wait(
-                on([](auto& self, const Error& e) { self.end(self.end_of_input(e)); }));
+                on([](auto& self, const Error& e) { self.end(self.end_of_stream(e)); }));
         });
     }
     /// Ends the connection because the peer has broken the protocol.
@@ -282,6 +273,7 @@ protected:
     void received(const Error& error) {
         if (state_ == State::closing) {
             if (!error) input_.consume(input_.size()), read();
+            if (error && broken_) end(why_);
             return;
         }
         if (error) return end(end_of_input(error));
@@ -305,6 +297,9 @@ protected:
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
         if (close_received_) return BeastFailure::of_close_frame(ws_.reason(), options_->classify);
         return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
+    }
+    [[nodiscard]] Failure end_of_stream(const Error& error) const noexcept {
+        return state_ == State::closing ? why_ : end_of_input(error);
     }
     /// Passes a message to the link.   Returns: false if the link is busy; the message is kept.
     bool offer() noexcept {
@@ -391,11 +386,12 @@ protected:
     void send_rest() {
         if (broken_) return stop_writing();
         Error error;
-        if (ws_.next_layer().send_now(socket(), error) || error) return wrote(error);
+        const bool all_sent = ws_.next_layer().send_now(error);
+        if (state_ == State::over) return;  // there was no memory to report it
+        if (all_sent || error) return wrote(error);
         socket().async_wait(boost::asio::socket_base::wait_write,
                             on([](auto& self, const Error& e) {
                                 if (e) return self.wrote(e);
-                                self.report_written();
                                 self.guarded([&] { self.send_rest(); });
                             }));
     }

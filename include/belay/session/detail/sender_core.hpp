@@ -62,6 +62,8 @@ public:
         blocked_ = Blocked::none;
         const auto check = journal_->check(journal_->base() - 1);
         if (!check) return check.error();
+        // A pin that was read at the opening is durable.
+        if (connections_ == 0) pinned_ = journal_->store_pin();
         phase_ = Phase::greeting;
         window_.close();
         attach_ = (std::uint64_t{journal_->run()} << 32U) | ++connections_;
@@ -288,7 +290,7 @@ private:
         const std::error_code e = journal_->pin_store(store);
         if (!e) pinned_ = store;
         // The pin is durable since an earlier connection, and there is no space for operations.
-        // Those before them may be sent, which may give the disk its space back.
+        // Those before them may be sent.
         const bool is_durable = pinned_ == store && !journal_->failed();
         return is_durable && e != QueueErrc::displaced ? std::error_code{} : e;
     }
@@ -329,7 +331,7 @@ private:
     std::uint64_t attach_ = 0;
     std::uint64_t pong_ = 0;  // the number of the last PING of a message
     bool pong_due_ = false;
-    Id pinned_{};  // the store that was pinned durably by this object
+    Id pinned_{};  // the store whose pin is durable
     SendWindow window_;
 };
 
