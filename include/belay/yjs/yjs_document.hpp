@@ -103,6 +103,7 @@ public:
         if (summary->structs == 0 && summary->delete_ranges == 0) return {};
         pending_.emplace_back(update.begin(), update.end());
         pending_bytes_ += update.size();
+        pending_clients_ += summary->clients;
         pending_deletes_ = pending_deletes_ || summary->delete_ranges > 0;
         if (must_merge()) merge();
         return {};
@@ -129,11 +130,8 @@ public:
     [[nodiscard]] Result<Bytes, yjs::UpdateError> diff(BytesView state_vector) {
         merge();
         yjs::detail::Clocks clocks;
-        yjs::Limits limits = options_.limits;
-        // A peer that has the document names all of its authors, regardless of how many updates
-        // brought them.
-        limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
-        if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
+        if (auto error = yjs::detail::read_state_vector(state_vector, limits_of_peer(), clocks))
+            return error;
         // All of it takes as long as compacting it.
         if (clocks.empty()) compact();
         if (merged_.empty()) return Bytes(2);
@@ -141,6 +139,16 @@ public:
         const BytesView merged{merged_};
         yjs::detail::Sources sources = read(merged);
         return yjs::detail::diff_of(sources, clocks);
+    }
+
+    /// Checks a state vector of a peer without merging. A state vector that it accepts may still be
+    /// rejected by `diff`, because the document counts an author once for each waiting update.
+    ///
+    /// Errors: those of `diff`.   Complexity: O(m); it allocates nothing.
+    [[nodiscard]] yjs::UpdateError check_state_vector(BytesView state_vector) const {
+        yjs::Limits limits = limits_of_peer();
+        limits.clients_max += std::min(pending_clients_, no_limit - limits.clients_max);
+        return yjs::detail::scan_state_vector(state_vector, limits, [](yjs::detail::Id) {});
     }
 
     /// Returns the number of bytes of the merged update, and of updates that wait to be merged.
@@ -170,6 +178,14 @@ private:
         return options_.bytes_max - std::min(options_.bytes_max, bytes());
     }
 
+    /// A peer that has the document names all of its authors, regardless of how many updates
+    /// brought them.
+    [[nodiscard]] yjs::Limits limits_of_peer() const noexcept {
+        yjs::Limits limits = options_.limits;
+        limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
+        return limits;
+    }
+
     /// Reads bytes that were checked before. The bytes, and the view of them, must outlive the
     /// result.
     [[nodiscard]] static yjs::detail::Sources read(const BytesView& update) {
@@ -194,7 +210,7 @@ private:
         gaps_ = merged.gaps;
         conflicts_ += merged.conflicts;
         pending_.clear();
-        pending_bytes_ = 0;
+        pending_bytes_ = pending_clients_ = 0;
         pending_deletes_ = false;
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
@@ -230,6 +246,7 @@ private:
     Bytes merged_;
     std::vector<Bytes> pending_;
     std::size_t pending_bytes_ = 0;
+    std::size_t pending_clients_ = 0;  ///< over all waiting updates
     bool pending_deletes_ = false;
     bool has_deleted_ = false;         ///< there may be deleted content in the merged update
     std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last

@@ -175,45 +175,18 @@ public:
         if (client.connection->output.empty()) continue_awareness(client, also_empty);
     }
 
-    /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
+    /// Answers a state vector, now or later: pieces, of which the last is a state.
+    /// Errors: the document's.
     [[nodiscard]] std::error_code answer(RoomClient& client, BytesView theirs) {
-        Room& room = static_cast<Room&>(*client.room);
-        ClientConnection& connection = *client.connection;
-        const std::size_t size = room.document.bytes();
-        constexpr bool cuts = std::derived_from<Document, YjsDocument>;
-        const ReplyQueue queue =
-            cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
-        const bool busy = connection.answer.chunks || connection.output.answers() != 0;
-        const bool works = may_work();
-        if (busy || !works || !reply_budget_.try_begin(client, size, queue)) {
-            const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
-            connection.hold_question(client, theirs);
-            client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{soon ? 1 : 50});
-            // This may be the turn of its connection, not its own.
-            client.waker.touch();
-            return {};
+        if (may_answer(client)) return begin_answer(client, theirs);
+        Bytes held;
+        if constexpr (cuts_answers) {
+            // Only a vector that can be answered is held: it is bounded by the document.
+            const Room& room = static_cast<Room&>(*client.room);
+            if (const auto error = room.document.check_state_vector(theirs)) return error;
         }
-        connection.answer.since = context_.now;
-        // The comparison costs time, even if little is sent.
-        done_ += size;
-        if constexpr (cuts) {
-            auto diff = room.document.diff(theirs);
-            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            if (diff->size() > ReplyChunker::part_bytes) {
-                connection.answer.chunks =
-                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
-                                                   reply_budget_.shares, share_owner(client));
-                connection.answer.client = &client;
-                continue_answer(connection);
-                return {};
-            }
-            send_pieces(client, *diff, Kind::state, false);
-        } else {
-            RoomClient* const one = &client;
-            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
-        }
-        request_state(client);
-        note_taken(connection);
+        if constexpr (ComparesDocument<Document>) held = to_bytes(theirs);
+        client.connection->hold_question(client, std::move(held));
         return {};
     }
 
@@ -285,6 +258,51 @@ public:
     }
 
 private:
+    static constexpr bool cuts_answers = std::derived_from<Document, YjsDocument>;
+
+    /// Whether the answer to a client's state vector may begin now. If not, it is tried again at
+    /// `retry_at`.
+    [[nodiscard]] bool may_answer(RoomClient& client) {
+        const ClientConnection& connection = *client.connection;
+        const std::size_t size = static_cast<Room&>(*client.room).document.bytes();
+        const ReplyQueue queue = cuts_answers && size > ReplyChunker::part_bytes
+                                     ? ReplyQueue::chunked
+                                     : ReplyQueue::whole;
+        const bool busy = connection.answer.chunks || connection.output.answers() != 0;
+        const bool works = may_work();
+        if (!busy && works && reply_budget_.try_begin(client, size, queue)) return true;
+        const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
+        client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{soon ? 1 : 50});
+        // This may be the turn of its connection, not its own.
+        client.waker.touch();
+        return false;
+    }
+    [[nodiscard]] std::error_code begin_answer(RoomClient& client, BytesView theirs) {
+        Room& room = static_cast<Room&>(*client.room);
+        ClientConnection& connection = *client.connection;
+        connection.answer.since = context_.now;
+        // The comparison costs time, even if little is sent.
+        done_ += room.document.bytes();
+        if constexpr (cuts_answers) {
+            auto diff = room.document.diff(theirs);
+            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+            if (diff->size() > ReplyChunker::part_bytes) {
+                connection.answer.chunks =
+                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
+                                                   reply_budget_.shares, share_owner(client));
+                connection.answer.client = &client;
+                continue_answer(connection);
+                return {};
+            }
+            send_pieces(client, *diff, Kind::state, false);
+        } else {
+            RoomClient* const one = &client;
+            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
+        }
+        request_state(client);
+        note_taken(connection);
+        return {};
+    }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
@@ -487,10 +505,10 @@ private:
         Room& room = static_cast<Room&>(*client.room);
         while (client.outbox.lag_from && client.connection->output.empty()) {
             if (!may_work()) return retry_soon(client);
-            const Bytes had = client.outbox.take_lag();
+            Bytes had = client.outbox.take_lag();
             // An answer that waits has all that it lacks.
             if (!client.outbox.question) {
-                if (const std::error_code e = send_difference(client, room, had))
+                if (const std::error_code e = send_difference(client, room, std::move(had)))
                     return closer_.close_and_report(client, e);
             }
             if (!client.core.joined()) return;
@@ -499,8 +517,8 @@ private:
     }
     /// Sends one part of a difference. A difference that cannot be continued by a state vector
     /// becomes an answer, within the budget of all answers.
-    [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, BytesView had) {
-        if constexpr (std::derived_from<Document, YjsDocument>) {
+    [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, Bytes had) {
+        if constexpr (cuts_answers) {
             constexpr std::size_t least = 1024;
             const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
             auto part = difference_.next(&room, room.document, had, larger(most, least));
@@ -517,7 +535,7 @@ private:
             const auto error = send_state({&one, 1}, room, had, Kind::update, waiting_max());
             if (error != RoomErrc::too_slow) return error;
         }
-        client.connection->hold_question(client, had);
+        client.connection->hold_question(client, std::move(had));
         return {};
     }
     void retry_soon(RoomClient& client) {
@@ -525,9 +543,11 @@ private:
         client.waker.touch();
     }
     void retry_answer(RoomClient& client) {
-        const Bytes theirs = *client.connection->take_question(client);
         client.outbox.retry_at = never;
-        if (const std::error_code e = answer(client, theirs)) closer_.close_and_report(client, e);
+        if (!may_answer(client)) return;
+        const Bytes theirs = *client.connection->take_question(client);
+        if (const std::error_code e = begin_answer(client, theirs))
+            closer_.close_and_report(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
