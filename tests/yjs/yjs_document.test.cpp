@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
+#include "support/yjs/yjs_editor.hpp"
 #include "support/yjs/yjs_mutations.hpp"
 #include "support/yjs/yjs_vectors.hpp"
 
@@ -391,4 +392,63 @@ TEST_CASE("YjsDocument: a document that an older version filled with deleted con
     REQUIRE(!document.apply(overwrite(10, "y")));
     CHECK(whole(document).size() < 100);
     CHECK(document.status().gaps == 0);
+}
+
+namespace {
+
+/// Deletes letters of the client 1.
+Bytes deletion(std::uint64_t clock, std::uint64_t len) {
+    Bytes update{std::byte{0}};
+    for (const std::uint64_t n : {std::uint64_t{1}, std::uint64_t{1}, std::uint64_t{1}, clock, len})
+        yjs::append_varuint(update, n);
+    return update;
+}
+
+}  // namespace
+
+TEST_CASE("YjsDocument: updates that do not fit compact a document only if that may help",
+          "[room][yjs_document][unit]") {
+    YjsDocument document{{.bytes_max = 200'000}};
+    REQUIRE(!document.apply(belay_test::typed(1, 0, std::string(150'000, 'x'))));
+    REQUIRE(document.snapshot().size() == 1);
+    const Bytes large = belay_test::typed(2, 0, std::string(60'000, 'y'));
+    const auto is_full = [&] {
+        const auto adds = document.check(large);
+        return !adds.has_value() && adds.error().code == YjsErrc::document_full;
+    };
+    std::uint64_t clock = 0;
+    // Waiting updates have less than what is missing.
+    REQUIRE(!document.apply(belay_test::typed(3, clock++, "z")));
+    CHECK(is_full());
+    CHECK(document.status().pending_updates == 1);
+
+    SECTION("a deletion may help once, and again for each eighth of the document that arrives") {
+        REQUIRE(!document.apply(deletion(0, 1)));
+        CHECK(is_full());
+        CHECK(document.status().pending_updates == 0);
+        int merges = 0;
+        for (std::uint64_t i = 1; i <= 20; ++i) {
+            REQUIRE(!document.apply(deletion(2 * i, 1)));
+            CHECK(is_full());
+            if (document.status().pending_updates == 0) ++merges;
+        }
+        CHECK(merges == 20);  // each has 60,000 bytes
+        merges = 0;
+        REQUIRE(!document.apply(belay_test::typed(4, 0, std::string(46'000, 'w'))));
+        REQUIRE(document.snapshot().size() == 1);
+        for (std::uint64_t i = 100; i < 120; ++i) {
+            REQUIRE(!document.apply(deletion(2 * i, 1)));
+            const auto adds = document.check(belay_test::typed(5, 0, std::string(4'500, 'v')));
+            REQUIRE_FALSE(adds.has_value());
+            if (document.status().pending_updates == 0) ++merges;
+        }
+        CHECK(merges == 4);
+    }
+    SECTION("after a snapshot, a deletion may help at once") {
+        REQUIRE(!document.apply(deletion(0, 1)));
+        CHECK(is_full());
+        REQUIRE(document.snapshot().size() == 1);
+        REQUIRE(!document.apply(deletion(0, 100'000)));
+        CHECK(document.check(large).value_or(false));
+    }
 }

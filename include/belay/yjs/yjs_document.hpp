@@ -40,7 +40,9 @@ struct YjsDocumentOptions {
     /// document also merges for waiting updates that delete something. They must have as many bytes
     /// as the merged update, and at least 16 KiB. It removes deleted content
     /// - when that is an eighth of the merged update, or the merged update has doubled,
-    /// - before `check` returns `document_full`,
+    /// - before `check` returns `document_full`, if content was deleted or the waiting updates are
+    ///   long enough. It does so once after each snapshot, and once for each eighth of its bytes
+    ///   that arrives,
     /// - for a snapshot, and for a client that has nothing yet.
     /// Each byte is thus read a constant number of times.
     Compaction compaction = Compaction::coalesce_and_scrub;
@@ -79,19 +81,21 @@ public:
     /// rejected. An update is rejected if it is malformed, exceeds a limit, or makes the document
     /// too large.
     ///
-    /// Complexity: O(m log n); merges before it returns `document_full`.
+    /// Complexity: O(m log n). It compacts before it returns `document_full`, as
+    /// YjsDocumentOptions::compaction describes.
     [[nodiscard]] Result<bool, yjs::UpdateError> check(BytesView update) {
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        if (update.size() > room()) {
+        if (update.size() <= room()) return true;
+        if (may_give_space(update.size() - room())) {
             compact();
+            arrived_bytes_ = 0;
             if (known_.holds(sources)) return false;
+            if (update.size() <= room()) return true;
         }
-        if (update.size() > room()) {
-            return yjs::UpdateError{YjsErrc::document_full, 0, 0, "YjsDocumentOptions::bytes_max"};
-        }
-        return true;
+        add_arrived(update.size());
+        return yjs::UpdateError{YjsErrc::document_full, 0, 0, "YjsDocumentOptions::bytes_max"};
     }
 
     /// Adds an update that was checked, or is part of a snapshot. It rejects malformed bytes only.
@@ -104,6 +108,7 @@ public:
         pending_.emplace_back(update.begin(), update.end());
         pending_bytes_ += update.size();
         pending_clients_ += summary->clients;
+        add_arrived(update.size());
         pending_deletes_ = pending_deletes_ || summary->delete_ranges > 0;
         if (must_merge()) merge();
         return {};
@@ -113,6 +118,7 @@ public:
     /// is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
         compact();
+        arrived_bytes_ = no_limit;
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
@@ -178,6 +184,15 @@ private:
         return options_.bytes_max - std::min(options_.bytes_max, bytes());
     }
 
+    /// Whether compacting may give so many bytes, and enough has arrived since the last time to pay
+    /// for its cost. One value that was deleted may have any number of bytes.
+    [[nodiscard]] bool may_give_space(std::size_t missing) const noexcept {
+        if (arrived_bytes_ < merged_.size() / 8) return false;
+        return has_deleted_ || pending_deletes_ || pending_bytes_ >= missing;
+    }
+    void add_arrived(std::size_t bytes) noexcept {
+        arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
+    }
     /// A peer that has the document names all of its authors, regardless of how many updates
     /// brought them.
     [[nodiscard]] yjs::Limits limits_of_peer() const noexcept {
@@ -250,6 +265,8 @@ private:
     bool pending_deletes_ = false;
     bool has_deleted_ = false;         ///< there may be deleted content in the merged update
     std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
+    /// What has arrived since `check` compacted the document; no_limit after a snapshot.
+    std::size_t arrived_bytes_ = no_limit;
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;
