@@ -294,6 +294,32 @@ TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never co
     CHECK(one.connections[0]->sent.size() == 1);
 }
 
+TEST_CASE("RoomDelivery::request_state sends a long state vector within the budget of answers",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.piece_bytes_max = 1024;
+    options.answers_bytes_max = 20'000;
+    OneRoomOf<YjsDocument> one{options, 3};
+    one.context.at(Instant{});
+    for (std::uint64_t author = 0; author < 1000; ++author)
+        REQUIRE_FALSE(one.room.document.apply(typed(100'000'000 + author, 0, "x")));
+    const std::size_t size = one.room.document.state_vector().size();
+    REQUIRE(size > 5000);
+    for (std::size_t i = 0; i < 3; ++i) {
+        one.connections[i]->result = SendResult::busy;
+        one.delivery.request_state(*one.clients[i]);
+    }
+    CHECK(one.delivery.limits().answers == size);
+    CHECK(one.connections[1]->output.empty());
+    for (std::size_t i = 0; i < 3; ++i) {
+        one.connections[i]->result = SendResult::sent;
+        one.context.at(Instant{(i + 1) * 50ms});
+        for (auto& connection : one.connections) one.delivery.catch_up(*connection);
+        CHECK(one.connections[i]->sent == std::vector<Bytes>{one.room.document.state_vector()});
+    }
+    CHECK(one.closes.clients == no_closes);
+}
+
 TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its own",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 1};

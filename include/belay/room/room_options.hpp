@@ -140,7 +140,8 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again.
+    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again;
+    /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
     /// These costs are fixed, so that a test is limited as the server is.
     std::size_t read_rate_max = std::size_t{2} << 20;
@@ -172,6 +173,10 @@ struct RoomOptions {
     /// The share of one user in the answers of documents of more than a megabyte, over all its
     /// clients. One such answer always begins.
     std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
+    /// The rate at which state vectors and joins of one user are answered, over all its clients, at
+    /// the costs that read_rate_max lists. The first read_bytes_burst are answered at once, and
+    /// further ones later.
+    std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
     /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
     /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
@@ -240,6 +245,7 @@ struct RoomOptions {
                                         client_rate_min,
                                         answers_bytes_max,
                                         answer_bytes_per_user_max,
+                                        answer_rate_per_user_max,
                                         unflushed_bytes_max,
                                         unflushed_bytes_per_user_max,
                                         awareness_bytes_max,

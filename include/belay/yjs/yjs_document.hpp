@@ -52,6 +52,7 @@ struct YjsDocumentOptions {
 struct YjsDocumentStatus {
     std::size_t bytes = 0;            ///< of the merged update, and of waiting updates
     std::size_t pending_updates = 0;  ///< updates that wait to be merged
+    std::size_t clients = 0;          ///< authors, at most
     std::size_t gaps = 0;             ///< ranges of clocks that it lacked at the last merge
     std::size_t conflicts = 0;        ///< see yjs::Merged; over all merges since it was made
 };
@@ -161,7 +162,7 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + pending_bytes_; }
     /// Returns the current state.
     [[nodiscard]] YjsDocumentStatus status() const noexcept {
-        return {bytes(), pending_.size(), gaps_, conflicts_};
+        return {bytes(), pending_.size(), known_.clients() + pending_clients_, gaps_, conflicts_};
     }
 
 private:

@@ -203,7 +203,6 @@ public:
                 pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
-                note_divergence(client, room, message.payload);
                 error = delivery_.answer(client, message.payload);
                 break;
             case Kind::state:
@@ -316,20 +315,18 @@ private:
             request_state(client);
         if (client.core.joined()) delivery_.send_all_awareness(client, false);
     }
+    /// A join costs as much as an answer, if the document must be merged for it.
     void request_state(RoomClient& client) {
-        const bool live = client.room->core.live();
-        client.outbox.requests_state = !live;
-        if (!live) return;
-        const Bytes ours = delivery_.vector_of(static_cast<Room&>(*client.room));
-        delivery_.send_message(client, {Kind::state_vector, ours});
+        const Room& room = static_cast<Room&>(*client.room);
+        if (room.core.live()) pay(*client.connection, delivery_.request_cost(room));
+        delivery_.request_state(client);
     }
 
     // ---- messages -------------------------------------------------------------------------------
 
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
-        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
-        pay(*client.connection, pieces * ReadCost::piece);
+        pay(*client.connection, delivery_.answer_cost(room));
     }
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
@@ -405,6 +402,7 @@ private:
         if (answers) {
             // Merges the document first, so that its content is known.
             pay_answer(client, room);
+            delivery_.charge_user(client, delivery_.answer_cost(room));
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {
@@ -430,16 +428,6 @@ private:
     }
     void send_denied(RoomClient& client, std::string_view why) {
         delivery_.send_message(client, {Kind::denied, as_bytes(why)});
-    }
-    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
-        if constexpr (ComparesDocument<Document>) {
-            if (!client.rights.may_edit() ||
-                !client.ops->disjoint(client, room.document.state_vector(), theirs))
-                return;
-            context_.tally.count(room.id, &RoomCounters::divergences);
-            if (std::exchange(client.outbox.diverges, true)) return;
-            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
-        }
     }
     void on_tick(RoomClient& client) {
         const bool upgrades = client.core.state() == ClientCore::State::opening;

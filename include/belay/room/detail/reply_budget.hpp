@@ -15,6 +15,7 @@
 
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
+#include <belay/room/detail/user_rates.hpp>
 #include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_errc.hpp>
 
@@ -72,6 +73,10 @@ public:
         return false;
     }
 
+    /// Whether so many bytes may wait to be sent as an answer.
+    [[nodiscard]] bool has_space(std::size_t bytes) const noexcept {
+        return fits(bytes, ReplyQueue::whole);
+    }
     /// Whether other clients precede it in its queue.
     [[nodiscard]] bool has_others_before(const RoomClient& client) const noexcept {
         if (client.outbox.queue == ReplyQueue::none) return false;
@@ -82,6 +87,7 @@ public:
     std::size_t waiting = 0;  ///< bytes of answers that wait to be sent
     std::size_t uncut = 0;    ///< whole bytes of answers that are cut as they are sent
     UserShares shares{};      ///< of `uncut`
+    UserRates rates{};        ///< of the answers, and of requests of states
 
 private:
     [[nodiscard]] static constexpr std::size_t index(ReplyQueue which) noexcept {

@@ -12,6 +12,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/room/detail/aware_rooms.hpp>
 #include <belay/room/detail/lag_difference.hpp>
 #include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/update_origin.hpp>
@@ -19,41 +20,6 @@
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// The rooms whose awareness has changed, in their order. No memory is needed for it.
-///
-/// Thread safety: the manager's home thread.
-class AwareRooms {
-public:
-    AwareRooms() = default;
-    AwareRooms(const AwareRooms&) = delete;
-    AwareRooms& operator=(const AwareRooms&) = delete;
-
-    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-    /// Pre: the room is not in the list.
-    void push(RoomBase& room) noexcept {
-        room.next_aware = nullptr;
-        *end_ = &room;
-        end_ = &room.next_aware;
-    }
-    /// Returns the first room, which leads to the others. The list is empty then.
-    [[nodiscard]] RoomBase* take_all() noexcept {
-        end_ = &first_;
-        return std::exchange(first_, nullptr);
-    }
-    /// Removes a room, if the list has it.   Complexity: O(n).
-    void remove(const RoomBase& room) noexcept {
-        RoomBase** at = &first_;
-        while (*at != nullptr && *at != &room) at = &(*at)->next_aware;
-        if (*at == nullptr) return;
-        *at = room.next_aware;
-        if (end_ == &room.next_aware) end_ = at;
-    }
-
-private:
-    RoomBase* first_ = nullptr;
-    RoomBase** end_ = &first_;  ///< where the next room is added
-};
 
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
@@ -190,6 +156,29 @@ public:
         return {};
     }
 
+    /// Requests the state of a client, by the state vector of its room: now, or when the room is
+    /// loaded and there is space.
+    void request_state(RoomClient& client) {
+        client.outbox.requests_state = true;
+        continue_request(client);
+    }
+    /// Returns what an answer to a state vector costs, in bytes that could be read.
+    [[nodiscard]] std::size_t answer_cost(const Room& room) const noexcept {
+        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
+        return pieces * ReadCost::piece;
+    }
+    /// Returns what the room's own state vector costs: as much, if the document must be merged.
+    [[nodiscard]] std::size_t request_cost(const Room& room) const noexcept {
+        if constexpr (cuts_answers) {
+            if (room.document.status().pending_updates == 0) return ReadCost::piece;
+        }
+        return ComparesDocument<Document> ? answer_cost(room) : ReadCost::piece;
+    }
+    /// Charges the user of a client, over all its clients.
+    void charge_user(const RoomClient& client, std::size_t bytes) {
+        reply_budget_.rates.charge(share_owner(client), bytes, context_.now, context_.options);
+    }
+
     /// Sends the outbox of a connection, and then what its clients have missed.
     void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
@@ -268,19 +257,26 @@ private:
         const ReplyQueue queue = cuts_answers && size > ReplyChunker::part_bytes
                                      ? ReplyQueue::chunked
                                      : ReplyQueue::whole;
+        if (const Instant ready = reply_budget_.rates.ready_at(share_owner(client));
+            ready > context_.now) {
+            // In the queue, it would delay other users.
+            client.outbox.queue = ReplyQueue::none;
+            retry_at(client, ready);
+            return false;
+        }
         const bool busy = connection.answer.chunks || connection.output.answers() != 0;
         const bool works = may_work();
         if (!busy && works && reply_budget_.try_begin(client, size, queue)) return true;
         const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
-        client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{soon ? 1 : 50});
-        // This may be the turn of its connection, not its own.
-        client.waker.touch();
+        retry_at(client, after(context_.now, std::chrono::milliseconds{soon ? 1 : 50}));
         return false;
     }
     [[nodiscard]] std::error_code begin_answer(RoomClient& client, BytesView theirs) {
         Room& room = static_cast<Room&>(*client.room);
         ClientConnection& connection = *client.connection;
         connection.answer.since = context_.now;
+        charge_user(client, answer_cost(room));
+        note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
         if constexpr (cuts_answers) {
@@ -299,9 +295,38 @@ private:
             RoomClient* const one = &client;
             if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
-        request_state(client);
+        if (connection.multiplexed != nullptr) request_state(client);
         note_taken(connection);
         return {};
+    }
+    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
+        if constexpr (ComparesDocument<Document>) {
+            if (!client.rights.may_edit() ||
+                !client.ops->disjoint(client, room.document.state_vector(), theirs))
+                return;
+            context_.tally.count(room.id, &RoomCounters::divergences);
+            if (std::exchange(client.outbox.diverges, true)) return;
+            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
+        }
+    }
+    /// Sends the state vector of a room, if it is requested. It costs as much as an answer, and one
+    /// that is longer than a piece counts like one.
+    void continue_request(RoomClient& client) {
+        if (!client.outbox.requests_state || !client.core.joined() || !client.room->core.live())
+            return;
+        Room& room = static_cast<Room&>(*client.room);
+        if (const Instant ready = reply_budget_.rates.ready_at(share_owner(client));
+            ready > context_.now)
+            return retry_at(client, ready);
+        if constexpr (cuts_answers) {
+            constexpr std::size_t entry = 16;  // two numbers of 8 bytes
+            const std::size_t most = entry * room.document.status().clients;
+            if (most > context_.options.piece_bytes_max && !reply_budget_.has_space(most))
+                return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
+        }
+        client.outbox.requests_state = false;
+        charge_user(client, request_cost(room));
+        send_message(client, {Kind::state_vector, vector_of(room)});
     }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
@@ -348,18 +373,14 @@ private:
             const bool ends = !connection.answer.chunks->has_more();
             if (ends) connection.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
-            if (ends) request_state(client);
+            if (ends && client.core.joined() && connection.multiplexed != nullptr)
+                request_state(client);
         }
         note_taken(connection);
     }
     static void note_taken(ClientConnection& connection) noexcept {
         if (!connection.answer.chunks && connection.output.answers() == 0)
             connection.answer.since = never;
-    }
-    /// Sends the own state vector after an answer, if frames have addresses.
-    void request_state(RoomClient& client) {
-        if (client.core.joined() && client.connection->multiplexed != nullptr)
-            send_message(client, {Kind::state_vector, vector_of(static_cast<Room&>(*client.room))});
     }
     void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts) {
         const std::vector<Bytes> pieces =
@@ -489,6 +510,7 @@ private:
             continue_awareness(client, client.outbox.awareness_from->until == 0);
         if (client.outbox.question && client.core.joined() && client.room->core.live())
             retry_answer(client);
+        continue_request(client);
     }
     void send_statuses(RoomClient& client) {
         if (client.outbox.statuses == 0) return;
@@ -539,11 +561,14 @@ private:
         return {};
     }
     void retry_soon(RoomClient& client) {
-        client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{1});
+        retry_at(client, after(context_.now, std::chrono::milliseconds{1}));
+    }
+    static void retry_at(RoomClient& client, Instant time) noexcept {
+        client.outbox.retry_at = smaller(client.outbox.retry_at, time);
+        // This may be the turn of its connection, not its own.
         client.waker.touch();
     }
     void retry_answer(RoomClient& client) {
-        client.outbox.retry_at = never;
         if (!may_answer(client)) return;
         const Bytes theirs = *client.connection->take_question(client);
         if (const std::error_code e = begin_answer(client, theirs))
