@@ -41,7 +41,9 @@ struct RoomOptions {
     Duration save_within = std::chrono::seconds{30};
     /// The wait before a failed save is tried again, or before a room is loaded again because a
     /// shared storage rejects its changes. It doubles from save_retry_min to save_retry_max. Up to
-    /// half of it is subtracted at random. While the manager stops, it does not grow.
+    /// half of it is subtracted at random. While the manager stops, it does not grow. After a failed
+    /// flush, a room is loaded again at once, and for further failures after save_retry_min to four
+    /// times of it.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
     /// The maximum number of saves that are under way at a time, over all rooms, also while the

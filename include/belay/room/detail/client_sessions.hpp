@@ -98,16 +98,14 @@ public:
     /// Processes a load, also a repeated one.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.after_load.vector_before, std::nullopt);
-        const std::vector<RoomClient*> clients = room.clients;
-        std::error_code error;
-        if (had) error = delivery_.send_state(clients, room, *had, Kind::update);
-        for (RoomClient* const client : clients) {
+        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             // A failed client ends the other clients of its connection, too.
             if (!client->core.joined()) continue;
+            // What the storage has kept of a failed flush is sent as to any client that lags.
+            if (had && !client->outbox.lag_from) client->outbox.lag_from = *had;
             if (client->connection->multiplexed == nullptr)
                 client->connection->rate.read_at = always;
             client->waker.touch();
-            if (error) lifecycle_.close_and_report(*client, error);
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
             if (client->core.joined()) delivery_.catch_up(*client->connection);

@@ -167,6 +167,29 @@ struct RoomCalls {
     /// or else in those of owner_of_server_loads. It is empty if only the storage used the room.
     std::string load_owner{};
 };
+/// The next load after a failed flush. The first one is made at once. Further ones wait for
+/// RoomOptions::save_retry_min, doubled up to four times of it: clients wait for them.
+struct RoomReload {
+    /// A flush has failed.
+    void schedule(Instant now, const RoomOptions& options) noexcept {
+        if (after(last, options.save_retry_max) < now) times = 0;
+        const Duration wait =
+            times == 0 ? Duration{}
+                       : part::saturating_multiply(options.save_retry_min, 1U << (times - 1));
+        if (times < 3) ++times;
+        at = last = after(now, wait);
+    }
+    /// Whether the load is due. It is returned once.
+    [[nodiscard]] bool take_due(Instant now) noexcept {
+        if (at > now) return false;
+        at = never;
+        return true;
+    }
+
+    Instant at = never;
+    Instant last = always;
+    unsigned times = 0;
+};
 /// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load
@@ -187,7 +210,7 @@ struct RoomBase {
         if (evicted) return never;
         const Instant others = replication ? replication->deadline() : never;
         return smaller(smaller(core.deadline(), awareness.deadline()),
-                       smaller(others, calls.deadline()));
+                       smaller(smaller(others, calls.deadline()), reload.at));
     }
 
     const std::string id;
@@ -201,6 +224,7 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
+    RoomReload reload{};
     std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
     RoomBase* next_aware = nullptr;                  ///< in AwareRooms
     /// Its last activity when it was listed for evictions, and how it is listed.
