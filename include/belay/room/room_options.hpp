@@ -150,7 +150,7 @@ struct RoomOptions {
     /// How many bytes of such cost are read from one connection before that rate applies.
     std::size_t read_bytes_burst = std::size_t{8} << 20;
     /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
-    /// one frame. Awareness (who is here) never waits.
+    /// one update. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
     ///   A connection without that member holds what it holds, in addition.
     /// - Above the limit the client lags: further updates do not wait. When it has accepted those
@@ -179,8 +179,9 @@ struct RoomOptions {
     /// the costs that read_rate_max lists. The first read_bytes_burst are answered at once, and
     /// further ones later.
     std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
-    /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
-    /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
+    /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
+    /// this size, if the protocol and the document can split them. All clients share the pieces of
+    /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// The maximum number of bytes of changes of one room that wait to become durable. A client
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user

@@ -202,6 +202,7 @@ public:
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
                 error = delivery_.answer(client, message.payload);
+                if (!error) delivery_.note_divergence(client, room, message.payload);
                 break;
             case Kind::state:
             case Kind::update:

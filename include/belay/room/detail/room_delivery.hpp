@@ -14,6 +14,7 @@
 #include <belay/queue/storage_like.hpp>
 #include <belay/room/detail/aware_rooms.hpp>
 #include <belay/room/detail/lag_difference.hpp>
+#include <belay/room/detail/message_frames.hpp>
 #include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/update_origin.hpp>
 #include <belay/room/document_like.hpp>
@@ -49,10 +50,12 @@ public:
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
     void send_update(Room& room, BytesView update, const UpdateOrigin& origin) {
-        const FramesOfMessage frames{frames_};
+        const MessageFrames::Scope frames{frames_};
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
         const std::size_t most = waiting_max();
+        if (update.size() > most && ComparesDocument<Document>)
+            return send_long_update(room, update, origin);
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const RoomClientOps* frame_of = nullptr;
@@ -61,10 +64,9 @@ public:
             RoomClient& client = *recipients_[left];
             // A failed client ends the other clients of its connection, too.
             if (client.room != &room) continue;
-            if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from)
-                continue;
+            if (!takes_updates(client, origin)) continue;
             if (std::exchange(frame_of, client.ops) != client.ops)
-                frame = frame_for(client, message);
+                frame = frames_.of(client, message);
             if (client.connection->output.counted() + frame->bytes.size() <= most) {
                 give(client, frame, true);
             } else if (!try_send(client, frame->bytes)) {
@@ -73,7 +75,7 @@ public:
                 client.outbox.lag_from = *before;
             }
         }
-        time_delivery(room, origin.since);
+        frames_.measure(context_, room.id, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
     void queue_awareness(RoomBase& room) noexcept {
@@ -129,10 +131,10 @@ public:
     }
     /// Sends a message to all clients of a room except one, if their frames have addresses.
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
-        const FramesOfMessage frames{frames_};
+        const MessageFrames::Scope frames{frames_};
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             if (client->connection->multiplexed == nullptr || client->is(except)) continue;
-            if (client->core.joined()) send_raw(*client, frame_for(*client, message));
+            if (client->core.joined()) send_raw(*client, frames_.of(*client, message));
         }
     }
     /// Sends all awareness states, when the connection accepts them.
@@ -162,6 +164,18 @@ public:
         client.outbox.requests_state = true;
         continue_request(client);
     }
+    /// Counts a client whose history is apart from that of its room, if the document is merged.
+    /// Otherwise this happens when its state vector is answered.
+    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
+        if constexpr (ComparesDocument<Document>) {
+            if (!is_merged(room) || !client.rights.may_edit() ||
+                !client.ops->disjoint(client, room.document.state_vector(), theirs))
+                return;
+            context_.tally.count(room.id, &RoomCounters::divergences);
+            if (std::exchange(client.outbox.diverges, true)) return;
+            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
+        }
+    }
     /// Returns what an answer to a state vector costs, in bytes that could be read.
     [[nodiscard]] std::size_t answer_cost(const Room& room) const noexcept {
         const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
@@ -169,10 +183,7 @@ public:
     }
     /// Returns what the room's own state vector costs: as much, if the document must be merged.
     [[nodiscard]] std::size_t request_cost(const Room& room) const noexcept {
-        if constexpr (cuts_answers) {
-            if (room.document.status().pending_updates == 0) return ReadCost::piece;
-        }
-        return ComparesDocument<Document> ? answer_cost(room) : ReadCost::piece;
+        return is_merged(room) ? ReadCost::piece : answer_cost(room);
     }
     /// Charges the user of a client, over all its clients.
     void charge_user(const RoomClient& client, std::size_t bytes) {
@@ -276,7 +287,6 @@ private:
         ClientConnection& connection = *client.connection;
         connection.answer.since = context_.now;
         charge_user(client, answer_cost(room));
-        note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
         if constexpr (cuts_answers) {
@@ -299,16 +309,6 @@ private:
         note_taken(connection);
         return {};
     }
-    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
-        if constexpr (ComparesDocument<Document>) {
-            if (!client.rights.may_edit() ||
-                !client.ops->disjoint(client, room.document.state_vector(), theirs))
-                return;
-            context_.tally.count(room.id, &RoomCounters::divergences);
-            if (std::exchange(client.outbox.diverges, true)) return;
-            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
-        }
-    }
     /// Sends the state vector of a room, if it is requested. It costs as much as an answer, and one
     /// that is longer than a piece counts like one.
     void continue_request(RoomClient& client) {
@@ -328,6 +328,46 @@ private:
         charge_user(client, request_cost(room));
         send_message(client, {Kind::state_vector, vector_of(room)});
     }
+    /// Whether the state vector of the document costs little.
+    [[nodiscard]] static bool is_merged(const Room& room) noexcept {
+        if constexpr (cuts_answers) return room.document.status().pending_updates == 0;
+        return true;
+    }
+    [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
+        return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);
+    }
+    /// Sends an update that is longer than what may wait. A client for which nothing waits receives
+    /// it in pieces, which all clients share until their connections accept them. Others lag.
+    void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
+        std::optional<Bytes> before;
+        std::vector<Ref<RoomFrame>> pieces;
+        const RoomClientOps* pieces_of = nullptr;
+        recipients_ = room.clients;
+        for (std::size_t left = recipients_.size(); left-- != 0;) {
+            RoomClient& client = *recipients_[left];
+            if (client.room != &room || !takes_updates(client, origin)) continue;
+            if (client.connection->output.counted() != 0) {
+                if (!before) before = vector_of(room);
+                client.outbox.lag_from = *before;
+                continue;
+            }
+            if (std::exchange(pieces_of, client.ops) != client.ops)
+                pieces = write_pieces(client, update);
+            for (std::size_t i = 0; i < pieces.size() && client.core.joined(); ++i)
+                give(client, pieces[i], true);
+        }
+        frames_.measure(context_, room.id, origin.since);
+    }
+    [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update) {
+        std::vector<Ref<RoomFrame>> frames;
+        for (const Bytes& piece :
+             client.ops->split(client, update, context_.options.piece_bytes_max))
+            frames.push_back(
+                Ref<RoomFrame>::make(client.ops->write(client, {Kind::update, piece})));
+        // The last piece ends the time of the edit.
+        if (!frames.empty()) frames_.add(client, frames.back());
+        return frames;
+    }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
@@ -343,13 +383,13 @@ private:
             const Bytes piece = room.awareness.take_changes(context_.options.piece_bytes_max);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
-            const FramesOfMessage frames{frames_};
+            const MessageFrames::Scope frames{frames_};
             recipients_ = room.clients;
             for (std::size_t left = recipients_.size(); left-- != 0;) {
                 RoomClient& client = *recipients_[left];
                 // A failed client ends the other clients of its connection, too.
                 if (client.room != &room || client.core.draining()) continue;
-                give_awareness(client, frame_for(client, message), before);
+                give_awareness(client, frames_.of(client, message), before);
             }
         }
     }
@@ -395,43 +435,6 @@ private:
         give(client, Ref<RoomFrame>::make(client.ops->write(client, message)), counts);
     }
 
-    struct Written {
-        const RoomClientOps* ops;
-        Ref<RoomFrame> frame;
-    };
-    /// The frames of one message. No other message finds them, also if this one throws.
-    class FramesOfMessage {
-    public:
-        explicit FramesOfMessage(std::vector<Written>& frames) noexcept : frames_{frames} {
-            frames_.clear();
-        }
-        FramesOfMessage(const FramesOfMessage&) = delete;
-        FramesOfMessage& operator=(const FramesOfMessage&) = delete;
-        ~FramesOfMessage() { frames_.clear(); }
-
-    private:
-        std::vector<Written>& frames_;
-    };
-
-    [[nodiscard]] Ref<RoomFrame> frame_for(RoomClient& client, const part::RoomMessage& message) {
-        for (const Written& w : frames_) {
-            if (w.ops == client.ops) return w.frame;
-        }
-        frames_.push_back({client.ops, Ref<RoomFrame>::make(client.ops->write(client, message))});
-        return frames_.back().frame;
-    }
-    /// Begins to measure the time of the edit whose frames were written. It ends with the last
-    /// reference to the last of them.
-    void time_delivery(const Room& room, Instant since) noexcept {
-        if (since == never || frames_.empty()) return;
-        const Ref<RoomFrame>& first = frames_.front().frame;
-        CountedRoom* const own = context_.tally.find(room.id);
-        first->time = {.counters = &context_.tally.all,
-                       .now = &context_.now,
-                       .since = since,
-                       .own = own != nullptr ? Ref<CountedRoom>::share(own) : Ref<CountedRoom>{}};
-        for (std::size_t i = 1; i < frames_.size(); ++i) frames_[i].frame->first = first;
-    }
     /// Sends a frame if the outbox is empty.   Returns: whether it need not wait: the connection
     /// accepted it, or the client failed.
     [[nodiscard]] bool try_send(RoomClient& client, const Bytes& frame) {
@@ -572,7 +575,9 @@ private:
         if (!may_answer(client)) return;
         const Bytes theirs = *client.connection->take_question(client);
         if (const std::error_code e = begin_answer(client, theirs))
-            closer_.close_and_report(client, e);
+            return closer_.close_and_report(client, e);
+        if (client.core.joined() && !client.outbox.diverges)
+            note_divergence(client, static_cast<Room&>(*client.room), theirs);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
@@ -584,7 +589,7 @@ private:
     LagDifference difference_{};
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
-    std::vector<Written> frames_;
+    MessageFrames frames_{};
     std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
     AwareRooms aware_{};
 };
