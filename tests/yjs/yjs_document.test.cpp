@@ -452,3 +452,47 @@ TEST_CASE("YjsDocument: updates that do not fit compact a document only if that 
         CHECK(document.check(large).value_or(false));
     }
 }
+
+TEST_CASE("YjsDocument: a document has limits of authors, of structs and of deleted ranges",
+          "[room][yjs_document][unit]") {
+    YjsDocument document{{.structs_max = 20, .clients_max = 10, .delete_ranges_max = 5}};
+    const auto limit = [&](const Bytes& update) {
+        const auto adds = document.check(update);
+        return adds.has_value() ? std::string{} : std::string{adds.error().what};
+    };
+    const auto add = [&](const Bytes& update) {
+        REQUIRE(limit(update).empty());
+        REQUIRE(!document.apply(update));
+    };
+    SECTION("authors") {
+        for (std::uint64_t author = 1; author <= 10; ++author)
+            add(belay_test::typed(author, 0, "x"));
+        CHECK(limit(belay_test::typed(11, 0, "x")) == "YjsDocumentOptions::clients_max");
+        // The authors that it has go on.
+        REQUIRE(document.snapshot().size() == 1);
+        add(belay_test::typed(3, 1, "y"));
+        CHECK(limit(belay_test::typed(11, 0, "x")) == "YjsDocumentOptions::clients_max");
+    }
+    SECTION("structs, and gaps between them") {
+        Bytes update = from_hex("0115050000");
+        update.pop_back();
+        update[1] = std::byte{21};
+        for (int i = 0; i < 21; ++i) {
+            update.push_back(std::byte{i % 2 == 0 ? std::uint8_t{0} : std::uint8_t{10}});
+            update.push_back(std::byte{1});
+        }
+        update.push_back(std::byte{0});
+        CHECK(limit(update) == "YjsDocumentOptions::structs_max");
+        // Text that is typed letter by letter becomes one struct.
+        for (std::uint64_t i = 0; i < 100; ++i) add(belay_test::typed(1, i, "x"));
+    }
+    SECTION("deleted ranges") {
+        add(belay_test::typed(1, 0, std::string(1000, 'x')));
+        for (std::uint64_t i = 0; i < 5; ++i) add(deletion(2 * i, 1));
+        CHECK(limit(deletion(20, 1)) == "YjsDocumentOptions::delete_ranges_max");
+        // A range that joins others makes space.
+        REQUIRE(!document.apply(deletion(0, 11)));
+        REQUIRE(document.snapshot().size() == 1);
+        add(deletion(20, 1));
+    }
+}

@@ -31,6 +31,12 @@ struct YjsDocumentOptions {
     /// The maximum number of bytes of the document, as `check` computes it. Updates that were
     /// checked but not applied yet may come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
+    /// The maximum number of structs of the document, with the gaps between them; of its authors,
+    /// where each gap counts as one more; and of the ranges of its deleted content. They bound the
+    /// time of a merge and the memory beside the bytes. Waiting updates count in full.
+    std::size_t structs_max = 4'000'000;
+    std::size_t clients_max = 500'000;
+    std::size_t delete_ranges_max = 2'000'000;
     /// The document merges when this many updates, or pending_bytes_max bytes of updates, wait to
     /// be merged. A large document waits for more: one update for each KiB of it, or a quarter of
     /// its bytes. The cost of merging thus stays in proportion to what arrives.
@@ -88,15 +94,20 @@ public:
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        if (update.size() <= room()) return true;
-        if (may_give_space(update.size() - room())) {
+        Size more{update.size(), 0, sources.blocks.size(), sources.deletes.size()};
+        for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
+        if (exceeded_by(more) == nullptr) return true;
+        if (may_give_space(more)) {
             compact();
             arrived_bytes_ = 0;
             if (known_.holds(sources)) return false;
-            if (update.size() <= room()) return true;
         }
+        // The authors that it has go on.
+        more.clients = known_.new_clients(sources);
+        const char* const limit = exceeded_by(more);
+        if (limit == nullptr) return true;
         add_arrived(update.size());
-        return yjs::UpdateError{YjsErrc::document_full, 0, 0, "YjsDocumentOptions::bytes_max"};
+        return yjs::UpdateError{YjsErrc::document_full, 0, 0, limit};
     }
 
     /// Adds an update that was checked, or is part of a snapshot. It rejects malformed bytes only.
@@ -107,8 +118,10 @@ public:
         if (!summary) return summary.error();
         if (summary->structs == 0 && summary->delete_ranges == 0) return {};
         pending_.emplace_back(update.begin(), update.end());
-        pending_bytes_ += update.size();
-        pending_clients_ += summary->clients;
+        waiting_.bytes += update.size();
+        waiting_.structs += summary->structs + summary->skips;
+        waiting_.clients += summary->clients;
+        waiting_.delete_ranges += summary->delete_ranges;
         add_arrived(update.size());
         pending_deletes_ = pending_deletes_ || summary->delete_ranges > 0;
         if (must_merge()) merge();
@@ -154,15 +167,15 @@ public:
     /// Errors: those of `diff`.   Complexity: O(m); it allocates nothing.
     [[nodiscard]] yjs::UpdateError check_state_vector(BytesView state_vector) const {
         yjs::Limits limits = limits_of_peer();
-        limits.clients_max += std::min(pending_clients_, no_limit - limits.clients_max);
+        limits.clients_max += std::min(waiting_.clients, no_limit - limits.clients_max);
         return yjs::detail::scan_state_vector(state_vector, limits, [](yjs::detail::Id) {});
     }
 
     /// Returns the number of bytes of the merged update, and of updates that wait to be merged.
-    [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + pending_bytes_; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + waiting_.bytes; }
     /// Returns the current state.
     [[nodiscard]] YjsDocumentStatus status() const noexcept {
-        return {bytes(), pending_.size(), known_.clients() + pending_clients_, gaps_, conflicts_};
+        return {bytes(), pending_.size(), known_.clients() + waiting_.clients, gaps_, conflicts_};
     }
 
 private:
@@ -174,22 +187,50 @@ private:
     }
     [[nodiscard]] bool must_merge() const noexcept {
         if (pending_.size() >= std::max(options_.pending_updates_max, merged_.size() / 1024) ||
-            pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
+            waiting_.bytes >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
             return true;
         }
         // The waiting updates mostly delete content of other ones among them.
         return removes_deleted() && pending_deletes_ &&
-               pending_bytes_ >= std::max(deleted_bytes_min, merged_.size());
+               waiting_.bytes >= std::max(deleted_bytes_min, merged_.size());
     }
-    [[nodiscard]] std::size_t room() const noexcept {
-        return options_.bytes_max - std::min(options_.bytes_max, bytes());
+    /// How much an update, or a document, has of each limit.
+    struct Size {
+        std::size_t bytes = 0;
+        std::size_t structs = 0;  ///< with the gaps between them
+        std::size_t clients = 0;
+        std::size_t delete_ranges = 0;
+    };
+    [[nodiscard]] static std::size_t above(std::size_t limit, std::size_t held,
+                                           std::size_t more) noexcept {
+        const std::size_t left = limit - std::min(limit, held);
+        return more - std::min(more, left);
     }
-
-    /// Whether compacting may give so many bytes, and enough has arrived since the last time to pay
-    /// for its cost. One value that was deleted may have any number of bytes.
-    [[nodiscard]] bool may_give_space(std::size_t missing) const noexcept {
+    /// Returns how much of each limit an update exceeds.
+    [[nodiscard]] Size missing_for(const Size& more) const noexcept {
+        return {above(options_.bytes_max, bytes(), more.bytes),
+                above(options_.structs_max, structs_ + waiting_.structs, more.structs),
+                above(options_.clients_max, known_.clients() + waiting_.clients, more.clients),
+                above(options_.delete_ranges_max, known_.delete_ranges() + waiting_.delete_ranges,
+                      more.delete_ranges)};
+    }
+    /// Returns the option that an update exceeds; null if it fits.
+    [[nodiscard]] const char* exceeded_by(const Size& more) const noexcept {
+        const Size missing = missing_for(more);
+        if (missing.bytes != 0) return "YjsDocumentOptions::bytes_max";
+        if (missing.structs != 0) return "YjsDocumentOptions::structs_max";
+        if (missing.clients != 0) return "YjsDocumentOptions::clients_max";
+        return missing.delete_ranges != 0 ? "YjsDocumentOptions::delete_ranges_max" : nullptr;
+    }
+    /// Whether compacting may make space for an update, and enough has arrived since the last time
+    /// to pay for its cost. One value that was deleted may have any number of bytes.
+    [[nodiscard]] bool may_give_space(const Size& more) const noexcept {
         if (arrived_bytes_ < merged_.size() / 8) return false;
-        return has_deleted_ || pending_deletes_ || pending_bytes_ >= missing;
+        if (has_deleted_ || pending_deletes_) return true;
+        const Size missing = missing_for(more);
+        return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
+               waiting_.clients >= missing.clients &&
+               waiting_.delete_ranges >= missing.delete_ranges;
     }
     void add_arrived(std::size_t bytes) noexcept {
         arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
@@ -226,7 +267,8 @@ private:
         gaps_ = merged.gaps;
         conflicts_ += merged.conflicts;
         pending_.clear();
-        pending_bytes_ = pending_clients_ = 0;
+        waiting_ = {};
+        structs_ = merger.structs();
         pending_deletes_ = false;
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
@@ -247,7 +289,7 @@ private:
         if (std::exchange(has_deleted_, false) && removes_deleted()) {
             const BytesView whole{merged_};
             yjs::detail::Sources sources = read(whole);
-            Bytes small = yjs::detail::collected(sources);
+            Bytes small = yjs::detail::collected(sources, structs_);
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
         }
@@ -261,8 +303,8 @@ private:
     YjsDocumentOptions options_;
     Bytes merged_;
     std::vector<Bytes> pending_;
-    std::size_t pending_bytes_ = 0;
-    std::size_t pending_clients_ = 0;  ///< over all waiting updates
+    Size waiting_{};           ///< the sum of the waiting updates
+    std::size_t structs_ = 0;  ///< of the merged update
     bool pending_deletes_ = false;
     bool has_deleted_ = false;         ///< there may be deleted content in the merged update
     std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
