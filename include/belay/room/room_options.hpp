@@ -41,9 +41,10 @@ struct RoomOptions {
     Duration save_within = std::chrono::seconds{30};
     /// The wait before a failed save is tried again, or before a room is loaded again because a
     /// shared storage rejects its changes. It doubles from save_retry_min to save_retry_max. Up to
-    /// half of it is subtracted at random. While the manager stops, it does not grow. After a failed
-    /// flush, a room is loaded again at once, and for further failures after save_retry_min to four
-    /// times of it.
+    /// half of it is subtracted at random. While the manager stops, it does not grow.
+    ///
+    /// After a failed flush, a room is loaded again at once. After further ones, it is loaded after
+    /// save_retry_min, and then after up to four times of it.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
@@ -181,7 +182,8 @@ struct RoomOptions {
     std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
     /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
     /// this size, if the protocol and the document can split them. All clients share the pieces of
-    /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
+    /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each
+    /// with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// The maximum number of bytes of changes of one room that wait to become durable. A client
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user

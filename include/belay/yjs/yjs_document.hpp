@@ -31,9 +31,9 @@ struct YjsDocumentOptions {
     /// The maximum number of bytes of the document, as `check` computes it. Updates that were
     /// checked but not applied yet may come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
-    /// The maximum number of structs of the document, with the gaps between them; of its authors,
-    /// where each gap counts as one more; and of the ranges of its deleted content. They bound the
-    /// time of a merge and the memory beside the bytes. Waiting updates count in full.
+    /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
+    /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
+    /// and the memory in addition to the bytes. Waiting updates count in full.
     std::size_t structs_max = 4'000'000;
     std::size_t clients_max = 500'000;
     std::size_t delete_ranges_max = 2'000'000;
@@ -308,7 +308,7 @@ private:
     bool pending_deletes_ = false;
     bool has_deleted_ = false;         ///< there may be deleted content in the merged update
     std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
-    /// What has arrived since `check` compacted the document; no_limit after a snapshot.
+    /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
     std::size_t arrived_bytes_ = no_limit;
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;

@@ -9,6 +9,7 @@
 #include <vector>        // std::vector
 
 #include <belay/link/close_code.hpp>
+#include <belay/room/detail/answer_cost.hpp>
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -101,7 +102,8 @@ public:
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             // A failed client ends the other clients of its connection, too.
             if (!client->core.joined()) continue;
-            // What the storage has kept of a failed flush is sent as to any client that lags.
+            // The storage may have kept a change whose flush has failed. The client receives it as
+            // one that lags.
             if (had && !client->outbox.lag_from) client->outbox.lag_from = *had;
             if (client->connection->multiplexed == nullptr)
                 client->connection->rate.read_at = always;
@@ -202,7 +204,6 @@ public:
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
                 error = delivery_.answer(client, message.payload);
-                if (!error) delivery_.note_divergence(client, room, message.payload);
                 break;
             case Kind::state:
             case Kind::update:
@@ -317,7 +318,8 @@ private:
     /// A join costs as much as an answer, if the document must be merged for it.
     void request_state(RoomClient& client) {
         const Room& room = static_cast<Room&>(*client.room);
-        if (room.core.live()) pay(*client.connection, delivery_.request_cost(room));
+        if (room.core.live())
+            pay(*client.connection, request_cost(room.document, context_.options));
         delivery_.request_state(client);
     }
 
@@ -325,7 +327,7 @@ private:
 
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
-        pay(*client.connection, delivery_.answer_cost(room));
+        pay(*client.connection, answer_cost(room.document, context_.options));
     }
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
@@ -401,7 +403,9 @@ private:
         if (answers) {
             // Merges the document first, so that its content is known.
             pay_answer(client, room);
-            delivery_.charge_user(client, delivery_.answer_cost(room));
+            context_.answer_rates.charge(share_owner(client),
+                                         answer_cost(room.document, context_.options), context_.now,
+                                         context_.options);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {

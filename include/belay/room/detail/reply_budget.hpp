@@ -15,7 +15,6 @@
 
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/detail/user_rates.hpp>
 #include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_errc.hpp>
 
@@ -87,7 +86,6 @@ public:
     std::size_t waiting = 0;  ///< bytes of answers that wait to be sent
     std::size_t uncut = 0;    ///< whole bytes of answers that are cut as they are sent
     UserShares shares{};      ///< of `uncut`
-    UserRates rates{};        ///< of the answers, and of requests of states
 
 private:
     [[nodiscard]] static constexpr std::size_t index(ReplyQueue which) noexcept {

@@ -12,6 +12,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/room/detail/answer_cost.hpp>
 #include <belay/room/detail/aware_rooms.hpp>
 #include <belay/room/detail/lag_difference.hpp>
 #include <belay/room/detail/message_frames.hpp>
@@ -146,11 +147,12 @@ public:
     /// Answers a state vector, now or later: pieces, of which the last is a state.
     /// Errors: the document's.
     [[nodiscard]] std::error_code answer(RoomClient& client, BytesView theirs) {
-        if (may_answer(client)) return begin_answer(client, theirs);
+        if (may_answer(client)) return begin_answer(client, theirs, true);
+        Room& room = static_cast<Room&>(*client.room);
+        if (is_merged(room.document)) note_divergence(client, room, theirs);
         Bytes held;
         if constexpr (cuts_answers) {
             // Only a vector that can be answered is held: it is bounded by the document.
-            const Room& room = static_cast<Room&>(*client.room);
             if (const auto error = room.document.check_state_vector(theirs)) return error;
         }
         if constexpr (ComparesDocument<Document>) held = to_bytes(theirs);
@@ -164,32 +166,6 @@ public:
         client.outbox.requests_state = true;
         continue_request(client);
     }
-    /// Counts a client whose history is apart from that of its room, if the document is merged.
-    /// Otherwise this happens when its state vector is answered.
-    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
-        if constexpr (ComparesDocument<Document>) {
-            if (!is_merged(room) || !client.rights.may_edit() ||
-                !client.ops->disjoint(client, room.document.state_vector(), theirs))
-                return;
-            context_.tally.count(room.id, &RoomCounters::divergences);
-            if (std::exchange(client.outbox.diverges, true)) return;
-            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
-        }
-    }
-    /// Returns what an answer to a state vector costs, in bytes that could be read.
-    [[nodiscard]] std::size_t answer_cost(const Room& room) const noexcept {
-        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
-        return pieces * ReadCost::piece;
-    }
-    /// Returns what the room's own state vector costs: as much, if the document must be merged.
-    [[nodiscard]] std::size_t request_cost(const Room& room) const noexcept {
-        return is_merged(room) ? ReadCost::piece : answer_cost(room);
-    }
-    /// Charges the user of a client, over all its clients.
-    void charge_user(const RoomClient& client, std::size_t bytes) {
-        reply_budget_.rates.charge(share_owner(client), bytes, context_.now, context_.options);
-    }
-
     /// Sends the outbox of a connection, and then what its clients have missed.
     void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
@@ -227,6 +203,21 @@ public:
             return {};
         }
     }
+
+private:
+    static constexpr bool cuts_answers = std::derived_from<Document, YjsDocument>;
+
+    /// Counts a client whose history is apart from that of its room.
+    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
+        if constexpr (ComparesDocument<Document>) {
+            if (!client.rights.may_edit() ||
+                !client.ops->disjoint(client, room.document.state_vector(), theirs))
+                return;
+            context_.tally.count(room.id, &RoomCounters::divergences);
+            if (std::exchange(client.outbox.diverges, true)) return;
+            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
+        }
+    }
     /// Sends the updates that clients with the state vector `theirs` lack. With a `most`, they
     /// count as updates of the room. The comparison is made once, and costs the size of the
     /// document.
@@ -256,10 +247,6 @@ public:
         }
         return {};
     }
-
-private:
-    static constexpr bool cuts_answers = std::derived_from<Document, YjsDocument>;
-
     /// Whether the answer to a client's state vector may begin now. If not, it is tried again at
     /// `retry_at`.
     [[nodiscard]] bool may_answer(RoomClient& client) {
@@ -268,7 +255,7 @@ private:
         const ReplyQueue queue = cuts_answers && size > ReplyChunker::part_bytes
                                      ? ReplyQueue::chunked
                                      : ReplyQueue::whole;
-        if (const Instant ready = reply_budget_.rates.ready_at(share_owner(client));
+        if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
             ready > context_.now) {
             // In the queue, it would delay other users.
             client.outbox.queue = ReplyQueue::none;
@@ -282,11 +269,13 @@ private:
         retry_at(client, after(context_.now, std::chrono::milliseconds{soon ? 1 : 50}));
         return false;
     }
-    [[nodiscard]] std::error_code begin_answer(RoomClient& client, BytesView theirs) {
+    /// A state vector that has waited, and is not new, may have been compared already.
+    [[nodiscard]] std::error_code begin_answer(RoomClient& client, BytesView theirs, bool is_new) {
         Room& room = static_cast<Room&>(*client.room);
         ClientConnection& connection = *client.connection;
         connection.answer.since = context_.now;
-        charge_user(client, answer_cost(room));
+        charge_user(client, answer_cost(room.document, context_.options));
+        if (is_new || !client.outbox.diverges) note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
         if constexpr (cuts_answers) {
@@ -309,13 +298,16 @@ private:
         note_taken(connection);
         return {};
     }
+    void charge_user(const RoomClient& client, std::size_t bytes) {
+        context_.answer_rates.charge(share_owner(client), bytes, context_.now, context_.options);
+    }
     /// Sends the state vector of a room, if it is requested. It costs as much as an answer, and one
     /// that is longer than a piece counts like one.
     void continue_request(RoomClient& client) {
         if (!client.outbox.requests_state || !client.core.joined() || !client.room->core.live())
             return;
         Room& room = static_cast<Room&>(*client.room);
-        if (const Instant ready = reply_budget_.rates.ready_at(share_owner(client));
+        if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
             ready > context_.now)
             return retry_at(client, ready);
         if constexpr (cuts_answers) {
@@ -325,13 +317,8 @@ private:
                 return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
         }
         client.outbox.requests_state = false;
-        charge_user(client, request_cost(room));
+        charge_user(client, request_cost(room.document, context_.options));
         send_message(client, {Kind::state_vector, vector_of(room)});
-    }
-    /// Whether the state vector of the document costs little.
-    [[nodiscard]] static bool is_merged(const Room& room) noexcept {
-        if constexpr (cuts_answers) return room.document.status().pending_updates == 0;
-        return true;
     }
     [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
         return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);
@@ -574,10 +561,8 @@ private:
     void retry_answer(RoomClient& client) {
         if (!may_answer(client)) return;
         const Bytes theirs = *client.connection->take_question(client);
-        if (const std::error_code e = begin_answer(client, theirs))
-            return closer_.close_and_report(client, e);
-        if (client.core.joined() && !client.outbox.diverges)
-            note_divergence(client, static_cast<Room&>(*client.room), theirs);
+        if (const std::error_code e = begin_answer(client, theirs, false))
+            closer_.close_and_report(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
