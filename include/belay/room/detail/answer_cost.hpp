@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/answer_cost.hpp
-/// What the comparison of a document with its clients costs.
+/// answer_cost and request_cost: the costs of comparing a document with its clients.
 #pragma once
 
 #include <concepts>  // std::derived_from
