@@ -201,18 +201,18 @@ private:
         std::size_t clients = 0;
         std::size_t delete_ranges = 0;
     };
-    [[nodiscard]] static std::size_t above(std::size_t limit, std::size_t held,
-                                           std::size_t more) noexcept {
-        const std::size_t left = limit - std::min(limit, held);
-        return more - std::min(more, left);
-    }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more) const noexcept {
-        return {above(options_.bytes_max, bytes(), more.bytes),
-                above(options_.structs_max, structs_ + waiting_.structs, more.structs),
-                above(options_.clients_max, known_.clients() + waiting_.clients, more.clients),
-                above(options_.delete_ranges_max, known_.delete_ranges() + waiting_.delete_ranges,
-                      more.delete_ranges)};
+        const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
+                        options_.delete_ranges_max};
+        const Size held{bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
+                        known_.delete_ranges() + waiting_.delete_ranges};
+        Size missing;
+        for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
+            const std::size_t left = most.*of - std::min(most.*of, held.*of);
+            missing.*of = more.*of - std::min(more.*of, left);
+        }
+        return missing;
     }
     /// Returns the option that an update exceeds; null if it fits.
     [[nodiscard]] const char* exceeded_by(const Size& more) const noexcept {
