@@ -179,6 +179,35 @@ TEST_CASE("RoomManager: hocuspocus clients that lag receive what they have misse
     CHECK(slow.unsynced == 0);
 }
 
+TEST_CASE("RoomManager: an update that is longer than what may wait is sent in pieces",
+          "[room][room_bursts][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000, .piece_bytes_max = 4096}};
+    RoomEditor author{w, "author", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol = RoomEditor::addressed(w, "carol", 3);
+    RoomEditor slow{w, "slow", 4};
+    w.world.network().window_bytes(4 << 20);
+    w.dial(author, bob, carol, slow);
+    slow.stall(true);
+    w.run(100ms);
+    const std::size_t before = w.taken["slow"].bytes;
+    author.type(std::string(2'000'000, 'x'));
+    w.run(3s);
+    for (const char* const host : {"bob", "carol", "slow"}) CHECK(w.taken[host].longest <= 5000);
+    CHECK(w.taken["slow"].bytes - before <= 100'000);
+    CHECK((bob.document() == state_of(w.rooms())));
+    CHECK((carol.document() == state_of(w.rooms())));
+    // Further updates do not wait for it.
+    author.type(std::string(2'000'000, 'y'));
+    w.run(3s);
+    CHECK(w.rooms().counters().resyncs == 0);
+    slow.stall(false);
+    w.run(10s);
+    CHECK((slow.document() == state_of(w.rooms())));
+    CHECK(w.rooms().counters().resyncs == 1);
+    CHECK(w.rooms().counters().rejected == 0);
+}
+
 // ---- slow readers ------------------------------------------------------------------------------
 
 namespace {

@@ -255,6 +255,71 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     CHECK(one.closes.clients == no_closes);
 }
 
+TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never copies it again",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.answers_bytes_max = 10;
+    OneRoomOf<YjsDocument> one{options, 2};
+    one.context.at(Instant{});
+    REQUIRE_FALSE(one.room.document.apply(typed(7, 0, std::string(100, 'x'))));
+    one.connections[1]->result = SendResult::busy;
+    const Bytes empty{std::byte{0}};
+    REQUIRE_FALSE(one.delivery.answer(*one.clients[1], empty));
+    REQUIRE(one.connections[1]->output.answers() > 10);
+
+    detail::RoomClient& waits = *one.clients[0];
+    // A state vector that no document could answer is not held.
+    Bytes many;
+    yjs::append_varuint(many, 100'003);
+    CHECK(one.delivery.answer(waits, Bytes(100, std::byte{1})) == YjsErrc::malformed_state_vector);
+    CHECK(one.delivery.answer(waits, many) == YjsErrc::update_too_large);
+    CHECK_FALSE(waits.outbox.question.has_value());
+
+    Bytes clocks;
+    yjs::append_varuint(clocks, 30);
+    for (std::uint64_t i = 0; i < 60; ++i) yjs::append_varuint(clocks, 1 + i);
+    REQUIRE_FALSE(one.delivery.answer(waits, clocks));
+    REQUIRE(waits.outbox.question == clocks);
+    const std::byte* const held = waits.outbox.question->data();
+    for (int i = 1; i < 20; ++i) {
+        one.context.at(Instant{i * 50ms});
+        REQUIRE(waits.outbox.take_retry(one.context.now));
+        one.delivery.catch_up(*one.connections[0]);
+        REQUIRE(waits.outbox.question->data() == held);
+    }
+    one.connections[1]->output.clear();
+    one.context.at(Instant{1s});
+    one.delivery.catch_up(*one.connections[0]);
+    CHECK_FALSE(waits.outbox.question.has_value());
+    CHECK(one.connections[0]->sent.size() == 1);
+}
+
+TEST_CASE("RoomDelivery::request_state sends a long state vector within the budget of answers",
+          "[room][room_delivery][unit]") {
+    RoomOptions options;
+    options.piece_bytes_max = 1024;
+    options.answers_bytes_max = 20'000;
+    OneRoomOf<YjsDocument> one{options, 3};
+    one.context.at(Instant{});
+    for (std::uint64_t author = 0; author < 1000; ++author)
+        REQUIRE_FALSE(one.room.document.apply(typed(100'000'000 + author, 0, "x")));
+    const std::size_t size = one.room.document.state_vector().size();
+    REQUIRE(size > 5000);
+    for (std::size_t i = 0; i < 3; ++i) {
+        one.connections[i]->result = SendResult::busy;
+        one.delivery.request_state(*one.clients[i]);
+    }
+    CHECK(one.delivery.limits().answers == size);
+    CHECK(one.connections[1]->output.empty());
+    for (std::size_t i = 0; i < 3; ++i) {
+        one.connections[i]->result = SendResult::sent;
+        one.context.at(Instant{(i + 1) * 50ms});
+        for (auto& connection : one.connections) one.delivery.catch_up(*connection);
+        CHECK(one.connections[i]->sent == std::vector<Bytes>{one.room.document.state_vector()});
+    }
+    CHECK(one.closes.clients == no_closes);
+}
+
 TEST_CASE("RoomDelivery::send_control closes a connection with 256 frames of its own",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 1};

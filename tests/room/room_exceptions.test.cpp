@@ -97,7 +97,7 @@ TEST_CASE("RoomManager: a document that throws while its update is sent, sends i
         // Of a client that lags.
         if (name == "document.state_vector") throw CallableThrew{};
     };
-    for (int i = 0; i < 10 && t.w.thrown == 0; ++i) {
+    for (int i = 0; i < 12 && t.w.thrown == 0; ++i) {
         of_alice.push_back(t.alice.type(std::string(300, 'x')));
         t.w.run(100ms);
     }

@@ -4,6 +4,7 @@
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/room_editors.hpp"
 #include "support/room/room_world.hpp"
 
 using namespace belay;
@@ -122,4 +123,55 @@ TEST_CASE("RoomManager: the members of a large room share the price of their edi
     w.run(1s);
     CHECK((w.rooms().counters().throttled == 0) == (readers == 0));
     CHECK((w.rooms().counters().updates == 300) == (readers == 0));
+}
+
+TEST_CASE("RoomManager: the joins and the answers of one user have one rate, over all connections",
+          "[room][room_rates][sim]") {
+    RoomWorld w{Seed{1}, {.read_bytes_burst = 100'000, .answer_rate_per_user_max = 100'000}};
+    w.world.network().window_bytes(4 << 20);
+    RoomEditor author{w, "author", 1};
+    w.dial(author);
+    for (int i = 0; i < 10; ++i) {
+        author.type(std::string(20'000, 'x'));
+        w.run(500ms);
+    }
+    std::size_t compared = 0;
+    w.document_before = [&](std::string_view call) {
+        compared += call == "document.state_vector" || call == "document.diff" ? 1 : 0;
+    };
+    RoomEditors eve;
+    for (int i = 0; i < 20; ++i) {
+        const std::string host = "eve" + std::to_string(i);
+        eve.add(w, host, {.room_id = "board", .token = "eve", .ip = host});
+        // Each join merges a letter: 16 KiB, and as much again for the answer.
+        author.type("y");
+        eve.all.back()->dial();
+        w.run(10ms);
+    }
+    // The burst is 6 of them; the letters of the author and the author's own rate are not in it.
+    CHECK(compared <= 4 * 8);
+    RoomEditor bob{w, "bob", 2};
+    bob.dial();
+    w.run(200ms);
+    CHECK(bob.synced);
+    CHECK(eve.synced() < 10);
+    w.run(20s);
+    CHECK(eve.synced() == 20);
+    for (const auto& one : eve.all) CHECK(one->document() == author.document());
+}
+
+TEST_CASE("UserRates forgets users that have their whole burst again", "[room][room_rates][unit]") {
+    const RoomOptions options{.read_bytes_burst = 1000, .answer_rate_per_user_max = 1000};
+    detail::UserRates rates;
+    for (int i = 0; i < 64; ++i) rates.charge("user" + std::to_string(i), 1500, Instant{}, options);
+    CHECK(rates.ready_at("user1") == Instant{500ms});
+    CHECK(rates.ready_at("other") == always);
+    rates.charge("", 5000, Instant{}, options);
+    CHECK(rates.ready_at("") == always);
+    rates.charge("last", 1500, Instant{1400ms}, options);
+    CHECK(rates.users() == 65);
+    for (int i = 0; i < 200; ++i)
+        rates.charge("later" + std::to_string(i), 1, Instant{2s}, options);
+    CHECK(rates.ready_at("user1") == always);
+    CHECK(rates.ready_at("last") == Instant{1900ms});
 }

@@ -333,3 +333,54 @@ TEST_CASE("RoomManager: a save that never ends delays that of a later load by an
     CHECK(r.w.disk.saves == 2);
     CHECK_FALSE(r.w.rooms().stats("board")->dirty);
 }
+
+TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room less and less often",
+          "[room][room_reload][sim]") {
+    RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
+    // Each difference has all deletions.
+    Bytes holes = typed(77, 0, std::string(20'000, 'x'));
+    holes.pop_back();
+    for (const unsigned n : {1U, 77U, 10'000U}) yjs::append_varuint(holes, n);
+    for (std::uint64_t i = 0; i < 20'000; i += 2) {
+        yjs::append_varuint(holes, i);
+        yjs::append_varuint(holes, 1);
+    }
+    w.rooms().import_room("board", {.updates = {holes}},
+                          Completion<PersistenceError>{[](auto) noexcept {}});
+    w.run(2s);
+    RoomEditor ada{w, "ada", 1};
+    RoomEditor bob{w, "bob", 2};
+    RoomEditor carol{w, "carol", 3};
+    w.world.network().window_bytes(20'000);
+    w.dial(ada, bob, carol);
+    bob.stall(true);
+    const std::size_t before = w.taken["bob"].bytes;
+    const int loads = w.disk.loads;
+    for (int i = 0; i < 40; ++i) {
+        w.disk.fail_flushes = 1;
+        ada.dial();
+        w.run(100ms);
+        ada.type("x");
+        w.run(400ms);
+        ada.hang_up();
+    }
+    // At once, after 1 s, 2 s, and then each 4 s.
+    CHECK(w.disk.loads - loads >= 4);
+    CHECK(w.disk.loads - loads <= 8);
+    w.disk.fail_flushes = 0;
+    bob.stall(false);
+    w.dial(ada);
+    w.run(10s);
+    // Before: 31 kB for each reload.
+    CHECK(w.taken["bob"].bytes - before <= 200'000);
+    CHECK(bob.closed_with == 0);
+    CHECK(ada.synced);
+    CHECK(bob.document() == state_of(w.rooms()));
+    CHECK(carol.document() == state_of(w.rooms()));
+    // Later, the first failure reloads the room at once again.
+    w.run(2min);
+    w.disk.fail_flushes = 1;
+    ada.type("y");
+    w.run(100ms);
+    CHECK(w.rooms().stats("board")->loaded);
+}

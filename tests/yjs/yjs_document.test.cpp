@@ -7,6 +7,7 @@
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"
+#include "support/yjs/yjs_editor.hpp"
 #include "support/yjs/yjs_mutations.hpp"
 #include "support/yjs/yjs_vectors.hpp"
 
@@ -391,4 +392,107 @@ TEST_CASE("YjsDocument: a document that an older version filled with deleted con
     REQUIRE(!document.apply(overwrite(10, "y")));
     CHECK(whole(document).size() < 100);
     CHECK(document.status().gaps == 0);
+}
+
+namespace {
+
+/// Deletes letters of the client 1.
+Bytes deletion(std::uint64_t clock, std::uint64_t len) {
+    Bytes update{std::byte{0}};
+    for (const std::uint64_t n : {std::uint64_t{1}, std::uint64_t{1}, std::uint64_t{1}, clock, len})
+        yjs::append_varuint(update, n);
+    return update;
+}
+
+}  // namespace
+
+TEST_CASE("YjsDocument: updates that do not fit compact a document only if that may help",
+          "[room][yjs_document][unit]") {
+    YjsDocument document{{.bytes_max = 200'000}};
+    REQUIRE(!document.apply(belay_test::typed(1, 0, std::string(150'000, 'x'))));
+    REQUIRE(document.snapshot().size() == 1);
+    const Bytes large = belay_test::typed(2, 0, std::string(60'000, 'y'));
+    const auto is_full = [&] {
+        const auto adds = document.check(large);
+        return !adds.has_value() && adds.error().code == YjsErrc::document_full;
+    };
+    std::uint64_t clock = 0;
+    // Waiting updates have less than what is missing.
+    REQUIRE(!document.apply(belay_test::typed(3, clock++, "z")));
+    CHECK(is_full());
+    CHECK(document.status().pending_updates == 1);
+
+    SECTION("a deletion may help once, and again for each eighth of the document that arrives") {
+        REQUIRE(!document.apply(deletion(0, 1)));
+        CHECK(is_full());
+        CHECK(document.status().pending_updates == 0);
+        int merges = 0;
+        for (std::uint64_t i = 1; i <= 20; ++i) {
+            REQUIRE(!document.apply(deletion(2 * i, 1)));
+            CHECK(is_full());
+            if (document.status().pending_updates == 0) ++merges;
+        }
+        CHECK(merges == 20);  // each has 60,000 bytes
+        merges = 0;
+        REQUIRE(!document.apply(belay_test::typed(4, 0, std::string(46'000, 'w'))));
+        REQUIRE(document.snapshot().size() == 1);
+        for (std::uint64_t i = 100; i < 120; ++i) {
+            REQUIRE(!document.apply(deletion(2 * i, 1)));
+            const auto adds = document.check(belay_test::typed(5, 0, std::string(4'500, 'v')));
+            REQUIRE_FALSE(adds.has_value());
+            if (document.status().pending_updates == 0) ++merges;
+        }
+        CHECK(merges == 4);
+    }
+    SECTION("after a snapshot, a deletion may help at once") {
+        REQUIRE(!document.apply(deletion(0, 1)));
+        CHECK(is_full());
+        REQUIRE(document.snapshot().size() == 1);
+        REQUIRE(!document.apply(deletion(0, 100'000)));
+        CHECK(document.check(large).value_or(false));
+    }
+}
+
+TEST_CASE("YjsDocument: a document has limits of authors, of structs and of deleted ranges",
+          "[room][yjs_document][unit]") {
+    YjsDocument document{{.structs_max = 20, .clients_max = 10, .delete_ranges_max = 5}};
+    const auto limit = [&](const Bytes& update) {
+        const auto adds = document.check(update);
+        return adds.has_value() ? std::string{} : std::string{adds.error().what};
+    };
+    const auto add = [&](const Bytes& update) {
+        REQUIRE(limit(update).empty());
+        REQUIRE(!document.apply(update));
+    };
+    SECTION("authors") {
+        for (std::uint64_t author = 1; author <= 10; ++author)
+            add(belay_test::typed(author, 0, "x"));
+        CHECK(limit(belay_test::typed(11, 0, "x")) == "YjsDocumentOptions::clients_max");
+        // The authors that it has go on.
+        REQUIRE(document.snapshot().size() == 1);
+        add(belay_test::typed(3, 1, "y"));
+        CHECK(limit(belay_test::typed(11, 0, "x")) == "YjsDocumentOptions::clients_max");
+    }
+    SECTION("structs, and gaps between them") {
+        Bytes update = from_hex("0115050000");
+        update.pop_back();
+        update[1] = std::byte{21};
+        for (int i = 0; i < 21; ++i) {
+            update.push_back(std::byte{i % 2 == 0 ? std::uint8_t{0} : std::uint8_t{10}});
+            update.push_back(std::byte{1});
+        }
+        update.push_back(std::byte{0});
+        CHECK(limit(update) == "YjsDocumentOptions::structs_max");
+        // Text that is typed letter by letter becomes one struct.
+        for (std::uint64_t i = 0; i < 100; ++i) add(belay_test::typed(1, i, "x"));
+    }
+    SECTION("deleted ranges") {
+        add(belay_test::typed(1, 0, std::string(1000, 'x')));
+        for (std::uint64_t i = 0; i < 5; ++i) add(deletion(2 * i, 1));
+        CHECK(limit(deletion(20, 1)) == "YjsDocumentOptions::delete_ranges_max");
+        // A range that joins others makes space.
+        REQUIRE(!document.apply(deletion(0, 11)));
+        REQUIRE(document.snapshot().size() == 1);
+        add(deletion(20, 1));
+    }
 }

@@ -42,6 +42,9 @@ struct RoomOptions {
     /// The wait before a failed save is tried again, or before a room is loaded again because a
     /// shared storage rejects its changes. It doubles from save_retry_min to save_retry_max. Up to
     /// half of it is subtracted at random. While the manager stops, it does not grow.
+    ///
+    /// After a failed flush, a room is loaded again at once. After further ones, it is loaded after
+    /// save_retry_min, and then after up to four times of it.
     Duration save_retry_min = std::chrono::seconds{1};
     Duration save_retry_max = std::chrono::minutes{1};
     /// The maximum number of saves that are under way at a time, over all rooms, also while the
@@ -140,14 +143,15 @@ struct RoomOptions {
     /// - 256 bytes for each message, and 64 KiB for a token, which the authorizer checks;
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
-    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again.
+    /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again;
+    /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
     /// These costs are fixed, so that a test is limited as the server is.
     std::size_t read_rate_max = std::size_t{2} << 20;
     /// How many bytes of such cost are read from one connection before that rate applies.
     std::size_t read_bytes_burst = std::size_t{8} << 20;
     /// The maximum number of bytes of updates that wait to be sent to one client, in addition to
-    /// one frame. Awareness (who is here) never waits.
+    /// one update. Awareness (who is here) never waits.
     /// - Half of it may wait in the client's connection; the manager calls `limit_output` for that.
     ///   A connection without that member holds what it holds, in addition.
     /// - Above the limit the client lags: further updates do not wait. When it has accepted those
@@ -172,8 +176,14 @@ struct RoomOptions {
     /// The share of one user in the answers of documents of more than a megabyte, over all its
     /// clients. One such answer always begins.
     std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
-    /// Updates that are longer are sent in pieces of this size, if the protocol can split them.
-    /// Awareness is always sent in pieces, each with at least one state. Must be >= 1 KiB.
+    /// The rate at which state vectors and joins of one user are answered, over all its clients, at
+    /// the costs that read_rate_max lists. The first read_bytes_burst are answered at once, and
+    /// further ones later.
+    std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
+    /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
+    /// this size, if the protocol and the document can split them. All clients share the pieces of
+    /// an update. A value that cannot be cut is one piece. Awareness is always sent in pieces, each
+    /// with at least one state. Must be >= 1 KiB.
     std::size_t piece_bytes_max = std::size_t{64} << 10;
     /// The maximum number of bytes of changes of one room that wait to become durable. A client
     /// that sends more is closed, and may connect again. A change of a user is accepted if the user
@@ -240,6 +250,7 @@ struct RoomOptions {
                                         client_rate_min,
                                         answers_bytes_max,
                                         answer_bytes_per_user_max,
+                                        answer_rate_per_user_max,
                                         unflushed_bytes_max,
                                         unflushed_bytes_per_user_max,
                                         awareness_bytes_max,

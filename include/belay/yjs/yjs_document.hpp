@@ -31,6 +31,12 @@ struct YjsDocumentOptions {
     /// The maximum number of bytes of the document, as `check` computes it. Updates that were
     /// checked but not applied yet may come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
+    /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
+    /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
+    /// and the memory in addition to the bytes. Waiting updates count in full.
+    std::size_t structs_max = 4'000'000;
+    std::size_t clients_max = 500'000;
+    std::size_t delete_ranges_max = 2'000'000;
     /// The document merges when this many updates, or pending_bytes_max bytes of updates, wait to
     /// be merged. A large document waits for more: one update for each KiB of it, or a quarter of
     /// its bytes. The cost of merging thus stays in proportion to what arrives.
@@ -40,7 +46,9 @@ struct YjsDocumentOptions {
     /// document also merges for waiting updates that delete something. They must have as many bytes
     /// as the merged update, and at least 16 KiB. It removes deleted content
     /// - when that is an eighth of the merged update, or the merged update has doubled,
-    /// - before `check` returns `document_full`,
+    /// - before `check` returns `document_full`, if content was deleted or the waiting updates are
+    ///   long enough. It does so once after each snapshot, and once for each eighth of its bytes
+    ///   that arrives,
     /// - for a snapshot, and for a client that has nothing yet.
     /// Each byte is thus read a constant number of times.
     Compaction compaction = Compaction::coalesce_and_scrub;
@@ -50,6 +58,7 @@ struct YjsDocumentOptions {
 struct YjsDocumentStatus {
     std::size_t bytes = 0;            ///< of the merged update, and of waiting updates
     std::size_t pending_updates = 0;  ///< updates that wait to be merged
+    std::size_t clients = 0;          ///< authors, at most
     std::size_t gaps = 0;             ///< ranges of clocks that it lacked at the last merge
     std::size_t conflicts = 0;        ///< see yjs::Merged; over all merges since it was made
 };
@@ -79,19 +88,26 @@ public:
     /// rejected. An update is rejected if it is malformed, exceeds a limit, or makes the document
     /// too large.
     ///
-    /// Complexity: O(m log n); merges before it returns `document_full`.
+    /// Complexity: O(m log n). It compacts before it returns `document_full`, as
+    /// YjsDocumentOptions::compaction describes.
     [[nodiscard]] Result<bool, yjs::UpdateError> check(BytesView update) {
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        if (update.size() > room()) {
+        Size more{update.size(), 0, sources.blocks.size(), sources.deletes.size()};
+        for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
+        if (exceeded_by(more) == nullptr) return true;
+        if (may_give_space(more)) {
             compact();
+            arrived_bytes_ = 0;
             if (known_.holds(sources)) return false;
         }
-        if (update.size() > room()) {
-            return yjs::UpdateError{YjsErrc::document_full, 0, 0, "YjsDocumentOptions::bytes_max"};
-        }
-        return true;
+        // The authors that it has go on.
+        more.clients = known_.new_clients(sources);
+        const char* const limit = exceeded_by(more);
+        if (limit == nullptr) return true;
+        add_arrived(update.size());
+        return yjs::UpdateError{YjsErrc::document_full, 0, 0, limit};
     }
 
     /// Adds an update that was checked, or is part of a snapshot. It rejects malformed bytes only.
@@ -102,7 +118,11 @@ public:
         if (!summary) return summary.error();
         if (summary->structs == 0 && summary->delete_ranges == 0) return {};
         pending_.emplace_back(update.begin(), update.end());
-        pending_bytes_ += update.size();
+        waiting_.bytes += update.size();
+        waiting_.structs += summary->structs + summary->skips;
+        waiting_.clients += summary->clients;
+        waiting_.delete_ranges += summary->delete_ranges;
+        add_arrived(update.size());
         pending_deletes_ = pending_deletes_ || summary->delete_ranges > 0;
         if (must_merge()) merge();
         return {};
@@ -112,6 +132,7 @@ public:
     /// is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
         compact();
+        arrived_bytes_ = no_limit;
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
@@ -129,11 +150,8 @@ public:
     [[nodiscard]] Result<Bytes, yjs::UpdateError> diff(BytesView state_vector) {
         merge();
         yjs::detail::Clocks clocks;
-        yjs::Limits limits = options_.limits;
-        // A peer that has the document names all of its authors, regardless of how many updates
-        // brought them.
-        limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
-        if (auto error = yjs::detail::read_state_vector(state_vector, limits, clocks)) return error;
+        if (auto error = yjs::detail::read_state_vector(state_vector, limits_of_peer(), clocks))
+            return error;
         // All of it takes as long as compacting it.
         if (clocks.empty()) compact();
         if (merged_.empty()) return Bytes(2);
@@ -143,11 +161,21 @@ public:
         return yjs::detail::diff_of(sources, clocks);
     }
 
+    /// Checks a state vector of a peer without merging. A state vector that it accepts may still be
+    /// rejected by `diff`, because the document counts an author once for each waiting update.
+    ///
+    /// Errors: those of `diff`.   Complexity: O(m); it allocates nothing.
+    [[nodiscard]] yjs::UpdateError check_state_vector(BytesView state_vector) const {
+        yjs::Limits limits = limits_of_peer();
+        limits.clients_max += std::min(waiting_.clients, no_limit - limits.clients_max);
+        return yjs::detail::scan_state_vector(state_vector, limits, [](yjs::detail::Id) {});
+    }
+
     /// Returns the number of bytes of the merged update, and of updates that wait to be merged.
-    [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + pending_bytes_; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + waiting_.bytes; }
     /// Returns the current state.
     [[nodiscard]] YjsDocumentStatus status() const noexcept {
-        return {bytes(), pending_.size(), gaps_, conflicts_};
+        return {bytes(), pending_.size(), known_.clients() + waiting_.clients, gaps_, conflicts_};
     }
 
 private:
@@ -159,15 +187,60 @@ private:
     }
     [[nodiscard]] bool must_merge() const noexcept {
         if (pending_.size() >= std::max(options_.pending_updates_max, merged_.size() / 1024) ||
-            pending_bytes_ >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
+            waiting_.bytes >= std::max(options_.pending_bytes_max, merged_.size() / 4)) {
             return true;
         }
         // The waiting updates mostly delete content of other ones among them.
         return removes_deleted() && pending_deletes_ &&
-               pending_bytes_ >= std::max(deleted_bytes_min, merged_.size());
+               waiting_.bytes >= std::max(deleted_bytes_min, merged_.size());
     }
-    [[nodiscard]] std::size_t room() const noexcept {
-        return options_.bytes_max - std::min(options_.bytes_max, bytes());
+    /// How much an update, or a document, has of each limit.
+    struct Size {
+        std::size_t bytes = 0;
+        std::size_t structs = 0;  ///< with the gaps between them
+        std::size_t clients = 0;
+        std::size_t delete_ranges = 0;
+    };
+    /// Returns how much of each limit an update exceeds.
+    [[nodiscard]] Size missing_for(const Size& more) const noexcept {
+        const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
+                        options_.delete_ranges_max};
+        const Size held{bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
+                        known_.delete_ranges() + waiting_.delete_ranges};
+        Size missing;
+        for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
+            const std::size_t left = most.*of - std::min(most.*of, held.*of);
+            missing.*of = more.*of - std::min(more.*of, left);
+        }
+        return missing;
+    }
+    /// Returns the option that an update exceeds; null if it fits.
+    [[nodiscard]] const char* exceeded_by(const Size& more) const noexcept {
+        const Size missing = missing_for(more);
+        if (missing.bytes != 0) return "YjsDocumentOptions::bytes_max";
+        if (missing.structs != 0) return "YjsDocumentOptions::structs_max";
+        if (missing.clients != 0) return "YjsDocumentOptions::clients_max";
+        return missing.delete_ranges != 0 ? "YjsDocumentOptions::delete_ranges_max" : nullptr;
+    }
+    /// Whether compacting may make space for an update, and enough has arrived since the last time
+    /// to pay for its cost. One value that was deleted may have any number of bytes.
+    [[nodiscard]] bool may_give_space(const Size& more) const noexcept {
+        if (arrived_bytes_ < merged_.size() / 8) return false;
+        if (has_deleted_ || pending_deletes_) return true;
+        const Size missing = missing_for(more);
+        return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
+               waiting_.clients >= missing.clients &&
+               waiting_.delete_ranges >= missing.delete_ranges;
+    }
+    void add_arrived(std::size_t bytes) noexcept {
+        arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
+    }
+    /// A peer that has the document names all of its authors, regardless of how many updates
+    /// brought them.
+    [[nodiscard]] yjs::Limits limits_of_peer() const noexcept {
+        yjs::Limits limits = options_.limits;
+        limits.clients_max += std::min(known_.clients(), no_limit - limits.clients_max);
+        return limits;
     }
 
     /// Reads bytes that were checked before. The bytes, and the view of them, must outlive the
@@ -194,7 +267,8 @@ private:
         gaps_ = merged.gaps;
         conflicts_ += merged.conflicts;
         pending_.clear();
-        pending_bytes_ = 0;
+        waiting_ = {};
+        structs_ = merger.structs();
         pending_deletes_ = false;
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
@@ -215,7 +289,7 @@ private:
         if (std::exchange(has_deleted_, false) && removes_deleted()) {
             const BytesView whole{merged_};
             yjs::detail::Sources sources = read(whole);
-            Bytes small = yjs::detail::collected(sources);
+            Bytes small = yjs::detail::collected(sources, structs_);
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
         }
@@ -229,10 +303,13 @@ private:
     YjsDocumentOptions options_;
     Bytes merged_;
     std::vector<Bytes> pending_;
-    std::size_t pending_bytes_ = 0;
+    Size waiting_{};           ///< the sum of the waiting updates
+    std::size_t structs_ = 0;  ///< of the merged update
     bool pending_deletes_ = false;
     bool has_deleted_ = false;         ///< there may be deleted content in the merged update
     std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
+    /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
+    std::size_t arrived_bytes_ = no_limit;
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;

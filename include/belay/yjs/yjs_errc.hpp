@@ -18,7 +18,7 @@ enum class YjsErrc {
     version_2_update = 3,        ///< an update of version 2; only version 1 is read
     malformed_state_vector = 4,  ///< the bytes do not follow the format of state vectors
     update_too_large = 5,        ///< an update that exceeds one of yjs::Limits
-    document_full = 6            ///< the document would exceed YjsDocumentOptions::bytes_max
+    document_full = 6            ///< the document would exceed a limit of YjsDocumentOptions
 };
 
 namespace detail {

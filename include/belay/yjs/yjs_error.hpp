@@ -40,7 +40,9 @@ struct UpdateError {
                    "the peer";
         }
         if (code == YjsErrc::document_full) {
-            return "raise YjsDocumentOptions::bytes_max, or let the users start another document";
+            return "raise the exceeded member of YjsDocumentOptions, or let the users start "
+                   "another "
+                   "document";
         }
         return "refuse the update, and neither store it nor send it to others: Yjs would stop "
                "reading it here or lose later parts";

@@ -129,7 +129,8 @@ template <class Updates>
 [[nodiscard]] inline Result<Bytes, UpdateError> scrub(BytesView update, const Limits& limits = {}) {
     detail::Sources sources{{&update, 1}};
     if (UpdateError error = detail::read_sources<true>(limits, sources)) return error;
-    return detail::collected(sources);
+    std::size_t structs = 0;
+    return detail::collected(sources, structs);
 }
 
 /// Splits an update into several that are equivalent to it when all are applied in their order.

@@ -54,16 +54,21 @@ struct ReadRate {
     /// Charges bytes. A connection without credit is read later.
     /// Returns: whether that begins now, after a second or more with credit.
     [[nodiscard]] bool charge(std::size_t bytes, Instant now, const RoomOptions& options) noexcept {
+        return charge(bytes, now, options, options.read_rate_max);
+    }
+    /// Likewise, at another rate.
+    [[nodiscard]] bool charge(std::size_t bytes, Instant now, const RoomOptions& options,
+                              std::size_t rate) noexcept {
         if (bytes == 0) return false;
         const auto time_of = [&](std::size_t cost) {
             const Duration second{std::chrono::seconds{1}};
-            const std::size_t whole = cost / options.read_rate_max;
-            const std::size_t rest = cost % options.read_rate_max;
+            const std::size_t whole = cost / rate;
+            const std::size_t rest = cost % rate;
             return part::saturating_add(
                 part::saturating_multiply(second, whole),
                 Duration{static_cast<Duration::rep>(static_cast<double>(second.count()) *
                                                     static_cast<double>(rest) /
-                                                    static_cast<double>(options.read_rate_max))});
+                                                    static_cast<double>(rate))});
         };
         const Duration burst = time_of(options.read_bytes_burst);
         paid_until = after(larger(paid_until, now), time_of(bytes));
@@ -130,7 +135,7 @@ struct ClientConnection {
     /// Drops everything that waits to be sent to a client.
     void drop_output(RoomClient& client) noexcept;
     /// Keeps a client's state vector, to be answered later.
-    void hold_question(RoomClient& client, BytesView theirs);
+    void hold_question(RoomClient& client, Bytes theirs);
     /// Returns the held state vector, if there is one.
     [[nodiscard]] std::optional<Bytes> take_question(RoomClient& client) noexcept;
 

@@ -9,6 +9,7 @@
 #include <vector>        // std::vector
 
 #include <belay/link/close_code.hpp>
+#include <belay/room/detail/answer_cost.hpp>
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -98,16 +99,15 @@ public:
     /// Processes a load, also a repeated one.
     void on_loaded(Room& room) {
         const std::optional<Bytes> had = std::exchange(room.after_load.vector_before, std::nullopt);
-        const std::vector<RoomClient*> clients = room.clients;
-        std::error_code error;
-        if (had) error = delivery_.send_state(clients, room, *had, Kind::update);
-        for (RoomClient* const client : clients) {
+        for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             // A failed client ends the other clients of its connection, too.
             if (!client->core.joined()) continue;
+            // The storage may have kept a change whose flush has failed. The client receives it as
+            // one that lags.
+            if (had && !client->outbox.lag_from) client->outbox.lag_from = *had;
             if (client->connection->multiplexed == nullptr)
                 client->connection->rate.read_at = always;
             client->waker.touch();
-            if (error) lifecycle_.close_and_report(*client, error);
             send_initial_state(*client);
             // A state vector that came due during the load was not answered.
             if (client->core.joined()) delivery_.catch_up(*client->connection);
@@ -205,7 +205,6 @@ public:
                 pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
-                note_divergence(client, room, message.payload);
                 error = delivery_.answer(client, message.payload);
                 break;
             case Kind::state:
@@ -318,20 +317,19 @@ private:
             request_state(client);
         if (client.core.joined()) delivery_.send_all_awareness(client, false);
     }
+    /// A join costs as much as an answer, if the document must be merged for it.
     void request_state(RoomClient& client) {
-        const bool live = client.room->core.live();
-        client.outbox.requests_state = !live;
-        if (!live) return;
-        const Bytes ours = delivery_.vector_of(static_cast<Room&>(*client.room));
-        delivery_.send_message(client, {Kind::state_vector, ours});
+        const Room& room = static_cast<Room&>(*client.room);
+        if (room.core.live())
+            pay(*client.connection, request_cost(room.document, context_.options));
+        delivery_.request_state(client);
     }
 
     // ---- messages -------------------------------------------------------------------------------
 
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
-        const std::size_t pieces = 1 + room.document.bytes() / context_.options.piece_bytes_max;
-        pay(*client.connection, pieces * ReadCost::piece);
+        pay(*client.connection, answer_cost(room.document, context_.options));
     }
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
@@ -415,6 +413,9 @@ private:
         if (answers) {
             // Merges the document first, so that its content is known.
             pay_answer(client, room);
+            context_.answer_rates.charge(share_owner(client),
+                                         answer_cost(room.document, context_.options), context_.now,
+                                         context_.options);
             static_cast<void>(delivery_.vector_of(room));
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {
@@ -440,16 +441,6 @@ private:
     }
     void send_denied(RoomClient& client, std::string_view why) {
         delivery_.send_message(client, {Kind::denied, as_bytes(why)});
-    }
-    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
-        if constexpr (ComparesDocument<Document>) {
-            if (!client.rights.may_edit() ||
-                !client.ops->disjoint(client, room.document.state_vector(), theirs))
-                return;
-            context_.tally.count(room.id, &RoomCounters::divergences);
-            if (std::exchange(client.outbox.diverges, true)) return;
-            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
-        }
     }
     void on_tick(RoomClient& client) {
         const bool upgrades = client.core.state() == ClientCore::State::opening;

@@ -72,6 +72,10 @@ public:
         return false;
     }
 
+    /// Whether so many bytes may wait to be sent as an answer.
+    [[nodiscard]] bool has_space(std::size_t bytes) const noexcept {
+        return fits(bytes, ReplyQueue::whole);
+    }
     /// Whether other clients precede it in its queue.
     [[nodiscard]] bool has_others_before(const RoomClient& client) const noexcept {
         if (client.outbox.queue == ReplyQueue::none) return false;

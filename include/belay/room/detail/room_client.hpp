@@ -211,9 +211,9 @@ inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     static_cast<void>(take_question(client));
     client.outbox.statuses = client.outbox.statuses_held = 0;
 }
-inline void ClientConnection::hold_question(RoomClient& client, BytesView theirs) {
+inline void ClientConnection::hold_question(RoomClient& client, Bytes theirs) {
     static_cast<void>(take_question(client));
-    client.outbox.question.emplace(theirs.begin(), theirs.end());
+    client.outbox.question = std::move(theirs);
     count_held(client.outbox.question->size());
 }
 inline std::optional<Bytes> ClientConnection::take_question(RoomClient& client) noexcept {

@@ -12,48 +12,16 @@
 
 #include <belay/core/order.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/room/detail/answer_cost.hpp>
+#include <belay/room/detail/aware_rooms.hpp>
 #include <belay/room/detail/lag_difference.hpp>
+#include <belay/room/detail/message_frames.hpp>
 #include <belay/room/detail/reply_budget.hpp>
 #include <belay/room/detail/update_origin.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// The rooms whose awareness has changed, in their order. No memory is needed for it.
-///
-/// Thread safety: the manager's home thread.
-class AwareRooms {
-public:
-    AwareRooms() = default;
-    AwareRooms(const AwareRooms&) = delete;
-    AwareRooms& operator=(const AwareRooms&) = delete;
-
-    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-    /// Pre: the room is not in the list.
-    void push(RoomBase& room) noexcept {
-        room.next_aware = nullptr;
-        *end_ = &room;
-        end_ = &room.next_aware;
-    }
-    /// Returns the first room, which leads to the others. The list is empty then.
-    [[nodiscard]] RoomBase* take_all() noexcept {
-        end_ = &first_;
-        return std::exchange(first_, nullptr);
-    }
-    /// Removes a room, if the list has it.   Complexity: O(n).
-    void remove(const RoomBase& room) noexcept {
-        RoomBase** at = &first_;
-        while (*at != nullptr && *at != &room) at = &(*at)->next_aware;
-        if (*at == nullptr) return;
-        *at = room.next_aware;
-        if (end_ == &room.next_aware) end_ = at;
-    }
-
-private:
-    RoomBase* first_ = nullptr;
-    RoomBase** end_ = &first_;  ///< where the next room is added
-};
 
 /// Sends to clients; no client waits for another one. A slow client has a budget of updates, half
 /// of it in its transport. Above it, the client lags: the room notes the client's state vector, and
@@ -83,10 +51,12 @@ public:
     /// Sends an update to all clients except one, before the document has it. A client that does
     /// not accept it lags, from the state of the document.
     void send_update(Room& room, BytesView update, const UpdateOrigin& origin) {
-        const FramesOfMessage frames{frames_};
+        const MessageFrames::Scope frames{frames_};
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
         const std::size_t most = waiting_max();
+        if (update.size() > most && ComparesDocument<Document>)
+            return send_long_update(room, update, origin);
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const RoomClientOps* frame_of = nullptr;
@@ -95,10 +65,9 @@ public:
             RoomClient& client = *recipients_[left];
             // A failed client ends the other clients of its connection, too.
             if (client.room != &room) continue;
-            if (client.is(origin.author) || client.core.draining() || client.outbox.lag_from)
-                continue;
+            if (!takes_updates(client, origin)) continue;
             if (std::exchange(frame_of, client.ops) != client.ops)
-                frame = frame_for(client, message);
+                frame = frames_.of(client, message);
             if (try_send(client, frame->bytes)) continue;
             ConnectionOutbox& output = client.connection->output;
             if (output.counted() + frame->bytes.size() <= most) {
@@ -109,7 +78,7 @@ public:
             if (!before) before = vector_of(room);
             client.outbox.lag_from = *before;
         }
-        time_delivery(room, origin.since);
+        frames_.measure(context_, room.id, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
     void queue_awareness(RoomBase& room) noexcept {
@@ -165,10 +134,10 @@ public:
     }
     /// Sends a message to all clients of a room except one, if their frames have addresses.
     void broadcast(const RoomBase& room, const part::RoomMessage& message, std::uint64_t except) {
-        const FramesOfMessage frames{frames_};
+        const MessageFrames::Scope frames{frames_};
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
             if (client->connection->multiplexed == nullptr || client->is(except)) continue;
-            if (client->core.joined()) send_raw(*client, frame_for(*client, message));
+            if (client->core.joined()) send_raw(*client, frames_.of(*client, message));
         }
     }
     /// Sends all awareness states, when the connection accepts them.
@@ -177,48 +146,28 @@ public:
         if (client.connection->output.empty()) continue_awareness(client, also_empty);
     }
 
-    /// Answers a state vector: pieces, of which the last is a state.   Errors: the document's.
+    /// Answers a state vector, now or later: pieces, of which the last is a state.
+    /// Errors: the document's.
     [[nodiscard]] std::error_code answer(RoomClient& client, BytesView theirs) {
+        if (may_answer(client)) return begin_answer(client, theirs, true);
         Room& room = static_cast<Room&>(*client.room);
-        ClientConnection& connection = *client.connection;
-        const std::size_t size = room.document.bytes();
-        constexpr bool cuts = std::derived_from<Document, YjsDocument>;
-        const ReplyQueue queue =
-            cuts && size > ReplyChunker::part_bytes ? ReplyQueue::chunked : ReplyQueue::whole;
-        const bool busy = connection.answer.chunks || connection.output.answers() != 0;
-        const bool works = may_work();
-        if (busy || !works || !reply_budget_.try_begin(client, size, queue)) {
-            const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
-            connection.hold_question(client, theirs);
-            client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{soon ? 1 : 50});
-            // This may be the turn of its connection, not its own.
-            client.waker.touch();
-            return {};
+        if (is_merged(room.document)) note_divergence(client, room, theirs);
+        Bytes held;
+        if constexpr (cuts_answers) {
+            // Only a vector that can be answered is held: it is bounded by the document.
+            if (const auto error = room.document.check_state_vector(theirs)) return error;
         }
-        connection.answer.since = context_.now;
-        // The comparison costs time, even if little is sent.
-        done_ += size;
-        if constexpr (cuts) {
-            auto diff = room.document.diff(theirs);
-            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            if (diff->size() > ReplyChunker::part_bytes) {
-                connection.answer.chunks =
-                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
-                                                   reply_budget_.shares, share_owner(client));
-                connection.answer.client = &client;
-                continue_answer(connection);
-                return {};
-            }
-            send_pieces(client, *diff, Kind::state, false);
-        } else {
-            RoomClient* const one = &client;
-            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
-        }
-        request_state(client);
-        note_taken(connection);
+        if constexpr (ComparesDocument<Document>) held = to_bytes(theirs);
+        client.connection->hold_question(client, std::move(held));
         return {};
     }
 
+    /// Requests the state of a client, by the state vector of its room: now, or when the room is
+    /// loaded and there is space.
+    void request_state(RoomClient& client) {
+        client.outbox.requests_state = true;
+        continue_request(client);
+    }
     /// Sends the outbox of a connection, and then what its clients have missed.
     void catch_up(ClientConnection& connection) {
         while (!connection.output.empty()) {
@@ -256,6 +205,21 @@ public:
             return {};
         }
     }
+
+private:
+    static constexpr bool cuts_answers = std::derived_from<Document, YjsDocument>;
+
+    /// Counts a client whose history is apart from that of its room.
+    void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
+        if constexpr (ComparesDocument<Document>) {
+            if (!client.rights.may_edit() ||
+                !client.ops->disjoint(client, room.document.state_vector(), theirs))
+                return;
+            context_.tally.count(room.id, &RoomCounters::divergences);
+            if (std::exchange(client.outbox.diverges, true)) return;
+            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
+        }
+    }
     /// Sends the updates that clients with the state vector `theirs` lack. With a `most`, they
     /// count as updates of the room. The comparison is made once, and costs the size of the
     /// document.
@@ -285,8 +249,114 @@ public:
         }
         return {};
     }
-
-private:
+    /// Whether the answer to a client's state vector may begin now. If not, it is tried again at
+    /// `retry_at`.
+    [[nodiscard]] bool may_answer(RoomClient& client) {
+        const ClientConnection& connection = *client.connection;
+        const std::size_t size = static_cast<Room&>(*client.room).document.bytes();
+        const ReplyQueue queue = cuts_answers && size > ReplyChunker::part_bytes
+                                     ? ReplyQueue::chunked
+                                     : ReplyQueue::whole;
+        if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
+            ready > context_.now) {
+            // In the queue, it would delay other users.
+            client.outbox.queue = ReplyQueue::none;
+            retry_at(client, ready);
+            return false;
+        }
+        const bool busy = connection.answer.chunks || connection.output.answers() != 0;
+        const bool works = may_work();
+        if (!busy && works && reply_budget_.try_begin(client, size, queue)) return true;
+        const bool soon = !busy && !works && !reply_budget_.has_others_before(client);
+        retry_at(client, after(context_.now, std::chrono::milliseconds{soon ? 1 : 50}));
+        return false;
+    }
+    /// A state vector that has waited, and is not new, may have been compared already.
+    [[nodiscard]] std::error_code begin_answer(RoomClient& client, BytesView theirs, bool is_new) {
+        Room& room = static_cast<Room&>(*client.room);
+        ClientConnection& connection = *client.connection;
+        connection.answer.since = context_.now;
+        charge_user(client, answer_cost(room.document, context_.options));
+        if (is_new || !client.outbox.diverges) note_divergence(client, room, theirs);
+        // The comparison costs time, even if little is sent.
+        done_ += room.document.bytes();
+        if constexpr (cuts_answers) {
+            auto diff = room.document.diff(theirs);
+            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+            if (diff->size() > ReplyChunker::part_bytes) {
+                connection.answer.chunks =
+                    std::make_unique<ReplyChunker>(std::move(*diff), reply_budget_.uncut,
+                                                   reply_budget_.shares, share_owner(client));
+                connection.answer.client = &client;
+                continue_answer(connection);
+                return {};
+            }
+            send_pieces(client, *diff, Kind::state, false);
+        } else {
+            RoomClient* const one = &client;
+            if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
+        }
+        if (connection.multiplexed != nullptr) request_state(client);
+        note_taken(connection);
+        return {};
+    }
+    void charge_user(const RoomClient& client, std::size_t bytes) {
+        context_.answer_rates.charge(share_owner(client), bytes, context_.now, context_.options);
+    }
+    /// Sends the state vector of a room, if it is requested. It costs as much as an answer, and one
+    /// that is longer than a piece counts like one.
+    void continue_request(RoomClient& client) {
+        if (!client.outbox.requests_state || !client.core.joined() || !client.room->core.live())
+            return;
+        Room& room = static_cast<Room&>(*client.room);
+        if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
+            ready > context_.now)
+            return retry_at(client, ready);
+        if constexpr (cuts_answers) {
+            constexpr std::size_t entry = 16;  // two numbers of 8 bytes
+            const std::size_t most = entry * room.document.status().clients;
+            if (most > context_.options.piece_bytes_max && !reply_budget_.has_space(most))
+                return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
+        }
+        client.outbox.requests_state = false;
+        charge_user(client, request_cost(room.document, context_.options));
+        send_message(client, {Kind::state_vector, vector_of(room)});
+    }
+    [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
+        return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);
+    }
+    /// Sends an update that is longer than what may wait. A client for which nothing waits receives
+    /// it in pieces, which all clients share until their connections accept them. Others lag.
+    void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
+        std::optional<Bytes> before;
+        std::vector<Ref<RoomFrame>> pieces;
+        const RoomClientOps* pieces_of = nullptr;
+        recipients_ = room.clients;
+        for (std::size_t left = recipients_.size(); left-- != 0;) {
+            RoomClient& client = *recipients_[left];
+            if (client.room != &room || !takes_updates(client, origin)) continue;
+            if (client.connection->output.counted() != 0) {
+                if (!before) before = vector_of(room);
+                client.outbox.lag_from = *before;
+                continue;
+            }
+            if (std::exchange(pieces_of, client.ops) != client.ops)
+                pieces = write_pieces(client, update);
+            for (std::size_t i = 0; i < pieces.size() && client.core.joined(); ++i)
+                give(client, pieces[i], true);
+        }
+        frames_.measure(context_, room.id, origin.since);
+    }
+    [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update) {
+        std::vector<Ref<RoomFrame>> frames;
+        for (const Bytes& piece :
+             client.ops->split(client, update, context_.options.piece_bytes_max))
+            frames.push_back(
+                Ref<RoomFrame>::make(client.ops->write(client, {Kind::update, piece})));
+        // The last piece ends the time of the edit.
+        if (!frames.empty()) frames_.add(client, frames.back());
+        return frames;
+    }
     /// Sends a frame as it is. A client whose budget it exceeds is closed. A frame that is longer
     /// than the budget is accepted if the outbox is empty.
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
@@ -302,13 +372,13 @@ private:
             const Bytes piece = room.awareness.take_changes(context_.options.piece_bytes_max);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
-            const FramesOfMessage frames{frames_};
+            const MessageFrames::Scope frames{frames_};
             recipients_ = room.clients;
             for (std::size_t left = recipients_.size(); left-- != 0;) {
                 RoomClient& client = *recipients_[left];
                 // A failed client ends the other clients of its connection, too.
                 if (client.room != &room || client.core.draining()) continue;
-                give_awareness(client, frame_for(client, message), before);
+                give_awareness(client, frames_.of(client, message), before);
             }
         }
     }
@@ -332,18 +402,14 @@ private:
             const bool ends = !connection.answer.chunks->has_more();
             if (ends) connection.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
-            if (ends) request_state(client);
+            if (ends && client.core.joined() && connection.multiplexed != nullptr)
+                request_state(client);
         }
         note_taken(connection);
     }
     static void note_taken(ClientConnection& connection) noexcept {
         if (!connection.answer.chunks && connection.output.answers() == 0)
             connection.answer.since = never;
-    }
-    /// Sends the own state vector after an answer, if frames have addresses.
-    void request_state(RoomClient& client) {
-        if (client.core.joined() && client.connection->multiplexed != nullptr)
-            send_message(client, {Kind::state_vector, vector_of(static_cast<Room&>(*client.room))});
     }
     void send_pieces(RoomClient& client, BytesView update, Kind last, bool counts) {
         const std::vector<Bytes> pieces =
@@ -358,43 +424,6 @@ private:
         give(client, Ref<RoomFrame>::make(client.ops->write(client, message)), counts);
     }
 
-    struct Written {
-        const RoomClientOps* ops;
-        Ref<RoomFrame> frame;
-    };
-    /// The frames of one message. No other message finds them, also if this one throws.
-    class FramesOfMessage {
-    public:
-        explicit FramesOfMessage(std::vector<Written>& frames) noexcept : frames_{frames} {
-            frames_.clear();
-        }
-        FramesOfMessage(const FramesOfMessage&) = delete;
-        FramesOfMessage& operator=(const FramesOfMessage&) = delete;
-        ~FramesOfMessage() { frames_.clear(); }
-
-    private:
-        std::vector<Written>& frames_;
-    };
-
-    [[nodiscard]] Ref<RoomFrame> frame_for(RoomClient& client, const part::RoomMessage& message) {
-        for (const Written& w : frames_) {
-            if (w.ops == client.ops) return w.frame;
-        }
-        frames_.push_back({client.ops, Ref<RoomFrame>::make(client.ops->write(client, message))});
-        return frames_.back().frame;
-    }
-    /// Begins to measure the time of the edit whose frames were written. It ends with the last
-    /// reference to the last of them.
-    void time_delivery(const Room& room, Instant since) noexcept {
-        if (since == never || frames_.empty()) return;
-        const Ref<RoomFrame>& first = frames_.front().frame;
-        CountedRoom* const own = context_.tally.find(room.id);
-        first->time = {.counters = &context_.tally.all,
-                       .now = &context_.now,
-                       .since = since,
-                       .own = own != nullptr ? Ref<CountedRoom>::share(own) : Ref<CountedRoom>{}};
-        for (std::size_t i = 1; i < frames_.size(); ++i) frames_[i].frame->first = first;
-    }
     /// Sends a frame if the outbox is empty.   Returns: whether it need not wait: the connection
     /// accepted it, or the client failed.
     [[nodiscard]] bool try_send(RoomClient& client, const Bytes& frame) {
@@ -473,6 +502,7 @@ private:
             continue_awareness(client, client.outbox.awareness_from->until == 0);
         if (client.outbox.question && client.core.joined() && client.room->core.live())
             retry_answer(client);
+        continue_request(client);
     }
     void send_statuses(RoomClient& client) {
         if (client.outbox.statuses == 0) return;
@@ -489,10 +519,10 @@ private:
         Room& room = static_cast<Room&>(*client.room);
         while (client.outbox.lag_from && client.connection->output.empty()) {
             if (!may_work()) return retry_soon(client);
-            const Bytes had = client.outbox.take_lag();
+            Bytes had = client.outbox.take_lag();
             // An answer that waits has all that it lacks.
             if (!client.outbox.question) {
-                if (const std::error_code e = send_difference(client, room, had))
+                if (const std::error_code e = send_difference(client, room, std::move(had)))
                     return closer_.close_and_report(client, e);
             }
             if (!client.core.joined()) return;
@@ -501,8 +531,8 @@ private:
     }
     /// Sends one part of a difference. A difference that cannot be continued by a state vector
     /// becomes an answer, within the budget of all answers.
-    [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, BytesView had) {
-        if constexpr (std::derived_from<Document, YjsDocument>) {
+    [[nodiscard]] std::error_code send_difference(RoomClient& client, Room& room, Bytes had) {
+        if constexpr (cuts_answers) {
             constexpr std::size_t least = 1024;
             const std::size_t most = smaller(waiting_max(), ReplyChunker::part_bytes);
             auto part = difference_.next(&room, room.document, had, larger(most, least));
@@ -519,17 +549,22 @@ private:
             const auto error = send_state({&one, 1}, room, had, Kind::update, waiting_max());
             if (error != RoomErrc::too_slow) return error;
         }
-        client.connection->hold_question(client, had);
+        client.connection->hold_question(client, std::move(had));
         return {};
     }
     void retry_soon(RoomClient& client) {
-        client.outbox.retry_at = after(context_.now, std::chrono::milliseconds{1});
+        retry_at(client, after(context_.now, std::chrono::milliseconds{1}));
+    }
+    static void retry_at(RoomClient& client, Instant time) noexcept {
+        client.outbox.retry_at = smaller(client.outbox.retry_at, time);
+        // This may be the turn of its connection, not its own.
         client.waker.touch();
     }
     void retry_answer(RoomClient& client) {
+        if (!may_answer(client)) return;
         const Bytes theirs = *client.connection->take_question(client);
-        client.outbox.retry_at = never;
-        if (const std::error_code e = answer(client, theirs)) closer_.close_and_report(client, e);
+        if (const std::error_code e = begin_answer(client, theirs, false))
+            closer_.close_and_report(client, e);
     }
 
     /// The most frames of a connection that may wait; more are an abuse.
@@ -541,7 +576,7 @@ private:
     LagDifference difference_{};
     Instant turn_ = always;
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
-    std::vector<Written> frames_;
+    MessageFrames frames_{};
     std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
     AwareRooms aware_{};
 };

@@ -124,7 +124,7 @@ public:
         Turn turn{context_.now, context_.bits};
         const timeline::RoomCore::Actions todo = base.core.step(event, turn);
         auto& room = static_cast<Room&>(base);
-        if (todo.load) scheduler_.begin_load(room);
+        if (todo.load) room.reload.schedule(context_.now, context_.options);
         if (todo.save) {
             if (std::exchange(room.notices.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
@@ -281,6 +281,7 @@ private:
                         "RoomRegistry::run: the core must count the pending changes of the room");
         PersistenceError error;
         std::optional<StoredRoom> found;
+        if (room.reload.take_due(context_.now)) scheduler_.begin_load(room);
         if (scheduler_.take_load(room, error, found)) on_load(room, error, found);
         if (!room.evicted && scheduler_.take_save(room, error)) {
             // The stored snapshot has more: the save has succeeded.

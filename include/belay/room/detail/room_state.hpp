@@ -170,6 +170,29 @@ struct RoomCalls {
     /// or else in those of owner_of_server_loads. It is empty if only the storage used the room.
     std::string load_owner{};
 };
+/// The next load after a failed flush. The first one is made at once. Further ones wait for
+/// RoomOptions::save_retry_min, doubled up to four times of it: clients wait for them.
+struct RoomReload {
+    /// A flush has failed.
+    void schedule(Instant now, const RoomOptions& options) noexcept {
+        if (after(last, options.save_retry_max) < now) times = 0;
+        const Duration wait =
+            times == 0 ? Duration{}
+                       : part::saturating_multiply(options.save_retry_min, 1U << (times - 1));
+        if (times < 3) ++times;
+        at = last = after(now, wait);
+    }
+    /// Whether the load is due. It is returned once.
+    [[nodiscard]] bool take_due(Instant now) noexcept {
+        if (at > now) return false;
+        at = never;
+        return true;
+    }
+
+    Instant at = never;
+    Instant last = always;
+    unsigned times = 0;
+};
 /// The notifications about one room, of the observer and of other servers.
 struct RoomNotices {
     bool loaded = false;        ///< the observer was notified of the load
@@ -192,7 +215,7 @@ struct RoomBase {
         const Instant others = replication ? replication->deadline() : never;
         return smaller(smaller(smaller(core.deadline(), awareness.deadline()),
                                smaller(others, calls.deadline())),
-                       notices.awareness.due);
+                       smaller(notices.awareness.due, reload.at));
     }
 
     const std::string id;
@@ -206,6 +229,7 @@ struct RoomBase {
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
     RoomNotices notices{};
+    RoomReload reload{};
     std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
     RoomBase* next_aware = nullptr;                  ///< in AwareRooms
     /// Its last activity when it was listed for evictions, and how it is listed.

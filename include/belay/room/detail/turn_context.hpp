@@ -18,6 +18,7 @@
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/room_tally.hpp>
+#include <belay/room/detail/user_rates.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 #include <belay/room/room_stats.hpp>
@@ -134,6 +135,7 @@ struct TurnContext {
     const RoomOptions options;
     Waker waker{};  ///< of the manager
     RoomTally tally{};
+    UserRates answer_rates{};  ///< of joins and answers
     std::list<PendingEvent> pending_events{};
     Random bits{};
     Instant now = always;

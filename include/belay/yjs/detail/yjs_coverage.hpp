@@ -3,7 +3,7 @@
 /// Coverage: which clocks a Yjs document has, and which of them are deleted.
 #pragma once
 
-#include <algorithm>  // std::upper_bound, std::all_of
+#include <algorithm>  // std::all_of, std::count_if, std::lower_bound, std::upper_bound
 #include <span>       // std::span
 #include <vector>     // std::vector
 
@@ -31,6 +31,19 @@ public:
 
     /// Returns how many clients there are, at most.
     [[nodiscard]] std::size_t clients() const noexcept { return runs_.size(); }
+    /// Returns how many ranges of clocks are deleted.
+    [[nodiscard]] std::size_t delete_ranges() const noexcept { return deletes_.size(); }
+    /// Returns how many blocks of an update are of clients that are not there.
+    /// Complexity: O(m log n).
+    [[nodiscard]] std::size_t new_clients(const Sources& update) const noexcept {
+        return static_cast<std::size_t>(
+            std::count_if(update.blocks.begin(), update.blocks.end(), [this](const Block& block) {
+                const auto found = std::lower_bound(
+                    runs_.begin(), runs_.end(), block.client,
+                    [](const DeleteRange& r, std::uint64_t client) { return r.client > client; });
+                return found == runs_.end() || found->client != block.client;
+            }));
+    }
     /// Returns, as a state vector, what is there of each client without a gap.
     /// Complexity: O(runs).
     [[nodiscard]] Bytes state_vector() const {

@@ -38,8 +38,9 @@ private:
     std::vector<Id> clocks_;
 };
 
-[[nodiscard]] inline UpdateError read_state_vector(BytesView bytes, const Limits& limits,
-                                                   Clocks& clocks) {
+/// Calls `f` with each clock of a state vector, as far as it is valid.
+template <class F>
+[[nodiscard]] UpdateError scan_state_vector(BytesView bytes, const Limits& limits, F&& f) {
     const auto refused = [](std::size_t offset, const char* what) {
         return UpdateError{YjsErrc::malformed_state_vector, 0, offset, what};
     };
@@ -48,18 +49,26 @@ private:
     if (count > limits.clients_max) {
         return {YjsErrc::update_too_large, 0, 0, "more clients than Limits::clients_max"};
     }
-    clocks.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, in.left() / 2)));
     for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
         Id id;
         id.client = in.varuint();
         id.clock = in.varuint();
-        clocks.add(id);
+        f(id);
     }
     if (in.failed()) return refused(in.offset(), in.what());
     if (!in.at_end())
         return refused(in.offset(), "there are bytes after the end of the state vector");
-    clocks.sort();
     return {};
+}
+
+[[nodiscard]] inline UpdateError read_state_vector(BytesView bytes, const Limits& limits,
+                                                   Clocks& clocks) {
+    Lib0Reader in{bytes};
+    const std::uint64_t count = std::min<std::uint64_t>(in.varuint(), limits.clients_max);
+    clocks.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(count, in.left() / 2)));
+    UpdateError error = scan_state_vector(bytes, limits, [&](Id id) { clocks.add(id); });
+    if (!error) clocks.sort();
+    return error;
 }
 
 [[nodiscard]] inline Bytes state_vector_of(Sources& sources) {

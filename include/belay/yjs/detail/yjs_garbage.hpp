@@ -66,6 +66,7 @@ public:
     [[nodiscard]] Bytes finish(std::span<const DeleteRange> deletes) {
         return writer_.finish(deletes);
     }
+    [[nodiscard]] std::size_t structs() const noexcept { return writer_.structs(); }
 
 private:
     static void append_head(Bytes& out, const Struct& s, std::uint64_t clock, ref::Kind kind) {
@@ -169,8 +170,10 @@ inline void put_parts(CollectedWriter& writer, const Struct& s, DeletedRuns& del
 /// client deletes by itself: content that was written under a parent that another client deleted,
 /// and all values of a key except the last one.
 ///
+/// Sets `structs` to the number of structs of the result, with the gaps between them.
+///
 /// Pre: it is one update, which was checked.   Complexity: O(n log n).
-[[nodiscard]] inline Bytes collected(Sources& sources) {
+[[nodiscard]] inline Bytes collected(Sources& sources, std::size_t& structs) {
     sources.sort_blocks();
     unite_ranges(sources.deletes);
     ParentIndex index{sources};
@@ -202,6 +205,7 @@ inline void put_parts(CollectedWriter& writer, const Struct& s, DeletedRuns& del
         sources.deletes.insert(sources.deletes.end(), found.begin(), found.end());
         unite_ranges(sources.deletes);
     }
+    structs = writer.structs();
     return writer.finish(sources.deletes);
 }
 

@@ -100,6 +100,8 @@ public:
     }
     /// Returns the clocks that the merged update has, the highest client first.
     [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
+    /// Returns how many structs the merged update has, with the gaps between them.
+    [[nodiscard]] std::size_t structs() const noexcept { return writer_.structs(); }
     /// Returns how many bytes of the structs are deleted content. It is counted if this object
     /// `joins`, in the bytes of the sources.
     [[nodiscard]] std::size_t deleted_bytes() const noexcept { return deleted_bytes_; }

@@ -106,10 +106,13 @@ public:
     void end_block() {
         if (structs_ == 0) return;
         insert_varuints(out_, place_, {structs_, first_.client, first_.clock});
+        all_structs_ += static_cast<std::size_t>(structs_);
         ++blocks_;
     }
     [[nodiscard]] std::size_t bytes() const noexcept { return out_.size(); }
     [[nodiscard]] std::uint64_t blocks() const noexcept { return blocks_; }
+    /// Returns the structs of all blocks that have ended, with the gaps between them.
+    [[nodiscard]] std::size_t structs() const noexcept { return all_structs_; }
 
     /// Writes the delete set, and returns the update. The ranges of a client must be adjacent, and
     /// all ranges in the order in which they are to be written.
@@ -134,8 +137,9 @@ private:
     Bytes out_;
     Id first_;
     std::size_t place_ = 0;
-    std::uint64_t structs_ = 0;
+    std::uint64_t structs_ = 0;  ///< of this block
     std::uint64_t blocks_ = 0;
+    std::size_t all_structs_ = 0;
 };
 
 /// Sorts ranges into the order in which Yjs writes them: the highest client first.

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/answer_cost.hpp
+/// answer_cost and request_cost: the costs of comparing a document with its clients.
+#pragma once
+
+#include <concepts>  // std::derived_from
+#include <cstddef>   // std::size_t
+
+#include <belay/room/detail/client_connection.hpp>
+#include <belay/room/room_options.hpp>
+#include <belay/yjs/yjs_document.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Whether the state vector of a document costs little: nothing waits to be merged.
+template <class Document>
+[[nodiscard]] bool is_merged(const Document& document) noexcept {
+    if constexpr (std::derived_from<Document, YjsDocument>)
+        return document.status().pending_updates == 0;
+    else
+        return true;
+}
+/// Returns what an answer to a state vector costs, in bytes that could be read.
+template <class Document>
+[[nodiscard]] std::size_t answer_cost(const Document& document,
+                                      const RoomOptions& options) noexcept {
+    return (1 + document.bytes() / options.piece_bytes_max) * ReadCost::piece;
+}
+/// Returns what the state vector of a document costs: as much, if the document must be merged.
+template <class Document>
+[[nodiscard]] std::size_t request_cost(const Document& document,
+                                       const RoomOptions& options) noexcept {
+    return is_merged(document) ? ReadCost::piece : answer_cost(document, options);
+}
+
+}}}  // namespace belay::detail
