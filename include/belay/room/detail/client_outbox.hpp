@@ -34,7 +34,8 @@ enum class ReplyQueue : std::uint8_t {
 /// |                   | sends a state vector                 |                                   |
 /// | `statuses_held`   | the document has changes that a      | the storage has all changes       |
 /// |                   | shared storage may have lost         |                                   |
-/// | `requests_state`  | its room is loaded again             | its own state is requested        |
+/// | `requests_state`  | it joins, its room is loaded again,  | its own state is requested        |
+/// |                   | or it may edit                       |                                   |
 /// | `diverges`        | its history is apart from the room's | never                             |
 ///
 /// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
@@ -77,7 +78,7 @@ struct ClientOutbox {
     Instant retry_at = never;
     /// The queue of `question`.
     ReplyQueue queue = ReplyQueue::none;
-    /// The client's own state is requested when its room is loaded.
+    /// The client's own state is requested when its room is loaded, and there is space for it.
     bool requests_state = false;
     /// The observer was notified that the client's history is apart from the room's.
     bool diverges = false;
