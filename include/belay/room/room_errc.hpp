@@ -159,10 +159,7 @@ public:
         {E::persistence_threw, Cause::overloaded, C::none, W::connection, S::own,
          "persistence_threw", "the persistence threw an exception"},
         {E::retried_too_soon, Cause::overloaded, C::try_later, W::connection, S::own,
-         "retried_too_soon",
-         "the client's user has sent a frame that is malformed or beyond a limit less than a "
-         "minute "
-         "ago"},
+         "retried_too_soon", "the client's user sent a bad frame less than a minute ago"},
         {E::too_many_of_user, Cause::overloaded, C::try_later, W::connection, S::own,
          "too_many_of_user", "the user has too many rooms, clients or waiting changes"},
         {E::client_removed, Cause::planned, C::normal, W::connection, S::own, "client_removed",
