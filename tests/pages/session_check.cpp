@@ -134,16 +134,19 @@ int check_ledger() {
     Random bits{Seed{1}};
     std::uint64_t openings = 0;
     const auto stock = [&] {
-        const JournalOptions options{.segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{++openings}};
-        return Stock<sim::Disk>::load(Journal<sim::Disk>::open(disk, "stock", options).value()).value();
+        const JournalOptions options{
+            .segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{++openings}};
+        return Stock<sim::Disk>::load(Journal<sim::Disk>::open(disk, "stock", options).value())
+            .value();
     };
-    const auto fault = check::ledger([&] { return disk.restore({}), stock(); },
-                                     [&] {
-                                         if (openings % 2 == 0) disk.crash(bits);
-                                         return stock();
-                                     },
-                                     [](const Stock<sim::Disk>& ledger) { return ledger.count(); },
-                                     {.histories = 20, .operation = [](Random&) { return Bytes{std::byte{'1'}}; }});
+    const auto fault = check::ledger(
+        [&] { return disk.restore({}), stock(); },
+        [&] {
+            if (openings % 2 == 0) disk.crash(bits);
+            return stock();
+        },
+        [](const Stock<sim::Disk>& ledger) { return ledger.count(); },
+        {.histories = 20, .operation = [](Random&) { return Bytes{std::byte{'1'}}; }});
     if (fault) std::puts(to_string(fault->rule));
     return fault ? 1 : 0;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>    // std::find
 #include <concepts>     // std::same_as
 #include <cstdint>      // std::uint64_t
+#include <memory>       // std::make_unique, std::unique_ptr
 #include <optional>     // std::optional
 #include <type_traits>  // std::remove_cvref_t
 #include <utility>      // std::as_const, std::declval, std::move
@@ -58,7 +59,7 @@ class LedgerChecker {
 
 public:
     LedgerChecker(Make& make, Reopen& reopen, Effects& effects, LedgerPlay play)
-        : reopen_{reopen}, effects_{effects}, play_{play}, ledger_{make()} {
+        : reopen_{reopen}, effects_{effects}, play_{play}, ledger_{std::make_unique<L>(make())} {
         store_id_ = ledger_->store_id();
         expect(store_id_ != no_id, Rule::has_a_store_id);
         // Ids that differ in one byte, with bytes that have a meaning in text.
@@ -146,15 +147,13 @@ private:
         look(nullptr, Rule::commit_keeps_progress);
     }
     void move() {
-        L moved{std::move(*ledger_)};
-        ledger_.reset();
-        ledger_.emplace(std::move(moved));
+        ledger_ = std::make_unique<L>(std::move(*ledger_));
         look(nullptr, Rule::move_keeps_everything);
     }
     void reopen() {
         if constexpr (!std::same_as<Reopen, NeverReopenedLedger>) {
             ledger_.reset();
-            ledger_.emplace(reopen_());
+            ledger_ = std::make_unique<L>(reopen_());
             for (Sender& each : senders_) settle(each);
             look(nullptr, Rule::commit_is_durable);
         }
@@ -202,7 +201,7 @@ private:
     Reopen& reopen_;
     Effects& effects_;
     LedgerPlay play_;
-    std::optional<L> ledger_;
+    std::unique_ptr<L> ledger_;
     Id store_id_{};
     Id stranger_{};
     std::vector<Sender> senders_;
