@@ -149,7 +149,7 @@ public:
     Endpoints(Transport transport, std::vector<Endpoint> list, EndpointsOptions options = {})
         : part::Around<Transport>{std::move(transport)},
           list_{std::move(list)},
-          penalties_(list_.size() + 1),
+          penalties_{std::vector<std::uint8_t>(list_.size() + 1)},
           shuffles_{options.order == EndpointsOptions::shuffled},
           shuffle_{shuffles_} {
         BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
@@ -169,9 +169,9 @@ public:
 
     /// Replaces the list, for example by one that a server has sent, or after a new lookup. An open
     /// connection stays open. The next attempt begins with the first endpoint of the new list, in
-    /// the order of the options. An endpoint that was in the old list, too, still gets as few pings as it
-    /// has asked for. If endpoints cannot be compared by ==, all get as few as the one that has
-    /// asked most often.
+    /// the order of the options. An endpoint that was in the old list, too, still gets as few pings
+    /// as it has asked for. If endpoints cannot be compared by ==, all get as few as the one that
+    /// has asked most often.
     ///
     /// Errors: std::errc::invalid_argument if the list is empty; the old list is then kept.
     /// Throws: std::bad_alloc; likewise.
@@ -206,11 +206,19 @@ public:
     [[nodiscard]] const std::vector<Endpoint>& endpoints() const noexcept { return list_; }
     /// Returns the index in endpoints() that the last attempt used; 0 after replace().
     [[nodiscard]] std::size_t place() const noexcept { return place_; }
-    /// Returns how often the endpoint of the last attempt has asked for fewer pings, for a Heartbeat
-    /// around this object.
-    [[nodiscard]] std::uint8_t* ping_penalties() noexcept { return &penalties_[used_]; }
+    /// Returns how often the endpoint of the last attempt has asked for fewer pings.
+    /// For a Heartbeat around this object.
+    [[nodiscard]] std::uint8_t* ping_penalties() noexcept {
+        return &penalties_.counts[penalties_.used];
+    }
 
 private:
+    /// How often the endpoints have asked for fewer pings.
+    struct Penalties {
+        std::vector<std::uint8_t> counts;  // of each place, and of one that is not listed
+        std::size_t used = 0;              // the place of the last attempt's endpoint
+    };
+
     void choose(const Link<message_type>& link) {
         if (attempt_ == 0) bits_ = link.bits();
         if (std::exchange(shuffle_, false)) shuffle();
@@ -227,25 +235,24 @@ private:
         } else if (has_failed && is_to_blame(link)) {
             place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;
         }
-        used_ = place_;
+        penalties_.used = place_;
         attempt_ = attempt;
         ended_itself_ = false;
     }
     /// Keeps the penalties of the endpoints that are also in `list`.   Throws: std::bad_alloc.
     void carry_penalties(const std::vector<Endpoint>& list) {
-        std::vector<std::uint8_t> penalties(list.size() + 1);
-        std::size_t used = std::equality_comparable<Endpoint> ? list.size() : 0;
+        Penalties kept{std::vector<std::uint8_t>(list.size() + 1)};
+        if constexpr (std::equality_comparable<Endpoint>) kept.used = list.size();
         for (std::size_t i = 0; i < list.size(); ++i) {
             for (std::size_t old = 0; old < list_.size(); ++old) {
                 if constexpr (std::equality_comparable<Endpoint>) {
                     if (list[i] != list_[old]) continue;
-                    if (old == used_) used = i;
+                    if (old == penalties_.used) kept.used = i;
                 }
-                penalties[i] = detail::larger(penalties[i], penalties_[old]);
+                kept.counts[i] = detail::larger(kept.counts[i], penalties_.counts[old]);
             }
         }
-        penalties_ = std::move(penalties);
-        used_ = used;
+        penalties_ = std::move(kept);
     }
     [[nodiscard]] bool is_to_blame(const Link<message_type>& link) noexcept {
         return ended_itself_ || !link.in_bundle() || uniform_upto(bits_, 1) == 0;
@@ -255,15 +262,14 @@ private:
         for (std::size_t left = list_.size(); left > 1; --left) {
             const auto i = static_cast<std::size_t>(uniform_upto(bits_, left - 1));
             std::swap(list_[i], list_[left - 1]);
-            std::swap(penalties_[i], penalties_[left - 1]);
+            std::swap(penalties_.counts[i], penalties_.counts[left - 1]);
         }
     }
 
     std::vector<Endpoint> list_;
-    std::vector<std::uint8_t> penalties_;  // of each place, and of one that is not listed any more
+    Penalties penalties_;
     Random bits_;
     std::size_t place_ = 0;
-    std::size_t used_ = 0;       // the place in penalties_ of the last attempt's endpoint
     std::uint32_t attempt_ = 0;  // the number of the last attempt
     std::uint32_t firsts_ = 0;   // the supervisor's count of first attempts, at the last attempt
     std::uint32_t excused_ = 0;  // its count of excused attempts, at the last attempt

@@ -46,8 +46,8 @@ template <class T>
 /// If a peer closes the connection with LinkErrc::too_many_pings, it gets half as many pings from
 /// the next connection on. This lasts as long as this object lives. With an Endpoints inside, it
 /// holds for the endpoint that asked for it, as long as that is in the list. The interval grows to
-/// at most one hour. If the longer interval does not fit `dead_after`, `dead_after` grows. The observer is
-/// then notified (on_policy_conflict) as soon as a connection with these times is open.
+/// at most one hour. If the longer interval does not fit `dead_after`, `dead_after` grows. The
+/// observer is then notified (on_policy_conflict) as soon as a connection with these times is open.
 ///
 /// Models:        TransportLike; its connections add a deadline.
 /// Thread safety: as the transport inside.
@@ -78,6 +78,7 @@ public:
             if (!Base::sift(event, turn)) return false;
             if (event.kind != part::EventKind::received) return sift_control(event, turn);
             pulse_.sign_of_life(turn.now);
+            was_held_ = false;
             return true;
         }
         /// Requests a sign of life now. If none arrives within `within`, the peer is given up.
@@ -164,7 +165,7 @@ public:
         }
 
         /// A lane that is not read shows no sign of life. It is read again after the turn in which
-        /// the hold ends.
+        /// the hold ends, so the silence counts from the next check on.
         void note_hold(Instant now) noexcept {
             const bool is_held = own_.is_held();
             if (std::exchange(was_held_, is_held) || is_held) pulse_.sign_of_life(now);
@@ -175,7 +176,7 @@ public:
         detail::Pulse pulse_;
         Instant asked_at_ = never;  // when the oldest ping without an answer was sent
         bool suspect_ = false;
-        bool was_held_ = false;
+        bool was_held_ = false;  // at the last check, and nothing was received since then
     };
 
     /// Pre: options.check() is empty; use make() for options that may be wrong.

@@ -26,7 +26,8 @@ namespace belay { inline namespace BELAY_ABI {
 }
 
 /// Returns a status as pairs: those of its link, then "taken=9 accepted=9 acknowledged=3". Then
-/// "flush_error=..." if the last flush failed, and "blocked=fenced" with the facts if it is blocked.
+/// "flush_error=..." if the last flush failed, and "blocked=fenced" with the facts if it is
+/// blocked.
 ///
 /// Throws: std::bad_alloc.
 [[nodiscard]] inline std::string to_string(const SessionStatus& status) {
