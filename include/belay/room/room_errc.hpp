@@ -151,7 +151,7 @@ public:
         {E::not_loaded, Cause::overloaded, C::try_later, W::connection, S::own, "not_loaded",
          "the room is not loaded"},
         {E::no_answer, Cause::timed_out, C::try_later, W::connection, S::own, "no_answer",
-         "there was no answer in time", "check_within"},
+         "there was no answer in time"},
         {E::manager_stopped, Cause::planned, C::going_away, W::connection, S::own,
          "manager_stopped", "the rooms are stopped"},
         {E::room_erased, Cause::permanent, C::room_erased, W::client, S::own, "room_erased",
@@ -161,8 +161,7 @@ public:
         {E::retried_too_soon, Cause::overloaded, C::try_later, W::connection, S::own,
          "retried_too_soon",
          "the client's user has sent a frame that is malformed or beyond a limit less than a "
-         "minute "
-         "ago"},
+         "minute ago"},
         {E::too_many_of_user, Cause::overloaded, C::try_later, W::connection, S::own,
          "too_many_of_user", "the user has too many rooms, clients or waiting changes"},
         {E::client_removed, Cause::planned, C::normal, W::connection, S::own, "client_removed",
