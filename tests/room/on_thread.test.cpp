@@ -316,6 +316,22 @@ TEST_CASE("OnThread wakes its thread for a change only if many changes wait, or 
         CHECK_FALSE(queue.push(0, "a", {.updates = Queue::waiting_bytes_max - 1}, change));
         CHECK(queue.push(0, "b", {.updates = 1}, change));
     }
+    SECTION("half of a limit") {
+        const auto limited = [](OnThreadOptions some) { return Queue{some}; };
+        Queue calls = limited({.calls_max = 7});
+        for (int i = 1; i < 4; ++i)
+            CHECK_FALSE(calls.push(0, std::to_string(i), {.updates = 1}, change));
+        CHECK(calls.push(0, "a", {.updates = 1}, change));
+        Queue calls_of_room = limited({.calls_per_room_max = 2});
+        CHECK(calls_of_room.push(0, "a", {.updates = 1}, change));
+        Queue bytes = limited({.bytes_max = 4096});
+        CHECK_FALSE(bytes.push(0, "a", {.updates = 1500}, change));
+        CHECK(bytes.push(0, "b", {.updates = 1500}, change));
+        Queue bytes_of_room = limited({.bytes_per_room_max = 4096});
+        CHECK_FALSE(bytes_of_room.push(0, "a", {.updates = 1500}, change));
+        CHECK_FALSE(bytes_of_room.push(0, "b", {.updates = 1500}, change));
+        CHECK(bytes_of_room.push(0, "a", {.updates = 1500}, change));
+    }
     SECTION("a call with an answer") {
         CHECK_FALSE(queue.push(0, "a", {}, change));
         CHECK(queue.push(0, {}, {}, detail::CallKind::answered));

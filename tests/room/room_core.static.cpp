@@ -192,6 +192,7 @@ static_assert(a_save_begins_when_it_is_due(State::due_optional, State::saving_op
 // row: saving | saved, while it stops | over | evict
 // row: saving | save_rejected, while it stops | over | evict
 // row: saving_changed | saved, while it stops | saving | save
+// row: saving_changed | save_rejected, while it stops | over | evict
 constexpr bool a_stop_goes_on_after_the_save(State from, Event event, State to, Todo todo) {
     Scenario scenario = room_in(from);
     const bool waits = scenario.step(Event::stop) == Todo{} && scenario.core.state() == from;
@@ -203,21 +204,80 @@ static_assert(a_stop_goes_on_after_the_save(State::saving, Event::save_rejected,
                                             {.evict = true}));
 static_assert(a_stop_goes_on_after_the_save(State::saving_changed, Event::saved, State::saving,
                                             {.save = true}));
+static_assert(a_stop_goes_on_after_the_save(State::saving_changed, Event::save_rejected,
+                                            State::over, {.evict = true}));
+
+// row: clean | lost, while it stops | over | evict
+// row: due | lost, while it stops | saving | save
+// row: due_optional | lost, while it stops | over | evict
+// row: saving | lost, while it stops | saving
+// row: saving_changed | lost, while it stops | saving_changed
+// row: saving_optional | lost, while it stops | over | evict
+constexpr bool a_stop_goes_on_after_a_loss(State from, State to, Todo todo) {
+    Scenario scenario = room_in(from);
+    scenario.step(Event::appended);
+    const bool waits = scenario.step(Event::stop) == Todo{} && scenario.core.state() == from;
+    return waits && scenario.step(Event::lost) == todo && scenario.core.state() == to;
+}
+static_assert(a_stop_goes_on_after_a_loss(State::clean, State::over, {.evict = true}));
+static_assert(a_stop_goes_on_after_a_loss(State::due, State::saving, {.save = true}));
+static_assert(a_stop_goes_on_after_a_loss(State::due_optional, State::over, {.evict = true}));
+static_assert(a_stop_goes_on_after_a_loss(State::saving, State::saving, {}));
+static_assert(a_stop_goes_on_after_a_loss(State::saving_changed, State::saving_changed, {}));
+static_assert(a_stop_goes_on_after_a_loss(State::saving_optional, State::over, {.evict = true}));
+
+// row: clean | save_requested, after a failure | due_optional
+// row: due | save_requested, after a failure | due
+constexpr bool a_request_does_not_advance_the_retry(State from, State to) {
+    Scenario scenario = room_in(from == State::due ? State::saving : State::saving_optional);
+    scenario.step(Event::save_failed);
+    const bool failed = scenario.core.state() == from;
+    return failed && scenario.step(Event::save_requested) == Todo{} && scenario.core.state() == to;
+}
+static_assert(a_request_does_not_advance_the_retry(State::clean, State::due_optional));
+static_assert(a_request_does_not_advance_the_retry(State::due, State::due));
 
 // row: clean | tick, when idle for unload_after | over | evict
 // row: due | tick, when idle for unload_after | saving | save
+// row: due_optional | tick, when idle for unload_after | saving_optional | save
 constexpr bool an_idle_room_is_saved_and_evicted(State from, State to, Todo todo) {
     RoomOptions options;
     options.save_after = options.save_within = 100h;
     Scenario scenario{.core = {Instant{}, options, Instant{}}};
     scenario.step(Event::loaded);
     if (from == State::due) scenario.change();
+    if (from == State::due_optional) scenario.step(Event::loaded_uncovered);
     scenario.now = scenario.core.deadline();
     return scenario.now < Instant{1h} && scenario.step(Event::tick) == todo &&
            scenario.core.state() == to;
 }
 static_assert(an_idle_room_is_saved_and_evicted(State::clean, State::over, {.evict = true}));
 static_assert(an_idle_room_is_saved_and_evicted(State::due, State::saving, {.save = true}));
+static_assert(an_idle_room_is_saved_and_evicted(State::due_optional, State::saving_optional,
+                                                {.save = true}));
+
+// row: saving | saved, when idle | over | evict
+// row: saving_changed | saved, when idle | saving | save
+// row: saving_optional | saved, when idle | over | evict
+// row: saving_optional | save_failed, when idle | over | evict
+// row: saving_optional | save_rejected, when idle | over | evict
+constexpr bool an_idle_room_goes_on_after_the_save(State from, Event event, State to, Todo todo) {
+    Scenario scenario = room_in(from);
+    scenario.step(Event::left);
+    scenario.run(1h);
+    const bool waits = scenario.core.state() == from;
+    return waits && scenario.step(event) == todo && scenario.core.state() == to;
+}
+static_assert(an_idle_room_goes_on_after_the_save(State::saving, Event::saved, State::over,
+                                                  {.evict = true}));
+static_assert(an_idle_room_goes_on_after_the_save(State::saving_changed, Event::saved,
+                                                  State::saving, {.save = true}));
+static_assert(an_idle_room_goes_on_after_the_save(State::saving_optional, Event::saved, State::over,
+                                                  {.evict = true}));
+static_assert(an_idle_room_goes_on_after_the_save(State::saving_optional, Event::save_failed,
+                                                  State::over, {.evict = true}));
+static_assert(an_idle_room_goes_on_after_the_save(State::saving_optional, Event::save_rejected,
+                                                  State::over, {.evict = true}));
 
 constexpr bool a_loaded_room_has_the_state_that_it_had(State state) {
     Scenario scenario = room_in(state);

@@ -16,13 +16,16 @@ namespace {
 
 /// Stands for the ClientLifecycle.
 struct RecordedCloses {
-    void close_and_report(detail::RoomClient& client, const std::error_code& why) {
+    void close_and_report(detail::RoomClient& client, const std::error_code& why,
+                          std::string_view limit = {}) {
+        last_limit = limit;
         clients.emplace_back(client.id, why);
         for (detail::RoomClient* const left : ending)
             std::erase(std::exchange(left->room, nullptr)->clients, left);
     }
     void close_connection_and_report(detail::ClientConnection& connection,
-                                     const std::error_code& why) {
+                                     const std::error_code& why, std::string_view limit = {}) {
+        last_limit = limit;
         connections.emplace_back(connection.clients.front()->id, why);
         connection.output.clear();
         connection.answer.since = never;
@@ -30,11 +33,12 @@ struct RecordedCloses {
     using Calls = std::vector<std::pair<std::uint64_t, std::error_code>>;
     Calls clients{};
     Calls connections{};
+    std::string_view last_limit{};
     std::vector<detail::RoomClient*> ending{};  ///< those that leave their rooms
 };
 static_assert(detail::ClosesClients<RecordedCloses>);
 struct OnlyFails {
-    void close_and_report(detail::RoomClient&, const std::error_code&) {}
+    void close_and_report(detail::RoomClient&, const std::error_code&, std::string_view) {}
 };
 static_assert(!detail::ClosesClients<OnlyFails>);
 
@@ -126,7 +130,7 @@ TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the
     CHECK(one.connections[2]->sent == std::vector<Bytes>{to_bytes(as_bytes("edit"))});
 }
 
-TEST_CASE("AwareRooms returns the rooms in their order, without those that were removed",
+TEST_CASE("AwareRooms returns the rooms in their order, without those that were evicted",
           "[room][room_delivery][unit]") {
     const RoomOptions options;
     std::vector<std::unique_ptr<detail::RoomBase>> all;
@@ -139,25 +143,63 @@ TEST_CASE("AwareRooms returns the rooms in their order, without those that were 
             ids += room->id;
         return ids;
     };
-    rooms.remove(*all[0]);
+    const auto evict = [&](std::initializer_list<std::size_t> places) {
+        for (const std::size_t at : places) all[at]->evicted = true;
+        rooms.remove_evicted();
+        for (const std::size_t at : places) all[at]->evicted = false;
+    };
+    rooms.remove_evicted();
     CHECK((rooms.empty() && take().empty()));
     for (const auto& room : all) rooms.push(*room);
     CHECK_FALSE(rooms.empty());
     SECTION("all") { CHECK(take() == "abcd"); }
     SECTION("the first and one between") {
-        rooms.remove(*all[0]);
-        rooms.remove(*all[2]);
+        evict({0, 2});
         CHECK(take() == "bd");
     }
     SECTION("the last") {
-        rooms.remove(*all[3]);
-        rooms.remove(*all[2]);
+        evict({3, 2});
         rooms.push(*all[3]);
         CHECK(take() == "abd");
+    }
+    SECTION("all at once") {
+        evict({0, 1, 2, 3});
+        CHECK(rooms.empty());
+        rooms.push(*all[2]);
+        CHECK(take() == "c");
     }
     CHECK(rooms.empty());
     rooms.push(*all[1]);
     CHECK(take() == "b");
+}
+
+TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are destroyed",
+          "[room][room_delivery][unit]") {
+    const RoomOptions options;
+    OneRoom one{options, 1};
+    const auto show = [&](detail::RoomBase& room) {
+        REQUIRE_FALSE(
+            room.awareness.receive({1, "alice"}, belay_test::awareness_of(1, 1, "{}"), Instant{}));
+        one.delivery.queue_awareness(room);
+    };
+    std::vector<std::unique_ptr<detail::RoomState<OpaqueDocument>>> others;
+    for (int i = 0; i < 3; ++i) {
+        others.push_back(std::make_unique<detail::RoomState<OpaqueDocument>>(
+            "other", OpaqueDocument{}, always, options, always));
+        show(*others.back());
+    }
+    show(one.room);
+    for (const auto& other : others) {
+        other->evicted = true;
+        one.delivery.forget(*other);
+        one.delivery.queue_awareness(*other);
+    }
+    one.delivery.forget_evicted();
+    others.clear();
+    CHECK(one.delivery.has_awareness());
+    one.delivery.send_awareness();
+    CHECK_FALSE(one.delivery.has_awareness());
+    CHECK(one.connections[0]->sent.size() == 1);
 }
 
 TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhile",
@@ -342,6 +384,7 @@ TEST_CASE("RoomDelivery::broadcast fails a client whose budget the frame exceeds
     CHECK(one.closes.clients == no_closes);
     one.delivery.broadcast(one.room, frame, 0);
     CHECK(one.closes.clients == one_close(1, RoomErrc::too_slow));
+    CHECK(one.closes.last_limit == "client_bytes_max");
     CHECK(one.connections[1]->sent.size() == 2);
 }
 
@@ -369,4 +412,5 @@ TEST_CASE("ReplyBudget::try_begin closes the oldest overdue answer, and no more 
     one.context.at(Instant{options.heartbeat.dead_after + 2s});
     CHECK(has_space());
     CHECK(one.closes.connections == one_close(3, RoomErrc::too_slow));
+    CHECK(one.closes.last_limit == "answers_bytes_max");
 }

@@ -997,6 +997,20 @@ TEST_CASE(
     }
 }
 
+TEST_CASE("RoomManager takes the first error of a room that a flush names several times",
+          "[room][room_manager][regression][sim]") {
+    RoomWorld w;
+    for (const char* board : {"a", "b"}) REQUIRE(w.rooms().get_or_create_room(board));
+    w.run(10ms);
+    for (int i = 0; i < 20; ++i)
+        for (const char* board : {"b", "a"}) w.disk.rejected.emplace_back(board);
+    for (const char* board : {"a", "b"})
+        REQUIRE_FALSE(w.rooms().apply_update(board, typed(1, 0, "x")));
+    w.run(10ms);
+    // The end of a history, which the others report, is not a failure.
+    CHECK(w.rooms().counters().storage_failures == 2);
+}
+
 TEST_CASE("RoomManager: a room without changes is evicted although the storage cannot save it",
           "[room][room_manager][regression][sim]") {
     RoomWorld w;

@@ -387,6 +387,17 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         w.dial(alice);
         w.run(1min);
     };
+    const auto drop_check = [](RoomWorld& w, RoomEditor& alice) {
+        w.rights.drops = true;
+        w.dial(alice);
+    };
+    const auto never_upgrade = [](auto protocol) {
+        return [protocol](RoomWorld& w, RoomEditor&) {
+            w.rooms().accept(AbortedUpgrade{.gone = false}, protocol,
+                             RoomRequest{.room_id = "board", .token = "alice"});
+            w.run(1min);
+        };
+    };
     const auto type_while_the_disk_hangs = [](RoomWorld& w, RoomEditor& alice) {
         w.dial(alice);
         w.disk.flush_takes = 10s;
@@ -426,6 +437,9 @@ TEST_CASE("RoomRejection::limit names the option that rejects a client, and is e
         {"clients_max", {.clients_max = 1, .waiting_max = 1}, two},
         {"waiting_max", {.waiting_max = 1}, check_slowly},
         {"check_within", {}, never_check},
+        {"", {}, drop_check},
+        {"check_within", {}, never_upgrade(YjsProtocol{})},
+        {"check_within", {}, never_upgrade(HocuspocusProtocol{})},
         {"clients_per_room_max", {.clients_per_room_max = 1}, two},
         {"clients_per_user_max", {.clients_per_user_max = 1}, two_rooms},
         {"clients_per_user_and_room_max", {.clients_per_user_and_room_max = 1}, two},

@@ -7,7 +7,7 @@ the table of reasons of room_errc.hpp with those of docs/room-clients.md.
 
 - The header and the page have the same rows.
 - Each row with plain events is in the rows of the test, which static_asserts compare with the code, and the reverse.
-- A row with a condition ("tick, when ...") has a test below a comment "// row: " and the row.
+- A row with a condition ("tick, when ...") has a test below a comment "// row: " and the row, without an empty action.
 - Each error of RoomErrc has a row of its name in RoomReasons, and its limit is a member of RoomOptions.
 - The page's table of reasons has each reason with a close code, in this order, with its code, what it ends, and its limit.
 - A reason in the page's table of checks has its close code.
@@ -54,7 +54,7 @@ def expand(rows, any_state):
     for state, event, to, actions in rows:
         parts = event.split(", ")
         if not all(re.fullmatch(r"\w+", part) for part in parts):
-            conditional.append(" | ".join((state, event, to, actions)))
+            conditional.append(" | ".join(filter(None, (state, event, to, actions))))
             continue
         for one in any_state if state == "any" else (state,):
             for part in parts:
@@ -111,7 +111,7 @@ def differences(root):
 REASONS = "include/belay/room/room_errc.hpp"
 OPTIONS = "include/belay/room/room_options.hpp"
 CLIENTS_PAGE = "docs/room-clients.md"
-REASON = re.compile(r'\{E(?:::(\w+)|\{\d\}),\s*Cause::\w+,\s*C::(\w+),\s*W::(\w+),\s*S::\w+,\s*"(\w+)",\s*"[^"]*"'
+REASON = re.compile(r'\{E(?:::(\w+)|\{\d\}),\s*Cause::\w+,\s*C::(\w+),\s*W::(\w+),\s*S::\w+,\s*"(\w+)",\s*"[^"]*"(?:\s*"[^"]*")*'
                     r'(?:,\s*"(\w+)")?\}')
 
 

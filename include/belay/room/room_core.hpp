@@ -25,7 +25,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// | clean           | applied, uncovered                | due             |                      |
 /// | clean           | loaded_uncovered                  | due_optional    |                      |
 /// | clean           | save_requested                    | saving_optional | save                 |
+/// | clean           | save_requested, after a failure   | due_optional    |                      |
 /// | due             | save_requested                    | saving          | save                 |
+/// | due             | save_requested, after a failure   | due             |                      |
 /// | due             | tick, when the save is due        | saving          | save                 |
 /// | due_optional    | applied, uncovered                | due             |                      |
 /// | due_optional    | saved_elsewhere                   | clean           |                      |
@@ -47,12 +49,27 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// | saving          | saved, while it stops             | over            | evict                |
 /// | saving          | save_rejected, while it stops     | over            | evict                |
 /// | saving_changed  | saved, while it stops             | saving          | save                 |
+/// | saving_changed  | save_rejected, while it stops     | over            | evict                |
+/// | clean           | lost, while it stops              | over            | evict                |
+/// | due             | lost, while it stops              | saving          | save                 |
+/// | due_optional    | lost, while it stops              | over            | evict                |
+/// | saving          | lost, while it stops              | saving          |                      |
+/// | saving_changed  | lost, while it stops              | saving_changed  |                      |
+/// | saving_optional | lost, while it stops              | over            | evict                |
 /// | clean           | tick, when idle for unload_after  | over            | evict                |
 /// | due             | tick, when idle for unload_after  | saving          | save                 |
+/// | due_optional    | tick, when idle for unload_after  | saving_optional | save                 |
+/// | saving          | saved, when idle                  | over            | evict                |
+/// | saving_changed  | saved, when idle                  | saving          | save                 |
+/// | saving_optional | saved, when idle                  | over            | evict                |
+/// | saving_optional | save_failed, when idle            | over            | evict                |
+/// | saving_optional | save_rejected, when idle          | over            | evict                |
 ///
-/// `any` stands for all states but loading and over. The table is that of a room without pending
-/// changes, which is not held. Other pairs of a state and an event keep the state, and return no
-/// action. A room that is loaded again has the state after it that it had before.
+/// `any` stands for all states but loading and over. Unless a row states otherwise, the table is
+/// that of a room with a client and without pending changes, which is not held, does not stop, and
+/// whose last save has not failed. Other pairs of a state and an event keep the state, and return
+/// no action. A room that is loaded again has the state after it that it had before. Each event
+/// also does what a tick at its time would do then.
 ///
 /// - A change is `appended`, and pending. Then it is `applied`: it is durable, and in the document.
 ///   Or it is `lost`, with all other pending changes, and the room is loaded again. Or it is
@@ -67,9 +84,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///   before the next load, or before the storage requests it again.
 /// - A room that is held (`hold`) is not evicted. The storage may lack changes that only this room
 ///   has.
-/// - A stop waits for pending changes, and for the save that is under way. A save that failed is
-///   tried again after at most save_retry_min, until it succeeds or is `save_rejected`. The owner
-///   must limit that time.
+/// - A stop waits for pending changes, and for the save that is under way, unless it is optional. A
+///   save that failed is tried again after at most save_retry_min, until it succeeds or is
+///   `save_rejected`. The owner must limit that time.
 ///
 /// Usable in constant expressions, so that a static_assert can prove a timeline.
 /// Thread safety: a plain value.

@@ -151,7 +151,7 @@ public:
         {E::not_loaded, Cause::overloaded, C::try_later, W::connection, S::own, "not_loaded",
          "the room is not loaded"},
         {E::no_answer, Cause::timed_out, C::try_later, W::connection, S::own, "no_answer",
-         "there was no answer in time", "check_within"},
+         "there was no answer in time"},
         {E::manager_stopped, Cause::planned, C::going_away, W::connection, S::own,
          "manager_stopped", "the rooms are stopped"},
         {E::room_erased, Cause::permanent, C::room_erased, W::client, S::own, "room_erased",

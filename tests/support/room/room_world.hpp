@@ -42,7 +42,8 @@ struct RoomScript {
     int fail_loads = 0;
     int fail_flushes = 0;
     int fail_saves = 0;
-    std::vector<std::string> rejected{};  ///< each flush that is stored fails for these rooms
+    std::vector<std::string> rejected{};  ///< each flush that is stored fails for these rooms; a
+                                          ///< room that is named again has another error
     std::error_code save_error = std::make_error_code(std::errc::io_error);  ///< of failed saves
     std::size_t saves_max = no_limit;  ///< more saves at a time are answered storage_busy
     int hang_loads = 0;                ///< their answers never come
@@ -136,7 +137,10 @@ public:
             if (!fails && !disk_->rejected.empty()) {
                 const auto why = std::make_error_code(std::errc::io_error);
                 PersistenceError error{.code = why};
-                for (const std::string& id : disk_->rejected) error.rooms.emplace_back(id, why);
+                const std::error_code again = RoomErrc::history_reset;
+                std::set<std::string> named;
+                for (const std::string& id : disk_->rejected)
+                    error.rooms.emplace_back(id, named.insert(id).second ? why : again);
                 return c(std::move(error));
             }
             if (!fails) return c(PersistenceError{});

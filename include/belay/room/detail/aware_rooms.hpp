@@ -30,13 +30,18 @@ public:
         end_ = &first_;
         return std::exchange(first_, nullptr);
     }
-    /// Removes a room, if the list has it.   Complexity: O(n).
-    void remove(const RoomBase& room) noexcept {
+    /// Removes the rooms that were evicted, in one pass: a stop evicts all of them.
+    /// Complexity: O(n).
+    void remove_evicted() noexcept {
         RoomBase** at = &first_;
-        while (*at != nullptr && *at != &room) at = &(*at)->next_aware;
-        if (*at == nullptr) return;
-        *at = room.next_aware;
-        if (end_ == &room.next_aware) end_ = at;
+        while (*at != nullptr) {
+            RoomBase& room = **at;
+            if (room.evicted)
+                *at = room.next_aware;
+            else
+                at = &room.next_aware;
+        }
+        end_ = at;
     }
 
 private:

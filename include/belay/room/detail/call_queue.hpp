@@ -107,6 +107,14 @@ public:
         --room.under_way;
         if (room.calls == 0 && room.under_way == 0) rooms_.erase(place.room);
     }
+    /// Whether half of a limit is used: of all rooms, or of the room of this call.
+    [[nodiscard]] bool half_full(const Place& place) const noexcept {
+        const OfRoom& room = place.room->second;
+        return is_half(calls_, options_.calls_max) ||
+               is_half(room.calls, options_.calls_per_room_max) ||
+               is_half(bytes_.updates, options_.bytes_max) ||
+               is_half(room.bytes.updates, options_.bytes_per_room_max);
+    }
     /// Whether calls of a room wait or are under way.
     [[nodiscard]] bool has(std::string_view id) const noexcept {
         return rooms_.find(id) != rooms_.end();
@@ -117,6 +125,10 @@ public:
     [[nodiscard]] const CallBytes& bytes() const noexcept { return bytes_; }
 
 private:
+    [[nodiscard]] static bool is_half(std::size_t used, std::size_t most) noexcept {
+        return used >= most - most / 2;
+    }
+
     const Options options_;
     std::size_t calls_ = 0;
     Rooms rooms_{};
@@ -126,7 +138,8 @@ private:
 /// Calls in their order, within the limits of an OnThreadOptions.
 ///
 /// A change waits for the flush after it, so that both wake the thread once. Many changes, or long
-/// ones, do not wait, because the thread processes them while the caller makes others.
+/// ones, do not wait, because the thread processes them while the caller makes others. Nor do
+/// changes that use half of a limit, so that the thread makes space for others.
 ///
 /// Complexity:    O(log rooms with calls).   Throws: std::bad_alloc, in `push` only.
 /// Thread safety: none; OnThread locks it.
@@ -152,7 +165,8 @@ public:
         calls_.push_back({std::move(call), shares_.place(id, size)});
         shares_.enter(calls_.back().place);
         return kind == CallKind::answered || calls_.size() >= waiting_max ||
-               shares_.bytes().updates >= waiting_bytes_max;
+               shares_.bytes().updates >= waiting_bytes_max ||
+               shares_.half_full(calls_.back().place);
     }
     [[nodiscard]] bool empty() const noexcept { return calls_.empty(); }
     /// Takes the first call.   Pre: not empty.

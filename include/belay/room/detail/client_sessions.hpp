@@ -447,10 +447,14 @@ private:
         const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::tick);
         if (todo.abort && upgrades)
             context_.report_rejection(client.request, client.rights.grant.user,
-                                      RoomErrc::client_silent);
+                                      RoomErrc::client_silent, "check_within");
         if (todo.abort) return abort_and_release(client, todo);
         if (todo.drop_check) client.rights.check.drop();
-        if (todo.fail) return lifecycle_.close_and_report(client, make_error_code(*todo.fail));
+        // The other failure is the end of the grant.
+        if (todo.fail)
+            return lifecycle_.close_and_report(
+                client, make_error_code(*todo.fail),
+                todo.fail == RoomErrc::no_answer ? "check_within" : "");
         if (!todo.request_token) return;
         delivery_.send_control(*client.connection, client.address,
                                client.ops->write(client, {Kind::token, {}, {}}));
@@ -460,7 +464,8 @@ private:
         ClientConnection& connection = *client.connection;
         if (connection.pace.check_too_slow(context_.now, context_.options.client_rate_min,
                                            context_.options.heartbeat.dead_after))
-            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::too_slow));
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::too_slow),
+                                               "client_rate_min");
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {

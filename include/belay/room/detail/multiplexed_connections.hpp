@@ -208,7 +208,8 @@ private:
         const ConnectionCore::Actions todo =
             connection.core.tick(context_.now, !connection.io.clients.empty());
         if (todo.abort && upgrades)
-            context_.report_rejection(connection.request, {}, RoomErrc::client_silent);
+            context_.report_rejection(connection.request, {}, RoomErrc::client_silent,
+                                      "check_within");
         if (todo.abort) return abort_and_release(connection, todo);
         if (todo.fail)
             return lifecycle_.close_connection_and_report(
@@ -216,8 +217,8 @@ private:
         if (connection.core.ending()) return;
         if (connection.io.pace.check_too_slow(context_.now, context_.options.client_rate_min,
                                               context_.options.heartbeat.dead_after))
-            return lifecycle_.close_connection_and_report(connection.io,
-                                                          make_error_code(RoomErrc::too_slow));
+            return lifecycle_.close_connection_and_report(
+                connection.io, make_error_code(RoomErrc::too_slow), "client_rate_min");
         const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
         if (due == Pulse::Due::lost) {
             for (RoomClient* const client : connection.io.clients) lifecycle_.note_silent(*client);

@@ -21,12 +21,12 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Closes clients that receive nothing any more. `close_and_report` counts the rejection, and sends
-/// the code of `why`. `close_connection_and_report` also closes the connection's other clients.
+/// the code of `why`, because of the option `limit`. `close_connection_and_report` also closes the connection's other clients.
 template <class C>
 concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,
-                                 const std::error_code& why) {
-    closer.close_and_report(client, why);
-    closer.close_connection_and_report(connection, why);
+                                 const std::error_code& why, std::string_view limit) {
+    closer.close_and_report(client, why, limit);
+    closer.close_connection_and_report(connection, why, limit);
 };
 
 /// Shares `answers_bytes_max` among all clients. A client whose answer exceeds the remaining budget
@@ -139,8 +139,8 @@ private:
             if (fits(bytes, which)) return;
             // Its connection may have ended with another of its clients.
             if (due(client) <= context_.now)
-                closer_.close_connection_and_report(*client->connection,
-                                                    make_error_code(RoomErrc::too_slow));
+                closer_.close_connection_and_report(
+                    *client->connection, make_error_code(RoomErrc::too_slow), "answers_bytes_max");
         }
         // The search costs time.
         if (!fits(bytes, which)) look_at = after(context_.now, std::chrono::seconds{1});

@@ -90,16 +90,16 @@ public:
         for (RoomBase* next = aware_.take_all(); next != nullptr;) {
             RoomBase& base = *std::exchange(next, next->next_aware);
             base.awareness.unqueue();
+            if (base.evicted) continue;
             // If a room throws, its clients miss that change: a state until its author repeats it,
             // a removal until they drop the state themselves.
             context_.errors.attempt([&] { send_awareness(static_cast<Room&>(base)); });
         }
     }
     /// The document of a room is replaced, or the room is evicted.
-    void forget(const RoomBase& room) {
-        if (room.evicted) aware_.remove(room);
-        difference_.forget(&room);
-    }
+    void forget(const RoomBase& room) { difference_.forget(&room); }
+    /// The rooms that were evicted are destroyed now.   Complexity: O(queued rooms).
+    void forget_evicted() noexcept { aware_.remove_evicted(); }
 
     /// Sends a message to one client.
     void send_message(RoomClient& client, const part::RoomMessage& message) {
@@ -362,7 +362,8 @@ private:
     void send_raw(RoomClient& client, const Ref<RoomFrame>& frame) {
         const ConnectionOutbox& output = client.connection->output;
         if (!output.empty() && output.counted() + frame->bytes.size() > waiting_max())
-            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow));
+            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow),
+                                            "client_bytes_max");
         give(client, frame, true);
     }
     /// Sends the changed awareness states of a room to all its clients.

@@ -82,7 +82,11 @@ public:
     }
     void turn() { static_cast<void>(machines_.advance(context_.now)); }
     /// Destroys the rooms that were evicted in this turn.
-    void destroy_evicted() { lists_.evicted.clear(); }
+    void destroy_evicted() {
+        if (lists_.evicted.empty()) return;
+        delivery_.forget_evicted();
+        lists_.evicted.clear();
+    }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
     ///
     /// No memory is needed.
