@@ -997,7 +997,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("RoomManager takes the first error of a room that a flush names several times",
+TEST_CASE("RoomManager reports the error of a room whose change failed and whose history ended",
           "[room][room_manager][regression][sim]") {
     RoomWorld w;
     for (const char* board : {"a", "b"}) REQUIRE(w.rooms().get_or_create_room(board));

@@ -157,7 +157,7 @@ public:
         box_->begin_turn();
         std::size_t signs = 0;
         for (std::size_t i = box_->size(); i-- != 0;) {
-            signs += is_sign(box_->peek(i)) ? 1 : 0;
+            if (is_sign(box_->peek(i))) ++signs;
         }
         return signs > std::exchange(signs_, signs);
     }

@@ -65,9 +65,9 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// | saving_optional | save_failed, when idle            | over            | evict                |
 /// | saving_optional | save_rejected, when idle          | over            | evict                |
 ///
-/// `any` stands for all states but loading and over. Unless a row states otherwise, the table is
-/// that of a room with a client and without pending changes, which is not held, does not stop, and
-/// whose last save has not failed. Other pairs of a state and an event keep the state, and return
+/// `any` stands for all states but loading and over. Unless a row states otherwise, the room has a
+/// client and no pending changes. It is not held, it does not stop, and its last save has not
+/// failed. Other pairs of a state and an event keep the state, and return
 /// no action. A room that is loaded again has the state after it that it had before. Each event
 /// also does what a tick at its time would do then.
 ///
