@@ -3,7 +3,7 @@
 /// PersistenceScheduler: schedules loads, flushes and saves of a manager, with deadlines.
 #pragma once
 
-#include <algorithm>    // std::find, std::find_if, std::lower_bound, std::none_of, std::sort
+#include <algorithm>    // std::find, std::find_if, std::none_of
 #include <cstddef>      // std::size_t
 #include <deque>        // std::deque
 #include <list>         // std::list
@@ -18,6 +18,7 @@
 
 #include <belay/core/detail/sort_stably.hpp>
 #include <belay/core/order.hpp>
+#include <belay/room/detail/errors_of_rooms.hpp>
 #include <belay/room/detail/guarded_persistence.hpp>
 #include <belay/room/detail/load_queue.hpp>
 #include <belay/room/detail/turn_context.hpp>
@@ -483,7 +484,7 @@ private:
         std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
         context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
-        std::sort(answer->rooms.begin(), answer->rooms.end(), is_before);
+        sort_errors(answer->rooms);
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
             report_failure({}, error);
@@ -492,38 +493,18 @@ private:
         }
         for (RoomBase* const room : std::exchange(flushing_.rooms, {})) {
             rooms_.process(*room, [&] {
-                const PersistenceError why = of_room(error, room->id);
+                const PersistenceError why = error_of_room(error, room->id);
                 why ? drop_changes(*room, why) : edits_.durable(*room);
             });
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {
             PersistenceError why{error.code, {}, {}};
-            context_.errors.attempt([&] { why = of_room(error, pending.room_id); });
+            context_.errors.attempt([&] { why = error_of_room(error, pending.room_id); });
             admin_calls_.admin_stored(pending, why);
         }
         if (!error) admin_calls_.all_stored();
         requested_.note_change();
         return true;
-    }
-    /// Sorts errors by rooms. If a storage names a room several times, an error of the change counts
-    /// before the end of the history. This order needs no memory, as a stable sort does.
-    [[nodiscard]] static bool is_before(const std::pair<std::string, std::error_code>& a,
-                                        const std::pair<std::string, std::error_code>& b) noexcept {
-        if (const int order = a.first.compare(b.first); order != 0) return order < 0;
-        const bool a_ended = a.second == RoomErrc::history_reset;
-        const bool b_ended = b.second == RoomErrc::history_reset;
-        return a_ended != b_ended ? b_ended : a.second.value() < b.second.value();
-    }
-    /// Returns the error of one room; none if it is not named.   Pre: `rooms` is sorted.
-    [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
-                                                  std::string_view id) {
-        const auto found =
-            std::lower_bound(error.rooms.begin(), error.rooms.end(), id,
-                             [](const auto& one, std::string_view i) { return one.first < i; });
-        if (found == error.rooms.end() || found->first != id) return {};
-        const std::error_code& code = found->second;
-        if (code == error.code) return {code, error.path, error.what, error.cure};
-        return {code, {}, {}};
     }
     /// Drops all pending changes, because later ones depend on the rejected one.
     void drop_changes(RoomBase& room, const PersistenceError& why) {
