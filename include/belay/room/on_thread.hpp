@@ -79,9 +79,10 @@ struct StatusOf<P> {
 ///     OnThread persistence{std::move(*rooms)};
 ///
 /// No call waits for that thread. A change wakes the thread together with the flush after it, or
-/// when 16 calls, 16 KiB of updates or half of a limit wait. If the persistence rejects a `reset`, `append` or
-/// `erase`, the next flush reports the error and names the rooms. Positions are OnThread's own. If
-/// too much waits, of all rooms or of one room, calls are answered `storage_busy`.
+/// when 16 calls, 16 KiB of updates or half of a limit wait. If the persistence rejects a `reset`,
+/// `append` or `erase`, the next flush reports the error and names the rooms. Positions are
+/// OnThread's own. If too much waits, of all rooms or of one room, calls are answered
+/// `storage_busy`.
 ///
 /// The destructor waits for the call in progress, without a limit of time, and drops the others
 /// with their Completions. To complete all calls, flush first and wait for the answer.

@@ -483,8 +483,8 @@ private:
         std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
         context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
-        // A storage may name a room several times: the first error counts.
-        std::stable_sort(answer->rooms.begin(), answer->rooms.end(), by_room_id);
+        if (!context_.errors.attempt([&] { sort_stably(answer->rooms, by_room_id); }))
+            std::sort(answer->rooms.begin(), answer->rooms.end(), by_room_id);
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
             report_failure({}, error);
@@ -511,7 +511,7 @@ private:
         const std::pair<std::string, std::error_code>& b) noexcept {
         return a.first < b.first;
     }
-    /// Returns the first error of one room; none if it is not named.   Pre: `rooms` is sorted.
+    /// Returns the error of one room, the first of several; none without.   Pre: sorted.
     [[nodiscard]] static PersistenceError of_room(const PersistenceError& error,
                                                   std::string_view id) {
         const auto found =
