@@ -272,7 +272,7 @@ TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other
 TEST_CASE("OnThread counts what a room has waiting until each call is done",
           "[drive][on_thread][unit]") {
     const OnThreadOptions options{
-        .calls_max = 9, .bytes_max = 30, .calls_per_room_max = 3, .bytes_per_room_max = 10};
+        .calls_max = 9, .bytes_max = 30, .calls_per_room_max = 5, .bytes_per_room_max = 10};
     detail::CallQueue<int, OnThreadOptions> queue{options};
     const detail::CallBytes update{.updates = 4};
     const detail::CallBytes snapshot{.snapshots = 6};

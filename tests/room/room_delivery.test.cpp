@@ -194,7 +194,7 @@ TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are d
         one.delivery.forget(*other);
         one.delivery.queue_awareness(*other);
     }
-    one.delivery.forget_evicted();
+    one.delivery.forget();
     others.clear();
     CHECK(one.delivery.has_awareness());
     one.delivery.send_awareness();

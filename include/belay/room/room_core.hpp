@@ -65,11 +65,14 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 /// | saving_optional | save_failed, when idle            | over            | evict                |
 /// | saving_optional | save_rejected, when idle          | over            | evict                |
 ///
-/// `any` stands for all states but loading and over. Unless a row states otherwise, the room has a
-/// client and no pending changes. It is not held, it does not stop, and its last save has not
-/// failed. Other pairs of a state and an event keep the state, and return
-/// no action. A room that is loaded again has the state after it that it had before. Each event
-/// also does what a tick at its time would do then.
+/// `any` stands for all states but loading and over. The table is that of a room with a
+/// client and without pending changes. Unless a row states otherwise, it is not held, it does not
+/// stop, and its last save has not failed. Other pairs of a state and an event keep the state, and
+/// return no action. A room that is loaded again has the state after it that it had before. Each
+/// event also does what a tick at its time would do then.
+///
+/// `when idle` stands for a room without a client, at a sweep unload_after or more after its last
+/// activity. `lost` ends the pending changes for which a stop has waited.
 ///
 /// - A change is `appended`, and pending. Then it is `applied`: it is durable, and in the document.
 ///   Or it is `lost`, with all other pending changes, and the room is loaded again. Or it is

@@ -21,8 +21,8 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Closes clients that receive nothing any more. `close_and_report` counts the rejection, and sends
-/// the code of `why`, because of the option `limit`. `close_connection_and_report` also closes the
-/// connection's other clients.
+/// the code of `why`. `close_connection_and_report` also closes the connection's other clients.
+/// `limit` is the option that the client has reached.
 template <class C>
 concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection& connection,
                                  const std::error_code& why, std::string_view limit) {

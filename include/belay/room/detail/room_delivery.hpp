@@ -98,8 +98,8 @@ public:
     }
     /// The document of a room is replaced, or the room is evicted.
     void forget(const RoomBase& room) { difference_.forget(&room); }
-    /// The rooms that were evicted are destroyed now.   Complexity: O(queued rooms).
-    void forget_evicted() noexcept { aware_.remove_evicted(); }
+    /// All rooms that were evicted are destroyed now.   Complexity: O(queued rooms).
+    void forget() noexcept { aware_.remove_evicted(); }
 
     /// Sends a message to one client.
     void send_message(RoomClient& client, const part::RoomMessage& message) {

@@ -84,7 +84,7 @@ public:
     /// Destroys the rooms that were evicted in this turn.
     void destroy_evicted() {
         if (lists_.evicted.empty()) return;
-        delivery_.forget_evicted();
+        delivery_.forget();
         lists_.evicted.clear();
     }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
