@@ -64,7 +64,6 @@ LISTED = {
     "link/requests.hpp Requests": "codec, questions and supervisor, and the state of a drain",
     "link/served_link.hpp ServedLink": "one accepted connection: its limits, events and waiters",
     "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
-    "room/detail/room_delivery.hpp RoomDelivery": "one member function for each kind of message to clients",
     "room/detail/client_core.hpp Actions": "one member for each action of the table",
     "room/detail/client_core.hpp ClientCore": "the state of a client, as a value",
     "room/detail/client_lifecycle.hpp ClientLifecycle": "one member for each way in which a client ends",
