@@ -41,9 +41,9 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 /// Thread safety: one thread at a time; Completions are answered on the other.
 /// Blocks:        only in the destructor, for one call.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
-/// Memory:        the calls and messages that wait, about 200 bytes for each room that is in
-///                use or was changed without one, and 16 for each own update that no snapshot
-///                covers.
+/// Memory:        the calls and messages that wait. For each room that exists and was loaded or
+///                changed, and until the end of this object: about 450 bytes, up to 130 more while
+///                own updates are not saved, and 16 for each own update that no snapshot covers.
 class Rooms {
 public:
     /// Constructs the storage; it connects at the first call.

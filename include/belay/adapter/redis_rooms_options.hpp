@@ -56,7 +56,8 @@ struct RoomsOptions {
     /// RoomOptions::unflushed_bytes_max.
     std::size_t bytes_per_room_max = std::size_t{32} << 20;
     /// The most bytes that this server adds to a room between two saves. Above, the room is
-    /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at once.
+    /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at
+    /// once.
     std::size_t uncovered_bytes_max = std::size_t{64} << 20;
     /// The most bytes of a reply, in addition to 64 MiB. A room whose snapshot is longer is not
     /// loaded (`redis::Errc::reply_too_long`). By default, Redis itself limits a snapshot to this

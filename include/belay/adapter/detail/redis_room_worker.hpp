@@ -170,7 +170,6 @@ private:
             bool more = make_some();
             more = subscriber_.step() || more;
             more = publish_some() || more;
-            forget_left();
             {
                 const std::lock_guard lock{mutex_};
                 if (ends_) return;
@@ -204,17 +203,6 @@ private:
         if (!messages.empty()) store_.publish(messages);
         return more;
     }
-    /// Forgets the rooms that this server has evicted, as soon as none of their calls is left.
-    void forget_left() {
-        if (subscriber_.left().empty()) return;
-        const std::lock_guard lock{mutex_};
-        std::erase_if(subscriber_.left(), [this](const std::string& id) {
-            if (shares_.has(id)) return false;
-            positions_.forget(id);
-            uncovered_.reset(id);
-            return true;
-        });
-    }
     [[nodiscard]] std::optional<Waiting> take() {
         const std::lock_guard lock{mutex_};
         if (ends_ || calls_.empty()) return std::nullopt;
@@ -243,13 +231,16 @@ private:
             const std::lock_guard lock{mutex_};
             end(call.staged);
             if (!error || !error.rooms.empty()) {
-                for (const RedisRoomChange& change : call.staged.changes)
-                    uncovered_.add(change.id, change.update.size());
+                for (const RedisRoomChange& change : call.staged.changes) count_uncovered(change);
             }
         }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
+    }
+    void count_uncovered(const RedisRoomChange& change) {
+        if (change.kind == RedisRoomChange::Kind::erase) return uncovered_.reset(change.id);
+        if (!change.update.empty()) uncovered_.add(change.id, change.update.size());
     }
     void make(Save& call) {
         // Its caller has given up, and may have posted another one.
