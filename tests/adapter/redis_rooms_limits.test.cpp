@@ -156,6 +156,44 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         CHECK(taken() == "a:1new b:1 a:2x ");
         CHECK(messages.empty());
     }
+    SECTION("a client that leaves comes last") {
+        // Client 2 has taken the id of client 1 over.
+        messages.push("a", about(1, "renewed"));
+        messages.push("a", about(2, "taken"));
+        messages.push("a", about(1, "", Kind::left));
+        CHECK(taken() == "a:2taken a:1 ");
+        messages.push("a", about(1, "", Kind::left));
+        messages.push("a", about(2, "x"));
+        messages.push("a", about(1, "back"));
+        CHECK(taken() == "a:2x a:1back ");
+        CHECK(messages.empty());
+    }
+    SECTION("one that leaves is not dropped for states") {
+        messages.push("a", about(9, "old"));
+        messages.push("a", about(8, "", Kind::left));
+        for (std::uint64_t client = 1; client <= 4; ++client) messages.push("a", about(client, ""));
+        messages.push("b", about(1, ""));
+        messages.push("b", about(2, ""));
+        messages.push("b", about(3, "too many"));
+        messages.push("b", about(2, "", Kind::left));
+        messages.push("c", about(1, "", Kind::left));
+        messages.push("d", about(1, "one has left, so there is space"));
+        CHECK(taken() == "a:8 b:1 c:1 d:1one has left, so there is space a:2 b:2 a:3 a:4 ");
+        CHECK(messages.empty());
+    }
+    SECTION("those that leave have limits, too") {
+        for (std::uint64_t client = 1; client <= 4; ++client)
+            messages.push("a", about(client, "", Kind::left));
+        for (std::uint64_t client = 1; client <= 4; ++client)
+            messages.push("b", about(client, "", Kind::left));
+        CHECK(taken() == "a:2 b:1 a:3 b:2 a:4 ");
+    }
+    SECTION("a longer state that does not fit leaves no older one") {
+        messages.push("a", about(1, "old"));
+        messages.push("a", about(1, std::string(200, 'x')));
+        CHECK(taken().empty());
+        CHECK(messages.empty());
+    }
     SECTION("those about no client stay") {
         messages.push("a", about(0, "", Kind::query));
         messages.push("a", about(0, "x"));
