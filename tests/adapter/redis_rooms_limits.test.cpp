@@ -5,10 +5,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <new>
 #include <string>
 
 #include "support/adapter/redis_proxy.hpp"
 #include "support/adapter/redis_rooms_rig.hpp"
+#include "support/failing_new.hpp"
 
 using namespace belay;
 using namespace std::literals;
@@ -122,6 +124,56 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
     CHECK(first <= 2 * detail::RedisRoomMessages::batch_max + 2);
     // Each `published` is a connection.
     CHECK(read_events() - reads < count / 2);
+}
+
+TEST_CASE("redis::Rooms publishes the messages that wait when it ends",
+          "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    const unsigned long count = 1'000;
+    {
+        redis::Rooms rooms{rooms_at(server)};
+        for (unsigned long i = 0; i < count; ++i)
+            rooms.publish("room " + std::to_string(i % 2), as_bytes(std::to_string(i)));
+    }
+    CHECK(redis_number(server, "commandstats", "cmdstat_publish:calls=") == count);
+}
+
+TEST_CASE("redis::Rooms counts nothing for a change or a flush without memory",
+          "[adapter][redis_rooms][fault]") {
+    redis::RoomsOptions options;
+    options.socket = "/nowhere";
+    options.bytes_max = 10;
+    options.calls_max = 2;
+    const auto works = [](redis::Rooms& rooms) {
+        for (int i = 0; i < 2; ++i) {
+            CHECK(rooms.append("board", Bytes(8)));
+            CHECK(rooms.append("board", Bytes(8)).error() == RoomErrc::storage_busy);
+            CHECK(flush(rooms));
+        }
+    };
+    bool flushes = false;
+    SECTION("a change") {}
+    SECTION("a flush") { flushes = true; }
+    std::size_t failed = 1;
+    for (std::size_t good = 0; failed != 0; ++good) {
+        redis::Rooms rooms{options};
+        if (flushes) REQUIRE(rooms.append("board", Bytes(8)));
+        driver::Question<PersistenceError> flushing;
+        failed = without_memory(
+            [&] {
+                try {
+                    if (flushes)
+                        rooms.flush(flushing.ask());
+                    else
+                        static_cast<void>(rooms.append("board", Bytes(8)));
+                } catch (const std::bad_alloc&) {
+                    return;
+                }
+            },
+            good);
+        CHECK(flush(rooms).code != RoomErrc::storage_busy);
+        works(rooms);
+    }
 }
 
 TEST_CASE("RedisRoomMessages keeps the last message about a client, within its limits",

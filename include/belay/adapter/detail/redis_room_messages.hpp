@@ -29,7 +29,7 @@ struct RedisRoomMessage {
 /// Messages wait here, and not among the calls, so that they delay no call.
 ///
 /// At most one message for each room and client waits. A state replaces the one before in its
-/// place. A `left` erases the state, and waits after all others: an older connection may leave
+/// place. A `left` erases the state, and waits after all others. An older connection may leave
 /// after another one has taken its id over, and the state of that one must come first.
 ///
 /// Above `messages_max` or `messages_bytes_max`, the oldest message of the room is dropped. Above
