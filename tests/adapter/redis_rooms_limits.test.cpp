@@ -5,11 +5,12 @@
 
 #include <atomic>
 #include <chrono>
-#include <set>
+#include <new>
 #include <string>
 
 #include "support/adapter/redis_proxy.hpp"
 #include "support/adapter/redis_rooms_rig.hpp"
+#include "support/failing_new.hpp"
 
 using namespace belay;
 using namespace std::literals;
@@ -125,6 +126,56 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
     CHECK(read_events() - reads < count / 2);
 }
 
+TEST_CASE("redis::Rooms publishes the messages that wait when it ends",
+          "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    const unsigned long count = 1'000;
+    {
+        redis::Rooms rooms{rooms_at(server)};
+        for (unsigned long i = 0; i < count; ++i)
+            rooms.publish("room " + std::to_string(i % 2), as_bytes(std::to_string(i)));
+    }
+    CHECK(redis_number(server, "commandstats", "cmdstat_publish:calls=") == count);
+}
+
+TEST_CASE("redis::Rooms counts nothing for a change or a flush without memory",
+          "[adapter][redis_rooms][fault]") {
+    redis::RoomsOptions options;
+    options.socket = "/nowhere";
+    options.bytes_max = 10;
+    options.calls_max = 2;
+    const auto works = [](redis::Rooms& rooms) {
+        for (int i = 0; i < 2; ++i) {
+            CHECK(rooms.append("board", Bytes(8)));
+            CHECK(rooms.append("board", Bytes(8)).error() == RoomErrc::storage_busy);
+            CHECK(flush(rooms));
+        }
+    };
+    bool flushes = false;
+    SECTION("a change") {}
+    SECTION("a flush") { flushes = true; }
+    std::size_t failed = 1;
+    for (std::size_t good = 0; failed != 0; ++good) {
+        redis::Rooms rooms{options};
+        if (flushes) REQUIRE(rooms.append("board", Bytes(8)));
+        driver::Question<PersistenceError> flushing;
+        failed = without_memory(
+            [&] {
+                try {
+                    if (flushes)
+                        rooms.flush(flushing.ask());
+                    else
+                        static_cast<void>(rooms.append("board", Bytes(8)));
+                } catch (const std::bad_alloc&) {
+                    return;
+                }
+            },
+            good);
+        CHECK(flush(rooms).code != RoomErrc::storage_busy);
+        works(rooms);
+    }
+}
+
 TEST_CASE("RedisRoomMessages keeps the last message about a client, within its limits",
           "[adapter][redis_rooms][unit]") {
     redis::RoomsOptions options;
@@ -155,6 +206,44 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         messages.push("a", about(1, "new"));
         messages.push("b", about(1, "", Kind::left));
         CHECK(taken() == "a:1new b:1 a:2x ");
+        CHECK(messages.empty());
+    }
+    SECTION("a client that leaves comes last") {
+        // Client 2 has taken the id of client 1 over.
+        messages.push("a", about(1, "renewed"));
+        messages.push("a", about(2, "taken"));
+        messages.push("a", about(1, "", Kind::left));
+        CHECK(taken() == "a:2taken a:1 ");
+        messages.push("a", about(1, "", Kind::left));
+        messages.push("a", about(2, "x"));
+        messages.push("a", about(1, "back"));
+        CHECK(taken() == "a:2x a:1back ");
+        CHECK(messages.empty());
+    }
+    SECTION("one that leaves is not dropped for states") {
+        messages.push("a", about(9, "old"));
+        messages.push("a", about(8, "", Kind::left));
+        for (std::uint64_t client = 1; client <= 4; ++client) messages.push("a", about(client, ""));
+        messages.push("b", about(1, ""));
+        messages.push("b", about(2, ""));
+        messages.push("b", about(3, "too many"));
+        messages.push("b", about(2, "", Kind::left));
+        messages.push("c", about(1, "", Kind::left));
+        messages.push("d", about(1, "one has left, so there is space"));
+        CHECK(taken() == "a:8 b:1 c:1 d:1one has left, so there is space a:2 b:2 a:3 a:4 ");
+        CHECK(messages.empty());
+    }
+    SECTION("those that leave have limits, too") {
+        for (std::uint64_t client = 1; client <= 4; ++client)
+            messages.push("a", about(client, "", Kind::left));
+        for (std::uint64_t client = 1; client <= 4; ++client)
+            messages.push("b", about(client, "", Kind::left));
+        CHECK(taken() == "a:2 b:1 a:3 b:2 a:4 ");
+    }
+    SECTION("a longer state that does not fit leaves no older one") {
+        messages.push("a", about(1, "old"));
+        messages.push("a", about(1, std::string(200, 'x')));
+        CHECK(taken().empty());
         CHECK(messages.empty());
     }
     SECTION("those about no client stay") {
@@ -373,70 +462,35 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
     CHECK(before_flush < count / 2);
 }
 
-TEST_CASE("redis::Rooms forgets a room that it has evicted", "[adapter][redis_rooms][unit]") {
+TEST_CASE("redis::Rooms: an edit enters no later history after its subscription has ended",
+          "[adapter][redis_rooms][unit]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};
     redis::Rooms other{rooms_at(server)};
     begin(rooms);
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", (*load(rooms))->position, waiting.ask());
-    static_cast<void>(load(rooms, "other"));  // after the subscription has begun
+    const auto subscribed = [&] {
+        return server.command({"PUBSUB", "CHANNELS"}).find("board") != std::string::npos;
+    };
+    for (int i = 0; i < 5'000 && !subscribed(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(subscribed());
+    // As for a room that is in use, and waits to be loaded again.
     waiting.drop();
+    for (int i = 0; i < 5'000 && subscribed(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE_FALSE(subscribed());
+    static_cast<void>(load(rooms, "none"));  // one more turn of the thread
     CHECK_FALSE(reset(other, other_epoch));
-    // While it remembers the former history, it has no such position.
-    const std::uint64_t last = (*load(other))->position;
-    for (int i = 0; i < 5'000 && save(rooms, "[new]", last); ++i) ::poll(nullptr, 0, 1);
-    CHECK(words_in(load(other)) == "[new]|");
+    REQUIRE(rooms.append("board", as_bytes("former")));
+    CHECK(flush(rooms).code == RoomErrc::history_reset);
+    CHECK(words_in(load(other)) == "|");
 }
 
-TEST_CASE("RedisRoomSubscriber reports the rooms that are evicted, and not loaded again",
-          "[adapter][redis_rooms][unit]") {
-    redis::RoomsOptions options;
-    options.socket = "/nowhere";
-    detail::RedisRoomPositions positions;
-    detail::RedisRoomStore store{options, positions};
-    detail::RedisRoomSubscriber subscriber{options, positions, store};
-    driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    driver::Question<Result<part::FanoutBatch, PersistenceError>> left;
-    driver::Question<Result<part::FanoutBatch, PersistenceError>> again;
-    subscriber.subscribe("waiting", 0, waiting.ask());
-    subscriber.subscribe("left", 0, left.ask());
-    subscriber.subscribe("again", 0, again.ask());
-    left.drop();
-    again.drop();
-    subscriber.loaded("again");
-    driver::Question<Result<part::FanoutBatch, PersistenceError>> none;
-    Completion<Result<part::FanoutBatch, PersistenceError>> unwanted = none.ask();
-    none.drop();
-    subscriber.subscribe("none", 0, std::move(unwanted));
-    CHECK_FALSE(subscriber.step());
-    CHECK(subscriber.left() == std::set<std::string>{"left", "none"});
-    subscriber.loaded("none");
-    CHECK(subscriber.left() == std::set<std::string>{"left"});
-}
-
-TEST_CASE("RedisRoomPositions remembers no room that does not exist, and forgets on request",
+TEST_CASE("RedisRoomPositions remembers no room that does not exist",
           "[adapter][redis_rooms][unit]") {
     detail::RedisRoomPositions positions;
-    const std::uint64_t entry = std::uint64_t{5} << 21;
-    positions.loaded("none", 0, {});
+    positions.loaded("none", std::uint64_t{5} << 21, {});
     positions.forget_turn("none", 1);
-    CHECK_FALSE(positions.forget("none"));
-    positions.loaded("a", entry, "log");
-    // A change of which it does not know whether it is stored.
-    const std::uint64_t own = positions.next("a").position;
-    CHECK_FALSE(positions.forget("a"));
-    CHECK(positions.entry_of("a", own + 1) == std::nullopt);
-    positions.stored("a", own, entry + 2);
-    CHECK(positions.forget("a"));
-    CHECK(positions.state("a").log.empty());
-    // A history that may have begun.
-    positions.begins("b", "log");
-    CHECK_FALSE(positions.forget("b"));
-    CHECK(positions.begun("b").tried == "log");
-    const std::uint64_t turn = positions.turns("c");
-    CHECK_FALSE(positions.forget("c"));
-    positions.forget_turn("c", turn);
-    CHECK(positions.forget("c"));
-    CHECK_FALSE(positions.forget("c"));
+    // Of a room that it remembers, it knows the last position.
+    CHECK(positions.next("none").position == 1);
 }

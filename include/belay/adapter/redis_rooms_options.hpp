@@ -45,8 +45,8 @@ struct RoomsOptions {
     std::size_t calls_max = 100'000;
     /// The most bytes of updates in waiting calls, with the same error. The snapshots have a second
     /// limit of the same size for themselves, so that they do not take the space of updates. The
-    /// messages have a third one. If no update waits, one of any length is accepted; likewise a
-    /// snapshot.
+    /// messages have a third one, and those that a client has left a fourth one. If no update
+    /// waits, one of any length is accepted; likewise a snapshot.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The most calls for one room, so that calls of other rooms find space. From calls_max on, a
     /// room has no share of its own; likewise bytes_per_room_max.
@@ -56,7 +56,8 @@ struct RoomsOptions {
     /// RoomOptions::unflushed_bytes_max.
     std::size_t bytes_per_room_max = std::size_t{32} << 20;
     /// The most bytes that this server adds to a room between two saves. Above, the room is
-    /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at once.
+    /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at
+    /// once.
     std::size_t uncovered_bytes_max = std::size_t{64} << 20;
     /// The most bytes of a reply, in addition to 64 MiB. A room whose snapshot is longer is not
     /// loaded (`redis::Errc::reply_too_long`). By default, Redis itself limits a snapshot to this
@@ -66,7 +67,8 @@ struct RoomsOptions {
     std::size_t news_entries_max = 256;
     std::size_t news_bytes_max = std::size_t{1} << 20;
     /// The limits of the messages of a room that wait to be published, and of those that have
-    /// arrived and wait; beyond them the oldest is dropped.
+    /// arrived and wait; beyond them the oldest is dropped. Messages that a client has left have
+    /// the same limits for themselves until they are published.
     std::size_t messages_max = 1'000;
     std::size_t messages_bytes_max = std::size_t{1} << 20;
 

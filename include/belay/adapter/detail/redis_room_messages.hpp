@@ -5,13 +5,13 @@
 
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
-#include <deque>        // std::deque
 #include <functional>   // std::less
+#include <list>         // std::list
 #include <map>          // std::map
 #include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move, std::pair
+#include <utility>      // std::move
 #include <vector>       // std::vector
 
 #include <belay/adapter/redis_rooms_options.hpp>
@@ -28,31 +28,43 @@ struct RedisRoomMessage {
 
 /// Messages wait here, and not among the calls, so that they delay no call.
 ///
-/// A message about a client replaces the one before in its place, so at most one for each room and
-/// client waits. Above `messages_max` or `messages_bytes_max`, the oldest message of the room is
-/// dropped. Above `calls_max` or `bytes_max` of all rooms, a new one is. The rooms take turns.
+/// At most one message for each room and client waits. A state replaces the one before in its
+/// place. A `left` erases the state, and waits after all others. An older connection may leave
+/// after another one has taken its id over, and the state of that one must come first.
+///
+/// Above `messages_max` or `messages_bytes_max`, the oldest message of the room is dropped. Above
+/// `calls_max` or `bytes_max` of all rooms, a new one is. Messages `left` have these limits for
+/// themselves, so that none is dropped in favour of a state. The rooms take turns.
 ///
 /// Complexity:    O(log rooms + log messages of the room).   Throws: std::bad_alloc, in `push` and
-///                `take`.
+///                `take`; at most the messages that these would add or take are lost.
 /// Thread safety: none; RedisRoomWorker locks it.
 class RedisRoomMessages {
 public:
     explicit RedisRoomMessages(const redis::RoomsOptions& options) : options_{options} {}
 
     void push(std::string_view id, BytesView message) {
-        if (count_ >= options_.calls_max || message.size() > options_.messages_bytes_max ||
-            message.size() > options_.bytes_max - bytes_)
-            return;
-        auto found = rooms_.find(id);
-        if (found == rooms_.end()) found = rooms_.try_emplace(std::string{id}).first;
-        Room& room = found->second;
-        if (!room.has_turn) turns_.push_back(found);
-        room.has_turn = true;
-        const std::optional<std::uint64_t> client = replaced_client(message);
-        put(room, {client.has_value(), client ? *client : ++room.others}, message);
-        while (room.order.size() > options_.messages_max ||
-               room.bytes > options_.messages_bytes_max)
-            static_cast<void>(pop(room));
+        const std::optional<PeerClient> client = peer_client_of(message);
+        const bool left = client && client->left;
+        const auto room = rooms_.find(id);
+        std::uint64_t number = ++pushed_;
+        if (client && room != rooms_.end()) {
+            const std::optional<Place> before = erase(room->second, client->client);
+            if (before && !before->left && !left) number = before->number;
+        }
+        if (!fits(message.size(), left)) return;
+        // The steps that may throw come first.
+        Queue added;
+        added.try_emplace(number, Message{{message.begin(), message.end()}, client});
+        Places place;
+        if (client) place.try_emplace(client->client, Place{left, number});
+        Room& to = room != rooms_.end() ? room->second : add(id);
+        to.queues[left].merge(added);
+        to.places.merge(place);
+        count(to, left, 1, message.size());
+        while (to.queues[left].size() > options_.messages_max ||
+               to.bytes[left] > options_.messages_bytes_max)
+            static_cast<void>(pop(to, left));
     }
     [[nodiscard]] bool empty() const noexcept { return turns_.empty(); }
     /// Removes and returns the next messages, as many as one round trip should publish.
@@ -61,22 +73,23 @@ public:
         std::size_t bytes = 0;
         while (!turns_.empty() && taken.size() < batch_max && bytes < batch_bytes_max) {
             const auto next = turns_.front();
-            turns_.pop_front();
-            if (std::optional<Bytes> message = pop(next->second)) {
-                bytes += message->size();
-                taken.push_back({next->first, std::move(*message)});
+            Room& room = next->second;
+            if (!room.empty()) {
+                taken.push_back({next->first, {}});
+                taken.back().bytes = pop(room, room.is_left_next());
+                bytes += taken.back().bytes.size();
             }
-            if (next->second.order.empty())
-                rooms_.erase(next);
-            else
-                turns_.push_back(next);
+            turns_.splice(turns_.end(), turns_, turns_.begin());
+            if (!room.empty()) continue;
+            turns_.pop_back();
+            rooms_.erase(next);
         }
         return taken;
     }
     void clear() noexcept {
         turns_.clear();
         rooms_.clear();
-        count_ = bytes_ = 0;
+        all_[0] = all_[1] = {};
     }
 
     /// The most messages in a round trip; no further one is added from this many bytes on.
@@ -84,52 +97,78 @@ public:
     static constexpr std::size_t batch_bytes_max = std::size_t{64} << 10;
 
 private:
-    /// Whether the message is about a client, and the client's number, or that of the message.
-    using Key = std::pair<bool, std::uint64_t>;
+    struct Message {
+        Bytes bytes{};
+        std::optional<PeerClient> client{};
+    };
+    using Queue = std::map<std::uint64_t, Message>;  // by number, in the order of publishing
+    /// Where the message about a client waits.
+    struct Place {
+        bool left;
+        std::uint64_t number;
+    };
+    using Places = std::map<std::uint64_t, Place>;
+    /// The second of each two is for messages `left`.
     struct Room {
-        std::map<Key, Bytes> waiting{};
-        std::deque<Key> order{};
-        std::size_t bytes = 0;
-        std::uint64_t others = 0;  ///< messages about no client, since the room is here
-        bool has_turn = false;
+        [[nodiscard]] bool empty() const noexcept { return queues[0].empty() && queues[1].empty(); }
+        /// Pre: not empty.
+        [[nodiscard]] bool is_left_next() const noexcept {
+            if (queues[0].empty() || queues[1].empty()) return queues[0].empty();
+            return queues[1].begin()->first < queues[0].begin()->first;
+        }
+
+        Queue queues[2]{};
+        std::size_t bytes[2]{};
+        Places places{};
     };
     using Rooms = std::map<std::string, Room, std::less<>>;
+    struct Total {
+        std::size_t count = 0;
+        std::size_t bytes = 0;
+    };
 
-    /// Adds a message, or replaces the one with its key in its place. A key whose message could not
-    /// be allocated stays in the order, and `pop` skips it.
-    void put(Room& room, const Key& key, BytesView message) {
-        auto found = room.waiting.find(key);
-        if (found == room.waiting.end()) {
-            room.order.push_back(key);
-            found = room.waiting.try_emplace(key).first;
-            ++count_;
-        }
-        Bytes next{message.begin(), message.end()};
-        resize(room, next.size() - found->second.size());
-        found->second = std::move(next);
+    [[nodiscard]] bool fits(std::size_t bytes, bool left) const noexcept {
+        return all_[left].count < options_.calls_max && bytes <= options_.messages_bytes_max &&
+               bytes <= options_.bytes_max - all_[left].bytes;
     }
-    /// `change` may be negative, modulo 2^64.
-    void resize(Room& room, std::size_t change) noexcept {
-        room.bytes += change;
-        bytes_ += change;
+    /// Adds a room, with a turn.
+    [[nodiscard]] Room& add(std::string_view id) {
+        std::list<Rooms::iterator> turn(1);
+        turn.front() = rooms_.try_emplace(std::string{id}).first;
+        turns_.splice(turns_.end(), turn);
+        return turns_.back()->second;
     }
-    [[nodiscard]] std::optional<Bytes> pop(Room& room) noexcept {
-        if (room.order.empty()) return std::nullopt;
-        const auto first = room.waiting.find(room.order.front());
-        room.order.pop_front();
-        if (first == room.waiting.end()) return std::nullopt;
-        Bytes bytes = std::move(first->second);
-        room.waiting.erase(first);
-        resize(room, std::size_t{0} - bytes.size());
-        --count_;
+    /// Erases the message about a client, if one waits.   Returns: where it was.
+    std::optional<Place> erase(Room& room, std::uint64_t client) noexcept {
+        const auto found = room.places.find(client);
+        if (found == room.places.end()) return std::nullopt;
+        const Place place = found->second;
+        static_cast<void>(extract(room, place.left, room.queues[place.left].find(place.number)));
+        return place;
+    }
+    /// Pre: the queue is not empty.
+    [[nodiscard]] Bytes pop(Room& room, bool left) noexcept {
+        return extract(room, left, room.queues[left].begin());
+    }
+    [[nodiscard]] Bytes extract(Room& room, bool left, Queue::iterator message) noexcept {
+        Bytes bytes = std::move(message->second.bytes);
+        if (message->second.client) room.places.erase(message->second.client->client);
+        room.queues[left].erase(message);
+        count(room, left, ~std::size_t{0}, std::size_t{0} - bytes.size());
         return bytes;
+    }
+    /// The numbers may be negative, modulo 2^64.
+    void count(Room& room, bool left, std::size_t messages, std::size_t bytes) noexcept {
+        room.bytes[left] += bytes;
+        all_[left].count += messages;
+        all_[left].bytes += bytes;
     }
 
     const redis::RoomsOptions options_;
     Rooms rooms_{};
-    std::deque<Rooms::iterator> turns_{};  ///< the rooms, all of which have messages
-    std::size_t count_ = 0;
-    std::size_t bytes_ = 0;
+    std::list<Rooms::iterator> turns_{};  ///< one for each room
+    Total all_[2]{};
+    std::uint64_t pushed_ = 0;
 };
 
 }}}  // namespace belay::detail

@@ -23,6 +23,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// For each room that was loaded or changed: its log, the last entry that was read, and the entries
 /// of this server's own changes.
 ///
+/// A room is never forgotten. Without its log, a later change could enter another history.
+///
 /// A change has a provisional position before Redis gives it one. It is the next number after the
 /// last known position, so it is never greater than the position that Redis gives. It is odd, and
 /// the positions of Redis are even.
@@ -87,19 +89,6 @@ public:
         const auto found = rooms_.find(id);
         if (found != rooms_.end() && found->second.turn == turn)
             found->second.turn = found->second.turned;
-    }
-    /// Forgets a room that this server has evicted, as if the server were started anew. A change
-    /// whose result is unknown is remembered.   Pre: no calls of the room wait.
-    /// Returns: whether the room was remembered, and is no more.
-    bool forget(std::string_view id) {
-        const std::lock_guard lock{mutex_};
-        const auto found = rooms_.find(id);
-        if (found == rooms_.end()) return false;
-        const Room& room = found->second;
-        const bool is_known = room.given % 2 == 0 && room.turn == room.turned;
-        if (!is_known || !room.begun.tried.empty()) return false;
-        rooms_.erase(found);
-        return true;
     }
     /// Whether the room still has the state that a change was made upon.
     [[nodiscard]] bool stands(std::string_view id, const Basis& basis) const {

@@ -10,7 +10,6 @@
 #include <list>          // std::list
 #include <map>           // std::map
 #include <optional>      // std::optional
-#include <set>           // std::set
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -43,10 +42,7 @@ public:
     void subscribe(const std::string& id, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         auto found = subs_.find(id);
-        if (!done.wanted()) {
-            if (found == subs_.end()) left_.insert(id);
-            return;
-        }
+        if (!done.wanted()) return;
         if (found == subs_.end()) {
             found = subs_.try_emplace(id).first;
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
@@ -54,18 +50,16 @@ public:
             by_channel_.emplace(found->second.channel, found);
         }
         Sub& sub = found->second;
-        sub.loaded = false;
         if (sub.from != from) sub.changed = true;
         sub.from = from;
         sub.done = std::move(done);
     }
     /// The room was loaded: its subscription reads from there.
     void loaded(const std::string& id) {
-        left_.erase(id);
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
         found->second.log = positions_->state(id).log;
-        found->second.changed = found->second.loaded = true;
+        found->second.changed = true;
     }
 
     /// Returns whether this server has the room: a subscription to it waits, or was answered just
@@ -98,9 +92,6 @@ public:
         if (store_->outages() != seen_) return true;
         return answer_some() || more;
     }
-    /// Returns the rooms whose subscriptions have ended because nothing waited for them any more,
-    /// and that were not loaded since. The caller erases those that it has processed.
-    [[nodiscard]] std::set<std::string>& left() noexcept { return left_; }
     [[nodiscard]] int descriptor() const noexcept { return connection_.descriptor(); }
     /// Returns the time to wait if nothing is received; -1 ms means without limit.
     [[nodiscard]] std::chrono::milliseconds patience() const noexcept {
@@ -125,7 +116,6 @@ private:
         bool confirmed = false;
         bool changed = true;
         bool outage_reported = false;  ///< since its last confirmation
-        bool loaded = false;           ///< since it was renewed last
     };
     using Subs = std::map<std::string, Sub, std::less<>>;
 
@@ -296,8 +286,6 @@ private:
             if (sub.asked && connection_.descriptor() >= 0)
                 static_cast<void>(connection_.post({"UNSUBSCRIBE", sub.channel}));
             by_channel_.erase(sub.channel);
-            // A room that was loaded meanwhile will be subscribed to again.
-            if (sub.done && !sub.loaded) left_.insert(it->first);
             it = subs_.erase(it);
         }
     }
@@ -311,7 +299,6 @@ private:
     RedisConnection connection_;
     Subs subs_;
     std::string next_{};  ///< the room that is answered first
-    std::set<std::string> left_{};
     std::map<std::string, Subs::iterator, std::less<>> by_channel_;
     std::uint64_t seen_ = 0;  ///< outages that were reported
     std::string mark_{};      ///< of the store

@@ -25,8 +25,8 @@ public:
         of_room += bytes;
         if (of_room > bytes_max_) to_save_.insert(id);
     }
-    /// A save of the room begins, or the room is not in use any more. If the save fails, its caller
-    /// decides when it tries again.
+    /// A save of the room begins, or the room is erased. If the save fails, its caller decides when
+    /// it tries again.
     void reset(const std::string& id) {
         bytes_.erase(id);
         to_save_.erase(id);

@@ -5,15 +5,17 @@
 
 #include <poll.h>
 
-#include <cstdint>   // std::uint64_t
-#include <deque>     // std::deque
-#include <mutex>     // std::mutex
-#include <optional>  // std::optional
-#include <string>    // std::string
-#include <thread>    // std::thread
-#include <utility>   // std::move
-#include <variant>   // std::variant
-#include <vector>    // std::vector
+#include <chrono>       // std::chrono::seconds
+#include <cstdint>      // std::uint64_t
+#include <deque>        // std::deque
+#include <mutex>        // std::mutex
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <thread>       // std::thread
+#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <utility>      // std::exchange, std::move
+#include <variant>      // std::get, std::variant
+#include <vector>       // std::vector
 
 #include <belay/adapter/detail/redis_room_subscriber.hpp>
 #include <belay/adapter/detail/redis_room_uncovered.hpp>
@@ -100,30 +102,41 @@ public:
     /// Pre: takes(change.id, {.updates = change.update.size()}).
     [[nodiscard]] std::uint64_t stage(Staged& staged, RedisRoomChange change) {
         const std::lock_guard lock{mutex_};
-        staged.places.push_back(shares_.place(change.id, {.updates = change.update.size()}));
-        staged.changes.push_back(std::move(change));
-        shares_.enter(staged.places.back());
-        RedisRoomChange& added = staged.changes.back();
-        if (added.kind != RedisRoomChange::Kind::erase) {
-            RedisRoomPositions::Given given = positions_.next(added.id);
-            added.own = given.position;
-            added.basis = std::move(given.basis);
+        // The steps that may throw come first. They count nothing.
+        reserve_one(staged.changes);
+        reserve_one(staged.places);
+        const Shares::Place place = shares_.place(change.id, {.updates = change.update.size()});
+        if (change.kind != RedisRoomChange::Kind::erase) {
+            RedisRoomPositions::Given given = positions_.next(change.id);
+            change.own = given.position;
+            change.basis = std::move(given.basis);
         }
-        if (added.kind != RedisRoomChange::Kind::append)
-            added.basis = {positions_.turns(added.id), {}};
-        return added.own;
+        if (change.kind != RedisRoomChange::Kind::append)
+            change.basis = {positions_.turns(change.id), {}};
+        staged.places.push_back(place);
+        staged.changes.push_back(std::move(change));
+        shares_.enter(place);
+        return staged.changes.back().own;
     }
     /// Queues the flush of these changes.
-    /// Returns: whether the limits allow it. If not, the changes are dropped.
-    [[nodiscard]] bool post_flush(Staged staged, Completion<PersistenceError>& done) {
+    /// Returns: whether the limits allow it. If not, the changes are dropped. Without memory, they
+    /// stay staged.
+    [[nodiscard]] bool post_flush(Staged& staged, Completion<PersistenceError>& done) {
         {
             const std::lock_guard lock{mutex_};
-            for (const Shares::Place& place : staged.places) shares_.begin(place);
+            // The steps that may throw come first.
+            const Shares::Place place = shares_.place({}, {});
+            calls_.push_back({Flush{{}, std::move(done)}, place});
+            for (const Shares::Place& change : staged.places) shares_.begin(change);
+            Flush& flush = std::get<Flush>(calls_.back().call);
+            flush.staged = std::exchange(staged, {});
             if (!shares_.takes({}, {})) {
-                end(staged);
+                end(flush.staged);
+                done = std::move(flush.done);
+                calls_.pop_back();
                 return false;
             }
-            push(Flush{std::move(staged), std::move(done)}, {}, {});
+            shares_.enter(place);
         }
         wakeup_.signal();
         return true;
@@ -147,6 +160,12 @@ private:
         Shares::Place place;
     };
 
+    template <class T>
+    static void reserve_one(std::vector<T>& to) {
+        static_assert(std::is_nothrow_move_constructible_v<T>);
+        if (to.size() == to.capacity()) to.reserve(to.size() + to.size() / 2 + 4);
+    }
+
     // The mutex is locked during these two.
 
     void push(Call call, std::string_view id, const CallBytes& size) {
@@ -154,7 +173,7 @@ private:
         shares_.enter(calls_.back().place);
     }
     /// Ends changes that were carried out, or never will be.
-    void end(const Staged& staged) {
+    void end(const Staged& staged) noexcept {
         for (const Shares::Place& place : staged.places) shares_.done(place);
         for (const RedisRoomChange& change : staged.changes) {
             if (change.kind != RedisRoomChange::Kind::append)
@@ -170,13 +189,18 @@ private:
             bool more = make_some();
             more = subscriber_.step() || more;
             more = publish_some() || more;
-            forget_left();
-            {
-                const std::lock_guard lock{mutex_};
-                if (ends_) return;
-            }
+            if (ends()) return publish_rest();
             if (!more) wait();
         }
+    }
+    [[nodiscard]] bool ends() {
+        const std::lock_guard lock{mutex_};
+        return ends_;
+    }
+    /// Publishes the messages that wait when the worker ends, such as that clients have left.
+    void publish_rest() {
+        const auto until = RedisRoomStore::Clock::now() + std::chrono::seconds{1};
+        while (publish_some() && RedisRoomStore::Clock::now() < until) continue;
     }
     /// Returns: whether more calls wait. The subscriber has its turn before them.
     [[nodiscard]] bool make_some() {
@@ -196,24 +220,12 @@ private:
         bool more = false;
         {
             const std::lock_guard lock{mutex_};
-            if (ends_) return false;
             if (store_.is_down()) messages_.clear();
             messages = messages_.take();
             more = !messages_.empty();
         }
         if (!messages.empty()) store_.publish(messages);
         return more;
-    }
-    /// Forgets the rooms that this server has evicted, as soon as none of their calls is left.
-    void forget_left() {
-        if (subscriber_.left().empty()) return;
-        const std::lock_guard lock{mutex_};
-        std::erase_if(subscriber_.left(), [this](const std::string& id) {
-            if (shares_.has(id)) return false;
-            positions_.forget(id);
-            uncovered_.reset(id);
-            return true;
-        });
     }
     [[nodiscard]] std::optional<Waiting> take() {
         const std::lock_guard lock{mutex_};
@@ -243,13 +255,16 @@ private:
             const std::lock_guard lock{mutex_};
             end(call.staged);
             if (!error || !error.rooms.empty()) {
-                for (const RedisRoomChange& change : call.staged.changes)
-                    uncovered_.add(change.id, change.update.size());
+                for (const RedisRoomChange& change : call.staged.changes) count_uncovered(change);
             }
         }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
+    }
+    void count_uncovered(const RedisRoomChange& change) {
+        if (change.kind == RedisRoomChange::Kind::erase) return uncovered_.reset(change.id);
+        if (!change.update.empty()) uncovered_.add(change.id, change.update.size());
     }
     void make(Save& call) {
         // Its caller has given up, and may have posted another one.

@@ -115,10 +115,6 @@ public:
                is_half(bytes_.updates, options_.bytes_max) ||
                is_half(room.bytes.updates, options_.bytes_per_room_max);
     }
-    /// Whether calls of a room wait or are under way.
-    [[nodiscard]] bool has(std::string_view id) const noexcept {
-        return rooms_.find(id) != rooms_.end();
-    }
     /// Returns the number of rooms with calls that wait or are under way.
     [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
     /// Returns the bytes of all calls.

@@ -84,14 +84,20 @@ inline constexpr std::byte peer_message_version{1};
     return message;
 }
 
-/// Returns the number of the client whose earlier messages this one replaces. Returns nothing if it
-/// replaces none.
-[[nodiscard]] inline std::optional<std::uint64_t> replaced_client(BytesView bytes) noexcept {
+/// The client that a message is about.
+struct PeerClient {
+    std::uint64_t client = 0;
+    bool left = false;  ///< whether it has left
+};
+
+/// Returns the client whose earlier messages this one replaces. Returns nothing if it replaces
+/// none.
+[[nodiscard]] inline std::optional<PeerClient> peer_client_of(BytesView bytes) noexcept {
     const Result<PeerMessage> message = decode_peer_message(bytes);
     if (!message) return std::nullopt;
-    const bool replaces =
-        message->kind == PeerMessage::Kind::state || message->kind == PeerMessage::Kind::left;
-    return replaces ? std::optional{message->client} : std::nullopt;
+    const bool left = message->kind == PeerMessage::Kind::left;
+    if (!left && message->kind != PeerMessage::Kind::state) return std::nullopt;
+    return PeerClient{message->client, left};
 }
 
 }}}  // namespace belay::detail
