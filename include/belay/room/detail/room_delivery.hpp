@@ -3,7 +3,7 @@
 /// RoomDelivery: sends updates, answers and awareness to clients, fast or slow.
 #pragma once
 
-#include <algorithm>  // std::rotate
+#include <algorithm>  // std::find_if, std::rotate
 #include <concepts>   // std::derived_from
 #include <memory>     // std::make_unique
 #include <span>       // std::span
@@ -327,12 +327,17 @@ private:
     [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
         return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);
     }
+    /// The pieces of an update for the clients of one protocol.
+    struct PiecesOf {
+        const RoomClientOps* ops;
+        std::vector<Ref<RoomFrame>> pieces;
+    };
     /// Sends an update that is longer than what may wait. A client for which nothing waits receives
-    /// it in pieces, which all clients share until their connections accept them. Others lag.
+    /// it in pieces, which all clients of its protocol share until their connections accept them.
+    /// Others lag.
     void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
         std::optional<Bytes> before;
-        std::vector<Ref<RoomFrame>> pieces;
-        const RoomClientOps* pieces_of = nullptr;
+        std::vector<PiecesOf> written;
         recipients_ = room.clients;
         for (std::size_t left = recipients_.size(); left-- != 0;) {
             RoomClient& client = *recipients_[left];
@@ -342,10 +347,12 @@ private:
                 client.outbox.lag_from = *before;
                 continue;
             }
-            if (std::exchange(pieces_of, client.ops) != client.ops)
-                pieces = write_pieces(client, update);
-            for (std::size_t i = 0; i < pieces.size() && client.core.joined(); ++i)
-                give(client, pieces[i], true);
+            auto own = std::find_if(written.begin(), written.end(),
+                                    [&](const PiecesOf& one) { return one.ops == client.ops; });
+            if (own == written.end())
+                own = written.insert(own, {client.ops, write_pieces(client, update)});
+            for (std::size_t i = 0; i < own->pieces.size() && client.core.joined(); ++i)
+                give(client, own->pieces[i], true);
         }
         frames_.measure(context_, room.id, origin.since);
     }
