@@ -106,7 +106,13 @@ TEST_CASE("RoomManager: a user that redials with a malformed message is tried on
     CHECK(admitted >= 3);
     CHECK(admitted <= 4);
     CHECK(of(RoomErrc::retried_too_soon) >= 350);
-    // Another room of that user, and other users, are not affected.
+    // Others who share its name, another room of that user, and other users are not affected.
+    w.requests["team"] = {.room_id = "board", .token = "alice", .ip = "192.0.2.1"};
+    RoomEditor team{w, "team", 4};
+    team.dial();
+    w.run(1s);
+    CHECK(team.online());
+    CHECK(team.synced);
     w.requests["alice2"] = {.room_id = "other", .token = "alice"};
     RoomEditor elsewhere{w, "alice2", 3};
     elsewhere.dial();
@@ -142,15 +148,16 @@ TEST_CASE("RejectionMemory is bounded, and forgets the oldest user",
           "[room][room_oversize][unit]") {
     detail::RejectionMemory memory;
     const Instant begin = sim::World{Seed{1}}.now();
-    for (int i = 0; i < 5'000; ++i) memory.note("user" + std::to_string(i), "board", begin);
+    for (int i = 0; i < 5'000; ++i) memory.note("user" + std::to_string(i), "ip", "board", begin);
     CHECK(memory.size() == detail::RejectionMemory::entries_max);
-    CHECK_FALSE(memory.has("user0", "board", begin));
-    CHECK(memory.has("user4999", "board", begin));
-    CHECK_FALSE(memory.has("user4999", "other", begin));
-    memory.note("", "board", begin);
-    CHECK_FALSE(memory.has("", "board", begin));
+    CHECK_FALSE(memory.has("user0", "ip", "board", begin));
+    CHECK(memory.has("user4999", "ip", "board", begin));
+    CHECK_FALSE(memory.has("user4999", "ip", "other", begin));
+    CHECK_FALSE(memory.has("user4999", "elsewhere", "board", begin));
+    memory.note("", "ip", "board", begin);
+    CHECK_FALSE(memory.has("", "ip", "board", begin));
     // A second message does not extend the minute.
-    memory.note("user4999", "board", after(begin, 59s));
-    CHECK_FALSE(memory.has("user4999", "board", after(begin, 60s)));
+    memory.note("user4999", "ip", "board", after(begin, 59s));
+    CHECK_FALSE(memory.has("user4999", "ip", "board", after(begin, 60s)));
     CHECK(memory.size() == 0);
 }

@@ -176,9 +176,11 @@ struct RoomOptions {
     /// The share of one user in the answers of documents of more than a megabyte, over all its
     /// clients. One such answer always begins.
     std::size_t answer_bytes_per_user_max = std::size_t{64} << 20;
-    /// The rate at which state vectors and joins of one user are answered, over all its clients, at
-    /// the costs that read_rate_max lists. The first read_bytes_burst are answered at once, and
-    /// further ones later.
+    /// The rate at which state vectors of one user are answered, over all its clients. A join and
+    /// an answer of a document that must be merged have the costs that read_rate_max lists; another
+    /// answer costs what is sent. The first read_bytes_burst are answered at once, and further ones
+    /// later. A join never waits. Users without a name at one address have eight times as much
+    /// together.
     std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
     /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
     /// this size, if the protocol and the document can split them. All clients share the pieces of

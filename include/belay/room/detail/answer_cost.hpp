@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/answer_cost.hpp
-/// answer_cost and request_cost: the costs of comparing a document with its clients.
+/// pieces_cost, answer_cost and request_cost: the costs of comparing a document with its clients.
 #pragma once
 
 #include <concepts>  // std::derived_from
@@ -20,11 +20,16 @@ template <class Document>
     else
         return true;
 }
-/// Returns what an answer to a state vector costs, in bytes that could be read.
+/// Returns what `bytes` that are compared or sent cost, in bytes that could be read.
+[[nodiscard]] inline std::size_t pieces_cost(std::size_t bytes,
+                                             const RoomOptions& options) noexcept {
+    return (1 + bytes / options.piece_bytes_max) * ReadCost::piece;
+}
+/// Returns what an answer to a state vector costs at most.
 template <class Document>
 [[nodiscard]] std::size_t answer_cost(const Document& document,
                                       const RoomOptions& options) noexcept {
-    return (1 + document.bytes() / options.piece_bytes_max) * ReadCost::piece;
+    return pieces_cost(document.bytes(), options);
 }
 /// Returns what the state vector of a document costs: as much, if the document must be merged.
 template <class Document>

@@ -14,6 +14,7 @@
 #include <belay/room/detail/client_table.hpp>
 #include <belay/room/detail/document_error.hpp>
 #include <belay/room/detail/rejection_memory.hpp>
+#include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
 
@@ -238,7 +239,8 @@ private:
     void note_rejection(const RoomClient& client, const std::error_code& why) {
         if (is_rejected_again(why) && client.core.joined() &&
             client.connection->clients.size() == 1)
-            rejections.note(client.rights.grant.user, client.room->id, context_.now);
+            rejections.note(client.rights.grant.user, address_network(client.request.ip),
+                            client.room->id, context_.now);
     }
     /// Whether an error of one client ends its whole connection. The reasons of RoomReasons state
     /// that for a client that has joined: lost rights and ended histories end the client only; the

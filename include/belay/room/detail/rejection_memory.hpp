@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/rejection_memory.hpp
-/// RejectionMemory: remembers which users sent a message that would be rejected again.
+/// RejectionMemory: remembers who sent a message that would be rejected again.
 #pragma once
 
 #include <algorithm>    // std::find_if
@@ -15,6 +15,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The users whose last message in a room was too large or malformed, for one minute each.
+/// The networks of their addresses count, too, because several people may share a user's name.
 ///
 /// A y-websocket client before 3.1 stops at no close code: it connects again, and sends the same
 /// state again. Later ones stop only at codes from 4400 on. A user that is remembered is rejected
@@ -30,17 +31,19 @@ public:
 
     /// Remembers a user from now on. A user without a name is not remembered, because it stands for
     /// all others without a name.
-    void note(std::string_view user, std::string_view room, Instant now) {
-        if (user.empty() || has(user, room, now)) return;
+    void note(std::string_view user, std::string_view network, std::string_view room, Instant now) {
+        if (user.empty() || has(user, network, room, now)) return;
         if (entries_.size() >= entries_max) entries_.pop_front();
-        entries_.push_back({std::string{user}, std::string{room}, after(now, remembered)});
+        entries_.push_back(
+            {std::string{user}, std::string{network}, std::string{room}, after(now, remembered)});
     }
     /// Whether that user must wait. This does not extend the wait.
-    [[nodiscard]] bool has(std::string_view user, std::string_view room, Instant now) noexcept {
+    [[nodiscard]] bool has(std::string_view user, std::string_view network, std::string_view room,
+                           Instant now) noexcept {
         // They are in the order of their ends.
         while (!entries_.empty() && entries_.front().ends <= now) entries_.pop_front();
         return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) {
-                   return one.user == user && one.room == room;
+                   return one.user == user && one.network == network && one.room == room;
                }) != entries_.end();
     }
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
@@ -48,6 +51,7 @@ public:
 private:
     struct Entry {
         std::string user;
+        std::string network;  ///< of its address
         std::string room;
         Instant ends;
     };

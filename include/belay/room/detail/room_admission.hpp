@@ -13,6 +13,7 @@
 #include <utility>       // std::move
 
 #include <belay/room/authorizer_like.hpp>
+#include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -263,8 +264,8 @@ private:
     void find_room(RoomClient& client) {
         // A client dials again after its connection closes, but not after a rejected document.
         if (client.connection->clients.size() == 1 &&
-            lifecycle_.rejections.has(client.rights.grant.user, client.request.room_id,
-                                      context_.now))
+            lifecycle_.rejections.has(client.rights.grant.user, address_network(client.request.ip),
+                                      client.request.room_id, context_.now))
             return lifecycle_.close_connection_and_report(
                 *client.connection, make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;

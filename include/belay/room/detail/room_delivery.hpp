@@ -3,7 +3,7 @@
 /// RoomDelivery: sends updates, answers and awareness to clients, fast or slow.
 #pragma once
 
-#include <algorithm>  // std::rotate
+#include <algorithm>  // std::find_if, std::rotate
 #include <concepts>   // std::derived_from
 #include <memory>     // std::make_unique
 #include <span>       // std::span
@@ -276,12 +276,15 @@ private:
         Room& room = static_cast<Room&>(*client.room);
         ClientConnection& connection = *client.connection;
         connection.answer.since = context_.now;
-        charge_user(client, answer_cost(room.document, context_.options));
+        // A merge costs time; of a merged document, the user pays for what is sent.
+        const std::size_t merge = request_cost(room.document, context_.options);
         if (is_new || !client.outbox.diverges) note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
         if constexpr (cuts_answers) {
             auto diff = room.document.diff(theirs);
+            charge_user(client, larger(merge, pieces_cost(diff.has_value() ? diff->size() : 0,
+                                                          context_.options)));
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
             if (diff->size() > ReplyChunker::part_bytes) {
                 connection.answer.chunks =
@@ -293,6 +296,7 @@ private:
             }
             send_pieces(client, *diff, Kind::state, false);
         } else {
+            charge_user(client, answer_cost(room.document, context_.options));
             RoomClient* const one = &client;
             if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
@@ -303,15 +307,13 @@ private:
     void charge_user(const RoomClient& client, std::size_t bytes) {
         context_.answer_rates.charge(share_owner(client), bytes, context_.now, context_.options);
     }
-    /// Sends the state vector of a room, if it is requested. It costs as much as an answer, and one
-    /// that is longer than a piece counts like one.
+    /// Sends the state vector of a room, if it is requested. One that is longer than a piece counts
+    /// like an answer. It is charged, but never waits for the rate of the user: the client hands
+    /// its offline edits over only after it.
     void continue_request(RoomClient& client) {
         if (!client.outbox.requests_state || !client.core.joined() || !client.room->core.live())
             return;
         Room& room = static_cast<Room&>(*client.room);
-        if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
-            ready > context_.now)
-            return retry_at(client, ready);
         if constexpr (cuts_answers) {
             constexpr std::size_t entry = 16;  // two numbers of 8 bytes
             const std::size_t most = entry * room.document.status().clients;
@@ -325,12 +327,17 @@ private:
     [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
         return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);
     }
+    /// The pieces of an update for the clients of one protocol.
+    struct PiecesOf {
+        const RoomClientOps* ops;
+        std::vector<Ref<RoomFrame>> pieces;
+    };
     /// Sends an update that is longer than what may wait. A client for which nothing waits receives
-    /// it in pieces, which all clients share until their connections accept them. Others lag.
+    /// it in pieces, which all clients of its protocol share until their connections accept them.
+    /// Others lag.
     void send_long_update(Room& room, BytesView update, const UpdateOrigin& origin) {
         std::optional<Bytes> before;
-        std::vector<Ref<RoomFrame>> pieces;
-        const RoomClientOps* pieces_of = nullptr;
+        std::vector<PiecesOf> written;
         recipients_ = room.clients;
         for (std::size_t left = recipients_.size(); left-- != 0;) {
             RoomClient& client = *recipients_[left];
@@ -340,10 +347,12 @@ private:
                 client.outbox.lag_from = *before;
                 continue;
             }
-            if (std::exchange(pieces_of, client.ops) != client.ops)
-                pieces = write_pieces(client, update);
-            for (std::size_t i = 0; i < pieces.size() && client.core.joined(); ++i)
-                give(client, pieces[i], true);
+            auto own = std::find_if(written.begin(), written.end(),
+                                    [&](const PiecesOf& one) { return one.ops == client.ops; });
+            if (own == written.end())
+                own = written.insert(own, {client.ops, write_pieces(client, update)});
+            for (std::size_t i = 0; i < own->pieces.size() && client.core.joined(); ++i)
+                give(client, own->pieces[i], true);
         }
         frames_.measure(context_, room.id, origin.since);
     }

@@ -71,6 +71,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (!user.empty()) return "user " + std::string{user};
     return ip.empty() ? std::string{} : "ip " + address_network(ip);
 }
+/// Whether a key of `share_owner` is that of an address.
+[[nodiscard]] inline bool is_address_owner(std::string_view owner) noexcept {
+    return owner.substr(0, 3) == "ip ";
+}
 /// Returns the key of a user in one room. The length keeps the name of the user apart from the id
 /// of the room.   Complexity: O(size of the texts).
 [[nodiscard]] inline std::string owner_in_room(std::string_view owner, std::string_view room) {
