@@ -48,7 +48,8 @@ struct YjsDocumentOptions {
     /// - when that is an eighth of the merged update, or the merged update has doubled,
     /// - before `check` returns `document_full`, if content was deleted or the waiting updates are
     ///   long enough. It does so once after each snapshot, and once for each eighth of its bytes
-    ///   that arrives,
+    ///   that arrives. It also does so if as many bytes were deleted as are missing (at least 4 KiB
+    ///   of 64 MiB),
     /// - for a snapshot, and for a client that has nothing yet.
     /// Each byte is thus read a constant number of times.
     Compaction compaction = Compaction::coalesce_and_scrub;
@@ -181,6 +182,8 @@ public:
 private:
     // Below this, merging more often saves no memory that counts.
     static constexpr std::size_t deleted_bytes_min = std::size_t{16} << 10;
+    // The part of the document that must be deleted to pay for compacting it.
+    static constexpr std::size_t paid_part = std::size_t{16} << 10;
 
     [[nodiscard]] bool removes_deleted() const noexcept {
         return options_.compaction == Compaction::coalesce_and_scrub;
@@ -222,15 +225,30 @@ private:
         if (missing.clients != 0) return "YjsDocumentOptions::clients_max";
         return missing.delete_ranges != 0 ? "YjsDocumentOptions::delete_ranges_max" : nullptr;
     }
-    /// Whether compacting may make space for an update, and enough has arrived since the last time
-    /// to pay for its cost. One value that was deleted may have any number of bytes.
-    [[nodiscard]] bool may_give_space(const Size& more) const noexcept {
-        if (arrived_bytes_ < merged_.size() / 8) return false;
-        if (has_deleted_ || pending_deletes_) return true;
+    /// Whether compacting may make space for an update, and enough has arrived or was deleted since
+    /// the last time to pay for its cost. One value that was deleted may have any number of bytes.
+    [[nodiscard]] bool may_give_space(const Size& more) {
         const Size missing = missing_for(more);
+        if (arrived_bytes_ < merged_.size() / 8) {
+            count_deleted();
+            return deleted_bytes_ >= std::max(missing.bytes, merged_.size() / paid_part) &&
+                   std::max(deleted_bytes_, waiting_.structs) >= missing.structs &&
+                   waiting_.clients >= missing.clients &&
+                   waiting_.delete_ranges >= missing.delete_ranges;
+        }
+        if (has_deleted_ || pending_deletes_) return true;
         return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
                waiting_.clients >= missing.clients &&
                waiting_.delete_ranges >= missing.delete_ranges;
+    }
+    /// Counts the content that the waiting updates delete, each of them once.
+    void count_deleted() {
+        for (; pending_deletes_ && counted_ < pending_.size(); ++counted_) {
+            const BytesView update{pending_[counted_]};
+            yjs::detail::Sources sources = read(update);
+            yjs::detail::unite_ranges(sources.deletes);
+            for (const auto& range : sources.deletes) deleted_bytes_ += known_.freed_by(range);
+        }
     }
     void add_arrived(std::size_t bytes) noexcept {
         arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
@@ -272,8 +290,11 @@ private:
         pending_deletes_ = false;
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
-        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
-        const bool is_partly_gone = merger.deleted_bytes() > merged_.size() / 8;
+        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes),
+                                       merger.take_large()};
+        counted_ = 0;
+        deleted_bytes_ = merger.deleted_bytes();
+        const bool is_partly_gone = deleted_bytes_ > merged_.size() / 8;
         if (is_partly_gone || merged_.size() / 2 > collected_bytes_ + deleted_bytes_min) {
             return collect();
         }
@@ -293,6 +314,7 @@ private:
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
         }
+        deleted_bytes_ = 0;
         collected_bytes_ = merged_.size();
         shrink();
     }
@@ -310,6 +332,8 @@ private:
     std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
     /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
     std::size_t arrived_bytes_ = no_limit;
+    std::size_t deleted_bytes_ = 0;  ///< of deleted content that was counted, and is still there
+    std::size_t counted_ = 0;        ///< the waiting updates whose deletions were counted
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;
