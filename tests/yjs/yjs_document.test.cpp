@@ -539,3 +539,39 @@ TEST_CASE("YjsDocument: a document has limits of authors, of structs and of dele
         add(deletion(20, 1));
     }
 }
+
+TEST_CASE("YjsDocument: a document that was loaded above a limit stays editable",
+          "[room][yjs_document][regression]") {
+    YjsDocument old;
+    for (std::uint64_t author = 1; author <= 80; ++author) {
+        REQUIRE(!old.apply(belay_test::typed(author, 0, "xyz")));
+    }
+    for (std::uint64_t clock = 0; clock < 3; clock += 2) REQUIRE(!old.apply(deletion(clock, 1)));
+    YjsDocument document{{.structs_max = 20, .clients_max = 10, .delete_ranges_max = 1}};
+    REQUIRE(!document.apply(whole(old)));
+    const auto is_full = [&](const Bytes& update) {
+        const auto found = document.check(update);
+        return !found.has_value() && found.error().code == YjsErrc::document_full;
+    };
+    // An eighth of it may come on top, in all.
+    for (std::uint64_t author = 101; author <= 110; ++author) {
+        const Bytes update = belay_test::typed(author, 0, "x");
+        REQUIRE(adds(document, update));
+        REQUIRE(!document.apply(update));
+    }
+    CHECK(is_full(belay_test::typed(111, 0, "x")));
+    static_cast<void>(document.snapshot());
+    CHECK(is_full(belay_test::typed(111, 0, "x")));
+}
+
+TEST_CASE("YjsDocument: a document with too many bytes accepts updates that only delete",
+          "[room][yjs_document][regression]") {
+    YjsDocument document{{.bytes_max = 100, .delete_ranges_max = 2}};
+    REQUIRE(!document.apply(belay_test::typed(1, 0, std::string(200, 'x'))));
+    for (std::uint64_t clock = 0; clock < 4; clock += 2) {
+        REQUIRE(adds(document, deletion(clock, 1)));
+        REQUIRE(!document.apply(deletion(clock, 1)));
+    }
+    // Ranges without content cannot fill the memory.
+    CHECK(document.check(deletion(1'000, 1)).error().code == YjsErrc::document_full);
+}

@@ -33,7 +33,8 @@ struct YjsDocumentOptions {
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
-    /// and the memory in addition to the bytes. Waiting updates count in full.
+    /// and the memory in addition to the bytes. Waiting updates count in full. If more was loaded,
+    /// that and an eighth of it is the limit.
     std::size_t structs_max = 4'000'000;
     std::size_t clients_max = 500'000;
     std::size_t delete_ranges_max = 2'000'000;
@@ -87,7 +88,7 @@ public:
 
     /// Returns whether an update of a peer adds anything to what was merged last, or why it is
     /// rejected. An update is rejected if it is malformed, exceeds a limit, or makes the document
-    /// too large.
+    /// too large. For one that only deletes, the one limit of the document is delete_ranges_max.
     ///
     /// Complexity: O(m log n). It compacts before it returns `document_full`, as
     /// YjsDocumentOptions::compaction describes.
@@ -95,7 +96,10 @@ public:
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        Size more{update.size(), 0, sources.blocks.size(), sources.deletes.size()};
+        note_loaded();
+        // Deletions make space. Only the limit of their number holds for them.
+        Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0, sources.blocks.size(),
+                  sources.deletes.size()};
         for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
         if (exceeded_by(more) == nullptr) return true;
         if (may_give_space(more)) {
@@ -204,12 +208,35 @@ private:
         std::size_t clients = 0;
         std::size_t delete_ranges = 0;
     };
+    /// Returns how much there is of each limit. Waiting updates count in full.
+    [[nodiscard]] Size size() const noexcept {
+        return {bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
+                known_.delete_ranges() + waiting_.delete_ranges};
+    }
+    /// Returns the limits of the document. One that was loaded above them stays editable.
+    [[nodiscard]] Size limits() const noexcept {
+        Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
+                  options_.delete_ranges_max};
+        for (const auto of : {&Size::structs, &Size::clients, &Size::delete_ranges}) {
+            if (loaded_.*of > most.*of) most.*of = loaded_.*of + loaded_.*of / 8;
+        }
+        return most;
+    }
+    /// Notes the size of what was applied before the first check: it was loaded.
+    void note_loaded() {
+        if (is_loaded_ || bytes() == 0) return;
+        is_loaded_ = true;
+        loaded_ = size();
+        const bool exceeds = loaded_.structs > options_.structs_max ||
+                             loaded_.clients > options_.clients_max ||
+                             loaded_.delete_ranges > options_.delete_ranges_max;
+        if (exceeds) merge();
+        loaded_ = size();
+    }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more) const noexcept {
-        const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
-                        options_.delete_ranges_max};
-        const Size held{bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
-                        known_.delete_ranges() + waiting_.delete_ranges};
+        const Size most = limits();
+        const Size held = size();
         Size missing;
         for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
             const std::size_t left = most.*of - std::min(most.*of, held.*of);
@@ -326,6 +353,8 @@ private:
     Bytes merged_;
     std::vector<Bytes> pending_;
     Size waiting_{};           ///< the sum of the waiting updates
+    Size loaded_{};            ///< what there was before the first check
+    bool is_loaded_ = false;   ///< whether loaded_ was set
     std::size_t structs_ = 0;  ///< of the merged update
     bool pending_deletes_ = false;
     bool has_deleted_ = false;         ///< there may be deleted content in the merged update
