@@ -104,7 +104,7 @@ public:
         if (exceeded_by(more) == nullptr) return true;
         if (may_give_space(more)) {
             compact();
-            arrived_bytes_ = 0;
+            garbage_.arrived_bytes = 0;
             if (known_.holds(sources)) return false;
         }
         // The authors that it has go on.
@@ -137,7 +137,7 @@ public:
     /// is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
         compact();
-        arrived_bytes_ = no_limit;
+        garbage_.arrived_bytes = no_limit;
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
@@ -208,6 +208,14 @@ private:
         std::size_t clients = 0;
         std::size_t delete_ranges = 0;
     };
+    /// Deleted content that is still in the document, and what pays for its removal.
+    struct Garbage {
+        std::size_t collected_bytes = 0;  ///< the document's length when it was removed last
+        /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
+        std::size_t arrived_bytes = no_limit;
+        std::size_t deleted_bytes = 0;  ///< what was counted of it
+        std::size_t counted = 0;        ///< the waiting updates whose deletions were counted
+    };
     /// Returns how much there is of each limit. Waiting updates count in full.
     [[nodiscard]] Size size() const noexcept {
         return {bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
@@ -224,8 +232,7 @@ private:
     }
     /// Notes the size of what was applied before the first check: it was loaded.
     void note_loaded() {
-        if (is_loaded_ || bytes() == 0) return;
-        is_loaded_ = true;
+        if (loaded_.bytes != 0 || bytes() == 0) return;
         loaded_ = size();
         const bool exceeds = loaded_.structs > options_.structs_max ||
                              loaded_.clients > options_.clients_max ||
@@ -256,10 +263,10 @@ private:
     /// the last time to pay for its cost. One value that was deleted may have any number of bytes.
     [[nodiscard]] bool may_give_space(const Size& more) {
         const Size missing = missing_for(more);
-        if (arrived_bytes_ < merged_.size() / 8) {
+        if (garbage_.arrived_bytes < merged_.size() / 8) {
             count_deleted();
-            return deleted_bytes_ >= std::max(missing.bytes, merged_.size() / paid_part) &&
-                   std::max(deleted_bytes_, waiting_.structs) >= missing.structs &&
+            return garbage_.deleted_bytes >= std::max(missing.bytes, merged_.size() / paid_part) &&
+                   std::max(garbage_.deleted_bytes, waiting_.structs) >= missing.structs &&
                    waiting_.clients >= missing.clients &&
                    waiting_.delete_ranges >= missing.delete_ranges;
         }
@@ -270,15 +277,16 @@ private:
     }
     /// Counts the content that the waiting updates delete, each of them once.
     void count_deleted() {
-        for (; pending_deletes_ && counted_ < pending_.size(); ++counted_) {
-            const BytesView update{pending_[counted_]};
+        for (; pending_deletes_ && garbage_.counted < pending_.size(); ++garbage_.counted) {
+            const BytesView update{pending_[garbage_.counted]};
             yjs::detail::Sources sources = read(update);
             yjs::detail::unite_ranges(sources.deletes);
-            for (const auto& range : sources.deletes) deleted_bytes_ += known_.freed_by(range);
+            for (const auto& range : sources.deletes)
+                garbage_.deleted_bytes += known_.freed_by(range);
         }
     }
     void add_arrived(std::size_t bytes) noexcept {
-        arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
+        garbage_.arrived_bytes += std::min(bytes, no_limit - garbage_.arrived_bytes);
     }
     /// A peer that has the document names all of its authors, regardless of how many updates
     /// brought them.
@@ -319,10 +327,10 @@ private:
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
         known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes),
                                        merger.take_large()};
-        counted_ = 0;
-        deleted_bytes_ = merger.deleted_bytes();
-        const bool is_partly_gone = deleted_bytes_ > merged_.size() / 8;
-        if (is_partly_gone || merged_.size() / 2 > collected_bytes_ + deleted_bytes_min) {
+        garbage_.counted = 0;
+        garbage_.deleted_bytes = merger.deleted_bytes();
+        const bool is_partly_gone = garbage_.deleted_bytes > merged_.size() / 8;
+        if (is_partly_gone || merged_.size() / 2 > garbage_.collected_bytes + deleted_bytes_min) {
             return collect();
         }
         shrink();
@@ -341,8 +349,8 @@ private:
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
         }
-        deleted_bytes_ = 0;
-        collected_bytes_ = merged_.size();
+        garbage_.deleted_bytes = 0;
+        garbage_.collected_bytes = merged_.size();
         shrink();
     }
     void shrink() {
@@ -354,15 +362,10 @@ private:
     std::vector<Bytes> pending_;
     Size waiting_{};           ///< the sum of the waiting updates
     Size loaded_{};            ///< what there was before the first check
-    bool is_loaded_ = false;   ///< whether loaded_ was set
     std::size_t structs_ = 0;  ///< of the merged update
     bool pending_deletes_ = false;
-    bool has_deleted_ = false;         ///< there may be deleted content in the merged update
-    std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
-    /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
-    std::size_t arrived_bytes_ = no_limit;
-    std::size_t deleted_bytes_ = 0;  ///< of deleted content that was counted, and is still there
-    std::size_t counted_ = 0;        ///< the waiting updates whose deletions were counted
+    bool has_deleted_ = false;  ///< there may be deleted content in the merged update
+    Garbage garbage_{};
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;
