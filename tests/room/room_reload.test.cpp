@@ -384,3 +384,33 @@ TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room less an
     w.run(100ms);
     CHECK(w.rooms().stats("board")->loaded);
 }
+
+TEST_CASE("RoomManager: a backup of a document above its limits is restored into an empty room",
+          "[room][room_reload][regression]") {
+    sim::World world{Seed{3}};
+    std::vector<std::string> reported;
+    RoomScript disk;
+    sim::Host& server = world.host("server");
+    RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{},
+                      RoomRecorder{&reported}, YjsDocument{{.clients_max = 2}}};
+    server.attach(rooms);
+    rooms.start();
+    std::vector<Bytes> parts;
+    for (std::uint64_t author = 1; author <= 16; ++author) parts.push_back(typed(author, 0, "x"));
+    std::optional<PersistenceError> answer;
+    const auto import_parts = [&] {
+        answer.reset();
+        rooms.import_room(
+            "board", {.updates = parts},
+            Completion<PersistenceError>{
+                [&](std::optional<PersistenceError> e) noexcept { answer = std::move(e); }});
+        world.run_for(1s);
+    };
+    import_parts();
+    REQUIRE((answer && !*answer));
+    CHECK_FALSE(rooms.apply_update("board", typed(17, 0, "x")));
+    world.run_for(1s);
+    for (std::uint64_t author = 18; author <= 30; ++author) parts.push_back(typed(author, 0, "x"));
+    import_parts();
+    CHECK((answer && answer->code == YjsErrc::document_full));
+}

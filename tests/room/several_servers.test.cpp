@@ -485,6 +485,29 @@ TEST_CASE_METHOD(AnnAndBob, "servers: an entry of another program is validated l
     CHECK(c.entries() == 0);
 }
 
+TEST_CASE("servers: an entry that is stored is applied also where the document is full",
+          "[room][fanout][regression]") {
+    YjsDocumentOptions small;
+    small.bytes_max = 400;
+    RoomOptions options;
+    options.unload_after = 20s;
+    options.sweep_every = 5s;
+    Cluster c{Seed{1}, {YjsDocumentOptions{}, small}, options};
+    const auto ann = c.editor("ann", 1, 1);
+    const auto bob = c.editor("bob", 2, 2);
+    const Bytes large = ann->type(std::string(500, 'x'));
+    const Bytes next = ann->type("next");
+    c.world.run_for(1s);
+    CHECK((bob->has(large) && bob->has(next)));
+    CHECK_FALSE(c.was_notified("failed board"));
+    c.world.run_for(10s);
+    REQUIRE(c.document(1) == c.document(2));
+    // Nor do its snapshots stop.
+    c.world.kill(c.host(1));
+    c.world.run_for(1min);
+    CHECK(c.entries() == 0);
+}
+
 TEST_CASE("servers: a server does not save over an entry that it could not apply",
           "[room][fanout]") {
     YjsDocumentOptions small;

@@ -453,6 +453,49 @@ TEST_CASE("YjsDocument: updates that do not fit compact a document only if that 
     }
 }
 
+TEST_CASE("YjsDocument: a paste that replaces deleted content fits, also without a snapshot",
+          "[room][yjs_document][regression]") {
+    YjsDocument document{{.bytes_max = 200'000}};
+    const auto add = [&](const Bytes& update) {
+        REQUIRE(adds(document, update));
+        REQUIRE(!document.apply(update));
+    };
+    const auto is_full = [&](const Bytes& update) {
+        const auto found = document.check(update);
+        return !found.has_value() && found.error().code == YjsErrc::document_full;
+    };
+    SECTION("a text") {
+        add(belay_test::typed(1, 0, std::string(195'000, 'x')));
+        REQUIRE(document.snapshot().size() == 1);
+        // Once after a snapshot, any deletion may help.
+        REQUIRE(!document.apply(deletion(1'000'000, 1)));
+        CHECK(is_full(belay_test::typed(2, 0, std::string(10'000, 'y'))));
+        for (std::uint64_t i = 0; i < 10; ++i) {
+            const Bytes paste = belay_test::typed(2 + i, 0, std::string(10'000, 'y'));
+            CHECK(is_full(paste));
+            // What is not there, or is deleted already, makes no space, and costs no merge.
+            REQUIRE(!document.apply(deletion(1'000'000, 20'000)));
+            if (i > 0) REQUIRE(!document.apply(deletion(0, i * 10'000)));
+            CHECK(is_full(paste));
+            CHECK(document.status().pending_updates > 0);
+            add(deletion(i * 10'000, 10'000));
+            // A join merges meanwhile.
+            if (i % 2 == 1) static_cast<void>(document.state_vector());
+            add(paste);
+        }
+    }
+    SECTION("a large value") {
+        add(belay_test::typed(1, 0, std::string(10'000, 'x')));
+        add(overwrite(0, std::string(100'000, 'v')));
+        add(belay_test::typed(2, 0, std::string(80'000, 'y')));
+        REQUIRE(document.snapshot().size() == 1);
+        REQUIRE(!document.apply(deletion(1'000'000, 1)));
+        CHECK(is_full(belay_test::typed(3, 0, std::string(20'000, 'z'))));
+        add(overwrite(1, "w"));
+        add(belay_test::typed(3, 0, std::string(99'000, 'z')));
+    }
+}
+
 TEST_CASE("YjsDocument: a document has limits of authors, of structs and of deleted ranges",
           "[room][yjs_document][unit]") {
     YjsDocument document{{.structs_max = 20, .clients_max = 10, .delete_ranges_max = 5}};
@@ -495,4 +538,40 @@ TEST_CASE("YjsDocument: a document has limits of authors, of structs and of dele
         REQUIRE(document.snapshot().size() == 1);
         add(deletion(20, 1));
     }
+}
+
+TEST_CASE("YjsDocument: a document that was loaded above a limit stays editable",
+          "[room][yjs_document][regression]") {
+    YjsDocument old;
+    for (std::uint64_t author = 1; author <= 80; ++author) {
+        REQUIRE(!old.apply(belay_test::typed(author, 0, "xyz")));
+    }
+    for (std::uint64_t clock = 0; clock < 3; clock += 2) REQUIRE(!old.apply(deletion(clock, 1)));
+    YjsDocument document{{.structs_max = 20, .clients_max = 10, .delete_ranges_max = 1}};
+    REQUIRE(!document.apply(whole(old)));
+    const auto is_full = [&](const Bytes& update) {
+        const auto found = document.check(update);
+        return !found.has_value() && found.error().code == YjsErrc::document_full;
+    };
+    // An eighth of it may come on top, in all.
+    for (std::uint64_t author = 101; author <= 110; ++author) {
+        const Bytes update = belay_test::typed(author, 0, "x");
+        REQUIRE(adds(document, update));
+        REQUIRE(!document.apply(update));
+    }
+    CHECK(is_full(belay_test::typed(111, 0, "x")));
+    static_cast<void>(document.snapshot());
+    CHECK(is_full(belay_test::typed(111, 0, "x")));
+}
+
+TEST_CASE("YjsDocument: a document with too many bytes accepts updates that only delete",
+          "[room][yjs_document][regression]") {
+    YjsDocument document{{.bytes_max = 100, .delete_ranges_max = 2}};
+    REQUIRE(!document.apply(belay_test::typed(1, 0, std::string(200, 'x'))));
+    for (std::uint64_t clock = 0; clock < 4; clock += 2) {
+        REQUIRE(adds(document, deletion(clock, 1)));
+        REQUIRE(!document.apply(deletion(clock, 1)));
+    }
+    // Ranges without content cannot fill the memory.
+    CHECK(document.check(deletion(1'000, 1)).error().code == YjsErrc::document_full);
 }

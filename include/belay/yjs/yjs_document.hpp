@@ -33,7 +33,8 @@ struct YjsDocumentOptions {
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
-    /// and the memory in addition to the bytes. Waiting updates count in full.
+    /// and the memory in addition to the bytes. Waiting updates count in full. If more was loaded,
+    /// that and an eighth of it is the limit.
     std::size_t structs_max = 4'000'000;
     std::size_t clients_max = 500'000;
     std::size_t delete_ranges_max = 2'000'000;
@@ -48,7 +49,8 @@ struct YjsDocumentOptions {
     /// - when that is an eighth of the merged update, or the merged update has doubled,
     /// - before `check` returns `document_full`, if content was deleted or the waiting updates are
     ///   long enough. It does so once after each snapshot, and once for each eighth of its bytes
-    ///   that arrives,
+    ///   that arrives. It also does so if as many bytes were deleted as are missing (at least 4 KiB
+    ///   of 64 MiB),
     /// - for a snapshot, and for a client that has nothing yet.
     /// Each byte is thus read a constant number of times.
     Compaction compaction = Compaction::coalesce_and_scrub;
@@ -86,7 +88,7 @@ public:
 
     /// Returns whether an update of a peer adds anything to what was merged last, or why it is
     /// rejected. An update is rejected if it is malformed, exceeds a limit, or makes the document
-    /// too large.
+    /// too large. For one that only deletes, the one limit of the document is delete_ranges_max.
     ///
     /// Complexity: O(m log n). It compacts before it returns `document_full`, as
     /// YjsDocumentOptions::compaction describes.
@@ -94,12 +96,15 @@ public:
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        Size more{update.size(), 0, sources.blocks.size(), sources.deletes.size()};
+        note_loaded();
+        // Deletions make space. Only the limit of their number holds for them.
+        Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0, sources.blocks.size(),
+                  sources.deletes.size()};
         for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
         if (exceeded_by(more) == nullptr) return true;
         if (may_give_space(more)) {
             compact();
-            arrived_bytes_ = 0;
+            garbage_.arrived_bytes = 0;
             if (known_.holds(sources)) return false;
         }
         // The authors that it has go on.
@@ -132,7 +137,7 @@ public:
     /// is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
         compact();
-        arrived_bytes_ = no_limit;
+        garbage_.arrived_bytes = no_limit;
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
@@ -181,6 +186,8 @@ public:
 private:
     // Below this, merging more often saves no memory that counts.
     static constexpr std::size_t deleted_bytes_min = std::size_t{16} << 10;
+    // The part of the document that must be deleted to pay for compacting it.
+    static constexpr std::size_t paid_part = std::size_t{16} << 10;
 
     [[nodiscard]] bool removes_deleted() const noexcept {
         return options_.compaction == Compaction::coalesce_and_scrub;
@@ -201,12 +208,42 @@ private:
         std::size_t clients = 0;
         std::size_t delete_ranges = 0;
     };
+    /// Deleted content that is still in the document, and what pays for its removal.
+    struct Garbage {
+        std::size_t collected_bytes = 0;  ///< the document's length when it was removed last
+        /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
+        std::size_t arrived_bytes = no_limit;
+        std::size_t deleted_bytes = 0;  ///< what was counted of it
+        std::size_t counted = 0;        ///< the waiting updates whose deletions were counted
+    };
+    /// Returns how much there is of each limit. Waiting updates count in full.
+    [[nodiscard]] Size size() const noexcept {
+        return {bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
+                known_.delete_ranges() + waiting_.delete_ranges};
+    }
+    /// Returns the limits of the document. One that was loaded above them stays editable.
+    [[nodiscard]] Size limits() const noexcept {
+        Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
+                  options_.delete_ranges_max};
+        for (const auto of : {&Size::structs, &Size::clients, &Size::delete_ranges}) {
+            if (loaded_.*of > most.*of) most.*of = loaded_.*of + loaded_.*of / 8;
+        }
+        return most;
+    }
+    /// Notes the size of what was applied before the first check: it was loaded.
+    void note_loaded() {
+        if (loaded_.bytes != 0 || bytes() == 0) return;
+        loaded_ = size();
+        const bool exceeds = loaded_.structs > options_.structs_max ||
+                             loaded_.clients > options_.clients_max ||
+                             loaded_.delete_ranges > options_.delete_ranges_max;
+        if (exceeds) merge();
+        loaded_ = size();
+    }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more) const noexcept {
-        const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
-                        options_.delete_ranges_max};
-        const Size held{bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
-                        known_.delete_ranges() + waiting_.delete_ranges};
+        const Size most = limits();
+        const Size held = size();
         Size missing;
         for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
             const std::size_t left = most.*of - std::min(most.*of, held.*of);
@@ -222,18 +259,34 @@ private:
         if (missing.clients != 0) return "YjsDocumentOptions::clients_max";
         return missing.delete_ranges != 0 ? "YjsDocumentOptions::delete_ranges_max" : nullptr;
     }
-    /// Whether compacting may make space for an update, and enough has arrived since the last time
-    /// to pay for its cost. One value that was deleted may have any number of bytes.
-    [[nodiscard]] bool may_give_space(const Size& more) const noexcept {
-        if (arrived_bytes_ < merged_.size() / 8) return false;
-        if (has_deleted_ || pending_deletes_) return true;
+    /// Whether compacting may make space for an update, and enough has arrived or was deleted since
+    /// the last time to pay for its cost. One value that was deleted may have any number of bytes.
+    [[nodiscard]] bool may_give_space(const Size& more) {
         const Size missing = missing_for(more);
+        if (garbage_.arrived_bytes < merged_.size() / 8) {
+            count_deleted();
+            return garbage_.deleted_bytes >= std::max(missing.bytes, merged_.size() / paid_part) &&
+                   std::max(garbage_.deleted_bytes, waiting_.structs) >= missing.structs &&
+                   waiting_.clients >= missing.clients &&
+                   waiting_.delete_ranges >= missing.delete_ranges;
+        }
+        if (has_deleted_ || pending_deletes_) return true;
         return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
                waiting_.clients >= missing.clients &&
                waiting_.delete_ranges >= missing.delete_ranges;
     }
+    /// Counts the content that the waiting updates delete, each of them once.
+    void count_deleted() {
+        for (; pending_deletes_ && garbage_.counted < pending_.size(); ++garbage_.counted) {
+            const BytesView update{pending_[garbage_.counted]};
+            yjs::detail::Sources sources = read(update);
+            yjs::detail::unite_ranges(sources.deletes);
+            for (const auto& range : sources.deletes)
+                garbage_.deleted_bytes += known_.freed_by(range);
+        }
+    }
     void add_arrived(std::size_t bytes) noexcept {
-        arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
+        garbage_.arrived_bytes += std::min(bytes, no_limit - garbage_.arrived_bytes);
     }
     /// A peer that has the document names all of its authors, regardless of how many updates
     /// brought them.
@@ -272,9 +325,12 @@ private:
         pending_deletes_ = false;
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
-        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
-        const bool is_partly_gone = merger.deleted_bytes() > merged_.size() / 8;
-        if (is_partly_gone || merged_.size() / 2 > collected_bytes_ + deleted_bytes_min) {
+        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes),
+                                       merger.take_large()};
+        garbage_.counted = 0;
+        garbage_.deleted_bytes = merger.deleted_bytes();
+        const bool is_partly_gone = garbage_.deleted_bytes > merged_.size() / 8;
+        if (is_partly_gone || merged_.size() / 2 > garbage_.collected_bytes + deleted_bytes_min) {
             return collect();
         }
         shrink();
@@ -293,7 +349,8 @@ private:
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
         }
-        collected_bytes_ = merged_.size();
+        garbage_.deleted_bytes = 0;
+        garbage_.collected_bytes = merged_.size();
         shrink();
     }
     void shrink() {
@@ -304,12 +361,11 @@ private:
     Bytes merged_;
     std::vector<Bytes> pending_;
     Size waiting_{};           ///< the sum of the waiting updates
+    Size loaded_{};            ///< what there was before the first check
     std::size_t structs_ = 0;  ///< of the merged update
     bool pending_deletes_ = false;
-    bool has_deleted_ = false;         ///< there may be deleted content in the merged update
-    std::size_t collected_bytes_ = 0;  ///< its length when deleted content was removed last
-    /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
-    std::size_t arrived_bytes_ = no_limit;
+    bool has_deleted_ = false;  ///< there may be deleted content in the merged update
+    Garbage garbage_{};
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;

@@ -10,6 +10,7 @@
 #include <vector>        // std::vector
 
 #include <belay/room/detail/admin_answers.hpp>
+#include <belay/room/detail/document_error.hpp>
 #include <belay/room/document_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -151,6 +152,8 @@ private:
                 std::error_code error;
                 if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
                 if (!error && !*adds) continue;
+                // A backup of a document above its limits is restored, as it would be loaded.
+                if (is_document_full(error) && room.document.bytes() == 0) error = {};
                 if (!error) error = static_cast<std::error_code>(trial.apply(update));
                 if (error) return {error, {}, "part " + std::to_string(number) + " of the import"};
                 size += update.size();

@@ -398,17 +398,24 @@ private:
         edits_.apply_durable(room, *change);
         return true;
     }
-    /// Applies a change as if a client had sent it. A malformed one is skipped. One that only this
-    /// server cannot apply stays stored: no snapshot of this server covers it.
+    /// Applies a stored change, also if it exceeds a limit here: the server that stored it has
+    /// decided. A malformed one is skipped. One that this server cannot read stays stored: no
+    /// snapshot of this server covers it.
     void enter(Room& room, BytesView update) {
         const auto adds = room.document.check(update);
-        if (adds.has_value()) {
-            if (*adds) edits_.broadcast_and_apply(room, update, {});
-            return;
+        if (adds.has_value() && !*adds) return;
+        if (!adds.has_value()) {
+            const auto exceeded = static_cast<std::error_code>(adds.error());
+            Document trial{rooms_.empty_document()};
+            const auto error = static_cast<std::error_code>(trial.apply(update));
+            if (error && !is_malformed_update(error)) room.replication->frozen = true;
+            // When another server compacted its document is no failure.
+            if (error || !is_document_full(exceeded))
+                report_failure(room,
+                               {error ? error : exceeded, {}, "a change from another server"});
+            if (error) return;
         }
-        const auto error = static_cast<std::error_code>(adds.error());
-        if (!is_malformed_update(error)) room.replication->frozen = true;
-        report_failure(room, {error, {}, "a change from another server"});
+        edits_.broadcast_and_apply(room, update, {});
     }
     /// Merges the document and the stored room after a loss. If the storage has another history,
     /// this one may have been ended on purpose. Then nothing is mixed before the storage has

@@ -3,7 +3,7 @@
 /// Coverage: which clocks a Yjs document has, and which of them are deleted.
 #pragma once
 
-#include <algorithm>  // std::all_of, std::count_if, std::lower_bound, std::upper_bound
+#include <algorithm>  // std::lower_bound, std::max, std::min, std::upper_bound, ...
 #include <span>       // std::span
 #include <vector>     // std::vector
 
@@ -15,11 +15,13 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 class Coverage {
 public:
     Coverage() = default;
-    /// Takes both from what a Merger has merged.
+    /// Takes all from what a Merger has merged.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): of clocks, both
-    Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes) noexcept
-        : runs_{std::move(runs)}, deletes_{std::move(deletes)} {
+    Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes,
+             std::vector<SizedRange> large) noexcept
+        : runs_{std::move(runs)}, deletes_{std::move(deletes)}, large_{std::move(large)} {
         runs_.shrink_to_fit();
+        large_.shrink_to_fit();
         deletes_.shrink_to_fit();
     }
 
@@ -59,6 +61,20 @@ public:
         return out;
     }
 
+    /// Returns how many bytes of content a deletion frees that is not deleted yet: one for each
+    /// unit, and those of large structs.   Complexity: O(log n) and the ranges that it meets.
+    [[nodiscard]] std::size_t freed_by(const DeleteRange& wanted) const noexcept {
+        std::uint64_t units = 0;
+        std::uint64_t gone = 0;
+        std::size_t bytes = 0;
+        for_each_in(runs_, wanted, [&](const DeleteRange&, std::uint64_t len) { units += len; });
+        for_each_in(deletes_, wanted, [&](const DeleteRange&, std::uint64_t len) { gone += len; });
+        for_each_in(large_, wanted, [&](const SizedRange& s, std::uint64_t len) {
+            if (is_in(deletes_, {s.client, std::max(s.clock, wanted.clock), len})) return;
+            bytes += s.bytes / static_cast<std::size_t>(s.len) * static_cast<std::size_t>(len);
+        });
+        return bytes + static_cast<std::size_t>(units - std::min(units, gone));
+    }
     /// Returns whether an update adds nothing new.   Complexity: O(m log n).
     [[nodiscard]] bool holds(Sources& update) const {
         bool known = true;
@@ -85,6 +101,21 @@ private:
         }
     }
 
+    /// Calls `f(range, len)` for each range that has `len` > 0 of the wanted units.
+    /// Pre: sorted as united ranges are.
+    template <class Range, class F>
+    static void for_each_in(const std::vector<Range>& ranges, const DeleteRange& wanted, F&& f) {
+        auto at = std::lower_bound(
+            ranges.begin(), ranges.end(), wanted, [](const DeleteRange& a, const DeleteRange& b) {
+                return a.client != b.client ? a.client > b.client : a.clock_end() <= b.clock;
+            });
+        for (; at != ranges.end() && at->client == wanted.client; ++at) {
+            const std::uint64_t begin = std::max(at->clock, wanted.clock);
+            const std::uint64_t end = std::min(at->clock_end(), wanted.clock_end());
+            if (begin >= end) return;
+            f(*at, end - begin);
+        }
+    }
     /// Returns whether a range is inside one of the others.   Pre: sorted as united ranges are.
     [[nodiscard]] static bool is_in(std::span<const DeleteRange> ranges,
                                     const DeleteRange& wanted) noexcept {
@@ -99,6 +130,7 @@ private:
 
     std::vector<DeleteRange> runs_;
     std::vector<DeleteRange> deletes_;
+    std::vector<SizedRange> large_;
 };
 
 }}}  // namespace belay::yjs::detail

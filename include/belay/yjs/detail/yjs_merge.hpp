@@ -75,6 +75,11 @@ template <bool checked>
     return {};
 }
 
+/// Units of a client, and how many bytes they have.
+struct SizedRange : DeleteRange {
+    std::size_t bytes = 0;
+};
+
 /// Merges what was read. If it `joins`, it also joins content that was typed letter by letter.
 class Merger {
 public:
@@ -100,6 +105,9 @@ public:
     }
     /// Returns the clocks that the merged update has, the highest client first.
     [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
+    /// Returns the structs with far more bytes than units, as an image has, in the order of the
+    /// runs. They are collected if this object `joins`.
+    [[nodiscard]] std::vector<SizedRange> take_large() noexcept { return std::move(large_); }
     /// Returns how many structs the merged update has, with the gaps between them.
     [[nodiscard]] std::size_t structs() const noexcept { return writer_.structs(); }
     /// Returns how many bytes of the structs are deleted content. It is counted if this object
@@ -107,6 +115,8 @@ public:
     [[nodiscard]] std::size_t deleted_bytes() const noexcept { return deleted_bytes_; }
 
 private:
+    static constexpr std::size_t large_bytes = 1024;
+
     [[nodiscard]] std::size_t longest() const noexcept {
         std::size_t bytes = 0;
         for (const BytesView update : sources_.updates) bytes = std::max(bytes, update.size());
@@ -154,6 +164,8 @@ private:
     void put(const Struct& s, std::uint64_t off) {
         if (!joins_) return off != 0 ? writer_.put_slice(s, off) : writer_.put(s);
         count_deleted(s);
+        if (s.is_item() && s.raw().size() >= large_bytes && s.raw().size() / 16 >= s.len)
+            large_.push_back({{s.client, s.clock, s.len}, s.raw().size()});
         if (off == 0) return coalescer_.put(s);
         append_slice(slices_.emplace_back(), s, off);
         Lib0Reader in{slices_.back()};
@@ -205,6 +217,7 @@ private:
     Coalescer coalescer_{writer_};
     std::vector<Bytes> slices_;  ///< bytes that the coalescer may still refer to
     std::vector<DeleteRange> runs_;
+    std::vector<SizedRange> large_;
     DeletedRuns deleted_{{}};
     std::size_t deleted_bytes_ = 0;
     Merged merged_;
