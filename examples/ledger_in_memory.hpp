@@ -16,9 +16,9 @@ struct LedgerStorage {
 };
 
 /// Models: belay::LedgerLike.
-class MemoryLedger {
+class LedgerInMemory {
 public:
-    explicit MemoryLedger(LedgerStorage& storage) : storage_{&storage} {}
+    explicit LedgerInMemory(LedgerStorage& storage) : storage_{&storage} {}
 
     [[nodiscard]] const belay::Id& store_id() const noexcept { return storage_->store; }
     [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {

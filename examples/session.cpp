@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using Ledgers = Receiver<posix::Accepted<>, MemoryLedger>;
+using Ledgers = Receiver<posix::Accepted<>, LedgerInMemory>;
 
 /// A directory that is removed at the end.
 struct Scratch {
@@ -36,7 +36,7 @@ int main() {
     const Scratch scratch;
     posix::Loop<> loop;
     LedgerStorage storage;
-    Ledgers receiver{MemoryLedger{storage}};
+    Ledgers receiver{LedgerInMemory{storage}};
     loop.attach(receiver);
     posix::Listener listener{
         loop, [&](posix::Accepted<> connection) { receiver.accept(std::move(connection)); }};

@@ -18,13 +18,13 @@ constexpr std::uint16_t port = 1;
 
 /// The process on the server: it is killed and started again, and its shelf stays.
 struct Server {
-    Server(sim::Host& host, LedgerStorage& storage) : receiver{MemoryLedger{storage}} {
+    Server(sim::Host& host, LedgerStorage& storage) : receiver{LedgerInMemory{storage}} {
         host.attach(receiver);
         host.listen(port, [this](sim::Accepted connection) {
             receiver.accept(Heartbeat{std::move(connection), {.every = 1s, .dead_after = 5s}});
         });
     }
-    Receiver<Heartbeat<sim::Accepted>, MemoryLedger> receiver;
+    Receiver<Heartbeat<sim::Accepted>, LedgerInMemory> receiver;
 };
 
 auto patience() { return Policy{Backoff{FullJitter{}, Cap{5s}, 100ms}, AttemptTimeout{3s}}; }

@@ -183,11 +183,11 @@ TEST_CASE("check::ledger finds no fault in the ledgers of the examples and of th
     Random bits{Seed{1}};
     const auto make = [&] {
         storage = {.store = make_id(bits), .progress = {}, .delivered = {}};
-        return MemoryLedger{storage};
+        return LedgerInMemory{storage};
     };
     CHECK(verdict_on(check::ledger(make)) == "right");
     CHECK(verdict_on(check::ledger(
-              make, [&] { return MemoryLedger{storage}; },
+              make, [&] { return LedgerInMemory{storage}; },
               [&](const auto&) { return storage.delivered.size(); })) == "right");
     CHECK(verdict_on(check_with(LedgerMistake::none)) == "right");
 }
