@@ -736,12 +736,18 @@ TEST_CASE("RoomManager::import_room into a document that would be too large",
                       YjsDocument{small}};
     loop.attach(rooms);
     rooms.start();
-    rooms.import_room(
-        "a", {.updates = {typed(1, 0, std::string(60, 'x')), typed(2, 0, std::string(60, 'y'))}},
-        calls.error("import"));
+    const StoredRoom large{
+        .updates = {typed(1, 0, std::string(60, 'x')), typed(2, 0, std::string(60, 'y'))}};
+    rooms.import_room("a", {.updates = {typed(3, 0, "z")}}, calls.error("small"));
     loop.poll();
-    CHECK(calls.answers == Recorded{"import: the document is full"});
-    CHECK(rooms.get_state("a")->empty());
+    const Bytes before = *rooms.get_state("a");
+    rooms.import_room("a", large, calls.error("large"));
+    loop.poll();
+    CHECK(*rooms.get_state("a") == before);
+    // An empty room takes a backup of any document, as a load does.
+    rooms.import_room("b", large, calls.error("empty"));
+    loop.poll();
+    CHECK(calls.answers == Recorded{"small: done", "large: the document is full", "empty: done"});
 }
 
 TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased meanwhile",
