@@ -740,7 +740,7 @@ TEST_CASE("RoomManager::import_room into a document that would be too large",
         .updates = {typed(1, 0, std::string(60, 'x')), typed(2, 0, std::string(60, 'y'))}};
     rooms.import_room("a", {.updates = {typed(3, 0, "z")}}, calls.error("small"));
     loop.poll();
-    const Bytes before = *rooms.get_state("a");
+    const auto before = *rooms.get_state("a");
     rooms.import_room("a", large, calls.error("large"));
     loop.poll();
     CHECK(*rooms.get_state("a") == before);
