@@ -303,7 +303,7 @@ TEST_CASE("A WebSocket reports output that leaves after it has waited",
         for (events->begin_turn(); events->size() != 0;) {
             const auto kind = events->pop().kind;
             CHECK((kind == part::EventKind::opened || kind == part::EventKind::written));
-            count += kind == part::EventKind::written ? 1 : 0;
+            if (kind == part::EventKind::written) ++count;
         }
         return count;
     };
