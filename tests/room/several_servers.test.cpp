@@ -508,7 +508,23 @@ TEST_CASE("servers: an entry that is stored is applied also where the document i
     CHECK(c.entries() == 0);
 }
 
-TEST_CASE("servers: a server does not save over an entry that it could not apply",
+TEST_CASE("servers: a server does not save over an entry that it cannot read", "[room][fanout]") {
+    Cluster c;
+    const auto ann = c.editor("ann", 1, 1);
+    ann->type("one");
+    c.world.run_for(1min);
+    REQUIRE(c.entries() == 0);
+    SharedRooms newer{c.store, 3};
+    REQUIRE(newer.append("board", Bytes(13)));  // of version 2
+    newer.flush(Completion<PersistenceError>{[](auto) noexcept {}});
+    c.world.run_for(1s);
+    CHECK(c.was_notified("failed board: the update is of version 2"));
+    ann->type("two");
+    c.world.run_for(2min);
+    CHECK(c.entries() != 0);
+}
+
+TEST_CASE("servers: a server applies and saves an entry that is beyond a limit of its own",
           "[room][fanout]") {
     YjsDocumentOptions small;
     small.limits.bytes_max = 40;
@@ -528,7 +544,7 @@ TEST_CASE("servers: a server does not save over an entry that it could not apply
     CHECK((cid->has(large) && cid->has(b)));
 }
 
-TEST_CASE("servers: a server that could not apply an entry saves as often as any other one",
+TEST_CASE("servers: a server with a lower limit saves as often as any other one",
           "[room][fanout]") {
     YjsDocumentOptions small;
     small.limits.bytes_max = 1'000;
