@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
+#include <functional>   // std::less
 #include <map>          // std::map, std::erase_if
 #include <string>       // std::string
 #include <string_view>  // std::string_view
