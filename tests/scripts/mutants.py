@@ -322,8 +322,12 @@ WORLD_MUTANTS = (
     # a load balancer that answers pings proves that the receiver is alive
     explored("session", "believes_pongs", 'eventually "every order is acknowledged"',
              ("belay/link/supervisor.hpp", "event.kind == part::EventKind::pong && event.code == 0;", "false;")),
-    explored("session", "ack_before_commit", 'require "exactly once, and in order"',
+    explored("session", "ack_before_commit", 'always "the rules of the parts"',
              (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
+    explored("session", "applies_twice", 'require "exactly once, and in order"',
+             (RECEIVER, "in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); })",
+              "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
+              "ledger_.apply(sender->id, after_it, frame.payload); })")),
     explored("session", "one_attempt_more", 'always "the rules of the parts"',
              ("belay/policy/max_attempts.hpp", "return failures_ >= most_ ? Advice::stop() : Advice::go();",
               "return failures_ > most_ ? Advice::stop() : Advice::go();"),
