@@ -61,7 +61,7 @@ public:
         Room& to = room != rooms_.end() ? room->second : add(id);
         to.queues[left].merge(added);
         to.places.merge(place);
-        count(to, left, 1, message.size());
+        count(to, left, {1, message.size()});
         while (to.queues[left].size() > options_.messages_max ||
                to.bytes[left] > options_.messages_bytes_max)
             static_cast<void>(pop(to, left));
@@ -154,14 +154,14 @@ private:
         Bytes bytes = std::move(message->second.bytes);
         if (message->second.client) room.places.erase(message->second.client->client);
         room.queues[left].erase(message);
-        count(room, left, ~std::size_t{0}, std::size_t{0} - bytes.size());
+        count(room, left, {~std::size_t{0}, std::size_t{0} - bytes.size()});
         return bytes;
     }
     /// The numbers may be negative, modulo 2^64.
-    void count(Room& room, bool left, std::size_t messages, std::size_t bytes) noexcept {
-        room.bytes[left] += bytes;
-        all_[left].count += messages;
-        all_[left].bytes += bytes;
+    void count(Room& room, bool left, Total change) noexcept {
+        room.bytes[left] += change.bytes;
+        all_[left].count += change.count;
+        all_[left].bytes += change.bytes;
     }
 
     const redis::RoomsOptions options_;
