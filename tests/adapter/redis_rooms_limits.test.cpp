@@ -11,6 +11,10 @@
 #include "support/adapter/redis_proxy.hpp"
 #include "support/adapter/redis_rooms_rig.hpp"
 #include "support/failing_new.hpp"
+#include "support/sanitizer.hpp"
+#if BELAY_TEST_SANITIZED  // curl_http_allocation.test.cpp, which includes it, is left out
+#    include "support/counting_new.hpp"
+#endif
 
 using namespace belay;
 using namespace std::literals;

@@ -25,6 +25,10 @@
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
+#include "support/sanitizer.hpp"
+#if BELAY_TEST_SANITIZED  // allocation.test.cpp, which includes it, is left out
+#    include "support/counting_new.hpp"
+#endif
 #include "support/yjs/yjs_editor.hpp"
 
 using namespace belay;
