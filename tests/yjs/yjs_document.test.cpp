@@ -496,6 +496,31 @@ TEST_CASE("YjsDocument: a paste that replaces deleted content fits, also without
     }
 }
 
+TEST_CASE("YjsDocument: edits of a full document read it a constant number of times",
+          "[room][yjs_document][regression]") {
+    constexpr std::size_t most = std::size_t{1} << 20;
+    YjsDocument document{{.bytes_max = most}};
+    REQUIRE(!document.apply(belay_test::typed(1, 0, std::string(most - 200, 'x'))));
+    REQUIRE(document.snapshot().size() == 1);
+    const std::size_t letters = GENERATE(std::size_t{500}, std::size_t{1});
+    const std::size_t rounds = letters == 1 ? 20'000 : 2'000;
+    std::size_t arrived = 0;
+    std::size_t read = 0;
+    for (std::uint64_t round = 0; round < rounds; ++round) {
+        const Bytes removal = deletion(round * letters, letters);
+        REQUIRE(adds(document, removal));
+        REQUIRE(!document.apply(removal));
+        const bool waits = document.status().pending_updates > 0;
+        const Bytes paste = belay_test::typed(2, round * letters, std::string(letters, 'z'));
+        REQUIRE(adds(document, paste));
+        if (waits && document.status().pending_updates == 0) read += document.bytes();
+        REQUIRE(!document.apply(paste));
+        arrived += removal.size() + paste.size();
+        REQUIRE(document.bytes() - document.bytes() / 64 <= most);
+    }
+    CHECK(read <= 128 * arrived);
+}
+
 TEST_CASE("YjsDocument: a document has limits of authors, of structs and of deleted ranges",
           "[room][yjs_document][unit]") {
     YjsDocument document{{.structs_max = 20, .clients_max = 10, .delete_ranges_max = 5}};

@@ -28,8 +28,9 @@ enum class Compaction : std::uint8_t {
 struct YjsDocumentOptions {
     /// The limits of one update of a peer.
     yjs::Limits limits{};
-    /// The maximum number of bytes of the document, as `check` computes it. Updates that were
-    /// checked but not applied yet may come on top.
+    /// The maximum number of bytes of the document, as `check` computes it. What compacting will
+    /// remove, up to a 64th of the document, and updates that were checked but not applied yet may
+    /// come on top.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
@@ -49,8 +50,9 @@ struct YjsDocumentOptions {
     /// - when that is an eighth of the merged update, or the merged update has doubled,
     /// - before `check` returns `document_full`, if content was deleted or the waiting updates are
     ///   long enough. It does so once after each snapshot, and once for each eighth of its bytes
-    ///   that arrives. It also does so if as many bytes were deleted as are missing (at least 4 KiB
-    ///   of 64 MiB),
+    ///   that arrives. It also does so if as many bytes can be removed as are missing, and at least
+    ///   a 64th of the document. Deleted bytes, and 16 bytes for each waiting update, can be
+    ///   removed,
     /// - for a snapshot, and for a client that has nothing yet.
     /// Each byte is thus read a constant number of times.
     Compaction compaction = Compaction::coalesce_and_scrub;
@@ -101,6 +103,8 @@ public:
         Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0, sources.blocks.size(),
                   sources.deletes.size()};
         for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
+        if (exceeded_by(more) == nullptr) return true;
+        count_deleted();
         if (exceeded_by(more) == nullptr) return true;
         if (may_give_space(more)) {
             compact();
@@ -186,8 +190,11 @@ public:
 private:
     // Below this, merging more often saves no memory that counts.
     static constexpr std::size_t deleted_bytes_min = std::size_t{16} << 10;
-    // The part of the document that must be deleted to pay for compacting it.
-    static constexpr std::size_t paid_part = std::size_t{16} << 10;
+    // The part of the document that must be removable to pay for compacting it. As much may be
+    // above the limit, because a full document must be editable as soon as content was deleted.
+    static constexpr std::size_t paid_part = 64;
+    // What a waiting update of one letter has in addition to it.
+    static constexpr std::size_t header_bytes = 16;
 
     [[nodiscard]] bool removes_deleted() const noexcept {
         return options_.compaction == Compaction::coalesce_and_scrub;
@@ -240,10 +247,19 @@ private:
         if (exceeds) merge();
         loaded_ = size();
     }
+    /// Returns about how many bytes shorter the document will be when it is compacted.
+    [[nodiscard]] std::size_t removable_bytes() const noexcept {
+        return (removes_deleted() ? garbage_.deleted_bytes : 0) + header_bytes * pending_.size();
+    }
+    /// Returns how many of them do not count for the limit.
+    [[nodiscard]] std::size_t uncounted_bytes() const noexcept {
+        return std::min(removable_bytes(), merged_.size() / paid_part);
+    }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more) const noexcept {
         const Size most = limits();
-        const Size held = size();
+        Size held = size();
+        held.bytes -= uncounted_bytes();
         Size missing;
         for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
             const std::size_t left = most.*of - std::min(most.*of, held.*of);
@@ -261,11 +277,11 @@ private:
     }
     /// Whether compacting may make space for an update, and enough has arrived or was deleted since
     /// the last time to pay for its cost. One value that was deleted may have any number of bytes.
-    [[nodiscard]] bool may_give_space(const Size& more) {
+    [[nodiscard]] bool may_give_space(const Size& more) const noexcept {
         const Size missing = missing_for(more);
         if (garbage_.arrived_bytes < merged_.size() / 8) {
-            count_deleted();
-            return garbage_.deleted_bytes >= std::max(missing.bytes, merged_.size() / paid_part) &&
+            return removable_bytes() >= merged_.size() / paid_part &&
+                   removable_bytes() - uncounted_bytes() >= missing.bytes &&
                    std::max(garbage_.deleted_bytes, waiting_.structs) >= missing.structs &&
                    waiting_.clients >= missing.clients &&
                    waiting_.delete_ranges >= missing.delete_ranges;
