@@ -85,6 +85,8 @@ LEFT_OUT = {
     "drive/driver_rule.hpp": "for the tests of drivers",
     "fleet/fleet_metrics.hpp": "few programs need it, include it by name",
     "room/room_metrics.hpp": "few programs need it, include it by name",
+    "room/journal_rooms_metrics.hpp": "few programs need it, include it by name",
+    "room/on_thread_metrics.hpp": "few programs need it, include it by name",
     "fleet/fleet_text.hpp": "few programs need it, include it by name",
     "http/http_calls.hpp": "<coroutine>, which few programs pay for",
     "http/http_calls_options.hpp": "few programs need it, include it by name",

@@ -54,6 +54,13 @@ struct OnThreadOptions {
     }
 };
 
+/// The calls that wait for the thread of an OnThread.
+struct OnThreadQueue {
+    std::size_t calls = 0;           ///< calls that wait, without the one that is under way
+    std::size_t update_bytes = 0;    ///< the updates of all calls, with the one that is under way
+    std::size_t snapshot_bytes = 0;  ///< their snapshots
+};
+
 namespace detail {
 
 /// A persistence that has a status, as a plain value.
@@ -88,8 +95,8 @@ struct StatusOf<P> {
 /// with their Completions. To complete all calls, flush first and wait for the answer.
 ///
 /// Models:        PersistenceLike, with `rooms_to_save`.
-/// Thread safety: one thread at a time, except for `status` and `rooms_to_save`, which any thread
-///                may call. Completions are answered on the persistence's thread.
+/// Thread safety: one thread at a time, except for `status`, `queue` and `rooms_to_save`, which any
+///                thread may call. Completions are answered on the persistence's thread.
 /// Blocks:        only in its destructor.   Throws: std::bad_alloc. If P throws, the program ends.
 /// Memory:        the calls that wait, some 100 bytes for each room that was loaded or changed, and
 ///                16 bytes for each update that no snapshot covers.
@@ -175,6 +182,8 @@ public:
     {
         return work_->status();
     }
+    /// Returns what waits for the thread. Any thread may call it, as `status`.
+    [[nodiscard]] OnThreadQueue queue() const { return work_->queue(); }
 
 private:
     struct Load {
@@ -256,6 +265,10 @@ private:
         [[nodiscard]] auto status() {
             const std::lock_guard lock{mutex_};
             return *status_;
+        }
+        [[nodiscard]] OnThreadQueue queue() {
+            const std::lock_guard lock{mutex_};
+            return {calls_.calls(), calls_.bytes().updates, calls_.bytes().snapshots};
         }
         [[nodiscard]] std::vector<std::string> rooms_to_save() {
             const std::lock_guard lock{mutex_};

@@ -28,9 +28,9 @@ enum class Compaction : std::uint8_t {
 struct YjsDocumentOptions {
     /// The limits of one update of a peer.
     yjs::Limits limits{};
-    /// The maximum number of bytes of the document, as `check` computes it. What compacting will
-    /// remove, up to a 64th of the document, and updates that were checked but not applied yet may
-    /// come on top.
+    /// The maximum number of bytes of the document, as `check` computes it. The document may be
+    /// larger by what the next compaction removes, up to a 64th of it, and by updates that were
+    /// checked but not applied yet.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
@@ -192,9 +192,9 @@ private:
     static constexpr std::size_t deleted_bytes_min = std::size_t{16} << 10;
     // The part of the document that must be removable to pay for compacting it. As much may be
     // above the limit, because a full document must be editable as soon as content was deleted.
-    static constexpr std::size_t paid_part = 64;
-    // What a waiting update of one letter has in addition to it.
-    static constexpr std::size_t header_bytes = 16;
+    static constexpr std::size_t paid_part = std::size_t{64};
+    // A waiting update of one letter has this many bytes in addition to the letter.
+    static constexpr std::size_t header_bytes = std::size_t{16};
 
     [[nodiscard]] bool removes_deleted() const noexcept {
         return options_.compaction == Compaction::coalesce_and_scrub;

@@ -176,6 +176,10 @@ public:
     void done(const Place& place) noexcept { shares_.done(place); }
     /// Returns the number of rooms with calls that wait or are under way.
     [[nodiscard]] std::size_t rooms() const noexcept { return shares_.rooms(); }
+    /// Returns the number of calls that wait.
+    [[nodiscard]] std::size_t calls() const noexcept { return calls_.size(); }
+    /// Returns the bytes of the calls that wait or are under way.
+    [[nodiscard]] const CallBytes& bytes() const noexcept { return shares_.bytes(); }
 
     /// The changes that wait for a flush are fewer than this, and have fewer bytes.
     static constexpr std::size_t waiting_max = 16;
