@@ -103,6 +103,7 @@ TEST_CASE("RoomManager: a viewer or commenter receives the document and cannot c
         CHECK(viewer.closed_with == 0);
         CHECK(viewer.denials.size() == 1);
         CHECK(w.rooms().counters().denied == 3);
+        CHECK(w.rooms().counters().denials.of(RoomErrc::forbidden) == 3);
     }
 }
 

@@ -355,3 +355,32 @@ TEST_CASE("RoomManager: a long update that all clients accept does not merge its
     CHECK(rooms.counters().updates == 5);
     CHECK(AskedDocument::asked == before);
 }
+
+TEST_CASE("RoomManager: an author that overwrites a value of 500 KiB 134 times edits on after that",
+          "[room][room_large][sim]") {
+    // All values together are longer than a document may be.
+    const std::string value(500 * 1024, 'x');
+    REQUIRE(134 * value.size() > YjsDocumentOptions{}.bytes_max);
+    RoomWorld w;
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor bob{w, "bob", 2};
+    w.dial(alice, bob);
+    for (std::uint64_t n = 0; n < 134; ++n) {
+        alice.say({RoomEditor::Kind::update, overwrite(n, value)});
+        w.run(1s);
+    }
+    for (std::uint64_t n = 134; n < 144; ++n) {
+        alice.say({RoomEditor::Kind::update, overwrite(n, "y")});
+        w.run(1s);
+    }
+    CHECK(alice.online());
+    CHECK(alice.denials.empty());
+    CHECK(w.rooms().counters().rejected == 0);
+    CHECK(w.rooms().counters().updates == 144);
+    CHECK(bob.document().size() < 100);
+    CHECK(w.rooms().stats("board")->bytes < value.size());
+    // A client that joins afterwards receives as little.
+    RoomEditor carol{w, "carol", 3};
+    w.dial(carol);
+    CHECK(carol.document() == bob.document());
+}

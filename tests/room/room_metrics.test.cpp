@@ -3,6 +3,8 @@
 // numbers. Method: clients that are refused, throttled and closed in a simulated world.
 #include <belay/room/room_metrics.hpp>
 
+#include <algorithm>
+
 #include "support/catch.hpp"
 #include "support/metrics/collected.hpp"
 #include "support/room/room_world.hpp"
@@ -24,12 +26,14 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     RoomCounters counters;
     auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,
            lost_updates, awareness_dropped, resyncs, loads, loads_rejected, flushes, saves,
-           storage_failures, divergences, stateless, reasons, failures, evictions, joins,
+           storage_failures, divergences, stateless, reasons, failures, denials, evictions, joins,
            durable_waits, deliveries, loading, flushing, saving] = counters;
     reasons.add(RoomErrc::too_slow);
     reasons.add(YjsErrc::document_full);
     reasons.add(std::make_error_code(std::errc::permission_denied));
     failures.add(RoomErrc::snapshot_damaged);
+    denials.add(RoomErrc::forbidden);
+    for (int i = 0; i < 2; ++i) denials.add(YjsErrc::document_full);
     joins.add(5ms);
     durable_waits.add(1min);
     deliveries.add(6ms);
@@ -49,6 +53,8 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     CHECK(collected["rooms.reasons.room_erased"] == 0);
     CHECK(collected["rooms.failures.snapshot_damaged"] == 1);
     CHECK(collected["rooms.failures.too_slow"] == 0);
+    CHECK(collected["rooms.denials.forbidden"] == 1);
+    CHECK(collected["rooms.denials.document_full"] == 2);
     CHECK(collected["rooms.join_seconds"] == 5'000'000);
     CHECK(collected["rooms.delivered_seconds"] == 6'000'000);
     CHECK(collected["rooms.load_seconds"] == 7'000'000);
@@ -162,4 +168,45 @@ TEST_CASE("RoomManager::count_room counts for one room what is counted for all",
     w.run(1min);
     CHECK(w.rooms().observer().last_eviction == RoomErrc::manager_stopped);
     CHECK(all.evictions.of(RoomErrc::manager_stopped) == 1);
+}
+
+TEST_CASE("RoomManager counts each denied edit by its reason, and reports one for each grant",
+          "[room][room_metrics][sim]") {
+    RoomWorld w{Seed{1}, {}, {.bytes_max = 200}};
+    w.rights.grants["eve"] = Grant{"eve", Access::view, forever};
+    REQUIRE(w.rooms().count_room("board"));
+    // y-websocket, or Hocuspocus with one document.
+    const bool addressed = GENERATE(false, true);
+    RoomEditor alice{w, "alice", 1};
+    RoomEditor eve = addressed ? RoomEditor::addressed(w, "eve", 2) : RoomEditor{w, "eve", 2};
+    w.dial(alice, eve);
+    const auto denied = [&](const std::error_code& why) {
+        CHECK(w.rooms().counters("board")->denials.of(why) == w.rooms().counters().denials.of(why));
+        return w.rooms().counters().denials.of(why);
+    };
+    const auto reported = [&] {
+        return std::count(w.events.begin(), w.events.end(), "denied board eve 2");
+    };
+    for (int i = 0; i < 3; ++i) eve.type("x");
+    w.run(1s);
+    CHECK(denied(RoomErrc::forbidden) == 3);
+    CHECK(reported() == 1);
+    CHECK(w.rooms().observer().last_denial == RoomErrc::forbidden);
+    w.rooms().reauthorize("board");
+    w.run(1s);
+    for (int i = 0; i < 3; ++i) eve.type("x");
+    w.run(1s);
+    CHECK(denied(RoomErrc::forbidden) == 6);
+    CHECK(reported() == 2);
+    CHECK(w.rooms().counters().rejected == 0);
+
+    for (int i = 0; i < 3; ++i) alice.type(std::string(300, 'x'));
+    w.run(1s);
+    CHECK(denied(RoomErrc::document_full) == 3);
+    CHECK(w.rooms().counters().denied == 9);
+    CHECK(w.rooms().counters().reasons.of(RoomErrc::document_full) == 1);
+    CHECK(w.rooms().counters().rejected == 1);
+    CHECK(w.reported.size() == 1);
+    CHECK(alice.online());
+    CHECK(eve.online());
 }

@@ -36,6 +36,7 @@ void check_events(RoomWorld& w) {
     const RoomCounters& c = w.rooms().counters();
     CHECK(sum_of(c.reasons) == c.rejected + c.closed);
     CHECK(sum_of(c.failures) == c.storage_failures);
+    CHECK(sum_of(c.denials) == c.denied);
     CHECK(begins_with(w.reported, "refused ") == c.rejected);
     CHECK(begins_with(w.reported, "failed ") == c.storage_failures);
     CHECK(begins_with(w.events, "throttled ") == c.throttled);

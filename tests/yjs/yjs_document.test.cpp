@@ -13,6 +13,7 @@
 
 using namespace belay;
 using belay_test::from_hex;
+using belay_test::overwrite;
 using belay_test::to_hex;
 using belay_test::yjs_vectors;
 
@@ -328,31 +329,6 @@ TEST_CASE("YjsDocument: a full document accepts updates that it already has",
     CHECK_FALSE(document.check(letter(0)).value_or(true));
     CHECK(document.check(letter(1)).error().code == YjsErrc::document_full);
 }
-
-namespace {
-
-/// Client 7 sets the key "k" of the root "m" to a text, and deletes the value before it.
-Bytes overwrite(std::uint64_t n, const std::string& text) {
-    Bytes update = from_hex("010107");
-    yjs::append_varuint(update, n);
-    if (n == 0) {
-        const Bytes head = from_hex("2801016d016b01");
-        update.insert(update.end(), head.begin(), head.end());
-    } else {
-        for (const int b : {0x88, 7}) update.push_back(static_cast<std::byte>(b));
-        yjs::append_varuint(update, n - 1);
-        update.push_back(std::byte{1});
-    }
-    update.push_back(std::byte{119});
-    yjs::append_varbytes(update, as_bytes(text));
-    if (n == 0) return update.push_back(std::byte{0}), update;
-    for (const int b : {1, 7, 1}) update.push_back(static_cast<std::byte>(b));
-    yjs::append_varuint(update, n - 1);
-    update.push_back(std::byte{1});
-    return update;
-}
-
-}  // namespace
 
 TEST_CASE("YjsDocument: a value that is overwritten 1,000 times never fills the document",
           "[room][yjs_document][unit]") {

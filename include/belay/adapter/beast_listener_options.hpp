@@ -23,8 +23,11 @@ struct ListenerOptions {
     /// The longest message, measured after decompression; a longer one ends the connection with
     /// `too_large_code`.
     std::size_t message_bytes_max = std::size_t{16} << 20;
-    /// The close code for a longer message: 1009, or 3000 to 4999. For clients that would send the
-    /// same message again, use one at which they stop: 4413 for those of Yjs.
+    /// The close code for a longer message: 1009, or 3000 to 4999.
+    ///
+    /// For rooms, use RoomOptions::close_codes.too_large (4413). After 1009, a client of Yjs
+    /// connects again for ever, with the same message. The connection checks its limit before a
+    /// RoomManager receives the message, so the manager's code applies only below that limit.
     int too_large_code = 1009;
     /// The most output that may wait for the kernel before send() returns busy.
     std::size_t output_bytes_max = std::size_t{1} << 20;

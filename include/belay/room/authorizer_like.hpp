@@ -27,9 +27,10 @@ concept ChecksRequest =
 ///   A Grant without access is a rejection. If the Completion is dropped, or is not answered within
 ///   `RoomOptions::check_within`, the client is rejected, and may try again later.
 ///
-/// The request is valid until check() returns. Answer a missing token or an unknown user with a
-/// Grant without `user`. If clients must not find out which rooms exist, answer an unknown room in
-/// the same way as a room to which the user has no right.
+/// The request is valid until check() returns. Answer a missing token, an unknown user or an
+/// unknown room with a Grant without `user` (RoomCloseCodes::unauthorized). Answer a missing right
+/// with the user and Access::none (RoomCloseCodes::forbidden). If clients must not find out which
+/// rooms exist, answer an unknown room and a missing right in the same way.
 ///
 /// The manager calls check() on its home thread. It must not block, because no client of any room
 /// is served before it returns. `check_within` does not end a call that blocks. Read files,

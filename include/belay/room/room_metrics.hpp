@@ -21,7 +21,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
         {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
         {"updates", &C::updates, "Changes that became durable, and were sent to clients."},
         {"unchanged", &C::unchanged, "Updates that added nothing, and were not stored."},
-        {"denied", &C::denied, "Updates of clients that may not edit."},
+        {"denied", &C::denied, "Edits that were rejected although their client stays."},
         {"lost_updates", &C::lost_updates, "Changes that a failed flush lost."},
         {"awareness_dropped", &C::awareness_dropped,
          "Awareness messages that a slow client missed."},
@@ -45,6 +45,13 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
     };
     reasons("reasons", "Refusals and closes of clients, by their reason.", counters.reasons);
     reasons("failures", "Failed calls of the storage, by their reason.", counters.failures);
+    for (const RoomErrc why : {RoomErrc::forbidden, RoomErrc::document_full})
+        visitor(Metric{.part = part,
+                       .name = "denials",
+                       .help = "Edits that were rejected although their client stays, by reason.",
+                       .value = counters.denials.of(why),
+                       .key = "reason",
+                       .label = C::Reasons::word(static_cast<std::size_t>(why))});
     const auto eviction = [&](std::string_view label, const std::error_code& why) {
         visitor(Metric{.part = part,
                        .name = "evictions",

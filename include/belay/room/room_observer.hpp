@@ -39,13 +39,16 @@ struct RoomClientId {
 /// does not follow then. If the room is unloaded with `not_durable`, the storage may lack some.
 struct RoomEvent {
     enum class Kind : std::uint8_t {
-        loaded,    ///< the room is in memory; the first of its events
-        joined,    ///< a client has joined the room
-        left,      ///< a client has left the room, for any reason
-        changed,   ///< the document has changed, and is about to be saved or unloaded
-        saved,     ///< all changes that `changed` reported are in a snapshot
-        unloaded,  ///< the room is no longer in memory; the last of its events
-        throttled  ///< a client exceeded its rate of messages; they are read later
+        loaded,     ///< the room is in memory; the first of its events
+        joined,     ///< a client has joined the room
+        left,       ///< a client has left the room, for any reason
+        changed,    ///< the document has changed, and is about to be saved or unloaded
+        saved,      ///< all changes that `changed` reported are in a snapshot
+        unloaded,   ///< the room is no longer in memory; the last of its events
+        throttled,  ///< a client exceeded its rate of messages; they are read later
+        /// A client that may not edit has sent an edit, and stays: once after each grant.
+        /// RoomCounters::denials counts all of them. A full document is an `on_rejected`.
+        denied
     };
     /// A message of a client to the server that is no part of the document, for `on_stateless`.
     /// Any client that has joined may send it, also one that may not edit.
@@ -63,12 +66,13 @@ struct RoomEvent {
     /// The room id. It is empty if a throttled connection carries several documents, and none of
     /// them has joined its room.
     std::string room_id{};
-    std::string user{};       ///< the user that joined, left, or is throttled
+    std::string user{};       ///< the user that joined, left, is throttled, or was denied an edit
     RoomClientId client{};    ///< likewise
     std::size_t clients = 0;  ///< how many are in the room after the event
     /// Why the manager closed the client that left; no error if the client ended by itself.
     /// A client that showed no sign of life has client_silent, and one that remove_client closed
-    /// has client_removed. For `unloaded`, why the room left the memory:
+    /// has client_removed. For `denied`, it is forbidden. For `unloaded`, why the room left the
+    /// memory:
     /// - no error: it was idle for RoomOptions::unload_after;
     /// - manager_stopped, room_erased or history_reset;
     /// - not_loaded: it could not be loaded, or something threw;
@@ -82,8 +86,8 @@ struct RoomEvent {
 
 /// Returns the kind as a word, such as "joined".
 [[nodiscard]] constexpr std::string_view to_string(RoomEvent::Kind kind) noexcept {
-    constexpr std::string_view words[] = {"loaded", "joined",   "left",     "changed",
-                                          "saved",  "unloaded", "throttled"};
+    constexpr std::string_view words[] = {"loaded", "joined",   "left",      "changed",
+                                          "saved",  "unloaded", "throttled", "denied"};
     const auto i = static_cast<std::size_t>(kind);
     return i < sizeof words / sizeof words[0] ? words[i] : "unknown";
 }

@@ -356,6 +356,7 @@ struct RoomRecorder {
     const std::function<void(std::string_view)>* before = nullptr;
     RoomClientId last_joined{};
     std::error_code last_reason{};
+    std::error_code last_denial{};  ///< of the last client that was denied an edit
     std::error_code last_eviction{};
     std::string last_limit{};  ///< of a rejection
     std::vector<PersistenceError> failures{};
@@ -375,6 +376,7 @@ struct RoomRecorder {
                           (e.user.empty() ? "" : " " + e.user) + " " + std::to_string(e.clients));
         if (e.kind == RoomEvent::Kind::joined) last_joined = e.client;
         if (e.kind == RoomEvent::Kind::left) last_reason = e.reason;
+        if (e.kind == RoomEvent::Kind::denied) last_denial = e.reason;
     }
     void on_divergence(const RoomDivergence& d) { reported->push_back("divergence " + d.user); }
     void on_room_failed(const RoomFailure& f) {

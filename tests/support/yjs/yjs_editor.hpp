@@ -13,6 +13,8 @@
 #include <belay/yjs/lib0.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
+#include "support/hex.hpp"
+
 namespace belay_test {
 
 using namespace belay;
@@ -33,6 +35,26 @@ inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view t
     }
     yjs::append_varbytes(update, as_bytes(text));
     update.push_back(std::byte{0});
+    return update;
+}
+/// Client 7 sets the key "k" of the root "m" to a text, and deletes the value before it.
+inline Bytes overwrite(std::uint64_t n, const std::string& text) {
+    Bytes update = from_hex("010107");
+    yjs::append_varuint(update, n);
+    if (n == 0) {
+        const Bytes head = from_hex("2801016d016b01");
+        update.insert(update.end(), head.begin(), head.end());
+    } else {
+        for (const int b : {0x88, 7}) update.push_back(static_cast<std::byte>(b));
+        yjs::append_varuint(update, n - 1);
+        update.push_back(std::byte{1});
+    }
+    update.push_back(std::byte{119});
+    yjs::append_varbytes(update, as_bytes(text));
+    if (n == 0) return update.push_back(std::byte{0}), update;
+    for (const int b : {1, 7, 1}) update.push_back(static_cast<std::byte>(b));
+    yjs::append_varuint(update, n - 1);
+    update.push_back(std::byte{1});
     return update;
 }
 inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_view state) {

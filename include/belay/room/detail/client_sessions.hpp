@@ -395,6 +395,7 @@ private:
             return error;
         }
         if (!is_document_full(error)) return error;
+        context_.tally.count_denial(room.id, error.code);
         client.outbox.owe_statuses(due);
         // A closed client would dial again at once with the same update.
         if (!client.core.take_denial()) return {};
@@ -406,7 +407,7 @@ private:
                                              const part::RoomMessage& message, std::uint32_t due) {
         const bool answers = message.kind == Kind::state;
         if (answers && client.connection->multiplexed == nullptr) {
-            context_.tally.count(room.id, &RoomCounters::denied);
+            context_.tally.count_denial(room.id, RoomErrc::forbidden);
             return {};
         }
         std::error_code error;
@@ -424,10 +425,12 @@ private:
             }
             if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
         }
-        context_.tally.count(room.id, &RoomCounters::denied);
         if (error) return error;
+        context_.tally.count_denial(room.id, RoomErrc::forbidden);
         client.outbox.owe_statuses(due);
-        if (client.core.take_denial()) send_denied(client, "this client may not edit");
+        if (!client.core.take_denial()) return {};
+        context_.report(RoomEvent::Kind::denied, room, &client, RoomErrc::forbidden);
+        send_denied(client, "this client may not edit");
         return {};
     }
     /// Acknowledges changes that the document has. If a shared storage may have lost some of it,

@@ -75,6 +75,13 @@ public:
     void count_rejection(std::string_view room_id, const std::error_code& why) {
         count_reason(room_id, &RoomCounters::rejected, why);
     }
+    /// Counts an edit that is rejected, although its client stays.
+    void count_denial(std::string_view room_id, const std::error_code& why) {
+        each(room_id, [&](RoomCounters& c) {
+            ++c.denied;
+            c.denials.add(why);
+        });
+    }
     void count_failure(std::string_view room_id, const std::error_code& why) {
         each(room_id, [&](RoomCounters& c) {
             ++c.storage_failures;
