@@ -194,7 +194,8 @@ protected:
 ///
 /// The side that must answer receives a Completion and keeps it as long as the answer takes. It
 /// calls the Completion at once, later, or on another thread. Dropping a Completion without an
-/// answer means "no".
+/// answer means "no". A Completion is moved, and not copied. For a std::function, put it into a
+/// std::shared_ptr.
 ///
 /// A Completion of a Question never runs code of the asking side; it only wakes the machine. If the
 /// answer is no longer wanted, nothing happens. A Completion may outlive the asking side and its

@@ -55,7 +55,9 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the lease has ended", Cause::refused},
     {"the codec refused the value", Cause::permanent},
     {"the storage's files were moved, deleted or replaced while it was open", Cause::refused},
-    {"a value in the call is out of its range", Cause::permanent},
+    {"a delay, an expiry or a lease is out of its range, or the queue remembers no keys; see "
+     "docs/work.md#opening-and-leasing",
+     Cause::permanent},
 };
 
 /// Returns the category "belay.queue".
