@@ -25,6 +25,10 @@ namespace {
 /// The number of hostile clients, if the environment states it. Then all seeds run.
 [[nodiscard]] std::uint64_t stated_hostile() { return from_environment("BELAY_HOSTILE", 0); }
 
+/// The limits of messages, and of documents.
+constexpr std::size_t frame_bytes = std::size_t{256} << 10;
+constexpr std::size_t document_bytes = std::size_t{512} << 10;
+
 /// A client that misuses what the server gives it.
 class Hostile {
 public:
@@ -34,10 +38,15 @@ public:
         asks,
         types,
         sends_garbage,
-        crowds,      ///< one user with many clients in the honest room
-        opens_rooms  ///< one user that opens a room with each dial
+        crowds,           ///< one user with many clients in the honest room
+        opens_rooms,      ///< one user that opens a room with each dial
+        fills,            ///< fills a room, and goes on
+        sends_unknown,    ///< messages of a kind that the server does not know
+        sends_too_large,  ///< a message above the limit with each dial
+        is_silent,
+        loses_rights  ///< has other rights with each dial, and not for long
     };
-    static constexpr std::size_t kinds = 7;
+    static constexpr std::size_t kinds = 12;
 
     Hostile(RoomWorld& w, std::size_t i, Kind kind, std::size_t text_bytes)
         : w_{w},
@@ -47,11 +56,17 @@ public:
           editor_{w, name_, 1000 + i} {
         // Those that type have rooms of their own: the right to edit a room is the right to fill it.
         if (kind_ == Kind::types) request() = {.room_id = "own" + name_, .token = "hostile"};
+        if (kind_ == Kind::fills) request() = {.room_id = "full" + name_, .token = name_};
         if (kind_ == Kind::crowds) request() = {.room_id = "board", .token = "mob"};
         editor_.answers_queries = editor_.looks_around = false;
     }
     /// 10 times a second.
     void act(int step) {
+        if (kind_ == Kind::is_silent) editor_.stall(true);
+        if (kind_ == Kind::loses_rights) {
+            constexpr Access rights[]{Access::edit, Access::view, Access::none};
+            w_.rights.grants[name_] = {name_, rights[step % 3], 150ms};
+        }
         if (!editor_.online() && step % 5 == 0) editor_.dial();
         switch (kind_) {
             case Kind::reads_nothing:
@@ -73,7 +88,21 @@ public:
             case Kind::opens_rooms:
                 request() = {.room_id = name_ + " " + std::to_string(step), .token = "opener"};
                 return editor_.dial();
-            default:
+            case Kind::fills:
+                editor_.type(std::string(text_bytes_, 'h'));
+                editor_.type("h");
+                return;
+            case Kind::sends_unknown:
+                for (int i = 0; i < 20; ++i) editor_.raw(Bytes{std::byte{77}, std::byte{1}});
+                return;
+            case Kind::sends_too_large:
+                if (step % 5 == 0) editor_.raw(Bytes(frame_bytes + 1));
+                return;
+            case Kind::is_silent:
+                return;
+            case Kind::loses_rights:
+                return editor_.show("{}");
+            case Kind::sends_garbage:
                 return editor_.raw(Bytes{std::byte{0}, std::byte{77}});
         }
     }
@@ -132,15 +161,16 @@ struct Times {
     Duration join{};                ///< the longest
     std::vector<Duration> edits{};  ///< each to the last honest client
     std::size_t closed = 0;
-    std::size_t mob = 0;     ///< clients of the user that crowds the honest room
-    std::size_t opened = 0;  ///< rooms of the user that opens many
-    std::uint64_t rejected = 0;
+    std::size_t mob = 0;              ///< clients of the user that crowds the honest room
+    std::size_t opened = 0;           ///< rooms of the user that opens many
+    RoomCounters::Reasons reasons{};  ///< of clients that were rejected, or closed
 };
 
 constexpr RoomOptions options_of_world() {
     RoomOptions options;
     options.clients_per_user_and_room_max = 8;
     options.rooms_per_user_max = 8;
+    options.frame_bytes_max = frame_bytes;
     // The storage saves and loads during all of the test.
     options.save_after = 200ms;
     options.save_within = 500ms;
@@ -149,7 +179,7 @@ constexpr RoomOptions options_of_world() {
 
 /// 10 honest clients of one room, which join one after another and type in turn.
 Times times_with(const Crowd& hostile, Seed seed) {
-    RoomWorld w{seed, options_of_world()};
+    RoomWorld w{seed, options_of_world(), {.bytes_max = document_bytes}};
     w.disk.flush_takes = 2ms;
     w.disk.load_takes = 5ms;
     w.disk.save_takes = 30ms;
@@ -193,7 +223,7 @@ Times times_with(const Crowd& hostile, Seed seed) {
         if (event.starts_with("loaded hostile")) ++times.opened;
         if (event.starts_with("unloaded hostile")) --times.opened;
     }
-    times.rejected = w.rooms().counters().reasons.of(RoomErrc::too_many_of_user);
+    times.reasons = w.rooms().counters().reasons;
     return times;
 }
 
@@ -242,8 +272,16 @@ void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
     CHECK(among.edit_p99() <= 3 * alone.edit_p99() + 2ms);
     CHECK(among.mob <= 8);
     CHECK(among.opened <= 8);
-    const auto mob = std::count(hostile.kinds.begin(), hostile.kinds.end(), Hostile::Kind::crowds);
-    CHECK((mob <= 8 || among.rejected > 0));
+    const auto number_of = [&](Hostile::Kind kind) {
+        return std::count(hostile.kinds.begin(), hostile.kinds.end(), kind);
+    };
+    const auto expect = [&](Hostile::Kind kind, long from, RoomErrc reason) {
+        CHECK((number_of(kind) < from || among.reasons.of(reason) > 0));
+    };
+    expect(Hostile::Kind::crowds, 9, RoomErrc::too_many_of_user);
+    expect(Hostile::Kind::sends_too_large, 1, RoomErrc::frame_too_large);
+    expect(Hostile::Kind::loses_rights, 1, RoomErrc::unauthorized);
+    expect(Hostile::Kind::loses_rights, 1, RoomErrc::forbidden);
     all.add(alone, among);
 }
 
