@@ -452,7 +452,7 @@ private:
         return o;
     }
     void deliver_events(const driver::TurnGuard& guard) {
-        // A hook may cause further notices. They wait for the next turn.
+        // A hook may cause further notifications. They wait for the next turn.
         for (std::size_t left = context_.pending_events.size(); left != 0; --left) {
             detail::PendingEvent event = std::move(context_.pending_events.front());
             context_.pending_events.pop_front();

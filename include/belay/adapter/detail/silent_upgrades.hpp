@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Upgrade>
 class SilentUpgrades {
     /// The place of an upgrade in one order.
-    struct Spot {
+    struct Position {
         IpAddress key{};
         typename std::list<Upgrade*>::iterator at{};
     };
@@ -32,20 +32,20 @@ class SilentUpgrades {
     class Order {
     public:
         /// Throws: std::bad_alloc.
-        [[nodiscard]] Spot add(const IpAddress& key, Upgrade& upgrade) {
+        [[nodiscard]] Position add(const IpAddress& key, Upgrade& upgrade) {
             std::list<Upgrade*> one{&upgrade};
             std::list<Upgrade*>& all = by_key_[key];
             most_.emplace(all.size() + 1, key);
             most_.erase({all.size(), key});
-            const Spot spot{key, one.begin()};
+            const Position position{key, one.begin()};
             all.splice(all.end(), one);
-            return spot;
+            return position;
         }
-        void remove(const Spot& spot) noexcept {
-            const auto found = by_key_.find(spot.key);
+        void remove(const Position& position) noexcept {
+            const auto found = by_key_.find(position.key);
             std::list<Upgrade*>& all = found->second;
-            auto counted = most_.extract({all.size(), spot.key});
-            all.erase(spot.at);
+            auto counted = most_.extract({all.size(), position.key});
+            all.erase(position.at);
             if (all.empty()) {
                 by_key_.erase(found);
                 return;
@@ -67,8 +67,8 @@ class SilentUpgrades {
 public:
     /// The place of an upgrade, for `remove`.
     struct Place {
-        Spot address{};
-        Spot network{};
+        Position address{};
+        Position network{};
     };
 
     /// Throws: std::bad_alloc.

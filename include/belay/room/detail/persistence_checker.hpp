@@ -209,7 +209,7 @@ private:
         for (const auto& [room, loading] : loads) {
             const std::optional<part::LoadedRoom> found = wait_.end(loading);
             expect(found.has_value(), Rule::answers_every_call);
-            if (found) judge_load(*room, *found, Rule::calls_overlap);
+            if (found) check_load(*room, *found, Rule::calls_overlap);
         }
         lists(Rule::list_has_what_is_stored);
     }
@@ -345,9 +345,9 @@ private:
     /// before, or later. Otherwise `rule` is broken, if it is a particular one.
     void look_at(ModelRoom& room, Rule rule = Rule::load_finds_what_was_flushed) {
         if (const std::optional<part::LoadedRoom> found = load(room.id))
-            judge_load(room, *found, rule);
+            check_load(room, *found, rule);
     }
-    void judge_load(ModelRoom& room, const part::LoadedRoom& found, Rule rule) {
+    void check_load(ModelRoom& room, const part::LoadedRoom& found, Rule rule) {
         if (!found) return expect(false, rule);
         const auto which = room.which(*found);
         if (!which) {

@@ -141,7 +141,7 @@ public:
         const std::error_code error{room.document.apply(update)};
         BELAY_INVARIANT(!error,
                         "RoomManager: the document must apply a change that it has checked");
-        room.notices.change_waits = true;
+        room.notifications.change_waits = true;
         context_.tally.count(room.id, &RoomCounters::updates);
     }
 

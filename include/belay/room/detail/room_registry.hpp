@@ -130,7 +130,7 @@ public:
         auto& room = static_cast<Room&>(base);
         if (todo.load) room.reload.schedule(context_.now, context_.options);
         if (todo.save) {
-            if (std::exchange(room.notices.change_waits, false))
+            if (std::exchange(room.notifications.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
             if (!context_.errors.attempt([&] { scheduler_.queue_save(room); }))
                 on_save(room, {std::make_error_code(std::errc::not_enough_memory), {}, {}});
@@ -345,7 +345,7 @@ private:
             imports_.fail_all(room, error);
             return step(room, Event::load_failed);
         }
-        if (!std::exchange(room.notices.loaded, true))
+        if (!std::exchange(room.notifications.loaded, true))
             context_.report(RoomEvent::Kind::loaded, room);
         step(room, Event::loaded);
         if (room.evicted) return;
@@ -481,9 +481,10 @@ private:
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;
         // Other servers end such a history, too.
         if (!ended) replication_.on_evicted(room, joined);
-        if (!ended && room.core.dirty() && std::exchange(room.notices.change_waits, false))
+        if (!ended && room.core.dirty() && std::exchange(room.notifications.change_waits, false))
             context_.report(RoomEvent::Kind::changed, room);
-        if (room.notices.loaded) context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
+        if (room.notifications.loaded)
+            context_.report(RoomEvent::Kind::unloaded, room, nullptr, reason);
         std::erase(lists_.held, &room);
         forget_idle(room);
         room.share.reset();

@@ -101,7 +101,7 @@ public:
     void run(Room& room) {
         if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
-            if (room.notices.awareness.due <= context_.now) publish_awareness(room);
+            if (room.notifications.awareness.due <= context_.now) publish_awareness(room);
             if (state.again_at <= context_.now) {
                 state.again_at = never;
                 state.loss.needs_load ? load_again(room) : subscribe(room);
@@ -196,7 +196,7 @@ public:
 
     /// The room was loaded with many changes that no snapshot covers.
     void on_loaded_uncovered(RoomBase& room) const noexcept {
-        if constexpr (!is_single_server) room.notices.save_waits = true;
+        if constexpr (!is_single_server) room.notifications.save_waits = true;
     }
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
     /// also mean that the storage has lost what the snapshot covers.
@@ -207,7 +207,7 @@ public:
             room.replication->loss.uncertain = refused;
             const RoomHistory& covers = room.replication->progress.saving;
             if (refused || covers.position == 0) return;
-            if (std::exchange(room.notices.save_waits, false))
+            if (std::exchange(room.notifications.save_waits, false))
                 publish({Kind::saved, server_, 0, {}, {}, covers.epoch, covers.position}, room);
         }
     }
@@ -231,15 +231,15 @@ public:
     void publish_state(RoomBase& room, RoomClient& client) const noexcept {
         if constexpr (!is_single_server) {
             client.outbox.awareness_unpublished = true;
-            room.notices.awareness.request(context_.now);
+            room.notifications.awareness.request(context_.now);
             room.waker.touch();
         }
     }
     /// A client has left: publishes that soon.
     void publish_left(RoomBase& room, const RoomClient& client) const {
         if constexpr (!is_single_server) {
-            room.notices.awareness.left.push_back(client.id);
-            room.notices.awareness.request(context_.now);
+            room.notifications.awareness.left.push_back(client.id);
+            room.notifications.awareness.request(context_.now);
             room.waker.touch();
         }
     }
@@ -261,7 +261,7 @@ private:
     /// Publishes the awareness that has changed. A connection takes over an id before the older one
     /// leaves, so the states come first: a `left` must not remove an id that has another owner.
     void publish_awareness(RoomBase& room) noexcept {
-        room.notices.awareness.begin(context_.now);
+        room.notifications.awareness.begin(context_.now);
         for (RoomClient* const client : room.clients) {
             if (!std::exchange(client->outbox.awareness_unpublished, false)) continue;
             context_.errors.attempt([&] {
@@ -274,7 +274,7 @@ private:
         publish_lefts(room);
     }
     void publish_lefts(RoomBase& room) noexcept {
-        for (const std::uint64_t client : std::exchange(room.notices.awareness.left, {}))
+        for (const std::uint64_t client : std::exchange(room.notifications.awareness.left, {}))
             publish_left_now(room, client);
     }
     void publish_left_now(RoomBase& room, std::uint64_t client) noexcept {
@@ -485,7 +485,7 @@ private:
         }
         delivery_.queue_awareness(room);
         if (!saved) return;
-        room.notices.save_waits = false;
+        room.notifications.save_waits = false;
         rooms_.step(room, timeline::RoomCore::Event::saved_elsewhere);
     }
 

@@ -194,7 +194,7 @@ struct RoomReload {
     unsigned times = 0;
 };
 /// The notifications about one room, of the observer and of other servers.
-struct RoomNotices {
+struct RoomNotifications {
     bool loaded = false;        ///< the observer was notified of the load
     bool change_waits = false;  ///< the observer was not notified of the last changes
     bool save_waits = false;    ///< other servers, which need not save then, await the next save
@@ -215,7 +215,7 @@ struct RoomBase {
         const Instant others = replication ? replication->deadline() : never;
         return smaller(smaller(smaller(core.deadline(), awareness.deadline()),
                                smaller(others, calls.deadline())),
-                       smaller(notices.awareness.due, reload.at));
+                       smaller(notifications.awareness.due, reload.at));
     }
 
     const std::string id;
@@ -228,7 +228,7 @@ struct RoomBase {
     PendingUpdates pending{};
     RoomHistory history{};
     std::unique_ptr<ReplicationState> replication{};  ///< null if the storage is not shared
-    RoomNotices notices{};
+    RoomNotifications notifications{};
     RoomReload reload{};
     std::optional<UserShares::Reservation> share{};  ///< of the user that opened it
     RoomBase* next_aware = nullptr;                  ///< in AwareRooms
