@@ -329,9 +329,8 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     BoardCopies copies{context, rooms, stops, data};
     Commands commands{*of_commands, copies};
     Control control{[&](const std::string& line) { return commands.run(line); }};
-    if (const auto error = control.listen(data + "/control")) {
+    if (const auto error = control.listen(data + "/control"))
         return fails(data + "/control: " + error.message());
-    }
     print_addresses(listener.port(), secret);
     run_until_signal(context, [&] {
         stops = true;
