@@ -5,6 +5,8 @@
 
 #include <string_view>
 
+#include <belay/adapter/detail/redis_tls_layer.hpp>
+#include <belay/adapter/redis_rooms_options.hpp>
 #include <belay/adapter/redis_stream.hpp>
 
 #include "support/catch.hpp"
@@ -64,6 +66,31 @@ TEST_CASE("redis::Options: Sentinels have addresses", "[adapter][redis_options][
         CHECK(with(bad) == "an address of sentinels is not \"host:port\"");
     }
     CHECK(message_after([](auto& o) { o.sentinels.master = ""; }) != "");
+}
+
+TEST_CASE("redis::Options: TLS needs a host", "[adapter][redis_options][unit]") {
+    struct NoTls final : detail::RedisTls {
+        using Step = detail::RedisTlsStep;
+        Step handshake(redisContext&, void*&, const std::string&) const noexcept override {
+            return {};
+        }
+        Step send(void*, std::string_view) const noexcept override { return {}; }
+        Step receive(void*, char*, std::size_t) const noexcept override { return {}; }
+    };
+    const auto tls = std::make_shared<const NoTls>();
+    const auto at_socket = [&](auto& o) {
+        o.tls = tls;
+        o.socket = "/run/redis";
+    };
+    CHECK(message_after([&](auto& o) { o.tls = tls; }) == "");
+    CHECK(message_after(at_socket) == "tls needs host and port instead of socket");
+    CHECK(message_after([&](auto& o) {
+              at_socket(o);
+              o.sentinels.addresses = {"sentinel:26379"};  // which replace the socket
+          }) == "");
+    redis::RoomsOptions rooms;
+    at_socket(rooms);
+    CHECK(rooms.check() == "redis::RoomsOptions: tls needs host and port instead of socket");
 }
 
 TEST_CASE("redis::Options: times and lengths have limits", "[adapter][redis_options][unit]") {

@@ -7,6 +7,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
+#include <belay/adapter/tls_error.hpp>
 #include <belay/journal/detail/file_advice.hpp>
 #include <belay/queue/queue_errc.hpp>
 
@@ -145,6 +146,8 @@ struct Error {
     [[nodiscard]] const char* advice() const noexcept {
         if (code.category() == detail::redis_category())
             return advice(static_cast<Errc>(code.value()));
+        if (code.category() == detail::tls_error_category())
+            return "see redis::TlsOptions; the next call connects again";
         if (code == QueueErrc::bad_options) return "see redis::Options for the allowed values";
         if (code == QueueErrc::queue_empty) {
             return "wait until a client pushes or returns an operation, or a lease ends";

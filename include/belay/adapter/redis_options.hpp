@@ -9,6 +9,7 @@
 #include <chrono>        // std::chrono::milliseconds
 #include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint16_t
+#include <memory>        // std::shared_ptr
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::errc
@@ -17,6 +18,8 @@
 #include <belay/core/assert.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+class RedisTls;
 
 /// The longest name of a host.
 inline constexpr std::size_t redis_host_max = 255;
@@ -72,6 +75,9 @@ struct Options {
         std::string password{};
     };
     Sentinels sentinels{};
+    /// A redis::Tls, for all connections, also to Sentinels; see redis_tls.hpp. If null, there is
+    /// no TLS.
+    std::shared_ptr<const detail::RedisTls> tls{};
 
     /// The consumer group; all consumers that share a stream use the same one.
     std::string group = "belay";
@@ -100,6 +106,8 @@ struct Options {
         }
         if (sentinels.addresses.empty() && socket.empty() && (host.empty() || port == 0))
             return "set host and port, or socket";
+        if (tls != nullptr && sentinels.addresses.empty() && !socket.empty())
+            return "tls needs host and port instead of socket";
         if (sentinels.master.empty() || sentinels.master.find('\0') != std::string::npos)
             return "the master of sentinels is empty, or contains a zero byte";
         if (host.find('\0') != host.npos || socket.find('\0') != socket.npos)

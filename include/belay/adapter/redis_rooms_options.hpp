@@ -6,6 +6,7 @@
 #include <chrono>       // std::chrono::milliseconds
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint16_t
+#include <memory>       // std::shared_ptr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
@@ -28,6 +29,9 @@ struct RoomsOptions {
     std::string password{};
     /// Servers of Redis Sentinel, which name the master; see docs/several-servers.md.
     Options::Sentinels sentinels{};
+    /// A redis::Tls, for all connections, also to Sentinels; see redis_tls.hpp. If null, there is
+    /// no TLS.
+    std::shared_ptr<const detail::RedisTls> tls{};
 
     /// How long a call may take to connect, and then again to log in. The lookup of a name comes on
     /// top.
@@ -81,6 +85,7 @@ struct RoomsOptions {
         same.user = user;
         same.password = password;
         same.sentinels = sentinels;
+        same.tls = tls;
         same.connect_timeout = connect_timeout;
         same.command_timeout = command_timeout;
         same.record_bytes_max = reply_bytes_max;
@@ -93,6 +98,8 @@ struct RoomsOptions {
             return "redis::RoomsOptions: prefix must not be empty or contain a brace";
         if (reply_bytes_max > std::size_t{512} << 20)
             return "redis::RoomsOptions: reply_bytes_max must be at most 512 MiB";
+        if (tls != nullptr && sentinels.addresses.empty() && !socket.empty())
+            return "redis::RoomsOptions: tls needs host and port instead of socket";
         if (!connection().check().empty()) {
             return "redis::RoomsOptions: set host and port, a socket, or sentinels as "
                    "\"host:port\", without zero bytes and not too long, and timeouts from 1 ms to "

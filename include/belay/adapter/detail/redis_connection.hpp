@@ -15,11 +15,12 @@
 #include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
 #include <cstdio>       // std::snprintf
-#include <memory>       // std::unique_ptr
+#include <memory>       // std::shared_ptr, std::unique_ptr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
+#include <belay/adapter/detail/redis_tls_layer.hpp>
 #include <belay/adapter/redis_error.hpp>
 #include <belay/adapter/redis_options.hpp>
 #include <belay/core/bytes.hpp>
@@ -63,6 +64,7 @@ public:
         command_timeout_ = options.command_timeout;
         reply_.bytes_max = options.record_bytes_max + reply_bytes_besides;
         sentinels_ = options.sentinels;
+        tls_.layer = options.tls;
         if (!has_sentinels()) return;
         socket_.clear();
         host_.reserve(redis_host_max);  // connect() must not allocate
@@ -171,9 +173,13 @@ private:
         if (context_ == nullptr) return false;
         // No command is pending, so there must be no unread or buffered bytes.
         char byte = 0;
-        const ssize_t got = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        short events = 0;
+        const ssize_t got = tls_.layer != nullptr
+                                ? read_some(&byte, 1, events)
+                                : ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         const bool is_quiet = got < 0 && (posix::detail::would_block(errno) || errno == EINTR);
         if (is_quiet && context_->reader->pos == context_->reader->len) return true;
+        words_[0] = '\0';  // of TLS
         context_.reset();
         return false;
     }
@@ -242,7 +248,26 @@ private:
         // A long wait must detect that the other machine is gone. All else works without
         // keep-alive.
         if (socket_.empty()) static_cast<void>(redisEnableKeepAlive(context_.get()));
-        return before_commands(log_in(user, password));
+        std::error_code error = secure(deadline);
+        if (!error) error = log_in(user, password);
+        return before_commands(error);
+    }
+    /// Makes the handshake of TLS, if the options have it.
+    [[nodiscard]] std::error_code secure(Clock::time_point deadline) noexcept {
+        tls_.session = nullptr;
+        while (tls_.layer != nullptr) {
+            const RedisTlsStep step = tls_.layer->handshake(*context_, tls_.session, host_);
+            if (step.count > 0) break;
+            if (step.events == 0) {
+                keep_words(step.reason);
+                return step.error;
+            }
+            if (const std::error_code error = wait_for(step.events, deadline)) {
+                keep_words("the server did not answer the handshake of TLS");
+                return error;
+            }
+        }
+        return {};
     }
     /// Limits the memory that the announced length of an array takes. Before version 1.0, hiredis
     /// has no limit of its own.
@@ -374,11 +399,11 @@ private:
     [[nodiscard]] std::error_code send(std::string_view bytes,
                                        Clock::time_point deadline) noexcept {
         while (!bytes.empty()) {
-            const ssize_t sent =
-                ::send(context_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+            short events = POLLOUT;
+            const ssize_t sent = write_some(bytes, events);
             if (sent >= 0) {
                 bytes.remove_prefix(static_cast<std::size_t>(sent));
-            } else if (const std::error_code error = wait(POLLOUT, deadline)) {
+            } else if (const std::error_code error = wait(events, deadline)) {
                 return error;
             }
         }
@@ -397,10 +422,11 @@ private:
             if (late) return make_error_code(redis::Errc::no_answer);
             if (reply_.received > reply_.bytes_max) return long_reply();
             char buffer[16384];
-            const ssize_t count = ::recv(context_->fd, buffer, sizeof buffer, MSG_DONTWAIT);
+            short events = POLLIN;
+            const ssize_t count = read_some(buffer, sizeof buffer, events);
             if (count == 0) return make_error_code(redis::Errc::connection_lost);
             if (count < 0) {
-                if (const std::error_code error = wait(POLLIN, deadline)) return error;
+                if (const std::error_code error = wait(events, deadline)) return error;
             } else if (redisReaderFeed(context_->reader, buffer, static_cast<std::size_t>(count)) !=
                        REDIS_OK) {
                 return bad_reply();
@@ -409,6 +435,23 @@ private:
                 late = Clock::now() >= deadline;
             }
         }
+    }
+    // Like send(2) and recv(2) without waiting. TLS may change what to wait for: `events`.
+    [[nodiscard]] ssize_t write_some(std::string_view bytes, short& events) noexcept {
+        if (tls_.layer != nullptr) return result_of(tls_.layer->send(tls_.session, bytes), events);
+        return ::send(context_->fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    [[nodiscard]] ssize_t read_some(char* to, std::size_t size, short& events) noexcept {
+        if (tls_.layer != nullptr)
+            return result_of(tls_.layer->receive(tls_.session, to, size), events);
+        return ::recv(context_->fd, to, size, MSG_DONTWAIT);
+    }
+    [[nodiscard]] ssize_t result_of(const RedisTlsStep& step, short& events) noexcept {
+        if (step.count > 0) return step.count;
+        if (step.events == 0) keep_words(step.reason);
+        events = step.events;
+        errno = step.events != 0 ? EAGAIN : ECONNRESET;
+        return -1;
     }
     [[nodiscard]] std::error_code long_reply() noexcept {
         char words[64];
@@ -425,6 +468,9 @@ private:
         if (errno == EINTR) return {};
         if (!posix::detail::would_block(errno))
             return make_error_code(redis::Errc::connection_lost);
+        return wait_for(events, deadline);
+    }
+    [[nodiscard]] std::error_code wait_for(short events, Clock::time_point deadline) noexcept {
         pollfd polled{context_->fd, events, 0};
         for (;;) {
             // Rounds up to a whole millisecond, or the loop would spin during the last one.
@@ -456,6 +502,10 @@ private:
         std::size_t received = 0;  // of a reply that is not complete
     } reply_;
     redis::Options::Sentinels sentinels_;
+    struct {
+        std::shared_ptr<const RedisTls> layer;  // null: no TLS
+        void* session = nullptr;                // the context owns it
+    } tls_;
     std::size_t sentinel_ = 0;         // the last that answered
     Clock::time_point stays_until_{};  // also at a replica
     std::uint16_t port_ = 0;
