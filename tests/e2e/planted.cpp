@@ -2,6 +2,7 @@
 // The outage demo over a ledger with one bug, which the environment variable OUTAGE_PLANT names.
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "app.hpp"
 
@@ -13,10 +14,19 @@ using belay::Progress;
 
 /// Forgets one line, and goes on as if it were there.
 struct DroppingLedger : outage::FileLedger {
-    static DroppingLedger open(const std::string& dir) { return {outage::FileLedger::open(dir)}; }
-    [[nodiscard]] std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
-        return p.applied == 700 ? std::error_code{} : FileLedger::apply(sender, p, operation);
+    static DroppingLedger open(const std::string& dir) {
+        return {outage::FileLedger::open(dir), {}};
     }
+    [[nodiscard]] std::optional<Progress> progress(const Id& sender) const {
+        return dropped_ ? dropped_ : FileLedger::progress(sender);
+    }
+    [[nodiscard]] std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
+        dropped_.reset();
+        if (p.applied != 700) return FileLedger::apply(sender, p, operation);
+        dropped_ = p;
+        return {};
+    }
+    std::optional<Progress> dropped_{};
 };
 
 /// Says that everything is durable, and writes nothing before it must.
