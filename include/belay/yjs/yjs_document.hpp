@@ -291,14 +291,18 @@ private:
                waiting_.clients >= missing.clients &&
                waiting_.delete_ranges >= missing.delete_ranges;
     }
-    /// Counts the content that the waiting updates delete, each of them once.
+    /// Counts the content that the waiting updates delete. Content that several of them delete
+    /// counts once, because it is removed once.
     void count_deleted() {
         for (; pending_deletes_ && garbage_.counted < pending_.size(); ++garbage_.counted) {
             const BytesView update{pending_[garbage_.counted]};
             yjs::detail::Sources sources = read(update);
             yjs::detail::unite_ranges(sources.deletes);
-            for (const auto& range : sources.deletes)
-                garbage_.deleted_bytes += known_.freed_by(range);
+            for (const auto& range : sources.deletes) {
+                waiting_deletes_.add(range, [this](const yjs::detail::DeleteRange& added) {
+                    garbage_.deleted_bytes += known_.freed_by(added);
+                });
+            }
         }
     }
     void add_arrived(std::size_t bytes) noexcept {
@@ -342,8 +346,9 @@ private:
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
         known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes),
-                                       merger.take_large()};
+                                       merger.take_sized()};
         garbage_.counted = 0;
+        waiting_deletes_ = {};
         garbage_.deleted_bytes = merger.deleted_bytes();
         const bool is_partly_gone = garbage_.deleted_bytes > merged_.size() / 8;
         if (is_partly_gone || merged_.size() / 2 > garbage_.collected_bytes + deleted_bytes_min) {
@@ -382,6 +387,7 @@ private:
     bool pending_deletes_ = false;
     bool has_deleted_ = false;  ///< there may be deleted content in the merged update
     Garbage garbage_{};
+    yjs::detail::RangeSet waiting_deletes_;  ///< of the waiting updates that were counted
     yjs::detail::Coverage known_;
     std::size_t gaps_ = 0;
     std::size_t conflicts_ = 0;

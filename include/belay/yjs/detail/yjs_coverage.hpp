@@ -3,11 +3,12 @@
 /// Coverage: which clocks a Yjs document has, and which of them are deleted.
 #pragma once
 
-#include <algorithm>  // std::lower_bound, std::max, std::min, std::upper_bound, ...
+#include <algorithm>  // std::all_of, std::count_if, std::lower_bound, std::upper_bound
 #include <span>       // std::span
 #include <vector>     // std::vector
 
 #include <belay/yjs/detail/yjs_merge.hpp>
+#include <belay/yjs/detail/yjs_range_set.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
@@ -18,10 +19,10 @@ public:
     /// Takes all from what a Merger has merged.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): of clocks, both
     Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes,
-             std::vector<SizedRange> large) noexcept
-        : runs_{std::move(runs)}, deletes_{std::move(deletes)}, large_{std::move(large)} {
+             std::vector<SizedRange> sized) noexcept
+        : runs_{std::move(runs)}, deletes_{std::move(deletes)}, sized_{std::move(sized)} {
         runs_.shrink_to_fit();
-        large_.shrink_to_fit();
+        sized_.shrink_to_fit();
         deletes_.shrink_to_fit();
     }
 
@@ -61,19 +62,22 @@ public:
         return out;
     }
 
-    /// Returns how many bytes of content a deletion frees that is not deleted yet: one for each
-    /// unit, and those of large structs.   Complexity: O(log n) and the ranges that it meets.
+    /// Returns about how many bytes of content a deletion frees that is not deleted yet: one for
+    /// each unit, except those of a SizedRange.   Complexity: O(log n) and the ranges that it meets.
     [[nodiscard]] std::size_t freed_by(const DeleteRange& wanted) const noexcept {
-        std::uint64_t units = 0;
-        std::uint64_t gone = 0;
-        std::size_t bytes = 0;
-        for_each_in(runs_, wanted, [&](const DeleteRange&, std::uint64_t len) { units += len; });
-        for_each_in(deletes_, wanted, [&](const DeleteRange&, std::uint64_t len) { gone += len; });
-        for_each_in(large_, wanted, [&](const SizedRange& s, std::uint64_t len) {
-            if (is_in(deletes_, {s.client, std::max(s.clock, wanted.clock), len})) return;
-            bytes += s.bytes / static_cast<std::size_t>(s.len) * static_cast<std::size_t>(len);
+        std::uint64_t bytes = 0;
+        for_each_outside(deletes_, wanted, [&](const DeleteRange& part) {
+            std::uint64_t sized = 0;
+            for_each_inside(sized_, part, [&](const SizedRange& s, std::uint64_t len) {
+                sized += len;
+                bytes += len * s.unit_bytes;
+            });
+            std::uint64_t units = 0;
+            for_each_inside(runs_, part,
+                            [&](const DeleteRange&, std::uint64_t len) { units += len; });
+            bytes += units - sized;
         });
-        return bytes + static_cast<std::size_t>(units - std::min(units, gone));
+        return static_cast<std::size_t>(bytes);
     }
     /// Returns whether an update adds nothing new.   Complexity: O(m log n).
     [[nodiscard]] bool holds(Sources& update) const {
@@ -101,21 +105,6 @@ private:
         }
     }
 
-    /// Calls `f(range, len)` for each range that has `len` > 0 of the wanted units.
-    /// Pre: sorted as united ranges are.
-    template <class Range, class F>
-    static void for_each_in(const std::vector<Range>& ranges, const DeleteRange& wanted, F&& f) {
-        auto at = std::lower_bound(
-            ranges.begin(), ranges.end(), wanted, [](const DeleteRange& a, const DeleteRange& b) {
-                return a.client != b.client ? a.client > b.client : a.clock_end() <= b.clock;
-            });
-        for (; at != ranges.end() && at->client == wanted.client; ++at) {
-            const std::uint64_t begin = std::max(at->clock, wanted.clock);
-            const std::uint64_t end = std::min(at->clock_end(), wanted.clock_end());
-            if (begin >= end) return;
-            f(*at, end - begin);
-        }
-    }
     /// Returns whether a range is inside one of the others.   Pre: sorted as united ranges are.
     [[nodiscard]] static bool is_in(std::span<const DeleteRange> ranges,
                                     const DeleteRange& wanted) noexcept {
@@ -130,7 +119,7 @@ private:
 
     std::vector<DeleteRange> runs_;
     std::vector<DeleteRange> deletes_;
-    std::vector<SizedRange> large_;
+    std::vector<SizedRange> sized_;
 };
 
 }}}  // namespace belay::yjs::detail

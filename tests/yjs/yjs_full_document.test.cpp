@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+// Goal: edits of a full document cost in proportion to their bytes, and deleted content makes
+// space. Method: editors that delete and type, also as an attacker would, and a count of the bytes
+// that compactions read.
+#include <belay/yjs/yjs_document.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/yjs/yjs_editor.hpp"
+
+using namespace belay;
+using belay_test::typed;
+
+namespace {
+
+constexpr std::size_t bytes_max = std::size_t{1} << 20;
+
+/// Deletes units of an author.
+Bytes deletion(std::uint64_t author, std::uint64_t clock, std::uint64_t len) {
+    Bytes update{std::byte{0}};
+    for (const std::uint64_t n : {std::uint64_t{1}, author, std::uint64_t{1}, clock, len})
+        yjs::append_varuint(update, n);
+    return update;
+}
+
+/// Appends embedded values of `bytes` bytes, one struct each, to a text of an author.
+Bytes embeds(std::uint64_t author, std::uint64_t count, std::size_t bytes) {
+    Bytes update;
+    for (const std::uint64_t n : {std::uint64_t{1}, count, author, std::uint64_t{0}})
+        yjs::append_varuint(update, n);
+    for (std::uint64_t clock = 0; clock < count; ++clock) {
+        update.push_back(std::byte{static_cast<std::uint8_t>(clock == 0 ? 5 : 0x85)});
+        if (clock == 0) {
+            for (const int b : {1, 1, 116}) update.push_back(static_cast<std::byte>(b));
+        } else {
+            yjs::append_varuint(update, author);
+            yjs::append_varuint(update, clock - 1);
+        }
+        yjs::append_varbytes(update, as_bytes('"' + std::string(bytes, 'v') + '"'));
+    }
+    update.push_back(std::byte{0});
+    return update;
+}
+
+/// A document, and what its compactions cost.
+class Measured {
+public:
+    explicit Measured(const Bytes& content) {
+        REQUIRE(!document.apply(content));
+        REQUIRE(document.snapshot().size() == 1);
+        // After a snapshot, any deletion may help once.
+        REQUIRE(!document.apply(deletion(1'000'000, 0, 1)));
+        static_cast<void>(check(typed(1'000'000, 0, std::string(bytes_max, 'x'))));
+        read = 0;
+        arrived = 0;
+    }
+
+    /// Returns whether the document accepts an update. Each merge counts as one compaction.
+    bool check(const Bytes& update) {
+        const bool waits = document.status().pending_updates > 0;
+        const bool fits = document.check(update).has_value();
+        if (waits && document.status().pending_updates == 0) read += document.bytes();
+        if (!fits) arrived += update.size();
+        return fits;
+    }
+    bool add(const Bytes& update) {
+        if (!check(update)) return false;
+        const std::size_t waited = document.status().pending_updates;
+        REQUIRE(!document.apply(update));
+        if (document.status().pending_updates <= waited) read += document.bytes();
+        arrived += update.size();
+        return true;
+    }
+
+    YjsDocument document{{.bytes_max = bytes_max}};
+    std::size_t read = 0;     ///< by compactions
+    std::size_t arrived = 0;  ///< of updates
+};
+
+}  // namespace
+
+TEST_CASE("YjsDocument: a deletion that is sent again pays for no compaction",
+          "[room][yjs_full_document][regression]") {
+    const std::uint64_t letters = GENERATE(1U, 20U, 100U, 1'000U);
+    const std::uint64_t overlap = GENERATE(0U, 1U);
+    Measured room{typed(1, 0, std::string(bytes_max - 1'000, 'x'))};
+    std::uint64_t typed_letters = 0;
+    for (std::uint64_t round = 0; round < 500; ++round) {
+        for (std::uint64_t i = 0; i < 60; ++i) {
+            const std::uint64_t from = round * letters + (overlap != 0 ? i % letters : 0);
+            REQUIRE(room.add(deletion(1, from, letters)));
+        }
+        const std::string text(200, 'z');
+        if (room.add(typed(2, typed_letters, text))) typed_letters += text.size();
+    }
+    INFO(letters << " letters: read " << room.read << " of " << room.arrived);
+    CHECK(room.read <= 128 * room.arrived);
+}
+
+TEST_CASE("YjsDocument: deleted units without content pay for no compaction",
+          "[room][yjs_full_document][regression]") {
+    // A collected struct, and one of deleted content. Each claims 2^40 units.
+    const std::uint64_t kind = GENERATE(0U, 1U);
+    Measured room{typed(1, 0, std::string(bytes_max - 1'000, 'x'))};
+    Bytes claims;
+    for (const std::uint64_t n :
+         {std::uint64_t{1}, std::uint64_t{1}, std::uint64_t{3}, std::uint64_t{0}, kind})
+        yjs::append_varuint(claims, n);
+    if (kind == 1) {
+        for (const int b : {1, 1, 116}) claims.push_back(static_cast<std::byte>(b));
+    }
+    yjs::append_varuint(claims, std::uint64_t{1} << 40);
+    claims.push_back(std::byte{0});
+    REQUIRE(room.add(claims));
+    static_cast<void>(room.document.state_vector());
+    std::uint64_t typed_letters = 0;
+    for (std::uint64_t round = 0; round < 500; ++round) {
+        REQUIRE(room.add(deletion(3, round * 100'000, 100'000)));
+        const std::string text(200, 'z');
+        if (room.add(typed(2, typed_letters, text))) typed_letters += text.size();
+    }
+    INFO("read " << room.read << " of " << room.arrived);
+    CHECK(room.read <= 64 * room.arrived);
+}
+
+TEST_CASE("YjsDocument: a full document accepts edits after half of it was deleted",
+          "[room][yjs_full_document][regression]") {
+    const std::size_t bytes = GENERATE(1U, 10U, 30U, 100U, 300U, 900U, 1'100U, 20'000U);
+    INFO("values of " << bytes << " bytes");
+    const std::uint64_t count = (bytes_max - 400) / (bytes + 10);
+    Measured room{embeds(1, count, bytes)};
+    std::uint64_t n = 0;
+    while (room.add(typed(2, n, std::string(500, 'x')))) n += 500;
+    REQUIRE(room.add(deletion(1, count / 4, count / 2 + 1)));
+    REQUIRE(room.add(typed(2, n, std::string(500, 'x'))));
+    n += 500;
+    // And so on, as long as there is space.
+    for (; n < bytes_max / 2 - 40'000; n += 500)
+        REQUIRE(room.add(typed(2, n, std::string(500, 'x'))));
+}
