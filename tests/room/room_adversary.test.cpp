@@ -2,7 +2,7 @@
 // Goal: hostile clients close no honest one, and delay its joins and edits by a bounded factor.
 // Method: the same world with and without hostile clients, for many seeds. BELAY_HOSTILE is the
 // number of hostile clients, and BELAY_SEEDS that of the seeds. Without BELAY_HOSTILE, a second test
-// draws the number and the kinds of the hostile clients from the seed.
+// draws the number and the kinds of the hostile clients, and the server's limits, from the seed.
 #include <belay/core/random.hpp>
 #include <belay/room/room_manager.hpp>
 
@@ -25,9 +25,12 @@ namespace {
 /// The number of hostile clients, if the environment states it. Then all seeds run.
 [[nodiscard]] std::uint64_t stated_hostile() { return from_environment("BELAY_HOSTILE", 0); }
 
-/// The limits of messages, and of documents.
-constexpr std::size_t frame_bytes = std::size_t{256} << 10;
-constexpr std::size_t document_bytes = std::size_t{512} << 10;
+/// The limits of the server, which hostile clients exceed.
+struct ServerLimits {
+    std::size_t frame_bytes = std::size_t{256} << 10;
+    std::size_t document_bytes = std::size_t{512} << 10;
+    bool closes_soon = false;  ///< whether clients that are silent are closed during the test
+};
 
 /// A client that misuses what the server gives it.
 class Hostile {
@@ -40,34 +43,49 @@ public:
         sends_garbage,
         crowds,           ///< one user with many clients in the honest room
         opens_rooms,      ///< one user that opens a room with each dial
-        fills,            ///< fills a room, and goes on
+        fills,            ///< fills a room, and goes on to insert and to delete
         sends_unknown,    ///< messages of a kind that the server does not know
         sends_too_large,  ///< a message above the limit with each dial
         is_silent,
-        loses_rights  ///< has other rights with each dial, and not for long
+        loses_rights,  ///< has other rights with each dial, and not for long
+        grows,         ///< dials again at once, with a state above the limit of messages
+        floods,        ///< stateless messages
+        has_no_token,  ///< on a connection of several documents
+        flips          ///< has other rights, and another user, with each frame
     };
-    static constexpr std::size_t kinds = 12;
+    static constexpr std::size_t kinds = 16;
+    /// The token of the clients that flip.
+    static constexpr const char* flipping = "flipping";
 
-    Hostile(RoomWorld& w, std::size_t i, Kind kind, std::size_t text_bytes)
+    Hostile(RoomWorld& w, std::size_t i, Kind kind, std::size_t text_bytes,
+            const ServerLimits& limits)
         : w_{w},
           kind_{kind},
           text_bytes_{text_bytes},
+          limits_{limits},
           name_{"hostile" + std::to_string(i)},
-          editor_{w, name_, 1000 + i} {
+          editor_{is_addressed() ? RoomEditor::addressed(w, name_, 1000 + i)
+                                 : RoomEditor{w, name_, 1000 + i}} {
         // Those that type have rooms of their own: the right to edit a room is the right to fill it.
         if (kind_ == Kind::types) request() = {.room_id = "own" + name_, .token = "hostile"};
         if (kind_ == Kind::fills) request() = {.room_id = "full" + name_, .token = name_};
         if (kind_ == Kind::crowds) request() = {.room_id = "board", .token = "mob"};
-        editor_.answers_queries = editor_.looks_around = false;
+        if (kind_ == Kind::grows) editor_.type(std::string(limits_.frame_bytes, 'h'));
+        if (kind_ == Kind::flips) editor_.token = flipping;
+        editor_.answers_queries = editor_.looks_around = editor_.keeps_changes = false;
     }
     /// 10 times a second.
     void act(int step) {
-        if (kind_ == Kind::is_silent) editor_.stall(true);
+        if (kind_ == Kind::is_silent || kind_ == Kind::has_no_token) editor_.stall(true);
         if (kind_ == Kind::loses_rights) {
             constexpr Access rights[]{Access::edit, Access::view, Access::none};
             w_.rights.grants[name_] = {name_, rights[step % 3], 150ms};
         }
-        if (!editor_.online() && step % 5 == 0) editor_.dial();
+        // The server remembers a user that it has closed, so that the user changes sometimes.
+        if (kind_ == Kind::grows)
+            request() = {.room_id = "board", .token = name_ + " " + std::to_string(step / 2)};
+        const bool at_once = kind_ == Kind::grows || kind_ == Kind::flips;
+        if (!editor_.online() && (at_once || step % 5 == 0)) editor_.dial();
         switch (kind_) {
             case Kind::reads_nothing:
                 editor_.stall(step > 5);
@@ -89,17 +107,21 @@ public:
                 request() = {.room_id = name_ + " " + std::to_string(step), .token = "opener"};
                 return editor_.dial();
             case Kind::fills:
-                editor_.type(std::string(text_bytes_, 'h'));
-                editor_.type("h");
-                return;
+                return fill();
             case Kind::sends_unknown:
                 for (int i = 0; i < 20; ++i) editor_.raw(Bytes{std::byte{77}, std::byte{1}});
                 return;
             case Kind::sends_too_large:
-                if (step % 5 == 0) editor_.raw(Bytes(frame_bytes + 1));
+                if (step % 5 == 0) editor_.raw(Bytes(limits_.frame_bytes + 1));
                 return;
             case Kind::is_silent:
+            case Kind::has_no_token:
+            case Kind::grows:
                 return;
+            case Kind::floods:
+                return flood();
+            case Kind::flips:
+                return flip(step);
             case Kind::loses_rights:
                 return editor_.show("{}");
             case Kind::sends_garbage:
@@ -109,18 +131,51 @@ public:
 
 private:
     [[nodiscard]] RoomRequest& request() { return w_.requests[name_]; }
+    /// Whether it speaks hocuspocus.
+    [[nodiscard]] bool is_addressed() const {
+        return kind_ == Kind::floods || kind_ == Kind::has_no_token || kind_ == Kind::flips;
+    }
+    /// Fills the document at once, and then goes on to overwrite one of its values.
+    void fill() {
+        if (!editor_.synced) return;
+        const std::size_t piece = std::min(limits_.document_bytes / 16, limits_.frame_bytes / 2);
+        const std::string value(std::min(text_bytes_, piece / 2), 'h');
+        editor_.say({part::RoomMessage::Kind::update, overwrite(overwritten_++, value)});
+        for (; filled_ <= limits_.document_bytes; filled_ += piece)
+            editor_.type(std::string(piece, 'h'));
+        editor_.type("h");
+    }
+    void flood() {
+        Bytes frame;
+        yjs::append_varbytes(frame, as_bytes("board"));
+        frame.push_back(std::byte{5});
+        yjs::append_varbytes(frame, Bytes(std::min(text_bytes_, std::size_t{1000}), std::byte{65}));
+        for (int i = 0; i < 20; ++i) editor_.raw(frame);
+    }
+    /// Each token has another answer of the authorizer.
+    void flip(int step) {
+        editor_.send_token();
+        if (step % 5 == 0) editor_.show("{}");
+        editor_.send_token();
+        if (step % 20 == 0) editor_.type("h");
+        editor_.send_token();
+    }
 
     RoomWorld& w_;
     Kind kind_;
     std::size_t text_bytes_;  ///< of a long text, once in a second
+    ServerLimits limits_;
     std::string name_;
     RoomEditor editor_;
+    std::size_t filled_ = 0;
+    std::uint64_t overwritten_ = 0;
 };
 
 /// The hostile clients of a world.
 struct Crowd {
     std::vector<Hostile::Kind> kinds{};
     std::size_t text_bytes = 100'000;
+    ServerLimits limits{};
 };
 
 /// As many of each kind.
@@ -131,8 +186,8 @@ Crowd all_kinds(std::size_t count) {
     return crowd;
 }
 
-/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes. Each
-/// order of magnitude is as frequent as the others.
+/// Draws 10 to 1,000 hostile clients of some of the kinds, with texts of 1 to 100,000 bytes, and the
+/// limits of the server. Each order of magnitude is as frequent as the others.
 Crowd drawn_crowd(Seed seed) {
     Random random{seed};
     const auto magnitude = [&](double from, double to) {
@@ -146,6 +201,9 @@ Crowd drawn_crowd(Seed seed) {
     for (std::size_t i = 0; crowd.kinds.size() < count; ++i)
         if ((chosen >> i % Hostile::kinds & 1U) != 0)
             crowd.kinds.push_back(static_cast<Hostile::Kind>(i % Hostile::kinds));
+    crowd.limits = {.frame_bytes = magnitude(4.2, 5.4),
+                    .document_bytes = magnitude(4.2, 5.7),
+                    .closes_soon = uniform_upto(random, 1) == 0};
     return crowd;
 }
 
@@ -161,35 +219,51 @@ struct Times {
     Duration join{};                ///< the longest
     std::vector<Duration> edits{};  ///< each to the last honest client
     std::size_t closed = 0;
-    std::size_t mob = 0;              ///< clients of the user that crowds the honest room
-    std::size_t opened = 0;           ///< rooms of the user that opens many
-    RoomCounters::Reasons reasons{};  ///< of clients that were rejected, or closed
+    std::size_t mob = 0;     ///< clients of the user that crowds the honest room
+    std::size_t opened = 0;  ///< rooms of the user that opens many
+    RoomCounters counters{};
 };
 
-constexpr RoomOptions options_of_world() {
+constexpr RoomOptions options_of(const ServerLimits& limits) {
     RoomOptions options;
     options.clients_per_user_and_room_max = 8;
     options.rooms_per_user_max = 8;
-    options.frame_bytes_max = frame_bytes;
+    options.frame_bytes_max = limits.frame_bytes;
+    if (limits.closes_soon) {
+        options.token_within = 300ms;
+        options.heartbeat = {100ms, 300ms};
+    }
     // The storage saves and loads during all of the test.
     options.save_after = 200ms;
     options.save_within = 500ms;
     return options;
 }
 
+/// With each check, the clients that flip have other rights, and another user.
+void flip_rights(RoomRights& rights) {
+    constexpr Access levels[]{Access::edit, Access::view, Access::comment, Access::none};
+    const int n = rights.checks;
+    rights.grants[Hostile::flipping] = {"flipping" + std::to_string(n % 50), levels[n / 3 % 4],
+                                        100ms};
+}
+
 /// 10 honest clients of one room, which join one after another and type in turn.
 Times times_with(const Crowd& hostile, Seed seed) {
-    RoomWorld w{seed, options_of_world(), {.bytes_max = document_bytes}};
+    RoomWorld w{seed, options_of(hostile.limits), {.bytes_max = hostile.limits.document_bytes}};
     w.disk.flush_takes = 2ms;
     w.disk.load_takes = 5ms;
     w.disk.save_takes = 30ms;
     w.world.network().window_bytes(64'000);
     std::vector<std::unique_ptr<Hostile>> others;
     for (const Hostile::Kind kind : hostile.kinds)
-        others.push_back(std::make_unique<Hostile>(w, others.size(), kind, hostile.text_bytes));
+        others.push_back(
+            std::make_unique<Hostile>(w, others.size(), kind, hostile.text_bytes, hostile.limits));
+    w.rights.before = [&](std::string_view) { flip_rights(w.rights); };
     int step = 0;
     const auto act = [&] {
         for (const auto& one : others) one->act(step);
+        // The application passes on one of the stateless messages.
+        if (!others.empty()) w.rooms().broadcast_stateless("board", "hello");
         ++step;
     };
     const auto wait = [&](auto done) {
@@ -223,7 +297,7 @@ Times times_with(const Crowd& hostile, Seed seed) {
         if (event.starts_with("loaded hostile")) ++times.opened;
         if (event.starts_with("unloaded hostile")) --times.opened;
     }
-    times.reasons = w.rooms().counters().reasons;
+    times.counters = w.rooms().counters();
     return times;
 }
 
@@ -259,7 +333,7 @@ struct TimesOfAll {
 
 /// Compares the world of a seed with these hostile clients and without them.
 void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
-    const Times alone = times_with({}, seed);
+    const Times alone = times_with({.limits = hostile.limits}, seed);
     const Times among = times_with(hostile, seed);
     INFO(hostile.kinds.size() << " hostile clients");
     INFO("joins: " << alone.join / 1us << " us alone, " << among.join / 1us << " us among");
@@ -275,13 +349,24 @@ void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
     const auto number_of = [&](Hostile::Kind kind) {
         return std::count(hostile.kinds.begin(), hostile.kinds.end(), kind);
     };
+    const RoomCounters& counters = among.counters;
     const auto expect = [&](Hostile::Kind kind, long from, RoomErrc reason) {
-        CHECK((number_of(kind) < from || among.reasons.of(reason) > 0));
+        CHECK((number_of(kind) < from || counters.reasons.of(reason) > 0));
     };
     expect(Hostile::Kind::crowds, 9, RoomErrc::too_many_of_user);
     expect(Hostile::Kind::sends_too_large, 1, RoomErrc::frame_too_large);
     expect(Hostile::Kind::loses_rights, 1, RoomErrc::unauthorized);
     expect(Hostile::Kind::loses_rights, 1, RoomErrc::forbidden);
+    expect(Hostile::Kind::grows, 1, RoomErrc::frame_too_large);
+    expect(Hostile::Kind::grows, 1, RoomErrc::retried_too_soon);
+    expect(Hostile::Kind::flips, 1, RoomErrc::forbidden);
+    if (hostile.limits.closes_soon) {
+        expect(Hostile::Kind::is_silent, 1, RoomErrc::client_silent);
+        expect(Hostile::Kind::has_no_token, 1, RoomErrc::unauthorized);
+    }
+    CHECK(
+        (number_of(Hostile::Kind::fills) == 0 || counters.denials.of(YjsErrc::document_full) > 0));
+    CHECK((number_of(Hostile::Kind::floods) == 0 || counters.stateless > 0));
     all.add(alone, among);
 }
 

@@ -84,7 +84,8 @@ public:
     }
 
     bool answers_queries = true;
-    bool looks_around = true;  ///< keeps who is here
+    bool looks_around = true;   ///< keeps who is here
+    bool keeps_changes = true;  ///< of others
     int closed_with = 0;
     bool synced = false;
     std::size_t updates = 0;    ///< that others have made
@@ -120,10 +121,10 @@ protected:
             }
             case Kind::state:
                 synced = true;
-                return take(message.payload);
+                return keeps_changes ? take(message.payload) : void();
             case Kind::update:
                 ++updates;
-                return take(message.payload);
+                return keeps_changes ? take(message.payload) : void();
             case Kind::awareness:
                 return looks_around ? see(message.payload) : void();
             case Kind::query_awareness:
