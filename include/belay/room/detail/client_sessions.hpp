@@ -380,11 +380,14 @@ private:
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
+        const std::uint64_t merges = merges_of(room.document);
         // A client without a name and an address has the share of its connection.
         const bool named = client.rights.share.has_value();
         const std::string alone = named ? std::string{} : turn_owner(client);
         const LimitedError error = edits_.update(room, message.payload, client.id,
                                                  named ? client.rights.share->all.owner() : alone);
+        // A full document was compacted.
+        if (merges_of(room.document) != merges) pay_answer(client, room);
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {
