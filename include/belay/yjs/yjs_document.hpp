@@ -28,9 +28,9 @@ enum class Compaction : std::uint8_t {
 struct YjsDocumentOptions {
     /// The limits of one update of a peer.
     yjs::Limits limits{};
-    /// The maximum number of bytes of the document. If something was deleted, waiting updates do not
-    /// count up to a 64th of the document, because their deletions make space. Updates that were
-    /// checked and are not applied yet do not count.
+    /// The maximum number of bytes of the document. If something was deleted, waiting updates do
+    /// not count up to a 64th of the document, because their deletions make space. Updates that
+    /// were checked and are not applied yet do not count.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
@@ -107,7 +107,7 @@ public:
         if (exceeded_by(more, deletes) == nullptr) return true;
         if (may_give_space(update.size(), missing_for(more, deletes))) {
             compact();
-            arrived_bytes_ = 0;
+            garbage_.arrived_bytes = 0;
             if (known_.holds(sources)) return false;
         }
         // The authors that it has go on.
@@ -140,7 +140,7 @@ public:
     /// is empty.
     [[nodiscard]] std::span<const Bytes> snapshot() {
         compact();
-        arrived_bytes_ = no_limit;
+        garbage_.arrived_bytes = no_limit;
         return {&merged_, merged_.empty() ? std::size_t{0} : std::size_t{1}};
     }
 
@@ -183,8 +183,8 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + waiting_.bytes; }
     /// Returns the current state.
     [[nodiscard]] YjsDocumentStatus status() const noexcept {
-        return {bytes(), pending_.size(), known_.clients() + waiting_.clients,
-                gaps_,   conflicts_,      merges_};
+        return {bytes(),      pending_.size(),   known_.clients() + waiting_.clients,
+                counts_.gaps, counts_.conflicts, counts_.merges};
     }
 
 private:
@@ -213,6 +213,18 @@ private:
         std::size_t structs = 0;  ///< with the gaps between them
         std::size_t clients = 0;
         std::size_t delete_ranges = 0;
+    };
+    /// Deleted content that is still in the document, and what pays for its removal.
+    struct Garbage {
+        std::size_t deleted_bytes = 0;    ///< as the last merge counted them
+        std::size_t collected_bytes = 0;  ///< the document's length when they were removed last
+        /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
+        std::size_t arrived_bytes = no_limit;
+    };
+    struct Counts {
+        std::size_t gaps = 0;       ///< at the last merge
+        std::size_t conflicts = 0;  ///< of all merges
+        std::uint64_t merges = 0;
     };
     /// Returns how much there is of each limit. Waiting updates count in full.
     [[nodiscard]] Size size() const noexcept {
@@ -243,7 +255,7 @@ private:
     [[nodiscard]] std::size_t uncounted_bytes(std::size_t more, bool deletes) const noexcept {
         if (!removes_deleted()) return 0;
         const std::size_t waits = deletes || pending_deletes_ ? waiting_.bytes + more : 0;
-        return std::min(deleted_bytes_ + waits, merged_.size() / paid_part);
+        return std::min(garbage_.deleted_bytes + waits, merged_.size() / paid_part);
     }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more, bool deletes) const noexcept {
@@ -270,7 +282,8 @@ private:
     /// last time, or was deleted, to pay for its cost.
     [[nodiscard]] bool may_give_space(std::size_t bytes, const Size& missing) const noexcept {
         const std::size_t price = merged_.size() / paid_part;
-        if (arrived_bytes_ < price && bytes < price - arrived_bytes_ && deleted_bytes_ < price)
+        if (garbage_.arrived_bytes < price && bytes < price - garbage_.arrived_bytes &&
+            garbage_.deleted_bytes < price)
             return false;
         if (removes_deleted() && (has_deleted_ || pending_deletes_)) return true;
         return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
@@ -278,7 +291,7 @@ private:
                waiting_.delete_ranges >= missing.delete_ranges;
     }
     void add_arrived(std::size_t bytes) noexcept {
-        arrived_bytes_ += std::min(bytes, no_limit - arrived_bytes_);
+        garbage_.arrived_bytes += std::min(bytes, no_limit - garbage_.arrived_bytes);
     }
     /// A peer that has the document names all of its authors, regardless of how many updates
     /// brought them.
@@ -309,8 +322,8 @@ private:
         yjs::detail::Merger merger{sources, true};
         yjs::Merged merged = merger.run();
         merged_ = std::move(merged.update);
-        gaps_ = merged.gaps;
-        conflicts_ += merged.conflicts;
+        counts_.gaps = merged.gaps;
+        counts_.conflicts += merged.conflicts;
         pending_.clear();
         waiting_ = {};
         structs_ = merger.structs();
@@ -318,10 +331,10 @@ private:
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
         known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
-        deleted_bytes_ = merger.deleted_bytes();
-        ++merges_;
-        const bool is_partly_gone = deleted_bytes_ > merged_.size() / 8;
-        if (is_partly_gone || merged_.size() / 2 > collected_bytes_ + deleted_bytes_min) {
+        garbage_.deleted_bytes = merger.deleted_bytes();
+        ++counts_.merges;
+        const bool is_partly_gone = garbage_.deleted_bytes > merged_.size() / 8;
+        if (is_partly_gone || merged_.size() / 2 > garbage_.collected_bytes + deleted_bytes_min) {
             return collect();
         }
         shrink();
@@ -339,10 +352,10 @@ private:
             Bytes small = yjs::detail::collected(sources, structs_);
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
-            ++merges_;
+            ++counts_.merges;
         }
-        deleted_bytes_ = 0;
-        collected_bytes_ = merged_.size();
+        garbage_.deleted_bytes = 0;
+        garbage_.collected_bytes = merged_.size();
         shrink();
     }
     void shrink() {
@@ -356,16 +369,11 @@ private:
     Size loaded_{};   ///< what there was before the first check
     bool was_checked_ = false;
     bool pending_deletes_ = false;
-    bool has_deleted_ = false;         ///< there may be deleted content in the merged update
-    std::size_t structs_ = 0;          ///< of the merged update
-    std::size_t deleted_bytes_ = 0;    ///< of the merged update, as it was counted last
-    std::size_t collected_bytes_ = 0;  ///< the document's length when they were removed last
-    /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
-    std::size_t arrived_bytes_ = no_limit;
-    std::uint64_t merges_ = 0;
+    bool has_deleted_ = false;  ///< there may be deleted content in the merged update
+    std::size_t structs_ = 0;   ///< of the merged update
+    Garbage garbage_{};
     yjs::detail::Coverage known_;
-    std::size_t gaps_ = 0;
-    std::size_t conflicts_ = 0;
+    Counts counts_{};
 };
 
 }}  // namespace belay

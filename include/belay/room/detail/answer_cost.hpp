@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/answer_cost.hpp
-/// pieces_cost, answer_cost, request_cost and merges_of: what comparing and merging a document cost.
+/// pieces_cost, answer_cost, request_cost, merges_of: the costs of comparing and merging documents.
 #pragma once
 
 #include <concepts>  // std::derived_from
