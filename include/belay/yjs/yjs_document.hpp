@@ -231,24 +231,22 @@ private:
         return {bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
                 known_.delete_ranges() + waiting_.delete_ranges};
     }
-    /// Returns the limits of the document. One that was loaded above them stays editable.
-    [[nodiscard]] Size limits() const noexcept {
-        Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
-                  options_.delete_ranges_max};
-        for (const auto of : {&Size::structs, &Size::clients, &Size::delete_ranges}) {
-            if (loaded_.*of > most.*of) most.*of = loaded_.*of + most.*of / 8;
-        }
-        return most;
-    }
-    /// Notes the size of what was applied before the first check: it was loaded.
+    /// Raises the limits of a document that exceeds them before the first check: it was loaded, and
+    /// stays editable.
     void note_loaded() {
         if (std::exchange(was_checked_, true)) return;
-        loaded_ = size();
-        const bool exceeds = loaded_.structs > options_.structs_max ||
-                             loaded_.clients > options_.clients_max ||
-                             loaded_.delete_ranges > options_.delete_ranges_max;
+        Size held = size();
+        const bool exceeds = held.structs > options_.structs_max ||
+                             held.clients > options_.clients_max ||
+                             held.delete_ranges > options_.delete_ranges_max;
         if (exceeds) merge();
-        loaded_ = size();
+        held = size();
+        const auto raise = [](std::size_t& most, std::size_t n) {
+            if (n > most) most = n + most / 8;
+        };
+        raise(options_.structs_max, held.structs);
+        raise(options_.clients_max, held.clients);
+        raise(options_.delete_ranges_max, held.delete_ranges);
     }
     /// Returns how many bytes do not count for the limit: what is deleted, and what waits together
     /// with a deletion whose bytes the next merge counts.
@@ -259,7 +257,8 @@ private:
     }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more, bool deletes) const noexcept {
-        const Size most = limits();
+        const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
+                        options_.delete_ranges_max};
         Size held = size();
         held.bytes -= std::min(held.bytes, uncounted_bytes(more.bytes, deletes));
         held.structs -= std::min(waiting_.structs, most.structs / paid_part);
@@ -362,11 +361,10 @@ private:
         if (merged_.capacity() - merged_.size() > merged_.size() / 8) merged_.shrink_to_fit();
     }
 
-    YjsDocumentOptions options_;
+    YjsDocumentOptions options_;  ///< with the raised limits of a document that was loaded
     Bytes merged_;
     std::vector<Bytes> pending_;
     Size waiting_{};  ///< the sum of the waiting updates
-    Size loaded_{};   ///< what there was before the first check
     bool was_checked_ = false;
     bool pending_deletes_ = false;
     bool has_deleted_ = false;  ///< there may be deleted content in the merged update
