@@ -310,6 +310,9 @@ struct HostileClients {
     }
     void attack() {
         if (!mallory.online()) {
+            // A user that was rejected may not connect again for a minute.
+            const std::string user = "mallory " + std::to_string(++users);
+            w.requests["mallory"] = {.room_id = "board", .token = user, .ip = user};
             mallory.dial();
             w.run(100ms);
         }
@@ -342,6 +345,7 @@ struct HostileClients {
     RoomEditor bob{w, "bob", 2};
     RoomEditor mallory{w, "mallory", 3};
     std::vector<Bytes> frames;
+    int users = 0;
 };
 
 /// A server over a log on its disk, which may lose its power.
@@ -532,6 +536,7 @@ TEST_CASE(
     int output = 0;
     std::uint64_t refused = 0;
     std::uint64_t taken = 0;
+    std::uint64_t retried_too_soon = 0;
     for_each_seed(
         [&](Seed seed) {
             HostileClients h{seed};
@@ -541,11 +546,15 @@ TEST_CASE(
             }
             output += frames_each;
             refused += h.w.rooms().counters().rejected;
+            retried_too_soon += h.w.rooms().counters().reasons.of(RoomErrc::retried_too_soon);
             taken += h.w.rooms().counters().updates;
             h.check_end();
         },
         100);
-    // Both happen, or nothing was tested.
+    // Both happen, or nothing was tested. Alice sends an update after 20 frames.
     CHECK(refused > static_cast<std::uint64_t>(output) / 20);
-    CHECK(taken > static_cast<std::uint64_t>(output) / 20);
+    CHECK(refused < static_cast<std::uint64_t>(output) * 9 / 10);
+    CHECK(taken >
+          static_cast<std::uint64_t>(output) / 20 + static_cast<std::uint64_t>(output) / 100);
+    CHECK(retried_too_soon == 0);
 }
