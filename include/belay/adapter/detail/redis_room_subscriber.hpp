@@ -16,6 +16,7 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/adapter/detail/redis_room_store.hpp>
+#include <belay/adapter/detail/redis_room_uncovered.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -33,8 +34,8 @@ public:
     using Clock = RedisRoomStore::Clock;
 
     RedisRoomSubscriber(const redis::RoomsOptions& options, RedisRoomPositions& positions,
-                        RedisRoomStore& store)
-        : options_{options}, positions_{&positions}, store_{&store} {
+                        RedisRoomStore& store, RedisRoomUncovered& uncovered)
+        : options_{options}, positions_{&positions}, store_{&store}, uncovered_{&uncovered} {
         connection_.use(options.connection());
         connection_.refuse_cluster();
     }
@@ -247,6 +248,9 @@ private:
         Result<part::FanoutBatch, PersistenceError> batch = part::FanoutBatch{};
         if (sub.changed) {
             batch = store_->batch_after(id, sub.log, sub.from);
+            // Unless this server has begun another history itself.
+            const bool ended = batch && batch->state == part::FanoutBatch::State::over;
+            if (ended && sub.log == positions_->state(id).log) uncovered_->reset(id);
             // If there is more to read, the room is read again, and after a gap until it is loaded.
             // An outage is reported to all subscriptions at once.
             if (!batch && store_->outages() != seen_) return;
@@ -296,6 +300,7 @@ private:
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
     RedisRoomStore* store_;
+    RedisRoomUncovered* uncovered_;
     RedisConnection connection_;
     Subs subs_;
     std::string next_{};  ///< the room that is answered first
