@@ -35,7 +35,12 @@ public:
         bytes_.erase(id);
         to_save_.erase(id);
     }
-    /// Returns the rooms that have more than the limit.
+    /// Returns how many rooms have more than the limit.
+    [[nodiscard]] std::size_t size() const {
+        const std::lock_guard lock{mutex_};
+        return to_save_.size();
+    }
+    /// Returns these rooms.
     [[nodiscard]] std::vector<std::string> rooms_to_save() const {
         const std::lock_guard lock{mutex_};
         return {to_save_.begin(), to_save_.end()};

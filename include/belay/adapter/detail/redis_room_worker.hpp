@@ -143,6 +143,19 @@ public:
     [[nodiscard]] std::vector<std::string> rooms_to_save() const {
         return uncovered_.rooms_to_save();
     }
+    [[nodiscard]] redis::RoomsStatus status() {
+        redis::RoomsStatus status = store_.status().get();
+        status.rooms_to_save = uncovered_.size();
+        status.rooms_known = positions_.size();
+        const std::lock_guard lock{mutex_};
+        status.calls = shares_.calls();
+        status.update_bytes = shares_.bytes().updates;
+        status.snapshot_bytes = shares_.bytes().snapshots;
+        status.messages = messages_.waiting().count;
+        status.message_bytes = messages_.waiting().bytes;
+        status.messages_dropped = messages_.dropped();
+        return status;
+    }
     void publish(std::string_view id, BytesView message) {
         {
             const std::lock_guard lock{mutex_};
@@ -218,12 +231,18 @@ private:
         bool more = false;
         {
             const std::lock_guard lock{mutex_};
-            if (store_.is_down()) messages_.clear();
+            if (store_.is_down()) drop_messages();
             messages = messages_.take();
             more = !messages_.empty();
         }
         if (!messages.empty()) store_.publish(messages);
         return more;
+    }
+    /// Drops the messages that wait.   Pre: the mutex is locked.
+    void drop_messages() {
+        const std::size_t lost = messages_.waiting().count;
+        store_.status().change([&](redis::RoomsStatus& status) { status.messages_lost += lost; });
+        messages_.clear();
     }
     [[nodiscard]] std::optional<Waiting> take() {
         const std::lock_guard lock{mutex_};
