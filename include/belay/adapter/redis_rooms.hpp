@@ -168,8 +168,8 @@ private:
                                 {"bytes_per_room_max", options.bytes_per_room_max},
                                 {"uncovered_bytes_max", options.uncovered_bytes_max},
                                 {"reply_bytes_max", options.reply_bytes_max},
-                                {"news_entries_max", options.news_entries_max},
-                                {"news_bytes_max", options.news_bytes_max},
+                                {"batch_entries_max", options.batch_entries_max},
+                                {"batch_bytes_max", options.batch_bytes_max},
                                 {"messages_max", options.messages_max},
                                 {"messages_bytes_max", options.messages_bytes_max}});
         return options;

@@ -185,10 +185,10 @@ public:
         const std::uint64_t acked = state.log == log ? state.acked : 0;
         RedisReply reply;
         if (PersistenceError e =
-                ask({"EVAL", redis_room_news, "3", keys.updates, keys.room, keys.snapshot, log,
+                ask({"EVAL", redis_room_batch, "3", keys.updates, keys.room, keys.snapshot, log,
                      redis_entry_id(from), redis_entry_id(acked),
-                     std::to_string(options_.news_entries_max),
-                     std::to_string(options_.news_bytes_max), server_},
+                     std::to_string(options_.batch_entries_max),
+                     std::to_string(options_.batch_bytes_max), server_},
                     reply))
             return e;
         part::FanoutBatch batch;
