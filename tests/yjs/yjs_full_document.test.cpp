@@ -13,6 +13,7 @@
 
 using namespace belay;
 using belay_test::deletion_of;
+using belay_test::overwrite;
 using belay_test::typed;
 
 namespace {
@@ -154,4 +155,62 @@ TEST_CASE("YjsDocument: a value of a full document can be replaced again and aga
         REQUIRE(room.document.bytes() <= bytes_max + bytes_max / 64 + 64);
     }
     CHECK(room.read <= 144 * room.arrived);
+}
+
+TEST_CASE("YjsDocument: an update that shrinks a document above its limit fits",
+          "[room][yjs_full_document][regression]") {
+    YjsDocument document{{.bytes_max = bytes_max}};
+    REQUIRE(!document.apply(overwrite(0, std::string(10'000, 'v'))));
+    REQUIRE(!document.apply(typed(1, 0, std::string(bytes_max - 10'050, 'x'))));
+    REQUIRE(document.snapshot().size() == 1);
+    const auto add = [&](const Bytes& update) {
+        REQUIRE(document.check(update).has_value());
+        REQUIRE(!document.apply(update));
+    };
+    add(deletion_of(1, 5, 1));
+    add(typed(2, 0, std::string(60, 'y')));
+    REQUIRE(document.snapshot().size() == 1);
+    REQUIRE(document.bytes() > bytes_max);
+    add(overwrite(1, "short text"));
+}
+
+TEST_CASE("YjsDocument: a deletion makes space before it is applied",
+          "[room][yjs_full_document][regression]") {
+    YjsDocument document{{.bytes_max = bytes_max}};
+    REQUIRE(!document.apply(typed(1, 0, std::string(bytes_max - 20, 'x'))));
+    REQUIRE(document.snapshot().size() == 1);
+    const Bytes text = typed(2, 0, "hello");
+    REQUIRE(!document.check(typed(2, 0, std::string(100, 'y'))).has_value());
+    REQUIRE(document.check(deletion_of(1, 0, 1'000)).has_value());
+    CHECK(document.check(text).has_value());
+}
+
+TEST_CASE("YjsDocument: a rejected update pays for one compaction",
+          "[room][yjs_full_document][regression]") {
+    Measured room{typed(1, 0, std::string(bytes_max - 1'000, 'x'))};
+    // Beyond what a deletion lets in.
+    REQUIRE(room.add(deletion_of(1, 0, 1)));
+    REQUIRE(room.add(typed(9, 0, std::string(bytes_max / 64 + 900, 'y'))));
+    REQUIRE(room.document.snapshot().size() == 1);
+    for (std::uint64_t round = 0; round < 100; ++round) {
+        REQUIRE(room.add(deletion_of(1, 6 * round + 10, 1)));
+        REQUIRE(!room.add(typed(8, 0, std::string(bytes_max / 64 + 1'000, 'y'))));
+        REQUIRE(room.add(deletion_of(1, 6 * round + 12, 1)));
+        REQUIRE(!room.add(typed(7, 0, std::string(1'000, 'z'))));
+    }
+    INFO("read " << room.read << " of " << room.arrived);
+    CHECK(room.read <= 72 * room.arrived);
+}
+
+TEST_CASE("YjsDocument: an author that it has costs no compaction at the limit of authors",
+          "[room][yjs_full_document][regression]") {
+    YjsDocument document{{.clients_max = 10}};
+    for (std::uint64_t author = 1; author <= 10; ++author) {
+        REQUIRE(document.check(typed(author, 0, "x")).has_value());
+        REQUIRE(!document.apply(typed(author, 0, "x")));
+    }
+    REQUIRE(document.snapshot().size() == 1);
+    const std::uint64_t merges = document.status().merges;
+    CHECK(document.check(typed(3, 1, "y")).has_value());
+    CHECK(document.status().merges == merges);
 }

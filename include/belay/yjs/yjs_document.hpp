@@ -28,9 +28,9 @@ enum class Compaction : std::uint8_t {
 struct YjsDocumentOptions {
     /// The limits of one update of a peer.
     yjs::Limits limits{};
-    /// The maximum number of bytes of the document. If something was deleted, waiting updates do
-    /// not count up to a 64th of the document, because their deletions make space. Updates that
-    /// were checked and are not applied yet do not count.
+    /// The maximum number of bytes of the document. While a deletion waits to be merged, it is a
+    /// 64th more. Updates that were checked and are not applied yet do not count. A merge may write
+    /// up to twice of what it reads, because each part of content that is cut names its neighbours.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
@@ -98,23 +98,28 @@ public:
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        note_loaded();
+        raise_limits_if_loaded();
         // Deletions make space. Only the limit of their number holds for them.
-        Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0, sources.blocks.size(),
-                  sources.deletes.size()};
+        Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0,
+                  known_.new_clients(sources), sources.deletes.size()};
         for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
         const bool deletes = !sources.deletes.empty();
-        if (exceeded_by(more, deletes) == nullptr) return true;
-        if (may_give_space(update.size(), missing_for(more, deletes))) {
+        const Size missing = missing_for(more, deletes);
+        const bool compacts =
+            exceeded(missing) != nullptr && is_paid(update.size()) && may_give_space(missing);
+        if (compacts) {
             compact();
             garbage_.arrived_bytes = 0;
             if (known_.holds(sources)) return false;
+            more.clients = known_.new_clients(sources);
         }
-        // The authors that it has go on.
-        more.clients = known_.new_clients(sources);
-        const char* const limit = exceeded_by(more, deletes);
-        if (limit == nullptr) return true;
-        add_arrived(update.size());
+        const char* const limit = exceeded(missing_for(more, deletes));
+        if (limit == nullptr) {
+            // Further updates may be checked before this one is applied.
+            pending_deletes_ = pending_deletes_ || deletes;
+            return true;
+        }
+        if (!compacts) add_arrived(update.size());
         return yjs::UpdateError{YjsErrc::document_full, 0, 0, limit};
     }
 
@@ -233,8 +238,8 @@ private:
     }
     /// Raises the limits of a document that exceeds them before the first check: it was loaded, and
     /// stays editable.
-    void note_loaded() {
-        if (std::exchange(was_checked_, true)) return;
+    void raise_limits_if_loaded() {
+        if (was_checked_) return;
         Size held = size();
         const bool exceeds = held.structs > options_.structs_max ||
                              held.clients > options_.clients_max ||
@@ -247,20 +252,20 @@ private:
         raise(options_.structs_max, held.structs);
         raise(options_.clients_max, held.clients);
         raise(options_.delete_ranges_max, held.delete_ranges);
+        was_checked_ = true;
     }
-    /// Returns how many bytes do not count for the limit: what is deleted, and what waits together
-    /// with a deletion whose bytes the next merge counts.
-    [[nodiscard]] std::size_t uncounted_bytes(std::size_t more, bool deletes) const noexcept {
-        if (!removes_deleted()) return 0;
-        const std::size_t waits = deletes || pending_deletes_ ? waiting_.bytes + more : 0;
-        return std::min(garbage_.deleted_bytes + waits, merged_.size() / paid_part);
+    /// Returns up to how many bytes the document may exceed its limit. Only the next merge counts
+    /// what a waiting deletion removes.
+    [[nodiscard]] std::size_t uncounted_bytes(bool deletes) const noexcept {
+        const std::size_t most = removes_deleted() ? merged_.size() / paid_part : 0;
+        return deletes || pending_deletes_ ? most : std::min(garbage_.deleted_bytes, most);
     }
     /// Returns how much of each limit an update exceeds.
     [[nodiscard]] Size missing_for(const Size& more, bool deletes) const noexcept {
         const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
                         options_.delete_ranges_max};
         Size held = size();
-        held.bytes -= std::min(held.bytes, uncounted_bytes(more.bytes, deletes));
+        held.bytes -= std::min(held.bytes, uncounted_bytes(deletes));
         held.structs -= std::min(waiting_.structs, most.structs / paid_part);
         Size missing;
         for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
@@ -269,21 +274,22 @@ private:
         }
         return missing;
     }
-    /// Returns the option that an update exceeds; null if it fits.
-    [[nodiscard]] const char* exceeded_by(const Size& more, bool deletes) const noexcept {
-        const Size missing = missing_for(more, deletes);
+    /// Returns the option of which something is missing; null if nothing is.
+    [[nodiscard]] static const char* exceeded(const Size& missing) noexcept {
         if (missing.bytes != 0) return "YjsDocumentOptions::bytes_max";
         if (missing.structs != 0) return "YjsDocumentOptions::structs_max";
         if (missing.clients != 0) return "YjsDocumentOptions::clients_max";
         return missing.delete_ranges != 0 ? "YjsDocumentOptions::delete_ranges_max" : nullptr;
     }
-    /// Whether compacting may make space for an update of `bytes`, and enough has arrived since the
-    /// last time, or was deleted, to pay for its cost.
-    [[nodiscard]] bool may_give_space(std::size_t bytes, const Size& missing) const noexcept {
+    /// Whether enough has arrived since `check` compacted the document, with an update of `bytes`,
+    /// or was deleted, to pay for compacting it.
+    [[nodiscard]] bool is_paid(std::size_t bytes) const noexcept {
         const std::size_t price = merged_.size() / paid_part;
-        if (garbage_.arrived_bytes < price && bytes < price - garbage_.arrived_bytes &&
-            garbage_.deleted_bytes < price)
-            return false;
+        return garbage_.arrived_bytes >= price || bytes >= price - garbage_.arrived_bytes ||
+               garbage_.deleted_bytes >= price;
+    }
+    /// Whether compacting the document may make the space that is missing.
+    [[nodiscard]] bool may_give_space(const Size& missing) const noexcept {
         if (removes_deleted() && (has_deleted_ || pending_deletes_)) return true;
         return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
                waiting_.clients >= missing.clients &&
@@ -345,7 +351,7 @@ private:
 
     /// Removes deleted content from the merged update.
     void collect() {
-        if (std::exchange(has_deleted_, false) && removes_deleted()) {
+        if (has_deleted_ && removes_deleted()) {
             const BytesView whole{merged_};
             yjs::detail::Sources sources = read(whole);
             Bytes small = yjs::detail::collected(sources, structs_);
@@ -353,6 +359,7 @@ private:
             known_.set_deletes(std::move(sources.deletes));
             ++counts_.merges;
         }
+        has_deleted_ = false;
         garbage_.deleted_bytes = 0;
         garbage_.collected_bytes = merged_.size();
         shrink();
@@ -366,9 +373,9 @@ private:
     std::vector<Bytes> pending_;
     Size waiting_{};  ///< the sum of the waiting updates
     bool was_checked_ = false;
-    bool pending_deletes_ = false;
-    bool has_deleted_ = false;  ///< there may be deleted content in the merged update
-    std::size_t structs_ = 0;   ///< of the merged update
+    bool pending_deletes_ = false;  ///< an update that waits, or was checked, deletes something
+    bool has_deleted_ = false;      ///< there may be deleted content in the merged update
+    std::size_t structs_ = 0;       ///< of the merged update
     Garbage garbage_{};
     yjs::detail::Coverage known_;
     Counts counts_{};
