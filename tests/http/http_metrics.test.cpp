@@ -36,3 +36,42 @@ TEST_CASE("visit_metrics passes the counters of an HttpCalls", "[http][metrics][
     CHECK(collected["http_calls.hosts"] == 1);
     CHECK(collected["http_calls.failed"] == 0);
 }
+
+TEST_CASE("visit_metrics passes how many hosts have a breaker in each state",
+          "[http][metrics][unit]") {
+    belay_test::AsyncSleeper sleeper;
+    belay_test::ScriptedHttp http{sleeper};
+    http.script = {{belay_test::status(503)}, {belay_test::status(200)}};
+    HttpCalls calls{http,
+                    sleeper,
+                    {.attempts_max = 1,
+                     .breaker = {.percent = 100, .min_calls = 1},
+                     .breaker_open = std::chrono::seconds{5}}};
+    CHECK(Collected{calls}["http_calls.breakers.closed"] == 0);
+    for (const char* const url : {"http://a.example/x", "http://b.example/x"}) {
+        auto call = calls.get(url);
+        call.start();
+        sleeper.run();
+        REQUIRE(call.done());
+    }
+    CHECK(Collected{calls}["http_calls.breakers.open"] == 1);
+    CHECK(Collected{calls}["http_calls.breakers.closed"] == 1);
+    CHECK(Collected{calls}["http_calls.breakers.half_open"] == 0);
+    sleeper.time += std::chrono::seconds{5};
+    CHECK(Collected{calls}["http_calls.breakers.open"] == 0);
+    CHECK(Collected{calls}["http_calls.breakers.half_open"] == 1);
+}
+
+TEST_CASE("HttpCalls counts the breakers that its options switch off as closed",
+          "[http][metrics][unit]") {
+    belay_test::AsyncSleeper sleeper;
+    belay_test::ScriptedHttp http{sleeper};
+    http.script = {{belay_test::status(503)}};
+    HttpCalls calls{http, sleeper, {.attempts_max = 1, .breaker = {.percent = 0}}};
+    auto call = calls.get("http://a.example/x");
+    call.start();
+    sleeper.run();
+    REQUIRE(call.done());
+    CHECK(calls.breakers(BreakerState::closed) == 1);
+    CHECK(calls.breakers(BreakerState::open) == 0);
+}

@@ -53,6 +53,7 @@ endfunction()
 set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
                         several-servers test-your-own-networked-code-With-your-own-asio-code
+                        test-your-own-networked-code-A-WebSocket-client
                         test-your-own-networked-code-Unmodified-by-libc webhooks
                         windows)
 set(belay_plain_pages ${belay_page_names})
@@ -101,6 +102,9 @@ if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 if(TARGET tests_libc_sim)
     belay_page(test-your-own-networked-code-Unmodified-by-libc LIBRARIES ${CMAKE_DL_LIBS})
+    if(BELAY_BOOST_INCLUDE)
+        belay_page(test-your-own-networked-code-A-WebSocket-client LIBRARIES ${CMAKE_DL_LIBS})
+    endif()
 endif()
 if(BELAY_BOOST_INCLUDE)
     belay_page(adapter-Serving-WebSockets)

@@ -160,8 +160,6 @@ TEST_CASE("WorkQueue::release returns an item, and its delivery does not count",
         CHECK(rig.lease_next() == "a");
         CHECK(rig.last.delivery == 1);
         if (i == 0) first = rig.last;
-        // Without a delay, a loop would lease the same item for ever.
-        CHECK(rig.work->release(rig.last, rig.now, 0ns) == code(QueueErrc::bad_argument));
         CHECK(rig.work->release(rig.last, rig.now, -1ns) == code(QueueErrc::bad_argument));
         CHECK_FALSE(rig.work->release(rig.last, rig.now, 5s));
         CHECK(rig.work->release(rig.last, rig.now, 5s) == code(QueueErrc::lease_ended));
@@ -184,6 +182,26 @@ TEST_CASE("WorkQueue::release returns an item, and its delivery does not count",
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
     CHECK(rig.work->dead() == 1);
     CHECK(rig.lease_next() == "b");
+}
+
+TEST_CASE("WorkQueue::release without a delay returns an item to its place at once",
+          "[work][work_queue][unit]") {
+    Rig rig{{.deliveries_max = 2, .count_before_lease = GENERATE(false, true)}};
+    rig.push("a");
+    rig.push("b");
+    for (int i = 0; i < 10; ++i) {
+        CHECK(rig.lease_next() == "a");
+        CHECK(rig.last.delivery == 1);
+        CHECK_FALSE(rig.work->release(rig.last, rig.now, 0ns));
+        CHECK(rig.work->release(rig.last, rig.now, 0ns) == code(QueueErrc::lease_ended));
+        CHECK(rig.work->leased() == 0);
+        CHECK(rig.work->delayed() == 0);
+        CHECK(rig.work->deadline() == always);
+    }
+    CHECK_FALSE(rig.work->commit());
+    rig.open();
+    CHECK(rig.lease_next() == "a");
+    CHECK(rig.last.delivery == 1);
 }
 
 TEST_CASE("WorkQueue: a delayed item lets others pass, and becomes ready by itself",
@@ -870,6 +888,7 @@ TEST_CASE("WorkQueue returns bad_argument for durations out of their range, and 
             CHECK(pushed.error() == QueueErrc::bad_argument);
         }
         CHECK(rig.work->nack(rig.last, rig.now, passed) == QueueErrc::bad_argument);
+        CHECK(rig.work->release(rig.last, rig.now, passed) == QueueErrc::bad_argument);
         CHECK(rig.work->extend(rig.last, rig.now, passed) == QueueErrc::bad_argument);
     }
     CHECK(rig.work->push(as_bytes("x"), rig.now, {.expires_after = 0ns}).error() ==

@@ -326,6 +326,11 @@ public:
         const detail::HttpHost* const host = hosts_.find(url);
         return host != nullptr ? host->breaker.state(sleeper_.now()) : BreakerState::closed;
     }
+    /// Returns how many hosts have a breaker in this state. With `HttpCallsOptions::breaker` of
+    /// 0 %, all are closed.   Complexity: O(HttpCallsOptions::hosts_max).
+    [[nodiscard]] std::size_t breakers(BreakerState state) const {
+        return hosts_.count(state, sleeper_.now());
+    }
 
 private:
     // Counts one call, whichever way it ends.

@@ -41,12 +41,23 @@ void visit_metrics(const HttpCallsCounters& counters, Visitor&& visitor) {
                    .value = counters.hosts});
 }
 
-/// Passes the counters of an HttpCalls; the part is "http_calls".
+/// Passes the counters of an HttpCalls, and how many hosts have a breaker in each state; the part
+/// is "http_calls".
 ///
+/// Complexity:    O(HttpCallsOptions::hosts_max).
 /// Thread safety: the thread of its sleeper.
 template <class Http, class Sleeper, class Visitor>
 void visit_metrics(const HttpCalls<Http, Sleeper>& calls, Visitor&& visitor) {
     visit_metrics(calls.counters(), visitor);
+    for (const auto state : {BreakerState::closed, BreakerState::open, BreakerState::half_open}) {
+        visitor(Metric{.part = "http_calls",
+                       .name = "breakers",
+                       .help = "Hosts whose breaker is in this state now.",
+                       .kind = Metric::Kind::gauge,
+                       .value = calls.breakers(state),
+                       .key = "state",
+                       .label = to_string(state)});
+    }
 }
 
 }}}  // namespace belay::metrics

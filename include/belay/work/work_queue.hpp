@@ -188,12 +188,12 @@ public:
     /// outage would use up all deliveries without a call. The item can be leased again after
     /// `delay`, at its old place, however often it is released. `PushOptions::expires_after` limits
     /// this. It needs no space in the log: what cannot be recorded now is recorded by a later
-    /// `commit`.
+    /// `commit`. Without a delay, a worker that does not wait leases the same item again at once.
     ///
-    /// Errors: bad_argument: delay <= 0ns; lease_ended; the error of `failed`. If this never
+    /// Errors: bad_argument: delay < 0ns; lease_ended; the error of `failed`. If this never
     /// becomes durable, the delivery may count, and the delay may be forgotten.
     [[nodiscard]] std::error_code release(const Lease& lease, Moment moment, Duration delay) {
-        if (delay.count() <= 0) return make_error_code(QueueErrc::bad_argument);
+        if (delay.count() < 0) return make_error_code(QueueErrc::bad_argument);
         return work().release(lease, moment, delay);
     }
 

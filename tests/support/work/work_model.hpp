@@ -300,7 +300,6 @@ private:
         return true;
     }
     bool nack(Item& item, std::chrono::milliseconds delay, bool releases) {
-        if (releases) delay += 1ms;
         if (releases ? work_->release(item.lease, now_, delay)
                      : work_->nack(item.lease, now_, delay)) {
             return false;

@@ -139,6 +139,12 @@ public:
         const auto found = hosts_.find(detail::origin_of(url));
         return found == hosts_.end() ? nullptr : &found->second;
     }
+    /// Returns how many hosts have a breaker in this state.   Complexity: O(n).
+    [[nodiscard]] std::size_t count(BreakerState state, Instant now) const {
+        std::size_t count = 0;
+        for (const auto& [origin, host] : hosts_) count += host.breaker.state(now) == state ? 1 : 0;
+        return count;
+    }
 
 private:
     using Map = std::map<std::string, HttpHost, std::less<>>;
