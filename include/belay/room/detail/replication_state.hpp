@@ -193,10 +193,10 @@ struct UnpublishedAwareness {
     /// Something is to be published as soon as `every` allows.
     void request(Instant now) noexcept { due = smaller(due, larger(now, next)); }
     /// Adds a client to the next round, if it is in none.
-    void mark(std::uint64_t& round_of_client) const noexcept {
+    void mark(std::uint32_t& round_of_client) const noexcept {
         if (round_of_client == 0) round_of_client = round + 1;
     }
-    [[nodiscard]] bool is_in_round(std::uint64_t round_of_client) const noexcept {
+    [[nodiscard]] bool is_in_round(std::uint32_t round_of_client) const noexcept {
         return round_of_client != 0 && round_of_client <= round;
     }
     /// Begins a publication, and a round unless one is under way.
@@ -217,7 +217,7 @@ struct UnpublishedAwareness {
     std::size_t left_in_round = 0;
     Instant due = never;      ///< the next publication
     Instant next = always;    ///< the earliest time of the next one
-    std::uint64_t round = 0;  ///< the last one that began
+    std::uint32_t round = 0;  ///< the last one that began; there are ten in a second
     bool under_way = false;
 };
 

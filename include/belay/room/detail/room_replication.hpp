@@ -268,7 +268,7 @@ private:
         bool round_is_over = true;
         bool more = false;
         for (const RoomClient* const client : room.clients) {
-            const std::uint64_t round = client->outbox.awareness_round;
+            const std::uint32_t round = client->outbox.awareness_round;
             if (unpublished.is_in_round(round)) round_is_over = false;
             if (round != 0) more = true;
         }
