@@ -302,8 +302,8 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
-    options.news_entries_max = 10;
-    options.news_bytes_max = 100;
+    options.batch_entries_max = 10;
+    options.batch_bytes_max = 100;
     options.messages_max = 5;
     redis::Rooms one{options};
     begin(one);

@@ -403,6 +403,52 @@ TEST_CASE("redis::Rooms: a room to which much was added since its last save must
     CHECK(rooms.rooms_to_save().empty());
 }
 
+TEST_CASE("redis::Rooms: a room whose history another server ends need not be saved",
+          "[adapter][redis_rooms][unit]") {
+    const RedisServer server;
+    redis::RoomsOptions options = rooms_at(server);
+    options.uncovered_bytes_max = 10;
+    redis::Rooms rooms{options};
+    redis::Rooms other{options};
+    const std::vector<std::string> board{"board"};
+    begin(rooms);
+    const std::uint64_t from = (*load(rooms))->position;
+    append(rooms, "12345678901");
+    REQUIRE(rooms.rooms_to_save() == board);
+    REQUIRE(load(other));
+    SECTION("a subscription reports the erase") {
+        CHECK(words_in(receive(rooms, from)) == "12345678901*,");
+        REQUIRE_FALSE(erase(other));
+        const auto end = receive(rooms, from);
+        REQUIRE(end);
+        CHECK(end->state == part::FanoutBatch::State::over);
+        CHECK(rooms.rooms_to_save().empty());
+    }
+    SECTION("a load finds no room") {
+        REQUIRE_FALSE(erase(other));
+        CHECK(words_in(load(rooms)) == "none");
+        CHECK(rooms.rooms_to_save().empty());
+    }
+    SECTION("a load finds another history") {
+        REQUIRE_FALSE(reset(other, other_epoch));
+        append(other, "new");
+        CHECK(words_in(load(rooms)) == "|new,");
+        CHECK(rooms.rooms_to_save().empty());
+    }
+    SECTION("a load finds the history") {
+        CHECK(words_in(load(rooms)) == "|12345678901,");
+        CHECK(rooms.rooms_to_save() == board);
+    }
+    SECTION("a subscription to the history before reports its end") {
+        CHECK(words_in(receive(rooms, from)) == "12345678901*,");
+        REQUIRE_FALSE(reset(rooms, other_epoch));
+        CHECK(rooms.rooms_to_save().empty());
+        append(rooms, "12345678901");
+        CHECK(receive(rooms, from)->state == part::FanoutBatch::State::over);
+        CHECK(rooms.rooms_to_save() == board);
+    }
+}
+
 TEST_CASE("redis::Rooms lists many rooms in few round trips", "[adapter][redis_rooms][unit]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};

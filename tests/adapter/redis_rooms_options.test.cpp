@@ -47,7 +47,7 @@ TEST_CASE("redis::RoomsOptions: options that cannot work are rejected",
     for (auto limit :
          {&Options::calls_max, &Options::bytes_max, &Options::calls_per_room_max,
           &Options::bytes_per_room_max, &Options::uncovered_bytes_max, &Options::reply_bytes_max,
-          &Options::news_entries_max, &Options::news_bytes_max, &Options::messages_max,
+          &Options::batch_entries_max, &Options::batch_bytes_max, &Options::messages_max,
           &Options::messages_bytes_max})
         CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*limit = 0; }));
 }

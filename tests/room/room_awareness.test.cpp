@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Goal: RoomAwareness has space for the ids of one user, however often another one connects again.
+// Goal: RoomAwareness has space for the ids of one user, however often another one connects again,
+// and visits each state once for a publication.
 // Method: the part alone, with few ids.
 #include <belay/room/detail/room_awareness.hpp>
+
+#include <string>
+#include <vector>
 
 #include "support/catch.hpp"
 #include "support/yjs/yjs_editor.hpp"
@@ -27,7 +31,7 @@ struct EightIds {
         while (!awareness.take_changes(1000).empty()) continue;
     }
     [[nodiscard]] bool has(std::uint64_t client) const {
-        return !awareness.states_of(client).empty();
+        return !awareness.states_of({client}, no_limit).front().empty();
     }
 
     RoomOptions options = [] {
@@ -72,4 +76,58 @@ TEST_CASE("RoomAwareness: ids that are shown make way for no other one",
     while (!e.awareness.take_changes(1000).empty()) continue;
     e.show(9, "alice", 200);
     CHECK(e.has(9));
+}
+
+TEST_CASE("RoomAwareness::states_of visits each state once, for any number of clients",
+          "[room][room_awareness][unit]") {
+    RoomOptions options;
+    detail::RoomAwareness awareness{options};
+    std::vector<std::uint64_t> clients;
+    for (std::uint64_t client = 1; client <= 200; ++client) {
+        clients.push_back(client);
+        // In another order than the clients; the third client has none.
+        for (std::uint64_t id = 1'000 - client; id < 1'000'000 && client != 3; id += 250'000)
+            REQUIRE_FALSE(
+                awareness.receive({client, "user"}, awareness_of(id, client, "{}"), Instant{1h}));
+    }
+    REQUIRE(awareness.size() == 199 * 4);
+    std::size_t visited = 0;
+    const std::vector<Bytes> all = awareness.states_of(clients, no_limit, &visited);
+    CHECK(visited == awareness.size());
+    REQUIRE(all.size() == clients.size());
+    for (std::size_t i = 0; i < clients.size(); ++i)
+        REQUIRE(all[i] == awareness.states_of({clients[i]}, no_limit).front());
+    CHECK(all[2].empty());
+    CHECK(all[3].size() > 4 * 2);
+    CHECK(awareness.states_of({}, 0).empty());
+    CHECK(awareness.states_of({7, 201, 5}, no_limit) ==
+          std::vector<Bytes>{all[6], Bytes{}, all[4]});
+}
+
+TEST_CASE("RoomAwareness::states_of ends before the states that exceed the limit",
+          "[room][room_awareness][unit]") {
+    RoomOptions options;
+    detail::RoomAwareness awareness{options};
+    const std::string state = '"' + std::string(3'000, 'x') + '"';
+    const std::uint64_t clock = std::uint64_t{1} << 40;
+    const auto show = [&](std::uint64_t client, std::uint64_t id, std::string_view json) {
+        REQUIRE_FALSE(
+            awareness.receive({client, "user"}, awareness_of(id, clock, json), Instant{1h}));
+    };
+    show(1, 5, state);
+    show(1, std::uint64_t{1} << 52, state);
+    show(2, 6, state);
+    show(4, 7, "1");
+    const auto count = [&](std::size_t bytes_max) {
+        return awareness.states_of({1, 2, 3, 4}, bytes_max).size();
+    };
+    const std::size_t first = awareness.states_of({1}, no_limit).front().size();
+    const std::size_t both = first + awareness.states_of({2}, no_limit).front().size();
+    CHECK(count(0) == 1);
+    CHECK(count(both - 10) == 1);
+    CHECK(count(both + 100) == 4);
+    CHECK(count(no_limit) == 4);
+    awareness.close(1, Instant{1h});
+    CHECK(count(0) == 1);
+    CHECK(count(both - first + 100) == 4);
 }

@@ -286,30 +286,43 @@ private:
 
 /// Who sends anything, beside two who work.
 struct HostileClients {
-    explicit HostileClients(Seed seed) : w{seed} {
+    HostileClients(Seed seed, bool addressed)
+        : w{seed},
+          mallory{addressed ? RoomEditor::addressed(w, "mallory", 3)
+                            : RoomEditor{w, "mallory", 3}} {
+        mallory.names_others = true;
         w.dial(alice, bob, mallory);
         using MessageKind = part::RoomMessage::Kind;
-        const YjsProtocol protocol;
+        const auto add = [&](MessageKind kind, const Bytes& payload) {
+            Bytes frame;
+            if (addressed) yjs::append_varbytes(frame, as_bytes("board"));
+            const Bytes body = YjsProtocol{}.write({kind, payload});
+            frame.insert(frame.end(), body.begin(), body.end());
+            frames.push_back(std::move(frame));
+        };
         for (const auto& vector : yjs_vectors) {
-            for (const auto hex : vector.updates)
-                frames.push_back(protocol.write({MessageKind::update, from_hex(hex)}));
-            frames.push_back(protocol.write({MessageKind::state, from_hex(vector.merged)}));
+            for (const auto hex : vector.updates) add(MessageKind::update, from_hex(hex));
+            add(MessageKind::state, from_hex(vector.merged));
         }
         const Bytes vector{std::byte{1}, std::byte{1}, std::byte{5}};
         for (int i = 0; i < 20; ++i) {
-            frames.push_back(protocol.write({MessageKind::state_vector, vector}));
-            frames.push_back(
-                protocol.write({MessageKind::awareness,
-                                awareness_of(3, static_cast<std::uint64_t>(i), "{\"a\":[1,2]}")}));
+            add(MessageKind::state_vector, vector);
+            add(MessageKind::awareness,
+                awareness_of(3, static_cast<std::uint64_t>(i), "{\"a\":[1,2]}"));
         }
-        frames.push_back(protocol.write({MessageKind::query_awareness, {}}));
-        frames.push_back(protocol.write({MessageKind::denied, as_bytes("no")}));
+        add(MessageKind::query_awareness, {});
+        const BytesView no = as_bytes("no");
+        add(MessageKind::denied, {no.begin(), no.end()});
     }
     [[nodiscard]] const Bytes& any() {
         return frames[uniform_upto(w.world.bits(), frames.size() - 1)];
     }
     void attack() {
         if (!mallory.online()) {
+            // A user that was rejected may not connect again for a minute.
+            const std::string user = "mallory " + std::to_string(++users);
+            mallory.token = user;
+            w.requests["mallory"] = {.room_id = "board", .token = user, .ip = user};
             mallory.dial();
             w.run(100ms);
         }
@@ -340,8 +353,9 @@ struct HostileClients {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
-    RoomEditor mallory{w, "mallory", 3};
+    RoomEditor mallory;
     std::vector<Bytes> frames;
+    int users = 0;
 };
 
 /// A server over a log on its disk, which may lose its power.
@@ -528,24 +542,31 @@ TEST_CASE("RoomManager over a log: visible changes survive a loss of power at an
 TEST_CASE(
     "RoomManager: 20,000 mutated frames cause no crash or hang, and do not affect other clients",
     "[room][room_faults][sim]") {
+    const bool addressed = GENERATE(false, true);
+    CAPTURE(addressed);
     constexpr int frames_each = 200;
     int output = 0;
     std::uint64_t refused = 0;
     std::uint64_t taken = 0;
+    std::uint64_t retried_too_soon = 0;
     for_each_seed(
         [&](Seed seed) {
-            HostileClients h{seed};
+            HostileClients h{seed, addressed};
             for (int i = 0; i < frames_each; ++i) {
                 h.attack();
                 if (i % 20 == 19) h.check_served();
             }
             output += frames_each;
             refused += h.w.rooms().counters().rejected;
+            retried_too_soon += h.w.rooms().counters().reasons.of(RoomErrc::retried_too_soon);
             taken += h.w.rooms().counters().updates;
             h.check_end();
         },
         100);
-    // Both happen, or nothing was tested.
+    // Both happen, or nothing was tested. Alice sends an update after 20 frames.
     CHECK(refused > static_cast<std::uint64_t>(output) / 20);
-    CHECK(taken > static_cast<std::uint64_t>(output) / 20);
+    CHECK(refused < static_cast<std::uint64_t>(output) * 9 / 10);
+    CHECK(taken >
+          static_cast<std::uint64_t>(output) / 20 + static_cast<std::uint64_t>(output) / 100);
+    CHECK(retried_too_soon == 0);
 }

@@ -105,6 +105,32 @@ TEST_CASE("RoomManager: long messages are limited by their bytes", "[room][room_
     CHECK(author.closed_with == 0);
 }
 
+TEST_CASE("RoomManager: an editor pays for the compactions of a full document",
+          "[room][room_rates][sim]") {
+    constexpr std::size_t most = std::size_t{256} << 10;
+    RoomWorld w{
+        Seed{1}, {.read_rate_max = 100'000, .read_bytes_burst = 300'000}, {.bytes_max = most}};
+    w.world.network().window_bytes(4 << 20);
+    RoomEditor author{w, "author", 1};
+    w.dial(author);
+    author.type(std::string(most - 1'000, 'x'));
+    w.run(30s);
+    REQUIRE(w.rooms().counters().updates == 1);
+    // Each deletes something, and then sends too much: enough for a compaction, for which two
+    // further pieces and more must be read.
+    for (std::uint64_t i = 0; i < 200; ++i) {
+        author.say({RoomEditor::Kind::update, deletion_of(1, 2 * i, 1)});
+        author.say({RoomEditor::Kind::update, typed(2, 0, std::string(20'000, 'y'))});
+    }
+    w.run(20s);
+    const auto denied = w.rooms().counters().denials.of(YjsErrc::document_full);
+    // 2.3 MB are 112 updates without the costs of the compactions.
+    CHECK(denied >= 40);
+    CHECK(denied <= 70);
+    CHECK(w.rooms().counters().throttled == 1);
+    CHECK(author.closed_with == 0);
+}
+
 TEST_CASE("RoomManager: the members of a large room share the price of their edits",
           "[room][room_rates][sim]") {
     // With 50 clients, an edit costs 800 bytes more.

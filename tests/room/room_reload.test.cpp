@@ -392,7 +392,7 @@ TEST_CASE("RoomManager: a backup of a document above its limits is restored into
     RoomScript disk;
     sim::Host& server = world.host("server");
     RoomManager rooms{ScriptedRooms{disk, server}, EveryoneEdits{}, RoomOptions{},
-                      RoomRecorder{&reported}, YjsDocument{{.clients_max = 2}}};
+                      RoomRecorder{&reported}, YjsDocument{{.clients_max = 8}}};
     server.attach(rooms);
     rooms.start();
     std::vector<Bytes> parts;

@@ -944,6 +944,63 @@ TEST_CASE("servers: a client that may not edit any more is hidden on all servers
     CHECK_FALSE(cid->present.contains(1));
 }
 
+TEST_CASE("servers: one publication of awareness is short, and the next ones continue it",
+          "[room][fanout]") {
+    RoomOptions options;
+    options.clients_per_user_and_room_max = 100;
+    Cluster c{Seed{1}, {}, options};
+    const auto bob = c.editor("bob", 200, 2);
+    std::vector<std::unique_ptr<RoomEditor>> many;
+    for (std::uint64_t author = 1; author <= 40; ++author)
+        many.push_back(c.editor("client" + std::to_string(author), author, 1));
+    c.rights.grants["again"] = Grant{"client1", Access::edit, forever};
+    const auto again = c.editor("again", 100, 1);
+    std::map<std::int64_t, std::size_t> published;  // the bytes at each time
+    c.store.published = [&](int server, BytesView message) {
+        if (server == 1) published[c.world.now().time_since_epoch().count()] += message.size();
+    };
+    const auto large = [](char of) { return '"' + std::string(15'000, of) + '"'; };
+    std::size_t all = 0;
+    SECTION("each client that has changed is published") {
+        for (const auto& client : many) client->show(large('a'));
+        c.world.run_for(1s);
+        CHECK(bob->present.size() == 40);
+        for (const auto& [at, bytes] : published) {
+            CHECK(bytes <= detail::UnpublishedAwareness::bytes_max + 1'000);
+            all += bytes;
+        }
+        CHECK(published.size() >= 3);
+        CHECK(published.size() <= 4);
+        CHECK(all > 40 * 15'000);
+    }
+    SECTION("clients that change all the time delay no other one") {
+        for (int i = 0; i < 100; ++i) {
+            for (const auto& client : many) client->show(large(i % 2 == 0 ? 'a' : 'b'));
+            if (i == 20) again->show(large('c'));
+            c.world.run_for(10ms);
+        }
+        CHECK(bob->present.size() == 41);
+    }
+    SECTION("a client that has left is published after the states of before") {
+        const auto says = [](std::uint64_t clock, const std::string& state) {
+            return YjsProtocol{}.write(
+                {part::RoomMessage::Kind::awareness, awareness_of(1, clock, state)});
+        };
+        many.front()->raw(says(40, "{\"name\":\"old\"}"));
+        c.world.run_for(200ms);
+        for (std::size_t i = 1; i < many.size(); ++i) many[i]->show(large('a'));
+        // The last of the clients has the id when the first one leaves.
+        again->raw(says(41, "{\"name\":\"new\"}"));
+        many.front()->hang_up();
+        c.world.run_for(1s);
+        CHECK(bob->present.at(1) == "{\"name\":\"new\"}");
+        CHECK(bob->present.size() == 40);
+        again->hang_up();
+        c.world.run_for(1s);
+        CHECK_FALSE(bob->present.contains(1));
+    }
+}
+
 TEST_CASE("servers: an import of what the document has is durable only if the storage has it",
           "[room][fanout]") {
     Cluster c;

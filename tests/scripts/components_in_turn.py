@@ -3,12 +3,14 @@
 """Says what .ci/run builds at a commit, by its hash.
 
     components_in_turn.py tests gcc|clang|asan     prints a regular expression of tests, as tests/run --filter has it
+    components_in_turn.py folders asan             prints the components, as tests/run --sanitized has them
     components_in_turn.py headers gcc              prints one of paths below include/: headers
     components_in_turn.py build                    prints one of BUILDS_IN_TURN
 
-Every run of .ci/run tests each component. GCC has a quarter of them, and Clang the others. A sanitizer takes several times as long,
-so it has another quarter of them, once more. The quarters take about as long to compile. ALWAYS is in each build by GCC, because no
-other build has these tests. Of the builds that test few things, each commit has one. tests/run --preset NAME runs any of them whole.
+Every run of .ci/run tests each component. GCC has a quarter of them, and Clang the others: another quarter of them with sanitizers.
+What a sanitizer leaves out of that quarter, Clang tests without one (tests/run --sanitized). The quarters take about as long to
+compile. ALWAYS is in each build by GCC, because no other build has these tests. Of the builds that test few things, each commit has
+one. tests/run --preset NAME runs any of them whole.
 """
 
 import functools
@@ -50,6 +52,7 @@ def quarters(root):
 
 
 def chosen(root, build, commit):
+    """The components that a build has; those of "clang" include those of "asan"."""
     first = hashlib.sha256(commit.encode()).digest()[0] % PARTS
     if build == "clang":
         return sorted(name for number, group in enumerate(quarters(root)) if number != first for name in group)
@@ -64,6 +67,9 @@ def main():
         return
     build, = build
     names = chosen(ROOT, build, commit)
+    if what == "folders":
+        print(";".join(names))
+        return
     if what == "headers":
         print(f"belay/({'|'.join(['belay', *names])})[./]")
         return

@@ -17,6 +17,7 @@ import sys
 
 # (header, struct): page
 TABLES = {
+    ("include/belay/adapter/redis_rooms_options.hpp", "RoomsOptions"): "docs/several-servers.md",
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/journal.md",
     ("include/belay/link/supervisor_core_options.hpp", "SupervisorCoreOptions"): "docs/link.md",
     ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/link.md",
@@ -28,7 +29,7 @@ TABLES = {
     ("include/belay/sync/replica_options.hpp", "ReplicaOptions"): "docs/replica.md",
     ("include/belay/sync/replica_link.hpp", "ReplicaLinkOptions"): "docs/replica.md",
 }
-FIELD = re.compile(r"^    (?!using |friend |static |typedef |return )[\w:<>,*& ]+ (\w+)(?: = ([^;]+)|\{[^;]*\})?;", re.M)
+FIELD = re.compile(r"^    (?! |using |friend |static |typedef |return )([\w:<>,*& ]+) (\w+)(?: = ([^;]+)|\{([^;]*)\})?;", re.M)
 SENTENCES = ("RoomOptions",)
 CELL = re.compile(r"`(\w+)`(?: (?:= |\()((?:[\w.]|,(?=\d))+(?: (?:ms|s|min|h|KiB|MiB))?))?")
 UNITS = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h", "10": "KiB", "20": "MiB"}
@@ -53,7 +54,9 @@ def fields_of(text, struct):
     body = re.search(rf"^struct {struct} {{\n(.*?)^}};", text, re.M | re.S)
     if body is None:
         return {}
-    return {name: default_of(default) for name, default in FIELD.findall(body.group(1))}
+    # A duration may have its default in braces.
+    return {name: default_of(default or f"{kind}{{{braced}}}".replace("'", ""))
+            for kind, name, default, braced in FIELD.findall(body.group(1))}
 
 
 def sentences_of(text, struct):
@@ -66,7 +69,7 @@ def sentences_of(text, struct):
         if line.startswith("    /// "):
             comment.append(line.removeprefix("    /// "))
         elif field and comment:
-            found[field[1]] = re.match(r".*?\.(?= |$)|.*", " ".join(comment))[0]
+            found[field[2]] = re.match(r".*?\.(?= |$)|.*", " ".join(comment))[0]
             comment = []
         elif not line.strip() or field:
             comment = []

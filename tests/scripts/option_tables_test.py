@@ -21,12 +21,16 @@ struct Some {
     std::uint32_t kills = 3;  ///< of processes
     std::uint64_t rate_max = 1'000'000;
     Duration within = std::chrono::seconds{20};
+    std::chrono::milliseconds pause{1'500};
     std::vector<std::string> kinds{};
     std::uint32_t depth;  ///< without a default
     std::map<int, std::string> names;
     using Names = std::map<int, int>;
     static constexpr int fixed = 3;
-    [[nodiscard]] bool any() const { return depth != 0; }
+    [[nodiscard]] bool any() const {
+        Other same{.none = 3};
+        return depth != 0 && same.none == 3;
+    }
 };
 """
 PAGE = """| `Some` | largest number of |
@@ -39,6 +43,7 @@ PAGE = """| `Some` | largest number of |
 | `order` = `fifo` | | |
 | `within` = 20 s | | |
 | `kinds` | | |
+| `pause` = 1,500 ms | | |
 | `depth`, `names` | | |
 
 | `Other` | meaning |
@@ -75,6 +80,8 @@ class OptionTablesTest(unittest.TestCase):
     def test_another_duration_or_number_of_bytes(self):
         self.assertEqual(self.found(PAGE.replace("20 s", "20 min")), ["page.md: `within` of Some = 20 min, but the header has 20 s"])
         self.assertEqual(self.found(PAGE.replace("`within` = 20 s", "`within` (20 s)")), [])
+        self.assertEqual(self.found(PAGE.replace("1,500 ms", "1,500 s")),
+                         ["page.md: `pause` of Some = 1500 s, but the header has 1500 ms"])
         header = HEADER.replace("1'000'000", "std::size_t{4} << 10")
         self.assertEqual(self.found(PAGE.replace("1,000,000", "4 KiB"), header), [])
         self.assertEqual(self.found(PAGE.replace("1,000,000", "4 MiB"), header),

@@ -19,6 +19,8 @@ with every header of include/belay/*.hpp and "using namespace belay", and with w
     <!-- frame: continues -->   what the block before it on the page declares, too
 
 The declarations with which a fragment begins are at file scope; all after them is the body of a function.
+
+A block of ```diff changes a whole program of any page. Empty lines separate its hunks, which have no other lines than - and +.
 """
 
 import argparse
@@ -290,6 +292,27 @@ def judge(root, command, blocks):
         yield from complaints_about(root, command, group)
 
 
+def changed(program, page, line, diff):
+    """A program after a diff, whose hunks are separated by empty lines; raises if the program lacks a hunk."""
+    for hunk in "\n".join(diff).split("\n\n"):
+        before, after = ("".join(text[1:] + "\n" for text in hunk.split("\n") if text[:1] == sign) for sign in "-+")
+        if not before or program.count(before) != 1:
+            raise SystemExit(f"{page}:{line}: no program of a page has these lines once:\n{before}")
+        program = program.replace(before, after)
+    return program
+
+
+def check_diffs(root, blocks):
+    """Applies each diff block of a page to the program of which its first line is a part."""
+    for page in pages_of(root):
+        lines = (root / page).read_text(encoding="utf-8").splitlines()
+        for i, text in enumerate(lines):
+            if text == "```diff":
+                diff = lines[i + 1:lines.index("```", i)]
+                of = [b for b in programs(blocks).values() if diff[0][1:] in b.code]
+                changed("".join(line + "\n" for line in of[0].code) if of else "", page, i + 1, diff)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
@@ -307,6 +330,7 @@ def main():
         named = programs(blocks)
         write(options.joined, joined({name: named[name] for name in options.names}))
         return 0
+    check_diffs(options.root, blocks)
     command = [options.compiler, *shlex.split(options.flags), "-std=c++20", "-ftemplate-backtrace-limit=0",
                f"-I{options.root / 'include'}", f"-I{options.root / 'tests/pages/frames'}"]
     complaints = list(judge(options.root, command, blocks))

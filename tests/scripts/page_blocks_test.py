@@ -73,6 +73,19 @@ class PageBlocksTest(unittest.TestCase):
         self.right(fragment("co_await std::suspend_never{};", "usual"), COMPILERS)
         self.right("```sh\nls\n```\n" + PROGRAM.replace("int twice", "nonsense"))
 
+    def test_a_diff_is_of_a_program(self):
+        self.write("docs/a.md", PROGRAM)
+        diff = "```diff\n-int twice(int n) { return 2 * n; }\n+int twice(int n);\n\n-#include <cstdio>\n```\n"
+        for text, right in ((diff, True), (diff.replace("-#include <cstdio>", "-#include <cstdi>"), False),
+                            (diff.replace("-int twice", "-int thrice"), False)):
+            self.write("docs/b.md", "# B\n" + text)
+            blocks = page_blocks.blocks_of(self.root, "docs/a.md") + page_blocks.blocks_of(self.root, "docs/b.md")
+            if right:
+                page_blocks.check_diffs(self.root, blocks)
+                continue
+            with self.assertRaisesRegex(SystemExit, "docs/b.md:2: no program of a page has these lines once"):
+                page_blocks.check_diffs(self.root, blocks)
+
     def test_a_fragment_that_does_not_compile(self):
         self.wrong("# A\n" + fragment("int a = 1;\nint b = c;"), 5, "c\\W.*: correct the block, or state")
 

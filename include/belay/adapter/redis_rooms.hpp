@@ -12,6 +12,7 @@
 #include <utility>       // std::move
 
 #include <belay/adapter/detail/redis_room_worker.hpp>
+#include <belay/adapter/redis_rooms_status.hpp>
 #include <belay/core/detail/expect_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace redis {
@@ -38,7 +39,7 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 /// All calls run on a thread of its own, one after the other, over two connections.
 ///
 /// Models:        PersistenceLike, with `rooms_to_save`; FanoutLike.
-/// Thread safety: one thread at a time; Completions are answered on the other.
+/// Thread safety: one thread at a time, except `status`; Completions are answered on the other.
 /// Blocks:        only in the destructor: for the call that is under way, and to publish the
 ///                messages that wait, for at most 1 s and one call.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
@@ -127,6 +128,12 @@ public:
     [[nodiscard]] std::vector<std::string> rooms_to_save() const {
         return worker_->rooms_to_save();
     }
+    /// Returns the state of the connection, what waits for it, and what was lost.
+    ///
+    /// Complexity: O(1).   Blocks: never for Redis.
+    /// Thread safety: any thread, also while others call members; not during a move or the
+    /// destructor.
+    [[nodiscard]] RoomsStatus status() const { return worker_->status(); }
     /// Sends a message to the servers that are subscribed to a room.
     ///
     /// Messages do not delay calls. While they wait, a message about a client replaces the one
@@ -161,8 +168,8 @@ private:
                                 {"bytes_per_room_max", options.bytes_per_room_max},
                                 {"uncovered_bytes_max", options.uncovered_bytes_max},
                                 {"reply_bytes_max", options.reply_bytes_max},
-                                {"news_entries_max", options.news_entries_max},
-                                {"news_bytes_max", options.news_bytes_max},
+                                {"batch_entries_max", options.batch_entries_max},
+                                {"batch_bytes_max", options.batch_bytes_max},
                                 {"messages_max", options.messages_max},
                                 {"messages_bytes_max", options.messages_bytes_max}});
         return options;

@@ -67,9 +67,10 @@ struct RoomsOptions {
     /// loaded (`redis::Errc::reply_too_long`). By default, Redis itself limits a snapshot to this
     /// length.
     std::size_t reply_bytes_max = std::size_t{512} << 20;
-    /// The limits of one answer to a subscription; a single entry of any length is accepted.
-    std::size_t news_entries_max = 256;
-    std::size_t news_bytes_max = std::size_t{1} << 20;
+    /// The most entries in one answer to a subscription.
+    std::size_t batch_entries_max = 256;
+    /// The most bytes of these entries; a single entry of any length is accepted.
+    std::size_t batch_bytes_max = std::size_t{1} << 20;
     /// The limits of the messages of a room that wait to be published, and of those that have
     /// arrived and wait; beyond them the oldest is dropped. Messages that a client has left have
     /// the same limits for themselves until they are published.
@@ -111,7 +112,7 @@ struct RoomsOptions {
                    "at most 1 day";
         if (calls_max == 0 || bytes_max == 0 || calls_per_room_max == 0 ||
             bytes_per_room_max == 0 || uncovered_bytes_max == 0 || reply_bytes_max == 0 ||
-            news_entries_max == 0 || news_bytes_max == 0 || messages_max == 0 ||
+            batch_entries_max == 0 || batch_bytes_max == 0 || messages_max == 0 ||
             messages_bytes_max == 0) {
             return "redis::RoomsOptions: limits must be > 0";
         }

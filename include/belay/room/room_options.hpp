@@ -144,6 +144,7 @@ struct RoomOptions {
     /// - 16 bytes for each client that receives an update or an awareness;
     /// - 16 bytes for each awareness state that a query requests;
     /// - 4 KiB for a state vector, and for each piece_bytes_max of the document as much again;
+    /// - twice as much for an edit for which a full document is compacted;
     /// - the same for a join that must merge the document, and 4 KiB for any other one.
     ///
     /// These costs are fixed, so that a test is limited as the server is.

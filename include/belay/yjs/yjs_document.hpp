@@ -5,7 +5,7 @@
 
 #include <algorithm>  // std::max, std::min
 #include <cstddef>    // std::size_t
-#include <cstdint>    // std::uint8_t
+#include <cstdint>    // std::uint8_t, std::uint64_t
 #include <span>       // std::span
 #include <utility>    // std::exchange
 #include <vector>     // std::vector
@@ -28,14 +28,15 @@ enum class Compaction : std::uint8_t {
 struct YjsDocumentOptions {
     /// The limits of one update of a peer.
     yjs::Limits limits{};
-    /// The maximum number of bytes of the document, as `check` computes it. The document may be
-    /// larger by what the next compaction removes, up to a 64th of it, and by updates that were
-    /// checked but not applied yet.
+    /// The maximum number of bytes of the document. While a deletion waits to be merged, it is a
+    /// 64th more. Updates that were checked and are not applied yet do not count. A merge may write
+    /// up to twice of what it reads, because each part of content that is cut names its neighbours.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
-    /// and the memory in addition to the bytes. Waiting updates count in full. If more was loaded,
-    /// that and an eighth of it is the limit.
+    /// and the memory in addition to the bytes. Structs that wait do not count up to a 64th of
+    /// structs_max, because letters that are typed one by one become one struct. If more was
+    /// loaded, that and an eighth of the option is the limit.
     std::size_t structs_max = 4'000'000;
     std::size_t clients_max = 500'000;
     std::size_t delete_ranges_max = 2'000'000;
@@ -49,10 +50,8 @@ struct YjsDocumentOptions {
     /// as the merged update, and at least 16 KiB. It removes deleted content
     /// - when that is an eighth of the merged update, or the merged update has doubled,
     /// - before `check` returns `document_full`, if content was deleted or the waiting updates are
-    ///   long enough. It does so once after each snapshot, and once for each eighth of its bytes
-    ///   that arrives. It also does so if as many bytes can be removed as are missing, and at least
-    ///   a 64th of the document. Deleted bytes, and 16 bytes for each waiting update, can be
-    ///   removed,
+    ///   long enough. It does so once after each snapshot, once for each 64th of its bytes that
+    ///   arrives, and when it knows of as many deleted bytes,
     /// - for a snapshot, and for a client that has nothing yet.
     /// Each byte is thus read a constant number of times.
     Compaction compaction = Compaction::coalesce_and_scrub;
@@ -65,6 +64,7 @@ struct YjsDocumentStatus {
     std::size_t clients = 0;          ///< authors, at most
     std::size_t gaps = 0;             ///< ranges of clocks that it lacked at the last merge
     std::size_t conflicts = 0;        ///< see yjs::Merged; over all merges since it was made
+    std::uint64_t merges = 0;         ///< how often it has merged or compacted since it was made
 };
 
 /// A Yjs document without a CRDT, kept as one update into which all others are merged.
@@ -98,24 +98,28 @@ public:
         yjs::detail::Sources sources{{&update, 1}};
         if (auto error = yjs::detail::read_sources<true>(options_.limits, sources)) return error;
         if (known_.holds(sources)) return false;
-        note_loaded();
+        raise_limits_if_loaded();
         // Deletions make space. Only the limit of their number holds for them.
-        Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0, sources.blocks.size(),
-                  sources.deletes.size()};
+        Size more{sources.blocks.empty() ? std::size_t{0} : update.size(), 0,
+                  known_.new_clients(sources), sources.deletes.size()};
         for (const yjs::detail::Block& block : sources.blocks) more.structs += block.structs;
-        if (exceeded_by(more) == nullptr) return true;
-        count_deleted();
-        if (exceeded_by(more) == nullptr) return true;
-        if (may_give_space(more)) {
+        const bool deletes = !sources.deletes.empty();
+        const Size missing = missing_for(more, deletes);
+        const bool compacts =
+            exceeded(missing) != nullptr && is_paid(update.size()) && may_give_space(missing);
+        if (compacts) {
             compact();
             garbage_.arrived_bytes = 0;
             if (known_.holds(sources)) return false;
+            more.clients = known_.new_clients(sources);
         }
-        // The authors that it has go on.
-        more.clients = known_.new_clients(sources);
-        const char* const limit = exceeded_by(more);
-        if (limit == nullptr) return true;
-        add_arrived(update.size());
+        const char* const limit = exceeded(missing_for(more, deletes));
+        if (limit == nullptr) {
+            // Further updates may be checked before this one is applied.
+            pending_deletes_ = pending_deletes_ || deletes;
+            return true;
+        }
+        if (!compacts) add_arrived(update.size());
         return yjs::UpdateError{YjsErrc::document_full, 0, 0, limit};
     }
 
@@ -184,17 +188,17 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return merged_.size() + waiting_.bytes; }
     /// Returns the current state.
     [[nodiscard]] YjsDocumentStatus status() const noexcept {
-        return {bytes(), pending_.size(), known_.clients() + waiting_.clients, gaps_, conflicts_};
+        return {bytes(),      pending_.size(),   known_.clients() + waiting_.clients,
+                counts_.gaps, counts_.conflicts, counts_.merges};
     }
 
 private:
     // Below this, merging more often saves no memory that counts.
     static constexpr std::size_t deleted_bytes_min = std::size_t{16} << 10;
-    // The part of the document that must be removable to pay for compacting it. As much may be
-    // above the limit, because a full document must be editable as soon as content was deleted.
+    // The part of the document that must arrive, or be deleted, to pay for compacting it. As much
+    // may be above the limit, because a full document must be editable as soon as content was
+    // deleted.
     static constexpr std::size_t paid_part = std::size_t{64};
-    // A waiting update of one letter has this many bytes in addition to the letter.
-    static constexpr std::size_t header_bytes = std::size_t{16};
 
     [[nodiscard]] bool removes_deleted() const noexcept {
         return options_.compaction == Compaction::coalesce_and_scrub;
@@ -217,49 +221,52 @@ private:
     };
     /// Deleted content that is still in the document, and what pays for its removal.
     struct Garbage {
-        std::size_t collected_bytes = 0;  ///< the document's length when it was removed last
+        std::size_t deleted_bytes = 0;    ///< as the last merge counted them
+        std::size_t collected_bytes = 0;  ///< the document's length when they were removed last
         /// The bytes that have arrived since `check` compacted it; no_limit after a snapshot.
         std::size_t arrived_bytes = no_limit;
-        std::size_t deleted_bytes = 0;  ///< what was counted of it
-        std::size_t counted = 0;        ///< the waiting updates whose deletions were counted
+    };
+    struct Counts {
+        std::size_t gaps = 0;       ///< at the last merge
+        std::size_t conflicts = 0;  ///< of all merges
+        std::uint64_t merges = 0;
     };
     /// Returns how much there is of each limit. Waiting updates count in full.
     [[nodiscard]] Size size() const noexcept {
         return {bytes(), structs_ + waiting_.structs, known_.clients() + waiting_.clients,
                 known_.delete_ranges() + waiting_.delete_ranges};
     }
-    /// Returns the limits of the document. One that was loaded above them stays editable.
-    [[nodiscard]] Size limits() const noexcept {
-        Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
-                  options_.delete_ranges_max};
-        for (const auto of : {&Size::structs, &Size::clients, &Size::delete_ranges}) {
-            if (loaded_.*of > most.*of) most.*of = loaded_.*of + loaded_.*of / 8;
-        }
-        return most;
-    }
-    /// Notes the size of what was applied before the first check: it was loaded.
-    void note_loaded() {
-        if (loaded_.bytes != 0 || bytes() == 0) return;
-        loaded_ = size();
-        const bool exceeds = loaded_.structs > options_.structs_max ||
-                             loaded_.clients > options_.clients_max ||
-                             loaded_.delete_ranges > options_.delete_ranges_max;
+    /// Raises the limits of a document that exceeds them before the first check: it was loaded, and
+    /// stays editable.
+    void raise_limits_if_loaded() {
+        if (was_checked_) return;
+        Size held = size();
+        const bool exceeds = held.structs > options_.structs_max ||
+                             held.clients > options_.clients_max ||
+                             held.delete_ranges > options_.delete_ranges_max;
         if (exceeds) merge();
-        loaded_ = size();
+        held = size();
+        const auto raise = [](std::size_t& most, std::size_t n) {
+            if (n > most) most = n + most / 8;
+        };
+        raise(options_.structs_max, held.structs);
+        raise(options_.clients_max, held.clients);
+        raise(options_.delete_ranges_max, held.delete_ranges);
+        was_checked_ = true;
     }
-    /// Returns about how many bytes shorter the document will be when it is compacted.
-    [[nodiscard]] std::size_t removable_bytes() const noexcept {
-        return (removes_deleted() ? garbage_.deleted_bytes : 0) + header_bytes * pending_.size();
-    }
-    /// Returns how many of them do not count for the limit.
-    [[nodiscard]] std::size_t uncounted_bytes() const noexcept {
-        return std::min(removable_bytes(), merged_.size() / paid_part);
+    /// Returns up to how many bytes the document may exceed its limit. Only the next merge counts
+    /// what a waiting deletion removes.
+    [[nodiscard]] std::size_t uncounted_bytes(bool deletes) const noexcept {
+        const std::size_t most = removes_deleted() ? merged_.size() / paid_part : 0;
+        return deletes || pending_deletes_ ? most : std::min(garbage_.deleted_bytes, most);
     }
     /// Returns how much of each limit an update exceeds.
-    [[nodiscard]] Size missing_for(const Size& more) const noexcept {
-        const Size most = limits();
+    [[nodiscard]] Size missing_for(const Size& more, bool deletes) const noexcept {
+        const Size most{options_.bytes_max, options_.structs_max, options_.clients_max,
+                        options_.delete_ranges_max};
         Size held = size();
-        held.bytes -= uncounted_bytes();
+        held.bytes -= std::min(held.bytes, uncounted_bytes(deletes));
+        held.structs -= std::min(waiting_.structs, most.structs / paid_part);
         Size missing;
         for (const auto of : {&Size::bytes, &Size::structs, &Size::clients, &Size::delete_ranges}) {
             const std::size_t left = most.*of - std::min(most.*of, held.*of);
@@ -267,43 +274,26 @@ private:
         }
         return missing;
     }
-    /// Returns the option that an update exceeds; null if it fits.
-    [[nodiscard]] const char* exceeded_by(const Size& more) const noexcept {
-        const Size missing = missing_for(more);
+    /// Returns the option of which something is missing; null if nothing is.
+    [[nodiscard]] static const char* exceeded(const Size& missing) noexcept {
         if (missing.bytes != 0) return "YjsDocumentOptions::bytes_max";
         if (missing.structs != 0) return "YjsDocumentOptions::structs_max";
         if (missing.clients != 0) return "YjsDocumentOptions::clients_max";
         return missing.delete_ranges != 0 ? "YjsDocumentOptions::delete_ranges_max" : nullptr;
     }
-    /// Whether compacting may make space for an update, and enough has arrived or was deleted since
-    /// the last time to pay for its cost. One value that was deleted may have any number of bytes.
-    [[nodiscard]] bool may_give_space(const Size& more) const noexcept {
-        const Size missing = missing_for(more);
-        if (garbage_.arrived_bytes < merged_.size() / 8) {
-            return removable_bytes() >= merged_.size() / paid_part &&
-                   removable_bytes() - uncounted_bytes() >= missing.bytes &&
-                   std::max(garbage_.deleted_bytes, waiting_.structs) >= missing.structs &&
-                   waiting_.clients >= missing.clients &&
-                   waiting_.delete_ranges >= missing.delete_ranges;
-        }
-        if (has_deleted_ || pending_deletes_) return true;
+    /// Whether enough has arrived since `check` compacted the document, with an update of `bytes`,
+    /// or was deleted, to pay for compacting it.
+    [[nodiscard]] bool is_paid(std::size_t bytes) const noexcept {
+        const std::size_t price = merged_.size() / paid_part;
+        return garbage_.arrived_bytes >= price || bytes >= price - garbage_.arrived_bytes ||
+               garbage_.deleted_bytes >= price;
+    }
+    /// Whether compacting the document may make the space that is missing.
+    [[nodiscard]] bool may_give_space(const Size& missing) const noexcept {
+        if (removes_deleted() && (has_deleted_ || pending_deletes_)) return true;
         return waiting_.bytes >= missing.bytes && waiting_.structs >= missing.structs &&
                waiting_.clients >= missing.clients &&
                waiting_.delete_ranges >= missing.delete_ranges;
-    }
-    /// Counts the content that the waiting updates delete. Content that several of them delete
-    /// counts once, because it is removed once.
-    void count_deleted() {
-        for (; pending_deletes_ && garbage_.counted < pending_.size(); ++garbage_.counted) {
-            const BytesView update{pending_[garbage_.counted]};
-            yjs::detail::Sources sources = read(update);
-            yjs::detail::unite_ranges(sources.deletes);
-            for (const auto& range : sources.deletes) {
-                waiting_deletes_.add(range, [this](const yjs::detail::DeleteRange& added) {
-                    garbage_.deleted_bytes += known_.freed_by(added);
-                });
-            }
-        }
     }
     void add_arrived(std::size_t bytes) noexcept {
         garbage_.arrived_bytes += std::min(bytes, no_limit - garbage_.arrived_bytes);
@@ -337,19 +327,17 @@ private:
         yjs::detail::Merger merger{sources, true};
         yjs::Merged merged = merger.run();
         merged_ = std::move(merged.update);
-        gaps_ = merged.gaps;
-        conflicts_ += merged.conflicts;
+        counts_.gaps = merged.gaps;
+        counts_.conflicts += merged.conflicts;
         pending_.clear();
         waiting_ = {};
         structs_ = merger.structs();
         pending_deletes_ = false;
         // Without a deletion, only clients that set a key at the same time overwrite anything.
         has_deleted_ = !sources.deletes.empty() || sources.has_several_clients();
-        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes),
-                                       merger.take_sized()};
-        garbage_.counted = 0;
-        waiting_deletes_ = {};
+        known_ = yjs::detail::Coverage{merger.take_runs(), std::move(sources.deletes)};
         garbage_.deleted_bytes = merger.deleted_bytes();
+        ++counts_.merges;
         const bool is_partly_gone = garbage_.deleted_bytes > merged_.size() / 8;
         if (is_partly_gone || merged_.size() / 2 > garbage_.collected_bytes + deleted_bytes_min) {
             return collect();
@@ -363,13 +351,15 @@ private:
 
     /// Removes deleted content from the merged update.
     void collect() {
-        if (std::exchange(has_deleted_, false) && removes_deleted()) {
+        if (has_deleted_ && removes_deleted()) {
             const BytesView whole{merged_};
             yjs::detail::Sources sources = read(whole);
             Bytes small = yjs::detail::collected(sources, structs_);
             merged_.swap(small);
             known_.set_deletes(std::move(sources.deletes));
+            ++counts_.merges;
         }
+        has_deleted_ = false;
         garbage_.deleted_bytes = 0;
         garbage_.collected_bytes = merged_.size();
         shrink();
@@ -378,19 +368,17 @@ private:
         if (merged_.capacity() - merged_.size() > merged_.size() / 8) merged_.shrink_to_fit();
     }
 
-    YjsDocumentOptions options_;
+    YjsDocumentOptions options_;  ///< with the raised limits of a document that was loaded
     Bytes merged_;
     std::vector<Bytes> pending_;
-    Size waiting_{};           ///< the sum of the waiting updates
-    Size loaded_{};            ///< what there was before the first check
-    std::size_t structs_ = 0;  ///< of the merged update
-    bool pending_deletes_ = false;
-    bool has_deleted_ = false;  ///< there may be deleted content in the merged update
+    Size waiting_{};  ///< the sum of the waiting updates
+    bool was_checked_ = false;
+    bool pending_deletes_ = false;  ///< an update that waits, or was checked, deletes something
+    bool has_deleted_ = false;      ///< there may be deleted content in the merged update
+    std::size_t structs_ = 0;       ///< of the merged update
     Garbage garbage_{};
-    yjs::detail::RangeSet waiting_deletes_;  ///< of the waiting updates that were counted
     yjs::detail::Coverage known_;
-    std::size_t gaps_ = 0;
-    std::size_t conflicts_ = 0;
+    Counts counts_{};
 };
 
 }}  // namespace belay

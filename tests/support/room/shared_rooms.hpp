@@ -82,6 +82,8 @@ struct SharedStore {
 
     /// At the beginning of each call of a server; it may throw.
     std::function<void(std::string_view)> before = [](std::string_view) {};
+    /// Called with each message that a server publishes.
+    std::function<void(int server, BytesView)> published = [](int, BytesView) {};
     bool hang_saves = false;  ///< they are answered by whoever takes them from `hung`
     std::vector<Completion<PersistenceError>> hung{};
     std::vector<std::string> lags{};  ///< the rooms that must be saved
@@ -423,6 +425,7 @@ public:
     std::vector<std::string> rooms_to_save() { return store_->lags; }
     void publish(std::string_view id, BytesView message) {
         store_->before("publish");
+        store_->published(number_, message);
         if (me().away || me().late) return;
         for (auto& [number, server] : store_->servers) {
             const auto at = server.lines.find(id);

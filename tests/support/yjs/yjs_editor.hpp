@@ -37,6 +37,13 @@ inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view t
     update.push_back(std::byte{0});
     return update;
 }
+/// The update that deletes units of an author.
+inline Bytes deletion_of(std::uint64_t author, std::uint64_t clock, std::uint64_t len) {
+    Bytes update{std::byte{0}};
+    for (const std::uint64_t n : {std::uint64_t{1}, author, std::uint64_t{1}, clock, len})
+        yjs::append_varuint(update, n);
+    return update;
+}
 /// Client 7 sets the key "k" of the root "m" to a text, and deletes the value before it.
 inline Bytes overwrite(std::uint64_t n, const std::string& text) {
     Bytes update = from_hex("010107");

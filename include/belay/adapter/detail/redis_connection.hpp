@@ -14,11 +14,13 @@
 #include <cerrno>       // EINTR
 #include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
+#include <cstdint>      // std::uint64_t
 #include <cstdio>       // std::snprintf
 #include <memory>       // std::shared_ptr, std::unique_ptr
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
+#include <vector>       // std::vector
 
 #include <belay/adapter/detail/redis_tls_layer.hpp>
 #include <belay/adapter/redis_error.hpp>
@@ -63,7 +65,7 @@ public:
         connect_timeout_ = options.connect_timeout;
         command_timeout_ = options.command_timeout;
         reply_.bytes_max = options.record_bytes_max + reply_bytes_besides;
-        sentinels_ = options.sentinels;
+        sentinels_.options = options.sentinels;
         tls_.layer = options.tls;
         if (!has_sentinels()) return;
         socket_.clear();
@@ -152,6 +154,8 @@ public:
     }
     /// Returns the descriptor for poll(2); -1 while there is no connection.
     [[nodiscard]] int descriptor() const noexcept { return context_ ? context_->fd : -1; }
+    /// Returns how often it has connected.
+    [[nodiscard]] std::uint64_t connections() const noexcept { return connections_; }
     void close() noexcept { context_.reset(); }
 
     /// Returns the text of Redis for the last failure; "" if there was none.
@@ -159,7 +163,7 @@ public:
     /// Returns the address of the server.   Throws: std::bad_alloc.
     [[nodiscard]] std::string peer() const {
         std::string place = socket_.empty() ? host_ + ":" + std::to_string(port_) : socket_;
-        return has_sentinels() ? sentinels_.master + " at " + place : place;
+        return has_sentinels() ? sentinels_.options.master + " at " + place : place;
     }
 
 private:
@@ -184,23 +188,27 @@ private:
         return false;
     }
 
-    [[nodiscard]] bool has_sentinels() const noexcept { return !sentinels_.addresses.empty(); }
+    [[nodiscard]] bool has_sentinels() const noexcept {
+        return !sentinels_.options.addresses.empty();
+    }
 
     [[nodiscard]] std::error_code connect() noexcept {
         std::error_code error = has_sentinels() ? find_master() : std::error_code{};
         if (!error) error = dial(login_.user, login_.password);
         if (!error) error = before_commands(inspect_server());
+        if (!error) ++connections_;
         return error;
     }
     /// Asks one Sentinel after the other, beginning with the last that answered, where the master
     /// is.   Source: "Guidelines for Redis clients with support for Redis Sentinel", redis.io.
     [[nodiscard]] std::error_code find_master() noexcept {
         std::error_code error;
-        for (std::size_t i = 0; i < sentinels_.addresses.size(); ++i) {
-            const std::size_t at = (sentinel_ + i) % sentinels_.addresses.size();
-            error = ask_sentinel(sentinels_.addresses[at]);
+        const std::vector<std::string>& addresses = sentinels_.options.addresses;
+        for (std::size_t i = 0; i < addresses.size(); ++i) {
+            const std::size_t at = (sentinels_.last + i) % addresses.size();
+            error = ask_sentinel(addresses[at]);
             if (error) continue;
-            sentinel_ = at;
+            sentinels_.last = at;
             break;
         }
         return error;
@@ -209,10 +217,13 @@ private:
         std::string_view host;
         port_ = redis_port(address, host);
         host_.assign(host);
-        if (const std::error_code error = dial(sentinels_.user, sentinels_.password)) return error;
+        if (const std::error_code error =
+                dial(sentinels_.options.user, sentinels_.options.password))
+            return error;
         RedisReply reply;
-        const std::error_code error = exchange(
-            {"SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels_.master}, reply, connect_timeout_);
+        const std::error_code error =
+            exchange({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", sentinels_.options.master}, reply,
+                     connect_timeout_);
         if (error) return before_commands(error);
         context_.reset();
         unsigned port = 0;
@@ -501,15 +512,18 @@ private:
         std::size_t bytes_max = 0;
         std::size_t received = 0;  // of a reply that is not complete
     } reply_;
-    redis::Options::Sentinels sentinels_;
+    struct {
+        redis::Options::Sentinels options;
+        std::size_t last = 0;  // that answered
+    } sentinels_;
     struct {
         std::shared_ptr<const RedisTls> layer;  // null: no TLS
         void* session = nullptr;                // the context owns it
     } tls_;
-    std::size_t sentinel_ = 0;         // the last that answered
     Clock::time_point stays_until_{};  // also at a replica
     std::uint16_t port_ = 0;
     bool refuses_cluster_ = false;
+    std::uint64_t connections_ = 0;
     char words_[200] = "";
 };
 

@@ -40,6 +40,11 @@ struct RedisRoomMessage {
 ///                `take`; at most the messages that these would add or take are lost.
 /// Thread safety: none; RedisRoomWorker locks it.
 class RedisRoomMessages {
+    struct Total {
+        std::size_t count = 0;
+        std::size_t bytes = 0;
+    };
+
 public:
     explicit RedisRoomMessages(const redis::RoomsOptions& options) : options_{options} {}
 
@@ -52,7 +57,7 @@ public:
             const std::optional<Place> before = erase(room->second, client->client);
             if (before && !before->left && !left) number = before->number;
         }
-        if (!fits(message.size(), left)) return;
+        if (!fits(message.size(), left)) return static_cast<void>(++dropped_);
         // The steps that may throw come first.
         Queue added;
         added.try_emplace(number, Message{{message.begin(), message.end()}, client});
@@ -63,10 +68,18 @@ public:
         to.places.merge(place);
         count(to, left, {1, message.size()});
         while (to.queues[left].size() > options_.messages_max ||
-               to.bytes[left] > options_.messages_bytes_max)
+               to.bytes[left] > options_.messages_bytes_max) {
             static_cast<void>(pop(to, left));
+            ++dropped_;
+        }
     }
     [[nodiscard]] bool empty() const noexcept { return turns_.empty(); }
+    /// Returns the messages that wait.
+    [[nodiscard]] Total waiting() const noexcept {
+        return {all_[0].count + all_[1].count, all_[0].bytes + all_[1].bytes};
+    }
+    /// Returns how many messages the limits have dropped.
+    [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
     /// Removes and returns the next messages, as many as one round trip should publish.
     [[nodiscard]] std::vector<RedisRoomMessage> take() {
         std::vector<RedisRoomMessage> taken;
@@ -86,6 +99,7 @@ public:
         }
         return taken;
     }
+    /// Drops all messages, for a reason other than the limits.
     void clear() noexcept {
         turns_.clear();
         rooms_.clear();
@@ -122,10 +136,6 @@ private:
         Places places{};
     };
     using Rooms = std::map<std::string, Room, std::less<>>;
-    struct Total {
-        std::size_t count = 0;
-        std::size_t bytes = 0;
-    };
 
     [[nodiscard]] bool fits(std::size_t bytes, bool left) const noexcept {
         return all_[left].count < options_.calls_max && bytes <= options_.messages_bytes_max &&
@@ -169,6 +179,7 @@ private:
     std::list<Rooms::iterator> turns_{};  ///< one for each room
     Total all_[2]{};
     std::uint64_t pushed_ = 0;
+    std::uint64_t dropped_ = 0;
 };
 
 }}}  // namespace belay::detail

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>    // std::find_if, std::max
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <functional>   // std::less
 #include <map>          // std::map
@@ -173,6 +174,12 @@ public:
         Room& room = at(id);
         room.state.read = std::max(room.state.read, snapshot.covered);
         drop_before(room, snapshot.entry);
+    }
+
+    /// Returns the number of rooms that are remembered.
+    [[nodiscard]] std::size_t size() const {
+        const std::lock_guard lock{mutex_};
+        return rooms_.size();
     }
 
 private:

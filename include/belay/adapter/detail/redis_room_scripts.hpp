@@ -161,7 +161,7 @@ return {entries(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))}
 /// Returns new entries. ARGV: log or '', the last entry that was read, the last own entry that
 /// Redis has acknowledged, the most entries, the most bytes, server. Returns {state, epoch, log,
 /// entries}.
-inline constexpr std::string_view redis_room_news =
+inline constexpr std::string_view redis_room_batch =
     BELAY_DETAIL_REDIS_LOST BELAY_DETAIL_REDIS_ENTRIES R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]

@@ -20,14 +20,15 @@
 #include <belay/adapter/detail/redis_room_messages.hpp>
 #include <belay/adapter/detail/redis_room_positions.hpp>
 #include <belay/adapter/detail/redis_room_scripts.hpp>
+#include <belay/adapter/detail/redis_room_status.hpp>
 #include <belay/adapter/redis_rooms_options.hpp>
 #include <belay/core/random.hpp>
 #include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Thread safety: one thread, except for the RedisRoomPositions.   Blocks: every call that returns
-/// an error.
+/// Thread safety: one thread, except for the RedisRoomPositions and the status.
+/// Blocks:        every call that returns an error.
 class RedisRoomStore {
 public:
     using Clock = std::chrono::steady_clock;
@@ -44,15 +45,22 @@ public:
 
     /// Returns the number of outages that have begun.
     [[nodiscard]] std::uint64_t outages() const noexcept { return outages_; }
-    [[nodiscard]] bool is_down() const noexcept { return Clock::now() < down_until_; }
-    [[nodiscard]] const PersistenceError& why_down() const noexcept { return down_; }
+    [[nodiscard]] bool is_down() const noexcept { return Clock::now() < down_.until; }
+    [[nodiscard]] const PersistenceError& why_down() const noexcept { return down_.why; }
     void went_down(PersistenceError why) {
         ++outages_;
-        down_ = std::move(why);
-        down_until_ = Clock::now() + options_.retry_after;
+        down_.why = std::move(why);
+        down_.until = Clock::now() + options_.retry_after;
         // The same name may lead to another server by then.
         connection_.close();
+        status_.change([this](redis::RoomsStatus& status) {
+            status.connected_since.reset();
+            status.outages = outages_;
+            status.last_outage = down_.why.code;
+        });
     }
+    /// The subscriber counts there, too.   Thread safety: any thread.
+    [[nodiscard]] RedisRoomStatus& status() noexcept { return status_; }
     [[nodiscard]] PersistenceError explain(const std::error_code& code, const char* words) const {
         return {code, connection_.peer(), words, advice_for(code)};
     }
@@ -140,7 +148,7 @@ public:
     }
 
     /// Publishes messages in one round trip. A message is delivered soon or not at all.
-    /// Subscriptions report the outage of Redis.
+    /// Subscriptions report the outage of Redis; the status counts the messages.
     void publish(std::span<const RedisRoomMessage> messages) {
         std::string commands;
         for (const RedisRoomMessage& message : messages) {
@@ -149,7 +157,9 @@ public:
             payload += as_text(message.bytes);
             RedisConnection::append_command(commands, {"PUBLISH", keys.channel, payload});
         }
-        static_cast<void>(ask_all(commands, messages.size(), [](const redisReply&) noexcept {}));
+        if (ask_all(commands, messages.size(), [](const redisReply&) noexcept {}))
+            status_.change(
+                [&](redis::RoomsStatus& status) { status.messages_lost += messages.size(); });
     }
 
     /// Compares the mark of the store with `mark`, the mark of the last call, and updates `mark`.
@@ -175,10 +185,10 @@ public:
         const std::uint64_t acked = state.log == log ? state.acked : 0;
         RedisReply reply;
         if (PersistenceError e =
-                ask({"EVAL", redis_room_news, "3", keys.updates, keys.room, keys.snapshot, log,
+                ask({"EVAL", redis_room_batch, "3", keys.updates, keys.room, keys.snapshot, log,
                      redis_entry_id(from), redis_entry_id(acked),
-                     std::to_string(options_.news_entries_max),
-                     std::to_string(options_.news_bytes_max), server_},
+                     std::to_string(options_.batch_entries_max),
+                     std::to_string(options_.batch_bytes_max), server_},
                     reply))
             return e;
         part::FanoutBatch batch;
@@ -202,14 +212,15 @@ public:
 private:
     template <std::size_t N>
     [[nodiscard]] PersistenceError ask(const std::string_view (&words)[N], RedisReply& reply) {
-        return is_down() ? down_ : explained(connection_.call(words, reply));
+        return is_down() ? down_.why : explained(connection_.call(words, reply));
     }
     template <class F>
     [[nodiscard]] PersistenceError ask_all(const std::string& commands, std::size_t count,
                                            F&& take) {
-        return is_down() ? down_ : explained(connection_.call_all(commands, count, take));
+        return is_down() ? down_.why : explained(connection_.call_all(commands, count, take));
     }
     [[nodiscard]] PersistenceError explained(const std::error_code& code) {
+        status_.connection(connection_.descriptor() >= 0, connection_.connections());
         if (!code) return {};
         PersistenceError error = explain(code, connection_.last_words());
         if (is_outage(code)) went_down(error);
@@ -483,11 +494,14 @@ private:
 
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
+    RedisRoomStatus status_{};
     Random bits_;
     std::string server_;
     RedisConnection connection_;
-    Clock::time_point down_until_{};
-    PersistenceError down_{};
+    struct {
+        Clock::time_point until{};
+        PersistenceError why{};
+    } down_;
     std::uint64_t outages_ = 0;
 };
 

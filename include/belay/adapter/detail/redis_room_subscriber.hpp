@@ -16,6 +16,7 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/adapter/detail/redis_room_store.hpp>
+#include <belay/adapter/detail/redis_room_uncovered.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -33,8 +34,8 @@ public:
     using Clock = RedisRoomStore::Clock;
 
     RedisRoomSubscriber(const redis::RoomsOptions& options, RedisRoomPositions& positions,
-                        RedisRoomStore& store)
-        : options_{options}, positions_{&positions}, store_{&store} {
+                        RedisRoomStore& store, RedisRoomUncovered& uncovered)
+        : options_{options}, positions_{&positions}, store_{&store}, uncovered_{&uncovered} {
         connection_.use(options.connection());
         connection_.refuse_cluster();
     }
@@ -48,6 +49,7 @@ public:
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
             found->second.log = positions_->state(id).log;
             by_channel_.emplace(found->second.channel, found);
+            count_subscriptions();
         }
         Sub& sub = found->second;
         if (sub.from != from) sub.changed = true;
@@ -179,6 +181,7 @@ private:
                sub.message_bytes > options_.messages_bytes_max) {
             sub.message_bytes -= sub.messages.front().size();
             sub.messages.pop_front();
+            store_->status().change([](redis::RoomsStatus& status) { ++status.messages_unread; });
         }
     }
     /// Detects a Redis that does not respond and does not close the connection, because it is
@@ -247,6 +250,11 @@ private:
         Result<part::FanoutBatch, PersistenceError> batch = part::FanoutBatch{};
         if (sub.changed) {
             batch = store_->batch_after(id, sub.log, sub.from);
+            // Unless this server has begun another history itself.
+            const bool ended = batch && batch->state == part::FanoutBatch::State::over;
+            if (ended && sub.log == positions_->state(id).log) uncovered_->reset(id);
+            if (batch && batch->state == part::FanoutBatch::State::gap)
+                store_->status().change([](redis::RoomsStatus& status) { ++status.gaps; });
             // If there is more to read, the room is read again, and after a gap until it is loaded.
             // An outage is reported to all subscriptions at once.
             if (!batch && store_->outages() != seen_) return;
@@ -287,7 +295,12 @@ private:
                 static_cast<void>(connection_.post({"UNSUBSCRIBE", sub.channel}));
             by_channel_.erase(sub.channel);
             it = subs_.erase(it);
+            count_subscriptions();
         }
+    }
+    void count_subscriptions() const {
+        store_->status().change(
+            [this](redis::RoomsStatus& status) { status.subscriptions = subs_.size(); });
     }
 
     static constexpr int messages_per_step = 1000;
@@ -296,6 +309,7 @@ private:
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
     RedisRoomStore* store_;
+    RedisRoomUncovered* uncovered_;
     RedisConnection connection_;
     Subs subs_;
     std::string next_{};  ///< the room that is answered first

@@ -5,6 +5,7 @@
 
 #include <cstddef>  // std::size_t
 #include <map>      // std::map
+#include <mutex>    // std::mutex
 #include <set>      // std::set
 #include <string>   // std::string
 #include <vector>   // std::vector
@@ -15,29 +16,39 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The bytes that this server has stored in each room since its last save began.
 ///
-/// Complexity:    O(log rooms).   Thread safety: none; RedisRoomWorker locks it.
+/// Complexity:    O(log rooms); that of the copy to return all.
+/// Thread safety: all members.
 class RedisRoomUncovered {
 public:
     explicit RedisRoomUncovered(std::size_t bytes_max) : bytes_max_{bytes_max} {}
 
     void add(const std::string& id, std::size_t bytes) {
+        const std::lock_guard lock{mutex_};
         std::size_t& of_room = bytes_[id];
         of_room += bytes;
         if (of_room > bytes_max_) to_save_.insert(id);
     }
-    /// A save of the room begins, or the room is erased. If the save fails, its caller decides when
-    /// it tries again.
+    /// A save of the room begins, or its history has ended. If the save fails, its caller decides
+    /// when it tries again.
     void reset(const std::string& id) {
+        const std::lock_guard lock{mutex_};
         bytes_.erase(id);
         to_save_.erase(id);
     }
-    /// Returns the rooms that have more than the limit.
+    /// Returns how many rooms have more than the limit.
+    [[nodiscard]] std::size_t size() const {
+        const std::lock_guard lock{mutex_};
+        return to_save_.size();
+    }
+    /// Returns these rooms.
     [[nodiscard]] std::vector<std::string> rooms_to_save() const {
+        const std::lock_guard lock{mutex_};
         return {to_save_.begin(), to_save_.end()};
     }
 
 private:
-    std::size_t bytes_max_;
+    const std::size_t bytes_max_;
+    mutable std::mutex mutex_{};
     std::map<std::string, std::size_t> bytes_{};
     std::set<std::string> to_save_{};
 };

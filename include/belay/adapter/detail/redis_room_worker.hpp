@@ -18,7 +18,6 @@
 #include <vector>       // std::vector
 
 #include <belay/adapter/detail/redis_room_subscriber.hpp>
-#include <belay/adapter/detail/redis_room_uncovered.hpp>
 #include <belay/posix/detail/wakeup_fd.hpp>
 #include <belay/room/detail/call_queue.hpp>
 
@@ -63,9 +62,9 @@ public:
     /// Creates the worker. `start` starts its thread.
     explicit RedisRoomWorker(const redis::RoomsOptions& options)
         : store_{options, positions_},
-          subscriber_{options, positions_, store_},
-          shares_{options},
           uncovered_{options.uncovered_bytes_max},
+          subscriber_{options, positions_, store_, uncovered_},
+          shares_{options},
           messages_{options} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
     RedisRoomWorker& operator=(const RedisRoomWorker&) = delete;
@@ -141,9 +140,21 @@ public:
         wakeup_.signal();
         return true;
     }
-    [[nodiscard]] std::vector<std::string> rooms_to_save() {
-        const std::lock_guard lock{mutex_};
+    [[nodiscard]] std::vector<std::string> rooms_to_save() const {
         return uncovered_.rooms_to_save();
+    }
+    [[nodiscard]] redis::RoomsStatus status() {
+        redis::RoomsStatus status = store_.status().get();
+        status.rooms_to_save = uncovered_.size();
+        status.rooms_known = positions_.size();
+        const std::lock_guard lock{mutex_};
+        status.calls = shares_.calls();
+        status.update_bytes = shares_.bytes().updates;
+        status.snapshot_bytes = shares_.bytes().snapshots;
+        status.messages = messages_.waiting().count;
+        status.message_bytes = messages_.waiting().bytes;
+        status.messages_dropped = messages_.dropped();
+        return status;
     }
     void publish(std::string_view id, BytesView message) {
         {
@@ -220,12 +231,18 @@ private:
         bool more = false;
         {
             const std::lock_guard lock{mutex_};
-            if (store_.is_down()) messages_.clear();
+            if (store_.is_down()) drop_messages();
             messages = messages_.take();
             more = !messages_.empty();
         }
         if (!messages.empty()) store_.publish(messages);
         return more;
+    }
+    /// Drops the messages that wait.   Pre: the mutex is locked.
+    void drop_messages() {
+        const std::size_t lost = messages_.waiting().count;
+        store_.status().change([&](redis::RoomsStatus& status) { status.messages_lost += lost; });
+        messages_.clear();
     }
     [[nodiscard]] std::optional<Waiting> take() {
         const std::lock_guard lock{mutex_};
@@ -245,8 +262,11 @@ private:
     void make(Load& call) {
         // A load that nothing waits for is skipped, so that it does not delay other calls.
         if (!call.done.wanted()) return;
+        const std::string log = positions_.state(call.id).log;
         part::LoadedRoom found = store_.load(call.id, subscriber_.serves(call.id));
         if (found) subscriber_.loaded(call.id);
+        // The history to which this server has added has ended.
+        if (found && log != positions_.state(call.id).log) uncovered_.reset(call.id);
         call.done(std::move(found));
     }
     void make(Flush& call) {
@@ -254,25 +274,24 @@ private:
         {
             const std::lock_guard lock{mutex_};
             end(call.staged);
-            if (!error || !error.rooms.empty()) {
-                for (const RedisRoomChange& change : call.staged.changes) count_uncovered(change);
-            }
+        }
+        if (!error || !error.rooms.empty()) {
+            for (const RedisRoomChange& change : call.staged.changes) count_uncovered(change);
         }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
     }
     void count_uncovered(const RedisRoomChange& change) {
-        if (change.kind == RedisRoomChange::Kind::erase) return uncovered_.reset(change.id);
+        using Kind = RedisRoomChange::Kind;
+        const bool ends = change.kind == Kind::erase || change.kind == Kind::reset;
+        if (ends) return uncovered_.reset(change.id);
         if (!change.update.empty()) uncovered_.add(change.id, change.update.size());
     }
     void make(Save& call) {
         // Its caller has given up, and may have posted another one.
         if (!call.done.wanted()) return;
-        {
-            const std::lock_guard lock{mutex_};
-            uncovered_.reset(call.id);
-        }
+        uncovered_.reset(call.id);
         PersistenceError error = store_.save(call.id, call.snapshot, call.covers);
         // The entries that the snapshot would cover may be lost.
         if (error.code == RoomErrc::stale_snapshot) subscriber_.changed(call.id);
@@ -287,11 +306,11 @@ private:
 
     RedisRoomPositions positions_{};
     RedisRoomStore store_;
+    RedisRoomUncovered uncovered_;
     RedisRoomSubscriber subscriber_;
     posix::detail::WakeupFd wakeup_{};
     std::mutex mutex_{};
     Shares shares_;
-    RedisRoomUncovered uncovered_;
     std::deque<Waiting> calls_{};
     RedisRoomMessages messages_;
     bool ends_ = false;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/answer_cost.hpp
-/// pieces_cost, answer_cost and request_cost: the costs of comparing a document with its clients.
+/// pieces_cost, answer_cost, request_cost, merges_of: the costs of comparing and merging documents.
 #pragma once
 
 #include <concepts>  // std::derived_from
 #include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
 
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/room_options.hpp>
@@ -19,6 +20,15 @@ template <class Document>
         return document.status().pending_updates == 0;
     else
         return true;
+}
+/// Returns how often a document has read all that it holds. An edit that makes it do so costs as
+/// much as an answer.
+template <class Document>
+[[nodiscard]] std::uint64_t merges_of(const Document& document) noexcept {
+    if constexpr (std::derived_from<Document, YjsDocument>)
+        return document.status().merges;
+    else
+        return 0;
 }
 /// Returns what `bytes` that are compared or sent cost, in bytes that could be read.
 [[nodiscard]] inline std::size_t pieces_cost(std::size_t bytes,

@@ -115,6 +115,8 @@ public:
                is_half(bytes_.updates, options_.bytes_max) ||
                is_half(room.bytes.updates, options_.bytes_per_room_max);
     }
+    /// Returns the number of calls that wait.
+    [[nodiscard]] std::size_t calls() const noexcept { return calls_; }
     /// Returns the number of rooms with calls that wait or are under way.
     [[nodiscard]] std::size_t rooms() const noexcept { return rooms_.size(); }
     /// Returns the bytes of all calls.

@@ -3,7 +3,7 @@
 /// ClientOutbox: what a client has not received yet, without the frames.
 #pragma once
 
-#include <cstdint>   // std::uint8_t, std::uint32_t
+#include <cstdint>   // std::uint8_t, std::uint32_t, std::uint64_t
 #include <optional>  // std::optional
 #include <utility>   // std::exchange, std::move
 
@@ -82,8 +82,8 @@ struct ClientOutbox {
     bool requests_state = false;
     /// The observer was notified that the client's history is apart from the room's.
     bool diverges = false;
-    /// Other servers have not received the client's last awareness.
-    bool awareness_unpublished = false;
+    /// The round in which the client's last awareness is published; 0: other servers have it.
+    std::uint64_t awareness_round = 0;
     /// Changes that are acknowledged when a shared storage surely has all of the document.
     std::uint32_t statuses_held = 0;
 };

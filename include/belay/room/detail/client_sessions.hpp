@@ -327,6 +327,17 @@ private:
 
     // ---- messages -------------------------------------------------------------------------------
 
+    /// Charges an edit for which a full document was compacted: the connection, and the user over
+    /// all its connections.
+    void pay_merges(RoomClient& client, const Room& room, std::uint64_t merges) {
+        if (merges == 0) return;
+        const std::size_t cost = answer_cost(room.document, context_.options);
+        pay(*client.connection, 2 * cost);
+        const std::string owner = share_owner(client);
+        context_.answer_rates.charge(owner, 2 * cost, context_.now, context_.options);
+        Instant& read_at = client.connection->rate.read_at;
+        read_at = larger(read_at, context_.answer_rates.ready_at(owner));
+    }
     /// Charges the comparison of a client's state with the document, and the answer.
     void pay_answer(RoomClient& client, const Room& room) {
         pay(*client.connection, answer_cost(room.document, context_.options));
@@ -380,11 +391,13 @@ private:
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
+        const std::uint64_t merges = merges_of(room.document);
         // A client without a name and an address has the share of its connection.
         const bool named = client.rights.share.has_value();
         const std::string alone = named ? std::string{} : turn_owner(client);
         const LimitedError error = edits_.update(room, message.payload, client.id,
                                                  named ? client.rights.share->all.owner() : alone);
+        pay_merges(client, room, merges_of(room.document) - merges);
         if (!error) {
             if (client.connection->multiplexed == nullptr) return error;
             if (room.pending.size() == before) {
@@ -425,7 +438,7 @@ private:
             }
             if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
         }
-        if (error) return error;
+        if (error && !is_document_full(error)) return error;
         context_.tally.count_denial(room.id, RoomErrc::forbidden);
         client.outbox.owe_statuses(due);
         if (!client.core.take_denial()) return {};

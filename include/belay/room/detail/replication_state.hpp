@@ -8,6 +8,7 @@
 #include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint64_t
 #include <string>     // std::string
+#include <utility>    // std::exchange
 #include <vector>     // std::vector
 
 #include <belay/core/instant.hpp>
@@ -176,24 +177,48 @@ struct StorageLoss {
 };
 
 /// The awareness of the clients of a room that other servers have not received yet. A message has
-/// the whole state of a client, so the last one suffices. ClientOutbox::awareness_unpublished
-/// marks the clients whose state has changed.
+/// the whole state of a client, so the last one suffices.
+///
+/// It is published in rounds. A round has the clients whose states have changed before it began,
+/// and then those that had left by then. It takes several publications if it is long. So each
+/// client has its turn, however often others change, and the end of a client follows all states
+/// that came before. ClientOutbox::awareness_round marks the clients whose state has changed.
 struct UnpublishedAwareness {
     /// The minimum time between two publications of a room. The first change after that time is
     /// published in its turn.
     static constexpr Duration every = std::chrono::milliseconds{100};
+    /// About the most bytes of the states in one publication, unless one client has more.
+    static constexpr std::size_t bytes_max = std::size_t{256} << 10;
 
     /// Something is to be published as soon as `every` allows.
     void request(Instant now) noexcept { due = smaller(due, larger(now, next)); }
-    /// Begins a publication.
+    /// Adds a client to the next round, if it is in none.
+    void mark(std::uint64_t& round_of_client) const noexcept {
+        if (round_of_client == 0) round_of_client = round + 1;
+    }
+    [[nodiscard]] bool is_in_round(std::uint64_t round_of_client) const noexcept {
+        return round_of_client != 0 && round_of_client <= round;
+    }
+    /// Begins a publication, and a round unless one is under way.
     void begin(Instant now) noexcept {
         due = never;
         next = after(now, every);
+        if (std::exchange(under_way, true)) return;
+        ++round;
+        left_in_round = left.size();
+    }
+    /// Ends the round.   Returns: how many of `left` are in it.
+    [[nodiscard]] std::size_t end_round() noexcept {
+        under_way = false;
+        return std::exchange(left_in_round, 0);
     }
 
     std::vector<std::uint64_t> left{};  ///< the clients that have left, in this order
-    Instant due = never;                ///< the next publication
-    Instant next = always;              ///< the earliest time of the next one
+    std::size_t left_in_round = 0;
+    Instant due = never;      ///< the next publication
+    Instant next = always;    ///< the earliest time of the next one
+    std::uint64_t round = 0;  ///< the last one that began
+    bool under_way = false;
 };
 
 /// Thread safety: the manager's home thread.

@@ -3,6 +3,7 @@
 /// RoomReplication: exchanges changes and awareness with other servers that have the same rooms.
 #pragma once
 
+#include <cstddef>       // std::ptrdiff_t, std::size_t
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
 #include <string>        // std::string
@@ -230,7 +231,7 @@ public:
     /// The awareness of a client has changed: publishes it soon.
     void publish_state(RoomBase& room, RoomClient& client) const noexcept {
         if constexpr (!is_single_server) {
-            client.outbox.awareness_unpublished = true;
+            room.notifications.awareness.mark(client.outbox.awareness_round);
             room.notifications.awareness.request(context_.now);
             room.waker.touch();
         }
@@ -248,7 +249,7 @@ public:
     /// No memory is needed: a message for which there is none is left out.
     void on_evicted(RoomBase& room, const std::vector<RoomClient*>& joined) noexcept {
         if constexpr (!is_single_server) {
-            publish_lefts(room);
+            publish_lefts(room, room.notifications.awareness.left.size());
             for (const RoomClient* const client : joined) publish_left_now(room, client->id);
         }
     }
@@ -258,24 +259,47 @@ private:
     void publish(const PeerMessage& message, RoomBase& room) {
         fanout().publish(room.id, encode(message));
     }
-    /// Publishes the awareness that has changed. A connection takes over an id before the older one
+    /// Publishes awareness that has changed. A connection takes over an id before the older one
     /// leaves, so the states come first: a `left` must not remove an id that has another owner.
     void publish_awareness(RoomBase& room) noexcept {
-        room.notifications.awareness.begin(context_.now);
+        UnpublishedAwareness& unpublished = room.notifications.awareness;
+        unpublished.begin(context_.now);
+        context_.errors.attempt([&] { publish_states(room); });
+        bool round_is_over = true;
+        bool more = false;
+        for (const RoomClient* const client : room.clients) {
+            const std::uint64_t round = client->outbox.awareness_round;
+            if (unpublished.is_in_round(round)) round_is_over = false;
+            if (round != 0) more = true;
+        }
+        if (round_is_over) publish_lefts(room, unpublished.end_round());
+        if (more || !unpublished.left.empty()) unpublished.request(context_.now);
+    }
+    /// Publishes the next states of the round.
+    void publish_states(RoomBase& room) {
+        std::vector<RoomClient*> clients;
+        std::vector<std::uint64_t> ids;
         for (RoomClient* const client : room.clients) {
-            if (!std::exchange(client->outbox.awareness_unpublished, false)) continue;
+            if (!room.notifications.awareness.is_in_round(client->outbox.awareness_round)) continue;
+            clients.push_back(client);
+            ids.push_back(client->id);
+        }
+        const std::vector<Bytes> states =
+            room.awareness.states_of(ids, UnpublishedAwareness::bytes_max);
+        for (std::size_t i = 0; i < states.size(); ++i) {
+            clients[i]->outbox.awareness_round = 0;
+            if (states[i].empty()) continue;
+            const std::string& user = clients[i]->rights.grant.user;
             context_.errors.attempt([&] {
-                const Bytes states = room.awareness.states_of(client->id);
-                const std::string& user = client->rights.grant.user;
-                if (!states.empty())
-                    publish({Kind::state, server_, client->id, user, states}, room);
+                publish({Kind::state, server_, ids[i], user, states[i]}, room);
             });
         }
-        publish_lefts(room);
     }
-    void publish_lefts(RoomBase& room) noexcept {
-        for (const std::uint64_t client : std::exchange(room.notifications.awareness.left, {}))
-            publish_left_now(room, client);
+    /// Publishes that the first `count` clients of those that have left have done so.
+    void publish_lefts(RoomBase& room, std::size_t count) noexcept {
+        std::vector<std::uint64_t>& left = room.notifications.awareness.left;
+        for (std::size_t i = 0; i < count; ++i) publish_left_now(room, left[i]);
+        left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(count));
     }
     void publish_left_now(RoomBase& room, std::uint64_t client) noexcept {
         context_.errors.attempt([&] { publish({Kind::left, server_, client}, room); });

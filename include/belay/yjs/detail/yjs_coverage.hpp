@@ -8,7 +8,6 @@
 #include <vector>     // std::vector
 
 #include <belay/yjs/detail/yjs_merge.hpp>
-#include <belay/yjs/detail/yjs_range_set.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 
@@ -16,13 +15,11 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
 class Coverage {
 public:
     Coverage() = default;
-    /// Takes all from what a Merger has merged.
+    /// Takes both from what a Merger has merged.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): of clocks, both
-    Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes,
-             std::vector<SizedRange> sized) noexcept
-        : runs_{std::move(runs)}, deletes_{std::move(deletes)}, sized_{std::move(sized)} {
+    Coverage(std::vector<DeleteRange> runs, std::vector<DeleteRange> deletes) noexcept
+        : runs_{std::move(runs)}, deletes_{std::move(deletes)} {
         runs_.shrink_to_fit();
-        sized_.shrink_to_fit();
         deletes_.shrink_to_fit();
     }
 
@@ -62,23 +59,6 @@ public:
         return out;
     }
 
-    /// Returns about how many bytes of content a deletion frees that is not deleted yet: one for
-    /// each unit, except those of a SizedRange.   Complexity: O(log n) and the ranges that it meets.
-    [[nodiscard]] std::size_t freed_by(const DeleteRange& wanted) const noexcept {
-        std::uint64_t bytes = 0;
-        for_each_outside(deletes_, wanted, [&](const DeleteRange& part) {
-            std::uint64_t sized = 0;
-            for_each_inside(sized_, part, [&](const SizedRange& s, std::uint64_t len) {
-                sized += len;
-                bytes += len * s.unit_bytes;
-            });
-            std::uint64_t units = 0;
-            for_each_inside(runs_, part,
-                            [&](const DeleteRange&, std::uint64_t len) { units += len; });
-            bytes += units - sized;
-        });
-        return static_cast<std::size_t>(bytes);
-    }
     /// Returns whether an update adds nothing new.   Complexity: O(m log n).
     [[nodiscard]] bool holds(Sources& update) const {
         bool known = true;
@@ -119,7 +99,6 @@ private:
 
     std::vector<DeleteRange> runs_;
     std::vector<DeleteRange> deletes_;
-    std::vector<SizedRange> sized_;
 };
 
 }}}  // namespace belay::yjs::detail

@@ -6,7 +6,6 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
 #include <span>     // std::span
-#include <utility>  // std::exchange
 #include <vector>   // std::vector
 
 #include <belay/yjs/detail/yjs_coalescer.hpp>
@@ -76,11 +75,6 @@ template <bool checked>
     return {};
 }
 
-/// Units of a client that have no content, or far more bytes than units.
-struct SizedRange : DeleteRange {
-    std::size_t unit_bytes = 0;  ///< the bytes of each unit, on average
-};
-
 /// Merges what was read. If it `joins`, it also joins content that was typed letter by letter.
 class Merger {
 public:
@@ -106,9 +100,6 @@ public:
     }
     /// Returns the clocks that the merged update has, the highest client first.
     [[nodiscard]] std::vector<DeleteRange> take_runs() noexcept { return std::move(runs_); }
-    /// Returns the units that have no content, and those with many bytes each, as images and values
-    /// have, in the order of the runs. They are collected if this object `joins`.
-    [[nodiscard]] std::vector<SizedRange> take_sized() noexcept { return std::move(sized_); }
     /// Returns how many structs the merged update has, with the gaps between them.
     [[nodiscard]] std::size_t structs() const noexcept { return writer_.structs(); }
     /// Returns how many bytes of the structs are deleted content. It is counted if this object
@@ -116,12 +107,6 @@ public:
     [[nodiscard]] std::size_t deleted_bytes() const noexcept { return deleted_bytes_; }
 
 private:
-    // Neighbours share one average, because each range takes 32 bytes of memory.
-    static constexpr std::size_t shared_bytes_max = 1024;
-    static constexpr std::size_t shared_bytes_min = 256;
-    // Fewer bytes in each unit count as one byte. Half of a document then still counts as a 32nd.
-    static constexpr std::size_t unit_bytes_min = 16;
-
     [[nodiscard]] std::size_t longest() const noexcept {
         std::size_t bytes = 0;
         for (const BytesView update : sources_.updates) bytes = std::max(bytes, update.size());
@@ -162,7 +147,6 @@ private:
             overlap.keep(s);
         }
         coalescer_.end_run();
-        end_shared();
         slices_.clear();
         if (begun) writer_.end_block();
     }
@@ -170,7 +154,6 @@ private:
     void put(const Struct& s, std::uint64_t off) {
         if (!joins_) return off != 0 ? writer_.put_slice(s, off) : writer_.put(s);
         count_deleted(s);
-        note_size(s, {s.client, s.clock + off, s.len - off});
         if (off == 0) return coalescer_.put(s);
         append_slice(slices_.emplace_back(), s, off);
         Lib0Reader in{slices_.back()};
@@ -192,38 +175,6 @@ private:
                                                            static_cast<double>(s.len));
             }
         }
-    }
-
-    /// Notes how many bytes the written units of a struct have.
-    void note_size(const Struct& s, const DeleteRange& units) {
-        if (!s.is_item() || s.kind() == ref::deleted) {
-            end_shared();
-            // A few bytes may claim any number of units.
-            if (units.len >= unit_bytes_min && !deleted_.hold(s)) put_empty(units);
-            return;
-        }
-        const bool is_next = shared_.len > 0 && shared_.clock_end() == units.clock;
-        if (!is_next || s.raw().size() >= shared_bytes_max) end_shared();
-        if (shared_.len == 0) shared_ = {units.client, units.clock, 0};
-        shared_.len += units.len;
-        shared_bytes_ += s.raw().size();
-        if (shared_bytes_ >= shared_bytes_max) end_shared();
-    }
-    void put_empty(const DeleteRange& units) {
-        SizedRange* const last = sized_.empty() ? nullptr : &sized_.back();
-        const bool joins = last != nullptr && last->unit_bytes == 0 &&
-                           last->client == units.client && last->clock_end() == units.clock;
-        if (joins) {
-            last->len += units.len;
-        } else {
-            sized_.push_back({units, 0});
-        }
-    }
-    void end_shared() {
-        const std::size_t bytes = std::exchange(shared_bytes_, 0);
-        const DeleteRange units = std::exchange(shared_, {});
-        if (bytes < shared_bytes_min || bytes / unit_bytes_min < units.len) return;
-        sized_.push_back({units, bytes / static_cast<std::size_t>(units.len)});
     }
 
     void note_conflict(const Struct& s) noexcept {
@@ -254,9 +205,6 @@ private:
     Coalescer coalescer_{writer_};
     std::vector<Bytes> slices_;  ///< bytes that the coalescer may still refer to
     std::vector<DeleteRange> runs_;
-    std::vector<SizedRange> sized_;
-    DeleteRange shared_;  ///< units of neighbours whose sizes are noted together
-    std::size_t shared_bytes_ = 0;
     DeletedRuns deleted_{{}};
     std::size_t deleted_bytes_ = 0;
     Merged merged_;

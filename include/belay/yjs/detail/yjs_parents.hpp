@@ -146,7 +146,7 @@ private:
     /// or through other clients. Returns false after some rounds, which no honest client needs.
     [[nodiscard]] bool find_limits() {
         limits_ = ends_;
-        for (int rounds = 0; rounds < 16; ++rounds) {
+        for (int rounds = 0; rounds < 4; ++rounds) {
             bool lowered = false;
             for (std::size_t block = 0; block < blocks_.size(); ++block) {
                 const std::uint64_t limit = limit_of(block);

@@ -148,15 +148,13 @@ inline void sort_ranges(std::vector<DeleteRange>& ranges) {
         ranges, [](const DeleteRange& a, const DeleteRange& b) { return a.client > b.client; });
 }
 
-/// The order of united ranges: the highest client first, and those of a client by clock.
-[[nodiscard]] inline bool is_range_before(const DeleteRange& a, const DeleteRange& b) noexcept {
-    return a.client != b.client ? a.client > b.client
-           : a.clock != b.clock ? a.clock < b.clock
-                                : a.len < b.len;
-}
-
-/// Joins the ranges of a client that touch or overlap.   Pre: sorted by is_range_before.
-inline void join_ranges(std::vector<DeleteRange>& ranges) {
+/// Sorts ranges, and joins those of a client that touch or overlap.   Complexity: O(n log n).
+inline void unite_ranges(std::vector<DeleteRange>& ranges) {
+    std::sort(ranges.begin(), ranges.end(), [](const DeleteRange& a, const DeleteRange& b) {
+        return a.client != b.client ? a.client > b.client
+               : a.clock != b.clock ? a.clock < b.clock
+                                    : a.len < b.len;
+    });
     std::size_t kept = 0;
     for (const DeleteRange& range : ranges) {
         DeleteRange* const last = kept > 0 ? &ranges[kept - 1] : nullptr;
@@ -167,12 +165,6 @@ inline void join_ranges(std::vector<DeleteRange>& ranges) {
         }
     }
     ranges.resize(kept);
-}
-
-/// Sorts ranges, and joins those of a client that touch or overlap.   Complexity: O(n log n).
-inline void unite_ranges(std::vector<DeleteRange>& ranges) {
-    std::sort(ranges.begin(), ranges.end(), is_range_before);
-    join_ranges(ranges);
 }
 
 /// Walks over united delete ranges. Query it in the order of the ranges.
