@@ -89,6 +89,13 @@ target_compile_definitions(page_session_check PRIVATE
     BELAY_ASSERTIONS=1 BELAY_SESSION_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session.cpp")
 add_test(NAME pages/session_check COMMAND page_session_check)
 set_tests_properties(pages/session_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
+add_executable(page_inbox_check pages/inbox_check.cpp)
+target_link_libraries(page_inbox_check PRIVATE belay_dev Threads::Threads)
+belay_precompiled(page_inbox_check belay_program_pch)
+target_compile_definitions(page_inbox_check PRIVATE
+    BELAY_ASSERTIONS=1 BELAY_INBOX_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session-Into-a-work-queue.cpp")
+add_test(NAME pages/inbox_check COMMAND page_inbox_check)
+set_tests_properties(pages/inbox_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 if(SQLite3_FOUND)
     belay_page(adapter LIBRARIES SQLite::SQLite3)
 endif()
