@@ -36,6 +36,7 @@
 
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"
+#include "support/seeds.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -336,4 +337,66 @@ TEST_CASE("Numbers that change during a fault and its recovery hold no call back
         joint.expect(6s, 8s);
         CHECK(bulkhead.running() == 0);
     }
+}
+
+namespace {
+
+/// The numbers of one history of a breaker and a Hedge.
+struct SharedBreakerDraw {
+    explicit SharedBreakerDraw(Seed seed) : bits{seed} {}
+
+    [[nodiscard]] std::uint64_t up_to(std::uint64_t most) { return uniform_upto(bits, most); }
+
+    Random bits;
+    JointTrouble trouble = joint_troubles[up_to(4)];
+    std::uint32_t failures = static_cast<std::uint32_t>(1 + up_to(5));
+    Duration open_for = 500ms + 1ms * static_cast<std::int64_t>(up_to(3500));
+    HalfOpenOptions half_open{.probes = static_cast<std::uint8_t>(1 + up_to(2)),
+                              .successes = static_cast<std::uint8_t>(1 + up_to(2))};
+    Duration hedge_after = 1ms * static_cast<std::int64_t>(up_to(300));
+    std::size_t further = 1 + up_to(2);
+    Duration timeout = 300ms + 1ms * static_cast<std::int64_t>(up_to(1000));
+};
+
+/// Plays calls through a pipeline with one breaker.
+template <class Breaker, class Layers>
+void play_with_breaker(Joint& joint, const SharedBreakerDraw& draw, const Breaker& breaker,
+                       const Layers& pipeline) {
+    joint.play([&]() -> Task<JointPage> {
+        auto task = pipeline(joint.sleeper, [&joint] { return joint.answer(); });
+        JointPage page = co_await std::move(task);
+        co_return page;
+    });
+    CHECK(breaker.state() == BreakerState::closed);
+    // The breaker may have opened just before the end of the trouble, and then needs its probes.
+    joint.expect(draw.open_for + 4s, 9s);
+}
+
+}  // namespace
+
+TEST_CASE("A breaker around a Hedge, or around each of its calls, closes after a fault",
+          "[call][joints][sim][property]") {
+    belay_test::for_each_seed(
+        [](Seed seed) {
+            SharedBreakerDraw draw{seed};
+            const bool is_inside = seed.value % 2 == 0;
+            CAPTURE(is_inside, draw.failures, draw.open_for.count(), draw.half_open.probes,
+                    draw.half_open.successes, draw.hedge_after.count(), draw.further);
+            Joint joint{draw.trouble};
+            CircuitBreaker breaker{ConsecutiveFailures{draw.failures}, OpenFor{draw.open_for},
+                                   JointClock{&joint.sleeper}, draw.half_open};
+            const Hedge hedge{draw.hedge_after, draw.further};
+            if (is_inside) {
+                const Retrying retrying{Policy{joint_backoff, MaxAttempts{4}}};
+                play_with_breaker(
+                    joint, draw, breaker,
+                    Pipeline{Timeout{8s}, retrying, hedge, Shared{breaker}, Timeout{draw.timeout}});
+            } else {
+                const Retrying retrying{
+                    Policy{joint_backoff, Shared{breaker, FailFast{}}, MaxAttempts{4}}};
+                play_with_breaker(joint, draw, breaker,
+                                  Pipeline{Timeout{8s}, retrying, hedge, Timeout{draw.timeout}});
+            }
+        },
+        200);
 }

@@ -14,6 +14,7 @@
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/session/detail/log_failure.hpp>
 #include <belay/session/detail/outbox_window.hpp>
 #include <belay/session/outbox_observer.hpp>
 #include <belay/session/outbox_options.hpp>
@@ -353,15 +354,13 @@ private:
     }
     /// Returns what the storage's error means for the connection: another attempt, or its end.
     Failure failure(const std::error_code& error) noexcept {
-        Failure why = Failure::from(error);
+        bool passes = false;
         if constexpr (is_log) {
             const std::error_code failed = queue_.storage().failed();
-            const bool is_transient = !failed && error != QueueErrc::corrupt;
-            if (is_transient) return why;
-            failed_ = failed ? failed : error;
+            passes = detail::may_pass(error, failed);
+            if (!passes) failed_ = failed ? failed : error;
         }
-        why.cause = Cause::permanent;
-        return why;
+        return detail::log_failure(error, passes);
     }
 
     // ---- sending -------------------------------------------------------------------------------

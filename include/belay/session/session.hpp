@@ -8,11 +8,11 @@
 #include <utility>      // std::move, std::exchange
 
 #include <belay/core/order.hpp>
-#include <belay/journal/detail/file_advice.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/detail/drain_limit.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/session/detail/checked_transport.hpp>
+#include <belay/session/detail/log_failure.hpp>
 #include <belay/session/detail/sender_core.hpp>
 #include <belay/session/detail/session_core.hpp>
 #include <belay/session/session_observer.hpp>
@@ -327,17 +327,12 @@ private:
     }
 
     Failure failure(const std::error_code& e) {
-        // The journal has lost nothing, and continues when its files are at their path again, or
-        // when there is space.
-        if (e == QueueErrc::displaced) return Failure::from(e);
-        if (detail::is_lack_of_space(e) && !journal().failed()) return lack_of_space(e);
-        if (e.category() != detail::session_category()) {
-            sender_.journal_failed();
-            Failure f = Failure::from(e);
-            f.cause = Cause::permanent;
-            return f;
+        if (e.category() == detail::session_category()) {
+            return Failure::from(e, sender_.take_retry_after());
         }
-        return Failure::from(e, sender_.take_retry_after());
+        const bool passes = detail::may_pass(e, journal().failed());
+        if (!passes) sender_.journal_failed();
+        return detail::log_failure(e, passes);
     }
 
     /// Another host may answer pings of the transport, so they are no sign of the receiver.
@@ -380,12 +375,6 @@ private:
             flush_again_ = after(now_, flush_again_after);
         }
         return flush_error_;
-    }
-    /// Not `lost`: a Fleet would suspect the network.
-    static Failure lack_of_space(const std::error_code& e) noexcept {
-        Failure f = Failure::from(e);
-        f.cause = Cause::overloaded;
-        return f;
     }
 
     void pump() {

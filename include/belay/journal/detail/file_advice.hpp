@@ -23,6 +23,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return code.value() == ENOSPC || code.value() == EFBIG;
 }
 
+/// Returns whether an open failed because the process, or the system, has no more descriptors.
+[[nodiscard]] inline bool is_lack_of_descriptors(const std::error_code& code) noexcept {
+    return code == std::errc::too_many_files_open ||
+           code == std::errc::too_many_files_open_in_system;
+}
+
 /// Returns advice that applies to every kind of queue, as a sentence without its full stop.
 /// Complexity: O(1).
 [[nodiscard]] inline const char* file_advice(const std::error_code& code) noexcept {
@@ -42,8 +48,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         code == std::errc::read_only_file_system) {
         return "allow this user to write the file and its directory, or choose another path";
     }
-    if (code == std::errc::too_many_files_open ||
-        code == std::errc::too_many_files_open_in_system) {
+    if (is_lack_of_descriptors(code)) {
         return "close some files, or raise the limit of open files, and open again";
     }
     if (code == std::errc::not_enough_memory) {

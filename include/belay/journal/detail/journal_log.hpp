@@ -269,7 +269,8 @@ private:
         if (!error) error = next.know_file(*file);
         if (!error) {
             error = fs_.sync_directory(path_);
-            fatal = static_cast<bool>(error);
+            // Without a descriptor nothing was synced, and the next attempt makes the file again.
+            fatal = error && !is_lack_of_descriptors(error);
         }
         if (!error) error = put_seal(seal, seal_seed, fatal);
         writer_.relock();
