@@ -365,6 +365,30 @@ WORLD_MUTANTS = (
     explored("session_operators", "applies_twice", 'require "exactly once, and in order"',
              APPLIES_TWICE),
 
+    # a session is blocked although its journal has lost nothing
+    explored("session_denied", "gives_up_without_descriptors", 'always "the rules of the parts"',
+             ("belay/session/detail/log_failure.hpp",
+              "return error == QueueErrc::displaced || error.category() != queue_category();",
+              "return error == QueueErrc::displaced;")),
+    explored("session_denied", "flushes_once", 'eventually "every parcel is acknowledged"',
+             ("belay/session/session.hpp", "flush_again_ = after(now_, flush_again_after);", "")),
+    explored("session_denied", "applies_twice", 'require "exactly once, and in order"', APPLIES_TWICE),
+
+    # EACCES counts as a rejection by the peer
+    explored("outbox_bundle", "gives_up_without_permission", 'always "the rules of the parts"',
+             ("belay/session/detail/log_failure.hpp", "        why.cause = Cause::overloaded;\n",
+              "        why.cause = why.cause;\n")),
+    explored("outbox_bundle", "waits_never_grow", 'always "bounded rate of dials"',
+             ("belay/backoff/backoff.hpp", "Duration wait = planned ? first(turn.bits) : next(turn.bits);",
+              "Duration wait = first(turn.bits);")),
+    explored("outbox_bundle", "sends_nothing_again", 'eventually "all letters are done, and all lanes are open"',
+             ("belay/session/detail/outbox_window.hpp", "void restart() noexcept { next_ = 0; }",
+              "void restart() noexcept {}")),
+    explored("outbox_bundle", "sends_twice", 'require "the promise"',
+             ("belay/session/outbox.hpp", "        switch (link_.send(*item.message)) {\n",
+              "        if (window_.removes_before_sending()) static_cast<void>(link_.send(*item.message));\n"
+              "        switch (link_.send(*item.message)) {\n")),
+
     # one dead host hides that the network is back
     explored("fleet", "sends_always_the_same_scout", 'eventually "every service whose host is well is connected"',
              SAME_SCOUT),

@@ -149,7 +149,6 @@ bool session_over_denied_disk(sim::World& world) {
         world.reachable(mark);
     }
     world.always("the rules of the parts", [&run] { return run.wrong; });
-    world.always("bounded rate of dials", [&run] { return sim::dial_rate(run.history, 12, 5s); });
     world.run_for(20s);
     world.heal();
     run.disk.end();

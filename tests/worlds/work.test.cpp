@@ -144,10 +144,17 @@ private:
     /// After a restart it does not know which were pushed: the queue does, by their keys.
     void push() {
         host_.after(250ms, [this] { push(); });
+        // Set by a person, or after a suspend: nothing waits by this clock.
+        if (host_.chance("the wall clock jumps", 10)) {
+            wrong_by_ += 1h * (static_cast<int>(host_.choose("by", 41)) - 20);
+            run_.world.reach("the wall clock jumped");
+        }
         const auto until = static_cast<std::uint64_t>(host_.now().time_since_epoch() / 300ms);
         for (; !ends_ && next_ <= std::min(jobs, until); ++next_) {
             const std::string body = std::to_string(next_);
-            const auto pushed = work_->push(as_bytes(body), moment(), {.key = body});
+            const Duration delay = host_.chance("delayed", 30) ? 700ms : 0ms;
+            const auto pushed =
+                work_->push(as_bytes(body), moment(), {.key = body, .delay = delay});
             if (pushed.error() == QueueErrc::duplicate) {
                 run_.world.reach("duplicate push refused");
             } else if (!is_well(pushed.error())) {
@@ -281,8 +288,9 @@ bool work_queue_with_workers(sim::World& world) {
         world.host(name, [&world](sim::Host& h) { return std::make_unique<Worker>(h, world); });
     }
     fill_disk_at_times(world, "queue", 14'000);
-    for (const char* const mark : {"lease expired", "lease ended", "dead letter",
-                                   "duplicate push refused", "journal failed"}) {
+    for (const char* const mark :
+         {"lease expired", "lease ended", "dead letter", "duplicate push refused", "journal failed",
+          "the wall clock jumped"}) {
         world.reachable(mark);
     }
     world.always("the rules of leases", [&run] { return run.wrong; });
