@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: MIT
 // Histories with much deleted and overwritten content, by the real Yjs.
 //
-//   node garbage.mjs     a line for each: history, update, size, document
+//   node garbage.mjs             a line for each: history, update, size, document
+//   node garbage.mjs --record    writes garbage_corpus.txt: the same histories, with fewer edits
+//   node garbage.mjs --check     fails if garbage_corpus.txt is not what --record would write
 //
 // "size" is the length of Y.encodeStateAsUpdate of a document that collects garbage, as the
 // y-websocket server keeps one; "document" is the hash of these bytes. Updates are those that the
-// clients' providers send: not what a client learns from others.
+// clients' providers send: not what a client learns from others. The recorded file, which is for
+// tests without node, has the bytes of the document and of the updates in base64.
 import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import * as Y from 'yjs'
 import { hex, lines, randomOf } from './shared.mjs'
 
 // Clients of one room, and all that they send. Each learns of the others at `exchange` only.
 class Room {
-  constructor (random, count, gc = () => true) {
+  constructor (random, count, isShort = false, gc = () => true) {
     this.random = random
+    this.isShort = isShort
     this.log = []
     this.clients = []
     for (let i = 0; i < count; i++) this.join(gc(i))
@@ -43,11 +48,17 @@ class Room {
     }
   }
 
+  // How many edits are made in place of `count`: few in a short history.
+  times (count) { return this.isShort ? Math.ceil(5 + count / 40) : count }
+
+  // The bytes of a value, likewise.
+  size (count) { return this.isShort ? Math.ceil(count / 20) : count }
+
   any () { return this.clients[this.random(this.clients.length)] }
 
   // `edit(doc, i)` by one client after the other; they exchange after `apart` edits.
   edits (count, apart, edit) {
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < this.times(count); i++) {
       const doc = this.any()
       doc.transact(() => edit(doc, i))
       if (i % apart === apart - 1) this.exchange()
@@ -106,8 +117,8 @@ const kinds = {
     r(2) === 0 ? doc.getMap('m').set('k' + r(9), 'value ' + r(999)) : doc.getMap('m').delete('k' + r(9))),
   'maps replaced': (room, r, apart) => room.edits(300, apart, doc => doc.getMap('m').set('k' + r(4), deep(2, 'text ' + r(99)))),
   'deep maps replaced': (room, r, apart) => room.edits(60, apart, doc => doc.getMap('m').set('k', deep(30, 'x'))),
-  'large values overwritten': (room, r, apart) => room.edits(40, apart, doc => doc.getMap('m').set('image', 'x'.repeat(20000 + r(99)))),
-  'binary values overwritten': (room, r, apart) => room.edits(40, apart, doc => doc.getMap('m').set('image', new Uint8Array(9000 + r(99)))),
+  'large values overwritten': (room, r, apart) => room.edits(40, apart, doc => doc.getMap('m').set('image', 'x'.repeat(room.size(20000) + r(99)))),
+  'binary values overwritten': (room, r, apart) => room.edits(40, apart, doc => doc.getMap('m').set('image', new Uint8Array(room.size(9000) + r(99)))),
   'text replaced': (room, r, apart) => room.edits(200, apart, doc => {
     const text = doc.getText('t')
     text.delete(0, text.length)
@@ -217,7 +228,7 @@ const kinds = {
     doc.getMap('m').set('page' + r(4), new Y.Doc({ guid: 'page-' + r(1e9), meta: { title: sentence } }))),
   'undone and redone': (room, r, apart) => {
     const undo = room.clients.map(doc => new Y.UndoManager([doc.getText('t'), doc.getMap('m')], { captureTimeout: 0 }))
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < room.times(400); i++) {
       const n = r(room.clients.length)
       const doc = room.clients[n]
       const what = r(5)
@@ -231,7 +242,7 @@ const kinds = {
     room.exchange()
   },
   'each edit by a new tab': (room, r) => {
-    for (let i = 0; i < 150; i++) {
+    for (let i = 0; i < room.times(150); i++) {
       const doc = room.join()
       doc.getMap('m').set('s', shape(r, i))
       const text = doc.getText('t')
@@ -242,7 +253,7 @@ const kinds = {
     }
   },
   'written under parents that others delete': (room, r, apart) => {
-    for (let i = 0; i < 60; i++) {
+    for (let i = 0; i < room.times(60); i++) {
       const list = room.clients[0].getArray('a')
       list.push([stroke(r, 5), deep(3, sentence), new Y.Text(sentence)])
       room.exchange()
@@ -260,21 +271,53 @@ const kinds = {
   }
 }
 
-const out = lines()
-let number = 0
-for (const [name, run] of Object.entries(kinds)) {
-  // Alone; together; three that learn of each other rarely, one of whom keeps deleted content.
-  for (const [clients, apart] of [[1, 1], [2, 1], [3, 7]]) {
-    const random = randomOf(++number * 7919)
-    const room = new Room(random, Math.max(clients, name.includes('others') ? 2 : 1), i => i < 2)
-    run(room, random, apart)
-    const doc = new Y.Doc()
-    for (const update of room.log) Y.applyUpdate(doc, update)
-    const state = Y.encodeStateAsUpdate(doc)
-    out.line('history', `${name}, ${clients}/${apart}`)
-    for (const update of room.log) out.line('update', hex(update))
-    out.line('size', state.length)
-    out.line('document', createHash('sha256').update(state).digest('hex'))
+// `each(name, updates, state)` for each history.
+const play = (isShort, each) => {
+  let number = 0
+  for (const [name, run] of Object.entries(kinds)) {
+    // Alone; together; three that learn of each other rarely, one of whom keeps deleted content.
+    for (const [clients, apart] of [[1, 1], [2, 1], [3, 7]]) {
+      const random = randomOf(++number * 7919)
+      const room = new Room(random, Math.max(clients, name.includes('others') ? 2 : 1), isShort, i => i < 2)
+      run(room, random, apart)
+      const doc = new Y.Doc()
+      for (const update of room.log) Y.applyUpdate(doc, update)
+      each(`${name}, ${clients}/${apart}`, room.log, Y.encodeStateAsUpdate(doc))
+    }
   }
 }
-out.flush()
+
+const here = name => new URL(name, import.meta.url)
+const recording = () => {
+  const { version } = JSON.parse(readFileSync(here('node_modules/yjs/package.json')))
+  const all = [`# Histories of yjs ${version}. Written by "node garbage.mjs --record", which describes them.`]
+  const base64 = update => Buffer.from(update).toString('base64')
+  play(true, (name, updates, state) => {
+    all.push(`history ${name}`, `document ${base64(state)}`)
+    for (const update of updates) all.push(`update ${base64(update)}`)
+  })
+  return all.join('\n') + '\n'
+}
+
+const corpus = here('garbage_corpus.txt')
+if (process.argv[2] === '--record') {
+  writeFileSync(corpus, recording())
+} else if (process.argv[2] === '--check') {
+  const then = readFileSync(corpus, 'utf8').split('\n')
+  const now = recording().split('\n')
+  const at = now.findIndex((line, i) => line !== then[i])
+  if (at >= 0 || then.length !== now.length) {
+    console.error(`garbage_corpus.txt differs from what Yjs makes today, from line ${(at < 0 ? now.length : at) + 1}: ` +
+                  'run "node garbage.mjs --record", and see what has changed')
+    process.exit(1)
+  }
+} else {
+  const out = lines()
+  play(false, (name, updates, state) => {
+    out.line('history', name)
+    for (const update of updates) out.line('update', hex(update))
+    out.line('size', state.length)
+    out.line('document', createHash('sha256').update(state).digest('hex'))
+  })
+  out.flush()
+}
