@@ -25,8 +25,9 @@ PARTS = 4
 BUILDS = {"gcc": 0, "asan": 2}
 BUILDS_IN_TURN = ("tsan", "mingw", "bench", "libcxx", "headers")
 ALWAYS = ("consumer", "scripts", "windows")
-# Tests without a folder.
-ALONE = ("google_test", "no_exceptions")
+# Tests without a folder: one that only GCC builds, and the program of the components of each quarter (components_program.py).
+ALONE = "google_test"
+PROGRAM = "no_exceptions_{}"
 # How much longer than others their lines take to compile: they include asio and Beast, or nest templates.
 FACTORS = {"adapter": 2, "call": 2}
 # Where the code of tests that are not in tests/<component> is.
@@ -51,12 +52,17 @@ def quarters(root):
     return groups
 
 
-def chosen(root, build, commit):
-    """The components that a build has; those of "clang" include those of "asan"."""
+def chosen_quarters(build, commit):
+    """The numbers of the quarters that a build has; those of "clang" include that of "asan"."""
     first = hashlib.sha256(commit.encode()).digest()[0] % PARTS
     if build == "clang":
-        return sorted(name for number, group in enumerate(quarters(root)) if number != first for name in group)
-    return sorted(quarters(root)[(first + BUILDS[build]) % PARTS])
+        return [number for number in range(PARTS) if number != first]
+    return [(first + BUILDS[build]) % PARTS]
+
+
+def chosen(root, build, commit):
+    """The components that a build has."""
+    return sorted(name for number in chosen_quarters(build, commit) for name in quarters(root)[number])
 
 
 def main():
@@ -75,7 +81,9 @@ def main():
         return
     print(f"{build} has in this turn:", *names, file=sys.stderr)
     folders = f"^({'|'.join([*names, *(ALWAYS if build == 'gcc' else ())])})/"
-    print("|".join([folders, *(f"^{name}$" for name in ALONE if build == "gcc")]))
+    # A sanitizer finds nothing there that it does not find in the tests.
+    programs = [PROGRAM.format(number) for number in chosen_quarters(build, commit) if build != "asan"]
+    print("|".join([folders, *(f"^{name}$" for name in [*programs, *([ALONE] if build == "gcc" else [])])]))
 
 
 if __name__ == "__main__":

@@ -58,8 +58,17 @@ class ComponentsInTurn(unittest.TestCase):
     def test_what_only_gcc_builds_is_there_always(self):
         for commit in range(20):
             regex = printed(str(commit), "tests", "gcc")
-            for name in ("scripts/layout", "consumer/conan", "windows/rejected", "google_test", "no_exceptions"):
+            for name in ("scripts/layout", "consumer/conan", "windows/rejected", "google_test"):
                 self.assertTrue(regex.search(name), name)
+
+    def test_each_program_without_exceptions_is_in_one_build_and_with_the_components_of_it(self):
+        programs = [turn.PROGRAM.format(number) for number in range(turn.PARTS)]
+        for commit in range(20):
+            gcc, clang, asan = (printed(str(commit), "tests", build) for build in ("gcc", "clang", "asan"))
+            for program, components in zip(programs, turn.quarters(turn.ROOT)):
+                self.assertNotEqual(bool(gcc.search(program)), bool(clang.search(program)), program)
+                self.assertFalse(asan.search(program))
+                self.assertEqual(bool(gcc.search(program)), components[0] in tests_of(str(commit), "gcc"))
 
     def test_headers_of_a_component_are_its_folder_and_its_umbrella(self):
         for commit in range(20):

@@ -13,6 +13,14 @@ class ComponentsProgram(unittest.TestCase):
         for component in components_program.components():
             self.assertIn(f'#include "{component}/no_exceptions.cpp"', components_program.source())
 
+    def test_each_component_is_in_the_program_of_one_quarter(self):
+        programs = [components_program.source(quarter) for quarter in range(components_program.components_in_turn.PARTS)]
+        for component in components_program.components():
+            has = [f'#include "{component}/no_exceptions.cpp"' in program for program in programs]
+            self.assertEqual(has.count(True), 1, component)
+        for program in programs:
+            self.assertGreater(program.count("#include"), 2)
+
     def test_one_machine_has_its_turn_at_each_commit_and_each_has_one(self):
         chosen = [components_program.machine_of(str(commit)) for commit in range(30)]
         self.assertEqual(set(chosen), set(components_program.MACHINES))

@@ -26,7 +26,7 @@ WEIGHTS = [(re.compile(form), weight) for form, weight in WEIGHTS]
 STEP = re.compile(r"\[(\d+)/(\d+)(?:, [\d.]+s)?\] (.*)$")
 TEST = re.compile(r"\s*(\d+)/(\d+) Test +#\d+: ")
 # What ctest prints of an executable that was not built: thirty places in which it has looked.
-NOISE = re.compile(r"(?:Looked in the following places:|[^ ]+/(?:tests|no_exceptions)_[a-z_]+)$")
+NOISE = re.compile(r"(?:Looked in the following places:|[^ ]+/(?:tests|no_exceptions)_[a-z0-9_]+)$")
 
 
 def weight(description):
