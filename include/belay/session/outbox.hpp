@@ -357,7 +357,7 @@ private:
         bool passes = false;
         if constexpr (is_log) {
             const std::error_code failed = queue_.storage().failed();
-            passes = detail::may_pass(error, failed);
+            passes = detail::may_pass(error, static_cast<bool>(failed));
             if (!passes) failed_ = failed ? failed : error;
         }
         return detail::log_failure(error, passes);

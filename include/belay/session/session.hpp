@@ -330,7 +330,7 @@ private:
         if (e.category() == detail::session_category()) {
             return Failure::from(e, sender_.take_retry_after());
         }
-        const bool passes = detail::may_pass(e, journal().failed());
+        const bool passes = detail::may_pass(e, static_cast<bool>(journal().failed()));
         if (!passes) sender_.journal_failed();
         return detail::log_failure(e, passes);
     }

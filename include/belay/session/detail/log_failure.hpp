@@ -13,10 +13,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Returns whether an error of a log may pass: the log has not failed, and can be written and read
 /// later. Examples are a lack of space, of descriptors or of permissions.
 ///
-/// `failed`: the error after which the log takes nothing more, if there is one.   Complexity: O(1).
-[[nodiscard]] inline bool may_pass(const std::error_code& error,
-                                   const std::error_code& failed) noexcept {
-    if (failed) return false;
+/// `has_failed`: the log takes nothing more.   Complexity: O(1).
+[[nodiscard]] inline bool may_pass(const std::error_code& error, bool has_failed) noexcept {
+    if (has_failed) return false;
     return error == QueueErrc::displaced || error.category() != queue_category();
 }
 
