@@ -142,7 +142,9 @@ public:
     /// Returns how many hosts have a breaker in this state.   Complexity: O(n).
     [[nodiscard]] std::size_t count(BreakerState state, Instant now) const {
         std::size_t count = 0;
-        for (const auto& [origin, host] : hosts_) count += host.breaker.state(now) == state ? 1 : 0;
+        for (const auto& [origin, host] : hosts_) {
+            if (host.breaker.state(now) == state) ++count;
+        }
         return count;
     }
 
