@@ -27,16 +27,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint64_t parcels = 60;
-constexpr HeartbeatOptions parcel_beats{.every = 1s, .dead_after = 2500ms};
+constexpr std::uint64_t denied_parcels = 60;
+constexpr HeartbeatOptions denied_beats{.every = 1s, .dead_after = 2500ms};
 
-auto parcel_policy() {
+auto denied_policy() {
     return Policy{Backoff{EqualJitter{}, Cap{2s}, 200ms}, ResetWhenStable{3s}, AttemptTimeout{2s}};
 }
 
 /// What the test sees; it outlives the processes.
-struct ParcelWorld {
-    explicit ParcelWorld(sim::World& w) : world{w}, disk{w}, history{w.clock()} {}
+struct DeniedWorld {
+    explicit DeniedWorld(sim::World& w) : world{w}, disk{w}, history{w.clock()} {}
 
     sim::World& world;
     DeniedDisk disk;
@@ -46,21 +46,21 @@ struct ParcelWorld {
     std::uint32_t starts = 0;
 };
 
-/// Sends parcels 1 to 60. Its journal knows which it has taken.
-class ParcelClient {
+/// Sends denied_parcels 1 to 60. Its journal knows which it has taken.
+class DeniedClient {
     using Outbox = Journal<DeniedDisk>;
     using Transport = Heartbeat<WatchedTcp>;
 
     struct Watch {
-        ParcelClient* client;
+        DeniedClient* client;
         void on_state(const Transition& change) { client->on_state(change); }
         void on_acknowledged(std::uint64_t up_to) { client->on_acknowledged(up_to); }
         void on_blocked(Blocked why, const BlockedDetails&) { client->on_blocked(why); }
     };
-    using Sender = Session<Transport, decltype(parcel_policy()), Queue<Outbox>, Watch>;
+    using Sender = Session<Transport, decltype(denied_policy()), Queue<Outbox>, Watch>;
 
 public:
-    ParcelClient(sim::Host& host, ParcelWorld& run)
+    DeniedClient(sim::Host& host, DeniedWorld& run)
         : host_{host}, run_{run}, record_{&run.history, "client " + std::to_string(++run.starts)} {
         auto outbox = Outbox::open(
             run.disk.over(host.disk()), "data/outbox",
@@ -71,10 +71,10 @@ public:
             return;
         }
         sender_.emplace(
-            Transport{WatchedTcp{host, record_, "server"}, parcel_beats}, parcel_policy(),
+            Transport{WatchedTcp{host, record_, "server"}, denied_beats}, denied_policy(),
             Queue{std::move(*outbox)},
             SessionOptions{
-                .id = Id{std::byte{1}}, .greeting_max = 1500ms, .heartbeat = parcel_beats},
+                .id = Id{std::byte{1}}, .greeting_max = 1500ms, .heartbeat = denied_beats},
             Watch{this});
         host.attach(*sender_);
         sender_->start();
@@ -85,7 +85,7 @@ private:
     void work() {
         host_.after(150ms, [this] { work(); });
         const std::uint64_t next = sender_->status().taken + 1;
-        if (next > parcels) return;
+        if (next > denied_parcels) return;
         run_.history.invoke("parcel", next);
         const auto taken = sender_->send(as_bytes(std::to_string(next) + std::string(300, ' ')));
         if (taken && *taken != next) run_.wrong = "send returned another number";
@@ -120,13 +120,13 @@ private:
     }
 
     sim::Host& host_;
-    ParcelWorld& run_;
+    DeniedWorld& run_;
     ConnectionRecord record_;
     std::optional<Sender> sender_{};
 };
 
 bool session_over_denied_disk(sim::World& world) {
-    ParcelWorld& run = world.make<ParcelWorld>(world);
+    DeniedWorld& run = world.make<DeniedWorld>(world);
     run.disk.deny_at_times(18s);
     const std::chrono::milliseconds late{world.choose("the server starts after", 8000)};
     sim::Host& server = world.host("server", [&world, late](sim::Host& h) {
@@ -136,13 +136,13 @@ bool session_over_denied_disk(sim::World& world) {
         auto late_server = std::make_unique<Late>();
         const Duration left = h.starts() == 1 ? Duration{late} : 0ms;
         h.after(left, [&world, &h, process = late_server.get()] {
-            process->server = std::make_unique<LedgerServer>(h, world, parcel_beats);
+            process->server = std::make_unique<LedgerServer>(h, world, denied_beats);
         });
         return late_server;
     });
     // Its id is durable before the first fault.
     static_cast<void>(SimLedger{server.disk(), world.bits()});
-    world.host("client", [&run](sim::Host& h) { return std::make_unique<ParcelClient>(h, run); });
+    world.host("client", [&run](sim::Host& h) { return std::make_unique<DeniedClient>(h, run); });
     fill_disk_at_times(world, "client", 18'000);
     for (const char* const mark : {"no descriptors", "no permission", "an I/O error",
                                    "a parcel is not taken", "the journal does not open"}) {
@@ -153,7 +153,7 @@ bool session_over_denied_disk(sim::World& world) {
     world.heal();
     run.disk.end();
     if (!world.eventually("every parcel is acknowledged", 30s,
-                          [&run] { return run.delivered == parcels; })) {
+                          [&run] { return run.delivered == denied_parcels; })) {
         return false;
     }
     read_effects(server, "parcel", run.history);
