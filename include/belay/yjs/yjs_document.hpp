@@ -29,8 +29,9 @@ struct YjsDocumentOptions {
     /// The limits of one update of a peer.
     yjs::Limits limits{};
     /// The maximum number of bytes of the document. While a deletion waits to be merged, it is a
-    /// 64th more. Updates that were checked and are not applied yet do not count. A merge may write
-    /// up to twice of what it reads, because each part of content that is cut names its neighbours.
+    /// 64th more. Updates that were checked and are not applied yet do not count, and updates that
+    /// only delete are not limited by it. A merge may write up to twice of what it reads, because
+    /// each part of content that is cut names its neighbours.
     std::size_t bytes_max = std::size_t{64} << 20;
     /// The maximum numbers of structs with the gaps between them, of authors, and of ranges of
     /// deleted content. Each gap counts as one more author. These limits bound the time of a merge,
