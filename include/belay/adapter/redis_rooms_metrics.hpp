@@ -40,7 +40,8 @@ void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
         {"gaps", &S::gaps, "Answers to subscriptions that reported lost entries."},
         {"messages_dropped", &S::messages_dropped,
          "Messages that a limit dropped before they were published."},
-        {"messages_lost", &S::messages_lost, "Messages that an outage of Redis dropped."},
+        {"messages_lost", &S::messages_lost,
+         "Messages that an outage dropped, or that were sent with one that Redis refused."},
         {"messages_unread", &S::messages_unread,
          "Messages that arrived, and that a limit dropped."}};
     detail::visit_rows({.part = "redis_rooms"}, status, counters, visitor);

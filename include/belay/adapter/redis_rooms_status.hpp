@@ -33,8 +33,10 @@ struct RoomsStatus {
     std::size_t messages = 0;            ///< messages that wait to be published
     std::size_t message_bytes = 0;       ///< their bytes
     std::uint64_t messages_dropped = 0;  ///< messages that a limit dropped before they were sent
-    std::uint64_t messages_lost = 0;     ///< messages that an outage dropped, perhaps after that
-    std::uint64_t messages_unread = 0;   ///< messages that arrived, and that a limit dropped
+    /// Messages that an outage dropped, perhaps after Redis had them, or that were sent in one
+    /// round trip with a message that Redis refused.
+    std::uint64_t messages_lost = 0;
+    std::uint64_t messages_unread = 0;  ///< messages that arrived, and that a limit dropped
 
     std::size_t subscriptions = 0;  ///< rooms whose changes this server receives
     std::size_t rooms_to_save = 0;  ///< rooms above RoomsOptions::uncovered_bytes_max

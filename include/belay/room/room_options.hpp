@@ -180,8 +180,9 @@ struct RoomOptions {
     /// The rate at which state vectors of one user are answered, over all its clients. A join and
     /// an answer of a document that must be merged have the costs that read_rate_max lists; another
     /// answer costs what is sent. The first read_bytes_burst are answered at once, and further ones
-    /// later. A join never waits. Users without a name at one address have eight times as much
-    /// together.
+    /// later. A join never waits. An edit for which a full document is compacted counts, too; the
+    /// connection of that edit is then read later. Users without a name at one address have eight
+    /// times as much together.
     std::size_t answer_rate_per_user_max = std::size_t{2} << 20;
     /// Answers, and updates that are longer than half of client_bytes_max, are sent in pieces of
     /// this size, if the protocol and the document can split them. All clients share the pieces of

@@ -249,7 +249,9 @@ public:
     /// No memory is needed: a message for which there is none is left out.
     void on_evicted(RoomBase& room, const std::vector<RoomClient*>& joined) noexcept {
         if constexpr (!is_single_server) {
-            publish_lefts(room, room.notifications.awareness.left.size());
+            UnpublishedAwareness& unpublished = room.notifications.awareness;
+            static_cast<void>(unpublished.end_round());
+            publish_lefts(room, unpublished.left.size());
             for (const RoomClient* const client : joined) publish_left_now(room, client->id);
         }
     }
