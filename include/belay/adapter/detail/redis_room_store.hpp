@@ -148,7 +148,8 @@ public:
     }
 
     /// Publishes messages in one round trip. A message is delivered soon or not at all.
-    /// Subscriptions report the outage of Redis; the status counts the messages.
+    /// Subscriptions report the outage of Redis. The status counts each message that Redis refused
+    /// or did not answer.
     void publish(std::span<const RedisRoomMessage> messages) {
         std::string commands;
         for (const RedisRoomMessage& message : messages) {
@@ -157,9 +158,13 @@ public:
             payload += as_text(message.bytes);
             RedisConnection::append_command(commands, {"PUBLISH", keys.channel, payload});
         }
-        if (ask_all(commands, messages.size(), [](const redisReply&) noexcept {}))
-            status_.change(
-                [&](redis::RoomsStatus& status) { status.messages_lost += messages.size(); });
+        std::size_t lost = messages.size();
+        const PersistenceError error =
+            ask_all(commands, messages.size(), [&](const redisReply& reply) noexcept {
+                if (reply.type != REDIS_REPLY_ERROR) --lost;
+            });
+        if (error)
+            status_.change([&](redis::RoomsStatus& status) { status.messages_lost += lost; });
     }
 
     /// Compares the mark of the store with `mark`, the mark of the last call, and updates `mark`.
