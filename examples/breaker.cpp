@@ -52,7 +52,7 @@ bool shared_by_callers() {
 
 struct Printer {
     void on_breaker(const BreakerEvent& event) const noexcept {
-        std::printf("at %5.1f s: %s\n", seconds(event.at), to_string(event.change));
+        std::printf("at %5.1f s: %s\n", seconds(event.at), to_string(event.change).data());
     }
 };
 

@@ -449,6 +449,45 @@ TEST_CASE("redis::Rooms: a room whose history another server ends need not be sa
     }
 }
 
+TEST_CASE("redis::Rooms: only stored changes can be the reason to save a room",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    redis::RoomsOptions options = rooms_at(server);
+    options.uncovered_bytes_max = 10;
+    redis::Rooms rooms{options};
+    begin(rooms);
+    const std::vector<std::string> board{"board"};
+    SECTION("Redis refuses an append") {
+        redis::Rooms other{options};
+        REQUIRE(load(other));
+        REQUIRE_FALSE(erase(other));
+        REQUIRE(rooms.append("board", as_bytes("12345678901")));
+        CHECK(flush(rooms).code == RoomErrc::history_reset);
+        CHECK(rooms.rooms_to_save().empty());
+    }
+    SECTION("Redis refuses an append to another room") {
+        REQUIRE(rooms.append("board", as_bytes("12345678901")));
+        REQUIRE(rooms.append("none", as_bytes("12345678901")));
+        CHECK(flush(rooms).code == RoomErrc::unknown_room);
+        CHECK(rooms.rooms_to_save() == board);
+    }
+    SECTION("Redis refuses to erase the room") {
+        append(rooms, "12345678901");
+        REQUIRE(server.command({"ACL", "SETUSER", "default", "-del"}) == "OK");
+        CHECK(erase(rooms));
+        CHECK(rooms.rooms_to_save() == board);
+        REQUIRE(server.command({"ACL", "SETUSER", "default", "+del"}) == "OK");
+        CHECK_FALSE(erase(rooms));
+        CHECK(rooms.rooms_to_save().empty());
+    }
+    SECTION("Redis refuses to begin another history") {
+        append(rooms, "12345678901");
+        REQUIRE(server.command({"ACL", "SETUSER", "default", "-del"}) == "OK");
+        CHECK(reset(rooms, other_epoch));
+        CHECK(rooms.rooms_to_save() == board);
+    }
+}
+
 TEST_CASE("redis::Rooms lists many rooms in few round trips", "[adapter][redis_rooms][unit]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};

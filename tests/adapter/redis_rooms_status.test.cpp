@@ -89,6 +89,29 @@ TEST_CASE("redis::Rooms::status counts a connection that Redis has closed betwee
     CHECK(rooms.status().outages == 0);
 }
 
+TEST_CASE("redis::Rooms::status counts only the messages that Redis refuses to publish",
+          "[adapter][redis_rooms][fault]") {
+    const RedisServer server;
+    redis::Rooms rooms{rooms_at(server)};
+    begin(rooms);
+    const std::string channel = detail::RedisRoomKeys{"belay", "board"}.channel;
+    REQUIRE(server.command({"ACL", "SETUSER", "default", "resetchannels", "&" + channel}) == "OK");
+    server.freeze();
+    driver::Question<part::LoadedRoom> loaded;
+    rooms.load("board", loaded.ask());
+    REQUIRE(status_becomes(rooms, [](const auto& s) { return s.calls == 0; }));
+    // They wait for the load, so they are published in one round trip.
+    for (std::uint64_t client = 1; client <= 3; ++client)
+        rooms.publish("board", state_about(client));
+    for (std::uint64_t client = 1; client <= 2; ++client)
+        rooms.publish("forbidden", state_about(client));
+    CHECK(rooms.status().messages == 5);
+    server.thaw();
+    CHECK(status_becomes(rooms, [](const auto& s) { return s.messages_lost != 0; }));
+    CHECK(rooms.status().messages_lost == 2);
+    CHECK(rooms.status().outages == 0);
+}
+
 TEST_CASE("redis::Rooms::status counts what waits for Redis", "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);

@@ -54,7 +54,7 @@ TEST_CASE("visit_metrics shows every state and mode by a text of its own",
         CHECK_FALSE(collected.has("breaker.mode.unknown"));
         CHECK_FALSE(collected.has("breaker.state.unknown"));
     }
-    CHECK(std::string{to_string(static_cast<BreakerMode>(99))} == "unknown");
+    CHECK(to_string(static_cast<BreakerMode>(99)) == "unknown");
 }
 
 TEST_CASE("Page::add of a breaker may run while other threads use the breaker",

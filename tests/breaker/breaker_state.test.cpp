@@ -17,18 +17,18 @@ static_assert(std::is_trivially_copyable_v<HalfOpenOptions> && sizeof(HalfOpenOp
 TEST_CASE("to_string names every state of a breaker", "[breaker][breaker_state][unit]") {
     const std::string_view names[] = {"closed", "open", "half_open"};
     for (unsigned char i = 0; i < 3; ++i) {
-        CHECK(std::string_view{to_string(static_cast<BreakerState>(i))} == names[i]);
+        CHECK(to_string(static_cast<BreakerState>(i)) == names[i]);
     }
-    CHECK(std::string_view{to_string(static_cast<BreakerState>(3))} == "unknown");
+    CHECK(to_string(static_cast<BreakerState>(3)) == "unknown");
 }
 
 TEST_CASE("to_string names every change of a breaker", "[breaker][breaker_state][unit]") {
     const std::string_view names[] = {"none",   "opened",     "half_opened", "reopened",
                                       "closed", "probe_lost", "would_open",  "mode_set"};
     for (unsigned char i = 0; i < 8; ++i) {
-        CHECK(std::string_view{to_string(static_cast<detail::BreakerChange>(i))} == names[i]);
+        CHECK(to_string(static_cast<detail::BreakerChange>(i)) == names[i]);
     }
-    CHECK(std::string_view{to_string(static_cast<detail::BreakerChange>(8))} == "unknown");
+    CHECK(to_string(static_cast<detail::BreakerChange>(8)) == "unknown");
 }
 
 TEST_CASE("BreakerSnapshot::is_valid rejects snapshots that no breaker wrote",

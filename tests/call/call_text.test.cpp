@@ -61,7 +61,7 @@ TEST_CASE("to_string of an Advice, an Attempt and a CallRejected prints never as
           "verb=suspend until=12s by=CircuitBreaker");
     CHECK(to_string(Advice::wait_exactly(Instant{1s})) == "verb=wait_exactly until=1s");
     CHECK(to_string(Advice::wait_at_least(Instant{1s})) == "verb=wait_at_least until=1s");
-    CHECK(std::string{to_string(static_cast<Advice::Verb>(9))} == "unknown");
+    CHECK(to_string(static_cast<Advice::Verb>(9)) == "unknown");
     CHECK(to_string(Attempt{.number = 3}) == "attempt=3");
     CHECK(to_string(Attempt{.number = 1, .repeats = true, .deadline = Instant{9s}}) ==
           "attempt=1 repeats=true deadline=9s");

@@ -21,8 +21,11 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
+#include <belay/core/manual_clock.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/optional_rule.hpp>
 
+#include "support/aborts.hpp"
 #include "support/call/async_sleeper.hpp"
 #include "support/call/retry_rules.hpp"
 #include "support/catch.hpp"
@@ -509,4 +512,32 @@ TEST_CASE("A temporary Pipeline lives in the Task of its call", "[call][pipeline
     sleeper.run_until(belay_test::at(1s));
     REQUIRE(task.done());
     CHECK(*task.take() == 7);
+}
+
+TEST_CASE("Pipeline rejects a breaker in two places around a call", "[call][pipeline][unit]") {
+    const ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    CircuitBreaker other{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    Bulkhead bulkhead{{.limit = 2}};
+    const auto aborts = [](auto... layers) {
+        const std::string text =
+            belay_test::aborts_with([&] { static_cast<void>(Pipeline{std::move(layers)...}); });
+        return text.find("Pipeline: a breaker, adaptive limit or throttle must be in one place") !=
+               std::string::npos;
+    };
+    const Shared place{breaker};
+    const Policy policy{MaxAttempts{3}, place};
+    CHECK(aborts(place, place));
+    CHECK(aborts(place, Timeout{1s}, place));
+    CHECK(aborts(Retrying{policy}, place));
+    CHECK(aborts(place, Retrying{policy}));
+    CHECK(aborts(Retrying{place}, Timeout{1s}, place));
+    CHECK(aborts(Retrying{Policy{policy, MaxAttempts{2}}}, place));
+    CHECK(aborts(Retrying{Policy{std::optional{place}, MaxAttempts{2}}}, place));
+
+    CHECK_FALSE(aborts(place, Shared{other}));
+    CHECK_FALSE(aborts(Retrying{policy}, Shared{other}, Timeout{1s}));
+    CHECK_FALSE(aborts(Retrying{Policy{std::optional<Shared<decltype(breaker)>>{}}}, place));
+    // Its permits do not depend on results. A call that needs two of them waits, or fails.
+    CHECK_FALSE(aborts(Shared{bulkhead}, Shared{bulkhead}));
 }

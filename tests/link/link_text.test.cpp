@@ -32,11 +32,11 @@ TEST_CASE("to_string of a LinkStatus prints what is set, and never as such", "[l
 }
 
 TEST_CASE("to_string of a SendResult and of a Gate names each of them", "[link][text][unit]") {
-    CHECK(std::string{to_string(SendResult::sent)} == "sent");
-    CHECK(std::string{to_string(SendResult::busy)} == "busy");
-    CHECK(std::string{to_string(SendResult::down)} == "down");
-    CHECK(std::string{to_string(SendResult::refused)} == "refused");
-    CHECK(std::string{to_string(static_cast<SendResult>(9))} == "unknown");
+    CHECK(to_string(SendResult::sent) == "sent");
+    CHECK(to_string(SendResult::busy) == "busy");
+    CHECK(to_string(SendResult::down) == "down");
+    CHECK(to_string(SendResult::refused) == "refused");
+    CHECK(to_string(static_cast<SendResult>(9)) == "unknown");
     CHECK(to_string(Gate::network) == "network");
     CHECK(to_string(Gate::hidden) == "hidden");
     CHECK(to_string(Gate::paused) == "paused");

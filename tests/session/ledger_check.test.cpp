@@ -197,6 +197,57 @@ TEST_CASE("check::ledger finds no fault in a ledger on a disk over losses of pow
     CHECK(verdict_on(LedgerDisk{}.check()) == "right");
 }
 
+TEST_CASE("SimLedger reports a failure of its disk when it is opened, and loses nothing by it",
+          "[session][ledger_check][fault]") {
+    const Id sender{std::byte{1}};
+    const Progress first{.journal = Id{std::byte{2}}, .attach = 1};
+    Random bits{Seed{7}};
+    for (const bool is_there : {false, true}) {
+        sim::Disk disk;
+        if (is_there) {
+            SimLedger before{disk, bits};
+            REQUIRE_FALSE(before.adopt(sender, first));
+        }
+        std::uint64_t failures = 0;
+        for (std::uint64_t number = 1;; ++number) {
+            sim::Disk copy;
+            copy.restore(disk.image());
+            copy.fail_at(copy.operations() + number, std::make_error_code(std::errc::io_error));
+            SimLedger ledger{copy, bits};
+            if (!ledger.failed()) break;
+            ++failures;
+            CHECK(ledger.failed() == std::errc::io_error);
+            CHECK(ledger.adopt(sender, first) == std::errc::io_error);
+            CHECK(ledger.apply(sender, first, as_bytes("x")) == std::errc::io_error);
+            CHECK(ledger.commit() == std::errc::io_error);
+            SimLedger again{copy, bits};
+            REQUIRE_FALSE(again.failed());
+            if (!is_there) REQUIRE_FALSE(again.adopt(sender, first));
+            const Id id = again.store_id();
+            copy.crash(bits);
+            const SimLedger last{copy};
+            CHECK(last.store_id() == id);
+            CHECK(last.progress(sender).has_value());
+        }
+        CHECK(failures == (is_there ? 3 : 4));
+    }
+}
+
+TEST_CASE("SimLedger writes again what an earlier process could not sync",
+          "[session][ledger_check][fault]") {
+    const Id sender{std::byte{1}};
+    const Progress first{.journal = Id{std::byte{2}}, .attach = 1};
+    Random bits{Seed{7}};
+    sim::Disk disk;
+    SimLedger before{disk, bits};
+    disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::io_error));
+    REQUIRE(before.adopt(sender, first) == std::errc::io_error);
+    disk.kill();
+    REQUIRE(SimLedger{disk, bits}.progress(sender).has_value());
+    disk.crash(bits);
+    CHECK(SimLedger{disk}.progress(sender).has_value());
+}
+
 TEST_CASE("check::ledger finds faults of a ledger on a disk that only a loss of power shows",
           "[session][ledger_check][fault]") {
     const auto rule_with = [](const LedgerFaults& faults) {

@@ -20,9 +20,9 @@ TEST_CASE("to_string of a WorkItem and of a DeadWork has no byte of the body",
           "id=0 state=dead cause=expired deliveries=0 bytes=0 pushed=1970-01-01T00:00:00Z");
     CHECK(to_string(DeadWork{.id = 7, .body = as_bytes("secret"), .deliveries = 3}) ==
           "id=7 cause=failed deliveries=3 bytes=6");
-    CHECK(std::string{to_string(WorkItem::State::ready)} == "ready");
-    CHECK(std::string{to_string(WorkItem::State::delayed)} == "delayed");
-    CHECK(std::string{to_string(static_cast<WorkItem::State>(9))} == "unknown");
+    CHECK(to_string(WorkItem::State::ready) == "ready");
+    CHECK(to_string(WorkItem::State::delayed) == "delayed");
+    CHECK(to_string(static_cast<WorkItem::State>(9)) == "unknown");
 }
 
 TEST_CASE("to_string of a WorkError is its sentence", "[work][text][unit]") {

@@ -140,8 +140,6 @@ bool session_over_denied_disk(sim::World& world) {
         });
         return late_server;
     });
-    // Its id is durable before the first fault.
-    static_cast<void>(SimLedger{server.disk(), world.bits()});
     world.host("client", [&run](sim::Host& h) { return std::make_unique<DeniedClient>(h, run); });
     fill_disk_at_times(world, "client", 18'000);
     for (const char* const mark : {"no descriptors", "no permission", "an I/O error",

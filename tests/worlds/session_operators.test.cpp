@@ -277,13 +277,12 @@ class Office {
 
 public:
     Office(sim::Host& host, ShopWorld& run) : host_{host}, run_{run} {
-        const auto readable = host.disk().open(SimLedger::path(), OpenMode::read);
-        if (!readable && readable.error() != std::errc::no_such_file_or_directory) {
+        SimLedger ledger{host.disk(), run.world.bits()};
+        if (ledger.failed()) {
             exit_and_restart(run.world, host);
             return;
         }
-        receiver_.emplace(SimLedger{host.disk(), run.world.bits()}, run.times.receiver,
-                          Watch{this});
+        receiver_.emplace(std::move(ledger), run.times.receiver, Watch{this});
         host.attach(*receiver_);
         host.listen(1, [this](sim::Accepted connection) {
             if (!stops_) receiver_->accept(std::move(connection));
@@ -305,24 +304,11 @@ private:
     }
     void open_again() {
         host_.after(300ms, [this] {
-            if (!write_again()) return open_again();
-            receiver_->resume(SimLedger{host_.disk(), run_.world.bits()});
+            SimLedger ledger{host_.disk(), run_.world.bits()};
+            if (ledger.failed()) return open_again();
+            receiver_->resume(std::move(ledger));
             run_.world.reach("fresh ledger");
         });
-    }
-
-    /// What was written and not synced can be read, and a crash would lose it. A second sync does
-    /// not help, because a failed one makes the system forget what it has to write.
-    bool write_again() {
-        auto file = host_.disk().open(SimLedger::path(), OpenMode::read);
-        if (!file) return false;
-        const auto size = file->size();
-        if (!size) return false;
-        Bytes all(static_cast<std::size_t>(*size));
-        const auto count = file->read(0, all);
-        if (!count || *count != all.size()) return false;
-        auto writable = host_.disk().open(SimLedger::path(), OpenMode::write);
-        return writable && !writable->write(0, all) && !writable->sync();
     }
 
     sim::Host& host_;
@@ -358,8 +344,7 @@ bool operated_sessions(sim::World& world) {
                           [&] { return std::ranges::all_of(shops, is_drained); })) {
         return false;
     }
-    Random bits{Seed{1}};
-    const SimLedger ledger{office.disk(), bits};
+    const SimLedger ledger{office.disk()};
     for (std::size_t i = 0; i < shops_max; ++i) {
         const std::string name = shop_name(i);
         for (const Effect& e : ledger.effects()) {

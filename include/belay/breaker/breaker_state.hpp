@@ -4,7 +4,8 @@
 /// public interface of breakers.
 #pragma once
 
-#include <cstdint>  // std::uint8_t, std::uint16_t
+#include <cstdint>      // std::uint8_t, std::uint16_t
+#include <string_view>  // std::string_view
 
 #include <belay/core/instant.hpp>
 
@@ -18,7 +19,7 @@ enum class BreakerState : std::uint8_t {
 };
 
 /// Returns the text of an enumerator, "half_open".   Errors: "unknown" for other values.
-[[nodiscard]] constexpr const char* to_string(BreakerState state) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(BreakerState state) noexcept {
     switch (state) {
         case BreakerState::closed:
             return "closed";
@@ -39,7 +40,7 @@ enum class BreakerMode : std::uint8_t {
 };
 
 /// Returns the text of an enumerator, "forced_open".   Errors: "unknown" for other values.
-[[nodiscard]] constexpr const char* to_string(BreakerMode mode) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(BreakerMode mode) noexcept {
     switch (mode) {
         case BreakerMode::automatic:
             return "automatic";
@@ -68,7 +69,7 @@ enum class BreakerChange : std::uint8_t {
 };
 
 /// Returns the text of an enumerator, "half_opened".   Errors: "unknown" for other values.
-[[nodiscard]] constexpr const char* to_string(BreakerChange change) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(BreakerChange change) noexcept {
     switch (change) {
         case BreakerChange::none:
             return "none";

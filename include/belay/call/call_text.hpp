@@ -3,7 +3,8 @@
 /// to_string for the events of retries and pipelines: texts for logs.
 #pragma once
 
-#include <string>  // std::string
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/call/attempt.hpp>
 #include <belay/call/retry_observer.hpp>
@@ -13,7 +14,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 /// Returns the name of a verb, as in the enumeration.   Complexity: O(1).
-[[nodiscard]] constexpr const char* to_string(Advice::Verb verb) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(Advice::Verb verb) noexcept {
     switch (verb) {
         case Advice::Verb::go:
             return "go";

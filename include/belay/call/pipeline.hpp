@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::copy_constructible
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::forward, std::move
@@ -12,7 +13,9 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/permit_layer.hpp>
 #include <belay/call/retry_observer.hpp>
+#include <belay/core/assert.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/policy/detail/rule_slots.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -138,6 +141,22 @@ template <class First, class... Inner>
     }
 }
 
+/// Checks that a call takes at most one permit of an object that judges results. With two, the
+/// outer place takes the probe of a half-open breaker, and the inner place rejects the call.
+template <class... Layers>
+constexpr void expect_one_place([[maybe_unused]] const Layers&... layers) noexcept {
+    [[maybe_unused]] const auto is_only = [&]<class L>([[maybe_unused]] const L& layer) noexcept {
+        if constexpr (judges_results<L>) {
+            return (std::size_t{0} + ... + std::size_t{detail::shares_object(layers, layer)}) == 1;
+        } else {
+            return true;
+        }
+    };
+    BELAY_PRECONDITION((is_only(layers) && ...),
+                       "Pipeline: a breaker, adaptive limit or throttle must be in one place "
+                       "around the call: a layer, or the policy of Retrying");
+}
+
 }  // namespace detail
 
 namespace part {
@@ -228,8 +247,11 @@ class Pipeline {
                   "several callers share as Shared{object}");
 
 public:
+    /// Pre: no two layers, nor a layer and the policy of a Retrying, refer to the same object that
+    /// judges results: a breaker, an AdaptiveLimit, a CubicRate or an AdaptiveThrottle. The rules
+    /// of a policies::AnyPolicy are not checked.
     constexpr explicit Pipeline(Layers... layers)
-        : layers_{detail::layered(std::move(layers)...)} {}
+        : layers_{(detail::expect_one_place(layers...), detail::layered(std::move(layers)...))} {}
 
     /// Calls `fn`, which may take an Attempt, through the layers.
     ///

@@ -96,6 +96,12 @@ public:
         static_assert(detail::explain_observer<detail::RetryRunHooks, O>());
     }
 
+    /// Returns whether a rule of the policy refers to the object of `shared`, a Shared.
+    template <class S>
+    [[nodiscard]] constexpr bool shares_object(const S& shared) const noexcept {
+        return detail::shares_object(policy_, shared);
+    }
+
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
         auto&& observer = observer_.get();

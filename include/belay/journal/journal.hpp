@@ -78,9 +78,10 @@ public:
     /// Appends an operation, which is durable after the next `commit`, or in Flush::each when this
     /// returns.
     ///
-    /// Errors:     too_large; no space; the error of `failed`; displaced, if the disk is written to
-    ///             and the files are not at their path any more. The operation was then not taken.
-    ///             But after a failure of the disk in Flush::each, the next opening may find it.
+    /// Errors:     too_large; no space, or no descriptor, permission or memory for a new file; the
+    ///             error of `failed`; displaced, if the disk is written to and the files are not at
+    ///             their path any more. The operation was then not taken. But after a failure of
+    ///             the disk in Flush::each, the next opening may find it.
     /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);

@@ -3,8 +3,9 @@
 /// to_string for the states and events of connections: texts for logs.
 #pragma once
 
-#include <cstdint>  // std::uint32_t
-#include <string>   // std::string, std::to_string
+#include <cstdint>      // std::uint32_t
+#include <string>       // std::string, std::to_string
+#include <string_view>  // std::string_view
 
 #include <belay/core/text.hpp>
 #include <belay/link/event.hpp>
@@ -13,7 +14,7 @@
 namespace belay { inline namespace BELAY_ABI {
 
 /// Returns the name of a result, as in the enumeration.   Complexity: O(1).
-[[nodiscard]] constexpr const char* to_string(SendResult result) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(SendResult result) noexcept {
     switch (result) {
         case SendResult::sent:
             return "sent";

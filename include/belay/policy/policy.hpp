@@ -241,6 +241,15 @@ public:
         return wished ? shortest : otherwise;
     }
 
+    /// Returns whether one of the rules refers to the object of `shared`, a Shared.
+    /// Errors: none.   Complexity: O(rules).
+    template <class S>
+    [[nodiscard]] constexpr bool shares_object(const S& shared) const noexcept {
+        bool shares = false;
+        visit([&](const auto& rule) { shares = shares || detail::shares_object(rule, shared); });
+        return shares;
+    }
+
     /// Returns the longest wait to which the rules may lead after a number of failed attempts.
     ///
     /// `failures` counts the failed attempts since the last success; 0 means the loss of the

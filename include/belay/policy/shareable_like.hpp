@@ -103,7 +103,8 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 ///   reservation, because otherwise no caller might ever attempt again.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 /// - `static constexpr bool judges_results = true`, optional: the results of its attempts decide
-///   what it admits, as in a breaker. A Pipeline then rejects a Fallback inside of it.
+///   what it admits, as in a breaker. A Pipeline then rejects a Fallback inside of it, and a second
+///   place for the same object.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
 /// time. Only the first verdict on a permit counts.

@@ -249,6 +249,10 @@ public:
     {
         permit_.spend(turn);
     }
+    /// Returns whether both refer to the same object.
+    [[nodiscard]] constexpr bool shares_object(const Shared& other) const noexcept {
+        return object_ == other.object_;
+    }
     /// Makes the wait as long as the object requests, for a caller that does not wait: a layer.
     /// Call it before `wanted`, which then draws nothing.
     constexpr void do_not_spread() noexcept { way_.is_exact = true; }

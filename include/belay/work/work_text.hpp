@@ -3,7 +3,8 @@
 /// to_string for the errors and events of work queues: texts for logs.
 #pragma once
 
-#include <string>  // std::string
+#include <string>       // std::string
+#include <string_view>  // std::string_view
 
 #include <belay/core/text.hpp>
 #include <belay/work/lease.hpp>
@@ -15,7 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 [[nodiscard]] inline std::string to_string(const WorkError& error) { return error.message(); }
 
 /// Returns the name of a state, as in the enumeration.   Complexity: O(1).
-[[nodiscard]] constexpr const char* to_string(WorkItem::State state) noexcept {
+[[nodiscard]] constexpr std::string_view to_string(WorkItem::State state) noexcept {
     switch (state) {
         case WorkItem::State::ready:
             return "ready";

@@ -99,8 +99,7 @@ struct SessionFleetWorld {
     [[nodiscard]] const std::vector<std::string>& sent(std::size_t i) const { return texts[i]; }
     /// What took effect at a server, in order; read from its disk.
     std::vector<std::string> applied(std::size_t i) {
-        belay::Random bits{belay::Seed{1}};
-        const SimLedger ledger{servers[i]->disk(), bits};
+        const SimLedger ledger{servers[i]->disk()};
         std::vector<std::string> all;
         for (const Effect& effect : ledger.effects()) all.push_back(effect.text);
         return all;

@@ -297,8 +297,7 @@ public:
     std::string verdict() {
         const bool reported = !blocked.empty() || replaced != 0;
         if (losses == 0 && reported) return "an alarm without a loss";
-        belay::Random bits{belay::Seed{1}};
-        const SimLedger ledger{server.disk(), bits};
+        const SimLedger ledger{server.disk()};
         std::map<belay::Id, std::uint64_t> next;
         for (const Effect& e : ledger.effects()) {
             if (e.number != ++next[e.journal]) return "twice, or out of order: " + e.text;

@@ -3,8 +3,11 @@
 /// SimLedger: a LedgerLike on a simulated disk whose progress is derived from its records.
 #pragma once
 
+#include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <belay/core/crc32c.hpp>
@@ -31,20 +34,17 @@ struct LedgerFaults {
 /// An append-only file of checksummed records: u32 crc, u32 length, kind, sender, progress, text.
 class SimLedger {
 public:
-    /// Reads what is there. `bits` make the id of a new store.
+    /// Only reads what is there.
+    explicit SimLedger(belay::sim::Disk& disk) : disk_{&disk} { failed_ = read(); }
+    /// Reads what is there, and makes it durable. `bits` make the id of a new store.
     SimLedger(belay::sim::Disk& disk, belay::Random& bits, LedgerFaults faults = {})
         : disk_{&disk}, faults_{faults} {
-        read();
-        if (store_ != belay::no_id) return;
-        store_ = faults.no_store_id ? belay::Id{std::byte{7}} : belay::make_id(bits);
-        auto file = disk.open(path(), belay::OpenMode::replace);
-        if (!file) return;
-        size_ = 0;
-        append(record('S', store_, {}, ""));
-        write(*file);
-        static_cast<void>(file->sync());
-        static_cast<void>(disk.sync_directory("data"));
+        failed_ = read();
+        if (!failed_) failed_ = write_all(bits);
     }
+
+    /// Returns why it was not opened. Then all other calls fail.
+    [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
 
     [[nodiscard]] const belay::Id& store_id() const noexcept { return store_; }
     [[nodiscard]] std::optional<belay::Progress> progress(const belay::Id& sender) const {
@@ -52,12 +52,14 @@ public:
         return it == progress_.end() ? std::nullopt : std::optional{it->second};
     }
     std::error_code adopt(const belay::Id& sender, const belay::Progress& p) {
+        if (failed_) return failed_;
         append(record('A', sender, p, ""));
         progress_[sender] = p;
         return flush();
     }
     std::error_code apply(const belay::Id& sender, const belay::Progress& p,
                           belay::BytesView operation) {
+        if (failed_) return failed_;
         const std::string text{belay::as_text(operation)};
         if (faults_.record_first || faults_.effect_first) {
             // Two records where one is right: a crash may fall between them.
@@ -72,7 +74,10 @@ public:
         effects_.push_back({p.journal, p.applied, text});
         return {};
     }
-    std::error_code commit() { return faults_.commit_is_not_durable ? write_only() : flush(); }
+    std::error_code commit() {
+        if (failed_) return failed_;
+        return faults_.commit_is_not_durable ? write_only() : flush();
+    }
 
     /// Everything that took effect, as far as this process knows.
     [[nodiscard]] const std::vector<Effect>& effects() const noexcept { return effects_; }
@@ -115,16 +120,16 @@ private:
         return file->sync();
     }
 
-    void read() {
+    std::error_code read() {
         auto file = disk_->open(path(), belay::OpenMode::read);
-        if (!file) return;
+        if (!file) return is_absent(file.error()) ? std::error_code{} : file.error();
         const auto length = file->size();
-        if (!length) return;
-        belay::Bytes all(static_cast<std::size_t>(*length));
-        const auto got = file->read(0, all);
-        if (!got) return;
-        all.resize(*got);
-        belay::BytesView rest{all};
+        if (!length) return length.error();
+        found_.resize(static_cast<std::size_t>(*length));
+        const auto got = file->read(0, found_);
+        if (!got) return got.error();
+        found_.resize(*got);
+        belay::BytesView rest{found_};
         while (rest.size() >= 8) {
             const auto n = belay::load_le<std::uint32_t>(rest.data() + 4);
             if (n < 57 || n > rest.size() - 8) break;
@@ -134,13 +139,29 @@ private:
             rest = rest.subspan(8 + n);
             size_ += 8 + n;
         }
-        // Whole records behind a torn one must not rise again when the gap is filled.
-        if (!rest.empty()) {
-            auto writable = disk_->open(path(), belay::OpenMode::write);
-            if (!writable) return;
-            static_cast<void>(writable->write(size_, belay::Bytes(rest.size())));
-            static_cast<void>(writable->sync());
+        return {};
+    }
+    [[nodiscard]] static bool is_absent(const std::error_code& error) {
+        return error == std::errc::no_such_file_or_directory;
+    }
+    /// Writes what was read again, because after a failed sync, another one succeeds without an
+    /// effect. A name may not be durable, either.
+    std::error_code write_all(belay::Random& bits) {
+        const bool is_new = store_ == belay::no_id;
+        if (is_new) {
+            store_ = faults_.no_store_id ? belay::Id{std::byte{7}} : belay::make_id(bits);
+            append(record('S', store_, {}, ""));
         }
+        const auto mode = is_new ? belay::OpenMode::replace : belay::OpenMode::write;
+        auto file = disk_->open(path(), mode);
+        if (!file) return file.error();
+        // Whole records behind a torn one must not rise again when the gap is filled.
+        std::fill(found_.begin() + static_cast<std::ptrdiff_t>(size_), found_.end(), std::byte{});
+        const std::error_code e = is_new ? write(*file) : file->write(0, found_);
+        found_.clear();
+        if (e) return e;
+        if (const std::error_code error = file->sync()) return error;
+        return disk_->sync_directory("data");
     }
     void take(belay::BytesView b) {
         belay::Id sender;
@@ -159,9 +180,11 @@ private:
     }
 
     belay::sim::Disk* disk_;
-    LedgerFaults faults_;
+    LedgerFaults faults_{};
+    std::error_code failed_{};
     belay::Id store_{};
     std::uint64_t size_ = 0;
+    belay::Bytes found_;  ///< when it is opened
     belay::Bytes pending_;
     std::map<belay::Id, belay::Progress> progress_;
     std::vector<Effect> effects_;

@@ -192,8 +192,7 @@ struct OperationWorld {
     }
     /// What took effect at the service, in order; read from its disk.
     std::vector<std::string> applied() {
-        belay::Random bits{belay::Seed{1}};
-        const SimLedger ledger{service.disk(), bits};
+        const SimLedger ledger{service.disk()};
         std::vector<std::string> all;
         for (const Effect& effect : ledger.effects()) all.push_back(effect.text);
         return all;
@@ -255,8 +254,7 @@ struct ManagerWorld {
     }
     /// What took effect at a service, in order; read from its disk.
     std::vector<std::string> applied(std::size_t i) {
-        belay::Random bits{belay::Seed{1}};
-        const SimLedger ledger{hosts[i]->disk(), bits};
+        const SimLedger ledger{hosts[i]->disk()};
         std::vector<std::string> all;
         for (const Effect& effect : ledger.effects()) all.push_back(effect.text);
         return all;

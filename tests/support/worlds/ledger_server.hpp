@@ -31,16 +31,15 @@ public:
     LedgerServer(belay::sim::Host& host, belay::sim::World& world,
                  belay::HeartbeatOptions heartbeat)
         : host_{host}, world_{world} {
-        const auto readable = host.disk().open(SimLedger::path(), belay::OpenMode::read);
-        const bool first = !readable && readable.error() == std::errc::no_such_file_or_directory;
-        if (!readable && !first) {
+        SimLedger ledger{host.disk(), world.bits()};
+        if (ledger.failed()) {
             exit_and_restart(world, host);
             return;
         }
         belay::ReceiverOptions options;
         options.commit_within = std::chrono::milliseconds{20};
         options.heartbeat = heartbeat;
-        receiver_.emplace(SimLedger{host.disk(), world.bits()}, options, Watch{this});
+        receiver_.emplace(std::move(ledger), options, Watch{this});
         host.attach(*receiver_);
         host.listen(1, [this](belay::sim::Accepted c) { receiver_->accept(std::move(c)); });
     }
@@ -55,8 +54,7 @@ private:
 /// Writes the effects that are on a server's disk into a history, under this key.
 inline void read_effects(belay::sim::Host& server, std::string_view key,
                          belay::sim::History& history) {
-    belay::Random bits{belay::Seed{1}};
-    const SimLedger ledger{server.disk(), bits};
+    const SimLedger ledger{server.disk()};
     for (const Effect& e : ledger.effects()) history.effect(key, std::stoull(e.text));
 }
 

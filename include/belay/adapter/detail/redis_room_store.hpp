@@ -21,21 +21,24 @@
 #include <belay/adapter/detail/redis_room_positions.hpp>
 #include <belay/adapter/detail/redis_room_scripts.hpp>
 #include <belay/adapter/detail/redis_room_status.hpp>
+#include <belay/adapter/detail/redis_room_uncovered.hpp>
 #include <belay/adapter/redis_rooms_options.hpp>
 #include <belay/core/random.hpp>
 #include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Thread safety: one thread, except for the RedisRoomPositions and the status.
+/// Thread safety: one thread, except for the RedisRoomPositions, the RedisRoomUncovered and the
+///                status.
 /// Blocks:        every call that returns an error.
 class RedisRoomStore {
 public:
     using Clock = std::chrono::steady_clock;
     using Change = RedisRoomChange;
 
-    RedisRoomStore(const redis::RoomsOptions& options, RedisRoomPositions& positions)
-        : options_{options}, positions_{&positions} {
+    RedisRoomStore(const redis::RoomsOptions& options, RedisRoomPositions& positions,
+                   RedisRoomUncovered& uncovered)
+        : options_{options}, positions_{&positions}, uncovered_{&uncovered} {
         connection_.use(options.connection());
         connection_.refuse_cluster();
         server_ = fresh();
@@ -148,7 +151,8 @@ public:
     }
 
     /// Publishes messages in one round trip. A message is delivered soon or not at all.
-    /// Subscriptions report the outage of Redis; the status counts the messages.
+    /// Subscriptions report the outage of Redis. The status counts each message that Redis refused
+    /// or did not answer.
     void publish(std::span<const RedisRoomMessage> messages) {
         std::string commands;
         for (const RedisRoomMessage& message : messages) {
@@ -157,9 +161,13 @@ public:
             payload += as_text(message.bytes);
             RedisConnection::append_command(commands, {"PUBLISH", keys.channel, payload});
         }
-        if (ask_all(commands, messages.size(), [](const redisReply&) noexcept {}))
-            status_.change(
-                [&](redis::RoomsStatus& status) { status.messages_lost += messages.size(); });
+        std::size_t lost = messages.size();
+        const PersistenceError error =
+            ask_all(commands, messages.size(), [&](const redisReply& reply) noexcept {
+                if (reply.type != REDIS_REPLY_ERROR) --lost;
+            });
+        if (error)
+            status_.change([&](redis::RoomsStatus& status) { status.messages_lost += lost; });
     }
 
     /// Compares the mark of the store with `mark`, the mark of the last call, and updates `mark`.
@@ -446,6 +454,7 @@ private:
             const auto position = redis_position(reply_text(reply_at(ids, i)));
             if (!position) return foreign(keys.updates);
             positions_->stored(id, changes[i]->own, *position);
+            if (!changes[i]->update.empty()) uncovered_->add(id, changes[i]->update.size());
         }
         return {};
     }
@@ -460,6 +469,7 @@ private:
                         reply))
                 return e;
             positions_->turned(change.id, change.basis.turn);
+            uncovered_->reset(change.id);
             // Removed from the index after it is erased, because a room that could not be erased
             // must be listed. Another server may have begun it meanwhile, and added it to the index
             // before.
@@ -488,12 +498,16 @@ private:
         if (!began) return foreign(keys.room);
         positions_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
         positions_->turned(change.id, change.basis.turn);
-        if (anew) positions_->stored(change.id, change.own, *began);
+        if (anew) {
+            positions_->stored(change.id, change.own, *began);
+            uncovered_->reset(change.id);
+        }
         return ask({"ZADD", index(), "0", change.id}, reply);
     }
 
     const redis::RoomsOptions options_;
     RedisRoomPositions* positions_;
+    RedisRoomUncovered* uncovered_;
     RedisRoomStatus status_{};
     Random bits_;
     std::string server_;

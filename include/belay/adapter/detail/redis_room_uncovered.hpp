@@ -14,7 +14,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The bytes that this server has stored in each room since its last save began.
+/// The bytes that this server has stored in each room since its last save began. A change that
+/// Redis has not confirmed does not count.
 ///
 /// Complexity:    O(log rooms); that of the copy to return all.
 /// Thread safety: all members.

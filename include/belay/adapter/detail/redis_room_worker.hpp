@@ -61,8 +61,8 @@ public:
 
     /// Creates the worker. `start` starts its thread.
     explicit RedisRoomWorker(const redis::RoomsOptions& options)
-        : store_{options, positions_},
-          uncovered_{options.uncovered_bytes_max},
+        : uncovered_{options.uncovered_bytes_max},
+          store_{options, positions_, uncovered_},
           subscriber_{options, positions_, store_, uncovered_},
           shares_{options},
           messages_{options} {}
@@ -275,18 +275,9 @@ private:
             const std::lock_guard lock{mutex_};
             end(call.staged);
         }
-        if (!error || !error.rooms.empty()) {
-            for (const RedisRoomChange& change : call.staged.changes) count_uncovered(change);
-        }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
         for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
         call.done(std::move(error));
-    }
-    void count_uncovered(const RedisRoomChange& change) {
-        using Kind = RedisRoomChange::Kind;
-        const bool ends = change.kind == Kind::erase || change.kind == Kind::reset;
-        if (ends) return uncovered_.reset(change.id);
-        if (!change.update.empty()) uncovered_.add(change.id, change.update.size());
     }
     void make(Save& call) {
         // Its caller has given up, and may have posted another one.
@@ -305,8 +296,8 @@ private:
     static constexpr int calls_per_turn = 100;
 
     RedisRoomPositions positions_{};
-    RedisRoomStore store_;
     RedisRoomUncovered uncovered_;
+    RedisRoomStore store_;
     RedisRoomSubscriber subscriber_;
     posix::detail::WakeupFd wakeup_{};
     std::mutex mutex_{};

@@ -29,6 +29,13 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
            code == std::errc::too_many_files_open_in_system;
 }
 
+/// Returns whether a file or directory could not be opened for a while: without descriptors,
+/// permission or memory. A sync does not end so.   Source: open(2) and fsync(2) of Linux.
+[[nodiscard]] inline bool is_refused_open(const std::error_code& code) noexcept {
+    return is_lack_of_descriptors(code) || code == std::errc::permission_denied ||
+           code == std::errc::not_enough_memory;
+}
+
 /// Returns advice that applies to every kind of queue, as a sentence without its full stop.
 /// Complexity: O(1).
 [[nodiscard]] inline const char* file_advice(const std::error_code& code) noexcept {

@@ -269,8 +269,9 @@ private:
         if (!error) error = next.know_file(*file);
         if (!error) {
             error = fs_.sync_directory(path_);
-            // Without a descriptor nothing was synced, and the next attempt makes the file again.
-            fatal = error && !is_lack_of_descriptors(error);
+            // If the directory could not be opened, nothing was synced, and the next attempt makes
+            // the file and its name again.
+            fatal = error && !is_refused_open(error);
         }
         if (!error) error = put_seal(seal, seal_seed, fatal);
         writer_.relock();

@@ -84,6 +84,17 @@ template <class R>
     }
 }
 
+/// Returns whether a rule or a layer refers to the object of `shared`, or has a rule that does.
+template <class R, class S>
+[[nodiscard]] constexpr bool shares_object([[maybe_unused]] const R& rule,
+                                           [[maybe_unused]] const S& shared) noexcept {
+    if constexpr (requires { rule.shares_object(shared); }) {
+        return rule.shares_object(shared);
+    } else {
+        return false;
+    }
+}
+
 /// Combines advice. Unlike pairwise `stronger`, it remembers waits that stronger advice outranked.
 class AdviceFold {
 public:
