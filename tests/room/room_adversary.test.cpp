@@ -141,8 +141,9 @@ private:
         const std::size_t piece = std::min(limits_.document_bytes / 16, limits_.frame_bytes / 2);
         const std::string value(std::min(text_bytes_, piece / 2), 'h');
         editor_.say({part::RoomMessage::Kind::update, overwrite(overwritten_++, value)});
-        for (; filled_ <= limits_.document_bytes; filled_ += piece)
-            editor_.type(std::string(piece, 'h'));
+        // A document accepts a 64th more while deletions may give space.
+        const std::size_t most = limits_.document_bytes + limits_.document_bytes / 32;
+        for (; filled_ <= most; filled_ += piece) editor_.type(std::string(piece, 'h'));
         editor_.type("h");
     }
     void flood() {
