@@ -297,7 +297,8 @@ TEST_CASE("RoomManager enforces expired, downgraded and revoked grants of open c
 }
 
 TEST_CASE(
-    "RoomManager sends pieces of piece_bytes_max, and closes a client with 4413 for a larger frame",
+    "RoomManager sends pieces of piece_bytes_max, and closes a client with 4413 if it repeats a "
+    "larger one",
     "[room][reported_defects][sim]") {
     RoomWorld w{Seed{1}, {.frame_bytes_max = 2000, .piece_bytes_max = 1024}};
     w.world.network().window_bytes(1 << 20);
@@ -318,6 +319,8 @@ TEST_CASE(
     // Who sends what is too big hears why, at a code that is no network's, and is alone with it.
     alice.type(std::string(3000, 'x'));
     w.run(1s);
+    CHECK(alice.closed_with == 1013);
+    w.dial(alice);
     CHECK(alice.closed_with == 4413);
     CHECK(bob.online());
 }

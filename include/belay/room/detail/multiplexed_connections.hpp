@@ -142,7 +142,8 @@ private:
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
         if (connection.core.has_ever_joined() && connection.link) {
-            const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
+            const std::error_code why =
+                sessions_.refused_by_transport(connection.io, connection.link->failure());
             if (why) lifecycle_.close_connection_and_report(connection.io, why);
         }
         // Not an error: the page was closed, or the network failed.
@@ -266,8 +267,9 @@ private:
         const std::size_t most =
             authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
         if (frame.size() > most)
-            return bad(RoomErrc::frame_too_large,
-                       authorized ? "frame_bytes_max" : "piece_bytes_max");
+            return lifecycle_.close_connection_and_report(
+                connection.io, lifecycle_.why_too_large(connection.io),
+                authorized ? "frame_bytes_max" : "piece_bytes_max");
         if (!connection.core.count_until_token(frame.size()))
             return bad(RoomErrc::frame_too_large, "bytes_until_token");
         const auto address = connection.protocol.address(frame);
