@@ -35,7 +35,7 @@ struct EditedRoom {
         first = ann->type("saved");
         c.world.run_for(3s);
     }
-    /// The client leaves, and the room would be evicted, but the storage does not answer.
+    /// The client leaves. The room would be evicted now, but the storage does not answer.
     void leave_while_away() {
         c.store.away(1, true);
         ann->hang_up();
@@ -222,7 +222,7 @@ TEST_CASE("servers: rooms that the storage has are evicted before one that it ma
     std::vector<std::string> evicted;
     std::vector<std::string> left{"board", "clean", "saves fail", "unsaved"};
     for (const char* board : {"1", "2", "3", "4"}) {
-        use(board);  // it is loading, so it cannot be evicted
+        use(board);  // loading, so it cannot be evicted
         std::erase_if(left, [&](const std::string& id) {
             const bool gone = !c.rooms(1).stats(id);
             if (gone) evicted.push_back(id);
@@ -240,7 +240,7 @@ TEST_CASE_METHOD(EditedRoom, "servers: no room that may be the last copy is evic
     leave_while_away();
     REQUIRE(is_loaded());
     REQUIRE(c.rooms(1).get_or_create_room("other"));
-    // Both rooms that may be in memory are in use when the storage requests a third one.
+    // Two rooms may be in memory, and both are in use when the storage requests a third one.
     c.store.servers[1].slow = true;
     c.store.away(1, false);
     c.store.lags = {"third"};

@@ -26,7 +26,7 @@ struct EndedByLimit {
         return {};
     }
     int code = 1009;
-    bool own = true;  // not a close code of the peer
+    bool own = true;  // whether the server closes it, and not the peer
 };
 
 }  // namespace

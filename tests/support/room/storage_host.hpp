@@ -10,8 +10,8 @@
 
 namespace belay_test {
 
-/// The host of a storage. While it is killed it is away, and while it is frozen it is late. It
-/// carries out the calls of servers that its answers do not reach.
+/// The host of a storage. While it is killed, calls fail, and while it is frozen, they are late. It
+/// also carries out calls of servers that cannot receive its answers.
 class StorageHost {
 public:
     enum class Reach : std::uint8_t { works, late, away, unanswered };
@@ -22,7 +22,7 @@ public:
     StorageHost(belay::sim::World& world, std::string_view name)
         : world_{&world}, host_{&world.host(name)} {}
 
-    /// Returns what happens now to a call of this server.
+    /// Returns how a call of this server ends now.
     [[nodiscard]] Reach reach(const belay::sim::Host& server) const {
         const belay::sim::Network& network = world_->network();
         if (!host_->alive() || network.partitioned(server, *host_)) return Reach::away;
