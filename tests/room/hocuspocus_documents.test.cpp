@@ -735,7 +735,7 @@ TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that re
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE("hocuspocus: a stream of fresh tokens keeps no other client from being checked again",
+TEST_CASE("hocuspocus: a stream of fresh tokens does not prevent the rechecks of other clients",
           "[room][hocuspocus][sim][regression]") {
     RoomWorld w{Seed{1}, {.rechecks_max = 1}};
     w.rights.takes = 100ms;
@@ -830,7 +830,8 @@ TEST_CASE("hocuspocus: a running check does not delay messages that wait to be s
 }
 
 TEST_CASE(
-    "hocuspocus: a viewer that becomes an editor is asked for its state, also during a reload",
+    "hocuspocus: the server requests the state of a viewer that becomes an editor, also during a "
+    "reload",
     "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};

@@ -311,7 +311,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
-    "RoomManager: an erase or a reset that waited for a flush when a stop ended is flushed next",
+    "RoomManager: the first flush after a stop stores the erase or reset that waited for one",
     "[room][room_administration][regression][sim]") {
     const Bytes secret = alice.type("secret");
     w.run(10s);
@@ -339,10 +339,10 @@ TEST_CASE_METHOD(
     CHECK(stored_of(w.disk).has_value() != erases);
 }
 
-TEST_CASE_METHOD(RoomOfOneWithCalls,
-                 "RoomManager: after a failed erase, one flush settles it, also if it fails for "
-                 "another room",
-                 "[room][room_administration][sim]") {
+TEST_CASE_METHOD(
+    RoomOfOneWithCalls,
+    "RoomManager: one flush stores an erase that has failed, also if it fails for another room",
+    "[room][room_administration][sim]") {
     w.disk.fail_flushes = 1;
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
@@ -1004,7 +1004,7 @@ std::string found_after(sim::Disk& disk) {
 
 }  // namespace
 
-TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memory and log agree",
+TEST_CASE("RoomManager over a log: after a failed flush of an erase or reset, memory and log agree",
           "[room][room_administration][fault]") {
     const bool erases = GENERATE(true, false);
     CAPTURE(erases);

@@ -46,7 +46,7 @@ struct EightIds {
 
 }  // namespace
 
-TEST_CASE("RoomAwareness: a user who connects again and again takes no id of others",
+TEST_CASE("RoomAwareness: a user who connects again and again takes no id of other users",
           "[room][room_awareness][unit]") {
     EightIds e;
     e.show(1, "bob", 100);
@@ -62,7 +62,7 @@ TEST_CASE("RoomAwareness: a user who connects again and again takes no id of oth
     CHECK(e.awareness.size() <= 8);
 }
 
-TEST_CASE("RoomAwareness: ids that are shown make way for no other one",
+TEST_CASE("RoomAwareness: an id that is shown is never removed for another one",
           "[room][room_awareness][unit]") {
     EightIds e;
     for (std::uint64_t client = 1; client <= 8; ++client) e.show(client, "user", client);

@@ -147,7 +147,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
     }
 }
 
-TEST_CASE("bad input: rights that change at each frame decide about the frames after them",
+TEST_CASE("bad input: a grant that changes at each frame is valid for the frames after it",
           "[room][room_bad_input][sim]") {
     RoomWorld w{Seed{1}, {.rechecks_max = 2}};
     w.requests["eve"] = {.room_id = "board", .token = "eve"};

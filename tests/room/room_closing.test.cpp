@@ -39,7 +39,7 @@ struct TenPlaces {
 
 }  // namespace
 
-TEST_CASE("RoomManager: rejected clients that do not close take no place of others",
+TEST_CASE("RoomManager: rejected clients that do not close take no place of other clients",
           "[room][room_closing][sim]") {
     TenPlaces t;
     SECTION("that come one after the other") {

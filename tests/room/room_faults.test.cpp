@@ -237,10 +237,10 @@ private:
         YjsDocument stored = on_disk();
         for (std::size_t i = 0; i < editors_.size(); i += 2) {
             if (editors_[i]->unsynced != 0) continue;
-            w_.world.reach("all was told to be stored");
+            w_.world.reach("all changes of a client are confirmed");
             for (const Bytes& update : typed_) {
                 if (is_of(update, i) && stored.check(update).value_or(true))
-                    w_.world.require("what was told to be stored is stored", false);
+                    w_.world.require("each confirmed change is stored", false);
             }
         }
     }

@@ -513,7 +513,7 @@ TEST_CASE("RoomManager loads the rooms of users without a name and an address in
     CHECK(w.disk.loads == 9);
 }
 
-TEST_CASE("RoomManager: second loads of rooms of a connection without a user hang for itself only",
+TEST_CASE("RoomManager: hanging reloads of a connection without a user delay no other connection",
           "[room][room_loads][sim][regression]") {
     RoomOptions options;
     options.loads_max = 4;
@@ -548,7 +548,7 @@ TEST_CASE("RoomManager: second loads of rooms of a connection without a user han
     CHECK(other.synced() == 1);
 }
 
-TEST_CASE("RoomManager: a full waiting list gives up a client of the user who has most there",
+TEST_CASE("RoomManager: a full waiting list closes a client of the user who has most clients in it",
           "[room][room_loads][sim]") {
     RoomOptions options;
     options.loads_max = 1;
@@ -574,7 +574,7 @@ TEST_CASE("RoomManager: a full waiting list gives up a client of the user who ha
     CHECK(eve.synced() >= 8);
 }
 
-TEST_CASE("RoomManager: a client that waits alone for its user is never given up for another one",
+TEST_CASE("RoomManager: the only waiting client of a user is never closed for another one",
           "[room][room_loads][sim]") {
     RoomOptions options;
     options.loads_max = 1;
@@ -592,8 +592,10 @@ TEST_CASE("RoomManager: a client that waits alone for its user is never given up
     CHECK(ada.synced() + bob.synced() + eve.synced() == 3);
 }
 
-TEST_CASE("RoomManager closes the connection of a document that it gives up, so that it returns",
-          "[room][room_loads][sim]") {
+TEST_CASE(
+    "RoomManager closes the connection of a document that it rejects, so that its client dials "
+    "again",
+    "[room][room_loads][sim]") {
     RoomOptions options;
     options.waiting_max = 6;
     RoomWorld w{Seed{1}, options};
@@ -609,7 +611,7 @@ TEST_CASE("RoomManager closes the connection of a document that it gives up, so 
     CHECK(eve.received().empty());
 }
 
-TEST_CASE("RoomManager ends no joined document of a user with few waiting ones for another peer",
+TEST_CASE("RoomManager: clients without a token close no document of a user with few waiting ones",
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
     options.waiting_max = 30;

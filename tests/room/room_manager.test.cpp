@@ -16,9 +16,10 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 using Recorded = std::vector<std::string>;
 
-TEST_CASE_METHOD(RoomOfTwo,
-                 "RoomManager: two editors see each other's edits, a late one everything",
-                 "[room][room_manager][sim]") {
+TEST_CASE_METHOD(
+    RoomOfTwo,
+    "RoomManager: two editors receive each other's edits, and a later one the whole document",
+    "[room][room_manager][sim]") {
     RoomEditor carol{w, "carol", 3};
     CHECK(alice.synced);
     CHECK(alice.questions == 1);
@@ -553,7 +554,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is kept wh
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose nothing",
+TEST_CASE("RoomManager: rooms whose saves fail are evicted for other rooms, and lose nothing",
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
@@ -586,7 +587,7 @@ TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose not
     CHECK(stored_of(w.disk, "board0")->updates.empty());
 }
 
-TEST_CASE("RoomManager: rooms whose saves are never answered make way for others",
+TEST_CASE("RoomManager: rooms whose saves are never answered are evicted for other rooms",
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
@@ -650,7 +651,7 @@ TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
     CHECK_FALSE(w.rooms().stats("saved"));
 }
 
-TEST_CASE("RoomManager: a room that is evicted before its save was changed before",
+TEST_CASE("RoomManager reports the change of a room that is evicted before its save",
           "[room][room_manager][regression][sim]") {
     RoomOptions options;
     options.rooms_max = 1;
@@ -704,8 +705,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE_METHOD(RoomOfOne,
-                 "RoomManager: a load that brings changes after the snapshot asks for a save",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a load with changes after the snapshot causes a save",
                  "[room][room_manager][regression][sim]") {
     alice.type("saved");
     w.run(10s);
@@ -977,8 +977,7 @@ TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was
 }
 
 TEST_CASE(
-    "RoomManager drops the changes of the rooms that a flush names, in any order, and no "
-    "others",
+    "RoomManager drops the changes of the rooms that a flush reports, in any order, and no others",
     "[room][room_manager][sim]") {
     RoomWorld w;
     const std::vector<std::string> boards{"a", "b", "c", "d", "e"};
@@ -1070,7 +1069,8 @@ TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifi
     CHECK(late.document() == alice.document());
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop does not wait for ever",
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager::stop ends after stop_within although the storage never answers",
                  "[room][room_manager][sim]") {
     alice.type("x");
     w.run(1s);

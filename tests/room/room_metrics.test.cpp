@@ -13,7 +13,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-TEST_CASE("RoomCounters: a sum of times that is too long stays the longest time",
+TEST_CASE("RoomCounters: a sum of times that would overflow is the longest time",
           "[room][room_metrics][unit]") {
     RoomCounters::Histogram times;
     times.add(forever);

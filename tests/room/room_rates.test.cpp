@@ -105,7 +105,7 @@ TEST_CASE("RoomManager: long messages are limited by their bytes", "[room][room_
     CHECK(author.closed_with == 0);
 }
 
-TEST_CASE("RoomManager: an editor pays for the compactions of a full document",
+TEST_CASE("RoomManager: the compactions of a full document count towards the rate of its editor",
           "[room][room_rates][sim]") {
     constexpr std::size_t most = std::size_t{256} << 10;
     RoomWorld w{
@@ -131,7 +131,7 @@ TEST_CASE("RoomManager: an editor pays for the compactions of a full document",
     CHECK(author.closed_with == 0);
 }
 
-TEST_CASE("RoomManager: the members of a large room share the price of their edits",
+TEST_CASE("RoomManager: an edit costs its author more in a room with many clients",
           "[room][room_rates][sim]") {
     // With 50 clients, an edit costs 800 bytes more.
     const std::size_t readers = GENERATE(std::size_t{0}, std::size_t{50});

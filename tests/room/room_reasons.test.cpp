@@ -529,7 +529,7 @@ TEST_CASE("A connection is reported as throttled although none of its documents 
     check_events(w);
 }
 
-TEST_CASE("A rejected connection with several documents has its user, and the room of no upgrade",
+TEST_CASE("The rejection of a connection with several documents has its user, and no room",
           "[room][room_reasons][sim]") {
     RoomWorld w;  // each upgrade requests "board"
     REQUIRE(w.rooms().count_room("board"));
@@ -553,7 +553,7 @@ TEST_CASE("A rejected connection with several documents has its user, and the ro
     check_events(w);
 }
 
-TEST_CASE("Each client of a silent connection has left with that reason, and is counted",
+TEST_CASE("Each client of a silent connection is reported as left for that reason, and counted",
           "[room][room_reasons][sim]") {
     RoomWorld w;
     HocuspocusClient alice{w, "alice"};
@@ -567,8 +567,9 @@ TEST_CASE("Each client of a silent connection has left with that reason, and is 
     check_events(w);
 }
 
-TEST_CASE("An upgrade that its transport never answers is a refused client, and not aborted",
-          "[room][room_reasons][sim]") {
+TEST_CASE(
+    "An upgrade that its transport never answers counts as a rejected client, and not as aborted",
+    "[room][room_reasons][sim]") {
     RoomWorld w;
     w.run(1s);
     w.rooms().accept(AbortedUpgrade{.gone = false}, YjsProtocol{},

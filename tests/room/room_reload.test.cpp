@@ -336,7 +336,7 @@ TEST_CASE("RoomManager: a save that never ends delays that of a later load by an
     CHECK_FALSE(r.w.rooms().stats("board")->dirty);
 }
 
-TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room less and less often",
+TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room after growing delays",
           "[room][room_reload][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
     // Each difference contains all deletions.

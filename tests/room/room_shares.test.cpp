@@ -57,7 +57,7 @@ TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all i
     CHECK(eve.online() == 4);
 }
 
-TEST_CASE("RoomManager: the idle rooms of a user make way for its other rooms, the oldest first",
+TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms, the oldest first",
           "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.rooms_per_user_max = 3}};
     User ada{w, "ada"};
@@ -538,7 +538,8 @@ TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client b
 }
 
 TEST_CASE(
-    "RechecksUnderWay: a user has at most half of the checks, a room three quarters, each one",
+    "RechecksUnderWay: a user has at most half of the checks, a room three quarters, each at least "
+    "1",
     "[room][room_shares][unit]") {
     for (std::size_t most = 1; most <= 100; ++most) {
         const RoomOptions options{.rechecks_max = most};

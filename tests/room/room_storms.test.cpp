@@ -112,7 +112,7 @@ TEST_CASE("servers: a failover under 1,000 edits a second loses no edit that a s
         histories(3));
 }
 
-TEST_CASE("servers: after a failover the servers alone give back the edits of clients that left",
+TEST_CASE("servers: after a failover the servers alone restore the edits of clients that left",
           "[room][fanout][seeds]") {
     for_each_seed(
         [](Seed seed) {

@@ -373,7 +373,7 @@ TEST_CASE("servers: a change that the storage may have lost is not reported as d
     CHECK(c.stored() == ann.document());
 }
 
-TEST_CASE("servers: a status that is held comes also if nobody edits the room any more",
+TEST_CASE("servers: a held status is sent although no client edits the room any more",
           "[room][fanout][regression]") {
     Cluster c;
     c.in_band = {"ann"};
@@ -451,8 +451,8 @@ TEST_CASE("servers: a save covers an edit with an unknown result after it is rea
         REQUIRE(ann->closed_with == 1013);
         REQUIRE(c.entries() == 1);
     };
-    SECTION("the subscription brings it") { type_without_answer(); }
-    SECTION("a load brings it") {
+    SECTION("the subscription delivers it") { type_without_answer(); }
+    SECTION("a load returns it") {
         c.store.unsubscribed(1, true);
         type_without_answer();
         // The server loads a room before it evicts it if the subscription has failed.
@@ -982,7 +982,7 @@ TEST_CASE("servers: one publication of awareness is short, and the next ones con
         }
         CHECK(bob->present.size() == 41);
     }
-    SECTION("a client that has left is published after the states of before") {
+    SECTION("the removal of a client that has left is published after its earlier states") {
         const auto says = [](std::uint64_t clock, const std::string& state) {
             return YjsProtocol{}.write(
                 {part::RoomMessage::Kind::awareness, awareness_of(1, clock, state)});
@@ -1020,7 +1020,7 @@ TEST_CASE("servers: an import of what the document has is durable only if the st
         c.world.run_for(10ms);
         CHECK((answer && !*answer));
     }
-    SECTION("the storage is away, and has lost it") {
+    SECTION("the storage cannot be reached, and has lost it") {
         c.store.away(1, true);
         c.store.wipe();
         c.world.run_for(1s);
@@ -1156,7 +1156,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
         c.world.run_for(1s);
         CHECK(bob->present.contains(1));
     }
-    SECTION("garbage is rejected") {
+    SECTION("malformed messages are rejected") {
         SharedRooms other{c.store, 9};
         other.publish("board", Bytes(30, std::byte{0xff}));
         other.publish("board", {});
@@ -1280,7 +1280,7 @@ TEST_CASE("servers: if the storage throws at any time, all servers converge",
                                  {.seeds = from_environment("BELAY_SEEDS", 2000)}));
 }
 
-TEST_CASE("servers: faults that lost a change once lose none", "[room][fanout][sim]") {
+TEST_CASE("servers: sequences of faults that once lost a change lose none", "[room][fanout][sim]") {
     // After a loss, a client's change began the history again before the rest was restored.
     const auto begun_early = sim::Scenario{}
                                  .during(10s, 10010ms, sim::kill("operator"))
