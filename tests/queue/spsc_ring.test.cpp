@@ -58,7 +58,7 @@ TEST_CASE("SpscRing that was moved from is empty and has no capacity", "[queue][
     CHECK(ring.front() == nullptr);
 }
 
-#if !BELAY_TEST_SANITIZED  // no fibers
+#if !BELAY_TEST_SANITIZED  // a sanitizer does not support fibers
 TEST_CASE("SpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][spsc_ring][property]") {
     CHECK(mistake<SpscRing, ModelAtomic>(1, {"ppp", "ooo"}) == "");
