@@ -65,7 +65,8 @@ TEST_CASE("SpscRing gives a result allowed for a queue, in every order of its ac
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"pppp", "oooo"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"PpP", "OfO"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(3, {"PPp", "fOff"}) == "");
-    // Who learnt of a push by other means finds its value; who learnt of a pop finds its space.
+    // A thread that is notified of a push in another way finds its value. After a pop, it finds
+    // space.
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }

@@ -72,7 +72,7 @@ struct Row {
     State to;
     Todo todo{};
 };
-/// What differs from "no change, no action".
+/// The difference from "no change, no action".
 constexpr Row direct_rows[] = {
     {State::checking, Event::check_requested, State::checking, {.check = true}},
     {State::checking, Event::token, State::checking, {.check = true}},
@@ -133,7 +133,7 @@ constexpr Row direct_rows[] = {
     {State::closing, Event::ended, State::closed},
 };
 
-// What a check that is under way changes in a row. It lets requests wait.
+// The differences of a row while a check is under way. The check lets requests wait.
 // row: any | ended, during a check | closed | leave, drop_check
 // row: closed | ended, during a check | closed | drop_check
 constexpr Row during_a_check(Row row) {

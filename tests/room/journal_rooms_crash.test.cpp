@@ -16,7 +16,7 @@ using namespace belay_test;
 
 namespace {
 
-/// What a room must contain, regardless of which part of it is in a snapshot.
+/// The required content of a room, regardless of which part of it is in a snapshot.
 struct RoomContent {
     Id epoch{};
     std::vector<std::string> updates{};

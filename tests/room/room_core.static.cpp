@@ -102,7 +102,7 @@ struct RoomRow {
     State to;
     Todo todo{};
 };
-/// What differs from "no change, no action".
+/// The difference from "no change, no action".
 constexpr RoomRow room_rows[] = {
     {State::loading, Event::loaded, State::clean},
     {State::loading, Event::load_failed, State::over, {.close_clients = true, .evict = true}},

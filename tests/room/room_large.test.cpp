@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
-/// A document with this many authors, each of whom has typed this much.
+/// A document with this many authors, each with this much text.
 StoredRoom of_authors(std::uint64_t authors, std::size_t bytes) {
     StoredRoom room;
     for (std::uint64_t i = 0; i < authors; ++i)

@@ -2,7 +2,7 @@
 // Goal: a lack of memory, in any call or turn of a RoomManager, ends at most a room or a client.
 // Method: a run of a server is repeated, and in each repetition one of its steps has no memory
 // after its first, second, third ... allocation. The storage, the transport and the authorizer have
-// memory, and answer when the run says so.
+// memory, and answer when the run requests it.
 #include <algorithm>
 #include <cstddef>
 #include <deque>
@@ -53,7 +53,7 @@ struct OwedAnswers {
         }
     }
 };
-/// A storage that answers when the run says so, and always has memory.
+/// A storage that answers when the run requests it, and always has memory.
 struct OwingRooms {
     OwedAnswers* to;
 

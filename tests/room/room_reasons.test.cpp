@@ -31,7 +31,7 @@ using Reasons = RoomCounters::Reasons;
                       [&](const std::string& line) { return line.starts_with(word); }));
 }
 
-/// Checks that each count has its reason and its event, whatever has happened in the world.
+/// Checks that each count has its reason and its event, after any events in the world.
 void check_events(RoomWorld& w) {
     const RoomCounters& c = w.rooms().counters();
     CHECK(sum_of(c.reasons) == c.rejected + c.closed);
@@ -121,7 +121,7 @@ void provoke(YjsErrc why) {
             return send(why, Kind::update, update);
         }
         case YjsErrc::version_2_update:
-            // What Y.encodeStateAsUpdateV2 returns for a new document.
+            // The result of Y.encodeStateAsUpdateV2 for a new document.
             return send(why, Kind::update, from_hex("000002000000000000000000000000"));
         case YjsErrc::malformed_state_vector:
             return send(why, Kind::state_vector, Bytes{std::byte{0xFF}});

@@ -46,7 +46,7 @@ constexpr std::size_t askers = 4;
 constexpr int answers_of_each = 3;  // after the faults
 using AskBreaker = CircuitBreaker<sim::Clock>;
 
-/// The limits of a policy, by which a test can tell which policy a run has.
+/// The limits of a policy, which show a test the policy of a run.
 struct Promise {
     std::uint64_t attempts_max;
     Duration wait_min;

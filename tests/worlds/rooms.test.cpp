@@ -230,7 +230,7 @@ private:
         run_.world.reach("the last seconds are lost");
         run_.late.store.rooms = older_;
         run_.forgive();
-        // As a server that begins again: everybody connects anew.
+        // The storage has restarted, so each server connects again.
         for (int n = 0; n < static_cast<int>(run_.servers.size()); ++n) run_.late.break_off(n);
     }
 
@@ -292,7 +292,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     run.watch();
     if (loses) world.make<LosingRedis>(run);
     world.run_for(20s);
-    // What only a client has does not count.
+    // A change that only a client has does not count.
     for (sim::Host* const client : run.clients) world.restart(*client);
     world.heal();
     if (!world.run_until([&] { return run.in_step().empty(); }, 60s)) {

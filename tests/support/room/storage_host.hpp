@@ -15,8 +15,8 @@ namespace belay_test {
 class StorageHost {
 public:
     enum class Reach : std::uint8_t { works, late, away, unanswered };
-    /// What happens to one change: it is stored, nothing is stored while the disk refuses, or it is
-    /// stored and the connection ends without an answer.
+    /// The result of storing one change. It is stored, or nothing is stored because the disk
+    /// rejects it, or it is stored and the connection ends without an answer.
     enum class Change : std::uint8_t { stored, refused, unanswered };
 
     StorageHost(belay::sim::World& world, std::string_view name)
