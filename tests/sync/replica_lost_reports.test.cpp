@@ -289,7 +289,7 @@ TEST_CASE("Replica reports no range of numbers if it has only a part of a later 
     }
     REQUIRE(processor.process_batch("s", Ops{removal("e", stamp(2))}).success);
     REQUIRE_FALSE(store.expire(time));  // forgets the removal, so that a copy begins
-    server.lose_in = 3;                 // the question for the second page
+    server.lose_in = 3;                 // the request for the second page
     REQUIRE(device.replica->sync(server).error == SyncErrc::unanswered);
     REQUIRE(device.view().size() == 2);
     store = Memory{MemoryStoreOptions{.id = id_of(8)}};
