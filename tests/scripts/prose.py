@@ -23,7 +23,7 @@ import sys
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md"}
-TESTS = ("queue", "room", "session", "worlds", "support/room", "support/worlds")
+TESTS = ("queue", "room", "session", "sync", "worlds", "support/room", "support/worlds")
 TESTS_NOT_READ = {"tests/session/ledger_check.test.cpp", "tests/worlds/session_denied.test.cpp",
                   "tests/worlds/session_operators.test.cpp"}
 # Subjects of commits after this one are checked.
