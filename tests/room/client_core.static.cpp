@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every state of a client and every event, and the timers of whole lives, proven at compile
-// time. Method: a table with a row for each pair, and events at chosen times.
+// Goal: every state of a client and every event, and the timers over whole lifetimes, proven at
+// compile time. Method: a table with a row for each pair, and events at chosen times.
 #include <iterator>
 
 #include <belay/room/detail/client_core.hpp>

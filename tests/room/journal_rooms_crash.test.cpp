@@ -60,7 +60,7 @@ public:
         if (draw < 54) return reset(id);
         if (draw < 57) return erase(id);
         if (draw < 80) return flush();
-        // Closing stores what it can; what was not flushed may be gone.
+        // Closing stores as much as it can. Changes that were not flushed may be lost.
         if (draw < 84) return open() && is_whole();
         const auto oldest = rooms_->rooms_to_save();
         return save(oldest.empty() ? id : oldest.front());

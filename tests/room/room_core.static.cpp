@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whole lives of rooms proven at compile time. Method: events at chosen times, ticks when the
-// core wants one.
+// Goal: whole lifetimes of rooms, proven at compile time. Method: events at chosen times, and ticks
+// at the core's deadlines.
 #include <belay/room/room_core.hpp>
 
 #include <array>
@@ -288,7 +288,7 @@ constexpr bool a_loaded_room_has_the_state_that_it_had(State state) {
 static_assert(a_loaded_room_has_the_state_that_it_had(State::due));
 static_assert(a_loaded_room_has_the_state_that_it_had(State::saving_changed));
 
-// ---- whole lives -------------------------------------------------------------------------------
+// ---- whole lifetimes ---------------------------------------------------------------------------
 
 constexpr bool saves_5_s_after_the_last_change() {
     Scenario scenario;

@@ -334,7 +334,7 @@ TEST_CASE("Bridge: a program that restores a pulled scene reports an unaware one
     rig.run_for(61s);
     REQUIRE(rig.server.scenes["s"].content == "made");
     REQUIRE(rig.count("conflict") + rig.count("open conflict") == 0);
-    CHECK_FALSE(rig.server.scenes["s"].unaware);  // its author may know the scene before it
+    CHECK_FALSE(rig.server.scenes["s"].unaware);  // its author may have seen the scene before it
     const std::size_t fetched = rig.server.fetches.size();
     const std::size_t pushed = rig.server.pushes.size();
     rig.server.on_push = [&] {

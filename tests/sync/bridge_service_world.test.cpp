@@ -199,8 +199,8 @@ private:
         REQUIRE(fleet->remove(std::string(1, static_cast<char>('a' + i))));
         again(at(i), std::string(1, static_cast<char>('a' + i)), short_bridge());
         bridge(i).start();
-        // The new bridge does not know which edits the former one had not pushed yet. Without this
-        // call it finds them in its first pull, the moment of which is drawn from the interval.
+        // The new bridge has no list of edits that the former one had not pushed. Without this
+        // call, it finds them in its first pull, whose time is drawn from the interval.
         for (const auto& [name, scene] : at(i).board.scenes) bridge(i).changed(name);
     }
     std::vector<sim::Host*> hosts_{};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Replica notices that its server's store was restored from a backup, also if that store
-// has since made more changes than the replica knows, and heals it if it is asked to. Method: cases
-// with a SyncProcessor whose store is replaced by an earlier one, and every failure on the way.
+// has since made more changes than the replica has read, and restores it if the option requests
+// that. Method: cases with a SyncProcessor whose store is replaced by an earlier one, and every
+// failure on the way.
 #include <belay/sync/replica.hpp>
 
 #include <algorithm>

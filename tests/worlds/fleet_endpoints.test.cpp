@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the services of a Fleet move to the next endpoint when the first one is gone for all of
-// them, although the fleet then suspects the network and counts no failure. Method: simulated
-// worlds with two servers, each of which fails in one of three ways.
+// Goal: the services of a Fleet move to the next endpoint when the first one fails for all of them,
+// although the fleet then suspects the network and counts no failure. Method: simulated worlds with
+// two servers, each of which fails in one of three ways.
 #include <belay/fleet/fleet.hpp>
 
 #include <memory>
