@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: Weighed behaves like the storage that it wraps, and always has the sum of its bytes.
-// Method:
-// check::storage, and a sum compared over random histories.
+// Method: check::storage, and a sum compared over random histories.
 #include <belay/queue/weighed.hpp>
 
 #include <belay/core/random.hpp>

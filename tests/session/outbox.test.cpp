@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: an outbox keeps its promise, its limits and its order, and allows all calls in hooks.
-// Method:
-// a scripted server, and time by hand, over memory and over a journal on a simulated disk.
+// Method: a scripted server, and time by hand, over memory and over a journal on a simulated disk.
 #include <belay/session/outbox.hpp>
 
 #include <stdexcept>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: no scene is overwritten unseen if the scenes have the stamps that their authors saw.
-// Method: both
-// sides and the time are scripted; a client that is faster changes the server inside of a push.
+// Method: both sides and the time are scripted; a client that is faster changes the server inside
+// of a push.
 #include <belay/sync/bridge.hpp>
 
 #include <utility>

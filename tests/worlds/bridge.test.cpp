@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: two programs, each with a Bridge to one server, end with equal scenes, and lose no edit of
-// a
-// session that one of them writes, although their clocks are wrong. Method: exploration. Programs
+// a session that one of them writes, although their clocks are wrong. Method: exploration. Programs
 // crash and freeze; the server fails, hangs and loses answers; files cannot be written or read.
 #include <array>
 #include <functional>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: calls through a whole Pipeline over a Pool release all permits and leases when they are
 // cancelled, and all succeed soon after the faults end. Method: exploration. Callers hedge, wait in
-// queues, and
-// are destroyed at any time. Operators change the pool and the limits, also inside of hooks.
+// queues, and are destroyed at any time. Operators change the pool and the limits, also inside of
+// hooks.
 #include <algorithm>
 #include <array>
 #include <coroutine>
