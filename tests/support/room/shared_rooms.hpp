@@ -148,8 +148,7 @@ struct SharedStore {
         reconnect(server);
     }
 
-    // ---- calls of the servers
-    // ------------------------------------------------------------------------
+    // ---- calls of the servers ------------------------------------------------------------------
 
     [[nodiscard]] static PersistenceError lost() {
         return {std::make_error_code(std::errc::connection_refused), {}, {}};
