@@ -45,7 +45,7 @@ TEST_CASE("Ring and a Queue over it push and pop without allocating", "[queue][a
 
 namespace {
 
-/// How often a thousand pushes and pops allocate, with up to 50 values waiting.
+/// Returns how often a thousand pushes and pops allocate, with up to 50 values waiting.
 template <class Storage>
 std::size_t allocations_of(Storage& storage) {
     for (int i = 0; i < 50; ++i) static_cast<void>(storage.try_push(int{i}));
@@ -70,7 +70,7 @@ TEST_CASE("Rings between threads push and pop without allocating", "[queue][allo
     CHECK(allocations_of(blocking) == 0);
 }
 
-TEST_CASE("Deque at a level allocates at most the block that it keeps",
+TEST_CASE("Deque of a constant size allocates at most its spare block",
           "[queue][allocation][unit]") {
     Deque<int> deque;
     CHECK(allocations_of(deque) <= 1);

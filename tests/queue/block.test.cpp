@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Time passes only in sleep, and at each waking something may happen.
+/// Time passes only in sleep(), and each wake may run a function.
 struct FakeSleeper {
     Instant time{};
     int sleeps = 0;
@@ -46,7 +46,7 @@ TEST_CASE("Block::make_space waits until a value is popped", "[queue][block][uni
     CHECK(*queue.pop() == 2);
 }
 
-TEST_CASE("Block::make_space gives up at the deadline, not after it", "[queue][block][unit]") {
+TEST_CASE("Block::make_space ends at the deadline, not after it", "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 25ms, .interval = 10ms}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));
@@ -64,7 +64,7 @@ TEST_CASE("Block rejects an interval after which it would never check",
     CHECK(text.find("the interval must not be forever") != std::string::npos);
 }
 
-TEST_CASE("Block with no timeout looks only once", "[queue][block][unit]") {
+TEST_CASE("Block without a timeout checks for space only once", "[queue][block][unit]") {
     FakeSleeper sleeper;
     Queue queue{Deque<int>{}, Block{sleeper, {.timeout = 0ns}}, {.limit = 1}};
     CHECK_FALSE(queue.push(1));

@@ -38,7 +38,7 @@ std::string blocking_mistake(std::size_t capacity, const std::vector<std::string
     return belay_test::explore_ring(make, capacity, true, scripts, filled).mistake;
 }
 
-/// `producers` push with waits; the last of them to end closes the ring.
+/// `producers` threads push with waits. The last of them to end closes the ring.
 template <class Ring>
 void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t consumers,
                  std::uint32_t each, unsigned spins) {
@@ -69,8 +69,8 @@ void check_waits(std::size_t capacity, std::uint32_t producers, std::uint32_t co
     belay_test::check_received(received, producers, each);
 }
 
-/// Producers push until they are rejected, consumers run a worker loop, and one thread closes: what
-/// was accepted is what was taken.
+/// Producers push until they are rejected, consumers run a worker loop, and one thread closes. Each
+/// accepted value must be popped.
 template <class Ring>
 void check_overlapping_close(std::uint32_t producers, std::uint32_t consumers, int round) {
     BlockingRing<Ring> ring{1U << round % 7, {.spins = round % 2 == 0 ? 0U : 64U}};
@@ -97,7 +97,7 @@ void check_overlapping_close(std::uint32_t producers, std::uint32_t consumers, i
     CHECK(ring.size() == 0);
 }
 
-/// The value that a push returns in the end is the one that it got.
+/// Checks that a rejected push leaves the value unchanged.
 template <class Value>
 void check_rejected_is_unchanged() {
     for (int round = 0; round < 60; ++round) {
@@ -187,7 +187,7 @@ TEST_CASE("BlockingRing::close rejects pushes, and returns the remaining values"
 TEMPLATE_TEST_CASE("BlockingRing::pop_some_wait into an empty span returns 0 at once",
                    "[queue][blocking_ring][unit]", SpscRing<int>, MpscRing<int>, MpmcRing<int>) {
     BlockingRing<TestType> ring{2};
-    CHECK(ring.pop_some_wait({}) == 0);  // no value is there, and none will come
+    CHECK(ring.pop_some_wait({}) == 0);  // empty, and without a producer
     REQUIRE(ring.try_push(1));
     CHECK(ring.pop_some_wait({}) == 0);
     CHECK(ring.pop_some({}) == 0);
@@ -197,7 +197,7 @@ TEMPLATE_TEST_CASE("BlockingRing::pop_some_wait into an empty span returns 0 at 
     CHECK(ring.pop_some_wait({}) == 0);
 }
 
-#if !BELAY_TEST_SANITIZED  // no fibers
+#if !BELAY_TEST_SANITIZED  // a sanitizer does not support fibers
 TEST_CASE("BlockingRing wakes a waiting thread, in every order of its accesses",
           "[queue][blocking_ring][property]") {
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "t"}) == "");
@@ -206,7 +206,7 @@ TEST_CASE("BlockingRing wakes a waiting thread, in every order of its accesses",
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"wc", "tt"}) == "");
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(2, {"Pc", "T"}) == "");
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(2, {"P", "tt"}) == "");
-    // Somebody waits for space, which each of the ways to pop makes.
+    // A thread waits for space, which each of the ways to pop frees.
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "o"}, 1) == "");
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "O"}, 1) == "");
     CHECK(blocking_mistake<SpscRing, ModelAtomic>(1, {"w", "T"}, 1) == "");
@@ -260,7 +260,7 @@ TEST_CASE("BlockingRing passes every value on between threads that wait",
 
 TEST_CASE("BlockingRing gives a worker loop every value that a push accepted during a close",
           "[queue][blocking_ring][regression]") {
-    // Threads that spin take long on a busy machine. The explorer tries every order; see above.
+    // Threads that spin take long on a busy machine. The exploration above tries every order.
     for (int round = 0; round < 15; ++round) {
         check_overlapping_close<SpscRing<NumberedItem>>(1, 1, round);
         check_overlapping_close<MpscRing<NumberedItem>>(3, 1, round);

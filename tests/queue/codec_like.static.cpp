@@ -11,7 +11,7 @@ using belay_test::MinimalCodec;
 using belay_test::MoveOnly;
 
 static_assert(explain::codec_like<MinimalCodec>());
-// An Encoded needs nothing that the concepts do not promise, and is what it says.
+// Encoded uses only what the concepts promise, and models the concepts that it documents.
 template class belay::Encoded<MinimalBytesStorage, MinimalCodec>;
 static_assert(LeasableLike<Encoded<MinimalBytesStorage, MinimalCodec>>);
 static_assert(!FlushableLike<Encoded<MinimalBytesStorage, MinimalCodec>>);

@@ -31,7 +31,7 @@ TEST_CASE("check::storage finds no fault in Deque, with and without a bound",
     check_storage_conformance([] { return Deque<CountedValue>{}; }, value);
     check_storage_conformance([] { return Deque<CountedValue>{1}; }, value);
     check_storage_conformance([] { return Deque<CountedValue>{300}; }, value);
-    // Few values to a block, so that blocks come and go.
+    // Few values fit in a block, so that blocks are allocated and freed often.
     struct Large {
         std::uint64_t value;
         std::array<std::byte, 500> rest{};
@@ -57,7 +57,8 @@ TEST_CASE("Deque keeps one spare block, so that a constant size allocates nothin
           "[queue][deque][unit]") {
     Deque<CountedValue> deque;
     const CountedValue* places[2] = {};
-    // 128 values of 8 bytes fill a block. Up and down over the edge uses two blocks for ever.
+    // 128 values of 8 bytes fill a block. Pushes and pops around this number use the same two
+    // blocks.
     for (int round = 0; round < 100; ++round) {
         for (std::uint64_t i = 0; i < 128; ++i) CHECK(deque.try_push(CountedValue{i}));
         const CountedValue* const place = deque.front();
@@ -89,7 +90,7 @@ TEST_CASE("Deque destroys its values, once", "[queue][deque][unit]") {
 }
 
 TEST_CASE("Deque::try_push adds nothing when the copy throws", "[queue][deque][unit]") {
-    // Four to a block, so that the throw also comes where a block begins.
+    // Four values fit in a block, so that the copy also throws at the begin of a block.
     struct ThrowsOnCopy {
         explicit ThrowsOnCopy(int n) : number{n} {}
         ThrowsOnCopy(const ThrowsOnCopy& other) : number{other.number} {
@@ -125,7 +126,7 @@ TEST_CASE("Deque that is full copies nothing", "[queue][deque][unit]") {
     CHECK(copies == 1);
 }
 
-TEST_CASE("Deque of values larger than a block, and of odd sizes", "[queue][deque][unit]") {
+TEST_CASE("Deque accepts values larger than a block, and of odd sizes", "[queue][deque][unit]") {
     struct Huge {
         explicit Huge(int n) : number{n} {}
         int number;

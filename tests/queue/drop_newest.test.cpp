@@ -59,7 +59,7 @@ TEST_CASE("DropNewest passes the pushed value itself to the observer, for every 
     REQUIRE(owners.observer().values.size() == 1);
     CHECK(owners.observer().values[0].get() == address);
 
-    // What may not be moved is copied for a hook that wants to have it.
+    // A value that may not be moved is copied for a hook that takes it.
     struct Texts {
         std::vector<std::string> values;
         void on_dropped(std::string&& value) { values.push_back(std::move(value)); }

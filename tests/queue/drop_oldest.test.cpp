@@ -63,7 +63,7 @@ TEST_CASE("DropOldest rejects a push when the storage returns no value to drop",
 }
 
 TEST_CASE("DropOldest drops as many values as necessary", "[queue][drop_oldest][unit]") {
-    // Each value weighs itself.
+    // A storage in which each number is its own size.
     struct Scales : Deque<int> {
         Scales() = default;
         std::uint64_t weight = 0;

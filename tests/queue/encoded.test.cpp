@@ -30,8 +30,8 @@ struct Order {
     friend bool operator==(const Order&, const Order&) = default;
 };
 
-/// Four bytes little endian, and the text. There are no bytes for the number 0, and no order of
-/// them.
+/// Encodes a number as four bytes in little endian, and then the text. The number 0 cannot be
+/// encoded or decoded.
 struct OrderCodec {
     bool encode(const Order& order, Bytes& into) {
         if (order.number == 0) return false;
@@ -49,7 +49,7 @@ struct OrderCodec {
     }
 };
 
-/// The same, and throws when told to.
+/// An OrderCodec that throws on request.
 struct ThrowingCodec : OrderCodec {
     enum class Fault { none, standard, no_memory } fault = Fault::none;
 
@@ -58,7 +58,7 @@ struct ThrowingCodec : OrderCodec {
         if (fault == Fault::no_memory) throw std::bad_alloc{};
     }
     bool encode(const Order& order, Bytes& into) {
-        into.resize(1);  // something half done
+        into.resize(1);  // a partial result
         act();
         return OrderCodec::encode(order, (into.clear(), into));
     }
@@ -97,7 +97,7 @@ static_assert(std::is_same_v<Encoded<DiskJournal, OrderCodec>::value_type, Order
 TEST_CASE("check::storage finds no fault in Encoded over memory", "[queue][encoded][property]") {
     check_storage_conformance([] { return Encoded{Ring<Bytes>{7}, OrderCodec{}}; }, order);
     check_storage_conformance([] { return Encoded{Deque<Bytes>{100}, OrderCodec{}}; }, order);
-    // A storage that is strict about loans.
+    // A Priority rejects wrong uses of leases.
     struct OneLane {
         std::size_t operator()(const Bytes&) const noexcept { return 0; }
     };
@@ -205,7 +205,7 @@ TEST_CASE("Encoded keeps bytes that it cannot decode until ack() removes them",
 }
 
 TEST_CASE("Encoded ends the lease of a value that it could not decode", "[queue][encoded][fault]") {
-    // Lends only when nothing is lent.
+    // Leases a value only when no value is leased.
     struct Strict {
         using value_type = Bytes;
         Deque<Bytes> held{};
@@ -286,7 +286,8 @@ TEST_CASE("Encoded passes on the storage's errors", "[queue][encoded][fault]") {
 
 namespace {
 
-/// What a storage over a disk gives until an operation of the disk fails, and what it has after.
+/// The values that a storage over a disk returns before an operation of the disk fails, and those
+/// that it has afterwards.
 struct PopOutcome {
     std::vector<std::uint32_t> given;
     std::vector<std::uint32_t> left;
@@ -342,7 +343,7 @@ TEST_CASE("Encoded's pop on a failing disk returns the same as the storage's own
 
 namespace {
 
-/// Dead letters as a test wants them: taken or not, durable or not, and counted.
+/// A storage of dead letters, which a test makes accept or reject, and which counts.
 struct Letters {
     std::vector<std::string> texts{};
     bool takes = true;
@@ -360,7 +361,7 @@ struct Letters {
     }
 };
 
-/// Holds what is no order where the text begins with "?".
+/// Makes values that cannot be decoded where the text begins with "?".
 Deque<Bytes> held(const std::vector<std::string>& texts) {
     Deque<Bytes> deque;
     std::uint32_t number = 0;
@@ -417,14 +418,14 @@ TEST_CASE("Encoded moves values that it cannot decode to the dead letters, and c
         const auto see = [&](const Order& it) { observed.push_back(it.text); };
         CHECK(queue.drain(see, 1).drained == 1);
         CHECK(observed == Texts{"c"});
-        // Two waited, and one of them is dead: that is no error.
+        // Two values waited, and one of them became a dead letter. That is no error.
         const DrainReport rest = queue.drain(see);
         CHECK(rest.drained == 1);
         CHECK_FALSE(rest.error);
         CHECK(observed == Texts{"c", "e"});
         CHECK(queue.empty());
         CHECK(queue.storage().dead_letters().texts == Texts{"?a", "?b", "?d"});
-        // And an executor's failure does not touch them again.
+        // A failure of the executor does not touch them again.
         CHECK_FALSE(queue.push(Order{6, "f"}));
         CHECK(queue.drain([](const Order&) { return false; }).drained == 0);
         CHECK(queue.storage().dead_letters().texts.size() == 3);
@@ -468,7 +469,7 @@ TEST_CASE("Encoded keeps a value first that the dead letters reject, until they 
     CHECK(queue.pop() == Order{2, "b"});
     CHECK(queue.storage().dead_letters().texts == Texts{"?a"});
 
-    // A bounded one, which answers bool.
+    // A bounded storage whose try_push returns bool.
     Encoded full{held({"?a", "?b", "c"}), OrderCodec{}, Ring<Bytes, 1>{}};
     CHECK(full.front().error() == QueueErrc::bad_encoding);
     CHECK(full.size() == 2);
@@ -476,7 +477,7 @@ TEST_CASE("Encoded keeps a value first that the dead letters reject, until they 
     CHECK(full.try_pop() == Order{3, "c"});
     CHECK(as_text(*full.dead_letters().try_pop()) == "?b");
 
-    // Or it is given up by hand.
+    // A program may also remove the value itself.
     Encoded given_up{held({"?a", "b"}), OrderCodec{}, Letters{.takes = false}};
     CHECK(given_up.front().error() == QueueErrc::bad_encoding);
     given_up.ack();
@@ -495,7 +496,7 @@ TEST_CASE(
     }
     CHECK(encoded.dead_letters().texts == Texts{"?a"});
     encoded.dead_letters().sync_error = {};
-    // Equal bytes are two letters.
+    // Equal bytes are two dead letters.
     CHECK(*encoded.front() == Order{4, "c"});
     CHECK(encoded.dead_letters().texts == Texts{"?a", "?a", "?b"});
     encoded.ack();
@@ -504,7 +505,7 @@ TEST_CASE(
 
 TEST_CASE("Encoded over lanes does not confuse one dead letter with another",
           "[queue][encoded][fault]") {
-    // A letter that could not be made durable is not the first any more.
+    // After its flush has failed, the letter's value is not the first one any more.
     struct ByMark {
         std::size_t operator()(const Bytes& bytes) const noexcept {
             return as_text(bytes) == "?a" ? 1 : 0;
@@ -527,7 +528,7 @@ TEST_CASE("Encoded over lanes does not confuse one dead letter with another",
 
 TEST_CASE("Encoded over lanes pops and removes the value that it has decoded",
           "[queue][encoded][regression]") {
-    // After each turn it is the other lane's, also after a nack.
+    // The lanes take turns after each ack, and after each nack.
     struct ByLength {
         std::size_t operator()(const Bytes& bytes) const noexcept { return bytes.size() % 2; }
     };
@@ -570,8 +571,8 @@ TEST_CASE("Encoded pushes no dead letter again when the storage cannot remove it
 
 TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself",
           "[queue][encoded][sim]") {
-    // Poison at random places; the power fails at every operation of a drain, on a disk that both
-    // journals are on.
+    // Values that cannot be decoded are at random places. The power fails at every operation of a
+    // drain, on a disk that holds both journals.
     const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
     const auto open_at = [&options](sim::Disk& disk, const char* path) {
         auto journal = DiskJournal::open(disk, path, options);
@@ -587,7 +588,7 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
                     {.limit = no_limit}};
         prepared = disk.operations();
         const auto execute = [&](const Order& it) { executed.push_back(it.number); };
-        // Some at a time, as a program that syncs now and then.
+        // Drains some at a time, as a program that syncs sometimes does.
         while (queue.drain(execute, 3).drained == 3 && !queue.flush()) {
         }
     };
@@ -615,7 +616,7 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
         for (std::uint32_t i = 1; i <= count; ++i) {
             if (!is_poison(i) && std::count(executed.begin(), executed.end(), i) == 0) return false;
         }
-        // Each letter is there, in order; some came again.
+        // Each dead letter is there, in order. Some are there twice.
         DiskJournal dead = open_at(disk, "dead");
         Texts firsts;
         std::size_t letters = 0;
@@ -641,7 +642,8 @@ TEST_CASE("Encoded loses no bytes in a crash between its dead letters and itself
 
 TEST_CASE("Encoded counts equal dead letters one by one, also when a removal fails",
           "[queue][encoded][regression]") {
-    // Equal bytes of no order, so long that files become empty, and one order at the end.
+    // The storage has equal bytes that cannot be decoded, enough to empty files, and one order at
+    // the end.
     constexpr std::size_t count = 12;
     int stood = 0;
     for (const Flush flush : {Flush::each, Flush::group}) {
@@ -681,7 +683,7 @@ TEST_CASE("Encoded counts equal dead letters one by one, also when a removal fai
 
 TEST_CASE("Encoded counts a value that another consumer removed as removed",
           "[queue][encoded][regression]") {
-    // As a stream in a server: others push and acknowledge, too.
+    // Other consumers push and acknowledge, as in a stream on a server.
     struct Stream : Deque<Bytes> {
         Stream() = default;
         bool is_contended = true;
@@ -740,7 +742,7 @@ TEST_CASE("Encoded loses no dead letter at a power loss, also into a journal wit
                 REQUIRE_FALSE(queue.flush());
                 REQUIRE(queue.drain([](const Order&) {}).drained == 1);
                 REQUIRE_FALSE(queue.flush());
-                // Not closed in order.
+                // The journal is not closed in order.
                 disk.halt_at(disk.operations() + 1);
                 return true;
             },
@@ -757,7 +759,7 @@ TEST_CASE("Encoded loses no dead letter at a power loss, also into a journal wit
 
 namespace {
 
-/// Lane 1 for texts that begin with "B", and after each turn it is the other lane's.
+/// Lane 1 is for texts that begin with "B". The lanes take turns after each value.
 struct ByLetter {
     std::size_t operator()(const Bytes& bytes) const noexcept {
         return bytes.size() > 4 && bytes[4] == std::byte{'B'} ? 1 : 0;
@@ -859,6 +861,6 @@ TEST_CASE("Encoded's drain leaves values pushed meanwhile for the next drain, af
     CHECK(texts_of(held({"?a", "?b", "c"})) == Rounds{{"c"}, {"c+"}});
     CHECK(texts_of(held({"c", "?a", "?b", "d"})) == Rounds{{"c", "d"}, {"c+", "d+"}});
     CHECK(texts_of(held({"c", "?a", "d", "?b"})) == Rounds{{"c", "d"}, {"c+", "d+"}});
-    // Nothing that could be executed waits at the start, or in the end.
+    // No value that could be executed waits, at the start or at the end.
     CHECK(texts_of(held({"?a", "?b"})) == Rounds{{}, {}});
 }

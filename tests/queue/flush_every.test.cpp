@@ -27,7 +27,7 @@ using belay_test::at;
 
 namespace {
 
-/// Counts what is appended and what is flushed.
+/// Counts the appends and the flushes.
 struct Log {
     std::uint64_t appended = 0;
     std::uint64_t durable = 0;
@@ -43,7 +43,7 @@ struct Log {
     bool unflushed() const noexcept { return durable != appended; }
 };
 
-/// Appends, and lets the machine see it in the same turn.
+/// Appends, and advances the machine in the same turn.
 void append(Log& log, FlushEvery<Log>& flusher, Instant now) {
     ++log.appended;
     flusher.appended();
@@ -116,7 +116,7 @@ TEST_CASE("FlushEvery does nothing for operations that another caller has flushe
     CHECK_FALSE(log.flush());
     flusher.advance(at(100ms));
     CHECK(flusher.deadline() == never);
-    // Nobody had said that it is flushed: one that finds nothing to do costs nothing.
+    // FlushEvery was not notified of that flush. A flush of nothing costs nothing.
     CHECK(log.flushes == 2);
     ++log.appended;
     flusher.appended();
@@ -188,7 +188,7 @@ TEST_CASE("FlushEvery leaves nothing unflushed for longer than an interval and a
         constexpr auto turn_max = 10ms;
         Instant now = at(0ms);
         for (int i = 0; i < 500; ++i) {
-            // A driver that is late by at most turn_max, and sometimes comes for nothing.
+            // The driver is late by at most turn_max, and sometimes advances without a reason.
             Instant next = now + std::chrono::milliseconds{1 + bits() % 30};
             if (flusher.deadline() < next) {
                 next = std::max(now, flusher.deadline()) + std::chrono::milliseconds{bits() % 11};
@@ -296,17 +296,18 @@ TEST_CASE("FlushEvery over a Journal with Flush::none bounds the operations lost
                         if (queue.push(body)) break;
                         flusher.appended();
                     }
-                    // The driver comes around within the millisecond.
+                    // The driver advances every millisecond.
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
                     if (bits() % 20 == 0 && queue.storage().commit()) break;
                 }
-                // From here on the disk takes nothing: the journal closes in vain.
+                // From here on the disk rejects all operations, so closing the journal writes
+                // nothing.
                 disk.halt_at(disk.operations() + 1);
                 return life;
             };
             const auto recover = [seed](sim::Disk& disk, const Life& life) {
                 const auto& [appended_at, now] = life;
-                // Small files, because the power may have failed before there were any.
+                // The files are small, because the power may have failed before there were any.
                 const auto journal = Journal<sim::Disk>::open(
                     disk, "q", {.segment_bytes = 8192, .record_bytes_max = 512, .seed = seed});
                 if (!journal || journal->last() > appended_at.size()) return false;
@@ -362,7 +363,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated i
                     const Moment moment{at(now), WallTime{now}};
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
                     const std::uint64_t draw = bits() % 100;
-                    // For a while all ends are in order: of those the log alone knows.
+                    // For some time all items end in order. The log alone counts such ends.
                     const bool quiet = now % 240ms >= 80ms;
                     if (draw < 30 && !quiet) {
                         const auto id = work.push(Bytes(bits() % 300), moment);
@@ -377,7 +378,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated i
                         const std::error_code error = !quiet && draw % 4 == 0
                                                           ? work.nack(lease, moment, 5ms)
                                                           : work.ack(lease);
-                        // An end that failed may be durable, or not.
+                        // An end whose call failed may be durable or not.
                         const bool failed = error && error != QueueErrc::lease_ended;
                         if (failed || work.read(lease.id).error() == QueueErrc::unknown_number) {
                             ended_at.try_emplace(lease.id, at(now));
@@ -387,7 +388,7 @@ TEST_CASE("FlushEvery over a WorkQueue bounds the operations lost and repeated i
                         if (work.commit()) break;
                     }
                     flusher.appended();
-                    // The driver comes around within the millisecond.
+                    // The driver advances every millisecond.
                     if (flusher.deadline() <= at(now)) flusher.advance(at(now));
                     REQUIRE((flusher.deadline() != never || !work.unflushed()));
                 }

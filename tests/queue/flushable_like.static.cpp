@@ -10,7 +10,7 @@ using namespace belay;
 using belay_test::MinimalFlushable;
 
 static_assert(explain::flushable_like<MinimalFlushable>());
-// A FlushEvery needs nothing that the concept does not promise, and is what it says.
+// FlushEvery uses only what the concept promises, and models the concepts that it documents.
 template class belay::FlushEvery<MinimalFlushable>;
 static_assert(MachineLike<FlushEvery<MinimalFlushable>>);
 

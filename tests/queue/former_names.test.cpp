@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a program with a former name of a Queue compiles, and does the same as with the present one.
-// Method: the former name beside the present one, with an observer.
+// Method: the former name next to the present one, with an observer.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <belay/queue/deque.hpp>

@@ -27,7 +27,7 @@ TEST_CASE("MpmcRing passes the tests of all rings", "[queue][mpmc_ring][property
     belay_test::check_ring<MpmcRing>();
 }
 
-#if !BELAY_TEST_SANITIZED  // no fibers
+#if !BELAY_TEST_SANITIZED  // a sanitizer does not support fibers
 TEST_CASE("MpmcRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][mpmc_ring][property]") {
     CHECK(mistake<MpmcRing, ModelAtomic>(1, {"p", "p", "o", "o"}) == "");
@@ -35,7 +35,8 @@ TEST_CASE("MpmcRing gives a result allowed for a queue, in every order of its ac
     CHECK(mistake<MpmcRing, ModelAtomic>(2, {"po", "p", "o"}) == "");
     CHECK(mistake<MpmcRing, ModelAtomic>(2, {"Pp", "oo", "o"}) == "");
     CHECK(mistake<MpmcRing, ModelAtomic>(3, {"Pp", "O", "o"}) == "");
-    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds space.
+    // A thread that is notified of pushes in another way finds their values. After a pop, it finds
+    // space.
     CHECK(mistake<MpmcRing, ModelAtomic>(2, {"ps", "p", "goo"}) == "");
     CHECK(mistake<MpmcRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }

@@ -23,14 +23,15 @@ TEST_CASE("MpscRing passes the tests of all rings", "[queue][mpsc_ring][property
     belay_test::check_ring<MpscRing>();
 }
 
-#if !BELAY_TEST_SANITIZED  // no fibers
+#if !BELAY_TEST_SANITIZED  // a sanitizer does not support fibers
 TEST_CASE("MpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][mpsc_ring][property]") {
     CHECK(mistake<MpscRing, ModelAtomic>(1, {"p", "p", "oo"}) == "");
     CHECK(mistake<MpscRing, ModelAtomic>(2, {"pp", "p", "oo"}) == "");
     CHECK(mistake<MpscRing, ModelAtomic>(2, {"P", "p", "Of"}) == "");
     CHECK(mistake<MpscRing, ModelAtomic>(3, {"Pp", "fOf"}) == "");
-    // Who learnt of all pushes by other means finds their values; who learnt of a pop finds space.
+    // A thread that is notified of pushes in another way finds their values. After a pop, it finds
+    // space.
     CHECK(mistake<MpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
     CHECK(mistake<MpscRing, ModelAtomic>(2, {"ps", "p", "go"}) == "");
     CHECK(mistake<MpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");

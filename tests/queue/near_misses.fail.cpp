@@ -114,7 +114,7 @@ belay::Priority<belay::Ring<int, 4>, 2, LaneOf> storage{{}};
 
 // expect-error: Queue: the observer's on_pushed must be 'on_pushed
 namespace queue_observer_changes_queue {
-// A hook may ask the queue, and must not change it.
+// A hook may read the queue, and must not change it.
 struct Observer;
 using Watched = belay::Queue<belay::Deque<int>, belay::Reject, Observer>;
 struct Observer {
@@ -279,7 +279,7 @@ belay::FlushEvery flusher{log, 100ms};
 
 // expect-error: Queue::drain: the executor must return void, bool, std::error_code
 namespace drain_with_a_number {
-// Is 0 a failure, or -1?
+// Both 0 and -1 could mean a failure.
 void use(belay::Queue<belay::Deque<int>>& queue) {
 #ifdef BELAY_CONTROL
     static_cast<void>(queue.drain([](int) { return true; }));
@@ -305,7 +305,7 @@ void use(belay::Queue<belay::Deque<int>>& queue) {
 
 // expect-error: Weighed: bytes_of needs 'operator...const value_type&. const noexcept ->
 namespace weighed_texts {
-// Of each text so many bytes as of an empty one: a limit would be none.
+// All texts would have the size of an empty one, so the limit would never apply.
 #ifdef BELAY_CONTROL
 using Value = std::string;
 #else

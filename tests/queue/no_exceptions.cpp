@@ -43,7 +43,7 @@ bool rings_work() {
            passes_on(MpmcRing<int>{2}) && taken && blocking.pop_wait() == 1 && !blocking.pop_wait();
 }
 
-/// Each of two threads sleeps until the other has answered: a wake that is lost stops both.
+/// Two threads sleep until the other one answers. If a wake is lost, both wait for ever.
 bool no_wake_is_lost() {
     BlockingRing<SpscRing<int>> questions{1, {.spins = 0}};
     BlockingRing<SpscRing<int>> answers{1, {.spins = 0}};
@@ -53,7 +53,7 @@ bool no_wake_is_lost() {
         }
     }};
 #ifdef _WIN32
-    const int rounds = 100000;  // of MinGW-w64's own wait, one wake in about 100,000 is lost
+    const int rounds = 100000;  // the wait of MinGW-w64 loses one wake in about 100,000
 #else
     const int rounds = 5000;
 #endif

@@ -40,7 +40,7 @@ TEST_CASE("OldestAge is zero while no value waits", "[queue][oldest_age][unit]")
     oldest.sample(at(2h), 5, 0);
     CHECK(oldest.age(at(3h)) == 0s);
     oldest.sample(at(3h), 6, 1);
-    CHECK(oldest.age(at(3h)) == 1h);  // it came after 2h
+    CHECK(oldest.age(at(3h)) == 1h);  // pushed after 2h
     CHECK(oldest.age(at(4h)) == 2h);
     oldest.sample(at(5h), 6, 0);
     CHECK(oldest.age(at(6h)) == 0s);
@@ -48,7 +48,7 @@ TEST_CASE("OldestAge is zero while no value waits", "[queue][oldest_age][unit]")
 
 TEST_CASE("OldestAge counts values that it finds from its first sample",
           "[queue][oldest_age][unit]") {
-    // A journal that was opened has operations that this queue has not counted.
+    // A journal that was opened has operations that this object has not counted.
     OldestAge<> oldest;
     oldest.sample(at(10s), 0, 7);
     CHECK(oldest.age(at(10s)) == 0s);
@@ -81,7 +81,7 @@ TEST_CASE("OldestAge is precise again some samples after a long wait",
 
 namespace {
 
-/// A random history; the answer is compared with the stamp of the first value after each sample.
+/// Runs a random history, and compares each age with the first value's time of push.
 template <std::size_t Marks, class Overflow>
 void stays_close(std::uint64_t seed) {
     Random bits{Seed{seed}};
@@ -90,13 +90,13 @@ void stays_close(std::uint64_t seed) {
     const Duration interval = 10ms;
     Duration longest{};
     Instant now = at(0s);
-    // Now it fills, now it empties.
+    // The queue fills for a while, and then empties.
     std::uint64_t pushes_of_ten = 5;
     for (int turn = 0; turn < 2000; ++turn, now += interval) {
         if (bits() % 200 == 0) pushes_of_ten = bits() % 11;
         for (std::uint64_t i = bits() % 4; i != 0; --i) {
             if (bits() % 10 < pushes_of_ten) {
-                // Some time in the turn that ends now.
+                // The push is at some time in the turn that ends now.
                 static_cast<void>(queue.push(now));
             } else {
                 static_cast<void>(queue.pop());

@@ -9,7 +9,7 @@ using namespace belay;
 using belay_test::MinimalOverflow;
 
 static_assert(explain::overflow_like<MinimalOverflow>());
-// A queue needs nothing that the concepts do not promise.
+// A queue uses only what the concepts promise.
 template class belay::Queue<belay_test::MinimalStorage, MinimalOverflow>;
 template class belay::Queue<belay_test::MinimalLeasable, MinimalOverflow>;
 

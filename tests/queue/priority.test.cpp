@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Priority takes important values first, starves no lane, and supports the operations of
 // its lanes. Method: the storage check, a model of its rule, the values that pass a waiting one;
-// a queue compared with one without lanes.
+// a queue compared with a queue without lanes.
 #include <belay/queue/priority.hpp>
 
 #include <deque>
@@ -53,7 +53,7 @@ std::array<Deque<Task>, 3> three_lanes(std::size_t each = no_limit) {
     return {Deque<Task>{each}, Deque<Task>{each}, Deque<Task>{each}};
 }
 
-/// The lanes from which everything comes out, as text.
+/// Pops all values, and returns their lanes as text.
 template <class Storage>
 std::string order_of(Storage& storage) {
     std::string lanes;
@@ -86,8 +86,8 @@ TEST_CASE("check::storage finds no fault in Priority, whichever lane is used",
                             PriorityOptions{.in_a_row = 1}};
         },
         number);
-    // Values go to and fro, but the upper lane is never there to overtake: one lane's order is
-    // kept.
+    // Values are in both lanes, but none is in the upper lane while it could overtake. The order is
+    // that of one lane.
     check_storage_conformance(
         [] {
             return Priority{
@@ -139,7 +139,7 @@ TEST_CASE("Priority gives a turn to a lane that in_a_row values have passed",
     push(two, 0, 6);
     push(two, 1, 2);
     push(two, 2, 2);
-    // Both are due at once: the upper goes first.
+    // Both lanes are due at once, and the upper one is first.
     CHECK(order_of(two) == "0012001200");
 
     Three eight{three_lanes()};
@@ -158,7 +158,7 @@ TEST_CASE("Priority counts the values that pass a lane only while it waits",
     Three storage{three_lanes(), ByLane{}, {.in_a_row = 2}};
     push(storage, 0, 10);
     for (int i = 0; i < 5; ++i) CHECK(storage.try_pop()->lane == 0);
-    push(storage, 1, 1);  // it has waited for nothing so far
+    push(storage, 1, 1);  // no value has passed it yet
     CHECK(storage.try_pop()->lane == 0);
     CHECK(storage.try_pop()->lane == 0);
     CHECK(storage.try_pop()->lane == 1);
@@ -176,7 +176,8 @@ TEST_CASE("Priority: at most in_a_row + i - 1 values from above pass a waiting v
         std::array<std::deque<int>, lanes> model;
         std::array<std::size_t, lanes> passed{};
         int next = 0;
-        // 0 to 3: a push there; above: what is next is taken, by pop or by loan.
+        // Steps 0 to 3 push into that lane. Other steps take the next value, by a pop or by a
+        // lease.
         for (const int step : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
             if (step < 4) {
                 const auto lane = static_cast<std::size_t>(step);
@@ -279,7 +280,7 @@ TEST_CASE("Priority::try_pop takes the leased value", "[queue][priority][unit]")
 }
 
 namespace {
-/// Its first value cannot be read, until it is given up.
+/// A lane whose first value cannot be read until it is acknowledged.
 struct Unreadable {
     using value_type = Task;
     Deque<Task> held{10};
@@ -312,7 +313,7 @@ TEST_CASE("Priority: an unreadable value starves no other lane, and can be remov
     storage.ack();
     CHECK(storage.size() == 0);
 
-    // The same where values are lent.
+    // The same holds for a storage that leases values.
     REQUIRE(storage.try_push(Task{0, 0}));
     for (int i = 0; i < 3; ++i) REQUIRE(storage.try_push(Task{1, i}));
     storage.lane(0).broken = true;
@@ -347,7 +348,7 @@ auto burying_lanes() {
     return Priority{std::array{lane(), lane(), lane()}, ByLane{}};
 }
 
-/// Its values cannot be read: reading them throws.
+/// A lane whose values cannot be read, because reading them throws.
 struct Throwing : Unreadable {
     [[nodiscard]] std::optional<Task> try_pop() {
         if (broken) throw std::bad_alloc{};
@@ -424,7 +425,7 @@ TEST_CASE("Priority: a full lane does not block the others", "[queue][priority][
     CHECK(Three{three_lanes(no_limit - 1)}.capacity() == no_limit);
 }
 
-TEST_CASE("Priority under a Queue: control before data, also in a drain",
+TEST_CASE("Priority under a Queue returns control values before data, also in a drain",
           "[queue][priority][unit]") {
     Queue queue{Priority{std::array{Deque<Task>{10}, Deque<Task>{10}}, ByLane{}}, {.limit = 12}};
     for (int i = 0; i < 10; ++i) CHECK_FALSE(queue.push(Task{1, i}));
@@ -449,11 +450,11 @@ TEST_CASE("Priority under a Queue: control before data, also in a drain",
     CHECK(queue.drain([](Task&) {}).drained == 8);
 }
 
-// ---- what the lanes have beside -----------------------------------------------------------------
+// ---- optional operations of lanes ---------------------------------------------------------------
 
 namespace {
 
-/// Numbers, of a size and durable by command; what fails is told.
+/// Numbers whose size, durability and errors a test sets. Counts its commits and flushes.
 struct CountedLane {
     using value_type = int;
     Deque<int> held{100};
@@ -516,7 +517,7 @@ constexpr bool queue_flushes = requires(Queue<Storage>& queue) { queue.flush(); 
 static_assert(queue_flushes<Journals> && queue_flushes<Two<OnlyCommit>> && !queue_flushes<Three>);
 static_assert(FlushableLike<Queue<Journals>>);
 
-/// Into lane 0 or 1, by the first byte.
+/// Chooses lane 0 or 1 by the first byte.
 struct ByFirstByte {
     std::size_t operator()(BytesView body) const noexcept {
         return !body.empty() && body.front() != std::byte{} ? 1 : 0;
@@ -751,8 +752,9 @@ TEST_CASE("Priority puts a value into the last lane, and counts it, if lane_of r
     CHECK(storage.try_pop() == Task{3, 7});
 }
 
-TEST_CASE("Priority aborts on in_a_row = 0, on ack without a lease, and on a lane that is none",
-          "[queue][priority][unit]") {
+TEST_CASE(
+    "Priority aborts on in_a_row = 0, on ack without a lease, and on a lane that does not exist",
+    "[queue][priority][unit]") {
     const auto stops_with = [](const std::string& what, auto f) {
         const std::string text = belay_test::aborts_with(f);
         INFO(text);

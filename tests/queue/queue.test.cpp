@@ -68,7 +68,7 @@ TEST_CASE("Queue::push adds a text as bytes", "[queue][queue][unit]") {
     CHECK(as_text(queue.pop().value()) == "text");
     CHECK(as_text(queue.pop().value()) == "more");
     CHECK(as_text(queue.pop().value()) == "bytes");
-    // Text itself stays text.
+    // A storage of texts stores text.
     Queue texts{Deque<std::string>{}};
     CHECK_FALSE(texts.push("text"));
     CHECK(texts.pop() == "text");
@@ -156,7 +156,7 @@ TEST_CASE("Queue::drain leaves values pushed meanwhile for the next drain",
 
 namespace {
 
-/// Puts aside what is negative when it is looked for, as an Encoded with dead letters.
+/// Removes negative values when front() is called, as an Encoded with dead letters does.
 struct SkipsNegative : Deque<int> {
     SkipsNegative() = default;
     int* front() {
@@ -192,7 +192,7 @@ TEST_CASE("Queue::drain executes exactly the waiting values that were not set as
         REQUIRE(executed == expected);
         REQUIRE(result.drained == expected.size());
         REQUIRE_FALSE(result.error);
-        // The rest is for the next one.
+        // The next drain executes the rest.
         REQUIRE_FALSE(queue.drain([](int) {}).error);
         REQUIRE(queue.empty());
     });
@@ -259,7 +259,7 @@ TEST_CASE("Queue passes on the storage's reason for a rejection", "[queue][queue
 
 namespace {
 
-/// Weighs the texts that it keeps.
+/// A storage of texts that counts their bytes.
 struct Scales : Deque<std::string> {
     Scales() = default;
     bool try_push(std::string&& text) noexcept {
@@ -328,7 +328,8 @@ TEST_CASE("Queue accepts a bytes_limit only over a storage that counts bytes",
 
 TEST_CASE("Queue over a Journal accepts only a bytes_limit of two segments or more",
           "[queue][queue][unit]") {
-    // A smaller one freed nothing by dropping: DropOldest kept one value, until a file was full.
+    // With a smaller limit, dropping would free nothing: DropOldest would keep one value until a
+    // file was full.
     const auto open = [](sim::Disk& disk) {
         auto journal = Journal<sim::Disk>::open(
             disk, "q", {.segment_bytes = 8192, .record_bytes_max = 512, .seed = Seed{1}});

@@ -52,7 +52,7 @@ void counts_everything(std::uint64_t seed) {
         }
         if (queue.size() > expected.deepest) expected.deepest = queue.size();
         RC_ASSERT(queue.observer() == expected);
-        // Nothing is unaccounted for.
+        // The counters account for every value.
         RC_ASSERT(expected.pushed ==
                   expected.popped + expected.drained + lost_from_inside + queue.size());
     }

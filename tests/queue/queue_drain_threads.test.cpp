@@ -36,12 +36,12 @@ ProducerTask task_of(BytesView bytes) {
     return {load_le<std::uint32_t>(bytes.data()), load_le<std::uint32_t>(bytes.data() + 4)};
 }
 
-/// Sees that each task comes once, and those of a producer in order.
+/// Checks that each task is executed once, and those of one producer in order.
 class Ledger {
 public:
     explicit Ledger(std::size_t producers) : next_(producers, 0) {}
 
-    /// Whether the task may be executed now; every seventh fails the first time.
+    /// Returns false if the task fails. Every seventh task fails the first time.
     bool execute(ProducerTask task) {
         if (task.producer >= next_.size() || task.number != next_[task.producer]) {
             wrong_ = true;
@@ -69,8 +69,8 @@ private:
 constexpr std::uint32_t in_memory = 3000;
 constexpr std::uint32_t on_disk = 300;
 
-/// Drains on this thread until everything that the producers push through `push(task)` is done,
-/// `each` of them so many. `push` answers whether the task was taken.
+/// Drains on this thread until all tasks are done. Each producer pushes `each` of them through
+/// `push(task)`, which returns whether the task was accepted.
 template <class Queue, class Push, class Read>
 void drain_while_others_push(Queue& queue, std::uint32_t producers, std::uint32_t each, Push push,
                              Read read) {
@@ -90,7 +90,7 @@ void drain_while_others_push(Queue& queue, std::uint32_t producers, std::uint32_
         const DrainReport result =
             queue.drain([&](auto&& value) { return ledger.execute(read(value)); });
         drained += result.drained;
-        // A producer in the middle of its push hides what is behind it.
+        // While a producer pushes, the values after its own are not visible.
         if (result.error && result.error != QueueErrc::executor_failed &&
             result.error != QueueErrc::queue_empty) {
             unexpected = result.error;
@@ -187,7 +187,7 @@ TEST_CASE("Queue ignores pushes of other threads in its limit, suspension and co
     queue.suspend();
     CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_suspended);
     for (std::uint32_t i = 0; i < 8; ++i) CHECK(inbox.try_push(ProducerTask{0, i}));
-    CHECK_FALSE(inbox.try_push(ProducerTask{}));  // the storage's own bound
+    CHECK_FALSE(inbox.try_push(ProducerTask{}));  // the storage is full
     queue.resume();
     CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_full);
     CHECK(queue.observer().pushed == 0);

@@ -44,14 +44,14 @@ struct Templated {
     void on_pushed(auto) { ++pushes; }
 };
 
-/// The same events for an observer that is given in any way.
+/// Causes the same events for an observer of any form.
 const auto lifecycle_of_a_queue = [](auto observer) {
     Queue queue{Deque<int>{}, DropOldest{}, {.limit = 2}, std::move(observer)};
     for (int i = 1; i <= 3; ++i) CHECK_FALSE(queue.push(i));
     CHECK(queue.pop() == 2);
     static_cast<void>(queue.drain([](int) {}));
     CHECK_FALSE(queue.push(4));
-    // As a Session does.
+    // A Session does the same.
     queue.storage().ack();
     queue.notify_released(1);
     queue.suspend();
@@ -172,7 +172,8 @@ TEST_CASE("A queue's Tee counts a dropped value that another observer takes",
     CHECK(queue.observer().get<0>().kept ==
           std::vector{std::string(100, 'x'), std::string(100, 'y')});
     CHECK(queue.observer().get<1>().dropped == 2);
-    // The last sees what was handed over; what was only lent is seen by all.
+    // The last observer sees only the values that were moved. All observers see a value that was
+    // passed by reference.
     CHECK(queue.observer().get<2>().observed ==
           std::vector{heap, static_cast<const void*>(third.data())});
 }
@@ -196,7 +197,7 @@ TEST_CASE("Queue notifies its observer of each push, pop, rejection and drain",
     CHECK(recorded.take() == "pushed:2 drained:1,7 ");
     CHECK(queue.drain([](int) {}).drained == 1);
     CHECK(recorded.take() == "drained:1,0 ");
-    // Nothing happened, nothing is told; but a drain of nothing is a drain.
+    // Without an event, no hook is called. A drain without a value is an event.
     CHECK_FALSE(queue.pop());
     CHECK(recorded.take() == "");
     CHECK(queue.drain([](int) {}).drained == 0);
@@ -276,7 +277,7 @@ TEST_CASE("Queue keeps its state when a hook throws", "[queue][queue_observer][f
     CHECK_FALSE(dropping.push(1));
     dropping.observer().armed = true;
     CHECK_THROWS_AS(dropping.push(2), int);
-    CHECK(dropping.empty());  // the oldest is gone, the newest was not taken
+    CHECK(dropping.empty());  // the oldest is dropped, and the newest was not accepted
     dropping.observer().armed = false;
     CHECK_FALSE(dropping.push(3));
     CHECK(dropping.pop() == 3);

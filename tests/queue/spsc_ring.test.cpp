@@ -58,14 +58,15 @@ TEST_CASE("SpscRing that was moved from is empty and has no capacity", "[queue][
     CHECK(ring.front() == nullptr);
 }
 
-#if !BELAY_TEST_SANITIZED  // no fibers
+#if !BELAY_TEST_SANITIZED  // a sanitizer does not support fibers
 TEST_CASE("SpscRing gives a result allowed for a queue, in every order of its accesses",
           "[queue][spsc_ring][property]") {
     CHECK(mistake<SpscRing, ModelAtomic>(1, {"ppp", "ooo"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"pppp", "oooo"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"PpP", "OfO"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(3, {"PPp", "fOff"}) == "");
-    // Who learnt of a push by other means finds its value; who learnt of a pop finds its space.
+    // A thread that is notified of a push in another way finds its value. After a pop, it finds
+    // space.
     CHECK(mistake<SpscRing, ModelAtomic>(2, {"pps", "goo"}) == "");
     CHECK(mistake<SpscRing, ModelAtomic>(1, {"pgp", "os"}) == "");
 }

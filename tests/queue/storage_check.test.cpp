@@ -22,14 +22,14 @@ using belay_test::text_of;
 
 namespace {
 
-/// The rule that the mistake is found to break, as a sentence; "" if it is not found.
+/// Returns the sentence of the rule that is found broken; "" if none is found.
 template <Mistake mistake>
 std::string broken_by() {
     const std::optional<check::StorageFault> fault = fault_of<mistake>();
     return fault ? to_string(fault->rule) : "";
 }
 
-/// Only a storage, of values that can only be moved, which answers error codes.
+/// A storage without leases, of move-only values, whose try_push returns an error code.
 struct PlainStorage {
     struct Value {
         std::unique_ptr<int> owned;
@@ -57,7 +57,7 @@ struct PlainStorage {
 };
 static_assert(StorageLike<PlainStorage> && !LeasableLike<PlainStorage>);
 
-/// A right storage that sums up what is asked of it.
+/// A correct storage that computes a sum of the results of try_pop().
 struct SummedRing : Ring<int> {
     explicit SummedRing(std::uint64_t& to) : Ring<int>{8}, sum{&to} {}
 
@@ -101,7 +101,7 @@ TEST_CASE("check::storage reports the rule that each planted mistake breaks",
 
 TEST_CASE("check::storage detects losses by moving and reopening", "[queue][storage_check][unit]") {
     const auto rule = [](check::StorageRule r) { return std::string{to_string(r)}; };
-    // Whether what `reopen` returns is moved is the compiler's choice: it may show there first.
+    // The compiler may move the result of `reopen`, so the loss may show there first.
     const std::string lost = broken_by<Mistake::loses_on_move>();
     CHECK((lost == rule(check::StorageRule::move_keeps_everything) ||
            lost == rule(check::StorageRule::reopening_keeps_everything) ||
@@ -158,11 +158,11 @@ TEST_CASE("check::storage checks storages without leases", "[queue][storage_chec
     REQUIRE(fault);
     CHECK(fault->rule == check::StorageRule::takes_while_there_is_space);
     CHECK(fault->history == 0);
-    CHECK(fault->pushed == 4);  // two first steps, two that filled it
+    CHECK(fault->pushed == 4);  // two values of the first steps, and two that filled it
 }
 
 TEST_CASE("check::storage runs as long as its options specify", "[queue][storage_check][unit]") {
-    // A mistake that is rare shows only in a long history, and in the same one each time.
+    // A rare mistake shows only in a long history, and each time in the same one.
     const check::StorageOptions few{.histories = 3, .steps = 30};
     CHECK_FALSE(fault_of<Mistake::swaps_one>(few));
     const auto fault = fault_of<Mistake::swaps_one>();
@@ -201,7 +201,8 @@ TEST_CASE("check::storage opens a journal again and again", "[queue][storage_che
     const auto open = [&] {
         return Journal<sim::Disk>::open(*disk, "q", belay_test::small_journal(1)).value();
     };
-    std::vector<std::unique_ptr<sim::Disk>> kept;  // a journal outlives its maker's next disk
+    // A journal may be used after the next disk was made.
+    std::vector<std::unique_ptr<sim::Disk>> kept;
     belay_test::check_storage_conformance(
         [&] {
             if (disk) kept.push_back(std::move(disk));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Weighed behaves like the storage that it wraps, and always knows its bytes. Method:
-// check::storage, and a sum compared over random histories.
+// Goal: Weighed behaves like the storage that it wraps, and always has the sum of its bytes.
+// Method: check::storage, and a sum compared over random histories.
 #include <belay/queue/weighed.hpp>
 
 #include <belay/core/random.hpp>
@@ -94,7 +94,7 @@ TEST_CASE("A Queue over a Weighed storage has a limit of bytes", "[queue][weighe
     while (!queue.push(std::string(30, 'x'))) ++pushed;
     CHECK(pushed == 4);
     CHECK(queue.bytes() == 120);
-    // What is executed cannot be changed, and counts until it is done.
+    // A value that is being executed cannot be changed, and its bytes count until it is done.
     static_cast<void>(queue.drain([&](const std::string& value) {
         CHECK(value.size() == 30);
         CHECK(queue.bytes() == 120);

@@ -67,7 +67,8 @@ Bytes repeated(const char* before, std::uint64_t n, const char* part, const char
     return bytes;
 }
 
-// Stated in yjs_update.hpp; results, and what is rounded up, are beside it.
+// The factor is documented in yjs_update.hpp. Results, and amounts that are rounded up, are not
+// part of it.
 constexpr std::int64_t times_input = 16;
 
 }  // namespace
@@ -129,7 +130,7 @@ TEST_CASE("yjs: memory is a small multiple of the worst inputs", "[room][allocat
     }
     values.push_back(std::byte{0});
     REQUIRE(yjs::scrub(values)->size() < 40);
-    // Children of a deleted type, of a client each, which nobody deleted.
+    // Children of a deleted type, each of another client, which no delete set contains.
     Bytes children;
     yjs::append_varuint(children, many);
     for (std::uint64_t id = many; id > 1; --id) {
@@ -266,7 +267,7 @@ TEST_CASE("YjsProtocol::disjoint neither copies nor sorts the state vector of a 
         for (const int b : {8, 1}) theirs.push_back(static_cast<std::byte>(b));
     }
     CHECK(peak_of([&] { CHECK(protocol.disjoint(ours, theirs)); }) < 10'000);
-    // A document refuses a longer one, and this function does not read it.
+    // A document rejects a longer one, and this function does not read it.
     const Bytes longer = repeated("", 200'000, "0801", "");
     CHECK_FALSE(protocol.disjoint(ours, longer));
     CHECK(YjsDocument{}.diff(longer).error().code == YjsErrc::update_too_large);
@@ -401,7 +402,7 @@ TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no
         };
         failed = belay_test::without_memory(erase, good) != 0;
         REQUIRE(scheduler.awaited.size() == (failed ? 0U : 1U));
-        // The storage has not taken an erase whose room keeps its history in memory.
+        // If the erase failed, the storage has not received it, so the room keeps its history.
         REQUIRE(scheduler.erased == scheduler.awaited.size());
         REQUIRE(admin.wait_for_history_change(board) == !failed);
         REQUIRE(answers.empty() == failed);

@@ -145,7 +145,7 @@ TEST_CASE("Audited records at most rejections_per_minute rejections, from the fi
     second += 3600 * 24;
     CHECK(check_again(1000) == 13);
     CHECK(refused == 4000);
-    // A book that does not answer is given no more than it can hold.
+    // An audit that does not answer receives no more rows than it can hold.
     log.later = true;
     for (int i = 0; i < 10; ++i) {
         second += 60;
@@ -190,7 +190,7 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     again.check(audited_request, question.ask());
     CHECK(log.rows.size() == 4);
     CHECK(refusals.dropped() == 7);
-    // What the book does not take is no row.
+    // A row that the audit rejects counts as dropped.
     second += 60;
     log.answer = std::make_error_code(std::errc::no_space_on_device);
     refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
@@ -221,7 +221,7 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
 
 TEST_CASE("Audited destroys an audit that never answers when the Audited is destroyed",
           "[room][audited][unit]") {
-    struct Keeper {  // of what it was asked
+    struct Keeper {  // it keeps the completions of the calls
         std::unique_ptr<int, void (*)(int*)> alive;
         std::vector<Completion<std::error_code>> open{};
         void record(AuditRow, Completion<std::error_code> done) { open.push_back(std::move(done)); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every state of a client and every event, and the timers of whole lives, proven at compile
-// time. Method: a table with a row for each pair, and events at chosen times.
+// Goal: every state of a client and every event, and the timers over whole lifetimes, proven at
+// compile time. Method: a table with a row for each pair, and events at chosen times.
 #include <iterator>
 
 #include <belay/room/detail/client_core.hpp>
@@ -72,7 +72,7 @@ struct Row {
     State to;
     Todo todo{};
 };
-/// What differs from "no change, no action".
+/// The difference from "no change, no action".
 constexpr Row direct_rows[] = {
     {State::checking, Event::check_requested, State::checking, {.check = true}},
     {State::checking, Event::token, State::checking, {.check = true}},
@@ -133,7 +133,7 @@ constexpr Row direct_rows[] = {
     {State::closing, Event::ended, State::closed},
 };
 
-// What a check that is under way changes in a row. It lets requests wait.
+// The differences of a row while a check is under way. The check lets requests wait.
 // row: any | ended, during a check | closed | leave, drop_check
 // row: closed | ended, during a check | closed | drop_check
 constexpr Row during_a_check(Row row) {
@@ -206,7 +206,8 @@ constexpr bool an_upgrade_ends_after_check_within() {
 }
 static_assert(an_upgrade_ends_after_check_within());
 
-// A peer that never ends its upgrade would stay as long as its access is checked again.
+// If a check extended the time of an upgrade, a peer that never ends its upgrade would stay for as
+// long as its access is checked again.
 constexpr bool no_check_extends_an_upgrade(State state, Event event) {
     Core core = client_in(state, false);
     const auto step = [&](Event next, Duration since) {
@@ -282,7 +283,7 @@ constexpr bool a_request_during_a_check_neither_delays_nor_voids_its_answer(Even
     if (core.step(Event::check_requested, at(2s)) != Todo{}) return false;
     if (core.deadline() != at(1s + within)) return false;
     const bool first = core.step(answer, at(3s), 1h) == todo && !core.checks();
-    // It was requested once.
+    // The first answer requested a second check. The answer to that one requests no third.
     static_cast<void>(core.step(Event::check_requested, at(4s)));
     return first && core.step(Event::granted, at(5s), 1h) == Todo{.refresh = true};
 }
@@ -310,7 +311,7 @@ constexpr bool a_token_during_a_check_is_checked_after_it(Event first, Todo todo
     static_cast<void>(core.step(Event::check_requested, at(1s)));
     if (core.step(Event::token, at(2s)) != Todo{}) return false;
     if (core.step(first, at(3s), 1h) != todo) return false;
-    // A second check that follows a denial has no more time.
+    // The second check gets its own time only if the first one was granted.
     const Duration from = first == Event::granted ? Duration{3s} : Duration{1s};
     return core.deadline() == at(from + within) &&
            core.step(Event::denied, at(4s)) == Todo{.deny = true};

@@ -45,7 +45,7 @@ struct Row {
     State to;
     Todo todo{};
 };
-/// What differs from "no change, no action".
+/// The difference from "no change, no action".
 constexpr Row rows[] = {
     {State::opening, Event::opened, State::open, {.listen = true}},
     {State::opening, Event::close, State::closing, {.release = true, .open = true}},

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the smallest document is one; each omission, and each half comparison, is none.
+// Goal: DocumentLike accepts its minimal model, and rejects types that lack one requirement each.
 #include <belay/room/document_like.hpp>
 #include <belay/room/opaque_document.hpp>
 #include <belay/yjs/yjs_document.hpp>

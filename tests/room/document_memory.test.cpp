@@ -29,7 +29,7 @@ auto with_more_and_more_memory(F&& f) {
     }
 }
 
-/// What a document answers, and holds at the end.
+/// The return values of a document's calls, and its final content.
 struct Outcome {
     std::vector<bool> accepted;
     Bytes snapshot;
@@ -38,7 +38,7 @@ struct Outcome {
 
 template <class Call>
 Outcome played(Call&& call) {
-    // Loaded above its limit of authors, and full of bytes.
+    // The document is loaded above its limit of authors, and is full of bytes.
     YjsDocument document{{.bytes_max = 2'200, .clients_max = 10}};
     for (std::uint64_t author = 1; author <= 20; ++author)
         REQUIRE(!document.apply(typed(author, 0, std::string(95, 'x'))));

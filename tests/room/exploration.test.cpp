@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: rooms, clients and multiplexed connections keep their contracts after every sequence of
-// events, and what is wanted happens. Method: sim::exhaust over the cores, with an owner that does
-// what they return; all times are whole seconds, so that there are few states.
+// events, and reach the states that they must reach. Method: sim::exhaust over the cores, with an
+// owner that does what they return; all times are whole seconds, so that there are few states.
 #include <belay/core/detail/time_left.hpp>
 #include <belay/room/detail/client_core.hpp>
 #include <belay/room/detail/connection_core.hpp>
@@ -53,7 +53,7 @@ struct RoomModel {
     bool loading = true;
     bool saving = false;
     bool stopping = false;
-    bool gave_up = false;  // a save was refused while it was being stopped
+    bool gave_up = false;  // a save was rejected while the room was being stopped
     bool held = false;     // the storage lacks changes that only this room has
     bool over = false;
 
@@ -185,10 +185,10 @@ struct RoomModel {
     }
     void digest(sim::Digest& d) const {
         left_out.digest(core, now, d);
-        // The others are the core's, or they do not agree, which a step finds.
+        // The core has the other members. If one of them differs from the core, a step reports it.
         d(uncovered + 4 * covering);
     }
-    /// All is saved and used by somebody, or it is evicted.
+    /// Either all is saved and the room has a client, or the room is evicted.
     bool settled() const { return over || (core.live() && clients != 0 && !core.dirty()); }
 };
 
@@ -203,9 +203,9 @@ struct ClientModel {
     LeftOut left_out{};
     bool multiplexed = false;
     int held = 0;
-    bool asked = false;    // the authorizer has a question
+    bool asked = false;    // the authorizer has not answered a check
     bool again = false;    // a check was requested since it was asked
-    bool finds = false;    // its room is being looked for
+    bool finds = false;    // the owner has not found its room yet
     bool opening = false;  // the transport is being opened
     bool open = false;     // it is open
     bool in_room = false;
@@ -387,7 +387,7 @@ struct ConnectionModel {
             c.require(!released, "the clients leave once");
             released = true;
             requested = false;
-            // The owner takes them out of their rooms.
+            // The owner removes the clients from their rooms.
             while (joined != 0) {
                 --joined;
                 check(c, core.step(Event::left, now));

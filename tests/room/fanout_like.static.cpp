@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the smallest fan-out is one; each omission, and each other form, is none, and is found
-// where it would be taken for nothing at all.
+// Goal: FanoutLike accepts its minimal model, and rejects types that lack one requirement each or
+// have another form of it. A type of another form is reported, and does not count as no fan-out.
 #include <belay/room/fanout_like.hpp>
 
 #include <belay/room/memory_rooms.hpp>

@@ -35,7 +35,7 @@ struct EditedRoom {
         first = ann->type("saved");
         c.world.run_for(3s);
     }
-    /// The client leaves, and the room would be evicted, but the storage does not answer.
+    /// The client leaves. The room would be evicted now, but the storage does not answer.
     void leave_while_away() {
         c.store.away(1, true);
         ann->hang_up();
@@ -72,13 +72,14 @@ TEST_CASE_METHOD(EditedRoom, "servers: a room without a known loss is evicted",
     CHECK_FALSE(c.rooms(1).observer().last_eviction);
 }
 
-TEST_CASE_METHOD(EditedRoom,
-                 "servers: a room is not evicted while the storage is away and may lose its edits",
-                 "[room][fanout][unit][regression]") {
+TEST_CASE_METHOD(
+    EditedRoom,
+    "servers: a room is not evicted while the storage cannot be reached and may lose its edits",
+    "[room][fanout][unit][regression]") {
     leave_while_away();
     CHECK(is_loaded());
-    SECTION("the storage comes back with its data") {}
-    SECTION("the storage comes back empty") { c.store.wipe(); }
+    SECTION("the storage can be reached again, and has its data") {}
+    SECTION("the storage can be reached again, and is empty") { c.store.wipe(); }
     c.store.away(1, false);
     c.world.run_for(15s);
     CHECK(is_stored(first));
@@ -127,7 +128,7 @@ TEST_CASE_METHOD(EditedRoom, "servers: stop stores again what the storage has lo
 }
 
 TEST_CASE_METHOD(EditedRoom,
-                 "servers: a room that cannot be stored makes way when rooms_max is reached",
+                 "servers: a room that cannot be stored is evicted when rooms_max is reached",
                  "[room][fanout][unit]") {
     leave_while_away();
     REQUIRE(is_loaded());
@@ -142,7 +143,7 @@ TEST_CASE_METHOD(EditedRoom,
     CHECK(c.rooms(1).observer().last_eviction == RoomErrc::not_durable);
 }
 
-TEST_CASE_METHOD(EditedRoom, "servers: a client that joins a held room finds what it has",
+TEST_CASE_METHOD(EditedRoom, "servers: a client that joins a held room receives its content",
                  "[room][fanout][unit]") {
     leave_while_away();
     ann->dial();
@@ -156,7 +157,8 @@ TEST_CASE_METHOD(EditedRoom, "servers: a client that joins a held room finds wha
 }
 
 TEST_CASE_METHOD(EditedRoom,
-                 "servers: a storage that refuses restored changes is asked ever more rarely",
+                 "servers: a room whose restored changes the storage rejects is loaded again after "
+                 "growing delays",
                  "[room][fanout][unit][regression]") {
     c.store.wipe();
     c.store.full(1, true);
@@ -173,11 +175,11 @@ TEST_CASE_METHOD(EditedRoom,
     // Waits of 30 s to a minute; nothing else loads the room.
     CHECK(c.rooms(1).counters().loads - before <= 20);
     CHECK(is_loaded());
-    SECTION("it has them at most save_retry_max after it has space") {
+    SECTION("it stores them at most save_retry_max after it has space") {
         c.store.full(1, false);
         c.world.run_for(c.options.save_retry_max + 1s);
     }
-    SECTION("it has them soon if the server stops, which reports no error") {
+    SECTION("it stores them soon if the server stops, which reports no error") {
         c.rooms(1).stop();
         c.world.run_for(5s);
         CHECK_FALSE(c.was_notified("stopped: "));
@@ -222,7 +224,7 @@ TEST_CASE("servers: rooms that the storage has are evicted before one that it ma
     std::vector<std::string> evicted;
     std::vector<std::string> left{"board", "clean", "saves fail", "unsaved"};
     for (const char* board : {"1", "2", "3", "4"}) {
-        use(board);  // it is loading, so it cannot be evicted
+        use(board);  // loading, so it cannot be evicted
         std::erase_if(left, [&](const std::string& id) {
             const bool gone = !c.rooms(1).stats(id);
             if (gone) evicted.push_back(id);
@@ -240,7 +242,7 @@ TEST_CASE_METHOD(EditedRoom, "servers: no room that may be the last copy is evic
     leave_while_away();
     REQUIRE(is_loaded());
     REQUIRE(c.rooms(1).get_or_create_room("other"));
-    // Both rooms that may be in memory are in use when the storage requests a third one.
+    // Two rooms may be in memory, and both are in use when the storage requests a third one.
     c.store.servers[1].slow = true;
     c.store.away(1, false);
     c.store.lags = {"third"};
@@ -265,7 +267,7 @@ TEST_CASE("servers: rooms that one storage refuses are not loaded at one instant
         c.store.wipe();
         c.store.full(1, true);
     }
-    SECTION("it is away") { c.store.away(1, true); }
+    SECTION("it cannot be reached") { c.store.away(1, true); }
     c.world.run_for(10s);
     c.store.before = [&](std::string_view call) {
         if (call == "load" || call == "subscribe") ++loads[c.world.now()];

@@ -46,7 +46,7 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     ada.token("secret", "ada");
     ada.token("two", "bad");
     ada.token("three", "ada");
-    ada.token(std::string(101, 'x'), "ada");  // no id of a room
+    ada.token(std::string(101, 'x'), "ada");  // not a valid room id
     ada.token("", "ada");
     ada.token("a\nb", "ada");
     w.run(1s);
@@ -56,12 +56,12 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     const std::string no = text_frame("0201", forbidden_text);
     CHECK(count_of(received, named("secret", no)) == 1);
     CHECK(count_of(received, named("two", text_frame("0201", unauthorized_text))) == 1);
-    // What is no room, and what is not theirs, cannot be told apart.
+    // The answer for an invalid room id is the same as for a room without access.
     CHECK(count_of(received, named(std::string(101, 'x'), no)) == 1);
     CHECK(count_of(received, named("", no)) == 1);
     CHECK(count_of(received, named("a\nb", no)) == 1);
     CHECK(received.size() == 7);
-    // Nor is it told by its name, which may hold lines of a log.
+    // The reports do not contain an invalid id either, because it may contain line breaks.
     const std::string none = "refused  : " + make_error_code(RoomErrc::bad_room_id).message();
     CHECK(std::count(w.reported.begin(), w.reported.end(), none) == 3);
     CHECK(w.rooms().clients() == 2);
@@ -69,7 +69,7 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     ada.send("one", update_frame(7, 0, "still"));
     w.run(1s);
     CHECK(ada.received() == Frames{named("one", durable)});
-    // Who was refused may try again.
+    // A rejected client may send another token.
     w.rights.grants.erase("ada@secret");
     ada.token("secret", "ada");
     w.run(1s);
@@ -165,7 +165,7 @@ TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
     CHECK(w.rooms().rooms() == 101);
     CHECK(eve.closed_with == 0);
     CHECK(bob.online());
-    // With some of them closed there is room for others.
+    // After one document is closed, another one can be opened.
     eve.send("doc5", "07");
     eve.token("last", "eve");
     w.run(1s);
@@ -173,7 +173,7 @@ TEST_CASE("hocuspocus: a client may send tokens for ten thousand documents",
 }
 
 TEST_CASE("hocuspocus: a client that reads no answers is closed", "[room][hocuspocus][sim]") {
-    // Whether what it does not take are refusals, or it is let in everywhere.
+    // The client does not read rejections in one case, and grants in the other.
     const std::size_t documents = GENERATE(std::size_t{100}, std::size_t{5000});
     RoomWorld w{Seed{1},
                 {.clients_per_connection_max = documents, .read_rate_max = std::size_t{1} << 32}};
@@ -216,7 +216,7 @@ TEST_CASE(
     CHECK(received.size() == 2);
     CHECK(count_of(received, named(first, durable)) == 1);
     CHECK(count_of(received, named(second, update)) == 1);
-    // Each has its own ids of awareness.
+    // Each document has its own awareness ids.
     ada.send(first, "0106010700027b7d");
     ada.send(second, "0106010800027b7d");
     w.run(1s);
@@ -239,7 +239,7 @@ TEST_CASE("hocuspocus: a document that was closed can be opened again at once",
     ada.send("doc", ask_state);
     w.run(5s);
     const Frames received = ada.received();
-    // The status of a change of before would be taken for one of now.
+    // The client would take the status of an earlier change for that of a later one.
     CHECK(count_of(received, named("doc", durable)) == 0);
     CHECK(received.front() == named("doc", let_in));
     CHECK(w.rooms().clients() == 1);
@@ -247,7 +247,7 @@ TEST_CASE("hocuspocus: a document that was closed can be opened again at once",
     w.run(9s);
     CHECK(ada.closed_with == 0);
     w.run(2s);
-    CHECK(ada.closed_with == 4001);  // it had none any more
+    CHECK(ada.closed_with == 4001);  // it had no document any more
 }
 
 // ---- rights ------------------------------------------------------------------------------------
@@ -272,11 +272,12 @@ TEST_CASE("hocuspocus: a viewer receives the scope readonly and a rejection for 
     CHECK_FALSE(ada.has(refused));
     CHECK(w.rooms().counters().denied == 1);
     CHECK(vera.online());
-    // Offline changes of a viewer are not taken either, and it does not think so.
+    // Changes that a viewer made offline are rejected too, and the viewer's count of unsynced
+    // changes shows it.
     w.dial(vera);
     CHECK(vera.unsynced == 1);
     CHECK_FALSE(ada.has(refused));
-    // Once it may, all of it counts.
+    // After the viewer may edit, all of its changes are applied.
     w.rights.grants["vera"].access = Access::edit;
     w.rooms().reauthorize("board");
     w.run(1s);
@@ -323,7 +324,7 @@ TEST_CASE(
     CHECK(w.rooms().stats("doc")->clients == 1);
     CHECK(w.rooms().stats("other")->clients == 2);
     CHECK(bob.closed_with == 0);
-    // One that is no good ends what there was.
+    // An invalid token ends the access that an earlier token gave.
     w.rights.grants["stolen"] = Grant{};
     ada.token("doc", "stolen");
     w.run(1s);
@@ -369,7 +370,8 @@ TEST_CASE("hocuspocus: erasing a document does not affect the client's other doc
     REQUIRE(received.size() == 2);
     CHECK(received.front().starts_with(named("doc", "0201")));
     CHECK(received.back().starts_with(named("doc", "07")));
-    // Opened again before it is erased it waits, and is empty then.
+    // A document that is opened again before the erase is done waits for it, and is empty
+    // afterwards.
     ada.token("doc", "ada");
     w.run(500ms);
     CHECK(count_of(ada.received(), named("doc", let_in)) == 0);
@@ -407,7 +409,7 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     CHECK(w.rooms().clients() == 4);
     static_cast<void>(ada.received());
     static_cast<void>(bob.received());
-    // Its id stands for all of them.
+    // The id of one client excludes all clients of its connection.
     CHECK(w.rooms().broadcast("one", from_hex("03"), id));
     w.run(1s);
     CHECK(ada.received().empty());
@@ -417,15 +419,15 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     w.run(1s);
     CHECK(ada.closed_with == 1000);
     CHECK(w.rooms().clients() == 2);
-    // Each document has a client of its own.
+    // Each document of a connection has a client.
     CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 2);
-    // A connection without a document counts, too.
+    // A connection without a document counts as one client.
     HocuspocusClient eve{w, "eve"};
     eve.dial();
     w.run(10ms);
     CHECK(w.rooms().remove_client(w.last_client));
     CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 3);
-    // So does one whose only document is closed, and waits for the end of its check.
+    // So does a connection whose only document is closed, and waits for the end of its check.
     w.rights.hangs = true;
     HocuspocusClient fay{w, "fay"};
     fay.dial();
@@ -436,7 +438,7 @@ TEST_CASE("hocuspocus: a client leaves all its documents when it disconnects, an
     CHECK(w.rooms().remove_client(w.last_client));
     CHECK(w.rooms().counters().reasons.of(RoomErrc::client_removed) == 4);
     w.rooms().stop();
-    // Two documents, and a connection without any.
+    // Two documents, and a connection without a document.
     CHECK(w.rooms().counters().reasons.of(RoomErrc::manager_stopped) == 3);
     w.run(3s);
     CHECK(bob.closed_with == 1001);
@@ -463,7 +465,7 @@ TEST_CASE("hocuspocus: either side may ping the other", "[room][hocuspocus][sim]
     CHECK(four.received() == Frames{"0a"});
     w.run(22s);
     CHECK(four.received() == Frames{"09"});
-    // An older one would not know what that is.
+    // An older provider does not know this frame.
     CHECK(three.received() == Frames{named("doc", "03")});
     four.send("0a");
     w.run(25s);
@@ -485,7 +487,7 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
     slow.token("two", "slow");
     w.dial(ada, bob);
     slow.stall(true);
-    // Of either document less than the budget.
+    // The updates of each document alone are below the budget.
     for (int i = 0; i < 20; ++i) {
         ada.type(std::string(100, 'a'));
         bob.type(std::string(100, 'b'));
@@ -508,7 +510,7 @@ TEST_CASE("hocuspocus: all documents of a connection share one budget", "[room][
     }
     CHECK(one.snapshot().front() == ada.document());
     CHECK(two.snapshot().front() == bob.document());
-    // Who takes nothing at all is closed, with all of them.
+    // A client that accepts nothing is closed, with all its documents.
     slow.stall(true);
     for (int i = 0; i < 60; ++i) {
         ada.type(std::string(100, 'a'));
@@ -534,7 +536,7 @@ TEST_CASE("hocuspocus: bytes that wait in the connection count towards its budge
             w.run(100ms);
         }
     };
-    types(10);  // of which its own mailbox has some
+    types(10);  // some of these wait in the client's mailbox
     const std::size_t before = w.taken["slow"].bytes;
     types(40);
     CHECK(w.taken["slow"].bytes - before <= 1500);
@@ -553,7 +555,7 @@ TEST_CASE("hocuspocus: a connection counts towards waiting_max before its first 
                         [](const auto& client) { return client->closed_with == 1013; }) == 5);
     w.run(12s);
     for (const auto& client : clients) CHECK_FALSE(client->open());
-    // They have made room for others.
+    // Their places are free for others.
     clients.front()->dial();
     clients.front()->token("doc", "me");
     w.run(1s);
@@ -601,7 +603,8 @@ TEST_CASE(
     CHECK(greedy.received().size() >= 50);
     CHECK(w.rooms().clients() == 61);
     CHECK(w.reported.empty());
-    // Who finds too many there is closed, so that it dials again: nobody asks again for a document.
+    // If a document has no place, its connection is closed, so that the client dials again. A
+    // client does not ask again for one document.
     w.rights.takes = 9s;
     for (int i = 0; i < 6; ++i) {
         for (int d = 0; d < 8; ++d)
@@ -636,7 +639,7 @@ TEST_CASE(
     CHECK(w.reported.empty());
     come(1);
     CHECK(clients.back()->closed_with == 1013);
-    // Who has gone has made room, at the door, too.
+    // A client that has left has freed its place among those that wait for a token, too.
     clients.front()->hang_up();
     clients.pop_back();
     w.run(1s);
@@ -732,7 +735,7 @@ TEST_CASE("hocuspocus: a stream of fresh tokens does not delay the check that re
     CHECK(w.rooms().clients() == 0);
 }
 
-TEST_CASE("hocuspocus: a stream of fresh tokens keeps no other client from being checked again",
+TEST_CASE("hocuspocus: a stream of fresh tokens does not prevent the rechecks of other clients",
           "[room][hocuspocus][sim][regression]") {
     RoomWorld w{Seed{1}, {.rechecks_max = 1}};
     w.rights.takes = 100ms;
@@ -792,7 +795,7 @@ TEST_CASE("hocuspocus: a slow load does not time out the client's connection",
 
 TEST_CASE("hocuspocus: a running check does not delay messages that wait to be sent",
           "[room][hocuspocus][sim]") {
-    // Nor does a client that has said so much that it is read later.
+    // The same holds for a client that has sent so much that it is read later.
     const bool checked = GENERATE(true, false);
     RoomWorld w{Seed{1},
                 {.read_rate_max = checked ? std::size_t{2} << 20 : 40 << 10,
@@ -827,7 +830,8 @@ TEST_CASE("hocuspocus: a running check does not delay messages that wait to be s
 }
 
 TEST_CASE(
-    "hocuspocus: a viewer that becomes an editor is asked for its state, also during a reload",
+    "hocuspocus: the server requests the state of a viewer that becomes an editor, also during a "
+    "reload",
     "[room][hocuspocus][sim]") {
     RoomWorld w;
     w.rights.grants["vera"] = Grant{"vera", Access::view, forever};
@@ -882,7 +886,7 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
     w.rights.takes = 5s;
     eve.token("big", "eve");
     for (int i = 0; i < 1000; ++i) {
-        eve.send("big", "00000401ac0201");  // has something, and nothing in common
+        eve.send("big", "00000401ac0201");  // a state vector of content that the room does not have
         if (i % 8 == 0) w.run(5ms);
     }
     w.run(2s);
@@ -912,7 +916,7 @@ TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspoc
         eve.token(name, "eve");
         w.run(5s);
     }
-    // What it has said until now is paid.
+    // The rate for what it has sent until now is free again.
     const auto wait = [&](int seconds) {
         for (int i = 0; i < seconds; i += 15) {
             eve.send("0a");
@@ -921,7 +925,7 @@ TEST_CASE("hocuspocus: expensive messages are read one by one", "[room][hocuspoc
     };
     wait(60);
     REQUIRE(w.rooms().clients() == 16);
-    // Each costs 256 KiB, and 6.4 s.
+    // Each state vector costs 256 KiB, which are 6.4 s.
     for (const std::string& name : names) eve.send(name, "00000401ac0201");
     wait(30);
     CHECK(w.rooms().counters().divergences >= 4);
@@ -944,7 +948,7 @@ TEST_CASE("hocuspocus: a client that is not read and receives slowly is not clos
     slow.send("big", ask_state);
     w.run(100ms);
     w.rights.hangs_for = "hang";
-    // It is read again when these are checked.
+    // The connection is read again after these checks.
     for (int i = 0; i < 8; ++i) slow.token(std::string("hang\0", 5) + char('a' + i), "x");
     for (int i = 0; i < 40; ++i) {
         slow.stall(false);

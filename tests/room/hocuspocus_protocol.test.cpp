@@ -20,7 +20,7 @@ namespace {
 
 const HocuspocusProtocol hocuspocus;
 
-/// Of "doc".
+/// The name of the document "doc" in a frame.
 constexpr std::string_view doc = "03646f63";
 std::string of_doc(std::string_view body) { return std::string{doc} + std::string{body}; }
 constexpr std::string_view read_write = "02020a726561642d7772697465";
@@ -129,7 +129,8 @@ TEST_CASE("hocuspocus: a conversation has the same frames as with the real serve
     w.run(1s);
     CHECK(ada.received() == Frames{"03646f630106010700027b7d"});
     CHECK(w.rooms().get_state("doc").has_value());
-    CHECK_FALSE(w.rooms().get_state("board").has_value());  // what the request says does not count
+    // The room in the request's path is ignored.
+    CHECK_FALSE(w.rooms().get_state("board").has_value());
     CHECK(w.rooms().clients() == 1);
     ada.send("03646f6307");
     w.run(1s);
@@ -150,11 +151,11 @@ TEST_CASE("hocuspocus: a change is acknowledged when it is durable, and not befo
     CHECK(ada.received().empty());
     w.run(200ms);
     CHECK(ada.received() == Frames{"03646f630801"});
-    // Also what adds nothing.
+    // A change without new content is acknowledged, too.
     ada.send(of_doc(hi_update));
     w.run(3s);
     CHECK(ada.received() == Frames{"03646f630801"});
-    // What never becomes durable closes its author, who sends it again.
+    // If a change cannot be stored, its author is closed, and sends it again.
     w.disk.fail_flushes = 1;
     ada.send("doc", to_hex(hocuspocus.write({Kind::update, typed(7, 2, "xyz")})));
     w.run(5s);
@@ -194,7 +195,7 @@ TEST_CASE("hocuspocus: the provider's count of unsynced changes returns to 0",
     CHECK(yjs.present.size() == 1);
 }
 
-// ---- before it is let in -----------------------------------------------------------------------
+// ---- before admission --------------------------------------------------------------------------
 
 TEST_CASE("hocuspocus: a client that sends no token is closed after 10 s",
           "[room][hocuspocus][sim]") {

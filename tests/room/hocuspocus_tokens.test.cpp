@@ -25,7 +25,7 @@ struct TokenFlood {
         w.rights.checks = 0;
     }
     static std::string name(int i) { return "doc" + std::to_string(i); }
-    /// Of the checks that hang, those whose answer somebody still waits for; and all.
+    /// The number of hanging checks whose answer is still wanted.
     [[nodiscard]] long wanted() const {
         return std::count_if(w.rights.hung.begin(), w.rights.hung.end(),
                              [](const auto& one) { return one.wanted(); });
@@ -44,7 +44,7 @@ TEST_CASE("hocuspocus: at most eight fresh tokens of a client are checked at onc
     f.w.run(9s);
     CHECK(f.w.rights.checks == 8);
     CHECK(f.wanted() == 8);
-    // They are answered, and the next eight are read.
+    // These checks are answered, and the next eight tokens are read.
     const auto answers = [&] {
         auto hung = std::exchange(f.w.rights.hung, {});
         for (auto& one : hung) one(Grant{"eve", Access::edit, forever});
@@ -75,7 +75,7 @@ TEST_CASE("hocuspocus: bytes_until_token may be greater than piece_bytes_max",
 TEST_CASE("hocuspocus: tokens sent before a document was open share the same limit of checks",
           "[room][hocuspocus][sim]") {
     TokenFlood f{1, {.read_rate_max = 400 << 10, .read_bytes_burst = 960 << 10}};
-    // Of seven documents a fresh token is held, until they are let in; then the rate is used up.
+    // Seven documents each hold a fresh token until they are admitted. Then the rate is used up.
     for (int i = 1; i < 8; ++i) {
         f.eve.token(TokenFlood::name(i), "eve");
         f.eve.token(TokenFlood::name(i), "fresh");
@@ -120,7 +120,7 @@ TEST_CASE("hocuspocus: one token of a document is checked at a time, and the las
         f.w.run(1s);
         CHECK(f.w.rights.checks == 2);
         CHECK(f.w.rooms().clients() == 1);
-        REQUIRE(f.eve.received().size() == 1);  // of the right of the new one
+        REQUIRE(f.eve.received().size() == 1);  // the grant of the newer token
     }
     SECTION("a grant of the older token counts meanwhile") {
         f.w.rights.hung.front()(Grant{"eve", Access::edit, forever});
@@ -182,7 +182,7 @@ TEST_CASE("hocuspocus: a client that is not being read leaves when its connectio
         for (int i = 0; i < 36; ++i) f.eve.send("more", to_hex(long_one));
     }
     f.w.run(1s);
-    // What it has said before its end counts.
+    // A change that was sent before the connection closed is applied.
     Bytes last{std::byte{0}, std::byte{2}};
     yjs::append_varbytes(last, typed(9, 0, "last words"));
     f.eve.send("doc0", to_hex(last));
@@ -209,7 +209,7 @@ TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budge
     for (int i = 0; i < 40; ++i) eve.token(TokenFlood::name(i), "eve");
     w.run(10s);
     REQUIRE(w.rooms().clients() == 40);
-    // The first one's answer takes long; each of the others waits for that.
+    // The first answer takes long, and the others wait for it.
     Bytes vector;
     yjs::append_varuint(vector, 10'000);
     for (std::uint64_t id = 10'000; id < 20'000; ++id) {
@@ -227,7 +227,7 @@ TEST_CASE("hocuspocus: state vectors that wait for answers count towards a budge
     const std::size_t gone = 40 - eve.unsent();
     CHECK(gone >= 5);
     CHECK(gone <= 1 + 200'000 / vector.size() + 4);
-    // They are answered after it.
+    // The others are answered after the first one.
     w.world.network().window_bytes(1'000'000);
     for (int i = 0; i < 3; ++i) {
         w.run(10s);
@@ -252,7 +252,8 @@ TEST_CASE(
     f.w.run(5s);
     const std::size_t gone = 200 - f.eve.unsent();
     const std::size_t held = frame < 50'000 ? 50'000 / frame : 1;
-    // One is beyond the budget at most, one is not taken yet, and of the next the network has a part.
+    // At most one token is beyond the budget, one is not accepted yet, and a part of the next one
+    // is in the network.
     CHECK(gone >= held);
     CHECK(gone <= held + 3);
 }
@@ -309,7 +310,7 @@ TEST_CASE("hocuspocus: a fresh token of another user replaces the user in the ro
         CHECK(w.events == std::vector<std::string>{"left doc eve 1", "joined doc bob 2"});
         CHECK(w.rooms().stats("doc")->clients == 2);
         CHECK(ann.present.contains(7));
-        // What is announced is the newcomer's, who finds it again when he dials.
+        // The awareness ids belong to the new user, and are removed when that user leaves.
         eve.hang_up();
         w.run(1s);
         CHECK(w.events.back() == "left doc bob 1");

@@ -252,7 +252,7 @@ TEST_CASE("JournalRooms does not open with the log of other rooms, or without a 
         const auto three = rooms->append("a", as_bytes("3"));
         REQUIRE((three && !flushed(*rooms)));
         CHECK(text_of(rooms.room("a")) == "1|3");
-        // The other log had come further than this one when "b" was saved.
+        // The other log was further than this one when "b" was saved.
         REQUIRE((rooms->append("b", as_bytes("3")) && !flushed(*rooms)));
         CHECK(text_of(rooms.room("b")) == "1|3");
         rooms.reopen({});

@@ -16,7 +16,7 @@ using namespace belay_test;
 
 namespace {
 
-/// What a room must have: whatever of it is in a snapshot.
+/// The required content of a room, regardless of which part of it is in a snapshot.
 struct RoomContent {
     Id epoch{};
     std::vector<std::string> updates{};
@@ -27,15 +27,15 @@ using RoomContents = std::map<std::string, RoomContent>;
 constexpr int calls_of_rooms = 60;
 constexpr const char* room_names[] = {"a", "b", "c", "a-room-with-a-longer-name"};
 
-/// A life of rooms beside a model of it: what was stored for sure, and after it what each change
-/// since made of it, one of which must be there after a crash.
+/// One run of JournalRooms, compared with a model: the state that is surely durable, and one state
+/// for each later change. After a crash, one of these states must be on the disk.
 class RoomsIncarnation {
 public:
     RoomsIncarnation(sim::Disk& disk, std::uint64_t seed) : disk_{disk}, bits_{Seed{seed}} {
         states_.emplace_back();
     }
 
-    /// Whether it could be opened; false also where the power has failed.
+    /// Returns whether it could be opened. Returns false also if the power has failed.
     [[nodiscard]] bool open() {
         rooms_.reset();
         auto rooms = open_rooms(disk_, {.log_bytes_max = 1200}, ++openings_);
@@ -46,13 +46,13 @@ public:
     }
     void close() { rooms_.reset(); }
 
-    /// Opens it, and makes all calls; false when the power has failed.
+    /// Opens the rooms, and makes all calls. Returns false if the power has failed.
     [[nodiscard]] bool run() {
         bool alive = open();
         for (int i = 0; i < calls_of_rooms && alive; ++i) alive = step();
         return alive;
     }
-    /// One call; false when the power has failed.
+    /// Makes one call. Returns false if the power has failed.
     [[nodiscard]] bool step() {
         const std::string id = room_names[bits_() % 4];
         const std::uint64_t draw = bits_() % 100;
@@ -60,7 +60,7 @@ public:
         if (draw < 54) return reset(id);
         if (draw < 57) return erase(id);
         if (draw < 80) return flush();
-        // Closing stores what it can; what was not flushed may be gone.
+        // Closing stores as much as it can. Changes that were not flushed may be lost.
         if (draw < 84) return open() && is_whole();
         const auto oldest = rooms_->rooms_to_save();
         return save(oldest.empty() ? id : oldest.front());
@@ -70,7 +70,7 @@ public:
         states_.erase(states_.begin(), states_.end() - 1);
         return true;
     }
-    /// Nothing was lost, and nothing is there that nobody did.
+    /// Whether no durable change is lost, and no room contains a change that was not made.
     [[nodiscard]] bool is_whole() {
         RoomContents found;
         for (const char* name : room_names) {
@@ -92,7 +92,7 @@ public:
         error_ = "it is none of " + std::to_string(states_.size()) + " states";
         return false;
     }
-    /// Every room can be begun, appended to, saved and found again.
+    /// Whether each room can be begun, appended to, saved and found again.
     [[nodiscard]] bool goes_on() {
         for (const char* name : room_names) {
             if (!states_.back().contains(name) && !reset(name)) return false;
@@ -159,7 +159,7 @@ private:
     std::string error_;
 };
 
-/// Where a life is cut: at an operation of the disk; 0: nowhere.
+/// The operation of the disk at which a run is cut. 0: none.
 struct RoomsPlace {
     std::uint64_t seed;
     std::uint64_t operation;
@@ -179,7 +179,7 @@ void lose_power(sim::Disk& disk, std::uint64_t seed) {
     disk.crash(bits);
 }
 
-/// How many lives are run: all, but where tests are to be short.
+/// The number of runs. It is smaller where tests must be short.
 std::uint64_t share_of_lives(std::uint64_t most) {
     return std::max<std::uint64_t>(
         1, most * std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000) / 2000);
@@ -265,7 +265,8 @@ TEST_CASE("JournalRooms survives a failure of every single operation",
         disk.fail_at(number, std::make_error_code(number % 2 == 0 ? std::errc::io_error
                                                                   : std::errc::no_space_on_device));
         static_cast<void>(incarnation.run());
-        // Whatever failed: started again, all is there, and power may fail just then.
+        // After a restart all changes are there, although the power fails right after the failed
+        // operation.
         incarnation.close();
         lose_power(disk, seed * 1000 + number);
         const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();

@@ -207,7 +207,7 @@ void use() { static_cast<void>(belay::check::persistence(make)); }
 
 // expect-error: AuthorizerLike: A needs 'void check
 namespace authorizer_that_is_a_coroutine {
-// It would be made, dropped, and never run: nobody would be let in.
+// The check would be made, dropped, and never run, so no client would be admitted.
 struct Coroutine {};
 struct Authorizer {
 #if defined(BELAY_CONTROL)

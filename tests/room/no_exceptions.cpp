@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: updates are read, merged, cut, kept and stored in a program built without exceptions and
-// RTTI.
+// Goal: a program built without exceptions and RTTI reads, merges, cuts and stores updates.
 #include <cstdio>
 #include <future>
 #include <span>
@@ -15,7 +14,7 @@ using namespace belay;
 
 namespace {
 
-/// Of a server's own edits: through the storage and back.
+/// Sends a server's own edits through the storage and back.
 int rooms_without_exceptions(BytesView update) {
     ManualLoop loop;
     RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}};
@@ -53,7 +52,7 @@ int rooms_without_exceptions(BytesView update) {
     return rooms.rooms() == 0 ? 0 : 23;
 }
 
-/// A room is begun, stored by a thread of its own, and found by the next opening.
+/// Begins a room, stores it by another thread, and finds it at the next opening.
 bool stores_rooms() {
     using Log = Journal<sim::Disk>;
     sim::Disk disk;

@@ -232,7 +232,7 @@ TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other
         CHECK(rooms.reset("a", epoch_of_a).error() == RoomErrc::storage_busy);
         CHECK(rooms.erase("a") == RoomErrc::storage_busy);
         CHECK(save("a", 0) == RoomErrc::storage_busy);
-        // A load that is accepted would be answered later, on another thread.
+        // The answer to an accepted load would come later, on another thread.
         using Found = Result<std::optional<StoredRoom>, PersistenceError>;
         const auto shared = std::make_shared<std::optional<PersistenceError>>();
         rooms.load("a", Completion<Found>{[shared](std::optional<Found> found) noexcept {
@@ -257,7 +257,7 @@ TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other
         CHECK(save("b", 1) == RoomErrc::storage_busy);
     }
     gate.opened.count_down();
-    // What has waited is free again.
+    // The memory of the calls that waited is free again.
     std::error_code full = RoomErrc::storage_busy;
     while (full == RoomErrc::storage_busy) full = flush_of(rooms);
     for (int i = 0; i < 3; ++i) {
@@ -276,7 +276,7 @@ TEST_CASE("OnThread counts what a room has waiting until each call is done",
     detail::CallQueue<int, OnThreadOptions> queue{options};
     const detail::CallBytes update{.updates = 4};
     const detail::CallBytes snapshot{.snapshots = 6};
-    // There is always a call of the room that waits.
+    // At every moment one call of the room waits.
     CHECK_FALSE(queue.push(0, "a", update, detail::CallKind::change));
     for (int i = 1; i < 20; ++i) {
         REQUIRE(queue.takes("a", update));
@@ -340,7 +340,7 @@ TEST_CASE("OnThread wakes its thread for a change only if many changes wait, or 
 
 TEST_CASE("OnThread makes changes without a flush before they fill the memory",
           "[drive][on_thread][unit]") {
-    /// Notifies of its first change.
+    /// A persistence that notifies the test of its first change.
     class NotifyingRooms : public MemoryRooms {
     public:
         explicit NotifyingRooms(std::latch& begun) : begun_{&begun} {}

@@ -64,7 +64,7 @@ TEST_CASE("OpaqueDocument rejects new updates at its limits", "[room][opaque_doc
     CHECK(!document.apply(as_bytes("y")));
     CHECK(document.check(as_bytes("z")).error() == RoomErrc::document_full);
     CHECK(!adds_to_log(document, "x"));
-    // What was stored must enter, whatever the limits are now.
+    // A stored update must be loaded, although it exceeds the limits of now.
     CHECK(!document.apply(as_bytes("longer")));
     CHECK(document.bytes() == 11);
     CHECK(document.check(as_bytes("z")).error() == RoomErrc::document_full);

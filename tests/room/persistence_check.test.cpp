@@ -20,7 +20,7 @@ namespace {
            ", step " + std::to_string(fault->step);
 }
 
-/// A disk with rooms, whose power fails at each reopening.
+/// A simulated disk with rooms, which loses power at each reopening.
 struct RoomsHost {
     sim::Disk disk{};
     std::uint64_t openings = 0;

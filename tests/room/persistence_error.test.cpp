@@ -22,7 +22,7 @@ TEST_CASE("PersistenceError::message has the reason, the place and the advice",
     for (int i = 1; i <= static_cast<int>(RoomErrc::room_erased); ++i) {
         CHECK(PersistenceError{static_cast<RoomErrc>(i), {}, {}}.advice() != otherwise);
     }
-    // Of a storage that is elsewhere.
+    // An error of a storage on another host has no path.
     for (const std::errc far : {std::errc::connection_refused, std::errc::timed_out})
         CHECK(PersistenceError{std::make_error_code(far), {}, {}}.advice() != otherwise);
     PersistenceError own{std::make_error_code(std::errc::io_error), {}, {}};

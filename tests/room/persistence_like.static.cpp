@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the smallest persistence is one; each omission, and each other form, is none.
+// Goal: PersistenceLike accepts its minimal model, and rejects types with another form of it.
 #include <belay/room/persistence_like.hpp>
 
 #include <belay/room/memory_rooms.hpp>

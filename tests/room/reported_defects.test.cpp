@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Rooms that are let go as soon as nobody is there.
+/// Options by which a room is evicted soon after its last client has left.
 RoomOptions hasty() {
     RoomOptions options;
     options.save_after = 1s;
@@ -25,7 +25,7 @@ RoomOptions hasty() {
 }
 
 struct QuicklyEvictedRoom {
-    /// Alice writes this; it is saved, and the room let go.
+    /// Alice writes this. It is saved, and the room is evicted.
     void alice_wrote(std::string_view text) {
         alice.type(text);
         alice.dial();
@@ -108,7 +108,8 @@ TEST_CASE_METHOD(QuicklyEvictedRoom,
     w.disk.save_takes = w.disk.load_takes = 3s;
     RoomEditor bob{w, "bob", 2};
     for (int i = 0; i < 40; ++i) {
-        // At each of the moments between a close and the room's end.
+        // Alice dials at different moments between the end of a connection and the eviction of the
+        // room.
         alice.dial();
         w.run(4s);
         alice.type("a");
@@ -173,7 +174,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager requests and stores only the difference
         const int flushes = w.disk.flushes;
         w.dial(alice);
         REQUIRE(alice.synced);
-        // What the client sent was the difference: none.
+        // The client sent the difference, which was empty.
         CHECK(w.rooms().counters().updates == 0);
         CHECK(w.rooms().counters().unchanged == 1);
         CHECK(w.disk.flushes == flushes);
@@ -228,7 +229,7 @@ TEST_CASE("RoomManager bounds the log and the snapshot of a room with 3000 small
         world.run_for(100ms);
         most = std::max(most, server.process<Rooms>()->persistence().status().log_bytes);
     }
-    // So much as is changed in 30 s, in files of 4 KiB.
+    // The log holds the changes of 30 s, in files of 4 KiB.
     CHECK(most < 10 * 4096);
     // Letters that were typed one by one are stored as one text.
     world.run_for(1min);
@@ -257,12 +258,13 @@ TEST_CASE_METHOD(
         REQUIRE(state_of(w.rooms()) == before);
     }
     CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence alice") == 0);
-    // One that was begun elsewhere is told of.
+    // A document that was begun elsewhere is reported as a divergence.
     RoomEditor bob{w, "bob", 2};
     bob.type("elsewhere");
     w.dial(bob);
     CHECK(std::count(w.reported.begin(), w.reported.end(), "divergence bob") == 1);
-    // Once, although it sends a state vector with an invented author again and again.
+    // It is reported once, although the client sends a state vector with an invented author again
+    // and again.
     for (int i = 0; i < 100; ++i)
         bob.say({part::RoomMessage::Kind::state_vector,
                  Bytes{std::byte{1}, std::byte{99}, std::byte{1}}});
@@ -305,7 +307,7 @@ TEST_CASE(
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.dial(alice, bob);
-    // What the server itself has to say is never longer than a client's own limit may be.
+    // Frames of the server are never longer than the limit that a client may have.
     for (int i = 0; i < 100; ++i) {
         alice.type(std::string(1500, 'x'));
         w.run(10ms);
@@ -316,7 +318,8 @@ TEST_CASE(
     w.run(2s);
     CHECK(late.document() == alice.document());
     CHECK(w.taken["late"].longest <= 1024 + 16);
-    // Who sends what is too big hears why, at a code that is no network's, and is alone with it.
+    // A client that sends a frame above the limit is closed with 4413, which no network failure
+    // has. Other clients stay.
     alice.type(std::string(3000, 'x'));
     w.run(1s);
     CHECK(alice.closed_with == 1013);
@@ -340,8 +343,8 @@ TEST_CASE("RoomManager bounds the bytes that it holds for a slow client",
     const std::size_t taken = w.taken["slow"].bytes;
     slow.stall(false);
     w.run(3s);
-    // Nothing of the 100 kB was kept for it: it receives the difference in parts, each one when
-    // its connection has accepted the part before.
+    // The server kept nothing of the 100 kB for it: it receives the difference in parts, each one
+    // when its connection has accepted the part before.
     CHECK(w.taken["slow"].bytes - taken <= 100'000 + 5000);
     CHECK(w.taken["slow"].longest <= 2500);
     CHECK(slow.closed_with == 0);
@@ -374,7 +377,7 @@ TEST_CASE("RoomManager keeps a room open when one of its clients sends invalid f
 
 TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that has left",
                  "[room][reported_defects][sim]") {
-    // Several of one socket.
+    // Several awareness ids of one connection.
     for (const std::uint64_t id : {11U, 12U, 13U})
         bob.say({part::RoomMessage::Kind::awareness, awareness_of(id, 5, "{}")});
     w.run(1s);
@@ -386,7 +389,7 @@ TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that ha
     }
     w.run(1s);
     CHECK(alice.present.empty());
-    // What they said last comes late, over another socket: it brings nobody back.
+    // A late frame over another connection does not show the removed cursors again.
     RoomEditor late{w, "late", 3};
     w.requests["late"] = {.room_id = "board", .token = "bob"};
     w.dial(late);

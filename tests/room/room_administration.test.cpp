@@ -20,7 +20,7 @@ using Recorded = std::vector<std::string>;
 
 namespace {
 
-/// What calls were answered, in their order.
+/// Records the answers of calls, in their order.
 struct Answered {
     Recorded answers{};
     std::optional<part::LoadedRoom> room{};
@@ -42,7 +42,8 @@ struct Answered {
     }
 };
 
-/// Calls, and rooms with one client or two, which they outlive: what a room drops at its end is told.
+/// Calls, and rooms with one client or two. The calls outlive the rooms, because a manager that
+/// ends answers the calls that it drops.
 struct Calls {
     Answered calls{};
 };
@@ -208,7 +209,7 @@ TEST_CASE_METHOD(
     CHECK(calls.answers == Recorded{"erase: done"});
     CHECK(bob.synced);
     CHECK_FALSE(bob.has(answers));
-    // Another one, meanwhile, ends those who wait, too.
+    // A second erase also ends the clients that wait for the first one.
     bob.type("mine");
     w.run(10s);
     w.rooms().erase("board", calls.error("again"));
@@ -310,7 +311,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
 
 TEST_CASE_METHOD(
     RoomOfOneWithCalls,
-    "RoomManager: an erase or a reset that waited for a flush when a stop ended is flushed next",
+    "RoomManager: the first flush after a stop stores the erase or reset that waited for one",
     "[room][room_administration][regression][sim]") {
     const Bytes secret = alice.type("secret");
     w.run(10s);
@@ -338,10 +339,10 @@ TEST_CASE_METHOD(
     CHECK(stored_of(w.disk).has_value() != erases);
 }
 
-TEST_CASE_METHOD(RoomOfOneWithCalls,
-                 "RoomManager: after a failed erase, one flush settles it, also if it fails for "
-                 "another room",
-                 "[room][room_administration][sim]") {
+TEST_CASE_METHOD(
+    RoomOfOneWithCalls,
+    "RoomManager: one flush stores an erase that has failed, also if it fails for another room",
+    "[room][room_administration][sim]") {
     w.disk.fail_flushes = 1;
     w.rooms().erase("board", calls.error("erase"));
     w.run(1s);
@@ -399,14 +400,16 @@ TEST_CASE("RoomManager: at most 10,000 failed erases and resets wait for a flush
     w.run(1s);
     REQUIRE(calls.answers.size() == most);
     for (const std::string& answer : calls.answers) REQUIRE(answer.ends_with(failed));
-    // The storage does not receive these two, but each one begins a flush of all that failed.
+    // The storage does not receive these two calls, but each one begins a flush of all failed
+    // calls.
     const int flushes = w.disk.flushes;
     CHECK(call(most).ends_with(full));
     CHECK(call(most + 1).ends_with(full));
     CHECK(w.disk.flushes == flushes + 2);
-    // A room that waits for its flush already takes no more space.
+    // A room that already waits for its flush takes no more space.
     CHECK(call(0) == "board0" + failed);
-    // A flush that fails for one room settles the others. All that are rejected at a time begin one.
+    // After a flush that fails for one room, the calls for the other rooms are done. All calls that
+    // are rejected at one time begin one flush.
     w.disk.fail_flushes = 0;
     w.disk.rejected = {"board1"};
     for (int i = 0; i < 3; ++i) begin(most + i);
@@ -415,7 +418,7 @@ TEST_CASE("RoomManager: at most 10,000 failed erases and resets wait for a flush
     CHECK(calls.answers.back().ends_with(full));
     CHECK(call(most) == "board10000: done");
     CHECK(call(1) == "board1" + failed);
-    // It is settled, as all others are.
+    // The call for the rejected room is done, as those for all others are.
     w.disk.rejected.clear();
     CHECK(call(2) == "board2: done");
     const int settled = w.disk.flushes;
@@ -453,7 +456,8 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK_FALSE(bob.has(answers));
     bob.type("new");
     w.run(1s);
-    // One that says no epoch is joined; that it began apart is told.
+    // A client that sends no epoch joins, and is reported as a divergence because its document
+    // began apart.
     w.dial(alice);
     CHECK(bob.has(answers));
     CHECK(w.rooms().counters().divergences == 1);
@@ -509,7 +513,7 @@ TEST_CASE("RoomManager::list: a storage that hangs, and more calls than the limi
     options.calls_max = 2;
     RoomWorld w{Seed{1}, options};
     Answered calls;
-    w.run(2h);  // the time it has runs from the call
+    w.run(2h);  // the time limit begins with the call
     w.disk.hang_lists = true;
     w.rooms().list("", 1, calls.list());
     w.rooms().list("", 1, calls.list());
@@ -610,7 +614,7 @@ TEST_CASE_METHOD(RoomOfOneWithCalls,
     CHECK(calls.answers.size() == 1);
     REQUIRE((calls.room && !*calls.room));
     CHECK(calls.room->error().code == std::errc::io_error);
-    // The next flush settles whether the room is erased.
+    // The result of the next flush decides whether the room is erased.
     w.disk.flush_takes = 3s;
     calls.room.reset();
     w.rooms().export_room("board", calls.content());
@@ -744,7 +748,7 @@ TEST_CASE("RoomManager::import_room into a document that would be too large",
     rooms.import_room("a", large, calls.error("large"));
     loop.poll();
     CHECK(*rooms.get_state("a") == before);
-    // An empty room takes a backup of any document, as a load does.
+    // An empty room accepts a backup of any document, as a load does.
     rooms.import_room("b", large, calls.error("empty"));
     loop.poll();
     CHECK(calls.answers == Recorded{"small: done", "large: the document is full", "empty: done"});
@@ -887,7 +891,7 @@ private:
     }
     void erase() {
         ++asked_;
-        // What was typed until now must not be there when it is erased.
+        // Text that was typed before the erase must not be there when the erase is done.
         const std::uint64_t until = authors_;
         for (auto& e : editors_) e->hang_up();
         editors_.clear();
@@ -928,7 +932,7 @@ private:
 
 TEST_CASE("RoomManager: under all faults each call is answered once, and erased rooms stay erased",
           "[room][room_administration][sim]") {
-    // They hit the server and its storage: the editors come later.
+    // The faults hit the server and its storage, because the editors dial later.
     const sim::ScenarioOptions faults{.swarm = false,
                                       .kills = 6,
                                       .pauses = 6,
@@ -949,7 +953,7 @@ TEST_CASE("RoomManager: under all faults each call is answered once, and erased 
 
 namespace {
 
-/// A life of a server over a log: what was answered, and in which states its room may be.
+/// One run of a server over a log: the answers of its calls, and the states that its room may have.
 struct CallScript {
     explicit CallScript(sim::Disk& disk) {
         auto opened = open_rooms(disk);
@@ -959,7 +963,7 @@ struct CallScript {
         loop.attach(rooms);
         rooms.start();
         const auto call = [&](const char* to, auto&& make) {
-            // What was not answered may or may not be stored.
+            // A call without an answer may or may not be stored.
             may_be.emplace_back(to);
             make(Completion<PersistenceError>{[&, to](std::optional<PersistenceError> e) noexcept {
                 if (e && !*e) may_be = {to};
@@ -1000,7 +1004,7 @@ std::string found_after(sim::Disk& disk) {
 
 }  // namespace
 
-TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memory and log agree",
+TEST_CASE("RoomManager over a log: after a failed flush of an erase or reset, memory and log agree",
           "[room][room_administration][fault]") {
     const bool erases = GENERATE(true, false);
     CAPTURE(erases);
@@ -1021,7 +1025,7 @@ TEST_CASE("RoomManager over a log: after an erase or reset fails to flush, memor
         };
         rooms.import_room("a", {.updates = {one}}, calls.error("one"));
         polls();
-        // The log has it, and writes it with the next commit.
+        // The log has the update in memory, and writes it with the next commit.
         disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::no_space_on_device));
         erases ? rooms.erase("a", calls.error("end")) : rooms.reset("a", calls.error("end"));
         polls();

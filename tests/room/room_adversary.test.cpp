@@ -32,7 +32,7 @@ struct ServerLimits {
     bool closes_soon = false;  ///< whether clients that are silent are closed during the test
 };
 
-/// A client that misuses what the server gives it.
+/// A client that misuses the service.
 class Hostile {
 public:
     enum class Kind : std::uint8_t {
@@ -43,7 +43,7 @@ public:
         sends_garbage,
         crowds,           ///< one user with many clients in the honest room
         opens_rooms,      ///< one user that opens a room with each dial
-        fills,            ///< fills a room, and goes on to insert and to delete
+        fills,            ///< fills a room, and then inserts and deletes
         sends_unknown,    ///< messages of a kind that the server does not know
         sends_too_large,  ///< a message above the limit with each dial
         is_silent,
@@ -66,7 +66,8 @@ public:
           name_{"hostile" + std::to_string(i)},
           editor_{is_addressed() ? RoomEditor::addressed(w, name_, 1000 + i)
                                  : RoomEditor{w, name_, 1000 + i}} {
-        // Those that type have rooms of their own: the right to edit a room is the right to fill it.
+        // Clients that type have their own rooms, because a user who may edit a room may also fill
+        // it.
         if (kind_ == Kind::types) request() = {.room_id = "own" + name_, .token = "hostile"};
         if (kind_ == Kind::fills) request() = {.room_id = "full" + name_, .token = name_};
         if (kind_ == Kind::crowds) request() = {.room_id = "board", .token = "mob"};
@@ -153,7 +154,7 @@ private:
         yjs::append_varbytes(frame, Bytes(std::min(text_bytes_, std::size_t{1000}), std::byte{65}));
         for (int i = 0; i < 20; ++i) editor_.raw(frame);
     }
-    /// Each token has another answer of the authorizer.
+    /// The authorizer answers each token differently.
     void flip(int step) {
         editor_.send_token();
         if (step % 5 == 0) editor_.show("{}");
@@ -164,7 +165,7 @@ private:
 
     RoomWorld& w_;
     Kind kind_;
-    std::size_t text_bytes_;  ///< of a long text, once in a second
+    std::size_t text_bytes_;  ///< of a long text, which is sent once per second
     ServerLimits limits_;
     std::string name_;
     RoomEditor editor_;
@@ -208,9 +209,9 @@ Crowd drawn_crowd(Seed seed) {
     return crowd;
 }
 
-/// What 10 honest clients have experienced.
+/// The results of 10 honest clients.
 struct Times {
-    /// Of the 30 edits of one seed it is the longest.
+    /// The 99th percentile. For the 30 edits of one seed, it is the longest of them.
     [[nodiscard]] Duration edit_p99() const {
         std::vector<Duration> sorted = edits;
         std::sort(sorted.begin(), sorted.end());
@@ -302,7 +303,7 @@ Times times_with(const Crowd& hostile, Seed seed) {
     return times;
 }
 
-/// All seeds together.
+/// The results of all seeds together.
 struct TimesOfAll {
     void add(const Times& alone_of_seed, const Times& among_of_seed) {
         for (const auto& [from, to] :
@@ -343,7 +344,7 @@ void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
     CHECK(alone.closed == 0);
     CHECK(among.closed == 0);
     CHECK(among.join <= 2 * alone.join);
-    // One turn more: a flush of 2 ms that has begun.
+    // One more turn, in which a flush of 2 ms was running.
     CHECK(among.edit_p99() <= 3 * alone.edit_p99() + 2ms);
     CHECK(among.mob <= 8);
     CHECK(among.opened <= 8);

@@ -46,7 +46,7 @@ struct EightIds {
 
 }  // namespace
 
-TEST_CASE("RoomAwareness: a user who connects again and again takes no id of others",
+TEST_CASE("RoomAwareness: a user who connects again and again takes no id of other users",
           "[room][room_awareness][unit]") {
     EightIds e;
     e.show(1, "bob", 100);
@@ -56,13 +56,13 @@ TEST_CASE("RoomAwareness: a user who connects again and again takes no id of oth
     CHECK(e.awareness.size() <= 8);
     e.show(21, "alice", 200);
     CHECK(e.has(21));
-    // An id of bob, who has few, is remembered: no other user takes it.
+    // The removed id of bob, who has few ids, is remembered, so no other user gets its place.
     e.show(22, "mallory", 100);
     CHECK_FALSE(e.has(22));
     CHECK(e.awareness.size() <= 8);
 }
 
-TEST_CASE("RoomAwareness: ids that are shown make way for no other one",
+TEST_CASE("RoomAwareness: an id that is shown is never removed for another one",
           "[room][room_awareness][unit]") {
     EightIds e;
     for (std::uint64_t client = 1; client <= 8; ++client) e.show(client, "user", client);
@@ -71,7 +71,7 @@ TEST_CASE("RoomAwareness: ids that are shown make way for no other one",
     CHECK(e.has(1));
     e.awareness.close(1, e.now);
     e.show(9, "alice", 200);
-    // Not before all clients were notified that the id is gone.
+    // The place is free only after all clients were notified that the id is gone.
     CHECK(e.awareness.size() == 8);
     while (!e.awareness.take_changes(1000).empty()) continue;
     e.show(9, "alice", 200);

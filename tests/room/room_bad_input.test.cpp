@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Within the time that an edit may take, whatever others do.
+/// Checks an edit within the time that it may take, regardless of other clients.
 void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
     const Bytes update = author.type("x");
     w.run(200ms);
@@ -24,7 +24,7 @@ void is_served(RoomWorld& w, RoomEditor& author, RoomEditor& reader) {
 
 TEST_CASE("bad input: clients that send only state vectors do not delay others",
           "[room][room_bad_input][sim]") {
-    // Each question is answered by 100 pieces.
+    // Each state vector is answered by 100 pieces.
     RoomWorld w{Seed{1}, {.frame_bytes_max = 200'000, .piece_bytes_max = 1024}};
     w.world.network().window_bytes(1 << 20);
     RoomEditor alice{w, "alice", 1};
@@ -50,13 +50,14 @@ TEST_CASE("bad input: clients that send only state vectors do not delay others",
         }
         is_served(w, alice, bob);
     }
-    // By the rate, to which each piece costs 4 KiB: 2,000 pieces at once, then 512 a second.
+    // The rate limits them, because each piece costs 4 KiB: 2,000 pieces at once, then 512 a
+    // second.
     const std::size_t answers = (w.taken["m0"].bytes - before) / 100'000;
     if (reads) CHECK(answers > 20);
     CHECK(answers <= (2'000 + 500 * 25) / 100 + 3);
     w.run(2min);
     if (!reads) {
-        // Who takes nothing for too long is closed.
+        // A client that accepts nothing for too long is closed.
         CHECK(w.rooms().stats("board")->clients == 2);
     }
     is_served(w, alice, bob);
@@ -71,7 +72,7 @@ TEST_CASE("bad input: an update larger than unflushed_bytes_max closes its sende
     w.dial(alice, bob, mallory);
     mallory.type(std::string(2000, 'x'));
     w.run(1s);
-    // Not 1013, at which it would come again, and send it again.
+    // The code is not 1013, at which the client would dial again and send the update again.
     CHECK(mallory.closed_with == 4413);
     is_served(w, alice, bob);
 }
@@ -85,7 +86,7 @@ TEST_CASE("bad input: the highest awareness clocks do not affect other clients' 
     w.dial(alice, bob, mallory);
     alice.show("{}");
     w.run(1s);
-    // Nobody's id but their own: alice is still there, and can still move.
+    // These are mallory's ids only. Alice is still there, and can still change her state.
     mallory.say({part::RoomMessage::Kind::awareness, awareness_of(1, yjs::varuint_max - 1, "{}")});
     mallory.say({part::RoomMessage::Kind::awareness, awareness_of(7, yjs::varuint_max - 1, "{}")});
     w.run(1s);
@@ -94,13 +95,14 @@ TEST_CASE("bad input: the highest awareness clocks do not affect other clients' 
     w.run(1s);
     CHECK(bob.present[1] == "[1]");
     CHECK(bob.present.contains(7));
-    // One higher there is no clock left for its end.
+    // At a clock one higher, no clock is left for the removal of the id.
     mallory.say({part::RoomMessage::Kind::awareness, awareness_of(8, yjs::varuint_max, "{}")});
     w.run(1s);
     CHECK(mallory.closed_with == 1007);
     CHECK_FALSE(bob.present.contains(7));
     CHECK_FALSE(bob.present.contains(8));
-    // Its last clock was used up, and it is another's id when it is forgotten.
+    // The last clock of the id was used up. When the server has forgotten the id, another client
+    // may use it.
     w.run(2min);
     w.dial(alice);
     alice.say({part::RoomMessage::Kind::awareness, awareness_of(7, 1, "{}")});
@@ -119,7 +121,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
         return alice.closed_with;
     };
     const int loads = w.disk.loads;
-    // As those of whom there is no board, and nobody's storage has heard of them.
+    // The answer is the same as for rooms that do not exist, and the storage is not called.
     CHECK(asks("/ws/canvas/a/b") == 4003);
     CHECK(asks("/ws/canvas/../secret") == 4003);
     CHECK(asks("/ws/canvas/" + std::string(10'240, 'x')) == 4003);
@@ -130,7 +132,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
     CHECK(asks("/ws/canvas/a%0Ab") == 4003);
     CHECK(asks("/ws/canvas/%FF") == 4003);
     CHECK(w.disk.loads == loads);
-    // What decodes to a text is an id, by its bytes alone.
+    // An id is compared by its decoded bytes alone.
     for (const auto& [target, board] : std::vector<std::pair<std::string, std::string>>{
              {"/ws/canvas/a%2Fb", "a/b"},
              {"/ws/canvas/%2E%2E%2Fsecret", "../secret"},
@@ -145,7 +147,7 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
     }
 }
 
-TEST_CASE("bad input: rights that change at each frame decide about the frames after them",
+TEST_CASE("bad input: a grant that changes at each frame is valid for the frames after it",
           "[room][room_bad_input][sim]") {
     RoomWorld w{Seed{1}, {.rechecks_max = 2}};
     w.requests["eve"] = {.room_id = "board", .token = "eve"};
@@ -157,7 +159,7 @@ TEST_CASE("bad input: rights that change at each frame decide about the frames a
         w.rights.grants["eve"] = Grant{"eve", access, forever};
         w.rooms().reauthorize("board");
     };
-    // A check takes longer than a frame, or less.
+    // A check takes longer than the time between two frames, or no time.
     w.rights.takes = GENERATE(0ms, 3ms);
     for (int i = 0; i < 200; ++i) {
         constexpr Access levels[] = {Access::edit, Access::view, Access::comment, Access::none};
@@ -170,7 +172,7 @@ TEST_CASE("bad input: rights that change at each frame decide about the frames a
     }
     CHECK(w.rights.waiting_most <= 3);
     CHECK(w.rights.checks <= 3 + 200 * 4);
-    // The last right counts, for all frames after it.
+    // The last grant is valid for all frames after it.
     for (const auto& [access, arrives] : {std::pair{Access::view, false}, {Access::edit, true}}) {
         grant(access);
         w.run(1s);

@@ -115,7 +115,7 @@ TEST_CASE("RoomManager: a client that lags holds at most client_bytes_max and on
         slow.stall(true);
         author.type("more");
         w.run(1s);
-        // What its mailbox and its connection take at a time.
+        // The client's mailbox and its connection accept this much at a time.
         REQUIRE(before() - stalled <= 200'000);
         REQUIRE(slow.closed_with == 0);
     }
@@ -124,7 +124,7 @@ TEST_CASE("RoomManager: a client that lags holds at most client_bytes_max and on
     CHECK(slow.closed_with == 0);
     CHECK(slow.document() == state_of(w.rooms()));
     CHECK(w.rooms().counters().resyncs > 0);
-    // Nothing waits in the whole: each frame is a piece.
+    // No whole update waits: each frame is a piece.
     CHECK(w.taken["slow"].longest <= 60'000);
 }
 
@@ -148,7 +148,7 @@ TEST_CASE("RoomManager: a client that lags receives deletions, and content after
         yjs::append_varuint(deletions, 1);
     }
     author.say({part::RoomMessage::Kind::update, deletions});
-    // The beginning of this author never arrives.
+    // The first updates of this author never arrive.
     for (std::uint64_t i = 0; i < 10; ++i)
         author.say(
             {part::RoomMessage::Kind::update, typed(77, 5 + 1000 * i, std::string(1000, 'g'))});
@@ -196,7 +196,8 @@ TEST_CASE("RoomManager: an update that is longer than what may wait is sent in p
     w.cuts = 0;
     author.type(std::string(2'000'000, 'x'));
     w.run(3s);
-    // Once for bob and slow, between whom carol has another protocol.
+    // The update is cut once for bob and slow, although carol, who is between them, has another
+    // protocol.
     CHECK(w.cuts == 1);
     for (const char* const host : {"bob", "carol", "slow"}) CHECK(w.taken[host].longest <= 5000);
     CHECK(w.taken["slow"].bytes - before <= 100'000);

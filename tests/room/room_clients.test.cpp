@@ -118,7 +118,7 @@ TEST_CASE_METHOD(RoomOfTwo,
     w.run(1s);
     CHECK(alice.updates == 0);
     CHECK(bob.denials.size() == 1);
-    // With the right comes what was written without it.
+    // When bob may edit, the server requests what bob wrote before.
     w.rights.grants["bob"].access = Access::edit;
     CHECK(w.rooms().reauthorize("board") == 2);
     w.run(1s);
@@ -129,7 +129,7 @@ TEST_CASE_METHOD(RoomOfTwo,
     w.run(1s);
     CHECK(bob.closed_with == 4003);
     CHECK(alice.closed_with == 0);
-    // All rooms.
+    // An empty room id means all rooms.
     w.rights.grants["alice"] = Grant{.user = "alice"};
     CHECK(w.rooms().reauthorize("") == 1);
     w.run(1s);
@@ -153,7 +153,7 @@ TEST_CASE(
 
 TEST_CASE("RoomManager::reauthorize checks at most rechecks_max clients at a time",
           "[room][room_clients][sim]") {
-    // The clients of one room leave one of the three checks to other rooms.
+    // The clients of one room may use two of the three checks.
     RoomWorld w{Seed{1}, {.rechecks_max = 3}};
     std::vector<std::unique_ptr<RoomEditor>> editors;
     for (std::uint64_t i = 1; i <= 7; ++i) {
@@ -238,15 +238,15 @@ TEST_CASE("RoomManager: a bad frame affects only its sender", "[room][room_clien
         int code;
     };
     const std::vector<Case> cases{
-        {raw_bytes({0, 3, 0}), 1003},  // no such step
+        {raw_bytes({0, 3, 0}), 1003},  // unknown step
         {raw_bytes({0, 7, 0}), 1003},
-        {raw_bytes({}), 1007},                  // nothing
+        {raw_bytes({}), 1007},                  // empty frame
         {raw_bytes({0, 2, 50, 1}), 1007},       // a length beyond the end
-        {raw_bytes({0, 2, 1, 1}), 1007},        // no update
-        {raw_bytes({0, 0, 1, 9}), 1007},        // no state vector
-        {raw_bytes({3, 0}), 1007},              // bytes behind the end
-        {raw_bytes({1, 1, 9}), 1007},           // no awareness
-        {raw_bytes({1, 4, 1, 5, 1, 0}), 1007},  // a state that is no JSON
+        {raw_bytes({0, 2, 1, 1}), 1007},        // no valid update
+        {raw_bytes({0, 0, 1, 9}), 1007},        // no valid state vector
+        {raw_bytes({3, 0}), 1007},              // bytes after the end
+        {raw_bytes({1, 1, 9}), 1007},           // no valid awareness message
+        {raw_bytes({1, 4, 1, 5, 1, 0}), 1007},  // an awareness state that is not JSON
         {raw_bytes({1, 6, 1, 5, 1, 2, '{', 'x'}), 1007},
         {YjsProtocol{}.write(
              {Kind::awareness, awareness_of(5, 1, '"' + std::string(200, 'x') + '"')}),
@@ -294,7 +294,7 @@ TEST_CASE("RoomManager: limits on clients, rooms, clients per room and waiting c
     w.run(3s);
     CHECK(come("g", std::string(101, 'x')).closed_with == 4003);
     w.run(3s);
-    w.rights.takes = 1h;  // from here on they stay at the door
+    w.rights.takes = 1h;  // from here on, clients wait for their admission
     come("h", "two");
     come("i", "two");
     CHECK(come("j", "two").closed_with == 1013);
@@ -315,7 +315,7 @@ TEST_CASE("RoomManager at rooms_max evicts the saved room that has been idle for
         w.run(1s);
     }
     SECTION("and no other one") {
-        REQUIRE(w.rooms().get_or_create_room("a"));  // is activity
+        REQUIRE(w.rooms().get_or_create_room("a"));  // counts as activity
         w.run(1s);
         REQUIRE(w.rooms().get_or_create_room("c"));
         w.run(1s);
@@ -442,7 +442,7 @@ TEST_CASE("RoomManager: a slow reader delays no other client, and receives a dif
     CHECK(w.taken["slow"].longest <= 20'000);
     CHECK(w.rooms().counters().resyncs == 1);
     CHECK(slow.document() == alice.document());
-    // Many updates that join to a small one.
+    // Many updates can be merged to a small one.
     slow.stall(true);
     for (int i = 0; i < 2000; ++i) {
         alice.type("y");
@@ -473,7 +473,7 @@ TEST_CASE("RoomManager: bytes that wait in a slow reader's connection count towa
     };
     const auto taken = [&] { return w.taken["slow"].bytes; };
     slow.stall(true);
-    types(10);  // of which its own mailbox has some
+    types(10);  // some of these wait in the client's mailbox
     const std::size_t before = taken();
     types(170);
     CHECK(taken() - before <= 50'000);
@@ -481,7 +481,7 @@ TEST_CASE("RoomManager: bytes that wait in a slow reader's connection count towa
     while (w.rooms().counters().resyncs == 0) w.run(1ms);
     slow.stall(true);
     w.run(1s);
-    // So does the difference that it had missed, and what is typed meanwhile.
+    // The difference that it missed, and the edits made meanwhile, count towards the budget, too.
     const std::size_t stalled = taken();
     types(200);
     CHECK(taken() - stalled <= 50'000);
@@ -574,7 +574,7 @@ TEST_CASE("RoomManager: a client that sends only pongs stays connected",
     silent.answers_queries = false;
     silent.dial();
     w.run(5min);
-    // Yjs's client dials again if it has heard nothing for 30 s.
+    // Yjs's client dials again if it has received nothing for 30 s.
     CHECK(alice.queries >= 12);
     CHECK(alice.online());
     CHECK_FALSE(silent.online());
@@ -598,7 +598,7 @@ TEST_CASE("RoomManager: a client that leaves before it is admitted leaves no sta
     }
 }
 
-// ---- who is here -------------------------------------------------------------------------------
+// ---- awareness ---------------------------------------------------------------------------------
 
 TEST_CASE_METHOD(
     RoomOfOne,
@@ -613,7 +613,7 @@ TEST_CASE_METHOD(
     alice.hang_up();
     w.run(1s);
     CHECK(bob.present.empty());
-    // A late word of the one that is gone does not bring it back.
+    // A late frame about a client that has left does not show it again.
     bob.say({Kind::awareness, awareness_of(1, 1, "{}")});
     w.run(1s);
     CHECK(bob.present.empty());
@@ -630,7 +630,7 @@ TEST_CASE_METHOD(RoomOfTwo, "RoomManager: awareness that is not renewed is remov
     CHECK(bob.present.size() == 1);
     w.run(2s);
     CHECK(bob.present.empty());
-    alice.show("{}");  // at the clock at which it was removed
+    alice.show("{}");  // the clock at which it was removed
     alice.show("{}");
     w.run(1s);
     CHECK(bob.present.size() == 1);
@@ -649,7 +649,8 @@ TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room
     mallory.say({Kind::awareness, awareness_of(1, 9, "null")});
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"a\"}");
-    // A new socket of the same user takes it over, and the old one's end says nothing.
+    // A new connection of the same user takes over the id. The end of the old connection does not
+    // remove it.
     RoomEditor again{w, "again", 1};
     w.requests["again"] = {.room_id = "board", .token = "alice"};
     w.dial(again);
@@ -659,7 +660,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room
     alice.hang_up();
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"b\"}");
-    // Nor has anybody else it while its user dials again.
+    // While its user dials again, no other user can take the id.
     again.hang_up();
     w.run(1s);
     CHECK_FALSE(bob.present.contains(1));
@@ -743,14 +744,14 @@ TEST_CASE("RoomManager: the awareness states of one client share one limit of by
     mallory.say({Kind::awareness, awareness_of(11, 1, state(400))});
     w.run(1s);
     CHECK(alice.present.size() == 3);
-    // What one gives up another may have, in whatever order it is said.
+    // Bytes that one id frees are available to another id, in any order of the ids in a message.
     Bytes swapped{std::byte{2}};
     for (const Bytes& one : {awareness_of(11, 2, state(600)), awareness_of(10, 2, state(400))})
         swapped.insert(swapped.end(), one.begin() + 1, one.end());
     mallory.say({Kind::awareness, swapped});
     mallory.say({Kind::awareness, awareness_of(10, 3, "null")});
     mallory.say({Kind::awareness, awareness_of(12, 1, state(400))});
-    // What it repeats of others is not its own, nor taken for that.
+    // Repeated states of other clients are not counted, and are not its own.
     mallory.say({Kind::awareness, awareness_of(1, 1, state(1000))});
     mallory.say({Kind::awareness, awareness_of(13, 1, state(2))});
     w.run(1s);
@@ -789,7 +790,8 @@ TEST_CASE("RoomManager: one piece of awareness waits for a stalled client, in a 
         w.run(5s);
         for (const auto& [id, output] : quick.present) REQUIRE(output[1] == c);
     }
-    // The transport takes one frame too many; eight the client has before it, unread.
+    // Eight frames have arrived at the client unread, and the transport accepts one beyond its
+    // window.
     std::size_t waiting_max = 0;
     for (const auto& e : editors) {
         if (e.get() == &quick) continue;
@@ -828,7 +830,7 @@ TEST_CASE("RoomManager: a slow reader receives awareness removals that it missed
         alice.show("{\"x\":" + std::to_string(i) + ",\"p\":\"" + std::string(100, 'p') + "\"}");
         w.run(20ms);
     }
-    for (int i = 0; i < 300; ++i) {  // until a close has no space, either
+    for (int i = 0; i < 300; ++i) {  // until even a close has no space
         alice.show("1");
         w.run(20ms);
     }
@@ -852,7 +854,7 @@ TEST_CASE("RoomManager: an option decides whether viewers are visible",
         w.run(1s);
         CHECK(alice.present.size() == (observed ? 2 : 1));
         CHECK(viewer.present.count(1) == 1);
-        // One that was an editor when it was seen last, and that is an editor again later.
+        // Alice becomes a viewer and then an editor again.
         w.rights.grants["alice"] = Grant{"alice", Access::view, forever};
         w.rooms().reauthorize("board");
         w.run(1s);
@@ -879,11 +881,11 @@ TEST_CASE("RoomManager counts aborted upgrades, and notifies no observer",
     accept("alice");
     CHECK(w.rooms().counters().upgrades_aborted == 1);
     CHECK(w.reported.empty());
-    // Refused, and gone before it could read why.
+    // The client is rejected, and has gone before it could read the reason.
     w.rights.grants["bob"] = {"bob", Access::none, forever};
     accept("bob");
     CHECK(w.rooms().counters().upgrades_aborted == 2);
-    // Given up here.
+    // The server gives up these upgrades.
     accept("carol", {.gone = false});
     accept("bob", {.gone = false});
     CHECK(w.rooms().counters().upgrades_aborted == 2);
@@ -894,7 +896,7 @@ TEST_CASE("RoomManager counts aborted upgrades, and notifies no observer",
     w.run(1min);
     CHECK(w.rooms().counters().upgrades_aborted == 3);
     CHECK(w.rooms().clients() == 0);
-    // One that was let in, or read why not, was upgraded.
+    // A client that was admitted, or that has read the reason of its rejection, was upgraded.
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.dial(alice, bob);

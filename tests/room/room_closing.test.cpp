@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: clients that were rejected, and do not close their connections, take no place of others.
+// Goal: rejected clients that do not close their connections take no place of other clients.
 // Method: transports that never end in a simulated world, more of them than clients_max.
 #include <belay/room/room_manager.hpp>
 
@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A server with ten places, and honest clients.
+/// A server that admits ten clients, and honest clients.
 struct TenPlaces {
     explicit TenPlaces(Seed seed = Seed{1}) : w{seed, {.clients_max = 10, .waiting_max = 5}} {
         w.rights.grants["bad"] = Grant{"", Access::none, forever};
@@ -39,7 +39,7 @@ struct TenPlaces {
 
 }  // namespace
 
-TEST_CASE("RoomManager: rejected clients that do not close take no place of others",
+TEST_CASE("RoomManager: rejected clients that do not close take no place of other clients",
           "[room][room_closing][sim]") {
     TenPlaces t;
     SECTION("that come one after the other") {
@@ -66,7 +66,7 @@ TEST_CASE("RoomManager: rejected clients that do not close take no place of othe
     // The limit counts those that joined.
     CHECK(t.online() == 10);
     CHECK(t.w.rooms().clients() <= 15);
-    // No honest client makes way for later ones.
+    // No honest client is closed for later ones.
     for (int n = 0; n < 50; ++n) {
         t.reject(YjsProtocol{});
         t.w.run(20ms);
@@ -94,7 +94,7 @@ TEST_CASE("RoomManager: rejected clients that do not close take no place of a se
 TEST_CASE(
     "RoomManager aborts the client that it closed first, and not the one that connected first",
     "[room][room_closing][regression][sim]") {
-    // Whether an abort overtakes a close code depends on the network.
+    // Whether an abort overtakes a close code depends on the network, so there are several seeds.
     for (std::uint64_t seed = 1; seed <= 10; ++seed) {
         TenPlaces t{Seed{seed}};
         RoomEditor& ada = *t.honest[0];

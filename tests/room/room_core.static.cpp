@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: whole lives of rooms proven at compile time. Method: events at chosen times, ticks when the
-// core wants one.
+// Goal: whole lifetimes of rooms, proven at compile time. Method: events at chosen times, and ticks
+// at the core's deadlines.
 #include <belay/room/room_core.hpp>
 
 #include <array>
@@ -102,7 +102,7 @@ struct RoomRow {
     State to;
     Todo todo{};
 };
-/// What differs from "no change, no action".
+/// The difference from "no change, no action".
 constexpr RoomRow room_rows[] = {
     {State::loading, Event::loaded, State::clean},
     {State::loading, Event::load_failed, State::over, {.close_clients = true, .evict = true}},
@@ -167,7 +167,7 @@ constexpr bool is_the_table_of_a_room() {
             }
             if (!may_follow(from, event)) continue;
             Scenario scenario = room_in(from);
-            // These are about a change that was appended.
+            // These events concern a change that was appended.
             if (event == Event::applied || event == Event::lost || event == Event::dropped)
                 scenario.step(Event::appended);
             const Todo todo = scenario.step(event);
@@ -288,7 +288,7 @@ constexpr bool a_loaded_room_has_the_state_that_it_had(State state) {
 static_assert(a_loaded_room_has_the_state_that_it_had(State::due));
 static_assert(a_loaded_room_has_the_state_that_it_had(State::saving_changed));
 
-// ---- whole lives -------------------------------------------------------------------------------
+// ---- whole lifetimes ---------------------------------------------------------------------------
 
 constexpr bool saves_5_s_after_the_last_change() {
     Scenario scenario;
@@ -565,7 +565,7 @@ static_assert(a_long_log_is_saved_between_5_and_30_s_after_the_load());
 constexpr bool an_unused_room_can_be_evicted_before_it_is_saved() {
     Scenario scenario;
     const auto is = [&](Evictable e) { return scenario.core.evictable() == e; };
-    if (!is(Evictable::no)) return false;  // it loads
+    if (!is(Evictable::no)) return false;  // while it loads
     scenario.step(Event::loaded);
     if (!is(Evictable::saved)) return false;
     scenario.step(Event::appended);
@@ -573,7 +573,8 @@ constexpr bool an_unused_room_can_be_evicted_before_it_is_saved() {
     scenario.step(Event::applied);
     if (!is(Evictable::unsaved)) return false;
     scenario.run(5s);
-    if (!is(Evictable::unsaved)) return false;  // the owner knows whether the save has begun
+    // only the owner has the state of the queued save
+    if (!is(Evictable::unsaved)) return false;
     scenario.step(Event::save_failed);
     if (!is(Evictable::saves_fail)) return false;
     scenario.step(Event::joined);
@@ -771,7 +772,7 @@ constexpr bool an_uncovered_change_is_saved_after_the_save_that_is_under_way() {
 }
 static_assert(an_uncovered_change_is_saved_after_the_save_that_is_under_way());
 
-/// The numbers that a core decides by.
+/// The numbers on which a core's decisions depend.
 constexpr std::array<std::int64_t, 16> fields_of(const Scenario& scenario) {
     std::array<std::int64_t, 16> all{};
     std::size_t count = 0;

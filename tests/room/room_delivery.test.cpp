@@ -14,7 +14,7 @@ using part::RoomMessage;
 
 namespace {
 
-/// Stands for the ClientLifecycle.
+/// Takes the place of the ClientLifecycle.
 struct RecordedCloses {
     void close_and_report(detail::RoomClient& client, const std::error_code& why,
                           std::string_view limit = {}) {
@@ -34,7 +34,7 @@ struct RecordedCloses {
     Calls clients{};
     Calls connections{};
     std::string_view last_limit{};
-    std::vector<detail::RoomClient*> ending{};  ///< those that leave their rooms
+    std::vector<detail::RoomClient*> ending{};  ///< the clients that leave their rooms
 };
 static_assert(detail::ClosesClients<RecordedCloses>);
 struct OnlyFails {
@@ -57,7 +57,7 @@ constexpr detail::RoomClientOps no_transport{
     .disjoint = [](const detail::RoomClient&, BytesView, BytesView) { return false; },
     .end = [](detail::RoomClient&) noexcept {}};
 
-/// Another protocol: its frames are others.
+/// Another protocol, with other frames.
 constexpr detail::RoomClientOps other_protocol = no_transport;
 
 struct FakeConnection : detail::ClientConnection {
@@ -205,7 +205,7 @@ TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are d
 TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhile",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 4};
-    // A failed client ends the other clients of its connection, too.
+    // If one client fails, the other clients of its connection end, too.
     one.connections[2]->result = SendResult::refused;
     one.closes.ending = {one.clients[0].get(), one.clients[2].get()};
     one.delivery.send_update(one.room, as_bytes("edit"), {});
@@ -224,7 +224,7 @@ TEST_CASE("RoomDelivery::send_update measures an edit until its last client has 
     const bool has_two_protocols = GENERATE(false, true);
     const std::size_t slow = GENERATE(std::size_t{1}, std::size_t{2});
     if (has_two_protocols) one.clients[1]->ops = &other_protocol;
-    // The author receives nothing; of the others, one is slow.
+    // The author receives nothing. One of the others is slow.
     one.connections[slow]->result = SendResult::busy;
     one.delivery.send_update(one.room, as_bytes("edit"), {1, Instant{900ms}});
     CHECK(times.sum == Duration{});
@@ -279,7 +279,7 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     for (int i = 0; i < 30; ++i) type();
     CHECK(slow.output.counted() <= 5000);
     CHECK(one.clients[0]->outbox.lag_from.has_value());
-    // It accepts a part whenever it is writable, and then nothing.
+    // The connection accepts a part whenever it is writable, and nothing else.
     YjsDocument received;
     for (int i = 0; i < 100 && one.clients[0]->outbox.lag_from; ++i) {
         slow.result = SendResult::sent;
@@ -310,7 +310,7 @@ TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never co
     REQUIRE(one.connections[1]->output.answers() > 10);
 
     detail::RoomClient& waits = *one.clients[0];
-    // A state vector that no document could answer is not held.
+    // A state vector that is malformed or too long is not held.
     Bytes many;
     yjs::append_varuint(many, 100'003);
     CHECK(one.delivery.answer(waits, Bytes(100, std::byte{1})) == YjsErrc::malformed_state_vector);

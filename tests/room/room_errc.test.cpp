@@ -83,7 +83,7 @@ TEST_CASE("RoomErrc ends a connection, except for rights, histories and limits o
         INFO(reason.word);
         constexpr RoomErrc of_client[] = {RoomErrc::unauthorized, RoomErrc::forbidden,
                                           RoomErrc::history_reset, RoomErrc::room_erased,
-                                          // A client that has joined is never closed for these.
+                                          // A client that has joined is never closed with these.
                                           RoomErrc::bad_room_id, RoomErrc::too_many,
                                           RoomErrc::room_full, RoomErrc::too_many_documents};
         const bool client_only = std::find(std::begin(of_client), std::end(of_client),

@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A room whose calls throw, with alice and bob, and another one with carol and dave.
+/// A room whose calls throw, with alice and bob, and another room with carol and dave.
 struct ThrowingRoom {
     explicit ThrowingRoom(RoomOptions options = {}, bool addressed = false)
         : w{Seed{1}, options},
@@ -42,7 +42,7 @@ struct ThrowingRoom {
     void check_other() {
         w.run(1s);
         const Bytes update = carol.type("x");
-        carol.show("{}");  // its clock may be that of its end
+        carol.show("{}");  // the clock may be that of its removal
         carol.show(R"({"at":1})");
         w.run(1s);
         CHECK((carol.online() && dave.online()));
@@ -50,7 +50,7 @@ struct ThrowingRoom {
         CHECK(dave.document() == carol.document());
         CHECK(dave.present[3] == R"({"at":1})");
     }
-    /// The clients of the room whose calls threw connect again, and have the same.
+    /// The clients of the room whose calls threw connect again, and have the same document.
     void check_room() {
         w.document_before = {};
         w.before_write = {};
@@ -74,7 +74,7 @@ struct ThrowingRoom {
     RoomEditor bob{w, "bob", 2};
     RoomEditor carol;
     RoomEditor dave;
-    std::vector<RoomClientId> ids{};  ///< in the order of their names
+    std::vector<RoomClientId> ids{};  ///< in alphabetical order of their names
 };
 
 RoomOptions options_of_a_slow_room() {
@@ -94,7 +94,7 @@ TEST_CASE("RoomManager: a document that throws while its update is sent, sends i
     std::vector<Bytes> of_alice;
     t.bob.stall(true);
     t.w.document_before = [](std::string_view name) {
-        // Of a client that lags.
+        // For a client that lags.
         if (name == "document.state_vector") throw CallableThrew{};
     };
     for (int i = 0; i < 12 && t.w.thrown == 0; ++i) {

@@ -87,7 +87,7 @@ public:
         };
         w_.disk.host.emplace(world, "storage");
     }
-    /// Lets callables throw, one call in a number.
+    /// Makes the callables throw in one of several calls.
     void let_throw(const CallablesThatThrow& throws) {
         const std::uint64_t one_in = 2 + below("one call in", 41);
         const auto before = [this, one_in](std::string_view name) {
@@ -102,7 +102,7 @@ public:
             w_.disk.before = w_.rights.before = before;
         }
     }
-    /// Lets everything happen, ends the faults, and waits until all clients have all.
+    /// Runs with all faults, ends the faults, and waits until all clients have all changes.
     bool run() {
         for (int i = 0; i < 45; ++i) {
             act();
@@ -124,7 +124,7 @@ public:
     }
 
 private:
-    /// A tab of a browser. What was typed in it is there when it is opened again.
+    /// A browser tab. The text that was typed in it is there when it is opened again.
     struct Tab {
         Tab(RoomUnderFaults& run, std::size_t number) : editors{&run.editors_}, at{number} {}
         ~Tab() { (*editors)[at]->hang_up(); }
@@ -199,7 +199,7 @@ private:
         mark_reached();
         slow.stall(false);
     }
-    /// Marks what the worlds must have reached to be worth passing.
+    /// Marks the states that the worlds must reach for the test to pass.
     void mark_reached() {
         if (!w_.server.alive()) return;
         const RoomCounters& counts = w_.rooms().counters();
@@ -221,7 +221,7 @@ private:
     [[nodiscard]] static bool is_of(const Bytes& update, std::size_t editor) {
         return update[2] == static_cast<std::byte>(editor + 1);
     }
-    /// What any client has of the others must be on the disk.
+    /// Each change that a client has received from another one must be on the disk.
     void check_kept() {
         YjsDocument stored = on_disk();
         for (const Bytes& update : typed_) {
@@ -232,15 +232,15 @@ private:
             }
         }
     }
-    /// Who was told that all of theirs is durable was told the truth.
+    /// If a client was notified that all its changes are durable, all of them must be on the disk.
     void check_claims() {
         YjsDocument stored = on_disk();
         for (std::size_t i = 0; i < editors_.size(); i += 2) {
             if (editors_[i]->unsynced != 0) continue;
-            w_.world.reach("all was told to be stored");
+            w_.world.reach("all changes of a client are confirmed");
             for (const Bytes& update : typed_) {
                 if (is_of(update, i) && stored.check(update).value_or(true))
-                    w_.world.require("what was told to be stored is stored", false);
+                    w_.world.require("each confirmed change is stored", false);
             }
         }
     }
@@ -264,7 +264,8 @@ private:
         for (const auto& e : editors_) e->stall(false);
         w_.world.heal();
     }
-    /// Why not every client has every change, and knows that its own are stored.
+    /// Returns why a client lacks changes, or lacks the confirmation of its own; empty if none
+    /// does.
     [[nodiscard]] std::string in_step() {
         for (const auto& e : editors_) {
             const std::string name{e->host().name()};
@@ -284,7 +285,7 @@ private:
     std::vector<Bytes> typed_{};
 };
 
-/// Who sends anything, beside two who work.
+/// A client that sends arbitrary frames, and two clients that edit.
 struct HostileClients {
     HostileClients(Seed seed, bool addressed)
         : w{seed},
@@ -330,7 +331,7 @@ struct HostileClients {
         mallory.raw(mutated(frame, any(), w.world.bits()));
         w.run(5ms);
     }
-    /// An edit, within the time that it may take.
+    /// Checks that an edit arrives within the time that it may take.
     void check_served() {
         const Bytes update = alice.type("x");
         w.run(200ms);
@@ -341,7 +342,7 @@ struct HostileClients {
         w.run(3s);
         CHECK(alice.document() == bob.document());
         CHECK(alice.closed_with + bob.closed_with == 0);
-        // What was taken of it can be loaded again.
+        // After a restart, the changes that the server accepted are loaded again.
         w.world.restart(w.server);
         alice.dial();
         bob.dial();
@@ -386,8 +387,8 @@ struct LoggedServer {
             world.run_for(std::chrono::milliseconds(uniform_upto(world.bits(), most)));
         }
     }
-    /// After the server's power has failed, what bob has seen must be there, though nobody says it
-    /// again.
+    /// After a loss of power, each change that bob has received must be there, without any client
+    /// that sends it again.
     void check_kept() {
         std::vector<Bytes> observed;
         for (const Bytes& update : by_alice) {
@@ -515,7 +516,7 @@ TEST_CASE("RoomManager over a log: visible changes survive a loss of power at an
     for_each_seed(
         [](Seed seed) {
             constexpr std::uint64_t edits = 25;
-            // The second life of a room: there is something to load, and to be given up.
+            // The server has run before, so there are records to load, and records to release.
             const auto second_incarnation = [&](std::uint64_t halt) {
                 LoggedServer s{seed};
                 s.edits(edits, 300ms);
@@ -563,7 +564,7 @@ TEST_CASE(
             h.check_end();
         },
         100);
-    // Both happen, or nothing was tested. Alice sends an update after 20 frames.
+    // Frames were rejected and frames were accepted. Alice sends an update after 20 frames.
     CHECK(refused > static_cast<std::uint64_t>(output) / 20);
     CHECK(refused < static_cast<std::uint64_t>(output) * 9 / 10);
     CHECK(taken >

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t part_bytes = std::size_t{1} << 20;
 
-/// The document of so many authors, each of whom has typed so much.
+/// A document with this many authors, each with this much text.
 StoredRoom of_authors(std::uint64_t authors, std::size_t bytes) {
     StoredRoom room;
     for (std::uint64_t i = 0; i < authors; ++i)
@@ -38,8 +38,8 @@ std::size_t taken_of_all(const RoomWorld& w) {
     return bytes;
 }
 
-/// Three who edit, one of them over a connection of many documents. The faults of the scenario hit
-/// all processes, the storage and the network between them.
+/// Three editors, one of them over a connection with several documents. The faults of the scenario
+/// hit all processes, the storage and the network between them.
 class EditorsWithAnswers {
 public:
     EditorsWithAnswers(sim::World& world, const RoomOptions& options) : w_{world, options} {
@@ -148,7 +148,7 @@ TEST_CASE(
 
 namespace {
 
-/// Counts how often it is compared, which costs as much as it is long.
+/// Counts the calls of diff(), whose cost grows with the length of the document.
 struct CountedDocument : YjsDocument {
     explicit CountedDocument(std::size_t& count) : diffs{&count} {}
     [[nodiscard]] Result<Bytes, yjs::UpdateError> diff(BytesView theirs) {
@@ -186,7 +186,7 @@ TEST_CASE("RoomManager: a reloaded room is compared once, not once per client",
     for (RoomEditor& one : editors) one.dial();
     world.run_for(1s);
     REQUIRE(editors.back().synced);
-    // It is stored, though the flush has failed: all have missed it.
+    // The update is stored, although the flush has failed, so no client has received it.
     diffs = 0;
     disk.fail_flushes = 1;
     disk.keeps_failed = true;
@@ -223,9 +223,9 @@ TEST_CASE("RoomManager: an answer that is not read counts its bytes, and ends wi
     w.run(100ms);
     bob.dial();
     w.run(10s);
-    CHECK_FALSE(bob.synced);  // there is no room for another answer of this size
+    CHECK_FALSE(bob.synced);  // the budget has no space for another answer of this size
     w.run(50s);
-    CHECK(w.rooms().stats("board")->clients == 1);  // who takes nothing is closed
+    CHECK(w.rooms().stats("board")->clients == 1);  // a client that accepts nothing is closed
     w.world.network().window_bytes(10'000'000);
     bob.dial();
     w.run(30s);
@@ -243,7 +243,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly yields to clients 
     RoomEditor bob{w, "bob", 3};
     RoomEditor carol{w, "carol", 4};
     w.requests["carol"] = {.room_id = "small", .token = "carol", .ip = "carol"};
-    // They give signs of life, take something every 44 s, and come again when they are closed.
+    // Both clients send, read something every 44 s, and dial again when they are closed.
     Duration took{};
     const auto pass = [&](Duration d) {
         for (; d > Duration{}; d -= 1s, took += 1s) {
@@ -263,7 +263,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly yields to clients 
     pass(2s);
     bob.dial();
     pass(5s);
-    CHECK_FALSE(bob.synced);  // two are before it
+    CHECK_FALSE(bob.synced);  // two clients are before bob
     carol.dial();
     pass(1s);
     CHECK(carol.synced);  // a small document does not wait for large ones
@@ -277,7 +277,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly yields to clients 
 
 TEST_CASE("RoomManager: a client that reads its answer slowly completes when no client waits",
           "[room][room_large][sim]") {
-    // One that only downloads sends nothing.
+    // A client that only downloads sends nothing.
     const bool sends = GENERATE(true, false);
     CAPTURE(sends);
     RoomWorld w{Seed{1}, {.answers_bytes_max = 4'000'000, .piece_bytes_max = 4096}};
@@ -308,7 +308,7 @@ TEST_CASE("RoomManager: a client that reads its answer slowly completes when no 
 
 namespace {
 
-/// How often it is asked what it has, for which it is merged.
+/// Counts the calls of state_vector(), for which the document is merged.
 struct AskedDocument : YjsDocument {
     [[nodiscard]] Bytes state_vector() {
         ++asked;
@@ -316,7 +316,7 @@ struct AskedDocument : YjsDocument {
     }
     inline static std::size_t asked = 0;
 };
-/// A connection that takes all that it is sent.
+/// A connection that accepts all output.
 struct AcceptingTransport {
     using message_type = Bytes;
     struct Connection {

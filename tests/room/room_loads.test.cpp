@@ -152,7 +152,7 @@ TEST_CASE("RoomManager loads the rooms of users in turn, however many rooms one 
     RoomWorld w{Seed{1}, options};
     w.disk.load_takes = 100ms;
     w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
-    // The loads of the others begin one load later, and take one.
+    // The loads of other users begin after at most one load, and take as long as one.
     const auto joins_soon = [&](const ManyRoomsOfOne& other) {
         const int loads = w.disk.loads;
         w.run(300ms);
@@ -197,7 +197,7 @@ TEST_CASE("RoomManager: a user whose loads hang leaves some of loads_max to othe
     const ManyRoomsOfOne eve{w, {.token = "eve"}, 100};
     w.run(50ms);
     CHECK(w.disk.loads == 6);
-    // The two other loads are for users who have none, one for each of them.
+    // The two other loads are for users who have none: one load for each of them.
     w.disk.hang_loads = 2;
     const ManyRoomsOfOne mallory{w, {.token = "mallory"}, 100};
     w.run(50ms);
@@ -205,7 +205,7 @@ TEST_CASE("RoomManager: a user whose loads hang leaves some of loads_max to othe
     const ManyRoomsOfOne bob{w, {.token = "bob"}, 1};
     w.run(50ms);
     CHECK(w.disk.loads == 8);
-    // A load that answers makes way for another user.
+    // When a load is answered, another user's load begins.
     w.disk.hang_loads = 0;
     w.run(options.answer_within - 200ms);
     CHECK(eve.synced() + mallory.synced() + bob.synced() == 0);
@@ -419,7 +419,7 @@ TEST_CASE(
     std::vector<std::error_code> answers;
     w.disk.load_takes = 100ms;
     const bool again = GENERATE(false, true);
-    // Rooms of imports are no calls any more when they are loaded again.
+    // The second load of an imported room is not a call.
     const auto open = [&](int n) {
         const std::string board = "old" + std::to_string(n);
         if (!again) CHECK(w.rooms().get_or_create_room(board));
@@ -445,7 +445,7 @@ TEST_CASE(
                               [&](auto answer) noexcept { answers.push_back(answer->code); }});
     w.run(400ms);
     CHECK(answers == std::vector<std::error_code>(2));
-    // Together, they leave a quarter of loads_max to users.
+    // Together, these loads leave a quarter of loads_max to users.
     CHECK(w.disk.loading_max == 3);
     CHECK_FALSE(w.rooms().stats("old59")->loaded);
     w.run(2s);
@@ -513,7 +513,7 @@ TEST_CASE("RoomManager loads the rooms of users without a name and an address in
     CHECK(w.disk.loads == 9);
 }
 
-TEST_CASE("RoomManager: second loads of rooms of a connection without a user hang for itself only",
+TEST_CASE("RoomManager: hanging reloads of a connection without a user delay no other connection",
           "[room][room_loads][sim][regression]") {
     RoomOptions options;
     options.loads_max = 4;
@@ -548,7 +548,7 @@ TEST_CASE("RoomManager: second loads of rooms of a connection without a user han
     CHECK(other.synced() == 1);
 }
 
-TEST_CASE("RoomManager: a full waiting list gives up a client of the user who has most there",
+TEST_CASE("RoomManager: a full waiting list closes a client of the user who has most clients in it",
           "[room][room_loads][sim]") {
     RoomOptions options;
     options.loads_max = 1;
@@ -563,7 +563,7 @@ TEST_CASE("RoomManager: a full waiting list gives up a client of the user who ha
     CHECK(ada.closed_with(1013) == 0);
     CHECK(eve.closed_with(1013) == 2);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_waiting) == 2);
-    // The user who has most takes no place of another one.
+    // Clients of the user who has most clients waiting take no place of another user.
     for (const auto& one : eve.all) {
         if (one->closed_with == 1013) one->dial();
     }
@@ -574,7 +574,7 @@ TEST_CASE("RoomManager: a full waiting list gives up a client of the user who ha
     CHECK(eve.synced() >= 8);
 }
 
-TEST_CASE("RoomManager: a client that waits alone for its user is never given up for another one",
+TEST_CASE("RoomManager: the only waiting client of a user is never closed for another one",
           "[room][room_loads][sim]") {
     RoomOptions options;
     options.loads_max = 1;
@@ -592,8 +592,10 @@ TEST_CASE("RoomManager: a client that waits alone for its user is never given up
     CHECK(ada.synced() + bob.synced() + eve.synced() == 3);
 }
 
-TEST_CASE("RoomManager closes the connection of a document that it gives up, so that it returns",
-          "[room][room_loads][sim]") {
+TEST_CASE(
+    "RoomManager closes the connection of a document that it rejects, so that its client dials "
+    "again",
+    "[room][room_loads][sim]") {
     RoomOptions options;
     options.waiting_max = 6;
     RoomWorld w{Seed{1}, options};
@@ -609,7 +611,7 @@ TEST_CASE("RoomManager closes the connection of a document that it gives up, so 
     CHECK(eve.received().empty());
 }
 
-TEST_CASE("RoomManager ends no joined document of a user with few waiting ones for another peer",
+TEST_CASE("RoomManager: clients without a token close no document of a user with few waiting ones",
           "[room][room_loads][regression][sim]") {
     RoomOptions options;
     options.waiting_max = 30;
@@ -704,7 +706,7 @@ TEST_CASE("RoomManager: the load of an evicted room counts for its user until th
 
 namespace {
 
-/// Counts the questions whether a user may begin a load.
+/// Counts the calls of may_begin().
 struct CountedLoads : detail::LoadsUnderWay {
     [[nodiscard]] bool may_begin(std::string_view user, std::size_t most) {
         ++asked;
@@ -768,7 +770,7 @@ TEST_CASE("LoadQueue: a room of several users leaves the turns of all of them",
     CHECK(take() == &one);
     CHECK(take() == &other);
     CHECK(take() == nullptr);
-    // A user who has had a turn is behind another one.
+    // A user who has had a turn is after the other users.
     detail::RoomBase third{"third", always, options, always};
     queue.push(one, "ada", never);
     queue.push(other, "ada", never);
@@ -776,7 +778,8 @@ TEST_CASE("LoadQueue: a room of several users leaves the turns of all of them",
     CHECK(take() == &one);
     CHECK(take() == &third);
     CHECK(take() == &other);
-    // A room that is removed leaves them, too, and its users have no turn without another room.
+    // A room that is removed leaves the turns of all its users. A user without another room has no
+    // turn.
     queue.push(one, "ada", never);
     queue.share(one, "bob");
     queue.push(other, "bob", never);

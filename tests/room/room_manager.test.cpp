@@ -16,9 +16,10 @@ using namespace belay_test;
 using namespace std::chrono_literals;
 using Recorded = std::vector<std::string>;
 
-TEST_CASE_METHOD(RoomOfTwo,
-                 "RoomManager: two editors see each other's edits, a late one everything",
-                 "[room][room_manager][sim]") {
+TEST_CASE_METHOD(
+    RoomOfTwo,
+    "RoomManager: two editors receive each other's edits, and a later one the whole document",
+    "[room][room_manager][sim]") {
     RoomEditor carol{w, "carol", 3};
     CHECK(alice.synced);
     CHECK(alice.questions == 1);
@@ -43,7 +44,7 @@ TEST_CASE("RoomManager: offline edits of two clients are merged", "[room][room_m
     w.dial(alice, bob);
     CHECK(alice.document() == bob.document());
     CHECK(state_of(w.rooms()) == bob.document());
-    // Coming back with nothing new stores nothing.
+    // If a client has nothing new when it dials again, nothing is stored.
     const auto updates = w.rooms().counters().updates;
     w.dial(alice);
     CHECK(alice.synced);
@@ -143,7 +144,7 @@ TEST_CASE("RoomManager: stop during a load", "[room][room_manager][sim]") {
     CHECK(w.reported.size() == 1);
 }
 
-// ---- durable, then shown -----------------------------------------------------------------------
+// ---- durable before visible ---------------------------------------------------------------------
 
 TEST_CASE_METHOD(
     RoomOfTwo,
@@ -180,7 +181,8 @@ TEST_CASE("RoomManager: after a failed flush no unflushed change is kept or show
         w.disk.flush_takes = 50ms;
         alice.type("lost");
         w.run(80ms);
-        // It may be stored all the same: then it is what the room has, and all are told.
+        // The failed flush may have stored the change. Then the room has it, and all clients
+        // receive it.
         CHECK(bob.has(typed(1, 5, "lost")) == keeps);
         CHECK(w.disk.loads == 2);
         w.run(1s);
@@ -239,7 +241,8 @@ TEST_CASE("RoomManager: a room whose first change was rejected accepts the next 
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.dial(alice, bob);
-    // Its history has begun, and nothing of it waits for the flush that loses that.
+    // The history of alice's room has begun, but is not durable. No change of it waits for the
+    // flush that fails, and that flush loses it.
     w.disk.refuses = true;
     alice.type("x");
     w.run(1s);
@@ -279,7 +282,7 @@ TEST_CASE("RoomManager: one flush stores all changes of a turn", "[room][room_ma
     CHECK(w.disk.flushes < before + 8);
 }
 
-// ---- saving and letting go ---------------------------------------------------------------------
+// ---- saving and eviction -----------------------------------------------------------------------
 
 TEST_CASE_METHOD(
     RoomOfOne,
@@ -551,7 +554,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a room that cannot be saved is kept wh
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose nothing",
+TEST_CASE("RoomManager: rooms whose saves fail are evicted for other rooms, and lose nothing",
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
@@ -574,7 +577,7 @@ TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose not
     visit(3);
     CHECK(alice.closed_with == 0);
     CHECK(w.rooms().rooms() == 3);
-    CHECK_FALSE(w.rooms().stats("board0"));  // unused for longest
+    CHECK_FALSE(w.rooms().stats("board0"));  // unused for the longest time
     CHECK(stored_of(w.disk, "board0")->updates.size() == 1);
     visit(0);
     CHECK(alice.closed_with == 0);
@@ -584,7 +587,7 @@ TEST_CASE("RoomManager: rooms whose saves fail make way for others, and lose not
     CHECK(stored_of(w.disk, "board0")->updates.empty());
 }
 
-TEST_CASE("RoomManager: rooms whose saves are never answered make way for others",
+TEST_CASE("RoomManager: rooms whose saves are never answered are evicted for other rooms",
           "[room][room_manager][regression][sim]") {
     const bool of_user = GENERATE(true, false);
     RoomOptions options;
@@ -648,7 +651,7 @@ TEST_CASE("RoomManager: a room is evicted before one whose saves fail",
     CHECK_FALSE(w.rooms().stats("saved"));
 }
 
-TEST_CASE("RoomManager: a room that is evicted before its save was changed before",
+TEST_CASE("RoomManager reports the change of a room that is evicted before its save",
           "[room][room_manager][regression][sim]") {
     RoomOptions options;
     options.rooms_max = 1;
@@ -680,7 +683,8 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a client may join while the last save 
     w.run(40min);
     w.disk.fail_saves = 0;
     w.disk.save_takes = 20s;
-    REQUIRE(w.world.run_until([&] { return w.disk.saving == 1; }, 2min));  // of who is to go
+    // The save before the eviction.
+    REQUIRE(w.world.run_until([&] { return w.disk.saving == 1; }, 2min));
     w.dial(bob);
     CHECK(bob.has(typed(1, 0, "x")));
     w.run(10min);
@@ -701,8 +705,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(w.rooms().rooms() == 0);
 }
 
-TEST_CASE_METHOD(RoomOfOne,
-                 "RoomManager: a load that brings changes after the snapshot asks for a save",
+TEST_CASE_METHOD(RoomOfOne, "RoomManager: a load with changes after the snapshot causes a save",
                  "[room][room_manager][regression][sim]") {
     alice.type("saved");
     w.run(10s);
@@ -729,7 +732,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK(loaded(w.disk.durable, "board").value()->updates.empty());
     w.run(1h);
     CHECK(w.rooms().rooms() == 0);
-    // What was saved needs no further save.
+    // A room that is saved needs no further save.
     w.dial(alice);
     CHECK(state_of(w.rooms()) == alice.document());
     w.run(10s);
@@ -750,7 +753,7 @@ TEST_CASE("RoomManager: a room that holds up the log is saved", "[room][room_man
     w.dial(bob);
     bob.type("y");
     w.run(1s);
-    CHECK(w.disk.saves == 1);  // of the old one, which nobody has opened
+    CHECK(w.disk.saves == 1);  // the save of the old room, which no client has opened
     CHECK(w.rooms().rooms() == 2);
 }
 
@@ -965,7 +968,7 @@ TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was
     w.disk.before = [&](std::string_view call) {
         if (call == "rooms_to_save") w.disk.lags = {"a", "c"};
     };
-    // The flush fails for the first room, which is loaded again.
+    // The flush fails for the first room, so it is loaded again.
     w.disk.load_takes = 100ms;
     w.disk.rejected = {"a"};
     static_cast<void>(w.rooms().apply_update("a", typed(1, 1, "y")));
@@ -974,8 +977,7 @@ TEST_CASE("RoomManager: a room whose saves fail delays no other one after it was
 }
 
 TEST_CASE(
-    "RoomManager drops the changes of the rooms that a flush names, in any order, and no "
-    "others",
+    "RoomManager drops the changes of the rooms that a flush reports, in any order, and no others",
     "[room][room_manager][sim]") {
     RoomWorld w;
     const std::vector<std::string> boards{"a", "b", "c", "d", "e"};
@@ -1007,7 +1009,7 @@ TEST_CASE("RoomManager reports the error of a room whose change failed and whose
     for (const char* board : {"a", "b"})
         REQUIRE_FALSE(w.rooms().apply_update(board, typed(1, 0, "x")));
     w.run(10ms);
-    // The end of a history, which the others report, is not a failure.
+    // The end of a history, which the other calls report, is not a failure.
     CHECK(w.rooms().counters().storage_failures == 2);
 }
 
@@ -1067,7 +1069,8 @@ TEST_CASE("RoomManager::stop flushes, saves, closes clients with 1001 and notifi
     CHECK(late.document() == alice.document());
 }
 
-TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop does not wait for ever",
+TEST_CASE_METHOD(RoomOfOne,
+                 "RoomManager::stop ends after stop_within although the storage never answers",
                  "[room][room_manager][sim]") {
     alice.type("x");
     w.run(1s);
@@ -1117,7 +1120,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager::stop reports a failed save",
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.reported.back() == "stopped: " + w.disk.save_error.message());
     w.disk.fail_saves = 0;
-    // It can be started again, and what was flushed is there.
+    // The manager can be started again, and the flushed changes are there.
     w.rooms().start();
     w.dial(alice);
     CHECK(state_of(w.rooms()) == alice.document());
@@ -1203,7 +1206,7 @@ TEST_CASE("RoomManager: the server's own edits, frames and closes", "[room][room
     CHECK_FALSE(rooms.broadcast("nowhere", BytesView{}));
     w.run(1s);
     CHECK(bob.frames == frames + 1);
-    // Who is not slow gets also what is longer than the budget of one who is.
+    // A client that is not slow also receives a frame that is longer than the budget of a slow one.
     const Bytes why(w.options.client_bytes_max + 1, std::byte{'x'});
     CHECK(rooms.broadcast("board", YjsProtocol{}.write({part::RoomMessage::Kind::denied, why}),
                           first));

@@ -2,7 +2,7 @@
 // Goal: a lack of memory, in any call or turn of a RoomManager, ends at most a room or a client.
 // Method: a run of a server is repeated, and in each repetition one of its steps has no memory
 // after its first, second, third ... allocation. The storage, the transport and the authorizer have
-// memory, and answer when the run says so.
+// memory, and answer when the run requests it.
 #include <algorithm>
 #include <cstddef>
 #include <deque>
@@ -37,7 +37,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What a storage has taken, and the answers that it still owes.
+/// The state of a storage, and the answers that it has not given yet.
 struct OwedAnswers {
     MemoryRooms rooms{};
     std::deque<detail::Function<void()>> owed{};
@@ -53,7 +53,7 @@ struct OwedAnswers {
         }
     }
 };
-/// A storage that answers when the run says so, and always has memory.
+/// A storage that answers when the run requests it, and always has memory.
 struct OwingRooms {
     OwedAnswers* to;
 
@@ -105,7 +105,7 @@ struct SpareLine {
     std::optional<Link<Bytes>> link{};
     bool opened = false;
     bool closed = false;
-    bool edits = false;  ///< it has edited the second room
+    bool edits = false;  ///< whether it has edited the second room
     std::vector<Bytes> received{};
 
     void open() {
@@ -123,7 +123,7 @@ struct SpareLine {
         frame.insert(frame.end(), body.begin(), body.end());
         if (opened && !closed) static_cast<void>(link->received(std::move(frame)));
     }
-    /// Asks to be let in.
+    /// Sends a token, to be admitted.
     void send_token(const std::string& board) const {
         const SpareMemory spare;
         Bytes body{std::byte{2}, std::byte{0}};
@@ -141,7 +141,7 @@ struct SpareLine {
                        std::equal(head.begin(), head.end(), frame.begin());
             }));
     }
-    /// Whether it was let in, and was not notified of an end since.
+    /// Whether it was admitted, and no frame since has ended that.
     [[nodiscard]] bool is_in(const std::string& board) const {
         const auto heard = [&](unsigned type, std::initializer_list<std::byte> more = {}) {
             Bytes head{std::byte(type)};
@@ -239,12 +239,13 @@ public:
         return Completion<V>{[this](std::optional<V>) noexcept { --calls_; }};
     }
     [[nodiscard]] SpareRoomManager& rooms() { return *rooms_; }
-    /// The client that was accepted as this one, if it was; if not, one that hears nothing.
+    /// The client that was accepted as number i. If it was not accepted, a client that receives
+    /// nothing.
     [[nodiscard]] SpareLine& line(std::size_t i) const {
         static SpareLine none{};
         return i < lines_.size() ? *lines_[i] : none;
     }
-    /// Lets a client in, and waits until it has joined.
+    /// Accepts a client, and waits until it has joined. Returns false if it does not join.
     [[nodiscard]] bool takes_another() {
         accept(room_a, "the last user");
         for (int i = 0; i < 4; ++i) settle();
@@ -257,7 +258,7 @@ public:
         open_all();
         turn();
     }
-    /// Why the server is not as one that had memory; empty if it is.
+    /// Returns how the server differs from one that had memory; empty if it does not.
     [[nodiscard]] std::string wrong() {
         storage.flushes_fail = storage.loads_fail = false;
         for (int i = 0; i < 5; ++i) turn(1s), settle();
@@ -275,14 +276,14 @@ public:
         if (calls_ != 0) return std::to_string(calls_) + " calls have no answer";
         return wrong_stop();
     }
-    /// Settles, and the peers confirm the end of their connections.
+    /// Runs the server, and makes the peers confirm the end of their connections.
     void settle_stop() {
         settle();
         for (const auto& one : lines_)
             if (one->opened && one->link)
                 static_cast<void>(one->link->closed(Failure::from(LinkErrc::closed_by_peer)));
     }
-    /// Why a server that stops is not as one that had memory.
+    /// Returns how a server that stops differs from one that had memory.
     [[nodiscard]] std::string wrong_stop() {
         rooms_->stop();
         for (int i = 0; i < 10; ++i) settle_stop();
@@ -302,7 +303,7 @@ private:
     [[nodiscard]] static bool has_ended(const std::shared_ptr<SpareLine>& line) {
         return line.use_count() == 1;
     }
-    /// Whether a client is in a document that does not answer it.
+    /// Whether a client has joined a document that does not answer it.
     [[nodiscard]] bool ignores(const std::string& board) {
         const Bytes answer{std::byte{0}, std::byte{1}};
         for (const auto& one : lines_) {
@@ -512,8 +513,8 @@ const SpareStep several_steps[] = {
     {"a stored erase", one_turn},
 };
 
-/// Runs all steps with memory, and again for each allocation of each of them, without memory from
-/// it on.   Returns: in how many runs memory was refused.
+/// Runs all steps with memory. Then repeats them for each allocation of each step, and refuses
+/// memory from that allocation on.   Returns: the number of runs in which memory was refused.
 template <std::size_t n>
 std::size_t run_without_memory(const SpareStep (&steps)[n]) {
     {

@@ -13,7 +13,7 @@ using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
 
-TEST_CASE("RoomCounters: a sum of times that is too long stays the longest time",
+TEST_CASE("RoomCounters: a sum of times that would overflow is the longest time",
           "[room][room_metrics][unit]") {
     RoomCounters::Histogram times;
     times.add(forever);
@@ -83,7 +83,7 @@ TEST_CASE("RoomManager counts each refusal and close once, by its reason, and re
     w.run(1s);
     CHECK(w.rooms().observer().last_reason == RoomErrc::unknown_message);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::unknown_message) == 1);
-    // It is throttled once, however long it goes on.
+    // Throttling counts once, for any number of messages while it lasts.
     for (int i = 0; i < 60; ++i) alice.type("x");
     w.run(10s);
     CHECK(w.rooms().counters().throttled == 1);
@@ -153,7 +153,7 @@ TEST_CASE("RoomManager::count_room counts for one room what is counted for all",
     CHECK(collected["room.updates"] == 5);
     CHECK(collected["room.reasons.forbidden"] == 1);
     CHECK_FALSE(collected.has("room.flushes"));
-    // The counters outlive the room, and end when nobody wants them.
+    // The counters outlive the room, until stop_counting() is called.
     w.rooms().erase("board", Completion<PersistenceError>{[](auto&&) noexcept {}});
     w.run(1s);
     CHECK(board->evictions.of(RoomErrc::room_erased) == 1);

@@ -90,7 +90,7 @@ TEST_CASE_METHOD(RoomOfOne, "RoomManager: a failed save reports its changes once
     w.run(1min);
     CHECK(w.events == Recorded{"changed board 1", "saved board 1"});
     w.events.clear();
-    // Loaded again: the room was here all the time.
+    // A reload is not reported as an eviction and a load.
     w.disk.fail_flushes = 1;
     RoomEditor bob{w, "bob", 2};
     w.dial(bob);
@@ -117,7 +117,8 @@ TEST_CASE("RoomManager: on_left follows each on_joined, and on_unloaded each on_
     w.rooms().reset("board", Completion<PersistenceError>{[](auto) noexcept {}});
     w.run(1s);
     CHECK(w.events == Recorded{"left board bob 1", "left board alice 0", "unloaded board 0"});
-    // Who is refused has not joined; what was not loaded does not go.
+    // A rejected client is not reported as joined, and a room that failed to load is not reported
+    // as evicted.
     w.rights.grants["bob"] = {"bob", Access::none, forever};
     w.disk.fail_loads = 1;
     dial_both();

@@ -30,7 +30,7 @@ TEST_CASE("RoomOptions: close codes must be valid WebSocket codes", "[room][room
             const RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, {.close_codes = codes}};
         });
     };
-    // It would be 1000: all is well.
+    // Such a code would be sent as 1000, which means a normal end.
     CHECK(output({401, 4403}).find("instead of the HTTP status") != std::string::npos);
     CHECK(output({4401, 403}).find("instead of the HTTP status") != std::string::npos);
     CHECK(output({4401, 5000}).find("instead of the HTTP status") != std::string::npos);

@@ -26,7 +26,7 @@ struct EndedByLimit {
         return {};
     }
     int code = 1009;
-    bool own = true;  // not a close code of the peer
+    bool own = true;  // whether the server closes it, and not the peer
 };
 
 }  // namespace
@@ -84,7 +84,7 @@ TEST_CASE("RoomManager: a user that redials with too large a state is tried twic
     CHECK(bob.online());
 }
 
-TEST_CASE("RoomManager: a user that redials with a malformed message is tried once a minute",
+TEST_CASE("RoomManager: a user that redials with a malformed message may send it once a minute",
           "[room][room_oversize][sim]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};

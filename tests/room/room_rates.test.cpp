@@ -105,7 +105,7 @@ TEST_CASE("RoomManager: long messages are limited by their bytes", "[room][room_
     CHECK(author.closed_with == 0);
 }
 
-TEST_CASE("RoomManager: an editor pays for the compactions of a full document",
+TEST_CASE("RoomManager: the compactions of a full document count towards the rate of its editor",
           "[room][room_rates][sim]") {
     constexpr std::size_t most = std::size_t{256} << 10;
     RoomWorld w{
@@ -131,7 +131,7 @@ TEST_CASE("RoomManager: an editor pays for the compactions of a full document",
     CHECK(author.closed_with == 0);
 }
 
-TEST_CASE("RoomManager: the members of a large room share the price of their edits",
+TEST_CASE("RoomManager: an edit costs its author more in a room with many clients",
           "[room][room_rates][sim]") {
     // With 50 clients, an edit costs 800 bytes more.
     const std::size_t readers = GENERATE(std::size_t{0}, std::size_t{50});
@@ -169,19 +169,19 @@ TEST_CASE("RoomManager: the joins and the answers of one user have one rate, ove
     for (int i = 0; i < 20; ++i) {
         const std::string host = "eve" + std::to_string(i);
         eve.add(w, host, {.room_id = "board", .token = "eve", .ip = host});
-        // Each join merges a letter: 16 KiB, and as much again for the answer.
+        // Each join merges a letter, which costs 16 KiB, and its answer costs 16 KiB more.
         author.type("y");
         eve.all.back()->dial();
         w.run(10ms);
     }
-    // The burst is 6 of them; the letters of the author and the author's own rate are not in it.
+    // The burst is enough for 6 of them. The letters of the author count for the author's own rate.
     CHECK(compared <= 8);
     RoomEditor bob{w, "bob", 2};
     bob.dial();
     w.run(200ms);
     CHECK(bob.synced);
     CHECK(eve.synced() < 10);
-    // What a user has typed offline is requested nevertheless.
+    // The server still requests what a user has typed offline.
     eve.add(w, "offline", {.room_id = "board", .token = "eve", .ip = "offline"});
     eve.all.back()->type("offline");
     const std::uint64_t before = w.rooms().counters().updates;
@@ -211,7 +211,7 @@ TEST_CASE("RoomManager: users without names at one address do not wait for each 
     pupils.dial();
     w.run(500ms);
     CHECK(pupils.synced() == 30);
-    // They have most of the document: an answer costs what is sent.
+    // The clients have most of the document, so an answer costs what is sent.
     pupils.dial();
     w.run(1s);
     CHECK(pupils.synced() == 30);

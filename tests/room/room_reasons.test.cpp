@@ -31,7 +31,7 @@ using Reasons = RoomCounters::Reasons;
                       [&](const std::string& line) { return line.starts_with(word); }));
 }
 
-/// Checks that each count has its reason and its event, whatever has happened in the world.
+/// Checks that each count has its reason and its event, after any events in the world.
 void check_events(RoomWorld& w) {
     const RoomCounters& c = w.rooms().counters();
     CHECK(sum_of(c.reasons) == c.rejected + c.closed);
@@ -121,7 +121,7 @@ void provoke(YjsErrc why) {
             return send(why, Kind::update, update);
         }
         case YjsErrc::version_2_update:
-            // What Y.encodeStateAsUpdateV2 returns for a new document.
+            // The result of Y.encodeStateAsUpdateV2 for a new document.
             return send(why, Kind::update, from_hex("000002000000000000000000000000"));
         case YjsErrc::malformed_state_vector:
             return send(why, Kind::state_vector, Bytes{std::byte{0xFF}});
@@ -532,7 +532,7 @@ TEST_CASE("A connection is reported as throttled although none of its documents 
     check_events(w);
 }
 
-TEST_CASE("A rejected connection with several documents has its user, and the room of no upgrade",
+TEST_CASE("The rejection of a connection with several documents has its user, and no room",
           "[room][room_reasons][sim]") {
     RoomWorld w;  // each upgrade requests "board"
     REQUIRE(w.rooms().count_room("board"));
@@ -556,7 +556,7 @@ TEST_CASE("A rejected connection with several documents has its user, and the ro
     check_events(w);
 }
 
-TEST_CASE("Each client of a silent connection has left with that reason, and is counted",
+TEST_CASE("Each client of a silent connection is reported as left for that reason, and counted",
           "[room][room_reasons][sim]") {
     RoomWorld w;
     HocuspocusClient alice{w, "alice"};
@@ -570,8 +570,9 @@ TEST_CASE("Each client of a silent connection has left with that reason, and is 
     check_events(w);
 }
 
-TEST_CASE("An upgrade that its transport never answers is a refused client, and not aborted",
-          "[room][room_reasons][sim]") {
+TEST_CASE(
+    "An upgrade that its transport never answers counts as a rejected client, and not as aborted",
+    "[room][room_reasons][sim]") {
     RoomWorld w;
     w.run(1s);
     w.rooms().accept(AbortedUpgrade{.gone = false}, YjsProtocol{},

@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* close_frame = "07";
 
-/// A room with a member of each protocol, which is loaded again for so long, or for ever.
+/// A room with a client of each protocol, which is loaded again for this long, or for ever.
 struct Reload {
     explicit Reload(Duration takes, RoomOptions options = {}) : w{Seed{1}, options} {
         w.dial(ada, bob, carol);
@@ -68,7 +68,7 @@ TEST_CASE(
         r.w.world.network().partition(r.w.server, one->host());
     r.w.run(1min);
     CHECK(r.w.rooms().clients() == 0);
-    // Nor does what somebody sends hold up his end.
+    // A client that sends during the reload does not delay the end of another one.
     Reload flood{forever, {.answer_within = 1h, .client_bytes_max = 1000}};
     for (int i = 0; i < 100; ++i) {
         flood.bob.type(std::string(100, 'b'));
@@ -79,7 +79,8 @@ TEST_CASE(
 }
 
 TEST_CASE("RoomManager: pings during a reload keep a client alive", "[room][room_reload][sim]") {
-    // Heard last almost 20 s before it began; 45 s of silence are the end.
+    // The server received the last message of "ada" almost 20 s before the reload. After 45 s of
+    // silence a client ends.
     RoomWorld w{Seed{1}, {.answer_within = 40s}};
     RoomEditor ada{w, "ada", 1};
     RoomEditor bob{w, "bob", 2};
@@ -176,7 +177,7 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
     CHECK(events("left board eve ") - events("joined board eve ") == (stays ? 0 : 1));
     CHECK(r.w.rooms().stats("board")->clients == (stays ? 3 : 2));
     if (hangs_up) return;
-    // What the one before would have heard is not for the next.
+    // Frames for the user before are not sent to the next one.
     const Frames received = eve.received();
     CHECK(count_of(received, "05626f6172640801") == 0);
     CHECK(count_of(received, "05626f61726402020a726561642d7772697465") == (stays ? 1 : 0));
@@ -190,7 +191,8 @@ TEST_CASE("hocuspocus: changes sent before a document was closed are applied, al
 TEST_CASE(
     "hocuspocus: changes sent before a document was closed are applied, also just after admission",
     "[room][room_reload][hocuspocus][sim]") {
-    // It is let in while nothing of it is read, for it has said too much.
+    // The document is admitted while nothing of its connection is read, because it has sent too
+    // much.
     const bool hangs_up = GENERATE(true, false);
     CAPTURE(hangs_up);
     RoomWorld w{Seed{1}, {.read_rate_max = 50 << 10, .read_bytes_burst = 40 << 10}};
@@ -234,7 +236,7 @@ TEST_CASE("hocuspocus: closed documents with unread changes are bounded",
         eve.send(name(static_cast<char>('a' + i)), update_frame(9 + i, 0, "last words"));
         eve.send(name(static_cast<char>('a' + i)), close_frame);
     }
-    // They are in nobody's way.
+    // The closed documents do not delay others.
     for (char c = 'a'; c < 'e'; ++c) eve.token(name(c), "eve");
     w.run(1s);
     Frames received = eve.received();
@@ -334,10 +336,10 @@ TEST_CASE("RoomManager: a save that never ends delays that of a later load by an
     CHECK_FALSE(r.w.rooms().stats("board")->dirty);
 }
 
-TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room less and less often",
+TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room after growing delays",
           "[room][room_reload][sim]") {
     RoomWorld w{Seed{1}, {.client_bytes_max = 100'000}};
-    // Each difference has all deletions.
+    // Each difference contains all deletions.
     Bytes holes = typed(77, 0, std::string(20'000, 'x'));
     holes.pop_back();
     for (const unsigned n : {1U, 77U, 10'000U}) yjs::append_varuint(holes, n);
@@ -364,14 +366,14 @@ TEST_CASE("RoomManager: failed flushes fill no outbox, and reload a room less an
         w.run(400ms);
         ada.hang_up();
     }
-    // At once, after 1 s, 2 s, and then each 4 s.
+    // The room is loaded again at once, after 1 s, after 2 s, and then every 4 s.
     CHECK(w.disk.loads - loads >= 4);
     CHECK(w.disk.loads - loads <= 8);
     w.disk.fail_flushes = 0;
     bob.stall(false);
     w.dial(ada);
     w.run(10s);
-    // Before: 31 kB for each reload.
+    // Without the delays, these were 31 kB for each reload.
     CHECK(w.taken["bob"].bytes - before <= 200'000);
     CHECK(bob.closed_with == 0);
     CHECK(ada.synced);

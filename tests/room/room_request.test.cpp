@@ -43,7 +43,7 @@ TEST_CASE("room_request returns no room id for invalid bytes and overlong ids",
     CHECK(request_for("/ws/canvas/" + std::string(10'000, 'x')).room_id.empty());
 }
 
-TEST_CASE("room_request refuses ids that control a terminal, or turn the text that follows",
+TEST_CASE("room_request rejects ids with control characters, or with changes of the text direction",
           "[room][room_request][unit]") {
     // C1 controls; embeddings, overrides and isolates of the bidirectional algorithm.
     for (const char* board :

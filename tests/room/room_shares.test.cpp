@@ -57,7 +57,7 @@ TEST_CASE("RoomManager: a user opens at most rooms_per_user_max rooms over all i
     CHECK(eve.online() == 4);
 }
 
-TEST_CASE("RoomManager: the idle rooms of a user make way for its other rooms, the oldest first",
+TEST_CASE("RoomManager: the idle rooms of a user are evicted for its other rooms, the oldest first",
           "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.rooms_per_user_max = 3}};
     User ada{w, "ada"};
@@ -280,7 +280,7 @@ TEST_CASE("RoomManager: the large answers of one user wait for each other, and f
 TEST_CASE("RoomManager: the unflushed changes of one user leave space for those of other users",
           "[room][room_shares][sim]") {
     RoomWorld w{Seed{1}, {.unflushed_bytes_max = 8000}};
-    // The user's clients return at once, and send again.
+    // The user's clients dial again at once, and send again.
     const bool named = GENERATE(true, false);
     w.rights.grants["nobody"] = Grant{"", Access::edit, forever};
     User eve{w, named ? "eve" : "nobody"};
@@ -501,7 +501,7 @@ TEST_CASE("RoomManager: rechecks of one user or of one room that hang delay no o
     // A room has three quarters of the checks, and a user half of them.
     const std::size_t hung = of_room ? 6 : 4;
     CHECK(w.rights.hung.size() == hung);
-    // So many at a time, they are closed.
+    // This many clients at a time are closed.
     w.run(10s);
     CHECK(h.hanging.closed_with(1013) == static_cast<long>(hung));
     CHECK(w.rights.hung.size() == 2 * hung);
@@ -538,7 +538,8 @@ TEST_CASE("RoomManager: hanging rechecks of all users and rooms delay a client b
 }
 
 TEST_CASE(
-    "RechecksUnderWay: a user has at most half of the checks, a room three quarters, each one",
+    "RechecksUnderWay: a user has at most half of the checks, a room three quarters, each at least "
+    "1",
     "[room][room_shares][unit]") {
     for (std::size_t most = 1; most <= 100; ++most) {
         const RoomOptions options{.rechecks_max = most};
@@ -559,7 +560,7 @@ TEST_CASE(
 
 namespace {
 
-/// Counts the questions whether a user or a room may have one more check.
+/// Counts the calls of user_may_begin() and room_may_begin().
 struct CountedShares : detail::RechecksUnderWay {
     using RechecksUnderWay::RechecksUnderWay;
     [[nodiscard]] bool user_may_begin(std::string_view user) const noexcept {
@@ -625,7 +626,7 @@ TEST_CASE("RecheckQueue: users take turns, clients of one leave in any order, an
     CHECK(queue.waiting() == 5);
     CHECK(check_all(queue) == std::vector<std::uint64_t>{1, 5, 7, 3, 4});
     CHECK_FALSE(queue.changed());
-    // A group that is parked may end, too.
+    // A parked group may become empty, too.
     const RoomOptions two{.rechecks_max = 2};
     CountedQueue parked{two};
     for (const std::uint64_t i : {1U, 2U, 3U}) parked.push(i, "eve", std::to_string(i));
@@ -654,7 +655,7 @@ TEST_CASE("UserShares counts what a user holds, and keeps nothing of users that 
         CHECK(one.owner() == "eve");
         CHECK(nobody.owner().empty());
         {
-            // An amount of 0 is not counted, and takes nothing from others.
+            // An amount of 0 is not counted, and uses no share.
             const detail::UserShares::Reservation zero{shares, "eve", 0};
             const detail::UserShares::Reservation alone{shares, "ada", 0};
             CHECK(shares.users() == 1);
@@ -691,7 +692,7 @@ TEST_CASE("share_owner is the user, or the network of the address", "[room][room
     // An IPv4 address in its IPv6 form is that address.
     CHECK(of("::ffff:192.0.2.1") == of("192.0.2.1"));
     CHECK(of("::FFFF:192.0.2.2") == of("192.0.2.2"));
-    // Other text with colons is taken as it is, or as a network: it never throws.
+    // Another text with colons is used as it is, or as a network. It never causes an exception.
     for (const char* const text : {":", ":::", "1:2:3:4:5:6:7:8:9", "::1::2", "x:y", "[::1]"})
         CHECK(of(text) == of(text));
 }

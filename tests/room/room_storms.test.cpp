@@ -35,7 +35,7 @@ struct BusyCluster {
             c.world.run_for(10ms);
         }
     }
-    /// The clients from the `first` one on go, and give nothing back.
+    /// The clients from the `first` one on leave, so that they cannot restore lost edits.
     void hang_up(std::size_t first) {
         while (clients.size() > first) {
             gone.push_back(std::move(clients.back()));
@@ -112,7 +112,7 @@ TEST_CASE("servers: a failover under 1,000 edits a second loses no edit that a s
         histories(3));
 }
 
-TEST_CASE("servers: after a failover the servers alone give back the edits of clients that left",
+TEST_CASE("servers: after a failover the servers alone restore the edits of clients that left",
           "[room][fanout][seeds]") {
     for_each_seed(
         [](Seed seed) {
@@ -147,7 +147,7 @@ struct FullSite {
     [[nodiscard]] static std::string board_of(std::size_t client) {
         return "board" + std::to_string(client % boards);
     }
-    /// All dial at one instant. The first one that has joined with a peer types meanwhile.
+    /// All clients dial at one instant. The first one that has joined with a peer types meanwhile.
     void dial() {
         const Instant began = w.world.now();
         RoomEditor* author = nullptr;
@@ -177,7 +177,7 @@ struct FullSite {
         join = elapsed(began, w.world.now());
     }
 
-    /// All type before the server ends, and before it is there again.
+    /// All clients type while the server runs, and again while it is down.
     void restart() {
         for (const auto& client : clients) client->type("before");
         w.run(1s);
@@ -186,7 +186,7 @@ struct FullSite {
         w.world.restart(w.server);
         for (const auto& client : clients) offline.push_back(client->type("offline"));
     }
-    /// All are there, and each one's last edit has reached a peer.
+    /// Whether all clients have joined, and each one's last edit has reached a peer.
     void check_kept() {
         w.run(1s);
         for (std::size_t i = 0; i < clients.size(); ++i) {

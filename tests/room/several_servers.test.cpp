@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Two who edit one room, each at a server of his own.
+/// Two clients that edit one room, each at another server.
 struct AnnAndBob {
     Cluster c{};
     const std::unique_ptr<RoomEditor> ann = c.editor("ann", 1, 1);
@@ -93,7 +93,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: a server that lags saves only the entries 
     const Bytes a = ann->type("unread");
     const Bytes b = bob->type("mine");
     c.world.run_for(100ms);
-    // The other one saves nothing meanwhile.
+    // The other server is killed, so that it saves nothing.
     c.world.kill(c.host(1));
     c.world.run_for(1min);
     CHECK(c.rooms(2).counters().saves != 0);
@@ -172,7 +172,7 @@ TEST_CASE_METHOD(
     }
     c.store.wipe();
     for (auto& [n, server] : c.store.servers) server.calls = 0;
-    // Clients that do not wait before they dial again.
+    // These clients dial again without a delay.
     const Bytes b = ann->type("two");
     for (int i = 0; i < 100; ++i) {
         for (RoomEditor* const e : {ann.get(), bob.get()}) {
@@ -210,7 +210,7 @@ TEST_CASE("servers: a rejected room does not block other rooms", "[room][fanout]
     for (const Bytes& part : *parts) static_cast<void>(other.apply(part));
     static_cast<void>(other.state_vector());
     CHECK_FALSE(other.check(kept).value());
-    // What it had is given back.
+    // The server restores the content that it had.
     REQUIRE(c.store.rooms.contains("board"));
     CHECK(c.stored() == c.document(1));
 }
@@ -350,7 +350,7 @@ TEST_CASE("servers: a change that the storage may have lost is not reported as d
     const Bytes update = ann.type("one");
     c.world.run_for(1s);
     REQUIRE(ann.unsynced == 0);
-    const auto cid = c.editor("cid", 3, 1);  // the document is merged for it
+    const auto cid = c.editor("cid", 3, 1);  // the server merges the document for this client
     // The document has the change, and the storage does not.
     c.store.away(1, true);
     c.store.wipe();
@@ -373,7 +373,7 @@ TEST_CASE("servers: a change that the storage may have lost is not reported as d
     CHECK(c.stored() == ann.document());
 }
 
-TEST_CASE("servers: a status that is held comes also if nobody edits the room any more",
+TEST_CASE("servers: a held status is sent although no client edits the room any more",
           "[room][fanout][regression]") {
     Cluster c;
     c.in_band = {"ann"};
@@ -451,8 +451,8 @@ TEST_CASE("servers: a save covers an edit with an unknown result after it is rea
         REQUIRE(ann->closed_with == 1013);
         REQUIRE(c.entries() == 1);
     };
-    SECTION("the subscription brings it") { type_without_answer(); }
-    SECTION("a load brings it") {
+    SECTION("the subscription delivers it") { type_without_answer(); }
+    SECTION("a load returns it") {
         c.store.unsubscribed(1, true);
         type_without_answer();
         // The server loads a room before it evicts it if the subscription has failed.
@@ -476,7 +476,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: an entry of another program is validated l
     c.world.run_for(1s);
     CHECK((ann->has(good) && bob->has(good)));
     CHECK(c.was_notified("failed board: the update is malformed"));
-    // Nobody has saved yet: a server that loads finds it, too.
+    // No server has saved yet: a server that loads finds the malformed entry, too.
     const std::size_t before = c.reported.size();
     const auto cid = c.editor("cid", 3, 3);
     CHECK((cid->has(a) && cid->has(good)));
@@ -502,7 +502,7 @@ TEST_CASE("servers: an entry that is stored is applied also where the document i
     CHECK_FALSE(c.was_notified("failed board"));
     c.world.run_for(10s);
     REQUIRE(c.document(1) == c.document(2));
-    // Nor do its snapshots stop.
+    // The server continues to save snapshots.
     c.world.kill(c.host(1));
     c.world.run_for(1min);
     CHECK(c.entries() == 0);
@@ -600,7 +600,8 @@ TEST_CASE("servers: a load with many changes that no snapshot covers causes a sa
     c.world.run_for(4s);
     CHECK(began.empty());
     c.world.run_for(27s);
-    // If the first save succeeds, the others need not save. If not, they do, at three instants.
+    // If the first save succeeds, the others do not save. If it fails, each of them saves, at three
+    // instants.
     const std::size_t saves = !many ? 0 : fails ? 3 : 1;
     CHECK(began.size() == saves);
     CHECK((c.entries() == 0) == (many && !fails));
@@ -820,7 +821,7 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
     c.store.unsubscribed(1, false);
     c.world.run_for(10s);
     CHECK_FALSE(c.store.rooms.contains("board"));
-    // Who comes without it may begin another one.
+    // A client without this history may begin another one.
     const auto bob = c.editor("bob", 2, 1);
     bob->type("new");
     c.world.run_for(2s);
@@ -874,7 +875,7 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
         c.store.servers[1].unsure = true;
         c.store.wipe();
         c.store.look(1);
-        // It hears that the room is lost, and not what it has begun.
+        // The server reads that the room is lost, and does not read what it has begun.
         c.store.unsubscribed(1, true);
         c.world.run_for(100ms);
         REQUIRE(c.store.rooms.contains("board"));
@@ -896,7 +897,7 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
         c.store.reconnect(1);
     }
     SECTION("lost once more, and begun by a server that never had it") {
-        // Nobody has ended it: it belongs there.
+        // The history was never erased or reset, so the room keeps it.
         c.store.unsubscribed(1, true);
         c.world.kill(c.host(2));
         c.store.wipe();
@@ -918,7 +919,7 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
     CHECK_FALSE(c.rooms(1).stats("board"));
     REQUIRE(c.store.rooms.contains("board") == begun);
     if (begun) CHECK(c.stored() == typed(9, 0, "next"));
-    // Nor later, by who comes now.
+    // A client that dials later does not receive the old history either.
     const auto cid = c.editor("cid", 3, 1);
     const Bytes fresh = cid->type("new");
     c.world.run_for(1min);
@@ -981,7 +982,7 @@ TEST_CASE("servers: one publication of awareness is short, and the next ones con
         }
         CHECK(bob->present.size() == 41);
     }
-    SECTION("a client that has left is published after the states of before") {
+    SECTION("the removal of a client that has left is published after its earlier states") {
         const auto says = [](std::uint64_t clock, const std::string& state) {
             return YjsProtocol{}.write(
                 {part::RoomMessage::Kind::awareness, awareness_of(1, clock, state)});
@@ -989,7 +990,7 @@ TEST_CASE("servers: one publication of awareness is short, and the next ones con
         many.front()->raw(says(40, "{\"name\":\"old\"}"));
         c.world.run_for(200ms);
         for (std::size_t i = 1; i < many.size(); ++i) many[i]->show(large('a'));
-        // The last of the clients has the id when the first one leaves.
+        // Another client has taken over the id before the first one leaves.
         again->raw(says(41, "{\"name\":\"new\"}"));
         many.front()->hang_up();
         c.world.run_for(1s);
@@ -1019,7 +1020,7 @@ TEST_CASE("servers: an import of what the document has is durable only if the st
         c.world.run_for(10ms);
         CHECK((answer && !*answer));
     }
-    SECTION("the storage is away, and has lost it") {
+    SECTION("the storage cannot be reached, and has lost it") {
         c.store.away(1, true);
         c.store.wipe();
         c.world.run_for(1s);
@@ -1030,7 +1031,7 @@ TEST_CASE("servers: an import of what the document has is durable only if the st
         c.world.run_for(1min);
         REQUIRE(answer);
         CHECK((*answer || c.stored() == c.document(1)));
-        // A call that follows finds it stored.
+        // A second import finds the content stored.
         answer.reset();
         import_parts({one});
         c.world.run_for(1min);
@@ -1113,7 +1114,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
         };
         ann->raw(says(40, "{\"name\":\"old\"}"));
         c.world.run_for(50ms);
-        // Both are published at once, and the end of the older one has the same clock.
+        // Both states are published at once, and the removal of the older one has the same clock.
         again->raw(says(41, "{\"name\":\"new\"}"));
         ann->hang_up();
         c.world.run_for(1s);
@@ -1155,7 +1156,7 @@ TEST_CASE_METHOD(AnnAndBob, "servers: awareness is shared by all servers, and re
         c.world.run_for(1s);
         CHECK(bob->present.contains(1));
     }
-    SECTION("garbage is rejected") {
+    SECTION("malformed messages are rejected") {
         SharedRooms other{c.store, 9};
         other.publish("board", Bytes(30, std::byte{0xff}));
         other.publish("board", {});
@@ -1180,7 +1181,7 @@ public:
         });
         c_.store.repeats = world.chance("repeats entries", 25);
     }
-    /// Lets the calls of the storage throw, one in a number.
+    /// Makes the calls of the storage throw in one of several calls.
     void let_throw() {
         const std::uint64_t one_in = 2 + c_.world.choose("one call in", 31);
         c_.store.before = [this, one_in](std::string_view name) {
@@ -1226,8 +1227,8 @@ private:
         RoomEditor& e = *editors_[c_.world.choose("editor", editors_.size())];
         const std::uint64_t what = c_.world.choose("act", 26);
         if (what < 14) {
-            // Yjs's client closes a silent connection: one that speaks again must not go on without
-            // the change that was not sent.
+            // Yjs's client closes a connection that was silent. Without the hang-up, the editor
+            // would send later changes on it, and never this one.
             if (!e.online()) e.hang_up();
             e.type("x");
         } else if (what > 14) {
@@ -1279,15 +1280,15 @@ TEST_CASE("servers: if the storage throws at any time, all servers converge",
                                  {.seeds = from_environment("BELAY_SEEDS", 2000)}));
 }
 
-TEST_CASE("servers: faults that lost a change once lose none", "[room][fanout][sim]") {
-    // A change of a client began a lost history again before the rest was restored.
+TEST_CASE("servers: sequences of faults that once lost a change lose none", "[room][fanout][sim]") {
+    // After a loss, a client's change began the history again before the rest was restored.
     const auto begun_early = sim::Scenario{}
                                  .during(10s, 10010ms, sim::kill("operator"))
                                  .during(7s, 20400ms, sim::kill("feed"))
                                  .during(20s, 33s, sim::pause("storage"))
                                  .during(0s, 10s, sim::partition("server2", "storage"));
     CHECK(explored_server_faults(StoreCalls::work, {.seed = Seed{1328}, .play = begun_early}));
-    // A snapshot that had the rest was replaced by one that had not.
+    // A snapshot that contained the rest was replaced by one that did not.
     const auto replaced = sim::Scenario{}
                               .during(6s, 6010ms, sim::kill("server2"))
                               .during(16900ms, 29800ms, sim::kill("operator"))

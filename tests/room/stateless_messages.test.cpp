@@ -104,7 +104,7 @@ TEST_CASE("RoomManager calls on_stateless with the room, the user, the client an
     CHECK(w.messages[1].payload.empty());
     CHECK(w.rooms.counters().stateless == 2);
     CHECK(w.rooms.counters().rejected == 0);
-    // Nothing is sent by itself.
+    // The server does not pass a message on by itself.
     CHECK(ada.received.empty());
     CHECK(viewer.received.empty());
 }
@@ -182,7 +182,7 @@ TEST_CASE("RoomManager counts and ignores stateless messages without a hook",
     CHECK(ada.closed_with == 0);
     CHECK(w.rooms().counters().stateless == 1);
     CHECK(w.rooms().counters().rejected == 0);
-    // It is no message of a document without access, and its text must be UTF-8.
+    // A document without access has no stateless messages, and their text must be UTF-8.
     ada.send("other", "05026869");
     w.run(1s);
     CHECK(w.rooms().counters().stateless == 1);
@@ -200,7 +200,7 @@ TEST_CASE("RoomManager limits the rate of stateless messages", "[room][stateless
         RoomWorld w{Seed{1}, options};
         HocuspocusClient ada{w, "ada"};
         ada.enter({"doc"});
-        w.run(30s);  // its token is paid
+        w.run(30s);  // the rate for its token is free again
         for (int i = 0; i < messages; ++i) {
             Bytes body{std::byte{5}};
             yjs::append_varbytes(body, Bytes(payload, std::byte{'x'}));

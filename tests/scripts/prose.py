@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Checks what people read: README, the pages in docs/, the comments of headers and examples, the messages of
-static_assert, #error and the precondition macros, and commit subjects.
+static_assert, #error and the precondition macros, and commit subjects. The comments of the tests in TESTS may have
+sentences of any length.
 
     prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
                                                it printed any; --long also lists sentences of 25 to 30 words
@@ -22,6 +23,7 @@ import sys
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md"}
+TESTS = ("queue", "room", "session", "sync", "worlds", "support/room", "support/worlds")
 # Subjects of commits after this one are checked.
 FIRST_COMMIT = "06a969a8c4a9431da33270856e6f48d2da653d0d"
 SUBJECT_MAX = 72
@@ -253,7 +255,7 @@ class Prose:
             if found and found.end() != end:
                 end = found.end()
                 self.report(path, number, "idiom", f'"{found[0]}" in "{shown}": {instead}')
-        count = word_count(sentence)
+        count = 0 if path.startswith("tests/") else word_count(sentence)
         if count > WORDS_MAX:
             self.report(path, number, "length", f'{count} words in "{shown}": write two sentences, or a list')
         elif count >= WORDS_LONG:
@@ -282,7 +284,9 @@ class Prose:
         pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
         headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
         examples = sorted(str(path.relative_to(self.root)) for path in (self.root / "examples").rglob("*.[ch]pp"))
-        chosen = [path for path in pages + headers + examples if path not in NOT_READ]
+        tests = sorted(str(path.relative_to(self.root)) for folder in TESTS
+                       for path in (self.root / "tests" / folder).glob("*.[ch]pp"))
+        chosen = [path for path in pages + headers + examples + tests if path not in NOT_READ]
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
         for path in chosen:

@@ -52,6 +52,10 @@ class ProseTest(unittest.TestCase):
         self.assertEqual(self.rules(f"Run:\n\n    {LONG}\n"), [])
         self.assertEqual(self.rules(f"| a | {LONG} |\n|---|---|\n"), ["length"])
 
+    def test_comments_of_tests(self):
+        (self.root / "tests" / "room").mkdir(parents=True)
+        self.assertEqual(self.rules(f"// {LONG}\nint a;  // who is told\n", "tests/room/a.test.cpp"), ["idiom"])
+
     def test_what_is_not_read(self):
         self.assertEqual(self.rules(f"# Who is told\n\n> {LONG}\n\n```cpp\n// {LONG}\n```\n"), [])
         self.assertEqual(self.rules('The test `who is told` and "nobody is told" pass.\n'), [])

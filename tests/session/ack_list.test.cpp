@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: AckList acknowledges each owner that still exists, and none that was removed, also after
-// exceptions. Method: owners that are added, removed and paid by hand.
+// exceptions. Method: a script that adds, removes and pays owners.
 #include <belay/session/detail/receiver_peers.hpp>
 
 #include <stdexcept>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the templates of sync/ use nothing that the concepts do not promise.
+// Goal: the templates of the session component use only what their concepts promise.
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
 

@@ -20,7 +20,7 @@ consteval bool numbers_end_at_the_limit_and_at_what_is_durable() {
     ok = ok && w.highest() == 5 && w.open(9) && w.admits(10);
     w.sent(10);
     ok = ok && !w.open(9);
-    w.grant({.number_limit = 7, .byte_limit = 0});  // what was given is not taken back
+    w.grant({.number_limit = 7, .byte_limit = 0});  // a lower limit does not reduce the credit
     return ok && w.open(9) && w.admits(80);
 }
 static_assert(numbers_end_at_the_limit_and_at_what_is_durable());
@@ -30,7 +30,7 @@ consteval bool an_operation_without_room_waits_for_credit() {
     w.resume(1, {.number_limit = 10, .byte_limit = 100});
     bool ok = w.admits(60);
     w.sent(60);
-    // It does not ask again and again, nor does a smaller one overtake.
+    // After it was not admitted, the window is closed, and a smaller operation does not overtake.
     ok = ok && !w.admits(41) && !w.open(10);
     w.grant({.number_limit = 10, .byte_limit = 101});
     return ok && w.open(10) && w.admits(41);

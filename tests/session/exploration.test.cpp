@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a sender and a receiver deliver each operation exactly once, whatever two faults happen,
-// and deliver all of them once the faults end. Method: sim::exhaust over SenderCore, ReceiverCore
-// and a connection that is cut, or that loses, repeats and reorders messages. The owner of the receiver
+// Goal: a sender and a receiver deliver each operation exactly once under any two faults, and
+// deliver all of them once the faults end. Method: sim::exhaust over SenderCore, ReceiverCore and a
+// connection that is cut, or that loses, repeats and reorders messages. The owner of the receiver
 // core acts as Receiver does.
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/sender_core.hpp>
@@ -21,7 +21,7 @@ namespace session_exploration {
 constexpr Id store_id{std::byte{9}};
 constexpr Id journal_id{std::byte{1}};
 
-/// What the sender's disk has.
+/// The content of the sender's disk.
 struct Medium {
     std::uint64_t base = 1;
     std::uint64_t last = 2;
@@ -84,8 +84,8 @@ struct Connection {
     std::uint32_t id = 0;
     Phase phase = Phase::expecting_hello;
     session_format::Hello hello{};
-    std::vector<Bytes> up{};    // to the receiver
-    std::vector<Bytes> down{};  // to the sender
+    std::vector<Bytes> up{};    // messages to the receiver
+    std::vector<Bytes> down{};  // messages to the sender
 };
 
 struct SessionModel {
@@ -93,9 +93,9 @@ struct SessionModel {
     int faults = 2;        // that may still happen
     Cores core{};
     Medium medium{};
-    std::optional<Progress> record{};  // the ledger's, durable
-    std::array<int, 4> effects{};      // of each operation, durable
-    std::array<int, 4> staged{};       // likewise, with what is not committed
+    std::optional<Progress> record{};  // the durable record of the ledger
+    std::array<int, 4> effects{};      // durable effects of each operation
+    std::array<int, 4> staged{};       // the same, with the effects that are not committed
     std::vector<Connection> connections{};
     bool connected = false;  // the sender uses the last connection
     std::uint32_t made = 0;
@@ -168,7 +168,7 @@ struct SessionModel {
                 const std::size_t i = c.choose("of connection", old);
                 arrive(i);
                 forget_silent();
-                return check(c);  // no fault: it was on its way
+                return check(c);  // this is no fault, because the message was sent before
             }
             default:
                 if (faithful || !connected || faults == 0) return c.impossible();
@@ -316,7 +316,7 @@ struct SessionModel {
             case Receiver::Data::apply:
                 break;
         }
-        // By its content, as a ledger applies it.
+        // A ledger applies an operation by its content, too.
         ++staged[static_cast<std::size_t>(frame.payload[0]) % staged.size()];
         core.receiver.applied(core.receiver.progress_after(frame));
     }
@@ -415,7 +415,7 @@ struct SessionModel {
     [[nodiscard]] std::size_t bytes() const { return connections.size() * 400; }
 };
 
-/// A sender whose peer sends whatever it likes.
+/// A sender whose peer sends arbitrary messages.
 struct SenderAlone {
     Sender core{the_log, {.id = Id{std::byte{3}}}};
     Medium medium{};
@@ -493,7 +493,7 @@ struct SenderAlone {
     }
 };
 
-/// A receiver whose peers and store do whatever they like.
+/// A receiver whose peers send arbitrary messages, and whose store may fail at any call.
 struct ReceiverAlone {
     Receiver core{store_id, {.number_window = 2, .byte_window = 2, .payload_bytes_max = 1}, true};
     LeftOut left_out{};

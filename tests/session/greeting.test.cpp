@@ -46,8 +46,8 @@ Welcome some_welcome() {
             .number_limit = 1030};
 }
 
-// These were computed apart from this code, by a short program in another language that follows
-// sections 4 to 4.3 of the protocol's page with a bitwise CRC.
+// These bytes were computed by a short program in another language, which shares no code with this
+// one. It follows sections 4 to 4.3 of the protocol's page with a bitwise CRC.
 constexpr const char* golden_hello =
     "ee698c48700000000101000000001000030000000700000062656c61792f730a"
     "0101010100000000101112131415161718191a1b1c1d1e1f0001020304050607"
@@ -132,7 +132,7 @@ TEST_CASE("Greetings have the golden bytes", "[session][greeting][golden]") {
 }
 
 TEST_CASE("START, ERROR, PING and PONG have the golden bytes", "[session][greeting][golden]") {
-    // Computed as the greetings above.
+    // These bytes were computed as the greetings above.
     CHECK(hex_of({.type = FrameType::start, .number = golden_attach}) ==
           "60631e240000000001030000000000000300000007000000");
     CHECK(hex_of(SessionErrc::fenced, (std::uint64_t{9} << 32U) + 1) ==
@@ -224,17 +224,19 @@ TEST_CASE("read_hello validates every field", "[session][greeting][fault]") {
     CHECK(with(16, sixteen_zeros) == SessionErrc::protocol);  // no sender
     CHECK(with(32, sixteen_zeros) == SessionErrc::protocol);  // no journal
     CHECK_FALSE(with(48, sixteen_zeros));                     // not pinned
-    CHECK(with(64, eight_ones) == SessionErrc::protocol);     // of a half that we do not have
+    CHECK(with(64, eight_ones) == SessionErrc::protocol);     // reserved bytes
     CHECK(with(79, "\x01") == SessionErrc::protocol);
     CHECK(with(80, std::string(8, '\0')) == SessionErrc::protocol);  // base 0
     CHECK(with(80, eight_ones) == SessionErrc::protocol);            // base beyond 2^63
     CHECK(with(80, "\x0b") == SessionErrc::protocol);                // base above last + 1
     CHECK_FALSE(with(80, "\x0a"));                                   // nothing is held
     CHECK(with(88, eight_ones) == SessionErrc::protocol);            // last beyond 2^63
-    CHECK(with(104, "\x05") == SessionErrc::protocol);               // token shorter than it says
+    // Token shorter than its length field.
+    CHECK(with(104, "\x05") == SessionErrc::protocol);
     CHECK(with(104, "\x07") == SessionErrc::protocol);
     const Bytes good = payload_with(golden_hello, 0, "");
-    CHECK(hello_error(good, 1) == SessionErrc::protocol);     // rebase
+    // A rebase, which the protocol does not have.
+    CHECK(hello_error(good, 1) == SessionErrc::protocol);
     CHECK(hello_error(good, 0, 0) == SessionErrc::protocol);  // attach 0
     // An operation may have at most 16 MiB.
     CHECK_FALSE(hello_error(good, 0, 1, payload_bytes_ceiling));

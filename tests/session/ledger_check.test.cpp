@@ -40,7 +40,7 @@ struct LedgerDisk {
     [[nodiscard]] SimLedger open() { return {disk, bits, faults}; }
 };
 
-/// What is wrong with a WrongLedger. The comment of each names the rule that it breaks.
+/// The fault of a WrongLedger. The comment of each names the rule that it breaks.
 enum class LedgerMistake {
     none,
     zero_id,                 // has_a_store_id

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: an error after which a journal has lost nothing ends a connection, and neither blocks a
-// session nor ends an outbox. Method: the test plays the receiver, and a disk refuses to be looked
-// at for a while.
+// session nor ends an outbox. Method: the test plays the receiver, and the paths of a disk cannot
+// be read for a while.
 #include <belay/session/detail/log_failure.hpp>
 
 #include <array>
@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A sim::Disk whose paths cannot be looked at, and whose files cannot be opened, for a while.
+/// A sim::Disk whose paths cannot be read, and whose files cannot be opened, for a while.
 struct LockedDisk : sim::Disk {
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity(
         const std::string& path) const noexcept {
@@ -77,7 +77,7 @@ TEST_CASE("Session that cannot look at its files while it pins its first receive
         CHECK(r.session->send(as_bytes("b")).has_value());
         r.disk.locked = {};
         r.run(1s);
-        // The receiver has adopted the journal before.
+        // The receiver has adopted the journal on an earlier connection.
         CHECK(r.exchange(r.known(0)).back() == "data 2 b");
         CHECK(r.state() == LinkState::connected);
     }

@@ -32,7 +32,7 @@ std::size_t use() { return sizeof(belay::Receiver<belay_test::MinimalBytesTransp
 namespace receiver_observer_hook {
 struct App {
     void on_committed(const belay::Id&, const belay::Progress&) {}
-    // As of a queue.
+    // The hook has this form for a queue.
     void on_rejected(const std::error_code&) {}
 #if defined(BELAY_CONTROL)
     void on_rejected(belay::SessionErrc, const belay::Id&) {}
@@ -236,7 +236,7 @@ std::size_t use() { return sizeof(belay::Receiver<Transport, belay_test::Minimal
 
 // expect-error: Session: the framing of the transport must carry any bytes
 namespace session_over_lines {
-// As posix::Tcp: the framing is an argument of the transport's template.
+// posix::Tcp has the same form: the framing is an argument of the transport's template.
 template <class Framing>
 struct Stream : belay_test::MinimalBytesTransport {
     using MinimalBytesTransport::MinimalBytesTransport;
@@ -254,7 +254,7 @@ std::size_t use() {
 
 // expect-error: Session: the transport must not contain a Bundle
 namespace session_over_a_bundle {
-// As a decorator: the bundle is an argument of its template.
+// A decorator has the same form: the bundle is an argument of its template.
 template <class Inside>
 struct Around : belay_test::MinimalBytesTransport {
     using MinimalBytesTransport::MinimalBytesTransport;

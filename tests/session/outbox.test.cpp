@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an outbox keeps its promise, its limits and its order, and survives what hooks do. Method:
-// a scripted server, and time by hand, over memory and over a journal on a simulated disk.
+// Goal: an outbox keeps its promise, its limits and its order, and allows all calls in hooks.
+// Method: a scripted server, and time by hand, over memory and over a journal on a simulated disk.
 #include <belay/session/outbox.hpp>
 
 #include <stdexcept>
@@ -39,7 +39,7 @@ struct AckFailsTwice : OutboxJournal {
     int failures = 2;
 };
 
-/// Passes at "ok", and delivers all other messages after the opening.
+/// A check that passes at "ok", and delivers all other messages after the opening.
 struct PassesAtOk {
     Verdict begin(const auto&) { return Verdict::pending(); }
     Verdict judge(const Bytes& message, const auto&) {
@@ -47,7 +47,8 @@ struct PassesAtOk {
     }
 };
 
-/// What an outbox over `transport` reports, and what it has sent; `script` plays the servers.
+/// The reports of an outbox over `transport`, and the messages that it has sent. `script` plays the
+/// servers.
 template <class Storage, class Transport>
 Texts reports_of(Transport transport, OutboxRig<Storage>& rig, std::function<void()> script) {
     using Box = Outbox<Transport, decltype(belay_test::outbox_policy()), Queue<Storage>,
@@ -167,7 +168,7 @@ TEMPLATE_TEST_CASE("Outbox with at_least_once sends again what was not acknowled
     rig.connect();
     CHECK_FALSE(rig.box->acknowledge());
     rig.cut();
-    // A late acknowledgement of the connection before.
+    // A late acknowledgement of the earlier connection.
     CHECK_FALSE(rig.box->acknowledge(2));
     CHECK_FALSE(rig.box->acknowledge(1));
     CHECK(rig.box->acknowledge(4) == SessionErrc::not_sent);
@@ -221,7 +222,7 @@ TEMPLATE_TEST_CASE("Outbox waits for capacity after busy, and loses nothing mean
         rig.server.link.writable();
         rig.run();
         CHECK(rig.server.take() == Texts{"b", "c"});
-        // Busy, and then cut: the next connection begins with it.
+        // The transport is busy and then cut. The next connection begins with this message.
         rig.server.busy_after = 0;
         rig.push("d");
         rig.run();
@@ -247,7 +248,7 @@ TEMPLATE_TEST_CASE("Outbox returns a message that the transport can never carry"
         CHECK(rig.notes.take() == Texts{"sent 1 a", "unsent 2 b", "sent 3 c"});
         CHECK(rig.box->status().unsent == 1);
         if (options.promise == OutboxOptions::at_least_once) {
-            // The refused one needs no acknowledgement of its own.
+            // The rejected message needs no acknowledgement of its own.
             CHECK_FALSE(rig.box->acknowledge());
             CHECK(rig.box->depth() == 1);
             CHECK_FALSE(rig.box->acknowledge());
@@ -344,7 +345,7 @@ TEST_CASE("Outbox does not let its queue drop what was sent and is not acknowled
     rig.push("c");
     rig.run();
     CHECK(rig.server.take() == Texts{"a", "b", "c"});
-    // After a cut they may be dropped, and are reported.
+    // After a cut, the queue may drop these messages, and reports that.
     rig.cut();
     rig.push("d");
     CHECK(rig.box->queue().observer().dropped == 1);

@@ -17,7 +17,7 @@ using belay_test::OutboxRig;
 
 namespace {
 
-/// Whether `f()` ran to its end.
+/// Runs `f()` with memory for `good` allocations.   Returns: whether it ran to its end.
 template <class F>
 bool had_memory(F&& f, std::size_t good, std::size_t& failed) {
     const belay_test::FailingNew failing{good};
@@ -56,7 +56,7 @@ TEST_CASE("Outbox keeps its promise when memory runs out", "[session][outbox_all
             for (int turns = 0; turns < 100 && rig.box->deadline() <= belay_test::at(0s); ++turns) {
                 static_cast<void>(
                     had_memory([&] { rig.box->advance(belay_test::at(0s)); }, good, failures));
-                // The next turn sends what the failed one left.
+                // The next turn sends the messages that the failed one did not send.
                 rig.run();
             }
             CHECK(rig.server.received == accepted);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an outbox drains, stops and reports as documented, whatever its journal and its hooks do.
+// Goal: an outbox drains, stops and reports as documented, if its journal fails, and if its hooks
+// throw.
 // Method: a scripted server, time by hand, and faults of a simulated disk.
 #include <belay/session/outbox.hpp>
 
@@ -40,7 +41,7 @@ TEMPLATE_TEST_CASE("Outbox::drain accepts nothing more, and stops when all messa
     rig.run();
     CHECK(rig.box->push("b") == SessionErrc::takes_no_more);
     CHECK(rig.box->status().link.state == LinkState::connected);
-    // It reconnects meanwhile.
+    // The outbox reconnects during the drain.
     rig.cut();
     rig.run(rig.now + 1s);
     rig.server.link.opened();
@@ -53,8 +54,9 @@ TEMPLATE_TEST_CASE("Outbox::drain accepts nothing more, and stops when all messa
     CHECK(rig.server.take() == Lines{"a", "a", "b"});
 }
 
-TEMPLATE_TEST_CASE("Outbox::drain with at_most_once lets leave what was sent",
-                   "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
+TEMPLATE_TEST_CASE(
+    "Outbox::drain with at_most_once waits until the transport has written its messages",
+    "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
     OutboxRig<TestType> rig{at_most_once};
     rig.server.busy_after = 0;
     rig.connect();
@@ -75,7 +77,7 @@ TEMPLATE_TEST_CASE("Outbox::drain with at_most_once lets leave what was sent",
     rig.push("b");
 }
 
-TEST_CASE("Outbox::drain before the first turn lets messages leave within its time",
+TEST_CASE("Outbox::drain before the first turn sends messages within its time",
           "[session][outbox_lifecycle][regression]") {
     using Rig = OutboxRig<OutboxMemory>;
     Rig rig{at_least_once};
@@ -94,7 +96,7 @@ TEST_CASE("Outbox::drain before the first turn lets messages leave within its ti
     CHECK(rig.box->depth() == 1);
 }
 
-TEMPLATE_TEST_CASE("Outbox::drain is over after its time, and keeps what is left",
+TEMPLATE_TEST_CASE("Outbox::drain ends after its time, and keeps the remaining messages",
                    "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
     for (const OutboxOptions& options : {at_most_once, at_least_once}) {
         OutboxRig<TestType> rig{options};
@@ -117,7 +119,7 @@ TEMPLATE_TEST_CASE("Outbox::drain is over after its time, and keeps what is left
     }
 }
 
-TEMPLATE_TEST_CASE("Outbox sends nothing while a gate is shut or it is stopped",
+TEMPLATE_TEST_CASE("Outbox sends nothing while a gate is closed, or while it is stopped",
                    "[session][outbox_lifecycle][unit]", OutboxMemory, OutboxJournal) {
     OutboxRig<TestType> rig{at_most_once};
     rig.connect();
@@ -206,7 +208,7 @@ TEMPLATE_TEST_CASE(
         rig.run();
         CHECK(rig.notes.take() == Lines{"connecting", "connected", "sent 2 b", "sent 3 c"});
         CHECK(rig.server.take() == Lines{"a", "b", "c"});
-        // The message that the hook did not finish with is still there.
+        // The message whose hook threw is still there.
         rig.notes.hook = {};
         rig.cut();
         rig.connect();
@@ -297,14 +299,14 @@ TEST_CASE("Outbox accepts nothing more after its journal has failed, and reports
         CHECK(rig.box->status().error == belay_test::eio);
         CHECK(rig.box->push("b") == belay_test::eio);
         CHECK(rig.box->commit() == belay_test::eio);
-        // It finds that again at the next attempt.
+        // The next attempt finds the same failure.
         rig.box->reconnect_now();
         rig.run(rig.now + 10s);
         rig.server.link.opened();
         rig.run();
         CHECK(rig.box->status().link.state == LinkState::failed);
         CHECK(rig.server.take().empty());
-        // The next process finds what was durable, and perhaps the last message.
+        // The next process finds the durable messages, and perhaps the last message.
         rig.crash();
         CHECK(rig.box->depth() <= 1);
     }
@@ -328,7 +330,7 @@ TEST_CASE(
         CHECK(rig.server.take().empty());
         CHECK(rig.box->status().link.state == LinkState::cooldown);
         CHECK(rig.box->status().link.failure.error() == QueueErrc::displaced);
-        // Each attempt looks again, and the waits grow.
+        // Each attempt reads the path again, and the waits grow.
         for (const Duration wait : {1s, 2s}) {
             rig.run(rig.now + wait);
             rig.server.link.opened();
@@ -468,7 +470,8 @@ TEST_CASE("Outbox does not cancel a dial of three seconds while its disk is full
         }
         CHECK(rig.box->status().link.state == LinkState::connected);
         CHECK(rig.server.take() == Lines{"a"});
-        // The first dial opens after 3 s and is refused, and so are the next ones while it is full.
+        // The first dial opens after 3 s and is rejected, and so are the next ones while the disk
+        // is full.
         CHECK(rig.server.dials <= 4);
         CHECK(rig.now <= 20s);
     }
@@ -481,7 +484,7 @@ TEST_CASE("Outbox sends what is before a damaged message, and reports the damage
         for (int i = 0; i < 40; ++i) rig.push(std::string(400, 'x'));
         rig.run();
         rig.box.reset();
-        // In the third message of the first file, which opening does not read.
+        // The damage is in the third message of the first file, which opening does not read.
         auto names = rig.disk.list("data/outbox").value();
         std::erase_if(names, [](const std::string& name) { return !name.ends_with(".journal"); });
         std::sort(names.begin(), names.end());

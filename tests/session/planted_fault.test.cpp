@@ -11,7 +11,7 @@ using namespace belay_test;
 
 namespace {
 
-/// The promises that the journal breaks in this test case.
+/// The promises that a journal can break in these tests.
 struct Planted {
     static inline bool same_id, same_run, forgets_pin, sync_is_not_durable;
 };
@@ -32,7 +32,7 @@ private:
     std::vector<bool*> rules_;
 };
 
-/// A journal that forgets, after a restart, what a journal must not.
+/// A journal that loses data at a restart, although a journal must keep it.
 struct Tampered : Journal<sim::Disk> {
     using J = Journal<sim::Disk>;
     explicit Tampered(J j) : J{std::move(j)} {}
@@ -59,8 +59,8 @@ struct Tampered : Journal<sim::Disk> {
     Id pin{};
 };
 
-/// Whether worlds in which the journal breaks these promises, or the ledger is so wrong, are judged
-/// bad; and the first one that is, with all promises kept, is not.
+/// Returns whether worlds in which the journal breaks these promises, or the ledger has this fault,
+/// fail. The first world that fails must pass when all promises are kept.
 bool found(std::initializer_list<bool*> rules, SessionWorldOptions options) {
     const sim::Report report = [&] {
         const PlantedFault plant{rules};
@@ -76,7 +76,8 @@ bool found(std::initializer_list<bool*> rules, SessionWorldOptions options) {
     return true;
 }
 
-// Kills are close together, and the clock of the heartbeat slow, so that old connections live long.
+// Kills are close together, and the clock of the heartbeat is slow, so that old connections live
+// long.
 SessionWorldOptions busy() {
     SessionWorldOptions o;
     o.operations = 60;
@@ -92,7 +93,7 @@ SessionWorldOptions busy() {
     o.dead_after = 900ms;
     return o;
 }
-/// Connections live longer, so that their ends meet what was sent long before.
+/// Connections live longer, so that messages that were sent long before their ends still arrive.
 SessionWorldOptions calmer(SessionWorldOptions o) {
     o.faults.kills = 10;
     o.faults.half_opens = 6;
@@ -110,7 +111,7 @@ SessionWorldOptions with_losses(int server, int client, int server_restores = 0,
     o.client_restores = client_restores;
     return o;
 }
-/// An old connection's frames arrive when the new one was resumed already.
+/// Frames of an old connection arrive after the new one was resumed.
 SessionWorldOptions with_slow_network() {
     SessionWorldOptions o = calmer(busy());
     o.latency_max = 300ms;
@@ -118,7 +119,7 @@ SessionWorldOptions with_slow_network() {
     return o;
 }
 
-/// BELAY_SEEDS / 5 worlds, and each is judged good.
+/// Runs BELAY_SEEDS / 5 worlds, all of which must pass.
 void check_worlds(const SessionWorldOptions& options) {
     const std::uint64_t seeds = from_environment("BELAY_SEEDS", 2000) / 5;
     CHECK(
@@ -153,10 +154,10 @@ TEST_CASE("Session reports that the client's disk went back to an older copy",
     check_worlds(calmer(with_losses(0, 0, 0, 2)));
 }
 
-TEST_CASE("DATA before the operation is durable is found", "[session][planted_fault][sim]") {
+TEST_CASE("DATA before the operation is durable is detected", "[session][planted_fault][sim]") {
     CHECK(found({&Planted::sync_is_not_durable}, busy()));
 }
-TEST_CASE("A commit that is not durable is found", "[session][planted_fault][sim]") {
+TEST_CASE("A commit that is not durable is detected", "[session][planted_fault][sim]") {
     SessionWorldOptions o = busy();
     o.ledger.commit_is_not_durable = true;
     CHECK(found({}, o));

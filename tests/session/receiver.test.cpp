@@ -129,9 +129,10 @@ TEST_CASE("Receiver::stop inside a ledger's function acknowledges nothing that i
     }
 }
 
-TEST_CASE("Receiver::stop inside progress or adopt of a ledger attaches nobody",
+TEST_CASE("Receiver::stop inside progress or adopt of a ledger attaches no connection",
           "[session][receiver][regression]") {
-    // Each call of progress, in HELLO and START of a new journal and in HELLO of a known one.
+    // Checks each call of progress: in HELLO and START of a new journal, and in HELLO of a known
+    // one.
     const int at_call = GENERATE(0, 1, 2, 3, 4, 5);
     CAPTURE(at_call);
     ReceiverRig<> r{{.commit_within = forever}};
@@ -246,7 +247,7 @@ TEST_CASE("Receiver rejects a journal that is pinned to another store",
     CHECK(describe(message) == Observed{"error store_changed 0"});
     CHECK(text_of(only_frame(message).payload) == text_of(ledger_store_id));
     CHECK(b->closed_gracefully);
-    // It fenced nobody.
+    // The rejected connection has fenced no other one.
     CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});
 }
 
@@ -265,7 +266,7 @@ TEST_CASE("Receiver rejects a journal that is missing in its store", "[session][
     forgotten.last = 1;
     CHECK(refused(forgotten));
     CHECK(refused(pinned_hello_of(1, 1)));
-    // Also when the record holds another journal of this sender.
+    // The same holds if the record has another journal of this sender.
     auto a = r.attached(hello_of(2, 1));
     CHECK(refused(forgotten));
     CHECK(refused(pinned_hello_of(1, 2)));
@@ -282,13 +283,13 @@ TEST_CASE("Receiver fences by the highest attach number, recorded or in memory",
     };
     CHECK(greet(r, 9) == Observed{"error fenced 10"});
     CHECK(greet(r, 10) == Observed{"error fenced 10"});
-    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});  // nobody was unseated
+    CHECK(r.exchange(a, data(1, "x")) == Observed{"ack 1"});  // the attached connection stays
     CHECK(greet(r, 20) == Observed{"welcome known 1"});
     CHECK(a->sent_frames() == Observed{"error superseded 20"});
-    // Attach 20 has brought nothing, so the record says 10 still.
+    // Attach 20 has sent no operation, so the record still has 10.
     CHECK(r.ledger.committed.at(id(1)).attach == 10);
     CHECK(greet(r, 15) == Observed{"error fenced 20"});
-    // After a restart the record is all there is.
+    // After a restart, only the record is left.
     ReceiverRig<> restarted;
     restarted.ledger = r.ledger;
     CHECK(greet(restarted, 10) == Observed{"error fenced 10"});
@@ -312,7 +313,7 @@ TEST_CASE("Receiver closes every other connection of the sender, attached or pen
     CHECK(attached->closed_gracefully);
     CHECK_FALSE(attached->live);
     CHECK(pending->say(start(1)) == belay::driver::Post::gone);
-    // Of another sender, or of none yet: not concerned.
+    // Connections of another sender, or without a sender, are not affected.
     CHECK(r.exchange(unknown_peer, data(1, "x")) == Observed{"ack 1"});
     CHECK(r.exchange(silent, bytes_of(pinned_hello_of(1, 3))) == Observed{"welcome known 0"});
     CHECK(r.receiver.connections() == 2);
@@ -359,10 +360,10 @@ TEST_CASE("Receiver does not let a pending journal change its state before START
     CHECK(r.exchange(other, start(1)) == Observed{"ack 0"});
     CHECK(living->sent_frames() == Observed{"error superseded 1"});
     CHECK(r.notes.take() == Observed{"rejected 1: 12", "replaced 1 at 2", "attached 1 at 0"});
-    // With its own attach, not the old journal's.
+    // The record has the attach number of the new journal, not that of the old one.
     CHECK(r.ledger.committed.at(id(1)).attach == 1);
     CHECK(r.exchange(other, data(1, "new")) == Observed{"ack 1"});
-    // The dead journal: pinned, it is unknown now.
+    // The old journal is pinned, and is unknown now.
     auto dead = r.connect();
     CHECK(r.exchange(dead, bytes_of(pinned_hello_of(1, 6))) == Observed{"error unknown_journal 0"});
 }
@@ -498,7 +499,7 @@ TEST_CASE("Receiver rejects operations beyond the credit that it granted",
 }
 
 TEST_CASE("Receiver always grants credit for one largest payload", "[session][receiver][unit]") {
-    // Windows that are smaller than one payload must not stop the work.
+    // The credit covers one payload, also if the windows are smaller.
     ReceiverRig<> r{{.limits = {.number_window = 1, .byte_window = 1, .payload_bytes_max = 16}}};
     auto a = r.connect();
     r.exchange(a, bytes_of(hello_of(1, 1)));
@@ -535,7 +536,7 @@ TEST_CASE("Receiver waits at most commit_within for more operations", "[session]
     CHECK(r.exchange(a, data(1, "x")).empty());
     CHECK(r.receiver.deadline() == at(20ms));
     r.run(10ms);
-    CHECK(r.exchange(a, data(2, "y")).empty());  // the oldest counts
+    CHECK(r.exchange(a, data(2, "y")).empty());  // the time runs from the oldest operation
     CHECK(r.receiver.deadline() == at(20ms));
     r.run(20ms);
     CHECK(a->sent_frames() == Observed{"ack 2"});
@@ -551,7 +552,7 @@ TEST_CASE("Receiver acknowledges no operation before its commit, however long co
     r.run(1s);
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.exchange(a, data(1, "x")).empty());
-    CHECK(r.exchange(a, data(1, "x")).empty());  // skipped, and not durable either
+    CHECK(r.exchange(a, data(1, "x")).empty());  // skipped, because it is not durable yet
     r.run(11s);
     CHECK(a->sent_frames() == Observed{"ping 1"});
     CHECK(r.ledger.log == Observed{"adopt", "apply 1"});
@@ -584,7 +585,7 @@ TEST_CASE("Receiver notifies of a commit once, for each sender whose operations 
           "[session][receiver][regression]") {
     ReceiverRig<> r{{.commit_within = 20ms}};
     auto older = r.attached(hello_of(1, 1));
-    older->answers_close = false;  // it lingers beside the newer one
+    older->answers_close = false;  // it stays open next to the newer one
     CHECK(r.exchange(older, data(1, "x")).empty());
     auto newer = r.attached(pinned_hello_of(1, 2));
     Hello other = hello_of(3, 1);
@@ -604,11 +605,12 @@ TEST_CASE("Receiver repeats an ACK that the transport did not accept",
           "[session][receiver][regression]") {
     ReceiverRig<> r;
     auto a = r.attached(hello_of(1, 1));
-    a->link.writable();  // of an earlier time; it must not count for later
+    a->link.writable();  // an earlier event, which must not count for the later ACK
     r.run();
     a->answer = SendResult::busy;
     CHECK(r.exchange(a, data(1, "x")).empty());
-    CHECK(r.receiver.deadline() == at(10s));  // for a sign of life; not for the ACK
+    // The deadline of the sign of life, and not of the ACK.
+    CHECK(r.receiver.deadline() == at(10s));
     a->answer = SendResult::sent;
     a->link.writable();
     r.run();
@@ -635,7 +637,8 @@ TEST_CASE("Receiver serves several senders at the same time", "[session][receive
 
 TEST_CASE("Receiver keeps a fresh journal when a dead one's HELLO arrives late",
           "[session][receiver][fault]") {
-    // Adopted at HELLO instead of START, the dead journal would shut the living one out.
+    // If journals were adopted at HELLO instead of START, the dead journal would exclude the living
+    // one.
     ReceiverRig<> r;
     auto dead = r.connect();
     auto living = r.connect();
@@ -650,7 +653,8 @@ TEST_CASE("Receiver keeps a fresh journal when a dead one's HELLO arrives late",
 
 TEST_CASE("Receiver serves a fresh journal after one that was opened often",
           "[session][receiver][fault]") {
-    // The runs of a fresh journal count from 1: below the attach of the old one, if that stayed.
+    // The run numbers of a fresh journal begin at 1. They would be below the attach number of the
+    // old journal, if that were kept.
     ReceiverRig<> r;
     r.attached(hello_of(1, (5ULL << 32U) + 3));
     r.attached(hello_of(2, (1ULL << 32U) + 1));

@@ -30,10 +30,11 @@ TEST_CASE("Receiver rejects a first message that is no HELLO", "[session][receiv
     CHECK(answer({hello.begin(), hello.end() - 1}) == Observed{"error protocol 1"});
     CHECK(answer(ping(1)) == Observed{"error protocol 11"});
     CHECK(answer(data(1, "x")) == Observed{"error protocol 4"});
-    CHECK(answer(patched(hello, 9, 99)) == Observed{"error protocol 99"});   // type
-    CHECK(answer(patched(hello, 8, 2)) == Observed{"error protocol 1"});     // version of the frame
-    CHECK(answer(patched(hello, 10, 2)) == Observed{"error protocol 1"});    // unknown flag
-    CHECK(answer(patched(hello, 10, 1)) == Observed{"error protocol 1"});    // rebase: not spoken
+    CHECK(answer(patched(hello, 9, 99)) == Observed{"error protocol 99"});  // type
+    CHECK(answer(patched(hello, 8, 2)) == Observed{"error protocol 1"});    // version of the frame
+    CHECK(answer(patched(hello, 10, 2)) == Observed{"error protocol 1"});   // unknown flag
+    // Rebase, which the protocol does not have.
+    CHECK(answer(patched(hello, 10, 1)) == Observed{"error protocol 1"});
     CHECK(answer(patched(hello, 11, 1)) == Observed{"error protocol 1"});    // lane
     CHECK(answer(patched(hello, 11, 16)) == Observed{"error protocol 1"});   // lane
     CHECK(answer(patched(hello, 24, 'B')) == Observed{"error protocol 1"});  // magic
@@ -81,7 +82,7 @@ TEST_CASE("Receiver accepts no large frame before WELCOME", "[session][receiver]
     auto b = r.connect();
     r.exchange(b, bytes_of(hello_of(1, 1)));
     CHECK(r.exchange(b, oversized(FrameType::ping)) == Observed{"error protocol 11"});
-    // Attached, it takes what it has announced.
+    // An attached connection may send payloads up to the limit of its WELCOME.
     auto c = r.attached(hello_of(1, 2));
     CHECK(r.exchange(c, data(1, std::string(greeting_bytes_max + 1, 'x'))) == Observed{"ack 1"});
 }
@@ -127,7 +128,7 @@ TEST_CASE("Receiver rejects frames that an attached connection must not send",
     }));
     auto a = r.attached(hello_of(1, 1));
     CHECK(r.exchange(a, data(1, "good") + message + data(2, "after")) == Observed{answer});
-    // What came before the bad frame stands; nothing that comes after it counts.
+    // The frames before the bad frame count, and those after it do not.
     CHECK(r.ledger.effects == Observed{"good"});
     CHECK(r.ledger.committed.at(id(1)).applied == 1);
     auto b = r.connect();
@@ -152,7 +153,7 @@ TEST_CASE("Receiver answers PING once it has been greeted", "[session][receiver]
     CHECK(r.exchange(a, bytes_of(Frame{.type = FrameType::pong, .number = 1})).empty());
 }
 
-// ---- who may come in ----------------------------------------------------------------------------
+// ---- authorization ------------------------------------------------------------------------------
 
 TEST_CASE("Receiver authorizes before anything else, so a forged HELLO cannot fence a sender",
           "[session][receiver][unit]") {
@@ -165,14 +166,15 @@ TEST_CASE("Receiver authorizes before anything else, so a forged HELLO cannot fe
     CHECK(greet(with_token(pinned_hello_of(1, 99), "forged")) == Observed{"error forbidden 0"});
     CHECK(greet(with_token(pinned_hello_of(1, 99), "nobody")) == Observed{"error unauthorized 0"});
     CHECK(greet(pinned_hello_of(1, 99)) == Observed{"error forbidden 0"});
-    // Nor does anybody learn what there is: the same answer for what exists and what does not.
+    // The answer is the same for journals that exist and for others.
     CHECK(greet(with_token(hello_of(8, 1), "forged")) == Observed{"error forbidden 0"});
     CHECK(victim->sent_frames().empty());
     CHECK(r.exchange(victim, data(1, "x")) == Observed{"ack 1"});
     CHECK(greet(with_token(pinned_hello_of(1, 2), "ticket")) == Observed{"welcome known 1"});
 }
 
-// ---- what ends each state of a peer, and who pays meanwhile: docs/session-protocol.md, section 10 ----
+// ---- what ends each state of a peer, and which connection is closed: docs/session-protocol.md,
+// section 10 ----
 
 TEST_CASE("Receiver closes a connection that sends no HELLO in time", "[session][receiver][unit]") {
     ReceiverRig<> r{{.greeting_max = 3s}};
@@ -204,7 +206,7 @@ TEST_CASE("Receiver closes a connection that sends no START in time, also if it 
     CHECK(pending->sent_frames() == Observed{"error protocol 0"});
     CHECK_FALSE(pending->live);
     CHECK(r.receiver.connections() == 0);
-    // In time it has no such end.
+    // A connection that has sent START in time does not end so.
     auto a = r.attached(hello_of(1, 2));
     CHECK(r.receiver.deadline() == at(15s));
 }
@@ -222,7 +224,7 @@ TEST_CASE("Receiver without an authorizer keeps the older pending connection of 
         CHECK_FALSE(next->live);
     }
     CHECK(first->live);
-    // Nobody else is kept out meanwhile.
+    // Connections of other senders are accepted meanwhile.
     Hello other = hello_of(7, 1);
     other.sender = id(2);
     r.attached(other);
@@ -281,7 +283,7 @@ TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
         CHECK_FALSE(talker->live);
         CHECK(survivors > 50);
         CHECK(survivors < 150);
-        CHECK(r.notes.take().size() == 400);  // each refused as overloaded
+        CHECK(r.notes.take().size() == 400);  // each one is rejected as overloaded
     }
     SECTION("none whose HELLO has arrived") {
         Hello third = with_token(hello_of(3, 1), "ticket");
@@ -318,7 +320,7 @@ TEST_CASE("Receiver evicts unknown peers for new connections, never senders",
 
 namespace {
 
-// Of a sender that is told from others by its number.
+// A HELLO of one of several senders, which differ by their number.
 Hello hello_of_sender(unsigned sender) {
     Hello h = hello_of(sender, 1);
     h.sender = id(sender);
@@ -334,7 +336,7 @@ TEST_CASE("Receiver closes a new connection at once when senders use all places"
     auto second = r.attached(hello_of_sender(2));
     r.notes.take();
     r.receiver.accept(RawTransport{r.lines});
-    CHECK(r.lines.size() == 2);  // not even opened
+    CHECK(r.lines.size() == 2);  // it is not even opened
     CHECK(r.receiver.connections() == 2);
     r.run();
     CHECK(r.notes.take() == Observed{"rejected 0: 10"});
@@ -354,7 +356,7 @@ TEST_CASE("Receiver without an authorizer evicts pending connections last",
     auto new_peer = open.connect();
     CHECK(new_peer->live);
     CHECK(open.receiver.connections() == 3);
-    // Its own output is nothing that a connection has sent.
+    // The output that a connection writes does not count as a message from its peer.
     for (const auto& line : open.lines) line->link.written();
     open.receiver.accept(RawTransport{open.lines});
     CHECK(open.lines.size() == 5);
@@ -372,12 +374,12 @@ TEST_CASE("Receiver limits the senders that it remembers", "[session][receiver][
     CHECK(r.exchange(third, bytes_of(hello_of_sender(3))) == Observed{"welcome new"});
     CHECK(r.exchange(third, start(1)) == Observed{"error overloaded 0"});
     CHECK(r.receiver.connections() == 2);
-    // Who is known comes in still.
+    // A known sender may still connect.
     auto again = r.connect();
     Hello h = hello_of_sender(2);
     h.attach = 2;
     CHECK(r.exchange(again, bytes_of(h)) == Observed{"welcome known 0"});
-    // Who is gone leaves room.
+    // The place of a connection that has ended is free.
     first->link.closed();
     r.run();
     r.attached(hello_of_sender(3));
@@ -407,7 +409,7 @@ TEST_CASE("Receiver treats a part of a message as a sign of life",
     }
     r.run(100s);
     CHECK(slow->live);
-    // No PING, and a sign of life each 1 s.
+    // The receiver sends no PING, but a sign of life each second.
     CHECK(slow->sent_frames() == Observed(99, "pong 0"));
 }
 
@@ -424,7 +426,7 @@ TEST_CASE("Receiver rejects an attach number that would lock its journal out for
         CHECK(r.exchange(a, bytes_of(hello_of(1, too_far))) == refusal(most));
     }
     r.attached(hello_of(1, attach(most)));
-    // What is only attached lifts nothing.
+    // A connection without an operation does not raise the limit.
     auto higher = r.connect();
     CHECK(r.exchange(higher, bytes_of(pinned_hello_of(1, attach(2 * most)))) ==
           Observed{"welcome known 0"});
@@ -436,14 +438,15 @@ TEST_CASE("Receiver rejects an attach number that would lock its journal out for
     auto b = r.connect();
     CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, attach(3 * most)))) ==
           Observed{"welcome known 1"});
-    // What its operator can do: a new journal begins with its first run.
+    // The operator can create a new journal, which begins with its first run.
     auto fresh = r.connect();
     CHECK(r.exchange(fresh, bytes_of(hello_of(2, attach(1)))) == Observed{"welcome replaces 1"});
 }
 
 TEST_CASE("Receiver accepts any number of restarts from an authorized sender",
           "[session][receiver][regression]") {
-    // It crashed at each start while the receiver was away: before its first operation, and later.
+    // The sender crashed at each start while the receiver was down: before its first operation, and
+    // later.
     constexpr std::uint64_t many = std::uint64_t{1} << 20U;
     const auto attach = [](std::uint64_t run) { return run << 32U | 1; };
     const auto says = [&](Hello h) { return bytes_of(with_token(h, "ticket")); };
@@ -456,7 +459,7 @@ TEST_CASE("Receiver accepts any number of restarts from an authorized sender",
     CHECK(r.exchange(b, says(pinned_hello_of(1, attach(40 * many)))) ==
           Observed{"welcome known 1"});
     CHECK(r.exchange(b, data(2, "y")) == Observed{"ack 2"});
-    // No journal was opened so often that it has no run left.
+    // A journal cannot have been opened so often that no run is left.
     auto bogus = r.connect();
     const std::uint64_t half = 40 * many + (0xFFFF'FFFF - 40 * many) / 2;
     CHECK(r.exchange(bogus, says(pinned_hello_of(1, ~std::uint64_t{0}))) ==
@@ -470,7 +473,7 @@ TEST_CASE("Receiver accepts a token of 4 KiB, and no longer one",
           "[session][receiver][regression]") {
     ReceiverRig<> r;
     const std::string longest(token_bytes_max, 't');
-    // What append_hello refuses to write.
+    // append_hello rejects this token.
     Bytes hello = bytes_of(with_token(hello_of(1, 1), longest));
     auto a = r.connect();
     CHECK(r.exchange(a, hello) == Observed{"welcome new"});
@@ -512,7 +515,7 @@ TEST_CASE("Receiver is idle while it closes the connection of a rejected flood",
     a->say(data(5, "gap"));
     while (a->say(data(6, "x")) == belay::driver::Post::taken) {
     }
-    r.run();  // and does not spin
+    r.run();  // the receiver waits without spinning
     CHECK(a->sent_frames() == Observed{"error gap 1"});
     CHECK(a->live);
     CHECK(a->say(data(1, "x")) == belay::driver::Post::gone);
@@ -573,11 +576,11 @@ TEST_CASE(
     CHECK(r.receiver.failed() == eio);
     CHECK(r.notes.observed.back() == "failed: " + std::to_string(eio.value()));
 
-    // Not even a greeting, as long as it is unknown what the ledger holds.
+    // The receiver sends no greeting while the state of the ledger is unknown.
     auto b = r.connect();
     CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 7))) == Observed{"error storage 0"});
 
-    // What was durable is all that a fresh one has.
+    // A fresh ledger has only the durable data.
     const auto committed = r.ledger.committed;
     r.ledger = {};
     r.ledger.applied = r.ledger.committed = committed;
@@ -602,8 +605,8 @@ TEST_CASE("Receiver resumes while connections of the failed ledger are still clo
     REQUIRE(r.receiver.failed());
     r.ledger.commit_fails.clear();
     r.receiver.resume(LedgerView{r.ledger});
-    // Begun work of one sender is settled for the HELLO of another; the old connection is no part
-    // of it.
+    // The HELLO of another sender commits the pending operations of the first one, whose old
+    // connection does not matter.
     Hello h = hello_of(2, 1);
     h.sender = id(2);
     auto b = r.attached(h);
@@ -633,7 +636,7 @@ TEST_CASE("Receiver::stop makes everything durable and closes its connections",
     r.run();
     CHECK(r.receiver.connections() == 0);
     CHECK(r.notes.take() == Observed{"committed 1 at 1"});
-    // Whoever still listens may let others in.
+    // A server that still listens may accept further connections.
     auto b = r.connect();
     CHECK(r.exchange(b, bytes_of(pinned_hello_of(1, 2))) == Observed{"welcome known 1"});
 }
@@ -663,8 +666,9 @@ using DestroyedReceiver =
 /// Destroys the receiver in the hook of this name.
 struct DestroyingObserver {
     std::string when;
-    int later = 0;                                  ///< hooks after the end
-    std::unique_ptr<DestroyedReceiver> receiver{};  ///< on the heap, where sanitizers see its end
+    int later = 0;  ///< hooks after the destruction
+    /// On the heap, so that sanitizers detect a use after its end.
+    std::unique_ptr<DestroyedReceiver> receiver{};
 
     void hook(const char* name) {
         if (!receiver) ++later;
@@ -696,7 +700,8 @@ TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]"
         while (lines.size() <= line) d.receiver->accept(RawTransport{lines});
         lines[line]->say(std::move(message));
     };
-    // Much in one turn, so that notices wait behind the one that ends it.
+    // There are many events in one turn, so that notices are queued after the one that ends the
+    // receiver.
     say(0, bytes_of(hello_of(1, 1)) + start(1));
     turn();
     say(0, data(1, "x") + data(5, "gap"));
@@ -735,7 +740,7 @@ TEST_CASE("Receiver ends a connection whose operation threw, so that it is sent 
     a->say(data(1, "x"));
     CHECK_THROWS_AS(r.receiver.advance(at(r.now)), std::runtime_error);
     r.run();
-    // No later operation may come that would show the gap.
+    // Without an end, no later operation might come that would show the gap.
     CHECK_FALSE(a->live);
     CHECK(a->sent_frames().empty());
     r.ledger.apply_throws = false;
@@ -793,7 +798,7 @@ TEST_CASE("Receiver::stop removes the deadline of a connection that never sent H
     auto silent = r.connect();
     silent->answers_close = false;
     r.receiver.stop();
-    r.run(1s);  // checks that the deadline has moved on
+    r.run(1s);  // run() checks that the deadline has moved on
     r.run(2s);
     CHECK(r.receiver.connections() == 0);
 }

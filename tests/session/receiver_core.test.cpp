@@ -53,7 +53,8 @@ TEST_CASE("ReceiverCore::judge follows steps 1 to 3 of the protocol, in order",
         {hello(1), record(1), Greeting::reject, SessionErrc::fenced, 1},
         {hello(1), record(5), Greeting::reject, SessionErrc::fenced, 5},
         {pinned, {}, Greeting::reject, SessionErrc::store_changed, 0},
-        {pinned, record(5), Greeting::reject, SessionErrc::store_changed, 0},  // before the fence
+        // Checked before the fence.
+        {pinned, record(5), Greeting::reject, SessionErrc::store_changed, 0},
         {ours, {}, Greeting::reject, SessionErrc::unknown_journal, 0},
         {ours, record(0), Greeting::attach, {}, 0},
         {based, {}, Greeting::reject, SessionErrc::unknown_journal, 0},
@@ -75,7 +76,7 @@ TEST_CASE("ReceiverCore remembers an attach number that is not recorded yet",
     CHECK(core.check_hello(hello(8), record(2)).error == SessionErrc::fenced);
     CHECK(core.check_hello(hello(8), record(2)).detail == 8);
     CHECK(core.check_hello(hello(9), record(2)).greeting == Greeting::attach);
-    // Of this journal only: another counts on its own.
+    // Attach numbers are compared within one journal. Another journal has its own.
     Progress replaced = record(1);
     replaced.journal = other;
     CHECK(core.check_hello(hello(2, other), replaced).greeting == Greeting::attach);
@@ -103,7 +104,8 @@ TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and chec
                    .applied = 1,
                    .check = belay::journal_format::next_check(
                        belay::journal_format::first_check(own_journal), as_bytes("x"), 4)});
-    CHECK(core.progress().applied == 0);  // not before the owner says so
+    // Unchanged until the owner reports the operation as applied.
+    CHECK(core.progress().applied == 0);
     CHECK(core.check_data(2, f) == Core::Data::protocol);
 }
 

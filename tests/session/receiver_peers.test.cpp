@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 namespace {
 
 int times_asked = 0;
-/// Counts how often anybody asks when it wants to run.
+/// Counts the calls of deadline().
 class AskedConnection : public RawConnection {
 public:
     using RawConnection::RawConnection;

@@ -34,7 +34,7 @@ struct CoreRig {
     std::uint64_t attach = 0;
 
     CoreRig() { reopen(); }
-    /// The process dies and starts again.
+    /// Ends the process, and starts it again.
     void reopen() {
         core.reset();
         journal.reset();
@@ -53,7 +53,7 @@ struct CoreRig {
         }
         REQUIRE_FALSE(journal->commit());
     }
-    /// A new connection. Returns: what HELLO says.
+    /// Begins a new connection. Returns: its HELLO.
     Hello hello() {
         core->close();
         Bytes out;
@@ -63,7 +63,7 @@ struct CoreRig {
         attach = read->attach;
         return *read;
     }
-    /// A receiver that knows this journal up to `applied`.
+    /// The WELCOME of a receiver that knows this journal up to `applied`.
     Welcome known(std::uint64_t applied) {
         const auto check = journal->check(std::min(applied, journal->last()));
         REQUIRE(check.has_value());
@@ -79,7 +79,7 @@ struct CoreRig {
     Welcome fresh() {
         return {.attach = attach, .payload_bytes_max = 1000, .store = pinned_store_id};
     }
-    /// Gives the sender a message. Its answer is in `reply`.
+    /// Passes a message to the sender. Its answer is in `reply`.
     std::error_code take(const Bytes& message) {
         reply.clear();
         return core->take(message, reply);
@@ -92,13 +92,13 @@ struct CoreRig {
         if (e) observed.push_back(e.message());
         return observed;
     }
-    /// Connects, and is resumed at `applied`.
+    /// Connects, and resumes at `applied`.
     void flow(std::uint64_t applied) {
         hello();
         REQUIRE_FALSE(take(bytes_of(known(applied))));
         REQUIRE(core->phase() == Phase::flowing);
     }
-    /// Connects for the first time, and is adopted.
+    /// Connects for the first time, to a receiver that adopts the journal.
     void adopted(int operations = 0) {
         append(operations);
         hello();
@@ -125,7 +125,7 @@ TEST_CASE("SenderCore::hello carries its identity and the range of its operation
     CHECK(h.base == 1);
     CHECK(h.last == 0);
     CHECK(h.check == belay::journal_format::first_check(h.journal));
-    CHECK(r.hello().attach == numbered(1, 2));  // each connection another
+    CHECK(r.hello().attach == numbered(1, 2));  // each connection has another attach number
     r.adopted(3);
     r.filled();
     CHECK_FALSE(r.take(ack(2)));
@@ -151,7 +151,7 @@ TEST_CASE("SenderCore::hello carries the token", "[session][sender_core][unit]")
     CHECK(read->payload_bytes_max == 99);
 }
 
-// ---- 5.1, steps 1 to 5: what WELCOME says -------------------------------------------------------
+// ---- 5.1, steps 1 to 5: WELCOME -----------------------------------------------------------------
 
 TEST_CASE("SenderCore completes its adoption by a receiver that does not know its journal",
           "[session][sender_core][unit]") {
@@ -161,7 +161,8 @@ TEST_CASE("SenderCore completes its adoption by a receiver that does not know it
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK(r.replied() == Observed{"start " + std::to_string(r.attach)});
     CHECK(r.core->phase() == Phase::adopting);
-    // No credit yet, and no pin: if START is lost, the receiver may rightly not know us.
+    // There is no credit yet, and no pin: if START is lost, the receiver rightly does not know the
+    // journal.
     CHECK(r.filled().empty());
     CHECK(r.journal->store_pin() == no_id);
     CHECK_FALSE(r.take(ack(0)));
@@ -195,14 +196,14 @@ TEST_CASE("SenderCore resumes from the receiver's number", "[session][sender_cor
     CHECK(r.replied() == Observed{"start " + std::to_string(r.attach)});
     CHECK(r.core->acked() == 3);  // the answer to a resume is an acknowledgement
     CHECK(r.filled() == Observed{"data 4 op 4", "data 5 op 5"});
-    // Also behind what it has sent itself before.
+    // The sender also goes back to numbers that it has sent before.
     r.flow(3);
     CHECK(r.filled() == Observed{"data 4 op 4", "data 5 op 5"});
 }
 
 TEST_CASE("SenderCore pins the store of a known journal before DATA",
           "[session][sender_core][unit]") {
-    // The first ACK was lost: the receiver knows the journal, the journal no store.
+    // The first ACK was lost: the receiver knows the journal, and the journal has no store.
     CoreRig r;
     r.append(1);
     r.flow(0);
@@ -225,7 +226,7 @@ TEST_CASE("SenderCore counts that its journal replaces another", "[session][send
     CHECK(r.core->blocked() == Blocked::none);
 }
 
-// ---- 8: what blocks -----------------------------------------------------------------------------
+// ---- 8: blocking errors -------------------------------------------------------------------------
 
 TEST_CASE("SenderCore blocks for a receiver that lost its state", "[session][sender_core][unit]") {
     CoreRig r;
@@ -278,7 +279,7 @@ TEST_CASE("SenderCore blocks when a side was rolled back, or has another history
     CHECK_FALSE(r.take(ack(2)));
     r.hello();
     SECTION("the receiver") {
-        // Its check cannot be computed any more: the number alone must do.
+        // The check of this number cannot be computed any more, so the number alone must be enough.
         Welcome g = r.known(2);
         g.applied = 1;
         CHECK(r.take(bytes_of(g)) == SessionErrc::receiver_rolled_back);
@@ -485,14 +486,14 @@ TEST_CASE("SenderCore stays within the credit in bytes", "[session][sender_core]
     CHECK_FALSE(r.take(bytes_of(r.fresh())));
     CHECK_FALSE(r.take(ack(0, 100, 7)));
     CHECK(r.filled() == Observed{"data 1 op 1"});
-    CHECK_FALSE(r.core->wants_to_send());  // or its owner would spin
+    CHECK_FALSE(r.core->wants_to_send());  // otherwise its owner would spin
     CHECK(r.filled().empty());
     CHECK_FALSE(r.take(ack(0, 100, 8)));
     CHECK(r.core->wants_to_send());
     CHECK(r.filled() == Observed{"data 2 op 2"});
     CHECK_FALSE(r.take(ack(0, 100, 3)));
     CHECK(r.filled().empty());
-    // Bytes count anew on each connection.
+    // The count of bytes begins again on each connection.
     r.hello();
     Welcome g = r.known(0);
     g.byte_limit = 4;
@@ -514,7 +515,7 @@ TEST_CASE("SenderCore releases acknowledged operations, and no others",
     CHECK(r.take(ack(4)) == SessionErrc::protocol);  // never sent on this connection
     CHECK(r.replied() == Observed{"error protocol 5"});
     CHECK(r.core->acked() == 2);
-    // A resumed number counts as sent.
+    // A number that the receiver resumes at counts as sent.
     r.flow(4);
     CHECK_FALSE(r.take(ack(4)));
     CHECK(r.take(ack(5)) == SessionErrc::protocol);
@@ -583,7 +584,7 @@ TEST_CASE("SenderCore rejects frames that its state does not allow",
         CHECK(refused(ping(1), 11));
     }
     CHECK(r.core->blocked() == Blocked::none);
-    // What came before the bad frame counts.
+    // The frames before the bad frame count.
     r.flow(0);
     r.filled();
     CHECK(r.take(ack(1) + start(1)) == SessionErrc::protocol);
@@ -624,8 +625,8 @@ TEST_CASE("SenderCore reports a pin that cannot be made durable", "[session][sen
 
 TEST_CASE("SenderCore continues when a file of acknowledged operations cannot be deleted",
           "[session][sender_core][regression]") {
-    // The operation of the disk that fails: the last two of an acknowledgement remove a file, those
-    // before them make durable why.
+    // The number of the disk operation that fails. The last two operations of an acknowledgement
+    // remove a file, and those before them make the reason durable.
     const std::uint64_t which = GENERATE(1U, 2U, 3U, 4U);
     CoreRig r;
     r.adopted(0);

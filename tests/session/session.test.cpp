@@ -16,13 +16,13 @@ using namespace belay_test;
 
 namespace {
 
-/// BELAY_SEEDS worlds, but no more than `most`.
+/// Runs BELAY_SEEDS worlds, but no more than `most`.
 sim::Report explored_sessions(const SessionWorldOptions& options, std::uint64_t most) {
     const std::uint64_t seeds = std::min(from_environment("BELAY_SEEDS", 2000), most);
     return explored_as_wanted({.seeds = seeds, .scenario = options.faults},
                               session_body<>(options));
 }
-/// In how many worlds a mark was reached.
+/// Returns the number of worlds in which a mark was reached.
 std::uint64_t reached(const sim::Report& report, std::string_view mark) {
     const auto found = report.marks.find(mark);
     return found == report.marks.end() ? 0 : found->second;
@@ -38,7 +38,7 @@ struct SlowServer {
     Receiver<sim::AcceptedStream<>, LedgerView> receiver;
 };
 
-/// What a session over a slow link reports.
+/// The events of a session over a slow link.
 struct SlowReports {
     int lost = 0, stalled = 0;
     std::uint64_t acknowledged = 0;
@@ -72,7 +72,7 @@ struct SlowClient {
 
 // ---- other heartbeat times at both ends, and operations that take long --------------------------
 
-/// What one world draws.
+/// The random choices of one world.
 struct OtherTimes {
     static constexpr std::size_t window_bytes = 2048;
     static constexpr std::uint64_t operations = 8;
@@ -110,7 +110,7 @@ struct OtherTimes {
     std::uint64_t rate = 0;
 };
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct TimesWorld {
     explicit TimesWorld(sim::World& w) : world{w}, times{w}, history{w.clock()} {}
 
@@ -159,7 +159,7 @@ auto times_policy() {
     return Policy{Backoff{FullJitter{}, Cap{1s}, 100ms}, ResetWhenStable{1s}, AttemptTimeout{3s}};
 }
 
-/// Sends operations 1 to 8, some of which travel longer than both sides wait for a sign of life.
+/// Sends operations 1 to 8. Some of them travel for longer than both sides wait for a sign of life.
 class TimesClient {
     struct Watch {
         TimesClient* client;
@@ -235,7 +235,7 @@ private:
         } else if (change.from == LinkState::connected) {
             before_ += elapsed(since_, host_.now());
             const auto healed = run_.world.healed_at();
-            // What a fault has left is found within this time.
+            // Each effect of a fault is noticed within this time.
             if (healed && run_.times.apply_takes == Duration{} &&
                 elapsed(*healed, host_.now()) > 20s) {
                 run_.wrong =
@@ -330,7 +330,7 @@ TEST_CASE("Session delivers an operation whose transfer takes longer than dead_a
 
 TEST_CASE("Session and Receiver with other heartbeat times deliver long operations once",
           "[session][session][sim][property]") {
-    // A world takes 16 ms.
+    // There are fewer seeds, because a world takes 16 ms.
     const std::uint64_t seeds = (from_environment("BELAY_SEEDS", 200) + 3) / 4;
     const sim::ScenarioOptions faults{.one_way_partitions = 1, .within = 18s};
     CHECK(explored_as_wanted("session_with_other_times", {.seeds = seeds, .scenario = faults},
@@ -352,7 +352,7 @@ TEST_CASE("Session delivers each operation exactly once, in order, under all fau
     options.receiver.commit_within = 20ms;
     const sim::Report report = explored_sessions(options, no_limit);
     CHECK(report);
-    // The worlds must have been worth passing.
+    // At least half of the worlds must have reached these states.
     CHECK(reached(report, "connected again") >= report.seeds_run / 2);
     CHECK(reached(report, "killed with operations in flight") >= report.seeds_run / 2);
 }

@@ -18,12 +18,12 @@ constexpr Instant t0{100s};
 constexpr SessionTimes times{
     .greeting_max = 10s, .stalled_after = 60s, .heartbeat = {.every = 10s, .dead_after = 25s}};
 
-/// A session, the facts that its parts would have, and what one turn tells.
+/// A session, the facts that its parts would have, and the notices of one turn.
 struct Scenario {
     SessionFacts facts{};
     SessionCore core{times, facts};
 
-    /// The receiver has resumed us.
+    /// Resumes at the receiver.
     constexpr void connect(Instant now) {
         facts.link = LinkState::connected;
         facts.blocked = Blocked::none;
@@ -34,7 +34,7 @@ struct Scenario {
         facts.link = LinkState::cooldown;
         core.disconnected(facts.link, now);
     }
-    /// Whether a turn tells exactly this, in this order.
+    /// Whether a turn gives exactly these notices, in this order.
     template <class... N>
     constexpr bool reports(Instant now, N... wanted) {
         Notice last = Notice::none;
@@ -54,7 +54,7 @@ consteval bool an_unanswered_hello_ends() {
     bool ok = scenario.sleeps_until(t0 + 10s) &&
               scenario.core.check_timers(t0 + 10s - 1ns) == Due::nothing;
     ok = ok && scenario.core.check_timers(t0 + 10s) == Due::silent;
-    return ok && scenario.sleeps_until(never);  // said once
+    return ok && scenario.sleeps_until(never);  // reported once
 }
 static_assert(an_unanswered_hello_ends());
 
@@ -84,7 +84,8 @@ consteval bool a_sign_of_life_is_counted_once() {
     bool ok = scenario.core.check_timers(t0 + 10s) == Due::ping;
     scenario.core.sign_of_life(t0 + 11s, 1);
     ok = ok && scenario.sleeps_until(t0 + 21s) && scenario.core.check_timers(t0 + 21s) == Due::ping;
-    // The same sign again is no news; the peer is given up after its own last sign.
+    // The same sign of life does not count again. The connection is lost dead_after after that
+    // sign.
     scenario.core.sign_of_life(t0 + 11s, 1);
     ok = ok && scenario.core.check_timers(t0 + 31s) == Due::ping;
     return ok && scenario.core.check_timers(t0 + 36s) == Due::lost;
@@ -107,7 +108,7 @@ consteval bool nobody_is_watched_between_connections() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.lose();
-    scenario.core.sign_of_life(t0 + 1s, 1);  // of the connection that was
+    scenario.core.sign_of_life(t0 + 1s, 1);  // a sign of life of the earlier connection
     return scenario.sleeps_until(never) && scenario.core.check_timers(t0 + 1h) == Due::nothing;
 }
 static_assert(nobody_is_watched_between_connections());
@@ -118,13 +119,13 @@ consteval bool waiting_work_without_progress_is_a_stall() {
     Scenario scenario;
     scenario.connect(t0);
     scenario.facts.durable = 3;
-    bool ok = scenario.reports(t0 + 50s, Notice::accepted);  // waits since then
+    bool ok = scenario.reports(t0 + 50s, Notice::accepted);  // operations wait since then
     std::uint64_t signs = 0;
     for (Instant t = t0 + 60s; t < t0 + 110s; t += 10s) scenario.core.sign_of_life(t, ++signs);
     scenario.core.sign_of_life(t0 + 105s, ++signs);
     ok = ok && scenario.sleeps_until(t0 + 110s) && scenario.reports(t0 + 110s - 1ns);
     ok = ok && scenario.reports(t0 + 110s, Notice::stalled);
-    return ok && scenario.reports(t0 + 500s);  // once
+    return ok && scenario.reports(t0 + 500s);  // reported once
 }
 static_assert(waiting_work_without_progress_is_a_stall());
 
@@ -182,7 +183,7 @@ consteval bool an_operation_of_before_the_start_waits_from_the_connection_on() {
 }
 static_assert(an_operation_of_before_the_start_waits_from_the_connection_on());
 
-// What was accepted during the outage waits since the connection.
+// An operation that was accepted during an outage waits since the connection opened.
 consteval bool an_operation_of_an_outage_waits_from_the_connection_on() {
     Scenario scenario;
     scenario.connect(t0);
@@ -195,7 +196,7 @@ consteval bool an_operation_of_an_outage_waits_from_the_connection_on() {
 }
 static_assert(an_operation_of_an_outage_waits_from_the_connection_on());
 
-// ---- what the observer hears --------------------------------------------------------------------
+// ---- notices of the observer --------------------------------------------------------------------
 
 consteval bool a_turn_tells_in_order_and_each_once() {
     Scenario scenario;
@@ -219,7 +220,7 @@ consteval bool what_a_hook_causes_is_told_in_the_next_turn() {
     bool ok = scenario.core.take_notice(Notice::none, t0, scenario.facts) == Notice::accepted;
     ok = ok &&
          scenario.core.take_notice(Notice::accepted, t0, scenario.facts) == Notice::acknowledged;
-    scenario.facts.durable = 2;  // a hook has sent, and made it durable
+    scenario.facts.durable = 2;  // a hook has sent an operation, and made it durable
     ok = ok && scenario.core.take_notice(Notice::acknowledged, t0, scenario.facts) == Notice::none;
     return ok && scenario.sleeps_until(always) && scenario.reports(t0, Notice::accepted);
 }

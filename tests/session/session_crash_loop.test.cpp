@@ -19,14 +19,14 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-// Else a journal would not keep it.
+// If it were longer, a journal could not store it.
 static_assert(PolicyHistory::bytes_max <= journal_format::note_bytes_max);
 
 namespace {
 
 auto rules() { return Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{5s}}; }
 
-/// A program whose journal holds the policy's state beside the operations.
+/// A program whose journal holds the operations and the policy's state.
 struct RememberingClient {
     struct Keeper {
         RememberingClient* client;
@@ -59,7 +59,7 @@ struct RememberingClient {
         CHECK_FALSE(journal.keep(history.save(room, host.now(), wall())));
         CHECK_FALSE(journal.commit());
     }
-    /// Of a host, too, whose clock went on while its program was gone.
+    /// The wall clock runs on while the program is down, as that of a host does.
     [[nodiscard]] WallTime wall() const { return WallTime{host.now().time_since_epoch()}; }
 
     sim::Host& host;
@@ -86,7 +86,7 @@ int attempts_in_ten_minutes(bool remembers) {
 
 TEST_CASE("Session that crashes every two seconds backs off over its restarts",
           "[session][session_crash_loop][unit]") {
-    // Waits of 1, 2, 4, ... 60 s, and an attempt after each, whoever's life it falls into.
+    // The waits are 1, 2, 4, ... 60 s, with an attempt after each, in any run of the program.
     const int patient = attempts_in_ten_minutes(true);
     CHECK(patient > 8);
     CHECK(patient < 20);

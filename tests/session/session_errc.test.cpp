@@ -40,7 +40,7 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
 
 TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][session_errc][unit]") {
     const auto cause = [](SessionErrc e) { return cause_of(make_error_code(e)); };
-    // Tried again by policy.
+    // These are tried again by the policy.
     CHECK(cause(SessionErrc::protocol) == Cause::protocol);
     CHECK(cause(SessionErrc::gap) == Cause::protocol);
     CHECK(cause(SessionErrc::superseded) == Cause::lost);
@@ -49,10 +49,10 @@ TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][sessio
     CHECK(cause(SessionErrc::draining) == Cause::overloaded);
     CHECK(cause(SessionErrc::silent) == Cause::timed_out);
     CHECK(cause(SessionErrc::far_ahead) == Cause::refused);
-    // Blocked for credentials.
+    // These block until there are new credentials.
     CHECK(cause(SessionErrc::unauthorized) == Cause::unauthorized);
     CHECK(cause(SessionErrc::forbidden) == Cause::unauthorized);
-    // Stopped: trying again would be guessing.
+    // These stop the session, because another attempt cannot succeed.
     for (const SessionErrc e :
          {SessionErrc::version, SessionErrc::fenced, SessionErrc::store_changed,
           SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::receiver_rolled_back,

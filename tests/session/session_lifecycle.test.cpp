@@ -22,8 +22,8 @@ using Rig = SessionRig<>;
 
 const std::error_code enospc = std::make_error_code(std::errc::no_space_on_device);
 
-/// Its journal has failed, behind one operation that was accepted: it says so once, sends and takes
-/// nothing more, and a try again changes nothing.
+/// Checks that a failed journal, with one accepted operation before the failure, is reported once.
+/// The session sends and accepts nothing more, also after reconnect_now().
 void stays_failed(Rig& r) {
     const auto is_failed = [&r] {
         CHECK(r.blocked() == Blocked::journal_failed);
@@ -37,7 +37,7 @@ void stays_failed(Rig& r) {
     std::sort(reported.begin(), reported.end());
     CHECK(reported == Observed{"blocked journal_failed", "failed"});
     CHECK(r.session->send(as_bytes("more")).error() == SessionErrc::journal_failed);
-    // Not even HELLO.
+    // The session sends no HELLO either.
     CHECK(r.session->reconnect_now().granted);
     r.run();
     is_failed();
@@ -47,7 +47,7 @@ void leave_no_space(sim::Disk& disk) {
     for (const auto& [path, bytes] : disk.image()) used += bytes.size();
     disk.limit_bytes(used);
 }
-/// Gives a rig that has done nothing yet a journal that flushes each operation.
+/// Gives a new rig a journal that flushes each operation.
 void flush_each(Rig& r) {
     auto opened = DiskJournal::open(
         r.disk, "data/each",
@@ -83,7 +83,7 @@ TEST_CASE("Session is connected at once when the receiver knows its journal",
     r.send("a");
     r.send("b");
     r.run();
-    CHECK(r.notes.take() == Observed{"accepted 2"});  // before there is any connection
+    CHECK(r.notes.take() == Observed{"accepted 2"});  // reported before there is any connection
     r.start();
     CHECK(r.line().sent_frames() == Observed{"hello 4294967297 base 1 last 2"});
     CHECK(r.exchange(r.known(1)) == Observed{"start 4294967297", "data 2 b"});
@@ -101,7 +101,7 @@ TEST_CASE("Session limits its transport to the size of a greeting until it is co
     r.exchange(ack(0));
     REQUIRE(r.state() == LinkState::connected);
     CHECK(r.line().limit > payload_bytes_ceiling);
-    // The next connection has the limit again, before anything of it was received.
+    // The next connection has the lower limit again before it receives anything.
     r.line().link.closed();
     r.run();
     r.run(1s);
@@ -120,7 +120,7 @@ TEST_CASE("Session reports accepted before it sends, and acknowledged after deli
     CHECK(r.session->status().taken == 2);
     CHECK(r.session->status().accepted == 0);
     CHECK(r.session->depth() == 2);
-    CHECK(r.line().sent_frames().empty());  // nothing leaves before it is durable
+    CHECK(r.line().sent_frames().empty());  // nothing is sent before it is durable
     const std::uint64_t before = r.disk.operations();
     r.run();
     CHECK(r.notes.take() == Observed{"accepted 2"});  // one flush for both
@@ -148,7 +148,7 @@ TEST_CASE("Session::commit makes queued operations durable, and they are sent la
     CHECK(r.line().sent_frames() == Observed{"data 1 a"});
     const std::uint64_t before = r.disk.operations();
     CHECK_FALSE(r.session->commit());
-    CHECK(r.disk.operations() == before);  // there is nothing to do
+    CHECK(r.disk.operations() == before);  // no operation is left to flush
 }
 
 TEST_CASE("Session::send returns the errors of the queue", "[session][session][unit]") {
@@ -163,7 +163,7 @@ TEST_CASE("Session::send returns the errors of the queue", "[session][session][u
     CHECK(r.session->send(Bytes(600)).error() == QueueErrc::too_large);
     r.session->queue().suspend();
     CHECK(r.session->send(as_bytes("c")).error() == QueueErrc::queue_suspended);
-    r.exchange(ack(2));  // what was taken is delivered meanwhile
+    r.exchange(ack(2));  // operations that were accepted are still delivered
     CHECK(r.session->depth() == 0);
     r.session->queue().resume();
     r.send("c");
@@ -239,7 +239,7 @@ TEST_CASE("Session::drain stops when all operations are acknowledged, or the tim
         CHECK(r.session->depth() == 1);
     }
     CHECK(r.state() == LinkState::stopped);
-    // Stopped, it is a session as any: it takes, and there is nothing to drain.
+    // After the stop, the session accepts operations again, and there is nothing to drain.
     r.session->drain(1s);
     r.send("c");
     r.run(r.now + 2s);
@@ -306,7 +306,7 @@ TEST_CASE("Session keeps a message that the transport did not accept", "[session
     r.line().answer = SendResult::busy;
     r.send("a");
     r.run();
-    CHECK(r.session->deadline() > at(r.now));  // it waits, and does not spin
+    CHECK(r.session->deadline() > at(r.now));  // the session waits without spinning
     r.send("b");
     r.run();
     r.line().answer = SendResult::sent;
@@ -381,15 +381,15 @@ TEST_CASE("Session closes the connection to a receiver that does not answer HELL
 
 TEST_CASE("Session reports once that it is stalled, and again after progress",
           "[session][session][unit]") {
-    // Its receiver is played without pongs.
+    // The heartbeat is slow, because this receiver sends no pongs.
     Rig r{{.stalled_after = 60s, .heartbeat = {.every = 1h, .dead_after = 2h}}};
     r.connect();
     r.run(100s);
-    CHECK(r.notes.take().empty());  // nothing waits
+    CHECK(r.notes.take().empty());  // no operation waits
     r.send("a");
     r.send("b");
     r.run();
-    CHECK(r.notes.take() == Observed{"accepted 2"});  // nor has it waited long
+    CHECK(r.notes.take() == Observed{"accepted 2"});  // the operations have not waited long
     r.exchange(ack(0));
     r.run(159s);
     CHECK(r.notes.take().empty());
@@ -440,7 +440,7 @@ TEMPLATE_TEST_CASE("Session monitors its receiver, over any transport", "[sessio
 
 namespace {
 
-/// A user's decorator, which holds back each end that it is shown.
+/// A decorator that holds back each end of a connection.
 struct HoldsEnds : part::Wrapped<RawPingedConnection, Bytes> {
     explicit HoldsEnds(const std::shared_ptr<RawLink>& line)
         : Wrapped{[&] { return RawPingedConnection{line}; }} {}
@@ -480,10 +480,10 @@ TEST_CASE("Session: a decorator that holds ends back keeps no connection that th
 TEMPLATE_TEST_CASE("Session::probe_now closes a connection whose receiver does not answer",
                    "[session][session][unit]", RawConnection, RawPingedConnection) {
     SessionRig<TestType> r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
-    r.session->probe_now(1s);  // there is nobody to ask
+    r.session->probe_now(1s);  // no connection to probe
     r.connect();
     r.run(5s);
-    r.session->advance(at(5s));  // no driver says what time it is
+    r.session->advance(at(5s));  // advance() without a drive by a driver
     CHECK(r.line().sent_frames().empty());
     r.session->probe_now(2s);
     r.run();
@@ -566,7 +566,7 @@ TEST_CASE("Session with a token above 4 KiB fails each attempt, and sends nothin
 
 namespace {
 
-/// As a framing of text that does not state so: it refuses each message of bytes.
+/// A framing for text that does not declare this: it rejects each message of bytes.
 class RefusingConnection : public RawConnection {
 public:
     explicit RefusingConnection(std::shared_ptr<RawLink> link) : RawConnection{std::move(link)} {
@@ -600,7 +600,7 @@ TEST_CASE("Session treats a part of a message as a sign of life",
 
 TEST_CASE("Session does not treat a pong of the transport as a sign of life of the receiver",
           "[session][session][regression]") {
-    // A load balancer answers the pings, and the receiver behind it is gone.
+    // A load balancer answers the pings, although the receiver has ended.
     Rig r{{.heartbeat = {.every = 10s, .dead_after = 25s}}};
     r.connect();
     for (auto t = 1s; t <= 25s; t += 1s) {
@@ -635,7 +635,7 @@ TEST_CASE("Session sends its ERROR, also when many bad messages arrive at once",
     CHECK(r.line().sent_frames().front() == "error protocol 4");
 }
 
-// ---- what blocks --------------------------------------------------------------------------------
+// ---- blocking errors ---------------------------------------------------------------------------
 
 TEST_CASE("Session reports that it is blocked, and still accepts operations",
           "[session][session][unit]") {
@@ -689,14 +689,14 @@ TEST_CASE("Session reports that it is blocked, and still accepts operations",
     if (message <= 2 && message > 0) CHECK(details.receiver_store == id(99));
     if (message == 4) CHECK(details.applied == 3);
     if (message == 6) CHECK(details.attach == 99);
-    // It takes operations, and tries nothing by itself.
+    // The session accepts operations, and does not connect by itself.
     r.send("c");
     r.run(1h);
     CHECK(r.notes.take() == Observed{"accepted 3"});
     CHECK(r.state() == LinkState::failed);
     CHECK(r.session->depth() == 2);
 
-    // Whoever mended it asks for another look, in whatever way.
+    // After the repair, the program requests another attempt, in one of three ways.
     const int way = GENERATE(0, 1, 2);
     if (way == 0) CHECK(r.session->reconnect_now().granted);
     if (way == 1) CHECK(r.session->handle().reconnect_now() == belay::driver::Post::taken);
@@ -807,11 +807,11 @@ TEST_CASE("Session::commit reports the operations that a full disk rejected as n
     CHECK(r.session->commit() == enospc);
     r.run();
     CHECK(r.blocked() == Blocked::none);
-    // The connection stays, and the status has the error.
+    // The connection stays open, and the status has the error.
     CHECK(r.notes.take().empty());
     CHECK(r.state() == LinkState::connected);
     CHECK(r.session->status().flush_error == enospc);
-    // The journal has lost nothing, and takes operations.
+    // The journal has lost nothing, and accepts operations.
     r.send("b");
     CHECK_FALSE(r.session->commit());
     CHECK(r.session->status().accepted == 2);
@@ -839,13 +839,13 @@ TEST_CASE("Session delivers what is durable while its disk is full, and the rest
         r.session->advance(at(r.now));
         fill_disk();
         r.session->advance(at(r.now));
-        // The flush that pins the store again finds no space, and so does the one after it.
+        // Neither the flush that pins the store again nor the next one has space.
         const Bytes known = r.known(0);
         fill_disk();
         CHECK(r.exchange(known).back() == "data 1 a");
     }
     SECTION("of the next process") {
-        // The end of a journal writes what it can.
+        // The destructor of a journal writes as much as it can.
         fill_disk();
         r.begin_process();
         r.start();
@@ -858,7 +858,7 @@ TEST_CASE("Session delivers what is durable while its disk is full, and the rest
     }
     REQUIRE(r.state() == LinkState::connected);
     r.notes.take();
-    // For a minute, in which the receiver gives signs of life.
+    // For a minute, the disk is full, and the receiver sends signs of life.
     for (Duration now = 2s; now <= 60s; now += 1s) {
         fill_disk();
         r.run(now);
@@ -870,7 +870,7 @@ TEST_CASE("Session delivers what is durable while its disk is full, and the rest
     CHECK(r.session->status().acknowledged == 1);
     CHECK(r.session->status().accepted == 1);
     CHECK(r.notes.take() == Observed{"acknowledged 1"});
-    // Now there is space.
+    // Now the disk has space.
     r.run(61s);
     CHECK(r.notes.take() == Observed{"accepted 2"});
     CHECK(r.line().sent_frames() == Observed{"data 2 b"});
@@ -910,7 +910,7 @@ TEMPLATE_TEST_CASE("Session delivers what is durable on a disk without a free by
     r.exchange(ack(accepted));
     CHECK(r.session->status().acknowledged == accepted);
     CHECK(r.blocked() == Blocked::none);
-    // Without a reservation the acknowledgement waits for space, too, so no file is deleted.
+    // Without a reservation, the acknowledgement also waits for space, so no file is deleted.
     CHECK((r.disk.image().size() < files) == reserves);
     if (!reserves) CHECK(r.session->commit() == enospc);
     r.disk.limit_bytes(std::uint64_t{1} << 30U);
@@ -962,7 +962,7 @@ TEST_CASE("Session continues when the files of its journal are at their path aga
         CHECK(r.session->commit() == QueueErrc::displaced);
         CHECK(r.session->status().accepted == 1);
     }
-    // It tries again, and does not even greet.
+    // The session tries again, and sends no HELLO.
     for (const Duration passed : {0s, 1s, 3s, 7s}) {
         r.run(passed);
         CHECK(r.state() != LinkState::connected);
@@ -1018,7 +1018,8 @@ TEST_CASE("Session wakes its driver when a send has broken the journal",
     flush_each(r);
     Loop loop;
     loop.attach(*r.session);
-    loop.run_until([] { return true; }, 0s);  // and the loop would look at it never again
+    // Without a wake, the loop would not advance the session again.
+    loop.run_until([] { return true; }, 0s);
     r.disk.fail_at(r.disk.operations() + 2, eio);
     CHECK(r.session->send(as_bytes("a")).error() == eio);
     CHECK(loop.run_until([&] { return !r.notes.observed.empty(); }, 10s));
@@ -1037,7 +1038,7 @@ TEST_CASE("Session over a journal in Flush::each continues after a full disk rej
     CHECK(r.blocked() == Blocked::none);
     CHECK(r.notes.take().empty());
     r.send("b");
-    CHECK(r.session->status().accepted == 1);  // there is nothing to wait for
+    CHECK(r.session->status().accepted == 1);  // durable and accepted without a flush in a turn
     r.run();
     CHECK(r.line().sent_frames() == Observed{"data 1 b"});
     r.exchange(ack(1));
@@ -1053,7 +1054,7 @@ TEST_CASE("Session blocks when it cannot read an operation from its journal",
         if (bytes.size() < 4096) continue;
         Bytes damaged = bytes;
         const std::string_view text = as_text(damaged);
-        // Turns the operation's body over, in the file that the journal has open.
+        // Flips the bits of the operation's body, in the file that the journal has open.
         const std::size_t at = text.rfind('a');
         REQUIRE(at != std::string_view::npos);
         auto file = r.disk.open(name, OpenMode::write);
@@ -1090,7 +1091,7 @@ struct SessionDestroyer {
     void on_acknowledged(auto&, std::uint64_t) { hook("acknowledged"); }
     void on_blocked(auto&, Blocked, const BlockedDetails& details) {
         hook("blocked");
-        acked = details.acked;  // still there
+        acked = details.acked;  // the details are still valid
     }
     void on_journal_replaced(auto&, const BlockedDetails& details) {
         hook("replaced");
@@ -1101,7 +1102,7 @@ struct SessionDestroyer {
     Observed take() { return {}; }
 };
 
-/// Does what it may in its hooks.
+/// Calls all functions that a hook may call.
 struct ReentrantObserver {
     int accepted = 0;
     bool stopped = false;

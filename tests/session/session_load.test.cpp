@@ -22,7 +22,7 @@
 #include "support/seeds.hpp"
 #include "support/temporary_directory.hpp"
 
-// Sanitizers bring an operator new of their own.
+// Sanitizers have their own operator new.
 #if !BELAY_TEST_SANITIZED
 #    include "support/counting_new.hpp"
 #endif
@@ -41,14 +41,16 @@ Bytes body_of(std::uint64_t number) {
     return body;
 }
 
-/// What the server has durably: a number is enough to tell whether each came once, in order.
+/// The durable data of the server. The number of the last operation shows whether each came once,
+/// in order.
 struct LedgerStorage {
     std::map<Id, Progress> progress;
     std::uint64_t delivered = 0;
     bool wrong = false;
 };
 
-/// What a server's process knows; what it had not committed is gone when it is killed.
+/// The data in the memory of a server's process. Data that is not committed is lost when it is
+/// killed.
 class Ledger {
 public:
     explicit Ledger(LedgerStorage& storage) : storage_{&storage}, now_{storage} {}
@@ -126,7 +128,7 @@ struct LoadClient {
     Link session;
 };
 
-/// A server, and a client that has so many operations to send; `open(host)` opens its journal.
+/// A server, and a client that has this many operations to send; `open(host)` opens its journal.
 class LoadRig {
 public:
     template <class Open>
@@ -141,18 +143,19 @@ public:
               return std::make_unique<LoadClient<Log>>(h, std::move(*log), all);
           })} {}
 
-    /// The client takes everything while nothing comes through.
+    /// Makes the client accept all operations while the network is cut.
     void fill() {
         world_.network().partition(*client_, *server_);
         world_.run_for(10s);
         CHECK(storage_.delivered == 0);
     }
-    /// Everything comes through, while one side or the other is killed now and then.
+    /// Delivers all operations, while one side or the other is killed now and then.
     void drain() {
         world_.network().heal_all();
         int kills = 0;
         for (int i = 0; i < 10000 && storage_.delivered < operations_; ++i) {
-            world_.run_for(operations_ * 50ns);  // as often, however many there are
+            // The number of kills does not depend on the number of operations.
+            world_.run_for(operations_ * 50ns);
             if (storage_.delivered < operations_ && i % 8 == 7) {
                 world_.restart(++kills % 2 == 0 ? *client_ : *server_);
             }
@@ -160,7 +163,7 @@ public:
         CHECK(storage_.delivered == operations_);
         CHECK_FALSE(storage_.wrong);
         CHECK(kills >= 4);
-        // What was delivered is given up.
+        // Delivered operations are removed.
         world_.run_for(10s);
     }
     [[nodiscard]] const sim::Disk& disk() const { return client_->disk(); }
@@ -173,7 +176,7 @@ private:
     sim::Host* client_;
 };
 
-/// A million in Release, a tenth under sanitizers.
+/// A million operations in Release builds, a tenth of that under sanitizers.
 std::uint64_t load() {
     return belay_test::from_environment("BELAY_SEEDS", 2000) >= 2000 ? 1'000'000 : 100'000;
 }
@@ -210,7 +213,8 @@ TEST_CASE("Session holds less than a byte for each waiting or delivered operatio
     INFO("empty " << empty << ", the most beyond that " << peak << ", drained " << drained);
     CHECK(empty > 0);
     CHECK(peak > 0);
-    // The journal's quarter of a byte for each that waits, and what is under way.
+    // The journal holds a quarter of a byte for each waiting operation, and the operations that are
+    // being sent.
     CHECK(peak < 768 << 10);
     CHECK(drained < 384 << 10);
 }

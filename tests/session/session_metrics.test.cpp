@@ -14,7 +14,7 @@ TEST_CASE("visit_metrics passes each member of SessionStatus and OutboxStatus",
           "[session][metrics][unit]") {
     SessionStatus session;
     auto& [link, blocked, details, taken, accepted, acknowledged, flush_error] = session;
-    static_cast<void>(details);  // facts about one event, and no numbers to follow
+    static_cast<void>(details);  // facts about one event, which are no metrics
     link.state = LinkState::connected;
     blocked = Blocked::fenced;
     flush_error = make_error_code(std::errc::no_space_on_device);

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A session whose observer, and whose queue's, are given in any way; all that it can tell happens.
+/// A session with an observer of its own and one of its queue, in any form. It provokes all events.
 template <class Observer, class QueueObserver = NoObserver>
 struct ObservedSession {
     using Queue = belay::Queue<DiskJournal, Reject, QueueObserver>;

@@ -38,7 +38,7 @@ static_assert(detail::SessionQueueLike<Queue<DiskJournal>>);
 static_assert(detail::SessionQueueLike<Queue<DiskJournal, Reject>>);
 static_assert(!detail::SessionQueueLike<Queue<DiskJournal, DropOldest>>);
 static_assert(!detail::SessionQueueLike<Queue<Deque<Bytes>>>);
-static_assert(!detail::SessionQueueLike<DiskJournal>);  // without a limit
+static_assert(!detail::SessionQueueLike<DiskJournal>);  // without a limit, and therefore rejected
 static_assert(!detail::SessionQueueLike<NoStorage>);
 static_assert(!detail::SessionQueueLike<Drops>);
 static_assert(!detail::SessionQueueLike<DropsSometimes>);

@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Notes of the fleet: "a connected".
+/// Records events of the fleet, such as "a connected".
 struct ServiceNotes {
     std::vector<std::string>* all;
     int outages = 0;
@@ -38,7 +38,7 @@ struct ServiceNotes {
     }
     void on_network_suspect(const NetworkSuspect&) { ++outages; }
 };
-/// Notes of one session, and something to do in each of its hooks.
+/// Records events of one session, and runs a function in each of its hooks.
 struct HookNotes : SessionNotes {
     std::function<void(std::string)> in = {};
     void reached(const char* hook) {
@@ -171,7 +171,7 @@ TEST_CASE("A session holds its place among the dials until the receiver has resu
 }
 
 TEST_CASE("Sessions of higher priority dial first", "[session][session_service][unit]") {
-    RawLinks lines;  // outlive the fleet
+    RawLinks lines;  // they outlive the fleet
     sim::Disk disk;
     FleetOfSessions f{2, {.dials_max = 1}};
     f.fleet->add("z", RawTransport<RawPingedConnection>{lines}, patient(),
@@ -204,7 +204,7 @@ TEST_CASE("Sessions whose receivers fall silent together suspect the network, an
     CHECK(f.fleet->reconnect_now("c").granted);
     f.run();
     CHECK(f.all[2].lines.size() == 2);
-    // What was taken meanwhile is still there.
+    // The operations that were accepted meanwhile are still there.
     CHECK(f.session(0).depth() == 1);
 }
 
@@ -292,7 +292,7 @@ TEST_CASE("A session does not read its journal for a connection whose failure is
     CHECK(f.turns <= 3);
     f.run(7s);
     DiskJournal& journal = f.session(0).queue().storage();
-    // It greets anew, and then sends from the receiver's number on.
+    // The session sends HELLO again, and then continues at the receiver's number.
     f.line(0).sent_frames();
     f.line(0).say(bytes_of(session_format::Welcome{.attach = (std::uint64_t{1} << 32U) + 2,
                                                    .payload_bytes_max = 100,
@@ -415,7 +415,7 @@ TEST_CASE("A session that is removed while its journal is not flushed keeps what
     DiskJournal journal = open_journal(f.all[0].disk);
     CHECK(journal.last() >= 1);
     CHECK(text_of(journal.read(1).value()) == "covered");
-    // The name is free again, and the journal can be taken up.
+    // The name can be used again, and so can the journal.
     auto& again = f.fleet->add("a", RawTransport<RawPingedConnection>{f.all[0].lines}, patient(),
                                Queue{std::move(journal)}, SessionOptions{.id = id(1)});
     CHECK(again.depth() >= 1);
@@ -423,7 +423,8 @@ TEST_CASE("A session that is removed while its journal is not flushed keeps what
 
 namespace {
 
-/// All that was sent is acknowledged and took effect once, in order, within this time after the
+/// Checks that, within this time after the last fault, all operations are acknowledged, and took
+/// effect once and in order.
 /// last fault.
 void delivers_within(SessionFleetWorld& w, Duration limit) {
     CHECK(w.world.run_until([&] { return w.depth() == 0; }, limit));
@@ -444,7 +445,7 @@ TEST_CASE("1, 3 and 50 sessions of a fleet deliver exactly once within 30 s of t
                 SessionFleetWorld w{seed, count};
                 w.world.run_for(15s);
                 w.send_all();
-                // The network fails, with resets or in silence, and comes back.
+                // The network fails, with resets or in silence, and works again.
                 const bool resets = uniform_upto(w.world.bits(), 1) == 0;
                 w.part(resets);
                 for (int i = 0; i < 5; ++i) {
@@ -460,7 +461,7 @@ TEST_CASE("1, 3 and 50 sessions of a fleet deliver exactly once within 30 s of t
                 w.world.run_for(w.some(60s));
                 w.send_all();
                 if (count > 2) {
-                    // The others have not noticed.
+                    // The other sessions are not affected.
                     w.world.run_for(1s);
                     CHECK(w.session(2).depth() == 0);
                 }

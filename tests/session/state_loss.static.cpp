@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each loss that a receiver's numbers can show is named; where nothing is lost, none is.
+// Goal: each loss that the receiver's numbers can show has its name, and without a loss there is
+// none.
 #include <belay/session/detail/state_loss.hpp>
 
 namespace {
@@ -26,10 +27,10 @@ consteval session_format::Welcome unknown(const Id& at = home) {
     return w;
 }
 
-// A journal that no store has adopted yet.
+// The journal is not adopted by any store yet.
 static_assert(shown({.acked = 0, .durable = 5, .pinned_store = no_id}, unknown()) == Blocked::none);
 static_assert(shown({.acked = 0, .durable = 5, .pinned_store = no_id}, known(3)) == Blocked::none);
-// One that is pinned.
+// The journal is pinned.
 static_assert(shown({3, 5, home}, known(3)) == Blocked::none);
 static_assert(shown({3, 5, home}, known(5)) == Blocked::none);
 static_assert(shown({3, 5, home}, known(2)) == Blocked::receiver_rolled_back);
@@ -37,7 +38,7 @@ static_assert(shown({3, 5, home}, known(6)) == Blocked::sender_rolled_back);
 static_assert(shown({3, 5, home}, known(4, foreign)) == Blocked::receiver_lost_state);
 static_assert(shown({3, 5, home}, unknown()) == Blocked::receiver_lost_state);
 static_assert(shown({0, 5, home}, unknown(foreign)) == Blocked::receiver_lost_state);
-// The error is what the protocol's page says.
+// The error is the one that the protocol's page specifies.
 static_assert(detect_state_loss({3, 5, home}, known(4, foreign)).error ==
               SessionErrc::store_changed);
 static_assert(detect_state_loss({3, 5, home}, known(2)).error == SessionErrc::receiver_rolled_back);

@@ -23,7 +23,7 @@ struct StoreThatIsDown : Memory {
     }
 };
 
-/// A log that notes nothing.
+/// A log that stores nothing, and counts its records.
 struct LogOfNumbers {
     Result<std::uint64_t> append(BytesView) { return ++last_; }
     std::error_code commit() { return {}; }
@@ -37,7 +37,7 @@ struct LogOfNumbers {
     std::uint64_t base_ = 1;
 };
 
-/// What a batch of so many operations allocates, on a store that takes none of them.
+/// Returns how often a batch of this many operations allocates, on a store that is down.
 std::size_t allocations_of(int operations) {
     Ops batch;
     for (int i = 0; i < operations; ++i) batch.push_back(add(std::to_string(i), "1", stamp(1)));
@@ -83,7 +83,7 @@ TEST_CASE("ReplicaEdits has no edit that threw, at any allocation", "[sync][allo
     }
 }
 
-TEST_CASE("ReplicaEdits shows what waits after it forgot decided edits, at any allocation",
+TEST_CASE("ReplicaEdits shows the waiting edits after it forgot decided ones, at any allocation",
           "[sync][allocation][regression]") {
     using Edits = belay::detail::ReplicaEdits<TextCodec, LogOfNumbers>;
     const std::string both = "an element with a long name, edited twice";
@@ -102,7 +102,7 @@ TEST_CASE("ReplicaEdits shows what waits after it forgot decided edits, at any a
         append(decided, "2");
         append(waits, "3");
         append(both, "4");
-        // One that waits behind a kept one, so that each step of the release has work.
+        // This edit waits for a kept one, so that each step of the release has work.
         edits.all().back().state = belay::detail::EditState::kept;
         append(both, "5");
         for (auto& [seq, edit] : edits.all()) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: every operation is counted in the result and errors are named, for any operation and any
-// answer of a store. Method: operations of unknown types, wild stamps, names of all kinds, ids and
-// stamps of other authors, batches again in parts; a store with a wrong answer for each call.
+// Goal: every operation is counted in the result, and each failure has its error, for any operation
+// and any answer of a store. Method: operations of unknown types, stamps of any time, names of all
+// kinds, ids and stamps of other authors, batches again in parts; a store with a wrong answer for
+// each call.
 #include <belay/sync/sync_processor.hpp>
 
 #include <limits>
@@ -17,7 +18,7 @@ using namespace belay_test;
 
 namespace {
 
-/// An operation whose reader takes its kind from a message.
+/// An operation whose kind comes from a received message.
 struct WireOperation {
     using value_type = std::string;
     Id id{};
@@ -30,7 +31,7 @@ struct WireOperation {
     [[nodiscard]] const std::string& value() const { return text; }
 };
 
-/// A MemoryStore of which one answer is a lie, from some call on.
+/// A MemoryStore one of whose answers is wrong, from some call on.
 struct ContradictingStore {
     using operation_type = Op;
     enum class Fault {
@@ -123,7 +124,7 @@ TEST_CASE("stamps of any time are ordered, or rejected as from the future", "[sy
             batch.push_back(op);
             op.id = fresh_id();
             op.stamp.origin = id_of(2);
-            batch.push_back(op);  // a conflict, merged above both
+            batch.push_back(op);  // a conflict, and merged above both stamps
         }
     }
     const SyncResult result = processor.process_batch("s", batch);
@@ -196,11 +197,12 @@ TEST_CASE("every operation is counted in the result, also if the store contradic
             failures += result.failed_count;
             for (const auto& failed : result.failed_operations) {
                 CHECK(failed.error);
-                // A store that confuses ids makes operations seem to be reused.
+                // If a store confuses ids, an operation seems to reuse the id of another one.
                 CHECK(failed.retryable == (failed.error != SyncErrc::id_reused));
                 CHECK((failed.kept || !failed.retryable || detail::may_heal(failed.error)));
             }
-            // Honest again, it takes what was not decided; what was, it knows.
+            // When the store works again, it applies the operations that were not decided, and
+            // recognizes the others.
             store.fault = Fault::none;
             const SyncResult again = processor.process_batch("s", batch);
             REQUIRE(sums(again, batch.size()).find(' ') != std::string::npos);
@@ -228,7 +230,7 @@ TEST_CASE("a store whose horizon is in the future keeps each change that may bri
                             ManualWallTime{}};
     const Ops batch = each_kind();
     const SyncResult result = processor.process_batch("s", batch);
-    // The Interaction changes nothing, and an Update without its element brings nothing back.
+    // The Interaction changes nothing, and an Update does not restore a missing element.
     REQUIRE(sums(result, batch.size()) == "1 1 5");
     CHECK(result.failed_operations[0].error == SyncErrc::too_old);
     for (const auto& failed : result.failed_operations) CHECK(failed.retryable);
@@ -260,7 +262,7 @@ TEST_CASE("an author whose id or stamp another one has claimed has its edit, or 
     REQUIRE(result.conflicts.size() + result.overwrote.size() == 1);
     if (!result.conflicts.empty()) CHECK(result.conflicts[0].operation == of_stamp);
     CHECK(state_text(store, "c") == "live 7 of the author");
-    // With an id of its own, the edit takes part as any other.
+    // With an id of its own, the edit is processed as any other.
     Op again = author;
     again.id = fresh_id();
     again.stamp = stamp(8, 1);

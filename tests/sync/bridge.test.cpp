@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: both sides converge, whatever fails and in any order of answers; a failure is reported,
-// and does not stop other sessions. Method: both sides and the time are scripted.
+// Goal: both sides converge after any failure and any order of answers; a failure is reported, and
+// does not stop other sessions. Method: both sides and the time are scripted.
 #include <belay/sync/bridge.hpp>
 
 #include <algorithm>
@@ -35,7 +35,7 @@ struct Merging {
     }
 };
 
-/// In step, with session "s" that has content "0".
+/// A rig whose sides are equal, with session "s" that has content "0".
 void begin(auto& rig) {
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(1)};
     rig.start();
@@ -52,7 +52,8 @@ void begin(auto& rig) {
 // ---- echoes --------------------------------------------------------------------------------------
 
 TEST_CASE("Bridge: a pulled change is not pushed back", "[sync][bridge][unit]") {
-    // By its origin; and if the local side reports it as its own, by its content.
+    // The bridge recognizes the change by its origin, or by its content if the local side reports
+    // it as its own.
     for (const bool confused : {false, true}) {
         BridgeRig rig;
         rig.board.scenes["s"] = {"here", ms(1)};
@@ -86,7 +87,7 @@ TEST_CASE("Bridge: a remote that sets its own stamps causes neither changes nor 
         CHECK(rig.server.pushes.size() == pushes);
         CHECK(rig.board.applied.empty());
         CHECK(rig.count("conflict") == 0);
-        // A change of somebody else is seen by its later stamp.
+        // A change of another writer is recognized by its later stamp.
         rig.server.scenes["s"] = {"theirs", rig.server.restamp()};
         if (rig.server.scenes["s"].stamp < rig.board.scenes["s"].stamp) continue;
         rig.run_for(30s);
@@ -100,7 +101,7 @@ TEST_CASE("Bridge: a push whose answer was lost is not treated as another writer
     begin(rig);
     rig.server.on_push = [&] {
         rig.server.behaviour = Behaviour::forgets;
-    };  // done, and never said so
+    };  // done, and not confirmed
     rig.edit("s", "1", 2);
     rig.run_for(3min);
     REQUIRE(rig.server.scenes["s"].content == "1");
@@ -118,20 +119,20 @@ TEST_CASE("Bridge: a push whose answer was lost is not treated as another writer
 TEST_CASE("Bridge: a scene that the remote lost is no edit, also if restoring it fails at first",
           "[sync][bridge][unit]") {
     BridgeRig rig{{.pull = {.interval = 10s}}};
-    rig.board.scenes["s"] = {"1", ms(1)};  // of before a restart, from another client
+    rig.board.scenes["s"] = {"1", ms(1)};  // pulled from another client before a restart
     rig.server.behaviour = Behaviour::works;
     rig.server.on_push = [&] { rig.server.behaviour = Behaviour::fails; };
     rig.start();
     rig.run_for(1min);
     REQUIRE_FALSE(rig.server.pushes.empty());
     REQUIRE(rig.server.scenes.empty());
-    rig.server.scenes["s"] = {"2", ms(2)};  // by that client
+    rig.server.scenes["s"] = {"2", ms(2)};  // pushed by that client
     rig.server.behaviour = Behaviour::works;
     rig.run_for(70s);
     CHECK(rig.board.scenes == rig.server.scenes);
     CHECK(rig.board.applied == Recorded{"s=2 remote"});
     CHECK(rig.count("conflict") == 0);
-    // And with a base: it got back something older than it had.
+    // The same holds with a base: the remote returns an older scene than it had.
     rig.server.scenes["s"] = {"1", ms(1)};
     const std::size_t before = rig.server.pushes.size();
     rig.run_for(1min);
@@ -171,7 +172,7 @@ TEST_CASE("Bridge: an older scene by the same clock is no conflict", "[sync][bri
         rig.bridge->changed("s");
         rig.run_for(1s);
         REQUIRE(rig.count("pushed") == 1);
-        // A push of long ago has arrived; or somebody else's.
+        // An earlier push has arrived late, or that of another writer.
         rig.server.scenes["s"] = {"2", by(2, there)};
         rig.board.scenes["s"] = {"3", by(3, 1)};
         rig.bridge->changed("s");
@@ -212,7 +213,7 @@ TEST_CASE("Bridge: an edit that is older than the pulled scene is lost, and repo
     rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"theirs", ms(11)}});
     rig.run_for(10min);
     CHECK(rig.board.scenes["s"].content == "theirs");
-    CHECK(rig.server.pushes.empty());  // the push of it is dropped
+    CHECK(rig.server.pushes.empty());  // the push of the local edit is dropped
     CHECK(rig.reported == Recorded{"conflict s here mine there theirs kept remote"});
 }
 
@@ -302,9 +303,9 @@ TEST_CASE("Bridge: an edit made before a restart is found, and pushed", "[sync][
     rig.board.scenes = {{"edited", {"new", ms(5)}}, {"fresh", {"first", ms(5)}}};
     rig.server.scenes = {{"edited", {"old", ms(4)}}};
     rig.start();
-    rig.run_for(30s);  // nobody says changed()
+    rig.run_for(30s);  // without a call of changed()
     CHECK(rig.server.scenes == rig.board.scenes);
-    // And of a remote that was restarted, and has forgotten.
+    // The same holds for a remote that was restarted, and has lost its scenes.
     rig.server.scenes.clear();
     rig.run_for(30s);
     CHECK(rig.server.scenes == rig.board.scenes);
@@ -333,7 +334,7 @@ TEST_CASE("Bridge: pulls of a remote that hangs do not accumulate", "[sync][brid
     rig.server.behaviour = Behaviour::works;
     for (auto& kept : rig.server.kept_fetches) kept(std::optional<Drawing>{});
     rig.run_for(1s);
-    // What was missed is made up for once.
+    // The missed pulls are made up for by one pull.
     CHECK(rig.server.fetches.size() <= 3 + 2 + 5);
     CHECK(rig.server.fetches.size() >= 3 + 2);
 }
@@ -399,7 +400,7 @@ TEST_CASE("Bridge: while the remote is unreachable one call at a time probes it,
         CHECK(elapsed(last, rig.world.now()) <= 8s);
         last = rig.world.now();
     }
-    CHECK(elapsed(since, last) > 200s);  // 4 s each, but for the first ones
+    CHECK(elapsed(since, last) > 200s);  // 4 s each, except for the first ones
     CHECK(rig.kind() == Shown::reconnecting);
     CHECK(rig.bridge->connectivity().attempt == 100);
     CHECK(rig.bridge->connectivity().since <= since);
@@ -409,9 +410,9 @@ TEST_CASE("Bridge: while the remote is unreachable one call at a time probes it,
     CHECK(rig.server.fetches.size() == 100 + 50);
 }
 
-TEST_CASE("Bridge: a server's retry_after is waited, and shown as an outage",
+TEST_CASE("Bridge waits for a server's retry_after, and shows it as an outage",
           "[sync][bridge][unit]") {
-    // The call is over by then, or its policy waits.
+    // The call has ended by then, or its policy waits.
     for (const std::uint32_t attempts : {1U, 5U}) {
         BridgeRig rig{hourly(),
                       Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{attempts}}};
@@ -481,12 +482,12 @@ TEST_CASE(
     CHECK(rig.server.kept_fetches[0].wanted());
     rig.run_for(1s);
     CHECK_FALSE(rig.server.kept_fetches[0].wanted());
-    CHECK(rig.kind() == Shown::disconnected);  // while the second attempt is under way
+    CHECK(rig.kind() == Shown::disconnected);  // during the second attempt
     CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
     rig.run_for(10s);
     CHECK(rig.kind() == Shown::reconnecting);
     CHECK(rig.bridge->connectivity().reason.cause == Cause::timed_out);
-    // Answers that come too late change nothing.
+    // Late answers change nothing.
     const std::size_t lines = rig.reported.size();
     rig.server.kept_fetches[0](std::optional<Drawing>{Drawing{"late", ms(99)}});
     rig.run_for(0s);
@@ -515,7 +516,7 @@ TEST_CASE("Bridge: a session that crashes the remote does not stop the others",
     rig.start();
     rig.edit("poison", "x", 1);
     rig.run_for(1min);
-    rig.server.scenes["b"] = {"pulled, too", ms(1'000)};  // while there are no other edits
+    rig.server.scenes["b"] = {"pulled, too", ms(1'000)};  // during a time without other edits
     rig.run_for(2min);
     CHECK(rig.board.scenes["b"].content == "pulled, too");
     for (int i = 2; i < 30; ++i) {
@@ -557,12 +558,12 @@ TEST_CASE("Bridge: an error inside the call itself is no answer of the remote",
     rig.server.behaviour = Behaviour::fails;
     rig.server.failure = {Cause::permanent};
     rig.start();
-    // As a remote that cannot write this scene as JSON, and says so inside of the call.
+    // The remote cannot write this scene as JSON, and reports that inside of the call.
     rig.edit("bad", "x", 1);
     rig.run_for(1h);
     CHECK(rig.count("error bad fetch permanent") > 0);
     CHECK(rig.kind() == Shown::disconnected);
-    // Nobody is kept from asking, and one who is heard is enough.
+    // Other sessions are still tried, and one that succeeds is enough.
     rig.server.moods["s"] = Behaviour::works;
     rig.edit("s", "1", 2);
     rig.run_for(1s);
@@ -645,7 +646,7 @@ TEST_CASE("Bridge: a lost edit is reported also if the scene was rejected at fir
     rig.board.refuses = make_error_code(std::errc::io_error);
     rig.server.scenes["s"] = {"theirs", ms(5)};
     rig.start();
-    rig.edit("s", "mine", 4);  // nothing is known of what both had
+    rig.edit("s", "mine", 4);  // without a base
     rig.run_for(10s);
     REQUIRE(rig.count("error s apply") >= 1);
     rig.board.refuses = {};

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A remote with memory of its own, which answers after each turn.
+/// A remote that has memory of its own, and answers after each turn.
 struct SpareRemote {
     using content_type = std::string;
     using Got = Result<std::optional<Scene<std::string>>, Failure>;
@@ -64,15 +64,15 @@ using BridgeAlone = Bridge<std::reference_wrapper<Board>, std::reference_wrapper
                            decltype(policies::bridge()), AllBridgeHooks>;
 
 struct ShortOfMemory {
-    std::size_t turn = 0;   // in which memory runs out
+    std::size_t turn = 0;   // the turn in which memory runs out
     std::size_t given = 0;  // the allocations that succeed
-    bool refuses = false;   // the remote, at first
+    bool refuses = false;   // whether the remote rejects the first calls
     bool pulls = true;
-    bool well = false;  // the last edit reached the remote
+    bool well = false;  // whether the last edit reached the remote
     std::size_t failed = 0;
 };
 
-/// Runs 200 turns, in which the remote gets well and the local side is edited.
+/// Runs 200 turns. During these, the remote begins to work, and the local side is edited.
 template <class Machine, class Made>
 void run_short_of_memory(Machine& machine, Made& bridge, Board& board, SpareRemote& remote,
                          ShortOfMemory& of) {

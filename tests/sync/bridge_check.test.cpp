@@ -36,7 +36,7 @@ std::optional<RemoteRule> fault_of_remote() {
                               100);
 }
 
-/// Keeps everything when it is opened again: what a file would have.
+/// A local side that has the same scenes when it is opened again, as a file would have.
 struct ReopenedBoard : DeletingBoard {
     static inline std::unique_ptr<DeletingBoard> file{};
     ~ReopenedBoard() { file = std::make_unique<DeletingBoard>(static_cast<DeletingBoard&>(*this)); }

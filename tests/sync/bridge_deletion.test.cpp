@@ -19,7 +19,7 @@ namespace {
 
 using Deeds = std::vector<std::string>;
 
-/// In step with session "s", which has content "0".
+/// A rig whose sides are equal, with session "s", which has content "0".
 void begin_with_one(DeletingRig& rig) {
     rig.board.scenes["s"] = rig.server.scenes["s"] = {"0", ms(10)};
     rig.start();
@@ -62,7 +62,7 @@ TEST_CASE("Bridge: a scene deleted there is deleted here, and not pushed back",
     CHECK(rig.board.scenes.empty());
     CHECK(rig.server.pushes.empty());
     CHECK(rig.reported.empty());
-    // It may be created again, on either side.
+    // The scene may be created again, on either side.
     rig.edit("s", "again", 20);
     rig.run_for(1min);
     CHECK(rig.server.scenes["s"].content == "again");
@@ -95,12 +95,12 @@ TEST_CASE("Bridge: a scene that the server had lost when it was deleted here is 
         rig.start();
         rig.run_for(31s);
     }
-    // A client returns the lost scene to the server, or has made another one.
+    // A client returns the lost scene to the server, or another scene.
     rig.server.scenes["s"] = is_other ? Drawing{"1", ms(20)} : lost;
     rig.run_for(1min);
     const bool is_there = !rig.server.scenes["s"].removed;
     CHECK(is_there == rig.board.scenes.contains("s"));
-    // After a restart, only a stamp with its origin tells that the scene is the deleted one.
+    // After a restart, only a stamp with its origin shows that the scene is the deleted one.
     CHECK(is_there == (is_other || (restarts && !has_origin)));
     CHECK(rig.count("conflict") == 0);
 }
@@ -154,7 +154,7 @@ TEST_CASE("Bridge: a deletion made before a restart, or during an outage, is pus
 
 TEST_CASE("Bridge: a change is kept instead of a deletion on the other side",
           "[sync][bridge][deletion][unit]") {
-    // Whatever the stamps, and also over a restart.
+    // This holds for all stamps, and over a restart.
     for (const bool restarts : {false, true}) {
         for (const std::int64_t time : {5, 20}) {
             DeletingRig here;
@@ -205,7 +205,7 @@ TEST_CASE("Bridge: a server that compares refuses to delete a change that the au
         DeletingRig rig;
         rig.server.compares = true;
         begin_with_one(rig);
-        // Between the fetch and the deletion of the round.
+        // This happens between the fetch and the deletion of the round.
         rig.server.on_push = [&] {
             rig.server.on_push = {};
             rig.server.scenes["s"] = {"theirs", ms(theirs)};
@@ -237,7 +237,7 @@ TEST_CASE("Bridge: a change is kept instead of a deletion that had not seen it",
             rig.bridge->changed("s");
             rig.run_for(1s);
             REQUIRE(rig.server.scenes["s"].content == "mine");
-            // A server that stores `saw`, and does not compare.
+            // The server stores `saw`, and does not compare it.
             rig.server.scenes["s"] =
                 Drawing{"", by(3, deleted), true, seen ? by(1, 20) : by(2, 10)};
             rig.run_for(31s);
@@ -284,7 +284,7 @@ TEST_CASE("Bridge: without remove_scene a scene that is missing here is not dele
     rig.run_for(1min);
     CHECK(rig.board.scenes.size() + rig.server.pushes.size() <= 1);
     CHECK(rig.server.scenes["s"].content == "0");
-    // A tombstone is an error of its session there.
+    // For that remote, a tombstone is an error of its session.
     rig.server.scenes["s"] = tombstone_at(11);
     rig.run_for(1min);
     CHECK(rig.count("error s fetch") >= 1);
@@ -334,7 +334,7 @@ TEST_CASE("Bridge: two clients agree on scenes that are created and deleted",
             }
             server.behaviour = Server::Behaviour::works;
             world.run_for(5min);
-            // A change made before a restart may be left to its side.
+            // A change that was made before a restart may be an open conflict.
             for (std::size_t i = 0; i < 2; ++i) {
                 for (auto& [name, scene] : boards[i].scenes) {
                     const std::string open = "open conflict " + name + " here " + scene.content;
@@ -373,7 +373,7 @@ TEST_CASE("Bridge: a change is kept instead of a deletion that its clock puts la
     rig.bridge->changed("s");
     rig.run_for(1s);
     REQUIRE(rig.server.scenes["s"].removed);
-    // By a client whose clock is behind, of the version before the deletion.
+    // The deletion is by a client whose clock is behind, and is of the version before.
     const Drawing change{"2", {ms(20).wall, 1, Id{std::byte{1}}}};
     REQUIRE(change.stamp < rig.server.scenes["s"].stamp);
     rig.server.scenes["s"] = change;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: two bridges on one server come into step after every sequence of edits, rounds, crashes and
-// lost answers, and no edit is lost without a report. Method: sim::exhaust over what a bridge keeps
-// of a session and what it decides, with an owner that carries the decisions out as BridgeEngine.
+// Goal: two bridges on one server become equal after every sequence of edits, rounds, crashes and
+// lost answers, and no edit is lost without a report. Method: sim::exhaust over the state that a
+// bridge keeps of a session and its decisions, with an owner that carries the decisions out as
+// BridgeEngine.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -44,18 +45,18 @@ Stamp stamp_of(std::int64_t time, std::size_t author) {
 }
 std::int64_t time_of(const Stamp& stamp) { return stamp.wall.time_since_epoch().count(); }
 
-/// A program with one session, as far as BridgeEngine handles it.
+/// A program with one session, and the part of BridgeEngine that handles it.
 struct Program {
-    // What a crash leaves.
+    // These remain after a crash.
     MaybeScene local{};
     std::optional<SceneMark> stored{};
-    // What it does not leave.
+    // These are lost in a crash.
     SceneMemory memory{};
     bool recalled = false;
     bool is_new = false;
     bool edited = false;
     bool reported = false;
-    MaybeScene pushing{};  // a push is under way
+    MaybeScene pushing{};  // the scene of a running push
     bool must_merge = false;
     Scene merges{};
 };
@@ -72,9 +73,9 @@ struct BridgeModel {
     std::array<Program, 2> programs{};
     MaybeScene server{};
     MaybeScene previous{};  // a backup
-    MaybeScene late{};      // a push whose answer nobody waits for
+    MaybeScene late{};      // a push whose caller does not wait for its answer any more
     unsigned made = 0;
-    unsigned reports = 0;  // the edits in reports
+    unsigned reports = 0;  // the edits that reports contain
     FieldNames left_out{};
     bool leaves_memory_out = false;
 
@@ -140,7 +141,8 @@ struct BridgeModel {
     void edit(sim::Choice& c, Program& p, std::size_t i) {
         Scene scene = p.local.value_or(Scene{});
         scene.edits |= 1U << made++;
-        // As a HybridClock that has seen what was applied; the other clock may be ahead.
+        // The stamp is later than all that were applied, as that of a HybridClock. The other clock
+        // may be ahead.
         const std::int64_t ahead = c.choose({"clock is right", "clock is ahead"}) == 1 ? 4 : 1;
         scene.stamp = stamp_of(time_of(scene.stamp) + ahead, i);
         p.local = scene;
@@ -264,7 +266,8 @@ struct BridgeModel {
             if (p.must_merge) c.reach("open conflict");
         }
         if (reports != 0) c.reach("conflict");
-        // The others may overwrite an edit that the author of the push had not seen.
+        // The other kinds of servers may overwrite an edit that the author of the push had not
+        // seen.
         if (kind != Kind::compares) return;
         c.require((kept | reports) == (1U << made) - 1, "an edit is kept or reported");
         if (server && settled()) {
@@ -343,7 +346,7 @@ sim::ExhaustReport explored(BridgeModel model, std::uint32_t depth) {
     return sim::exhaust({.depth = depth, .liveness = sim::Liveness::fair_schedule}, model);
 }
 
-/// Returns how many names the fields of the digest have.
+/// Returns the number of names that the fields of the digest have.
 std::size_t names_of_fields() {
     BridgeModel model = in_step(BridgeModel{.restores = 1});
     Program& program = model.programs[0];
@@ -376,7 +379,7 @@ TEST_CASE("bridges on a restored server agree with it after any sequence of step
     }
 }
 
-TEST_CASE("bridges: a digest without what a session keeps is detected",
+TEST_CASE("bridges: a digest without the memory of a session is detected",
           "[sync][bridge][exploration][sim]") {
     const auto explored_without = [](const BridgeModel& without, std::uint32_t depth,
                                      std::uint32_t again) {
@@ -452,7 +455,7 @@ TEST_CASE("bridges: a digest without what a session keeps is detected",
         left_out.push_back(name);
         CHECK(finds_difference(explored_without({.left_out = left_out}, depth, 5)));
     }
-    // All that a session keeps, and what a late push has, are detected sooner without them alone.
+    // Leaving out all of a session's memory, or the stamp of a late push, is detected sooner.
     CHECK(finds_difference(explored_without({.leaves_memory_out = true}, 7, 30)));
     const std::string_view late = "late.time";
     CHECK(finds_difference(explored_without({.left_out = {&late, 1}}, 5, 5)));

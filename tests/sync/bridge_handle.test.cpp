@@ -25,14 +25,14 @@ using Behaviour = Server::Behaviour;
 using Shown = Connectivity::Kind;
 using Recorded = std::vector<std::string>;
 
-/// How long stop() took to its end.
+/// Returns the time from stop() to the end of the bridge.
 Duration end_of(auto& rig) {
     const Instant since = rig.world.now();
     rig.bridge->stop();
     REQUIRE(rig.world.run_until([&] { return rig.bridge->ended(); }, 1h));
     return elapsed(since, rig.world.now());
 }
-/// Nothing is asked, applied or told any more.
+/// Checks that no call, change or report is made any more.
 void stays_silent(auto& rig) {
     const auto fetches = rig.server.fetches.size();
     const auto pushes = rig.server.pushes.size();
@@ -57,7 +57,7 @@ void stays_silent(auto& rig) {
     CHECK(rig.bridge->deadline() == never);
 }
 
-/// Says goodbye when the test says so.
+/// A server whose close() is answered when the test does so.
 struct ClosingServer : Server {
     void close(Completion<Failure> done) {
         ++closes;
@@ -72,7 +72,7 @@ struct ClosingServer : Server {
     std::vector<Completion<Failure>> goodbyes{};
 };
 
-/// A machine, which the bridge runs: it looks for calls that nobody waits for.
+/// A machine that the bridge runs. It looks for calls whose answers are not wanted any more.
 struct RunServer : Server {
     int* given_up;
     int* turns;
@@ -260,12 +260,12 @@ TEST_CASE("Bridge runs a remote that is a machine", "[sync][bridge][unit]") {
     host.attach(bridge);
     CHECK(bridge.deadline() == never);
     bridge.start();
-    // It hears at once that nobody waits, not with its next deadline.
+    // The machine runs as soon as the answer is not wanted any more, and not at its next deadline.
     REQUIRE(world.run_until([&] { return bridge.remote().fetches.size() == 1; }, 30s));
     world.run_for(10s);
     CHECK(given_up == 1);
     world.run_for(24h);
-    CHECK(turns > 205);  // its own deadlines
+    CHECK(turns > 205);  // the machine's own deadlines
     CHECK(given_up > 1000);
     CHECK(bridge.remote().kept_fetches.size() <= 1);
     bridge.stop();

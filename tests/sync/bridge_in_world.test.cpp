@@ -18,11 +18,11 @@ namespace {
 
 using Behaviour = Server::Behaviour;
 
-/// What a world of bridges is to show.
+/// The settings of a world of bridges.
 struct Script {
-    /// Both clients edit all sessions; else each session has one that does.
+    /// Both clients edit all sessions. Otherwise, each session has one client that edits it.
     bool all_write = false;
-    /// The server stamps what it is pushed by a clock of its own, so far ahead.
+    /// The server stamps pushed scenes by a clock of its own, which is ahead by this.
     std::optional<Duration> restamps{};
     bool forgets = true;
     bool restarts = true;
@@ -73,7 +73,7 @@ public:
         for (Client& client : clients_) client.make(server_, here_);
     }
 
-    /// Ten minutes of faults and edits, then five of peace.
+    /// Runs ten minutes with faults and edits, then five minutes without.
     void run() {
         for (const Instant end = after(world_.now(), 10min); world_.now() < end;) {
             trouble();
@@ -97,11 +97,11 @@ public:
             }
             REQUIRE(client.board.scenes.size() == server_.scenes.size());
         }
-        // The latest edit of each session is there, if stamps are what they were.
+        // If the server keeps stamps, the latest edit of each session is there.
         if (!script_.restamps) {
             for (const auto& [name, scene] : latest_) REQUIRE(server_.scenes[name] == scene);
         }
-        // With one writer nothing contradicts, and nothing is missing.
+        // With one writer there is no conflict, and no edit is missing.
         if (!script_.all_write) {
             for (const auto& [name, content] : written_) {
                 REQUIRE(server_.scenes[name].content == content);
@@ -109,7 +109,7 @@ public:
             for (const Client& client : clients_) REQUIRE(client.count("conflict") == 0);
         }
         REQUIRE(server_.pushes.size() <= 8 * edits_ + 100);
-        // Silence: what is in step is pulled, and that is all.
+        // Equal sessions are pulled, and cause no other call.
         const std::size_t pushes = server_.pushes.size();
         const std::size_t applied = clients_[0].board.applied.size();
         world_.run_for(100s);
@@ -148,7 +148,7 @@ private:
         const std::uint64_t writer = script_.all_write ? draw(2) : which % 2;
         Client& client = clients_[writer];
         Drawing& scene = client.board.scenes[name];
-        // As a HybridClock that saw what was applied.
+        // The stamp is later than all that were applied, as that of a HybridClock.
         const Duration now = std::max(elapsed(Instant{}, world_.now()),
                                       scene.stamp.wall.time_since_epoch() + Duration{1});
         scene.content += std::to_string(++edits_) + ",";

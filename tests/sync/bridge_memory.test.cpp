@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a bridge whose local side stores bases overwrites nothing unseen after a restart, and
+// Goal: a bridge whose local side stores bases overwrites no unseen scene after a restart, and
 // reports nothing that did not happen. Method: both sides and the time are scripted; the bridge is
 // destroyed and made anew over the same board.
 #include <belay/sync/bridge.hpp>
@@ -15,7 +15,8 @@ namespace {
 
 using Told = std::vector<std::string>;
 
-/// In step with content "0" in an earlier run of the program, which has ended.
+/// A rig whose sides are equal, with content "0" from an earlier run of the program, which has
+/// ended.
 void end_in_step(auto& rig) {
     rig.board.scenes["s"] = {"0", ms(10)};
     rig.start();
@@ -50,7 +51,7 @@ TEST_CASE("Bridge: a scene changed before a restart is not overwritten by a late
         rig.server.scenes["s"] = {"theirs, too", ms(31)};
         rig.run_for(1min);
         CHECK(rig.count("open conflict") == 2);
-        // The program has both contents, and decides.
+        // The program has both contents, and merges them.
         rig.edit("s", "mine and theirs", 32);
         rig.run_for(1min);
         CHECK(rig.server.scenes["s"].content == "mine and theirs");
@@ -116,7 +117,7 @@ TEST_CASE("Bridge: a change before a restart is pushed if the remote has not cha
           "[sync][bridge][memory][unit]") {
     RememberingRig rig;
     end_in_step(rig);
-    // Its stamp is earlier than the base's: the clock was set back.
+    // The clock was set back, so the stamp is earlier than that of the base.
     rig.board.scenes["s"] = {"mine", ms(5)};
     rig.start();
     rig.run_for(31s);
@@ -188,7 +189,7 @@ TEST_CASE("Bridge: without a base it reports once that it compares stamps",
     BridgeRig forgetful;
     play(forgetful);
     CHECK(forgetful.board.applied.size() == 3);
-    // In the first run of one that remembers, both scenes are known to be changes.
+    // In the first run of a side that stores bases, both scenes are known to be changes.
     RememberingRig first;
     play(first);
     CHECK(first.board.applied.empty());
@@ -281,7 +282,8 @@ TEST_CASE("Bridge: a pulled scene whose base was not stored before a crash is no
         unsigned author;
         std::size_t open;
     };
-    // A later scene of its author, and one of an author who may not have seen it.
+    // The first case is a later scene of its author, the second one of an author who may not have
+    // seen it.
     for (const auto& [author, open] : {Case{2, 0}, Case{3, 1}}) {
         RememberingRig rig;
         end_in_step(rig);
@@ -320,7 +322,7 @@ TEST_CASE("Bridge: a push that the remote undoes three times is reported, and wa
     CHECK(rig.server.pushes == Told{"s=1", "s=1", "s=1"});
     CHECK(rig.board.scenes["s"].content == "1");
     CHECK(rig.board.applied.empty());
-    // It pushes ever more rarely.
+    // The delays between pushes grow.
     rig.run_for(1h);
     CHECK(rig.server.pushes.size() > 8);
     CHECK(rig.server.pushes.size() < 25);

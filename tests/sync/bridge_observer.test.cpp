@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Does something at the n-th hook.
+/// Runs an action at the n-th hook.
 struct Acting {
     int at;
     std::function<void(int)>* act;
@@ -36,7 +36,7 @@ struct Acting {
     void on_give_up(const RetryEnded&) { receive(); }
 };
 
-/// With the bridge in front.
+/// The same, for hooks with the bridge as first parameter.
 struct WithBridge {
     int states = 0;
     int pushes = 0;
@@ -50,7 +50,7 @@ struct WithBridge {
     }
 };
 
-/// A history with all hooks, at the `at`-th of which `act` is called.
+/// Runs a history with all hooks, and calls `act` at the hook number `at`.
 struct History {
     explicit History(int at, std::function<void(History&)> act)
         : doing{[this, act](int) { act(*this); }} {
@@ -67,7 +67,7 @@ struct History {
         board.scenes[session] = {content, ms(at)};
         if (bridge) bridge->changed(session);
     }
-    /// Throws: what a hook throws.
+    /// Throws the exception that a hook threw.
     void run() {
         for (; step < 8; ++step) {
             if (step == 1) edit("a", "1", 2);
@@ -99,7 +99,7 @@ struct History {
     std::unique_ptr<Machine> bridge{};
 };
 
-/// How many hooks that history has.
+/// Returns the number of hooks that are called in that history.
 int hooks() {
     History plain{0, [](History&) {}};
     plain.run();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: no scene is overwritten unseen, where the scenes say what their authors saw. Method: both
-// sides and the time are scripted; a client that is faster changes the server inside of a push.
+// Goal: no scene is overwritten unseen if the scenes have the stamps that their authors saw.
+// Method: both sides and the time are scripted; a client that is faster changes the server inside
+// of a push.
 #include <belay/sync/bridge.hpp>
 
 #include <utility>
@@ -18,7 +19,7 @@ namespace {
 Stamp by(unsigned who, std::int64_t at) {
     return {.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
 }
-/// In step with content "0" of another client.
+/// A rig whose sides are equal, with content "0" of another client.
 void begin_in_step(auto& rig) {
     rig.board.empty = {"s"};
     rig.server.scenes["s"] = {"0", by(2, 10)};
@@ -47,7 +48,7 @@ TEST_CASE("Bridge: a push names the scene that it replaces", "[sync][bridge][saw
     edit(rig, "1", 20);
     rig.run_for(31s);
     CHECK(saw == std::vector{std::optional{Stamp{}}, std::optional{by(1, 10)}});
-    // What is applied here is a scene, and not the edit of its author.
+    // An applied scene does not count as an edit of its author on this side.
     rig.server.scenes["s"] = {"2", by(2, 30)};
     rig.server.scenes["s"].saw = by(1, 20);
     rig.run_for(31s);
@@ -62,7 +63,7 @@ TEST_CASE("Bridge: a server that compares refuses a push over an unseen scene, w
         RememberingRig rig;
         rig.server.compares = true;
         begin_in_step(rig);
-        // Between the fetch and the push of the round.
+        // This happens between the fetch and the push of the round.
         rig.server.on_push = [&] {
             rig.server.on_push = {};
             rig.server.scenes["s"] = {"theirs", by(2, theirs)};
@@ -80,7 +81,7 @@ TEST_CASE("Bridge: a server that compares refuses a push over an unseen scene, w
     }
 }
 
-TEST_CASE("Bridge: a server that refuses each push is not asked without a wait",
+TEST_CASE("Bridge: a server that refuses each push is not called again without a wait",
           "[sync][bridge][saw][fault]") {
     RememberingRig rig;
     rig.server.compares = true;
@@ -94,7 +95,7 @@ TEST_CASE("Bridge: a server that refuses each push is not asked without a wait",
     CHECK(rig.count("error s push permanent") >= 1);
     rig.run_for(1min);
     CHECK(rig.server.outrun < 60);
-    // Once the others stop, it is pushed.
+    // When the others stop, the edit is pushed.
     rig.server.on_push = {};
     rig.run_for(2min);
     CHECK(rig.server.scenes["s"].content == "mine");
@@ -201,7 +202,8 @@ TEST_CASE("Bridge: an edit that was overwritten unseen is reported if the server
         {by(9, 1001), by(9, 1002), by(9, 1001), 1},  // the scene before the edit
         {by(9, 1001), by(9, 1002), by(2, 900), 1},   // an earlier one
         {by(9, 1001), by(9, 1002), by(9, 1002), 0},  // the edit
-        {by(9, 1000), by(9, 1000), by(9, 1000), 0},  // either, for the clock counts seconds
+        // Either of them, because the clock counts seconds.
+        {by(9, 1000), by(9, 1000), by(9, 1000), 0},
         {by(9, 1000), by(9, 1000), by(2, 900), 1},
     };
     for (const Case& one : cases) {
@@ -225,13 +227,13 @@ TEST_CASE("Bridge: an edit that was overwritten unseen is reported if the server
 
 TEST_CASE("Bridge: only the author, or a program that replaces it, reports a scene after a loss",
           "[sync][bridge][saw][unit][regression]") {
-    // The server keeps stamps, or stamps all scenes by one clock, so that all have its origin.
+    // The server keeps stamps, or it stamps all scenes by one clock, so that all have its origin.
     const unsigned origin = GENERATE(0U, 2U, 9U);
     const bool restarts = GENERATE(false, true);
     const bool is_author = GENERATE(false, true);
     const int losses = GENERATE(1, 2);
-    // The other author had not seen the scene: it pushes over the one from before the loss, which
-    // the server has. Or the server had none then.
+    // The other author had not seen the scene. It replaces the scene of before the loss, which the
+    // server has, or it replaces none.
     const Stamp next = GENERATE(by(2, 300), by(3, 300), by(3, 25));
     const bool saw_none = GENERATE(false, true);
     CAPTURE(origin, restarts, is_author, losses, next.origin[0], next.wall == ms(25).wall,
@@ -266,7 +268,7 @@ TEST_CASE("Bridge: only the author, or a program that replaces it, reports a sce
     rig.run_for(31s);
     CHECK(rig.board.scenes["s"].content == rig.server.scenes["s"].content);
     CHECK(rig.board.scenes["s"].content == (is_replaced ? "made" : "next"));
-    // An author who found no scene may be that of the base, by the origin.
+    // An author who found no scene may be the author of the base, because of the origin.
     const bool may_be_own = saw_none && origin == 2 && next.origin == by(2, 0).origin;
     const bool is_lost = is_author && !may_be_own;
     CHECK(rig.count("conflict") == (is_lost || is_replaced ? 1 : 0));
@@ -332,11 +334,11 @@ TEST_CASE("Bridge: a program that restores a pulled scene reports an unaware one
     rig.run_for(61s);
     REQUIRE(rig.server.scenes["s"].content == "made");
     REQUIRE(rig.count("conflict") + rig.count("open conflict") == 0);
-    CHECK_FALSE(rig.server.scenes["s"].unaware);  // its author may know the scene before it
+    CHECK_FALSE(rig.server.scenes["s"].unaware);  // its author may have seen the scene before it
     const std::size_t fetched = rig.server.fetches.size();
     const std::size_t pushed = rig.server.pushes.size();
     rig.server.on_push = [&] {
-        // Also the retries of this round.
+        // The retries of this round are lost, too.
         const bool is_lost = is_dropped && rig.server.fetches.size() == fetched + 1;
         rig.server.behaviour = is_lost ? Server::Behaviour::drops : Server::Behaviour::works;
     };
@@ -349,10 +351,10 @@ TEST_CASE("Bridge: a program that restores a pulled scene reports an unaware one
     CHECK(rig.server.scenes["s"].content == (is_later ? "next" : "made"));
     CHECK((rig.server.pushes.size() > pushed + 1) == (is_dropped && !is_later));
     CHECK(rig.server.scenes["s"].unaware == !is_later);
-    // Once, also if the push is sent again.
+    // The conflict is reported once, also if the push is sent again.
     CHECK(rig.count("conflict s here made there next kept local") == (is_later ? 0 : 1));
     CHECK(rig.count("conflict") + rig.count("open conflict") == (is_later ? 0 : 1));
-    // It is no edit of this program, also if it restarts.
+    // The scene is no edit of this program, also if it restarts.
     CHECK(rig.board.bases["s"].made_by == Origin::remote);
 }
 
@@ -392,7 +394,7 @@ TEST_CASE("Bridge: an edit that a scene which was pushed again replaces is repor
     rig.run_for(61s);
     const std::size_t reports = rig.count("conflict") + rig.count("open conflict");
     if (edits_again) {
-        // The later edit of the author is in the report, or at the server.
+        // The author's later edit is in the report, or at the server.
         CHECK((reports == 1 || rig.server.scenes["s"].content == "more"));
         return;
     }
@@ -407,7 +409,7 @@ TEST_CASE("Bridge: an edit that a scene which was pushed again replaces is repor
     CHECK(rig.board.scenes["s"].content == "made");
     CHECK_FALSE(rig.board.scenes["s"].unaware);
     CHECK(rig.board.bases["s"].made_by == Origin::remote);
-    // The next edit is one of the scene.
+    // The next edit is an edit of the restored scene.
     edit(rig, "next", 40);
     rig.run_for(2s);
     CHECK(rig.server.scenes["s"].content == "next");
@@ -421,7 +423,7 @@ TEST_CASE("Bridge: a local side that loses who made a scene gets the report of a
     rig.server.scenes["s"] = {"made", by(2, 20)};
     rig.run_for(31s);
     CHECK(rig.board.bases["s"].made_by == Origin::remote);
-    rig.board.bases["s"].made_by.reset();  // as a file of an earlier version
+    rig.board.bases["s"].made_by.reset();  // a file of an earlier version has no such member
     rig.restart();
     rig.start();
     rig.server.scenes["s"] = {"before", by(2, 10)};

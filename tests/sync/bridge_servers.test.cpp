@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: two bridges on one server end their exchange, whatever the server makes of stamps, and
-// both sides have what the server has. Method: 13 kinds of servers, clients with and without a
-// memory, clocks that differ, and restarts, in a simulated world.
+// Goal: two bridges on one server end their exchange for every kind of server, and both sides have
+// the scenes of the server. Method: 13 kinds of servers, clients with and without a memory, clocks
+// that differ, and restarts, in a simulated world.
 #include <belay/sync/bridge.hpp>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ struct TalkingClient {
     }
     void on_conflict(const BridgeConflict<std::string>& conflict) {
         ++conflicts;
-        // One that is left to this side: the later scene, as it would be without a restart.
+        // An open conflict is decided by this side: it keeps the later scene, as without a restart.
         if (!conflict.open) return;
         const bool theirs =
             board.scenes[std::string{conflict.session}].stamp < conflict.remote.stamp;
@@ -41,7 +41,8 @@ struct TalkingClient {
     }
     void edit(const std::string& content, const Stamp& saw = {}) {
         Drawing& scene = board.scenes["s"];
-        // As a HybridClock does that saw what was applied; or as a bare clock.
+        // The stamp is later than all that were applied, as that of a HybridClock, or it is that of
+        // a plain clock.
         const Duration above =
             std::max(saw.wall, scene.stamp.wall).time_since_epoch() + Duration{1};
         scene.content = content;
@@ -60,7 +61,7 @@ struct TalkingClient {
 
 struct ClientKinds {
     bool restart = false;
-    /// Stamps are those of a clock that does not look at other stamps.
+    /// Stamps are from a clock that ignores other stamps.
     bool bare_clocks = false;
     /// The server refuses a push that replaces another scene than the one that it has.
     bool compares = false;
@@ -71,7 +72,8 @@ struct ExchangeCounts {
     std::size_t late_pushes = 0;
 };
 
-/// Edits by both, alone, in turn and at one moment; then sixty intervals in which nothing happens.
+/// Makes edits by both, alone, in turn and at one moment. Then sixty intervals pass, in which
+/// nothing happens.
 template <class TheBoard>
 ExchangeCounts exchange_on(ServerKind kind, Seed seed, Duration skew, ClientKinds how) {
     sim::World world{seed};
@@ -92,7 +94,7 @@ ExchangeCounts exchange_on(ServerKind kind, Seed seed, Duration skew, ClientKind
     ExchangeCounts seen;
     const auto draw = [&](std::uint64_t below) { return uniform_upto(world.bits(), below - 1); };
     for (int i = 0; i < 40; ++i) {
-        // Now and then an earlier content again, as an undo makes.
+        // Some edits restore an earlier content, as an undo does.
         const std::string content = draw(4) == 0 ? "0" : std::to_string(++seen.edits);
         const std::uint64_t who = draw(3);
         if (who != 1) clients[0].edit(content + "a");

@@ -68,7 +68,7 @@ TEST_CASE("A Bridge as a service of a Fleet has the bridge's interface and the f
     CHECK(f.at(0).server.calls == calls);
 }
 
-TEST_CASE("A bridge calls its remote once while it dials, and waits in line before",
+TEST_CASE("A bridge calls its remote once while it dials, and waits for its turn before",
           "[sync][bridge_service][unit]") {
     BridgeFleet f{2, 0, {.dials_max = 1}};
     for (int i = 0; i < 2; ++i) {
@@ -81,7 +81,7 @@ TEST_CASE("A bridge calls its remote once while it dials, and waits in line befo
     CHECK(f.at(1).server.calls == 0);
     CHECK(f.fleet->counters().waiting_to_dial == 1);
     CHECK(f.fleet->status().services[1].waiting_to_dial);
-    f.run_for(2s);  // the first dial is slow
+    f.run_for(2s);  // the first dial takes long
     CHECK(f.fleet->counters().dialling_slowly == 1);
     CHECK(f.at(0).server.calls == 1);
     CHECK(f.state(1) == LinkState::connected);
@@ -151,7 +151,7 @@ TEST_CASE("Bridges whose remotes are silent together suspect the network, and co
     for (int i = 0; i < 3; ++i) {
         const LinkStatus& now = f.bridge(i).status();
         CHECK(now.withdrawn);
-        // Failures that came one by one have counted before, and the dial of a scout may be open.
+        // Failures before the suspicion have counted, and the dial of a scout may be running.
         CHECK(now.attempt <= 3);
     }
     // One call at a time: a scout.
@@ -188,7 +188,7 @@ TEST_CASE("A connected bridge without a call does not hide that the network has 
         CHECK_FALSE(f.fleet->counters().network_suspect);
         CHECK(f.fleet->counters().scouts == 0);
     }
-    SECTION("a call that is lost joins the others, and counts for nobody") {
+    SECTION("a lost call is part of the suspicion, and counts as no attempt") {
         f.at(0).server.become(Reach::black_hole);
         f.edit(0, "newer");
         f.run_for(12s);
@@ -220,11 +220,11 @@ TEST_CASE("An answer of a bridge's remote keeps the network from being suspect",
     CHECK(f.fleet->observer().suspicions == 0);
 }
 
-TEST_CASE("A call that ends inside of itself proves nothing about the network",
+TEST_CASE("A call that is answered before it returns is no evidence of the network",
           "[sync][bridge_service][unit]") {
     Board board;
     board.scenes["s"] = Drawing{"x", ms(1)};
-    Server local;  // answers in the call: credentials, for example, that are not there
+    Server local;  // it answers inside of the call, for example because credentials are missing
     local.behaviour = Server::Behaviour::fails;
     local.failure = {.cause = Cause::unauthorized};
     BridgeFleet f{0, 3};
@@ -258,7 +258,7 @@ struct NearServer : FarServer {
 
 }  // namespace
 
-TEST_CASE("A refusal by this machine proves nothing about the network",
+TEST_CASE("A refusal by this machine is no evidence of the network",
           "[sync][bridge_service][unit]") {
     Board board;
     board.scenes["s"] = Drawing{"x", ms(1)};
@@ -284,7 +284,7 @@ TEST_CASE("A refusal by this machine proves nothing about the network",
     f.fleet->remove("plan");
 }
 
-TEST_CASE("A remote that answers with failures is asked again by the calls' policy first",
+TEST_CASE("A remote that answers with failures is first called again by the calls' policy",
           "[sync][bridge_service][unit]") {
     BridgeFleet f{1};
     f.start();
@@ -306,7 +306,7 @@ TEST_CASE("A remote that answers with failures is asked again by the calls' poli
     CHECK_FALSE(f.bridge(0).status().withdrawn);
 }
 
-TEST_CASE("A bridge whose credentials are rejected asks again by its waits",
+TEST_CASE("A bridge whose credentials are rejected calls again after its waits",
           "[sync][bridge_service][unit]") {
     BridgeFleet f{1};
     f.at(0).server.become(Reach::unauthorized);
@@ -473,7 +473,7 @@ TEST_CASE("A dial of a bridge that the slow group has no place for is made again
     f.start();
     f.run_for(2min);
     f.become(Reach::up);
-    // One answer_within for each dial before it, and the longest wait.
+    // The limit is one answer_within for each dial before it, and the longest wait.
     CHECK(f.world.run_until([&] { return f.fleet->counters().count(LinkState::connected) == 3; },
                             60s + 3 * 10s));
     f.run_for(1s);
@@ -482,7 +482,8 @@ TEST_CASE("A dial of a bridge that the slow group has no place for is made again
 
 TEST_CASE("A bridge dials a slow remote for as long as an answer may take",
           "[sync][bridge_service][unit]") {
-    // Half of a second before answer_within, which is above and below the limit of other dials.
+    // The answer takes half of a second less than answer_within, which is above and below the limit
+    // of other dials.
     for (const Duration within : {Duration{10s}, Duration{60s}}) {
         CAPTURE(within / 1s);
         BridgeFleet f{3, 0, {.dials_max = 1}, {.answer_within = within}};

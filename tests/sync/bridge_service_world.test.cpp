@@ -32,7 +32,7 @@ namespace {
 
 constexpr FleetOptions small_fleet{.dials_max = 3, .slow_dials_max = 3};
 BridgeOptions short_bridge() {
-    // Rare pulls, so that they do not find what a lost call forgot.
+    // Pulls are rare, so that they do not find an edit that a lost call forgot.
     return {.pull = {.interval = 3min},
             .outage_wait = {FullJitter{}, Cap{5s}, 500ms},
             .answer_within = 2s,
@@ -119,7 +119,7 @@ public:
             run_checked(some(12s));
         }
     }
-    /// A fault of each site, and work that cannot be done.
+    /// The faults of each site, and work that cannot be done.
     void fail_all() {
         constexpr Reach faults[] = {Reach::black_hole, Reach::refuses, Reach::frozen};
         const bool same = draw(2) == 0;
@@ -198,8 +198,8 @@ private:
         REQUIRE(fleet->remove(std::string(1, static_cast<char>('a' + i))));
         again(at(i), std::string(1, static_cast<char>('a' + i)), short_bridge());
         bridge(i).start();
-        // The new bridge does not know which edits the former one had not pushed yet. Without this
-        // call it finds them in its first pull, the moment of which is drawn from the interval.
+        // The new bridge has no list of edits that the former one had not pushed. Without this
+        // call, it finds them in its first pull, whose time is drawn from the interval.
         for (const auto& [name, scene] : at(i).board.scenes) bridge(i).changed(name);
     }
     std::vector<sim::Host*> hosts_{};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an operation that names the version which its author saw never replaces another version
-// unseen, whatever the clocks say and in whatever order operations come. Method: the rows of the
-// page, and an oracle over all interleavings of clients that edit, send and read.
+// Goal: an operation with the version that its author saw never replaces another version unseen,
+// for any clocks and any order of operations. Method: the rows of the page, and an oracle over all
+// interleavings of clients that edit, send and read.
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/sync_processor.hpp>
 
@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A version of the element "e": its stamp, its value unless it is a removal, and whose edits it is.
+/// A version of the element "e": its stamp, its value unless it is a removal, and its edits.
 struct Version {
     Stamp stamp{};
     std::optional<std::string> value{};
@@ -36,7 +36,7 @@ Op seen(Op op, const Stamp& version) {
 }
 constexpr Stamp not_there{};
 
-/// Joins both values. It uses only what is the same in both orders.
+/// Joins both values. It uses only members that are the same in both orders.
 struct Join {
     auto operator()(const ConflictSides<Op>& sides) const {
         using Answer = Resolution<std::string>;
@@ -49,7 +49,7 @@ struct Join {
     }
 };
 
-/// What a strategy makes of two edits, in the order given: the state, and each report.
+/// Returns the result of two edits in the given order: the state, and each report.
 template <class Strategy>
 std::string played(Strategy strategy, const Ops& edits) {
     Memory store;
@@ -128,9 +128,9 @@ TEST_CASE("Causality: an edit of the current version is no conflict, also with a
         CHECK(played(strategy, {seen(update("e", "A", stamp(10)), stamp(5, 5))}) == "live 10 A");
         CHECK(played(strategy, {seen(removal("e", stamp(10)), stamp(5, 5))}) == "removed 10");
         CHECK(played(strategy, {seen(add("e", "A", stamp(10)), stamp(5, 5))}) == "live 10 A");
-        // A clock that is behind. The new version is above the one that it replaces.
+        // The author's clock is behind. The new version is above the one that it replaces.
         CHECK(played(strategy, {seen(update("e", "A", stamp(2)), stamp(5, 5))}) == "live 5 A");
-        // A chain of one author, by a clock that counts seconds.
+        // The edits are a chain of one author, by a clock that counts seconds.
         const Stamp first = stamp(10, 1);
         CHECK(played(strategy, {seen(update("e", "A", first), stamp(5, 5)),
                                 seen(update("e", "A2", stamp(11, 1)), first),
@@ -155,7 +155,7 @@ TEST_CASE("Causality: a version that the store does not have proves nothing abou
                     seen(removal("e", stamp(11, 1)), first.stamp)};
     CHECK(played(LocalWins{}, chain) ==
           "skipped " + concurrent + "skipped " + concurrent + "live 9 B");
-    // Nothing can be lost where the element is not there.
+    // Nothing can be lost if the element is not there.
     Memory store;
     auto processor = processor_of(store, LastWriteWins{});
     CHECK(sums(processor.process_batch("s", Ops{second}), 1) == "1 0 0");
@@ -185,7 +185,8 @@ TEST_CASE("Causality: a concurrent Update and Remove are decided by stamps, and 
 }
 
 TEST_CASE("Causality: each write makes a version of its own", "[sync][causality]") {
-    // RemoteWins applies an older edit. Its author's peer saw what it replaced, and not the edit.
+    // RemoteWins applies an older edit. The other author saw the version that it replaced, and not
+    // this edit.
     Memory store;
     auto processor = processor_of(store, RemoteWins{});
     REQUIRE(processor.process_batch("s", Ops{add("e", "v0", stamp(5, 5))}).success);
@@ -270,7 +271,7 @@ TEST_CASE("Causality: an operation that is sent again is applied if what it repl
         CHECK(result.overwrote.empty());
         CHECK(notes.all.back() == std::pair{part::OperationOutcome::duplicate, error});
     }
-    // Time, or a new opening, may remove the cause. Then the report may still come.
+    // The cause may end with time, or at a new opening. Then the report may still come.
     store.error = SyncErrc::store_busy;
     CHECK(processor.process_batch("s", Ops{edit}).failed_operations.at(0).retryable);
     store.error = SyncErrc::store_closed;
@@ -348,22 +349,22 @@ TEST_CASE("Causality: the table of clocks on the page", "[sync][causality]") {
     const auto first = [&] { return seen(update("e", "right", stamp(20, 1)), seen_first); };
     const auto of = [](const Stamp& at) { return update("e", "mine", at); };
     const std::string concurrent = "by ConcurrentModification; ";
-    // A client is behind: it loses concurrent edits, with a conflict; its edit of what is there
-    // is applied. Without `saw` it loses against everything with a higher stamp.
+    // If a client's clock is behind, it loses concurrent edits, with a conflict, and its edit of
+    // the current version is applied. Without `saw` it loses against every higher stamp.
     CHECK(played(LastWriteWins{}, {first(), seen(of(stamp(9, 2)), seen_first)}) ==
           "skipped " + concurrent + "live 20 right");
     CHECK(played(LastWriteWins{}, {first(), seen(of(stamp(9, 2)), stamp(20, 1))}) ==
           "live 20 mine");
     CHECK(played(LastWriteWins{}, {first(), of(stamp(9, 2))}) ==
           "skipped by StaleTimestamp; live 20 right");
-    // A client is ahead: it wins concurrent edits, and a report has what it replaced. Without `saw`
-    // no report has it, and a later edit of others loses.
+    // If a client's clock is ahead, it wins concurrent edits, and a report has the version that it
+    // replaced. Without `saw` no report has it, and a later edit of others loses.
     CHECK(played(LastWriteWins{}, {first(), seen(of(stamp(90, 2)), seen_first)}) ==
           "replaced right " + concurrent + "live 90 mine");
     CHECK(played(LastWriteWins{}, {first(), of(stamp(90, 2))}) == "live 90 mine");
     CHECK(played(LastWriteWins{}, {of(stamp(90, 2)), update("e", "right", stamp(20, 1))}) ==
           "skipped by StaleTimestamp; live 90 mine");
-    // The processor is behind by more than its skew_max, or ahead.
+    // The processor's clock is behind by more than its skew_max, or ahead.
     for (const bool is_behind : {true, false}) {
         Memory store;
         const WallTime right{1h};
@@ -382,14 +383,14 @@ TEST_CASE("Causality: the table of clocks on the page", "[sync][causality]") {
 
 namespace {
 
-/// A client, which has a clock that is wrong, and knows only what it read and did itself.
+/// A client whose clock is wrong, and which has only the versions that it read or made.
 struct Author {
     HybridClock<ManualWallTime> clock;
     Version view{};
     Ops unsent{};
 };
 
-/// Authors who edit one element of one store, and each version that there has been.
+/// Authors who edit one element of one store, and each version that has existed.
 template <class Strategy>
 class Editors {
 public:
@@ -407,7 +408,8 @@ public:
         Author& author = authors_[i];
         now_ += 1'000'000'000;
         if (step % 2 == 1) return synchronize(author);
-        // The clock is made anew, as after a restart: what it must be above is what it saw.
+        // The clock is new, as after a restart. The stamps that it must exceed are those that the
+        // author saw.
         author.clock = HybridClock<ManualWallTime>{
             id_of(i + 1), ManualWallTime{WallTime{Duration{now_ + skews_[i]}}}};
         const Stamp at = author.clock.stamp_above(author.view.stamp).value();
@@ -425,7 +427,7 @@ public:
         for (Author& author : authors_) synchronize(author);
     }
 
-    /// Returns the first edit that is nowhere; empty if all are accounted for.
+    /// Returns the first edit that is lost; empty if there is none.
     [[nodiscard]] std::string lost() {
         std::set<Id> found = reported_;
         found.insert(here_.edits.begin(), here_.edits.end());
@@ -437,7 +439,7 @@ public:
         }
         return {};
     }
-    /// Returns whether all stores that get these operations in any order come to the same.
+    /// Returns whether all stores that get these operations in any order become equal.
     [[nodiscard]] bool converges() {
         std::string first;
         for (int turn = 0; turn < 4; ++turn) {
@@ -505,8 +507,8 @@ private:
     std::set<Id> reported_{};
 };
 
-/// Calls `body` with every way to interleave the programs, each a text of 'e' (edit) and 's' (send
-/// and read), as a list of steps.
+/// Calls `body` with every interleaving of the programs, as a list of steps. A program is a text of
+/// 'e' (edit) and 's' (send and read).
 template <class Body>
 void each_interleaving(const std::vector<std::string>& programs, const Body& body) {
     std::vector<std::size_t> at(programs.size());
@@ -535,7 +537,7 @@ struct Played {
     std::size_t interleavings = 0;
     std::size_t failures = 0;  // those that lose an edit, or do not converge
 };
-/// Plays one in `one_in` of the interleavings, and counts all of them.
+/// Plays one of `one_in` interleavings, and counts all of them.
 template <class Strategy>
 Played interleaved(const Programs& all, Ends ends = Ends::in_any_state,
                    Says says = Says::what_it_saw, std::size_t one_in = 1) {
@@ -554,7 +556,7 @@ Played interleaved(const Programs& all, Ends ends = Ends::in_any_state,
     }
     return played;
 }
-/// Returns the number of interleavings, if all strategies kept all edits in those that were played.
+/// Returns the number of interleavings, if no strategy lost an edit in those that were played.
 std::size_t kept_in(const Programs& all, std::size_t one_in = 1) {
     const Played last = interleaved<LastWriteWins>(all, Ends::equal, Says::what_it_saw, one_in);
     CHECK(last.failures == 0);
@@ -589,14 +591,13 @@ Programs all_of_three_authors() {
 
 }  // namespace
 
-TEST_CASE("Causality: of two authors no edit is lost unseen, in any interleaving",
-          "[sync][causality]") {
+TEST_CASE("Causality: two authors lose no edit unseen, in any interleaving", "[sync][causality]") {
     CHECK(kept_in(two_authors) == 1'210);
-    // The oracle sees what the clocks alone lose.
+    // The oracle detects the edits that are lost if only clocks are compared.
     CHECK(interleaved<LastWriteWins>(two_authors, Ends::in_any_state, Says::nothing).failures > 0);
 }
 
-TEST_CASE("Causality: of three authors no edit is lost unseen, in any interleaving",
+TEST_CASE("Causality: three authors lose no edit unseen, in any interleaving",
           "[sync][causality]") {
     CHECK(kept_in(three_authors) == 14'280);
     CHECK(interleaved<LastWriteWins>(three_authors, Ends::in_any_state, Says::nothing).failures >

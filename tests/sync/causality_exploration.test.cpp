@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever the clocks show, each edit of an element is kept, seen by the author who replaced
-// it, or reported, and all authors come to the version of the server. Method: sim::exhaust over all
-// sequences of edits, messages, lost answers and readings.
+// Goal: for any clocks, each edit of an element is kept, seen by the author who replaced it, or
+// reported, and all authors get the version of the server. Method: sim::exhaust over all sequences
+// of edits, messages, lost answers and readings.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -49,7 +49,7 @@ struct Version {
     unsigned edits = 0;
 };
 
-/// A StoreLike with one element. Everything that it remembers is a field.
+/// A StoreLike with one element. All of its state is in fields.
 struct Store {
     using operation_type = Op;
     struct Remembered {
@@ -102,7 +102,7 @@ private:
     }
     std::error_code write(Presence presence, const part::WriteMark& mark) {
         static_cast<void>(remember(mark));
-        // A removal against which an operation has lost is written again.
+        // If an operation loses against a removal, the removal is written again.
         const bool is_same = here.presence == presence && here.stamp == mark.stamp;
         if (is_same && mark.decision == part::Decision::concurrent) return {};
         const bool agree = presence == Presence::removed && here.presence == Presence::removed;
@@ -134,7 +134,7 @@ template <class Strategy>
 struct Model {
     std::size_t count = 2;
     unsigned edits_each = 3;
-    // Clocks show one of so many times at each edit.
+    // A clock shows one of this many times at each edit.
     std::int64_t times = 2;
     int lost_answers = 0;
     bool includes_saw = true;
@@ -274,7 +274,7 @@ struct Model {
                 f("kind", op.kind());
                 give(f, "stamp", op.stamp);
                 give(f, "saw", op.saw.value_or(Stamp{}));
-                // Nobody sends again what is answered, so its decision does not matter.
+                // An answered operation is not sent again, so its decision does not matter.
                 f("decision", store.remembered[number_of(op.id)].mark.decision);
                 f("to report", to_report(op));
             }

@@ -14,7 +14,8 @@ namespace {
 
 enum class Was { absent, live, tombstone };
 
-/// What the row's operation does to element "e", whose stamp is 5 by origin 5 (if it is there).
+/// Returns the effect of the row's operation on element "e", whose stamp is 5 by origin 5 if it
+/// exists.
 template <class Strategy>
 std::string outcome(Was was, const Op& op, Strategy strategy) {
     Memory store;
@@ -79,7 +80,8 @@ TEST_CASE("Conflict table: a newer Add of a removed element", "[sync][conflict_t
     const std::string made = "apply: live 7 new";
     const std::string gone = "skip ConcurrentModification: removed 5";
     row(Was::tombstone, add("e", "new", stamp(7)), made, gone, made);
-    // By the whole stamp, origin included; otherwise Add and Remove of one moment would not
+    // The whole stamp is compared, origin included. Otherwise, an Add and a Remove of one moment
+    // would not converge.
     // converge.
     row(Was::tombstone, add("e", "new", stamp(5, 9)), "apply: live 5 new", gone,
         "apply: live 5 new");
@@ -160,7 +162,7 @@ TEST_CASE("Conflict table: an operation whose version the store has is no confli
     const auto after = [](Op op, const Stamp& saw) { return op.saw = saw, op; };
     const Stamp there = stamp(5, 5);
     const std::string same = "apply: live 5 old";
-    // As two devices send that restore the version, or one that sends its edit again.
+    // Two devices that restore the version send this, or one that sends its edit again.
     for (const Stamp& saw : {Stamp{}, stamp(3)}) {
         row(Was::live, after(update("e", "old", there), saw), same, same, same);
         row(Was::live, after(add("e", "old", there), saw), same, same, same);
@@ -174,7 +176,7 @@ TEST_CASE("Conflict table: an operation whose version the store has is no confli
         const std::string removed = "skip ConcurrentModification: removed 5";
         row(Was::tombstone, after(add("e", "old", there), saw), removed, removed,
             "apply: live 5 old");
-        // Another author, or another moment.
+        // These are of another author, or of another moment.
         row(Was::live, after(update("e", "old", stamp(5, 4)), saw), concurrent_live,
             concurrent_live, same);
     }

@@ -20,7 +20,7 @@ namespace {
 using Event = EventStream::Event;
 using Events = std::vector<Event>;
 
-/// All that comes of a stream.
+/// The result of reading a stream.
 struct ReceivedStream {
     Events events;
     std::string last_id;
@@ -29,7 +29,7 @@ struct ReceivedStream {
     friend bool operator==(const ReceivedStream&, const ReceivedStream&) = default;
 };
 
-/// Reads pieces of which the lengths are those, round and round.
+/// Reads pieces of these lengths, again and again in turn.
 ReceivedStream read(std::string_view text,
                     const std::vector<std::size_t>& lengths = {std::string::npos},
                     std::size_t bytes_max = EventStream::default_bytes_max) {
@@ -47,7 +47,7 @@ ReceivedStream read(std::string_view text,
     return received;
 }
 
-/// The standard's grammar over a whole text, by lines; of limits it knows nothing.
+/// Reads a whole text by the standard's grammar, line by line, without limits.
 ReceivedStream oracle(std::string text) {
     if (text.starts_with("\xEF\xBB\xBF")) text.erase(0, 3);
     std::string lines;
@@ -139,7 +139,8 @@ TEST_CASE("EventStream reads the standard's examples", "[sync][event_stream][gol
                                 {.type = "remove", .data = "2153"},
                                 {.type = "add", .data = "113411"}});
     CHECK(read("data: YHOO\ndata: +2\ndata: 10\n\n").events == Events{{.data = "YHOO\n+2\n10"}});
-    // The second has an id without a value, which takes the id back; the last is not complete.
+    // The second event has an id without a value, which resets the id. The last event is not
+    // complete.
     const ReceivedStream ids = read(
         ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event");
     CHECK(ids.events == Events{{.data = "first event", .id = "1"}, {.data = "second event"}});
@@ -157,14 +158,14 @@ TEST_CASE("EventStream: ends of lines, marks and fields", "[sync][event_stream][
                "data: a\n\n",
                {1})
               .events == Events{{.data = "a"}});
-    // Only at the start; elsewhere it makes another field.
+    // This counts only at the start. Elsewhere it begins another field.
     CHECK(read("data: a\n\n\xEF\xBB\xBF"
                "data: b\n\n")
               .events == Events{{.data = "a"}});
     CHECK(read("event: e\n\ndata: a\n\n").events == Events{{.data = "a"}});
     CHECK(read("Data: a\n\n data: a\n\n").events.empty());
     CHECK(read("").events.empty());
-    // An id counts without data, too; one with NUL is none.
+    // An id counts without data, too. An id with NUL is ignored.
     CHECK(read("id: 7\n\n").last_id == "7");
     CHECK(read("id: 7\n").last_id.empty());
     CHECK(read(std::string{"id: 7\n\nid: a\0b\n\n", 17}).last_id == "7");
@@ -200,7 +201,7 @@ TEST_CASE("EventStream::restart discards a partial event, and keeps the id",
         "\xEF\xBB\xBF"
         "data: b\n\n";
     CHECK(stream.next(bytes) == Event{.data = "b", .id = "1"});
-    // A CR that was the last byte of the old one has no second half in the new.
+    // If the last byte before the restart is a CR, an LF after it is not part of the same line end.
     bytes = "data: c\r";
     CHECK_FALSE(stream.next(bytes));
     stream.restart();
@@ -210,7 +211,7 @@ TEST_CASE("EventStream::restart discards a partial event, and keeps the id",
 
 TEST_CASE("EventStream reads no event beyond its limit, nor anything after it",
           "[sync][event_stream][unit]") {
-    // Seven bytes of "data: x", of which a line break is kept with the value.
+    // "data: x" has seven bytes, of which the value and a line break are kept.
     CHECK(read("data: x\n\n", {1}, 7).events == Events{{.data = "x"}});
     for (const std::size_t piece : {std::size_t{1}, std::size_t{3}, std::string::npos}) {
         const ReceivedStream over = read("data: x\n\ndata: xy\n\ndata: z\n\n", {piece}, 7);
@@ -222,7 +223,7 @@ TEST_CASE("EventStream reads no event beyond its limit, nor anything after it",
     for (int i = 0; i < 100; ++i) many += "data: x\n";
     CHECK(read(many + "\n", {1}, 100).too_long);
     CHECK_FALSE(read(many + "\n", {1}, 207).too_long);
-    // A type, an id and a field that nobody knows count, too; comments do not.
+    // A type, an id and an unknown field count, too. Comments do not.
     CHECK(read("event: " + std::string(100, 'e'), {1}, 100).too_long);
     CHECK(read("id: " + std::string(100, 'e'), {1}, 100).too_long);
     CHECK(read(std::string(101, 'e'), {1}, 100).too_long);
@@ -274,7 +275,7 @@ TEST_CASE("EventStream stops at its limit at the same event, however the bytes a
         const std::string text = some_stream(picks);
         const ReceivedStream whole = read(text, {std::string::npos}, limit % 40U);
         RC_ASSERT(read(text, {1U + cut % 9U}, limit % 40U) == whole);
-        // A limit takes events from the end, and changes none.
+        // A limit removes events at the end, and changes none.
         const Events all = oracle(text).events;
         RC_ASSERT(whole.events.size() <= all.size());
         RC_ASSERT(std::equal(whole.events.begin(), whole.events.end(), all.begin()));

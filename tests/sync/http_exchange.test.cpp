@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a server over HTTP keeps all rules of one in the process. Method: check::sync_server, and
-// responses that are no answers.
+// responses that are invalid.
 #include <belay/sync/http_exchange.hpp>
 
 #include <belay/drive/loop.hpp>
@@ -73,7 +73,7 @@ TEST_CASE("HttpExchange reports a response that is no answer", "[sync][http_exch
     body.in->http.status = 0;  // the client drops the request
     CHECK(body.changes({}).error() == SyncErrc::unanswered);
     body.in->http.status = 200;
-    body.in->loop.stop();  // of the program, and not of this question
+    body.in->loop.stop();  // the program stops the loop during another request
     CHECK(body.changes({}));
 }
 

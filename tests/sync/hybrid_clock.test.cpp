@@ -44,7 +44,7 @@ TEST_CASE("HybridClock::stamp is above seen stamps, within skew_max", "[sync][hy
     clock.saw({at(500), 7, other_id});
     CHECK(clock.stamp() == Stamp{at(500), 8, me});
     clock.saw({at(5000), 3, other_id});
-    // Only who stamps clamps: not above what is too far ahead, and no further than the limit.
+    // stamp() limits a time that is too far ahead, and ignores one beyond the limit.
     CHECK(clock.stamp() == Stamp{at(1100), 0, me});
     CHECK(clock.stamp() == Stamp{at(1100), 1, me});
     now = at(4500);
@@ -59,15 +59,15 @@ TEST_CASE("HybridClock::stamp_above is above what it changes, and the clock stay
     HybridClock clock{me, ManualWallClock{&now}, {.skew_max = Duration{10}}};
     CHECK(*clock.stamp_above(Stamp{}) == Stamp{at(100), 0, me});
     CHECK(*clock.stamp_above({at(99), 7, other_id}) == Stamp{at(100), 1, me});
-    // Of the same moment: the higher origin would win, so the counter decides.
+    // At the same moment the higher origin would win, so the counter is raised.
     CHECK(*clock.stamp_above({at(100), 2, other_id}) == Stamp{at(100), 3, me});
-    // A year ahead, which saw() does not follow.
+    // This stamp is a year ahead, so saw() does not follow it.
     const Stamp far{at(1'000'000), 4, other_id};
     CHECK(*clock.stamp_above(far) == Stamp{at(1'000'000), 5, me});
     CHECK(clock.stamp() == Stamp{at(100), 4, me});
     CHECK(clock.ahead() == Duration{0});
     CHECK(*clock.stamp_above({at(500), 0xFFFFFFFF, other_id}) == Stamp{at(501), 0, me});
-    // Nothing is above the end of time.
+    // No stamp is later than the end of time.
     const auto last = clock.stamp_above({WallTime::max(), 0xFFFFFFFF, other_id});
     CHECK(last.error() == SyncErrc::end_of_time);
     CHECK(*clock.stamp_above({WallTime::max(), 0xFFFFFFFE, other_id}) ==
@@ -142,9 +142,9 @@ TEST_CASE("HybridClock::note covers seen stamps, and not only issued ones",
     HybridClock again{me, ManualWallClock{&now}, options};
     REQUIRE_FALSE(again.restore(clock.note()));
     CHECK_FALSE(clock.note_is_due());
-    // Edited after a restart, what somebody whose clock is ahead had made.
+    // After a restart, a stamp is later than that of an author whose clock is ahead.
     CHECK(Stamp{at(500), 7, other_id} < again.stamp());
-    // What is too far ahead is covered as far as it draws.
+    // A stamp that is too far ahead is covered up to the limit.
     clock.saw({at(5000), 0, other_id});
     HybridClock third{me, ManualWallClock{&now}, options};
     REQUIRE_FALSE(third.restore(clock.note()));
@@ -156,7 +156,7 @@ TEST_CASE("HybridClock::note covers seen stamps, and not only issued ones",
 
 TEST_CASE("HybridClock is not further ahead after many restarts than after one",
           "[sync][hybrid_clock]") {
-    // A program that is started for each edit, a thousand times in a second.
+    // Each edit starts a program, a thousand times in a second.
     WallTime now = at(0);
     HybridClock<ManualWallClock>::Note note{};
     std::optional<Stamp> last;
@@ -201,14 +201,14 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
             if (what == 0) now = at(*rc::gen::inRange(0, 3000));
             if (what == 1) clock.saw({at(*rc::gen::inRange(0, 9000)), 3, other_id});
             if (what == 2) {
-                // The process dies: what is left is the note.
+                // The process ends, and only the note remains.
                 clock = HybridClock{me, ManualWallClock{&now}, options};
                 if (has_note) RC_ASSERT(!clock.restore(kept));
             }
             if (latest < now) latest = now;
             const Stamp next = clock.stamp();
             RC_ASSERT(last < next);
-            // What the note covers comes to it once, not with each restart.
+            // The time that a note covers is added once, and not at each restart.
             const auto limit = latest.time_since_epoch().count() + std::max(skew, covers);
             const auto floor = last.wall.time_since_epoch().count() + 1;
             RC_ASSERT(next.wall.time_since_epoch().count() <= std::max(limit, floor));
@@ -222,7 +222,7 @@ TEST_CASE("HybridClock rises over jumps, foreign stamps and restarts",
     }));
 }
 
-TEST_CASE("HybridClock::restart follows the wall clock again, and asks for a note",
+TEST_CASE("HybridClock::restart follows the wall clock again, and makes a note due",
           "[sync][hybrid_clock]") {
     WallTime now = at(9000);
     HybridClock clock{me, ManualWallClock{&now}, HybridClockOptions{}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: no edit is lost over a link, whatever happens to it and to the server. Method:
+// Goal: no edit is lost over a link that is cut, to a server that is killed and frozen. Method:
 // check::sync_server, and worlds in which the server is killed and frozen, and connections are cut.
 #include <belay/sync/link_exchange.hpp>
 
@@ -87,7 +87,7 @@ struct LinkBody {
     std::unique_ptr<Parts> in = std::make_unique<Parts>();
 };
 
-/// A host as the loop of a ReplicaLink.
+/// Uses a host as the loop of a ReplicaLink.
 struct HostLoop {
     void attach(auto& machine) { host.attach(machine); }
     template <class Done>
@@ -96,7 +96,7 @@ struct HostLoop {
         stopped = false;
         return done();
     }
-    /// As of a Loop: the run in progress, or the next one, ends at once.
+    /// Has the effect of Loop::stop(): the run in progress, or the next one, ends at once.
     void stop() noexcept { stopped = true; }
     [[nodiscard]] Instant now() const noexcept { return world.now(); }
     sim::Host& host;
@@ -129,7 +129,7 @@ struct DeniedTcp : part::Around<sim::Tcp> {
     Failure failure = Failure::from(std::make_error_code(std::errc::permission_denied));
 };
 
-/// Two devices over links to one server, the faults of a world, and the account of every text.
+/// Two devices over links to one server, the faults of a world, and the state of every text.
 struct CutWorld {
     explicit CutWorld(Seed seed)
         : world{seed},
@@ -292,7 +292,7 @@ TEST_CASE("ReplicaLink: a sync while offline ends soon, and connects at once whe
     Device<> phone{1, {&parts.rig.time}};
     REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
     parts.world.kill(parts.host);
-    // Until the wait between two attempts is long.
+    // By then, the wait between two attempts is long.
     static_cast<void>(parts.world.run_until([] { return false; }, 10min));
     Instant begun = parts.world.now();
     CHECK(phone.replica->sync(server).error == std::errc::not_connected);
@@ -351,7 +351,7 @@ TEST_CASE("ReplicaLink: a sync connects again after a failure that retries do no
     CHECK(phone.replica->sync(server).error == std::error_code{});
 }
 
-TEST_CASE("ReplicaLink: one question without an answer ends a connection that is half open",
+TEST_CASE("ReplicaLink: one request without an answer ends a connection that is half open",
           "[sync][replica_link]") {
     LinkBody::Parts parts;
     HostLoop loop{parts.world.host("other"), parts.world};

@@ -40,7 +40,7 @@ TEST_CASE("MemoryStore::expire forgets tombstones older than tombstones_kept",
     CHECK(state_text(store, "again") == "removed 30");
     CHECK(state_text(store, "back") == "live 11 2");
     CHECK(store.size() == 4);
-    // It does not go back, and what was removed late goes in its turn.
+    // The horizon does not go back, and later removals are forgotten at their times.
     CHECK_FALSE(store.expire(WallTime{Duration{1}}));
     CHECK(store.horizon() == WallTime{Duration{20}});
     CHECK_FALSE(store.remove({"s", "back"}, mark_at(21)));
@@ -139,7 +139,7 @@ TEST_CASE("AppliedIds keeps the last ids", "[sync][memory_store][property]") {
 }
 
 TEST_CASE("AppliedIds distinguishes ids with the same hash", "[sync][memory_store]") {
-    // The two halves are mixed by a factor, which these undo.
+    // A factor mixes the two halves of an id. These ids undo that.
     const auto id = [](std::uint64_t high) {
         Id made{};
         store_le(made.data(), std::uint64_t{7} ^ (high * 0x9E3779B97F4A7C15U));
@@ -270,5 +270,5 @@ TEST_CASE("MemoryStore lists changes of thousands of elements as a reader needs 
         all.emplace(std::string{id}, value);
     });
     CHECK(has == all);
-    CHECK(listed < 15'000);  // and not each of the 30,000 changes
+    CHECK(listed < 15'000);  // not one entry for each of the 30,000 changes
 }

@@ -33,7 +33,7 @@ int field(const Fields& of, const char* name) {
 }
 int merged_field(int base, int earlier, int later) { return later != base ? later : earlier; }
 
-/// The value after edits of `base`, in the order given.
+/// Returns the value after edits of `base`, in the given order.
 std::optional<Fields> after_edits(const Fields& base, const std::vector<FieldsOp>& edits) {
     MemoryStore<Fields> store;
     SyncProcessor processor{std::ref(store), MergeFields{}, SyncOptions{}, NoObserver{},

@@ -393,7 +393,7 @@ struct Codec {
     std::optional<Todo> decode(belay::BytesView) const { return std::nullopt; }
 };
 using Todos = belay::Replica<Codec, belay_test::ReplicaJournal, belay::MemoryStore<Todo>>;
-// A program may name the type before this.
+// A program may name the type before it declares this function.
 #if defined(BELAY_CONTROL)
 inline std::uint64_t content_hash(const Todo& todo) { return belay::part::hash_fields(todo.title); }
 #endif

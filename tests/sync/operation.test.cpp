@@ -75,9 +75,9 @@ TEST_CASE("hash_of_operation differs where anything except the id differs", "[sy
     CHECK(add([](auto& o) { o.action = Update{"note", "text", "base"}; }));
     CHECK(add([](auto& o) { o.action = Update{"note", "text", "other base"}; }));
     CHECK(add([](auto& o) { o.action = Update{"note", "text", ""}; }));
-    // The border between element and value counts, too.
+    // The border between element and value changes the hash, too.
     CHECK(add([](auto& o) { o.action = UpdateElement{"not", std::string{"etext"}}; }));
-    // Zero bytes do.
+    // Zero bytes change the hash.
     CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string(8, '\0')}; }));
     CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string(16, '\0')}; }));
     CHECK(add([](auto& o) { o.action = UpdateElement{"note", std::string{}}; }));
@@ -100,7 +100,8 @@ TEST_CASE("hash_id is hash_bytes of an id", "[sync][operation]") {
 
 TEST_CASE("hash_bytes reads the last bytes in one load, with the same result",
           "[sync][operation]") {
-    // Eight bytes a time, and then the length with each byte that is left behind it.
+    // A plain version, which mixes eight bytes at a time, and then the length with each remaining
+    // byte.
     const auto plain = [](BytesView bytes, std::uint64_t hash) {
         constexpr std::uint64_t factor = 0xD6E8FEB86659FD93U;
         const auto mix = [&](std::uint64_t word) {

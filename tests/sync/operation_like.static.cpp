@@ -23,7 +23,7 @@ struct ThrowingKind : MinimalOperation {
 struct NumberedElement : MinimalOperation {
     int element() const noexcept { return 0; }
 };
-// The views that a processor keeps while it works would be of what is gone.
+// The views that a processor holds would refer to a temporary.
 struct ElementByCopy : MinimalOperation {
     std::string element() const noexcept { return {}; }
 };
@@ -31,7 +31,7 @@ struct ElementByReference : MinimalOperation {
     const std::string& element() const noexcept { return name; }
     std::string name{};
 };
-// What a strategy would never see.
+// A strategy would never see this base.
 struct BaseByCopy : MinimalOperation {
     std::optional<int> base() const { return {}; }
 };
@@ -41,7 +41,7 @@ struct BaseThatChanges : MinimalOperation {
 struct NoBase : MinimalOperation {
     const value_type* base() const { return nullptr; }
 };
-// It would be ignored.
+// This member would be ignored.
 struct SawByCall : MinimalOperation {
     std::optional<belay::Stamp> saw() const { return {}; }
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a refusal is no loss. Method: a store that answers each error code at each call, and clients
-// that do exactly what the page tells them; limits and times of pending operations; operations that
-// are stamped anew.
+// Goal: a rejected operation is not lost. Method: a store that answers each error code at each
+// call, and clients that act exactly as the page requires; limits and times of pending operations;
+// operations that are stamped anew.
 #include <belay/sync/operation.hpp>
 
 #include <set>
@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A MemoryStore of which one call answers an error, once or always.
+/// A MemoryStore one of whose calls returns an error, once or always.
 struct RefusingStore {
     using operation_type = Op;
     enum class At {
@@ -88,7 +88,7 @@ struct RefusingStore {
 
     using Write = std::function<std::error_code(Memory&)>;
     Memory store{};
-    std::vector<Write> writes{};  // what makes the store again
+    std::vector<Write> writes{};  // all writes, by which the store can be made again
     At at = At::find;
     std::error_code error{};
     int times = 0;
@@ -112,7 +112,7 @@ private:
     }
 };
 
-/// A client that keeps what the page tells it to keep, and nothing else.
+/// A client that keeps only the operations that the page requires it to keep.
 struct FaithfulClient {
     Ops journal{};
     Ops listed{};  // operations that can never be applied, for the application
@@ -137,8 +137,9 @@ struct FaithfulClient {
 
 }  // namespace
 
-TEST_CASE("A refusal is no loss: after every error at every call each edit is still somewhere",
-          "[sync][refusals]") {
+TEST_CASE(
+    "A rejected edit is not lost: after every error at every call each edit is still somewhere",
+    "[sync][refusals]") {
     using At = RefusingStore::At;
     std::size_t refused = 0;
     for (const std::error_code& error : every_error()) {
@@ -180,15 +181,15 @@ TEST_CASE("A refusal is no loss: after every error at every call each edit is st
                 }
                 const bool ends = error == SyncErrc::bad_operation || error == SyncErrc::id_reused;
                 CHECK((ends || client.listed.empty()));
-                // The store works again, and the client sends what it keeps.
+                // The store works again, and the client sends the operations that it kept.
                 const SyncResult rest = processor.process_batch("s", Ops{client.journal});
                 overwrites += rest.overwrote.size();
                 client.read(rest);
                 CHECK(client.journal.empty());
                 if (!ends) {
                     for (const Op& op : edits) CHECK((*store.applied(op.id)).has_value());
-                    // A client whose answer was lost sends all again. What `seen` replaced is lost
-                    // to no error of the store.
+                    // A client whose answer was lost sends all operations again. No error of the
+                    // store may lose the version that `code` replaced.
                     store.times = times;
                     const SyncResult again =
                         processor.process_with_retry("s", edits, policies::sync(), sleeper);
@@ -233,7 +234,7 @@ TEST_CASE("A store that is closed keeps every operation, and costs no attempt",
 
 namespace {
 
-/// Writes down what became of each operation, with its contents.
+/// Records the outcome of each operation, with its contents.
 struct OutcomeNotes {
     std::vector<std::string> lines{};
     Ops contents{};
@@ -272,19 +273,20 @@ TEST_CASE("Pending operations are bounded for each session and each origin", "[s
     const auto early = [](const std::string& element, std::uint64_t origin) {
         return update(element, "1", stamp(1, origin));
     };
-    // One origin has its three. The others of the batch are not affected.
+    // One origin has its three pending operations. The others of the batch are not affected.
     const Ops first{early("a", 1), early("b", 1), early("c", 1), early("d", 1), early("e", 2)};
     CHECK(errors_of(processor.process_batch("one", first)) == "d kept 12;");
     CHECK(processor.pending("one").size() == 4);
-    // One session has its four, and another has room; not for that origin.
+    // One session has its four pending operations. Another session has space, but not for that
+    // origin.
     CHECK(errors_of(processor.process_batch("one", Ops{early("f", 3)})) == "f kept 12;");
     CHECK(errors_of(processor.process_batch("two", Ops{early("a", 1), early("b", 3)})) ==
           "a kept 12;");
     CHECK(errors_of(processor.process_batch("three", Ops{early("a", 4), early("b", 5)})) ==
           "b kept 12;");
-    // An operation that is pending needs no room when it is sent again.
+    // A pending operation needs no more space when it is sent again.
     CHECK(processor.process_batch("one", Ops{first[0]}).success);
-    // Each end of one makes room for one, of its session and of its origin.
+    // The end of a pending operation frees one place of its session and of its origin.
     CHECK(processor.process_batch("one", Ops{add("b", "0", stamp(0, 9))}).success);
     CHECK(processor.pending("one").size() == 3);
     CHECK(errors_of(processor.process_batch("one", Ops{first[3]})).empty());
@@ -305,7 +307,7 @@ TEST_CASE("A pending operation is removed after pending_for, and reported with i
     CHECK(processor.process_batch("one", Ops{early[0]}).conflict_count == 1);
     now += 30min;
     CHECK(processor.process_batch("two", Ops{early[1]}).conflict_count == 1);
-    // Sent again, it is no younger.
+    // The time does not begin again when the operation is sent again.
     CHECK(processor.process_batch("one", Ops{early[0]}).conflict_count == 1);
     now += 30min - 1ns;
     CHECK(processor.process_batch("three", Ops{}).success);
@@ -319,7 +321,7 @@ TEST_CASE("A pending operation is removed after pending_for, and reported with i
     CHECK(notes.contents[0] == early[0]);
     CHECK(processor.pending("one").empty());
     CHECK(processor.pending("two").size() == 1);
-    // Its sender has it, and sends it again; and after its Add it is applied.
+    // The sender still has it, and sends it again. After its Add it is applied.
     CHECK(processor.process_batch("one", Ops{early[0]}).conflict_count == 1);
     CHECK(processor.process_batch("one", Ops{add("a", "0", stamp(0))}).success);
     CHECK(state_text(store, "a", "one") == "live 1 1");
@@ -334,7 +336,7 @@ TEST_CASE("A pending operation is removed after pending_for, and reported with i
 
 namespace {
 
-/// A chain of two authors' edits, as one client made them while its clock was ahead.
+/// Edits of two authors in a chain, as one client made them while its clock was ahead.
 Ops chain_of(HybridClock<ManualWallTime>& clock, const Stamp& version) {
     Ops ops{add("new", "1", clock.stamp()), update("old", "2", clock.stamp_above(version).value())};
     ops[0].saw = Stamp{};
@@ -364,7 +366,7 @@ TEST_CASE("Operation::restamp keeps the order of edits, what they saw, and makes
     const WallTime noon{12h};
     const ManualWallTime right{noon};
     const Stamp version{noon - 1h, 0, id_of(9)};
-    // The strategy would decide against each edit that seems to be concurrent.
+    // The strategy would reject each edit that seems to be concurrent.
     Memory store;
     SyncProcessor processor{std::ref(store), LocalWins{}, SyncOptions{}, NoObserver{}, right};
     REQUIRE(processor.process_batch("s", Ops{add("old", "0", version), add("blind", "0", version)})
@@ -380,7 +382,7 @@ TEST_CASE("Operation::restamp keeps the order of edits, what they saw, and makes
     }
     Random bits{Seed{1}};
     const bool is_corrected = GENERATE(true, false);
-    // The wall clock was corrected; or it was not, and the client goes back by the wait.
+    // The wall clock was corrected, or it is still ahead.
     HybridClock<ManualWallTime> clock{id_of(1), is_corrected ? right : ManualWallTime{noon + 5min}};
     Ops again = ops;
     REQUIRE(!Op::restamp(again, clock, bits));
@@ -410,9 +412,10 @@ TEST_CASE("Operation::restamp stays above a version that is itself ahead", "[syn
     ops[0].saw = far;
     REQUIRE(!Op::restamp(ops, clock, bits));
     CHECK(far < ops[0].stamp);
-    CHECK(ops[0].stamp < ops[1].stamp);  // it saw nothing, and comes after the other
+    // The second edit saw no version, and comes after the first one.
+    CHECK(ops[0].stamp < ops[1].stamp);
     CHECK(ops[2].stamp.wall == noon);
-    // At the end of time there is none; nothing has changed then.
+    // At the end of time no later stamp exists, and nothing changes.
     ops[1].saw = Stamp{WallTime::max(), ~std::uint32_t{0}, id_of(9)};
     const Ops before = ops;
     CHECK(Op::restamp(ops, clock, bits) == SyncErrc::end_of_time);

@@ -22,7 +22,7 @@ struct RemoteWithReceipt : MinimalRemote {
 struct ClosingRemote : MinimalRemote {
     void close(const belay::Completion<belay::Failure>&) {}
 };
-// What cannot be used would be passed over.
+// Members that cannot be used would be ignored.
 struct RemoteClosedWithoutAnswer : MinimalRemote {
     void close() {}
 };
@@ -43,7 +43,7 @@ struct RemovingRemote : MinimalRemote {
     void remove_scene(std::string_view, const belay::part::SceneRemoval&,
                       const belay::Completion<belay::Failure>&) {}
 };
-// The form without `saw`.
+// This is the form without `saw`.
 struct RemovesByStamp : MinimalRemote {
     void remove_scene(std::string_view, const belay::Stamp&,
                       const belay::Completion<belay::Failure>&) {}

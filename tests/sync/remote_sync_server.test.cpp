@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a batch of any size reaches the server, and each operation has one outcome. Method: sizes
-// at the limits, lost answers, and edits that the server does not take.
+// at the limits, lost answers, and edits that the server rejects.
 #include <belay/sync/remote_sync_server.hpp>
 
 #include "support/catch.hpp"
@@ -93,7 +93,7 @@ TEST_CASE("an interaction that the server did not take holds no edit back in a l
           "[sync][remote_sync_server][regression]") {
     BytesRig<> rig;
     auto server = rig.body(200);
-    const std::string what(60, 'x');  // so that the edit after it is in another question
+    const std::string what(60, 'x');  // long, so that the edit after it is in another request
     Device<> phone{1, {&rig.time, 48h}, {.restamp_after = 72h}};  // ahead of the server's clock
     REQUIRE(phone.replica->edit(Interaction{"a", what}));
     REQUIRE(phone.replica->edit(AddElement<std::string>{"a", "1"}));
@@ -101,7 +101,7 @@ TEST_CASE("an interaction that the server did not take holds no edit back in a l
     REQUIRE(kept.kept.size() == 2);
     CHECK(kept.kept[0].error == SyncErrc::from_the_future);
     CHECK(kept.kept[1].error == SyncErrc::from_the_future);
-    // The edits are stamped anew if no question ends the sync before.
+    // The edits are stamped anew, unless a request ends the sync before.
     Device<> tablet{2, {&rig.time, 24h * 365}};
     REQUIRE(tablet.replica->edit(Interaction{"x", what}));
     REQUIRE(tablet.replica->edit(AddElement<std::string>{"x", "2"}));
@@ -115,7 +115,7 @@ TEST_CASE("the answer to an earlier question is not taken for that to another on
     BytesRig<> rig;
     std::optional<Bytes> late;
     const auto exchange = [&](const Bytes& question, Duration) -> Result<Bytes> {
-        if (late) return *late;  // and the question is lost
+        if (late) return *late;  // the request is lost
         late = rig.server.answer(question).bytes;
         return SyncErrc::unanswered;
     };
@@ -126,7 +126,7 @@ TEST_CASE("the answer to an earlier question is not taken for that to another on
     const std::span<const Op> second{batch.data() + 1, 1};
     CHECK(server.send(first).error() == SyncErrc::unanswered);
     CHECK(server.send(second).error() == SyncErrc::store_disagrees);
-    CHECK(server.send(first)->synced_count == 1);  // the same question
+    CHECK(server.send(first)->synced_count == 1);  // the answer to the same request
     CHECK(rig.store.find({"s", "b"})->presence == part::Presence::absent);
     late.reset();
     CHECK(server.changes({}).error() == SyncErrc::unanswered);

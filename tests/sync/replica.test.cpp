@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Replica loses no edit, and reports each one that is not in the end state. Method: cases
 // with a SyncProcessor as the server, and worlds of two and three devices with wrong clocks, lost
-// requests and answers, failing stores and disks, and crashes. The account of each edit is the end
-// state, an edit whose author saw it, or a report.
+// requests and answers, failing stores and disks, and crashes. Each edit must be in the end state,
+// or seen by a later author, or in a report.
 #include <belay/sync/replica.hpp>
 
 #include "support/catch.hpp"
@@ -150,7 +150,7 @@ TEST_CASE("Replica::edit costs one flush, and another one in Flush::each if a no
     }
 }
 
-TEST_CASE("Replica::sync of nothing asks one question and reads no element", "[sync][replica]") {
+TEST_CASE("Replica::sync of nothing sends one request and reads no element", "[sync][replica]") {
     ReplicaServerRig rig;
     Device<> device{1, rig.wall()};
     REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
@@ -209,7 +209,7 @@ TEST_CASE("Replica reports a conflict to the author of the edit that lost", "[sy
         std::size_t told = 0;
         const auto report = phone.replica->sync(rig.server, [&](const auto& r) {
             told = r.conflicts.size();
-            CHECK(phone.replica->waiting() == 1);  // it has not left the journal
+            CHECK(phone.replica->waiting() == 1);  // it is still in the journal
         });
         CHECK(told == 1);
         REQUIRE(report.conflicts.size() == 1);
@@ -257,7 +257,7 @@ TEST_CASE("LastWriteWins keeps an edit made 1 ms after one of a device that was 
 
 TEST_CASE("Replica reports what its edit replaced unseen after a crash before the report was read",
           "[sync][replica]") {
-    // The second sync loses its answer, or the process ends after it.
+    // The answer to the second sync is lost, or the process ends after it.
     for (const bool loses_answer : {true, false}) {
         ReplicaServerRig rig;
         Device<> phone{1, rig.wall()};
@@ -272,7 +272,7 @@ TEST_CASE("Replica reports what its edit replaced unseen after a crash before th
         REQUIRE(laptop.replica->edit(UpdateElement<std::string>{"a", "late"}));
         struct Ended {};
         if (loses_answer) {
-            rig.server.lose_in = 4;  // questions and answers: changes, batch
+            rig.server.lose_in = 4;  // the number of requests and answers: changes, batch
             CHECK(laptop.replica->sync(rig.server).error == SyncErrc::unanswered);
             REQUIRE(rig.contents() == ReplicaView{{"a", "late"}});
         } else {
@@ -325,7 +325,7 @@ TEST_CASE("Replica lists an edit that the server keeps out, and continues with o
     CHECK(report.kept[0].retryable);
     CHECK(report.kept[1].error == SyncErrc::held_back);
     CHECK(device.view() == ReplicaView{{"a", "more"}});
-    // They move behind what is decided, and survive a restart in their order.
+    // The kept edits move behind the decided ones, and keep their order over a restart.
     device.wall.wrong = {};
     REQUIRE(device.start());
     CHECK(device.replica->waiting() == 2);
@@ -454,7 +454,7 @@ TEST_CASE("Replica sends to another store what the former one had applied in a f
     REQUIRE(device.replica->edit(AddElement<std::string>{"a", "1"}));
     REQUIRE_FALSE(device.replica->sync(rig.server).error);
     REQUIRE(device.replica->edit(UpdateElement<std::string>{"a", "2"}));
-    rig.server.lose_in = 5;  // the question after the batch
+    rig.server.lose_in = 5;  // the request after the batch
     CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
     REQUIRE(rig.contents() == ReplicaView{{"a", "2"}});
     rig.store = Memory{};
@@ -501,7 +501,7 @@ TEST_CASE("Replica copies everything from a store that lists no changes, and rep
 
 namespace {
 
-/// Devices, a server, and every edit that a device was told is durable.
+/// Devices, a server, and every edit that a device has confirmed as durable.
 struct ReplicaWorld {
     explicit ReplicaWorld(std::uint64_t seed, std::size_t count) : bits{Seed{seed}} {
         for (std::size_t i = 0; i < count; ++i) {
@@ -559,7 +559,7 @@ struct ReplicaWorld {
             REQUIRE(device.start());
         }
     }
-    /// Everything works again, and every clock's error has passed.
+    /// Ends all faults, and waits until the error of every clock has passed.
     void settle() {
         rig.server.lose_in = 0;
         rig.time += 5h;
@@ -594,8 +594,8 @@ struct ReplicaWorld {
             }));
         }
     }
-    /// Whether an edit is in the end state, or somebody saw it or read of it. Two removals are one
-    /// state, which has the later stamp.
+    /// Whether an edit is in the end state, or a later author saw it, or a report contains it. Two
+    /// removals are one state, which has the later stamp.
     bool is_accounted_for(const Op& edit, const std::set<Stamp>& ends) const {
         if (ends.count(edit.stamp) != 0) return true;
         if (edit.kind() != OperationKind::remove) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Replica loses no edit to others who use its ids, its origin and its stamps, or to a
-// network that brings its batches again. Method: the operations of another author, and a server
+// network that delivers its batches again. Method: the operations of another author, and a server
 // that gets parts of all earlier batches in another order before and after each batch.
 #include <belay/sync/replica.hpp>
 
@@ -75,7 +75,7 @@ struct EmptyPagesServer {
     std::size_t asked = 0;
 };
 
-/// Brings parts of all earlier batches again, in another order. Nobody reads these answers.
+/// Delivers parts of all earlier batches again, in another order. Their answers are not read.
 template <class Server>
 struct ReplayingServer {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
@@ -132,7 +132,7 @@ TEST_CASE("Replica has or reports its edit whose id or stamp another author has 
     } else {
         CHECK(report.conflicts.size() + report.overwrote.size() + report.replaced.size() != 0);
     }
-    // The element is as any other after that.
+    // Afterwards, the element can be edited as any other.
     rig.time += 1s;
     REQUIRE(phone.replica->edit(HostileAdd{"a", "again"}));
     const auto next = phone.replica->sync(hostile);
@@ -182,8 +182,9 @@ TEST_CASE("Replica accounts for every edit if its batches come again in parts an
             const auto any = [&](std::uint64_t below) { return uniform_upto(bits, below - 1); };
             Device<> devices[2]{{seed.value * 2 + 1, {&rig.time}, {.batch_operations = 1 + any(4)}},
                                 {seed.value * 2 + 2, {&rig.time, -2s}, {.batch_operations = 3}}};
-            std::set<std::string> texts;  // of all edits that add or update
-            std::set<std::string> known;  // shown to a later author, or in a report
+            std::set<std::string> texts;  // the texts of all edits that add or update
+            // Texts that a later author saw, or that a report contains.
+            std::set<std::string> known;
             const auto read = [&](const auto& report) {
                 REQUIRE_FALSE(report.error);
                 for (const auto& one : report.conflicts) {

@@ -96,7 +96,8 @@ struct ClocksWorld {
         if (any(40) == 0) pass(1min * static_cast<int>(any(90)));
         if (any(10) == 0) step_clock(member.wrong);
         if (server_steps && any(10) == 0) {
-            // By hours: a year ahead, it would forget all removals.
+            // The server's clock is wrong by hours only. With an error of a year, it would forget
+            // all removals.
             server_wrong = any(2) == 0 ? Duration{} : 1min * (static_cast<int>(any(1440)) - 720);
         }
         server.lose_in = any(3) == 0 ? 1 + any(8) : 0;
@@ -118,7 +119,7 @@ struct ClocksWorld {
         device.store.fail_in = 0;
         if (device.journal->failed() || any(8) == 0) restart(device);
     }
-    /// The application gives up an edit that the server did not take, or sends it again.
+    /// The application drops an edit that the server rejected, or sends it again.
     void decide_kept(Device<>& device) {
         const auto kept = device.replica->kept();
         if (kept.empty()) return;
@@ -139,7 +140,7 @@ struct ClocksWorld {
         }
         REQUIRE(device.start());
     }
-    /// The clocks are right, and nothing fails any more.
+    /// Corrects the clocks, and ends all faults.
     void settle() {
         server.lose_in = 0;
         server_wrong = {};

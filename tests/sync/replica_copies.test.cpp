@@ -31,7 +31,7 @@ struct ForgetfulServerRig {
     [[nodiscard]] Device<> device(ReplicaOptions options = {}) {
         return Device<>{1, SharedWall{&time}, std::move(options)};
     }
-    /// Another author sees the version that is there.
+    /// Another author sees the current version.
     void write(Op operation) {
         time += 1s;
         operation.stamp = {time, 0, id_of(9)};
@@ -56,7 +56,7 @@ TEST_CASE("Replica reports its removal that was undone after a copy whose sync f
     if (made_here) REQUIRE(phone.replica->edit(AddElement<std::string>{"b", "1"}));
     const std::string element = made_here ? "b" : "a";
     REQUIRE(phone.replica->edit(RemoveElement{element}));
-    rig.server.lose_in = 5;  // the question after the batch
+    rig.server.lose_in = 5;  // the request after the batch
     REQUIRE(phone.replica->sync(rig.server).error == SyncErrc::unanswered);
     rig.write(removal("a", stamp(0)));
     rig.forget_removals();
@@ -113,7 +113,7 @@ TEST_CASE("Replica reports its removal that was undone after an earlier one was 
     CHECK(phone.view() == ReplicaView{{"a", "2"}});
 }
 
-TEST_CASE("Replica learns of a removal that its copy did not have when its edit loses against it",
+TEST_CASE("Replica receives a removal that its copy did not have when its edit loses against it",
           "[sync][replica][regression]") {
     ForgetfulServerRig<LocalWins> rig;  // which rejects each edit that does not name the removal
     Device<> phone = rig.device();

@@ -236,7 +236,8 @@ TEMPLATE_TEST_CASE("Replica counts a loss once if any call of its local store fa
             REQUIRE(rig.processor.process_batch("s", Ops{add(element, "1", stamp(4))}).success);
         }
         REQUIRE_FALSE(rig.device.replica->sync(rig.server).error);
-        // Lost are versions of b and c, and d. Only d is gone.
+        // The store has lost its versions of b and c, and the element d. Only d does not exist any
+        // more.
         rig.store = Memory{MemoryStoreOptions{.id = id_of(9)}};
         const Ops others{add("b", "2", stamp(2)), add("c", "2", stamp(3))};
         REQUIRE(rig.processor.process_batch("s", others).success);
@@ -289,7 +290,7 @@ TEST_CASE("Replica reports no range of numbers if it has only a part of a later 
     }
     REQUIRE(processor.process_batch("s", Ops{removal("e", stamp(2))}).success);
     REQUIRE_FALSE(store.expire(time));  // forgets the removal, so that a copy begins
-    server.lose_in = 3;                 // the question for the second page
+    server.lose_in = 3;                 // the request for the second page
     REQUIRE(device.replica->sync(server).error == SyncErrc::unanswered);
     REQUIRE(device.view().size() == 2);
     store = Memory{MemoryStoreOptions{.id = id_of(8)}};

@@ -31,14 +31,14 @@ struct LostStampRig {
     Stamp before{};
     Stamp lost{};
 
-    /// The laptop has an edit of a version of the phone, which the server has lost.
+    /// The laptop has edited a version of the phone, which the server has lost.
     explicit LostStampRig(bool phone_has_answer, int edits = 1, Duration wrong = -30min)
         : phone{1, SharedWall{&time, wrong}, options} {
         before = {time, 0, id_of(99)};
         REQUIRE_FALSE(store.add({"s", "a"}, "before", {before, fresh_id(), 0, {}}));
         REQUIRE_FALSE(phone.replica->sync(server).error);
         for (; edits > 0; --edits) REQUIRE(phone.replica->edit(UpdatedText{"a", "lost"}));
-        // The question after the batch; a clock that is ahead makes a second batch.
+        // The lost answer is the one after the batch. A clock that is ahead makes a second batch.
         if (!phone_has_answer) server.lose_in = wrong < 0s ? 5 : 7;
         CHECK(!phone.replica->sync(server).error == phone_has_answer);
         lost = store.find({"s", "a"})->stamp;
@@ -60,7 +60,7 @@ struct LostStampRig {
     }
 };
 
-/// Refuses all operations for ever.
+/// A server that rejects all operations.
 struct RefusingServer {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
         SyncResult<Op> result;
@@ -232,7 +232,7 @@ TEST_CASE("a stamp above many rejected edits of an element reads each of them a 
     }
     CHECK(detail::last_rejected(edits, &count, Stamp{}) == Stamp{});  // each has its own time
     CHECK(edits.reads <= 3 * count);
-    // Two of one time: a later edit may get the stamp of the second one.
+    // Two stamps have one time, so a later edit may get the stamp of the second one.
     edits.edits[500].operation.stamp.wall = edits.edits[499].operation.stamp.wall;
     edits.edits[500].operation.stamp.counter = 1;
     CHECK(detail::last_rejected(edits, &count, Stamp{}) == edits.edits[500].operation.stamp);

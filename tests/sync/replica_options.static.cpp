@@ -9,7 +9,7 @@ namespace {
 using Options = belay::ReplicaOptions;
 static_assert(std::is_aggregate_v<Options>);
 static_assert(Options::OtherStore{} == Options::OtherStore::stops);
-// Not of an Options: its text is no constant for each compiler.
+// An Options cannot be a constant, because not every compiler accepts its text as one.
 using Clock = decltype(Options::clock);
 static_assert(Clock{}.note_covers == std::chrono::milliseconds{1});
 static_assert(Clock{.skew_max = std::chrono::seconds{5}}.note_covers ==

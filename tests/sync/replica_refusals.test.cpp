@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Replica and a server that refuses, throws or is full lose no edit, and no edit stops the
-// others. Method: cases at the joint of both, with hooks that call the replica.
+// Goal: a Replica loses no edit to a server that rejects, throws or is full, and no edit stops the
+// others. Method: cases between both, with hooks that call the replica.
 #include <belay/sync/replica.hpp>
 
 #include <set>
@@ -29,7 +29,7 @@ struct RefusingRig {
     LossyServer<decltype(processor)> server{processor};
 };
 
-/// Refuses the edits of the element "x" with an error, in one of the ways in which a server may.
+/// A server that rejects the edits of the element "x" in one of several ways.
 template <class Server>
 struct OneWayServer {
     enum class Way { ends, keeps, keeps_for, retries, pends, send, changes };
@@ -71,7 +71,7 @@ struct OneWayServer {
     std::error_code error{};
 };
 
-/// Throws at the call of send with a number.
+/// A server whose n-th call of send throws.
 template <class Server>
 struct ThrowingServer {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
@@ -83,7 +83,7 @@ struct ThrowingServer {
     int throw_in = 0;
 };
 
-/// Answers the batch with a number with an error.
+/// A server that answers the n-th batch with an error.
 template <class Server>
 struct UnansweredOnce {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
@@ -95,7 +95,7 @@ struct UnansweredOnce {
     int unanswered = 0;
 };
 
-/// Loses the answer to the next batch, and answers to later questions.
+/// A server whose answer to the next batch is lost, and answers to later requests.
 template <class Server>
 struct AnswersLost {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
@@ -110,7 +110,7 @@ struct AnswersLost {
     }
     Server& server;
     bool batch_lost = false;
-    int changes_lost = 0;  // the question with this number, from 1; 0: none
+    int changes_lost = 0;  // the number of the request, from 1; 0: none
 };
 
 }  // namespace
@@ -134,12 +134,12 @@ TEST_CASE("Replica::sync continues with other elements when the server's store i
     CHECK(report.kept[1].error == SyncErrc::held_back);
     CHECK(device.replica->waiting() == 2);
     CHECK(device.view()["b"] == "2");
-    // The application may give it up, and the later edit is sent.
+    // The application may drop the edit, and then the later one is sent.
     CHECK_FALSE(device.replica->drop(*full));
     CHECK(device.replica->kept().size() == 1);
 }
 
-TEST_CASE("Replica has every edit after every error, and the page's rule for it leads to its end",
+TEST_CASE("Replica has every edit after every error, and the page's rule for the error ends it",
           "[sync][replica]") {
     using Rig = RefusingRig<>;
     using Way = OneWayServer<decltype(Rig::server)>::Way;
@@ -164,12 +164,13 @@ TEST_CASE("Replica has every edit after every error, and the page's rule for it 
                     CHECK(device.view() == ReplicaView{{"x", "2"}, {"y", "1"}});
                     CHECK(device.replica->kept().size() == report.kept.size());
                 }
-                // Each is listed, or the error is reported, and only edits of "x" are affected.
+                // Each rejected edit is listed, or the error is reported. Only edits of "x" are
+                // affected.
                 CHECK((!report.kept.empty() || report.error));
                 CHECK(report.synced == (!is_heard ? 0 : way == Way::ends ? 2 : 1));
                 server.way.reset();
                 static_cast<void>(device.replica->sync(server));
-                // What still waits is what the application must decide.
+                // Edits that still wait are those that the application must decide.
                 const auto kept = device.replica->kept();
                 CHECK((kept.empty() || way == Way::ends || kept[0].error == SyncErrc::too_old));
                 for (const auto& one : kept) {
@@ -190,7 +191,7 @@ TEST_CASE("Replica has every edit after every error, and the page's rule for it 
     }
 }
 
-TEST_CASE("A note of the clock that the log does not take is due again", "[sync][replica][fault]") {
+TEST_CASE("A note of the clock that the log rejects is due again", "[sync][replica][fault]") {
     struct Log {
         std::error_code error = std::make_error_code(std::errc::no_space_on_device);
         int kept = 0;
@@ -235,8 +236,8 @@ TEST_CASE("Replica::edit on a full disk returns its error, and loses no confirme
             }
             CHECK((!stays_full || refused != 0));
             for (const std::string& name : confirmed) CHECK(device.view().count(name) == 1);
-            // There is room again. An edit that is shown, although it returned an error, is durable
-            // with the next one.
+            // There is space again. An edit that is visible, although it returned an error, becomes
+            // durable with the next one.
             device.disk.limit_bytes(~std::uint64_t{0});
             // After a failed flush, a journal must be opened again.
             const bool is_failed = static_cast<bool>(device.journal->failed());
@@ -317,7 +318,8 @@ TEST_CASE("Replica::send_again sends an edit that was too old as a new one",
     CHECK_FALSE(report.error);
     REQUIRE(device.replica->kept().size() == 2);
     CHECK(device.replica->kept()[0].error == SyncErrc::too_old);
-    CHECK(device.replica->sync(rig.server).kept.empty());  // it waits for a decision
+    // The edit waits for a decision of the application.
+    CHECK(device.replica->sync(rig.server).kept.empty());
     CHECK(device.replica->kept().size() == 2);
     REQUIRE(device.replica->send_again(*add));
     const auto second = device.replica->sync(rig.server);
@@ -356,7 +358,7 @@ TEST_CASE("Replica::sync reports a conflict again after the server has thrown", 
     CHECK(phone.replica->waiting() == 0);
 }
 
-TEST_CASE("Replica takes edits after it has dropped one that was kept when the server threw",
+TEST_CASE("Replica accepts edits after it has dropped one that was kept when the server threw",
           "[sync][replica]") {
     RefusingRig<> rig;
     Device<> device{1, {&rig.time, 2h}, {.batch_operations = 1, .restamp_after = 24h}};
@@ -370,7 +372,7 @@ TEST_CASE("Replica takes edits after it has dropped one that was kept when the s
     CHECK(device.replica->edit(RefusedAdd{"c", "1"}));
 }
 
-TEST_CASE("Replica::drop gives an edit up, also if it is durable only later", "[sync][replica]") {
+TEST_CASE("Replica::drop drops an edit, also if it is durable only later", "[sync][replica]") {
     RefusingRig<> rig;
     Device<> device{1, {&rig.time, 2h}, {.restamp_after = 24h}};
     const auto id = device.replica->edit(RefusedAdd{"a", "1"});
@@ -442,7 +444,7 @@ TEST_CASE("Replica::sync keeps no interaction because of a kept edit of its elem
     REQUIRE(device.replica->edit(RefusedAdd{"x", "1"}));
     REQUIRE(device.replica->edit(RefusedAdd{"y", "1"}));
     REQUIRE(device.replica->edit(Interaction{"x", "tap"}));
-    // The sync ends before the interaction, which waits for no edit.
+    // The sync ends before the interaction, which does not wait for an edit.
     const auto report = device.replica->sync(server);
     CHECK(report.error == SyncErrc::unanswered);
     REQUIRE(report.kept.size() == 1);
@@ -520,7 +522,7 @@ TEST_CASE("Replica reports an edit that others have removed before its result wa
     REQUIRE_FALSE(phone.replica->sync(server).error);
     REQUIRE(phone.replica->edit(RefusedAdd{"a", "2"}));
     server.batch_lost = true;
-    // With the second one, the result is not here; with the third, it is.
+    // If the second answer is lost, the result has not arrived. If the third one is lost, it has.
     server.changes_lost = GENERATE(2, 3);
     REQUIRE(phone.replica->sync(server).error);
     server.batch_lost = false;

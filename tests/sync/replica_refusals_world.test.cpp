@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: no edit is lost, blocked or sent for ever by a server that refuses, throws and changes
-// while it is read, nor by hooks that edit. Method: random scripts over all of these; every text is
-// at the end shown, reported, kept, dropped, or was seen by the author who replaced it.
+// Goal: no edit is lost, blocked or sent for ever by a server that rejects, throws and changes
+// while it is read, nor by hooks that edit. Method: random scripts over all of these. At the end,
+// every text is visible, reported, kept or dropped, or was seen by the author who replaced it.
 #include <belay/sync/replica.hpp>
 
 #include <algorithm>
@@ -135,7 +135,7 @@ struct RefusalWorld {
     void read(const Device<>::Replica::Report& report) {
         for (const auto& one : report.restamped) {
             names[one.before].insert(one.operation.id);
-            // What was sent before its new stamp must be sent again.
+            // An operation that was sent before its new stamp must be sent again.
             sent.erase(one.before);
         }
         for (const auto& one : report.conflicts) note(one.operation);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a program that visits a report shows each entry of each list. Method: a report with all.
+// Goal: a program that visits a report gets each entry of each list. Method: a report with all
+// lists.
 #include <belay/sync/replica_report.hpp>
 
 #include <string>

@@ -114,7 +114,7 @@ TEST_CASE("Replica reports its version also if the one in its place has the same
     rig.write("a", "after");
     CHECK_THROWS(phone.replica->sync(rig.server, [](const auto&) { throw 1; }));
     REQUIRE(phone.start());
-    // A server may lift another edit of the phone to the stamp of the lost version.
+    // A server may give another edit of the phone the stamp of the lost version.
     const part::WriteMark mark{mine, fresh_id(), 0, {}};
     const bool removes = GENERATE(false, true);
     if (removes) {
@@ -164,7 +164,7 @@ TEST_CASE("Replica gives no edit the stamp of its version that a restored store 
     const Stamp lost = rig.store.find({"s", "a"})->stamp;
     REQUIRE_FALSE(laptop.replica->sync(rig.server).error);
     REQUIRE(laptop.replica->edit(ReportedText{"a", "of the laptop"}));
-    // What else the phone receives before it gets the backup.
+    // The phone receives this before the backup is restored.
     if (then == "another version") {
         rig.write("a", "theirs");
         REQUIRE_FALSE(phone.replica->sync(rig.server).error);
@@ -188,7 +188,7 @@ TEST_CASE("Replica gives no edit the stamp of its version that a restored store 
     rig.time += 1s;
     const auto report = laptop.replica->sync(rig.server);
     CHECK_FALSE(report.error);
-    // The later one of the two is kept, and a report has the other one.
+    // The later version is kept, and a report has the other one.
     REQUIRE(report.overwrote.size() + report.conflicts.size() == 1);
     if (!report.overwrote.empty()) CHECK(report.overwrote[0].replaced.value == "mine");
     CHECK(phone.view()["a"] == "mine");

@@ -18,7 +18,7 @@ struct FutureRig {
         device.options.batch_operations = 2;
         REQUIRE(device.start());
     }
-    /// What the device sees becomes what the server has.
+    /// Returns the texts that the server has.
     [[nodiscard]] std::map<std::string, std::string> contents() {
         std::map<std::string, std::string> all;
         store.for_each("s", [&](std::string_view id, const std::string& text, const Stamp&) {
@@ -354,8 +354,8 @@ TEST_CASE("kept edits of an element stay in their order when their records are m
         rig.edit("a", "1");
         REQUIRE(rig.device.replica->edit(Interaction{"", "seen"}));
         rig.edit("a", "2");
-        // The request with the second edit is lost. So it holds the front of the journal, while the
-        // record of the first one is moved, and that of the third one stays.
+        // The request with the second edit is lost, so this edit stays first in the journal. The
+        // record of the first edit is moved, and that of the third one stays.
         rig.device.wall.wrong = {};
         rig.server.lose_in = 5;
         CHECK(rig.device.replica->sync(rig.server).error == SyncErrc::unanswered);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Replica notices that its server's store was restored from a backup, also if that store
-// has since made more changes than the replica knows, and heals it if it is asked to. Method: cases
-// with a SyncProcessor whose store is replaced by an earlier one, and every failure on the way.
+// has since made more changes than the replica has read, and restores it if the option requests
+// that. Method: cases with a SyncProcessor whose store is replaced by an earlier one, and every
+// failure on the way.
 #include <belay/sync/replica.hpp>
 
 #include <algorithm>
@@ -48,7 +49,7 @@ struct RestoredServerRig {
             REQUIRE(processor.process_batch("s", sent[i]).success);
         }
     }
-    /// Others make more changes than the lost ones.
+    /// Other authors make more changes than the lost ones.
     void overtake() {
         Ops many;
         for (int i = 0; i < 20; ++i) {
@@ -214,7 +215,7 @@ TEST_CASE("Replica with OtherStore::restores returns the lost changes to a resto
     const bool laptop_returns = GENERATE(false, true);
     rig.restore(is_emptied ? 0 : 3, 2);
     rig.overtake();
-    // The phone alone also sends the version of the laptop, which may never return.
+    // Only the phone sends the version of the laptop, because the laptop may never return.
     const auto report = phone.replica->sync(rig.server);
     CHECK_FALSE(report.error);
     CHECK(report.restored.size() == 3);
@@ -356,7 +357,7 @@ TEST_CASE("Replica reports its removal that was undone after a copy without it",
     edit_and_sync(rig, *phone.replica, AddText{"a", "1"});
     rig.time += 1s;
     REQUIRE(phone.replica->edit(RemoveElement{"a"}));
-    // Of the same moment, and earlier by its origin. The removal has not seen it.
+    // The edit has the same moment, and is earlier by its origin. The removal has not seen it.
     Id lowest{};
     lowest.back() = std::byte{1};
     Op other = update("a", "2", {rig.time, 0, lowest});
@@ -464,7 +465,7 @@ TEST_CASE("Replica sends again what a restored store had applied in a failed syn
     Device<> device = rig.device(1, OtherStore::stops);
     edit_and_sync(rig, *device.replica, AddText{"a", "1"});
     REQUIRE(device.replica->edit(UpdateText{"a", "2"}));
-    rig.server.lose_in = 5;  // the question after the batch
+    rig.server.lose_in = 5;  // the request after the batch
     CHECK(device.replica->sync(rig.server).error == SyncErrc::unanswered);
     REQUIRE(rig.contents() == RestoredTexts{{"a", "2"}});
     rig.restore(1, 1);  // the device has not read what is lost, so its cursor is of this history

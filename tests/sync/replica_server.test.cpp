@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a server that gets its questions as bytes keeps all promises of one in the process. Method:
-// check::sync_server, long answers, refusals, and damaged bytes.
+// Goal: a server that receives its requests as bytes keeps the same rules as one in the process.
+// Method: check::sync_server, long answers, rejections, and damaged bytes.
 #include <belay/sync/replica_server.hpp>
 
 #include "support/catch.hpp"
@@ -22,13 +22,13 @@ struct BytesBody {
     std::unique_ptr<BytesRig<Store>> in = std::make_unique<BytesRig<Store>>();
 };
 
-/// Adds an element to the store of a rig, whatever the limits of a device.
+/// Adds an element to the store of a rig, regardless of the limits of a device.
 void add_long(auto& rig, const char* id, std::size_t bytes) {
     const part::WriteMark mark{{rig.time, 0, fresh_id()}, fresh_id(), 1, {}};
     REQUIRE_FALSE(rig.store.add({"s", id}, std::string(bytes, 'x'), mark));
 }
 
-/// Takes no writes of "a" until it is told to.
+/// A store that rejects writes of "a" for some calls.
 struct RefusesA : Memory {
     std::error_code add(const part::ElementKey& key, const std::string& value,
                         const part::WriteMark& mark) {
@@ -140,7 +140,7 @@ TEST_CASE(
     CHECK(rig.store.read({"s", "a"})->value_or("") == "2");
 }
 
-TEST_CASE("ReplicaServer answers bytes that are no question with an error",
+TEST_CASE("ReplicaServer answers bytes that are no request with an error",
           "[sync][replica_server]") {
     BytesRig<> rig;
     auto server = rig.body();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a value that the server cannot write, or a device cannot read, holds back no other change,
-// is reported, and is replaced by the next edit. Method: devices whose server gets its questions as
-// bytes, and a store into which another program wrote.
+// is reported, and is replaced by the next edit. Method: devices whose server receives its requests
+// as bytes, and a store into which another program wrote.
 #include <belay/sync/replica.hpp>
 
 #include <functional>
@@ -19,7 +19,7 @@ namespace {
 using PutText = AddElement<std::string>;
 
 struct UnreadableRig : BytesRig<> {
-    /// Writes a value without asking the codec, as another author.
+    /// Writes a value without the codec, as another author does.
     void write(const std::string& element, const std::string& text) {
         time += 1s;
         REQUIRE_FALSE(store.add({"s", element}, text, {{time, 0, id_of(99)}, fresh_id(), 0, {}}));
@@ -27,7 +27,7 @@ struct UnreadableRig : BytesRig<> {
     [[nodiscard]] Device<> device(std::uint64_t number) { return Device<>{number, {&time}}; }
 };
 
-/// A server that cannot write one text, and loses answers to questions for changes.
+/// A server that cannot write one text, and loses answers to requests for changes.
 struct UnwritingServer {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
         auto result = of.send(batch);
@@ -84,7 +84,7 @@ auto synced(Replica& replica, Server& server) {
     return report;
 }
 
-/// A phone whose edit of "a" the server applied, and in whose place another author put a value that
+/// A phone whose edit of "a" the server applied, and then another author wrote a value over it that
 /// the server cannot write. The answer with it has arrived, and the one after that was lost.
 struct InterruptedPhone {
     /// `was_own`: the version that the edit changed was the phone's, too.
@@ -139,7 +139,7 @@ TEST_CASE("a value that cannot be written or read fails alone, and can be read a
         CHECK(report.unreadable[0].stamp.origin == id_of(99));
         CHECK(report.received == 6);
         CHECK(device->view().size() == 6);
-        CHECK(device->view()["a"] == "1");  // as it was
+        CHECK(device->view()["a"] == "1");  // unchanged
         const auto next = synced(*device->replica, server);
         CHECK(next.received == 0);  // the cursor is behind it
         CHECK(next.unreadable.empty());
@@ -435,7 +435,7 @@ TEST_CASE("a run that reads values again keeps its progress if an answer is lost
     CHECK(report.unreadable.size() == 2);
     CHECK(phone.view().size() == 17);
     CHECK(synced(*phone.replica, server).unreadable.empty());
-    // The next run asks for both again.
+    // The next run requests both again.
     LaterProgram later{phone};
     auto later_server = later_body(rig);
     CHECK(synced(later.notes, later_server).unreadable.empty());

@@ -33,7 +33,7 @@ TEST_CASE("reconcile_scenes: a side without a scene gets the other's",
     CHECK(reconcile_scenes({}) == decision(Move::none, false, false));
     CHECK(reconcile_scenes({.local = scene(1, 'a')}) == decision(Move::push, false, false));
     CHECK(reconcile_scenes({.remote = scene(1, 'a')}) == decision(Move::apply, false, true));
-    // A remote that has lost it gets it again.
+    // A remote that has lost the scene gets it again.
     CHECK(reconcile_scenes({.base = scene(1, 'a'), .local = scene(1, 'a')}).move == Move::push);
 }
 
@@ -43,12 +43,12 @@ TEST_CASE("reconcile_scenes: a remote scene equal to the sent one is no change, 
         CHECK(reconcile_scenes(
                   {.base = scene(5, 'a'), .local = scene(5, 'a'), .remote = scene(stamped, 'a')}) ==
               decision(Move::none, false, true));
-        // An edit that was made since is pushed, and overtaken by nobody.
+        // An edit that was made since is pushed, without a conflict.
         CHECK(reconcile_scenes({.base = scene(5, 'a'),
                                 .local = scene(6, 'b'),
                                 .remote = scene(stamped, 'a'),
                                 .edited = true}) == decision(Move::push, false, true));
-        // Also of what was sent, and never confirmed.
+        // The same holds for a scene that was sent and never confirmed.
         CHECK(reconcile_scenes({.base = scene(4, 'z'),
                                 .local = scene(6, 'b'),
                                 .remote = scene(stamped, 'a'),
@@ -62,16 +62,17 @@ TEST_CASE("reconcile_scenes: a changed remote scene is applied, without a base o
     const SceneMark base = scene(5, 'a');
     CHECK(reconcile_scenes({.base = base, .local = base, .remote = scene(6, 'r')}) ==
           decision(Move::apply, false, true));
-    // Other content is a change, whatever its stamp.
+    // Other content is a change, with any stamp.
     CHECK(reconcile_scenes({.base = base, .local = base, .remote = scene(5, 'r')}) ==
           decision(Move::apply, false, true));
     CHECK(reconcile_scenes({.base = base, .local = base, .remote = scene(4, 'r')}) ==
           decision(Move::apply, false, true));
-    // Unless it is known to be older. With 'r' as the base, 'a' would look like an edit from then on.
+    // An exception is a scene that is known to be older. With 'r' as the base, 'a' would look like
+    // an edit from then on.
     CHECK(reconcile_scenes(
               {.base = base, .local = base, .remote = scene(4, 'r'), .shows = Shows::undone}) ==
           decision(Move::push, false, false));
-    // Or is the change of a client that had not seen what was pushed from here.
+    // Another exception is the change of a client that had not seen the scene pushed from here.
     CHECK(reconcile_scenes({.base = base,
                             .local = base,
                             .remote = scene(4, 'r'),
@@ -80,7 +81,7 @@ TEST_CASE("reconcile_scenes: a changed remote scene is applied, without a base o
     CHECK(reconcile_scenes(
               {.base = base, .local = base, .remote = scene(4, 'r'), .shows = Shows::undecided}) ==
           decision(Move::apply, true, true));
-    // Without a base nothing is known but the stamps.
+    // Without a base, only the stamps are known.
     CHECK(reconcile_scenes({.local = scene(5, 'a'), .remote = scene(6, 'r')}) ==
           decision(Move::apply, false, true));
     CHECK(reconcile_scenes({.local = scene(5, 'a'), .remote = scene(5, 'r')}) ==
@@ -102,7 +103,7 @@ TEST_CASE(
             sides.shows = shows;
             CHECK(reconcile_scenes(sides) == decision(Move::apply, !is_pulled, true));
         }
-        // But the change of another client that the push replaces is lost by this side.
+        // If the push replaces the change of another client, this side reports that change.
         sides.remote = scene(4, 'r');
         sides.shows = Shows::unaware_change;
         CHECK(reconcile_scenes(sides) == decision(Move::push, true, !is_pulled));
@@ -123,22 +124,22 @@ TEST_CASE("reconcile_scenes: a change on both sides is a conflict, and the later
     CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
     sides.remote = scene(9, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
-    // Older than what it had is a change, too; what is known to be older is none.
+    // A scene with a stamp before the base's is a change, too, unless it is known to be older.
     sides.remote = scene(4, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
     sides.shows = Shows::undone;
     CHECK(reconcile_scenes(sides) == decision(Move::push, false, true));
     sides.shows = Shows::change;
-    // Of equal stamps the greater hash is kept, by all clients.
+    // If the stamps are equal, all clients keep the scene with the greater hash.
     sides.remote = scene(10, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
     sides.remote = scene(10, 'b');
     CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
-    // An edit that the bridge was not told of counts, too.
+    // An edit that was not reported to the bridge counts, too.
     sides.edited = false;
     sides.remote = scene(11, 'r');
     CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
-    // Without a base only what was told can be known.
+    // Without a base, only reported edits are known.
     sides.base.reset();
     CHECK_FALSE(reconcile_scenes(sides).conflict);
     sides.edited = true;
@@ -156,14 +157,14 @@ TEST_CASE("reconcile_scenes: an earlier scene by the clock of the edit is no con
     CHECK(reconcile_scenes(sides) == decision(Move::push, false, true));
     sides.remote = by(2, scene(9, 'r'));
     CHECK(reconcile_scenes(sides) == decision(Move::push, true, true));
-    // What it stamped later is none of what is here.
+    // A scene that its author stamped later is a change.
     sides.remote = by(1, scene(11, 'r'));
     CHECK(reconcile_scenes(sides) == decision(Move::apply, true, true));
 }
 
 TEST_CASE("reconcile_scenes: a remote that sets its own stamps is compared with its last stamp",
           "[sync][scene_reconciliation][unit]") {
-    // Ours at 20, which is 95 by its clock.
+    // The local scene has stamp 20, which is 95 by the remote's clock.
     const SceneMark base = scene(95, 'a');
     CHECK(reconcile_scenes({.base = base, .local = scene(20, 'a'), .remote = scene(96, 'r')}) ==
           decision(Move::apply, false, true));
@@ -227,7 +228,7 @@ TEST_CASE("SceneMemory: a remote that undoes a push is distinguished from anothe
     CHECK(memory.shows(scene(4, 'a')) == Shows::change);
     CHECK(memory.shows(scene(3, 'c')) == Shows::change);
     CHECK(memory.shows(SceneMark{{}, 'a'}) == Shows::change);
-    // Without stamps, either may be.
+    // Without stamps, it may be either of them.
     memory = {};
     memory.in_step(SceneMark{{}, 'a'});
     memory.sending_over(SceneMark{{}, 'a'});
@@ -257,8 +258,8 @@ TEST_CASE("SceneMemory: after a restart, only a saw shows that an author had not
 }
 TEST_CASE("reconcile_scenes: two bridges at one remote converge",
           "[sync][scene_reconciliation][property]") {
-    // All that two clients and a remote may have of three stamps and contents: each in turn does
-    // what reconcile_scenes decides. A content has one stamp, as by clocks with origins.
+    // Tries each state of two clients and a remote with three stamps and contents. Each client in
+    // turn does what reconcile_scenes decides. A content has one stamp, as by clocks with origins.
     const std::vector<SceneMark> all{scene(1, 'a'), scene(2, 'b'), scene(3, 'c')};
     struct Client {
         std::optional<SceneMark> base;

@@ -18,7 +18,7 @@ namespace {
 
 std::string numbered(std::uint64_t i) { return "value " + std::to_string(i); }
 
-/// A right store, to break: everything in maps, with transactions.
+/// A correct store with maps and transactions, from which the broken ones derive.
 struct PlainStore {
     using operation_type = Op;
     using Key = std::pair<std::string, std::string>;
@@ -135,7 +135,7 @@ struct ForgetsConflicts : PlainStore {
         return mark;
     }
 };
-/// A right list of changes: each element's last change in a map by its number.
+/// A correct list of changes: each element's last change in a map by its number.
 struct ListedStore : PlainStore {
     std::error_code add(const part::ElementKey& key, const std::string& value,
                         const part::WriteMark& mark) {
@@ -151,7 +151,7 @@ struct ListedStore : PlainStore {
         list(key);
         return PlainStore::remove(key, mark);
     }
-    // An expiry may forget a removal that some reader does not have yet.
+    // An expiry may forget a removal that some reader has not read yet.
     std::error_code expire(WallTime now) {
         forgotten = last;
         return PlainStore::expire(now);
@@ -289,7 +289,7 @@ struct CopyBeginsAtZero : ListedStore {
         return page;
     }
 };
-/// A right store that counts the changes of each session apart.
+/// A correct store that numbers the changes of each session apart.
 struct CountsEachSession : PlainStore {
     std::error_code add(const part::ElementKey& key, const std::string& value,
                         const part::WriteMark& mark) {
@@ -318,7 +318,7 @@ struct CountsEachSession : PlainStore {
     Id id = fresh_id();
     std::map<std::string, ListedStore> lists{};
 };
-// As SQL of `LIMIT most + 1` has it.
+// An SQL query with `LIMIT most + 1` has this form.
 struct PageSizeWraps : ListedStore {
     Result<Page> changes_since(std::string_view session, const Since& since, std::size_t most) {
         auto page = ListedStore::changes_since(session, since, most);
@@ -411,7 +411,7 @@ struct KeepsNoOldTombstone : PlainStore {
         return error;
     }
 };
-/// A right store with `for_each`.
+/// A correct store with `for_each`.
 struct VisitedStore : PlainStore {
     template <class Visit>
     void for_each(std::string_view session, Visit&& visit) {
@@ -422,7 +422,7 @@ struct VisitedStore : PlainStore {
         }
     }
 };
-/// A right store whose `for_each` visits what was committed.
+/// A correct store whose `for_each` visits the committed elements.
 struct VisitsCommitted : VisitedStore {
     std::error_code transaction(auto& body) {
         struct End {
@@ -440,7 +440,7 @@ struct VisitsCommitted : VisitedStore {
     }
     std::optional<Contents> before{};
 };
-/// Right stores with a `for_each` of another form, which belay does not call.
+/// Correct stores with a `for_each` of another form, which belay does not call.
 struct CountsVisits : PlainStore {
     std::size_t for_each(std::string_view, auto&&) { return 0; }
 };
@@ -472,7 +472,7 @@ struct VisitsWithoutStamps : VisitedStore {
                                             const Stamp&) { visit(id, value, Stamp{}); });
     }
 };
-/// A right store with `replaced`.
+/// A correct store with `replaced`.
 struct RemembersReplaced : PlainStore {
     std::error_code add(const part::ElementKey& key, const std::string& value,
                         const part::WriteMark& mark) {
@@ -510,7 +510,7 @@ struct RemembersReplaced : PlainStore {
     }
     std::map<Id, part::ReplacedVersion<std::string>> was{};
 };
-/// A right store that takes the removal of what is removed with this very stamp for no change.
+/// A correct store for which a removal with the stamp of the present removal is no change.
 struct RepeatedRemovalReplacesNothing : RemembersReplaced {
     std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
         const part::ElementState at{part::Presence::removed, mark.stamp};
@@ -549,7 +549,7 @@ struct ReplacedByEverything : RemembersReplaced {
 struct TransactionKeepsReplaced : RemembersReplaced {
     std::error_code transaction(auto& body) { return PlainStore::transaction(body); }
 };
-// The form of earlier versions, which has nothing to say on decisions.
+// The form of earlier versions, which returns no decisions.
 struct KnowsHashesOnly : PlainStore {
     Result<std::optional<std::uint64_t>> applied(const Id& id) {
         const auto mark = PlainStore::applied(id);
@@ -688,7 +688,7 @@ TEST_CASE("check::store finds no fault in correct stores", "[sync][store_check]"
     CHECK_FALSE(check::store(small, numbered, some));
     CHECK_FALSE(check::store([] { return PlainStore{}; }, numbered, some));
     CHECK_FALSE(check::store([] { return ListedStore{}; }, numbered, some));
-    // One that outlives its object.
+    // This store outlives its object.
     static PlainStore kept;
     struct Kept : PlainStore {
         Kept() = default;

@@ -41,7 +41,7 @@ struct ThrowingHorizon : MinimalStore {
 struct Transacting : MinimalStore {
     std::error_code transaction(auto& body) { return body(); }
 };
-// What cannot be used would be passed over.
+// Members that cannot be used would be ignored.
 struct TransactingWithoutError : MinimalStore {
     void transaction(auto& body) { body(); }
 };
@@ -65,7 +65,7 @@ struct RemembersReplacedVersions : MinimalStore {
 struct ReplacedWithoutOptional : MinimalStore {
     belay::Result<MinimalReplaced> replaced(const belay::Id&);
 };
-// As a class of today that is derived from MemoryStore. It is never called.
+// A class that derives from MemoryStore may have this form. Its `replaced` is never called.
 struct ReplacedWithoutDecisions : KnowsHashes {
     belay::Result<std::optional<MinimalReplaced>> replaced(const belay::Id&);
 };

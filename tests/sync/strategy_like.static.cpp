@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: strategies are callables that answer a Resolution; those of belay ask for no values.
+// Goal: strategies are callables that return a Resolution; those of belay require nothing of
+// values.
 #include <belay/sync/strategy_like.hpp>
 
 #include <belay/sync/operation.hpp>

@@ -68,7 +68,7 @@ Ops shuffled(Ops all) {
     }
     return all;
 }
-/// Processes them in batches of any size; answers whether everything was accounted for.
+/// Processes them in batches of any size.   Returns: whether every operation was counted.
 template <class Processor>
 bool in_batches(Processor& processor, std::span<const Op> all) {
     while (!all.empty()) {
@@ -251,7 +251,7 @@ TEST_CASE("upsert_updates makes Adds and Updates converge in any order",
         auto processor = processor_of(store, LastWriteWins{}, {.upsert_updates = true});
         RC_ASSERT(in_batches(processor, mixed));
         RC_ASSERT(all_of(store) == expected_by(oracle));
-        // What is still pending is of elements that never came.
+        // Operations that are still pending are for elements that were never added.
         for (const Op& op : processor.pending("s")) {
             RC_ASSERT(oracle.text(std::string{op.element()}) == "absent");
         }
@@ -288,12 +288,12 @@ TEST_CASE("every order of every small set of operations ends as the oracle predi
 
 namespace {
 
-/// The table of the page, row by row, as text; read by who knows no processor.
+/// The table of the page, row by row, as text. It is read without any part of the processor.
 struct TableOracle {
     struct Row {
         OperationKind kind;
         part::Presence local;
-        const char* when;      // R against L: ">", "<", "=", or any
+        const char* when;      // the stamps, R against L: ">", "<", "=", or any
         const char* under[3];  // LastWriteWins, LocalWins, RemoteWins
         const char* reason;
     };
@@ -323,14 +323,14 @@ struct TableOracle {
     Stamp stamp{};
     std::string value{};
 
-    /// "apply", or "skip" and why.
+    /// Returns "apply", or "skip" and the reason.
     std::string take(const Op& op) {
         for (const Row& row : rows) {
             if (row.kind != op.kind() || row.local != presence || !holds(row, op.stamp)) continue;
             std::string does = row.under[column];
             if (does == "origin") does = stamp.origin < op.stamp.origin ? "apply" : "skip";
             if (does == "skip") return "skip " + std::string{row.reason};
-            // It never gets older.
+            // The stamp never becomes older.
             stamp = presence == part::Presence::absent || stamp < op.stamp ? op.stamp : stamp;
             presence = op.kind() == remove_ ? part::Presence::removed : part::Presence::live;
             value = op.kind() == remove_ ? "" : op.value();
@@ -347,7 +347,7 @@ struct TableOracle {
 private:
     [[nodiscard]] bool holds(const Row& row, const Stamp& remote) const {
         const std::string when = row.when;
-        // Of what was removed the whole stamp counts, else all but the origin.
+        // For a removed element the whole stamp is compared, otherwise all of it except the origin.
         auto order = remote.wall <=> stamp.wall;
         if (order == 0) order = remote.counter <=> stamp.counter;
         if (order == 0 && presence == part::Presence::removed)
@@ -370,7 +370,7 @@ std::size_t disagreements(const Ops& all, Strategy strategy, std::size_t column)
                 TableOracle oracle{column};
                 Memory store;
                 auto processor = processor_of(store, strategy);
-                // One by one, and in one batch it is the same.
+                // The results are the same one by one and in one batch.
                 for (const Op& op : three_of_them) {
                     const SyncResult result = processor.process_batch("s", Ops{op});
                     std::string became = "apply";

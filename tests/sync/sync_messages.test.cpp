@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Requests finds the answers to its questions, and passes notices on. Method: each kind of
+// Goal: a Requests finds the answers to its requests, and passes notices on. Method: each kind of
 // message, whole and cut.
 #include <belay/sync/sync_messages.hpp>
 
@@ -11,7 +11,7 @@ TEST_CASE("SyncMessages finds the answers by their ids, and notices", "[sync][sy
     Bytes question;
     detail::SyncHeader::start(question, detail::SyncMessageKind::asks_changes);
     part::SyncMessages::put_id(question, 77);
-    CHECK_FALSE(part::SyncMessages::id_of(question));  // of another asker
+    CHECK_FALSE(part::SyncMessages::id_of(question));  // a request of another program
     CHECK(detail::SyncHeader::id_of(question) == 77);
     Bytes answer;
     detail::SyncHeader::start(answer, detail::SyncMessageKind::page, 77);

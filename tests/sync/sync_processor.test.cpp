@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a SyncProcessor applies each operation once, in order, and counts all of them, whatever
-// store, strategy and operations do. Method: one case for each promise and each known defect.
+// Goal: a SyncProcessor applies each operation once, in order, and counts all of them, for any
+// store, strategy and operations. Method: one case for each promise and each known defect.
 #include <belay/sync/sync_processor.hpp>
 
 #include <belay/call/policies.hpp>
@@ -14,7 +14,7 @@ using namespace belay;
 using namespace belay_test;
 using Names = std::vector<std::string>;
 
-// What the concepts do not promise is not used.
+// SyncProcessor uses only what the concepts promise.
 template class belay::SyncProcessor<MinimalStore, LastWriteWins>;
 
 TEST_CASE("SyncProcessor: an older Add does not overwrite a newer one", "[sync][sync_processor]") {
@@ -106,7 +106,7 @@ TEST_CASE("SyncProcessor keeps an operation from the future, and those after it 
     const Ops ops{add("e", "1", stamp(1'001'000)), add("f", "1", stamp(1'001'007)),
                   update("f", "2", stamp(1)), add("g", "1", stamp(2)),
                   interaction("f", stamp(1'002'000))};
-    // The clock of the processor, not the operation, is at fault. So no attempt is spent on it.
+    // The processor's clock causes this, and not the operation. So it uses no attempt.
     auto processor = processor_of(store, LastWriteWins{}, {.skew_max = Duration{1000}});
     AsyncSleeper sleeper;
     for (const bool with_retry : {false, true}) {
@@ -144,12 +144,12 @@ TEST_CASE("SyncProcessor recognizes a repeated operation after its clock was set
     const Ops ops{add("f", "1", stamp(1'000'000)), update("f", "2", stamp(1'000'001)),
                   update("none", "1", stamp(1'000'002))};
     REQUIRE(sums(at(Duration{1'000'000}).process_batch("s", ops), 3) == "2 1 0");
-    // The answer was lost. An author whose operation is kept may stamp it anew: it would be applied
-    // twice.
+    // The answer was lost. If the operation were kept now, its author might stamp it anew, and it
+    // would be applied twice.
     const SyncResult again = at(Duration{0}).process_batch("s", ops);
     REQUIRE(sums(again, 3) == "2 1 0");
     CHECK(state_text(store, "f") == "live 1000001 2");
-    // What is new there is kept.
+    // A new operation is kept.
     const SyncResult other =
         at(Duration{0}).process_batch("s", Ops{add("h", "1", stamp(1'000'003))});
     REQUIRE(sums(other, 1) == "0 0 1");
@@ -157,7 +157,7 @@ TEST_CASE("SyncProcessor recognizes a repeated operation after its clock was set
 }
 
 namespace {
-/// Does everything, and then cannot commit.
+/// A store that carries out all writes of a transaction, and then cannot commit.
 struct NeverCommits : Memory {
     std::error_code error;
     std::error_code transaction(auto& body) {
@@ -212,7 +212,7 @@ TEST_CASE("process_batch without retry fails operations after a failure on their
     CHECK(result.failed_operations[0] ==
           FailedOperation<Op>{batch[0], SyncErrc::store_failed, true});
     CHECK(result.failed_operations[1] == FailedOperation<Op>{batch[1], SyncErrc::held_back, true});
-    // The same batch again finishes it, and does nothing twice.
+    // The same batch again completes it, and applies nothing twice.
     CHECK(sums(processor.process_batch("s", batch), 4) == "4 0 0");
     CHECK(store.writes == Names{"b", "a", "a"});
 }
@@ -324,7 +324,7 @@ TEST_CASE("the id of a pending operation has one meaning, too", "[sync][sync_pro
         CHECK(processor.pending("s") == Ops{first});
         CHECK(store.size() == 0);
     };
-    // In one transaction with it, in later ones, and in another session.
+    // The other operation comes in one transaction with it, in later ones, and in another session.
     Ops batch{first, first};
     batch.insert(batch.end(), others.begin(), others.end());
     const SyncResult together = processor.process_batch("s", batch);
@@ -336,7 +336,7 @@ TEST_CASE("the id of a pending operation has one meaning, too", "[sync][sync_pro
     const SyncResult elsewhere = processor.process_batch("t", Ops{first});
     REQUIRE(sums(elsewhere, 1) == "0 0 1");
     CHECK(elsewhere.failed_operations[0].error == SyncErrc::id_reused);
-    // Decided or dropped, it is pending no more, and neither is its id.
+    // After its decision or drop, an operation is not pending, and its id is free.
     CHECK(processor.drop_pending("s", first));
     CHECK(processor.process_batch("s", Ops{others[0]}).conflict_count == 1);
     CHECK(processor.process_batch("s", Ops{add("e", "0", stamp(0))}).success);
@@ -416,7 +416,8 @@ TEST_CASE("a store that throws counts as failed, and is retried", "[sync][sync_p
 
 namespace {
 
-/// Undoes what is not kept, by doing the rest again; lies or fails as it is told.
+/// A store that undoes a transaction by repeating the earlier ones. A test makes it fail, or return
+/// wrong results.
 struct TransactingStore : FaultyStore {
     std::error_code expire(WallTime now) {
         if (fault == "swallows its error") return SyncErrc::store_failed;
@@ -457,7 +458,7 @@ TEST_CASE("an operation of a failed transaction is not reported as synced",
                     add("c", "1", stamp(4))};
     store.commit_fails = {SyncErrc::store_failed};
     const SyncResult result = processor.process_batch("s", batch);
-    // The second transaction went through, but for what stands behind the first.
+    // The second transaction succeeded, except for the operation that waits for the first one.
     REQUIRE(sums(result, 4) == "1 0 3");
     CHECK(result.failed_operations[0].error == SyncErrc::store_failed);
     CHECK(result.failed_operations[1].error == SyncErrc::store_failed);
@@ -521,7 +522,7 @@ TEST_CASE("a callable merges three ways, and the merged value is newer than both
     const Stamp merged = store.find({"s", "e"})->stamp;
     CHECK(merged > stamp(5, 2));
     CHECK(merged > stamp(5, 3));
-    // Sent again it is known, and merged no second time.
+    // Sent again, it is recognized, and not merged a second time.
     CHECK(processor.process_batch("s", Ops{older}).synced_count == 1);
     CHECK(state_text(store, "e") == "live 5 base+local+remote");
 }
@@ -540,7 +541,7 @@ TEST_CASE("an operation that a strategy leaves open is pending until it is sent 
     CHECK_FALSE(first.conflicts[0].resolved);
     CHECK(processor.pending("s") == Ops{late});
     CHECK(processor.pending("other").empty());
-    // Once, however often it comes.
+    // It is pending once, although it is sent several times.
     CHECK(processor.process_batch("s", Ops{late}).conflict_count == 1);
     CHECK(processor.pending("s") == Ops{late});
     open = false;
@@ -566,7 +567,7 @@ TEST_CASE("upsert_updates keeps an Update until its Add arrives", "[sync][sync_p
     CHECK(processor.pending("s").empty());
     CHECK(notes.lines == Names{"applied e", "applied e", "applied e", "1 of 1"});
 
-    // A removal decides it.
+    // A removal decides the conflict.
     CHECK(processor.process_batch("s", Ops{update("g", "7", stamp(7))}).conflict_count == 1);
     notes.lines.clear();
     CHECK(processor.process_batch("s", Ops{removal("g", stamp(3))}).conflict_count == 1);
@@ -633,7 +634,8 @@ TEST_CASE(
     behaviour = Behaviour::throws;
     CHECK_THROWS_WITH(
         processor.process_batch("s", Ops{removal("a", stamp(6)), removal("b", stamp(6))}), "mine");
-    // Whatever it is of; what it throws of waits for a batch of its own session.
+    // The next batch of any session decides the remaining conflicts. If the strategy throws again,
+    // that conflict waits for a batch of its own session.
     CHECK(processor.process_batch("t", Ops{}).success);
     CHECK(state_text(store, "b") == "live 6 2");
     CHECK(processor.pending("s").size() == 1);
@@ -708,7 +710,7 @@ TEST_CASE("an Add older than the tombstones is kept, and so is an older repeat",
     const Op old = add("a", "1", stamp(10));
     CHECK(processor.process_batch("s", Ops{old, removal("a", stamp(20)), add("b", "1", stamp(500))})
               .success);
-    // Forgotten by id, known by the stamp.
+    // The id is forgotten, and the stamp shows that the operation is old.
     CHECK(sums(processor.process_batch("s", Ops{old}), 1) == "0 0 1");
     CHECK(state_text(store, "a") == "absent");
     const SyncResult result =
@@ -741,7 +743,7 @@ TEST_CASE("an old operation is too old only if its element may have been removed
 }
 
 namespace {
-/// A store of an earlier version, which remembers hashes alone.
+/// A store of an earlier version, which remembers only hashes.
 struct HashStore : Memory {
     Result<std::optional<std::uint64_t>> applied(const Id& id) {
         const auto mark = Memory::applied(id);
@@ -772,13 +774,13 @@ TEST_CASE("SyncProcessor: a conflict whose answer was lost is a conflict again",
     };
     CHECK(told("StaleTimestamp keep_local") == 1);
     CHECK(told("duplicate e") == 4);
-    // The element has changed since: the stamp is that of now.
+    // The element has changed since, so the report has the present stamp.
     REQUIRE(processor.process_batch("s", Ops{update("e", "7", stamp(9))}).success);
     const SyncResult later = processor.process_batch("s", Ops{batch[1]});
     REQUIRE(sums(later, 1) == "0 1 0");
     CHECK(later.conflicts[0].resolved);
     CHECK(later.conflicts[0].reason == Reason{StaleTimestamp{stamp(9), stamp(4)}});
-    // Without the memory, as in earlier versions.
+    // Without this memory, it is as in earlier versions.
     HashStore hashes;
     auto old = processor_of(hashes, LastWriteWins{});
     CHECK(sums(old.process_batch("s", batch), batch.size()) == "3 4 1");

@@ -146,7 +146,7 @@ struct FailsToAnswer : RightServer {
     Result<ServedPage> changes(const part::StoreCursor&) { return SyncErrc::unanswered; }
 };
 
-/// A server that writes values: "unwritable" has no bytes.
+/// A server that encodes values, and cannot encode the value "unwritable".
 template <class Store, class Strategy>
 struct WritesValues : ServedStore<Store, Strategy> {
     using Base = ServedStore<Store, Strategy>;
@@ -184,7 +184,7 @@ struct ListsUnwritableAsRemoved : WritingServer {
         return page;
     }
 };
-/// Never lists the element of an error again.
+/// A server that never lists an element again after its error.
 struct HidesWhatWasUnwritable : WritingServer {
     Result<ServedPage> changes(const part::StoreCursor& since) {
         auto page = WritingServer::changes(since);
@@ -217,7 +217,7 @@ struct KeepsEditsOfUnwritable : WritingServer {
         return result;
     }
 };
-/// Applies an operation again, if the first answer had to leave something out.
+/// A server that applies an operation again if the first answer could not contain all.
 struct ForgetsUnwritable : WritingServer {
     Result<SyncResult<Op>> send(std::span<const Op> batch) {
         auto result = WritingServer::send(batch);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: connections with a Heartbeat and a stable window, which share a CircuitBreaker, probe a
 // peer one at a time, and are all connected soon after its faults end. Method: exploration. The
-// peer hangs, goes away and is cut off; the heartbeat may be longer than the stable window.
+// peer hangs, ends and cannot be reached; the heartbeat may be longer than the stable window.
 #include <belay/breaker/circuit_breaker.hpp>
 
 #include <algorithm>
@@ -46,7 +46,7 @@ auto probe_policy(ProbeBreaker& breaker, const ProbeTimes& times) {
 }
 using ProbePolicy = decltype(probe_policy(std::declval<ProbeBreaker&>(), ProbeTimes{}));
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct ProbeWorld {
     explicit ProbeWorld(sim::World& w) : world{w} {
         times.beats = w.chance("short beats", 50)
@@ -105,7 +105,7 @@ public:
     }
     [[nodiscard]] bool is_well() const {
         const BreakerState state = breaker_.state();
-        // If all are connected, nobody is left to make a second probe.
+        // If all are connected, no connection is left to make a second probe.
         const bool is_decided =
             state == BreakerState::closed ||
             (state == BreakerState::half_open && run_.times.half_open.successes > 1);
@@ -116,7 +116,7 @@ public:
     }
 
 private:
-    /// What a person does. None of it may leave a permit behind.
+    /// The commands of an operator. Each permit must be returned after them.
     void operate() {
         if (run_.world.healed_at()) return;
         host_.after(400ms, [this] { operate(); });
@@ -150,7 +150,7 @@ private:
             run_.world.reach(probes_[i] ? "probe hangs" : "heartbeat lost");
         }
         if (to == LinkState::failed) run_.wrong = "a connection has given up";
-        // Only now, because start() does nothing during a drain, which a freeze makes longer.
+        // Starts later, because start() does nothing during a drain, which a freeze makes longer.
         if (to == LinkState::stopped) host_.after(300ms, [this, i] { links_[i]->start(); });
         if (to != LinkState::connected) probes_[i] = false;
         if (to != LinkState::connecting) return;
@@ -192,8 +192,9 @@ bool connections_with_one_breaker(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Supervisors with a Heartbeat and a shared CircuitBreaker return after each fault",
-          "[worlds][breaker][sim][property]") {
+TEST_CASE(
+    "Supervisors with a Heartbeat and a shared CircuitBreaker are connected again after each fault",
+    "[worlds][breaker][sim][property]") {
     const auto options = world_options({.pauses = 4,
                                         .partitions = 3,
                                         .one_way_partitions = 2,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: two programs with a Bridge each to one server end with equal scenes, and lose no edit of a
-// session that one of them writes, although their clocks are wrong. Method: exploration. Programs
-// crash and freeze; the server fails, hangs and forgets to answer; files cannot be written or read.
+// Goal: two programs, each with a Bridge to one server, end with equal scenes, and lose no edit of
+// a session that one of them writes, although their clocks are wrong. Method: exploration. Programs
+// crash and freeze; the server fails, hangs and loses answers; files cannot be written or read.
 #include <array>
 #include <functional>
 #include <map>
@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A board in a file that at times cannot be written, or not even read.
+/// A FileBoard whose file sometimes cannot be written or read.
 struct FileBoard : DeletingBoard {
     enum class File { works, full, locked };
 
@@ -53,10 +53,10 @@ struct FileBoard : DeletingBoard {
 
     File file = File::works;
     std::size_t refusals = 0;
-    std::size_t reported = 0;  ///< errors of this run and the runs before
+    std::size_t reported = 0;  ///< errors of this run and of the earlier ones
 };
 
-/// What stays when a program ends; and what the test sees.
+/// The data that remains when a program ends, and the observations of the test.
 struct SceneWorld {
     explicit SceneWorld(sim::World& w) : world{w} {}
 
@@ -66,14 +66,14 @@ struct SceneWorld {
     std::array<std::map<std::string, Stamp>, 2> stamps{};  ///< the latest of each program
     Drawings written{};                                    ///< the last edit of each session
     std::size_t made = 0;
-    std::vector<std::string> edits{};  ///< what each edit of the shared session adds
+    std::vector<std::string> edits{};  ///< the text that each edit adds to the shared session
     std::string reported{};            ///< the contents of all conflicts
     std::string deleted{};             ///< the contents of the shared scene when it was deleted
     std::string wrong{};
     std::string uninformed{};
 };
 
-/// Edits a session of its own, and one that both edit.
+/// Edits a session of its own, and a session that both programs edit.
 class SceneProgram {
     struct Watch {
         SceneProgram* program;
@@ -108,7 +108,7 @@ public:
                    .answer_within = 2s,
                    .calls_max = 2},
                   Watch{this}} {
-        board().reported = board().refusals;  // the reports of a program that crashed
+        board().reported = board().refusals;  // an earlier run of this program reported the others
         host.attach(bridge_);
         bridge_.start();
         work();
@@ -128,7 +128,7 @@ private:
     void work() {
         host_.after(1s, [this] { work(); });
         if (!is_informed()) run_.uninformed = "a refusal of the file was not reported";
-        if (board().file != FileBoard::File::works) return;  // nor does it take an edit
+        if (board().file != FileBoard::File::works) return;  // an edit could not be stored either
         if (run_.world.healed_at()) return;
         if (host_.chance("own", 50)) edit(which_ == 0 ? "a" : "b");
         if (host_.chance("shared", 20)) edit("c");
@@ -140,7 +140,7 @@ private:
         run_.reported += c.local.content + c.remote.content;
         run_.world.reach(c.open ? "open conflict" : "conflict");
         if (!c.open) return;
-        // A person merges both.
+        // The user merges both.
         host_.after(1s, [this, session = std::string{c.session}, remote = Drawing{c.remote}] {
             Drawing& scene = board().scenes[session];
             scene.stamp = std::max(scene.stamp, remote.stamp);
@@ -161,13 +161,15 @@ private:
     void edit(const std::string& session) {
         FileBoard& board = run_.boards[which_];
         Drawing& scene = board.scenes[session];
-        // As a HybridClock that has seen what was applied, removals included.
+        // The stamp is later than all that were applied, removals included, as that of a
+        // HybridClock.
         const auto base = board.bases.find(session);
         Stamp& last = run_.stamps[which_][session];
         last = std::max(last, scene.stamp);
         if (base != board.bases.end()) last = std::max(last, base->second.stamp);
         const WallTime now = std::max(host_.wall_clock().now(), last.wall + Duration{1});
-        // Unlike all others, because a scene with the content of the base is no edit.
+        // The content differs from all others, because a scene with the content of the base is no
+        // edit.
         const std::string added = ";" + std::to_string(++run_.made) + ";";
         scene.content += added;
         if (session == "c") run_.edits.push_back(added);
@@ -262,7 +264,7 @@ bool bridges_to_one_server(sim::World& world) {
                           [&] { return all_connected() && in_step(run).empty(); })) {
         return false;
     }
-    // They may be equal by chance, while a push of an earlier scene is under way.
+    // They may be equal by chance, while a push of an earlier scene is running.
     world.run_for(10s);
     if (!world.require("both programs and the server are in step", in_step(run))) return false;
     for (const char* const own : {"a", "b"}) {

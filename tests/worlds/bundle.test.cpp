@@ -30,7 +30,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct LaneWorld {
     explicit LaneWorld(sim::World& w) : world{w} {
         messages_max = w.chance("few places", 50) ? 4 : 32;
@@ -42,7 +42,7 @@ struct LaneWorld {
     std::string wrong{};
     std::size_t messages_max = 0;
     bool checked = false;
-    std::array<int, 3> lengths{};  ///< what each server sends
+    std::array<int, 3> lengths{};  ///< the number of messages that each server sends
 };
 
 /// Sends its numbers, which begin at 0, to each client that connects.
@@ -76,7 +76,8 @@ private:
     std::vector<std::unique_ptr<Served>> served_{};
 };
 
-/// Passes at once, or with the first message of the last lane. It leaves those of the others.
+/// A check that passes at once, or with the first message of the last lane. It leaves the messages
+/// of the others.
 struct LastLaneCheck {
     bool needed = false;
     Verdict begin(const auto&) { return needed ? Verdict::pending() : Verdict::passed(); }
@@ -107,7 +108,7 @@ public:
     void on_state(const Transition& change) {
         if (change.to.state == LinkState::connected) {
             next_ = {};
-            if (run_.checked) next_[2] = 1;  // the check has taken the first
+            if (run_.checked) next_[2] = 1;  // the check has read the first message
         }
         if (change.to.failure.cause == Cause::overloaded) run_.wrong = "too many messages";
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: calls through a whole Pipeline over a Pool leave nothing behind when they are cancelled, and
-// all succeed soon after the faults end. Method: exploration. Callers hedge, wait in queues, and
-// are destroyed at any time. Operators change the pool and the limits, also inside of hooks.
+// Goal: calls through a whole Pipeline over a Pool release all permits and leases when they are
+// cancelled, and all succeed soon after the faults end. Method: exploration. Callers hedge, wait in
+// queues, and are destroyed at any time. Operators change the pool and the limits, also inside of
+// hooks.
 #include <algorithm>
 #include <array>
 #include <coroutine>
@@ -64,7 +65,7 @@ auto call_pipeline(CallBreaker& breaker, Bulkhead& bulkhead, RateLimiter& limite
 using CallPipeline = decltype(call_pipeline(std::declval<CallBreaker&>(), std::declval<Bulkhead&>(),
                                             std::declval<RateLimiter&>()));
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct CallWorld {
     explicit CallWorld(sim::World& w) : world{w} {}
 
@@ -106,7 +107,7 @@ class CallClient {
     };
     using Connections = Pool<Heartbeat<sim::Tcp>, decltype(dial_policy()), Watch>;
 
-    /// A question of a call that waits, for a connection or for its answer.
+    /// A request of a call, which waits for a connection or for its answer.
     struct Question {
         Question(CallClient& client, std::uint64_t n) : owner{client}, number{n} {
             owner.questions_.push_back(this);
@@ -151,7 +152,7 @@ public:
         return std::ranges::all_of(run_.answered, enough) &&
                connections_.status().connected == connections_wanted;
     }
-    /// Returns what the calls, which have all ended, have left behind.
+    /// Returns what is not released, although all calls have ended.
     [[nodiscard]] std::string left_behind() const {
         if (!questions_.empty()) return "a call";
         if (connections_.status().leased != 0) return "a lease";
@@ -262,7 +263,7 @@ private:
     void in_hook() {
         if (std::exchange(waits_for_hook_, false)) command();
     }
-    /// Resumes each question for which this is true now, if it still waits then.
+    /// Resumes each request for which this is true now, if it still waits then.
     template <class F>
     void resume_each(F is_due) {
         std::vector<std::uint64_t> due;
@@ -289,7 +290,7 @@ private:
         in_hook();
         const std::uint64_t number = std::stoull(std::string{as_text(message)});
         for (Question* const q : questions_) q->answered |= q->number == number;
-        // The others were given up by their calls.
+        // The calls of the other requests have ended already.
         resume_each([](const Question& q) { return q.answered; });
     }
 
@@ -305,7 +306,7 @@ private:
     RateLimiter limiter_;
     Connections connections_;
     CallPipeline pipeline_;
-    std::array<std::optional<Call>, callers> calls_{};  // end before what they use
+    std::array<std::optional<Call>, callers> calls_{};  // they end before the members that they use
 };
 
 bool calls_over_a_pool(sim::World& world) {
@@ -327,7 +328,7 @@ bool calls_over_a_pool(sim::World& world) {
     if (!world.eventually("every caller has its answers, and the pool is whole", 60s, is_done)) {
         return false;
     }
-    // Those that have begun further calls have ended.
+    // By then, calls that had begun further calls have ended.
     world.run_for(10s);
     return world.require("nothing is left behind", client.process<CallClient>()->left_behind());
 }

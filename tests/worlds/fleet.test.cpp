@@ -36,7 +36,7 @@ auto service_policy() {
                   MaxAttempts{10}};
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct FleetWorld {
     FleetWorld(sim::World& w, std::size_t n) : world{w}, history{w.clock()}, count{n} {}
 
@@ -134,7 +134,7 @@ private:
             run_.wrong = "a service gave up: " + now.failure.message();
         }
         run_.world.reach("attempt limit reached");
-        // A person looks after a while.
+        // An operator reconnects after a while.
         host_.after(4s, [this, which] {
             static_cast<void>(fleet_.reconnect_now("service " + std::to_string(which)));
         });
@@ -159,13 +159,13 @@ private:
     FleetWorld& run_;
     std::deque<ConnectionRecord> records_{};
     bool suspected_ = false;
-    bool opened_ = false;    // a connection, since the last scout
-    std::size_t dials_ = 0;  // before the last scout
+    bool opened_ = false;    // whether a connection has opened since the last scout
+    std::size_t dials_ = 0;  // the number before the last scout
     Services fleet_;
 };
 
 bool fleet_of_services(sim::World& world) {
-    // Worlds of three are small, and have the most joints.
+    // Worlds with three services are small, and reach the most states.
     constexpr std::size_t counts[] = {1, 2, 3, 3, 3, 3, 3, 3, 3, 50};
     const std::size_t count = counts[world.choose("services", 10)];
     FleetWorld& run = world.make<FleetWorld>(world, count);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: services of a Fleet that share a budget of retries are all connected soon after an outage
-// that has used the budget up. Method: a simulated world, whose server goes away for minutes.
+// that has used the budget up. Method: a simulated world, whose server is down for minutes.
 #include <belay/fleet/fleet.hpp>
 
 #include <memory>
@@ -54,7 +54,7 @@ private:
     std::vector<std::unique_ptr<Served>> served_{};
 };
 
-/// Eight services of one server, whose retries one budget pays for.
+/// Eight services of one server, which share one budget of retries.
 template <class Budget>
 class PayingFleet {
 public:
@@ -82,8 +82,8 @@ private:
 };
 
 /// Returns whether all services are connected within this time after an outage of five minutes.
-/// Without a Heartbeat, they would not notice a silent one. The fleet takes that for a failure of the
-/// network, whose attempts need no tokens.
+/// Without a Heartbeat, they would not notice a silent server. The fleet treats that as a failure
+/// of the network, whose attempts need no tokens.
 template <class Budget>
 bool returns_after_an_outage(Budget& budget, bool is_silent, Duration within,
                              Peer peer = Peer::greets) {
@@ -115,31 +115,34 @@ bool returns_after_an_outage(Budget& budget, bool is_silent, Duration within,
 
 }  // namespace
 
-TEST_CASE("Fleet whose services share a RatioBudget returns after an outage",
+TEST_CASE("Fleet whose services share a RatioBudget is connected again after an outage",
           "[worlds][fleet][sim]") {
     const bool is_silent = GENERATE(false, true);
     INFO("silent: " << is_silent);
     RatioBudget of_window{{.window = 10s, .retries_per_thousand = 200, .at_least = 10}};
     CHECK(returns_after_an_outage(of_window, is_silent, 20s));
-    // Three have a permit until their connections are stable. The others attempt without one.
+    // Three services have a permit until their connections are stable. The others attempt without
+    // one.
     RatioBudget at_once{RatioBudgetOptions::envoy()};
     CHECK(returns_after_an_outage(at_once, is_silent, 2s + 2s));
 }
 
-TEST_CASE("Fleet whose services share a RatioBudget returns to a server that never sends",
+TEST_CASE("Fleet whose services share a RatioBudget connects again to a server that never sends",
           "[worlds][fleet][regression]") {
-    // Without evidence, each restored connection holds its permit for ever.
+    // If the server never sends, each restored connection holds its permit for ever.
     RatioBudget of_window{{.window = 10s, .retries_per_thousand = 200, .at_least = 3}};
     CHECK(returns_after_an_outage(of_window, false, 20s, Peer::never_sends));
     RatioBudget at_once{RatioBudgetOptions::envoy()};
     CHECK(returns_after_an_outage(at_once, false, 2s + 2s, Peer::never_sends));
 }
 
-TEST_CASE("Fleet whose services share a TokenBudget returns after an outage that emptied it",
-          "[worlds][fleet][regression]") {
+TEST_CASE(
+    "Fleet whose services share a TokenBudget is connected again after an outage that emptied it",
+    "[worlds][fleet][regression]") {
     const bool is_silent = GENERATE(false, true);
     INFO("silent: " << is_silent);
-    // The longest wait of the policy, and the time limit of an attempt that began before.
+    // The sum of the longest wait of the policy, and the time limit of an attempt that began
+    // before.
     TokenBudget of_calls{TokenBudgetOptions::aws()};
     CHECK(returns_after_an_outage(of_calls, is_silent, 2s + 2s));
     TokenBudget of_channels{TokenBudgetOptions::grpc(10, 100)};

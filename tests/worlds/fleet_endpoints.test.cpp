@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the services of a Fleet move to the next endpoint when the first one is gone for all of
-// them, although the fleet then suspects the network and counts no failure. Method: simulated
-// worlds with two servers, each of which goes away in one of three ways.
+// Goal: the services of a Fleet move to the next endpoint when the first one fails for all of them,
+// although the fleet then suspects the network and counts no failure. Method: simulated worlds with
+// two servers, each of which fails in one of three ways.
 #include <belay/fleet/fleet.hpp>
 
 #include <memory>
@@ -60,8 +60,8 @@ TEST_CASE("Fleet of services with Endpoints connects to the second when all lose
           "[worlds][fleet][sim]") {
     struct Case {
         std::size_t services;
-        Duration limit;   // of an attempt
-        Duration within;  // of which all are connected
+        Duration limit;   // of one attempt
+        Duration within;  // the time in which all services are connected
     };
     const Case c =
         GENERATE(Case{2, 3s, 20s}, Case{3, 3s, 20s}, Case{3, 30s, 60s}, Case{20, 3s, 20s});
@@ -91,9 +91,9 @@ TEST_CASE("Fleet of services with Endpoints connects to the second when all lose
     };
     fail(east);
     CHECK(becomes_whole());
-    world.run_for(5s);  // a frozen peer shows only when its heartbeat is lost
+    world.run_for(5s);  // a frozen peer is noticed only by its lost heartbeat
     CHECK(becomes_whole());
-    // The preferred site again, and without it.
+    // The preferred site works again, and then fails.
     heal(east);
     fail(west);
     world.run_for(5s);
@@ -103,7 +103,7 @@ TEST_CASE("Fleet of services with Endpoints connects to the second when all lose
     fail(east);
     world.run_for(5s);
     CHECK(becomes_whole());
-    // Without any site, and then with the second.
+    // No site works, and then the second one does.
     fail(west);
     world.run_for(30s);
     heal(west);

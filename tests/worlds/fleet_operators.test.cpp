@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Fleet whose services are added, removed and commanded at any time, also inside of hooks,
-// keeps its limits and its numbers, notifies nobody of a removed service, and connects all services
-// soon after the faults end. Method: exploration, with time limits that contradict each other.
+// keeps its limits and its numbers, notifies no hook of a removed service, and connects all
+// services soon after the faults end. Method: exploration, with time limits that contradict each
+// other.
 #include <algorithm>
 #include <array>
 #include <deque>
@@ -57,7 +58,7 @@ auto branch_policy() {
     return options;
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct BranchWorld {
     explicit BranchWorld(sim::World& w)
         : world{w},
@@ -192,7 +193,7 @@ private:
         }
         if (what == 3) return fleet_->reconnect_all(host_.chance("force", 50));
         if (what == 4) {
-            fleet_.reset();  // also in one of its hooks
+            fleet_.reset();  // the fleet may be in one of its hooks now
             return exit_and_restart(run_.world, host_);
         }
         if (slots_[i].service == nullptr) {
@@ -209,7 +210,7 @@ private:
                 return later(i, 300ms, &Branch::start);
             case 6:
                 branch.stop();
-                // Its hook may have removed it.
+                // The hook of the stop may have removed the service.
                 if (is_there(i, made)) branch.start();
                 return;
             case 7:

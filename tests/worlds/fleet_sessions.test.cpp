@@ -36,20 +36,20 @@ auto parcel_policy() {
                   MaxAttempts{6}};
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct ParcelWorld {
     ParcelWorld(sim::World& w, std::size_t n) : world{w}, history{w.clock()}, delivered(n) {}
 
     sim::World& world;
     sim::History history;
-    std::vector<std::uint64_t> delivered;  ///< acknowledged, of each service
+    std::vector<std::uint64_t> delivered;  ///< the acknowledged operations of each service
     std::string wrong{};
     std::vector<sim::Host*> servers{};
 };
 
 [[nodiscard]] std::string depot(std::size_t i) { return "depot " + std::to_string(i); }
 
-/// Sends parcels 1 to 20 to each depot. The journals know which were taken.
+/// Sends parcels 1 to 20 to each depot. The journals store which parcels were accepted.
 class ParcelClient {
     using Outbox = Journal<sim::Disk>;
     struct Watch {
@@ -116,7 +116,7 @@ private:
         if (now.state != LinkState::failed) return;
         if (senders_.size() <= which || senders_[which]->status().blocked != Blocked::none) return;
         run_.world.reach("attempt limit reached");
-        // A person looks after a while.
+        // An operator reconnects after a while.
         host_.after(4s, [this, which] { static_cast<void>(fleet_.reconnect_now(depot(which))); });
     }
     void on_acknowledged(std::size_t which, std::uint64_t up_to) {

@@ -66,13 +66,13 @@ auto letter_policy(const LetterTimes& times) {
                   AttemptTimeout{4s}};
 }
 
-/// A letter that has arrived.
+/// A letter that the server has received.
 struct Letter {
     int number;
     std::uint64_t connection;
 };
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct LetterWorld {
     explicit LetterWorld(sim::World& w)
         : world{w}, times{w}, disk{w}, history{w.clock()}, other_dials{w.clock()} {}
@@ -81,11 +81,12 @@ struct LetterWorld {
     LetterTimes times;
     DeniedDisk disk;
     sim::History history;      ///< the dials of lane 0
-    sim::History other_dials;  ///< of the other lanes
+    sim::History other_dials;  ///< the dials of the other lanes
     std::string wrong{};
-    int written = 0;                 ///< letters that were pushed, accepted or not
-    std::vector<int> accepted{};     ///< and flushed
-    std::vector<Letter> received{};  ///< by the server
+    /// Letters that were pushed, whether they were accepted or not.
+    int written = 0;
+    std::vector<int> accepted{};     ///< letters that were accepted, and are durable
+    std::vector<Letter> received{};  ///< letters that the server has received
     std::uint64_t connections = 0;   ///< that the server has accepted
     std::uint32_t starts = 0;
 };
@@ -145,7 +146,7 @@ public:
             exit_and_restart(run.world, host);
             return;
         }
-        // Those that were written and not flushed are lost or not.
+        // Letters that were written and not flushed may be lost or not.
         const LetterTimes& t = run.times;
         box_.emplace(Lanes{beating("a", record_), beating("b", other_), beating("c", other_)},
                      letter_policy(t), Queue{std::move(*log)},
@@ -190,7 +191,7 @@ public:
     }
     void on_sent(std::uint64_t, const Bytes& message) {
         const int number = std::stoi(std::string{as_text(message)});
-        // It is durable, and so are those before it.
+        // The letter is durable, and so are those before it.
         while (!unflushed_.empty() && unflushed_.front() <= number) accept_first();
     }
     [[nodiscard]] bool is_done() const {
@@ -228,9 +229,9 @@ private:
     std::optional<Box> box_{};
 };
 
-/// Returns what is wrong with what the server has received; nothing if the promise was kept. A
-/// connection that the client has given up may deliver letters after the next one has. Those that
-/// are sent again on the next one arrive in order all the same.
+/// Returns what is wrong with the letters that the server has received; nothing if the promise was
+/// kept. A connection that the client has closed may deliver letters after the next connection has.
+/// The letters that are sent again on the next one arrive in order all the same.
 std::string verdict(const LetterWorld& run) {
     const bool most_once = run.times.promise == OutboxOptions::at_most_once;
     std::vector<bool> seen(letters + 1);

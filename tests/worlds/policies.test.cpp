@@ -46,13 +46,13 @@ constexpr std::size_t askers = 4;
 constexpr int answers_of_each = 3;  // after the faults
 using AskBreaker = CircuitBreaker<sim::Clock>;
 
-/// What a policy promises, so that a test can see which one a run has.
+/// The limits of a policy, which show a test the policy of a run.
 struct Promise {
     std::uint64_t attempts_max;
     Duration wait_min;
     Duration attempt_limit = forever;
 };
-constexpr std::size_t patient = 3;  // the policy at the end, of both kinds
+constexpr std::size_t patient = 3;  // the policy of both kinds at the end
 constexpr std::array<Promise, 4> ask_promises{{{1, 0s}, {4, 300ms}, {1000, 0s}, {8, 100ms, 700ms}}};
 constexpr std::array<Promise, 4> line_promises{
     {{2, 400ms}, {1000, 100ms, 500ms}, {6, 0s}, {1000, 200ms, 2s}}};
@@ -90,7 +90,7 @@ policies::AnyPolicy line_policy(std::size_t kind) {
     }
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct PolicyWorld {
     explicit PolicyWorld(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -131,7 +131,7 @@ class PolicyClient {
     };
     using Line = Supervisor<Heartbeat<WatchedTcp>, policies::AnyPolicy, Watch>;
 
-    /// A question that waits for its answer.
+    /// A request that waits for its answer.
     struct Question {
         Question(PolicyClient& client, std::uint64_t n) : owner{client}, number{n} {
             owner.questions_.push_back(this);
@@ -152,7 +152,7 @@ class PolicyClient {
     /// A run of an asker.
     struct Run {
         std::size_t kind = 0;
-        bool asks = false;  ///< it does not wait for its next attempt
+        bool asks = false;  ///< whether it waits for an answer, and not for its next attempt
         Instant failed_at = always;
     };
 
@@ -193,7 +193,7 @@ private:
         next_line_kind_ = kind;
         if (registry_.set("line", line_policy(kind))) run_.wrong_line = "it is not stored";
     }
-    /// Makes the supervisor, which keeps the policy that there is now.
+    /// Makes the supervisor, which keeps the present policy.
     void connect() {
         line_.reset();
         line_kind_ = next_line_kind_;
@@ -239,7 +239,7 @@ private:
     }
     void look_at_line() {
         const Instant now = host_.now();
-        // A process that was frozen looks late.
+        // After a freeze, the process runs this late.
         const bool on_time = elapsed(std::exchange(looked_at_, now), now) <= 100ms;
         const LinkStatus status = line_->status();
         const bool dials = status.state == LinkState::connecting;
@@ -254,7 +254,7 @@ private:
         return limit == forever ? limit : limit + 100ms;
     }
 
-    // ---- the askers ----------------------------------------------------------------------------
+    // ---- the callers ---------------------------------------------------------------------------
 
     void work() {
         host_.after(100ms, [this] { work(); });
@@ -333,7 +333,8 @@ private:
     std::vector<Question*> questions_{};
     std::optional<Line> line_{};
     std::array<Run, askers> now_{};
-    std::array<std::optional<Task<Result<int>>>, askers> runs_{};  // end before what they use
+    // They end before the members that they use.
+    std::array<std::optional<Task<Result<int>>>, askers> runs_{};
 };
 
 bool replaced_policies(sim::World& world) {

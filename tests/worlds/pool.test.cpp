@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Pool lends each connection to one borrower, wakes borrowers that wait, and comes back
-// after each outage. Method: exploration. Six borrowers share four connections. They wait for
-// on_idle alone, and give a connection up whose answer does not come.
+// Goal: a Pool lends each connection to one borrower, wakes borrowers that wait, and is connected
+// again after each outage. Method: exploration. Six borrowers share four connections. They wait for
+// on_idle alone, and close a connection on which no answer arrives.
 #include <belay/fleet/pool.hpp>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ auto pool_policy() {
                   MaxAttempts{6}};
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct PoolWorld {
     explicit PoolWorld(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -84,7 +84,7 @@ class PoolClient {
     struct Borrower {
         Connections::Lease lease{};
         std::string question{};
-        Instant asked_at = never;  ///< `never`: it has no question under way
+        Instant asked_at = never;  ///< `never`: it waits for no answer
         bool waits = false;        ///< for on_idle
     };
 
@@ -125,7 +125,8 @@ private:
             b.lease.give_back();
             b.asked_at = never;
         }
-        // It begins a question from time to time, and while it waits, it does not ask again.
+        // A borrower begins a request from time to time. While it waits for a connection, it begins
+        // none.
         if (!b.waits && run_.answered[i] < questions && host_.chance("begins", 40)) ask(i);
     }
     void ask(std::size_t i) {
@@ -167,7 +168,7 @@ private:
             b.lease.give_back();
             return;
         }
-        // Its borrower has given the connection up.
+        // Otherwise, the borrower has closed the connection before the answer.
     }
     void on_state(const Transition& change) {
         if (change.to.failure.error() == LinkErrc::heartbeat_lost) {
@@ -175,7 +176,7 @@ private:
         }
         if (change.to.state != LinkState::failed) return;
         run_.world.reach("attempt limit reached");
-        // A person looks after a while.
+        // An operator reconnects after a while.
         host_.after(4s, [this] { pool_.reconnect_now(); });
     }
 
@@ -197,7 +198,7 @@ bool pool_with_borrowers(sim::World& world) {
         world.reachable(mark);
     }
     world.always("the rules of a pool", [&run] { return run.wrong; });
-    // Only the scout dials while the server is gone.
+    // While the server is down, only the scout dials.
     world.always("bounded rate of dials", [&run] { return sim::dial_rate(run.history, 20, 5s); });
     world.run_for(15s);
     world.heal();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: all connections of a Pool over Endpoints are up soon, although the first endpoint is gone,
-// and come back after each outage. Method: simulated worlds with two servers, each of which goes
-// away in one of three ways.
+// Goal: all connections of a Pool over Endpoints are open soon, although the first endpoint fails,
+// and open again after each outage. Method: simulated worlds with two servers, each of which fails
+// in one of three ways.
 #include <belay/fleet/pool.hpp>
 
 #include <memory>
@@ -102,8 +102,9 @@ TEST_CASE("Pool has all its connections within seconds although its first endpoi
     INFO(size << " connections");
     TwoPlaces places{size, size};
     auto& world = places.world;
-    // One endpoint after the other: the wait of the scout, one to settle, and one before the second
-    // endpoint. One connection after the other would take a quarter of a second for each.
+    // The endpoints are tried one after the other: the wait of the scout, one wait to settle, and
+    // one before the second endpoint. Connections that dialled one after the other would take a
+    // quarter of a second each.
     const auto becomes_whole = [&] { return places.becomes_whole(3s); };
     world.kill(places.east);
     CHECK(becomes_whole());
@@ -129,7 +130,7 @@ TEST_CASE("Pool has one scout while no endpoint accepts more connections", "[wor
     const std::size_t tries = dials() - 1;
     CHECK(tries >= 32);
     CHECK(tries <= 2 * 32 + 20);
-    // Then one of them dials, at most once a second on average.
+    // After that, one of them dials, at most once a second on average.
     world.run_for(20s);
     const std::size_t later = dials() - 1 - tries;
     CHECK(later >= 10);
@@ -157,14 +158,14 @@ TEST_CASE(
     const auto becomes_whole = [&] { return places.becomes_whole(15s); };
     fail(places.east);
     CHECK(becomes_whole());
-    // A frozen peer shows only when its heartbeat is lost.
+    // A frozen peer is noticed only by its lost heartbeat.
     world.run_for(20s);
     CHECK(becomes_whole());
     heal(places.east);
     fail(places.west);
     world.run_for(20s);
     CHECK(becomes_whole());
-    // Without any server, and then with the other one again.
+    // No server works, and then the other one does.
     fail(places.east);
     world.run_for(20s);
     heal(places.west);

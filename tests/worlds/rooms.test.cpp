@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: servers that share a storage lose no edit that a client has seen, and come into step when
-// faults end. Method: exploration. Servers and clients crash and freeze; the storage is slow, away,
-// or carries out calls without an answer. In a second world it loses data, and servers restore it.
+// Goal: servers that share a storage lose no edit that a client has seen, and are equal again after
+// the faults end. Method: exploration. Servers and clients crash and freeze; the storage is slow,
+// or cannot be reached, or carries out calls without an answer. In a second world it loses data,
+// and servers restore it.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -34,7 +35,7 @@ using LateServerRooms = RoomManager<LateRooms, ListedRights, ServerRecorder>;
 
 class RoomClientProcess;
 
-/// What stays when a process ends; and what the test sees.
+/// The data that remains when a process ends, and the observations of the test.
 struct RoomsRun {
     explicit RoomsRun(sim::World& w, bool storage_loses)
         : world{w}, late{w}, loses{storage_loses} {}
@@ -47,9 +48,10 @@ struct RoomsRun {
         return true;
     }
     [[nodiscard]] std::string in_step();
-    /// Which edits a server has shown by now, and whether the storage has them.
+    /// Notes which edits a server has shown, and whether the storage has them.
     void look();
-    /// Forgets the edits that neither the storage nor a server has, except the one that evicts.
+    /// Removes the edits that neither the storage nor a server has. A server that is evicting the
+    /// room does not count.
     void forgive(const sim::Host* evicting = nullptr);
     void watch();
     [[nodiscard]] std::string lost();
@@ -72,7 +74,7 @@ struct RoomsRun {
     std::string wrong{};
 };
 
-/// A tab of a browser: it dials a server, types, and forgets all when it ends.
+/// A browser tab. It dials a server, types, and loses its document when it ends.
 class RoomClientProcess {
 public:
     RoomClientProcess(sim::Host& host, RoomsRun& run, std::uint64_t number)
@@ -169,7 +171,7 @@ void RoomsRun::forgive(const sim::Host* evicting) {
     }
 }
 void ServerRecorder::on_room_event(const RoomEvent& e) const {
-    // Until a server notices that the storage has lost something, it may evict a room.
+    // A server that has not noticed a loss of the storage may evict the last copy of an edit.
     const bool evicts = e.kind == RoomEvent::Kind::unloaded;
     if (evicts && run->late.unnoticed(number))
         run->forgive(run->servers[static_cast<std::size_t>(number)]);
@@ -194,9 +196,9 @@ std::string RoomsRun::lost() {
     return {};
 }
 
-/// Loses data of the storage with the faults of the host "redis". If an operation of its disk fails,
-/// it begins again with an empty one. If nobody reaches it, a copy that lacks the last seconds takes
-/// its place.
+/// Makes the storage lose data with the faults of the host "redis". If an operation of its disk
+/// fails, it restarts with an empty one. If it cannot be reached, a copy that lacks the last
+/// seconds replaces it.
 class LosingRedis {
 public:
     explicit LosingRedis(RoomsRun& run) : run_{run}, host_{run.world, "redis"} { work(); }
@@ -228,7 +230,7 @@ private:
         run_.world.reach("the last seconds are lost");
         run_.late.store.rooms = older_;
         run_.forgive();
-        // As a server that begins again: everybody connects anew.
+        // The storage has restarted, so each server connects again.
         for (int n = 0; n < static_cast<int>(run_.servers.size()); ++n) run_.late.break_off(n);
     }
 
@@ -290,7 +292,7 @@ bool rooms_share_a_storage(sim::World& world, bool loses) {
     run.watch();
     if (loses) world.make<LosingRedis>(run);
     world.run_for(20s);
-    // What only a client has does not count.
+    // A change that only a client has does not count.
     for (sim::Host* const client : run.clients) world.restart(*client);
     world.heal();
     if (!world.run_until([&] { return run.in_step().empty(); }, 60s)) {

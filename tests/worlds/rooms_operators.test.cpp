@@ -3,7 +3,7 @@
 // servers at a time lose no edit that a client has seen acknowledged, and all end when the faults
 // do. Method: exploration. RoomOperators call the servers at random; afterwards every call has ended,
 // every room loads, all clients see the same text and each other, every edit is saved, and the
-// counters are what the observer was told, within a stated time.
+// counters have the numbers of the observer's calls, within a stated time.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The observer of one server, which counts what it is told.
+/// The observer of one server, which counts its calls.
 struct OperatedRecorder : RoomRecorder {
     sim::World* world = nullptr;
     std::uint64_t rejected = 0;
@@ -59,9 +59,9 @@ struct OperatedRecorder : RoomRecorder {
 using OperatedRooms = RoomManager<HangingRooms, ListedRights, OperatedRecorder>;
 
 constexpr std::size_t board_count = 4;
-/// The first two boards are never erased or reset.
+/// The rooms of the first two names are never erased or reset.
 bool keeps_board(std::size_t board) { return board < 2; }
-/// The first client of each board reports its edits as acknowledged, the other one does not.
+/// The first client of each room records which of its edits are acknowledged. The second does not.
 bool is_addressed(std::uint64_t client) { return client < board_count; }
 std::string board_name(std::size_t board) { return "board" + std::to_string(board); }
 
@@ -72,7 +72,7 @@ YjsDocument document_from(const std::vector<Bytes>& parts) {
     return document;
 }
 
-/// What stays when a process ends; and what the test sees.
+/// The data that remains when a process ends, and the observations of the test.
 struct OperatedRun {
     explicit OperatedRun(sim::World& w) : world{w}, late{w}, hanging{w} {}
 
@@ -82,7 +82,7 @@ struct OperatedRun {
         Instant at;
         bool acknowledged = false;
     };
-    /// Until when the edits of a board may be lost, because it is erased or reset.
+    /// The time until which the edits of a room may be lost, because it is erased or reset.
     struct Ending {
         int calls = 0;
         Instant until = always;
@@ -91,7 +91,7 @@ struct OperatedRun {
         edits.push_back({board, std::move(update), world.now()});
         return edits.size() - 1;
     }
-    /// Whether an edit of this board may be lost, if it was made at that time.
+    /// Whether an edit may be lost, because of its room and its time.
     [[nodiscard]] bool may_lose(const Edit& one) const {
         const Ending& ending = endings[one.board];
         return ending.calls != 0 || one.at <= ending.until;
@@ -139,8 +139,8 @@ struct OperatedRun {
     std::uint64_t imports = 0;
 };
 
-/// A tab of a browser: it dials a server, types, shows where its cursor is, reads slowly at times,
-/// and forgets all when it ends, or its room does.
+/// A browser tab. It dials a server, types, shows its cursor, and reads slowly at times. It loses
+/// its document when it ends, or when its room does.
 class OperatedClient {
 public:
     OperatedClient(sim::Host& host, OperatedRun& run, std::uint64_t number)
@@ -158,7 +158,7 @@ public:
         mine_.push_back(run_.edit(board, editor.type(std::string(length, 'x'))));
     }
     [[nodiscard]] bool all_acknowledged() const { return mine_.empty(); }
-    /// Whether it sees the cursor of this client of its board, and no other one.
+    /// Whether it sees the cursor of this other client of its room, and no other cursor.
     [[nodiscard]] bool sees_only(const OperatedClient& other) const {
         std::map<std::uint64_t, std::string> others = editor.present;
         others.erase(author);
@@ -181,7 +181,7 @@ private:
             editor.stall(false);
             if (!host_.chance("dials", 60)) return;
             editor.dials = "server " + std::to_string(host_.choose("server", run_.servers.size()));
-            // As Yjs's client does, which also shows its own state again.
+            // Yjs's client does the same, and also shows its own state again.
             editor.present.clear();
             cursor_due_ = host_.now();
             return editor.dial();
@@ -200,7 +200,7 @@ private:
         large -= much ? 1 : 0;
         type(much ? 14'000 : 1);
     }
-    /// It is renewed within awareness_within, whether it moves or not.
+    /// Renews the cursor within awareness_within, whether it moves or not.
     void show_cursor() {
         const bool moves = !run_.world.healed_at() && host_.chance("moves", 10);
         if (!editor.synced || (!moves && host_.now() < cursor_due_)) return;
@@ -270,7 +270,7 @@ public:
     }
 
 private:
-    /// A call was answered, or dropped.   Returns: whether it succeeded.
+    /// Counts the end of a call, which was answered or dropped.   Returns: whether it succeeded.
     bool count(const std::optional<PersistenceError>& error) noexcept {
         ++run_.ended;
         const bool succeeds = error && !*error;
@@ -320,7 +320,7 @@ private:
     OperatedRun& run_;
 };
 
-/// Runs the world until `done` returns nothing, for a time at most.   Returns: its last text.
+/// Runs the world until `done` returns an empty text, for a time at most.   Returns: its last text.
 template <class F>
 std::string run_until_none(sim::World& world, Duration most, F&& done) {
     const Instant end = after(world.now(), most);
@@ -332,10 +332,10 @@ std::string run_until_none(sim::World& world, Duration most, F&& done) {
     return text;
 }
 
-/// Which counters of a server are not what its observer was told; empty if all are.
+/// Returns the counters of a server that differ from its observer's; empty if none does.
 std::string miscounted(OperatedRooms& rooms) {
     const RoomCounters& all = rooms.counters();
-    const OperatedRecorder& told = rooms.observer();
+    const OperatedRecorder& observed = rooms.observer();
     const auto sum = [](const RoomCounters::Reasons& reasons) {
         std::uint64_t count = 0;
         for (std::size_t i = 0; i < RoomCounters::Reasons::count; ++i) count += reasons.at(i);
@@ -364,25 +364,25 @@ std::string miscounted(OperatedRooms& rooms) {
     for (const std::uint64_t count : all.joins.counts) joins += count;
     equal("reasons", sum(all.reasons), all.rejected + all.closed);
     equal("failures", sum(all.failures), all.storage_failures);
-    equal("rejected", all.rejected, told.rejected);
-    equal("storage_failures", all.storage_failures, told.failed);
-    equal("joined", all.joined, told.joined);
+    equal("rejected", all.rejected, observed.rejected);
+    equal("storage_failures", all.storage_failures, observed.failed);
+    equal("joined", all.joined, observed.joined);
     equal("joins", joins, all.joined);
-    equal("clients", present, told.joined - told.left);
-    equal("loaded", loaded, told.loaded - told.unloaded);
+    equal("clients", present, observed.joined - observed.left);
+    equal("loaded", loaded, observed.loaded - observed.unloaded);
     equal("joined of boards", of_boards.joined, all.joined);
     equal("updates of boards", of_boards.updates, all.updates);
     equal("saves of boards", of_boards.saves, all.saves);
     // Clients that never joined have reasons, too. Here, a connection has one document at most.
     for (std::size_t i = 0; i < RoomCounters::Reasons::count; ++i) {
-        if (told.left_for.at(i) > all.reasons.at(i))
+        if (observed.left_for.at(i) > all.reasons.at(i))
             wrong += "too few of " + std::string{RoomCounters::Reasons::word(i)} + ". ";
     }
-    if (sum(all.evictions) < told.unloaded) wrong += "an eviction has no reason";
+    if (sum(all.evictions) < observed.unloaded) wrong += "an eviction has no reason";
     return wrong;
 }
 
-/// Why not all are in step; empty if they are.
+/// Returns how clients and servers differ; empty if all are equal.
 std::string not_in_step(OperatedRun& run) {
     for (std::size_t board = 0; board < board_count; ++board) {
         const auto text = [](YjsDocument document) {
@@ -407,7 +407,7 @@ std::string not_in_step(OperatedRun& run) {
                 return "an edit of " + std::string{host->name()} + " is not acknowledged";
             if (text(document_from({client->editor.document()})) != all)
                 return std::string{host->name()} + " differs";
-            // A board has two clients.
+            // A room has two clients.
             const std::size_t at = client->author % 100;
             auto* const other =
                 run.clients[(at + board_count) % run.clients.size()]->process<OperatedClient>();
@@ -419,7 +419,7 @@ std::string not_in_step(OperatedRun& run) {
 }
 /// Each client types, so that a server must save what is not saved yet. A server that has evicted a
 /// room leaves its last edits to the next save.
-/// Returns: why not all is saved; empty if it is.
+/// Returns: the edits that are not saved; empty if all are.
 std::string not_saved(OperatedRun& run) {
     for (sim::Host* const host : run.clients) host->process<OperatedClient>()->type(1);
     return run_until_none(run.world, 30s, [&] {
@@ -492,7 +492,8 @@ std::string call_all(OperatedRun& run, RoomOperators& operators) {
     const bool all = run.succeeded - before == run.asked - asked;
     return !late.empty() || all ? late : "a call has failed: " + run.last_error;
 }
-/// After the faults: every call succeeds, no client loses its place by a check, and it stops.
+/// Returns which call fails after the faults, or which check closes a client; empty if none does.
+/// Then stops the servers.
 std::string not_working(OperatedRun& run, RoomOperators& operators) {
     // The first calls may still report what a flush under the faults has left uncertain.
     static_cast<void>(call_all(run, operators));
@@ -540,7 +541,7 @@ bool operators_call_servers(sim::World& world) {
     world.run_for(20s);
     world.heal();
     run.rights.hangs = false;
-    // What hangs since then fails first: edits that wait for it are not stored.
+    // Calls that hang since then fail first. Edits that wait for them are not stored.
     world.run_for(run.options.answer_within);
     std::string wrong = run_until_none(world, 60s, [&] {
         return run.ended == run.asked ? not_in_step(run) : "a call has not ended";
@@ -573,9 +574,11 @@ sim::ScenarioOptions operated_faults() {
 
 }  // namespace
 
-TEST_CASE("Several servers lose no acknowledged edit under calls of operators and faults of all",
-          "[worlds][room][sim][property]") {
-    // A fourth of the worlds that others have: each one has eight clients and 40 s.
+TEST_CASE(
+    "Several servers lose no acknowledged edit under calls of operators and faults of all hosts",
+    "[worlds][room][sim][property]") {
+    // A quarter of the worlds that other tests have, because each one has eight clients and runs 40
+    // s.
     CHECK(explored_as_wanted(
         "rooms_operators",
         {.seeds = std::max(from_environment("BELAY_SEEDS", 200) / 4, std::uint64_t{1}),

@@ -40,19 +40,19 @@ auto order_policy() {
                   MaxAttempts{attempts_max}};
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct OrderWorld {
     explicit OrderWorld(sim::World& w) : world{w}, history{w.clock()} {}
 
     sim::World& world;
     sim::History history;
-    std::string wrong{};          ///< the first violation that a process has seen
+    std::string wrong{};          ///< the first violation that a process has observed
     std::uint64_t promised = 0;   ///< orders that were accepted or acknowledged
     std::uint64_t delivered = 0;  ///< orders that were acknowledged
     std::uint32_t starts = 0;
 };
 
-/// Sends orders 1 to 60. Its journal knows which it has taken.
+/// Sends orders 1 to 60. Its journal stores which orders were accepted.
 class OrderClient {
     using Outbox = Journal<sim::Disk>;
     using Transport = Heartbeat<Endpoints<WatchedTcp, std::string>>;
@@ -96,7 +96,8 @@ private:
         host_.after(300ms, [this] { work(); });
         check_silence();
         if (!run_.world.healed_at() && host_.chance("a person reconnects", 2)) {
-            // Until then, because a wait may move to the time that reconnect_now allows.
+            // The wait may end early until then, because reconnect_now may delay it to the allowed
+            // time.
             record_.manual_until = after(host_.now(), 1100ms);
             static_cast<void>(sender_->reconnect_now());
         }
@@ -131,9 +132,9 @@ private:
         if (now.failure.error() == SessionErrc::silent) run_.world.reach("receiver silent");
         if (now.state == LinkState::failed && sender_->status().blocked == Blocked::none) {
             run_.world.reach("attempt limit reached");
-            // A person looks after a while.
+            // An operator reconnects after a while.
             host_.after(4s, [this] {
-                record_.not_before = always;  // it may end a wait
+                record_.not_before = always;  // reconnect_now() may end a wait
                 static_cast<void>(sender_->reconnect_now());
             });
         }

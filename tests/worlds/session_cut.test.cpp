@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Session delivers each operation exactly once, although its transport cuts messages and
-// ends the connection as if that were planned, and it is well soon after the last cut. Method: a
+// ends the connection as if that were planned, and it works soon after the last cut. Method: a
 // simulated world, and a decorator that cuts messages of both directions at random places.
 #include <memory>
 #include <optional>
@@ -144,7 +144,7 @@ TEST_CASE("Session delivers each operation once over a transport that cuts messa
     CHECK(cuts.sent > 0);
     CHECK(cuts.received > 0);
     cuts.on = false;
-    // The longest wait, and two attempts.
+    // The limit is the longest wait, and two attempts.
     CHECK(world.run_until([&] { return client.process<CutClient>()->is_done(); }, 10s));
     CHECK_FALSE(client.process<CutClient>()->is_blocked());
     sim::History history{world.clock()};

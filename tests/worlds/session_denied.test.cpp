@@ -34,7 +34,7 @@ auto denied_policy() {
     return Policy{Backoff{EqualJitter{}, Cap{2s}, 200ms}, ResetWhenStable{3s}, AttemptTimeout{2s}};
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test. They outlive the processes.
 struct DeniedWorld {
     explicit DeniedWorld(sim::World& w) : world{w}, disk{w}, history{w.clock()} {}
 

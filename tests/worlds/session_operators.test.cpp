@@ -63,13 +63,13 @@ auto shop_policy(const ShopTimes& times) {
                   AttemptTimeout{times.attempt}};
 }
 
-/// What the test knows of one shop.
+/// The observations of one shop.
 struct ShopBook {
     std::uint64_t accepted = 0;
     std::uint64_t acknowledged = 0;
 };
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test. They outlive the processes.
 struct ShopWorld {
     explicit ShopWorld(sim::World& w) : world{w}, times{w}, history{w.clock()} {}
 
@@ -113,7 +113,7 @@ public:
                            .batch_bytes = host.chance("small batches", 50) ? 64U : 32768U,
                            .heartbeat = shop_beats},
             Watch{this});
-        // What was durable when its process ended may not have been reported.
+        // A process may end before it reports what is durable.
         book_.accepted = sender_->status().accepted;
         acknowledge(sender_->status().acknowledged);
         host.attach(*sender_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: an active and a standby server over one store apply each operation of a session exactly
 // once, also while a server that has lost the lease still runs. Method: exploration. The store is a
-// database that rejects the transactions of a former active server, and that may answer nothing
+// database that rejects the transactions of a former active server, and that may give no answer
 // although it has committed.
 #include <map>
 #include <memory>
@@ -33,7 +33,7 @@ constexpr std::uint64_t payments = 60;
 constexpr HeartbeatOptions payment_beats{.every = 1s, .dead_after = 2500ms};
 constexpr Duration lease_time = 2s;
 
-/// The database of both servers, and what the test sees; it outlives the processes.
+/// The database of both servers, and the observations of the test, which outlive the processes.
 struct PaymentWorld {
     explicit PaymentWorld(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -94,7 +94,7 @@ private:
     std::vector<std::string> effects_{};
 };
 
-/// Waits for the lease, and listens while it has it. It ends some time after it has lost it.
+/// Waits for the lease, and listens while it has it. It ends some time after it has lost the lease.
 class PaymentServer {
     struct Watch {
         PaymentServer* server;
@@ -141,7 +141,7 @@ private:
 
 auto payment_policy() { return Policy{Backoff{EqualJitter{}, Cap{1s}, 200ms}, AttemptTimeout{2s}}; }
 
-/// Sends payments 1 to 60. Its journal knows which it has taken.
+/// Sends payments 1 to 60. Its journal stores which payments were accepted.
 class PaymentClient {
     using Outbox = Journal<sim::Disk>;
     struct Watch {
@@ -197,7 +197,7 @@ void freeze_servers(sim::World& world) {
         const char* const server = world.choose("which server", 2) == 0 ? "one" : "two";
         faults.during(from, from + lasts, sim::pause(server));
     }
-    // Played before the first event, they would take the place of the faults that are drawn.
+    // If they were played before the first event, they would replace the faults that are drawn.
     if (!faults.empty()) world.after({}, [&world, faults] { world.play(faults); });
 }
 

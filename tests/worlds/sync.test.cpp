@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no edit of a Replica is silently lost, and all devices come into step with the server when
-// faults end. Method: exploration. Devices and the server crash in the middle of a sync, answers
+// Goal: no edit of a Replica is lost without a report, and all devices are equal to the server
+// after the faults end. Method: exploration. Devices and the server crash during a sync, answers
 // get lost, wall clocks are wrong, and the server's store is restored from a backup.
 #include <belay/sync/replica.hpp>
 

@@ -30,21 +30,22 @@ namespace {
 
 constexpr std::size_t scene_author = 2;  // the number of the program, after those of the devices
 
-/// What stays when the program ends.
+/// The data that remains when the program ends.
 struct SceneFile {
     DeletingBoard board{};
     std::map<std::string, Stamp> stamps{};  ///< the latest of each element
     std::map<std::string, std::size_t> removals{};
     bool edits = true;
-    /// The scenes in the reports of a program that never edits: it is about to replace them.
+    /// The scenes that a program without edits has reported, because it is about to replace them.
     std::set<std::string> replaces{};
-    /// A scene of the program that the remote returned last, and its scene that it replaces, unseen.
+    /// The last scene of the program that the remote returned, and the scene that this one replaces
+    /// although its author had not seen it.
     struct Unaware {
         std::string content;
         std::string replaced;
     };
     std::map<std::string, Unaware> unaware{};
-    /// The scenes that such ones replaced, and that are not reported.
+    /// The scenes that were replaced in this way, and that are not reported.
     std::set<std::string> unreported{};
 };
 
@@ -99,7 +100,8 @@ public:
                       Completion<Failure> done) {
         ask(std::move(done), [this, element = std::string{session}, removal](NotesServer& server) {
             Op op{make_id(run_.world.bits()), removal.stamp, RemoveElement{element}};
-            // None: another program has deleted the scene, and the server has lost that.
+            // There is no number if another program has deleted the scene, and the server has lost
+            // that.
             const auto own = file_.removals.find(element);
             const bool is_own = own != file_.removals.end();
             const auto number = is_own ? std::optional{own->second} : std::nullopt;
@@ -154,7 +156,8 @@ private:
         const WallTime now = run_.server->wall_clock().now();
         const bool is_wrong = op.stamp.wall > now || op.stamp.wall < run_.store.horizon();
         if (rules_.stamps_anew || is_wrong || !(before < op.stamp)) {
-            // A restored server has another origin, or it would give a lost stamp again.
+            // A restored server uses another origin. Otherwise, it could give a lost stamp to
+            // another change.
             HybridClock<sim::WallClock> clock{id_of(2000 + run_.store.epoch()),
                                               run_.server->wall_clock()};
             op.stamp = clock.stamp_above(before).value();
@@ -167,8 +170,8 @@ private:
         const auto result = server.processor().process_batch("s", std::vector<Op>{op});
         if (result.failed_count != 0) return Failure::from(result.failed_operations[0].error);
         if (result.conflict_count != 0) return Failure::from(SyncErrc::scene_changed);
-        // Of a server that does not compare. If it gets one more change before the next pull, the
-        // bridge cannot report the overwritten scene.
+        // These are the replaced scenes of a server that does not compare. If the server gets one
+        // more change before the next pull, the bridge cannot report the overwritten scene.
         for (const auto& one : result.overwrote) {
             if (one.replaced.value) note_scene_report(*one.replaced.value);
         }
@@ -180,7 +183,8 @@ private:
         }
         return {};
     }
-    /// A scene that was pushed again has replaced one of the program, which knows that one's stamp.
+    /// Notes that a scene which was pushed again has replaced the scene of the program that is its
+    /// base.
     void note_returned(const std::string& element, const std::optional<Drawing>& scene) {
         file_.unaware.erase(element);
         const auto base = file_.board.bases.find(element);
@@ -194,8 +198,8 @@ private:
                             here->second.content == replaced;
         if (is_own) file_.unaware[element] = {scene->content, replaced};
     }
-    /// A program that only reads pushes again what the store had lost. It reports the scenes that
-    /// it replaces so, except deletions, which lose nothing.
+    /// A program that only reads pushes again the scenes that the store had lost. It reports the
+    /// scenes that this replaces, except deletions, which lose nothing.
     void note_pushed_again(std::string_view element, const std::string& replaced) {
         if (!replaced.empty() && !file_.replaces.contains(replaced)) return;
         if (!replaced.empty()) run_.world.reach("scene replaced by a reader");
@@ -208,7 +212,8 @@ private:
         const auto* const lost = run_.edit_of(text);
         if (lost != nullptr && lost->device == scene_author) run_.note_report(text);
     }
-    /// The author of a scene saw what its scenes replace, also those that were never pushed.
+    /// The author of a scene has seen the scenes that it replaces, also those that were never
+    /// pushed.
     void note_replaced(const NotesRun::Edit* edit) {
         while (edit != nullptr && edit->saw) {
             run_.replaced_scenes.insert(*edit->saw);
@@ -324,7 +329,7 @@ private:
             file_.unreported.erase(text);
         }
         if (!c.open) return;
-        // A person decides, with both in view.
+        // The user decides, with both scenes in view.
         host_.after(1s, [this, element = std::string{c.session}, remote = Drawing{c.remote}] {
             const auto at = file_.board.scenes.find(element);
             const Stamp here = at != file_.board.scenes.end() ? at->second.stamp : Stamp{};
@@ -339,8 +344,8 @@ private:
     Machine bridge_;
 };
 
-/// Shows the scenes of the server, and changes nothing. So it has a conflict only with a scene that
-/// it replaces when it pushes again what the store had lost.
+/// Shows the scenes of the server, and changes nothing. It has a conflict only with a scene that it
+/// replaces when it pushes again a scene that the store had lost.
 class SceneReader {
     struct Watch {
         JointRun* run;
@@ -389,8 +394,8 @@ template <class Process>
     return reads ? "" : "the reader has other scenes";
 }
 
-/// A bridge cannot know that the store had a scene of its program, was restored from a backup, and
-/// has later versions since.
+/// Ignores one kind of loss. A bridge cannot detect that the store had a scene of its program, was
+/// restored from a backup, and has later versions since.
 [[nodiscard]] std::string lost_edit(JointRun& run) {
     for (NotesRun::Edit& edit : run.notes.edits) {
         const bool is_lost =
@@ -451,7 +456,7 @@ bool replicas_and_a_bridge(sim::World& world) {
     world.run_for(20s);
     world.heal();
     if (!world.eventually("all are equal, and no edit waits", 120s, in_step)) return false;
-    // They may be equal by chance, while a push of an earlier scene is under way.
+    // They may be equal by chance, while a push of an earlier scene is running.
     const auto stays_in_step = [&] {
         world.run_for(10s);
         return world.run_until(in_step, 60s) ? std::string{} : all_in_step(run);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Queue over a Priority of Encoded journals, with a journal of dead letters, loses no task
-// that is durable, repeats none whose end is durable, keeps the order of each lane, and starves no
+// that is durable, repeats none whose end is durable, keeps the order of each lane, and serves each
 // lane. Method: exploration. The process crashes, and its disk fails and is full at times. Some
 // tasks have bytes that cannot be decoded, and some fail when they are executed.
 #include <belay/queue/priority.hpp>
@@ -30,7 +30,7 @@ constexpr std::size_t urgent_in_a_row = 3;
 struct Chore {
     std::uint64_t number = 0;
     [[nodiscard]] std::size_t lane() const noexcept { return number % 3 == 0 ? 0 : 1; }
-    /// Another version of the program wrote its bytes.
+    /// The bytes of these tasks were written by another version of the program.
     [[nodiscard]] bool is_foreign() const noexcept { return number % 7 == 0; }
 };
 
@@ -51,13 +51,14 @@ struct ChoreCodec {
     }
 };
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct ChoreWorld {
     explicit ChoreWorld(sim::World& w) : world{w} {}
 
     sim::World& world;
     std::string wrong{};
-    std::uint64_t pushed = 0;            ///< the last number that was pushed, or refused
+    /// The last number that was pushed, whether it was accepted or not.
+    std::uint64_t pushed = 0;
     std::set<std::uint64_t> unsure{};    ///< pushed, and not durable yet
     std::set<std::uint64_t> promised{};  ///< durable
     std::set<std::uint64_t> executed{};  ///< at least once
@@ -67,7 +68,7 @@ struct ChoreWorld {
 /// Pushes tasks, and executes them.
 class ChoreProcess {
     using Log = Journal<sim::Disk>;
-    /// The one journal of dead letters of both lanes.
+    /// The journal of dead letters, which both lanes share.
     struct DeadChores {
         Log* log;
         std::error_code try_push(Bytes&& letter) { return log->try_push(BytesView{letter}); }
@@ -85,7 +86,7 @@ public:
             end();
             return;
         }
-        // What was not durable is either there or lost.
+        // A task that was not durable may be there or lost.
         run.unsure.clear();
         dead_.emplace(std::move(*dead));
         tasks_.emplace(
@@ -159,14 +160,14 @@ private:
         if (task.number < last_[lane]) run_.wrong = name + " is executed too late";
         if (run_.executed.contains(task.number)) run_.world.reach("task repeated");
         last_[lane] = task.number;
-        // A turn that puts a value aside is a turn, too.
+        // A turn in which a value becomes a dead letter counts, too.
         const bool had_turn = std::exchange(dead_seen_, dead_->last()) != dead_->last();
         const bool waits = lane == 0 && tasks_->storage().lane(1).size() != 0;
         in_a_row_ = waits ? (had_turn ? 1 : in_a_row_ + 1) : 0;
         if (in_a_row_ > urgent_in_a_row) run_.wrong = "the second lane starves";
         if (host_.chance("task fails", 10)) return false;
         run_.executed.insert(task.number);
-        // The lane acknowledges it with its own number.
+        // The lane acknowledges the task with its own number.
         acked_[lane][log(lane).base()] = task.number;
         return true;
     }

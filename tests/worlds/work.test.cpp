@@ -38,7 +38,7 @@ constexpr std::uint32_t job_deliveries_max = 4;
 constexpr bool fails(std::uint64_t job) { return job % 10 == 0; }
 constexpr bool crashes_its_worker(std::uint64_t job) { return job % 10 == 5; }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct JobWorld {
     explicit JobWorld(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -51,7 +51,7 @@ struct JobWorld {
     std::uint32_t lives = 0;             ///< of the process that has the queue
 };
 
-/// Has the queue, pushes the jobs, and serves the workers.
+/// Owns the queue, pushes the jobs, and serves the workers.
 class JobServer {
     using Log = Journal<sim::Disk>;
     struct Watch {
@@ -141,10 +141,11 @@ private:
         if (e && work_->failed()) end();
         return !e;
     }
-    /// After a restart it does not know which were pushed: the queue does, by their keys.
+    /// After a restart the process has no list of the pushed jobs. The queue finds them by their
+    /// keys.
     void push() {
         host_.after(250ms, [this] { push(); });
-        // Set by a person, or after a suspend: nothing waits by this clock.
+        // An operator or a suspend changes the wall clock. No time limit uses it.
         if (host_.chance("the wall clock jumps", 10)) {
             wrong_by_ += 1h * (static_cast<int>(host_.choose("by", 41)) - 20);
             run_.world.reach("the wall clock jumped");
@@ -231,7 +232,7 @@ auto worker_policy() {
     return Policy{Backoff{FullJitter{}, Cap{1s}, 100ms}, ResetWhenStable{1s}, AttemptTimeout{2s}};
 }
 
-/// Asks for a job, works, and reports the end.
+/// Requests a job, works, and reports the end.
 class Worker {
 public:
     Worker(sim::Host& host, sim::World& world)
@@ -252,7 +253,7 @@ public:
         const std::size_t last = text.rfind(' ');
         const std::uint64_t job = std::stoull(text.substr(last));
         waits_ = true;
-        // A few take longer than their lease.
+        // Some jobs take longer than their lease.
         const std::uint64_t takes =
             host_.chance("slow", 5) ? 3000 : 20 + host_.choose("takes", 400);
         host_.after(

@@ -24,7 +24,7 @@ constexpr std::uint64_t crates = 90;
 constexpr std::uint32_t crate_deliveries_max = 4;
 constexpr std::size_t crate_slack = 512;
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct CrateWorld {
     explicit CrateWorld(sim::World& w) : world{w}, counts{w.chance("count before lending", 50)} {}
 
@@ -74,7 +74,7 @@ public:
             return;
         }
         work_.emplace(std::move(*work));
-        // What was not durable is either there or lost.
+        // A crate that was not durable may be there or lost.
         std::erase_if(run.accepted, [&](std::uint64_t number) { return number > run.promised; });
         push();
         lease();
@@ -144,7 +144,7 @@ private:
         ++crate.leases;
         if (run_.counts) crate.recorded = held->delivery;
         unrecorded_[number] = held->delivery - 1;
-        // Many take longer than their lease, and some never end.
+        // Many crates take longer than their lease, and some never end.
         host_.after(std::chrono::milliseconds{host_.choose("takes", 600)},
                     [this, number, lease = *held] { work(number, lease); });
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a WorkQueue that feeds the services of a Fleet ends each item once, also if services crash,
-// fall into black holes, or stay broken for good. Method: exploration. One process has the queue
+// fall into black holes, or stay broken for good. Method: exploration. One process owns the queue
 // and the fleet, and gives each connected service one item at a time.
 #include <algorithm>
 #include <array>
@@ -50,7 +50,7 @@ auto mill_policy() {
                   MaxAttempts{8}};
 }
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test, which outlive the processes.
 struct MillWorld {
     explicit MillWorld(sim::World& w) : world{w}, history{w.clock()} {}
 
@@ -61,7 +61,7 @@ struct MillWorld {
     std::size_t opening = 0;             ///< dials under way
     std::uint64_t promised = 0;          ///< pieces up to this number are durable
     std::set<std::uint64_t> finished{};  ///< their ends are durable
-    std::set<std::uint64_t> reported{};  ///< in a lease that held: their ends may be durable
+    std::set<std::uint64_t> reported{};  ///< reported with a valid lease: their ends may be durable
     std::uint32_t lives = 0;             ///< of the process that has the queue
 };
 
@@ -73,7 +73,7 @@ class Mill {
             const std::string text{as_text(m)};
             const std::uint64_t piece = std::stoull(text.substr(text.rfind(' ')));
             const std::string lease = text.substr(0, text.rfind(' '));
-            // A few take longer than their lease.
+            // Some pieces take longer than their lease.
             const bool is_slow = mill->host_.chance("slow", 5);
             const std::uint64_t takes = is_slow ? 3000 : 20 + mill->host_.choose("takes", 400);
             mill->host_.after(std::chrono::milliseconds{takes}, [m = mill, &link, piece, lease] {
@@ -101,7 +101,7 @@ private:
     std::vector<std::unique_ptr<Served>> served_{};
 };
 
-/// Has the queue and the fleet.
+/// Owns the queue and the fleet.
 class MillOwner {
     using Log = Journal<sim::Disk>;
     struct WorkWatch {
@@ -219,7 +219,7 @@ private:
         }
         if (is_well(work_->commit())) run_.promised = std::max(run_.promised, next_ - 1);
     }
-    /// Gives a service that is connected and free its next piece.
+    /// Gives its next piece to a service that is connected and has none.
     void feed(std::size_t i) {
         if (ends_ || services_[i]->status().state != LinkState::connected) return;
         if (held_[i] && held_[i]->lease.deadline > host_.now()) return;
@@ -248,7 +248,8 @@ private:
         if (lease.delivery > piece_deliveries_max) run_.wrong = name + " is leased too often";
         leased_until_[piece] = lease.deadline;
     }
-    /// The connection to a service is lost: another one may have its piece.
+    /// Returns the piece of a service whose connection is lost, so that another service may have
+    /// it.
     void give_back(std::size_t i) {
         if (!held_[i] || ends_) return;
         const Held held = *std::exchange(held_[i], std::nullopt);
@@ -322,7 +323,7 @@ bool work_queue_and_fleet(sim::World& world) {
     fill_disk_at_times(world, "owner", 13'000);
     world.run_for(14s);
     world.heal();
-    // One service at least is well.
+    // At least one service works.
     for (std::size_t i = 1; i < mills; ++i) {
         if (world.chance("stays broken", 30)) break_for_good(world, *hosts[i], owner);
     }

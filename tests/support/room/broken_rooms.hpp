@@ -96,13 +96,13 @@ enum class Mistake {
 
 class BrokenRooms {
 public:
-    /// What outlives the object, and the answers that are to come.
+    /// The data that outlives the object, and the completions that are not called yet.
     struct Medium {
         belay::MemoryRooms stored{};
         std::string erased{};
         std::vector<belay::Completion<belay::PersistenceError>> later{};
-        bool away = false;      // moved from its path
-        bool was_away = false;  // once
+        bool away = false;      // its files have been moved away
+        bool was_away = false;  // true once that has happened
 
         void displace(bool goes) {
             away = goes;
@@ -159,7 +159,7 @@ public:
             position = rooms_.append(id, update);
         }
         if (position.error() == belay::RoomErrc::unknown_room && rejects_late()) {
-            // A number that nothing else has.
+            // A position that no change of another room has.
             const auto number = rooms_.reset(id, {});
             static_cast<void>(rooms_.erase(id));
             rejected_ = id;
@@ -238,16 +238,16 @@ private:
     [[nodiscard]] bool displaced() const noexcept {
         return medium_->away || (is(Mistake::stays_displaced) && medium_->was_away);
     }
-    /// Whether a flush says that an append has no history.
+    /// Whether an append without a history is rejected by a later flush only.
     [[nodiscard]] bool rejects_late() const noexcept {
         return is(Mistake::rejects_late) || is(Mistake::names_another_room) ||
                is(Mistake::names_another_reason) || is(Mistake::loses_what_it_does_not_name);
     }
-    /// A flush all the same, of what else there is.
+    /// The flush stores the other changes, and fails for the rejected room.
     [[nodiscard]] belay::PersistenceError rejection() {
         if (is(Mistake::loses_what_it_does_not_name)) {
             rooms_ = medium_->stored;
-            // Its numbers go on.
+            // The positions continue after those of the lost changes.
             for (int i = 0; i < 50; ++i) static_cast<void>(rooms_.erase("nobody"));
         }
         static_cast<void>(flushed(rooms_));
@@ -261,7 +261,7 @@ private:
         return error;
     }
 
-    /// A flush that waited is done after a load that came later.
+    /// Delays a flush until the load that was called after it is done.
     struct FlushesAfter {
         explicit FlushesAfter(BrokenRooms& r) noexcept : rooms{r} {}
         FlushesAfter(const FlushesAfter&) = delete;

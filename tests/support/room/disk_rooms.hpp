@@ -62,7 +62,7 @@ public:
     }
     [[nodiscard]] JournalRoomsOnDisk& operator*() { return *rooms_; }
     [[nodiscard]] JournalRoomsOnDisk* operator->() { return &*rooms_; }
-    /// What is stored of a room that must be there.
+    /// Loads a room, which must exist.
     [[nodiscard]] belay::StoredRoom room(std::string_view id) {
         auto found = loaded(*rooms_, id);
         INFO(found.error().message());

@@ -19,7 +19,7 @@ namespace belay_test {
 
 using Frames = std::vector<std::string>;
 
-/// A frame of HocuspocusProtocol that asks for the state, without the document's name.
+/// A frame of HocuspocusProtocol that requests the state, without the document's name.
 inline constexpr const char* ask_state = "00000100";
 
 /// A frame of HocuspocusProtocol that carries a text typed by `author`, without the document's name.
@@ -32,7 +32,7 @@ inline long count_of(const Frames& frames, const std::string& frame) {
     return std::count(frames.begin(), frames.end(), frame);
 }
 
-/// A socket at a host of its own, for frames by hand, as hexadecimal text.
+/// A connection from a host of its own. It sends and receives frames as hexadecimal text.
 class HocuspocusClient {
 public:
     HocuspocusClient(RoomWorld& rooms, const std::string& name)
@@ -45,7 +45,8 @@ public:
         host_->attach(*line_);
         return *this;
     }
-    /// Dials, and has a second to come into these documents; what it hears of that is forgotten.
+    /// Dials, sends tokens for these documents, and runs for a second. Discards the frames
+    /// received.
     void enter(std::initializer_list<std::string_view> documents) {
         dial();
         for (const std::string_view document : documents) token(document, host_->name());
@@ -71,9 +72,9 @@ public:
         if (version) yjs::append_varbytes(body, as_bytes("4.8.0"));
         send(name, to_hex(body));
     }
-    /// What has come since.
+    /// The frames received since the last call.
     Frames received() { return std::exchange(received_, {}); }
-    /// Frames that the server has left here.
+    /// The number of frames that the server has not accepted yet.
     [[nodiscard]] std::size_t unsent() const { return line_->waiting.size(); }
     [[nodiscard]] bool open() const { return line_ && !line_->link->ended(); }
     void stall(bool stalled) {

@@ -23,7 +23,7 @@
 
 namespace belay_test {
 
-/// The real Yjs. `if (!yjs.is_here()) return;` leaves a test out, and says so.
+/// The real Yjs. `if (!yjs.is_here()) return;` skips a test, and prints a warning.
 class RealYjs {
 public:
     [[nodiscard]] bool is_here() const {
@@ -33,7 +33,7 @@ public:
         return here;
     }
 
-    /// The lines that a script prints, given these.
+    /// Runs a script with these lines as input.   Returns: the lines that it prints.
     [[nodiscard]] std::vector<std::string> run(const std::string& script,
                                                const std::vector<std::string>& input = {}) {
         {
@@ -49,8 +49,8 @@ public:
         return lines;
     }
 
-    /// Runs a script that asks: `answer(line)` returns what is written to its input for a line that
-    /// it prints; nothing if that is empty.
+    /// Runs a script that waits for answers. For each line that it prints, `answer(line)` returns
+    /// what is written to its input; nothing if that is empty.
     template <class F>
     void talk(const std::string& script, F&& answer) {
         const std::string input = directory_ / "questions";

@@ -14,7 +14,7 @@ namespace belay_test {
 inline constexpr belay::Id first_epoch{std::byte{1}};
 inline constexpr belay::Id second_epoch{std::byte{2}};
 
-/// The answer to one call, which must be there when the call returns.
+/// The answer to one call, which must be given before the call returns.
 template <class V, class Ask>
 [[nodiscard]] V answer_of(Ask&& ask, V otherwise) {
     belay::driver::Question<V> question;
@@ -23,7 +23,7 @@ template <class V, class Ask>
     return question.take().value_or(std::move(otherwise));
 }
 
-/// What an answer is that did not come.
+/// The error that stands for a missing answer.
 [[nodiscard]] inline belay::PersistenceError no_answer() {
     return {std::make_error_code(std::errc::owner_dead), {}, "no answer"};
 }
@@ -63,7 +63,7 @@ template <class P>
     return parts;
 }
 
-/// "snapshot,in,parts|update,update".
+/// The content as text: "snapshot,in,parts|update,update".
 [[nodiscard]] inline std::string text_of(const belay::StoredRoom& room) {
     const auto joined = [](const std::vector<belay::Bytes>& all) {
         std::string text;

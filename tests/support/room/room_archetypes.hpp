@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/room_archetypes.hpp
-/// The minimal models of the concepts of room/.
+/// The minimal models of the concepts of the room component.
 #pragma once
 
 #include <belay/core/result.hpp>
@@ -19,7 +19,7 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return 0; }
 };
 
-/// One with them.
+/// A document with state vectors.
 class ComparingDocument : public MinimalDocument {
 public:
     using MinimalDocument::MinimalDocument;
@@ -51,7 +51,7 @@ public:
     }
 };
 
-/// One that asks for saves.
+/// A persistence that requests saves.
 class PersistenceWithRoomsToSave : public MinimalPersistence {
 public:
     [[nodiscard]] std::vector<std::string> rooms_to_save() { return {}; }

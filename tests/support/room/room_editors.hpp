@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/room_editors.hpp
-/// RoomEditors: several clients of a RoomWorld, and what has become of them.
+/// RoomEditors: several clients of a RoomWorld, and how many of them are connected or closed.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace belay_test {
 
 /// Several clients of one RoomWorld.
 struct RoomEditors {
-    /// One more, which makes this request when it dials.
+    /// Adds a client, which makes this request when it dials.
     RoomEditor& add(RoomWorld& world, const std::string& host, belay::RoomRequest request) {
         world.requests[host] = std::move(request);
         all.push_back(std::make_unique<RoomEditor>(world, host, first_author + all.size()));
@@ -46,7 +46,7 @@ private:
     }
 };
 
-/// Dials, and requests a document as the user eve.   Returns: how many frames have arrived.
+/// Dials, and requests a document as the user eve.   Returns: the number of frames received.
 inline std::size_t enter_as_eve(RoomWorld& world, HocuspocusClient& client,
                                 const std::string& board) {
     client.dial();

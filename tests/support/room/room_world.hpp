@@ -28,12 +28,12 @@ using namespace belay;
 
 // ---- storage -----------------------------------------------------------------------------------
 
-/// What a `before` throws.
+/// The exception that a `before` throws.
 struct CallableThrew : std::runtime_error {
     CallableThrew() : std::runtime_error{"a callable of the user"} {}
 };
 
-/// What survives the server's process, and what its storage is told to do.
+/// The stored rooms, which survive the server's process, and the faults of the storage.
 struct RoomScript {
     MemoryRooms durable{};
     Duration load_takes{};
@@ -45,11 +45,11 @@ struct RoomScript {
     std::vector<std::string> rejected{};  ///< each flush that is stored fails for these rooms; a
                                           ///< room that is named again has another error
     std::error_code save_error = std::make_error_code(std::errc::io_error);  ///< of failed saves
-    std::size_t saves_max = no_limit;  ///< more saves at a time are answered storage_busy
-    int hang_loads = 0;                ///< their answers never come
-    bool keeps_failed = false;         ///< a flush that failed has stored it all the same
-    bool full = false;                 ///< appends are refused
-    bool refuses = false;              ///< likewise, but histories begin
+    std::size_t saves_max = no_limit;  ///< further saves are answered storage_busy
+    int hang_loads = 0;                ///< this many loads are never answered
+    bool keeps_failed = false;         ///< a flush that fails stores its changes
+    bool full = false;                 ///< appends are rejected
+    bool refuses = false;              ///< appends are rejected, but histories begin
     int loads = 0;
     int loading = 0;
     int loading_max = 0;
@@ -57,7 +57,7 @@ struct RoomScript {
     int saves = 0;
     int saving = 0;
     int saving_max = 0;
-    bool hang_lists = false;  ///< likewise
+    bool hang_lists = false;  ///< calls of list() are never answered
     std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> hung{};
     std::vector<Completion<Result<std::vector<std::string>, PersistenceError>>> hung_lists{};
     std::vector<std::string> lags{};
@@ -125,7 +125,8 @@ public:
         begin_call("flush");
         ++disk_->flushes;
         working_.flush(ignored());
-        // The changes, and not a copy of all rooms: its time would grow with what is stored.
+        // Copies the changes, and not all rooms, because the time of that would grow with their
+        // number.
         auto changes = std::make_shared<std::vector<Staged>>(std::exchange(staged_, {}));
         later(disk_->flush_takes, [this, changes, c = std::move(done)]() mutable {
             const Reach reached = reach();
@@ -207,7 +208,7 @@ private:
             if (waiting_.size() == 1) carry_out();
         });
     }
-    /// Carries out the calls whose time is over, in their order, when the storage is not frozen.
+    /// Carries out, in order, the calls that are due, except while the storage is frozen.
     void carry_out() {
         while (!waiting_.empty() && reach() != Reach::late) {
             auto call = std::move(waiting_.front());
@@ -221,26 +222,27 @@ private:
     sim::Host* host_;
     std::deque<detail::Function<void()>> waiting_{};
     using Staged = std::function<void(MemoryRooms&)>;
-    MemoryRooms working_;           // what is stored, and what is appended since
-    std::vector<Staged> staged_{};  // what is appended since the last flush
+    MemoryRooms working_;           // the stored rooms, and the appends since
+    std::vector<Staged> staged_{};  // the appends since the last flush
 };
 static_assert(PersistenceLike<ScriptedRooms>);
 
-// ---- rights ------------------------------------------------------------------------------------
+// ---- authorizer --------------------------------------------------------------------------------
 
-/// Tokens are names of users, and may be listed for one board only; who is not listed edits.
+/// A token is a user's name. It may have a grant of its own, for one room or for all rooms. A user
+/// without one may edit.
 struct RoomRights {
     std::map<std::string, Grant> grants{};
     Duration takes{};
     bool drops = false;
     int checks = 0;
-    std::size_t waiting = 0;             ///< checks that take their time
+    std::size_t waiting = 0;             ///< checks that have not been answered yet
     std::size_t waiting_max = no_limit;  ///< further ones are dropped
     std::size_t waiting_most = 0;
     std::function<void(std::string_view)> before{};  ///< as RoomScript::before
-    std::string hangs_for{};                         ///< a board of which no answer comes
-    std::string hangs_for_token{};                   ///< likewise, a token
-    bool hangs = false;                              ///< likewise, of any
+    std::string hangs_for{};                         ///< a room whose checks are never answered
+    std::string hangs_for_token{};                   ///< a token whose checks are never answered
+    bool hangs = false;                              ///< no check is answered
     std::vector<Completion<Grant>> hung{};
 };
 struct ListedRights {
@@ -268,15 +270,15 @@ struct ListedRights {
     }
 };
 
-// ---- a transport whose clients see close codes -------------------------------------------------
+// ---- a transport whose clients receive close codes ---------------------------------------------
 
-/// What a transport has taken.
+/// The bytes that a transport has accepted.
 struct Taken {
     std::size_t bytes = 0;
     std::size_t longest = 0;
 };
 
-/// In front of each message to a client stands a byte: 0, or 1 and the code of a close.
+/// Begins each message to a client with a byte: 0, or 1 and the code of a close.
 template <TransportLike T>
 class Coded {
 public:
@@ -297,7 +299,8 @@ public:
             }
             return sent;
         }
-        /// It cannot, as not all transports can: the manager looks at what has come.
+        /// Not supported, as by other transports: the manager then compares the length of what has
+        /// arrived.
         void limit_messages(std::size_t) noexcept = delete;
         void close(const Failure& why) noexcept {
             const auto code = static_cast<unsigned>(why.code);
@@ -320,7 +323,7 @@ private:
     Taken* taken_;
 };
 
-/// A connection that is gone before its upgrade is answered; or never answers it.
+/// A connection that ends before its upgrade is answered, or whose upgrade is never answered.
 struct AbortedUpgrade {
     using message_type = Bytes;
     struct Connection {
@@ -333,7 +336,7 @@ struct AbortedUpgrade {
     bool gone = true;
 };
 
-/// What clients speak, counted. Its calls may throw.
+/// A YjsProtocol that counts its splits. Its calls may throw.
 struct CountingYjs : YjsProtocol {
     std::size_t* cuts;
     const std::function<void(const part::RoomMessage&)>* before_write = nullptr;
@@ -349,16 +352,16 @@ struct CountingYjs : YjsProtocol {
 
 // ---- the server --------------------------------------------------------------------------------
 
-/// Hears everything.
+/// Records all events.
 struct RoomRecorder {
     std::vector<std::string>* reported;
     std::vector<std::string>* events = nullptr;
     const std::function<void(std::string_view)>* before = nullptr;
     RoomClientId last_joined{};
     std::error_code last_reason{};
-    std::error_code last_denial{};  ///< of the last client that was denied an edit
+    std::error_code last_denial{};  ///< of the last client whose edit was denied
     std::error_code last_eviction{};
-    std::string last_limit{};  ///< of a rejection
+    std::string last_limit{};  ///< of the last rejection
     std::vector<PersistenceError> failures{};
     void begin_call(std::string_view name) const {
         if (before != nullptr && *before) (*before)(name);
@@ -426,11 +429,11 @@ private:
 
 using TestRooms = RoomManager<ScriptedRooms, ListedRights, RoomRecorder, HookedDocument>;
 
-/// A world with one server, which listens at port 1. Who dials is known by the host's name.
+/// A world with one server, which listens at port 1. A host's name is the token of its client.
 struct RoomWorld {
     explicit RoomWorld(Seed seed = Seed{1}, RoomOptions o = {}, YjsDocumentOptions d = {})
         : RoomWorld{std::make_unique<sim::World>(seed), o, d} {}
-    /// In a world of an exploration.
+    /// Uses the world of an exploration.
     explicit RoomWorld(sim::World& w, RoomOptions o = {}, YjsDocumentOptions d = {})
         : options{o}, world{w}, server{world.host("server", [this, d](sim::Host& h) {
               if (on_start) on_start();
@@ -470,7 +473,7 @@ struct RoomWorld {
             }
         }
     }
-    /// Each of them dials, and has a second to come in.
+    /// Makes each editor dial, and gives it a second to join.
     template <class... Editors>
     void dial(Editors&... who) {
         (who.dial(), ...);
@@ -481,16 +484,18 @@ struct RoomWorld {
     RoomScript disk{};
     RoomRights rights{};
     std::function<void(std::string_view)> document_before{};
-    std::function<void(const part::RoomMessage&)> before_write{};  ///< of a protocol
-    std::function<void()> on_start{};                              ///< of the server's process
+    /// Called before a protocol writes.
+    std::function<void(const part::RoomMessage&)> before_write{};
+    /// Called when the server's process starts.
+    std::function<void()> on_start{};
     std::vector<std::string> reported{};
     std::vector<std::string> events{};
     std::map<std::string, RoomRequest> requests{};
     std::set<std::string> in_band{};  ///< hosts that speak hocuspocus
     RoomClientId last_client{};
-    std::map<std::string, Taken> taken{};  ///< of clients, by their hosts
+    std::map<std::string, Taken> taken{};  ///< by the clients' hosts
     std::size_t cuts = 0;                  ///< updates that were cut into pieces
-    int thrown = 0;                        ///< exceptions that have left the world
+    int thrown = 0;                        ///< exceptions that reached the world's loop
     sim::World& world;
     sim::Host& server;
 
@@ -505,16 +510,16 @@ private:
 
 // ---- a client ----------------------------------------------------------------------------------
 
-/// A Yjs editor without a CRDT, at a host of its own: it dials once each time it is told to.
+/// A Yjs editor without a CRDT, at a host of its own. It connects once for each call of dial().
 class RoomEditor : public YjsEditor {
 public:
     RoomEditor(sim::World& world, const std::string& name, std::uint64_t author)
         : YjsEditor{author}, host_{&world.host(name)} {}
     RoomEditor(RoomWorld& rooms, const std::string& name, std::uint64_t author)
         : RoomEditor{rooms.world, name, author} {}
-    /// The process of a host, or a part of it.
+    /// Runs in the process of a host, or in a part of it.
     RoomEditor(sim::Host& host, std::uint64_t author) : YjsEditor{author}, host_{&host} {}
-    /// One that speaks hocuspocus, and has one document.
+    /// Returns an editor that speaks hocuspocus, and has one document.
     static RoomEditor addressed(RoomWorld& rooms, const std::string& name, std::uint64_t author,
                                 std::string_view document = "board") {
         return addressed(rooms, rooms.world.host(name), author, document);
@@ -542,13 +547,13 @@ public:
         host_->attach(*line_);
     }
     void hang_up() { line_.reset(); }
-    /// As Yjs's client sees it, which gives up who says nothing for 30 s.
+    /// Whether Yjs's client would be connected. It closes a connection that was silent for 30 s.
     [[nodiscard]] bool online() const {
         return line_ && !out_ && !line_->link->ended() &&
                elapsed(heard_at_, host_->now()) < std::chrono::seconds{30};
     }
 
-    /// Types, and sends it if it is online.   Returns: the update.
+    /// Types, and sends the update if it is online.   Returns: the update.
     Bytes type(std::string_view text) {
         Bytes update = types(text);
         ++unsynced;
@@ -562,7 +567,7 @@ public:
         frame.insert(frame.end(), body.begin(), body.end());
         raw(frame);
     }
-    /// Asks to be let in, as HocuspocusProvider 4 does.
+    /// Sends a token as HocuspocusProvider 4 does, to be admitted.
     void send_token() {
         Bytes frame = address_;
         frame.insert(frame.end(), {std::byte{2}, std::byte{0}});
@@ -576,7 +581,7 @@ public:
         line_->drain();
     }
     [[nodiscard]] sim::Host& host() { return *host_; }
-    /// Reads nothing any more, or again.
+    /// Stops reading, or continues.
     void stall(bool stalled) {
         stalled_ = stalled;
         if (line_) line_->waker.touch();
@@ -586,10 +591,10 @@ public:
     std::uint32_t unread_max = 8;  ///< frames that have arrived; more of them wait in the network
     std::size_t frames = 0;
     std::vector<std::string> denials{};
-    std::string token{};  ///< of one that speaks hocuspocus, as the rest of these
+    std::string token{};  ///< of an editor that speaks hocuspocus, as are the members below
     std::string scope{};
     std::size_t unsynced = 0;  ///< as HocuspocusProvider counts it
-    std::size_t refusals = 0;  ///< of changes
+    std::size_t refusals = 0;  ///< changes that were rejected
     std::size_t pings = 0;
     bool names_others = false;  ///< sends names of other documents, too
 
@@ -621,7 +626,7 @@ private:
     };
 
     void begin() {
-        heard_at_ = host_->now();  // as Yjs's client counts from the opening, however late it is
+        heard_at_ = host_->now();  // Yjs's client counts from the opening, however late it is
         if (!address_.empty()) send_token();
         unsynced = 1;
         say({Kind::state_vector, state_vector()});
@@ -682,8 +687,8 @@ private:
 
     sim::Host* host_;
     bool stalled_ = false;
-    bool out_ = false;  ///< of its document, though the connection may be open
-    Bytes address_{};   ///< in front of its frames
+    bool out_ = false;  ///< its document is closed, though the connection may be open
+    Bytes address_{};   ///< the document's name, with which each frame begins
     Instant heard_at_{};
     std::unique_ptr<Line> line_;
 };

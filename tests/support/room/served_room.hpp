@@ -16,7 +16,7 @@
 
 namespace belay_test {
 
-/// "board", with alice in it since a second.
+/// The room "board", which alice joined a second ago.
 struct RoomOfOne {
     RoomOfOne() { w.dial(alice); }
 
@@ -24,7 +24,7 @@ struct RoomOfOne {
     RoomEditor alice{w, "alice", 1};
 };
 
-/// "board", with alice and bob in it since a second.
+/// The room "board", which alice and bob joined a second ago.
 struct RoomOfTwo {
     RoomOfTwo() { w.dial(alice, bob); }
 
@@ -33,7 +33,7 @@ struct RoomOfTwo {
     RoomEditor bob{w, "bob", 2};
 };
 
-/// So many editors at hosts "e1", "e2", ..., who have dialled: author i is at host i.
+/// This many editors at hosts "e1", "e2", ..., which have dialled. Author i is at host i.
 inline std::vector<std::unique_ptr<RoomEditor>> joined_editors(RoomWorld& w, std::uint64_t count) {
     std::vector<std::unique_ptr<RoomEditor>> editors;
     for (std::uint64_t i = 1; i <= count; ++i) {
@@ -43,7 +43,7 @@ inline std::vector<std::unique_ptr<RoomEditor>> joined_editors(RoomWorld& w, std
     return editors;
 }
 
-/// What the storage has of a room.
+/// The stored content of a room.
 inline std::optional<StoredRoom> stored_of(RoomScript& disk, std::string_view id = "board") {
     const part::LoadedRoom found = loaded(disk.durable, id);
     REQUIRE(found);

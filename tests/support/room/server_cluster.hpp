@@ -23,7 +23,7 @@ using ServerRooms = RoomManager<SharedRooms, ListedRights, RoomRecorder>;
 
 /// Servers "server1" to "server3", and clients that dial one of them.
 struct Cluster {
-    /// Whether the store was emptied each server asks every 5 s.
+    /// Makes a server check every 5 s whether the store was emptied.
     struct Looks {
         SharedStore* store;
         int number;
@@ -36,7 +36,7 @@ struct Cluster {
     explicit Cluster(Seed seed = Seed{1}, std::vector<YjsDocumentOptions> documents = {},
                      const RoomOptions& chosen = {})
         : Cluster{std::make_unique<sim::World>(seed), std::move(documents), chosen} {}
-    /// In a world of an exploration.
+    /// Uses the world of an exploration.
     explicit Cluster(sim::World& w, std::vector<YjsDocumentOptions> documents = {},
                      const RoomOptions& chosen = {})
         : options{chosen}, world{w} {
@@ -79,7 +79,7 @@ struct Cluster {
         const auto parts = rooms(n).get_state("board");
         return !parts || parts->empty() ? Bytes(2) : parts->front();
     }
-    /// What a server would load that begins now.
+    /// The document that a server would load now.
     [[nodiscard]] Bytes stored() {
         YjsDocument all;
         const auto& room = store.rooms.at("board");

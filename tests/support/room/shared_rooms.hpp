@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/shared_rooms.hpp
-/// A storage in memory that several servers share; on command it is slow, unreachable, or loses
-/// data.
+/// A storage in memory that several servers share. A test makes it slow or unreachable, or makes it
+/// lose data.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace belay_test {
 
 using namespace belay;
 
-/// What all servers have in common.
+/// The data of the storage, and its state for each server.
 struct SharedStore {
     struct Entry {
         std::uint64_t position = 0;
@@ -32,7 +32,7 @@ struct SharedStore {
     };
     struct Room {
         Id epoch{};
-        std::uint64_t log = 0;  // another one with each beginning
+        std::uint64_t log = 0;  // the number of the history: each begin has another one
         std::uint64_t covers = 0;
         std::vector<Bytes> snapshot{};
         std::deque<Entry> entries{};
@@ -45,34 +45,36 @@ struct SharedStore {
         std::uint64_t own = 0;
         Bytes update{};
         bool again = false;
-        std::uint64_t basis = 0;  ///< the log that it was made upon; 0: none
-        std::uint64_t turn = 0;   ///< the begin or reset before it that was not carried out then
+        std::uint64_t basis = 0;  ///< the history with which the change was made; 0: none
+        /// The begin or reset before it that had not been carried out then.
+        std::uint64_t turn = 0;
     };
     struct Line {
-        std::uint64_t log = 0;          // that the subscription reads; 0: none
-        std::uint64_t book = 0;         // that the server has loaded, or heard to be begun
-        std::uint64_t was = 0;          // the same, also when that is lost
-        std::uint64_t tried = 0;        // of a beginning that was not answered
-        std::uint64_t acked = 0;        // the last own entry that was answered since
+        std::uint64_t log = 0;          // the history that the subscription reads; 0: none
+        std::uint64_t book = 0;         // the history that the server has loaded or begun; 0: none
+        std::uint64_t was = 0;          // the last value of `book` that was not 0
+        std::uint64_t tried = 0;        // the history of a begin without an answer
+        std::uint64_t acked = 0;        // the last own entry that was answered in `book`
         std::uint64_t staged_turn = 0;  // the last begin, reset or erase that was called
-        std::uint64_t turn = 0;         // the last one that was answered
-        std::uint64_t turned_to = 0;    // the log since then
-        std::uint64_t from = 0;         // of the subscription
-        bool changed = true;            // it is compared; else nobody looks at the store
+        std::uint64_t turn = 0;         // the last begin, reset or erase that was answered
+        std::uint64_t turned_to = 0;    // the history since then
+        std::uint64_t from = 0;         // the position from which the subscription reads
+        bool changed = true;            // the subscription must be compared with the store
         std::deque<Bytes> messages{};
         std::optional<Completion<Result<part::FanoutBatch, PersistenceError>>> done{};
     };
     struct Server {
-        bool away = false;          ///< nothing gets through
-        bool unsubscribed = false;  ///< it is told nothing
-        bool unsure = false;        ///< flushes are carried out, and fail
-        bool full = false;          ///< changes are refused, and all else works
-        bool slow = false;          ///< loads are carried out, and nobody waits for them any more
-        bool unanswered = false;    ///< calls are carried out, and fail
-        bool late = false;          ///< calls wait
+        bool away = false;          ///< the storage cannot be reached
+        bool unsubscribed = false;  ///< the server receives no notifications
+        bool unsure = false;        ///< flushes are carried out, and answered with an error
+        bool full = false;          ///< changes are rejected, and all other calls succeed
+        /// Loads are carried out, and answered after the server's time limit.
+        bool slow = false;
+        bool unanswered = false;  ///< calls are carried out, and answered with an error
+        bool late = false;        ///< calls wait
         std::uint64_t last_own = 0;
-        std::uint64_t mark = 0;   ///< of the store, as the server knows it
-        std::size_t longest = 0;  ///< of the answers to it, in entries
+        std::uint64_t mark = 0;   ///< the last value of SharedStore::mark that the server has read
+        std::size_t longest = 0;  ///< the largest number of entries in one answer
         std::size_t calls = 0;    ///< loads, flushes and comparisons
         std::vector<Change> staged{};
         std::map<std::string, Line, std::less<>> lines{};
@@ -80,29 +82,29 @@ struct SharedStore {
         [[nodiscard]] bool answers_fail() const { return unsure || unanswered; }
     };
 
-    /// At the beginning of each call of a server; it may throw.
+    /// Called at the beginning of each call of a server. It may throw.
     std::function<void(std::string_view)> before = [](std::string_view) {};
     /// Called with each message that a server publishes.
     std::function<void(int server, BytesView)> published = [](int, BytesView) {};
-    bool hang_saves = false;  ///< they are answered by whoever takes them from `hung`
+    bool hang_saves = false;  ///< the test takes their completions from `hung`
     std::vector<Completion<PersistenceError>> hung{};
     std::vector<std::string> lags{};  ///< the rooms that must be saved
 
     // ---- what tests do -------------------------------------------------------------------------
 
-    /// As FLUSHALL: nobody is told.
+    /// Empties the store as FLUSHALL does, without a notification.
     void wipe() {
         rooms.clear();
         ended.clear();
         ended_epochs.clear();
         mark = ++last;
     }
-    /// The last entries of a room are gone, as after a crash of a server that had not synced.
+    /// Removes the last entries of a room, as a crash of a server that had not synced does.
     void lose_tail(const std::string& id, std::size_t count) {
         auto& entries = rooms.at(id).entries;
         entries.erase(entries.end() - static_cast<std::ptrdiff_t>(count), entries.end());
     }
-    /// By whoever else writes there.
+    /// Appends an entry, as another program does.
     void write(const std::string& id, Bytes update) {
         rooms.at(id).entries.push_back({++last, 0, 0, std::move(update)});
         change(id);
@@ -133,24 +135,25 @@ struct SharedStore {
         }
         report_all();
     }
-    /// Who connects again compares all.
+    /// Compares all rooms, as a server that has connected again does.
     void reconnect(int server) {
         for (auto& [id, line] : servers[server].lines) line.changed = true;
         report_all();
     }
-    /// What every server does from time to time.
+    /// Compares all rooms if the store was emptied since the last call, as each server does
+    /// periodically.
     void look(int server) {
         Server& s = servers[server];
         if (s.away || s.late || std::exchange(s.mark, mark) == mark) return;
         reconnect(server);
     }
 
-    // ---- for the servers -----------------------------------------------------------------------
+    // ---- calls of the servers ------------------------------------------------------------------
 
     [[nodiscard]] static PersistenceError lost() {
         return {std::make_error_code(std::errc::connection_refused), {}, {}};
     }
-    /// Whoever listens to a room is told that it has changed.
+    /// Marks a room as changed for each server that subscribes to it.
     void change(const std::string& id) {
         for (auto& [number, server] : servers) {
             const auto at = server.lines.find(id);
@@ -214,7 +217,7 @@ struct SharedStore {
             found.entries.clear();
         return found;
     }
-    /// Whether an own entry that was answered is gone.
+    /// Whether an own entry that was answered is not in the room any more.
     [[nodiscard]] static bool lost(const Room& room, int number, std::uint64_t acked) {
         return acked > room.covers &&
                std::none_of(room.entries.begin(), room.entries.end(), [&](const Entry& e) {
@@ -247,7 +250,7 @@ struct SharedStore {
         const auto at = rooms.find(change.id);
         Line& line = servers[number].lines[change.id];
         const std::uint64_t book = line.book;
-        // It was made upon another history than the one that the server has now.
+        // Rejects a change that was made with another history than the server has now.
         const bool stands = change.turn != 0 ? change.turn == line.turn && line.turned_to == book
                                              : change.basis == 0 || change.basis == book;
         if (!stands) return {RoomErrc::unknown_room, change.id, {}};
@@ -281,7 +284,7 @@ struct SharedStore {
         turned(number, change);
         return {};
     }
-    /// What the answer says, if there is one.
+    /// Records the history that an answer contains, if there is an answer.
     void learn(int number, const std::string& id, std::uint64_t log) {
         if (servers[number].answers_fail()) return;
         Line& line = servers[number].lines[id];
@@ -299,15 +302,16 @@ struct SharedStore {
         const auto at = rooms.find(id);
         if (at == rooms.end()) return {RoomErrc::unknown_room, id, {}};
         Room& room = at->second;
-        // As Redis is asked to: what was in another history covers nothing of this one.
+        // Redis makes the same comparison: a snapshot of another history covers nothing of this
+        // one.
         const std::uint64_t log = servers[number].lines[id].book;
         if (log != 0 && log != room.log) return {RoomErrc::stale_snapshot, id, {}};
         if (covers > last) return {RoomErrc::bad_position, id, {}};
-        // Nothing was read, and there may be something.
+        // The server has read nothing, and the store may have entries.
         if (covers < room.covers || covers == 0) return {RoomErrc::stale_snapshot, id, {}};
         if (lost(room, number, servers[number].lines[id].acked))
             return {RoomErrc::stale_snapshot, id, {}};
-        // The entry is lost, and others before it that the snapshot would cover may be, too.
+        // The last covered entry is lost, and entries before it may be lost, too.
         const bool has = std::any_of(room.entries.begin(), room.entries.end(),
                                      [&](const Entry& e) { return e.position == covers; });
         if (covers > room.covers && !has) return {RoomErrc::stale_snapshot, id, {}};
@@ -322,16 +326,16 @@ struct SharedStore {
     std::set<std::uint64_t> ended{};
     std::set<Id> ended_epochs{};
     std::uint64_t last = 0;
-    std::uint64_t mark = 0;  ///< of the store: another one when it was emptied
+    std::uint64_t mark = 0;  ///< changes when the store is emptied
     std::size_t batch = 16;
-    bool repeats = false;  ///< each answer begins with all that there is
+    bool repeats = false;  ///< each answer begins with all entries
 };
 
 /// One server's view of a SharedStore.
 class SharedRooms {
 public:
     SharedRooms(SharedStore& store, int number) : store_{&store}, number_{number} {
-        // What a server that has ended waited for.
+        // Drops the calls for which an earlier process of the server waited.
         me().staged.clear();
         me().lines.clear();
         me().waiting.clear();
@@ -370,7 +374,7 @@ public:
             me.carry_out(std::move(changes), ~std::size_t{0}, std::move(c));
         });
     }
-    /// The changes of the next flush, which waits for its turn.
+    /// Returns the changes of the next flush, which waits for the earlier one.
     [[nodiscard]] std::vector<SharedStore::Change> take_staged() const {
         return std::exchange(me().staged, {});
     }
@@ -508,7 +512,7 @@ private:
                                turns ? known.staged_turn : 0});
         return own;
     }
-    /// Changes of the history that were not carried out are not waited for any more.
+    /// Stops waiting for changes of the history that were not carried out.
     void forget_turns(const std::vector<SharedStore::Change>& changes) const {
         for (const SharedStore::Change& change : changes) {
             SharedStore::Line& known = line(change.id);

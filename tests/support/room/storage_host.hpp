@@ -10,19 +10,19 @@
 
 namespace belay_test {
 
-/// The host of a storage. While it is killed it is away, and while it is frozen it is late. It
-/// carries out the calls of servers that its answers do not reach.
+/// The host of a storage. While it is killed, calls fail, and while it is frozen, they are late. It
+/// also carries out calls of servers that cannot receive its answers.
 class StorageHost {
 public:
     enum class Reach : std::uint8_t { works, late, away, unanswered };
-    /// What happens to one change: it is stored, nothing is stored while the disk refuses, or it is
-    /// stored and the connection ends without an answer.
+    /// The result of storing one change. It is stored, or nothing is stored because the disk
+    /// rejects it, or it is stored and the connection ends without an answer.
     enum class Change : std::uint8_t { stored, refused, unanswered };
 
     StorageHost(belay::sim::World& world, std::string_view name)
         : world_{&world}, host_{&world.host(name)} {}
 
-    /// Returns what happens now to a call of this server.
+    /// Returns how a call of this server ends now.
     [[nodiscard]] Reach reach(const belay::sim::Host& server) const {
         const belay::sim::Network& network = world_->network();
         if (!host_->alive() || network.partitioned(server, *host_)) return Reach::away;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/worlds/broken_hosts.hpp
-/// What breaks several hosts at once, or for good: drawn scenarios have neither.
+/// Faults of several hosts at once, or for good, which drawn scenarios do not have.
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,8 @@
 
 namespace belay_test {
 
-/// Breaks a host, so that it does not come back: without power, frozen, refusing, or unreachable
-/// for another one.
+/// Breaks a host for good: without power, frozen, rejecting connections, or unreachable for another
+/// one.
 inline void break_for_good(belay::sim::World& world, belay::sim::Host& host,
                            belay::sim::Host& other) {
     switch (world.choose("how it breaks", 4)) {
@@ -28,8 +28,8 @@ inline void break_for_good(belay::sim::World& world, belay::sim::Host& host,
     }
 }
 
-/// In half of the worlds: cuts a host off from all others for 1 s to `most`, with or without resets.
-/// It begins within the first 5 s.
+/// In half of the worlds, cuts a host off from all others for 1 s to `most`, with or without
+/// resets. The cut begins within the first 5 s.
 inline void cut_off(belay::sim::World& world, belay::sim::Host& host,
                     const std::vector<belay::sim::Host*>& others, belay::Duration most) {
     using namespace std::chrono_literals;
@@ -47,7 +47,7 @@ inline void cut_off(belay::sim::World& world, belay::sim::Host& host,
         }
     });
     world.at(from + 1s + some("lasts", most - 1s), [&world, &host, &others] {
-        if (world.healed_at()) return;  // what is cut off now stays so
+        if (world.healed_at()) return;  // hosts that are cut off now stay so
         for (belay::sim::Host* const other : others) world.network().heal(host, *other);
     });
 }

@@ -17,8 +17,8 @@
 
 namespace belay_test {
 
-/// Refuses what a process without descriptors, permissions or space is refused. Nothing that was
-/// written is lost. It outlives the processes of the host.
+/// A disk whose calls fail as those of a process without descriptors, permissions or space. Nothing
+/// that was written is lost. It outlives the processes of the host.
 class DeniedDisk {
 public:
     using Lock = belay::sim::Disk::Lock;
@@ -118,8 +118,7 @@ private:
                 opens_ = looks_ = reads_ = std::make_error_code(std::errc::io_error);
                 return;
             case 3:
-                // A file system that writes each byte to a new place, so that reserving does not
-                // help.
+                // The file system writes each byte to a new place, so that reserving does not help.
                 writes_ = std::make_error_code(std::errc::no_space_on_device);
                 return;
             default:

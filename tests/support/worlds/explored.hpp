@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/worlds/explored.hpp
-/// What the worlds of composed parts have in common: their options, and how a process that cannot
-/// go on ends.
+/// The common parts of the worlds of composed parts: their options, and how a process that cannot
+/// continue ends.
 #pragma once
 
 #include <chrono>
@@ -38,7 +38,7 @@ template <class Body>
     return report;
 }
 
-/// Explores as many worlds as a test wants, whatever BELAY_SEEDS is. BELAY_SIM_SEED and
+/// Explores as many worlds as a test wants, regardless of BELAY_SEEDS. BELAY_SIM_SEED and
 /// BELAY_SIM_TRACE have their effect, as the report of a failure advises to set them.
 template <class Body>
 [[nodiscard]] belay::sim::Report explored_as_wanted(belay::sim::ExploreOptions options,
@@ -64,7 +64,7 @@ template <class Body>
     return wrong.empty() ? belay::sim::order_per_key(history) : wrong;
 }
 
-/// Lets the disk of a host be full up to twice for some time, in two of three worlds.
+/// Makes the disk of a host full up to twice for some time, in two of three worlds.
 inline void fill_disk_at_times(belay::sim::World& world, const std::string& host,
                                std::uint64_t within_ms) {
     belay::sim::Scenario faults;
@@ -73,7 +73,7 @@ inline void fill_disk_at_times(belay::sim::World& world, const std::string& host
         const std::chrono::milliseconds lasts{world.choose("full for, " + host, 6000)};
         faults.during(from, from + lasts, belay::sim::fill_disk(host));
     }
-    // Played before the first event, they would take the place of the faults that are drawn.
+    // If they were played before the first event, they would replace the faults that are drawn.
     if (!faults.empty()) world.after({}, [&world, faults] { world.play(faults); });
 }
 

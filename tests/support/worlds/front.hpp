@@ -17,7 +17,7 @@
 namespace belay_test {
 
 /// Accepts connections on port 1, and dials port 1 of a server for each. If one end of such a pair
-/// is gone, it closes the other.
+/// closes, it closes the other.
 class Front {
 public:
     Front(belay::sim::Host& host, std::string server) : host_{host}, server_{std::move(server)} {

@@ -64,7 +64,7 @@ public:
             return inner_.flush(std::move(done));
         }
         if (!hanging_->hangs(*host_, "a flush hangs")) return inner_.flush(std::move(done));
-        // It is carried out.
+        // The flush is carried out, and never answered.
         hanging_->others.push_back(std::move(done));
         inner_.flush(Completion<PersistenceError>{[](auto) noexcept {}});
     }

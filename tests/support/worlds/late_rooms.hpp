@@ -22,9 +22,10 @@ namespace belay_test {
 
 /// The storage of all servers. Each server reaches it over a host "storage n", whose faults hit the
 /// calls of that server. A call is lost while that host is dead, waits while it is frozen, and is
-/// carried out without an answer while the network loses what it sends. Answers wait while the host
-/// is frozen, too: it may be frozen between a call and its answer. If its disk refuses, so does the
-/// storage. If the n-th operation of its disk fails, the connection ends after the n-th change.
+/// carried out without an answer while the network loses its messages. Answers wait while the host
+/// is frozen, too: it may be frozen between a call and its answer. If its disk rejects an
+/// operation, so does the storage. If the n-th operation of its disk fails, the connection ends
+/// after the n-th change.
 struct LateStore {
     using Reach = StorageHost::Reach;
 
@@ -44,14 +45,14 @@ struct LateStore {
         started_at_[server] = store.last;
         static_cast<void>(reach(server, host));
     }
-    /// Nothing that a server asks for gets through, for a second.
+    /// Loses all calls of a server for a second.
     void break_off(int server) {
         if (store.servers[server].away) return;
         broken_until_[static_cast<std::size_t>(server)] =
             after(world.now(), std::chrono::seconds{1});
         store.away(server, true);
     }
-    /// What happens now to a call of this server; the store follows it.
+    /// Returns how a call of this server ends now, and sets the state of the store for that.
     Reach reach(int server, const sim::Host& host) {
         const auto at = static_cast<std::size_t>(server);
         const bool broken = !world.healed_at() && world.now() < broken_until_[at];
@@ -89,9 +90,9 @@ struct LateStore {
         return count;
     }
 
-    /// The storage has lost data.
+    /// Notes that the storage has lost data.
     void note_loss() { ++losses_; }
-    /// Whether no answer has shown a server yet what was lost.
+    /// Whether no answer has shown a server yet which data was lost.
     [[nodiscard]] bool unnoticed(int server) { return noticed_[server] != losses_; }
     [[nodiscard]] std::uint64_t losses() const { return losses_; }
     void note_compared(int server, std::uint64_t losses) { noticed_[server] = losses; }
@@ -106,7 +107,8 @@ private:
     std::uint64_t losses_ = 0;
     std::map<int, std::uint64_t> started_at_{};  ///< the last position before the process started
     std::map<int, std::uint64_t> noticed_{};     ///< the losses before the last comparison
-    std::map<std::string, std::uint64_t> covered_{};  ///< the most that a snapshot has covered
+    /// The last position that a snapshot has ever covered.
+    std::map<std::string, std::uint64_t> covered_{};
 };
 
 /// One server's view of a LateStore. Its calls are carried out one after the other, as by the
@@ -124,7 +126,7 @@ class LateRooms {
                 call(*this);
             }
         }
-        /// One call may be carried out before the storage is frozen, and answered after that.
+        /// One call may be carried out before the storage is frozen, and answered after it.
         [[nodiscard]] bool may_carry_out() {
             const bool is_frozen = late.reach(number, host) == Reach::late;
             const bool begins = !std::exchange(frozen, is_frozen);
@@ -149,7 +151,7 @@ class LateRooms {
         std::deque<detail::Function<void(Line&)>> waiting{};
         std::deque<detail::Function<void()>> answers{};
     };
-    /// Follows the faults of the host, and compares all every five seconds.
+    /// Applies the faults of the host, and compares all rooms every five seconds.
     struct Look {
         std::weak_ptr<Line> line;
         int count = 1;
@@ -264,7 +266,7 @@ private:
             l.late.store.servers[l.number].full = true;
         return change == StorageHost::Change::unanswered;
     }
-    /// Whether an answer compares what the server has with what is stored.
+    /// Whether an answer compares the server's data with the stored data.
     [[nodiscard]] static bool compares(const PersistenceError&) { return false; }
     [[nodiscard]] static bool compares(const part::LoadedRoom& answer) {
         return answer.has_value();

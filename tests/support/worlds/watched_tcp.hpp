@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/worlds/watched_tcp.hpp
-/// WatchedTcp: a sim::Tcp whose dials and signs of life a test can look at.
+/// WatchedTcp: a sim::Tcp that records its dials and the times of received messages.
 #pragma once
 
 #include <string>
@@ -13,20 +13,21 @@
 
 namespace belay_test {
 
-/// What a test sees of the connections of one client, or of one service of a fleet.
+/// The record of the connections of one client, or of one service of a fleet.
 struct ConnectionRecord {
     belay::sim::History* history;
     std::string name;    ///< for History::dial
     std::string peer{};  ///< the host that was dialled last
     belay::Instant dialled_at = belay::always;
-    belay::Instant received_at = belay::always;  ///< the last sign of life of the open connection
+    /// When the open connection received the last message.
+    belay::Instant received_at = belay::always;
     belay::Instant not_before = belay::always;   ///< the end of the wait that the link has reported
-    belay::Instant manual_until = belay::always;  ///< a person may cut the wait short until then
+    belay::Instant manual_until = belay::always;  ///< an operator may end the wait early until then
     std::size_t* opening = nullptr;  ///< counts dials that are under way, of all services
     std::uint64_t early_dials = 0;   ///< dials before `not_before`
 };
 
-/// Dials a host, given here or by an Endpoints around it.
+/// Dials a host, which is given here or by an Endpoints around it.
 class WatchedTcp {
 public:
     using message_type = belay::Bytes;
