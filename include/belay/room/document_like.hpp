@@ -22,9 +22,9 @@ template <class T>
 concept ErrorOfDocument = std::convertible_to<T, std::error_code>;
 /// A Result of T, or a type with its members.
 template <class R, class T>
-concept ResultOfDocument = requires(R&& r) {
+concept ResultOfDocument = requires(const R& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<T>;
+    { *r } -> std::convertible_to<T>;
     { r.error() } -> ErrorOfDocument;
 };
 

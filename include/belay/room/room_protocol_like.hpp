@@ -52,9 +52,9 @@ BELAY_DETAIL_MEMBER(address);
 BELAY_DETAIL_MEMBER(room_id);
 
 template <class R>
-concept ResultOfFrame = requires(R&& r) {
+concept ResultOfFrame = requires(const R& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<part::RoomMessage>;
+    { *r } -> std::convertible_to<part::RoomMessage>;
     { r.error() } -> std::convertible_to<std::error_code>;
 };
 template <class P>
@@ -74,9 +74,9 @@ concept HasDisjoint = requires(const P& protocol, BytesView a, BytesView b) {
     { protocol.disjoint(a, b) } -> std::same_as<bool>;
 };
 template <class R>
-concept ResultOfAddress = requires(R&& r) {
+concept ResultOfAddress = requires(const R& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<BytesView>;
+    { *r } -> std::convertible_to<BytesView>;
     { r.error() } -> std::convertible_to<std::error_code>;
 };
 /// A protocol in which one connection has many documents.

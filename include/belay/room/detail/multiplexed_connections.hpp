@@ -171,8 +171,9 @@ private:
             const auto read =
                 connection.protocol.read(BytesView{frame}.subspan(channel.name().size()));
             if (!read.has_value()) continue;
-            if (read->kind == Kind::token) channel.core.release_token();
-            on_channel_message(channel, *read);
+            const part::RoomMessage& message = *read;
+            if (message.kind == Kind::token) channel.core.release_token();
+            on_channel_message(channel, message);
             channel.update_checking();
         }
         if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// Goal: a protocol and a document of a user's own serve rooms, on both kinds of connections.
+// Method: frames by hand, in simulated worlds, with the archetypes and with a text protocol.
+#include <belay/room/room_protocol_like.hpp>
+
+#include <string>
+#include <vector>
+
+#include <belay/room/memory_rooms.hpp>
+#include <belay/room/room_manager.hpp>
+#include <belay/sim/world.hpp>
+
+#include "support/catch.hpp"
+#include "support/room/room_archetypes.hpp"
+
+using namespace belay;
+using namespace belay_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A transport whose frames a test reads and writes as text.
+struct TextFrames {
+    using message_type = Bytes;
+    struct Connection {
+        std::vector<std::string>* sent;
+        SendResult send(const Bytes& frame) noexcept {
+            sent->emplace_back(as_text(frame));
+            return SendResult::sent;
+        }
+    };
+    struct End {
+        void send(std::string_view text) {
+            static_cast<void>(link.received(to_bytes(as_bytes(text))));
+        }
+        Link<Bytes> link{};
+        std::vector<std::string> received{};
+    };
+    Connection open(const Link<Bytes>& link) {
+        end->link = link;
+        static_cast<void>(link.opened());
+        return {&end->received};
+    }
+    End* end;
+};
+
+template <class Document>
+struct OwnDocumentWorld {
+    explicit OwnDocumentWorld(Document empty)
+        : rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{}, std::move(empty)} {
+        server.attach(rooms);
+        rooms.start();
+    }
+    void run() { world.run_for(1s); }
+    sim::World world{Seed{1}};
+    sim::Host& server = world.host("server");
+    RoomManager<MemoryRooms, EveryoneEdits, NoObserver, Document> rooms;
+};
+
+/// Joins the room "a" by both kinds of connections, and sends an update.
+template <class Document>
+void serve_both_kinds(Document empty) {
+    OwnDocumentWorld<Document> w{std::move(empty)};
+    TextFrames::End ada;
+    TextFrames::End bob;
+    w.rooms.accept(TextFrames{&ada}, MinimalProtocol{0}, RoomRequest{.room_id = "a"});
+    w.rooms.accept(TextFrames{&bob}, MinimalProtocolWithAddresses{0}, RoomRequest{});
+    w.run();
+    bob.send("a");
+    ada.send("edit");
+    w.run();
+    CHECK(w.rooms.counters().rejected == 0);
+    REQUIRE(w.rooms.stats("a").has_value());
+    CHECK(w.rooms.stats("a")->clients == 2);
+}
+
+}  // namespace
+
+TEST_CASE("RoomManager compiles with results that have only the required members",
+          "[room][own_parts][unit]") {
+    serve_both_kinds(MinimalDocument{0});
+    serve_both_kinds(ComparingDocument{0});
+}
