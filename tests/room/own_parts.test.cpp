@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <belay/room/memory_rooms.hpp>
+#include <belay/room/opaque_document.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/sim/world.hpp>
 
@@ -42,6 +43,24 @@ struct TextFrames {
         return {&end->received};
     }
     End* end;
+};
+
+/// Frames of text: a sign for the kind, and the payload.
+struct SignProtocol {
+    using Kind = part::RoomMessage::Kind;
+    static constexpr std::string_view signs = ".?=+@#!";
+
+    [[nodiscard]] Result<part::RoomMessage> read(BytesView frame) const {
+        const std::size_t kind =
+            frame.empty() ? std::string_view::npos : signs.find(as_text(frame)[0]);
+        if (kind == std::string_view::npos) return make_error_code(RoomErrc::unknown_message);
+        return part::RoomMessage{static_cast<Kind>(kind), frame.subspan(1), {}};
+    }
+    [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
+        std::string frame(1, signs[static_cast<std::size_t>(message.kind)]);
+        frame += as_text(message.payload);
+        return to_bytes(as_bytes(frame));
+    }
 };
 
 template <class Document>
@@ -80,4 +99,46 @@ TEST_CASE("RoomManager compiles with results that have only the required members
           "[room][own_parts][unit]") {
     serve_both_kinds(MinimalDocument{0});
     serve_both_kinds(ComparingDocument{0});
+}
+
+TEST_CASE("A client of a document without state vectors receives it after a state vector",
+          "[room][own_parts][unit]") {
+    OwnDocumentWorld<OpaqueDocument> w{OpaqueDocument{}};
+    TextFrames::End ada;
+    TextFrames::End bob;
+    TextFrames::End eve;
+    const RoomRequest request{.room_id = "a"};
+    w.rooms.accept(TextFrames{&ada}, SignProtocol{}, request);
+    w.run();
+    ada.send("+one");
+    ada.send("+two");
+    w.run();
+    w.rooms.accept(TextFrames{&bob}, SignProtocol{}, request);
+    w.rooms.accept(TextFrames{&eve}, SignProtocol{}, request);
+    w.run();
+    bob.send("?");
+    w.run();
+    // The server requests the states of both.
+    CHECK(bob.received == std::vector<std::string>{"?", "+one", "+two", "="});
+    CHECK(eve.received == std::vector<std::string>{"?"});
+}
+
+TEST_CASE("RoomManager passes an empty payload of a client to the document",
+          "[room][own_parts][unit]") {
+    for (const char* const frame : {"?", "="}) {
+        OwnDocumentWorld<YjsDocument> yjs{YjsDocument{}};
+        OwnDocumentWorld<OpaqueDocument> opaque{OpaqueDocument{}};
+        TextFrames::End ada;
+        TextFrames::End bob;
+        yjs.rooms.accept(TextFrames{&ada}, SignProtocol{}, RoomRequest{.room_id = "a"});
+        opaque.rooms.accept(TextFrames{&bob}, SignProtocol{}, RoomRequest{.room_id = "a"});
+        yjs.run();
+        opaque.run();
+        ada.send(frame);
+        bob.send(frame);
+        yjs.run();
+        opaque.run();
+        CHECK(yjs.rooms.counters().rejected == 1);
+        CHECK(opaque.rooms.counters().rejected == 0);
+    }
 }

@@ -78,7 +78,8 @@ concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || ha
 /// - optional `diff(BytesView state_vector)`: returns a `Result<Bytes>` with the update that a peer
 ///   with this state vector lacks.
 ///
-/// The last two need each other. Without them, each client that joins is sent the whole document.
+/// The last two need each other. Without them, each state vector is answered with the whole
+/// document.
 ///
 /// Each room begins with a copy of an empty document.
 ///
