@@ -90,10 +90,10 @@ public:
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
-        static_assert(
-            detail::FanoutIsSound<Persistence>,
-            "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
-            "because otherwise its servers would not exchange changes");
+        static_assert(detail::FanoutIsSound<Persistence>,
+                      "RoomManager: a persistence with begin(id, epoch, again), publish or "
+                      "subscribe must be a belay::FanoutLike, "
+                      "because otherwise its servers would not exchange changes");
         context_.wanted.events = detail::has_hook_of<typename Hooks::Event, Observer>;
         context_.wanted.stateless = detail::has_hook_of<typename Hooks::Stateless, Observer>;
     }
