@@ -7,6 +7,8 @@ the table of reasons of room_errc.hpp with those of docs/room-clients.md.
 
 - The header and the page have the same rows.
 - Each row with plain events is in the rows of the test, which static_asserts compare with the code, and the reverse.
+- The arrays of states and events in the test have all enumerators of the header, in their order. The state `over` has no row. So has the
+  array of events in the model of a client of the exploration, in any order.
 - A row with a condition ("tick, when ...") has a test below a comment "// row: " and the row, without an empty action.
 - Each error of RoomErrc has a row of its name in RoomReasons, and its limit is a member of RoomOptions.
 - The page's table of reasons has each reason with a close code, in this order, with its code, what it ends, and its limit.
@@ -28,6 +30,7 @@ CORES = {
         "tests/room/room_core.static.cpp",
         ("clean", "due", "due_optional", "saving", "saving_changed", "saving_optional")),
 }
+EXPLORATION = "tests/room/exploration.test.cpp"
 ROW = re.compile(r"\{\s*State::(\w+),\s*Event::(\w+),\s*State::(\w+)(?:,\s*\{(.*?)\})?\s*\}", re.S)
 
 
@@ -75,6 +78,29 @@ def tested_rows(text):
 def text_of(row):
     state, event, to, actions = row
     return f"'{state} | {event} | {to} | {', '.join(actions)}'"
+
+
+def enumerators(text, name):
+    """The enumerators of the first enum of this name."""
+    body = re.search(rf"enum class {name} : std::uint8_t {{(.*?)}};", text, re.S)
+    return re.findall(r"\w+", re.sub(r"//.*", "", body[1])) if body else []
+
+
+def missing_in_arrays(root):
+    for header, (test, _) in CORES.items():
+        code = (root / header).read_text(encoding="utf-8")
+        text = (root / test).read_text(encoding="utf-8")
+        for name in ("State", "Event"):
+            array = re.search(rf"constexpr {name} (\w+)\[\] = {{(.*?)}};", text, re.S)
+            listed = re.findall(rf"{name}::(\w+)", array[2]) if array else []
+            expected = [one for one in enumerators(code, name) if one != "over"]
+            if listed != expected:
+                yield f"{test}: {array[1] if array else 'an array'} must have all of {name} of {header}: {', '.join(expected)}"
+    code = (root / next(iter(CORES))).read_text(encoding="utf-8")
+    array = re.search(r"struct ClientModel .*?Event events\[\] = {(.*?)};", (root / EXPLORATION).read_text(encoding="utf-8"), re.S)
+    for event in enumerators(code, "Event"):
+        if array is None or f"Event::{event}," not in array[1] + ",":
+            yield f"{EXPLORATION}: ClientModel::step must have Event::{event} in its events"
 
 
 def differences(root):
@@ -165,7 +191,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
     root = parser.parse_args().root
-    found = [*differences(root), *reason_differences(root)]
+    found = [*differences(root), *missing_in_arrays(root), *reason_differences(root)]
     for difference in found:
         print(difference)
     return 1 if found else 0

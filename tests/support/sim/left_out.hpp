@@ -37,7 +37,8 @@ inline bool finds_difference(const belay::sim::ExhaustReport& report) {
     return report.problem.find("differ in a step") != std::string::npos;
 }
 
-/// Returns the fields of `model.core` whose absence is not detected. `model.left_out` is a LeftOut.
+/// Returns a sentence for each field of `model.core` whose absence is not detected.
+/// `model.left_out` is a LeftOut.
 template <class Model>
 std::string undetected(Model model, std::uint32_t depth, std::uint32_t rechecks = 30) {
     const belay::sim::ExhaustOptions options{
@@ -45,7 +46,10 @@ std::string undetected(Model model, std::uint32_t depth, std::uint32_t rechecks 
     std::string out;
     for (int i = 0; i < LeftOut::fields(model.core); ++i) {
         model.left_out.field = i;
-        if (!finds_difference(belay::sim::exhaust(options, model))) out += std::to_string(i) + ' ';
+        if (finds_difference(belay::sim::exhaust(options, model))) continue;
+        out += "The call " + std::to_string(i + 1) +
+               " of `f` in each_field of the core makes no difference. Let `step` of the model "
+               "reach it, or do not give it. ";
     }
     return out;
 }
