@@ -142,3 +142,24 @@ TEST_CASE("RoomManager passes an empty payload of a client to the document",
         CHECK(opaque.rooms.counters().rejected == 0);
     }
 }
+
+TEST_CASE("RoomManager closes a client with awareness of another format, or without a sign of life",
+          "[room][own_parts][unit]") {
+    OwnDocumentWorld<OpaqueDocument> w{OpaqueDocument{}};
+    TextFrames::End ada;
+    TextFrames::End bob;
+    w.rooms.accept(TextFrames{&ada}, SignProtocol{}, RoomRequest{.room_id = "a"});
+    w.rooms.accept(TextFrames{&bob}, SignProtocol{}, RoomRequest{.room_id = "a"});
+    w.run();
+    bob.send("@here");
+    w.run();
+    CHECK(w.rooms.counters().rejected == 1);
+    CHECK(w.rooms.clients() == 1);
+    w.world.run_for(30s);
+    CHECK(ada.received.back() == "#");
+    ada.send(".");
+    w.world.run_for(30s);
+    CHECK(w.rooms.clients() == 1);
+    w.world.run_for(60s);
+    CHECK(w.rooms.clients() == 0);
+}
