@@ -83,3 +83,21 @@ void use() {
     static_cast<void>(queue.push(std::make_unique<int>(1)));
 }
 }  // namespace tee_takes_away
+
+// expect-error: on_new.*MemberNames
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+#if defined(BELAY_CONTROL)
+BELAY_DETAIL_HOOK(OnNew, on_state);
+#else
+BELAY_DETAIL_HOOK(OnNew, on_new);
+#endif
+}}}  // namespace belay::detail
+
+// expect-error: new_member.*MemberNames
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+#if defined(BELAY_CONTROL)
+BELAY_DETAIL_MEMBER(state_vector);
+#else
+BELAY_DETAIL_MEMBER(new_member);
+#endif
+}}}  // namespace belay::detail

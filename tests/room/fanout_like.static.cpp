@@ -25,6 +25,15 @@ struct FanoutWithoutBegin {
 struct FanoutBeginsBlindly : MinimalFanout {
     static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
 };
+struct FanoutThatOnlyBegins {
+    static Result<std::uint64_t> begin(std::string_view, const Id&, bool) {
+        return std::uint64_t{1};
+    }
+};
+// For example a transaction.
+struct StorageWithAnotherBegin {
+    static void begin() {}
+};
 struct FanoutPublishesText : MinimalFanout {
     static void publish(std::string_view, int) {}
 };
@@ -49,6 +58,8 @@ static_assert(detail::FanoutIsSound<MinimalFanout> && detail::FanoutIsSound<Memo
 static_assert(!detail::FanoutIsSound<FanoutWithoutBegin>);
 static_assert(!FanoutLike<FanoutBeginsBlindly> && !detail::FanoutIsSound<FanoutBeginsBlindly>);
 static_assert(!detail::FanoutIsSound<FanoutPublishesText>);
+static_assert(!detail::FanoutIsSound<FanoutThatOnlyBegins>);
+static_assert(detail::FanoutIsSound<StorageWithAnotherBegin>);
 static_assert(!detail::FanoutIsSound<FanoutSubscribesForGood>);
 static_assert(!detail::FanoutIsSound<FanoutOfOverloads> && !detail::FanoutIsSound<FanoutInPrivate>);
 

@@ -173,7 +173,7 @@ struct Audit {
 static_assert(belay::explain::audit_like<Audit>());
 }  // namespace audit_says_nothing
 
-// expect-error: RoomManager: a persistence with publish or subscribe must be
+// expect-error: RoomManager: a persistence with begin.id, epoch, again., publish or subscribe must be
 namespace fanout_in_part {
 struct Rooms : belay::MemoryRooms {
 #if !defined(BELAY_CONTROL)
@@ -182,6 +182,18 @@ struct Rooms : belay::MemoryRooms {
 };
 void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
 }  // namespace fanout_in_part
+
+// expect-error: RoomManager: a persistence with begin.id, epoch, again., publish or subscribe must be
+namespace fanout_that_only_begins {
+struct Rooms : belay::MemoryRooms {
+#if !defined(BELAY_CONTROL)
+    belay::Result<std::uint64_t> begin(std::string_view, const belay::Id&, bool) {
+        return std::uint64_t{1};
+    }
+#endif
+};
+void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
+}  // namespace fanout_that_only_begins
 
 // expect-error: FanoutLike: F needs 'void subscribe
 namespace fanout_without_from {

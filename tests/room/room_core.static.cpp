@@ -776,7 +776,7 @@ static_assert(an_uncovered_change_is_saved_after_the_save_that_is_under_way());
 constexpr std::array<std::int64_t, 16> fields_of(const Scenario& scenario) {
     std::array<std::int64_t, 16> all{};
     std::size_t count = 0;
-    scenario.core.each_field(scenario.now, [&](auto field) {
+    scenario.core.each_field(scenario.now, [&](const char*, auto field) {
         if constexpr (std::is_same_v<decltype(field), Duration>)
             all.at(count++) = field.count();
         else

@@ -22,6 +22,6 @@ constexpr RoomOptions with_heartbeat(HeartbeatOptions heartbeat) {
 static_assert(RoomOptions{}.check().empty());
 static_assert(RoomOptions{.close_codes = yjs_close_codes()}.check().empty());
 static_assert(RoomOptions{.save_after = 60s}.check().starts_with("RoomOptions: save_after <="));
-static_assert(RoomOptions{.saves_max = 0}.check() == "RoomOptions: limits must be > 0");
-static_assert(RoomOptions{.sweep_every = 0s}.check() == "RoomOptions: durations must be > 0ns");
+static_assert(RoomOptions{.saves_max = 0}.check() == "RoomOptions: saves_max must be > 0");
+static_assert(RoomOptions{.sweep_every = 0s}.check() == "RoomOptions: sweep_every must be > 0ns");
 static_assert(with_heartbeat({.every = 30s, .dead_after = 10s}).check().starts_with("Heartbeat"));

@@ -5,6 +5,8 @@
 
 #include <belay/core/result.hpp>
 
+#include "support/room/room_archetypes.hpp"
+
 using namespace belay;
 
 namespace {
@@ -44,11 +46,23 @@ struct ProtocolThatChanges {
     Result<part::RoomMessage> read(BytesView);
     Bytes write(const part::RoomMessage&) const;
 };
+struct ReadResultThatChanges {
+    static bool has_value() { return true; }
+    part::RoomMessage operator*();
+    static std::error_code error() { return {}; }
+};
+struct ProtocolWithAnotherResult {
+    ReadResultThatChanges read(BytesView) const;
+    Bytes write(const part::RoomMessage&) const;
+};
 struct ProtocolThatOnlyReads {
     Result<part::RoomMessage> read(BytesView) const;
 };
 }  // namespace
 
+static_assert(RoomProtocolLike<belay_test::MinimalProtocol>);
+static_assert(RoomProtocolLike<belay_test::MinimalProtocolWithAddresses>);
+static_assert(detail::AddressesFrames<belay_test::MinimalProtocolWithAddresses>);
 static_assert(RoomProtocolLike<LeastProtocol>);
 static_assert(RoomProtocolLike<ProtocolWithAll>);
 static_assert(RoomProtocolLike<ProtocolWithAddresses>);
@@ -61,5 +75,6 @@ static_assert(!RoomProtocolLike<ProtocolWithAnotherRoomId>);
 static_assert(!RoomProtocolLike<ProtocolThatSplitsOtherwise>);
 static_assert(!RoomProtocolLike<ProtocolThatHidesDisjoint>);
 static_assert(!RoomProtocolLike<ProtocolThatChanges>);
+static_assert(!RoomProtocolLike<ProtocolWithAnotherResult>);
 static_assert(!RoomProtocolLike<ProtocolThatOnlyReads>);
 static_assert(explain::room_protocol_like<ProtocolWithAll>());

@@ -126,6 +126,7 @@ LEFT_OUT = {
     "queue/queue_metrics.hpp": "few programs need it, include it by name",
     "queue/storage_check.hpp": "for the tests of storages",
     "room/on_thread.hpp": "<thread>; few programs need it, include it by name",
+    "room/document_check.hpp": "for the tests of documents",
     "room/persistence_check.hpp": "for the tests of persistences",
     "room/persistence_rule.hpp": "for the tests of persistences",
     "session/ledger_check.hpp": "for the tests of ledgers",

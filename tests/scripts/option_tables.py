@@ -7,7 +7,7 @@
 Each field of a struct of TABLES is in the first column of a table of its page, and with its default if that is a plain number
 or bool, a duration ("30 s", "5 min") or a number of bytes ("16 MiB"). The second column of a struct of SENTENCES is the first sentence
 of the field's comment in the header, in which names may be code. A first column has fields in the form `name`, `name` = default, `name` (default), or `name` = `an enumerator`. The first cell of the table's head begins with the
-name of the struct.
+name of the struct. The functions of a struct of CHECKED name each of its durations and numbers.
 """
 
 import argparse
@@ -31,6 +31,8 @@ TABLES = {
 }
 FIELD = re.compile(r"^    (?! |using |friend |static |typedef |return )([\w:<>,*& ]+) (\w+)(?: = ([^;]+)|\{([^;]*)\})?;", re.M)
 SENTENCES = ("RoomOptions",)
+# Structs whose member functions must read each duration and each number, because all of them must be > 0.
+CHECKED = ("RoomOptions",)
 CELL = re.compile(r"`(\w+)`(?: (?:= |\()((?:[\w.]|,(?=\d))+(?: (?:ms|s|min|h|KiB|MiB))?))?")
 UNITS = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h", "10": "KiB", "20": "MiB"}
 DURATION = re.compile(r"std::chrono::(\w+)\{(\d+)\}")
@@ -92,11 +94,23 @@ def rows_of(text, struct):
     return rows
 
 
+def unchecked(text, struct):
+    """The durations and numbers of a struct that no function in it names."""
+    body = re.search(rf"^struct {struct} {{\n(.*?)^}};", text, re.M | re.S)
+    code = "" if body is None else re.sub(r"//.*|\"[^\"\n]*\"", "", body[1])
+    functions = FIELD.sub("", code)
+    return [found[2] for found in FIELD.finditer(code)
+            if re.fullmatch(r"Duration|unsigned|std::size_t|std::uint\d+_t", found[1])
+            and not re.search(rf"\b{found[2]}\b", functions)]
+
+
 def differences(root):
     for (header, struct), page in TABLES.items():
         fields = fields_of((root / header).read_text(), struct)
         rows = rows_of((root / page).read_text(), struct)
         sentences = sentences_of((root / header).read_text(), struct) if struct in SENTENCES else {}
+        for name in unchecked((root / header).read_text(), struct) if struct in CHECKED else ():
+            yield f"{header}: {struct}::check() does not check `{name}`"
         if not fields:
             yield f"{header}: no fields of {struct} found"
         for name, default in fields.items():

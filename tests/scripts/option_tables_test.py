@@ -98,6 +98,14 @@ class OptionTablesTest(unittest.TestCase):
     def test_a_row_without_a_field(self):
         self.assertEqual(self.found(PAGE.replace("`kinds`", "`kinds`, `more` = 2")), ["page.md: Some has no field `more`"])
 
+    def test_an_option_that_is_not_checked(self):
+        with mock.patch.object(option_tables, "CHECKED", ("Some",)):
+            missing = "some.hpp: Some::check() does not check `{}`".format
+            self.assertEqual(self.found(), [missing(name) for name in ("kills", "rate_max", "within")])
+            check = '        for (auto& [v, text] : {{kills, "depth"}, {rate_max, "within"}, {depth, ""}}) use(v);\n'
+            header = HEADER.replace("        Other same", check + "        Other same")
+            self.assertEqual(self.found(header=header), [missing("within")])
+
     def test_a_struct_that_is_not_there(self):
         self.assertIn("some.hpp: no fields of Some found", self.found(header="struct Another {\n};\n"))
 

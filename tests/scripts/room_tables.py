@@ -7,7 +7,10 @@ the table of reasons of room_errc.hpp with those of docs/room-clients.md.
 
 - The header and the page have the same rows.
 - Each row with plain events is in the rows of the test, which static_asserts compare with the code, and the reverse.
+- The arrays of states and events in the test have all enumerators of the header, in their order. The state `over` has no row. So has the
+  array of events in the model of a client of the exploration, in any order.
 - A row with a condition ("tick, when ...") has a test below a comment "// row: " and the row, without an empty action.
+- The comment "This part calls" of a part of the manager names the members of other parts that the code uses.
 - Each error of RoomErrc has a row of its name in RoomReasons, and its limit is a member of RoomOptions.
 - The page's table of reasons has each reason with a close code, in this order, with its code, what it ends, and its limit.
 - A reason in the page's table of checks has its close code.
@@ -28,6 +31,7 @@ CORES = {
         "tests/room/room_core.static.cpp",
         ("clean", "due", "due_optional", "saving", "saving_changed", "saving_optional")),
 }
+EXPLORATION = "tests/room/exploration.test.cpp"
 ROW = re.compile(r"\{\s*State::(\w+),\s*Event::(\w+),\s*State::(\w+)(?:,\s*\{(.*?)\})?\s*\}", re.S)
 
 
@@ -75,6 +79,29 @@ def tested_rows(text):
 def text_of(row):
     state, event, to, actions = row
     return f"'{state} | {event} | {to} | {', '.join(actions)}'"
+
+
+def enumerators(text, name):
+    """The enumerators of the first enum of this name."""
+    body = re.search(rf"enum class {name} : std::uint8_t {{(.*?)}};", text, re.S)
+    return re.findall(r"\w+", re.sub(r"//.*", "", body[1])) if body else []
+
+
+def missing_in_arrays(root):
+    for header, (test, _) in CORES.items():
+        code = (root / header).read_text(encoding="utf-8")
+        text = (root / test).read_text(encoding="utf-8")
+        for name in ("State", "Event"):
+            array = re.search(rf"constexpr {name} (\w+)\[\] = {{(.*?)}};", text, re.S)
+            listed = re.findall(rf"{name}::(\w+)", array[2]) if array else []
+            expected = [one for one in enumerators(code, name) if one != "over"]
+            if listed != expected:
+                yield f"{test}: {array[1] if array else 'an array'} must have all of {name} of {header}: {', '.join(expected)}"
+    code = (root / next(iter(CORES))).read_text(encoding="utf-8")
+    array = re.search(r"struct ClientModel .*?Event events\[\] = {(.*?)};", (root / EXPLORATION).read_text(encoding="utf-8"), re.S)
+    for event in enumerators(code, "Event"):
+        if array is None or f"Event::{event}," not in array[1] + ",":
+            yield f"{EXPLORATION}: ClientModel::step must have Event::{event} in its events"
 
 
 def differences(root):
@@ -161,11 +188,40 @@ def reason_differences(root):
             yield f"{CLIENTS_PAGE}: the check '{check}' closes with {code}, but {REASONS} has {', '.join(listed)}"
 
 
+DETAIL = "include/belay/room/detail"
+LIST = re.compile(r"This part calls\n(.*?)\n///\n", re.S)
+
+
+def part_differences(root):
+    """A comment "This part calls" lists, after the name of each other part, the members that the code uses of it."""
+    for header in sorted((root / DETAIL).glob("*.hpp")):
+        text = header.read_text(encoding="utf-8")
+        if not (comment := LIST.search(text)):
+            continue
+        code = re.sub(r"//.*", "", text[comment.end():])
+        listed, part = {}, None
+        for word in re.findall(r"`(\w+)`", comment[1]):
+            if word[0].isupper():
+                part = word
+                listed[part] = set()
+            elif part:
+                listed[part].add(word)
+        for part in sorted(set(re.findall(r"using (\w+) = typename Parts::\1;", code)) | listed.keys()):
+            member = re.search(rf"^    {part}& (\w+);", code, re.M)
+            used = set(re.findall(rf"\b{part}::(\w+)\(", code))
+            if member:
+                used |= set(re.findall(rf"\b{member[1]}\.(?:template )?(\w+)", code))
+            elif not used:
+                continue
+            for name in sorted(used ^ listed.get(part, set())):
+                yield f"{DETAIL}/{header.name}: 'This part calls' {'lacks' if name in used else 'has, and the code has not,'} `{name}` of `{part}`"
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).parents[2])
     root = parser.parse_args().root
-    found = [*differences(root), *reason_differences(root)]
+    found = [*differences(root), *missing_in_arrays(root), *reason_differences(root), *part_differences(root)]
     for difference in found:
         print(difference)
     return 1 if found else 0

@@ -103,6 +103,42 @@ class RoomTablesTest(unittest.TestCase):
         table = CLIENT.replace("unauthorized", "no_answer")
         self.assertEqual(len(self.found(page=table + "\n" + CONNECTION, header=table)), 2)
 
+    def in_arrays(self, events="Event::begun, Event::tick", model="Event::tick, Event::begun, Event::tick", states="State::open, State::gone"):
+        enums = ("enum class State : std::uint8_t {\n    open,  ///< not closed\n    gone,\n    over\n};\n"
+                 "enum class Event : std::uint8_t {\n    begun,  ///< first\n    tick\n};\n")
+        arrays = f"constexpr State some_states[] = {{{states}}};\nconstexpr Event some_events[] = {{{events}}};\n"
+        files = {room_tables.EXPLORATION: f"struct ClientModel {{\n    constexpr Event events[] = {{\n        {model}}};\n}};\n"}
+        for header, (test, _) in room_tables.CORES.items():
+            files |= {header: enums, test: arrays}
+        with tempfile.TemporaryDirectory() as directory:
+            root = pathlib.Path(directory)
+            for path, text in files.items():
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_text(text, encoding="utf-8")
+            return list(room_tables.missing_in_arrays(root))
+
+    def test_finds_an_enumerator_that_no_array_has(self):
+        self.assertEqual(self.in_arrays(), [])
+        self.assertRegex(self.in_arrays(events="Event::begun")[0], "some_events must have all of Event of .*: begun, tick")
+        self.assertRegex(self.in_arrays(states="State::open")[0], "some_states must have all of State of .*: open, gone")
+        self.assertRegex(self.in_arrays(model="Event::tick")[0], "ClientModel::step must have Event::begun")
+
+    def parts(self, listed="/// - `Rooms`: `step` and `find`, for a room,\n/// - `Edits`.\n"):
+        header = ("/// `Parts` names the parts. This part calls\n" + listed + "///\n/// Thread safety: none.\n"
+                  "template <class Parts>\nclass Some {\n    using Rooms = typename Parts::Rooms;\n    using Edits = typename Parts::Edits;\n"
+                  "    void f() {\n        rooms_.step();  // rooms_.other\n        Rooms::find(1);\n    }\n    Rooms& rooms_;\n};\n")
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / room_tables.DETAIL / "some.hpp"
+            path.parent.mkdir(parents=True)
+            path.write_text("rooms_.earlier();\n" + header, encoding="utf-8")
+            return list(room_tables.part_differences(pathlib.Path(directory)))
+
+    def test_finds_calls_of_parts_that_the_comment_lacks(self):
+        self.assertEqual(self.parts(), [])
+        self.assertRegex(self.parts("/// - `Rooms`: `step`.\n")[0], "'This part calls' lacks `find` of `Rooms`")
+        self.assertRegex(self.parts("/// - `Rooms`: `step`, `find` and `end`.\n")[0], "has, and the code has not, `end` of `Rooms`")
+        self.assertEqual(len(self.parts("/// - `Edits`.\n")), 2)
+
     def reasons(self, header=REASONS, page=REASONS_PAGE):
         files = {room_tables.REASONS: header, room_tables.CLIENTS_PAGE: page,
                  room_tables.OPTIONS: "    std::size_t rooms_max = 10'000;\n"}

@@ -49,9 +49,10 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
 // Several components call these hooks. Each other hook is defined in its component. `call` is the
 // hook as an overload set. `is_plain` detects a hook that is public, and neither overloaded nor a
-// template.
+// template. Without the name in MemberNames, each observer would seem to have the hook.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
     struct Name {                                                                               \
+        static_assert(sizeof(&MemberNames::hook) != 0, "add the hook to MemberNames");          \
         template <class O, class... A>                                                          \
         static constexpr auto call(O& o,                                                        \
                                    A&&... a) noexcept(noexcept(o.hook(static_cast<A&&>(a)...))) \

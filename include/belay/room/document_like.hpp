@@ -24,9 +24,9 @@ template <class T>
 concept ErrorOfDocument = std::convertible_to<T, std::error_code>;
 /// A Result of T, or a type with its members.
 template <class R, class T>
-concept ResultOfDocument = requires(R&& r) {
+concept ResultOfDocument = requires(const R& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<T>;
+    { *r } -> std::convertible_to<T>;
     { r.error() } -> ErrorOfDocument;
 };
 
@@ -88,7 +88,7 @@ concept RequestsAreSound = RequestsParts<D> || !has_state_requests<D>();
 /// - optional `diff(BytesView state_vector)`: returns a `Result<Bytes>` with the update that a peer
 ///   with this state vector lacks.
 ///
-/// These two need each other. Without them, each client that joins is sent the whole document.
+/// These two need each other. Without them, each state vector is answered with the whole document.
 ///
 /// - optional `state_requests(BytesView state_vector, std::size_t bytes_max)`: returns a
 ///   std::vector<Bytes> of at most 64 state vectors of `bytes_max` bytes together. The answers of a

@@ -68,10 +68,15 @@ concept SubscribesToRooms = requires(F& f, std::string_view id, std::uint64_t fr
 };
 template <class F>
 concept HasFanout = BeginsRooms<F> && PublishesMessages<F> && SubscribesToRooms<F>;
+// A storage may have a `begin` of another form, which has nothing to do with servers.
+template <class F>
+concept HasBeginOfRooms =
+    requires(F& f, std::string_view id, const Id& epoch, bool again) { f.begin(id, epoch, again); };
 // A storage with some of these members would be used like one with none, and the servers would
 // diverge.
 template <class F>
-concept FanoutIsSound = HasFanout<F> || !(has_publish<F>() || has_subscribe<F>());
+concept FanoutIsSound =
+    HasFanout<F> || !(has_publish<F>() || has_subscribe<F>() || HasBeginOfRooms<F>);
 
 }  // namespace detail
 

@@ -256,27 +256,29 @@ public:
     [[nodiscard]] constexpr std::size_t unflushed() const noexcept { return unflushed_; }
     [[nodiscard]] constexpr Instant last_activity() const noexcept { return last_activity_; }
 
-    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    /// Calls `f` with the name and the value of each number that it decides by, for sim::exhaust.
+    /// Times are what is left.
     template <class F>
     constexpr void each_field(Instant now, F&& f) const {
-        f(phase_);
-        f(clients_);
-        f(unflushed_);
-        f(stopping_);
-        f(held_);
-        f(save_.failures);
-        f(saving());
-        f(save_.gave_up);
-        f(save_.optional());
-        f(part::time_left(now, save_.at));
+        f("phase", phase_);
+        f("clients", clients_);
+        f("unflushed", unflushed_);
+        f("stopping", stopping_);
+        f("held", held_);
+        f("save.failures", save_.failures);
+        f("saving", saving());
+        f("save.gave_up", save_.gave_up);
+        f("save.optional", save_.optional());
+        f("save.at", part::time_left(now, save_.at));
         // Times in the past decide nothing, except that of the change that begins save_within.
         // It also gives the state of the save: the value for a room where nothing waits for a save
         // differs from all times, also from `never`.
-        f(save_.waits() ? part::time_left(now, after(save_.dirty_since, options_->save_within))
+        f("save.dirty_since",
+          save_.waits() ? part::time_left(now, after(save_.dirty_since, options_->save_within))
                         : Duration{-2});
         // After each step, eviction_due_ and the end of the idle time follow from this sweep.
-        f(part::time_left(now, sweep_after_idle()));
-        f(elapsed(started_, now) % options_->sweep_every);
+        f("sweep_after_idle", part::time_left(now, sweep_after_idle()));
+        f("started", elapsed(started_, now) % options_->sweep_every);
     }
 
 private:

@@ -90,10 +90,10 @@ public:
         static_assert(!std::is_lvalue_reference_v<P>,
                       "RoomManager: the persistence must be moved in: std::move(persistence)");
         static_assert(detail::explain_observer<Hooks, Observer>());
-        static_assert(
-            detail::FanoutIsSound<Persistence>,
-            "RoomManager: a persistence with publish or subscribe must be a belay::FanoutLike, "
-            "because otherwise its servers would not exchange changes");
+        static_assert(detail::FanoutIsSound<Persistence>,
+                      "RoomManager: a persistence with begin(id, epoch, again), publish or "
+                      "subscribe must be a belay::FanoutLike, "
+                      "because otherwise its servers would not exchange changes");
         context_.wanted.events = detail::has_hook_of<typename Hooks::Event, Observer>;
         context_.wanted.stateless = detail::has_hook_of<typename Hooks::Stateless, Observer>;
     }
@@ -439,16 +439,20 @@ private:
     // ---- options and events ---------------------------------------------------------------------
 
     [[nodiscard]] static const RoomOptions& checked(const RoomOptions& o) {
+        const std::string_view wrong = o.check();
+        // The sentence names one option. The other ones are right.
+        if (wrong.ends_with("must be > 0") || wrong.ends_with("must be > 0ns"))
+            detail::expect_options(wrong, {});
         detail::expect_options(
-            o.check(), {{"save_after", o.save_after},
-                        {"save_within", o.save_within},
-                        {"save_retry_min", o.save_retry_min},
-                        {"save_retry_max", o.save_retry_max},
-                        {"heartbeat.every", o.heartbeat.every},
-                        {"heartbeat.dead_after", o.heartbeat.dead_after},
-                        {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},
-                        {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)},
-                        {"piece_bytes_max", std::uint64_t{o.piece_bytes_max}}});
+            wrong, {{"save_after", o.save_after},
+                    {"save_within", o.save_within},
+                    {"save_retry_min", o.save_retry_min},
+                    {"save_retry_max", o.save_retry_max},
+                    {"heartbeat.every", o.heartbeat.every},
+                    {"heartbeat.dead_after", o.heartbeat.dead_after},
+                    {"close_codes.unauthorized", std::uint64_t(o.close_codes.unauthorized)},
+                    {"close_codes.forbidden", std::uint64_t(o.close_codes.forbidden)},
+                    {"piece_bytes_max", std::uint64_t{o.piece_bytes_max}}});
         return o;
     }
     void deliver_events(const driver::TurnGuard& guard) {

@@ -217,11 +217,7 @@ struct RoomOptions {
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).
     [[nodiscard]] constexpr std::string_view check() const noexcept {
-        for (const Duration d :
-             {save_after, save_within, load_queued_within, unload_after, sweep_every, answer_within,
-              check_within, stop_within, linger_max, awareness_within, token_within}) {
-            if (d <= Duration::zero()) return "RoomOptions: durations must be > 0ns";
-        }
+        if (const auto wrong = check_durations(); !wrong.empty()) return wrong;
         if (save_after > save_within) {
             return "RoomOptions: save_after <= save_within must hold, because a change is saved "
                    "within save_within";
@@ -233,41 +229,72 @@ struct RoomOptions {
         }
         if (save_retry_min <= Duration::zero() || save_retry_min > save_retry_max)
             return "RoomOptions: 0ns < save_retry_min <= save_retry_max must hold";
-        for (const std::size_t limit : {rooms_max,
-                                        rooms_per_user_max,
-                                        counted_rooms_max,
-                                        clients_max,
-                                        clients_per_user_max,
-                                        clients_per_room_max,
-                                        clients_per_user_and_room_max,
-                                        waiting_max,
-                                        rechecks_max,
-                                        calls_max,
-                                        saves_max,
-                                        loads_max,
-                                        frame_bytes_max,
-                                        messages_max,
-                                        std::size_t{frames_per_turn_max},
-                                        read_rate_max,
-                                        read_bytes_burst,
-                                        client_bytes_max,
-                                        client_rate_min,
-                                        answers_bytes_max,
-                                        answer_bytes_per_user_max,
-                                        answer_rate_per_user_max,
-                                        unflushed_bytes_max,
-                                        unflushed_bytes_per_user_max,
-                                        awareness_bytes_max,
-                                        awareness_ids_per_client_max,
-                                        bytes_until_token,
-                                        clients_per_connection_max}) {
-            if (limit == 0) return "RoomOptions: limits must be > 0";
-        }
+        if (const auto wrong = check_limits(); !wrong.empty()) return wrong;
         if (piece_bytes_max < 1024) return "RoomOptions: piece_bytes_max must be >= 1 KiB";
         return heartbeat.check();
     }
 
 private:
+    template <class T>
+    struct Positive {
+        T value;
+        std::string_view sentence;
+    };
+    [[nodiscard]] constexpr std::string_view check_durations() const noexcept {
+        for (const auto& [value, sentence] :
+             {Positive<Duration>{save_after, "RoomOptions: save_after must be > 0ns"},
+              {save_within, "RoomOptions: save_within must be > 0ns"},
+              {load_queued_within, "RoomOptions: load_queued_within must be > 0ns"},
+              {unload_after, "RoomOptions: unload_after must be > 0ns"},
+              {sweep_every, "RoomOptions: sweep_every must be > 0ns"},
+              {answer_within, "RoomOptions: answer_within must be > 0ns"},
+              {check_within, "RoomOptions: check_within must be > 0ns"},
+              {stop_within, "RoomOptions: stop_within must be > 0ns"},
+              {linger_max, "RoomOptions: linger_max must be > 0ns"},
+              {awareness_within, "RoomOptions: awareness_within must be > 0ns"},
+              {token_within, "RoomOptions: token_within must be > 0ns"}}) {
+            if (value <= Duration::zero()) return sentence;
+        }
+        return {};
+    }
+    [[nodiscard]] constexpr std::string_view check_limits() const noexcept {
+        for (const auto& [value, sentence] :
+             {Positive<std::size_t>{rooms_max, "RoomOptions: rooms_max must be > 0"},
+              {rooms_per_user_max, "RoomOptions: rooms_per_user_max must be > 0"},
+              {counted_rooms_max, "RoomOptions: counted_rooms_max must be > 0"},
+              {clients_max, "RoomOptions: clients_max must be > 0"},
+              {clients_per_user_max, "RoomOptions: clients_per_user_max must be > 0"},
+              {clients_per_room_max, "RoomOptions: clients_per_room_max must be > 0"},
+              {clients_per_user_and_room_max,
+               "RoomOptions: clients_per_user_and_room_max must be > 0"},
+              {waiting_max, "RoomOptions: waiting_max must be > 0"},
+              {rechecks_max, "RoomOptions: rechecks_max must be > 0"},
+              {calls_max, "RoomOptions: calls_max must be > 0"},
+              {saves_max, "RoomOptions: saves_max must be > 0"},
+              {loads_max, "RoomOptions: loads_max must be > 0"},
+              {frame_bytes_max, "RoomOptions: frame_bytes_max must be > 0"},
+              {messages_max, "RoomOptions: messages_max must be > 0"},
+              {frames_per_turn_max, "RoomOptions: frames_per_turn_max must be > 0"},
+              {read_rate_max, "RoomOptions: read_rate_max must be > 0"},
+              {read_bytes_burst, "RoomOptions: read_bytes_burst must be > 0"},
+              {client_bytes_max, "RoomOptions: client_bytes_max must be > 0"},
+              {client_rate_min, "RoomOptions: client_rate_min must be > 0"},
+              {answers_bytes_max, "RoomOptions: answers_bytes_max must be > 0"},
+              {answer_bytes_per_user_max, "RoomOptions: answer_bytes_per_user_max must be > 0"},
+              {answer_rate_per_user_max, "RoomOptions: answer_rate_per_user_max must be > 0"},
+              {unflushed_bytes_max, "RoomOptions: unflushed_bytes_max must be > 0"},
+              {unflushed_bytes_per_user_max,
+               "RoomOptions: unflushed_bytes_per_user_max must be > 0"},
+              {awareness_bytes_max, "RoomOptions: awareness_bytes_max must be > 0"},
+              {awareness_ids_per_client_max,
+               "RoomOptions: awareness_ids_per_client_max must be > 0"},
+              {bytes_until_token, "RoomOptions: bytes_until_token must be > 0"},
+              {clients_per_connection_max,
+               "RoomOptions: clients_per_connection_max must be > 0"}}) {
+            if (value == 0) return sentence;
+        }
+        return {};
+    }
     [[nodiscard]] static constexpr bool closes(int code) noexcept {
         return code == 1008 || (code >= 3000 && code <= 4999);
     }

@@ -18,12 +18,17 @@ namespace belay { inline namespace BELAY_ABI {
 namespace part {
 
 /// The message in a frame between a client and a room.
+///
+/// A client sends a state_vector when it has connected, with any payload. Otherwise it does not
+/// receive the document. The room passes the payload of a message of a client to its document as it
+/// is. Only `write` receives an empty state_vector, which means nothing, and an empty state, which
+/// means that nothing more follows. A YjsDocument rejects both from a client.
 struct RoomMessage {
     /// The kinds of messages.
     enum class Kind : std::uint8_t {
         nothing,          ///< from a client: nothing that a room needs
-        state_vector,     ///< what its sender has, to be sent the rest; empty: nothing
-        state,            ///< the last piece of the answer to a state vector; empty: nothing more
+        state_vector,     ///< what its sender has, to be sent the rest
+        state,            ///< the last piece of the answer to a state vector
         update,           ///< a change of the document
         awareness,        ///< who is here, in the format of y-protocols
         query_awareness,  ///< requests awareness, which a client must answer
@@ -52,9 +57,9 @@ BELAY_DETAIL_MEMBER(address);
 BELAY_DETAIL_MEMBER(room_id);
 
 template <class R>
-concept ResultOfFrame = requires(R&& r) {
+concept ResultOfFrame = requires(const R& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<part::RoomMessage>;
+    { *r } -> std::convertible_to<part::RoomMessage>;
     { r.error() } -> std::convertible_to<std::error_code>;
 };
 template <class P>
@@ -74,9 +79,9 @@ concept HasDisjoint = requires(const P& protocol, BytesView a, BytesView b) {
     { protocol.disjoint(a, b) } -> std::same_as<bool>;
 };
 template <class R>
-concept ResultOfAddress = requires(R&& r) {
+concept ResultOfAddress = requires(const R& r) {
     { r.has_value() } -> std::convertible_to<bool>;
-    { *static_cast<R&&>(r) } -> std::convertible_to<BytesView>;
+    { *r } -> std::convertible_to<BytesView>;
     { r.error() } -> std::convertible_to<std::error_code>;
 };
 /// A protocol in which one connection has many documents.

@@ -3,18 +3,77 @@
 /// The minimal models of the concepts of the room component.
 #pragma once
 
+#include <string_view>
+#include <utility>
+
 #include <belay/core/result.hpp>
 #include <belay/room/document_like.hpp>
 #include <belay/room/persistence_like.hpp>
+#include <belay/room/room_protocol_like.hpp>
 
 namespace belay_test {
+
+/// Converts to T, and is no T.
+template <class T>
+class ConvertsTo {
+public:
+    explicit ConvertsTo(T value) : value_{std::move(value)} {}
+    operator T() const { return value_; }
+
+private:
+    T value_;
+};
+/// A result of a document or a protocol with the members that the concepts name, and no others.
+template <class T>
+class MinimalResult {
+public:
+    explicit MinimalResult(T value) : value_{std::move(value)} {}
+    MinimalResult(MinimalResult&&) = default;
+    [[nodiscard]] ConvertsTo<bool> has_value() const { return ConvertsTo{true}; }
+    [[nodiscard]] ConvertsTo<T> operator*() const { return ConvertsTo<T>{value_}; }
+    [[nodiscard]] ConvertsTo<std::error_code> error() const {
+        return ConvertsTo{std::error_code{}};
+    }
+
+private:
+    T value_;
+};
+
+/// A protocol whose frames are updates.
+class MinimalProtocol {
+public:
+    explicit MinimalProtocol(int) {}
+    MinimalProtocol(MinimalProtocol&&) = default;
+    [[nodiscard]] MinimalResult<belay::part::RoomMessage> read(belay::BytesView frame) const {
+        return MinimalResult{belay::part::RoomMessage{kind, frame, {}}};
+    }
+    [[nodiscard]] belay::Bytes write(const belay::part::RoomMessage& message) const {
+        return belay::to_bytes(message.payload);
+    }
+    belay::part::RoomMessage::Kind kind = belay::part::RoomMessage::Kind::update;
+};
+/// One whose frames begin with a room id of one byte, and are tokens.
+class MinimalProtocolWithAddresses : public MinimalProtocol {
+public:
+    explicit MinimalProtocolWithAddresses(int) : MinimalProtocol{0} {
+        kind = belay::part::RoomMessage::Kind::token;
+    }
+    [[nodiscard]] MinimalResult<belay::BytesView> address(belay::BytesView frame) const {
+        return MinimalResult{frame.first(1)};
+    }
+    [[nodiscard]] std::string_view room_id(belay::BytesView address) const {
+        return belay::as_text(address);
+    }
+};
 
 /// A document without state vectors, and without default construction.
 class MinimalDocument {
 public:
     explicit MinimalDocument(int) {}
-    [[nodiscard]] belay::Result<bool> check(belay::BytesView) { return true; }
-    [[nodiscard]] std::error_code apply(belay::BytesView) { return {}; }
+    [[nodiscard]] MinimalResult<bool> check(belay::BytesView) { return MinimalResult{true}; }
+    [[nodiscard]] ConvertsTo<std::error_code> apply(belay::BytesView) {
+        return ConvertsTo{std::error_code{}};
+    }
     [[nodiscard]] std::span<const belay::Bytes> snapshot() { return {}; }
     [[nodiscard]] std::size_t bytes() const noexcept { return 0; }
 };
@@ -24,7 +83,9 @@ class ComparingDocument : public MinimalDocument {
 public:
     using MinimalDocument::MinimalDocument;
     [[nodiscard]] belay::Bytes state_vector() { return {}; }
-    [[nodiscard]] belay::Result<belay::Bytes> diff(belay::BytesView) { return belay::Bytes{}; }
+    [[nodiscard]] MinimalResult<belay::Bytes> diff(belay::BytesView) {
+        return MinimalResult{belay::Bytes{}};
+    }
 };
 
 /// A persistence that cannot be copied or moved, and does nothing.

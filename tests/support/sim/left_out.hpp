@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <belay/sim/exhaust.hpp>
 
@@ -20,16 +21,37 @@ struct LeftOut {
     template <class Core>
     void digest(const Core& core, belay::Instant now, belay::sim::Digest& d) const {
         int i = 0;
-        core.each_field(now, [&](auto value) {
-            if (i++ != field) d(value);
-        });
+        core.each_field(now, Each{[&](std::string_view, auto value) {
+                            if (i++ != field) d(value);
+                        }});
     }
     template <class Core>
-    static int fields(const Core& core) {
-        int count = 0;
-        core.each_field(belay::Instant{}, [&](auto) { ++count; });
-        return count;
+    static std::vector<std::string> fields(const Core& core) {
+        std::vector<std::string> names;
+        core.each_field(belay::Instant{}, Each{[&](std::string_view name, auto) {
+                            names.push_back(name.empty()
+                                                ? "call " + std::to_string(names.size() + 1)
+                                                : std::string{name});
+                        }});
+        return names;
     }
+
+private:
+    /// Takes the fields of a core, which may give their names.
+    template <class F>
+    struct Each {
+        template <class T>
+        void operator()(T value) {
+            f({}, value);
+        }
+        template <class T>
+        void operator()(const char* name, T value) {
+            f(name, value);
+        }
+        F f;
+    };
+    template <class F>
+    Each(F) -> Each<F>;
 };
 
 /// Returns whether an exploration has found that equal states differ in what they do.
@@ -37,15 +59,19 @@ inline bool finds_difference(const belay::sim::ExhaustReport& report) {
     return report.problem.find("differ in a step") != std::string::npos;
 }
 
-/// Returns the fields of `model.core` whose absence is not detected. `model.left_out` is a LeftOut.
+/// Returns a sentence for each field of `model.core` whose absence is not detected.
+/// `model.left_out` is a LeftOut.
 template <class Model>
 std::string undetected(Model model, std::uint32_t depth, std::uint32_t rechecks = 30) {
     const belay::sim::ExhaustOptions options{
         .depth = depth, .recheck_percent = 100, .recheck_max = rechecks, .print = false};
     std::string out;
-    for (int i = 0; i < LeftOut::fields(model.core); ++i) {
-        model.left_out.field = i;
-        if (!finds_difference(belay::sim::exhaust(options, model))) out += std::to_string(i) + ' ';
+    const std::vector<std::string> names = LeftOut::fields(model.core);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        model.left_out.field = static_cast<int>(i);
+        if (finds_difference(belay::sim::exhaust(options, model))) continue;
+        out += names[i] +
+               " of each_field makes no difference: let the model reach it, or do not give it. ";
     }
     return out;
 }

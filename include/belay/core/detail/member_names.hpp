@@ -53,11 +53,12 @@ template <class T>
 concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 
 // Defines has_name<T>(). Use it in the header that needs it. For a final class, or a type that is
-// not a class, it finds only a public member that is neither overloaded nor a template. (The last
-// line allows the semicolon.)
+// not a class, it finds only a public member that is neither overloaded nor a template. Without the
+// name in MemberNames, each class would seem to have it. (The last line allows the semicolon.)
 #define BELAY_DETAIL_MEMBER(name)                                          \
     template <class T>                                                     \
     [[nodiscard]] consteval bool has_##name() {                            \
+        static_assert(sizeof(&MemberNames::name) != 0, "add it to them");  \
         if constexpr (Probed<T>) {                                         \
             return !requires { &MemberProbe<std::remove_cv_t<T>>::name; }; \
         } else {                                                           \

@@ -209,18 +209,21 @@ public:
     constexpr void drain() noexcept { draining_ = true; }
     [[nodiscard]] constexpr bool draining() const noexcept { return draining_; }
 
-    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    /// Calls `f` with the name and the value of each number that it decides by, for sim::exhaust.
+    /// Times are what is left.
     template <class F>
     constexpr void each_field(Instant now, F&& f) const {
-        f(state_);
-        for (const Instant t : {check_ends_, upgrade_ends_, grant_ends_, renew_at_})
-            f(part::time_left(now, t));
-        f(held_tokens_);
-        f(bool{check_waits_});
-        f(bool{draining_});
-        f(bool{newer_token_});
-        f(bool{requested_again_});
-        f(bool{denial_sent_});
+        f("state", state_);
+        f("check_ends", part::time_left(now, check_ends_));
+        f("upgrade_ends", part::time_left(now, upgrade_ends_));
+        f("grant_ends", part::time_left(now, grant_ends_));
+        f("renew_at", part::time_left(now, renew_at_));
+        f("held_tokens", held_tokens_);
+        f("check_waits", bool{check_waits_});
+        f("draining", bool{draining_});
+        f("newer_token", bool{newer_token_});
+        f("requested_again", bool{requested_again_});
+        f("denial_sent", bool{denial_sent_});
     }
 
 private:

@@ -24,9 +24,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The sessions of the clients that are in a room: processes their messages and their timers.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Admission`, which checks the access of a client,
-/// - `Lifecycle`, which has the clients, and closes them,
-/// - `Delivery`, which sends,
+/// - `Admission`: `admit`, `drop_if_full`, `on_grant` and `open`, to check the access of a client,
+/// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `may_send_parts`, `note_silent`,
+///   `release` and `why_too_large`, to find and close clients,
+/// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `limits`, `queue_awareness`, `request_state`,
+///   `send_all_awareness`, `send_control`, `send_message` and `vector_of`, to send,
 /// - `Edits`: `update`, for an edit,
 /// - `Replication`: `publish_state`, for the awareness on other servers, and `on_held_back`.
 ///

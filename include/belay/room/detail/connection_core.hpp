@@ -138,16 +138,17 @@ public:
 
     [[nodiscard]] constexpr const RoomOptions& options() const noexcept { return *options_; }
 
-    /// Calls `f` with each number that it decides by, for sim::exhaust. Times are what is left.
+    /// Calls `f` with the name and the value of each number that it decides by, for sim::exhaust.
+    /// Times are what is left.
     template <class F>
     constexpr void each_field(Instant now, F&& f) const {
-        f(state_);
-        f(part::time_left(now, upgrade_ends_));
-        f(part::time_left(now, token_ends_));
-        f(token_bytes_);
-        f(joined_);
-        f(token_seen_);
-        f(has_ever_joined_);
+        f("state", state_);
+        f("upgrade_ends", part::time_left(now, upgrade_ends_));
+        f("token_ends", part::time_left(now, token_ends_));
+        f("token_bytes", token_bytes_);
+        f("joined", joined_);
+        f("token_seen", token_seen_);
+        f("has_ever_joined", has_ever_joined_);
     }
 
 private:

@@ -21,10 +21,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// client like any other, which receives its frames from the connection.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Admission`, which checks the access of a client,
-/// - `Lifecycle`, which has the clients, and closes them,
-/// - `Sessions`, which processes the messages of a client,
-/// - `Delivery`, which sends.
+/// - `Admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
+///   `make_space_for_another` and `on_grant`, to check the access of a client,
+/// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
+///   `limits`, `note_silent`, `release`, `release_all` and `why_too_large`, to find and close
+///   clients,
+/// - `Sessions`: `check_arrivals`, `join`, `on_message`, `pay`, `refused_by_transport` and `watch`,
+///   to process the messages of a client,
+/// - `Delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -172,8 +176,9 @@ private:
             const auto read =
                 connection.protocol.read(BytesView{frame}.subspan(channel.name().size()));
             if (!read.has_value()) continue;
-            if (read->kind == Kind::token) channel.core.release_token();
-            on_channel_message(channel, *read);
+            const part::RoomMessage& message = *read;
+            if (message.kind == Kind::token) channel.core.release_token();
+            on_channel_message(channel, message);
             channel.update_checking();
         }
         if (channel.core.draining() && channel.held_frames.empty() && channel.core.joined())

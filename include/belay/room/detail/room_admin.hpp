@@ -70,7 +70,8 @@ struct HistoryChanges {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
-/// - `Scheduler`, for the calls of the storage,
+/// - `Scheduler`: `await`, `begin_export`, `begin_load`, `each_awaited`, `end_export`, `erase`,
+///   `load_rejected`, `persistence`, `reserve_await` and `reset`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
 /// - `Replication`: `take_parts`, to fill a document.
 ///

@@ -24,7 +24,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find_or_make` and `step`, for the room of a client,
 /// - `Sessions`: `take_grant` and `refresh`, for a client whose access was granted,
-/// - `Lifecycle`, which has the clients, and closes those that are rejected.
+/// - `Lifecycle`: `abort_closed`, `advance`, `clients`, `close`, `close_and_report`,
+///   `close_connection_and_report`, `limits` and `rejections`, to close clients that are rejected.
 ///
 /// Thread safety: home thread only.
 template <class Parts>

@@ -236,9 +236,10 @@ private:
         if constexpr (ComparesDocument<Document>) {
             auto diff = room.document.diff(theirs);
             if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+            const Bytes missing = *std::move(diff);
             // Cutting it would delay all clients, for nothing.
-            if (diff->size() > most) return RoomErrc::too_slow;
-            each([&](RoomClient& client) { send_pieces(client, *diff, last, counts); });
+            if (missing.size() > most) return RoomErrc::too_slow;
+            each([&](RoomClient& client) { send_pieces(client, missing, last, counts); });
         } else {
             if (room.document.bytes() > most) return RoomErrc::too_slow;
             each([&](RoomClient& client) {

@@ -23,9 +23,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Scheduler`: `append`, to store an edit,
 /// - `Rooms`: `step` and `end_history`,
-/// - `Delivery`, which sends edits, and `Sessions`, which acknowledges them,
-/// - `Lifecycle`, to close the author of an edit that was not stored,
-/// - `Replication`, for the edits of other servers, and `Imports`, for those of an import.
+/// - `Delivery`: `send_update` and `vector_of`, to send edits,
+/// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
+///   author,
+/// - `Lifecycle`: `close_author_and_report`, to close the author of an edit that was not stored,
+/// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
+/// - `Imports`: `answer_known`, `durable` and `fail_change`, for the edits of an import.
 ///
 /// Thread safety: home thread only.
 template <class Parts>

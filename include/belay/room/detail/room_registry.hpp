@@ -25,11 +25,17 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// decide; this part does what they return.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Lifecycle` and `Sessions`, for the clients of a room that was loaded, or that ends,
-/// - `Delivery`, which sends awareness,
-/// - `Scheduler`, which loads and saves,
-/// - `Replication`, for the changes of other servers, `Admin` and `Imports`, for the calls on
-///   whole rooms.
+/// - `Lifecycle`: `close` and `close_and_report`, for the clients of a room that ends,
+/// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
+/// - `Delivery`: `forget` and `queue_awareness`, to send awareness,
+/// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`, `reject_load`,
+///   `take_load` and `take_save`, to load and save,
+/// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_loaded_uncovered`,
+///   `on_reloaded`, `on_saved`, `publish_left`, `run` and `take_parts`, for the changes of other
+///   servers,
+/// - `Admin`: `wait_for_history_change`, for erases and resets,
+/// - `Imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
+///   room.
 ///
 /// Thread safety: home thread only.
 template <class Parts>

@@ -51,7 +51,7 @@ template <DocumentLike D, DocumentLike Other>
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `apply_durable` and `broadcast_and_apply`, for the changes of other servers,
 /// - `Rooms`: `step`, `end_history` and `empty_document`,
-/// - `Scheduler`, for the calls of the storage,
+/// - `Scheduler`: `append`, `begin_load` and `persistence`, for the calls of the storage,
 /// - `Delivery`: `queue_awareness`.
 ///
 /// Thread safety: the manager's home thread.
