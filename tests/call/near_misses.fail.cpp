@@ -502,6 +502,22 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_error_type
 
+// expect-error: fails_if: the error type of fn's result must be constructible from
+namespace fails_if_error_type {
+enum class Error { none, broken };
+#if defined(BELAY_CONTROL)
+using Outcome = belay::Result<int>;
+#else
+using Outcome = belay::Result<int, Error>;
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper,
+                     belay::fails_if([] { return Outcome{1}; }, [](int n) { return n < 0; })));
+}
+}  // namespace fails_if_error_type
+
 // expect-error: retry: the observer has no hook
 namespace retry_observer {
 struct Observer {
