@@ -36,6 +36,15 @@ void use() {
 }
 }  // namespace policy_of_shared_object
 
+// expect-error: belay: a count is a number without a unit of time
+namespace attempts_with_a_unit {
+#if defined(BELAY_CONTROL)
+belay::MaxAttempts rule{3};
+#else
+belay::MaxAttempts rule{std::chrono::seconds{3}};
+#endif
+}  // namespace attempts_with_a_unit
+
 // expect-error: a std::optional of a rule needs
 namespace optional_rule_without_its_header {
 #if defined(BELAY_CONTROL)
