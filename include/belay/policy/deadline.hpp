@@ -13,7 +13,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// It reviews the wait that all rules together have planned. So a call that cannot start in time
 /// fails now, and not when the wait is over. Write it after rules that lengthen a plan. To limit
-/// the time from the first attempt on, use MaxElapsed.
+/// the time from the first attempt on, use MaxElapsed. An attempt that has begun may end later, and
+/// its Attempt::deadline does not change. For a call that must end by an instant, use the layer
+/// `Timeout::until(instant)` around a Retrying.
 ///
 /// Models:        RuleLike, std::regular except for default construction.
 /// Thread safety: distinct objects safe; a shared one safe (it never changes).
