@@ -7,6 +7,7 @@
 
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/count_window.hpp>
+#include <belay/breaker/open_as_asked.hpp>
 #include <belay/breaker/open_for.hpp>
 #include <belay/breaker/slow_call_rate.hpp>
 #include <belay/budget/adaptive_limit.hpp>
@@ -16,6 +17,7 @@
 #include <belay/call/timeout.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
@@ -51,6 +53,10 @@ TEST_CASE("Rules take half a second as a floating-point number", "[call][units][
     STATIC_REQUIRE_FALSE(SlowCallRate{half, CountWindow<10>{}}.too_slow(499ms));
     Random bits{Seed{1}};
     CHECK(OpenFor{half}.next(bits) == 500ms);
+    STATIC_REQUIRE(CooldownOn{Cause::overloaded, half, 2 * half} ==
+                   CooldownOn{Cause::overloaded, 500ms, 1s});
+    const Failure asks{Cause::overloaded, 0, nullptr, 1h};
+    CHECK(OpenAsAsked{OpenFor{100ms}, half}.next(bits, asks) == 500ms);
     CHECK(OpenFor{std::chrono::minutes{2}}.next(bits) == 120s);
 }
 
@@ -82,6 +88,9 @@ TEST_CASE("Rules abort on a length of time that nanoseconds cannot hold", "[call
     CHECK(aborts([] { static_cast<void>(MaxElapsed{overflowing}); }));
     CHECK(aborts([] { static_cast<void>(AskAgain{overflowing}); }));
     CHECK(aborts([] { static_cast<void>(OpenFor{overflowing}); }));
+    CHECK(aborts([] { static_cast<void>(OpenAsAsked{OpenFor{1s}, overflowing}); }));
+    CHECK(aborts([] { static_cast<void>(CooldownOn{Cause::lost, 1s, overflowing}); }));
+    CHECK(aborts([] { static_cast<void>(CooldownOn{Cause::lost, overflowing, overflowing}); }));
     CHECK(aborts([] { static_cast<void>(Rate{10, overflowing}); }));
     CHECK(aborts([] { static_cast<void>(ResetWhenStable{overflowing}); }));
     CHECK(aborts([] { static_cast<void>(RestartIntensity<3>{overflowing}); }));

@@ -54,8 +54,8 @@ TEST_CASE("StopOn::all_but is the opposite of StopOn, except for planned failure
     for (const Cause listed : all) {
         for (const Cause cause : all) {
             INFO(to_string(listed) << ", " << to_string(cause));
-            const bool opposite =
-                stops(StopOn::all_but(listed), cause) != stops(StopOn{listed}, cause);
+            const bool opposite = listed == Cause::none || stops(StopOn::all_but(listed), cause) !=
+                                                               stops(StopOn{listed}, cause);
             CHECK((opposite || cause == Cause::planned));
             CHECK_FALSE(stops(StopOn::all_but(listed), Cause::planned));
         }

@@ -27,17 +27,18 @@ class StopOn {
 public:
     static constexpr std::string_view name = "StopOn";
 
+    /// Pre: no cause is Cause::none.
     constexpr explicit StopOn(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
-        : causes_{causes...} {}
+        : causes_{causes...} {
+        BELAY_PRECONDITION(!causes_.has(Cause::none), "StopOn: Cause::none is no failure");
+    }
 
     /// Makes a rule that stops after every cause except these and Cause::planned.
     [[nodiscard]] static constexpr StopOn all_but(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
     {
-        StopOn others{causes...};
-        others.causes_ = detail::CauseSet{Cause::planned, causes...}.others();
-        return others;
+        return StopOn{detail::CauseSet{Cause::planned, causes...}.others()};
     }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) const noexcept {
@@ -60,6 +61,8 @@ public:
     friend constexpr bool operator==(StopOn, StopOn) noexcept = default;
 
 private:
+    constexpr explicit StopOn(detail::CauseSet causes) noexcept : causes_{causes} {}
+
     detail::CauseSet causes_;
 };
 
