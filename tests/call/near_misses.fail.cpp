@@ -736,6 +736,48 @@ void use(Sleeper& sleeper) {
 }
 }  // namespace retry_sleeper_throws
 
+// expect-error: StopTokenLike: stop_requested must be 'bool stop_requested.. const noexcept'
+namespace retry_stop_token_throws {
+struct Token {
+#if defined(BELAY_CONTROL)
+    bool stop_requested() const noexcept { return false; }
+#else
+    bool stop_requested() const { return false; }
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(
+        belay::MaxAttempts{3}, sleeper, [] { return true; }, Token{}));
+}
+}  // namespace retry_stop_token_throws
+
+// expect-error: StopTokenLike: stop_requested must be 'bool stop_requested.. const noexcept'
+namespace pipeline_stop_token_throws {
+struct Token {
+#if defined(BELAY_CONTROL)
+    bool stop_requested() const noexcept { return false; }
+#else
+    bool stop_requested() const { return false; }
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}};
+    static_cast<void>(pipeline(
+        sleeper, [] { return true; }, Token{}));
+}
+}  // namespace pipeline_stop_token_throws
+
+// expect-error: Retrying: write the rules into one policy
+namespace retrying_of_two_rules {
+#if defined(BELAY_CONTROL)
+belay::Retrying layer{belay::Policy{belay::MaxAttempts{3}, belay::MaxAttempts{4}}};
+#else
+belay::Retrying layer{belay::MaxAttempts{3}, belay::MaxAttempts{4}};
+#endif
+}  // namespace retrying_of_two_rules
+
 // expect-error: retry: pass a stop token before the observer
 namespace retry_observer_without_stop {
 void use(belay_test::MinimalSleeper& sleeper) {

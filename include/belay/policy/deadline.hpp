@@ -3,6 +3,7 @@
 /// Deadline: no attempt starts after an instant.
 #pragma once
 
+#include <chrono>       // std::chrono::duration
 #include <string_view>  // std::string_view
 
 #include <belay/policy/rule.hpp>
@@ -25,6 +26,13 @@ public:
 
     /// Sets the last instant at which an attempt may start; `never` means no limit.
     constexpr explicit Deadline(Instant last) noexcept : last_{last} {}
+    /// Does not compile, because a length of time is no instant.
+    template <class Rep, class Period>
+    constexpr explicit Deadline(std::chrono::duration<Rep, Period>) noexcept : last_{} {
+        static_assert(!sizeof(Rep),
+                      "Deadline: pass an Instant: after(now, 30s); for a length of time use "
+                      "MaxElapsed{30s}");
+    }
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return now > last_ ? Advice::stop() : Advice::go();
