@@ -1060,6 +1060,24 @@ belay::RateLimiter limiter{10, std::chrono::seconds{1}};
 #endif
 }  // namespace rate_limiter_of_numbers
 
+// expect-error: RateLimiter: write the rate and the burst: RateLimiter.Rate.10, 1s., Burst.10..
+namespace rate_limiter_of_two_numbers {
+#if defined(BELAY_CONTROL)
+belay::RateLimiter limiter{belay::Rate{10, std::chrono::seconds{1}}, belay::Burst{10}};
+#else
+belay::RateLimiter limiter{100, 20};
+#endif
+}  // namespace rate_limiter_of_two_numbers
+
+// expect-error: Rate: write the time, too: Rate.100, 1s.
+namespace rate_without_time {
+#if defined(BELAY_CONTROL)
+belay::Rate rate{100, std::chrono::seconds{1}};
+#else
+belay::Rate rate{100};
+#endif
+}  // namespace rate_without_time
+
 // expect-error: retry: write the rules into one policy
 namespace retry_rules_without_policy {
 void use() {

@@ -56,6 +56,15 @@ belay::Deadline rule{std::chrono::seconds{5}};
 #endif
 }  // namespace deadline_of_a_duration
 
+// expect-error: Deadline: pass an Instant
+namespace deadline_of_another_clock {
+#if defined(BELAY_CONTROL)
+belay::Deadline rule{belay::never};
+#else
+belay::Deadline rule{std::chrono::system_clock::now()};
+#endif
+}  // namespace deadline_of_another_clock
+
 // expect-error: Shared: AskAgain is for budgets
 namespace breaker_with_ask_again {
 void use(belay::CircuitBreaker<>& object) {

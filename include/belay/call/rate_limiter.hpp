@@ -30,6 +30,12 @@ struct Rate {
         BELAY_PRECONDITION(per_.count() > 0, "Rate: per must be > 0ns");
     }
 
+    /// Does not compile, because a rate has a time.
+    template <std::integral Calls>
+    constexpr explicit Rate(Calls) noexcept : Rate{1, Duration{1}} {
+        static_assert(!std::integral<Calls>, "Rate: write the time, too: Rate{100, 1s}");
+    }
+
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
     [[nodiscard]] constexpr Duration per() const noexcept { return per_; }
     /// Returns the time between two calls, rounded up so that the rate is never exceeded.
@@ -115,8 +121,10 @@ public:
     constexpr explicit RateLimiter(FixedWindow window, std::uint32_t queue = 0) noexcept
         : rate_{numbers_of(window)}, queue_{queue} {}
     /// Does not compile, because a rate and a burst are two numbers.
-    template <std::integral Calls>
-    constexpr RateLimiter(Calls, Duration) noexcept : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
+    template <std::integral Calls, class BurstOrTime>
+        requires(std::integral<BurstOrTime> || std::convertible_to<BurstOrTime, Duration>)
+    constexpr RateLimiter(Calls, BurstOrTime) noexcept
+        : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
         static_assert(!std::integral<Calls>,
                       "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
                       "Burst{10}}; see docs/call.md");

@@ -40,7 +40,10 @@ public:
 
     /// Pre: limit > 0ns.
     constexpr explicit Timeout(detail::AnyUnit limit) noexcept : limit_{limit} {
-        BELAY_PRECONDITION(limit_.count() > 0, "Timeout: the limit must be > 0ns");
+        BELAY_PRECONDITION(
+            limit_.count() > 0,
+            "Timeout: the limit must be > 0ns; for a deadline, which may have passed, use "
+            "Timeout::until");
     }
 
     /// Makes a layer for calls that must end by an instant, such as the deadline of a request.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>       // std::chrono::duration
+#include <concepts>     // std::convertible_to
 #include <string_view>  // std::string_view
 
 #include <belay/policy/rule.hpp>
@@ -29,9 +30,19 @@ public:
     /// Does not compile, because a length of time is no instant.
     template <class Rep, class Period>
     constexpr explicit Deadline(std::chrono::duration<Rep, Period>) noexcept : last_{} {
-        static_assert(!sizeof(Rep),
-                      "Deadline: pass an Instant: after(now, 30s); for a length of time use "
-                      "MaxElapsed{30s}");
+        static_assert(
+            !sizeof(Rep),
+            "Deadline: pass an Instant, of a steady clock: after(now, 30s); for a length of time "
+            "use MaxElapsed{30s}");
+    }
+    /// Does not compile, because an operator may set such a clock while the call runs.
+    template <class Clock, class Length>
+        requires(!std::convertible_to<std::chrono::time_point<Clock, Length>, Instant>)
+    constexpr explicit Deadline(std::chrono::time_point<Clock, Length>) noexcept : last_{} {
+        static_assert(
+            !sizeof(Clock),
+            "Deadline: pass an Instant, of a steady clock: after(now, 30s); for a length of time "
+            "use MaxElapsed{30s}");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
