@@ -50,6 +50,18 @@ struct HeedsFailureThrows {
     Duration next(Random&) noexcept;
     Duration next(Random&, const Failure&);
 };
+// Forms that a breaker would not call.
+template <class First, class Second>
+struct HeedsOtherwise {
+    Duration next(Random&) noexcept;
+    Duration next(First, Second) noexcept;
+};
+static_assert(!OpenWaitLike<HeedsOtherwise<Random&, Failure&>>);
+static_assert(!OpenWaitLike<HeedsOtherwise<const Failure&, Random&>>);
+static_assert(!OpenWaitLike<HeedsOtherwise<Failure&, Random&>>);
+static_assert(!OpenWaitLike<HeedsOtherwise<Random&, std::error_code>>);
+static_assert(OpenWaitLike<HeedsOtherwise<Random&, Failure>>);
+static_assert(OpenWaitLike<HeedsOtherwise<Random&, int>>);
 static_assert(OpenWaitLike<HeedsFailure> && detail::HeedsFailure<HeedsFailure>);
 static_assert(!OpenWaitLike<HeedsFailureThrows>);
 

@@ -54,6 +54,20 @@ struct CountsFailures {
     void abandoned(Turn&) noexcept { ++observed->abandoned; }
 };
 
+// As std::expected with an enum as its error.
+enum class UsersError { none, no_entry };
+template <class T>
+struct UsersExpected {
+    using value_type = T;
+    using error_type = UsersError;
+    std::optional<T> value{};
+    UsersError why{};
+    [[nodiscard]] bool has_value() const noexcept { return value.has_value(); }
+    [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
+    [[nodiscard]] const T& operator*() const noexcept { return *value; }
+    [[nodiscard]] const UsersError& error() const noexcept { return why; }
+};
+
 struct NetworkError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -91,6 +105,13 @@ struct Lookup {
 };
 
 }  // namespace
+
+template <>
+struct belay::AnswerTraits<UsersExpected<long>> {
+    static Cause failed(const UsersExpected<long>& answer) {
+        return answer.has_value() ? Cause::none : Cause::timed_out;
+    }
+};
 
 TEMPLATE_TEST_CASE("A result without a value that counts as a success has an error",
                    "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
@@ -237,6 +258,40 @@ TEST_CASE("fails_if replaces the type's own test, and accepts types that retry r
     CHECK(*five.last() == 5);
     const auto was_true = run([] { return true; }, always_bad);
     CHECK(*was_true.last() == true);
+}
+
+TEST_CASE("fails_if accepts a result whose error is an enum, with and without AnswerTraits",
+          "[call][fails_if][regression]") {
+    const auto ends = [](auto example) {
+        using Answer = decltype(example);
+        Random bits{Seed{1}};
+        MinimalSleeper sleeper{bits};
+        int calls = 0;
+        const auto answer =
+            retry(MaxAttempts{2}, sleeper,
+                  fails_if(
+                      [&] {
+                          return ++calls < 2 ? Answer{std::nullopt, UsersError::no_entry}
+                                             : Answer{7, UsersError::none};
+                      },
+                      [](const Answer& a) {
+                          return Failure{a.has_value() ? Cause::none : Cause::refused};
+                      }));
+        static_assert(std::same_as<decltype(answer), const Outcome<Answer>>);
+        REQUIRE(answer.has_value());
+        CHECK(answer->value == 7);
+        CHECK(calls == 2);
+        const auto rejected = retry(MaxAttempts{2}, sleeper,
+                                    fails_if(
+                                        [] {
+                                            return Answer{std::nullopt, UsersError::no_entry};
+                                        },
+                                        [](const Answer&) { return Cause::refused; }));
+        CHECK(rejected.cause() == Cause::refused);
+        CHECK(rejected.last()->error() == UsersError::no_entry);
+    };
+    ends(UsersExpected<int>{});
+    ends(UsersExpected<long>{});
 }
 
 TEST_CASE("A predicate may return the cause, and a server's retry_after",

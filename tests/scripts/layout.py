@@ -326,6 +326,8 @@ class Layout:
                 self.report(path, number, "abi", "BELAY_ABI is no name yet: include <belay/core/assert.hpp>, which defines it")
             if WARNED_OF.search(line):
                 self.report(path, number, "warned-of", "Clang 19 warns of it: use sort_stably")
+            if "decltype([" in line:
+                self.report(path, number, "lambda-in-decltype", "Clang 14 crashes if it is precompiled: name a function")
             if line.startswith("using namespace "):
                 self.report(path, number, "using-namespace", "imposed on every user of this header")
             if line.startswith("static_assert("):

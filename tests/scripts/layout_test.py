@@ -192,6 +192,10 @@ class LayoutTest(unittest.TestCase):
             planted = CLEAN["include/belay/core/a.hpp"] + f"inline void f() {{ std::{call}(a, b); }}\n"
             self.finds("warned-of", {"include/belay/core/a.hpp": planted})
 
+    def test_a_lambda_in_decltype(self):
+        planted = CLEAN["include/belay/core/a.hpp"] + "using A = decltype([] { return 1; }());\n"
+        self.finds("lambda-in-decltype", {"include/belay/core/a.hpp": planted})
+
     def test_foreign_includes(self):
         self.finds("foreign-include", including("core/a.hpp", "<sys/socket.h>"))
         self.finds("foreign-include", including("drive/b.hpp", "<boost/asio.hpp>"))

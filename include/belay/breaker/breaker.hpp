@@ -30,8 +30,11 @@ namespace belay { inline namespace BELAY_ABI {
 ///     Breaker{FailureRate{CountWindow<20>{}, {.percent = 50}},
 ///             Backoff{FullJitter{}, Cap{60s}, 1s}, HalfOpenOptions{.failures = 2}}
 ///
-/// It serves one run of a policy, one attempt at a time. For many callers, commands, events and
-/// snapshots, use CircuitBreaker, which makes the same decisions.
+/// It serves one run of a policy, one attempt at a time, such as the attempts of a Supervisor to
+/// connect. In the policy of a `retry`, it forgets everything at the end of each call, and a call
+/// waits while it is open. To reject calls to a peer that is down, use `Shared{circuit_breaker,
+/// FailFast{}}`, also with a single caller. A CircuitBreaker makes the same decisions, and has
+/// commands, events and snapshots.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe.

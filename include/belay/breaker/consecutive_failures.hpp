@@ -6,6 +6,7 @@
 #include <cstdint>  // std::uint32_t
 
 #include <belay/breaker/trip_like.hpp>
+#include <belay/core/detail/any_count.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -18,9 +19,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: a plain value.
 class ConsecutiveFailures {
 public:
-    /// Pre: limit >= 1.
-    constexpr explicit ConsecutiveFailures(std::uint32_t limit) noexcept : limit_{limit} {
-        BELAY_PRECONDITION(limit >= 1, "ConsecutiveFailures: the limit must be >= 1");
+    /// Pre: 1 <= limit < 2^32.
+    constexpr explicit ConsecutiveFailures(detail::AnyCount<std::uint32_t> limit) noexcept
+        : limit_{limit} {
+        BELAY_PRECONDITION(limit_ >= 1, "ConsecutiveFailures: the limit must be >= 1 and < 2^32");
     }
 
     [[nodiscard]] constexpr bool record(bool failed) noexcept {

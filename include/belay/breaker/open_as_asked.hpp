@@ -6,6 +6,7 @@
 #include <cstdint>  // std::uint64_t
 
 #include <belay/breaker/open_wait_like.hpp>
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -36,9 +37,9 @@ class OpenAsAsked : public detail::GrowsHook<OpenAsAsked<OpenWait>, detail::Grow
 
 public:
     /// Pre: at_most > 0ns.
-    constexpr OpenAsAsked(OpenWait otherwise, Duration at_most) noexcept
+    constexpr OpenAsAsked(OpenWait otherwise, detail::AnyUnit at_most) noexcept
         : otherwise_{otherwise}, at_most_{at_most} {
-        BELAY_PRECONDITION(at_most.count() > 0, "OpenAsAsked: the bound must be > 0ns");
+        BELAY_PRECONDITION(at_most_.count() > 0, "OpenAsAsked: the bound must be > 0ns");
     }
 
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept { return otherwise_.next(bits); }

@@ -3,7 +3,8 @@
 /// OpenWaitLike: decides how long a breaker stays open.
 #pragma once
 
-#include <concepts>  // std::copyable, std::same_as
+#include <concepts>      // std::copyable, std::same_as
+#include <system_error>  // std::error_code
 
 #include <belay/core/call_counts.hpp>
 #include <belay/core/detail/member_names.hpp>
@@ -27,11 +28,20 @@ concept NextIsNoexcept = requires(W& wait, Random& bits) {
 template <class W>
 concept HeedsFailure =
     requires(W& wait, Random& bits, const Failure& why) { wait.next(bits, why); };
+// Forms of the overload that are near misses.
+template <class W>
+concept HeedsFailureOtherwise =
+    !HeedsFailure<W> &&
+    (
+        requires(W& wait, Random& bits, Failure& why) { wait.next(bits, why); } ||
+        requires(W& wait, Random& bits, Failure& why) { wait.next(why, bits); } ||
+        requires(W& wait, Random& bits, const std::error_code& why) { wait.next(bits, why); });
 template <class W>
 concept HeedsFailureSoundly =
-    !HeedsFailure<W> || requires(W& wait, Random& bits, const Failure& why) {
+    !HeedsFailureOtherwise<W> &&
+    (!HeedsFailure<W> || requires(W& wait, Random& bits, const Failure& why) {
         { wait.next(bits, why) } noexcept -> std::same_as<Duration>;
-    };
+    });
 template <class W>
 concept HeedsCounts = requires(W& wait, Random& bits, const Failure& why, const CallCounts& seen) {
     wait.next(bits, why, seen);

@@ -31,7 +31,8 @@ concept LimitAlgorithm =
 /// attempts take.
 ///
 ///     AdaptiveLimit limit{Aimd{{.initial = 20, .least = 1, .most = 200}}};
-///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{limit}, MaxAttempts{3}};
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{limit, FailFast{}},
+///                  MaxAttempts{3}};
 ///
 /// The limit grows only while at least half of it is used. It shrinks once per round: after it
 /// shrank, further failures of attempts that began before do not count. So one burst of failures is

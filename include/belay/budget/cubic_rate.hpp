@@ -24,11 +24,11 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 ///     AdaptiveThrottle::CubicRate rate;
 ///     TokenBudget quota{TokenBudgetOptions::aws()};
-///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 1s}, Shared{rate}, Shared{quota},
+///     Policy calls{Backoff{FullJitter{}, Cap{20s}, 1s}, Shared{rate, FailFast{}}, Shared{quota},
 ///                  MaxAttempts{3}};
 ///
-/// If many callers use it, write `Shared{rate, FailFast{}}`. Callers that wait for a rate below the
-/// offered load become more and more, and return together.
+/// Without FailFast, callers wait. Callers that wait for a rate below the offered load become more
+/// and more, and return together.
 ///
 /// Every result counts for the measured rate, in steps of 0.5 s. Other failures than overload count
 /// as accepted, as in the SDKs, so use a breaker for those. It computes with integers, and is the

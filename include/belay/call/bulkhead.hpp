@@ -11,6 +11,7 @@
 #include <belay/budget/detail/budget_permit.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
+#include <belay/core/detail/any_count.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/policy/rule.hpp>
 
@@ -94,10 +95,11 @@ public:
     /// Callers in the queue take the new places at once, in their order. Calls that run above a
     /// lower limit finish, and no caller takes their places.
     ///
-    /// Pre: limit >= 1.   Errors: none.   Complexity: O(callers that it wakes).
+    /// Pre: 1 <= most < 2^32.   Errors: none.   Complexity: O(callers that it wakes).
     /// Source: resilience4j's `Bulkhead.changeConfig`.
-    void set_limit(std::uint32_t limit) noexcept {
-        BELAY_PRECONDITION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1");
+    void set_limit(detail::AnyCount<std::uint32_t> most) noexcept {
+        const std::uint32_t limit = most;
+        BELAY_PRECONDITION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1 and < 2^32");
         const detail::SpinLock lock{mutex_};
         limit_.store(limit, std::memory_order_relaxed);
         // While a caller waits, the word changes only under the lock.

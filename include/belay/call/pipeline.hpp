@@ -309,7 +309,8 @@ public:
     template <class Sleeper, class F, class Observer>
         requires(!StopTokenLike<std::remove_reference_t<Observer>>)
     Result<void> operator()(Sleeper&, F&&, Observer&&) const& {
-        static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+        static_assert(detail::explain_stop_token<Observer>());
+        static_assert(detail::AsksForStop<Observer>,
                       "Pipeline: pass a stop token before the observer: pipeline(sleeper, fn, "
                       "NeverStops{}, observer)");
         return {};

@@ -15,6 +15,7 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/rate_limiter.hpp>
+#include <belay/core/detail/any_count.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -48,10 +49,10 @@ public:
         BELAY_PRECONDITION(has_queue(object), queue_needed);
     }
     /// Pre: permits >= 1; the object has a queue.
-    constexpr Queued(Object& object, std::uint64_t permits) noexcept
+    constexpr Queued(Object& object, detail::AnyCount<std::uint64_t> permits) noexcept
         requires is_limiter
         : object_{&object}, permits_{permits} {
-        BELAY_PRECONDITION(permits >= 1, "Queued: the permits of each call must be >= 1");
+        BELAY_PRECONDITION(permits_ >= 1, "Queued: the permits of each call must be >= 1");
         BELAY_PRECONDITION(has_queue(object), queue_needed);
     }
 
@@ -179,6 +180,6 @@ private:
 template <class Object>
 Queued(Object&) -> Queued<Object>;
 template <class Object>
-Queued(Object&, std::uint64_t) -> Queued<Object>;
+Queued(Object&, detail::AnyCount<std::uint64_t>) -> Queued<Object>;
 
 }}  // namespace belay

@@ -13,6 +13,7 @@
 #include <belay/call/detail/concurrent_rate.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
+#include <belay/core/detail/any_count.hpp>
 #include <belay/core/detail/any_unit.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/order.hpp>
@@ -23,9 +24,16 @@ namespace belay { inline namespace BELAY_ABI {
 /// A number of calls per length of time, on average.   Thread safety: a plain value.
 struct Rate {
     /// Pre: calls >= 1, per > 0ns.
-    constexpr Rate(std::uint64_t calls, detail::AnyUnit per) noexcept : calls_{calls}, per_{per} {
-        BELAY_PRECONDITION(calls >= 1, "Rate: calls must be >= 1");
+    constexpr Rate(detail::AnyCount<std::uint64_t> calls, detail::AnyUnit per) noexcept
+        : calls_{calls}, per_{per} {
+        BELAY_PRECONDITION(calls_ >= 1, "Rate: calls must be >= 1");
         BELAY_PRECONDITION(per_.count() > 0, "Rate: per must be > 0ns");
+    }
+
+    /// Does not compile, because a rate has a time.
+    template <std::integral Calls>
+    constexpr explicit Rate(Calls) noexcept : Rate{1, Duration{1}} {
+        static_assert(!std::integral<Calls>, "Rate: write the time, too: Rate{100, 1s}");
     }
 
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
@@ -45,8 +53,8 @@ private:
 /// The number of calls that may come at once after a pause.   Thread safety: a plain value.
 struct Burst {
     /// Pre: calls >= 1.
-    constexpr explicit Burst(std::uint64_t calls) noexcept : calls_{calls} {
-        BELAY_PRECONDITION(calls >= 1, "Burst: calls must be >= 1");
+    constexpr explicit Burst(detail::AnyCount<std::uint64_t> calls) noexcept : calls_{calls} {
+        BELAY_PRECONDITION(calls_ >= 1, "Burst: calls must be >= 1");
     }
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
 
@@ -113,8 +121,10 @@ public:
     constexpr explicit RateLimiter(FixedWindow window, std::uint32_t queue = 0) noexcept
         : rate_{numbers_of(window)}, queue_{queue} {}
     /// Does not compile, because a rate and a burst are two numbers.
-    template <std::integral Calls>
-    constexpr RateLimiter(Calls, Duration) noexcept : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
+    template <std::integral Calls, class BurstOrTime>
+        requires(std::integral<BurstOrTime> || std::convertible_to<BurstOrTime, Duration>)
+    constexpr RateLimiter(Calls, BurstOrTime) noexcept
+        : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
         static_assert(!std::integral<Calls>,
                       "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
                       "Burst{10}}; see docs/call.md");

@@ -516,7 +516,8 @@ Result<void> retry(const P&, F&&, S&&, Rest&&...) {
 template <detail::PolicyShaped P, detail::SleeperShaped S, detail::FunctionShaped F, class Observer>
     requires(!StopTokenLike<std::remove_reference_t<Observer>>)
 Result<void> retry(const P&, S&, F&&, Observer&&) {
-    static_assert(StopTokenLike<std::remove_reference_t<Observer>>,
+    static_assert(detail::explain_stop_token<Observer>());
+    static_assert(detail::AsksForStop<Observer>,
                   "retry: pass a stop token before the observer: retry(policy, sleeper, fn, "
                   "NeverStops{}, observer)");
     return {};
@@ -526,8 +527,9 @@ template <detail::PolicyShaped P, detail::FunctionShaped F, class Observer>
     requires(!detail::SleeperShaped<F> && !StopTokenLike<std::remove_reference_t<Observer>> &&
              !detail::SleeperShaped<Observer> && !detail::FunctionShaped<Observer>)
 Result<void> retry(const P&, F&&, Observer&&) {
+    static_assert(detail::explain_stop_token<Observer>());
     static_assert(
-        StopTokenLike<std::remove_reference_t<Observer>>,
+        detail::AsksForStop<Observer>,
         "retry: pass a stop token before the observer: retry(policy, fn, NeverStops{}, observer)");
     return {};
 }

@@ -137,8 +137,15 @@ struct RetryRunHooks {
         static_assert(GaveUp::template right<O>,
                       "retry: the observer's on_give_up must be 'on_give_up(const "
                       "belay::RetryEnded&)'");
+        constexpr bool has_any = has_any_hook_of<O, Begun, Planned, Rejection, Success, GaveUp>;
+        if constexpr (!has_any) {
+            static_assert(
+                !RuleLike<O>,
+                "Retrying: write the rules into one policy: Retrying{Policy{Backoff{...}, "
+                "MaxAttempts{3}}}");
+        }
         static_assert(
-            has_any_hook_of<O, Begun, Planned, Rejection, Success, GaveUp>,
+            has_any || RuleLike<O>,
             "retry: the observer has no hook: it needs one of on_attempt, on_retry, on_rejection, "
             "on_success, on_give_up. Derive an observer without hooks from belay::NoObserver");
         return true;

@@ -299,16 +299,24 @@ struct ClassifiedOutcome {
     }
 };
 
+// A function, because Clang 14 crashes at a lambda in decltype if this header is precompiled.
+template <class R>
+consteval auto error_type_of() {
+    if constexpr (ExpectedLike<R>) {
+        static_assert(ErrorFromCode<ErrorOf<R>>,
+                      "fails_if: the error type of fn's result must be constructible from "
+                      "std::error_code or belay::Failure. For another type, the predicate must "
+                      "take the whole result; see docs/call.md");
+        return std::type_identity<ErrorOf<R>>{};
+    } else {
+        return std::type_identity<std::error_code>{};
+    }
+}
+
 /// The value in an R, classified by a predicate or by itself.
 template <Unwrappable R>
 struct UnwrappedOutcome {
-    using Error = typename decltype([] {
-        if constexpr (ExpectedLike<R>) {
-            return std::type_identity<ErrorOf<R>>{};
-        } else {
-            return std::type_identity<std::error_code>{};
-        }
-    }())::type;
+    using Error = typename decltype(detail::error_type_of<R>())::type;
     using type = belay::Outcome<typename R::value_type, Error>;
     static std::optional<Failure> classify(const R& result) {
         return detail::classify_value<R>(result);
@@ -384,10 +392,18 @@ consteval auto outcome_of_type() {
 template <class R>
 using RetryOutcome = typename decltype(detail::outcome_of_type<R>())::type;
 
+// Whether an R has errors that cannot report why belay made no attempt, such as an enum.
+template <class R>
+inline constexpr bool has_foreign_error = false;
+template <ExpectedLike R>
+inline constexpr bool has_foreign_error<R> = !ErrorFromCode<ErrorOf<R>>;
+
 // An R that a predicate classifies: the value in it, or all of it.
 template <class R, bool by_value>
 consteval auto outcome_of_predicate() {
-    if constexpr (by_value || (ExpectedLike<R> && Unwrappable<R>)) {
+    if constexpr (!by_value && has_foreign_error<R>) {
+        return std::type_identity<ClassifiedOutcome<R>>{};
+    } else if constexpr (by_value || (ExpectedLike<R> && Unwrappable<R>)) {
         return std::type_identity<UnwrappedOutcome<R>>{};
     } else if constexpr (ExpectedLike<R>) {
         return std::type_identity<ExpectedOutcome<R>>{};

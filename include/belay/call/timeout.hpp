@@ -10,6 +10,7 @@
 #include <belay/call/answer.hpp>
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/core/detail/any_unit.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -24,6 +25,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// inside begins no attempt after the deadline. An answer that comes too late still counts as an
 /// answer, except with fails_if(fn, Attempt::late), whose `fn` need not take an Attempt.
 ///
+///     Pipeline{Timeout{2s}, Retrying{policy}}                    // 2 s from the call on
+///     Pipeline{Timeout::until(request_deadline), Retrying{policy}}
+///
 /// The earliest of nested deadlines counts. If the time is over before `fn` was called at all, for
 /// example in a queue, that is a rejection. It is no verdict on the peer, and the pipeline's
 /// observer is notified.
@@ -36,18 +40,33 @@ public:
 
     /// Pre: limit > 0ns.
     constexpr explicit Timeout(detail::AnyUnit limit) noexcept : limit_{limit} {
-        BELAY_PRECONDITION(limit_.count() > 0, "Timeout: the limit must be > 0ns");
+        BELAY_PRECONDITION(
+            limit_.count() > 0,
+            "Timeout: the limit must be > 0ns; for a deadline, which may have passed, use "
+            "Timeout::until");
+    }
+
+    /// Makes a layer for calls that must end by an instant, such as the deadline of a request.
+    ///
+    /// The instant is one of the sleeper's clock, and may have passed. From then on, calls are
+    /// rejected with std::errc::timed_out; `never` means no limit.
+    [[nodiscard]] static constexpr Timeout until(Instant end) noexcept {
+        return Timeout{forever, end};
     }
 
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
-        return next(bounded(attempt, context.sleeper.now()));
+        const Instant now = context.sleeper.now();
+        if (now >= end_) return late<typename Next::Answer>(context, attempt, now);
+        return next(bounded(attempt, now));
     }
 
     template <class Next, class Context>
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
         using Answer = typename Next::Answer;
-        const Attempt inner = bounded(attempt, context.sleeper.now());
+        const Instant now = context.sleeper.now();
+        if (now >= end_) co_return late<Answer>(context, attempt, now);
+        const Attempt inner = bounded(attempt, now);
         const auto asked = context.asked;
         auto work = next(inner);
         work.start();
@@ -65,20 +84,27 @@ public:
         const std::error_code why = std::make_error_code(std::errc::timed_out);
         if (context.asked != asked) co_return Answer::none(why, Failure::from(why));
         // A caller that waited in a queue for all that time has called no peer.
-        Advice advice = Advice::suspend(inner.deadline);
-        advice.by = name;
-        context.rejected(inner, advice);
-        co_return Answer::reject(why, Duration{});
+        co_return late<Answer>(context, inner, inner.deadline);
     }
 
 private:
+    constexpr Timeout(Duration limit, Instant end) noexcept : limit_{limit}, end_{end} {}
+
+    template <class Answer, class Context>
+    [[nodiscard]] static Answer late(Context& context, const Attempt& attempt, Instant now) {
+        Advice advice = Advice::suspend(now);
+        advice.by = name;
+        context.rejected(attempt, advice);
+        return Answer::reject(std::make_error_code(std::errc::timed_out), Duration{});
+    }
     [[nodiscard]] Attempt bounded(Attempt attempt, Instant now) const noexcept {
-        const Instant end = after(now, limit_);
+        const Instant end = detail::smaller(after(now, limit_), end_);
         if (end < attempt.deadline) attempt.deadline = end;
         return attempt;
     }
 
     Duration limit_;
+    Instant end_ = never;
 };
 
 }}  // namespace belay

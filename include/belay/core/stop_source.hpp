@@ -3,8 +3,9 @@
 /// StopSource, StopToken and StopTokenLike: how to stop something that waits.
 #pragma once
 
-#include <atomic>    // std::atomic
-#include <concepts>  // std::same_as
+#include <atomic>       // std::atomic
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::remove_reference_t
 
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
@@ -19,6 +20,22 @@ template <class T>
 concept StopTokenLike = requires(const T& token) {
     { token.stop_requested() } noexcept -> std::same_as<bool>;
 };
+
+namespace detail {
+
+// A stop token, right or not.
+template <class T>
+concept AsksForStop = requires(const std::remove_reference_t<T>& token) { token.stop_requested(); };
+
+/// Returns true. A stop token that is not right has a compile error that gives the reason.
+template <class T>
+[[nodiscard]] consteval bool explain_stop_token() {
+    static_assert(!AsksForStop<T> || StopTokenLike<std::remove_reference_t<T>>,
+                  "StopTokenLike: stop_requested must be 'bool stop_requested() const noexcept'");
+    return true;
+}
+
+}  // namespace detail
 
 /// A token that never requests a stop.
 struct NeverStops {

@@ -5,6 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
+#include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -21,11 +22,15 @@ class CooldownOn {
 public:
     static constexpr std::string_view name = "CooldownOn";
 
-    /// Pre: 0ns <= least <= most.
-    constexpr CooldownOn(Cause cause, Duration least, Duration most) noexcept
+    /// If both times are equal, all clients of an overloaded server return at the same time. Use
+    /// that for a single client, and in tests.
+    ///
+    /// Pre: 0ns <= least <= most; cause is not Cause::none.
+    constexpr CooldownOn(Cause cause, detail::AnyUnit least, detail::AnyUnit most) noexcept
         : least_{least}, most_{most}, cause_{cause} {
-        BELAY_PRECONDITION(least.count() >= 0, "CooldownOn: the shortest wait must be >= 0ns");
-        BELAY_PRECONDITION(least <= most, "CooldownOn: the shortest wait must be <= the longest");
+        BELAY_PRECONDITION(least_.count() >= 0, "CooldownOn: the shortest wait must be >= 0ns");
+        BELAY_PRECONDITION(least_ <= most_, "CooldownOn: the shortest wait must be <= the longest");
+        BELAY_PRECONDITION(cause != Cause::none, "CooldownOn: Cause::none is no failure");
     }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) const noexcept {

@@ -3,6 +3,8 @@
 /// Deadline: no attempt starts after an instant.
 #pragma once
 
+#include <chrono>       // std::chrono::duration
+#include <concepts>     // std::convertible_to
 #include <string_view>  // std::string_view
 
 #include <belay/policy/rule.hpp>
@@ -13,7 +15,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// It reviews the wait that all rules together have planned. So a call that cannot start in time
 /// fails now, and not when the wait is over. Write it after rules that lengthen a plan. To limit
-/// the time from the first attempt on, use MaxElapsed.
+/// the time from the first attempt on, use MaxElapsed. An attempt that has begun may end later, and
+/// its Attempt::deadline does not change. For a call that must end by an instant, use the layer
+/// `Timeout::until(instant)` around a Retrying.
 ///
 /// Models:        RuleLike, std::regular except for default construction.
 /// Thread safety: distinct objects safe; a shared one safe (it never changes).
@@ -23,6 +27,23 @@ public:
 
     /// Sets the last instant at which an attempt may start; `never` means no limit.
     constexpr explicit Deadline(Instant last) noexcept : last_{last} {}
+    /// Does not compile, because a length of time is no instant.
+    template <class Rep, class Period>
+    constexpr explicit Deadline(std::chrono::duration<Rep, Period>) noexcept : last_{} {
+        static_assert(
+            !sizeof(Rep),
+            "Deadline: pass an Instant, of a steady clock: after(now, 30s); for a length of time "
+            "use MaxElapsed{30s}");
+    }
+    /// Does not compile, because an operator may set such a clock while the call runs.
+    template <class Clock, class Length>
+        requires(!std::convertible_to<std::chrono::time_point<Clock, Length>, Instant>)
+    constexpr explicit Deadline(std::chrono::time_point<Clock, Length>) noexcept : last_{} {
+        static_assert(
+            !sizeof(Clock),
+            "Deadline: pass an Instant, of a steady clock: after(now, 30s); for a length of time "
+            "use MaxElapsed{30s}");
+    }
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         return now > last_ ? Advice::stop() : Advice::go();

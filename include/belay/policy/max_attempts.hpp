@@ -5,6 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
+#include <belay/core/detail/any_count.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -21,8 +22,8 @@ public:
     static constexpr std::string_view name = "MaxAttempts";
 
     /// Pre: most >= 1.
-    constexpr explicit MaxAttempts(std::uint64_t most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most >= 1, "MaxAttempts: the limit must be >= 1");
+    constexpr explicit MaxAttempts(detail::AnyCount<std::uint64_t> most) noexcept : most_{most} {
+        BELAY_PRECONDITION(most_ >= 1, "MaxAttempts: the limit must be >= 1");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept {

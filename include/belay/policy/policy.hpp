@@ -79,8 +79,9 @@ enum class RuleQuestion : std::uint8_t { failed, lost, review, replay_reviews };
 /// among equal verbs the later instant. A suspension lasts until the latest of all waits. A policy
 /// is itself a rule. The rules of a nested policy count as if they were written in its place.
 ///
-/// A policy is a value. Code that runs a policy copies it, so that each run starts afresh. State
-/// that many runs share belongs in a separate object, to which a Shared rule refers.
+/// A policy is a value. Code that runs a policy copies it as it is. So each run starts without a
+/// history if you never call the hooks of the original. State that many runs share belongs in a
+/// separate object, to which a Shared rule refers.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe (as far as the rules are).

@@ -15,6 +15,7 @@ namespace detail {
 BELAY_DETAIL_MEMBER(reserve);
 BELAY_DETAIL_MEMBER(spread);
 BELAY_DETAIL_MEMBER(gains_by_time);
+BELAY_DETAIL_MEMBER(spend);
 template <class S>
 concept HasPermit = requires { typename S::Permit; } &&
                     std::is_nothrow_default_constructible_v<typename S::Permit> &&
@@ -36,15 +37,23 @@ concept TakesVerdicts = requires(P& permit, const P& asked, Turn& turn) {
 template <class P>
 concept TakesFailures =
     requires(P& permit, const Failure& why, Turn& turn) { permit.failure(why, turn); };
+// Forms of the overload that are near misses.
+template <class P>
+concept TakesFailuresOtherwise =
+    !TakesFailures<P> &&
+    (
+        requires(P& permit, Failure& why, Turn& turn) { permit.failure(why, turn); } ||
+        requires(P& permit, Failure& why, Turn& turn) { permit.failure(turn, why); });
 template <class P>
 concept TakesFailuresSoundly =
-    !TakesFailures<P> || requires(P& permit, const Failure& why, Turn& turn) {
+    !TakesFailuresOtherwise<P> &&
+    (!TakesFailures<P> || requires(P& permit, const Failure& why, Turn& turn) {
         { permit.failure(why, turn) } noexcept -> std::same_as<Advice>;
-    };
+    });
 template <class P>
 concept TakesSpending = requires(P& permit, Turn& turn) { permit.spend(turn); };
 template <class P>
-concept TakesSpendingSoundly = !TakesSpending<P> || requires(P& permit, Turn& turn) {
+concept TakesSpendingSoundly = !has_spend<P>() || requires(P& permit, Turn& turn) {
     { permit.spend(turn) } noexcept -> std::same_as<void>;
 };
 template <class S>

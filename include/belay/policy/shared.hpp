@@ -146,10 +146,11 @@ public:
     static constexpr bool is_shared = true;
 
     constexpr explicit Shared(Object& object) noexcept : object_{&object} {}
-    constexpr Shared(Object& object, AskAgain again) noexcept
-        requires reserves
-        : object_{&object} {
-        memory_.ask_again = again.wait;
+    constexpr Shared(Object& object, AskAgain again) noexcept : object_{&object} {
+        static_assert(reserves,
+                      "Shared: AskAgain is for budgets; with another object write Shared{object}, "
+                      "or Shared{object, FailFast{}}");
+        if constexpr (reserves) memory_.ask_again = again.wait;
     }
     constexpr Shared(Object& object, FailFast) noexcept
         : object_{&object}, way_{.fails_fast = true} {}

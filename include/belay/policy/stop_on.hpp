@@ -13,10 +13,13 @@ namespace belay { inline namespace BELAY_ABI {
 /// Stops at once after a failure of one of the given causes.
 ///
 /// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` keeps a `retry` from repeating
-/// a call whose answer is final. For calls that must not be made twice unless the first one is
-/// known to have done nothing, use `StopOn::all_but(Cause::timed_out, Cause::overloaded)`. It stops
-/// after every other failure, and after the loss of a connection. It never stops after a planned
-/// end, which is not a failure.
+/// a call whose answer is final. For a call that must not be done twice, such as a payment, use
+/// `StopOn::all_but(Cause::refused)`: a refused call was surely not done. A call that timed out or
+/// was lost may have been done. Add Cause::overloaded only if the server promises that it does
+/// nothing before this answer. A gateway may answer 503 after it has passed the request on.
+///
+/// `all_but` stops after every other failure, and after the loss of a connection. It never stops
+/// after a planned end, which is not a failure.
 ///
 /// Models:        RuleLike.
 /// Thread safety: distinct objects safe; a shared one safe (it never changes).
@@ -24,17 +27,18 @@ class StopOn {
 public:
     static constexpr std::string_view name = "StopOn";
 
+    /// Pre: no cause is Cause::none.
     constexpr explicit StopOn(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
-        : causes_{causes...} {}
+        : causes_{causes...} {
+        BELAY_PRECONDITION(!causes_.has(Cause::none), "StopOn: Cause::none is no failure");
+    }
 
     /// Makes a rule that stops after every cause except these and Cause::planned.
     [[nodiscard]] static constexpr StopOn all_but(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
     {
-        StopOn others{causes...};
-        others.causes_ = detail::CauseSet{Cause::planned, causes...}.others();
-        return others;
+        return StopOn{detail::CauseSet{Cause::planned, causes...}.others()};
     }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) const noexcept {
@@ -57,6 +61,8 @@ public:
     friend constexpr bool operator==(StopOn, StopOn) noexcept = default;
 
 private:
+    constexpr explicit StopOn(detail::CauseSet causes) noexcept : causes_{causes} {}
+
     detail::CauseSet causes_;
 };
 

@@ -28,7 +28,7 @@ struct MemberNames {
         on_stateless, on_stopped, on_sent, on_unmatched, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         stable_by_age, attempt_limit, rejects_until, name, listens, is_shared, reserve, spread,
-        gains_by_time;
+        gains_by_time, spend;
     int delay, check, grows, least, before_jitter;
     int too_slow, counts, tripped_by;
     int put_ping, put_header;
