@@ -433,6 +433,21 @@ WORLD_MUTANTS = (
     explored("work", "takes_a_key_twice", 'always "the rules of leases"',
              (LEASING, "if (known) return known;", "static_cast<void>(known);")),
 
+    # the progress of the sender is gone with the item that had it
+    explored("session_inbox", "keeps_no_note", 'always "the rules of an inbox"',
+             ("belay/work/work_queue.hpp", "        return items().log().keep(note);\n",
+              "        static_cast<void>(note);\n        return {};\n")),
+    explored("session_inbox", "applies_twice", 'always "the rules of an inbox"',
+             (RECEIVER, "in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); })",
+              "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
+              "ledger_.apply(sender->id, after_it, frame.payload); })")),
+    explored("session_inbox", "leases_never_end", 'eventually "every parcel is acknowledged, and has ended"',
+             LEASES_NEVER_END),
+    explored("session_inbox", "drops_dead_letters", 'require "every parcel is finished or a dead letter"',
+             DROPS_DEAD_LETTERS),
+    explored("session_inbox", "ack_before_commit", 'always "the rules of an inbox"',
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
+
     explored("work_fleet", "leases_end_early", 'always "the rules of leases"', LEASES_END_EARLY),
     explored("work_fleet", "leases_never_end", 'eventually "every piece ends"', LEASES_NEVER_END),
     explored("work_fleet", "drops_dead_letters", 'require "every piece is finished or a dead letter"',
