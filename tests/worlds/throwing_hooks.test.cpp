@@ -249,11 +249,12 @@ public:
                pool_.status().connected == 2 && pool_answers_ >= 5 &&
                fleet_.counters().count(LinkState::connected) == 4;
     }
-    /// Returns what is wrong with the questions.   Pre: all of them have ended.
+    /// Returns what is wrong with the questions and letters, when all have had their time.
     [[nodiscard]] std::string judge() {
         const RequestsStatus s = questions_.status();
         if (open_ != 0) return std::to_string(open_) + " questions have not ended";
         if (s.asked != s.answered + s.timed_out + s.lost + s.cancelled) return "wrong counters";
+        if (run_.letters.size() != messages) return "a letter is lost";
         return {};
     }
 
@@ -394,8 +395,8 @@ bool parts_with_throwing_hooks(sim::World& world) {
                 run.history.effect(name, std::stoull(e.text.substr(name.size() + 1)));
         }
     }
-    return world.require("every question has ended once", client.process<HookClient>()->judge()) &&
-           world.require("no letter is lost", run.letters.size() == messages) &&
+    return world.require("every question has ended, and no letter is lost",
+                         client.process<HookClient>()->judge()) &&
            world.require("sessions deliver once, and in order", exactly_once_in_order(run.history));
 }
 
