@@ -31,8 +31,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::uint64_t parcels = 40;
-constexpr HeartbeatOptions parcel_beats{.every = 1s, .dead_after = 2500ms};
+constexpr std::uint64_t inbox_parcels = 40;
+constexpr HeartbeatOptions inbox_beats{.every = 1s, .dead_after = 2500ms};
 
 /// What the test sees; it outlives the processes.
 struct InboxWorld {
@@ -49,7 +49,7 @@ struct InboxWorld {
     std::set<std::uint64_t> ended{};      ///< their ends are durable
 };
 
-struct Stamp {
+struct InboxStamp {
     Id sender{};
     Progress progress{};
 };
@@ -72,10 +72,10 @@ public:
         if (!work) return work.error();
         Inbox inbox{id, std::move(*work), host, run};
         const BytesView note = inbox.work_.kept();
-        if (note.size() == sizeof(Stamp))
-            std::memcpy(&inbox.stamp_.emplace(), note.data(), sizeof(Stamp));
+        if (note.size() == sizeof(InboxStamp))
+            std::memcpy(&inbox.stamp_.emplace(), note.data(), sizeof(InboxStamp));
         const auto error = inbox.work_.for_each([&](const WorkItem& item) {
-            Stamp stamp;
+            InboxStamp stamp;
             if (item.body.size() < sizeof stamp || !inbox.stamp_) return;
             std::memcpy(&stamp, item.body.data(), sizeof stamp);
             Progress& known = inbox.stamp_->progress;
@@ -118,7 +118,7 @@ public:
             if (run_->ended.contains(parcel)) wrong = name + " is finished and dead";
         });
         if (error) return error.message();
-        for (std::uint64_t parcel = 1; parcel <= parcels; ++parcel) {
+        for (std::uint64_t parcel = 1; parcel <= inbox_parcels; ++parcel) {
             if (!run_->worked_on.contains(parcel) && !dead.contains(parcel))
                 wrong = "parcel " + std::to_string(parcel) + " is lost";
         }
@@ -136,8 +136,8 @@ public:
     }
     std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
         stamp_ = {sender, p};
-        Bytes body(sizeof(Stamp));
-        std::memcpy(body.data(), &*stamp_, sizeof(Stamp));
+        Bytes body(sizeof(InboxStamp));
+        std::memcpy(body.data(), &*stamp_, sizeof(InboxStamp));
         body.insert(body.end(), operation.begin(), operation.end());
         return work_.push(body, moment()).error();
     }
@@ -152,13 +152,13 @@ private:
     Inbox(const Id& id, Work work, sim::Host& host, InboxWorld& run)
         : id_{id}, work_{std::move(work)}, host_{&host}, run_{&run} {}
     [[nodiscard]] static std::uint64_t number_of(BytesView body) {
-        return std::stoull(std::string{as_text(body.subspan(sizeof(Stamp)))});
+        return std::stoull(std::string{as_text(body.subspan(sizeof(InboxStamp)))});
     }
     [[nodiscard]] Moment moment() const { return {host_->now(), host_->wall_clock().now()}; }
 
     Id id_;
     Work work_;
-    std::optional<Stamp> stamp_{};
+    std::optional<InboxStamp> stamp_{};
     sim::Host* host_;
     InboxWorld* run_;
 };
@@ -187,7 +187,7 @@ public:
             return;
         }
         receiver_.emplace(std::move(*inbox),
-                          ReceiverOptions{.commit_within = 20ms, .heartbeat = parcel_beats},
+                          ReceiverOptions{.commit_within = 20ms, .heartbeat = inbox_beats},
                           Watch{this});
         host.attach(*receiver_);
         host.listen(1, [this](sim::Accepted c) { receiver_->accept(std::move(c)); });
@@ -214,7 +214,7 @@ private:
     std::optional<Receiver<sim::Accepted, Inbox, AllowAll, Watch>> receiver_{};
 };
 
-auto parcel_policy() {
+auto inbox_policy() {
     return Policy{Backoff{EqualJitter{}, Cap{1s}, 100ms}, ResetWhenStable{1s}, AttemptTimeout{2s}};
 }
 
@@ -245,10 +245,10 @@ public:
             return;
         }
         session_.emplace(
-            Heartbeat{sim::Tcp{host, "depot", 1}, parcel_beats}, parcel_policy(),
+            Heartbeat{sim::Tcp{host, "depot", 1}, inbox_beats}, inbox_policy(),
             Queue{std::move(*journal)},
             SessionOptions{
-                .id = Id{std::byte{1}}, .greeting_max = 1500ms, .heartbeat = parcel_beats},
+                .id = Id{std::byte{1}}, .greeting_max = 1500ms, .heartbeat = inbox_beats},
             Watch{this});
         host.attach(*session_);
         session_->start();
@@ -259,12 +259,13 @@ private:
     void work() {
         host_.after(250ms, [this] { work(); });
         const std::uint64_t next = session_->status().taken + 1;
-        if (next <= parcels) static_cast<void>(session_->send(as_bytes(std::to_string(next))));
+        if (next <= inbox_parcels)
+            static_cast<void>(session_->send(as_bytes(std::to_string(next))));
     }
 
     sim::Host& host_;
     InboxWorld& run_;
-    std::optional<Session<Heartbeat<sim::Tcp>, decltype(parcel_policy()), Queue<Log>, Watch>>
+    std::optional<Session<Heartbeat<sim::Tcp>, decltype(inbox_policy()), Queue<Log>, Watch>>
         session_{};
 };
 
@@ -284,7 +285,7 @@ bool session_with_an_inbox(sim::World& world) {
     return world.eventually("every parcel is acknowledged, and has ended", 60s,
                             [&] {
                                 auto* const process = depot.process<Depot>();
-                                return run.acknowledged == parcels && process != nullptr &&
+                                return run.acknowledged == inbox_parcels && process != nullptr &&
                                        process->is_done();
                             }) &&
            world.require("every parcel is finished or a dead letter",

@@ -132,7 +132,7 @@ auto hook_policy() {
     return Policy{Backoff{EqualJitter{}, Cap{1s}, 100ms}, ResetWhenStable{1s}, AttemptTimeout{2s}};
 }
 /// Writes the id of a question before its text.
-struct TextIds {
+struct HookIds {
     void put_id(Bytes& message, std::uint64_t id) {
         message = to_bytes(std::to_string(id) + "|" + std::string{as_text(message)});
     }
@@ -209,7 +209,7 @@ public:
         : host_{host},
           run_{run},
           questions_{
-              tcp(2), hook_policy(), TextIds{},
+              tcp(2), hook_policy(), HookIds{},
               RequestsOptions{.in_flight_max = 3,
                               .waiting_max = 5,
                               .timeouts_max = 3,
@@ -344,7 +344,7 @@ private:
     int pool_answers_ = 0;
     std::optional<Session<Tcp, Rules, Queue<Log>, SessionHooks>> session_{};
     std::optional<Outbox<Tcp, Rules, Queue<Log>, OutboxHooks>> outbox_{};
-    Requests<Tcp, Rules, TextIds, QuestionHooks> questions_;
+    Requests<Tcp, Rules, HookIds, QuestionHooks> questions_;
     Pool<Tcp, Rules, PoolHooks> pool_;
     typename Pool<Tcp, Rules, PoolHooks>::Lease lease_{};
     Services fleet_;
