@@ -601,6 +601,92 @@ TEST_CASE("HttpCalls shares the response of equal requests only on request",
     CHECK(rig.requests_of(get(), status(200)) == 1);
 }
 
+namespace {
+
+/// Calls of one URL that begin one after another, each with a deadline of 5 s.
+struct SharedCalls {
+    explicit SharedCalls(HttpCallsOptions options) : rig{options} {}
+    void begin_at(Duration at) {
+        rig.sleeper.run_until(Instant{} + at);
+        HttpRequest request{.url = a_url, .deadline = 5s};
+        tasks.push_back(rig.calls.send(request));
+        tasks.back().start();
+    }
+    Outcome<HttpResponse> outcome(std::size_t i) {
+        REQUIRE(tasks[i].done());
+        return tasks[i].take();
+    }
+    CallsRig rig;
+    std::vector<Task<Outcome<HttpResponse>>> tasks{};
+};
+HttpCallsOptions with_single_flight() {
+    HttpCallsOptions options = only_attempts;
+    options.single_flight = true;
+    return options;
+}
+
+}  // namespace
+
+TEST_CASE("HttpCalls gives calls that join another one their own deadline, in one more request",
+          "[http][http_calls][regression]") {
+    SharedCalls shared{with_single_flight()};
+    shared.rig.http.script = {Step{status(200), forever}, Step{status(200), 200ms}};
+    for (Duration at{}; at < 5s; at += 100ms) shared.begin_at(at);
+    shared.rig.sleeper.run();
+    CHECK(shared.rig.http.seen.size() == 2);
+    CHECK(shared.rig.sleeper.now() == Instant{} + 5200ms);
+    // The deadlines of the first three were over at 5 s, 5.1 s and 5.2 s.
+    CHECK(shared.outcome(0).error() == HttpErrc::timed_out);
+    CHECK(shared.outcome(1).error() == HttpErrc::timed_out);
+    for (std::size_t i = 3; i < shared.tasks.size(); ++i) CHECK(shared.outcome(i));
+    CHECK(shared.rig.calls.counters().shared == 49);
+}
+
+TEST_CASE("HttpCalls ends each call that joined another one at its own deadline",
+          "[http][http_calls][regression]") {
+    SharedCalls shared{with_single_flight()};
+    shared.rig.http.script = {Step{status(200), forever}};
+    for (const Duration at : {0s, 2s, 3s}) shared.begin_at(at);
+    for (const Duration end : {5s, 7s, 8s}) {
+        const std::size_t i = end == 5s ? 0 : end == 7s ? 1 : 2;
+        shared.rig.sleeper.run_until(Instant{} + end - 1ns);
+        CHECK_FALSE(shared.tasks[i].done());
+        shared.rig.sleeper.run_until(Instant{} + end);
+        const auto outcome = shared.outcome(i);
+        CHECK(outcome.error() == HttpErrc::timed_out);
+        REQUIRE(outcome.last() != nullptr);
+        CHECK(outcome.last()->status == 0);
+    }
+    CHECK(shared.rig.http.seen.size() == 2);
+    CHECK(shared.rig.http.aborted == 0);
+}
+
+TEST_CASE("HttpCalls gives calls that join the last attempt of another one all attempts, together",
+          "[http][http_calls][regression]") {
+    SharedCalls shared{with_single_flight()};
+    shared.rig.http.script = {Step{status(503)}, Step{status(503)}, Step{status(503)},
+                              Step{status(503), 1s}, Step{status(503)}};
+    shared.begin_at(0s);
+    // Waits between attempts are below 0.7 s together.
+    for (int i = 0; i < 9; ++i) shared.begin_at(800ms);
+    REQUIRE(shared.rig.http.seen.size() == 4);
+    shared.rig.sleeper.run();
+    for (std::size_t i = 0; i < 10; ++i) CHECK(shared.outcome(i).error().value() == 503);
+    CHECK(shared.rig.http.seen.size() == 8);
+}
+
+TEST_CASE("HttpCalls sends nothing for a call that joined a definite answer or a requested wait",
+          "[http][http_calls][regression]") {
+    for (const HttpResponse& last : {status(503, {{"Retry-After", "40"}}), status(404)}) {
+        SharedCalls shared{with_single_flight()};
+        shared.rig.http.script = {Step{last, 1s}};
+        for (const Duration at : {0s, 0s}) shared.begin_at(at);
+        shared.rig.sleeper.run();
+        for (std::size_t i = 0; i < 2; ++i) CHECK(shared.outcome(i).error().value() == last.status);
+        CHECK(shared.rig.http.seen.size() == 1);
+    }
+}
+
 TEST_CASE("HttpCalls: destroying a Task aborts its request", "[http][http_calls][unit]") {
     CallsRig rig;
     rig.http.script = {Step{status(200), 1s}};

@@ -375,6 +375,23 @@ WORLD_MUTANTS = (
     explored("session_denied", "applies_twice", 'require "exactly once, and in order"', APPLIES_TWICE),
 
     # EACCES counts as a rejection by the peer
+    # a question that ends in the same turn as one whose answer throws
+    explored("throwing_hooks", "forgets_an_ended_question", 'require "every question has ended, and no letter is lost"',
+             ("belay/link/requests.hpp", "                ended.done(Answer::failure(ended.failure));\n",
+              "                std::optional<decltype(ended)> other;\n"
+              "                if (left > 1 && table_.ended() != 0) other.emplace(table_.take_ended());\n"
+              "                ended.done(Answer::failure(ended.failure));\n"
+              "                if (other) other->done(Answer::failure(other->failure));\n")),
+    explored("throwing_hooks", "ack_before_commit", 'always "the rules of the parts"',
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
+    explored("throwing_hooks", "sends_nothing_again", 'eventually "all is sent, and every connection is open"',
+             ("belay/session/detail/outbox_window.hpp", "void restart() noexcept { next_ = 0; }",
+              "void restart() noexcept {}")),
+    explored("throwing_hooks", "applies_twice", 'require "sessions deliver once, and in order"',
+             (RECEIVER, "in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); })",
+              "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
+              "ledger_.apply(sender->id, after_it, frame.payload); })")),
+
     explored("outbox_bundle", "gives_up_without_permission", 'always "the rules of the parts"',
              ("belay/session/detail/log_failure.hpp", "        why.cause = Cause::overloaded;\n",
               "        why.cause = why.cause;\n")),
@@ -432,6 +449,21 @@ WORLD_MUTANTS = (
              DROPS_DEAD_LETTERS),
     explored("work", "takes_a_key_twice", 'always "the rules of leases"',
              (LEASING, "if (known) return known;", "static_cast<void>(known);")),
+
+    # the progress of the sender is gone with the item that had it
+    explored("session_inbox", "keeps_no_note", 'always "the rules of an inbox"',
+             ("belay/work/work_queue.hpp", "        return items().log().keep(note);\n",
+              "        static_cast<void>(note);\n        return {};\n")),
+    explored("session_inbox", "applies_twice", 'always "the rules of an inbox"',
+             (RECEIVER, "in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); })",
+              "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
+              "ledger_.apply(sender->id, after_it, frame.payload); })")),
+    explored("session_inbox", "leases_never_end", 'eventually "every parcel is acknowledged, and has ended"',
+             LEASES_NEVER_END),
+    explored("session_inbox", "drops_dead_letters", 'require "every parcel is finished or a dead letter"',
+             DROPS_DEAD_LETTERS),
+    explored("session_inbox", "ack_before_commit", 'always "the rules of an inbox"',
+             (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
 
     explored("work_fleet", "leases_end_early", 'always "the rules of leases"', LEASES_END_EARLY),
     explored("work_fleet", "leases_never_end", 'eventually "every piece ends"', LEASES_NEVER_END),

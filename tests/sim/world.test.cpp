@@ -272,6 +272,23 @@ TEST_CASE("World::run_until stops at the event that makes it true", "[sim][world
     CHECK(count == 7);
 }
 
+TEST_CASE("World::run_for, run_until and run_until_idle take a negative time as 0",
+          "[sim][world][regression]") {
+    sim::World world{Seed{1}};
+    int count = 0;
+    world.after(0s, [&] { ++count; });
+    world.after(1s, [&] { ++count; });
+    for (const Duration d : {Duration{-1}, Duration{-1h}, Duration::min()}) {
+        world.run_for(d);
+        CHECK(world.run_until([] { return true; }, d));
+        CHECK_FALSE(world.run_until([] { return false; }, d));
+        CHECK_FALSE(world.run_until_idle(d));
+        // The events of this instant happen, as with 0.
+        CHECK(count == 1);
+        CHECK(world.now() == Instant{});
+    }
+}
+
 TEST_CASE("World::run_until_idle ends with the last event", "[sim][world][unit]") {
     sim::World world{Seed{1}};
     Log log;

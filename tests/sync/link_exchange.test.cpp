@@ -11,6 +11,7 @@
 #include <belay/sim/world.hpp>
 #include <belay/sync/replica_link.hpp>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 #include "support/sync/replica_server_rig.hpp"
@@ -349,6 +350,22 @@ TEST_CASE("ReplicaLink: a sync connects again after a failure that retries do no
     denied = false;
     static_cast<void>(parts.world.run_until([] { return false; }, 1s));
     CHECK(phone.replica->sync(server).error == std::error_code{});
+}
+
+TEST_CASE("ReplicaLink rejects a negative time to wait for a connection when it is made",
+          "[sync][replica_link][regression]") {
+    LinkBody::Parts parts;
+    HostLoop loop{parts.world.host("other"), parts.world};
+    const auto link = [&](Duration connected_within) {
+        part::ReplicaLink server{loop,
+                                 sim::Tcp{loop.host, "server", 1},
+                                 TextCodec{},
+                                 {.session = "s", .connected_within = connected_within}};
+    };
+    CHECK(belay_test::aborts_with([&] {
+              link(Duration{-1});
+          }).find("connected_within must be >= 0ns") != std::string::npos);
+    link(Duration{});
 }
 
 TEST_CASE("ReplicaLink: one request without an answer ends a connection that is half open",

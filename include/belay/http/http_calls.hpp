@@ -21,6 +21,7 @@
 #include <belay/call/retrying.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/detail/expect_options.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/http/detail/http_hosts.hpp>
 #include <belay/http/detail/http_repeat.hpp>
@@ -381,6 +382,8 @@ private:
         HttpCalls& calls;
         const std::string key;
         StopSource finished{};
+        Instant ends = never;          // its own deadline
+        Instant waits_until = always;  // the last of its callers' deadlines
         std::optional<Outcome<HttpResponse>> outcome{};
         std::optional<Task<bool>> task{};
     };
@@ -455,20 +458,55 @@ private:
     }
 
     Task<Outcome<HttpResponse>> join(HttpRequest request) {
-        std::string key = detail::flight_key(request);
-        std::weak_ptr<Flight>& place = flights_[key];
-        std::shared_ptr<Flight> flight = place.lock();
-        if (flight) {
+        const std::string key = detail::flight_key(request);
+        const Instant end = after(sleeper_.now(), detail::larger(request.deadline, Duration{}));
+        std::shared_ptr<Flight> flight = flight_of(key);
+        const bool is_late = flight != nullptr;
+        if (is_late) {
             ++counters_.shared;
         } else {
-            flight = std::make_shared<Flight>(*this, std::move(key));
-            place = flight;
-            flight->task.emplace(fly(*flight, std::move(request)));
-            flight->task->start();
+            flight = begin_flight(key, detail::copy_of(request), end);
         }
+        auto first = landing(flight, end);
+        Outcome<HttpResponse> outcome = co_await std::move(first);
+        // This call has had only a part of the time and of the attempts of a flight that it joined.
+        // All such calls share one more flight, which lasts as long as any of them may wait.
+        if (!is_late || sleeper_.now() >= end || !detail::may_go_on(outcome)) co_return outcome;
+        const Instant last = flight->waits_until;
+        flight = flight_of(key);
+        if (!flight) flight = begin_flight(key, std::move(request), last);
+        auto second = landing(std::move(flight), end);
+        outcome = co_await std::move(second);
+        co_return outcome;
+    }
+    // Returns the flight under way with this key, or null.
+    std::shared_ptr<Flight> flight_of(const std::string& key) const {
+        const auto found = flights_.find(key);
+        return found != flights_.end() ? found->second.lock() : nullptr;
+    }
+    std::shared_ptr<Flight> begin_flight(const std::string& key, HttpRequest request, Instant end) {
+        auto flight = std::make_shared<Flight>(*this, key);
+        flights_[key] = flight;
+        flight->ends = end;
+        request.deadline = elapsed(sleeper_.now(), end);
+        flight->task.emplace(fly(*flight, std::move(request)));
+        flight->task->start();
+        return flight;
+    }
+    // Returns the outcome of a flight, or `timed_out` at `end`.
+    Task<Outcome<HttpResponse>> landing(std::shared_ptr<Flight> flight, Instant end) {
+        flight->waits_until = detail::larger(flight->waits_until, end);
+        // A flight that ends first, or then, is awaited, because the breaker counts its end.
+        const Instant leaves = end < flight->ends ? end : never;
         const StopToken finished = flight->finished.token();
         while (!finished.stop_requested()) {
-            decltype(auto) sleep = sleeper_.async_sleep_until(never, finished);
+            if (sleeper_.now() >= leaves) {
+                HttpResponse none;
+                none.failure = Failure::from(HttpErrc::timed_out);
+                co_return Outcome<HttpResponse>::failure(std::move(none),
+                                                         make_error_code(HttpErrc::timed_out));
+            }
+            decltype(auto) sleep = sleeper_.async_sleep_until(leaves, finished);
             decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
             co_await awaiter;
         }

@@ -51,7 +51,8 @@ struct HttpCallsOptions {
     /// The time after which a second request is sent while the first has no response. It applies
     /// to requests that may be repeated and have no on_chunk. `forever` means never.   Pre: >= 0ns.
     Duration hedge_after = forever;
-    /// Whether a GET or HEAD waits for the response of an equal one that is under way.
+    /// Whether a GET or HEAD waits for the response of an equal one that is under way. If that one
+    /// fails for a passing reason, the calls that joined it, and still have time, share one more.
     bool single_flight = false;
     /// The name of a header whose value is the number of milliseconds for which the response is
     /// awaited; empty for none. The text must live as long as the HttpCalls.
@@ -97,7 +98,7 @@ struct HttpCallsCounters {
     std::uint64_t requests = 0;    ///< requests that were given to the client
     std::uint64_t retries = 0;     ///< of these: those that repeat a failed one
     std::uint64_t hedges = 0;      ///< of these: second requests while the first had no response
-    std::uint64_t shared = 0;      ///< calls that took the response of an equal call
+    std::uint64_t shared = 0;      ///< calls that joined an equal call
     std::uint64_t not_repeated = 0;    ///< calls that failed, and could not be repeated
     std::uint64_t over_budget = 0;     ///< calls that failed, and had no budget for a retry
     std::uint64_t hosts = 0;           ///< hosts that have a budget and a breaker now

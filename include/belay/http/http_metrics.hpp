@@ -26,7 +26,7 @@ void visit_metrics(const HttpCallsCounters& counters, Visitor&& visitor) {
         {"requests", &C::requests, "Requests that were given to the client."},
         {"retries", &C::retries, "Requests that repeat a failed one."},
         {"hedges", &C::hedges, "Second requests while the first had no response."},
-        {"shared", &C::shared, "Calls that took the response of an equal call."},
+        {"shared", &C::shared, "Calls that joined an equal call."},
         {"not_repeated", &C::not_repeated, "Calls that failed, and could not be repeated."},
         {"over_budget", &C::over_budget, "Calls that failed, and had no budget for a retry."},
         {"hosts_evicted", &C::hosts_evicted,

@@ -11,6 +11,7 @@
 #include <utility>      // std::move, std::forward
 #include <vector>       // std::vector
 
+#include <belay/core/order.hpp>
 #include <belay/sim/detail/diagram.hpp>
 #include <belay/sim/detail/fault_effects.hpp>
 #include <belay/sim/detail/properties.hpp>
@@ -217,18 +218,18 @@ public:
 
     // ---- running -------------------------------------------------------------------------------
 
-    /// Runs for exactly `d`.   Pre: d >= 0ns, not called from inside the world.
+    /// Runs for exactly `d`; below 0 it counts as 0.   Pre: not called from inside the world.
     void run_for(Duration d) {
-        const Instant end = belay::after(engine_.now(), d);
+        const Instant end = belay::after(engine_.now(), belay::detail::larger(d, Duration{}));
         while (step(end)) {
         }
         engine_.move_to(end);
     }
     /// Runs until `done()` holds, which is checked after every event, but no longer than `limit`.
-    /// Returns: whether it holds.
+    /// A limit below 0 counts as 0.   Returns: whether it holds.
     template <class F>
     [[nodiscard]] bool run_until(F&& done, Duration limit) {
-        const Instant end = belay::after(engine_.now(), limit);
+        const Instant end = belay::after(engine_.now(), belay::detail::larger(limit, Duration{}));
         while (!done()) {
             if (step(end)) continue;
             engine_.move_to(end);
@@ -236,10 +237,10 @@ public:
         }
         return true;
     }
-    /// Runs until no event is left, but no longer than `limit`.
+    /// Runs until no event is left, but no longer than `limit`; below 0 it counts as 0.
     /// Returns: whether no event is left; the time is then that of the last event.
     [[nodiscard]] bool run_until_idle(Duration limit) {
-        const Instant end = belay::after(engine_.now(), limit);
+        const Instant end = belay::after(engine_.now(), belay::detail::larger(limit, Duration{}));
         while (step(end)) {
         }
         if (engine_.idle()) return true;

@@ -87,7 +87,8 @@ public:
     using value_type = typename Server::value_type;
     using operation_type = typename Server::operation_type;
 
-    /// Pre: options.session is not empty; options.within > 0ns. The loop outlives it.
+    /// Pre: options.session is not empty; options.within > 0ns; options.connected_within >= 0ns.
+    ///      The loop outlives it.
     ReplicaLink(Loop& loop, Transport transport, Codec codec, ReplicaLinkOptions options)
         : loop_{&loop},
           connected_within_{options.connected_within},
@@ -132,6 +133,8 @@ private:
     [[nodiscard]] static std::string checked(ReplicaLinkOptions& options) {
         BELAY_PRECONDITION(!options.session.empty(),
                            "ReplicaLink: options.session must name the session of the replica");
+        BELAY_PRECONDITION(options.connected_within >= Duration::zero(),
+                           "ReplicaLink: options.connected_within must be >= 0ns");
         return std::move(options.session);
     }
     [[nodiscard]] bool connects() {

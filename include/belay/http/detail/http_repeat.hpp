@@ -7,6 +7,7 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
+#include <belay/call/outcome.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_calls_options.hpp>
@@ -185,6 +186,12 @@ private:
 [[nodiscard]] inline bool is_shareable(const HttpRequest& request) noexcept {
     return (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
            !request.on_chunk;
+}
+/// Returns whether a call whose shared request failed may send one of its own: the failure may
+/// pass, and neither the server nor the breaker wants a wait.
+[[nodiscard]] inline bool may_go_on(const belay::Outcome<HttpResponse>& outcome) noexcept {
+    return !outcome && outcome.last() != nullptr && outcome.retry_after() <= Duration::zero() &&
+           detail::verdict_of(Failure::from(outcome.error())) == HttpVerdict::passing;
 }
 /// Returns a text that two requests share only if they are equal.   Throws: std::bad_alloc.
 [[nodiscard]] inline std::string flight_key(const HttpRequest& request) {
