@@ -34,7 +34,7 @@ namespace {
 constexpr std::uint64_t inbox_parcels = 40;
 constexpr HeartbeatOptions inbox_beats{.every = 1s, .dead_after = 2500ms};
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test. They outlive the processes.
 struct InboxWorld {
     explicit InboxWorld(sim::World& w) : world{w} {}
 

@@ -42,7 +42,7 @@ constexpr HeartbeatOptions hook_beats{.every = 1s, .dead_after = 2500ms};
 
 struct Thrown {};
 
-/// What the test sees; it outlives the processes.
+/// The observations of the test. They outlive the processes.
 struct HookWorld {
     explicit HookWorld(sim::World& w) : world{w}, history{w.clock()} {}
 

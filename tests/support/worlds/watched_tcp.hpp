@@ -21,7 +21,7 @@ struct ConnectionRecord {
     belay::Instant dialled_at = belay::always;
     /// When the open connection received the last message.
     belay::Instant received_at = belay::always;
-    belay::Instant not_before = belay::always;   ///< the end of the wait that the link has reported
+    belay::Instant not_before = belay::always;  ///< the end of the wait that the link has reported
     belay::Instant manual_until = belay::always;  ///< an operator may end the wait early until then
     std::size_t* opening = nullptr;  ///< counts dials that are under way, of all services
     std::uint64_t early_dials = 0;   ///< dials before `not_before`
