@@ -58,19 +58,6 @@ struct BeatingLink {
 };
 
 /// Does what the test says when it is asked.
-/// Its connection accepts a close code for messages above the limit.
-struct CodedTransport {
-    using message_type = int;
-    struct Connection {
-        SendResult send(const int& /*m*/) noexcept { return SendResult::sent; }
-        void limit_messages(std::size_t /*bytes*/, int too_large_code = 0) noexcept {
-            *code = too_large_code;
-        }
-        int* code;
-    };
-    [[nodiscard]] Connection open(const Link<int>& /*link*/) const { return {code}; }
-    int* code;
-};
 struct ActsInCheck {
     std::function<void()>* act;
     Verdict begin(const auto&) { return Verdict::pending(); }
@@ -180,16 +167,6 @@ TEST_CASE("ServedLink bounds messages and output through decorators, where the c
     unbounded.limit_output(100);
     CHECK(plain.limit == 0);
     CHECK(plain.output_limit == 0);
-
-    // Not all connections accept a close code.
-    int code = -1;
-    ServedLink<CodedTransport> coded{CodedTransport{&code}, 2, Waker{}, 1};
-    coded.limit_messages(100, 1013);
-    CHECK(code == 1013);
-    coded.limit_messages(100);
-    CHECK(code == 0);
-    link.limit_messages(100, 1013);
-    CHECK(a.limit == 100);
 
     link.abort();
     link.limit_messages(200);

@@ -35,9 +35,7 @@ enum class Flaw {
     copies_share,
     counts_nothing,
     diff_lacks_the_last,
-    diff_adds,
-    requests_lack_the_last,
-    requests_are_long
+    diff_adds
 };
 
 /// A set of numbers from 1 to 99. Each byte of an update, of a state vector or of a diff is one.
@@ -83,21 +81,6 @@ public:
         if (flaw_ == Flaw::diff_adds && lacks.empty() && theirs.size() > 2)
             lacks.push_back(std::byte{99});
         return lacks;
-    }
-    /// One request for each number. It has all others as those that this document has.
-    [[nodiscard]] std::vector<Bytes> state_requests(BytesView theirs, std::size_t bytes_max) {
-        std::vector<Bytes> requests;
-        for (const std::byte wanted : theirs) {
-            if (set().contains(wanted)) continue;
-            requests.emplace_back(set().begin(), set().end());
-            for (const std::byte b : theirs) {
-                if (b != wanted) requests.back().push_back(b);
-            }
-        }
-        if (flaw_ == Flaw::requests_lack_the_last && !requests.empty()) requests.pop_back();
-        if (flaw_ == Flaw::requests_are_long && !requests.empty())
-            requests.back().insert(requests.back().end(), bytes_max, std::byte{99});
-        return requests;
     }
 
 private:
@@ -154,8 +137,6 @@ TEST_CASE("check::document reports the rule that each planted mistake breaks",
         {Flaw::copies_share, Rule::copies_are_independent},
         {Flaw::counts_nothing, Rule::counts_bytes},
         {Flaw::diff_lacks_the_last, Rule::diff_completes},
-        {Flaw::diff_adds, Rule::diff_of_everything_adds_nothing},
-        {Flaw::requests_lack_the_last, Rule::parts_are_the_state},
-        {Flaw::requests_are_long, Rule::parts_are_the_state}};
+        {Flaw::diff_adds, Rule::diff_of_everything_adds_nothing}};
     for (const auto& [flaw, rule] : flaws) CHECK(verdict_on_numbers(flaw) == to_string(rule));
 }

@@ -49,18 +49,6 @@ struct DiffOfAnotherForm : ComparingDocument {
     using ComparingDocument::ComparingDocument;
     static Result<Bytes> diff(int) { return Bytes{}; }
 };
-struct RequestsParts : ComparingDocument {
-    using ComparingDocument::ComparingDocument;
-    static std::vector<Bytes> state_requests(BytesView, std::size_t) { return {}; }
-};
-struct RequestsAlone : MinimalDocument {
-    using MinimalDocument::MinimalDocument;
-    static std::vector<Bytes> state_requests(BytesView, std::size_t) { return {}; }
-};
-struct RequestsOfAnotherForm : ComparingDocument {
-    using ComparingDocument::ComparingDocument;
-    static Bytes state_requests(BytesView, std::size_t) { return {}; }
-};
 struct OverloadedAndWrong : MinimalDocument {
     using MinimalDocument::MinimalDocument;
     static Bytes diff(int) { return {}; }
@@ -86,10 +74,6 @@ static_assert(DocumentLike<ComparingDocument> && explain::document_like<Comparin
 static_assert(DocumentLike<YjsDocument> && DocumentLike<OpaqueDocument>);
 static_assert(detail::ComparesDocument<YjsDocument> && detail::ComparesDocument<ComparingDocument>);
 static_assert(!detail::ComparesDocument<OpaqueDocument>);
-static_assert(DocumentLike<RequestsParts> && explain::document_like<RequestsParts>());
-static_assert(detail::RequestsParts<YjsDocument> && detail::RequestsParts<RequestsParts>);
-static_assert(!detail::RequestsParts<OpaqueDocument> && !detail::RequestsParts<ComparingDocument>);
-static_assert(!DocumentLike<RequestsAlone> && !DocumentLike<RequestsOfAnotherForm>);
 static_assert(!DocumentLike<WithoutCopy> && !DocumentLike<WithoutCheck>);
 static_assert(!DocumentLike<CheckReturnsNothing> && !DocumentLike<ApplyReturnsNothing>);
 static_assert(!DocumentLike<SnapshotIsOne> && !DocumentLike<BytesMayThrow>);

@@ -84,7 +84,7 @@ public:
         }
         // The server remembers a user that it has closed, so that the user changes sometimes.
         if (kind_ == Kind::grows)
-            request() = {.room_id = "board", .token = name_ + " " + std::to_string(step / 4)};
+            request() = {.room_id = "board", .token = name_ + " " + std::to_string(step / 2)};
         const bool at_once = kind_ == Kind::grows || kind_ == Kind::flips;
         if (!editor_.online() && (at_once || step % 5 == 0)) editor_.dial();
         switch (kind_) {
@@ -356,11 +356,9 @@ void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
         CHECK((number_of(kind) < from || counters.reasons.of(reason) > 0));
     };
     expect(Hostile::Kind::crowds, 9, RoomErrc::too_many_of_user);
-    expect(Hostile::Kind::sends_too_large, 1, RoomErrc::state_too_large);
     expect(Hostile::Kind::sends_too_large, 1, RoomErrc::frame_too_large);
     expect(Hostile::Kind::loses_rights, 1, RoomErrc::unauthorized);
     expect(Hostile::Kind::loses_rights, 1, RoomErrc::forbidden);
-    expect(Hostile::Kind::grows, 1, RoomErrc::state_too_large);
     expect(Hostile::Kind::grows, 1, RoomErrc::frame_too_large);
     expect(Hostile::Kind::grows, 1, RoomErrc::retried_too_soon);
     expect(Hostile::Kind::flips, 1, RoomErrc::forbidden);

@@ -34,7 +34,7 @@ public:
 
     virtual SendResult send(const Bytes& message) noexcept = 0;
     virtual void ping() noexcept = 0;
-    virtual void limit_messages(std::size_t bytes, int too_large_code) noexcept = 0;
+    virtual void limit_messages(std::size_t bytes) noexcept = 0;
     virtual void limit_output(std::size_t bytes) noexcept = 0;
     virtual void resume_reading() noexcept = 0;
     virtual void close(const Failure& why) noexcept = 0;
@@ -105,8 +105,8 @@ public:
         void ping() noexcept {
             if (connection_) connection_->ping();
         }
-        void limit_messages(std::size_t bytes, int too_large_code = 0) noexcept {
-            if (connection_) connection_->limit_messages(bytes, too_large_code);
+        void limit_messages(std::size_t bytes) noexcept {
+            if (connection_) connection_->limit_messages(bytes);
         }
         void limit_output(std::size_t bytes) noexcept {
             if (connection_) connection_->limit_output(bytes);

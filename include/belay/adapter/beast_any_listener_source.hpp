@@ -22,9 +22,7 @@ public:
 
     SendResult send(const Bytes& message) noexcept override { return connection_.send(message); }
     void ping() noexcept override { connection_.ping(); }
-    void limit_messages(std::size_t bytes, int too_large_code) noexcept override {
-        connection_.limit_messages(bytes, too_large_code);
-    }
+    void limit_messages(std::size_t bytes) noexcept override { connection_.limit_messages(bytes); }
     void limit_output(std::size_t bytes) noexcept override { connection_.limit_output(bytes); }
     void resume_reading() noexcept override { connection_.resume_reading(); }
     void close(const Failure& why) noexcept override { connection_.close(why); }

@@ -46,10 +46,6 @@ concept HasLimitMessages = requires(C& c, std::size_t bytes) {
     { c.limit_messages(bytes) } noexcept;
 };
 template <class C>
-concept HasTooLargeCode = requires(C& c, std::size_t bytes, int code) {
-    { c.limit_messages(bytes, code) } noexcept;
-};
-template <class C>
 concept HasLimitOutput = requires(C& c, std::size_t bytes) {
     { c.limit_output(bytes) } noexcept;
 };
@@ -101,8 +97,7 @@ concept TimesSoundly = HasTimer<C> || !requires(C& c, Turn& turn) { c.advance(tu
 /// - `resume_reading() noexcept` is called when there is capacity again after a message was
 ///   refused.
 /// - `limit_messages(std::size_t bytes) noexcept` limits, until the next call, what the peer can
-///   make the connection hold. A longer message ends the connection before it is read. It may have
-///   a second parameter, `int too_large_code = 0`: the close code for such a message, or 0.
+///   make the connection hold. A longer message ends the connection before it is read.
 /// - `limit_output(std::size_t bytes) noexcept` limits, until the next call, the bytes that wait in
 ///   the connection to be sent, in addition to its own limit. If a message does not fit, `send`
 ///   returns `busy`, unless nothing waits.

@@ -81,15 +81,10 @@ void probe(C& c, Turn& turn, Duration within) noexcept {
     if constexpr (detail::HasProbe<C>) c.probe(turn, within);
 }
 
-/// Calls `c.limit_messages(bytes)` if `c` has that member; with the close code for a longer message
-/// if there is one, and the member accepts it.
+/// Calls `c.limit_messages(bytes)` if `c` has that member.
 template <class C>
-void limit_messages(C& c, std::size_t bytes, int too_large_code = 0) noexcept {
-    if constexpr (detail::HasTooLargeCode<C>) {
-        c.limit_messages(bytes, too_large_code);
-    } else if constexpr (detail::HasLimitMessages<C>) {
-        c.limit_messages(bytes);
-    }
+void limit_messages(C& c, std::size_t bytes) noexcept {
+    if constexpr (detail::HasLimitMessages<C>) c.limit_messages(bytes);
 }
 
 /// Calls `c.limit_output(bytes)` if `c` has that member.

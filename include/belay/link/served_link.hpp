@@ -103,9 +103,9 @@ public:
         return call([&](auto& c) { return part::send<message_type>(c, lane, message); });
     }
     /// Limits the size of the messages that are read from now on, if the connection supports it;
-    /// see ConnectionLike. A longer one ends the connection with the close code; 0: its own.
-    void limit_messages(std::size_t bytes, int too_large_code = 0) noexcept {
-        if (!ended()) call([&](auto& c) { part::limit_messages(c, bytes, too_large_code); });
+    /// see ConnectionLike.
+    void limit_messages(std::size_t bytes) noexcept {
+        if (!ended()) call([&](auto& c) { part::limit_messages(c, bytes); });
     }
     /// Limits the bytes that wait in the connection to be sent, if the connection supports it.
     void limit_output(std::size_t bytes) noexcept {

@@ -31,8 +31,7 @@ enum class DocumentRule : std::uint8_t {
     copies_are_independent,
     counts_bytes,
     diff_of_everything_adds_nothing,
-    diff_completes,
-    parts_are_the_state
+    diff_completes
 };
 
 /// Returns the rule as a sentence.
@@ -47,10 +46,7 @@ enum class DocumentRule : std::uint8_t {
         "a copy of a document shares nothing with it",
         "bytes is greater for a document with content than for an empty one",
         "diff of the document's own state vector adds nothing to it",
-        "diff returns what a document with this state vector lacks",
-        "the answers to state_requests, in any order, are what the document lacks; there are at "
-        "most "
-        "64 requests, of bytes_max bytes together"};
+        "diff returns what a document with this state vector lacks"};
     return sentences[static_cast<std::size_t>(rule)];
 }
 
@@ -166,30 +162,9 @@ private:
             D peer{part};
             const auto diff = full.diff(peer.state_vector());
             if (!adds(peer, diff) || !equal(peer, full)) return check::DocumentRule::diff_completes;
-            if constexpr (RequestsParts<D>) {
-                if (!requests_state(part, full)) return check::DocumentRule::parts_are_the_state;
-            }
             static_cast<void>(part.apply(updates_[known]));
         }
         return std::nullopt;
-    }
-    /// Completes copies of a document by the parts of the state of another one.
-    [[nodiscard]] bool requests_state(D& part, D& full) {
-        constexpr std::size_t bytes_max = std::size_t{1} << 16;
-        std::vector<Bytes> requests = part.state_requests(full.state_vector(), bytes_max);
-        if (requests.empty()) return true;
-        std::size_t bytes = 0;
-        for (const Bytes& request : requests) bytes += request.size();
-        if (requests.size() > 64 || bytes > bytes_max) return false;
-        for (int order = 0; order < 2; ++order) {
-            D completed{part};
-            for (const Bytes& request : requests) {
-                if (!adds(completed, full.diff(request))) return false;
-            }
-            if (!equal(completed, full)) return false;
-            std::reverse(requests.begin(), requests.end());
-        }
-        return true;
     }
 
     const D& empty_;

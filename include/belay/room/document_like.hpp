@@ -7,7 +7,6 @@
 #include <cstddef>       // std::size_t
 #include <span>          // std::span
 #include <system_error>  // std::error_code
-#include <vector>        // std::vector
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
@@ -18,7 +17,6 @@ namespace detail {
 
 BELAY_DETAIL_MEMBER(state_vector);
 BELAY_DETAIL_MEMBER(diff);
-BELAY_DETAIL_MEMBER(state_requests);
 
 template <class T>
 concept ErrorOfDocument = std::convertible_to<T, std::error_code>;
@@ -60,14 +58,6 @@ concept ComparesDocument = GivesStateVector<D> && GivesDiff<D>;
 // A room would never call one without the other, nor one with another signature.
 template <class D>
 concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || has_diff<D>());
-/// Requests the state of a client in parts.
-template <class D>
-concept RequestsParts =
-    ComparesDocument<D> && requires(D& document, BytesView state_vector, std::size_t bytes_max) {
-        { document.state_requests(state_vector, bytes_max) } -> std::same_as<std::vector<Bytes>>;
-    };
-template <class D>
-concept RequestsAreSound = RequestsParts<D> || !has_state_requests<D>();
 
 }  // namespace detail
 
@@ -88,23 +78,16 @@ concept RequestsAreSound = RequestsParts<D> || !has_state_requests<D>();
 /// - optional `diff(BytesView state_vector)`: returns a `Result<Bytes>` with the update that a peer
 ///   with this state vector lacks.
 ///
-/// These two need each other. Without them, each state vector is answered with the whole document.
-///
-/// - optional `state_requests(BytesView state_vector, std::size_t bytes_max)`: returns a
-///   std::vector<Bytes> of at most 64 state vectors of `bytes_max` bytes together. The answers of a
-///   peer with `state_vector` to all of them are its state. It returns none if the state cannot be
-///   divided. Without it, a client whose state is longer than RoomOptions::frame_bytes_max cannot
-///   send it.
-///
-/// It needs the other two.
+/// The last two need each other. Without them, each state vector is answered with the whole
+/// document.
 ///
 /// Each room begins with a copy of an empty document.
 ///
 /// Models: YjsDocument, OpaqueDocument.
 template <class D>
-concept DocumentLike = std::copyable<D> && detail::ChecksUpdate<D> && detail::AppliesUpdate<D> &&
-                       detail::GivesSnapshot<D> && detail::CountsDocumentBytes<D> &&
-                       detail::ComparisonIsSound<D> && detail::RequestsAreSound<D>;
+concept DocumentLike =
+    std::copyable<D> && detail::ChecksUpdate<D> && detail::AppliesUpdate<D> &&
+    detail::GivesSnapshot<D> && detail::CountsDocumentBytes<D> && detail::ComparisonIsSound<D>;
 
 namespace explain {
 
@@ -124,10 +107,6 @@ consteval bool document_like() {
     static_assert(detail::ComparisonIsSound<D>,
                   "DocumentLike: D needs both 'belay::Bytes state_vector()' and "
                   "'belay::Result<belay::Bytes> diff(belay::BytesView)', or neither");
-    static_assert(detail::RequestsAreSound<D>,
-                  "DocumentLike: 'state_requests' must be 'std::vector<belay::Bytes> "
-                  "state_requests(belay::BytesView, std::size_t)', and needs 'state_vector' and "
-                  "'diff'");
     return DocumentLike<D>;
 }
 

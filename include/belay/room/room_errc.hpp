@@ -50,8 +50,7 @@ enum class RoomErrc {
     too_many_clients = 34,    ///< RoomOptions::clients_max is reached
     too_many_waiting = 35,    ///< RoomOptions::waiting_max is reached
     room_full = 36,           ///< RoomOptions::clients_per_room_max is reached
-    too_many_documents = 37,  ///< RoomOptions::clients_per_connection_max is reached
-    state_too_large = 38      ///< a frame beyond the limit; the state is requested in parts next
+    too_many_documents = 37   ///< RoomOptions::clients_per_connection_max is reached
 };
 
 namespace detail {
@@ -176,8 +175,6 @@ public:
         {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
          "too_many_documents", "the connection has too many documents",
          "clients_per_connection_max"},
-        {E::state_too_large, Cause::overloaded, C::try_later, W::connection, S::own,
-         "state_too_large", "the frame is beyond a limit: the state is requested in parts next"},
     };
     static constexpr std::size_t count = sizeof rows / sizeof rows[0];
 

@@ -12,7 +12,6 @@
 
 #include <belay/core/result.hpp>
 #include <belay/yjs/detail/yjs_coverage.hpp>
-#include <belay/yjs/detail/yjs_requests.hpp>
 #include <belay/yjs/yjs_update.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -76,7 +75,7 @@ struct YjsDocumentStatus {
 /// - the document is saved (`snapshot`), or
 /// - the list is as long as the options allow.
 ///
-/// Models:        DocumentLike, with state vectors and state requests.
+/// Models:        DocumentLike, with state vectors.
 /// Thread safety: distinct objects safe.
 class YjsDocument {
 public:
@@ -174,23 +173,6 @@ public:
         const BytesView merged{merged_};
         yjs::detail::Sources sources = read(merged);
         return yjs::detail::diff_of(sources, clocks);
-    }
-
-    /// Merges, and returns state vectors that request what a peer with `state_vector` has, and the
-    /// document lacks, in parts. Each part has the content of other authors, and all deletions.
-    /// There are at most 64 parts, and the state vectors have at most `bytes_max` bytes together.
-    /// It returns none if the document lacks content of only one author, if two state vectors would
-    /// be too long, or if `diff` rejects `state_vector`.
-    ///
-    /// Complexity: O(bytes_max + m log n).
-    [[nodiscard]] std::vector<Bytes> state_requests(BytesView state_vector, std::size_t bytes_max) {
-        merge();
-        yjs::detail::Clocks ours;
-        yjs::detail::Clocks theirs;
-        if (yjs::detail::read_state_vector(known_.state_vector(), yjs::Limits::none(), ours) ||
-            yjs::detail::read_state_vector(state_vector, limits_of_peer(), theirs))
-            return {};
-        return yjs::detail::requests_in_parts(ours, theirs, bytes_max);
     }
 
     /// Checks a state vector of a peer without merging. A state vector that it accepts may still be

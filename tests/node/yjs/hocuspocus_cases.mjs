@@ -5,7 +5,6 @@ import { WebSocket } from 'ws'
 import * as Y from 'yjs'
 import { WebsocketProvider } from 'y-websocket'
 import { agree, check, until } from './rig.mjs'
-import { pageLoadsLength, typeInPageLoads } from './shared.mjs'
 
 const isVersion2 = process.env.BELAY_YJS_CLIENT === 'hocuspocus-provider-2'
 const { HocuspocusProvider, HocuspocusProviderWebsocket } = await import(process.env.BELAY_YJS_CLIENT ?? '@hocuspocus/provider')
@@ -222,25 +221,6 @@ export const cases = {
       bob.type('on')
       await bob.settled()
       check((await server.stats('board')).clients === 1, 'ada is in the room')
-    }
-  },
-
-  too_large_parts: {
-    options: { 'frame-bytes': 4 << 20 },
-    async run (server) {
-      const [ada, bob] = await editors(server, 2)
-      ada.offline()
-      await until(() => ada.socket.status === 'disconnected', 'ada is offline')
-      typeInPageLoads(ada.doc)
-      ada.online()
-      await agree(docs([ada, bob]), 'the state arrives in parts')
-      await ada.settled()
-      check(bob.text.length === pageLoadsLength, 'something of it is missing')
-      const stats = await server.stats()
-      check(stats.state_too_large === 1 && stats.too_large === 0 && stats.retried_too_soon === 0, JSON.stringify(stats))
-      ada.type('goes on')
-      await ada.settled()
-      await agree(docs([ada, bob]), 'and goes on')
     }
   },
 

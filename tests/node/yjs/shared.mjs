@@ -40,16 +40,3 @@ export const documentOf = updates => {
   for (const update of updates) Y.applyUpdate(doc, update)
   return createHash('sha256').update(Y.encodeStateAsUpdate(doc)).digest('hex')
 }
-
-/// Three page loads in which a user types 3 MB each, at places in what the others have typed, and deletes some of it.
-export const typeInPageLoads = doc => {
-  for (const letter of ['a', 'b', 'c']) {
-    const page = new Y.Doc()
-    Y.applyUpdate(page, Y.encodeStateAsUpdate(doc))
-    const text = page.getText('text')
-    for (let i = 0; i < 10; i++) text.insert(text.length >> 1, letter.repeat(300_000))
-    text.delete(text.length >> 2, 1000)
-    Y.applyUpdate(doc, Y.encodeStateAsUpdate(page))
-  }
-}
-export const pageLoadsLength = 3 * (10 * 300_000 - 1000)

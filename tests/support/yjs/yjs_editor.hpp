@@ -90,16 +90,6 @@ public:
         return !document_.check(update).value_or(true);
     }
 
-    /// Its page was loaded again: it has the same document, and types as another author.
-    void load_page(std::uint64_t author) {
-        author_ = author;
-        clock_ = 0;
-    }
-    /// Adds what others have made, or was made on another page load.
-    void take(BytesView update) {
-        if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
-    }
-
     bool answers_queries = true;
     bool looks_around = true;   ///< keeps who is here
     bool keeps_changes = true;  ///< of others
@@ -154,6 +144,9 @@ protected:
     }
 
 private:
+    void take(BytesView update) {
+        if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
+    }
     void see(BytesView payload) {
         yjs::Lib0Reader in{payload};
         for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {

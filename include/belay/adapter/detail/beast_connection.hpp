@@ -36,9 +36,8 @@ public:
     void ping() noexcept {
         if (impl_) impl_->ping();
     }
-    /// A longer message ends the connection with the close code; 0: that of the options.
-    void limit_messages(std::size_t bytes, int too_large_code = 0) noexcept {
-        if (impl_) impl_->limit_messages(bytes, too_large_code);
+    void limit_messages(std::size_t bytes) noexcept {
+        if (impl_) impl_->limit_messages(bytes);
     }
     void limit_output(std::size_t bytes) noexcept {
         if (impl_) impl_->limit_output(bytes);

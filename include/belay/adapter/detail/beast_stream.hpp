@@ -69,7 +69,6 @@ public:
                 A&&... stream)
         : options_{std::move(options)},
           link_{link},
-          too_large_code_{static_cast<Code>(options_->too_large_code)},
           limit_{options_->message_bytes_max},
           output_limit_{options_->output_bytes_max},
           context_{context},
@@ -109,11 +108,8 @@ public:
             pings_ = true;
         });
     }
-    /// Pre: `too_large_code` is 0, or a close code that may be sent.
-    void limit_messages(std::size_t bytes, int too_large_code) noexcept {
+    void limit_messages(std::size_t bytes) noexcept {
         limit_ = smaller(bytes, options_->message_bytes_max);
-        too_large_code_ =
-            static_cast<Code>(too_large_code != 0 ? too_large_code : options_->too_large_code);
     }
     void limit_output(std::size_t bytes) noexcept {
         output_limit_ = smaller(bytes, options_->output_bytes_max);
@@ -256,7 +252,7 @@ protected:
     }
     /// Ends the connection because the peer has broken the protocol.
     void give_up(Code code) noexcept {
-        const bool too_large = code == too_large_code_;
+        const bool too_large = code == static_cast<Code>(options_->too_large_code);
         // A close code that the peer sends has the other codes: such a code is about us.
         Failure why =
             too_large ? websocket_failure(static_cast<int>(code)) : BeastFailure::garbage();
@@ -281,7 +277,7 @@ protected:
             return;
         }
         if (error) return end(end_of_input(error));
-        if (input_.size() > limit_) return give_up(too_large_code_);
+        if (input_.size() > limit_) return give_up(static_cast<Code>(options_->too_large_code));
         const bool right_kind =
             ws_.got_binary() == (options_->frames == beast::WebSocketFrames::binary);
         if (!right_kind) return give_up(Code::unknown_data);
@@ -452,7 +448,6 @@ protected:
     std::error_code broken_;
     Failure why_{};
     Code code_ = Code::normal;
-    Code too_large_code_;
     std::size_t limit_;
     std::size_t output_limit_;
     std::size_t waiting_ = 0;  ///< costs of the messages in output_

@@ -35,7 +35,7 @@ struct MemberNames {
     int put_id, id_of, is_answer;
     int transaction, prefetch, changes_since, replaced, base, saw, formerly;
     int stored_base, store_base, remove_scene;
-    int state_vector, diff, state_requests;
+    int state_vector, diff;
     int close, attach, deadline, advance;
     int rooms_to_save, lagging;
     int publish, subscribe;

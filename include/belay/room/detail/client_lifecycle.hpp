@@ -16,7 +16,6 @@
 #include <belay/room/detail/rejection_memory.hpp>
 #include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
-#include <belay/room/document_like.hpp>
 #include <belay/room/room_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -42,8 +41,7 @@ public:
     AdmissionLimits limits;
     /// The clients and the connections, by their ids.
     ClientTable clients;
-    /// The users that are rejected for a while, because they send the same bad message again, or
-    /// whose state is requested in parts.
+    /// The users that are rejected for a while, because they send the same bad message again.
     RejectionMemory rejections;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
@@ -143,23 +141,6 @@ public:
             context_.errors.attempt([&] { note_rejection(*connection.clients.front(), why); });
         close(*connection.multiplexed, why);
     }
-    /// Whether the state of a client is requested in parts at its next connection, if a frame of it
-    /// is too large now. One of a user without a name is not remembered.
-    [[nodiscard]] static bool may_send_parts(const RoomClient& client) noexcept {
-        return RequestsParts<typename Parts::Document> &&
-               client.outbox.request.how == StateRequest::How::whole &&
-               !client.rights.grant.user.empty() && client.connection->clients.size() == 1;
-    }
-    /// Returns why a connection is closed that has sent a frame beyond the limit. The first time,
-    /// that is not its last connection: its state is requested in parts at the next one.
-    [[nodiscard]] std::error_code why_too_large(const ClientConnection& connection) {
-        const RoomClient* const client =
-            connection.clients.empty() ? nullptr : connection.clients.front();
-        if (client == nullptr || !client->core.joined() || !may_send_parts(*client))
-            return RoomErrc::frame_too_large;
-        context_.errors.attempt([&] { remember(*client, Remembered::in_parts); });
-        return RoomErrc::state_too_large;
-    }
     /// Counts a client that is closed without a close code, because it is silent.
     void note_silent(RoomClient& client) {
         if (client.core.ending()) return;
@@ -258,11 +239,8 @@ private:
     void note_rejection(const RoomClient& client, const std::error_code& why) {
         if (is_rejected_again(why) && client.core.joined() &&
             client.connection->clients.size() == 1)
-            remember(client, Remembered::rejected);
-    }
-    void remember(const RoomClient& client, Remembered what) {
-        rejections.note(client.rights.grant.user, address_network(client.request.ip),
-                        client.room->id, context_.now, what);
+            rejections.note(client.rights.grant.user, address_network(client.request.ip),
+                            client.room->id, context_.now);
     }
     /// Whether an error of one client ends its whole connection. The reasons of RoomReasons state
     /// that for a client that has joined: lost rights and ended histories end the client only; the

@@ -20,19 +20,6 @@ enum class ReplyQueue : std::uint8_t {
     chunked  ///< answers that are cut as they are sent (ReplyChunker)
 };
 
-/// The request of a client's own state.
-struct StateRequest {
-    enum class How : std::uint8_t {
-        whole,     ///< by the state vector of the room
-        in_parts,  ///< after the client's next state vector: a frame of its user was too large
-        parts,     ///< it was requested in parts, after the client's last state vector
-        was_parts  ///< likewise, after an earlier one; or it has no parts
-    };
-    bool waits = false;  ///< until the room is loaded, and there is space for it
-    How how = How::whole;
-    std::uint8_t parts_left = 0;  ///< parts that were requested, and are not accepted yet
-};
-
 /// The state that a client has not received yet. RoomDelivery writes it when the connection accepts
 /// frames, from the state of that time, so a slow client costs no memory for each change:
 ///
@@ -47,10 +34,8 @@ struct StateRequest {
 /// |                   | sends a state vector                 |                                   |
 /// | `statuses_held`   | the document has changes that a      | the storage has all changes       |
 /// |                   | shared storage may have lost         |                                   |
-/// | `request.waits`   | it joins, its room is loaded again,  | its own state is requested        |
+/// | `requests_state`  | it joins, its room is loaded again,  | its own state is requested        |
 /// |                   | or it may edit                       |                                   |
-/// | `request.how`     | a frame of its user was too large    | never                             |
-/// | `.parts_left`     | its state is requested in parts      | each part was accepted            |
 /// | `diverges`        | its history is apart from the room's | never                             |
 ///
 /// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
@@ -68,9 +53,9 @@ struct ClientOutbox {
         const bool fits = changes <= ~statuses_owed;
         statuses_owed = fits ? statuses_owed + changes : ~std::uint32_t{0};
     }
-    /// Returns the changes that this answer acknowledges: none before the last part of a state.
+    /// Returns the changes that this answer acknowledges.
     [[nodiscard]] std::uint32_t take_owed_statuses() noexcept {
-        return request.parts_left > 1 ? 0 : std::exchange(statuses_owed, 0);
+        return std::exchange(statuses_owed, 0);
     }
     /// Returns the state vector before the first missed update.   Pre: lag_from.
     [[nodiscard]] Bytes take_lag() noexcept {
@@ -93,7 +78,8 @@ struct ClientOutbox {
     Instant retry_at = never;
     /// The queue of `question`.
     ReplyQueue queue = ReplyQueue::none;
-    StateRequest request{};
+    /// The client's own state is requested when its room is loaded, and there is space for it.
+    bool requests_state = false;
     /// The observer was notified that the client's history is apart from the room's.
     bool diverges = false;
     /// The round in which the client's last awareness is published; 0: other servers have it.

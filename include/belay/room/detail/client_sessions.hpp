@@ -3,15 +3,11 @@
 /// ClientSessions: processes the messages and the timers of the clients of a RoomManager.
 #pragma once
 
-#include <algorithm>     // std::find_if
-#include <cstdint>       // std::uint32_t
-#include <list>          // std::list
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/core/assert.hpp>
 #include <belay/link/close_code.hpp>
 #include <belay/room/detail/answer_cost.hpp>
 #include <belay/room/detail/direct_client.hpp>
@@ -25,8 +21,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission`: `admit`, `drop_if_full`, `on_grant` and `open`, to check the access of a client,
-/// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `may_send_parts`, `note_silent`,
-///   `release` and `why_too_large`, to find and close clients,
+/// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `note_silent` and `release`, to find
+///   and close clients,
 /// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `limits`, `queue_awareness`, `request_state`,
 ///   `send_all_awareness`, `send_control`, `send_message` and `vector_of`, to send,
 /// - `Edits`: `update`, for an edit,
@@ -177,19 +173,12 @@ public:
 
     /// Why the transport has ended a connection: because of a message beyond its limit, or against
     /// its protocol. No error if it has not; a close code of the peer has another cause.
-    [[nodiscard]] std::error_code refused_by_transport(const ClientConnection& connection,
-                                                       const Failure& failure) {
+    [[nodiscard]] std::error_code refused_by_transport(const Failure& failure) const noexcept {
         if (failure.cause != Cause::protocol) return {};
         if (failure.category != &websocket_category()) return RoomErrc::malformed_frame;
         const int too_large = context_.options.close_codes.too_large;
-        if (failure.code != 1009 && failure.code != too_large && failure.code != code_before_parts)
-            return {};
-        return lifecycle_.why_too_large(connection);
-    }
-    /// The close code with which the transport of a client ends it for a message beyond the limit;
-    /// 0: its own.
-    [[nodiscard]] static int too_large_code(const RoomClient& client) noexcept {
-        return Lifecycle::may_send_parts(client) ? code_before_parts : 0;
+        if (failure.code != 1009 && failure.code != too_large) return {};
+        return RoomErrc::frame_too_large;
     }
     /// The transport of a client is open: it joins its room.
     void join(RoomClient& client) {
@@ -218,7 +207,6 @@ public:
                 pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
                 client.outbox.statuses_owed = 1;
-                request_parts(client, room, message.payload);
                 error = delivery_.answer(client, message.payload);
                 break;
             case Kind::state:
@@ -304,7 +292,7 @@ private:
     template <class T, class P>
     void on_gone(Client<T, P>& client) {
         if (client.core.joined()) {
-            const std::error_code why = refused_by_transport(client.own, client.link->failure());
+            const std::error_code why = refused_by_transport(client.link->failure());
             if (why) lifecycle_.close_and_report(client, why);
         }
         if (client.end.reaped) return;
@@ -325,40 +313,11 @@ private:
     void send_initial_state(RoomClient& client) {
         if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
-        const bool requests_state = std::exchange(client.outbox.request.waits, false);
-        const bool waits_for_vector = client.connection->multiplexed != nullptr ||
-                                      client.outbox.request.how == StateRequest::How::in_parts;
-        if (client.rights.may_edit() && (!waits_for_vector || requests_state))
+        const bool requests_state = std::exchange(client.outbox.requests_state, false);
+        if (client.rights.may_edit() &&
+            (client.connection->multiplexed == nullptr || requests_state))
             request_state(client);
         if (client.core.joined()) delivery_.send_all_awareness(client, false);
-    }
-    /// Requests the state of a client in parts, by its first state vector, if a frame of its user
-    /// was too large. The client answers each state vector, in their order.
-    void request_parts(RoomClient& client, Room& room, BytesView theirs) {
-        StateRequest::How& how = client.outbox.request.how;
-        // The answers to an earlier one are under way.
-        if (client.outbox.request.parts_left != 0) return;
-        if (how == StateRequest::How::parts) how = StateRequest::How::was_parts;
-        if (how != StateRequest::How::in_parts) return;
-        how = StateRequest::How::was_parts;
-        // The state of a viewer is requested if its frames have addresses: it may be known already.
-        const bool multiplexed = client.connection->multiplexed != nullptr;
-        if (!client.rights.may_edit() && !multiplexed) return;
-        std::vector<Bytes> requests;
-        if constexpr (RequestsParts<Document>)
-            requests = room.document.state_requests(theirs, context_.options.piece_bytes_max);
-        BELAY_PRECONDITION(requests.size() <= 64,
-                           "DocumentLike: state_requests must return at most 64 state vectors");
-        if (requests.empty()) {
-            // It waited for this state vector. One with an address is requested after the answer.
-            if (!multiplexed) request_state(client);
-            return;
-        }
-        how = StateRequest::How::parts;
-        client.outbox.request.parts_left = static_cast<std::uint8_t>(requests.size());
-        pay(*client.connection, requests.size() * ReadCost::piece);
-        for (const Bytes& request : requests)
-            if (client.core.joined()) delivery_.send_message(client, {Kind::state_vector, request});
     }
     /// A join costs as much as an answer, if the document must be merged for it.
     void request_state(RoomClient& client) {
@@ -394,7 +353,7 @@ private:
     template <class R>
     void on_frame(RoomClient& client, BytesView frame, const R& read) {
         if (frame.size() > context_.options.frame_bytes_max)
-            return lifecycle_.close_and_report(client, lifecycle_.why_too_large(*client.connection),
+            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::frame_too_large),
                                                "frame_bytes_max");
         if (!read.has_value())
             return lifecycle_.close_and_report(client, static_cast<std::error_code>(read.error()));
@@ -430,7 +389,6 @@ private:
         // Each update gets a status. The answer to a state vector contains all updates that were
         // rejected before, and settles them.
         const bool answers = message.kind == Kind::state;
-        const bool is_part = answers && client.outbox.request.parts_left != 0;
         const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
@@ -443,12 +401,11 @@ private:
                                                  named ? client.rights.share->all.owner() : alone);
         pay_merges(client, room, merges_of(room.document) - merges);
         if (!error) {
-            if (is_part) --client.outbox.request.parts_left;
             if (client.connection->multiplexed == nullptr) return error;
-            if (room.pending.size() != before) {
-                room.pending.all().back().statuses = due;
-            } else if (!is_part || !acknowledge_with_last(client, room, due)) {
+            if (room.pending.size() == before) {
                 acknowledge_known(client, room, due);
+            } else {
+                room.pending.all().back().statuses = due;
             }
             return error;
         }
@@ -490,18 +447,6 @@ private:
         context_.report(RoomEvent::Kind::denied, room, &client, RoomErrc::forbidden);
         send_denied(client, "this client may not edit");
         return {};
-    }
-    /// Acknowledges changes with the last change of a client that is not durable yet: an earlier
-    /// part of its state.   Returns: whether there is one.
-    [[nodiscard]] static bool acknowledge_with_last(const RoomClient& client, Room& room,
-                                                    std::uint32_t changes) {
-        std::list<PendingUpdate>& all = room.pending.all();
-        const auto last = std::find_if(all.rbegin(), all.rend(), [&](const PendingUpdate& one) {
-            return one.author == client.id;
-        });
-        if (last == all.rend()) return false;
-        last->statuses += changes;
-        return true;
     }
     /// Acknowledges changes that the document has. If a shared storage may have lost some of it,
     /// the client waits until the two are compared, and the changes are stored again.
@@ -559,9 +504,6 @@ private:
         if (client.core.joined() && client.connection->output.empty())
             delivery_.send_message(client, {Kind::query_awareness, {}, {}});
     }
-
-    /// The close code before a state is requested in parts: all clients dial again.
-    static constexpr int code_before_parts = 1013;
 
     TurnContext& context_;
     Admission& admission_;

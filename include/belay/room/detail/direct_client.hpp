@@ -86,7 +86,7 @@ private:
         });
         if (!opens) return;
         s.unopened.reset();
-        s.link->limit_messages(s.options_->frame_bytes_max, s.handler->too_large_code(s));
+        s.link->limit_messages(s.options_->frame_bytes_max);
         s.link->limit_output(connection_bytes_max(s.options_->client_bytes_max));
         s.waker.touch();
     }

@@ -24,8 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
 ///   `make_space_for_another` and `on_grant`, to check the access of a client,
 /// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
-///   `limits`, `note_silent`, `release`, `release_all` and `why_too_large`, to find and close
-///   clients,
+///   `limits`, `note_silent`, `release` and `release_all`, to find and close clients,
 /// - `Sessions`: `check_arrivals`, `join`, `on_message`, `pay`, `refused_by_transport` and `watch`,
 ///   to process the messages of a client,
 /// - `Delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
@@ -146,8 +145,7 @@ private:
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
         if (connection.core.has_ever_joined() && connection.link) {
-            const std::error_code why =
-                sessions_.refused_by_transport(connection.io, connection.link->failure());
+            const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
             if (why) lifecycle_.close_connection_and_report(connection.io, why);
         }
         // Not an error: the page was closed, or the network failed.
@@ -272,9 +270,8 @@ private:
         const std::size_t most =
             authorized ? context_.options.frame_bytes_max : bytes_before_join(context_.options);
         if (frame.size() > most)
-            return lifecycle_.close_connection_and_report(
-                connection.io, lifecycle_.why_too_large(connection.io),
-                authorized ? "frame_bytes_max" : "piece_bytes_max");
+            return bad(RoomErrc::frame_too_large,
+                       authorized ? "frame_bytes_max" : "piece_bytes_max");
         if (!connection.core.count_until_token(frame.size()))
             return bad(RoomErrc::frame_too_large, "bytes_until_token");
         const auto address = connection.protocol.address(frame);

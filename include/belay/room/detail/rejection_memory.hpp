@@ -6,8 +6,7 @@
 #include <algorithm>    // std::find_if
 #include <chrono>       // std::chrono::minutes
 #include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint8_t
-#include <deque>        // std::deque, std::erase_if
+#include <deque>        // std::deque
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
@@ -15,19 +14,12 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// How a user is remembered.
-enum class Remembered : std::uint8_t {
-    nothing,
-    rejected,  ///< it is rejected
-    in_parts   ///< its state is requested in parts
-};
-
 /// The users whose last message in a room was too large or malformed, for one minute each.
 /// The networks of their addresses count, too, because several people may share a user's name.
 ///
 /// A y-websocket client before 3.1 stops at no close code: it connects again, and sends the same
-/// state again. Later ones stop only at codes from 4400 on. A user that is remembered as rejected
-/// is rejected before the server receives the state.
+/// state again. Later ones stop only at codes from 4400 on. A user that is remembered is rejected
+/// before the server receives the state.
 ///
 /// Memory:        at most `entries_max` entries; above that the oldest one is forgotten.
 /// Complexity:    O(entries), of which there are none without such messages.
@@ -38,27 +30,21 @@ public:
     static constexpr Duration remembered = std::chrono::minutes{1};
 
     /// Remembers a user from now on. A user without a name is not remembered, because it stands for
-    /// all others without a name. A user whose state was requested in parts has had two tries, and
-    /// is rejected for two minutes.
-    void note(std::string_view user, std::string_view network, std::string_view room, Instant now,
-              Remembered what = Remembered::rejected) {
-        if (user.empty()) return;
-        Entry* const known = entry_of(user, network, room, now);
-        if (known != nullptr && (known->what == what || what == Remembered::in_parts)) return;
-        if (known != nullptr) {
-            known->what = what;
-            known->ends = after(now, 2 * remembered);
-            return;
-        }
+    /// all others without a name.
+    void note(std::string_view user, std::string_view network, std::string_view room, Instant now) {
+        if (user.empty() || has(user, network, room, now)) return;
         if (entries_.size() >= entries_max) entries_.pop_front();
-        entries_.push_back({std::string{user}, std::string{network}, std::string{room},
-                            after(now, remembered), what});
+        entries_.push_back(
+            {std::string{user}, std::string{network}, std::string{room}, after(now, remembered)});
     }
-    /// Returns what is remembered of that user. This does not extend the time.
-    [[nodiscard]] Remembered find(std::string_view user, std::string_view network,
-                                  std::string_view room, Instant now) noexcept {
-        const Entry* const known = entry_of(user, network, room, now);
-        return known != nullptr ? known->what : Remembered::nothing;
+    /// Whether that user must wait. This does not extend the wait.
+    [[nodiscard]] bool has(std::string_view user, std::string_view network, std::string_view room,
+                           Instant now) noexcept {
+        // They are in the order of their ends.
+        while (!entries_.empty() && entries_.front().ends <= now) entries_.pop_front();
+        return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) {
+                   return one.user == user && one.network == network && one.room == room;
+               }) != entries_.end();
     }
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
 
@@ -68,16 +54,7 @@ private:
         std::string network;  ///< of its address
         std::string room;
         Instant ends;
-        Remembered what;
     };
-    [[nodiscard]] Entry* entry_of(std::string_view user, std::string_view network,
-                                  std::string_view room, Instant now) noexcept {
-        std::erase_if(entries_, [&](const Entry& one) { return one.ends <= now; });
-        const auto found = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& one) {
-            return one.user == user && one.network == network && one.room == room;
-        });
-        return found != entries_.end() ? &*found : nullptr;
-    }
     std::deque<Entry> entries_{};
 };
 

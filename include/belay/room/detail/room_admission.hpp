@@ -264,16 +264,11 @@ private:
     }
     void find_room(RoomClient& client) {
         // A client dials again after its connection closes, but not after a rejected document.
-        const Remembered past =
-            client.connection->clients.size() == 1
-                ? lifecycle_.rejections.find(client.rights.grant.user,
-                                             address_network(client.request.ip),
-                                             client.request.room_id, context_.now)
-                : Remembered::nothing;
-        if (past == Remembered::rejected)
+        if (client.connection->clients.size() == 1 &&
+            lifecycle_.rejections.has(client.rights.grant.user, address_network(client.request.ip),
+                                      client.request.room_id, context_.now))
             return lifecycle_.close_connection_and_report(
                 *client.connection, make_error_code(RoomErrc::retried_too_soon));
-        if (past == Remembered::in_parts) client.outbox.request.how = StateRequest::How::in_parts;
         std::error_code error;
         RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
         if (room == nullptr) {

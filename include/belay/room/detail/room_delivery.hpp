@@ -165,7 +165,7 @@ public:
     /// Requests the state of a client, by the state vector of its room: now, or when the room is
     /// loaded and there is space.
     void request_state(RoomClient& client) {
-        client.outbox.request.waits = true;
+        client.outbox.requests_state = true;
         continue_request(client);
     }
     /// Sends the outbox of a connection, and then what its clients have missed.
@@ -301,15 +301,9 @@ private:
             RoomClient* const one = &client;
             if (const auto error = send_state({&one, 1}, room, theirs, Kind::state)) return error;
         }
-        request_after_answer(client);
+        if (connection.multiplexed != nullptr) request_state(client);
         note_taken(connection);
         return {};
-    }
-    /// A client with an address is requested after the answer, unless it was requested in parts.
-    void request_after_answer(RoomClient& client) {
-        if (client.connection->multiplexed != nullptr &&
-            client.outbox.request.how != StateRequest::How::parts)
-            request_state(client);
     }
     void charge_user(const RoomClient& client, std::size_t bytes) {
         context_.answer_rates.charge(share_owner(client), bytes, context_.now, context_.options);
@@ -318,7 +312,7 @@ private:
     /// like an answer. It is charged, but never waits for the rate of the user: the client hands
     /// its offline edits over only after it.
     void continue_request(RoomClient& client) {
-        if (!client.outbox.request.waits || !client.core.joined() || !client.room->core.live())
+        if (!client.outbox.requests_state || !client.core.joined() || !client.room->core.live())
             return;
         Room& room = static_cast<Room&>(*client.room);
         if constexpr (cuts_answers) {
@@ -327,7 +321,7 @@ private:
             if (most > context_.options.piece_bytes_max && !reply_budget_.has_space(most))
                 return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
         }
-        client.outbox.request.waits = false;
+        client.outbox.requests_state = false;
         charge_user(client, request_cost(room.document, context_.options));
         send_message(client, {Kind::state_vector, vector_of(room)});
     }
@@ -419,7 +413,8 @@ private:
             const bool ends = !connection.answer.chunks->has_more();
             if (ends) connection.answer.chunks.reset();
             send_pieces(client, part, ends ? Kind::state : Kind::update, false);
-            if (ends && client.core.joined()) request_after_answer(client);
+            if (ends && client.core.joined() && connection.multiplexed != nullptr)
+                request_state(client);
         }
         note_taken(connection);
     }

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>  // std::upper_bound, std::min
-#include <cstddef>    // std::size_t
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
@@ -20,9 +19,6 @@ public:
     void reserve(std::size_t clients) { clocks_.reserve(clients); }
     void add(Id clock) { clocks_.push_back(clock); }
     [[nodiscard]] bool empty() const noexcept { return clocks_.empty(); }
-    [[nodiscard]] std::size_t size() const noexcept { return clocks_.size(); }
-    [[nodiscard]] auto begin() const noexcept { return clocks_.begin(); }
-    [[nodiscard]] auto end() const noexcept { return clocks_.end(); }
     /// Sorts the clocks. Call it once, when all were added.
     void sort() {
         ::belay::detail::sort_stably(clocks_,
