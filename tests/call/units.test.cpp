@@ -68,14 +68,14 @@ TEST_CASE("Rules take a count as any integer", "[call][units][unit]") {
     STATIC_REQUIRE(Rate{100LL, 1s}.calls() == 100);
     STATIC_REQUIRE(ConsecutiveFailures{0xFFFF'FFFFLL}.limit() == 0xFFFF'FFFF);
     STATIC_REQUIRE(ConsecutiveFailures{std::size_t{5}}.limit() == 5);
+    STATIC_REQUIRE(ConsecutiveFailures{std::uint64_t{1} << 32U}.limit() == 0xFFFF'FFFF);
 }
 
-TEST_CASE("Rules abort on a count that is negative or too large", "[call][units][regression]") {
+TEST_CASE("Rules abort on a count that is negative", "[call][units][regression]") {
     const int negative = -1;
     CHECK(aborts([&] { static_cast<void>(MaxAttempts(negative)); }));
     CHECK(aborts([&] { static_cast<void>(MaxAttempts{std::int64_t{negative}}); }));
     CHECK(aborts([&] { static_cast<void>(ConsecutiveFailures(negative)); }));
-    CHECK(aborts([] { static_cast<void>(ConsecutiveFailures{std::uint64_t{1} << 32U}); }));
     CHECK(aborts([&] { static_cast<void>(Rate(negative, 1s)); }));
     CHECK(aborts([&] { static_cast<void>(Burst(negative)); }));
     CHECK(aborts([&] { Bulkhead{{.limit = 1}}.set_limit(negative); }));

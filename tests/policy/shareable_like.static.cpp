@@ -3,6 +3,8 @@
 // without effect.
 #include <belay/policy/shareable_like.hpp>
 
+#include <cstdint>
+
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
@@ -106,7 +108,11 @@ struct ReportedWhyLast : Permit {
 };
 static_assert(!ShareableLike<With<ReportedWhyToChange>> && !ShareableLike<With<ReportedWhyLast>>);
 
-// A spend in another form would never be called.
+// A spend in another form would never be called. Without reserve, it is the permit's own.
+template <class P>
+struct Reserves : With<P> {
+    P reserve(Cause, Turn&) noexcept;
+};
 struct Spends : Permit {
     void spend(Turn&) noexcept;
 };
@@ -116,8 +122,13 @@ struct SpendsWithoutTurn : Permit {
 class SpendsInSecret : public Permit {
     void spend(Turn&) noexcept;
 };
-static_assert(ShareableLike<With<Spends>> && !ShareableLike<With<SpendsWithoutTurn>>);
-static_assert(!ShareableLike<With<SpendsInSecret>>);
+struct SpendsOtherwise : Permit {
+    void spend(std::uint64_t rows);
+};
+static_assert(ShareableLike<With<Spends>> && ShareableLike<Reserves<Spends>>);
+static_assert(!ShareableLike<Reserves<SpendsWithoutTurn>>);
+static_assert(!ShareableLike<Reserves<SpendsInSecret>>);
+static_assert(ShareableLike<With<SpendsOtherwise>> && !ShareableLike<Reserves<SpendsOtherwise>>);
 
 // A reservation in another form would never be asked for.
 struct ReserveWithoutCause : With<Permit> {

@@ -49,7 +49,8 @@ public:
     /// Makes a layer for calls that must end by an instant, such as the deadline of a request.
     ///
     /// The instant is one of the sleeper's clock, and may have passed. From then on, calls are
-    /// rejected with std::errc::timed_out; `never` means no limit.
+    /// rejected with std::errc::timed_out; `never` means no limit. Put it around a Retrying, which
+    /// then ends. Inside of one, each further attempt is rejected.
     [[nodiscard]] static constexpr Timeout until(Instant end) noexcept {
         return Timeout{forever, end};
     }

@@ -53,7 +53,7 @@ concept TakesFailuresSoundly =
 template <class P>
 concept TakesSpending = requires(P& permit, Turn& turn) { permit.spend(turn); };
 template <class P>
-concept TakesSpendingSoundly = !has_spend<P>() || requires(P& permit, Turn& turn) {
+concept TakesSpendingSoundly = requires(P& permit, Turn& turn) {
     { permit.spend(turn) } noexcept -> std::same_as<void>;
 };
 template <class S>
@@ -87,6 +87,11 @@ template <class S>
 concept GainsByTimeIsSound = !HasGainsByTime<S> || GainsByTime<S>;
 template <class S>
 concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
+// A spend of another form is the permit's own if the object has no reserve.
+template <class S>
+concept PermitSpendIsSound =
+    TakesSpendingSoundly<typename S::Permit> ||
+    !(HasReserve<S> ? has_spend<typename S::Permit>() : TakesSpending<typename S::Permit>);
 }  // namespace detail
 
 /// An object that many callers use, and to which a Shared rule can refer.
@@ -120,10 +125,9 @@ concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 template <class S>
 concept ShareableLike =
     detail::HasPermit<S> && detail::GivesPermits<S> && detail::TakesVerdicts<typename S::Permit> &&
-    detail::TakesFailuresSoundly<typename S::Permit> &&
-    detail::TakesSpendingSoundly<typename S::Permit> && detail::SharedWantedIsSound<S> &&
-    detail::ReserveIsSound<S> && detail::SpreadIsSound<S> && detail::GainsByTimeIsSound<S> &&
-    detail::NameIsSound<S>;
+    detail::TakesFailuresSoundly<typename S::Permit> && detail::PermitSpendIsSound<S> &&
+    detail::SharedWantedIsSound<S> && detail::ReserveIsSound<S> && detail::SpreadIsSound<S> &&
+    detail::GainsByTimeIsSound<S> && detail::NameIsSound<S>;
 
 namespace part {
 
@@ -163,7 +167,7 @@ consteval bool shareable_like() {
         static_assert(detail::TakesFailuresSoundly<typename S::Permit>,
                       "ShareableLike: S::Permit::failure with the failure must be 'Advice "
                       "failure(const belay::Failure&, Turn&) noexcept'");
-        static_assert(detail::TakesSpendingSoundly<typename S::Permit>,
+        static_assert(detail::PermitSpendIsSound<S>,
                       "ShareableLike: S::Permit::spend must be 'void spend(Turn&) noexcept'");
     }
     return ShareableLike<S>;

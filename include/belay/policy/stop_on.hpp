@@ -14,9 +14,10 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// `StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}` keeps a `retry` from repeating
 /// a call whose answer is final. For a call that must not be done twice, such as a payment, use
-/// `StopOn::all_but(Cause::refused)`: a refused call was surely not done. A call that timed out or
-/// was lost may have been done. Add Cause::overloaded only if the server promises that it does
-/// nothing before this answer. A gateway may answer 503 after it has passed the request on.
+/// `StopOn::all_but(Cause::refused)`, and give a failure this cause only if no connection could be
+/// made. A call that timed out or was lost may have been done. Add Cause::overloaded only if the
+/// server promises that it does nothing before this answer. A gateway may answer 503 after it has
+/// passed the request on.
 ///
 /// `all_but` stops after every other failure, and after the loss of a connection. It never stops
 /// after a planned end, which is not a failure.

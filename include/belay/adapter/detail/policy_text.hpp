@@ -168,13 +168,6 @@ public:
         if (!waits && !rules_.max_attempts) {
             fail("no rule waits or stops; add \"backoff\" or \"max_attempts\"");
         }
-        if (breaker_failures_ >= attempts_) {
-            where_.rule = "breaker";
-            where_.field = "failures";
-            fail(std::to_string(breaker_failures_) +
-                 " is not below max_attempts, which stops first; for calls, share a "
-                 "CircuitBreaker: Shared{breaker, FailFast{}}");
-        }
         return rules_.policy();
     }
 
@@ -201,8 +194,7 @@ private:
         } else if (name == "max_elapsed") {
             rules_.max_elapsed.emplace(time(value, Duration{0}));
         } else if (name == "max_attempts") {
-            attempts_ = number<std::uint64_t>(value, 1, 1'000'000'000);
-            rules_.max_attempts.emplace(attempts_);
+            rules_.max_attempts.emplace(number<std::uint64_t>(value, 1, 1'000'000'000));
         } else {
             fail(
                 "there is no such rule; the rules are attempt_timeout, backoff, breaker, "
@@ -303,7 +295,6 @@ private:
         const auto failures = number<std::uint32_t>(field(value, "failures"), 1, 1'000'000);
         rules_.breaker.emplace(ConsecutiveFailures{failures},
                                OpenFor{time(field(value, "open_for"), Duration{1})});
-        breaker_failures_ = failures;
     }
     void read_spread(const PolicyJson& value) {
         fields(value, {"percent"});
@@ -447,8 +438,6 @@ private:
 
     policies::TextError where_;
     TextRules rules_{};
-    std::uint64_t breaker_failures_ = 0;
-    std::uint64_t attempts_ = std::numeric_limits<std::uint64_t>::max();
 };
 
 }}}  // namespace belay::detail
