@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: RoomDelivery and ReplyBudget close exactly the clients that cannot receive, and no other
-// one. Method: the parts alone, with a part in the place of ClientLifecycle that records its calls.
+// one. Method: the parts alone, with a part in the place of ClientCloser that records its calls.
 #include <belay/room/detail/room_delivery.hpp>
 #include <belay/room/opaque_document.hpp>
 
@@ -14,7 +14,7 @@ using part::RoomMessage;
 
 namespace {
 
-/// Takes the place of the ClientLifecycle.
+/// Takes the place of the ClientCloser.
 struct RecordedCloses {
     void close_and_report(detail::RoomClient& client, const std::error_code& why,
                           std::string_view limit = {}) {
@@ -258,7 +258,7 @@ TEST_CASE("RoomDelivery::send_update closes no client that is only slow",
     for (int i = 0; i < 10; ++i) one.delivery.send_update(one.room, update, {});
     CHECK(one.closes.clients == no_closes);
     CHECK(one.connections[0]->output.counted() <= 500);
-    CHECK(one.clients[0]->outbox.lag_from.has_value());
+    CHECK(one.clients[0]->backlog.lag_from.has_value());
     CHECK(one.connections[0]->pace.deadline() == after(always, options.heartbeat.dead_after));
 }
 
@@ -278,10 +278,10 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     };
     for (int i = 0; i < 30; ++i) type();
     CHECK(slow.output.counted() <= 5000);
-    CHECK(one.clients[0]->outbox.lag_from.has_value());
+    CHECK(one.clients[0]->backlog.lag_from.has_value());
     // The connection accepts a part whenever it is writable, and nothing else.
     YjsDocument received;
-    for (int i = 0; i < 100 && one.clients[0]->outbox.lag_from; ++i) {
+    for (int i = 0; i < 100 && one.clients[0]->backlog.lag_from; ++i) {
         slow.result = SendResult::sent;
         slow.accepts = 1;
         one.context.at(Instant{i * 10ms});
@@ -291,7 +291,7 @@ TEST_CASE("RoomDelivery::catch_up holds at most the budget of a client that lags
     }
     slow.accepts = 100;
     one.delivery.catch_up(slow);
-    CHECK_FALSE(one.clients[0]->outbox.lag_from.has_value());
+    CHECK_FALSE(one.clients[0]->backlog.lag_from.has_value());
     for (const Bytes& update : slow.sent) REQUIRE_FALSE(received.apply(update));
     CHECK(received.state_vector() == one.room.document.state_vector());
     CHECK(one.closes.clients == no_closes);
@@ -315,24 +315,24 @@ TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never co
     yjs::append_varuint(many, 100'003);
     CHECK(one.delivery.answer(waits, Bytes(100, std::byte{1})) == YjsErrc::malformed_state_vector);
     CHECK(one.delivery.answer(waits, many) == YjsErrc::update_too_large);
-    CHECK_FALSE(waits.outbox.question.has_value());
+    CHECK_FALSE(waits.backlog.question.has_value());
 
     Bytes clocks;
     yjs::append_varuint(clocks, 30);
     for (std::uint64_t i = 0; i < 60; ++i) yjs::append_varuint(clocks, 1 + i);
     REQUIRE_FALSE(one.delivery.answer(waits, clocks));
-    REQUIRE(waits.outbox.question == clocks);
-    const std::byte* const held = waits.outbox.question->data();
+    REQUIRE(waits.backlog.question == clocks);
+    const std::byte* const held = waits.backlog.question->data();
     for (int i = 1; i < 20; ++i) {
         one.context.at(Instant{i * 50ms});
-        REQUIRE(waits.outbox.take_retry(one.context.now));
+        REQUIRE(waits.backlog.take_retry(one.context.now));
         one.delivery.catch_up(*one.connections[0]);
-        REQUIRE(waits.outbox.question->data() == held);
+        REQUIRE(waits.backlog.question->data() == held);
     }
     one.connections[1]->output.clear();
     one.context.at(Instant{1s});
     one.delivery.catch_up(*one.connections[0]);
-    CHECK_FALSE(waits.outbox.question.has_value());
+    CHECK_FALSE(waits.backlog.question.has_value());
     CHECK(one.connections[0]->sent.size() == 1);
 }
 

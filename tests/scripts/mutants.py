@@ -828,8 +828,8 @@ WORLD_MUTANTS = (
                 "RoomManager: each turn prepares a part of the answers to clients that join a large document")),
     # a client does not get what is changed while it receives a large document
     Mutant("rooms_send_no_change_between_the_parts_of_an_answer",
-           (Change(DELIVERY, "return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);",
-                   "return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from ||\n"
+           (Change(DELIVERY, "return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from);",
+                   "return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from ||\n"
                    "                 client.connection->answer.chunks);"),),
            Test("tests/room/room_large.test.cpp", "RoomManager: no change is lost between the parts of an answer"),
            'require "all editors have all, and know it, 120 s after the faults"'),

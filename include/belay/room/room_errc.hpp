@@ -71,7 +71,7 @@ struct RoomReason {
         forbidden,      ///< 4003: RoomCloseCodes::forbidden
         too_large       ///< 4413: RoomCloseCodes::too_large
     };
-    /// Whether a connection with several documents ends, or only the client. See ClientLifecycle
+    /// Whether a connection with several documents ends, or only the client. See ClientCloser
     /// for a client that has not joined yet.
     enum class Ends : std::uint8_t { client, connection };
     /// The text that the client receives. It must not learn whether a room exists that it may not

@@ -107,14 +107,14 @@ public:
     RoomManager& operator=(const RoomManager&) = delete;
     /// Ends without saving anything, and without a close code for any client. Everything that
     /// clients have seen was durable when they saw it.
-    ~RoomManager() { parts_.lifecycle.end_all(); }
+    ~RoomManager() { parts_.closer.end_all(); }
 
     // ---- for the driver -------------------------------------------------------------------------
 
     void attach(Waker waker) {
         context_.waker = std::move(waker);
         context_.bits = Random{context_.waker.seed()};
-        parts_.lifecycle.clients.attach(context_.waker.nested(0));
+        parts_.closer.clients.attach(context_.waker.nested(0));
         parts_.replication.attach();
         parts_.rooms.attach(context_.waker.nested(1));
         parts_.scheduler.attach(context_.waker);
@@ -125,7 +125,7 @@ public:
         if (context_.run.phase == Phase::stopping && all_done()) return always;
         const Instant rooms = detail::smaller(parts_.rooms.deadline(), parts_.admin.deadline());
         const Instant clients =
-            detail::smaller(parts_.lifecycle.clients.deadline(), parts_.admission.deadline());
+            detail::smaller(parts_.closer.clients.deadline(), parts_.admission.deadline());
         return detail::smaller(
             detail::smaller(clients, rooms),
             detail::smaller(parts_.scheduler.deadline(), context_.run.stop_ends));
@@ -195,7 +195,7 @@ public:
     /// Errors: none.   Complexity: O(log n), and the documents of the connection.
     bool remove_client(RoomClientId client) {
         context_.at_call();
-        const bool found = parts_.lifecycle.remove(client.value);
+        const bool found = parts_.closer.remove(client.value);
         context_.waker.touch();
         return found;
     }
@@ -372,7 +372,7 @@ public:
     [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
     [[nodiscard]] std::size_t clients() const noexcept {
-        return parts_.lifecycle.clients.client_count();
+        return parts_.closer.clients.client_count();
     }
     /// Returns the persistence that the manager owns.
     [[nodiscard]] Persistence& persistence() noexcept {
@@ -391,7 +391,7 @@ private:
     void run_turn(Instant now) {
         context_.at(now);
         // Clients: answers of the authorizer, frames and timers. The storage receives their edits.
-        parts_.lifecycle.clients.turn(context_.now);
+        parts_.closer.clients.turn(context_.now);
         parts_.admission.begin_rechecks();
         // A load that was answered after a flush shows whether the storage still has its changes.
         parts_.scheduler.take_answer();
@@ -403,7 +403,7 @@ private:
         parts_.scheduler.begin_queued();
         parts_.delivery.send_awareness();
         // Nothing refers to the clients and the rooms that have ended any more.
-        parts_.lifecycle.reap();
+        parts_.closer.reap();
         finish_stop();
         parts_.rooms.destroy_evicted();
         context_.errors.rethrow();
@@ -413,7 +413,7 @@ private:
         context_.run.phase = Phase::stopping;
         context_.run.stop_error.clear();
         context_.run.stop_ends = after(context_.now, context_.options.stop_within);
-        parts_.lifecycle.close_all(make_error_code(RoomErrc::manager_stopped));
+        parts_.closer.close_all(make_error_code(RoomErrc::manager_stopped));
         parts_.rooms.stop_all();
     }
     void finish_stop() {
@@ -422,7 +422,7 @@ private:
             // A client that accepts no close code leaves nothing unsaved.
             if (parts_.rooms.size() != 0)
                 context_.run.stop_error = make_error_code(RoomErrc::no_answer);
-            parts_.lifecycle.end_all();
+            parts_.closer.end_all();
             parts_.rooms.stop_all(make_error_code(RoomErrc::no_answer));
             parts_.admin.end_all();
         }
@@ -433,8 +433,7 @@ private:
         context_.run.stop_ends = never;
     }
     [[nodiscard]] bool all_done() const noexcept {
-        return parts_.rooms.size() == 0 && parts_.lifecycle.clients.empty() &&
-               parts_.answers.empty();
+        return parts_.rooms.size() == 0 && parts_.closer.clients.empty() && parts_.answers.empty();
     }
     // ---- options and events ---------------------------------------------------------------------
 

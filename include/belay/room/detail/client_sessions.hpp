@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission`: `admit`, `drop_if_full`, `on_grant` and `open`, to check the access of a client,
-/// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `note_silent` and `release`, to find
+/// - `Closer`: `advance`, `clients`, `close_and_report`, `note_silent` and `release`, to find
 ///   and close clients,
 /// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `limits`, `queue_awareness`, `request_state`,
 ///   `send_all_awareness`, `send_control`, `send_message` and `vector_of`, to send,
@@ -33,7 +33,7 @@ template <class Parts>
 class ClientSessions {
     using Document = typename Parts::Document;
     using Admission = typename Parts::Admission;
-    using Lifecycle = typename Parts::Lifecycle;
+    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
     using Edits = typename Parts::Edits;
     using Replication = typename Parts::Replication;
@@ -47,7 +47,7 @@ public:
     /// The parts that this one calls.
     struct Dependencies {
         Admission& admission;
-        Lifecycle& lifecycle;
+        Closer& closer;
         Delivery& delivery;
         Edits& edits;
         Replication& replication;
@@ -56,7 +56,7 @@ public:
     ClientSessions(TurnContext& context, const Dependencies& parts) noexcept
         : context_{context},
           admission_{parts.admission},
-          lifecycle_{parts.lifecycle},
+          closer_{parts.closer},
           delivery_{parts.delivery},
           edits_{parts.edits},
           replication_{parts.replication} {}
@@ -68,7 +68,7 @@ public:
     template <class Transport, class Protocol>
     std::uint64_t accept(Transport transport, Protocol protocol, RoomRequest request) {
         if (admission_.drop_if_full(request)) return 0;
-        auto& client = lifecycle_.clients.template make<Client<Transport, Protocol>>(
+        auto& client = closer_.clients.template make<Client<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
             delivery_.limits());
         admission_.admit(client);
@@ -81,7 +81,7 @@ public:
     template <class T, class P>
     void serve(Client<T, P>& client) {
         context_.errors.contain([&] { serve_client(client); },
-                                [&] { lifecycle_.close_and_report(client, RoomErrc::not_loaded); });
+                                [&] { closer_.close_and_report(client, RoomErrc::not_loaded); });
     }
     /// Runs `f`, which opens the transport of a client. If it throws, the client ends without a
     /// close code.   Returns: whether it did not throw.
@@ -91,7 +91,7 @@ public:
         if (!client.core.ending())
             context_.report_rejection(client.request, client.rights.grant.user,
                                       make_error_code(LinkErrc::open_threw));
-        abort_and_release(client, lifecycle_.advance(client, ClientCore::Event::lost));
+        abort_and_release(client, closer_.advance(client, ClientCore::Event::lost));
         client.waker.touch();
         return false;
     }
@@ -106,7 +106,7 @@ public:
             if (!client->core.joined()) continue;
             // The storage may have kept a change whose flush has failed. The client receives it as
             // one that lags.
-            if (had && !client->outbox.lag_from) client->outbox.lag_from = *had;
+            if (had && !client->backlog.lag_from) client->backlog.lag_from = *had;
             if (client->connection->multiplexed == nullptr)
                 client->connection->rate.read_at = always;
             client->waker.touch();
@@ -130,7 +130,7 @@ public:
     /// Acknowledges a durable change to its author.
     void acknowledge(const PendingUpdate& change) {
         RoomClient* const author =
-            change.statuses != 0 ? lifecycle_.clients.find_client(change.author) : nullptr;
+            change.statuses != 0 ? closer_.clients.find_client(change.author) : nullptr;
         if (author != nullptr && author->core.joined())
             delivery_.acknowledge(*author, change.statuses);
     }
@@ -138,7 +138,7 @@ public:
     /// The storage has all changes of a room: acknowledges those that it might have lost.
     void acknowledge(const RoomBase& room) {
         for (RoomClient* const client : std::vector<RoomClient*>{room.clients}) {
-            const std::uint32_t held = std::exchange(client->outbox.statuses_held, 0);
+            const std::uint32_t held = std::exchange(client->backlog.statuses_held, 0);
             if (held != 0 && client->core.joined()) delivery_.acknowledge(*client, held);
         }
     }
@@ -206,7 +206,7 @@ public:
             case Kind::state_vector:
                 pay_answer(client, room);
                 // A client with an address counts the answer to our request, and nothing earlier.
-                client.outbox.statuses_owed = 1;
+                client.backlog.statuses_owed = 1;
                 error = delivery_.answer(client, message.payload);
                 break;
             case Kind::state:
@@ -228,7 +228,7 @@ public:
             default:
                 break;
         }
-        if (error) lifecycle_.close_and_report(client, error.code, error.limit);
+        if (error) closer_.close_and_report(client, error.code, error.limit);
     }
     /// Charges bytes to the connection's rate. A connection without credit is read later.
     void pay(ClientConnection& connection, std::size_t bytes) {
@@ -253,7 +253,7 @@ public:
     /// Processes the timers of a client.
     void watch(RoomClient& client) {
         if (client.core.deadline() <= context_.now) on_tick(client);
-        if (client.outbox.take_retry(context_.now)) delivery_.catch_up(*client.connection);
+        if (client.backlog.take_retry(context_.now)) delivery_.catch_up(*client.connection);
     }
 
 private:
@@ -293,11 +293,11 @@ private:
     void on_gone(Client<T, P>& client) {
         if (client.core.joined()) {
             const std::error_code why = refused_by_transport(client.link->failure());
-            if (why) lifecycle_.close_and_report(client, why);
+            if (why) closer_.close_and_report(client, why);
         }
         if (client.end.reaped) return;
         // Without memory, the next turn tries again.
-        lifecycle_.clients.note_ended(client);
+        closer_.clients.note_ended(client);
         client.end.reaped = true;
         // Not an error: the page was closed, or the network failed.
         if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
@@ -313,7 +313,7 @@ private:
     void send_initial_state(RoomClient& client) {
         if (!client.core.joined()) return;
         // A client with an address requests the state first, and counts the requests.
-        const bool requests_state = std::exchange(client.outbox.requests_state, false);
+        const bool requests_state = std::exchange(client.backlog.requests_state, false);
         if (client.rights.may_edit() &&
             (client.connection->multiplexed == nullptr || requests_state))
             request_state(client);
@@ -346,17 +346,17 @@ private:
     }
     void on_opened(RoomClient& client) {
         if (!client.core.awaits_upgrade()) return;
-        const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::opened);
+        const ClientCore::Actions todo = closer_.advance(client, ClientCore::Event::opened);
         if (todo.join) return join(client);
         client.ops->close(client, client.end.take());
     }
     template <class R>
     void on_frame(RoomClient& client, BytesView frame, const R& read) {
         if (frame.size() > context_.options.frame_bytes_max)
-            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::frame_too_large),
-                                               "frame_bytes_max");
+            return closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large),
+                                            "frame_bytes_max");
         if (!read.has_value())
-            return lifecycle_.close_and_report(client, static_cast<std::error_code>(read.error()));
+            return closer_.close_and_report(client, static_cast<std::error_code>(read.error()));
         on_message(client, *read);
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
@@ -389,7 +389,7 @@ private:
         // Each update gets a status. The answer to a state vector contains all updates that were
         // rejected before, and settles them.
         const bool answers = message.kind == Kind::state;
-        const std::uint32_t due = answers ? client.outbox.take_owed_statuses() : 1;
+        const std::uint32_t due = answers ? client.backlog.take_owed_statuses() : 1;
         if (!client.rights.may_edit()) return on_viewers(client, room, message, due);
         pay(*client.connection, room.clients.size() * ReadCost::recipient);
         const std::size_t before = room.pending.size();
@@ -411,7 +411,7 @@ private:
         }
         if (!is_document_full(error)) return error;
         context_.tally.count_denial(room.id, error.code);
-        client.outbox.owe_statuses(due);
+        client.backlog.owe_statuses(due);
         // A closed client would dial again at once with the same update.
         if (!client.core.take_denial()) return {};
         context_.report_rejection(client.request, client.rights.grant.user, error);
@@ -442,7 +442,7 @@ private:
         }
         if (error && !is_document_full(error)) return error;
         context_.tally.count_denial(room.id, RoomErrc::forbidden);
-        client.outbox.owe_statuses(due);
+        client.backlog.owe_statuses(due);
         if (!client.core.take_denial()) return {};
         context_.report(RoomEvent::Kind::denied, room, &client, RoomErrc::forbidden);
         send_denied(client, "this client may not edit");
@@ -453,7 +453,7 @@ private:
     void acknowledge_known(RoomClient& client, Room& room, std::uint32_t changes) {
         if (!room.replication || !room.replication->loss.is_possible())
             return delivery_.acknowledge(client, changes);
-        client.outbox.statuses_held += changes;
+        client.backlog.statuses_held += changes;
         room.replication->loss.holds_statuses = true;
         replication_.on_held_back(room);
     }
@@ -462,7 +462,7 @@ private:
     }
     void on_tick(RoomClient& client) {
         const bool upgrades = client.core.state() == ClientCore::State::opening;
-        const ClientCore::Actions todo = lifecycle_.advance(client, ClientCore::Event::tick);
+        const ClientCore::Actions todo = closer_.advance(client, ClientCore::Event::tick);
         if (todo.abort && upgrades)
             context_.report_rejection(client.request, client.rights.grant.user,
                                       RoomErrc::client_silent, "check_within");
@@ -470,9 +470,8 @@ private:
         if (todo.drop_check) client.rights.check.drop();
         // The other failure is the end of the grant.
         if (todo.fail)
-            return lifecycle_.close_and_report(
-                client, make_error_code(*todo.fail),
-                todo.fail == RoomErrc::no_answer ? "check_within" : "");
+            return closer_.close_and_report(client, make_error_code(*todo.fail),
+                                            todo.fail == RoomErrc::no_answer ? "check_within" : "");
         if (!todo.request_token) return;
         delivery_.send_control(*client.connection, client.address,
                                client.ops->write(client, {Kind::token, {}, {}}));
@@ -482,20 +481,20 @@ private:
         ClientConnection& connection = *client.connection;
         if (connection.pace.check_too_slow(context_.now, context_.options.client_rate_min,
                                            context_.options.heartbeat.dead_after))
-            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::too_slow),
-                                               "client_rate_min");
+            return closer_.close_and_report(client, make_error_code(RoomErrc::too_slow),
+                                            "client_rate_min");
         const Pulse::Due due = connection.alive.pulse.check(context_.now);
         // A frozen connection accepts no close code.
         if (due == Pulse::Due::lost) {
-            lifecycle_.note_silent(client);
-            return abort_and_release(client, lifecycle_.advance(client, ClientCore::Event::lost));
+            closer_.note_silent(client);
+            return abort_and_release(client, closer_.advance(client, ClientCore::Event::lost));
         }
         if (due == Pulse::Due::ping || connection.alive.keepalive_at <= context_.now)
             send_probe(client);
     }
     /// Takes a client out of its room, and ends it without a close code.
     void abort_and_release(RoomClient& client, const ClientCore::Actions& todo) {
-        lifecycle_.release(client, todo);
+        closer_.release(client, todo);
         client.end.waits = false;
         client.ops->abort(client);
     }
@@ -507,7 +506,7 @@ private:
 
     TurnContext& context_;
     Admission& admission_;
-    Lifecycle& lifecycle_;
+    Closer& closer_;
     Delivery& delivery_;
     Edits& edits_;
     Replication& replication_;

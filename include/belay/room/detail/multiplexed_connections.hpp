@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Admission`: `admit_channel`, `ask_authorizer`, `begin`, `drop_if_full`,
 ///   `make_space_for_another` and `on_grant`, to check the access of a client,
-/// - `Lifecycle`: `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
+/// - `Closer`: `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
 ///   `limits`, `note_silent`, `release` and `release_all`, to find and close clients,
 /// - `Sessions`: `check_arrivals`, `join`, `on_message`, `pay`, `refused_by_transport` and `watch`,
 ///   to process the messages of a client,
@@ -33,7 +33,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class MultiplexedConnections {
     using Admission = typename Parts::Admission;
-    using Lifecycle = typename Parts::Lifecycle;
+    using Closer = typename Parts::Closer;
     using Sessions = typename Parts::Sessions;
     using Delivery = typename Parts::Delivery;
 
@@ -42,11 +42,11 @@ public:
     template <class T, class P>
     using Connection = MultiplexedConnection<MultiplexedConnections, T, P>;
 
-    MultiplexedConnections(TurnContext& context, Admission& admission, Lifecycle& lifecycle,
+    MultiplexedConnections(TurnContext& context, Admission& admission, Closer& closer,
                            Sessions& sessions, Delivery& delivery) noexcept
         : context_{context},
           admission_{admission},
-          lifecycle_{lifecycle},
+          closer_{closer},
           sessions_{sessions},
           delivery_{delivery} {}
     MultiplexedConnections(const MultiplexedConnections&) = delete;
@@ -60,7 +60,7 @@ public:
         request.token.clear();
         request.epoch.clear();
         if (admission_.drop_if_full(request)) return 0;
-        auto& connection = lifecycle_.clients.template make<Connection<Transport, Protocol>>(
+        auto& connection = closer_.clients.template make<Connection<Transport, Protocol>>(
             *this, std::move(transport), std::move(protocol), std::move(request),
             delivery_.limits());
         admission_.begin(connection);
@@ -73,13 +73,12 @@ public:
     void serve(Connection<T, P>& connection) {
         context_.errors.contain(
             [&] { serve_connection(connection); },
-            [&] { lifecycle_.close_connection_and_report(connection.io, RoomErrc::not_loaded); });
+            [&] { closer_.close_connection_and_report(connection.io, RoomErrc::not_loaded); });
     }
     template <class C>
     void serve(RoomChannel<C>& channel) {
-        context_.errors.contain(
-            [&] { serve_channel(channel); },
-            [&] { lifecycle_.close_and_report(channel, RoomErrc::not_loaded); });
+        context_.errors.contain([&] { serve_channel(channel); },
+                                [&] { closer_.close_and_report(channel, RoomErrc::not_loaded); });
     }
     /// Runs `f`, which opens the transport of a connection. If it throws, the connection ends
     /// without a close code.   Returns: whether it did not throw.
@@ -146,7 +145,7 @@ private:
         if (connection.has_held_frames()) return;
         if (connection.core.has_ever_joined() && connection.link) {
             const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
-            if (why) lifecycle_.close_connection_and_report(connection.io, why);
+            if (why) closer_.close_connection_and_report(connection.io, why);
         }
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.has_ever_joined())
@@ -155,7 +154,7 @@ private:
             release(connection);
         // Its clients are destroyed first.
         if (!connection.io.clients.empty() || connection.end.reaped) return;
-        lifecycle_.clients.note_ended(connection);
+        closer_.clients.note_ended(connection);
         connection.end.reaped = true;
     }
     template <class C>
@@ -185,15 +184,13 @@ private:
         if (!channel.core.ending()) return;
         // A client that is not notified would type into a document that ignores it.
         if (channel.end.waits && !connection.core.ending())
-            context_.errors.contain([&] { send_close(channel); },
-                                    [&] {
-                                        lifecycle_.close_connection_and_report(
-                                            connection.io, RoomErrc::not_loaded);
-                                    });
+            context_.errors.contain(
+                [&] { send_close(channel); },
+                [&] { closer_.close_connection_and_report(connection.io, RoomErrc::not_loaded); });
         connection.forget(channel);
         if (channel.rights.check.waits()) return;
         if (channel.end.reaped) return;
-        lifecycle_.clients.note_ended(channel);
+        closer_.clients.note_ended(channel);
         channel.end.reaped = true;
     }
 
@@ -216,16 +213,16 @@ private:
                                       "check_within");
         if (todo.abort) return abort_and_release(connection, todo);
         if (todo.fail)
-            return lifecycle_.close_connection_and_report(
-                connection.io, make_error_code(*todo.fail), "token_within");
+            return closer_.close_connection_and_report(connection.io, make_error_code(*todo.fail),
+                                                       "token_within");
         if (connection.core.ending()) return;
         if (connection.io.pace.check_too_slow(context_.now, context_.options.client_rate_min,
                                               context_.options.heartbeat.dead_after))
-            return lifecycle_.close_connection_and_report(
+            return closer_.close_connection_and_report(
                 connection.io, make_error_code(RoomErrc::too_slow), "client_rate_min");
         const Pulse::Due due = connection.io.alive.pulse.check(context_.now);
         if (due == Pulse::Due::lost) {
-            for (RoomClient* const client : connection.io.clients) lifecycle_.note_silent(*client);
+            for (RoomClient* const client : connection.io.clients) closer_.note_silent(*client);
             return abort_and_release(
                 connection, connection.core.step(ConnectionCore::Event::ended, context_.now));
         }
@@ -252,8 +249,8 @@ private:
         connection.ops->abort(connection);
     }
     void release(MultiplexedBase& connection) {
-        lifecycle_.limits.update_count(connection);
-        lifecycle_.release_all(connection);
+        closer_.limits.update_count(connection);
+        closer_.release_all(connection);
     }
 
     // ---- frames ---------------------------------------------------------------------------------
@@ -264,7 +261,7 @@ private:
     template <class C>
     void receive(C& connection, const Bytes& frame) {
         const auto bad = [&](RoomErrc why, std::string_view limit = {}) {
-            lifecycle_.close_connection_and_report(connection.io, make_error_code(why), limit);
+            closer_.close_connection_and_report(connection.io, make_error_code(why), limit);
         };
         const bool authorized = connection.core.has_ever_joined();
         const std::size_t most =
@@ -276,14 +273,14 @@ private:
             return bad(RoomErrc::frame_too_large, "bytes_until_token");
         const auto address = connection.protocol.address(frame);
         if (!address.has_value())
-            return lifecycle_.close_connection_and_report(
+            return closer_.close_connection_and_report(
                 connection.io, static_cast<std::error_code>(address.error()));
         const BytesView name = *address;
         if (name.size() > address_bytes_max) return bad(RoomErrc::frame_too_large);
         const auto read = connection.protocol.read(BytesView{frame}.subspan(name.size()));
         if (!read.has_value())
-            return lifecycle_.close_connection_and_report(
-                connection.io, static_cast<std::error_code>(read.error()));
+            return closer_.close_connection_and_report(connection.io,
+                                                       static_cast<std::error_code>(read.error()));
         const part::RoomMessage& message = *read;
         if (message.kind == Kind::token && frame.size() > context_.options.bytes_until_token)
             return bad(RoomErrc::frame_too_large, "bytes_until_token");
@@ -327,7 +324,7 @@ private:
     /// Closes a channel. Its check stays under way, and counts for its connection.
     template <class C, class Channel>
     void withdraw_channel(C& connection, Channel& channel) {
-        lifecycle_.release(channel, lifecycle_.advance(channel, ClientCore::Event::withdraw));
+        closer_.release(channel, closer_.advance(channel, ClientCore::Event::withdraw));
         connection.forget(channel);
         channel.waker.touch();
     }
@@ -355,12 +352,12 @@ private:
         // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
         if (const std::error_code error = admission_.make_space_for_another(connection))
-            return lifecycle_.close_connection_and_report(connection.io, error);
+            return closer_.close_connection_and_report(connection.io, error);
         // Without memory for its place, no channel is made that its connection does not know.
         std::vector<RoomClient*>& clients = connection.io.clients;
         if (clients.size() == clients.capacity()) clients.reserve(2 * clients.size() + 1);
-        auto& channel = lifecycle_.clients.template make<typename C::Channel>(connection, name,
-                                                                              std::move(request));
+        auto& channel = closer_.clients.template make<typename C::Channel>(connection, name,
+                                                                           std::move(request));
         clients.push_back(&channel);
         connection.channels.add(to_bytes(name), channel);
         admission_.admit_channel(channel);
@@ -405,7 +402,7 @@ private:
         if (connection.core.step(ConnectionCore::Event::joined, context_.now).raise_limit)
             connection.link->limit_messages(context_.options.frame_bytes_max);
         channel.was_joined = true;
-        if (lifecycle_.advance(channel, ClientCore::Event::opened).join) sessions_.join(channel);
+        if (closer_.advance(channel, ClientCore::Event::opened).join) sessions_.join(channel);
     }
     template <class Channel>
     void on_channel_message(Channel& channel, const part::RoomMessage& message) {
@@ -414,13 +411,13 @@ private:
         channel.request.token = as_text(message.payload);
         sessions_.pay(channel.multiplexed->io, ReadCost::token);
         if (channel.multiplexed->peer_ended && !channel.rights.check.waits()) return;
-        if (lifecycle_.advance(channel, ClientCore::Event::token).check)
+        if (closer_.advance(channel, ClientCore::Event::token).check)
             admission_.ask_authorizer(channel);
     }
 
     TurnContext& context_;
     Admission& admission_;
-    Lifecycle& lifecycle_;
+    Closer& closer_;
     Sessions& sessions_;
     Delivery& delivery_;
 };

@@ -182,7 +182,7 @@ struct StorageLoss {
 /// It is published in rounds. A round has the clients whose states have changed before it began,
 /// and then those that had left by then. It takes several publications if it is long. So each
 /// client has its turn, however often others change, and the end of a client follows all states
-/// that came before. ClientOutbox::awareness_round marks the clients whose state has changed.
+/// that came before. ClientBacklog::awareness_round marks the clients whose state has changed.
 struct UnpublishedAwareness {
     /// The minimum time between two publications of a room. The first change after that time is
     /// published in its turn.

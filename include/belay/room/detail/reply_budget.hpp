@@ -38,7 +38,7 @@ concept ClosesClients = requires(C& closer, RoomClient& client, ClientConnection
 /// Answers that are sent in pieces have a queue and a budget of their own. So a client that joins a
 /// small document does not wait for them.
 ///
-/// `Closer` closes the clients whose answers are overdue: the ClientLifecycle, or that of a test.
+/// `Closer` closes the clients whose answers are overdue: the ClientCloser, or that of a test.
 ///
 /// Thread safety: the manager's home thread.
 template <class Closer>
@@ -58,7 +58,7 @@ public:
     [[nodiscard]] bool try_begin(RoomClient& client, std::size_t bytes, ReplyQueue which) {
         // The user's own answers must end first. In the queue, this client would delay other users.
         if (which == ReplyQueue::chunked && !fits_user(client, bytes)) {
-            client.outbox.queue = ReplyQueue::none;
+            client.backlog.queue = ReplyQueue::none;
             return false;
         }
         std::deque<std::uint64_t>& queue = queues_[index(which)];
@@ -69,7 +69,7 @@ public:
             if (!queue.empty()) leave(queue, which);
             return true;
         }
-        if (std::exchange(client.outbox.queue, which) != which) queue.push_back(client.id);
+        if (std::exchange(client.backlog.queue, which) != which) queue.push_back(client.id);
         return false;
     }
 
@@ -79,8 +79,8 @@ public:
     }
     /// Whether other clients precede it in its queue.
     [[nodiscard]] bool has_others_before(const RoomClient& client) const noexcept {
-        if (client.outbox.queue == ReplyQueue::none) return false;
-        const std::deque<std::uint64_t>& queue = queues_[index(client.outbox.queue)];
+        if (client.backlog.queue == ReplyQueue::none) return false;
+        const std::deque<std::uint64_t>& queue = queues_[index(client.backlog.queue)];
         return !queue.empty() && queue.front() != client.id;
     }
 
@@ -106,16 +106,16 @@ private:
     /// output loses its place, because all others would wait for it.
     [[nodiscard]] bool waits(std::uint64_t id, const RoomClient& next, ReplyQueue which) const {
         const RoomClient* const client = clients_.find_client(id);
-        if (client == nullptr || client->outbox.queue != which) return false;
+        if (client == nullptr || client->backlog.queue != which) return false;
         if (client == &next) return true;
-        return client->core.joined() && client->outbox.question &&
-               client->outbox.retry_at != never && client->connection->output.empty() &&
+        return client->core.joined() && client->backlog.question &&
+               client->backlog.retry_at != never && client->connection->output.empty() &&
                !client->connection->answer.chunks && client->room->core.live();
     }
     void leave(std::deque<std::uint64_t>& queue, ReplyQueue which) {
         RoomClient* const client = clients_.find_client(queue.front());
-        if (client != nullptr && client->outbox.queue == which)
-            client->outbox.queue = ReplyQueue::none;
+        if (client != nullptr && client->backlog.queue == which)
+            client->backlog.queue = ReplyQueue::none;
         queue.pop_front();
     }
     /// Closes clients whose answers are overdue, the oldest first, and no more than necessary.

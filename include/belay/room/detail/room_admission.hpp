@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find_or_make` and `step`, for the room of a client,
 /// - `Sessions`: `take_grant` and `refresh`, for a client whose access was granted,
-/// - `Lifecycle`: `abort_closed`, `advance`, `clients`, `close`, `close_and_report`,
+/// - `Closer`: `abort_closed`, `advance`, `clients`, `close`, `close_and_report`,
 ///   `close_connection_and_report`, `limits` and `rejections`, to close clients that are rejected.
 ///
 /// Thread safety: home thread only.
@@ -33,16 +33,16 @@ class RoomAdmission {
     using Authorizer = typename Parts::Authorizer;
     using Rooms = typename Parts::Rooms;
     using Sessions = typename Parts::Sessions;
-    using Lifecycle = typename Parts::Lifecycle;
+    using Closer = typename Parts::Closer;
 
 public:
     RoomAdmission(TurnContext& context, Authorizer authorizer, Rooms& rooms, Sessions& sessions,
-                  Lifecycle& lifecycle)
+                  Closer& closer)
         : context_{context},
           authorizer_{std::move(authorizer)},
           rooms_{rooms},
           sessions_{sessions},
-          lifecycle_{lifecycle} {}
+          closer_{closer} {}
     RoomAdmission(const RoomAdmission&) = delete;
     RoomAdmission& operator=(const RoomAdmission&) = delete;
 
@@ -51,9 +51,9 @@ public:
     /// Drops a new client without an answer, and counts the rejection, if the manager is full and
     /// no closed client can be aborted for it.   Returns: whether it was dropped.
     [[nodiscard]] bool drop_if_full(const RoomRequest& request) {
-        BELAY_PRECONDITION(lifecycle_.clients.attached(),
+        BELAY_PRECONDITION(closer_.clients.attached(),
                            "RoomManager::accept: the manager must be attached to a driver first");
-        if (!lifecycle_.limits.must_drop_new(lifecycle_.clients.client_count()) || abort_closing())
+        if (!closer_.limits.must_drop_new(closer_.clients.client_count()) || abort_closing())
             return false;
         context_.report_rejection(request, {}, make_error_code(RoomErrc::too_many_clients));
         return true;
@@ -68,18 +68,18 @@ public:
     /// Checks the access of a new client of a multiplexed connection.
     void admit_channel(RoomClient& client) {
         context_.errors.attempt(
-            [&] { lifecycle_.limits.update_count(*client.connection->multiplexed); });
+            [&] { closer_.limits.update_count(*client.connection->multiplexed); });
         add_client(client);
         admit(client, why_not(client.request));
     }
     /// Registers a multiplexed connection, and opens its transport.
     void begin(MultiplexedBase& connection) {
-        context_.errors.attempt([&] { lifecycle_.limits.update_count(connection); });
+        context_.errors.attempt([&] { closer_.limits.update_count(connection); });
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
         std::error_code error = RoomErrc::not_loaded;
         context_.errors.attempt([&] { error = make_space_for_new(turn_owner(connection)); });
         if (error) {
-            lifecycle_.close_connection_and_report(connection.io, error);
+            closer_.close_connection_and_report(connection.io, error);
         } else {
             connection.ops->open(connection);
         }
@@ -88,13 +88,13 @@ public:
     /// waiting one of another user.   Returns: why the connection may not have one more.
     [[nodiscard]] std::error_code make_space_for_another(const MultiplexedBase& connection) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        const std::size_t clients = lifecycle_.clients.client_count();
-        if (!connection.io.clients.empty() && lifecycle_.limits.must_drop_new(clients))
+        const std::size_t clients = closer_.clients.client_count();
+        if (!connection.io.clients.empty() && closer_.limits.must_drop_new(clients))
             static_cast<void>(abort_closing());
-        const std::error_code error = lifecycle_.limits.why_not_another(connection, clients);
+        const std::error_code error = closer_.limits.why_not_another(connection, clients);
         const std::string owner = turn_owner(connection);
         const bool made = error == RoomErrc::too_many_waiting &&
-                          make_space(lifecycle_.limits.waiting.of(owner) + 1) &&
+                          make_space(closer_.limits.waiting.of(owner) + 1) &&
                           !connection.core.ending();
         return made ? std::error_code{} : error;
     }
@@ -105,7 +105,7 @@ public:
     /// empty.   Returns: their number.
     std::size_t reauthorize(std::string_view room_id) {
         std::size_t checked = 0;
-        for (const auto& [id, client] : lifecycle_.clients.by_id()) {
+        for (const auto& [id, client] : closer_.clients.by_id()) {
             if (!room_id.empty() && client->request.room_id != room_id) continue;
             if (client->core.ending()) continue;
             ++checked;
@@ -117,13 +117,13 @@ public:
         return checked;
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return lifecycle_.limits.rechecks.changed() ? always : never;
+        return closer_.limits.rechecks.changed() ? always : never;
     }
     /// Begins queued checks, up to RoomOptions::rechecks_max: an authorizer has a limit of
     /// questions, and a client that it does not answer in time is closed. Clients whose user or
     /// room has its share already keep their places.
     void begin_rechecks() {
-        bool more = lifecycle_.limits.rechecks.changed();
+        bool more = closer_.limits.rechecks.changed();
         while (more) {
             more = false;
             // If the authorizer throws, it has dropped the question. The next turn continues.
@@ -141,21 +141,21 @@ public:
         const bool admitted = grant && grant->access != Access::none;
         const Event event = !grant ? Event::unanswered : admitted ? Event::granted : Event::denied;
         const ClientCore::Actions todo =
-            lifecycle_.advance(client, event, grant ? grant->valid_for : Duration{});
+            closer_.advance(client, event, grant ? grant->valid_for : Duration{});
         if (client.core.ending()) return;
-        if (todo.fail) return lifecycle_.close_and_report(client, make_error_code(*todo.fail));
+        if (todo.fail) return closer_.close_and_report(client, make_error_code(*todo.fail));
         if (todo.deny) {
             return reject(client, grant->user,
                           grant->user.empty() ? RoomErrc::unauthorized : RoomErrc::forbidden);
         }
         const std::string_view limit =
-            admitted ? lifecycle_.limits.shares.try_count(client, grant->user) : std::string_view{};
+            admitted ? closer_.limits.shares.try_count(client, grant->user) : std::string_view{};
         if (!limit.empty()) return reject(client, grant->user, RoomErrc::too_many_of_user, limit);
         if (todo.recheck) queue_recheck(client);
         const bool could_edit = client.rights.may_edit();
         if (admitted) sessions_.take_grant(client, std::move(*grant));
         // Its user is known from here on.
-        if (client.core.waiting()) lifecycle_.limits.waiting.put(client.id, turn_owner(client));
+        if (client.core.waiting()) closer_.limits.waiting.put(client.id, turn_owner(client));
         if (todo.find_room) return find_room(client);
         if (todo.refresh) sessions_.refresh(client, could_edit);
         if (todo.check && !client.core.ending()) ask_authorizer(client);
@@ -165,46 +165,45 @@ public:
     void open(RoomClient& client) {
         const std::string& theirs = client.request.epoch;
         if (!theirs.empty() && theirs != epoch_text(client.room->history.epoch))
-            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::history_reset));
-        if (lifecycle_.advance(client, ClientCore::Event::room_live).open) client.ops->open(client);
+            return closer_.close_and_report(client, make_error_code(RoomErrc::history_reset));
+        if (closer_.advance(client, ClientCore::Event::room_live).open) client.ops->open(client);
     }
 
 private:
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
         // Without memory, it is not counted.
-        context_.errors.attempt(
-            [&] { lifecycle_.limits.waiting.put(client.id, turn_owner(client)); });
+        context_.errors.attempt([&] { closer_.limits.waiting.put(client.id, turn_owner(client)); });
         client.update_checking();
     }
     void admit(RoomClient& client, const std::error_code& error) {
-        if (error) return lifecycle_.close_and_report(client, error);
+        if (error) return closer_.close_and_report(client, error);
         check(client);
     }
     /// Checks the access of a client. A client that has joined stays in its room meanwhile.
     void check(RoomClient& client) {
-        if (lifecycle_.advance(client, ClientCore::Event::check_requested).check)
+        if (closer_.advance(client, ClientCore::Event::check_requested).check)
             ask_authorizer(client);
     }
     /// Closes a client. The rejected user may be another one than the user who joined.
     void reject(RoomClient& client, const std::string& user, RoomErrc why,
                 std::string_view limit = {}) {
         context_.report_rejection(client.request, user, make_error_code(why), limit);
-        lifecycle_.close(client, make_error_code(why));
+        closer_.close(client, make_error_code(why));
     }
     void queue_recheck(RoomClient& client) {
         if (client.rights.recheck != ClientRights::Recheck::none) return;
-        lifecycle_.limits.rechecks.push(client.id, turn_owner(client), client.request.room_id);
+        closer_.limits.rechecks.push(client.id, turn_owner(client), client.request.room_id);
         client.rights.recheck = ClientRights::Recheck::queued;
     }
     /// Begins the next queued check.   Returns: whether there was one.
     [[nodiscard]] bool begin_recheck() {
-        const std::optional<std::uint64_t> next = lifecycle_.limits.rechecks.take_next();
+        const std::optional<std::uint64_t> next = closer_.limits.rechecks.take_next();
         if (!next) return false;
-        RoomClient* const client = lifecycle_.clients.find_client(*next);
+        RoomClient* const client = closer_.clients.find_client(*next);
         // A check that began since ends first, and then requests this one.
         const bool begins = client != nullptr && !client->core.ending() && !client->core.checks();
-        if (!begins) lifecycle_.limits.rechecks.remove(*next);
+        if (!begins) closer_.limits.rechecks.remove(*next);
         if (client == nullptr) return true;
         client->rights.recheck =
             begins ? ClientRights::Recheck::under_way : ClientRights::Recheck::none;
@@ -215,23 +214,22 @@ private:
     /// a waiting one of another user.   Returns: why it is rejected.
     [[nodiscard]] std::error_code make_space_for_new(const std::string& owner) {
         if (!context_.runs()) return RoomErrc::manager_stopped;
-        const std::error_code error =
-            lifecycle_.limits.why_exceeded(lifecycle_.clients.client_count());
+        const std::error_code error = closer_.limits.why_exceeded(closer_.clients.client_count());
         const bool made =
-            error == RoomErrc::too_many_waiting && make_space(lifecycle_.limits.waiting.of(owner));
+            error == RoomErrc::too_many_waiting && make_space(closer_.limits.waiting.of(owner));
         return made ? std::error_code{} : error;
     }
     /// Aborts the client or the connection that the manager closed first, of those that their peers
     /// have not closed.   Returns: whether there was one.
     [[nodiscard]] bool abort_closing() {
-        const std::uint64_t oldest = lifecycle_.limits.take_closing();
-        if (RoomClient* const client = lifecycle_.clients.find_client(oldest)) {
-            lifecycle_.abort_closed(*client);
+        const std::uint64_t oldest = closer_.limits.take_closing();
+        if (RoomClient* const client = closer_.clients.find_client(oldest)) {
+            closer_.abort_closed(*client);
             return true;
         }
-        MultiplexedBase* const connection = lifecycle_.clients.find_connection(oldest);
+        MultiplexedBase* const connection = closer_.clients.find_connection(oldest);
         if (connection == nullptr) return false;
-        lifecycle_.abort_closed(*connection);
+        closer_.abort_closed(*connection);
         return true;
     }
     /// Gives up a waiting client, or a connection without any, for one of a user that has `own` of
@@ -243,18 +241,18 @@ private:
         const auto may_end = [&](std::uint64_t id, std::size_t clients) {
             return clients > context_.options.waiting_max / 10 || !has_joined(id);
         };
-        const std::uint64_t other = lifecycle_.limits.waiting.newest_of_largest(own, may_end);
-        RoomClient* const client = lifecycle_.clients.find_client(other);
-        MultiplexedBase* const connection = lifecycle_.clients.find_connection(other);
+        const std::uint64_t other = closer_.limits.waiting.newest_of_largest(own, may_end);
+        RoomClient* const client = closer_.clients.find_client(other);
+        MultiplexedBase* const connection = closer_.clients.find_connection(other);
         if (client == nullptr && connection == nullptr) return false;
-        lifecycle_.close_connection_and_report(
+        closer_.close_connection_and_report(
             client != nullptr ? *client->connection : connection->io,
             make_error_code(RoomErrc::too_many_waiting));
         return true;
     }
     /// Whether a document of the client's connection is joined.
     [[nodiscard]] bool has_joined(std::uint64_t id) {
-        const RoomClient* const client = lifecycle_.clients.find_client(id);
+        const RoomClient* const client = closer_.clients.find_client(id);
         return client != nullptr &&
                std::any_of(client->connection->clients.begin(), client->connection->clients.end(),
                            [](const RoomClient* one) { return one->core.joined(); });
@@ -265,30 +263,30 @@ private:
     void find_room(RoomClient& client) {
         // A client dials again after its connection closes, but not after a rejected document.
         if (client.connection->clients.size() == 1 &&
-            lifecycle_.rejections.has(client.rights.grant.user, address_network(client.request.ip),
-                                      client.request.room_id, context_.now))
-            return lifecycle_.close_connection_and_report(
-                *client.connection, make_error_code(RoomErrc::retried_too_soon));
+            closer_.rejections.has(client.rights.grant.user, address_network(client.request.ip),
+                                   client.request.room_id, context_.now))
+            return closer_.close_connection_and_report(*client.connection,
+                                                       make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
         if (room == nullptr) {
             const bool of_user = error == RoomErrc::too_many_of_user;
-            return lifecycle_.close_and_report(client, error, of_user ? "rooms_per_user_max" : "");
+            return closer_.close_and_report(client, error, of_user ? "rooms_per_user_max" : "");
         }
         if (room->core.clients() >= context_.options.clients_per_room_max)
-            return lifecycle_.close_and_report(client, make_error_code(RoomErrc::room_full));
+            return closer_.close_and_report(client, make_error_code(RoomErrc::room_full));
         room->after_load.clients.push_back(&client);
         client.room = room;
         rooms_.step(*room, timeline::RoomCore::Event::joined);
         if (room->core.live()) return open(client);
-        static_cast<void>(lifecycle_.advance(client, ClientCore::Event::room_loading));
+        static_cast<void>(closer_.advance(client, ClientCore::Event::room_loading));
     }
 
     TurnContext& context_;
     Authorizer authorizer_;
     Rooms& rooms_;
     Sessions& sessions_;
-    Lifecycle& lifecycle_;
+    Closer& closer_;
 };
 
 }}}  // namespace belay::detail

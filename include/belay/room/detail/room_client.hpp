@@ -16,9 +16,9 @@
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/access.hpp>
+#include <belay/room/detail/client_backlog.hpp>
 #include <belay/room/detail/client_connection.hpp>
 #include <belay/room/detail/client_core.hpp>
-#include <belay/room/detail/client_outbox.hpp>
 #include <belay/room/detail/connection_core.hpp>
 #include <belay/room/detail/user_shares.hpp>
 #include <belay/room/room_options.hpp>
@@ -160,7 +160,7 @@ struct RoomClient {
         return other == id || other == accepted_id();
     }
     [[nodiscard]] Instant timers() const noexcept {
-        return smaller(core.deadline(), outbox.retry_at);
+        return smaller(core.deadline(), backlog.retry_at);
     }
     /// Updates the number of clients of its connection that wait for a check or a load.
     void update_checking() noexcept {
@@ -183,7 +183,7 @@ struct RoomClient {
     RoomBase* room = nullptr;
     ClientCore core;
     PendingEnd end{};
-    ClientOutbox outbox{};
+    ClientBacklog backlog{};
 };
 
 /// Returns the key under which the user of a client is counted.
@@ -206,19 +206,19 @@ struct RoomClient {
 inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     if (answer.client == &client) answer.chunks.reset();
     output.drop(client.id);
-    client.outbox.lag_from.reset();
-    client.outbox.awareness_from.reset();
+    client.backlog.lag_from.reset();
+    client.backlog.awareness_from.reset();
     static_cast<void>(take_question(client));
-    client.outbox.statuses = client.outbox.statuses_held = 0;
+    client.backlog.statuses = client.backlog.statuses_held = 0;
 }
 inline void ClientConnection::hold_question(RoomClient& client, Bytes theirs) {
     static_cast<void>(take_question(client));
-    client.outbox.question = std::move(theirs);
-    count_held(client.outbox.question->size());
+    client.backlog.question = std::move(theirs);
+    count_held(client.backlog.question->size());
 }
 inline std::optional<Bytes> ClientConnection::take_question(RoomClient& client) noexcept {
-    if (client.outbox.question) count_held(0 - client.outbox.question->size());
-    return std::exchange(client.outbox.question, std::nullopt);
+    if (client.backlog.question) count_held(0 - client.backlog.question->size());
+    return std::exchange(client.backlog.question, std::nullopt);
 }
 /// Held state vectors count like held frames, if the connection is multiplexed.
 inline void ClientConnection::count_held(std::size_t bytes) noexcept {

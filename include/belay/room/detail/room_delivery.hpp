@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// sends the difference in parts, each one when the outbox is empty. Awareness never waits in an
 /// outbox: the client receives the current states in pieces when its connection accepts them.
 ///
-/// `Closer` closes the clients that are too slow: the ClientLifecycle, or that of a test.
+/// `Closer` closes the clients that are too slow: the ClientCloser, or that of a test.
 ///
 /// Thread safety: the manager's home thread.
 template <class Closer, DocumentLike Document>
@@ -76,7 +76,7 @@ public:
             }
             // The state vector costs as much as the document is large.
             if (!before) before = vector_of(room);
-            client.outbox.lag_from = *before;
+            client.backlog.lag_from = *before;
         }
         frames_.measure(context_, room.id, origin.since);
     }
@@ -122,7 +122,7 @@ public:
     }
     /// Acknowledges durable changes to their author, when its connection accepts the frames.
     void acknowledge(RoomClient& client, std::uint32_t changes) {
-        client.outbox.statuses += changes;
+        client.backlog.statuses += changes;
         if (client.connection->output.empty()) send_statuses(client);
     }
     /// Sends a frame as it is to all clients of a room except one.
@@ -142,7 +142,7 @@ public:
     }
     /// Sends all awareness states, when the connection accepts them.
     void send_all_awareness(RoomClient& client, bool also_empty) {
-        client.outbox.awareness_from.emplace();
+        client.backlog.awareness_from.emplace();
         if (client.connection->output.empty()) continue_awareness(client, also_empty);
     }
 
@@ -165,7 +165,7 @@ public:
     /// Requests the state of a client, by the state vector of its room: now, or when the room is
     /// loaded and there is space.
     void request_state(RoomClient& client) {
-        client.outbox.requests_state = true;
+        client.backlog.requests_state = true;
         continue_request(client);
     }
     /// Sends the outbox of a connection, and then what its clients have missed.
@@ -216,7 +216,7 @@ private:
                 !client.ops->disjoint(client, room.document.state_vector(), theirs))
                 return;
             context_.tally.count(room.id, &RoomCounters::divergences);
-            if (std::exchange(client.outbox.diverges, true)) return;
+            if (std::exchange(client.backlog.diverges, true)) return;
             context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
         }
     }
@@ -261,7 +261,7 @@ private:
         if (const Instant ready = context_.answer_rates.ready_at(share_owner(client));
             ready > context_.now) {
             // In the queue, it would delay other users.
-            client.outbox.queue = ReplyQueue::none;
+            client.backlog.queue = ReplyQueue::none;
             retry_at(client, ready);
             return false;
         }
@@ -279,7 +279,7 @@ private:
         connection.answer.since = context_.now;
         // A merge costs time; of a merged document, the user pays for what is sent.
         const std::size_t merge = request_cost(room.document, context_.options);
-        if (is_new || !client.outbox.diverges) note_divergence(client, room, theirs);
+        if (is_new || !client.backlog.diverges) note_divergence(client, room, theirs);
         // The comparison costs time, even if little is sent.
         done_ += room.document.bytes();
         if constexpr (cuts_answers) {
@@ -312,7 +312,7 @@ private:
     /// like an answer. It is charged, but never waits for the rate of the user: the client hands
     /// its offline edits over only after it.
     void continue_request(RoomClient& client) {
-        if (!client.outbox.requests_state || !client.core.joined() || !client.room->core.live())
+        if (!client.backlog.requests_state || !client.core.joined() || !client.room->core.live())
             return;
         Room& room = static_cast<Room&>(*client.room);
         if constexpr (cuts_answers) {
@@ -321,12 +321,12 @@ private:
             if (most > context_.options.piece_bytes_max && !reply_budget_.has_space(most))
                 return retry_at(client, after(context_.now, std::chrono::milliseconds{50}));
         }
-        client.outbox.requests_state = false;
+        client.backlog.requests_state = false;
         charge_user(client, request_cost(room.document, context_.options));
         send_message(client, {Kind::state_vector, vector_of(room)});
     }
     [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
-        return !(client.is(origin.author) || client.core.draining() || client.outbox.lag_from);
+        return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from);
     }
     /// The pieces of an update for the clients of one protocol.
     struct PiecesOf {
@@ -345,7 +345,7 @@ private:
             if (client.room != &room || !takes_updates(client, origin)) continue;
             if (client.connection->output.counted() != 0) {
                 if (!before) before = vector_of(room);
-                client.outbox.lag_from = *before;
+                client.backlog.lag_from = *before;
                 continue;
             }
             auto own = std::find_if(written.begin(), written.end(),
@@ -453,20 +453,20 @@ private:
     }
     void give_awareness(RoomClient& client, const Ref<RoomFrame>& frame,
                         const AwarenessCursor& before) {
-        if (!client.outbox.awareness_from && client.connection->output.empty()) {
+        if (!client.backlog.awareness_from && client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent != SendResult::busy)
                 return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
         }
-        if (!client.outbox.awareness_from) client.outbox.awareness_from = before;
+        if (!client.backlog.awareness_from) client.backlog.awareness_from = before;
         context_.tally.count(client.room->id, &RoomCounters::awareness_dropped);
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
     void continue_awareness(RoomClient& client, bool also_empty) {
-        while (client.outbox.awareness_from) {
-            AwarenessCursor walk = *client.outbox.awareness_from;
+        while (client.backlog.awareness_from) {
+            AwarenessCursor walk = *client.backlog.awareness_from;
             Bytes piece = client.room->awareness.piece(walk, context_.options.piece_bytes_max);
             const bool ends = piece.empty();
             if (ends && also_empty) piece.push_back(std::byte{0});
@@ -480,8 +480,8 @@ private:
                                                     make_error_code(RoomErrc::frame_too_large));
                 client.connection->note_sent(frame.size(), context_.now);
             }
-            client.outbox.awareness_from = walk;
-            if (ends) client.outbox.awareness_from.reset();
+            client.backlog.awareness_from = walk;
+            if (ends) client.backlog.awareness_from.reset();
         }
     }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
@@ -506,19 +506,19 @@ private:
     void settle(RoomClient& client) {
         if (!client.core.joined()) return;
         send_statuses(client);
-        if (client.outbox.lag_from && client.room->core.live()) resync(client);
+        if (client.backlog.lag_from && client.room->core.live()) resync(client);
         // A client with output comes back here later; nothing else continues an empty outbox.
         if (!client.core.joined() || !client.connection->output.empty()) return;
-        if (client.outbox.awareness_from)
-            continue_awareness(client, client.outbox.awareness_from->until == 0);
-        if (client.outbox.question && client.core.joined() && client.room->core.live())
+        if (client.backlog.awareness_from)
+            continue_awareness(client, client.backlog.awareness_from->until == 0);
+        if (client.backlog.question && client.core.joined() && client.room->core.live())
             retry_answer(client);
         continue_request(client);
     }
     void send_statuses(RoomClient& client) {
-        if (client.outbox.statuses == 0) return;
+        if (client.backlog.statuses == 0) return;
         const Bytes frame = client.ops->write(client, {Kind::stored, {}});
-        for (; client.outbox.statuses != 0; --client.outbox.statuses) {
+        for (; client.backlog.statuses != 0; --client.backlog.statuses) {
             const SendResult sent = send(client, frame);
             if (sent == SendResult::busy) return wait(*client.connection);
             client.connection->note_sent(frame.size(), context_.now);
@@ -528,16 +528,16 @@ private:
     /// connection accepts them.
     void resync(RoomClient& client) {
         Room& room = static_cast<Room&>(*client.room);
-        while (client.outbox.lag_from && client.connection->output.empty()) {
+        while (client.backlog.lag_from && client.connection->output.empty()) {
             if (!may_work()) return retry_soon(client);
-            Bytes had = client.outbox.take_lag();
+            Bytes had = client.backlog.take_lag();
             // An answer that waits has all that it lacks.
-            if (!client.outbox.question) {
+            if (!client.backlog.question) {
                 if (const std::error_code e = send_difference(client, room, std::move(had)))
                     return closer_.close_and_report(client, e);
             }
             if (!client.core.joined()) return;
-            if (!client.outbox.lag_from) context_.tally.count(room.id, &RoomCounters::resyncs);
+            if (!client.backlog.lag_from) context_.tally.count(room.id, &RoomCounters::resyncs);
         }
     }
     /// Sends one part of a difference. A difference that cannot be continued by a state vector
@@ -550,7 +550,7 @@ private:
             done_ += difference_.work();
             if (!part.has_value()) return part.error();
             if (*part) {
-                client.outbox.lag_from = std::move((*part)->vector);
+                client.backlog.lag_from = std::move((*part)->vector);
                 send_pieces(client, (*part)->update, Kind::update, true);
                 return {};
             }
@@ -567,7 +567,7 @@ private:
         retry_at(client, after(context_.now, std::chrono::milliseconds{1}));
     }
     static void retry_at(RoomClient& client, Instant time) noexcept {
-        client.outbox.retry_at = smaller(client.outbox.retry_at, time);
+        client.backlog.retry_at = smaller(client.backlog.retry_at, time);
         // This may be the turn of its connection, not its own.
         client.waker.touch();
     }

@@ -26,7 +26,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Delivery`: `send_update` and `vector_of`, to send edits,
 /// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
 ///   author,
-/// - `Lifecycle`: `close_author_and_report`, to close the author of an edit that was not stored,
+/// - `Closer`: `close_author_and_report`, to close the author of an edit that was not stored,
 /// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
 /// - `Imports`: `answer_known`, `durable` and `fail_change`, for the edits of an import.
 ///
@@ -34,7 +34,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class RoomEdits {
     using Document = typename Parts::Document;
-    using Lifecycle = typename Parts::Lifecycle;
+    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
@@ -49,7 +49,7 @@ public:
     /// The parts that this one calls.
     struct Dependencies {
         Rooms& rooms;
-        Lifecycle& lifecycle;
+        Closer& closer;
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
@@ -60,7 +60,7 @@ public:
     RoomEdits(TurnContext& context, const Dependencies& parts) noexcept
         : context_{context},
           rooms_{parts.rooms},
-          lifecycle_{parts.lifecycle},
+          closer_{parts.closer},
           delivery_{parts.delivery},
           sessions_{parts.sessions},
           scheduler_{parts.scheduler},
@@ -121,8 +121,7 @@ public:
         for (const PendingUpdate& change : lost) {
             known = known || change.in_document;
             edited = edited || !change.in_document;
-            lifecycle_.close_author_and_report(change.author,
-                                               make_error_code(RoomErrc::not_durable));
+            closer_.close_author_and_report(change.author, make_error_code(RoomErrc::not_durable));
         }
         // Changes of the document are tried again, and the room is held until they are stored.
         if (context_.run.phase == Phase::stopping && edited)
@@ -170,7 +169,7 @@ private:
 
     TurnContext& context_;
     Rooms& rooms_;
-    Lifecycle& lifecycle_;
+    Closer& closer_;
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;

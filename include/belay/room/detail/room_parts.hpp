@@ -6,7 +6,7 @@
 #include <utility>  // std::move
 
 #include <belay/room/detail/admin_answers.hpp>
-#include <belay/room/detail/client_lifecycle.hpp>
+#include <belay/room/detail/client_closer.hpp>
 #include <belay/room/detail/client_sessions.hpp>
 #include <belay/room/detail/multiplexed_connections.hpp>
 #include <belay/room/detail/persistence_scheduler.hpp>
@@ -30,9 +30,9 @@ struct RoomPartTypes {
     using Authorizer = A;
     using Document = D;
 
-    using Lifecycle = ClientLifecycle<RoomPartTypes>;
+    using Closer = ClientCloser<RoomPartTypes>;
     using Admission = RoomAdmission<RoomPartTypes>;
-    using Delivery = RoomDelivery<Lifecycle, D>;
+    using Delivery = RoomDelivery<Closer, D>;
     using Sessions = ClientSessions<RoomPartTypes>;
     using Connections = MultiplexedConnections<RoomPartTypes>;
     using Edits = RoomEdits<RoomPartTypes>;
@@ -49,25 +49,25 @@ template <class Types>
 struct RoomParts {
     RoomParts(TurnContext& context, typename Types::Persistence persistence,
               typename Types::Authorizer authorizer, const typename Types::Document& empty)
-        : lifecycle{context, rooms},
-          admission{context, std::move(authorizer), rooms, sessions, lifecycle},
-          delivery{context, lifecycle, lifecycle.clients},
-          sessions{context, {admission, lifecycle, delivery, edits, replication}},
-          connections{context, admission, lifecycle, sessions, delivery},
+        : closer{context, rooms},
+          admission{context, std::move(authorizer), rooms, sessions, closer},
+          delivery{context, closer, closer.clients},
+          sessions{context, {admission, closer, delivery, edits, replication}},
+          connections{context, admission, closer, sessions, delivery},
           answers{context},
           imports{context, answers, rooms, scheduler, replication},
           admin{context, answers, {rooms, scheduler, imports, replication}},
           scheduler{context, std::move(persistence), edits, rooms, admin},
           replication{context, delivery, rooms, edits, scheduler},
-          edits{context, {rooms, lifecycle, delivery, sessions, scheduler, replication, imports}},
+          edits{context, {rooms, closer, delivery, sessions, scheduler, replication, imports}},
           rooms{context,
-                {lifecycle, delivery, sessions, scheduler, replication, admin, imports},
+                {closer, delivery, sessions, scheduler, replication, admin, imports},
                 empty} {}
     RoomParts(const RoomParts&) = delete;
     RoomParts& operator=(const RoomParts&) = delete;
 
     // ---- clients
-    typename Types::Lifecycle lifecycle;      ///< closes clients, and ends them
+    typename Types::Closer closer;            ///< closes clients, and ends them
     typename Types::Admission admission;      ///< admits and rejects clients
     typename Types::Delivery delivery;        ///< sends to clients
     typename Types::Sessions sessions;        ///< the messages and timers of clients

@@ -25,7 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// decide; this part does what they return.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Lifecycle`: `close` and `close_and_report`, for the clients of a room that ends,
+/// - `Closer`: `close` and `close_and_report`, for the clients of a room that ends,
 /// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
 /// - `Delivery`: `forget` and `queue_awareness`, to send awareness,
 /// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`, `reject_load`,
@@ -41,7 +41,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Parts>
 class RoomRegistry {
     using Document = typename Parts::Document;
-    using Lifecycle = typename Parts::Lifecycle;
+    using Closer = typename Parts::Closer;
     using Delivery = typename Parts::Delivery;
     using Sessions = typename Parts::Sessions;
     using Scheduler = typename Parts::Scheduler;
@@ -58,7 +58,7 @@ public:
 
     /// The parts that this one calls.
     struct Dependencies {
-        Lifecycle& lifecycle;
+        Closer& closer;
         Delivery& delivery;
         Sessions& sessions;
         Scheduler& scheduler;
@@ -69,7 +69,7 @@ public:
 
     RoomRegistry(TurnContext& context, const Dependencies& parts, const Document& empty)
         : context_{context},
-          lifecycle_{parts.lifecycle},
+          closer_{parts.closer},
           delivery_{parts.delivery},
           sessions_{parts.sessions},
           scheduler_{parts.scheduler},
@@ -146,7 +146,7 @@ public:
             auto joined = evict(room, is_idle(todo) ? std::error_code{} : why_ended());
             if (todo.close_clients)
                 each_of(room, std::move(joined), [&](RoomClient& client) {
-                    lifecycle_.close_and_report(client, make_error_code(RoomErrc::not_loaded));
+                    closer_.close_and_report(client, make_error_code(RoomErrc::not_loaded));
                 });
         }
         if (!room.evicted) keep_held(room), note_idle(room);
@@ -174,7 +174,7 @@ public:
             const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
             const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
             context_.tally.count_close(room.id, shown);
-            lifecycle_.close(client, shown);
+            closer_.close(client, shown);
         });
     }
     // ---- for the machine group ------------------------------------------------------------------
@@ -517,7 +517,7 @@ private:
     }
 
     TurnContext& context_;
-    Lifecycle& lifecycle_;
+    Closer& closer_;
     Delivery& delivery_;
     Sessions& sessions_;
     Scheduler& scheduler_;

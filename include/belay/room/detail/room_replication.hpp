@@ -231,7 +231,7 @@ public:
     /// The awareness of a client has changed: publishes it soon.
     void publish_state(RoomBase& room, RoomClient& client) const noexcept {
         if constexpr (!is_single_server) {
-            room.notifications.awareness.mark(client.outbox.awareness_round);
+            room.notifications.awareness.mark(client.backlog.awareness_round);
             room.notifications.awareness.request(context_.now);
             room.waker.touch();
         }
@@ -270,7 +270,7 @@ private:
         bool round_is_over = true;
         bool more = false;
         for (const RoomClient* const client : room.clients) {
-            const std::uint32_t round = client->outbox.awareness_round;
+            const std::uint32_t round = client->backlog.awareness_round;
             if (unpublished.is_in_round(round)) round_is_over = false;
             if (round != 0) more = true;
         }
@@ -282,14 +282,15 @@ private:
         std::vector<RoomClient*> clients;
         std::vector<std::uint64_t> ids;
         for (RoomClient* const client : room.clients) {
-            if (!room.notifications.awareness.is_in_round(client->outbox.awareness_round)) continue;
+            if (!room.notifications.awareness.is_in_round(client->backlog.awareness_round))
+                continue;
             clients.push_back(client);
             ids.push_back(client->id);
         }
         const std::vector<Bytes> states =
             room.awareness.states_of(ids, UnpublishedAwareness::bytes_max);
         for (std::size_t i = 0; i < states.size(); ++i) {
-            clients[i]->outbox.awareness_round = 0;
+            clients[i]->backlog.awareness_round = 0;
             if (states[i].empty()) continue;
             const std::string& user = clients[i]->rights.grant.user;
             context_.errors.attempt([&] {

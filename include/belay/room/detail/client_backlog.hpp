@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/client_outbox.hpp
-/// ClientOutbox: what a client has not received yet, without the frames.
+/// \file belay/room/detail/client_backlog.hpp
+/// ClientBacklog: what a client has not received yet, without the frames.
 #pragma once
 
 #include <cstdint>   // std::uint8_t, std::uint32_t
@@ -41,7 +41,7 @@ enum class ReplyQueue : std::uint8_t {
 /// The frames that were written wait in the outbox of the connection (ConnectionOutbox).
 ///
 /// Thread safety: a plain value.
-struct ClientOutbox {
+struct ClientBacklog {
     /// Whether the time has come to try the answer again. It is returned once.
     [[nodiscard]] bool take_retry(Instant now) noexcept {
         if (retry_at > now) return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/client_lifecycle.hpp
-/// ClientLifecycle: closes the clients of a RoomManager, and takes them out of their rooms.
+/// \file belay/room/detail/client_closer.hpp
+/// ClientCloser: closes the clients of a RoomManager, and takes them out of their rooms.
 #pragma once
 
 #include <cstdint>       // std::uint64_t
@@ -28,14 +28,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Thread safety: home thread only.
 template <class Parts>
-class ClientLifecycle {
+class ClientCloser {
     using Rooms = typename Parts::Rooms;
 
 public:
-    ClientLifecycle(TurnContext& context, Rooms& rooms) noexcept
+    ClientCloser(TurnContext& context, Rooms& rooms) noexcept
         : limits{context.options}, context_{context}, rooms_{rooms} {}
-    ClientLifecycle(const ClientLifecycle&) = delete;
-    ClientLifecycle& operator=(const ClientLifecycle&) = delete;
+    ClientCloser(const ClientCloser&) = delete;
+    ClientCloser& operator=(const ClientCloser&) = delete;
 
     /// The counts of clients that limit the admission; the clients refer to them.
     AdmissionLimits limits;
@@ -88,7 +88,7 @@ public:
     /// Aborts the transport of a client that is closed already: its close code is not sent.
     void abort_closed(RoomClient& client) noexcept {
         BELAY_INVARIANT(client.core.ending(),
-                        "ClientLifecycle::abort_closed: the client must have left its room");
+                        "ClientCloser::abort_closed: the client must have left its room");
         static_cast<void>(advance(client, ClientCore::Event::lost));
         client.end.waits = false;
         client.ops->abort(client);
@@ -97,7 +97,7 @@ public:
     /// Aborts the transport of a connection that is closed already: its close code is not sent.
     void abort_closed(MultiplexedBase& connection) noexcept {
         BELAY_INVARIANT(connection.core.ending(),
-                        "ClientLifecycle::abort_closed: its clients must have left their rooms");
+                        "ClientCloser::abort_closed: its clients must have left their rooms");
         static_cast<void>(connection.core.step(ConnectionCore::Event::ended, context_.now));
         connection.end.waits = false;
         connection.ops->abort(connection);
@@ -174,7 +174,7 @@ public:
     /// Takes a client out of its room, and ends its output.
     void release(RoomClient& client, const ClientCore::Actions& todo) {
         leave(client, todo.leave);
-        client.outbox.retry_at = never;
+        client.backlog.retry_at = never;
         if (client.connection->multiplexed == nullptr) client.connection->stop_waiting();
         client.connection->drop_output(client);
         if (todo.drop_check) client.rights.check.drop();
