@@ -386,6 +386,9 @@ private:
         Instant waits_until = always;  // the last of its callers' deadlines
         std::optional<Outcome<HttpResponse>> outcome{};
         std::optional<Task<bool>> task{};
+        // The flight that its callers share after it. They join it also if it has ended already,
+        // because a client may answer at once.
+        std::shared_ptr<Flight> next{};
     };
     // Ends a flight, also if it throws or is destroyed.
     struct FlightEnd {
@@ -469,13 +472,13 @@ private:
         }
         auto first = landing(flight, end);
         Outcome<HttpResponse> outcome = co_await std::move(first);
-        // This call has had only a part of the time and of the attempts of a flight that it joined.
-        // All such calls share one more flight, which lasts as long as any of them may wait.
+        // This call may have had only a part of the time and of the attempts of a flight that it
+        // joined. All such calls share one more, which lasts as long as any of them may wait.
         if (!is_late || sleeper_.now() >= end || !detail::may_go_on(outcome)) co_return outcome;
-        const Instant last = flight->waits_until;
-        flight = flight_of(key);
-        if (!flight) flight = begin_flight(key, std::move(request), last);
-        auto second = landing(std::move(flight), end);
+        if (!flight->next) flight->next = flight_of(key);
+        if (!flight->next)
+            flight->next = begin_flight(key, std::move(request), flight->waits_until);
+        auto second = landing(flight->next, end);
         outcome = co_await std::move(second);
         co_return outcome;
     }
