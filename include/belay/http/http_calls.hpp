@@ -385,6 +385,7 @@ private:
         Instant ends = never;          // its own deadline
         Instant waits_until = always;  // the last of its callers' deadlines
         std::optional<Outcome<HttpResponse>> outcome{};
+        detail::HttpProgress* progress = nullptr;  // until it is finished
         std::optional<Task<bool>> task{};
         // The flight that its callers share after it. They join it also if it has ended already,
         // because a client may answer at once.
@@ -421,10 +422,11 @@ private:
     }
 
     template <class Stop>
-    Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop) {
+    Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop, Flight* flight = nullptr) {
         const detail::HttpHosts::Use use{hosts_.host_of(request.url, sleeper_.now(), counters_),
                                          sleeper_};
         detail::HttpCall call{std::move(request)};
+        if (flight != nullptr) flight->progress = &call.progress;
         Retries retries{counters_};
         Hedges hedges{counters_};
         const Retrying retrying{use.host().policy(options_, call.progress, counters_), retries};
@@ -504,6 +506,7 @@ private:
         const StopToken finished = flight->finished.token();
         while (!finished.stop_requested()) {
             if (sleeper_.now() >= leaves) {
+                flight->progress->timed_out = true;
                 HttpResponse none;
                 none.failure = Failure::from(HttpErrc::timed_out);
                 co_return Outcome<HttpResponse>::failure(std::move(none),
@@ -522,7 +525,7 @@ private:
     }
     Task<bool> fly(Flight& flight, HttpRequest request) {
         const FlightEnd end{flight};
-        auto task = perform(std::move(request), NeverStops{});
+        auto task = perform(std::move(request), NeverStops{}, &flight);
         flight.outcome.emplace(co_await std::move(task));
         co_return true;
     }
