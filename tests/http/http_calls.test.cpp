@@ -675,6 +675,86 @@ TEST_CASE("HttpCalls gives calls that join the last attempt of another one all a
     CHECK(shared.rig.http.seen.size() == 8);
 }
 
+TEST_CASE("HttpCalls sends one more request for calls that joined another one, if answered at once",
+          "[http][http_calls][regression]") {
+    HttpCallsOptions options = with_single_flight();
+    options.attempts_max = 1;
+    for (const int second : {503, 200}) {
+        SharedCalls shared{options};
+        shared.rig.http.script = {Step{status(503), 1s}, Step{status(second)}, Step{status(500)}};
+        for (int i = 0; i < 100; ++i) shared.begin_at(0s);
+        shared.rig.sleeper.run();
+        CHECK(shared.rig.http.seen.size() == 2);
+        CHECK(shared.outcome(0).error().value() == 503);
+        for (std::size_t i = 1; i < 100; ++i) {
+            const auto outcome = shared.outcome(i);
+            CHECK((outcome ? outcome->status : outcome.error().value()) == second);
+        }
+        // The flight that has ended is not joined by a later call.
+        shared.begin_at(1s);
+        CHECK(shared.outcome(100).error().value() == 500);
+    }
+}
+
+TEST_CASE("HttpCalls aborts the request that calls share after another one with the last of them",
+          "[http][http_calls][unit]") {
+    HttpCallsOptions options = with_single_flight();
+    options.attempts_max = 1;
+    SharedCalls shared{options};
+    shared.rig.http.script = {Step{status(503), 1s}, Step{status(200), forever}};
+    for (int i = 0; i < 3; ++i) shared.begin_at(0s);
+    shared.rig.sleeper.run_until(Instant{} + 2s);
+    REQUIRE(shared.rig.http.seen.size() == 2);
+    CHECK(shared.tasks[0].done());
+    shared.tasks.pop_back();
+    CHECK(shared.rig.http.aborted == 0);
+    shared.tasks.pop_back();
+    CHECK(shared.rig.http.aborted == 1);
+    CHECK(shared.rig.sleeper.waiting() == 0);
+}
+
+TEST_CASE("HttpCalls counts a shared request without answer if the call with the most time is gone",
+          "[http][http_calls][regression]") {
+    HttpCallsOptions options = with_single_flight();
+    options.attempts_max = 1;
+    options.breaker = {.percent = 50, .min_calls = 2};
+    for (const bool is_destroyed_first : {true, false}) {
+        SharedCalls shared{options};
+        shared.rig.http.script = {Step{status(200), forever}};
+        for (const Duration at : {0s, 1s, 4s}) shared.begin_at(at);
+        if (is_destroyed_first) shared.tasks.pop_back();
+        // The second request may last until 9 s. The second call leaves it at 6 s.
+        shared.rig.sleeper.run_until(Instant{} + 6s);
+        CHECK(shared.outcome(1).error() == HttpErrc::timed_out);
+        if (!is_destroyed_first) {
+            CHECK(shared.rig.calls.breaker_state(a_url) == BreakerState::closed);
+            shared.tasks.pop_back();
+        }
+        CHECK(shared.rig.http.seen.size() == 2);
+        CHECK(shared.rig.http.aborted == 1);
+        CHECK(shared.rig.calls.breaker_state(a_url) == BreakerState::open);
+        CHECK(shared.rig.calls.counters().unanswered == 0);
+    }
+}
+
+TEST_CASE("HttpCalls counts nothing for a shared request that all calls leave before a deadline",
+          "[http][http_calls][unit]") {
+    HttpCallsOptions options = with_single_flight();
+    options.attempts_max = 2;
+    options.breaker = {.percent = 50, .min_calls = 3};
+    SharedCalls shared{options};
+    // The second attempt of the second request begins after the second call's deadline.
+    shared.rig.http.script = {Step{status(200), forever}, Step{status(503), 1500ms},
+                              Step{status(200), forever}};
+    for (const Duration at : {0s, 1s, 4s}) shared.begin_at(at);
+    shared.rig.sleeper.run_until(Instant{} + 7s);
+    REQUIRE(shared.rig.http.seen.size() == 3);
+    CHECK(shared.outcome(1).error() == HttpErrc::timed_out);
+    shared.tasks.pop_back();
+    CHECK(shared.rig.http.aborted == 1);
+    CHECK(shared.rig.calls.breaker_state(a_url) == BreakerState::closed);
+}
+
 TEST_CASE("HttpCalls sends nothing for a call that joined a definite answer or a requested wait",
           "[http][http_calls][regression]") {
     for (const HttpResponse& last : {status(503, {{"Retry-After", "40"}}), status(404)}) {

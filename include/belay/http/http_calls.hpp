@@ -385,7 +385,11 @@ private:
         Instant ends = never;          // its own deadline
         Instant waits_until = always;  // the last of its callers' deadlines
         std::optional<Outcome<HttpResponse>> outcome{};
+        detail::HttpProgress* progress = nullptr;  // until it is finished
         std::optional<Task<bool>> task{};
+        // The flight that its callers share after it. They join it also if it has ended already,
+        // because a client may answer at once.
+        std::shared_ptr<Flight> next{};
     };
     // Ends a flight, also if it throws or is destroyed.
     struct FlightEnd {
@@ -418,10 +422,11 @@ private:
     }
 
     template <class Stop>
-    Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop) {
+    Task<Outcome<HttpResponse>> perform(HttpRequest request, Stop stop, Flight* flight = nullptr) {
         const detail::HttpHosts::Use use{hosts_.host_of(request.url, sleeper_.now(), counters_),
                                          sleeper_};
         detail::HttpCall call{std::move(request)};
+        if (flight != nullptr) flight->progress = &call.progress;
         Retries retries{counters_};
         Hedges hedges{counters_};
         const Retrying retrying{use.host().policy(options_, call.progress, counters_), retries};
@@ -469,13 +474,13 @@ private:
         }
         auto first = landing(flight, end);
         Outcome<HttpResponse> outcome = co_await std::move(first);
-        // This call has had only a part of the time and of the attempts of a flight that it joined.
-        // All such calls share one more flight, which lasts as long as any of them may wait.
+        // This call may have had only a part of the time and of the attempts of a flight that it
+        // joined. All such calls share one more, which lasts as long as any of them may wait.
         if (!is_late || sleeper_.now() >= end || !detail::may_go_on(outcome)) co_return outcome;
-        const Instant last = flight->waits_until;
-        flight = flight_of(key);
-        if (!flight) flight = begin_flight(key, std::move(request), last);
-        auto second = landing(std::move(flight), end);
+        if (!flight->next) flight->next = flight_of(key);
+        if (!flight->next)
+            flight->next = begin_flight(key, std::move(request), flight->waits_until);
+        auto second = landing(flight->next, end);
         outcome = co_await std::move(second);
         co_return outcome;
     }
@@ -501,6 +506,7 @@ private:
         const StopToken finished = flight->finished.token();
         while (!finished.stop_requested()) {
             if (sleeper_.now() >= leaves) {
+                flight->progress->timed_out = true;
                 HttpResponse none;
                 none.failure = Failure::from(HttpErrc::timed_out);
                 co_return Outcome<HttpResponse>::failure(std::move(none),
@@ -519,7 +525,7 @@ private:
     }
     Task<bool> fly(Flight& flight, HttpRequest request) {
         const FlightEnd end{flight};
-        auto task = perform(std::move(request), NeverStops{});
+        auto task = perform(std::move(request), NeverStops{}, &flight);
         flight.outcome.emplace(co_await std::move(task));
         co_return true;
     }

@@ -134,6 +134,7 @@ struct HttpProgress {
     // The requests of the attempt that began last:
     bool answered = false;         ///< one of them had its whole response
     Instant silent_since = never;  ///< when the first was sent that had none when its caller left
+    bool timed_out = false;        ///< one of its callers has left at its own deadline
     bool unanswered = false;       ///< the caller left, which counts as a failure of the host
 
     [[nodiscard]] bool is_silent_for(Duration limit, Instant now) const noexcept {
@@ -158,14 +159,16 @@ public:
           unanswered_after_{options.unanswered_after} {}
 
     void begin(Turn&) noexcept {
-        progress_->answered = progress_->unanswered = false;
+        progress_->answered = progress_->timed_out = progress_->unanswered = false;
         progress_->silent_since = never;
     }
     // The attempt was made, and its caller has left.
     void spend(Turn& turn) noexcept {
-        if (!progress_->is_silent_for(unanswered_after_, turn.now)) return;
-        progress_->unanswered = true;
-        ++counters_->unanswered;
+        const bool is_early = !progress_->is_silent_for(unanswered_after_, turn.now);
+        if (!is_early) ++counters_->unanswered;
+        // A call may leave a shared request at its own deadline, before that of the request.
+        const bool is_late = progress_->timed_out && progress_->is_silent_for({}, turn.now);
+        progress_->unanswered = is_late || !is_early;
     }
     [[nodiscard]] Advice failed(const Failure& failure, Turn&) const noexcept {
         const HttpProgress& p = *progress_;
