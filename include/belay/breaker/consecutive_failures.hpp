@@ -19,10 +19,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// Thread safety: a plain value.
 class ConsecutiveFailures {
 public:
-    /// Pre: 1 <= limit < 2^32.
+    /// Pre: limit >= 1. A number above 2^32 - 1 means that.
     constexpr explicit ConsecutiveFailures(detail::AnyCount<std::uint32_t> limit) noexcept
         : limit_{limit} {
-        BELAY_PRECONDITION(limit_ >= 1, "ConsecutiveFailures: the limit must be >= 1 and < 2^32");
+        BELAY_PRECONDITION(limit_ >= 1, "ConsecutiveFailures: the limit must be >= 1");
     }
 
     [[nodiscard]] constexpr bool record(bool failed) noexcept {

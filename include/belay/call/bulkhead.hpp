@@ -95,11 +95,12 @@ public:
     /// Callers in the queue take the new places at once, in their order. Calls that run above a
     /// lower limit finish, and no caller takes their places.
     ///
-    /// Pre: 1 <= most < 2^32.   Errors: none.   Complexity: O(callers that it wakes).
+    /// Pre: most >= 1. A number above 2^32 - 1 means that.   Errors: none.
+    /// Complexity: O(callers that it wakes).
     /// Source: resilience4j's `Bulkhead.changeConfig`.
     void set_limit(detail::AnyCount<std::uint32_t> most) noexcept {
         const std::uint32_t limit = most;
-        BELAY_PRECONDITION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1 and < 2^32");
+        BELAY_PRECONDITION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1");
         const detail::SpinLock lock{mutex_};
         limit_.store(limit, std::memory_order_relaxed);
         // While a caller waits, the word changes only under the lock.
