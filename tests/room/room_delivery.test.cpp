@@ -315,24 +315,24 @@ TEST_CASE("RoomDelivery::answer holds a state vector that is valid, and never co
     yjs::append_varuint(many, 100'003);
     CHECK(one.delivery.answer(waits, Bytes(100, std::byte{1})) == YjsErrc::malformed_state_vector);
     CHECK(one.delivery.answer(waits, many) == YjsErrc::update_too_large);
-    CHECK_FALSE(waits.backlog.question.has_value());
+    CHECK_FALSE(waits.backlog.state_vector.has_value());
 
     Bytes clocks;
     yjs::append_varuint(clocks, 30);
     for (std::uint64_t i = 0; i < 60; ++i) yjs::append_varuint(clocks, 1 + i);
     REQUIRE_FALSE(one.delivery.answer(waits, clocks));
-    REQUIRE(waits.backlog.question == clocks);
-    const std::byte* const held = waits.backlog.question->data();
+    REQUIRE(waits.backlog.state_vector == clocks);
+    const std::byte* const held = waits.backlog.state_vector->data();
     for (int i = 1; i < 20; ++i) {
         one.context.at(Instant{i * 50ms});
         REQUIRE(waits.backlog.take_retry(one.context.now));
         one.delivery.catch_up(*one.connections[0]);
-        REQUIRE(waits.backlog.question->data() == held);
+        REQUIRE(waits.backlog.state_vector->data() == held);
     }
     one.connections[1]->output.clear();
     one.context.at(Instant{1s});
     one.delivery.catch_up(*one.connections[0]);
-    CHECK_FALSE(waits.backlog.question.has_value());
+    CHECK_FALSE(waits.backlog.state_vector.has_value());
     CHECK(one.connections[0]->sent.size() == 1);
 }
 

@@ -12,8 +12,8 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
-#include <belay/room/detail/rooms_directory.hpp>
-#include <belay/room/detail/rooms_log.hpp>
+#include <belay/room/detail/journal_rooms_directory.hpp>
+#include <belay/room/detail/journal_rooms_log.hpp>
 #include <belay/room/persistence_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -265,8 +265,8 @@ private:
         return first;
     }
 
-    detail::RoomsLog<Log> log_;
-    detail::RoomsDirectory<FileSystem> directory_;
+    detail::JournalRoomsLog<Log> log_;
+    detail::JournalRoomsDirectory<FileSystem> directory_;
     std::error_code tidying_{};
 };
 

@@ -183,8 +183,8 @@ public:
                       "RoomManager: the transport must carry belay::Bytes");
         context_.at_call();
         if constexpr (detail::AddressesFrames<Protocol>) {
-            return {parts_.connections.accept(std::move(transport), std::move(protocol),
-                                              std::move(request))};
+            return {parts_.channels.accept(std::move(transport), std::move(protocol),
+                                           std::move(request))};
         } else {
             return {parts_.sessions.accept(std::move(transport), std::move(protocol),
                                            std::move(request))};

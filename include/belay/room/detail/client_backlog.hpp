@@ -27,8 +27,8 @@ enum class ReplyQueue : std::uint8_t {
 /// |-------------------|--------------------------------------|-----------------------------------|
 /// | `lag_from`        | an update does not fit into a budget | all of the difference was written |
 /// | `awareness_from`  | awareness is not accepted at once    | the last state was written        |
-/// | `question`        | an answer does not fit into a budget | the answer begins, at `retry_at`  |
-/// | `queue`           | `question` waits for the budget      | the answer begins, or is dropped  |
+/// | `state_vector`    | an answer does not fit into a budget | the answer begins, at `retry_at`  |
+/// | `queue`           | `state_vector` waits for the budget  | the answer begins, or is dropped  |
 /// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
 /// | `statuses_owed`   | changes are rejected, or the client  | the client's next state arrives   |
 /// |                   | sends a state vector                 |                                   |
@@ -68,15 +68,15 @@ struct ClientBacklog {
     std::optional<Bytes> lag_from{};
     /// How far it has received the awareness, if not to the end.
     std::optional<AwarenessCursor> awareness_from{};
-    /// A state vector that waits for its answer. Set it by ClientConnection::hold_question.
-    std::optional<Bytes> question{};
+    /// A state vector that waits for its answer. Set it by ClientConnection::hold_state_vector.
+    std::optional<Bytes> state_vector{};
     /// Durable changes of this client that are not acknowledged yet.
     std::uint32_t statuses = 0;
     /// Changes that only the answer to a state vector acknowledges.
     std::uint32_t statuses_owed = 0;
-    /// The next try to answer `question`, or to continue an answer.
+    /// The next try to answer `state_vector`, or to continue an answer.
     Instant retry_at = never;
-    /// The queue of `question`.
+    /// The queue of `state_vector`.
     ReplyQueue queue = ReplyQueue::none;
     /// The client's own state is requested when its room is loaded, and there is space for it.
     bool requests_state = false;

@@ -135,9 +135,9 @@ struct ClientConnection {
     /// Drops everything that waits to be sent to a client.
     void drop_output(RoomClient& client) noexcept;
     /// Keeps a client's state vector, to be answered later.
-    void hold_question(RoomClient& client, Bytes theirs);
+    void hold_state_vector(RoomClient& client, Bytes theirs);
     /// Returns the held state vector, if there is one.
-    [[nodiscard]] std::optional<Bytes> take_question(RoomClient& client) noexcept;
+    [[nodiscard]] std::optional<Bytes> take_state_vector(RoomClient& client) noexcept;
 
     RoomSend send;
     ConnectionOutbox output;

@@ -108,7 +108,7 @@ private:
         const RoomClient* const client = clients_.find_client(id);
         if (client == nullptr || client->backlog.queue != which) return false;
         if (client == &next) return true;
-        return client->core.joined() && client->backlog.question &&
+        return client->core.joined() && client->backlog.state_vector &&
                client->backlog.retry_at != never && client->connection->output.empty() &&
                !client->connection->answer.chunks && client->room->core.live();
     }

@@ -208,17 +208,17 @@ inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     output.drop(client.id);
     client.backlog.lag_from.reset();
     client.backlog.awareness_from.reset();
-    static_cast<void>(take_question(client));
+    static_cast<void>(take_state_vector(client));
     client.backlog.statuses = client.backlog.statuses_held = 0;
 }
-inline void ClientConnection::hold_question(RoomClient& client, Bytes theirs) {
-    static_cast<void>(take_question(client));
-    client.backlog.question = std::move(theirs);
-    count_held(client.backlog.question->size());
+inline void ClientConnection::hold_state_vector(RoomClient& client, Bytes theirs) {
+    static_cast<void>(take_state_vector(client));
+    client.backlog.state_vector = std::move(theirs);
+    count_held(client.backlog.state_vector->size());
 }
-inline std::optional<Bytes> ClientConnection::take_question(RoomClient& client) noexcept {
-    if (client.backlog.question) count_held(0 - client.backlog.question->size());
-    return std::exchange(client.backlog.question, std::nullopt);
+inline std::optional<Bytes> ClientConnection::take_state_vector(RoomClient& client) noexcept {
+    if (client.backlog.state_vector) count_held(0 - client.backlog.state_vector->size());
+    return std::exchange(client.backlog.state_vector, std::nullopt);
 }
 /// Held state vectors count like held frames, if the connection is multiplexed.
 inline void ClientConnection::count_held(std::size_t bytes) noexcept {

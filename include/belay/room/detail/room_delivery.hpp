@@ -158,7 +158,7 @@ public:
             if (const auto error = room.document.check_state_vector(theirs)) return error;
         }
         if constexpr (ComparesDocument<Document>) held = to_bytes(theirs);
-        client.connection->hold_question(client, std::move(held));
+        client.connection->hold_state_vector(client, std::move(held));
         return {};
     }
 
@@ -511,7 +511,7 @@ private:
         if (!client.core.joined() || !client.connection->output.empty()) return;
         if (client.backlog.awareness_from)
             continue_awareness(client, client.backlog.awareness_from->until == 0);
-        if (client.backlog.question && client.core.joined() && client.room->core.live())
+        if (client.backlog.state_vector && client.core.joined() && client.room->core.live())
             retry_answer(client);
         continue_request(client);
     }
@@ -532,7 +532,7 @@ private:
             if (!may_work()) return retry_soon(client);
             Bytes had = client.backlog.take_lag();
             // An answer that waits has all that it lacks.
-            if (!client.backlog.question) {
+            if (!client.backlog.state_vector) {
                 if (const std::error_code e = send_difference(client, room, std::move(had)))
                     return closer_.close_and_report(client, e);
             }
@@ -560,7 +560,7 @@ private:
             const auto error = send_state({&one, 1}, room, had, Kind::update, waiting_max());
             if (error != RoomErrc::too_slow) return error;
         }
-        client.connection->hold_question(client, std::move(had));
+        client.connection->hold_state_vector(client, std::move(had));
         return {};
     }
     void retry_soon(RoomClient& client) {
@@ -573,7 +573,7 @@ private:
     }
     void retry_answer(RoomClient& client) {
         if (!may_answer(client)) return;
-        const Bytes theirs = *client.connection->take_question(client);
+        const Bytes theirs = *client.connection->take_state_vector(client);
         if (const std::error_code e = begin_answer(client, theirs, false))
             closer_.close_and_report(client, e);
     }

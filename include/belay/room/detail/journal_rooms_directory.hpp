@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/rooms_directory.hpp
-/// RoomsDirectory: a snapshot file for each room, and a file that names the log of these snapshots.
+/// \file belay/room/detail/journal_rooms_directory.hpp
+/// JournalRoomsDirectory: a snapshot file for each room, and a file that names the log of these
+/// snapshots.
 #pragma once
 
 #include <cstdint>       // std::uint8_t
@@ -12,7 +13,7 @@
 #include <vector>        // std::vector
 
 #include <belay/journal/detail/file_place.hpp>
-#include <belay/room/detail/snapshot_file.hpp>
+#include <belay/room/detail/journal_snapshot_file.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -44,9 +45,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The directory of the snapshots. Each file is written, synced, renamed, and its name synced, so
 /// that it is the one before or the new one at any time.
 template <class FileSystem>
-class RoomsDirectory {
+class JournalRoomsDirectory {
 public:
-    RoomsDirectory(FileSystem& fs, std::string path) : fs_{&fs}, path_{std::move(path)} {}
+    JournalRoomsDirectory(FileSystem& fs, std::string path) : fs_{&fs}, path_{std::move(path)} {}
 
     /// Makes it if need be, and holds its lock; removes what was not finished.
     [[nodiscard]] PersistenceError open() {

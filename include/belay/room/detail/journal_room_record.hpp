@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/room_record.hpp
-/// RoomRecord: one operation in the log of rooms; the format is in docs/room-storage.md.
+/// \file belay/room/detail/journal_room_record.hpp
+/// JournalRoomRecord: one operation in the log of rooms; the format is in docs/room-storage.md.
 #pragma once
 
 #include <algorithm>    // std::copy_n
@@ -29,7 +29,7 @@ struct HistoryState {
 
 enum class RoomChange : std::uint8_t { update = 1, part = 2, reset = 3, erase = 4, state = 5 };
 
-struct RoomRecord {
+struct JournalRoomRecord {
     RoomChange kind{};
     std::string_view id{};
     HistoryState state{};    // of a reset the epoch only
@@ -63,7 +63,7 @@ inline void store_state(std::byte* to, const HistoryState& state) noexcept {
 }
 
 /// Replaces what is in `to`.   Pre: is_room_id(record.id).
-inline void encode(const RoomRecord& record, Bytes& to) {
+inline void encode(const JournalRoomRecord& record, Bytes& to) {
     const std::size_t head = room_record_head_bytes + record.id.size();
     const bool is_part = record.kind == RoomChange::part;
     const std::size_t body = record.kind == RoomChange::state   ? room_state_bytes
@@ -89,13 +89,13 @@ inline void encode(const RoomRecord& record, Bytes& to) {
 }
 
 /// Views into `bytes`.   Errors: log_misplaced: no record of rooms; future_version.
-[[nodiscard]] inline Result<RoomRecord> decode_room_record(BytesView bytes) noexcept {
+[[nodiscard]] inline Result<JournalRoomRecord> decode_room_record(BytesView bytes) noexcept {
     const auto none = make_error_code(RoomErrc::log_misplaced);
     if (bytes.size() < room_record_head_bytes || bytes[0] != room_record_mark) return none;
     if (static_cast<std::uint8_t>(bytes[1]) > room_record_version) {
         return make_error_code(QueueErrc::future_version);
     }
-    RoomRecord record;
+    JournalRoomRecord record;
     const auto kind = static_cast<std::uint8_t>(bytes[2]);
     const auto size = static_cast<std::size_t>(bytes[3]);
     if (kind < 1 || kind > 5 || size > bytes.size() - room_record_head_bytes) return none;

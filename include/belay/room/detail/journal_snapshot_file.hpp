@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/snapshot_file.hpp
+/// \file belay/room/detail/journal_snapshot_file.hpp
 /// SnapshotFile: the bytes of a room's snapshot in a file; the format is in docs/room-storage.md.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 #include <belay/core/crc32c.hpp>
 #include <belay/journal/file_system_like.hpp>
-#include <belay/room/detail/room_record.hpp>
+#include <belay/room/detail/journal_room_record.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

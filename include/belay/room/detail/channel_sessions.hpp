@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/multiplexed_connections.hpp
-/// MultiplexedConnections: processes the frames and timers of connections with several clients.
+/// \file belay/room/detail/channel_sessions.hpp
+/// ChannelSessions: processes the frames and timers of connections with several clients.
 #pragma once
 
 #include <algorithm>     // std::none_of
@@ -31,7 +31,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///
 /// Thread safety: home thread only.
 template <class Parts>
-class MultiplexedConnections {
+class ChannelSessions {
     using Admission = typename Parts::Admission;
     using Closer = typename Parts::Closer;
     using Sessions = typename Parts::Sessions;
@@ -40,17 +40,17 @@ class MultiplexedConnections {
 public:
     using Kind = part::RoomMessage::Kind;
     template <class T, class P>
-    using Connection = MultiplexedConnection<MultiplexedConnections, T, P>;
+    using Connection = MultiplexedConnection<ChannelSessions, T, P>;
 
-    MultiplexedConnections(TurnContext& context, Admission& admission, Closer& closer,
-                           Sessions& sessions, Delivery& delivery) noexcept
+    ChannelSessions(TurnContext& context, Admission& admission, Closer& closer, Sessions& sessions,
+                    Delivery& delivery) noexcept
         : context_{context},
           admission_{admission},
           closer_{closer},
           sessions_{sessions},
           delivery_{delivery} {}
-    MultiplexedConnections(const MultiplexedConnections&) = delete;
-    MultiplexedConnections& operator=(const MultiplexedConnections&) = delete;
+    ChannelSessions(const ChannelSessions&) = delete;
+    ChannelSessions& operator=(const ChannelSessions&) = delete;
 
     /// Takes over a connection.   Returns: its id; 0 if it was dropped without an answer.
     template <class Transport, class Protocol>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/rooms_index.hpp
-/// RoomsIndex: what a log of rooms has of each, and up to where it is not needed any more.
+/// \file belay/room/detail/journal_rooms_index.hpp
+/// JournalRoomsIndex: what a log of rooms has of each, and up to where it is not needed any more.
 #pragma once
 
 #include <algorithm>    // std::max
@@ -14,7 +14,7 @@
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
 
-#include <belay/room/detail/room_record.hpp>
+#include <belay/room/detail/journal_room_record.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -86,13 +86,13 @@ struct LoggedRoom {
 /// All rooms of a log, and which of them needs its oldest record.
 ///
 /// Complexity: of a change logarithmic in the rooms; of a state linear in the room's updates.
-class RoomsIndex {
+class JournalRoomsIndex {
     using Rooms = std::map<std::string, LoggedRoom, std::less<>>;
 
 public:
     using Entry = Rooms::value_type;
 
-    explicit RoomsIndex(const Id& journal) noexcept : journal_{journal} {}
+    explicit JournalRoomsIndex(const Id& journal) noexcept : journal_{journal} {}
 
     // ---- changes, in the order of the log -------------------------------------------------------
 

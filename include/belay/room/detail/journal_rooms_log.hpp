@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/rooms_log.hpp
-/// RoomsLog: the changes of all rooms in one durable log.
+/// \file belay/room/detail/journal_rooms_log.hpp
+/// JournalRoomsLog: the changes of all rooms in one durable log.
 #pragma once
 
 #include <cstddef>       // std::size_t
@@ -14,7 +14,7 @@
 #include <vector>        // std::vector
 
 #include <belay/journal/log_like.hpp>
-#include <belay/room/detail/rooms_index.hpp>
+#include <belay/room/detail/journal_rooms_index.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -24,9 +24,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// that all of the index survives a crash. The log releases a record that no room needs only after
 /// the record that makes it needless is durable.
 template <class Log>
-class RoomsLog {
+class JournalRoomsLog {
 public:
-    RoomsLog(Log log, std::uint64_t bytes_max)
+    JournalRoomsLog(Log log, std::uint64_t bytes_max)
         : log_{std::move(log)}, bytes_max_{bytes_max}, index_{log_.journal_id()} {}
 
     /// Reads all that the log holds.   Errors: log_misplaced; future_version; as reading.
@@ -40,7 +40,7 @@ public:
             const Result<BytesView> body = log_.read(number);
             const auto where = [&] { return "operation " + std::to_string(number); };
             if (!body) return {body.error(), "the log", where()};
-            const Result<RoomRecord> record = decode_room_record(*body);
+            const Result<JournalRoomRecord> record = decode_room_record(*body);
             if (!record) return {record.error(), "the log", where() + " is not a record of rooms"};
             bytes_.add({number, logged_bytes(body->size())});
             take(*record, number);
@@ -115,8 +115,8 @@ public:
 
     // ---- what is durable ------------------------------------------------------------------------
 
-    [[nodiscard]] RoomsIndex& index() noexcept { return index_; }
-    [[nodiscard]] const RoomsIndex& index() const noexcept { return index_; }
+    [[nodiscard]] JournalRoomsIndex& index() noexcept { return index_; }
+    [[nodiscard]] const JournalRoomsIndex& index() const noexcept { return index_; }
     [[nodiscard]] const Id& id() const noexcept { return log_.journal_id(); }
     [[nodiscard]] std::uint64_t last() const noexcept { return log_.last(); }
     [[nodiscard]] std::uint64_t records() const noexcept { return log_.last() + 1 - log_.base(); }
@@ -135,7 +135,7 @@ public:
             for (std::uint64_t n = update.first(); n <= update.position; ++n) {
                 const Result<BytesView> body = log_.read(n);
                 if (!body) return body.error();
-                const Result<RoomRecord> record = decode_room_record(*body);
+                const Result<JournalRoomRecord> record = decode_room_record(*body);
                 if (!record) return make_error_code(QueueErrc::corrupt);
                 whole.insert(whole.end(), record->update.begin(), record->update.end());
             }
@@ -217,7 +217,7 @@ private:
         return staged != histories_.end() ? staged->second : index_.find(id) != nullptr;
     }
 
-    [[nodiscard]] Result<std::uint64_t> write(const RoomRecord& record) {
+    [[nodiscard]] Result<std::uint64_t> write(const JournalRoomRecord& record) {
         encode(record, scratch_);
         const Result<std::uint64_t> number = log_.append(scratch_);
         if (number) bytes_.add({*number, logged_bytes(scratch_.size())});
@@ -243,7 +243,7 @@ private:
         }
     }
     /// A record that opening reads.
-    void take(const RoomRecord& record, std::uint64_t number) {
+    void take(const JournalRoomRecord& record, std::uint64_t number) {
         std::uint64_t parts = 1;
         if (record.kind == RoomChange::part) {
             if (record.part == 0) joining_ = Joining{std::string{record.id}, record.parts, 0};
@@ -261,7 +261,7 @@ private:
 
     Log log_;
     std::uint64_t bytes_max_;
-    RoomsIndex index_;
+    JournalRoomsIndex index_;
     LogBytes bytes_{};
     std::deque<Change> staged_{};
     // Whether the rooms that staged_ begins or ends have a history after it.
