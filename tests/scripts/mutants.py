@@ -259,7 +259,7 @@ SUPERVISOR_MUTANTS = (
            (Change("belay/link/chaos_transport.hpp",
                    "            noting_ = false;\n            note_if_due(now);\n", ""),),
            Test("tests/link/chaos_transport.test.cpp",
-                "chaos::Transport releases every message that is due, also of a crowded mailbox")),
+                "chaos::Transport releases every message that is due although its mailbox is full")),
 )
 
 
