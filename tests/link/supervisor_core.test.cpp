@@ -346,7 +346,7 @@ TEST_CASE("SupervisorCore counts a connection that ends before it is stable as a
         return wait;
     };
     core.step({.input = Input::start}, turn);
-    // A server that accepts and then drops the connection.
+    // Pitfall 9: a server that accepts and then drops the connection.
     CHECK(falls_after(0s) == 1s);
     CHECK(falls_after(1s) == 2s);
     CHECK(falls_after(10s - 1ns) == 4s);
@@ -410,7 +410,7 @@ TEST_CASE("SupervisorCore measures stability from the validation; later inputs d
 
 TEST_CASE("SupervisorCore settles with jitter after a gate opens",
           "[link][supervisor_core][unit]") {
-    // Without jitter, the timers of many laptops would all fire at once.
+    // Pitfall 25: without jitter, the timers of many laptops would all fire at once.
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},
