@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each trip sees every call, and their answers combine to any or all; values that no trip
-// needs are not measured. Method: examples and properties.
+// Goal: each trip gets every call, and their results are combined by any or all. Values that no
+// trip needs are not measured. Method: examples and properties.
 #include <belay/breaker/any_trip.hpp>
 
 #include <type_traits>
@@ -35,14 +35,14 @@ static_assert(detail::RecordsTimedCalls<AllTrips<InTime, Slow>>);
 static_assert(std::is_trivially_copyable_v<AnyTrip<InARow, InARow>> &&
               sizeof(AnyTrip<InARow, InARow>) == 2 * sizeof(InARow));
 static_assert(std::same_as<decltype(AnyTrip{AllTrips{InARow{1}}}), AnyTrip<AllTrips<InARow>>>,
-              "one in another is nesting, not a copy");
+              "an AllTrips in an AnyTrip is nested, not copied");
 static_assert(detail::HasTooSlow<AnyTrip<Slow, InARow>> &&
                   !detail::HasTooSlow<AnyTrip<InARow, InTime>>,
-              "only who times calls can say that one was slow");
+              "only a trip that times calls can report a slow one");
 template class belay::AnyTrip<belay_test::MinimalTrip>;
 template class belay::AllTrips<belay_test::MinimalTrip, InTime>;
 
-TEST_CASE("AnyTrip trips when one of them would", "[breaker][any_trip][unit]") {
+TEST_CASE("AnyTrip trips when one of its trips would", "[breaker][any_trip][unit]") {
     STATIC_REQUIRE([] {
         AnyTrip trip{InARow{3}, Counted{CountWindow<20>{}, {.percent = 40, .min_calls = 5}}};
         bool ok = !trip.record(true) && !trip.record(true) && trip.record(true);
@@ -52,7 +52,7 @@ TEST_CASE("AnyTrip trips when one of them would", "[breaker][any_trip][unit]") {
     }());
 }
 
-TEST_CASE("AllTrips trips when all of them would", "[breaker][any_trip][unit]") {
+TEST_CASE("AllTrips trips when all of its trips would", "[breaker][any_trip][unit]") {
     STATIC_REQUIRE([] {
         AllTrips trip{InARow{2}, Counted{CountWindow<20>{}, {.percent = 50, .min_calls = 5}}};
         bool ok = !trip.record(true) && !trip.record(true) && !trip.record(true);
@@ -93,20 +93,21 @@ TEST_CASE("AnyTrip and AllTrips report a probe as too slow if any of their trips
     }());
 }
 
-TEST_CASE("AnyTrip and AllTrips combine the answers of their trips",
+TEST_CASE("AnyTrip and AllTrips combine the results of their trips",
           "[breaker][any_trip][property]") {
-    CHECK(rc::check("any is or, all is and", [](const std::vector<bool>& verdicts) {
-        InARow a{2};
-        Counted b{CountWindow<20>{}, {.percent = 30, .min_calls = 3}};
-        InARow c{4};
-        AnyTrip any{a, b, c};
-        AllTrips all{a, b, c};
-        for (const bool failed : verdicts) {
-            const bool trips_a = a.record(failed);
-            const bool trips_b = b.record(failed);
-            const bool trips_c = c.record(failed);
-            RC_ASSERT(any.record(failed) == (trips_a || trips_b || trips_c));
-            RC_ASSERT(all.record(failed) == (trips_a && trips_b && trips_c));
-        }
-    }));
+    CHECK(rc::check("AnyTrip is a disjunction, and AllTrips a conjunction",
+                    [](const std::vector<bool>& verdicts) {
+                        InARow a{2};
+                        Counted b{CountWindow<20>{}, {.percent = 30, .min_calls = 3}};
+                        InARow c{4};
+                        AnyTrip any{a, b, c};
+                        AllTrips all{a, b, c};
+                        for (const bool failed : verdicts) {
+                            const bool trips_a = a.record(failed);
+                            const bool trips_b = b.record(failed);
+                            const bool trips_c = c.record(failed);
+                            RC_ASSERT(any.record(failed) == (trips_a || trips_b || trips_c));
+                            RC_ASSERT(all.record(failed) == (trips_a && trips_b && trips_c));
+                        }
+                    }));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the breaker is closed, open and half-open at the exact instants, and never stuck,
-// whatever happens to a probe. Method: timelines.
+// Goal: the breaker is closed, open and half-open at the exact instants, and never stuck, however a
+// probe ends. Method: timelines.
 #include <belay/breaker/breaker.hpp>
 
 #include <cerrno>
@@ -37,8 +37,8 @@ static_assert(std::same_as<decltype(Breaker{ConsecutiveFailures{5}, OpenFor{300s
 static_assert(std::same_as<decltype(Policy{Breaker{ConsecutiveFailures{5}, OpenFor{300s}}}),
                            Policy<Breaker<>>>);
 static_assert(std::is_trivially_copyable_v<Breaker<>> && sizeof(Breaker<>) <= 56);
-static_assert(!detail::HasLost<Breaker<>>, "a loss after a success is no failed try");
-static_assert(!detail::HasReset<Breaker<>>, "a command to try again does not make the peer well");
+static_assert(!detail::HasLost<Breaker<>>, "a loss after a success is no failed attempt");
+static_assert(!detail::HasReset<Breaker<>>, "a command to try again is no success of the peer");
 static_assert(std::same_as<decltype(Breaker{ConsecutiveFailures{5}, OpenFor{300s},
                                             HalfOpenOptions{.successes = 2}}),
                            Breaker<>>);
@@ -59,7 +59,8 @@ TEST_CASE("Breaker opens at the n-th failure in a row", "[breaker][breaker][unit
     }());
 }
 
-TEST_CASE("Breaker is half-open from its instant on, not before", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker is half-open from the end of its open wait on, and not before",
+          "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
         auto b = opened_bench();
         const Instant until = b.now + 300s;
@@ -71,7 +72,7 @@ TEST_CASE("Breaker is half-open from its instant on, not before", "[breaker][bre
     }());
 }
 
-TEST_CASE("Breaker closes after a probe that succeeds, and starts to count afresh",
+TEST_CASE("Breaker closes after a probe that succeeds, and starts to count from zero",
           "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
         auto b = opened_bench();
@@ -92,7 +93,7 @@ TEST_CASE("Breaker opens again, for its full wait, after a probe that fails",
     }());
 }
 
-TEST_CASE("Breaker lets one probe through, and returns when to ask again",
+TEST_CASE("Breaker lets one probe through, and returns when to try again",
           "[breaker][breaker][unit]") {
     auto b = opened_bench();
     b.now += 300s;
@@ -142,7 +143,7 @@ TEST_CASE("Breaker treats a rejection by the peer as a sign of life", "[breaker]
     for (const Cause no : {Cause::permanent, Cause::forbidden, Cause::unauthorized}) {
         auto b = bench(2);
         for (int i = 0; i < 10; ++i) CHECK(b.fail(Failure{no}) == Advice::go());
-        // It breaks a row of failures as a success does, and closes a breaker that probes.
+        // It ends a run of failures like a success, and closes a breaker that probes.
         CHECK(b.fail() == Advice::go());
         CHECK(b.fail(Failure{no}) == Advice::go());
         CHECK(b.fail() == Advice::go());
@@ -173,7 +174,7 @@ TEST_CASE("Breaker ignores failures that no peer caused", "[breaker][breaker][un
         CAPTURE(error.message());
         auto b = bench(2);
         for (int i = 0; i < 10; ++i) CHECK(b.fail(Failure::from(error)) == Advice::go());
-        // Nor does it end a row of failures, or a probe.
+        // It does not end a run of failures, or a probe, either.
         CHECK(b.fail() == Advice::go());
         CHECK(b.fail(Failure::from(error)) == Advice::go());
         CHECK(b.fail().verb == Advice::Verb::suspend);
@@ -209,7 +210,7 @@ TEST_CASE("Breaker waits correctly with a clock that stands still, steps back or
     CHECK(b.state() == BreakerState::closed);
 }
 
-TEST_CASE("Breaker with a Backoff as its wait grows from reopening to reopening",
+TEST_CASE("Breaker with a Backoff as its wait grows with each reopening",
           "[breaker][breaker][unit]") {
     BreakerBench b{Breaker{ConsecutiveFailures{1}, Backoff{NoJitter{}, Cap{60s}, 10s}}};
     for (const Duration wait : {10s, 20s, 40s, 60s, 60s}) {
@@ -220,7 +221,7 @@ TEST_CASE("Breaker with a Backoff as its wait grows from reopening to reopening"
     CHECK(b.fail() == Advice::suspend(b.now + 10s));
 }
 
-TEST_CASE("Breaker may require several probes, one after the other", "[breaker][breaker][unit]") {
+TEST_CASE("Breaker may require several probes in turn", "[breaker][breaker][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{Breaker{ConsecutiveFailures{1}, OpenFor{300s},
                                HalfOpenOptions{.successes = 3, .failures = 2}}};
@@ -236,7 +237,8 @@ TEST_CASE("Breaker may require several probes, one after the other", "[breaker][
         static_cast<void>(b.fail());
         b.now += 300s;
         ok = ok && b.fail() == Advice::go() && b.fail() == Advice::suspend(b.now + 300s);
-        // A forced probe that fails is reason enough, and one that works is the first of three.
+        // One forced probe that fails is enough to open, and one that succeeds is the first of
+        // three.
         b.now += 10s;
         ok = ok && b.fail() == Advice::suspend(b.now + 300s);
         b.now += 10s;
@@ -283,7 +285,7 @@ TEST_CASE("Breaker in a policy: the longest wait counts", "[breaker][breaker][un
 }
 
 TEST_CASE("Breaker is never stuck", "[breaker][breaker][property]") {
-    CHECK(rc::check("after any events, waiting as told leads to an admitted attempt", [] {
+    CHECK(rc::check("after any events, the advised wait leads to an admitted attempt", [] {
         auto b = bench(*rc::gen::inRange<std::uint32_t>(1, 4));
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 6))) {
             if (event < 2) static_cast<void>(b.fail());

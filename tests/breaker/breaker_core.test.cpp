@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: several permits, verdicts of older generations, commands and snapshots, as one value; never
-// stuck, whatever happens to probes. Method: timelines as static_assert, properties over events.
+// Goal: several permits, verdicts of older generations, commands and snapshots, as one value, which
+// is never stuck, however probes end. Method: timelines as static_assert, properties over events.
 #include <belay/breaker/detail/breaker_core.hpp>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ namespace {
 
 using Core = detail::BreakerCore<ConsecutiveFailures, OpenFor>;
 
-// A core with its time and chance, usable in constant expressions.
+// A core with its time and random bits, usable in constant expressions.
 template <class C>
 struct CoreBench {
     C core;
@@ -53,7 +53,7 @@ constexpr auto tripped(HalfOpenOptions half_open = {}) {
     static_cast<void>(b.fail());
     return b;
 }
-/// Open, and its wait is over.
+/// A core that is open, and whose open wait has ended.
 constexpr auto due(HalfOpenOptions half_open = {}) {
     auto b = tripped(half_open);
     b.now += 60s;
@@ -76,7 +76,7 @@ TEST_CASE("BreakerCore reports each change once", "[breaker][breaker_core][unit]
         b.now += 60s;
         ok =
             ok && b.acquire().change == half_opened && b.succeed() == detail::BreakerChange::closed;
-        // From the start: one failure is not two.
+        // The count starts from zero: one failure is not two.
         return ok && b.fail() == none && b.fail() == opened;
     }());
 }
@@ -111,17 +111,17 @@ TEST_CASE("BreakerCore grants no more permits at a time than it has probes",
 
 TEST_CASE("BreakerCore has no more probes under way than could still be needed",
           "[breaker][breaker_core][unit]") {
-    // Two successes or one failure decide: a third probe at a time would be load for nothing.
+    // Two successes or one failure decide: a third probe at the same time would be useless load.
     STATIC_REQUIRE([] {
         auto b = due({.probes = 3, .successes = 2});
         static_cast<void>(b.acquire());
         static_cast<void>(b.acquire());
         bool ok = !b.admits() && b.acquire().advice.verb == Advice::Verb::suspend;
-        // One more is needed, and one is under way.
+        // One more success is needed, and one probe is under way.
         return ok && b.succeed() == none && !b.admits() &&
                b.succeed() == detail::BreakerChange::closed;
     }());
-    // What is still allowed counts too: the second failure may have to be found.
+    // The second failure may still be needed, so it counts for the number of probes.
     STATIC_REQUIRE([] {
         auto b = due({.probes = 3, .successes = 1, .failures = 2});
         static_cast<void>(b.acquire());
@@ -129,7 +129,7 @@ TEST_CASE("BreakerCore has no more probes under way than could still be needed",
         bool ok = !b.admits() && b.fail() == none && !b.admits();
         return ok && b.succeed() == detail::BreakerChange::closed;
     }());
-    // One that is lost is found where that is the bound, too.
+    // A lost probe is also detected if that number is the limit.
     STATIC_REQUIRE([] {
         auto b = due({.probes = 3, .successes = 2, .probe_timeout = 10s});
         static_cast<void>(b.acquire());
@@ -152,17 +152,17 @@ TEST_CASE("BreakerCore starts a new round of probes when the old one took too lo
         ok = ok && b.acquire().change == none;
         const auto old = b.core.generation();
         b.now += 30s - 1ms;
-        // In time still; but one is out, so the round goes on.
+        // The round is still within its time, and one probe is under way, so the round continues.
         ok = ok && b.acquire().change == none && !b.admits();
         b.now += 1ms;
         ok = ok && b.state() == BreakerState::half_open && b.admits();
         ok = ok && b.acquire().change == probe_lost;
         ok = ok && b.verdict(false, old) == none && b.verdict(true, old) == none;
-        // The success of the old round is none of the new one.
+        // A success of the old round does not count in the new one.
         ok = ok && b.succeed() == none && b.acquire().change == none;
         return ok && b.succeed() == detail::BreakerChange::closed;
     }());
-    // Nobody was out: nothing was lost. And the new round has its whole time.
+    // No probe was under way, so none was lost. The new round has its whole time.
     STATIC_REQUIRE([] {
         auto b = due(patient);
         static_cast<void>(b.acquire());
@@ -173,7 +173,7 @@ TEST_CASE("BreakerCore starts a new round of probes when the old one took too lo
         ok = ok && b.acquire().change == none;
         return ok && b.fail() == reopened;
     }());
-    // Also if no probe is ever lost by itself.
+    // The same holds if no probe is ever lost on its own.
     STATIC_REQUIRE([] {
         auto b = due({.probe_timeout = forever, .at_most = 1min});
         static_cast<void>(b.acquire());
@@ -182,7 +182,7 @@ TEST_CASE("BreakerCore starts a new round of probes when the old one took too lo
         b.now += 1ms;
         return ok && b.admits() && b.acquire().change == probe_lost;
     }());
-    // Without a bound, however long it takes.
+    // Without a limit, a round takes any time.
     STATIC_REQUIRE([] {
         auto b = due({.successes = 2});
         static_cast<void>(b.acquire());
@@ -211,7 +211,7 @@ TEST_CASE(
     CHECK(b.state() == BreakerState::half_open);
 }
 
-TEST_CASE("BreakerCore closes after so many successes, and reopens after so many failures",
+TEST_CASE("BreakerCore closes or reopens after its number of successes or failures",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         const auto all_out = [](auto& bench) {
@@ -228,14 +228,14 @@ TEST_CASE("BreakerCore closes after so many successes, and reopens after so many
         ok = ok && b.succeed() == none && b.fail() == none && b.succeed() == none;
         all_out(b);
         ok = ok && b.fail() == reopened && b.core.open_until() == b.now + 60s;
-        // The next round starts from nothing.
+        // The next round starts from zero.
         b.now += 60s;
         all_out(b);
         ok = ok && b.fail() == none && b.succeed() == none && b.succeed() == none;
         all_out(b);
         return ok && b.state() == BreakerState::half_open && b.fail() == reopened;
     }());
-    // One at a time does as well.
+    // Probes that are made in turn count, too.
     STATIC_REQUIRE([] {
         auto b = due({.successes = 2});
         bool ok = b.acquire().change == half_opened && b.succeed() == none && b.admits();
@@ -258,20 +258,20 @@ TEST_CASE("BreakerCore ignores verdicts of an earlier generation",
         b.core.neutral(before_opening);
         ok = ok && b.verdict(true, before_opening) == none && !b.admits();
         ok = ok && b.verdict(false, probe) == detail::BreakerChange::closed;
-        // Neither may a late probe open what another one closed.
+        // A late probe does not open a breaker that another probe closed.
         return ok && b.verdict(true, probe) == none && b.state() == BreakerState::closed;
     }());
 }
 
 // Pitfalls 14 and 15.
-TEST_CASE("BreakerCore is not closed by a probe without a verdict, nor stuck",
+TEST_CASE("BreakerCore stays half-open, and is not stuck, after a probe without a verdict",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = due();
         for (int i = 0; i < 10; ++i) {
             static_cast<void>(b.acquire());
             b.core.neutral(b.core.generation());
-            b.core.neutral(b.core.generation());  // twice gives back once
+            b.core.neutral(b.core.generation());  // the second call returns no permit
             if (b.state() != BreakerState::half_open || !b.admits()) return false;
         }
         static_cast<void>(b.acquire());
@@ -307,7 +307,7 @@ TEST_CASE("BreakerCore accepts a late probe's verdict until its permit is given 
     }());
 }
 
-TEST_CASE("BreakerCore abandons probes when the last one's time is over",
+TEST_CASE("BreakerCore abandons probes when the time of the last one has passed",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = due({.probes = 2, .successes = 2, .failures = 2, .probe_timeout = 10s});
@@ -320,12 +320,13 @@ TEST_CASE("BreakerCore abandons probes when the last one's time is over",
         ok = ok && !b.admits();
         b.now += 5s;
         ok = ok && b.acquire().change == probe_lost && b.acquire().advice.verb == Advice::Verb::go;
-        // The success from before still counts: it was no less true.
+        // The earlier success still counts.
         return ok && !b.admits() && b.succeed() == detail::BreakerChange::closed;
     }());
 }
 
-TEST_CASE("BreakerCore in each mode that an operator can set", "[breaker][breaker_core][unit]") {
+TEST_CASE("BreakerCore follows each mode that an operator can set",
+          "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = fresh();
         bool ok = b.core.set_mode(BreakerMode::forced_open) == mode_set;
@@ -340,15 +341,14 @@ TEST_CASE("BreakerCore in each mode that an operator can set", "[breaker][breake
 
         b.core.set_mode(BreakerMode::automatic);
         ok = ok && b.state() == BreakerState::closed && b.fail() == opened;
-        // Again: that is how a person closes it.
+        // Setting the mode again closes the breaker.
         b.core.set_mode(BreakerMode::automatic);
         return ok && b.state() == BreakerState::closed && b.admits();
     }());
 }
 
-TEST_CASE(
-    "BreakerCore in metrics_only reports when it would have opened, and lets all calls through",
-    "[breaker][breaker_core][unit]") {
+TEST_CASE("BreakerCore in metrics_only reports when it would have opened, and admits all calls",
+          "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = fresh({}, 3);
         b.core.set_mode(BreakerMode::metrics_only);
@@ -372,7 +372,7 @@ TEST_CASE("BreakerCore invalidates the permits in use when a mode is set",
     CHECK(b.state() == BreakerState::closed);
 }
 
-TEST_CASE("BreakerCore grows its wait from reopening to reopening, and forgets when it closes",
+TEST_CASE("BreakerCore lengthens its wait with each reopening, and resets it when it closes",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         CoreBench b{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
@@ -399,7 +399,7 @@ TEST_CASE("BreakerCore continues from its snapshot, in another program at anothe
             static_cast<void>(b.fail());
             b.now = b.core.open_until();
         }
-        b.now -= 12s;  // 18 of 30 s are over
+        b.now -= 12s;  // 18 of 30 s have passed
         const BreakerSnapshot saved = b.core.snapshot(b.now);
         bool ok = saved == BreakerSnapshot{BreakerMode::automatic, BreakerState::open, 3, 12s};
 
@@ -415,7 +415,7 @@ TEST_CASE("BreakerCore continues from its snapshot, in another program at anothe
     }());
 }
 
-TEST_CASE("BreakerCore keeps how far its wait has grown, up to 65535 openings",
+TEST_CASE("BreakerCore keeps the growth of its wait, up to 65535 openings",
           "[breaker][breaker_core][unit]") {
     const auto growing = [] {
         return CoreBench{detail::BreakerCore{ConsecutiveFailures{1}, belay_test::GrowingWait{},
@@ -443,7 +443,7 @@ TEST_CASE("BreakerCore keeps how far its wait has grown, up to 65535 openings",
     }
 }
 
-TEST_CASE("BreakerCore opens again at one failure of a probe before the time",
+TEST_CASE("BreakerCore opens again at one failure of a forced probe before the end of its wait",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {
         auto b = tripped({.probes = 3, .successes = 2, .failures = 3});
@@ -451,7 +451,7 @@ TEST_CASE("BreakerCore opens again at one failure of a probe before the time",
         b.core.force(b.now);
         bool ok = b.state() == BreakerState::half_open && b.fail() == reopened;
         ok = ok && b.state() == BreakerState::open && b.core.open_until() == b.now + 60s;
-        // A success is one of those it takes.
+        // A success of a forced probe counts as one of the successes.
         b.core.force(b.now);
         ok = ok && b.succeed() == half_opened && b.state() == BreakerState::half_open;
         return ok && b.acquire().change == none && b.succeed() == detail::BreakerChange::closed;
@@ -494,7 +494,7 @@ TEST_CASE("BreakerCore works with clocks that stand still, step back or jump",
     CHECK(b.core.snapshot(always).remaining == forever);
 }
 
-TEST_CASE("BreakerCore's generations start again after 2^30 changes",
+TEST_CASE("BreakerCore restarts its generations after 2^30 changes",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE(Core::generation_mask == (1U << 30) - 1);
     auto b = fresh();
@@ -504,7 +504,7 @@ TEST_CASE("BreakerCore's generations start again after 2^30 changes",
 
 namespace {
 
-// Permits that are out, some of them lost.
+// Permits in use, some of which are lost.
 struct Caller {
     std::uint32_t generation;
 };
@@ -523,7 +523,7 @@ void run(auto& b, std::vector<Caller>& out, int event) {
     if (event == 5) b.verdict(true, out[i].generation);
     if (event == 6) b.verdict(false, out[i].generation);
     if (event == 7) b.core.neutral(out[i].generation);
-    // 8: lost for good.
+    // Event 8: the permit is lost for ever.
     out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
 }
 
@@ -538,9 +538,9 @@ auto any_core() {
 
 }  // namespace
 
-TEST_CASE("BreakerCore is never stuck, though probes are lost",
+TEST_CASE("BreakerCore is never stuck, although probes are lost",
           "[breaker][breaker_core][property]") {
-    CHECK(rc::check("waiting as told leads to a permit, and successes close it", [] {
+    CHECK(rc::check("the advised waits lead to a permit, and successes close the breaker", [] {
         auto b = any_core();
         std::vector<Caller> out;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 9))) {
@@ -551,8 +551,8 @@ TEST_CASE("BreakerCore is never stuck, though probes are lost",
         for (int calls = 0; b.state() != BreakerState::closed; ++calls) {
             RC_ASSERT(calls < 6);
             for (int asked = 0; b.acquire().advice.verb != Advice::Verb::go; ++asked) {
-                // The open wait, or the probes' time in steps of breaker_recheck; and clocks went
-                // back.
+                // The open wait, or the probes' time in steps of breaker_recheck. The clock may
+                // have gone back, too.
                 RC_ASSERT(asked < 150);
                 b.now = b.core.admit(b.now).until;
             }
@@ -561,9 +561,10 @@ TEST_CASE("BreakerCore is never stuck, though probes are lost",
     }));
 }
 
-TEST_CASE("BreakerCore never has more under way than it may, and is never stuck half-open",
-          "[breaker][breaker_core][property]") {
-    CHECK(rc::check("by verdicts that were counted apart", [] {
+TEST_CASE(
+    "BreakerCore never has more probes under way than its limit, and is never stuck half-open",
+    "[breaker][breaker_core][property]") {
+    CHECK(rc::check("according to a separate count of the verdicts", [] {
         const HalfOpenOptions half_open{.probes = *rc::gen::inRange<std::uint8_t>(1, 6),
                                         .successes = *rc::gen::inRange<std::uint8_t>(1, 6),
                                         .failures = *rc::gen::inRange<std::uint8_t>(1, 6),
@@ -589,7 +590,7 @@ TEST_CASE("BreakerCore never has more under way than it may, and is never stuck 
             if (event <= 3) {
                 const auto answer = b.acquire();
                 if (answer.change == half_opened) worked = failed = 0;
-                // A new round starts from nothing; probes that were lost leave what was found.
+                // A new round starts from zero. The results of a round stay if probes are lost.
                 if (answer.change == probe_lost && half_open.at_most != forever) return;
                 if (answer.advice.verb == Advice::Verb::go) out.push_back({b.core.generation()});
             }
@@ -605,16 +606,17 @@ TEST_CASE("BreakerCore never has more under way than it may, and is never stuck 
                 current += caller.generation == b.core.generation() ? 1 : 0;
             }
             RC_ASSERT(current == 0 || current <= may_be_out());
-            // Nobody waits for nothing: there is a place, or somebody has it and a time for it.
+            // A caller that waits does so because all probes are under way, and each of them has a
+            // time limit.
             RC_ASSERT(b.admits() || current == may_be_out());
             RC_ASSERT(b.core.admit(b.now + half_open.probe_timeout).verb == Advice::Verb::go);
         }
     }));
 }
 
-TEST_CASE("BreakerCore has no more probes out than it may, and each decides once",
+TEST_CASE("BreakerCore has no more probes in use than its limit, and each decides once",
           "[breaker][breaker_core][property]") {
-    CHECK(rc::check("permits of the current generation, while it is not closed", [] {
+    CHECK(rc::check("permits of the current generation, while the breaker is not closed", [] {
         auto b = any_core();
         std::vector<Caller> out;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
@@ -632,9 +634,9 @@ TEST_CASE("BreakerCore has no more probes out than it may, and each decides once
     }));
 }
 
-TEST_CASE("BreakerCore's history does not depend on how often it is asked",
+TEST_CASE("BreakerCore's state does not depend on how often its time is advanced",
           "[breaker][breaker_core][property]") {
-    CHECK(rc::check("one that is asked between all events is equal to one that is not", [] {
+    CHECK(rc::check("a core that is advanced between all events is equal to one that is not", [] {
         auto asked = any_core();
         auto left_alone = asked;
         std::vector<std::uint32_t> out;
@@ -659,9 +661,9 @@ TEST_CASE("BreakerCore's history does not depend on how often it is asked",
     }));
 }
 
-TEST_CASE("BreakerCore restored from its snapshot decides as it would have",
+TEST_CASE("BreakerCore restored from its snapshot decides as the original would have",
           "[breaker][breaker_core][property]") {
-    CHECK(rc::check("advice by remaining time is the same", [] {
+    CHECK(rc::check("the advice by remaining time is the same", [] {
         auto b = any_core();
         std::vector<Caller> out;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 10))) {

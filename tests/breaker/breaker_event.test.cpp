@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an observer is notified of every change after it was made, in order, never under the
-// lock; a slow one can see how many it missed. Method: recording observers and threads.
+// Goal: an observer is notified of every change after it was made, in order, and never under the
+// lock. A slow observer can detect how many events it missed. Method: recording observers and
+// threads.
 #include <belay/breaker/breaker_event.hpp>
 
 #include <atomic>
@@ -68,10 +69,10 @@ std::vector<detail::BreakerChange> changes(const std::vector<BreakerEvent>& rece
 
 static_assert(std::is_trivially_copyable_v<BreakerEvent> && sizeof(BreakerEvent) == 32);
 static_assert(std::is_empty_v<detail::BreakerEvents<SomeBreaker, NoObserver>>,
-              "nobody pays for no observer");
+              "no observer adds no size");
 static_assert(sizeof(CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor, WithoutHooks>) ==
                   sizeof(CircuitBreaker<>),
-              "nor for one that hears nothing");
+              "an observer without hooks adds no size");
 static_assert(!OfBreaker::right<BreakerAllWrong> && !OfBreaker::never_throws<Throws>());
 
 TEST_CASE("CircuitBreaker calls its hook, in every form of observer",
@@ -109,8 +110,9 @@ TEST_CASE("BreakerEvents notifies of events in order, each once",
     CHECK(received[1].number == 2);
 }
 
-TEST_CASE("BreakerEvents drops the oldest events when they are not read, and the numbers show it",
-          "[breaker][breaker_event][unit]") {
+TEST_CASE(
+    "BreakerEvents drops the oldest events when they are not read, and their numbers have gaps",
+    "[breaker][breaker_event][unit]") {
     std::vector<BreakerEvent> received;
     SomeBreaker breaker;
     detail::BreakerEvents<SomeBreaker, Listener> events{breaker, Listener{&received}};
@@ -190,14 +192,15 @@ TEST_CASE("CircuitBreaker reports the last failure that opened it",
         CHECK(received[0].code == ECONNREFUSED);
         CHECK(received[2].cause == Cause::lost);
         CHECK(received[2].code == ECONNRESET);
-        // Nobody told why; and what is no failure has none.
+        // A failure without a cause has none in its event, and neither has a change without a
+        // failure.
         for (const std::size_t i : {1U, 3U, 4U, 5U, 6U, 7U}) {
             CHECK(received[i].cause == Cause::none);
             CHECK(received[i].code == 0);
         }
         CHECK(received[8].code == ECONNREFUSED);
     }
-    SECTION("by a success that completes a rate's number") {
+    SECTION("by a success that completes the minimum of calls") {
         CircuitBreaker breaker{FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 3}},
                                OpenFor{60s},
                                clock.view(),
@@ -211,7 +214,7 @@ TEST_CASE("CircuitBreaker reports the last failure that opened it",
     }
 }
 
-TEST_CASE("CircuitBreaker reports that it opened, also when its wait may be over at once",
+TEST_CASE("CircuitBreaker reports that it opened, also when its open wait is 0",
           "[breaker][breaker_event][unit]") {
     ManualClock clock;
     std::vector<BreakerEvent> received;
@@ -232,7 +235,7 @@ TEST_CASE("CircuitBreaker reports that it opened, also when its wait may be over
 
 namespace {
 
-// Ends the object that tells it.
+// An observer that destroys the object that notifies it.
 struct BreakerOwner;
 struct DestroyingHook {
     BreakerOwner* owner;
@@ -246,7 +249,7 @@ void DestroyingHook::on_breaker(const BreakerEvent&) noexcept { owner->breaker.r
 
 }  // namespace
 
-TEST_CASE("CircuitBreaker that its observer destroys is detected in a checked build",
+TEST_CASE("CircuitBreaker aborts in a checked build when its observer destroys it",
           "[breaker][breaker_event][unit]") {
     CHECK_THAT(belay_test::aborts_with([] {
                    const ManualClock clock;
@@ -260,7 +263,7 @@ TEST_CASE("CircuitBreaker that its observer destroys is detected in a checked bu
 
 namespace {
 
-// Pitfall 27: an observer that asks the breaker, and even changes it, while it is told.
+// Pitfall 27: an observer that calls the breaker, and even changes it, during its notification.
 struct ReentrantState;
 struct ReentrantHook {
     ReentrantState* state;
@@ -279,7 +282,7 @@ void ReentrantHook::on_breaker(const BreakerEvent& event) noexcept {
     state->received.push_back(event.change);
     state->observed.push_back(state->breaker->state());
     if (event.change == opened) {
-        // Refused: it is open already.
+        // Rejected: the breaker is open already.
         if (const auto permit = state->breaker->acquire()) state->received.clear();
         state->breaker->set_mode(BreakerMode::automatic);
     } else if (event.change == mode_set && state->received.size() < 4) {
@@ -353,7 +356,7 @@ struct OpeningsSeen {
         *opened += event.change == BreakerEvent::Change::opened ? 1 : 0;
     }
 };
-// In a final class, a template cannot be found by its name.
+// A template in a final class cannot be found by its name.
 struct FinalOpeningsSeen final {
     int* opened;
     void on_breaker(auto& /*breaker*/, const BreakerEvent&) noexcept { ++*opened; }

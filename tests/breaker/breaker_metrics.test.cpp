@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the metrics of a breaker have all its numbers, also while threads change it. Method:
-// structured bindings that name each member; calls by hand; a storm, to be run under TSan.
+// structured bindings that name each member; calls by hand; many concurrent calls, to be run under
+// TSan.
 #include <belay/breaker/breaker_metrics.hpp>
 
 #include <atomic>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the shared breaker behaves like the value, leaks no permit, and is correct under
-// threads. Method: examples, properties and threads.
+// Goal: the shared breaker behaves like the value, loses no permit, and is correct under threads.
+// Method: examples, properties and threads.
 #include <belay/breaker/circuit_breaker.hpp>
 
 #include <atomic>
@@ -34,7 +34,7 @@ constinit CircuitBreaker<SteadyClock> static_breaker{ConsecutiveFailures{5}, Ope
 constinit CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> static_rate{
     FailureRate{TimeWindow{60s}}, OpenFor{300s}, {.probes = 3}};
 
-// A clock that counts how often it is read.
+// A clock that counts its reads.
 struct CountingClock {
     std::atomic<int>* reads;
     [[nodiscard]] Instant now() const noexcept { return reads->fetch_add(1), Instant{}; }
@@ -118,7 +118,7 @@ TEST_CASE("CircuitBreaker reads the clock only as often as its trip requires",
     CHECK(reads_of(SlowCallRate{1s, CountWindow<10>{}}) == 20);
 }
 
-TEST_CASE("CircuitBreaker rejects while open, and returns until when",
+TEST_CASE("CircuitBreaker rejects while open, and returns the end of its wait",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{3}, OpenFor{300s}, clock.view()};
@@ -149,7 +149,7 @@ TEST_CASE("CircuitBreaker lets one probe through at a time", "[breaker][circuit_
         CHECK_FALSE(second);
         CHECK(second.retry_at() == clock.now() + belay::detail::breaker_recheck);
     }
-    // Dropped without a verdict: the next caller may probe at once.
+    // The permit was dropped without a verdict: the next caller may probe at once.
     Permit probe = breaker.acquire();
     CHECK(probe);
     probe.failure();
@@ -174,7 +174,7 @@ TEST_CASE("CircuitBreaker accepts only the first verdict on a permit",
     CHECK(breaker.state() == BreakerState::open);
 }
 
-TEST_CASE("CircuitBreaker permits can be moved, and the moved-from one is void",
+TEST_CASE("CircuitBreaker permits can be moved, and a moved-from permit has no effect",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
@@ -182,14 +182,14 @@ TEST_CASE("CircuitBreaker permits can be moved, and the moved-from one is void",
     clock.advance(300s);
     Permit probe = breaker.acquire();
     Permit moved = std::move(probe);
-    CHECK_FALSE(probe);  // NOLINT(bugprone-use-after-move): that is the point
+    CHECK_FALSE(probe);  // NOLINT(bugprone-use-after-move): the test of the moved-from permit
     probe.failure();
     CHECK(breaker.state() == BreakerState::half_open);
     CHECK(moved);
     Permit& same = moved;
     moved = std::move(same);
     CHECK(moved);
-    // Replacing a permit gives it back.
+    // Replacing a permit returns the old one.
     moved = Permit{};
     Permit next = breaker.acquire();
     CHECK(next);
@@ -245,7 +245,7 @@ TEST_CASE("CircuitBreaker lets several probes through, which decide together",
     auto a = breaker.acquire();
     auto b = breaker.acquire();
     CHECK((a && b));
-    // Two successes or two failures decide: so many are enough at a time.
+    // Two successes or two failures decide, so two probes at a time are enough.
     CHECK_FALSE(granted(breaker.acquire()));
     a.success();
     b.failure();
@@ -257,8 +257,7 @@ TEST_CASE("CircuitBreaker lets several probes through, which decide together",
 }
 
 // Pitfall 14.
-TEST_CASE("CircuitBreaker is not locked by a probe that hangs",
-          "[breaker][circuit_breaker][unit]") {
+TEST_CASE("CircuitBreaker is not stuck when a probe hangs", "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     CircuitBreaker breaker{
         ConsecutiveFailures{1}, OpenFor{60s}, clock.view(), {.probe_timeout = 10s}};
@@ -329,7 +328,7 @@ TEST_CASE("CircuitBreaker follows the mode that an operator sets",
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("CircuitBreaker counts events outside the fast path",
+TEST_CASE("CircuitBreaker counts rejections, openings, closings and stale verdicts",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{2}, OpenFor{60s}, clock.view()};
@@ -367,7 +366,7 @@ TEST_CASE("CircuitBreaker counts each failure once in metrics_only",
     CHECK(failures_of(TimeWindowed{TimeWindow{10s}}) == 10);
 }
 
-TEST_CASE("CircuitBreaker counts no success as a failure, though it was too slow",
+TEST_CASE("CircuitBreaker counts no success as a failure, although it was too slow",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     CircuitBreaker breaker{SlowCallRate{2s, CountWindow<4>{}, {.percent = 50, .min_calls = 1}},
@@ -383,8 +382,8 @@ TEST_CASE("CircuitBreaker counts no success as a failure, though it was too slow
 
 namespace {
 
-// A clock that asks the breaker for something under its lock: that would never return if the clock
-// were read there.
+// A clock that calls the breaker when it is read. The call would never return if the breaker read
+// the clock under its lock.
 struct AskingClock {
     bool (*const* ask)();
     [[nodiscard]] Instant now() const noexcept {
@@ -420,7 +419,7 @@ TEST_CASE("CircuitBreaker reads a clock under its lock only when it opens",
     ask_asking = nullptr;
 }
 
-TEST_CASE("CircuitBreaker trips by a rate though its callers' turns are of different age",
+TEST_CASE("CircuitBreaker trips by a rate although its callers' turns are of different ages",
           "[breaker][circuit_breaker][regression]") {
     Random bits{Seed{1}};
     CircuitBreaker breaker{FailureRate{TimeWindow{1s}, {.percent = 50, .min_calls = 50}},
@@ -445,7 +444,8 @@ TEST_CASE("CircuitBreaker's permit that replaces another one is acquired while t
     CHECK(probe);
 }
 
-TEST_CASE("CircuitBreaker survives a restart by its snapshot", "[breaker][circuit_breaker][unit]") {
+TEST_CASE("CircuitBreaker continues after a restart from its snapshot",
+          "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{60s}, clock.view()};
     open(breaker, 1);
@@ -469,7 +469,8 @@ TEST_CASE("CircuitBreaker survives a restart by its snapshot", "[breaker][circui
 
 TEST_CASE("CircuitBreaker saves and restores by its callers' turns, and not by its own clock",
           "[breaker][circuit_breaker][unit]") {
-    // The breakers have the machine's steady clock, and their callers count from another epoch.
+    // The breakers have the steady clock of the machine, and their callers count from another
+    // epoch.
     Random bits{Seed{1}};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{60s}};
     Turn turn{Instant{} - 7h, bits};
@@ -515,7 +516,7 @@ TEST_CASE("CircuitBreaker with a Backoff spreads the probes of many clients",
     for (std::size_t i = 1; i < probes.size(); ++i) CHECK(probes[i] != probes[0]);
 }
 
-TEST_CASE("CircuitBreaker that is destroyed before its permits is detected in a checked build",
+TEST_CASE("CircuitBreaker aborts in a checked build when it is destroyed before its permits",
           "[breaker][circuit_breaker][unit]") {
     CHECK_THAT(belay_test::aborts_with([] {
                    Permit survivor;
@@ -539,13 +540,13 @@ TEST_CASE("CircuitBreaker accepts a clock that goes back or jumps",
     probe.failure();
     CHECK(granted(breaker.acquire()));
     clock.set(Instant{} + 1h);
-    // The dropped probe left it half-open, by whatever clock.
+    // The dropped probe left the breaker half-open, by any clock.
     CHECK(granted(breaker.acquire()));
 }
 
 namespace {
 
-// Drives both by the same events and the same chance.
+// Applies the same events and the same random bits to both.
 template <class Trip, class OpenWait>
 void are_equal(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) {
     Breaker value{trip, open_wait, half_open};
@@ -563,7 +564,8 @@ void are_equal(Trip trip, OpenWait open_wait, HalfOpenOptions half_open) {
         Turn a{now, bits_of_value};
         Turn b{now, bits_of_object};
         const Failure failure{event == 5 ? Cause::planned : Cause::refused};
-        // A shared breaker takes no forced probes: ask first.
+        // A shared breaker makes no forced probes, so it is called only if the value admits the
+        // attempt.
         if (event >= 3 && !begun && value.admit(now).verb == Advice::Verb::go) {
             value.begin(a);
             RC_ASSERT(rule.begin(b).verb == Advice::Verb::go);
@@ -586,7 +588,7 @@ HalfOpenOptions any_half_open() {
             .failures = *rc::gen::inRange<std::uint8_t>(1, 4)};
 }
 
-// Many permits at a time, beside the core that decides alone.
+// Compares a breaker with many permits with a core that decides alone.
 template <class Trip, class OpenWait>
 void is_its_core(Trip trip, OpenWait open_wait) {
     HalfOpenOptions half_open = any_half_open();
@@ -673,9 +675,9 @@ TEST_CASE("CircuitBreaker decides like its core for any number of callers, and i
     }));
 }
 
-TEST_CASE("CircuitBreaker leaks no permit under any interleaving of verdicts",
+TEST_CASE("CircuitBreaker loses no permit under any interleaving of verdicts",
           "[breaker][circuit_breaker][property]") {
-    CHECK(rc::check("waiting as told always leads to a permit", [] {
+    CHECK(rc::check("the advised waits always lead to a permit", [] {
         ManualClock clock;
         Breaking breaker{ConsecutiveFailures{2}, OpenFor{10s}, clock.view()};
         std::vector<Permit> held;
@@ -703,8 +705,9 @@ TEST_CASE("CircuitBreaker leaks no permit under any interleaving of verdicts",
     }));
 }
 
-TEST_CASE("CircuitBreaker::isolate keeps it open until the last isolation ends, as in cockatiel",
-          "[breaker][circuit_breaker][unit]") {
+TEST_CASE(
+    "CircuitBreaker::isolate keeps the breaker open until the last isolation ends, as in cockatiel",
+    "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{2}, OpenFor{10s}, clock.view()};
     auto maintenance = breaker.isolate();
@@ -714,7 +717,7 @@ TEST_CASE("CircuitBreaker::isolate keeps it open until the last isolation ends, 
     CHECK_FALSE(granted(breaker.acquire()));
 
     maintenance.end();
-    maintenance.end();  // does not end the other one
+    maintenance.end();  // does not end the other isolation
     clock.advance(1h);
     CHECK_FALSE(granted(breaker.acquire()));
     CHECK(breaker.isolations() == 1);
@@ -722,7 +725,7 @@ TEST_CASE("CircuitBreaker::isolate keeps it open until the last isolation ends, 
     auto moved = std::move(deployment);
     deployment.end();
     CHECK_FALSE(granted(breaker.acquire()));
-    moved = breaker.isolate();  // the new one begins before the old one ends
+    moved = breaker.isolate();  // the new isolation begins before the old one ends
     CHECK(breaker.isolations() == 1);
     moved.end();
     CHECK(breaker.mode() == BreakerMode::automatic);
@@ -748,7 +751,7 @@ TEST_CASE("CircuitBreaker::set_mode during an isolation applies from its end on"
     CHECK(breaker.mode() == BreakerMode::disabled);
 }
 
-TEST_CASE("CircuitBreaker::snapshot leaves out an isolation, which a restart would never end",
+TEST_CASE("CircuitBreaker::snapshot does not contain an isolation, which a restart would never end",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};
@@ -763,7 +766,7 @@ TEST_CASE("CircuitBreaker::snapshot leaves out an isolation, which a restart wou
     CHECK(breaker.snapshot().state == BreakerState::open);
 }
 
-TEST_CASE("CircuitBreaker::isolate makes the verdicts of permits that are out void",
+TEST_CASE("CircuitBreaker::isolate makes the verdicts of the permits in use void",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{10s}, clock.view()};

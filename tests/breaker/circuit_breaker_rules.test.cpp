@@ -42,7 +42,7 @@ struct LostInRow {
 
 }  // namespace
 
-TEST_CASE("CircuitBreaker::set_rules of a closed breaker counts afresh, by the new limit",
+TEST_CASE("CircuitBreaker::set_rules of a closed breaker counts from zero, with the new limit",
           "[breaker][circuit_breaker_rules][unit]") {
     Ruled r;
     r.fail(4);
@@ -53,7 +53,7 @@ TEST_CASE("CircuitBreaker::set_rules of a closed breaker counts afresh, by the n
     CHECK(r.breaker.state() == BreakerState::open);
     r.clock.advance(5s);
     CHECK(r.breaker.state() == BreakerState::half_open);
-    // A higher limit, too.
+    // The same with a higher limit.
     r.breaker.acquire().success();
     r.breaker.set_rules(ConsecutiveFailures{3}, OpenFor{5s});
     r.fail(2);
@@ -62,7 +62,7 @@ TEST_CASE("CircuitBreaker::set_rules of a closed breaker counts afresh, by the n
     CHECK(r.breaker.state() == BreakerState::open);
 }
 
-TEST_CASE("CircuitBreaker::set_rules lets the callers of an open breaker probe at once",
+TEST_CASE("CircuitBreaker::set_rules makes an open breaker admit a probe at once",
           "[breaker][circuit_breaker_rules][unit]") {
     Ruled r;
     r.fail(5);
@@ -77,9 +77,9 @@ TEST_CASE("CircuitBreaker::set_rules lets the callers of an open breaker probe a
     CHECK(r.breaker.acquire().retry_at() == r.clock.now() + 5s);
 }
 
-TEST_CASE("CircuitBreaker::set_rules lets a breaker probe at once by the time of any turn",
+TEST_CASE("CircuitBreaker::set_rules makes a breaker admit a probe at once by the time of any turn",
           "[breaker][circuit_breaker_rules][unit]") {
-    // The clock of the breaker is far ahead of the turns, as a SteadyClock in a simulated world is.
+    // The clock of the breaker is far ahead of the turns, like a SteadyClock in a simulated world.
     ManualClock clock{Instant{1000h}};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{300s}, clock.view()};
     Random bits{Seed{1}};
@@ -127,7 +127,7 @@ TEST_CASE("CircuitBreaker::set_rules keeps the mode and the isolations",
     CHECK(granted(r.breaker.acquire()));
 }
 
-TEST_CASE("CircuitBreaker::set_rules takes rules as new, also those that have counted",
+TEST_CASE("CircuitBreaker::set_rules resets the new rules, also those that have counted",
           "[breaker][circuit_breaker_rules][unit]") {
     ManualClock clock;
     FailureRate rate{CountWindow<4>{}, {.percent = 50, .min_calls = 2}};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the shared breaker stays right under threads. Method: short storms, to be run under TSan.
+// Goal: the shared breaker is correct under threads. Method: many short concurrent calls, under
+// TSan.
 #include <belay/breaker/circuit_breaker.hpp>
 
 #include <atomic>
@@ -28,8 +29,8 @@ namespace {
 using Breaking = CircuitBreaker<ManualClock::View>;
 using Permit = Breaking::Permit;
 
-// Another thread that is always in time: what it does happens between a caller's look at the
-// breaker and its lock, which is where the clock is read.
+// A concurrent thread whose calls happen between a caller's read of the state and its lock. The
+// clock is read at that time.
 struct ConcurrentThread {
     std::function<void()> act;
 };
@@ -59,7 +60,7 @@ TEST_CASE("CircuitBreaker stays closed when a success comes just before the deci
     breaker.acquire().failure();
     CHECK(concurrent.act == nullptr);
     CHECK(breaker.state() == BreakerState::closed);
-    // The failure counted nevertheless: one more is the second in a row.
+    // The failure still counts: one more is the second in a row.
     breaker.acquire().failure();
     CHECK(breaker.state() == BreakerState::open);
     CHECK(breaker.counters().failures == 3);
@@ -77,7 +78,7 @@ TEST_CASE("CircuitBreaker opens once when two deciding failures meet",
     CHECK(breaker.counters() == BreakerCounters{.failures = 2, .stale = 1, .opened = 1});
 }
 
-TEST_CASE("CircuitBreaker lets a caller through when it closes just before the call",
+TEST_CASE("CircuitBreaker admits a caller when it closes just before the call",
           "[breaker][circuit_breaker_threads][unit]") {
     ConcurrentThread concurrent;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}, InterruptingClock{&concurrent}};
@@ -97,7 +98,7 @@ TEST_CASE("CircuitBreaker has at most one probe in use, under concurrent calls",
     ManualClock clock;
     Breaking breaker{ConsecutiveFailures{1}, OpenFor{1ms}, clock.view()};
     open(breaker, 1);
-    // No verdict closes it, so every permit from now on is a probe.
+    // No verdict closes the breaker, so every permit from now on is a probe.
     std::atomic<int> out{0};
     std::atomic<int> granted{0};
     std::atomic<bool> overlapped{false};
@@ -117,7 +118,7 @@ TEST_CASE("CircuitBreaker has at most one probe in use, under concurrent calls",
         }
     };
     on_threads(3, work);
-    // Seldom few: a thread that is stopped with the permit keeps it from the others.
+    // The number is small at times: a suspended thread with the permit blocks the others.
     CHECK(granted.load() > 0);
     CHECK_FALSE(overlapped.load());
 }
@@ -153,7 +154,7 @@ TEST_CASE("CircuitBreaker is consistent after any mix of verdicts from threads",
         }
     };
     on_threads(4, work);
-    // Whatever was going on: after the open wait one call decides.
+    // In any state: after the open wait one call decides.
     clock.advance(1h);
     breaker.acquire().success();
     REQUIRE(breaker.state() == BreakerState::closed);
@@ -163,7 +164,7 @@ TEST_CASE("CircuitBreaker is consistent after any mix of verdicts from threads",
     CHECK(breaker.state() == BreakerState::open);
 }
 
-TEST_CASE("CircuitBreaker grants exactly one of many threads the probe",
+TEST_CASE("CircuitBreaker grants the probe to exactly one of many threads",
           "[breaker][circuit_breaker_threads][unit]") {
     for (int round = 0; round < 200; ++round) {
         ManualClock clock;
@@ -205,7 +206,8 @@ TEST_CASE("CircuitBreaker opens exactly once for concurrent failures",
 TEST_CASE("CircuitBreaker counts failures and successes of threads in one order",
           "[breaker][circuit_breaker_threads][unit]") {
     const ManualClock clock;
-    // Nobody succeeds, and the limit is the number of failures: the last one opens, none is lost.
+    // No call succeeds, and the limit is the number of failures: the last one opens, and none is
+    // lost.
     Breaking breaker{ConsecutiveFailures{30'000}, OpenFor{1s}, clock.view()};
     on_threads(3, [&](std::uint64_t) {
         for (int i = 0; i < 9'999; ++i) breaker.acquire().failure();
@@ -235,7 +237,7 @@ TEST_CASE("CircuitBreaker with windows and several probes is consistent under th
             auto permit = breaker.acquire();
             clock.advance(Duration{50'000});
             const auto choice = uniform_upto(bits, 9);
-            // As many failures as successes: however the threads take turns, it opens.
+            // There are as many failures as successes, so the breaker opens in any interleaving.
             if (choice <= 2) permit.success();
             if (3 <= choice && choice <= 5) permit.failure();
             if (choice == 6) permit.neutral();
@@ -256,7 +258,7 @@ TEST_CASE("CircuitBreaker with windows and several probes is consistent under th
     const BreakerCounters counters = breaker.counters();
     CHECK(counters.closed <= counters.opened);
     CHECK(counters.opened > 0);
-    // Whatever was going on: it is well again after successes alone.
+    // In any state: the breaker closes after successes alone.
     clock.advance(1h);
     for (int i = 0; i < 3; ++i) breaker.acquire().success();
     CHECK(breaker.state() == BreakerState::closed);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: so many failures in a row trip it, and nothing else does.
+// Goal: the given number of failures in a row trips it, and nothing else does.
 #include <belay/breaker/consecutive_failures.hpp>
 
 #include <type_traits>
@@ -12,7 +12,7 @@ using namespace belay;
 static_assert(std::is_trivially_copyable_v<ConsecutiveFailures> &&
               sizeof(ConsecutiveFailures) == 8);
 static_assert(ConsecutiveFailures{7}.limit() == 7);
-// It asks for no time, so a breaker reads no clock for it.
+// It requires no time, so a breaker reads no clock for it.
 static_assert(!detail::RecordsAtInstants<ConsecutiveFailures> &&
               !detail::RecordsTimedCalls<ConsecutiveFailures>);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a breaker that breaks a precondition is no constant expression. Method: each wrong
-// value, with the nearest valid one.
+// Goal: a breaker that violates a precondition is no constant expression. Method: each wrong value,
+// with the nearest valid one.
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>

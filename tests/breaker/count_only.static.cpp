@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: CountOnly is a trip, costs nothing without state, and takes only filters that can be used.
+// Goal: CountOnly is a trip, adds no size without state, and accepts only filters that can be used.
 #include <belay/breaker/count_only.hpp>
 
 #include <belay/breaker/breaker.hpp>
@@ -37,7 +37,7 @@ using Filtered = CountOnly<ConsecutiveFailures, Filter>;
 static_assert(TripLike<Filtered> && sizeof(Breaker<Filtered>) <= 56);
 static_assert(TripLike<CountOnly<belay_test::MinimalTrip, detail::CauseSet>>);
 
-// A trip of one's own may say so itself.
+// A user's trip may have the function `counts` itself.
 struct CountsThrows : ConsecutiveFailures {
     bool counts(const Failure&) const;
 };

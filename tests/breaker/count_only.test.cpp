@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a breaker counts the failures that its user selects, and no others; alone, shared, and
-// with probes. Method: examples.
+// Goal: a breaker counts the failures that its user selects, and no others: alone, shared, and with
+// probes. Method: examples.
 #include <belay/breaker/count_only.hpp>
 
 #include <atomic>
@@ -22,7 +22,7 @@ using belay_test::BreakerBench;
 
 namespace {
 
-// As of a server of HTTP.
+// The failures of an HTTP server.
 struct FiveHundreds {
     [[nodiscard]] constexpr bool operator()(const Failure& why) const noexcept {
         return why.code >= 500;
@@ -35,7 +35,7 @@ constexpr Failure status(std::int32_t code) { return {Cause::lost, code}; }
 
 static_assert(sizeof(CountOnly{ConsecutiveFailures{5}, FiveHundreds{}}) ==
                   sizeof(ConsecutiveFailures),
-              "a filter without state costs nothing");
+              "a filter without state adds no size");
 
 TEST_CASE("CountOnly counts the causes of its list, and treats others as successes",
           "[breaker][count_only][unit]") {
@@ -107,7 +107,7 @@ TEST_CASE("CountOnly works in a shared breaker, with any trip", "[breaker][count
     report(in_row);
     report(rate);
     clock.advance(60s);
-    // A neutral end of a probe frees its place at once.
+    // A probe that ends neutrally returns its permit at once.
     for (int i = 0; i < 5; ++i) in_row.acquire().failure(Failure{Cause::planned});
     CHECK(in_row.state() == BreakerState::half_open);
     in_row.acquire().failure(status(404));
@@ -115,7 +115,7 @@ TEST_CASE("CountOnly works in a shared breaker, with any trip", "[breaker][count
     CHECK(in_row.counters().closed == 1);
 }
 
-TEST_CASE("CountOnly keeps failures in a row on the fast path, without a clock",
+TEST_CASE("CountOnly counts failures in a row without a lock and without a clock",
           "[breaker][count_only][unit]") {
     struct Clock {
         std::atomic<int>* reads;

@@ -59,7 +59,8 @@ void is_exact() {
 
 }  // namespace
 
-TEST_CASE("CountWindow is exact for sizes around its words", "[breaker][count_window][property]") {
+TEST_CASE("CountWindow is exact for sizes near multiples of its word size",
+          "[breaker][count_window][property]") {
     is_exact<2>();
     is_exact<10>();
     is_exact<63>();

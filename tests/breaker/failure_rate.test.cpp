@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: FailureRate trips at its percentage, not before its least number of calls, in either
-// window. Method: examples, and a count by hand.
+// Goal: FailureRate trips at its percentage, and not before its minimum of calls, in either window.
+// Method: examples, and a count by hand.
 #include <belay/breaker/failure_rate.hpp>
 
 #include <deque>
@@ -17,17 +17,18 @@ using namespace belay;
 using namespace std::chrono_literals;
 
 static_assert(TripLike<FailureRate<CountWindow<100>>> && TripLike<FailureRate<TimeWindow<>>>);
-static_assert(!detail::RecordsAtInstants<FailureRate<CountWindow<100>>>, "a count needs no clock");
+static_assert(!detail::RecordsAtInstants<FailureRate<CountWindow<100>>>,
+              "a CountWindow needs no clock");
 static_assert(detail::RecordsAtInstants<FailureRate<TimeWindow<>>> &&
               !detail::RecordsTimedCalls<FailureRate<TimeWindow<>>>);
 static_assert(std::same_as<decltype(FailureRate{TimeWindow{30s}}), FailureRate<TimeWindow<>>>);
 
-TEST_CASE("FailureRate trips at its percentage, once there were enough calls",
+TEST_CASE("FailureRate trips at its percentage after its minimum of calls",
           "[breaker][failure_rate][unit]") {
     STATIC_REQUIRE([] {
         FailureRate trip{CountWindow<10>{}, {.percent = 50, .min_calls = 4}};
         bool ok = !trip.record(true) && !trip.record(true) && !trip.record(true);
-        // The fourth call completes the number; that it worked itself is no matter.
+        // The fourth call completes the minimum, although it succeeds.
         ok = ok && trip.record(false) && trip.record(false) && trip.record(false);
         ok = ok && !trip.record(false) && trip.record(true);
         trip.reset();
@@ -36,7 +37,7 @@ TEST_CASE("FailureRate trips at its percentage, once there were enough calls",
 }
 
 // Pitfall 28.
-TEST_CASE("FailureRate with few calls never trips by default, ConsecutiveFailures does",
+TEST_CASE("FailureRate with few calls never trips by default, and ConsecutiveFailures does",
           "[breaker][failure_rate][unit]") {
     FailureRate rate{TimeWindow{30s}};
     ConsecutiveFailures in_a_row{5};
@@ -50,7 +51,7 @@ TEST_CASE("FailureRate with few calls never trips by default, ConsecutiveFailure
 }
 
 // Pitfall 17, through the trip.
-TEST_CASE("FailureRate over time trips on failures around the edge of a window",
+TEST_CASE("FailureRate over time trips on failures on both sides of any instant",
           "[breaker][failure_rate][unit]") {
     FailureRate trip{TimeWindow{30s}, {.percent = 100, .min_calls = 6}};
     bool tripped = false;
@@ -60,7 +61,7 @@ TEST_CASE("FailureRate over time trips on failures around the edge of a window",
     CHECK(tripped);
 }
 
-TEST_CASE("FailureRate as the trip of a Breaker", "[breaker][failure_rate][unit]") {
+TEST_CASE("FailureRate opens a Breaker at its percentage", "[breaker][failure_rate][unit]") {
     STATIC_REQUIRE([] {
         belay_test::BreakerBench b{
             Breaker{FailureRate{TimeWindow{10s}, {.percent = 50, .min_calls = 4}}, OpenFor{60s}}};
@@ -68,7 +69,7 @@ TEST_CASE("FailureRate as the trip of a Breaker", "[breaker][failure_rate][unit]
             static_cast<void>(b.fail());
             b.now += 20s;
         }
-        bool ok = b.admits();  // never more than one call in the window
+        bool ok = b.admits();  // at most one call in the window
         for (int i = 0; i < 2; ++i) b.succeed();
         static_cast<void>(b.fail());
         ok = ok && b.admits() && b.fail().verb == Advice::Verb::suspend;

@@ -104,7 +104,7 @@ belay::Breaker breaker{belay::ConsecutiveFailures{5}, Wait{}};
 
 // expect-error: OpenWaitLike: W::reset must be 'void reset
 namespace open_wait_reset {
-// It would never be called: each opening would last longer than the one before, for ever.
+// It would never be called: each opening would last longer than the one before, without a limit.
 struct Doubling {
     belay::Duration wait{1};
     belay::Duration next(belay::Random&) noexcept { return wait *= 2; }

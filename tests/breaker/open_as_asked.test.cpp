@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a breaker stays open as long as the peer required, up to the bound, never shorter than
+// Goal: a breaker stays open as long as the peer requested, up to the limit, and never shorter than
 // its own wait. Method: timelines.
 #include <belay/breaker/open_as_asked.hpp>
 
@@ -22,7 +22,8 @@ constexpr Failure later(Duration wait) { return {Cause::overloaded, 503, nullptr
 }  // namespace
 
 static_assert(OpenWaitLike<OpenAsAsked<OpenFor>>);
-static_assert(!detail::Grows<OpenAsAsked<OpenFor>>, "a wait that does not grow is not drawn again");
+static_assert(!detail::Grows<OpenAsAsked<OpenFor>>,
+              "a wait that does not grow is not computed again");
 static_assert(detail::Grows<OpenAsAsked<belay_test::GrowingWait>>);
 template class belay::OpenAsAsked<belay_test::GrowingWait>;
 
@@ -49,7 +50,7 @@ TEST_CASE("OpenAsAsked uses the hint of the failure that opens, not an earlier o
     }());
 }
 
-TEST_CASE("OpenAsAsked grows as its wait does, and starts small again",
+TEST_CASE("OpenAsAsked grows like its own wait, and starts again after a reset",
           "[breaker][open_as_asked][unit]") {
     STATIC_REQUIRE([] {
         BreakerBench b{

@@ -76,7 +76,7 @@ struct HeedsCountsThrows {
 static_assert(OpenWaitLike<HeedsCounts> && detail::HeedsCounts<HeedsCounts>);
 static_assert(!OpenWaitLike<HeedsCountsThrows>);
 
-// In whatever form it is: overloaded, private, a template.
+// A member counts in any form: overloaded, private, or a template.
 struct WaitBase {
     Duration next(Random&) noexcept;
 };

@@ -22,7 +22,7 @@ using belay_test::BreakerBench;
 
 namespace {
 
-// One second for each failure, and one minute for each whole percent of failures.
+// Returns one second for each failure, and one minute for each whole percent of failures.
 struct WaitByCounts {
     static constexpr Duration next(Random&) noexcept { return 1h; }
     static constexpr Duration next(Random&, const Failure&, const CallCounts& seen) noexcept {

@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 static_assert(TripLike<SlowCallRate<CountWindow<10>>> && TripLike<SlowCallRate<TimeWindow<>>>);
 static_assert(detail::RecordsTimedCalls<SlowCallRate<CountWindow<10>>>);
 
-TEST_CASE("SlowCallRate counts calls that took too long, whether they worked or not",
+TEST_CASE("SlowCallRate counts slow calls, whether they succeed or fail",
           "[breaker][slow_call_rate][unit]") {
     STATIC_REQUIRE([] {
         SlowCallRate trip{2s, CountWindow<10>{}, {.percent = 50, .min_calls = 4}};
@@ -29,7 +29,7 @@ TEST_CASE("SlowCallRate counts calls that took too long, whether they worked or 
     }());
 }
 
-TEST_CASE("SlowCallRate opens a breaker of calls that all work",
+TEST_CASE("SlowCallRate opens a breaker although all calls succeed",
           "[breaker][slow_call_rate][unit]") {
     STATIC_REQUIRE([] {
         belay_test::BreakerBench b{Breaker{
@@ -39,7 +39,7 @@ TEST_CASE("SlowCallRate opens a breaker of calls that all work",
         b.succeed(1s);
         ok = ok && b.state() == BreakerState::open;
         b.now += 60s;
-        // Still slow: the peer is not well.
+        // The probe is slow again, so the peer has not recovered.
         b.succeed(2s);
         ok = ok && b.state() == BreakerState::open;
         b.now += 60s;

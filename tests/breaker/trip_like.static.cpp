@@ -23,7 +23,7 @@ struct TimesCalls {
 static_assert(TripLike<AtInstants> && TripLike<TimesCalls>);
 static_assert(!detail::RecordsTimedCalls<AtInstants> && detail::RecordsTimedCalls<TimesCalls>);
 
-// Of several forms the one that is told most is used.
+// If there are several forms, the one with the most arguments is used.
 struct Overloaded {
     constexpr bool record(bool) noexcept { return false; }
     constexpr bool record(bool, Instant) noexcept { return true; }
@@ -100,7 +100,7 @@ struct TrippedByChanges : AtInstants {
 };
 static_assert(!TripLike<TrippedByThrows> && !TripLike<TrippedByChanges>);
 
-// In whatever form it is: overloaded, private, a template.
+// A member counts in any form: overloaded, private, or a template.
 class TripWithPrivateCounts : public AtInstants {
     bool counts(const Failure&) const noexcept;
 };

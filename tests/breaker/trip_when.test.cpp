@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a user's predicate opens a breaker; it is called with the counts of the window. Method:
+// Goal: a user's predicate opens a breaker. It is called with the counts of the window. Method:
 // examples.
 #include <belay/breaker/trip_when.hpp>
 
@@ -22,7 +22,7 @@ struct AtLeast {
     }
 };
 
-// A trip of one's own, for what counts do not tell: three failures within a second.
+// A user's trip that needs more than counts: three failures within a second.
 struct Burst {
     Instant last[2] = {always, always};
     constexpr bool record(bool failed, Instant now) noexcept {
@@ -52,8 +52,7 @@ TEST_CASE("TripWhen calls the predicate after every call", "[breaker][trip_when]
     }());
 }
 
-TEST_CASE("TripWhen with a lambda over time is the trip of a breaker",
-          "[breaker][trip_when][unit]") {
+TEST_CASE("TripWhen with a lambda and a TimeWindow opens a breaker", "[breaker][trip_when][unit]") {
     STATIC_REQUIRE([] {
         belay_test::BreakerBench b{Breaker{TripWhen{TimeWindow{60s},
                                                     [](const CallCounts& observed) noexcept {
@@ -67,7 +66,7 @@ TEST_CASE("TripWhen with a lambda over time is the trip of a breaker",
     }());
 }
 
-TEST_CASE("A user's own struct is the trip of a breaker", "[breaker][trip_when][unit]") {
+TEST_CASE("A user's own trip opens a breaker", "[breaker][trip_when][unit]") {
     STATIC_REQUIRE([] {
         belay_test::BreakerBench b{Breaker{Burst{}, OpenFor{10s}}};
         bool ok = true;

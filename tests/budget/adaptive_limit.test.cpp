@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: there are never more attempts in flight than the limit, no permit leaks, and one burst
-// of failures is one signal. Method: examples, properties and threads.
+// Goal: there are never more attempts in flight than the limit, no permit is lost, and one burst of
+// failures is one signal. Method: examples, properties and threads.
 #include <belay/budget/adaptive_limit.hpp>
 
 #include <atomic>
@@ -25,7 +25,7 @@ using belay_test::granted;
 
 namespace {
 
-// The least that an algorithm must have.
+// The minimum for an algorithm.
 struct Fixed {
     std::uint32_t at;
     int* failures = nullptr;
@@ -35,7 +35,7 @@ struct Fixed {
         if (failures != nullptr) ++*failures;
     }
 };
-// Writes down what it is told.
+// Records the arguments of its functions.
 struct Notes {
     Duration* took;
     std::uint32_t* in_flight;
@@ -69,7 +69,7 @@ TEST_CASE("AdaptiveLimit may be a constant-initialized static", "[budget][adapti
     CHECK(static_limit.in_flight() == 0);
 }
 
-TEST_CASE("AdaptiveLimit admits as many attempts as the limit, and returns when to ask again",
+TEST_CASE("AdaptiveLimit admits as many attempts as the limit, and returns when to try again",
           "[budget][adaptive_limit][unit]") {
     STATIC_REQUIRE([] {
         Limit limit{Fixed{2}, 50ms};
@@ -88,7 +88,7 @@ TEST_CASE("AdaptiveLimit admits as many attempts as the limit, and returns when 
     }());
 }
 
-TEST_CASE("AdaptiveLimit of a wrong algorithm is still at least one",
+TEST_CASE("AdaptiveLimit is at least one if its algorithm returns zero",
           "[budget][adaptive_limit][unit]") {
     Limit limit{Fixed{0}};
     Random bits{Seed{1}};
@@ -99,7 +99,7 @@ TEST_CASE("AdaptiveLimit of a wrong algorithm is still at least one",
 }
 
 TEST_CASE(
-    "AdaptiveLimit reports to its algorithm how long an attempt took, and how many were in flight",
+    "AdaptiveLimit reports the duration of an attempt, and the number in flight, to its algorithm",
     "[budget][adaptive_limit][unit]") {
     Duration took{};
     std::uint32_t in_flight = 0;
@@ -112,7 +112,7 @@ TEST_CASE(
     a.success(turn);
     CHECK(took == 30ms);
     CHECK(in_flight == 2);
-    // A clock that went back: no time at all.
+    // A clock that went back: no time has passed.
     turn.now -= 10s;
     b.success(turn);
     CHECK(took == 0ns);
@@ -131,7 +131,7 @@ TEST_CASE("AdaptiveLimit treats a burst of failures as one signal",
         static_cast<void>(burst[static_cast<std::size_t>(i)].failure(turn));
     CHECK(limit.limit() == 50);
     CHECK(limit.in_flight() == 40);
-    // One that began after it shrank is the next signal.
+    // An attempt that began after the limit shrank is the next signal.
     static_cast<void>(limit.acquire(turn).failure(turn));
     CHECK(limit.limit() == 25);
     burst.clear();
@@ -169,7 +169,7 @@ TEST_CASE("AdaptiveLimit in a policy returns its permit on every path",
         CHECK(waits.verb == Advice::Verb::suspend);
         CHECK(waits.by == "AdaptiveLimit");
         CHECK((waits.until >= turn.now + 100ms && waits.until <= turn.now + 200ms));
-        // Not held over the wait: nothing is under way then.
+        // The permit is not held during the wait, because no attempt is under way.
         CHECK(policy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::wait_at_least);
         CHECK(limit.in_flight() == 0);
         CHECK(copy.begin(turn).verb == Advice::Verb::go);
@@ -183,34 +183,35 @@ TEST_CASE("AdaptiveLimit in a policy returns its permit on every path",
 }
 
 TEST_CASE("AdaptiveLimit counts its permits exactly", "[budget][adaptive_limit][property]") {
-    CHECK(rc::check("in_flight is what is out, at most the highest limit so far", [] {
-        AdaptiveLimit limit{Aimd{{.initial = 4, .most = 8, .shrink_to_per_thousand = 500}}};
-        Random bits{Seed{1}};
-        Turn turn{Instant{}, bits};
-        std::vector<AdaptiveLimit<Aimd>::Permit> out;
-        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
-            turn.now += 1ms;
-            if (event < 4) {
-                const bool room = out.size() < limit.limit();
-                auto permit = limit.acquire(turn);
-                RC_ASSERT(static_cast<bool>(permit) == room);
-                RC_ASSERT((limit.admit(turn.now).verb == Advice::Verb::go) ==
-                          (limit.in_flight() < limit.limit()));
-                if (permit) out.push_back(std::move(permit));
-            } else if (!out.empty()) {
-                auto permit = std::move(out.back());
-                out.pop_back();
-                const std::uint32_t before = limit.limit();
-                if (event == 4) permit.success(turn);
-                if (event == 4) RC_ASSERT(limit.limit() >= before);
-                if (event == 5) static_cast<void>(permit.failure(turn));
-                if (event == 5) RC_ASSERT(limit.limit() <= before);
-                if (event == 6) permit.neutral();
-                if (event >= 6) RC_ASSERT(limit.limit() == before);
+    CHECK(rc::check(
+        "in_flight is the number of permits in use, at most the highest limit so far", [] {
+            AdaptiveLimit limit{Aimd{{.initial = 4, .most = 8, .shrink_to_per_thousand = 500}}};
+            Random bits{Seed{1}};
+            Turn turn{Instant{}, bits};
+            std::vector<AdaptiveLimit<Aimd>::Permit> out;
+            for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
+                turn.now += 1ms;
+                if (event < 4) {
+                    const bool room = out.size() < limit.limit();
+                    auto permit = limit.acquire(turn);
+                    RC_ASSERT(static_cast<bool>(permit) == room);
+                    RC_ASSERT((limit.admit(turn.now).verb == Advice::Verb::go) ==
+                              (limit.in_flight() < limit.limit()));
+                    if (permit) out.push_back(std::move(permit));
+                } else if (!out.empty()) {
+                    auto permit = std::move(out.back());
+                    out.pop_back();
+                    const std::uint32_t before = limit.limit();
+                    if (event == 4) permit.success(turn);
+                    if (event == 4) RC_ASSERT(limit.limit() >= before);
+                    if (event == 5) static_cast<void>(permit.failure(turn));
+                    if (event == 5) RC_ASSERT(limit.limit() <= before);
+                    if (event == 6) permit.neutral();
+                    if (event >= 6) RC_ASSERT(limit.limit() == before);
+                }
+                RC_ASSERT(limit.in_flight() == out.size());
             }
-            RC_ASSERT(limit.in_flight() == out.size());
-        }
-    }));
+        }));
 }
 
 TEST_CASE("AdaptiveLimit is never exceeded by concurrent threads",
@@ -248,7 +249,7 @@ TEST_CASE("AdaptiveLimit aborts on invalid options", "[budget][adaptive_limit][u
           }).find("the wait must be > 0ns") != std::string::npos);
 }
 
-TEST_CASE("AdaptiveLimit::low_priority sheds its calls first, as failsafe-go's priorities",
+TEST_CASE("AdaptiveLimit::low_priority rejects its calls first, as failsafe-go's priorities do",
           "[budget][adaptive_limit][unit]") {
     STATIC_REQUIRE([] {
         Limit limit{Fixed{10}, 50ms};
@@ -272,7 +273,7 @@ TEST_CASE("AdaptiveLimit::low_priority sheds its calls first, as failsafe-go's p
     }());
 }
 
-TEST_CASE("A limit that has shrunk to one sheds low priority, and grows again by it alone",
+TEST_CASE("A limit of one rejects calls of low priority first, and grows by them alone",
           "[budget][adaptive_limit][unit]") {
     AdaptiveLimit limit{Aimd{{.initial = 10, .least = 1, .most = 10}}};
     auto batch = limit.low_priority(200);
@@ -299,8 +300,8 @@ TEST_CASE("A limit that has shrunk to one sheds low priority, and grows again by
 
 TEST_CASE("A limit grows by calls of low priority alone for each share of at most a half",
           "[budget][adaptive_limit][unit]") {
-    // With a share of 400, a limit of 3 kept 2 places free: one call is not half of 3, and the limit
-    // stayed at 3 for good.
+    // Before this rule, a limit of 3 with a share of 400 kept 2 slots free. One call is not half of
+    // 3, so the limit stayed at 3.
     const auto reached = [](std::uint32_t share, auto algorithm) {
         AdaptiveLimit limit{algorithm};
         auto batch = limit.low_priority(share);
@@ -321,7 +322,7 @@ TEST_CASE("A limit grows by calls of low priority alone for each share of at mos
         CHECK(reached(share, Aimd{{.initial = 1, .least = 1, .most = 10}}) == 10);
         CHECK(reached(share, Gradient{{.initial = 1, .least = 1, .most = 10}}) == 10);
     }
-    // A larger share keeps the limit from growing, but a call is always admitted.
+    // A larger share keeps the limit from growing. One call is always admitted.
     CHECK(reached(999, Aimd{{.initial = 1, .least = 1, .most = 10}}) < 10);
 }
 
@@ -352,7 +353,7 @@ TEST_CASE("AdaptiveLimit::set_algorithm changes the limit while attempts are und
     CHECK(limit.in_flight() == 3);
     permits.pop_back();
     CHECK_FALSE(granted(limit.acquire(turn)));
-    // Its attempt began under the former rule, so its failure says nothing about the new limit.
+    // Its attempt began under the former algorithm, so its failure does not affect the new limit.
     permits.back().failure(turn);
     CHECK(limit.limit() == 2);
     CHECK(granted(limit.acquire(turn)));

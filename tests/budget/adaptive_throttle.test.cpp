@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: rejections follow the formula of the SRE book, and a silent peer is still called now and
-// then. Method: virtual time, fixed seeds, and threads.
+// Goal: rejections follow the formula of the SRE book, and some calls always reach a silent peer.
+// Method: virtual time, fixed seeds, and threads.
 #include <belay/budget/adaptive_throttle.hpp>
 
 #include <atomic>
@@ -38,7 +38,7 @@ struct ThrottleBench {
         Turn turn{now, bits};
         return throttle.acquire(turn);
     }
-    // Makes `count` attempts, rejected or not; how many of them reached the peer.
+    // Makes `count` attempts, rejected or not; returns how many of them reached the peer.
     constexpr int attempt(int count, bool works) {
         Turn turn{now, bits};
         int made = 0;
@@ -58,7 +58,8 @@ struct ThrottleBench {
 }  // namespace
 
 static_assert(!std::is_move_constructible_v<AdaptiveThrottle>);
-static_assert(!part::ReservableLike<AdaptiveThrottle>, "it judges all attempts, not only retries");
+static_assert(!part::ReservableLike<AdaptiveThrottle>,
+              "it applies to all attempts, and not only to retries");
 static_assert(!std::is_copy_constructible_v<ThrottlePermit> && sizeof(ThrottlePermit) <= 24);
 
 TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
@@ -66,12 +67,14 @@ TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
     CHECK(static_throttle.rejected_per_thousand(Instant{}) == 0);
 }
 
-TEST_CASE("AdaptiveThrottle rejects nothing while enough attempts work, and draws nothing",
-          "[budget][adaptive_throttle][unit]") {
+TEST_CASE(
+    "AdaptiveThrottle rejects no attempt, and draws no random number, while enough attempts "
+    "succeed",
+    "[budget][adaptive_throttle][unit]") {
     STATIC_REQUIRE([] {
         ThrottleBench b;
         bool ok = b.attempt(20, true) == 20;
-        // K is 2: as many again may fail.
+        // K is 2: the same number of attempts may fail.
         ok = ok && b.attempt(20, false) == 20 && b.rejected() == 0;
         return ok && b.bits() == Random{Seed{1}}();
     }());
@@ -97,7 +100,7 @@ TEST_CASE("AdaptiveThrottle rejects by the formula", "[budget][adaptive_throttle
         b.attempt(1, false);
         return ok && b.rejected() == 1000 / 13;
     }());
-    // Rejections count as attempts too, as in the book.
+    // Rejections count as attempts, too, as in the book.
     ThrottleBench b;
     b.attempt(1, false);
     CHECK(b.rejected() == 500);
@@ -134,7 +137,7 @@ TEST_CASE("AdaptiveThrottle recovers with the peer", "[budget][adaptive_throttle
     CHECK(rounds < 240);
 }
 
-TEST_CASE("AdaptiveThrottle's rejection returns when to ask again",
+TEST_CASE("AdaptiveThrottle returns when to try again after a rejection",
           "[budget][adaptive_throttle][unit]") {
     ThrottleBench b{{.ask_again = 250ms}};
     b.attempt(100, false);
@@ -166,9 +169,9 @@ TEST_CASE("AdaptiveThrottle does not count planned, abandoned or dropped attempt
     CHECK(b.rejected() == 500);
 }
 
-TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump",
+TEST_CASE("AdaptiveThrottle works with clocks that stand still, step back or jump",
           "[budget][adaptive_throttle][unit]") {
-    // Pitfall 11: a long gap forgets, in one step.
+    // Pitfall 11: a long gap clears the window in one step.
     ThrottleBench b;
     b.attempt(100, false);
     b.now -= 10s;
@@ -176,7 +179,7 @@ TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump"
     b.now += 24h * 365 * 100;
     CHECK(b.rejected() == 0);
     b.attempt(100, false);
-    // An old turn does not make the others forget.
+    // An old turn does not clear the window for the others.
     const Instant now = b.now;
     b.now = always;
     CHECK(b.rejected() == 900);
@@ -187,7 +190,8 @@ TEST_CASE("AdaptiveThrottle survives clocks that stand still, step back or jump"
     CHECK(b.rejected() == 0);
 }
 
-TEST_CASE("AdaptiveThrottle in a retry waits and asks again", "[budget][adaptive_throttle][unit]") {
+TEST_CASE("AdaptiveThrottle in a retry waits and tries again",
+          "[budget][adaptive_throttle][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
     AdaptiveThrottle throttle;
@@ -196,11 +200,11 @@ TEST_CASE("AdaptiveThrottle in a retry waits and asks again", "[budget][adaptive
     int calls = 0;
     CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }).has_value());
     CHECK(calls == 20);
-    // Most of the time it waited for the throttle.
+    // Most of the time, the retry waited for the throttle.
     CHECK(sleeper.now() - start > 10s);
 }
 
-TEST_CASE("AdaptiveThrottle rejects more, never less, the more attempts fail",
+TEST_CASE("AdaptiveThrottle never rejects fewer attempts when more of them fail",
           "[budget][adaptive_throttle][property]") {
     CHECK(rc::check("monotone in failures, antitone in successes, never above the bound", [] {
         const AdaptiveThrottleOptions options{
@@ -226,9 +230,9 @@ TEST_CASE("AdaptiveThrottle rejects more, never less, the more attempts fail",
     }));
 }
 
-TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
+TEST_CASE("AdaptiveThrottle is correct after any mix of verdicts from threads",
           "[budget][adaptive_throttle][unit]") {
-    // Even, so that next to nothing is rejected.
+    // The counts are even, so that almost no attempt is rejected.
     AdaptiveThrottle throttle{{.rejected_per_thousand_max = 1}};
     const auto work = [&](std::uint64_t seed) {
         Random bits{Seed{seed}};
@@ -242,7 +246,7 @@ TEST_CASE("AdaptiveThrottle is right after any mix of verdicts from threads",
     std::vector<std::thread> threads;
     for (std::uint64_t t = 1; t <= 4; ++t) threads.emplace_back(work, t);
     for (auto& t : threads) t.join();
-    // 80'000 of 160'000 worked. One more failure tips it, for K is 2.
+    // 80'000 of 160'000 succeeded. One more failure exceeds the limit, because K is 2.
     CHECK(throttle.rejected_per_thousand(Instant{1000s}) == 0);
     Random bits{Seed{9}};
     Turn turn{Instant{1000s}, bits};
@@ -259,7 +263,7 @@ TEST_CASE("AdaptiveThrottle::set_options changes the numbers of a throttle that 
     Turn turn{Instant{1000s}, bits};
     for (int i = 0; i < 50; ++i) throttle.acquire(turn).success(turn);
     for (int i = 0; i < 50; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
-    REQUIRE(throttle.rejected_per_thousand(turn.now) == 0);  // 100 attempts, 50 of which worked
+    REQUIRE(throttle.rejected_per_thousand(turn.now) == 0);  // 100 attempts, 50 of which succeeded
     throttle.set_options({.attempts_per_thousand = 1000, .ask_again = 7s});
     CHECK(throttle.options().attempts_per_thousand == 1000);
     CHECK(throttle.rejected_per_thousand(turn.now) == 495);
@@ -272,7 +276,7 @@ TEST_CASE("AdaptiveThrottle::set_options changes the numbers of a throttle that 
         if (!permit) retry_at = permit.retry_at();
     }
     CHECK(retry_at == Instant{1007s});
-    // Another window forgets.
+    // Another window starts empty.
     throttle.set_options({.window = 60s, .attempts_per_thousand = 1000});
     CHECK(throttle.rejected_per_thousand(turn.now) == 0);
     CHECK(belay_test::aborts_with([&] {

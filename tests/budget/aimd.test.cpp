@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one more per round of successes, a share less per failure, always within the bounds.
+// Goal: the limit grows by one per round of successes, shrinks by a share per failure, and stays
+// within its bounds.
 #include <belay/budget/aimd.hpp>
 
 #include <algorithm>
@@ -26,17 +27,17 @@ static_assert(std::is_trivially_copyable_v<Aimd> && sizeof(Aimd) == 24);
 
 static_assert(belay_test::DefaultMember<Aimd>);
 
-TEST_CASE("Aimd grows by about one per as many successes as it is", "[budget][aimd][unit]") {
+TEST_CASE("Aimd grows by about one after as many successes as its limit", "[budget][aimd][unit]") {
     STATIC_REQUIRE(Aimd{}.limit() == 20);
     STATIC_REQUIRE(after_successes(Aimd{{.initial = 1}}, 1).limit() == 2);
     STATIC_REQUIRE(after_successes(Aimd{}, 20).limit() == 20);
     STATIC_REQUIRE(after_successes(Aimd{}, 21).limit() == 21);
-    // However large, it still grows.
+    // It grows for any size.
     STATIC_REQUIRE(after_successes(Aimd{{.initial = 10'000, .most = 20'000}}, 1000).limit() ==
                    10'001);
 }
 
-TEST_CASE("Aimd grows only while at least half of it is used", "[budget][aimd][unit]") {
+TEST_CASE("Aimd grows only while at least half of the limit is in use", "[budget][aimd][unit]") {
     STATIC_REQUIRE([] {
         Aimd limit;
         for (int i = 0; i < 1000; ++i) limit.succeeded(1ms, 9);
@@ -55,7 +56,7 @@ TEST_CASE("Aimd shrinks by a share, and stays within its bounds", "[budget][aimd
     for (int i = 0; i < 100; ++i) limit.failed();
     CHECK(limit.limit() == 2);
     CHECK(after_successes(limit, 10'000).limit() == 101);
-    // It climbs back from the bottom.
+    // It grows again from its minimum.
     STATIC_REQUIRE([] {
         Aimd lowest{{.initial = 1}};
         for (int i = 0; i < 10; ++i) lowest.failed();
@@ -64,7 +65,7 @@ TEST_CASE("Aimd shrinks by a share, and stays within its bounds", "[budget][aimd
 }
 
 TEST_CASE("Aimd converges to the load that a peer can handle", "[budget][aimd][unit]") {
-    // The peer fails whatever is above 40 at once.
+    // The peer fails all attempts above 40 at once.
     Aimd limit;
     std::uint32_t lowest = 1000;
     std::uint32_t highest = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the metrics of budgets and limits show what is left, also while threads change it. Method:
-// permits by hand; threads.
+// Goal: the metrics of budgets and limits show the remaining amounts, also while threads change
+// them. Method: permits by hand; threads.
 #include <belay/budget/budget_metrics.hpp>
 
 #include <atomic>
@@ -17,7 +17,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::Collected;
 
-TEST_CASE("visit_metrics passes what is left of each budget", "[budget][metrics][unit]") {
+TEST_CASE("visit_metrics passes the remaining amount of each budget", "[budget][metrics][unit]") {
     Random bits{Seed{1}};
     Turn turn{belay_test::at(0s), bits};
     TokenBudget tokens{

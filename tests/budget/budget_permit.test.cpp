@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// One attempt of a rule that shares the object, which fails so.
+// Makes one attempt, with a rule that shares the object, that fails with `failure`.
 template <class Object>
 void fail(Object& object, const Failure& why, Instant now = Instant{1h}) {
     Random bits{Seed{1}};
@@ -51,7 +51,7 @@ TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer",
     CHECK(limit.in_flight() == 0);
 }
 
-TEST_CASE("TokenBudget charges nothing for rejections by the peer, and earns nothing",
+TEST_CASE("TokenBudget takes and gains no token for rejections by the peer",
           "[budget][budget_permit][unit]") {
     TokenBudget grpc{TokenBudgetOptions::grpc(10, 100)};
     for (int i = 0; i < 100; ++i) fail(grpc, Failure{Cause::permanent});
@@ -61,7 +61,7 @@ TEST_CASE("TokenBudget charges nothing for rejections by the peer, and earns not
     for (int i = 0; i < 100; ++i) fail(grpc, Failure{Cause::permanent});
     CHECK(grpc.tokens_milli() == 9'000);
 
-    // A retry that was answered is spent; one that never left us is not.
+    // A retry that was answered takes its token. One that was never sent does not.
     TokenBudget aws{TokenBudgetOptions::aws()};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};

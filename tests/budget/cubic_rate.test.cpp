@@ -54,7 +54,7 @@ struct CubicModel {
     }
 };
 
-// A server that accepts so many calls in each second, and callers that ask every 5 ms.
+// A server that accepts a number of calls in each second, and callers that try every 5 ms.
 struct Played {
     CubicRate rate{};
     CubicModel model{};
@@ -92,7 +92,8 @@ struct Played {
 
 static_assert(ShareableLike<CubicRate> && !part::ReservableLike<CubicRate>);
 
-TEST_CASE("CubicRate limits nothing until the peer is overloaded", "[budget][cubic_rate][unit]") {
+TEST_CASE("CubicRate admits every attempt until the peer is overloaded",
+          "[budget][cubic_rate][unit]") {
     CubicRate rate;
     Random bits{Seed{1}};
     Turn turn{Instant{1s}, bits};
@@ -107,8 +108,10 @@ TEST_CASE("CubicRate limits nothing until the peer is overloaded", "[budget][cub
     CHECK(rate.admit(turn.now) == Advice::go());
 }
 
-TEST_CASE("CubicRate has the numbers of botocore's tests: 0.7 at once, and all of it after k",
-          "[budget][cubic_rate][unit]") {
+TEST_CASE(
+    "CubicRate has the numbers of botocore's tests: 0.7 of the rate at once, and the whole rate "
+    "after k",
+    "[budget][cubic_rate][unit]") {
     CubicRate rate;
     Random bits{Seed{1}};
     Turn turn{Instant{100s}, bits};
@@ -123,12 +126,12 @@ TEST_CASE("CubicRate has the numbers of botocore's tests: 0.7 at once, and all o
         }
         return rate.rate_milli();
     };
-    // Ten per second for a long time.
+    // Ten calls per second for a long time.
     for (int i = 0; i < 600; ++i) result(100ms, false);
     const std::uint64_t reduced = result(100ms, true);
     CHECK(reduced >= 6990);
     CHECK(reduced <= 7000);
-    // k is 1.957 s: then the rate is that of the overload.
+    // k is 1.957 s: after it, the rate is that at the overload.
     std::uint64_t seen = 0;
     for (int i = 0; i < 9; ++i) seen = result(150ms, false);
     CHECK(seen < 9950);
@@ -157,8 +160,8 @@ TEST_CASE("CubicRate follows a server that accepts less, and then more",
     played.run(10s);
     played.sent = played.throttled = 0;
     played.run(60s);
-    // Without it, the callers would send 200 per second, of which 150 would be throttled. It stays
-    // below what the server accepts, as in the SDKs.
+    // Without it, the callers would send 200 calls per second, of which 150 would be throttled. It
+    // stays below the rate that the server accepts, as in the SDKs.
     CHECK(played.sent > 60 * 20);
     CHECK(played.sent < 60 * 50);
     CHECK(played.throttled < 60 * 5);
@@ -169,7 +172,7 @@ TEST_CASE("CubicRate follows a server that accepts less, and then more",
     CHECK(played.sent > 10 * 150);
 }
 
-TEST_CASE("CubicRate admits one attempt in two seconds at least", "[budget][cubic_rate][unit]") {
+TEST_CASE("CubicRate admits at least one attempt in two seconds", "[budget][cubic_rate][unit]") {
     Played played{0};
     played.run(60s);
     CHECK(played.rate.rate_milli() == 500);
@@ -215,7 +218,7 @@ TEST_CASE("A policy waits for a shared CubicRate, or is rejected with FailFast",
     CHECK(fails.admit(turn.now).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("CubicRate::set_rate limits and lifts the limit while callers use it",
+TEST_CASE("CubicRate::set_rate sets and removes the limit while callers use it",
           "[budget][cubic_rate][unit]") {
     CubicRate rate;
     Random bits{Seed{1}};
@@ -234,12 +237,12 @@ TEST_CASE("CubicRate::set_rate limits and lifts the limit while callers use it",
     CHECK(accepted_in_a_second() == 200);
     rate.set_rate(20'000, turn.now);
     CHECK(rate.rate_milli() == 20'000);
-    // The rate and one burst; the curve rises by less than one per second in the first second.
+    // The rate and one burst. The curve rises by less than one per second in the first second.
     CHECK(accepted_in_a_second() <= 41);
     const std::uint64_t second = accepted_in_a_second();
     CHECK(second >= 19);
     CHECK(second <= 25);
-    // It rises along the curve from there: 0.4 * 8^3 after 8 s.
+    // From there it rises along the curve: 0.4 * 8^3 after 8 s.
     for (int i = 0; i < 6; ++i) static_cast<void>(accepted_in_a_second());
     CHECK(rate.rate_milli() > 30'000);
     rate.set_rate(0, turn.now);
@@ -258,7 +261,7 @@ TEST_CASE("CubicRate::set_rate lasts if the rate is far above the measured one",
     Turn turn{Instant{100s}, bits};
     CubicRate fresh;
     fresh.set_rate(20'000, turn.now);
-    // The first call may come much later.
+    // The first call may be much later.
     turn.now += 1h;
     for (int i = 0; i < 40; ++i) {
         fresh.acquire(turn).success(turn);

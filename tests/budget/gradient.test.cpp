@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the limit follows the duration of attempts: up while it is as usual, down when queues
-// build up. Method: simulated peers.
+// Goal: the limit follows the duration of attempts: it grows while they take their usual time, and
+// shrinks when queues grow. Method: simulated peers.
 #include <belay/budget/gradient.hpp>
 
 #include <algorithm>
@@ -41,7 +41,7 @@ TEST_CASE("Gradient grows by its queue while attempts take as long as usual",
           "[budget][gradient][unit]") {
     STATIC_REQUIRE(Gradient{}.limit() == 20);
     STATIC_REQUIRE(Gradient{}.usual() == 0ns);
-    // A fifth of the way to 24, then of the way to 24.8.
+    // One fifth of the difference to 24, and then of that to 24.8.
     STATIC_REQUIRE(after_samples(Gradient{}, 1, 10ms).limit() == 20);
     STATIC_REQUIRE(after_samples(Gradient{}, 2, 10ms).limit() == 21);
     STATIC_REQUIRE(after_samples(Gradient{}, 5, 10ms).limit() == 24);
@@ -59,11 +59,11 @@ TEST_CASE("Gradient shrinks when attempts take longer than the tolerance",
           "[budget][gradient][unit]") {
     STATIC_REQUIRE([] {
         const Gradient usual = after_samples(Gradient{{.initial = 100, .most = 100}}, 50, 10ms);
-        // Half as long again is tolerated.
+        // One and a half times the usual time is tolerated.
         bool ok = after_samples(usual, 1, 15ms).limit() == 100;
-        // Three times as long: the gradient is 1/2, so a fifth of the way to 54.
+        // Three times the usual time: the gradient is 1/2, so one fifth of the difference to 54.
         ok = ok && after_samples(usual, 1, 30ms).limit() == 90;
-        // Not faster than that, however long it takes.
+        // It does not shrink faster for any longer time.
         return ok && after_samples(usual, 1, 24h).limit() == 90;
     }());
 }
@@ -73,11 +73,11 @@ TEST_CASE("Gradient does not move while less than half of the limit is used",
     Gradient limit;
     for (int i = 0; i < 100; ++i) limit.succeeded(10ms, 9);
     CHECK(limit.limit() == 20);
-    // But it learns what is usual.
+    // The usual time is still measured.
     CHECK(limit.usual() == 10ms);
 }
 
-TEST_CASE("Gradient learns a new usual time, and unlearns a bad one faster",
+TEST_CASE("Gradient adapts to a new usual time, and faster if it is shorter",
           "[budget][gradient][unit]") {
     Gradient limit = after_samples(Gradient{}, 20, 10ms);
     limit = after_samples(limit, 300, 20ms);
@@ -127,14 +127,15 @@ TEST_CASE("Gradient has the mean of Netflix's ExpAvgMeasurementTest",
         CHECK(std::abs(usual_in_ms() - means[i]) < 0.01);
     }
     limit.succeeded(100ms, 1);
-    // There 16.2, because that test has a window of 100 samples. Gradient2Limit has one of 600.
+    // The test has 16.2 there, because its window is 100 samples. Gradient2Limit has a window of
+    // 600.
     CHECK(std::abs(usual_in_ms() - (14.5 + (100 - 14.5) * 2 / 601)) < 0.0001);
 }
 
 TEST_CASE("Gradient follows the formula of Netflix's Gradient2Limit, computed in floating point",
           "[budget][gradient][property]") {
     CHECK(rc::check("within 1.25 of it, for 100 samples", [](std::uint64_t seed) {
-        // Samples of whole nanoseconds: with few values, a mean may be at the border of a decision.
+        // Samples of whole nanoseconds. With few values, a mean may be at the border of a decision.
         Random bits{Seed{seed}};
         Gradient limit{{.initial = 20, .least = 20, .most = 200}};
         double model = 20;
@@ -145,7 +146,7 @@ TEST_CASE("Gradient follows the formula of Netflix's Gradient2Limit, computed in
             const Duration took = 5ms + Duration{static_cast<Duration::rep>(more)};
             const auto rtt = static_cast<double>(took.count());
             mean += seen < 10 ? (rtt - mean) / ++seen : (rtt - mean) * 2 / 601;
-            // A gradient is a number of thousandths here.
+            // In this class, a gradient is a number of thousandths.
             const double gradient =
                 std::floor(1000 * std::clamp(1.5 * mean / rtt, 0.5, 1.0)) / 1000;
             if (mean > 2 * rtt) mean *= 0.95;
@@ -173,18 +174,19 @@ TEST_CASE("Gradient compared with Netflix's VegasLimitTest, which uses the short
         return all;
     };
     using Limits = std::vector<std::uint32_t>;
-    // Vegas moves by steps that grow with the limit, and Gradient by a fifth of its queue.
+    // Vegas moves by steps that grow with the limit, and Gradient by one fifth of its queue.
     const GradientOptions large{.initial = 10000, .most = 20000};
-    // There 10000 and 10024.
+    // The test has 10000 and 10024 there.
     CHECK(limits(large, {{10s, 5000}, {10s, 6000}}) == Limits{10000, 10001});
     const GradientOptions create{.initial = 10, .most = 20, .smoothing_per_thousand = 1000};
-    // Vegas takes the first sample as the shortest time only. For Gradient it is a usual one.
+    // Vegas uses the first sample as the shortest time only. For Gradient it is a usual one.
     CHECK(limits(create, {{10ms, 10}, {10ms, 11}}) == Limits{14, 18});  // Vegas: 10, 16
     // One slow sample is enough for Vegas. Gradient compares it with a mean that includes it.
     CHECK(limits(create, {{10ms, 10}, {50ms, 11}}) == Limits{14, 16});  // Vegas: 10, 9
     // Vegas stays between its thresholds. Gradient has a tolerance, below which it grows.
     CHECK(limits(create, {{10ms, 10}, {14ms, 14}}) == Limits{14, 18});  // Vegas: 10, 10
-    // Twice the time: Vegas halves the limit, or half of it. So does Gradient if the mean is older.
+    // Twice the time: Vegas halves the limit, or half of it. Gradient does the same if the mean is
+    // older.
     const GradientOptions halves{.initial = 100, .most = 200, .smoothing_per_thousand = 500};
     CHECK(limits(halves, {{10ms, 100}, {20ms, 100}, {20ms, 100}}) ==
           Limits{102, 104, 106});  // Vegas: 100, 75, 56
@@ -196,7 +198,7 @@ TEST_CASE("Gradient compared with Netflix's VegasLimitTest, which uses the short
 
 TEST_CASE("Gradient converges to the load that a peer can handle, without any failure",
           "[budget][gradient][unit]") {
-    // A peer that works on 40 at once in 10 ms; whatever is more waits in line.
+    // A peer that handles 40 attempts at once in 10 ms. Further attempts wait in its queue.
     Gradient limit{{.most = 1000}};
     const auto took = [&] { return limit.limit() <= 40 ? 10ms : 10ms * limit.limit() / 40; };
     for (int i = 0; i < 30; ++i) limit.succeeded(took(), limit.limit());
@@ -205,7 +207,7 @@ TEST_CASE("Gradient converges to the load that a peer can handle, without any fa
         limit.succeeded(took(), limit.limit());
         highest = std::max(highest, limit.limit());
     }
-    // Above what it works on, by the tolerance and a line; never near the bound.
+    // The limit is above 40 because of the tolerance and the queue, and never near its maximum.
     CHECK(limit.limit() >= 40);
     CHECK(highest <= 120);
 }
@@ -242,7 +244,7 @@ TEST_CASE("Gradient aborts on invalid options", "[budget][gradient][unit]") {
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Gradient{{.least = 0}});
           }).find("1 <= least <= initial <= most must hold") != std::string::npos);
-    // With nothing to grow by, the limit could only fall.
+    // With a queue of 0, the limit could only shrink.
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(Gradient{{.queue = 0}});
           }).find("the queue must be >= 1") != std::string::npos);

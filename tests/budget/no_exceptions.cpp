@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Whether a call may begin after so many that failed with a retry planned for each.
+/// Whether a call may begin after `failures` calls that failed, each with a retry planned.
 template <class Budget>
 bool begins_after_failures(Budget& budget, int failures) {
     Policy policy{Shared{budget}};

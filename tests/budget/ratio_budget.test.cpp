@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: retries are never more than the share of the window, or the floor; waiting ones count; a
+// Goal: retries are never more than the share of the window, or the floor. Waiting retries count. A
 // brute-force model agrees.
 #include <belay/budget/ratio_budget.hpp>
 
@@ -60,7 +60,7 @@ struct RatioBench {
     }
 };
 
-// The rule as one would write it on paper, slot by slot.
+// The rule in its simplest form, slot by slot.
 struct Model {
     Duration::rep slot;  // a tenth of the window
     std::vector<std::int64_t> calls{};
@@ -117,7 +117,7 @@ TEST_CASE("RatioBudget has a floor for low traffic", "[budget][ratio_budget][uni
         RatioBench b;
         b.call(false);
         bool ok = b.retries() == 2;
-        // Again in each window; the floor is not added to the share.
+        // The floor is granted again in each window, and is not added to the share.
         b.now += 11s;
         ok = ok && b.retries() == 2;
         b.now += 11s;
@@ -126,11 +126,11 @@ TEST_CASE("RatioBudget has a floor for low traffic", "[budget][ratio_budget][uni
     }());
 }
 
-TEST_CASE("RatioBudget forgets step by step, nothing before the window is over",
+TEST_CASE("RatioBudget forgets slot by slot, and no call before the end of its window",
           "[budget][ratio_budget][unit]") {
     STATIC_REQUIRE([] {
         RatioBench b;
-        b.now += 999ms;  // the end of a slot; the first call begins one
+        b.now += 999ms;  // the end of a slot; the first call begins a new one
         b.call();
         bool ok = b.retries() == 2;
         b.now += 11s - 1ns;
@@ -141,7 +141,7 @@ TEST_CASE("RatioBudget forgets step by step, nothing before the window is over",
 }
 
 TEST_CASE("RatioBudget counts retries that wait, however long", "[budget][ratio_budget][unit]") {
-    // Pitfall 18: retries that sleep must not be forgotten, or they all come later.
+    // Pitfall 18: waiting retries must not be forgotten, or they are all made later.
     STATIC_REQUIRE([] {
         RatioBench b;
         RatioPermit first = b.reserve();
@@ -149,7 +149,7 @@ TEST_CASE("RatioBudget counts retries that wait, however long", "[budget][ratio_
         b.now += 24h;
         bool ok = first && second && !granted(b.reserve());
         {
-            // It ends now, so it counts for a window more.
+            // The retry ends now, so it counts for one more window.
             Turn turn{b.now, b.bits};
             first.success(turn);
         }
@@ -157,19 +157,20 @@ TEST_CASE("RatioBudget counts retries that wait, however long", "[budget][ratio_
         ok = ok && !granted(b.reserve());
         b.now += 1s;
         ok = ok && b.retries() == 1;
-        // One that is abandoned has never been.
+        // An abandoned retry does not count.
         second.neutral();
         return ok && b.budget.left(b.now) == 1;
     }());
 }
 
-TEST_CASE("RatioBudget survives clocks that stand still, step back or jump",
+TEST_CASE("RatioBudget works with clocks that stand still, step back or jump",
           "[budget][ratio_budget][unit]") {
     // Pitfall 11.
     RatioBench b;
     b.call();
     CHECK(b.retries() == 2);
-    // An old turn, be it older than the window, gets nothing, and takes nothing from the others.
+    // An old turn, even if it is older than the window, gets no retry, and takes none from the
+    // others.
     b.now -= 5s;
     CHECK(b.retries() == 0);
     b.now -= 100h;
@@ -207,7 +208,7 @@ TEST_CASE("RatioBudget keeps a fleet of retries near the number of calls",
 
 TEST_CASE("RatioBudget agrees with a list of all calls and retries",
           "[budget][ratio_budget][property]") {
-    CHECK(rc::check("left, and what is granted", [] {
+    CHECK(rc::check("the remaining retries, and the grants", [] {
         const RatioBudgetOptions t{
             .window = 100ns,
             .retries_per_thousand = *rc::gen::inRange<std::uint32_t>(0, 1500),
@@ -224,7 +225,7 @@ TEST_CASE("RatioBudget agrees with a list of all calls and retries",
             if (event == 8) b.now += Duration{*rc::gen::inRange<std::int64_t>(0, 200)};
             Turn turn{b.now, b.bits};
             const std::int64_t slot = model.slot_of(b.now);
-            // An empty window would begin its slots anew.
+            // An empty window would start its slots again.
             b.call();
             model.calls.push_back(slot);
             RC_ASSERT(b.budget.left(b.now) == model.left(b.now, t));
@@ -250,7 +251,7 @@ TEST_CASE("RatioBudget agrees with a list of all calls and retries",
     }));
 }
 
-TEST_CASE("RatioBudget leaks no permit under concurrent threads", "[budget][ratio_budget][unit]") {
+TEST_CASE("RatioBudget loses no permit under concurrent threads", "[budget][ratio_budget][unit]") {
     RatioBudget budget{
         RatioBudgetOptions{.window = 1h, .retries_per_thousand = 0, .at_least = 50'000}};
     std::atomic<int> ended{0};
@@ -288,7 +289,7 @@ TEST_CASE("RatioBudget leaks no permit under concurrent threads", "[budget][rati
 TEST_CASE("RatioBudget gains by time while it has floors that its permits do not fill",
           "[budget][ratio_budget][unit]") {
     CHECK_FALSE(RatioBudget{{.at_least = 0}}.gains_by_time());
-    // A share at once of one call is no retry.
+    // The share of one concurrent call is no retry.
     const RatioBudget at_once{{.at_once_per_thousand = 200, .at_once_at_least = 0}};
     CHECK_FALSE(at_once.gains_by_time());
     CHECK(at_once.left(Instant{}) == 0);
@@ -302,7 +303,7 @@ TEST_CASE("RatioBudget gains by time while it has floors that its permits do not
         CHECK(budget->gains_by_time());
         auto second = budget->reserve(Cause::lost, turn);
         CHECK(budget->left(turn.now) == 0);
-        // No time gives back a permit that is out.
+        // A permit in use does not return with time.
         CHECK_FALSE(budget->gains_by_time());
         static_cast<void>(first.failure(turn));
         CHECK(budget->gains_by_time());
@@ -338,7 +339,7 @@ TEST_CASE("RatioBudget has no more retries at once than its bound, over their wa
             bool ok = waits && runs && !b.retry() && b.budget.left(b.now) == 0;
             Turn turn{b.now, b.bits};
             static_cast<void>(runs.failure(turn));
-            // Over: the next may begin at once, whatever the window remembers.
+            // The retry has ended: the next may begin at once, although the window still has it.
             ok = ok && b.budget.left(b.now) == 1 && b.retry() && b.retry();
             if (!ok) return false;
         }
@@ -349,7 +350,7 @@ TEST_CASE("RatioBudget has no more retries at once than its bound, over their wa
 TEST_CASE("RatioBudget with Envoy's options allows a share of the calls that are in flight",
           "[budget][ratio_budget][unit]") {
     RatioBench b{RatioBudgetOptions::envoy()};
-    // Few calls: three retries in any case, however many there were.
+    // With few calls, three retries are allowed in any case, however many calls there were before.
     for (int i = 0; i < 1000; ++i) b.call(false);
     CHECK(b.budget.left(b.now) == 3);
     std::vector<RatioPermit> calls;
@@ -357,7 +358,8 @@ TEST_CASE("RatioBudget with Envoy's options allows a share of the calls that are
     for (int i = 0; i < 99; ++i) calls.push_back(b.budget.acquire(turn));
     std::vector<RatioPermit> retries;
     while (auto permit = b.reserve()) retries.push_back(std::move(permit));
-    // Of 99 first attempts, the retries and the one that asks: the next while r < (99 + r + 1) / 5.
+    // The calls are 99 first attempts, the retries and the one that begins: while r < (99 + r + 1)
+    // / 5.
     CHECK(retries.size() == 24);
     calls.clear();
     CHECK(b.budget.left(b.now) == 0);
@@ -367,9 +369,8 @@ TEST_CASE("RatioBudget with Envoy's options allows a share of the calls that are
     CHECK(b.budget.left(b.now) == 3);
 }
 
-TEST_CASE(
-    "RatioBudget applies the limits of window and of concurrent retries, the smaller one counts",
-    "[budget][ratio_budget][unit]") {
+TEST_CASE("RatioBudget applies the smaller of its limits: of the window, and of concurrent retries",
+          "[budget][ratio_budget][unit]") {
     RatioBench b{
         {.window = 10s, .retries_per_thousand = 200, .at_least = 4, .at_once_at_least = 3}};
     {
@@ -415,7 +416,7 @@ TEST_CASE("RatioBudget never has more concurrent retries than its bound, and for
     }));
 }
 
-TEST_CASE("retry under a bound of concurrent retries gives up where others retry",
+TEST_CASE("retry under a bound of concurrent retries gives up if others retry",
           "[budget][ratio_budget][unit]") {
     RatioBudget budget{{.at_least = RatioBudgetOptions::unlimited, .at_once_at_least = 1}};
     Random bits{Seed{1}};
@@ -448,7 +449,7 @@ TEST_CASE("RatioBudget::set_options changes the numbers of a budget that callers
     CHECK_FALSE(granted(budget.reserve(Cause::lost, turn)));
     budget.set_options({.window = 10s, .retries_per_thousand = 0, .at_least = 5});
     CHECK(budget.left(turn.now) == 3);
-    // Another window forgets what ended, and not what is under way.
+    // Another window forgets the ended retries, and not those under way.
     first.success(turn);
     budget.set_options({.window = 20s, .retries_per_thousand = 0, .at_least = 5});
     CHECK(budget.left(turn.now) == 4);
@@ -459,17 +460,17 @@ TEST_CASE("RatioBudget::set_options changes the numbers of a budget that callers
           }).find("the share or the floor must be > 0") != std::string::npos);
 }
 
-TEST_CASE("A limit at once that RatioBudget::set_options adds or removes miscounts no attempt",
+TEST_CASE("RatioBudget::set_options may add or remove a limit at once without a wrong count",
           "[budget][ratio_budget][unit]") {
     const RatioBudgetOptions without{.at_least = RatioBudgetOptions::unlimited};
     const RatioBudgetOptions with = RatioBudgetOptions::envoy(1000, 0);
     RatioBudget budget{without};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
-    RatioPermit before = budget.acquire(turn);  // began without a limit at once
+    RatioPermit before = budget.acquire(turn);  // it began without a limit at once
     budget.set_options(with);
     RatioPermit within = budget.acquire(turn);
-    CHECK(budget.left(turn.now) == 2);  // `within`, and the call that asks
+    CHECK(budget.left(turn.now) == 2);  // `within`, and the call that begins
     before.success(turn);
     CHECK(budget.left(turn.now) == 2);
     budget.set_options(without);

@@ -30,7 +30,7 @@ namespace {
 constinit TokenBudget static_token_budget{TokenBudgetOptions::grpc(10, 100)};
 using TokenPermit = TokenBudget::Permit;
 
-// A budget that only passes tokens around: what is out comes back, nothing is earned or spent.
+// A budget that only lends tokens: permits return them, and none are gained or spent.
 constexpr TokenBudgetOptions closed_terms{.capacity_milli = 10'000,
                                           .retry_cost_milli = 1'000,
                                           .timeout_cost_milli = 3'000,
@@ -76,7 +76,7 @@ TEST_CASE("TokenBudget throttles retries as gRPC does", "[budget][token_budget][
     b.call(budget, true);
     CHECK(budget.tokens_milli() == 5'100);
     CHECK(granted(budget.reserve(Cause::refused, b.turn)));
-    // Never below zero, never above the capacity.
+    // The count is never below zero, and never above the capacity.
     for (int i = 0; i < 20; ++i) b.call(budget, false);
     CHECK(budget.tokens_milli() == 0);
     for (int i = 0; i < 51; ++i) b.call(budget, true);
@@ -102,13 +102,13 @@ TEST_CASE("TokenBudget charges and refunds as the AWS SDKs do", "[budget][token_
     CHECK(budget.tokens_milli() == 495'000);
     TokenPermit late = budget.reserve(Cause::timed_out, b.turn);
     CHECK(budget.tokens_milli() == 485'000);
-    // A retry that works brings back what it took, and earns nothing more.
+    // A retry that succeeds returns its tokens, and gains no more.
     late.success(b.turn);
     CHECK(budget.tokens_milli() == 495'000);
-    // One that fails does not.
+    // A retry that fails does not return them.
     CHECK(first.failure(b.turn) == Advice::go());
     CHECK(budget.tokens_milli() == 495'000);
-    // A call that needs no retry earns one token, a failed one costs none.
+    // A call without a retry gains one token, and a failed one costs none.
     b.call(budget, true);
     b.call(budget, false);
     CHECK(budget.tokens_milli() == 496'000);
@@ -127,7 +127,7 @@ TEST_CASE("TokenBudget permits return the tokens that they hold, once",
     {
         TokenPermit a = budget.reserve(Cause::lost, b.turn);
         TokenPermit moved = std::move(a);
-        CHECK_FALSE(a);  // NOLINT(bugprone-use-after-move): that is the point
+        CHECK_FALSE(a);  // NOLINT(bugprone-use-after-move): the test of the moved-from permit
         a.neutral();
         CHECK(budget.tokens_milli() == 9'000);
         moved.neutral();
@@ -138,7 +138,7 @@ TEST_CASE("TokenBudget permits return the tokens that they hold, once",
         TokenPermit& same = c;
         c = std::move(same);
         CHECK(c);
-        // Replacing a permit gives it back.
+        // Replacing a permit returns the old one.
         c = budget.reserve(Cause::timed_out, b.turn);
         CHECK(budget.tokens_milli() == 7'000);
     }
@@ -151,7 +151,7 @@ TEST_CASE("TokenBudget permits return the tokens that they hold, once",
 
 TEST_CASE("TokenBudget is charged before the wait, and its tokens are held during it",
           "[budget][token_budget][unit]") {
-    // Pitfall 18, both halves.
+    // Pitfall 18, both parts.
     TokenBench b;
     TokenBudget budget{closed_terms};
     Policy policy{Backoff{NoJitter{}, Cap{1h}, 1h}, Shared{budget}};
@@ -166,7 +166,7 @@ TEST_CASE("TokenBudget is charged before the wait, and its tokens are held durin
     CHECK(budget.tokens_milli() == 10'000);
 }
 
-TEST_CASE("TokenBudget stops a retry that cannot be paid for, without a wait",
+TEST_CASE("TokenBudget stops a retry without a wait if there are too few tokens",
           "[budget][token_budget][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
@@ -179,12 +179,12 @@ TEST_CASE("TokenBudget stops a retry that cannot be paid for, without a wait",
     CHECK(calls == 3);
     CHECK(sleeper.now() == start + 3s);
     CHECK(budget.tokens_milli() == 0);
-    // Others still get their first attempt.
+    // Other callers still get their first attempt.
     CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }).has_value());
     CHECK(calls == 4);
     CHECK(retry(policy, sleeper, [&] { return ++calls, true; }).has_value());
     CHECK(budget.tokens_milli() == 1'000);
-    // Given back when a later rule stops what the budget had paid for.
+    // The token is returned when a later rule stops the retry.
     CHECK_FALSE(retry(Policy{Backoff{NoJitter{}, Cap{1h}, 1h}, Shared{budget},
                              Deadline{sleeper.now() + 1s}},
                       sleeper, [&] { return ++calls, false; })
@@ -210,39 +210,40 @@ TEST_CASE("TokenBudget limits the product of nested retries", "[budget][token_bu
 
 TEST_CASE("TokenBudget conserves its tokens under any interleaving",
           "[budget][token_budget][property]") {
-    CHECK(rc::check("what is in and what is out and what failed retries took is all there is", [] {
-        TokenBench b;
-        TokenBudget budget{closed_terms};
-        std::vector<std::pair<TokenPermit, std::uint32_t>> out;
-        std::uint32_t held = 0;
-        std::uint32_t spent = 0;
-        for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
-            if (event <= 2) {
-                const std::uint32_t cost = event == 0 ? 3'000 : 1'000;
-                TokenPermit permit =
-                    budget.reserve(event == 0 ? Cause::timed_out : Cause::lost, b.turn);
-                const bool enough = 10'000 - held - spent >= cost;
-                RC_ASSERT(static_cast<bool>(permit) == enough);
-                if (permit) {
-                    held += cost;
-                    out.emplace_back(std::move(permit), cost);
+    CHECK(
+        rc::check("the tokens inside, in permits and taken by failed retries are the capacity", [] {
+            TokenBench b;
+            TokenBudget budget{closed_terms};
+            std::vector<std::pair<TokenPermit, std::uint32_t>> out;
+            std::uint32_t held = 0;
+            std::uint32_t spent = 0;
+            for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8))) {
+                if (event <= 2) {
+                    const std::uint32_t cost = event == 0 ? 3'000 : 1'000;
+                    TokenPermit permit =
+                        budget.reserve(event == 0 ? Cause::timed_out : Cause::lost, b.turn);
+                    const bool enough = 10'000 - held - spent >= cost;
+                    RC_ASSERT(static_cast<bool>(permit) == enough);
+                    if (permit) {
+                        held += cost;
+                        out.emplace_back(std::move(permit), cost);
+                    }
+                } else if (!out.empty()) {
+                    const auto i = *rc::gen::inRange<std::size_t>(0, out.size());
+                    auto [permit, cost] = std::move(out[i]);
+                    out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
+                    held -= cost;
+                    if (event == 3) permit.success(b.turn);
+                    if (event == 4) static_cast<void>(permit.failure(b.turn)), spent += cost;
+                    if (event == 5) permit.neutral();
+                    // The other permits are dropped.
                 }
-            } else if (!out.empty()) {
-                const auto i = *rc::gen::inRange<std::size_t>(0, out.size());
-                auto [permit, cost] = std::move(out[i]);
-                out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
-                held -= cost;
-                if (event == 3) permit.success(b.turn);
-                if (event == 4) static_cast<void>(permit.failure(b.turn)), spent += cost;
-                if (event == 5) permit.neutral();
-                // Otherwise dropped.
+                RC_ASSERT(budget.tokens_milli() + held + spent == 10'000);
             }
-            RC_ASSERT(budget.tokens_milli() + held + spent == 10'000);
-        }
-        out.clear();
-        RC_ASSERT(budget.tokens_milli() + spent == 10'000);
-    }));
-    CHECK(rc::check("never outside of [0, capacity], whatever the terms", [] {
+            out.clear();
+            RC_ASSERT(budget.tokens_milli() + spent == 10'000);
+        }));
+    CHECK(rc::check("never outside of [0, capacity], for any options", [] {
         const auto cost = [] { return *rc::gen::inRange<std::uint32_t>(0, 100); };
         TokenBudget budget{
             TokenBudgetOptions{.capacity_milli = 100,
@@ -284,7 +285,7 @@ TEST_CASE("TokenBudget conserves its tokens under concurrent threads",
             TokenPermit permit = budget.reserve(late ? Cause::timed_out : Cause::lost, turn);
             if (!permit) continue;
             granted.fetch_add(1);
-            // Counted from after it was taken until before it is given back: never too many.
+            // Counted after the permit is taken and until it is returned: never too many.
             if (held.fetch_add(cost) + cost > 10'000) overdrawn = true;
             if (uniform_upto(bits, 3) == 0) {
                 held.fetch_sub(kept_cost);
@@ -336,7 +337,7 @@ TEST_CASE("TokenBudget::set_options changes the numbers of a budget that callers
     Turn turn{Instant{}, bits};
     auto waiting = budget.reserve(Cause::lost, turn);
     REQUIRE(waiting);
-    // Dearer retries: the caller that waits has paid, the next one cannot.
+    // A higher cost per retry: the waiting caller has paid, and the next one cannot.
     const TokenBudgetOptions dearer{.capacity_milli = 20'000, .retry_cost_milli = 6'000};
     budget.set_options(dearer);
     CHECK(budget.options() == dearer);
@@ -344,7 +345,7 @@ TEST_CASE("TokenBudget::set_options changes the numbers of a budget that callers
     CHECK(!budget.reserve(Cause::lost, turn).advice().allows(turn.now));
     waiting.neutral();
     CHECK(budget.tokens_milli() == 10'000);
-    // A smaller budget loses what is above it, and permits bring back no more.
+    // A smaller budget loses the tokens above its capacity, and returned permits add no more.
     auto held = budget.reserve(Cause::lost, turn);
     budget.set_options({.capacity_milli = 3'000,
                         .threshold_milli = 1'000,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an Answer has the value or exception of a call, whether it is a failure, or why there
-// was no call; and converts to the caller's result. Method: layers that change answers.
+// Goal: an Answer has the value or exception of a call, whether it is a failure, and the reason if
+// there was no call. It converts to the caller's result. Method: layers that change answers.
 #include <belay/call/answer.hpp>
 
 #include <optional>
@@ -29,7 +29,7 @@ auto unwrap(const F&, A answer) {
     return detail::Callee<F, detail::CallResult<F>>::unwrap(std::move(answer));
 }
 
-// A layer that knows better than the call.
+// A layer that replaces the verdict on the call.
 struct Overrules {
     std::optional<Failure> failure{};
     bool leaves_why = true;
@@ -102,7 +102,7 @@ TEST_CASE("A failure set by a layer is a failure for the caller", "[call][answer
     const auto classified = late(sleeper, [] { return Outcome<int>::success(5); });
     CHECK(classified.error() == timed_out);
     CHECK(*classified.last() == 5);
-    // One that only knows a cause leaves the error to the library.
+    // If a layer sets only a cause, the library sets the error.
     for (const bool leaves_why : {true, false}) {
         const Pipeline lost{Overrules{Failure{Cause::lost}, leaves_why}};
         CHECK(lost(sleeper, []() -> Result<int> { return 5; }).error() == CallErrc::call_failed);

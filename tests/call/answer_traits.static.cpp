@@ -65,7 +65,7 @@ struct Drawing {
     template <class T>
     void fail_with(T) {}
 };
-struct JsonValue {  // as nlohmann's
+struct JsonValue {  // in the form of nlohmann's
     template <class T>
         requires std::is_arithmetic_v<T> || std::same_as<T, std::string>
     operator T() const {
@@ -175,7 +175,7 @@ static_assert(gives<Result<std::optional<int>>, Result<std::optional<int>>>);
 struct Tree {
     std::vector<Tree> children{};
 };
-struct Path {  // as std::filesystem's
+struct Path {  // in the form of std::filesystem's
     [[nodiscard]] const Path* begin() const { return this; }
     [[nodiscard]] const Path* end() const { return this; }
 };
@@ -249,14 +249,14 @@ struct Converts {
     operator std::error_code() const { return {}; }
 };
 static_assert(are_unsupported<Handle, CodeOnly, Converts, std::vector<Converts>>);
-// A result whose response cannot be read.
+// A result whose response can only be moved from, and not read.
 struct Sealed {
     using value_type = HttpResponse;
     [[nodiscard]] bool has_value() const { return true; }
     [[nodiscard]] std::error_code error() const { return {}; }
 };
 static_assert(are_unsupported<Sealed>);
-// As the value of a result, a handle is data.
+// A handle that is the value of a result is data.
 static_assert(gives<Result<Handle>, Result<Handle>>);
 
 // row: any value, in `fails_if(fn, predicate)`

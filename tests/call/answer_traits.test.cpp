@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a failure is never taken for a success, of any type: types with their own tests are
+// Goal: a failure is never taken for a success, for any type. Types with their own tests are
 // recognized, AnswerTraits are used, and other types do not compile (see the .fail.cpp files).
-// Method: types as other libraries have them, real ones where they are installed; in retry and
-// Pipeline, blocking and in coroutines.
+// Method: types in the form of other libraries, and the real ones where they are installed; in
+// retry and Pipeline, blocking and in coroutines.
 #include <belay/call/answer_traits.hpp>
 
 #include <array>
@@ -45,16 +45,16 @@ using belay_test::timed_out;
 
 namespace belay_test::answers {
 
-// As libcurl's, which is the same in C.
+// In the form of libcurl's, which is the same in C.
 enum CurlCode { curl_ok = 0, curl_couldnt_connect = 7, curl_login_denied = 67 };
 
-// As absl's and gRPC's.
+// In the form of absl's and gRPC's.
 struct Status {
     int code = 0;
     std::string text{};
     [[nodiscard]] bool ok() const { return code == 0; }
 };
-// As cpp-httplib's: no name for its value's type.
+// In the form of cpp-httplib's, which has no name for the type of its value.
 struct Reply {
     std::unique_ptr<int> body;
     int code = 0;
@@ -63,7 +63,7 @@ struct Reply {
         return body ? std::error_code{} : std::make_error_code(std::errc::permission_denied);
     }
 };
-// As Boost's, with a category of its own.
+// In the form of Boost's, with a category of its own.
 struct Kind {
     [[nodiscard]] std::string message(int) const { return "mine"; }
 };
@@ -73,7 +73,7 @@ struct Code {
     [[nodiscard]] Kind category() const { return {}; }
     explicit operator bool() const { return number != 0; }
 };
-// The same names, and nothing of an error.
+// A type with the same names that is no error.
 struct Reading {
     bool good = true;
     [[nodiscard]] double value() const { return 1; }
@@ -156,7 +156,7 @@ constexpr bool is_named = kind<R> == detail::AnswerKind::named;
 template <class R>
 constexpr bool is_unsupported = kind<R> == detail::AnswerKind::unsupported;
 
-// A type that reports failures is classified also inside of others.
+// A type that reports failures is classified inside of other types, too.
 template <class E>
 constexpr bool is_classified_inside =
     is_classified<std::pair<E, std::string>> && is_classified<std::tuple<std::string, E>> &&
@@ -168,7 +168,7 @@ constexpr bool is_classified_inside =
 static_assert(is_classified_inside<std::error_code> && is_classified_inside<Status>);
 static_assert(is_classified_inside<CurlCode> && is_classified_inside<Result<int>>);
 static_assert(is_classified_inside<Result<void>>);
-// One that can only be moved.
+// A type that can only be moved.
 static_assert(is_classified<std::optional<Reply>>);
 // A type that does not compile alone does not compile inside of others.
 template <class E>
@@ -182,7 +182,7 @@ static_assert(is_refused_inside<std::error_condition> && is_refused_inside<std::
 static_assert(is_refused_inside<std::errc> && is_refused_inside<CallErrc>);
 static_assert(is_refused_inside<Cause> && is_refused_inside<Failure>);
 static_assert(is_refused_inside<OkField> && is_refused_inside<OnlyHasValue>);
-// It was judged before it came into an Outcome.
+// An Outcome has the verdict on its value already.
 static_assert(is_classified<Outcome<Status>> && is_classified<Outcome<CurlCode>>);
 
 TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned unchanged",
@@ -214,7 +214,7 @@ TEMPLATE_TEST_CASE(
     };
     auto reply = TestType::run(steady(1s, 3), sleeper, ask(3), as_it_is);
     CHECK(*reply.value().body == 3);
-    // Its error says that there is no use in repeating.
+    // The cause of its error is one that a retry does not repair.
     calls = 0;
     const Policy stops{steady(1s, 3), StopOn{Cause::forbidden}};
     const auto denied = TestType::run(stops, sleeper, ask(0), as_it_is);
@@ -241,7 +241,7 @@ TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true"
     const std::error_code rejected = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
     CHECK(rejected == std::errc::connection_refused);
     CHECK(calls == 3);
-    // Its cause is known, and success is none.
+    // Boost classifies this cause, and a success has none.
     const auto denied = [&] {
         ++calls;
         return errc::make_error_code(errc::permission_denied);
@@ -261,7 +261,7 @@ TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true"
 
 #if __has_include(<boost/system/error_code.hpp>)
 namespace {
-// A category of which 0 is a failure, and other values are none.
+// A category in which 0 is a failure, and some other values are none.
 struct HttpCategory final : boost::system::error_category {
     const char* name() const noexcept override { return "http"; }
     std::string message(int) const override { return "status"; }
@@ -310,7 +310,7 @@ TEMPLATE_TEST_CASE("AnswerTraits defines the failures of a type, and their cause
     CHECK(TestType::run(stops, sleeper, back, as_it_is).value() == curl_ok);
     CHECK(calls == 6);
 
-    // Of a template, too; a predicate goes before it.
+    // AnswerTraits may be specialized for a template. A predicate has precedence over them.
     const auto box = [&] { return ++calls, Box<int>{0}; };
     calls = 0;
     CHECK_FALSE(TestType::run(steady(1s, 3), sleeper, box, as_it_is));
@@ -330,7 +330,7 @@ TEST_CASE("Layers detect failures of types with AnswerTraits, and of types with 
     const Pipeline guarded{Retrying{steady(1s, 2)}, Shared{breaker}};
     CHECK_FALSE(guarded(sleeper, down));
     CHECK(breaker.state(sleeper.now()) == BreakerState::open);
-    // Nobody is called: there is no last value.
+    // The breaker rejects the call, so there is no last value.
     const auto rejected = Pipeline{Shared{breaker}}(sleeper, down);
     CHECK(rejected.error() == CallErrc::call_rejected);
     CHECK(rejected.last() == nullptr);
@@ -342,7 +342,7 @@ TEST_CASE("Layers detect failures of types with AnswerTraits, and of types with 
         Fallback{[](const Failure& why) { return Status{why.cause == Cause::lost ? 0 : 1}; }}};
     CHECK(status(sleeper, [] { return Status{5}; }).has_value());
 
-    // The second call works: the first's failure does not count.
+    // The second call succeeds, so the failure of the first does not count.
     calls = 0;
     const auto once = [&](Attempt) -> Task<Status> { co_return Status{++calls == 1 ? 14 : 0}; };
     const Pipeline hedged{Timeout{1s}, Hedge{50ms, 1}};
@@ -357,11 +357,12 @@ TEST_CASE("Layers detect failures of types with AnswerTraits, and of types with 
     CHECK(late.last() == nullptr);
 }
 
-// A value that could be made from an error.
+// A value that could be constructed from an error.
 namespace {
 struct FromError {
     FromError() = default;
-    FromError(std::error_code) {}  // NOLINT(google-explicit-constructor): what this is about
+    // NOLINT(google-explicit-constructor): the conversion is under test.
+    FromError(std::error_code) {}
 };
 }  // namespace
 
@@ -401,7 +402,7 @@ TEMPLATE_TEST_CASE("AnswerTraits of a type are used when it is returned as const
 
 namespace {
 
-// The last value of a run of three attempts, or of the first that is a success.
+// The last value of a run of three attempts, or the first value that is a success.
 template <class Form, class R>
 auto three_times(R value) {
     AsyncSleeper sleeper;
@@ -440,7 +441,7 @@ TEMPLATE_TEST_CASE("A failure inside a pair, tuple, variant, container or pointe
           timed_out);
     CHECK(both(std::optional{Status{}}, std::optional{Status{14}}) == CallErrc::gave_up);
     CHECK(both(Result<Status>{Status{}}, Result<Status>{Status{14}}) == CallErrc::gave_up);
-    // A pointer without an object has nothing that could fail.
+    // A pointer without an object has no value that could fail.
     CHECK(three_times<TestType>(std::shared_ptr<Result<int>>{}).has_value());
 }
 
@@ -454,12 +455,12 @@ TEMPLATE_TEST_CASE("Numbers, bools and empty optionals inside a result or a cont
     CHECK(three_times<TestType>(std::vector{false}).has_value());
     CHECK(three_times<TestType>(Bytes{}).has_value());
     CHECK(three_times<TestType>(std::map<std::string, int>{{"a", -1}}).has_value());
-    // Alone, an optional or a result reports a failure before its value does.
+    // An optional or a result that is not inside another type fails without a value, too.
     CHECK(three_times<TestType>(std::optional<Status>{}).error() == CallErrc::gave_up);
     CHECK(three_times<TestType>(Result<Status>{timed_out}).error() == timed_out);
 }
 
-TEMPLATE_TEST_CASE("any_value makes every value a success, and no exception",
+TEMPLATE_TEST_CASE("any_value makes every value a success, and an exception stays a failure",
                    "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     const auto any = [](auto fn) { return any_value(fn); };

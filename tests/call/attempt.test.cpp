@@ -24,12 +24,12 @@ TEST_CASE("A callable that takes an Attempt gets it, and others are called witho
     static_assert(std::same_as<detail::CallResult<decltype(plain)>, detail::VoidOutcome>);
     detail::call(plain, Attempt{});
     CHECK(calls == 1);
-    // A parameter with a default is not mistaken for one that wants the attempt.
+    // A parameter with a default does not count as a request for the attempt.
     const auto port = [](int p = 80) { return p; };
     CHECK(detail::call(port, Attempt{.number = 7}) == 80);
 }
 
-TEST_CASE("within passes on that an outer retry repeats, and its deadline",
+TEST_CASE("within passes the deadline of an outer retry, and the fact that it repeats",
           "[call][attempt][unit]") {
     Attempt observed;
     const auto fn = [&](Attempt attempt) { observed = attempt; };
@@ -46,7 +46,7 @@ TEST_CASE("within passes on that an outer retry repeats, and its deadline",
     const Instant late{2s};
     CHECK(call({.deadline = soon}, {.deadline = late}).deadline == soon);
     CHECK(call({.deadline = late}, {.deadline = soon}).deadline == soon);
-    // Further in than one level, also for callables that do not care.
+    // The same holds through several levels, and through callables that take no Attempt.
     auto twice = within(Attempt{.number = 2}, within(Attempt{.deadline = soon}, fn));
     detail::call(twice, Attempt{});
     CHECK(observed == Attempt{.number = 1, .repeats = true, .deadline = soon});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: time limits run from the moment at which an attempt is wanted, also while other rules do
-// not let the first one start. Method: virtual time, all ways to repeat a call.
+// not admit the first one. Method: virtual time, all ways to repeat a call.
 #include <system_error>
 #include <vector>
 
@@ -34,13 +34,13 @@ using belay_test::at;
 
 namespace {
 
-// Asks to stop after an hour, so that what would never end does.
+// Requests a stop after an hour, so that a wait without an end does end.
 struct StopAfterAnHour {
     const AsyncSleeper* sleeper;
     [[nodiscard]] bool stop_requested() const noexcept { return sleeper->now() >= at(1h); }
 };
 
-// How a run ended that was never let through.
+// The end of a run whose first attempt was never admitted.
 struct Ended {
     Instant at;
     std::error_code why;
@@ -54,7 +54,7 @@ struct EndRecorder {
     void on_give_up(const RetryEnded& end) { by = end.advice.by; }
 };
 
-// The same run, four times.
+// Runs the policy in four ways.
 template <class P>
 std::vector<Ended> each_way(const P& policy) {
     std::vector<Ended> all;
@@ -113,7 +113,7 @@ void check_gave_up(const std::vector<Ended>& all, Duration longest_wait, std::st
 
 using SharedBreaker = CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor>;
 
-// As in docs/choosing-a-policy.md.
+// The policy of docs/choosing-a-policy.md.
 auto policy_for_many(SharedBreaker& breaker, TokenBudget& budget) {
     return Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, Shared{budget},
                   MaxAttempts{4}, MaxElapsed{30s}};
@@ -126,7 +126,7 @@ TEST_CASE("MaxElapsed ends the wait for a breaker that an operator holds open",
     SharedBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
     TokenBudget budget;
-    // Callers ask again after a second, and are spread over another one.
+    // Callers try again after one second, and are spread over another one.
     check_gave_up(each_way(policy_for_many(breaker, budget)), 2s, "MaxElapsed", 30s);
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("MaxElapsed ends the wait for a permit that is never returned",
     Turn turn{at(0s), bits};
     const auto under_way = limit.acquire(turn);
     check_gave_up(each_way(Policy{Shared{limit}, MaxElapsed{2s}}), 200ms, "MaxElapsed");
-    // In any order, and in a policy of its own.
+    // The rules may be in any order, and in a policy of their own.
     check_gave_up(each_way(Policy{Policy{MaxElapsed{2s}}, Policy{Shared{bulkhead}}}), 10ms,
                   "MaxElapsed");
 }

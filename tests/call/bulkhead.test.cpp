@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Bulkhead never has more than its limit running or waiting, and every permit and place is
+// Goal: Bulkhead never has more than its limit running or waiting, and every permit and slot is
 // returned. Method: examples and threads.
 #include <belay/call/bulkhead.hpp>
 
@@ -96,7 +96,7 @@ TEST_CASE("retry waits for a shared Bulkhead, and holds a permit only during a c
             return ++calls == 3;
         },
         NeverStops{}, observer));
-    // Three waits, each longer by a draw, up to `ask_every`.
+    // Three waits, each of them extended by a random part of `ask_every`.
     CHECK(sleeper.now() >= at(30ms));
     CHECK(sleeper.now() <= at(60ms));
     CHECK(bulkhead.running() == 0);
@@ -126,8 +126,9 @@ TEST_CASE("Bulkhead admits at most its limit, from any number of threads",
     CHECK(bulkhead.waiting() == 0);
 }
 
-TEST_CASE("A Bulkhead of one synchronizes the memory of its calls", "[call][bulkhead][unit]") {
-    // Not atomic: a race would be seen by the thread sanitizer, and lose counts.
+TEST_CASE("A Bulkhead with a limit of 1 synchronizes the memory of its calls",
+          "[call][bulkhead][unit]") {
+    // The count is not atomic: a race would be detected by the thread sanitizer, and lose counts.
     int count = 0;
     Bulkhead bulkhead{{.limit = 1}};
     const auto hammer = [&] {

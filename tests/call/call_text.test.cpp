@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Time that passes at once.
+/// A sleeper whose waits end at once.
 struct TextSleeper {
     Instant time{};
     Random source{Seed{1}};
@@ -53,7 +53,7 @@ TEST_CASE("to_string of each event of a retry names what a log needs", "[call][t
     CHECK(lines[3].find(" by=MaxAttempts") != std::string::npos);
 }
 
-TEST_CASE("to_string of an Advice, an Attempt and a CallRejected prints never as such",
+TEST_CASE("to_string of an Advice, an Attempt and a CallRejected prints `never` by its name",
           "[call][text][unit]") {
     CHECK(to_string(Advice::go()) == "verb=go");
     CHECK(to_string(Advice::stop()) == "verb=stop until=never");

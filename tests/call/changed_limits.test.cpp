@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the limits of a Bulkhead and a RateLimiter change while callers wait, and all permits can be
-// drained, as in resilience4j; fixed windows are those of its RateLimiter. Method: virtual time, a
-// model of windows, threads.
+// Goal: the limits of a Bulkhead and a RateLimiter change while callers wait, and all permits can
+// be drained, as in resilience4j. Fixed windows are those of its RateLimiter. Method: virtual time,
+// a model of windows, threads.
 #include <atomic>
 #include <system_error>
 #include <thread>
@@ -37,7 +37,7 @@ int grants(RateLimiter& limiter, Instant now, int asked = 1000) {
     return count;
 }
 
-// Callers that wait in the queue, and the times at which they began.
+// Callers that wait in the queue, and the times at which their calls began.
 template <class Object>
 struct WaitingCallers {
     AsyncSleeper& sleeper;
@@ -62,7 +62,7 @@ using Begun = std::vector<std::pair<int, Instant>>;
 
 }  // namespace
 
-TEST_CASE("Bulkhead::set_limit gives new places to waiting callers at once, in their order",
+TEST_CASE("Bulkhead::set_limit gives new permits to waiting callers at once, in their order",
           "[call][bulkhead][unit]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 10}};
@@ -141,7 +141,7 @@ TEST_CASE("RateLimiter::set_rate wakes the callers that wait for a slower rate",
     CHECK(line.begun == Begun{{0, at(0s)}});
     limiter.set_rate(sleeper.now(), Rate{1, 10ms}, Burst{1});
     sleeper.run_until(at(2s));
-    // A little of a permit was left: 1 s of an hour.
+    // A part of a permit was left: 1 s of an hour.
     REQUIRE(line.begun.size() == 4);
     CHECK(line.begun[1].second > at(1s + 9ms));
     CHECK(line.begun[1].second <= at(1s + 10ms));
@@ -164,7 +164,7 @@ TEST_CASE("RateLimiter::set_rate may change more than once while a caller waits"
     CHECK(line.begun.size() == 2);
 }
 
-TEST_CASE("RateLimiter::set_rate keeps what is left, and the same numbers change nothing",
+TEST_CASE("RateLimiter::set_rate keeps the remaining permits, and the same numbers change nothing",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 3s}, Burst{4}};
     CHECK(grants(limiter, at(0s), 3) == 3);
@@ -213,7 +213,7 @@ TEST_CASE("A stop still ends the wait of a caller after a change of the rate",
     CHECK(task.take().error() == CallErrc::stopped);
 }
 
-TEST_CASE("RateLimiter::drain takes all permits that are left, as drainPermissions does",
+TEST_CASE("RateLimiter::drain takes all remaining permits, as drainPermissions does",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 1s}, Burst{5}};
     CHECK(grants(limiter, at(10s), 2) == 2);
@@ -245,7 +245,7 @@ TEST_CASE("A RateLimiter with fixed windows grants its number in each, as in res
     CHECK(limiter.acquire(at(56s)).retry_at() == at(57s));
     CHECK_FALSE(granted(limiter.acquire(at(1h), 4)));
     CHECK(limiter.acquire(at(1h), 4).retry_at() == never);
-    // A turn that is older than the window counts in it.
+    // A turn that is older than the current window counts in it.
     CHECK(granted(limiter.acquire(at(1h))));
     CHECK(granted(limiter.acquire(at(50s))));
     CHECK(grants(limiter, at(1h)) == 1);
@@ -287,7 +287,7 @@ TEST_CASE("Queued serves the callers of fixed windows in their order, each in th
     RateLimiter limiter{FixedWindow{Rate{2, 10s}}, 10};
     WaitingCallers line{sleeper, limiter};
     line.add(5, 0ms);
-    // The queue has three; the first of the callers after them could come at 20 s.
+    // The queue has three callers. The first caller after them could begin at 20 s.
     CHECK(limiter.acquire(at(0s)).retry_at() == at(20s));
     sleeper.run_until(at(1h));
     CHECK(line.begun == Begun{{0, at(0s)}, {1, at(0s)}, {2, at(10s)}, {3, at(10s)}, {4, at(20s)}});
@@ -312,7 +312,7 @@ TEST_CASE(
     "RateLimiter::set_rate from another thread grants no extra permit, and blocks no caller for "
     "ever",
     "[call][rate_limiter][unit]") {
-    // All numbers grant about 1,000 calls per second; the first limiter is never changed to windows.
+    // All numbers grant about 1,000 calls per second. The first limiter never uses windows.
     for (const bool uses_windows : {false, true}) {
         RateLimiter limiter{Rate{1000, 1s}, Burst{10}};
         std::atomic<Duration::rep> time{0};
@@ -330,7 +330,7 @@ TEST_CASE(
         }
         constexpr int steps = 3000;
         for (int i = 1; i <= steps; ++i) {
-            // A coarse clock, so that several changes and calls have one time.
+            // The clock is coarse, so that several changes and calls have the same time.
             const auto now = at(Duration{time.fetch_add(50'000)});
             switch (i % 4) {
                 case 0:

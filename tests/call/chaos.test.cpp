@@ -34,7 +34,7 @@ namespace {
 
 using ChaosSleeper = belay_test::AsyncSleeper;
 
-/// Calls through a pipeline, blocking or as a coroutine, and counts what reaches the function.
+/// Calls through a pipeline, blocking or as a coroutine, and counts the calls of the function.
 template <bool awaits>
 struct ChaosCaller {
     ChaosSleeper sleeper;
@@ -212,7 +212,7 @@ TEMPLATE_TEST_CASE_SIG("chaos::Layer reports no failure or result that a deadlin
     CHECK(call(Pipeline{Timeout{2s}, chaos::Layer{faults}}) == std::errc::timed_out);
     CHECK(kinds() == std::vector{Kind::delay});
     CHECK(faults.counters() == chaos::Counters{.delays = 1});
-    // The deadline is behind the delay: the failure is injected at the end of the delay.
+    // The deadline is after the delay: the failure is injected at the end of the delay.
     CHECK(call(Pipeline{Timeout{4s}, chaos::Layer{faults}}) == CallErrc::injected);
     CHECK(kinds() == std::vector{Kind::delay, Kind::failure});
     CHECK(faults.counters() == chaos::Counters{.delays = 2, .failures = 1});
@@ -283,7 +283,7 @@ TEMPLATE_TEST_CASE_SIG("A breaker opens because of injected failures", "[call][c
     CHECK(call.calls == 0);
 }
 
-TEST_CASE("The observer of a Pipeline is notified of an injected fault as such",
+TEST_CASE("The observer of a Pipeline is notified that a fault was injected",
           "[call][chaos][observer]") {
     ChaosSleeper sleeper;
     chaos::Faults faults{{.failures_per_thousand = 1000, .delays_per_thousand = 1000, .delay = 1s}};

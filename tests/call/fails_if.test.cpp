@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: predicates and exception types decide which results are failures; a value exists after a
-// success only, and the last one is available; the policy gets a verdict after any exception.
+// Goal: predicates and exception types decide which results are failures. A value exists after a
+// success only, and the last one is available. The policy gets a verdict after any exception.
 // Method: retry and Pipeline, blocking and in coroutines.
 #include <belay/call/fails_if.hpp>
 
@@ -36,7 +36,7 @@ struct Response {
     Duration retry_after{};
 };
 
-// What a rule sees.
+// A rule that records the calls of its hooks.
 struct CountsFailures {
     struct Observed {
         int begun = 0, failed = 0, succeeded = 0, abandoned = 0;
@@ -54,7 +54,7 @@ struct CountsFailures {
     void abandoned(Turn&) noexcept { ++observed->abandoned; }
 };
 
-// As std::expected with an enum as its error.
+// In the form of std::expected with an enum as its error.
 enum class UsersError { none, no_entry };
 template <class T>
 struct UsersExpected {
@@ -84,7 +84,7 @@ struct Rig {
     }
 };
 
-// An error that a Failure makes, and that may say that there is none.
+// An error that is constructed from a Failure, and that may mean that there is no error.
 struct LookupError {
     Cause cause = Cause::none;
     LookupError() = default;
@@ -155,11 +155,11 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one i
     CHECK(result.last()->status == 503);
     CHECK(calls == 3);
 
-    // A predicate that knows the error has it told, not only that there are no more attempts.
+    // If the predicate returns an error, the result has that error, and not gave_up.
     const auto knows = [](const Response&) { return Failure::from(timed_out); };
     CHECK(TestType::run(steady(1s, 3), sleeper, fetch, classified(knows)).error() == timed_out);
 
-    // What can only be moved comes out.
+    // A value that can only be moved is returned.
     const auto make = [&] { return std::make_unique<int>(++calls); };
     const auto at_least = [](int least) {
         return [least](const std::unique_ptr<int>& p) { return *p < least; };
@@ -206,7 +206,7 @@ TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an o
     CHECK_FALSE(failed);
     CHECK(failed.error() == CallErrc::gave_up);
     CHECK(failed.last()->status == 503);
-    // Where there is no value the predicate is not asked, and the error stays.
+    // Without a value, the predicate is not called, and the error stays.
     calls = 0;
     const auto without = TestType::run(steady(1s, 1), sleeper, result(9), classified);
     CHECK(without.error() == timed_out);
@@ -250,7 +250,7 @@ TEST_CASE("fails_if replaces the type's own test, and accepts types that retry r
     const auto null = run([]() -> int* { return nullptr; }, is_null);
     CHECK(*null.last() == nullptr);
     CHECK(rig.observed.failed == 3);
-    // A success of the type that the predicate calls a failure.
+    // A success of the type that the predicate classifies as a failure.
     CHECK(run([] { return std::error_code{}; }, always_bad) == CallErrc::gave_up);
     CHECK(run([] { return Result<void>{}; }, always_bad).error() == CallErrc::gave_up);
     const auto five = run([] { return Result<int>{5}; }, always_bad);
@@ -402,7 +402,7 @@ TEST_CASE("A failure without an error code gets one in its Outcome",
     CHECK(result.error() == CallErrc::gave_up);
 }
 
-TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
+TEMPLATE_TEST_CASE("A std::ref of a fails_if works like the fails_if itself",
                    "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -420,7 +420,7 @@ TEMPLATE_TEST_CASE("A std::ref of a fails_if works as the fails_if itself",
     CHECK(TestType::run(steady(1s, 3), sleeper, fetch, by_reference(classified)).value().status ==
           200);
     CHECK(calls == 3);
-    // One in another, too.
+    // A std::ref inside another wrapper works, too.
     calls = 0;
     const auto inner = by_reference(classified);
     const auto around = [&](auto fn) { return within(Attempt{}, inner(fn)); };
@@ -472,7 +472,7 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
                           },
                           &Page::stale)));
     CHECK(rig.observed.failed == 6);
-    // Of the value in what has one or none: never of one that is not there.
+    // The predicate gets the value in an optional or a result, and is not called without one.
     const auto empty = [] { return std::optional<Page>{}; };
     CHECK_FALSE(retry(rig.policy(), rig.sleeper, fails_if(empty, &Page::is_bad)));
     CHECK(rig.observed.failed == 9);
@@ -501,7 +501,7 @@ TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates othe
     CHECK(calls == 3);
     CHECK(rig.observed.failed == 2);
     CHECK(rig.observed.abandoned == 1);
-    // The last one of its type leaves when the policy gives up.
+    // The last exception of its type is propagated when the policy gives up.
     const auto each = []() -> Result<int> { throw Refused{"last"}; };
     CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, classified), Refused);
 }
@@ -520,7 +520,7 @@ TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][uni
     CHECK(failures(fails_on<std::exception>(throws(NetworkError{"busy"}), by_text)) ==
           std::vector<Failure>(2, Failure{Cause::overloaded}));
     CHECK(failures(fails_on<std::exception>(throws(NetworkError{"else"}), by_text)).empty());
-    // The outermost type that fits decides; what fits none leaves.
+    // The outermost type that matches decides. An exception that matches no type is propagated.
     const auto both = [&](auto error) {
         return fails_on<Refused>(
             fails_on<NetworkError>(throws(error), [](const auto&) { return Cause::timed_out; }),
@@ -552,7 +552,7 @@ TEST_CASE("fails_if and fails_on combine around one callable, in any order",
         CHECK(value.value() == 3);
         CHECK(calls == 3);
     }
-    // And through `within`.
+    // The same holds through `within`.
     CHECK(retry(rig.policy(9), rig.sleeper,
                 within(Attempt{},
                        fails_if([](Attempt a) { return static_cast<int>(a.number); }, bad)))

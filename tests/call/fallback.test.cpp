@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Fallback answers where a call has no answer, and only then. Method: every way to fail,
+// Goal: Fallback answers if a call has no answer, and only then. Method: every way to fail,
 // blocking and in a coroutine.
 #include <belay/call/fallback.hpp>
 
@@ -138,7 +138,7 @@ TEST_CASE("Fallback receives the wait of a breaker that a retry inside of it has
     CHECK(why.retry_after == 20s);
 }
 
-TEST_CASE("An exception of a Fallback leaves the pipeline", "[call][fallback][unit]") {
+TEST_CASE("An exception of a Fallback is propagated by the pipeline", "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     const Pipeline fails{Fallback{[]() -> int { throw std::logic_error{"fallback"}; }}};
     CHECK_THROWS_WITH(fails(sleeper, [] { return std::optional<int>{}; }), "fallback");
@@ -162,7 +162,7 @@ TEST_CASE("A Fallback may be awaited in a coroutine", "[call][fallback][unit]") 
     CHECK(reported == 1);
 }
 
-TEST_CASE("A Fallback outside of Retrying is called once, when that gives up",
+TEST_CASE("A Fallback outside of Retrying is called once, when Retrying gives up",
           "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -182,7 +182,7 @@ TEST_CASE("A Fallback of a call without a value may return anything",
     CHECK(calls == 1);
 }
 
-TEST_CASE("A Fallback's false is no success", "[call][fallback][regression]") {
+TEST_CASE("A Fallback that returns false is no success", "[call][fallback][regression]") {
     AsyncSleeper sleeper;
     const Pipeline no{Fallback{[] { return false; }}};
     CHECK(no(sleeper, [] { return false; }).error() == CallErrc::call_failed);
@@ -192,7 +192,8 @@ TEST_CASE("A Fallback's false is no success", "[call][fallback][regression]") {
     CHECK_FALSE(await(waits, sleeper, [&] { return soon(sleeper, false); }));
 }
 
-TEST_CASE("A Fallback's answer becomes the call's, or the value in it", "[call][fallback][unit]") {
+TEST_CASE("The answer of a Fallback becomes the result of the call, or the value in it",
+          "[call][fallback][unit]") {
     AsyncSleeper sleeper;
     const Pipeline text{Fallback{[] { return "cached"; }}};
     CHECK(text(sleeper, [] { return std::optional<std::string>{}; }).value() == "cached");
@@ -203,7 +204,8 @@ TEST_CASE("A Fallback's answer becomes the call's, or the value in it", "[call][
           }).value() == "cached");
 }
 
-TEST_CASE("A Fallback's answer becomes the value in an Outcome", "[call][fallback][regression]") {
+TEST_CASE("The answer of a Fallback becomes the value in an Outcome",
+          "[call][fallback][regression]") {
     AsyncSleeper sleeper;
     const auto late = [] { return Outcome<int>{timed_out}; };
     const Pipeline value{Fallback{[] { return 7; }}};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a program with a former name of this version compiles, and does the same as with the present one.
-// Method: each former name beside the present one; observers with the former hook, the present one, and both.
+// Goal: a program with a former name of this version compiles, and does the same as with the
+// present one. Method: each former name next to the present one; observers with the former hook,
+// the present one, and both.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <functional>
@@ -61,7 +62,8 @@ struct FormerWrong : NoObserver {
 struct FormerWrongFinal final {
     void on_refusal(int) {}
 };
-// The present hook in such a form, beside a former one that would hide the mistake.
+// The present hook in a form that belay never calls. The former hook next to it would hide the
+// mistake.
 struct PresentWrong {
     void on_rejection(int) {}
     void on_refusal(const CallRefused&) {}

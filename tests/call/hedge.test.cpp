@@ -34,7 +34,7 @@ struct Call {
     bool works;
 };
 
-// Calls that take so long each, in the order in which they begin; who finishes is counted.
+// Calls with these durations, in the order in which they begin; counts the calls that finish.
 struct Peer {
     AsyncSleeper& sleeper;
     std::vector<Call> calls;
@@ -73,7 +73,7 @@ TEST_CASE("Hedge makes one call if that is fast enough", "[call][hedge][unit]") 
     CHECK(sleeper.waiting() == 0);
 }
 
-TEST_CASE("Hedge makes further calls where the first is slow; the first success counts",
+TEST_CASE("Hedge makes further calls if the first is slow, and the first success counts",
           "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     Peer peer{sleeper, {{1s, true}, {1s, true}, {30ms, true}}};
@@ -81,7 +81,7 @@ TEST_CASE("Hedge makes further calls where the first is slow; the first success 
     CHECK(peer.begun == std::vector<Instant>{at(0s), at(50ms), at(100ms)});
     CHECK(peer.retries == std::vector<bool>{false, true, true});
     CHECK(sleeper.now() == at(130ms));
-    // The losers were destroyed in their calls.
+    // The other calls were destroyed while they waited.
     CHECK(peer.finished == 1);
     CHECK(sleeper.waiting() == 0);
 }
@@ -109,7 +109,8 @@ TEST_CASE("Hedge with no delay starts all calls at once", "[call][hedge][unit]")
     CHECK(peer.begun == std::vector<Instant>(4, at(0s)));
 }
 
-TEST_CASE("Hedge keeps exceptions as failures, unless they are none", "[call][hedge][unit]") {
+TEST_CASE("Hedge keeps exceptions that are failures, and propagates others",
+          "[call][hedge][unit]") {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto throws = [&]() -> Task<Result<int>> {
@@ -186,13 +187,13 @@ TEST_CASE("Hedge behaves like a model, for any latencies and outcomes", "[call][
         const Duration delay{*rc::gen::inRange<std::int64_t>(0, 20)};
         std::vector<Call> calls;
         for (std::size_t i = 0; i <= further; ++i) {
-            // Odd against even: nothing happens at one moment, so the model need not know orders.
+            // All times differ, so the model needs no order of simultaneous events.
             const auto takes = *rc::gen::inRange<std::int64_t>(0, 60);
             calls.push_back({Duration{1000 * takes + static_cast<std::int64_t>(i) + 1},
                              *rc::gen::arbitrary<bool>()});
         }
         const Duration gap = delay * 1000;
-        // The model: step from event to event.
+        // The model moves from event to event.
         std::vector<Duration> begun{Duration{}};
         std::vector<bool> open{true};
         Duration now{};
@@ -238,7 +239,7 @@ TEST_CASE("Hedge behaves like a model, for any latencies and outcomes", "[call][
 
 namespace {
 
-// Has no memory for another wait if told so.
+// A sleeper that has no memory for another wait while `fails` is true.
 struct FailingSleeper : AsyncSleeper {
     bool fails = false;
     template <class Stop = NeverStops>
@@ -248,7 +249,7 @@ struct FailingSleeper : AsyncSleeper {
     }
 };
 
-// What two calls of a Hedge share. It resumes its waiter inside of set().
+// The state that two calls of a Hedge share. The event resumes its waiter inside of set().
 struct SharedByCalls {
     FailingSleeper& sleeper;
     const bool without_memory;
@@ -257,7 +258,7 @@ struct SharedByCalls {
     bool ended_inside = false;
     std::function<bool()> has_ended{};
 
-    // The first call waits for the second one, which goes on after it has resumed the first.
+    // The first call waits for the second one, which continues after it has resumed the first.
     Task<std::optional<int>> operator()(Attempt attempt) {
         std::vector<int> own(100, static_cast<int>(attempt.number));
         if (attempt.number == 1) {
@@ -295,7 +296,7 @@ TEST_CASE("A hedged call may resume another call of its Hedge from inside its ow
     sleeper.run();
     REQUIRE(task.done());
     CHECK_FALSE(shared.ended_inside);
-    // The second call is destroyed in its next wait, and not before it has reached it.
+    // The second call is destroyed in its next wait, and not before that wait.
     CHECK(shared.after_set == 2);
     CHECK(sleeper.now() == at(60ms));
     CHECK(sleeper.waiting() == 0);

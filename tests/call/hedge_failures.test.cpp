@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Hedge handles failures, rejections and budgets so that it adds no load to a peer that
-// asked for less, or whose answer is final. Method: virtual time, scripted calls.
+// Goal: Hedge handles failures, rejections and budgets so that it adds no load to a peer that asked
+// for less, or whose answer is final. Method: virtual time, scripted calls.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -39,7 +39,7 @@ namespace {
 
 struct TimedReply {
     Duration takes;
-    Failure failure{};  // none: it works
+    Failure failure{};  // none: the call succeeds
 };
 constexpr TimedReply works(Duration takes) { return {takes}; }
 constexpr TimedReply fails(Duration takes, Cause cause, Duration retry_after = {}) {
@@ -73,7 +73,7 @@ struct HedgeRecorder {
     void on_rejection(const CallRejected& rejected) { rejections.push_back(rejected.advice.by); }
 };
 
-// A budget that writes down what it is asked, and may reject.
+// A budget that records the calls of its functions, and may reject.
 struct Ledger {
     class [[nodiscard]] Permit {
     public:
@@ -136,7 +136,7 @@ TEST_CASE("Hedge makes no call before the end of a peer's retry_after",
     Server server{sleeper, {fails(10ms, Cause::overloaded, 5s), works(100ms), works(1s)}};
     const Pipeline pipeline{Hedge{50ms, 2}};
     CHECK(hedged(pipeline, server).has_value());
-    // The ones after that follow by the delay, as in gRFC A6.
+    // The further calls follow at the delay, as in gRFC A6.
     CHECK(server.begun == Times{at(0s), at(5010ms), at(5060ms)});
 }
 
@@ -147,11 +147,12 @@ TEST_CASE("Hedge uses the longest wait of several peers, also after failures wit
                   {fails(60ms, Cause::overloaded, 3s), fails(30ms, Cause::overloaded, 1s),
                    fails(30ms, Cause::lost), works(1ms)}};
     CHECK(hedged(Pipeline{Hedge{50ms, 3}}, server).has_value());
-    // The second failed after 80 ms and asked for less, the third at once begins the fourth.
+    // The second failed after 80 ms with a shorter wait. The third failed at once, and starts the
+    // fourth.
     CHECK(server.begun == Times{at(0s), at(50ms), at(3060ms), at(3090ms)});
 }
 
-TEST_CASE("Hedge ends with a failure that no further call can repair",
+TEST_CASE("Hedge ends with a failure that no further call can correct",
           "[call][hedge][regression]") {
     for (const Cause cause : {Cause::permanent, Cause::forbidden, Cause::unauthorized}) {
         AsyncSleeper sleeper;
@@ -159,7 +160,7 @@ TEST_CASE("Hedge ends with a failure that no further call can repair",
         const auto outcome = hedged(Pipeline{Hedge{50ms, 3}}, server);
         CHECK_FALSE(outcome.has_value());
         CHECK(outcome.last()->failure.cause == cause);
-        // The call that was under way is given up.
+        // The call that was under way is destroyed.
         CHECK(server.begun == Times{at(0s), at(50ms)});
         CHECK(sleeper.now() == at(60ms));
         CHECK(sleeper.waiting() == 0);
@@ -181,7 +182,7 @@ TEST_CASE("Hedge waits for no call that would start after the deadline",
     CHECK(outcome.last()->failure.retry_after == 3s);
     CHECK(server.begun == Times{at(0s)});
     CHECK(sleeper.now() == at(10ms));
-    // What is around it learns the wait, and heeds it.
+    // A retry around the Hedge sees the wait, and waits for its end.
     AsyncSleeper other;
     Server again{other, {fails(10ms, Cause::overloaded, 3s), works(0s)}};
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 100ms}, MaxAttempts{2}};
@@ -237,7 +238,8 @@ TEST_CASE("Hedge makes no further calls when the first was rejected", "[call][he
     Bulkhead bulkhead{{.limit = 1}};
     Server server{sleeper, {works(120ms), works(0s), works(0s)}};
     const Pipeline pipeline{Hedge{50ms, 2}, Shared{bulkhead}};
-    // Others are rejected while the first is under way, each at its time; and it counts.
+    // Further calls are rejected while the first is under way, each at its time. The first one
+    // counts.
     CHECK(hedged(pipeline, server).has_value());
     CHECK(server.begun == Times{at(0s)});
     CHECK(sleeper.now() == at(120ms));
@@ -246,9 +248,9 @@ TEST_CASE("Hedge makes no further calls when the first was rejected", "[call][he
     CHECK(sleeper.now() == at(120ms));
 }
 
-TEST_CASE("Hedge answers with the rest of the longest wait that any call requested",
+TEST_CASE("Hedge returns the rest of the longest wait that any call requested",
           "[call][hedge][regression]") {
-    // The second call ends last, and requests nothing.
+    // The second call ends last, and requests no wait.
     AsyncSleeper sleeper;
     Server server{sleeper, {fails(60ms, Cause::overloaded, 60s), fails(30ms, Cause::lost)}};
     const auto outcome = hedged(Pipeline{Hedge{50ms, 1}}, server);
@@ -261,7 +263,7 @@ TEST_CASE("Hedge answers with the rest of the longest wait that any call request
     CHECK(hedged(Pipeline{Hedge{50ms, 1}}, final).retry_after() == 59'980ms);
 }
 
-TEST_CASE("Hedge does not answer with a wait that is over", "[call][hedge][regression]") {
+TEST_CASE("Hedge does not return a wait that is over", "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1}};
     Server server{sleeper, {fails(10ms, Cause::overloaded, 5s)}};
@@ -272,15 +274,14 @@ TEST_CASE("Hedge does not answer with a wait that is over", "[call][hedge][regre
     sleeper.run_until(at(1s));
     const Bulkhead::Permit taken = bulkhead.acquire(at(1s));
     sleeper.run();
-    // The second call was rejected, so the answer is that of the first one.
+    // The second call was rejected, so the result is that of the first one.
     REQUIRE(sleeper.now() == at(5010ms));
     const auto outcome = task.take();
     CHECK(outcome.last()->failure.retry_after == 5s);
     CHECK(outcome.retry_after() == 5ms);  // that of the bulkhead
 }
 
-TEST_CASE("Hedge answers with the wait of a limit that rejected a call",
-          "[call][hedge][regression]") {
+TEST_CASE("Hedge returns the wait of a limit that rejected a call", "[call][hedge][regression]") {
     // The first failure opens the breaker, which rejects the second call.
     AsyncSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, HedgeClock{&sleeper}};
@@ -317,7 +318,7 @@ TEST_CASE("Hedge reports its calls, numbered over all attempts of a Retrying",
 
 TEST_CASE("A budget pays for further calls, and ends them when it is empty",
           "[call][hedge][unit]") {
-    // Two tokens; a retry takes one, which comes back if the call works.
+    // Two tokens; a retry takes one, which is returned if the call succeeds.
     TokenBudget budget{{.capacity_milli = 2'000,
                         .retry_cost_milli = 1'000,
                         .timeout_cost_milli = 1'000,
@@ -329,21 +330,21 @@ TEST_CASE("A budget pays for further calls, and ends them when it is empty",
     auto task = ask(pipeline, server, observer);
     task.start();
     sleeper.run_until(at(500ms));
-    // The third has nobody who pays.
+    // The budget has no token for the third further call.
     CHECK(server.begun == Times{at(0s), at(50ms), at(100ms)});
     CHECK(observer.rejections == std::vector<std::string_view>{"TokenBudget"});
     CHECK(budget.tokens_milli() == 0);
     sleeper.run();
     CHECK_FALSE(task.take().has_value());
     CHECK(sleeper.now() == at(1100ms));
-    // All failed, and the tokens are spent: from now on there is one call each.
+    // All calls failed, and the tokens are spent: from now on each Hedge makes one call.
     CHECK(budget.tokens_milli() == 0);
     server.begun.clear();
     CHECK_FALSE(hedged(pipeline, server).has_value());
     CHECK(server.begun.size() == 1);
 }
 
-TEST_CASE("A budget is refunded when a hedged call works, not when it is abandoned",
+TEST_CASE("A budget is refunded when a hedged call succeeds, and not when it is abandoned",
           "[call][hedge][unit]") {
     TokenBudget budget{{.capacity_milli = 2'000,
                         .retry_cost_milli = 1'000,
@@ -353,11 +354,11 @@ TEST_CASE("A budget is refunded when a hedged call works, not when it is abandon
     Server wins{sleeper, {works(60ms), works(1s)}};
     CHECK(hedged(Pipeline{Hedge{50ms, 1, Shared{budget}}}, wins).has_value());
     CHECK(budget.tokens_milli() == 2'000);
-    // A peer that hangs: the further call was made, and nobody knows better.
+    // A peer that hangs: the further call was made, and has no verdict.
     Server hangs{sleeper, {works(1h), works(1h)}};
     CHECK_FALSE(hedged(Pipeline{Timeout{1s}, Hedge{50ms, 1, Shared{budget}}}, hangs).has_value());
     CHECK(budget.tokens_milli() == 1'000);
-    // One that an inner layer rejected was not made.
+    // A further call that an inner layer rejected was not made.
     Bulkhead bulkhead{{.limit = 1}};
     Server alone{sleeper, {works(60ms), works(0s)}};
     CHECK(hedged(Pipeline{Hedge{50ms, 1, Shared{budget}}, Shared{bulkhead}}, alone).has_value());
@@ -367,7 +368,7 @@ TEST_CASE("A budget is refunded when a hedged call works, not when it is abandon
 
 TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was faster",
           "[call][hedge][unit]") {
-    // Every call is slow, so each asks for a second; the first wins always.
+    // Every call is slow, so each starts a second one. The first always succeeds first.
     const auto further_calls = [](const auto& make_pipeline) {
         RatioBudget budget{{.window = 100s, .retries_per_thousand = 100, .at_least = 1}};
         AsyncSleeper sleeper;
@@ -383,7 +384,7 @@ TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was f
     CHECK(further_calls([](RatioBudget& budget) {
               return Pipeline{Hedge{50ms, 1, Shared{budget}}};
           }) == 20);
-    // Inside a Retrying that counts the same budget each first call counts once.
+    // Inside a Retrying with the same budget, each first call counts once.
     CHECK(further_calls([](RatioBudget& budget) {
               return Pipeline{Retrying{Policy{Shared{budget}, MaxAttempts{2}}}, Timeout{1s},
                               Hedge{50ms, 1, Shared{budget}}};
@@ -392,7 +393,7 @@ TEST_CASE("RatioBudget counts the further calls of a Hedge, whichever call was f
 
 namespace {
 
-/// Of a budget that one permit empties, and that gains nothing.
+/// The options of a budget that one permit empties, and that gains no tokens.
 constexpr TokenBudgetOptions one_token{.capacity_milli = 1'000,
                                        .retry_cost_milli = 1'000,
                                        .timeout_cost_milli = 1'000,
@@ -400,7 +401,7 @@ constexpr TokenBudgetOptions one_token{.capacity_milli = 1'000,
 
 }  // namespace
 
-TEST_CASE("Hedge asks an empty budget again after one to two waits of its AskAgain",
+TEST_CASE("Hedge tries an empty budget again after one to two waits of its AskAgain",
           "[call][hedge][unit]") {
     TokenBudget budget{one_token};
     Random bits{Seed{1}};
@@ -455,10 +456,11 @@ TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {
     Ledger ledger;
     const Pipeline pipeline{Hedge{50ms, 1, Shared{ledger}}};
     CHECK(hedged(pipeline, server));
-    // Wanted once, and taken; a further call is a retry. Both share the first success.
+    // One `wanted`, one permit, and a retry for the further call. Both calls share the first
+    // success.
     CHECK(ledger.output == "warss");
 
-    // What may not begin takes nothing.
+    // A call that may not begin takes no permit.
     ledger.output.clear();
     ledger.is_open = false;
     Server unasked{sleeper, {}};
@@ -467,7 +469,7 @@ TEST_CASE("Hedge uses its budget like any rule", "[call][hedge][regression]") {
 }
 
 #if defined(__cpp_exceptions)
-TEST_CASE("A further call that its observer prevents is not made, and not paid",
+TEST_CASE("A further call that its observer prevents is not made, and takes no token",
           "[call][hedge][regression]") {
     struct Throws {
         void on_hedge(const Attempt&) { throw std::runtime_error{"no"}; }
@@ -488,13 +490,13 @@ TEST_CASE("A further call that its observer prevents is not made, and not paid",
 }
 #endif
 
-TEST_CASE("A hedged call that an inner layer holds until a Timeout was not made, and costs nothing",
+TEST_CASE("A hedged call that an inner layer holds until a Timeout takes no token",
           "[call][hedge][regression]") {
     AsyncSleeper sleeper;
     Server server{sleeper, {works(1h)}};
     HedgeRecorder observer;
     Ledger ledger;
-    // One call is made and hangs, and the other one is held. The ledger is asked about both.
+    // One call is made and hangs, and the other one is held. Both have a permit of the ledger.
     const auto run = [&](const auto& pipeline) {
         auto task = ask(pipeline, server, observer);
         task.start();
@@ -525,7 +527,7 @@ TEST_CASE("Hedge behaves like a model, for any failures and waits", "[call][hedg
         const Duration gap{*rc::gen::inRange<std::int64_t>(0, 20) * 1000};
         std::vector<TimedReply> replies;
         for (std::size_t i = 0; i <= further; ++i) {
-            // A bit of its own for each: nothing happens at one moment, so there are no orders.
+            // Each duration has a bit of its own, so no two events are simultaneous.
             const Duration takes{*rc::gen::inRange<std::int64_t>(0, 60) * 1000 + (1 << i)};
             const Cause cause = *rc::gen::element(Cause::none, Cause::lost, Cause::overloaded,
                                                   Cause::overloaded, Cause::permanent);

@@ -27,8 +27,8 @@ namespace {
 
 struct Reply {
     Duration takes;
-    std::optional<int> value;   // nothing: the call fails
-    Cause cause = Cause::lost;  // then for this reason
+    std::optional<int> value;   // without a value, the call fails
+    Cause cause = Cause::lost;  // the reason of that failure
 };
 
 struct HedgedPeer {
@@ -136,7 +136,7 @@ TEST_CASE("Hedge::Percentile is the nearest rank of the last 128 latencies",
     }));
     Hedge<>::Percentile fast{50, 77ms};
     for (int i = 0; i < 300; ++i) fast.record(std::chrono::milliseconds{i});
-    CHECK(fast.delay() == 235ms);  // of 172 to 299
+    CHECK(fast.delay() == 235ms);  // the percentile of 172 to 299 ms
     for (int i = 0; i < 128; ++i) fast.record(1us);
     CHECK(fast.delay() == 1ms);
 }
@@ -187,7 +187,7 @@ TEST_CASE("A Hedge by a percentile does not double the load of a peer that is sl
         Task<Result<int, Failure>> operator()(Attempt) {
             const Instant now = sleeper.now();
             ++calls_by_second[static_cast<std::size_t>(elapsed(Instant{}, now) / 1s)];
-            // From 10 to 29 ms, and sometimes longer, until the sixth second.
+            // From 10 to 29 ms, and sometimes longer, in the first five seconds.
             const int number = begun++;
             const Duration usual = number % 80 == 79 ? 90ms : 10ms + (number * 7 % 20) * 1ms;
             const Duration takes = now < at(5s) ? usual : slow_takes;
@@ -213,13 +213,13 @@ TEST_CASE("A Hedge by a percentile does not double the load of a peer that is sl
         INFO(second);
         CHECK(peer.calls_by_second[second] <= 130);
     }
-    // It still repeats calls that are slower than others.
+    // The Hedge still repeats calls that are slower than the others.
     CHECK(peer.calls_by_second[1] + peer.calls_by_second[2] > 200);
 }
 
-TEST_CASE("Hedge begins no further call at the deadline, when it could not be answered",
+TEST_CASE("Hedge begins no further call at the deadline, because the call would have no time",
           "[call][hedge][unit]") {
-    // A percentile of calls that time out is the timeout.
+    // The percentile of calls that all time out is the timeout.
     AsyncSleeper sleeper;
     HedgedPeer peer{sleeper, {{9s, 1}, {9s, 2}}};
     CHECK(await_hedged(Pipeline{Timeout{50ms}, Hedge{50ms, 1}}, peer).error().cause ==

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: policies that are used together, as nobody has tried them together, serve all calls again a
-// stated time after each kind of fault, and end each call in time. Method: calls at a rate, in
-// virtual time, to a server that refuses, hangs, requests waits, is slow, or throws for 20 s.
+// Goal: policies in uncommon combinations serve all calls again a stated time after each kind of
+// fault, and end each call in time. Method: calls at a rate, in virtual time, to a server that
+// refuses, hangs, requests waits, is slow, or throws for 20 s.
 #include <belay/call/pipeline.hpp>
 
 #include <memory>
@@ -53,7 +53,7 @@ struct JointClock {
     [[nodiscard]] Instant now() const noexcept { return sleeper->now(); }
 };
 
-/// A server that is in trouble from 10 s to 30 s, and calls to it at a rate.
+/// A server that fails from 10 s to 30 s, and calls to it at a rate.
 struct Joint {
     explicit Joint(JointTrouble kind) : trouble{kind} {}
 
@@ -118,7 +118,7 @@ struct Joint {
         play(std::move(call), [] {});
     }
 
-    /// All calls that begin from `back_after` on, counted from the end of the trouble, have worked.
+    /// Checks that all calls succeed that begin `back_after` or later after the end of the fault.
     void expect(Duration back_after, Duration longest_call) const {
         CAPTURE(static_cast<int>(trouble), asked);
         Duration back{}, longest{};
@@ -159,7 +159,7 @@ TEST_CASE("Objects that a Registry evicts while calls wait for them still end th
         int number = 0;
         const auto call = [&]() -> Task<JointPage> {
             const auto make = [&] { return std::make_shared<Host>(joint.sleeper); };
-            // Each key is used for a second, and then pushed out as soon as it is idle.
+            // Each key is used for a second, and evicted as soon as it is idle.
             const auto found = hosts.get(std::to_string(++number / 5), joint.sleeper.now(), make);
             const auto host = found ? *found : make();
             const Pipeline pipeline{Timeout{8s},
@@ -178,7 +178,7 @@ TEST_CASE("Objects that a Registry evicts while calls wait for them still end th
     }
 }
 
-TEST_CASE("Calls whose policy an operator replaces all the time work again after a fault",
+TEST_CASE("Calls succeed again after a fault while an operator replaces their policy all the time",
           "[call][joints][sim]") {
     for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
@@ -215,12 +215,12 @@ TEST_CASE("Calls whose policy an operator replaces all the time work again after
     }
 }
 
-TEST_CASE("Chaos that fails or delays every call, between any two layers, leaves nothing behind",
+TEST_CASE("Calls succeed after chaos, between any two layers, has failed or delayed every call",
           "[call][joints][sim]") {
     const std::size_t place = GENERATE(range(std::size_t{0}, std::size_t{6}));
     const bool delays = GENERATE(true, false);
     Joint joint{JointTrouble::refuses};
-    // The server is well: the faults are those of one layer.
+    // The server has no fault: the faults are those of one layer.
     chaos::Options options{};
     (delays ? options.delays_per_thousand : options.failures_per_thousand) = 1000;
     options.delay = 1h;
@@ -260,7 +260,7 @@ TEST_CASE("Chaos that fails or delays every call, between any two layers, leaves
     CHECK(limiter.waiting() == 0);
 }
 
-TEST_CASE("A limit that learns, a throttle and a Hedge with a budget recover together",
+TEST_CASE("An adaptive limit, a throttle and a Hedge with a budget recover together",
           "[call][joints][sim]") {
     for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
@@ -275,13 +275,13 @@ TEST_CASE("A limit that learns, a throttle and a Hedge with a budget recover tog
             JointPage page = co_await std::move(task);
             co_return page;
         });
-        // The throttle forgets the fault after its window, and learns within another one.
+        // The throttle forgets the fault after its window, and adapts within another one.
         joint.expect(20s, 15s);
         CHECK(limit.in_flight() == 0);
     }
 }
 
-TEST_CASE("Nested retries with one breaker end together, and none waits for the other's wait again",
+TEST_CASE("Nested retries with one breaker end together, and none repeats a wait of the other",
           "[call][joints][sim]") {
     for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
@@ -304,7 +304,7 @@ TEST_CASE("Nested retries with one breaker end together, and none waits for the 
     }
 }
 
-TEST_CASE("Numbers that change during a fault and its recovery hold no call back",
+TEST_CASE("Numbers that change during a fault and its recovery block no call",
           "[call][joints][sim]") {
     for (const JointTrouble trouble : joint_troubles) {
         Joint joint{trouble};
@@ -341,7 +341,7 @@ TEST_CASE("Numbers that change during a fault and its recovery hold no call back
 
 namespace {
 
-/// The numbers of one history of a breaker and a Hedge.
+/// The numbers of one random case of a breaker and a Hedge.
 struct SharedBreakerDraw {
     explicit SharedBreakerDraw(Seed seed) : bits{seed} {}
 
@@ -368,7 +368,7 @@ void play_with_breaker(Joint& joint, const SharedBreakerDraw& draw, const Breake
         co_return page;
     });
     CHECK(breaker.state() == BreakerState::closed);
-    // The breaker may have opened just before the end of the trouble, and then needs its probes.
+    // The breaker may have opened just before the end of the fault, and then needs its probes.
     joint.expect(draw.open_for + 4s, 9s);
 }
 

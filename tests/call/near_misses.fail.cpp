@@ -84,7 +84,7 @@ struct Response {
     int status;
 };
 
-// A std::function knows nothing of the predicate: every answer would be a success.
+// A std::function does not have the predicate: every answer would be a success.
 void use(belay_test::MinimalSleeper& sleeper) {
     const std::function<Response()> fetch = [] { return Response{500}; };
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
@@ -122,7 +122,7 @@ namespace fails_if_other_type {
 struct Response {
     int status;
 };
-// It would never be asked, and every answer be a success.
+// The predicate would never be called, and every answer would be a success.
 #if defined(BELAY_CONTROL)
 bool is_bad(const Response& r) { return r.status >= 500; }
 #else
@@ -137,7 +137,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: fails_if: the predicate must return bool, belay::Cause or belay::Failure
 namespace fails_if_predicate {
-// A number of any size is taken for true.
+// An integer would convert to bool: all values except 0 would be true.
 #if defined(BELAY_CONTROL)
 bool is_bad(int status) { return status >= 500; }
 #else
@@ -152,7 +152,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: fails_if: the predicate must take the result of fn, or the value in it
 namespace fails_if_takes_away {
-// What can only be moved would have to be taken from the caller.
+// The predicate would move the value out of the caller's result.
 #if defined(BELAY_CONTROL)
 bool is_bad(const std::unique_ptr<int>& p) { return *p < 3; }
 #else
@@ -171,7 +171,7 @@ namespace fails_if_twice {
 bool is_odd(int n) { return n % 2 != 0; }
 bool is_low(int n) { return n < 3; }
 
-// The inner one would never be asked.
+// The inner predicate would never be called.
 void use(belay_test::MinimalSleeper& sleeper) {
     const auto fn = [] { return 1; };
 #if defined(BELAY_CONTROL)
@@ -187,7 +187,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: within: this function cannot be called directly
 namespace fails_on_in_lambda {
-// Nobody could see what the lambda calls: any exception would be a failure.
+// retry cannot see the function inside the lambda: any exception would be a failure.
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
     auto classified =
@@ -203,7 +203,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: Fallback: the result of fn must convert to the result of the call
 namespace fallback_converts {
-// Five zeros are not what anybody meant.
+// The 5 would convert to a vector of five zeros.
 void use(belay_test::MinimalSleeper& sleeper) {
 #if defined(BELAY_CONTROL)
     const belay::Pipeline pipeline{belay::Fallback{[] { return std::vector<int>{5}; }}};
@@ -227,7 +227,7 @@ const belay::Fallback fallback{[] { return 0; }, chooses};
 
 // expect-error: Fallback: the result of fn must convert to the result of the call
 namespace fallback_text_as_bool {
-// Any text is true.
+// Any text would convert to true.
 void use(belay_test::MinimalSleeper& sleeper) {
 #if defined(BELAY_CONTROL)
     const belay::Pipeline pipeline{belay::Fallback{[] { return false; }}};
@@ -334,7 +334,7 @@ Pipeline pipeline{Shared{bulkhead}, Shared{breaker}, Fallback{answer}};
 
 // expect-error: Pipeline: the observer's on_hedge must be 'on_hedge
 namespace pipeline_hedge_hook {
-// Beside a right hook one of another form, which would hear nothing.
+// An observer with a right hook and one of another form, which would never be called.
 struct Observer {
     void on_rejection(const belay::CallRejected&) {}
 #if defined(BELAY_CONTROL)
@@ -536,7 +536,7 @@ void use(belay_test::MinimalSleeper& sleeper, Observer& observer) {
 
 // expect-error: retry: the observer's on_give_up must be 'on_give_up
 namespace retry_observer_hook {
-// Beside a right hook one of another form would never hear anything.
+// An observer with a right hook and one of another form, which would never be called.
 struct Observer {
     void on_retry(const belay::RetryPlanned&) {}
 #if defined(BELAY_CONTROL)
@@ -567,7 +567,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: use fails_if or specialize belay::AnswerTraits
 namespace retry_return_bool_like {
-// Does true mean success, or an error?
+// The meaning of true is not known: success, or an error.
 struct Reply {
     explicit operator bool() const { return false; }
 #if defined(BELAY_CONTROL)
@@ -584,7 +584,7 @@ void use(belay_test::AsyncSleeper& sleeper) {
 
 // expect-error: use fails_if or specialize belay::AnswerTraits
 namespace retry_return_enum {
-// As libcurl's: 0 is success, and any number could be.
+// In libcurl, 0 is success. For another enum it could be any number.
 enum Code { ok, couldnt_connect };
 }  // namespace retry_return_enum
 #if defined(BELAY_CONTROL)
@@ -603,7 +603,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: use fails_if or specialize belay::AnswerTraits
 namespace retry_return_static_ok {
-// ok() makes a good one: it says nothing of this one.
+// ok() returns a status that is a success. It does not test one.
 struct Status {
     static Status ok() { return {}; }
     bool operator==(const Status&) const = default;
@@ -624,7 +624,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: retry: fn must not return an integer or an enum, .* use fails_if or specialize
 namespace retry_return_tuple {
-// As asio's as_tuple: each failure would be a success.
+// In the form of asio's as_tuple: each failure would be a success.
 std::tuple<std::error_code, int> receive() {
     return {std::make_error_code(std::errc::io_error), 0};
 }
@@ -642,7 +642,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: retry: fn must return bool, optional, error_code, an expected-like type
 namespace retry_return_type {
-// Is a null pointer a failure? retry does not guess.
+// The meaning of a null pointer is not known, and retry does not guess.
 #if defined(BELAY_CONTROL)
 bool connect() { return true; }
 #else
@@ -835,7 +835,7 @@ auto classified = belay::fails_on<std::exception>(belay::fails_on<std::runtime_e
 
 // expect-error: fails_on: an inner fails_on takes these exceptions first
 namespace fails_on_twice {
-// Also where others are between them.
+// The same holds with other wrappers between them.
 const auto is_bad = [](int n) { return n < 0; };
 const auto inner = belay::fails_if(belay::fails_on<std::runtime_error>([] { return 1; }), is_bad);
 #if defined(BELAY_CONTROL)
@@ -847,7 +847,7 @@ auto classified = belay::fails_on<std::runtime_error>(inner);
 
 // expect-error: retry: fn must not return a future
 namespace retry_return_future {
-// Each would be a success, before anything has happened.
+// Each call would be a success, before it has run.
 void use(belay_test::MinimalSleeper& sleeper) {
     const auto begin = [] { return std::async(std::launch::async, [] { return false; }); };
 #if defined(BELAY_CONTROL)
@@ -872,7 +872,7 @@ belay::RetryLog log{sink};
 
 // expect-error: Timeout, AttemptTimeout: a blocking call cannot be interrupted, so fn must take
 namespace retry_attempt_timeout {
-// The call would succeed, however late.
+// The call would succeed, however late it returns.
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Policy policy{belay::AttemptTimeout{belay::Duration{1}}, belay::MaxAttempts{3}};
 #if defined(BELAY_CONTROL)
@@ -886,7 +886,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: Timeout, AttemptTimeout: .* or write fails_if.fn, Attempt::late.
 namespace pipeline_timeout_blind {
-// The call would succeed, however late.
+// The call would succeed, however late it returns.
 void use(belay_test::MinimalSleeper& sleeper) {
     const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
 #if defined(BELAY_CONTROL)
@@ -994,7 +994,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: retry: the result of fn has a member such as error, .* or any_value
 namespace retry_return_status_code {
-// As cpr's.
+// In the form of cpr's.
 struct Error {
     int code = 0;
 };
@@ -1017,7 +1017,7 @@ void use(belay_test::MinimalSleeper& sleeper) {
 
 // expect-error: retry: the result of fn has a member such as error, .* or any_value
 namespace retry_return_beast {
-// As Beast's.
+// In the form of Beast's.
 enum class Status { ok = 200, service_unavailable = 503 };
 struct Header {
     [[nodiscard]] Status result() const { return Status::service_unavailable; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A program without exceptions and run-time type information: calls must work there too.
+// A program without exceptions and run-time type information. Calls must work in it, too.
 #include <cstdio>
 #include <optional>
 
@@ -90,7 +90,7 @@ void goes_through_a_pipeline() {
     check(counters.give_ups == 1, "the counters");
 }
 
-// Never waits really: a coroutine that did would not come back.
+// A sleeper that never waits. A coroutine that waited would not be resumed.
 struct AtOnce {
     [[nodiscard]] Instant now() const noexcept { return Instant{}; }
     Random& bits() noexcept { return random; }

@@ -18,7 +18,7 @@ namespace {
 using Text = Outcome<std::string>;
 template <class O>
 concept LastDangles = requires { std::declval<O>().last(); };
-// An error that there is always one of.
+// An error type without a value for "no error".
 struct Why {
     explicit Why(std::error_code c) : code{c} {}
     std::error_code code;
@@ -34,7 +34,7 @@ static_assert(!LastDangles<Text> && !LastDangles<const Text>);
 static_assert(std::is_nothrow_move_constructible_v<Text>);
 static_assert(std::is_nothrow_move_constructible_v<Outcome<std::unique_ptr<int>>>);
 static_assert(!std::is_copy_constructible_v<Outcome<std::unique_ptr<int>>>);
-// Of these a Result could not tell the two.
+// A Result of these types could not distinguish the value from the error.
 static_assert(!std::is_convertible_v<Outcome<std::error_code>, Result<std::error_code>>);
 
 TEST_CASE("Outcome::value exists after a success only", "[call][outcome][unit]") {
@@ -93,7 +93,7 @@ TEST_CASE("Outcome::cause is that of its error, or the given one", "[call][outco
     CHECK(Text::failure("sorry", timed_out).cause() == Cause::timed_out);
     CHECK(Text::failure("sorry", timed_out, Cause::overloaded).cause() == Cause::overloaded);
     CHECK(Text(timed_out, Cause::overloaded).cause() == Cause::overloaded);
-    // Nobody classifies it, and it is a failure nevertheless.
+    // cause_of has no overload for this error, and it is a failure nevertheless.
     CHECK(Outcome<int, Why>{Why{timed_out}}.cause() == Cause::lost);
     CHECK_FALSE(Text::failure("sorry", {}).has_value());
     CHECK(Text::failure("sorry", {}, Cause::none).cause() == Cause::lost);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an Outcome has the rest of the wait that was requested when its call ended, also of a call
-// that was rejected, so that a retry around the call waits long enough, and no wait twice. Method:
+// Goal: an Outcome has the rest of the wait that was requested when its call ended, also for a call
+// that was rejected. A retry around the call then waits long enough, and no wait twice. Method:
 // virtual time; the outer retry in its four forms.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
@@ -45,7 +45,7 @@ const Policy once_more{Backoff{NoJitter{}, Cap{10s}, 1s}, MaxAttempts{2}};
 HttpResponse busy_for(int seconds) {
     return {.status = 503, .headers = {{"Retry-After", std::to_string(seconds)}}};
 }
-// The waits of a retry around `call`, which gives an Outcome.
+// The waits of a retry around `call`, which returns an Outcome.
 template <class Form, class F>
 std::vector<Duration> waits_around(F call) {
     AsyncSleeper sleeper;
@@ -56,7 +56,7 @@ std::vector<Duration> waits_around(F call) {
 }
 using Waits = std::vector<Duration>;
 
-// As std::expected<void, Failure>.
+// In the form of std::expected<void, Failure>.
 struct Sent {
     using value_type = void;
     Failure failure;
@@ -82,7 +82,7 @@ struct MutableTracedResult : TracedResult {
     [[nodiscard]] Failure& error() { return failure; }
 };
 
-// A result with value() alone: `*` does not give its value.
+// A result with value() and without a `*`.
 struct ValueOnlyResult {
     using value_type = int;
     Failure failure;
@@ -91,7 +91,7 @@ struct ValueOnlyResult {
     [[nodiscard]] const Failure& error() const { return failure; }
 };
 
-// Its specialization lacks `failed`, which a predicate makes unnecessary.
+// A type whose AnswerTraits lack `failed`, which a predicate makes unnecessary.
 struct HalfSpecialized {
     int status = 0;
 };
@@ -119,7 +119,7 @@ TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits
     CHECK(told == Waits{30s, 0s});
 }
 
-TEMPLATE_TEST_CASE("A retry around an Outcome waits for no response whose wait is over",
+TEMPLATE_TEST_CASE("A retry around an Outcome does not wait for a requested wait that is over",
                    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
@@ -133,14 +133,15 @@ TEMPLATE_TEST_CASE("A retry around an Outcome waits for no response whose wait i
         };
         return Pipeline{Retrying{once_more}, Shared{breaker}}(sleeper, ask);
     };
-    // The inner retry waits 20 s, and is then rejected for 1 s. So does the second one.
+    // The inner retry waits 20 s, and is then rejected for 1 s. The second one does the same.
     CHECK(waits_around<TestType>(call) == Waits{20s, 1s, 20s});
     CHECK(calls == 2);
 }
 
-TEMPLATE_TEST_CASE("A retry around an Outcome whose error is a Failure waits for no wait twice",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
-    // With a value in the failure, without, and for a result that is no Outcome.
+TEMPLATE_TEST_CASE(
+    "A retry around an Outcome whose error is a Failure waits only once for each wait",
+    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+    // An Outcome with a value in the failure, one without, and a result that is no Outcome.
     const auto waits = [](auto answer) {
         ManualClock clock{at(1h)};
         CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
@@ -203,7 +204,7 @@ TEMPLATE_TEST_CASE("A retry that MaxElapsed ends before an attempt has the wait 
     CHECK(sleeper.sleeps == Waits{});
 }
 
-TEST_CASE("A retry that a deadline ends while a breaker is open has its wait",
+TEST_CASE("A retry that a deadline ends while a breaker is open has the breaker's wait",
           "[call][outcome_wait][regression]") {
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
@@ -211,7 +212,7 @@ TEST_CASE("A retry that a deadline ends while a breaker is open has its wait",
     sleeper.time = at(1h);
     const Pipeline pipeline{Timeout{10s}, Retrying{Policy{Shared{breaker}}}};
     const Duration takes = GENERATE(Duration{1s}, Duration{11s});
-    // The first attempt opens the breaker, in time or not.
+    // The first attempt opens the breaker, within the time limit or after it.
     const auto first = pipeline(sleeper, [&](Attempt) {
         sleeper.time += takes;
         return HttpResponse{.status = 503};
@@ -252,14 +253,14 @@ TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
                                return Failure{Cause::overloaded, 0, nullptr, 7s};
                            })) == 7s);
     CHECK(wait_of([] { return HttpResponse{.status = 200}; }) == 0s);
-    // Made by a program.
+    // An Outcome that the program constructs.
     using Page = Outcome<HttpResponse>;
     const Page page =
         Page::failure(HttpResponse{.status = 503}, std::error_code{}, Cause::overloaded, 7s);
     CHECK(page.retry_after() == 7s);
     CHECK(wait_of([&] { return page; }) == 7s);
     CHECK(Page(CallErrc::stopped, Cause::none, 3s).retry_after() == 3s);
-    // A whole failure as the error keeps the wait of a rejection, too.
+    // A result whose error is a Failure keeps the wait of a rejection, too.
     const auto rejected =
         Pipeline{Retrying{MaxAttempts{1}}}(sleeper, [&]() -> Result<int, Failure> {
             return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, 9s});
@@ -284,7 +285,7 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
             CHECK(outcome.error().retry_after == 60s);
         }
         CHECK(sleeper.sleeps == waits);
-        // Without a retry, too.
+        // The same holds without a retry.
         ManualClock clock{at(1h)};
         CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
         const auto plain = Pipeline{Shared{breaker}}(sleeper, classified(answer));
@@ -308,11 +309,11 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
     check_all(Cause::none, {});
     check_all(true, {60s});
     check_all(Cause::refused, {60s});
-    // An Outcome whose failure is no failure to the predicate keeps its cause.
+    // If the predicate accepts an Outcome with a failure, the Outcome keeps its cause.
     AsyncSleeper sleeper;
     const auto fine = [](const Outcome<HttpResponse>&) { return false; };
     CHECK(retry(once_more, sleeper, fails_if(page, fine)).cause() == Cause::overloaded);
-    // A Failure is the whole verdict, with its wait.
+    // A Failure that a predicate returns is the whole verdict, with its wait.
     const auto at_once = [](const Result<int, Failure>&) { return Failure{Cause::refused}; };
     CHECK(retry(MaxAttempts{1}, sleeper, fails_if(result, at_once)).retry_after() == 0s);
 }
@@ -348,20 +349,21 @@ TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it r
     check(optional, is_busy, 60s);
     check(
         pair, [](const auto& p) { return p.second.status == 503; }, 60s);
-    // Without a failure of its own, a response requests nothing.
+    // A response that is no failure requests no wait.
     const auto fine = [] {
         return HttpResponse{.status = 200, .headers = {{"Retry-After", "60"}}};
     };
     check(
         fine, [](const HttpResponse&) { return true; }, 0s);
-    // Nor does a type whose AnswerTraits could not be used without the predicate.
+    // The same holds for a type whose AnswerTraits could not be used without the predicate.
     const auto broken = [] { return HalfSpecialized{.status = 503}; };
     check(
         broken, [](const HalfSpecialized& r) { return r.status == 503; }, 0s);
 }
 
-TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was, except the wait",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEMPLATE_TEST_CASE(
+    "A retry returns the last result of a user's class unchanged except for its wait",
+    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
     const Failure busy{Cause::overloaded, 0, nullptr, 60s};
@@ -369,7 +371,7 @@ TEMPLATE_TEST_CASE("A retry returns the last result of a user's class as it was,
         MaxAttempts{1}, sleeper, [&] { return TracedResult(busy, "first"); }, as_it_is);
     CHECK(same.request_id == "first");
     CHECK(same.error() == busy);
-    // The second answer requests no wait, and that of the first one is not over.
+    // The second answer requests no wait, and the wait of the first one is not over.
     int calls = 0;
     const auto twice = [&] {
         return ++calls == 1 ? MutableTracedResult(busy, "first")
@@ -397,17 +399,17 @@ TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker th
         return outcome.retry_after();
     };
     const Backoff backoff{NoJitter{}, Cap{1s}, 1s};
-    // It may be written before or after the breaker, which may reject at once.
+    // The rule may be before or after the breaker, which may reject at once.
     CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker}}) == 30s);
     CHECK(wait_of(Policy{backoff, Shared{breaker}, MaxAttempts{2}}) == 30s);
     CHECK(wait_of(Policy{backoff, Shared{breaker, FailFast{}}, MaxAttempts{2}}) == 30s);
     CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Breaker{ConsecutiveFailures{2}, OpenFor{20s}}}) ==
           20s);
-    // The longest counts.
+    // The longest wait counts.
     CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker}}, 60) == 60s);
     CHECK(wait_of(Policy{backoff, MaxAttempts{2}, Shared{breaker},
                          Breaker{ConsecutiveFailures{2}, OpenFor{40s}}}) == 40s);
-    // In each form of a policy.
+    // The same holds in each form of a policy.
     const Policy inner{Shared{breaker}, MaxAttempts{2}};
     CHECK(wait_of(Policy{backoff, inner}) == 30s);
     CHECK(wait_of(Policy{backoff, std::optional{inner}}) == 30s);
@@ -415,7 +417,7 @@ TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker th
     CHECK(wait_of(Policy{backoff, policies::AnyPolicy{inner}}) == 30s);
     CHECK(wait_of(Remembered{history, Policy{backoff, inner}}) == 30s);
     CHECK(wait_of(policies::AnyPolicy{Remembered{history, Policy{backoff, inner}}}) == 30s);
-    // A rule that ends nothing adds nothing.
+    // A breaker that is not open adds no wait.
     CHECK(wait_of(Policy{backoff, MaxAttempts{1}, Shared{breaker}}) == 0s);
 }
 
@@ -433,7 +435,7 @@ TEMPLATE_TEST_CASE("A retry around a retry waits for the breaker that the inner 
     CHECK(calls == 3);
 }
 
-TEST_CASE("A call that opens the breaker of a layer has its wait",
+TEST_CASE("A call that opens the breaker of a layer has the wait of that breaker",
           "[call][outcome_wait][regression]") {
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
@@ -453,25 +455,26 @@ TEST_CASE("A call that opens the breaker of a layer has its wait",
     check(Pipeline{Shared{tolerant}, Shared{breaker}}, 30s);
     check(Pipeline{Shared{breaker}, Shared{tolerant}}, 30s);
     check(Pipeline{Retrying{MaxAttempts{1}}, Shared{breaker}}, 30s);
-    // The retry sees only the wait of the peer: it is rejected once, and waits for the rest then.
+    // The retry sees only the wait of the peer: it is rejected once, and then waits for the rest.
     sleeper.sleeps.clear();
     check(Pipeline{Retrying{once_more}, Shared{breaker}}, 29s);
     CHECK(sleeper.sleeps == Waits{1s, 1s});
     requested = 60;
     check(Pipeline{Shared{breaker}}, 60s);
     requested = 0;
-    // A success, and a Fallback, have no wait.
+    // A success, and the answer of a Fallback, have no wait.
     breaker.set_mode(BreakerMode::automatic);
     const Pipeline replaced{Fallback{[] { return HttpResponse{.status = 200}; }}, Shared{breaker}};
     CHECK(replaced(sleeper, ask).retry_after() == 0s);
-    // Each call of a Hedge opens it, or finds it open.
+    // Each call of a Hedge opens the breaker, or is rejected by it.
     breaker.set_mode(BreakerMode::automatic);
     const Pipeline hedged{Hedge{1s, 2}, Shared{breaker}};
     CHECK(await(hedged, sleeper, awaitable(ask)).retry_after() == 30s);
 }
 
-TEST_CASE("The layers around a retry do not take the wait of a limit for the peer's",
-          "[call][outcome_wait][regression]") {
+TEST_CASE(
+    "The layers around a retry do not use the wait of a limit as if the peer had requested it",
+    "[call][outcome_wait][regression]") {
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}, SleeperClock{&sleeper}};
@@ -493,16 +496,16 @@ TEST_CASE("The layers around a retry do not take the wait of a limit for the pee
     CHECK(times(Pipeline{Hedge{50ms, 2}, Retrying{ends_late}})[0] == 0s);
     CHECK(times(Pipeline{Hedge{50ms, 2}, Retrying{MaxAttempts{2}}, Shared{breaker}}) ==
           Waits{0s, 20s});
-    // A Backoff around neither waits longer nor begins again.
+    // A Backoff around the Hedge or the breaker does not wait longer, and does not start again.
     CHECK(times(Pipeline{Retrying{in_a_second}, Shared{breaker}}) == Waits{1s, 19s});
     CHECK(times(Pipeline{Retrying{in_a_second}, Hedge{50ms, 1}, Shared{breaker}}) ==
           Waits{1s, 19s});
-    // Nor does another breaker open for longer.
+    // Another breaker does not open for longer either.
     CircuitBreaker outer{ConsecutiveFailures{1}, OpenAsAsked{OpenFor{3s}, 1h},
                          SleeperClock{&sleeper}};
     CHECK(times(Pipeline{Shared{outer}, Retrying{fails_fast}}) == Waits{0s, 20s});
     CHECK(outer.spread() == 3s);
-    // All of them take the wait of the peer.
+    // All of them use the wait of the peer.
     requested = 4;
     outer.set_mode(BreakerMode::automatic);
     CHECK(times(Pipeline{Shared{outer}, Retrying{fails_fast}}) == Waits{0s, 20s});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the counters of callers' outcomes lose none under concurrent threads. Method: threads.
+// Goal: the counters of callers' outcomes lose no count under concurrent threads. Method: threads.
 #include <belay/call/permit_counters.hpp>
 
 #include <thread>

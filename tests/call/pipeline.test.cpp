@@ -40,7 +40,7 @@ using belay_test::timed_out;
 
 namespace {
 
-// Both ways to run a pipeline on an `fn(Attempt)`.
+// The two ways to run a pipeline on an `fn(Attempt)`.
 struct Same {
     auto operator()(auto fn) const { return fn; }
 };
@@ -63,7 +63,7 @@ struct Awaiting {
     }
 };
 
-// A user's own layer in a few lines: writes down what passes it.
+// A user's own layer in a few lines, which records each call and its answer.
 struct LogLayer {
     std::vector<std::string>* lines;
     std::string name;
@@ -84,7 +84,7 @@ struct LogLayer {
     }
 };
 
-// As a line whose end comes in the same instant as that of a Timeout, and is told later.
+// A layer that waits until the same instant as a Timeout, and is resumed after it.
 struct Dawdles {
     template <class Next, class Context>
     Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
@@ -134,8 +134,9 @@ TEMPLATE_TEST_CASE("A Pipeline returns the type that fits the call's return type
     CHECK_THROWS_WITH(TestType::run(pipeline, sleeper, throws), "mine");
 }
 
-TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside every call",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEMPLATE_TEST_CASE(
+    "A breaker inside of Retrying counts every attempt, and one outside counts every call",
+    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fails = [&](Attempt) { return ++calls, false; };
@@ -144,7 +145,8 @@ TEMPLATE_TEST_CASE("A breaker inside of Retrying sees every attempt, outside eve
         const Pipeline inside{Retrying{steady(1s, 5)}, Shared{b.breaker}};
         CHECK_FALSE(TestType::run(inside, sleeper, fails));
         // Three attempts open it, the fourth is rejected without a call, the fifth is the probe.
-        // Backoff heeds the breaker's remaining time: no hot loop while it is open.
+        // Backoff waits for the rest of the open wait, so that no attempts are repeated while the
+        // breaker is open.
         CHECK(calls == 4);
         CHECK(b.breaker.state(sleeper.now()) != BreakerState::closed);
         CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s, 4s, 56s});
@@ -221,7 +223,7 @@ TEMPLATE_TEST_CASE("Permits are returned on every path through a Pipeline",
         CHECK_FALSE(TestType::run(pipeline, sleeper, [](Attempt) { return false; }));
         sleeper.time += 1s;
     };
-    // Each time the one probe is taken by a call that ends in another way.
+    // Each time, a call that ends in another way has taken the only probe.
     open_and_wait();
     const auto throws = [](Attempt) -> bool { throw 5; };
     CHECK_THROWS_AS(TestType::run(pipeline, sleeper, throws), int);
@@ -230,7 +232,7 @@ TEMPLATE_TEST_CASE("Permits are returned on every path through a Pipeline",
                                   [](auto fn) { return fails_on<std::logic_error>(fn); }),
                     int);
     CHECK(bulkhead.running() == 0);
-    // An exception that is no failure was no verdict: the probe is free at once.
+    // An exception that is no failure is no verdict: the probe is free at once.
     const auto classify = [](bool) -> bool { throw std::logic_error{"judge"}; };
     CHECK_THROWS_AS(TestType::run(
                         pipeline, sleeper, [](Attempt) { return true; },
@@ -263,8 +265,9 @@ TEST_CASE("Destroying a Pipeline's task during a call returns the permits",
     CHECK(sleeper.waiting() == 0);
 }
 
-TEMPLATE_TEST_CASE("The full order: fallback, retry, breaker, limiter, queue, timeout",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEMPLATE_TEST_CASE(
+    "A Pipeline works in the full order: fallback, retry, breaker, limiter, queue, timeout",
+    "[call][pipeline][unit]", Blocking, Awaiting) {
     AsyncSleeper sleeper;
     Breakers b;
     RateLimiter limiter{Rate{100, 1s}, Burst{20}};
@@ -325,7 +328,7 @@ TEST_CASE("A stop ends the waits of a Pipeline", "[call][pipeline][unit]") {
 
 TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{1'000'000}, OpenFor{60s}};
-    // The threads have clocks of their own: the burst must bear how far they are apart.
+    // Each thread has its own clock: the burst must cover the differences between them.
     RateLimiter limiter{Rate{1, 1s}, Burst{1'000'000}};
     Bulkhead bulkhead{{.limit = 2, .queue = 2}};
     const Pipeline pipeline{Fallback{[] { return -1; }}, Retrying{steady(1s, 3)}, Shared{breaker},
@@ -338,7 +341,7 @@ TEST_CASE("One Pipeline serves many threads", "[call][pipeline][unit]") {
             const auto ask = [&](Attempt attempt) -> std::optional<int> {
                 const bool within_limit = inside.fetch_add(1) < 2;
                 inside.fetch_sub(1);
-                // Works at the second attempt, or never.
+                // The call succeeds at the second attempt, or never.
                 if (!within_limit || attempt.number == 1 || i % 2 == 0) return std::nullopt;
                 return i;
             };
@@ -370,7 +373,7 @@ TEST_CASE("A rejection after a failure does not hide the failure", "[call][pipel
 
 namespace {
 
-// Hears what no layer let through.
+// Records the rejections of all layers.
 struct Rejections {
     std::vector<std::string> by{};
     std::vector<Duration> waits{};
@@ -457,7 +460,7 @@ TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a ca
     ask(TestType{}, pipeline, sleeper, rejections);
     CHECK(rejections.by.back() == "CircuitBreaker");
     CHECK(rejections.by.size() == 3);
-    // Who counts retries can count these, too.
+    // RetryCounters count these rejections, too.
     RetryCounters counters;
     CHECK(pipeline(
               sleeper, []() -> Result<int> { return 1; }, NeverStops{}, counters)
@@ -504,7 +507,7 @@ TEST_CASE("A temporary Pipeline lives in the Task of its call", "[call][pipeline
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 1}};
     auto place = bulkhead.acquire(sleeper.now());
-    // The layer of the queue is asked again after the statement has ended.
+    // The layer of the queue is used after the end of the statement.
     auto task = Pipeline{Queued{bulkhead}}(sleeper, []() -> Task<Result<int>> { co_return 7; });
     task.start();
     REQUIRE_FALSE(task.done());
@@ -538,6 +541,7 @@ TEST_CASE("Pipeline rejects a breaker in two places around a call", "[call][pipe
     CHECK_FALSE(aborts(place, Shared{other}));
     CHECK_FALSE(aborts(Retrying{policy}, Shared{other}, Timeout{1s}));
     CHECK_FALSE(aborts(Retrying{Policy{std::optional<Shared<decltype(breaker)>>{}}}, place));
-    // Its permits do not depend on results. A call that needs two of them waits, or fails.
+    // The permits of a bulkhead do not depend on results. A call that needs two of them waits, or
+    // fails.
     CHECK_FALSE(aborts(Shared{bulkhead}, Shared{bulkhead}));
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever ends a call in a pipeline of many layers, every permit and every place in a queue
-// comes back, and callers get answers again once the faults are over. Method: random pipelines,
-// calls that fail, throw or hang, callers that stop waiting, and limits that change, in virtual
-// time.
+// Goal: however a call in a pipeline of many layers ends, every permit and every slot in a queue is
+// returned, and callers get answers again once the faults are over. Method: random pipelines, calls
+// that fail, throw or hang, callers that stop waiting, and limits that change, in virtual time.
 #include <belay/call/pipeline.hpp>
 
 #include <memory>
@@ -39,7 +38,7 @@ namespace {
 
 struct CallThrew {};
 
-/// The objects that the layers share, and the peer that the calls ask.
+/// The objects that the layers share, and the peer of the calls.
 struct FaultyCalls {
     explicit FaultyCalls(std::uint64_t seed) : random{Seed{seed}} { faults.switch_on(); }
 
@@ -155,7 +154,7 @@ void try_out(FaultyCalls& calls, const Pipeline& pipeline) {
         calls.pass(200ms);
         in_row = call.done() && answered(call) ? in_row + 1 : 0;
     }
-    // 30 s have passed, and all calls of the last 20 s have worked.
+    // 30 s have passed, and all calls of the last 20 s have succeeded.
     CHECK(in_row >= 100);
 }
 

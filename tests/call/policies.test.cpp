@@ -18,7 +18,7 @@ using belay_test::lost;
 
 namespace {
 
-// Time passes only in sleeps, which it writes down; at the last one it asks to stop.
+// A sleeper whose time passes only in sleeps. It records them, and requests a stop at the last one.
 struct StoppingSleeper {
     Random random{Seed{1}};
     Instant time{};
@@ -42,7 +42,7 @@ struct Observed {
     Duration sum{};
 };
 
-// Runs `policy` against a call that always fails so.
+// Runs `policy` against a call that always fails with `failure`.
 template <class P>
 Observed run(const P& policy, Failure failure, std::uint64_t seed, std::size_t most_waits = 1000) {
     StoppingSleeper sleeper{.random = Random{Seed{seed}}, .most = most_waits};
@@ -69,7 +69,7 @@ TEST_CASE("policies::grpc_connection waits 1 s * 1.6^n to 120 s, +-20 %",
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         const Observed observed = run(policies::grpc_connection(), lost, seed, 40);
         REQUIRE(observed.waits.size() == 40);
-        CHECK(observed.calls == 40);  // and no end: the sleeper stopped it
+        CHECK(observed.calls == 40);  // without an end: the sleeper stopped it
         double nominal = 1e9;
         for (const Duration wait : observed.waits) {
             const auto ns = static_cast<double>(wait.count());
@@ -145,7 +145,7 @@ TEST_CASE("policies::bridge makes 5 attempts, and waits at most 1.5 s", "[call][
         CHECK(observed.sum <= 1500ms);
     }
     CHECK(run(policies::bridge(), lost, 7).sum.count() == 905'229'259);
-    // An answer that says no is one.
+    // A permanent failure is not repeated.
     CHECK(run(policies::bridge(), permanent, 7).calls == 1);
 }
 
@@ -255,7 +255,7 @@ TEST_CASE("policies::connection waits under full jitter to 30 s, for ever",
     STATIC_REQUIRE(policies::connection().stable_window() == 10s);
 }
 
-TEST_CASE("policies::connection waits exactly 5..15 s after 'try again later', at every attempt",
+TEST_CASE("policies::connection waits 5 to 15 s after each close with 'try again later'",
           "[call][policies][unit]") {
     Duration least = forever;
     Duration most{};
@@ -271,7 +271,7 @@ TEST_CASE("policies::connection waits exactly 5..15 s after 'try again later', a
     CHECK(most <= 15s);
     CHECK(most > 14'980ms);
 
-    // And counts: the next loss waits as the sixth.
+    // The failure counts: the next loss waits as the sixth.
     bool beyond_one_second = false;
     for (std::uint64_t seed = 1; seed <= 50; ++seed) {
         auto policy = policies::connection();

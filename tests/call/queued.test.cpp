@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: Queued waits for a bulkhead or a limiter, first come, first served, woken and not
-// polling; a full queue, a deadline and a stop lose no permit. Method: virtual time.
+// Goal: Queued waits for a bulkhead or a limiter in the order of arrival, and is woken without
+// polling. A full queue, a deadline and a stop lose no permit. Method: virtual time.
 #include <belay/call/queued.hpp>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ using belay_test::takes;
 
 namespace {
 
-// Whoever blocks with it lets others go on meanwhile, as another thread would, and is woken or not.
+// A sleeper that runs other code during a blocking wait, as another thread would, and may be woken.
 struct Meanwhile {
     void (*act)(void* context);
     void* context;
@@ -49,7 +49,7 @@ struct Meanwhile {
     }
 };
 
-// Its sleep ends after each deadline, as on a busy machine.
+// A sleeper whose sleep ends after each deadline, as on a busy machine.
 struct SleepsTooLong : Meanwhile {
     void sleep_until(Instant, const auto& stop) noexcept {
         Meanwhile::sleep_until(time, stop);
@@ -57,7 +57,7 @@ struct SleepsTooLong : Meanwhile {
     }
 };
 
-// A token that has to be asked.
+// A stop token that must be polled.
 struct AskedToken {
     const bool* stopped;
     [[nodiscard]] bool stop_requested() const noexcept { return *stopped; }
@@ -68,7 +68,7 @@ struct RejectionRecorder {
     void on_rejection(const CallRejected& rejection) { by.push_back(rejection.advice.by); }
 };
 
-// What stands in a policy while our own side rejects its attempts: it learns nothing of the peer.
+// The rules of a policy while the own side rejects its attempts: they get no verdict on the peer.
 struct Classifies {
     CircuitBreaker<> breaker{ConsecutiveFailures{1}, OpenFor{1h}};
     AdaptiveThrottle throttle{};
@@ -110,10 +110,10 @@ TEST_CASE("Queued runs as many calls as the limit, and wakes the others in order
     CHECK(tasks[5].take().error() == CallErrc::call_rejected);
     sleeper.run_until(at(1h));
     for (int i = 0; i < 5; ++i) CHECK(tasks[static_cast<std::size_t>(i)].take().value() == i);
-    // At the very instant at which a place is free.
+    // Each call begins at the instant at which a slot is free.
     CHECK(begun == std::vector<std::pair<int, Instant>>{
                        {0, at(0ms)}, {1, at(0ms)}, {2, at(10ms)}, {3, at(10ms)}, {4, at(20ms)}});
-    // Five calls, and three waits without an end of their own: nobody polls.
+    // Five calls, and three waits without a deadline of their own: no caller polls.
     CHECK(sleeper.sleeps.size() == 8);
     CHECK(bulkhead.running() == 0);
     CHECK(bulkhead.waiting() == 0);
@@ -128,7 +128,7 @@ TEST_CASE("No caller overtakes another that waits for a bulkhead", "[call][queue
     auto waits = pipeline(sleeper, [&] { return takes(sleeper, 1ms, 1); });
     waits.start();
     held.neutral();
-    // The permit is on its way to who was first, and nobody else gets it.
+    // The permit is reserved for the first caller, and no other caller gets it.
     CHECK(bulkhead.waiting() == 0);
     CHECK(bulkhead.running() == 1);
     CHECK_FALSE(granted(bulkhead.acquire(at(0s))));
@@ -203,7 +203,7 @@ TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call
     CHECK(bulkhead.waiting() == 0);
     CHECK(bulkhead.running() == 1);
     CHECK(bulkhead.counters() == counted(1, 0, 3, 3));
-    // Blocking: nobody frees the permit, so the deadline ends it.
+    // A blocking call: no caller returns the permit, so the deadline ends the wait.
     const Pipeline blocking{Timeout{10ms}, Queued{bulkhead}};
     CHECK(blocking(sleeper, [](Attempt) -> Result<int> { return 1; }).error() ==
           std::errc::timed_out);
@@ -228,7 +228,7 @@ TEST_CASE("A token that has to be polled ends the wait in the queue within its i
     sleeper.run_until(at(30ms));
     REQUIRE(stopped.done());
     CHECK(stopped.take().error() == CallErrc::stopped);
-    // Its turn wakes it at once.
+    // The permit wakes it at once.
     stop = false;
     patient.start();
     sleeper.run_until(at(33ms));
@@ -287,7 +287,7 @@ TEST_CASE("Queued on a limiter wakes callers in order, each at its time", "[call
     REQUIRE(tasks[6].done());
     const auto full = tasks[6].take();
     CHECK(full.error() == CallErrc::call_rejected);
-    // Who does not wait is told when all who do are through.
+    // A caller that does not wait gets the time at which all waiting callers have their permits.
     CHECK(limiter.acquire(at(0s)).retry_at() == at(60ms));
     CHECK(limiter.admit(at(0s)) == Advice::suspend(at(60ms)));
     sleeper.run_until(at(1h));
@@ -365,7 +365,7 @@ TEST_CASE("A deadline before its turn ends a caller's wait at the beginning",
     CHECK(second.take().value() == 1);
 }
 
-TEST_CASE("A caller whose turn has already come waits for earlier callers that still have to wake",
+TEST_CASE("A caller whose turn has come waits for earlier callers that have not been resumed yet",
           "[call][queued][regression]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 1s}, Burst{2}, 10};
@@ -375,7 +375,7 @@ TEST_CASE("A caller whose turn has already come waits for earlier callers that s
     const Pipeline patient{Queued{limiter}};
     auto first = patient(sleeper, ask);
     first.start();
-    // Time for both, and for another interval none.
+    // There is time for both callers, and not for another interval.
     sleeper.time = at(2s);
     auto second = in_time(sleeper, ask);
     second.start();
@@ -386,7 +386,8 @@ TEST_CASE("A caller whose turn has already come waits for earlier callers that s
     CHECK(second.take().value() == 1);
 }
 
-TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][queued][unit]") {
+TEST_CASE("Queued fails at once, without a wait, if it needs more permits than the burst",
+          "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10ms}, Burst{3}, 10};
     int called = 0;
@@ -401,7 +402,7 @@ TEST_CASE("More permits than the burst end in an error, not in a wait", "[call][
     CHECK(sleeper.now() == at(30ms));
 }
 
-TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried",
+TEST_CASE("A rejection by a full queue is no verdict on the peer, and retry repeats the call",
           "[call][queued][regression]") {
     AsyncSleeper sleeper;
     RejectionRecorder rejections;
@@ -416,7 +417,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     CHECK(hasty(sleeper, ask, NeverStops{}, rejections).error() == std::errc::timed_out);
     CHECK(rejections.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead", "Bulkhead"});
     CHECK(late.unimpressed(sleeper.now()));
-    // Three attempts of 10 ms each: no rule took the first rejection for a reason to stop.
+    // Three attempts of 10 ms each: no rule stopped because of the first rejection.
     CHECK(sleeper.now() == at(30ms));
 
     Classifies awaited;
@@ -438,7 +439,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     CHECK(greedy.unimpressed(sleeper.now()));
     CHECK(called == 0);
 
-    // What the peer does is heard as ever.
+    // Failures of the peer still count.
     held.reset();
     Classifies received;
     const Pipeline fails{Retrying{received.policy()}, Timeout{10ms}, Queued{bulkhead}};
@@ -446,14 +447,16 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and is retried
     CHECK(received.breaker.state(sleeper.now()) == BreakerState::open);
 }
 
-TEST_CASE("A Timeout that ends a wait for a permit reports it", "[call][queued][regression]") {
+TEST_CASE("A Timeout that ends a wait for a permit reports a rejection",
+          "[call][queued][regression]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
     const auto held = bulkhead.acquire(at(0s));
     const Pipeline pipeline{Timeout{25ms}, Queued{bulkhead}};
     bool asked_to_stop = false;
     RejectionRecorder rejections;
-    // The token is asked every 10 ms, so the line's own wait is armed later than the Timeout's.
+    // The token is polled every 10 ms, so the queue's own wait starts later than that of the
+    // Timeout.
     auto task = pipeline(
         sleeper, [&] { return takes(sleeper, 0ms, 1); }, AskedToken{&asked_to_stop}, rejections);
     task.start();
@@ -527,7 +530,7 @@ TEST_CASE("Callers leave a queue in the order of their arrival, in any history",
     }));
 }
 
-TEST_CASE("A limiter with a queue keeps its rate, for callers that wait and those that do not",
+TEST_CASE("A limiter with a queue keeps its rate for waiting callers and for others",
           "[call][queued][property]") {
     CHECK(rc::check("grants <= burst + time / interval in every window", [] {
         AsyncSleeper sleeper;
@@ -544,7 +547,7 @@ TEST_CASE("A limiter with a queue keeps its rate, for callers that wait and thos
             };
             if (event == 0 && granted(limiter.acquire(sleeper.now(), permits))) note();
             if (event == 1 || event == 2) {
-                // It must outlive its call.
+                // The Pipeline must outlive its call.
                 kept.push_back(std::make_unique<Line>(Queued{limiter, permits}));
                 tasks.push_back((*kept.back())(sleeper, [note, &sleeper] {
                     note();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a queue of real threads, and of coroutines on a loop, is served in order, by waking, and
-// loses no permit to stops at any moment. Method: threads, under the thread sanitizer.
+// loses no permit if callers are stopped at any moment. Method: threads, under the thread
+// sanitizer.
 #include <atomic>
 #include <memory>
 #include <thread>
@@ -26,7 +27,7 @@ void until(const auto& condition) {
     while (!condition()) std::this_thread::yield();
 }
 
-// Time that a limiter's promise is measured by; all that blocks with it goes on at once.
+// The time by which the rate of a limiter is measured. Blocking waits on it end at once.
 struct SharedTime {
     std::atomic<std::int64_t>* ticks;
     Random random{Seed{1}};
@@ -46,7 +47,7 @@ TEST_CASE("Threads leave a bulkhead's queue in the order of their arrival",
           "[call][queued_threads][unit]") {
     Bulkhead bulkhead{{.limit = 1, .queue = 10}};
     const Pipeline pipeline{Queued{bulkhead}};
-    // Not atomic: a permit orders what its holders do.
+    // The vector is not synchronized: a permit orders the accesses of its holders.
     std::vector<int> begun;
     std::vector<std::thread> threads;
     {

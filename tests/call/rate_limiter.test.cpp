@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: RateLimiter grants exactly what GCRA grants, never more than burst + t / interval, and
-// returns when to ask again. Method: virtual time; a brute-force model that remembers every
-// grant; threads.
+// Goal: RateLimiter grants exactly the calls that GCRA grants, never more than burst + t /
+// interval, and returns when to try again. Method: virtual time; a brute-force model that stores
+// every grant; threads.
 #include <belay/call/rate_limiter.hpp>
 
 #include <algorithm>
@@ -29,14 +29,14 @@ using belay_test::granted;
 
 namespace {
 
-// The bucket, kept the slow way: the fill level is worked out from all grants since the beginning.
-// A grant needs room for a whole token in a bucket of `burst`, which leaks one per interval.
+// The bucket by brute force: the level is computed from all grants since the beginning. A grant
+// needs room for a whole token in a bucket of `burst`, which leaks one per interval.
 struct Model {
     Duration interval;
     std::int64_t burst;
     std::vector<Instant> grants{};
 
-    // How long the tokens in the bucket last.
+    // The time until the bucket is empty.
     Duration level(Instant now) const {
         Duration level{};
         Instant last{};
@@ -79,7 +79,7 @@ TEST_CASE("RateLimiter admits a burst, and then one call per interval",
     CHECK(limiter.admit(at(5100ms)) == Advice::go());
     CHECK(granted(limiter.acquire(at(5100ms))));
     CHECK_FALSE(granted(limiter.acquire(at(5100ms))));
-    // A long pause earns a burst, and no more.
+    // A long pause refills the burst, and no more.
     for (int i = 0; i < 3; ++i) CHECK(granted(limiter.acquire(at(10h))));
     CHECK_FALSE(granted(limiter.acquire(at(10h))));
 }
@@ -100,21 +100,21 @@ TEST_CASE("RateLimiter grants no extra permit to old turns", "[call][rate_limite
     CHECK(granted(limiter.acquire(at(1h))));
     CHECK(granted(limiter.acquire(at(1h))));
     CHECK_FALSE(granted(limiter.acquire(at(1h))));
-    // A thread that read its clock long ago is told the same moment as the others.
+    // A thread with an old time of its clock gets the same instant as the others.
     for (const Instant old : {at(1h - 1ns), at(1h - 1s), at(1h - 10s), at(0s), always}) {
         CHECK_FALSE(granted(limiter.acquire(old)));
         CHECK(limiter.admit(old) == Advice::suspend(at(1h + 1s)));
     }
-    // Nor has it cost the others anything.
+    // The old turns have not taken permits from the others.
     CHECK(granted(limiter.acquire(at(1h + 1s))));
-    // From a time that others have used up already it takes nothing of theirs either.
+    // A turn at a time whose permits are spent takes no permit either.
     CHECK(granted(limiter.acquire(at(2h))));
     CHECK(limiter.acquire(at(1h)).retry_at() == at(2h));
     CHECK(granted(limiter.acquire(at(2h))));
     CHECK_FALSE(granted(limiter.acquire(at(2h))));
     CHECK(granted(limiter.acquire(at(24h * 365 * 100))));
     CHECK(granted(limiter.acquire(never - 1ns)));
-    // Its next calls are due after the end of time.
+    // The next calls would be after the largest Instant.
     CHECK(limiter.admit(always).until == never);
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("RateLimiter grants several calls at once, all of them or none",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{1, 10ms}, Burst{5}};
     CHECK(granted(limiter.acquire(at(0s), 3)));
-    // Two are left; a third in one interval, so three more in two.
+    // Two are left. One more is added in each interval, so four are available after two intervals.
     const auto rejected = limiter.acquire(at(0s), 4);
     CHECK_FALSE(rejected);
     CHECK(rejected.retry_at() == at(20ms));
@@ -131,7 +131,7 @@ TEST_CASE("RateLimiter grants several calls at once, all of them or none",
     CHECK_FALSE(granted(limiter.acquire(at(20ms))));
     CHECK(limiter.acquire(at(20ms), 5).retry_at() == at(70ms));
     CHECK(granted(limiter.acquire(at(1h), 5)));
-    // Of none nobody is in want, and nothing is taken.
+    // A request for no permit is granted, and takes none.
     CHECK(granted(limiter.acquire(at(1h), 0)));
     CHECK(limiter.acquire(at(1h)).retry_at() == at(1h + 10ms));
     CHECK(limiter.counters() == PermitCounters{.admitted = 4, .rejected = 5});
@@ -171,7 +171,7 @@ TEST_CASE("RateLimiter grants several calls as it would grant them one by one",
             }
             for (std::uint64_t n = 0; n < calls; ++n) RC_ASSERT(granted(one_by_one.acquire(now)));
         }
-        // All that is left is the same as well.
+        // The remaining permits are the same, too.
         for (std::uint64_t n = 0; n < burst; ++n) {
             RC_ASSERT(granted(at_once.acquire(now)) == granted(one_by_one.acquire(now)));
         }
@@ -180,7 +180,7 @@ TEST_CASE("RateLimiter grants several calls as it would grant them one by one",
 
 TEST_CASE("RateLimiter keeps its rate by the latest of all turns",
           "[call][rate_limiter][property]") {
-    CHECK(rc::check("grants <= burst + time / interval, whoever is late", [] {
+    CHECK(rc::check("grants <= burst + time / interval for late turns, too", [] {
         const auto burst = *rc::gen::inRange<std::uint64_t>(1, 8);
         RateLimiter limiter{Rate{1, 100ns}, Burst{burst}};
         const Instant start = at(1h);
@@ -200,7 +200,7 @@ TEST_CASE("RateLimiter keeps its rate by the latest of all turns",
 }
 
 TEST_CASE("RateLimiter saturates with extreme rates and bursts", "[call][rate_limiter][unit]") {
-    // The longest that there is, and the largest.
+    // The longest interval, and the largest burst.
     RateLimiter rare{Rate{1, forever / 200}, Burst{100}};
     for (int i = 0; i < 100; ++i) CHECK(granted(rare.acquire(at(0s))));
     CHECK_FALSE(granted(rare.acquire(at(24h))));
@@ -208,7 +208,7 @@ TEST_CASE("RateLimiter saturates with extreme rates and bursts", "[call][rate_li
     CHECK(granted(large.acquire(at(0s), (std::uint64_t{1} << 61) - 1)));
     CHECK(granted(large.acquire(at(0s))));
     CHECK_FALSE(granted(large.acquire(at(0s))));
-    // Beyond the end of time it would be no limit.
+    // A rate that would refill the burst after the largest Instant is rejected.
     CHECK(aborts_with([] {
               const RateLimiter unlimited{Rate{1, forever}, Burst{2}};
           }).find("RateLimiter: the rate must refill the whole burst within 146 years") !=
@@ -258,10 +258,11 @@ TEST_CASE("RateLimiter keeps its limit from the first instant to the last",
             grants.push_back(now);
             for (std::size_t first = 0; first < grants.size(); ++first) {
                 const Duration passed = elapsed(grants[first], now);
-                if (passed == forever) continue;  // or longer
+                if (passed == forever) continue;  // forever is saturated
                 const auto part =
                     static_cast<std::uint64_t>(passed / (in_windows ? period : rate.interval()));
-                // A window may have begun before the first grant, and another before the last.
+                // One window may have begun before the first grant, and another one before the
+                // last.
                 const std::uint64_t most =
                     in_windows ? burst * (std::min(part, std::uint64_t{1} << 40) + 2)
                                : burst + part;
@@ -288,7 +289,7 @@ TEST_CASE("RateLimiter grants a burst once at the first and at the last instants
     CHECK_FALSE(granted(last.acquire(never - 1ns)));
 }
 
-TEST_CASE("RateLimiter agrees with a model that remembers every grant",
+TEST_CASE("RateLimiter agrees with a model that stores every grant",
           "[call][rate_limiter][property]") {
     CHECK(rc::check("the same grants and waits", [] {
         const auto calls = *rc::gen::inRange<std::uint64_t>(1, 20);
@@ -315,7 +316,7 @@ TEST_CASE("RateLimiter agrees with a model that remembers every grant",
                 RC_ASSERT(advice.until == now + wait);
             }
         }
-        // Never above the promise, in any window between two grants.
+        // The limit holds in any window between two grants.
         for (std::size_t i = 0; i < granted; ++i) {
             for (std::size_t j = i; j < granted; ++j) {
                 const std::int64_t in_time = (model.grants[j] - model.grants[i]) / model.interval;
@@ -331,7 +332,7 @@ TEST_CASE("RateLimiter grants no more to many threads than to one", "[call][rate
     std::atomic<int> granted{0};
     const auto hammer = [&] {
         for (int i = 0; i < 20'000; ++i) {
-            // Time passes a little slower than the callers come.
+            // Time passes a little slower than the calls arrive.
             const auto now = i % 4 == 0 ? time.fetch_add(1) + 1 : time.load();
             if (const auto permit = limiter.acquire(at(Duration{now}))) ++granted;
         }

@@ -41,7 +41,8 @@ using belay_test::timed_out;
 
 namespace {
 
-// Time passes only in sleeps, which it writes down; may request a stop in one of them.
+// A sleeper whose time passes only in sleeps. It records them, and may request a stop in one of
+// them.
 struct NotedSleeper {
     Random random{Seed{1}};
     Instant time{};
@@ -59,7 +60,7 @@ struct NotedSleeper {
     }
 };
 
-// Suspends without end, and is no breaker.
+// A rule that suspends without an end, and is no breaker.
 struct EndlessLimit {
     static constexpr std::string_view name = "Limit";
     static Advice failed(const Failure&, Turn&) noexcept { return Advice::suspend(never); }
@@ -129,7 +130,7 @@ TEST_CASE("retry passes the Attempt to a callable that takes one", "[call][retry
     }));
     CHECK(numbers == std::vector<std::uint64_t>{1, 2, 3});
     CHECK(retries == std::vector<bool>{false, true, true});
-    // A parameter with a default is not mistaken for one that wants the number.
+    // A parameter with a default does not count as a request for the number.
     CHECK(retry(steady(1s, 3), sleeper, [](int port = 80) -> Result<int> {
               return port;
           }).value() == 80);
@@ -177,7 +178,7 @@ TEST_CASE("retry reads the cause from a system_error", "[call][retry][unit]") {
     CHECK(calls == 2);
 }
 
-TEST_CASE("retry stops at once on a cause that will not go away", "[call][retry][unit]") {
+TEST_CASE("retry stops at once on a cause that a retry cannot correct", "[call][retry][unit]") {
     NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, StopOn{Cause::forbidden}};
@@ -197,7 +198,7 @@ TEST_CASE("retry runs a copy: the policy stays as it was", "[call][retry][unit]"
     }
 }
 
-TEST_CASE("retry waits until a breaker lets it probe", "[call][retry][unit]") {
+TEST_CASE("retry waits until a breaker lets a probe through", "[call][retry][unit]") {
     NotedSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s},
@@ -214,7 +215,7 @@ TEST_CASE("retry respects a shared breaker that other callers opened", "[call][r
     static_cast<void>(breaker.acquire(turn).failure(turn));
     const Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, Shared{breaker}};
     CHECK(retry(policy, sleeper, [&] { return true; }));
-    // The open wait, and a draw up to its length.
+    // The open wait, and a random part of it.
     REQUIRE(sleeper.sleeps.size() == 1);
     CHECK(sleeper.sleeps[0] > 300s);
     CHECK(sleeper.sleeps[0] <= 600s);
@@ -222,7 +223,7 @@ TEST_CASE("retry respects a shared breaker that other callers opened", "[call][r
 }
 
 namespace {
-// Ends the other caller's probe in the third sleep.
+// A sleeper that ends the other caller's probe in the third sleep.
 struct Ends : NotedSleeper {
     CircuitBreaker<SteadyClock>::Permit probe{};
     template <class Stop>
@@ -278,7 +279,7 @@ TEST_CASE("retry reports breaker_open only if a breaker rejects without end",
 
     CHECK(ends(endless) == by(CallErrc::breaker_open, "Breaker"));
     CHECK(ends(Shared{shared}) == by(CallErrc::breaker_open, "CircuitBreaker"));
-    // It is open now, and gives no wait after which it may be asked again.
+    // The breaker is open now, and its wait has no end.
     CHECK(ends(Shared{shared, FailFast{}}) == by(CallErrc::breaker_open, "CircuitBreaker"));
     CHECK(ends(Policy{waits, endless}) == by(CallErrc::breaker_open, "Breaker"));
     CHECK(ends(waits) == by(CallErrc::gave_up, "Backoff"));
@@ -408,7 +409,7 @@ TEST_CASE("retry abandons a started or planned attempt exactly once, on every pa
               CHECK_FALSE(retry(
                   policy, sleeper, [] { return false; }, source.token()));
           }) == Counts::Observed{1, 1, 0, 1});
-    // Nothing was planned yet.
+    // No attempt was planned yet.
     CHECK(ends([&] {
               CHECK_FALSE(retry(
                   policy, sleeper, [] { return false; }, source.token()));
@@ -417,7 +418,7 @@ TEST_CASE("retry abandons a started or planned attempt exactly once, on every pa
 
 TEST_CASE("retry returns the tokens that a rule holds over the wait, when it is stopped in it",
           "[call][retry][unit]") {
-    // Takes a token for each retry when it is planned.
+    // A rule that takes a token for each retry when it is planned.
     struct Tokens {
         int* left;
         bool holds = false;
@@ -441,7 +442,7 @@ TEST_CASE("retry returns the tokens that a rule holds over the wait, when it is 
     const Policy policy{steady(1s, 10), Tokens{&left}};
     CHECK_FALSE(retry(
         policy, sleeper, [] { return false; }, source.token()));
-    CHECK(left == 2);  // one was spent, the second was given back
+    CHECK(left == 2);  // one was spent, and the second was returned
     NotedSleeper other;
     CHECK_FALSE(retry(policy, other, [] { return false; }));
     CHECK(left == 0);
@@ -476,7 +477,7 @@ TEST_CASE("Nested retries multiply, and the inner one can detect it", "[call][re
     CHECK_FALSE(retry(MaxAttempts{3}, sleeper, nested));
     CHECK(calls == 9);
     CHECK(repeated == 8);
-    // An inner retry that heeds it.
+    // An inner retry that stops repeating if it is inside another one.
     calls = 0;
     CHECK_FALSE(retry(MaxAttempts{3}, sleeper, [&](Attempt outer) {
         const MaxAttempts once_if_retried{outer.is_retry() ? 1U : 3U};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: retry works in coroutines that await only their own types, and with foreign timers.
-// Method: Boost.Asio where it is installed; without it there is nothing to test.
+// Goal: retry works in coroutines that await only their own types, and with foreign timers. Method:
+// Boost.Asio where it is installed. Without it, there is nothing to test.
 #include <belay/call/retry_task.hpp>
 
 #if __has_include(<boost/asio/awaitable.hpp>)
@@ -28,7 +28,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// All that belay needs to wait on an io_context.
+// The sleeper that belay needs to wait on an io_context.
 struct AsioSleeper {
     asio::io_context& context;
     Random random{Seed{1}};
@@ -71,7 +71,8 @@ TEST_CASE("retry returns asio's kind of coroutine for calls of asio's kind",
     CHECK(sleeper.now() >= begun + 2ms);
 }
 
-TEST_CASE("An exception in asio's coroutines leaves retry unchanged", "[call][retry_asio][unit]") {
+TEST_CASE("retry propagates an exception of asio's coroutines unchanged",
+          "[call][retry_asio][unit]") {
     asio::io_context context;
     AsioSleeper sleeper{context};
     const auto fn = []() -> asio::awaitable<void> {
@@ -93,7 +94,8 @@ TEST_CASE("An exception in asio's coroutines leaves retry unchanged", "[call][re
 
 #else
 
-TEST_CASE("Boost.Asio is not installed, or without coroutines", "[call][retry_asio][unit]") {
+TEST_CASE("The tests of Boost.Asio do not run, because it or its coroutines are missing",
+          "[call][retry_asio][unit]") {
     SUCCEED("nothing to test");
 }
 

@@ -89,7 +89,7 @@ TEST_CASE("RetryLog logs the calls that an open breaker rejects, for retry and a
     SECTION("Retrying in a Pipeline") {
         static_cast<void>(Pipeline{Retrying{Policy{Shared{breaker}}, std::ref(log)}}(
             sleeper, [] { return true; }));
-        wait = "24.8 s";  // longer by a draw, because this caller waits
+        wait = "24.8 s";  // with a random part, because this caller waits
     }
     REQUIRE_FALSE(lines.empty());
     CHECK(lines[0] == "call: attempt 1 may not start for " + wait + " (CircuitBreaker)");

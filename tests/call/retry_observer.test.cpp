@@ -59,7 +59,7 @@ namespace {
 
 using OfRetry = detail::RetryRunHooks;
 
-// Each of them beside a right hook, or as one who hears nothing: it would never hear.
+// Hooks of wrong forms. An observer declares no hooks, so that the wrong ones are not rejected.
 struct RetryAllWrong : NoObserver {
     void on_attempt(Attempt&) {}
     void on_retry(RetryPlanned&) {}
@@ -76,10 +76,10 @@ static_assert(!OfRetry::Rejection::right<RetryAllWrong> &&
               OfRetry::Rejection::right<RetryCounters>);
 static_assert(!OfRetry::Success::right<RetryAllWrong> && OfRetry::Success::right<RetryCounters>);
 static_assert(!OfRetry::GaveUp::right<RetryAllWrong> && OfRetry::GaveUp::right<RetryCounters>);
-// One that is const hears nothing by hooks that are not.
+// A const observer is not notified by hooks that are not const.
 static_assert(!OfRetry::GaveUp::right<const RetryCounters>);
 
-/// Three runs that tell everything; `retrying(policy, sleeper, fn, observer)` is how it is called.
+/// Three runs with all events, each of them called by `retrying(policy, sleeper, fn, observer)`.
 const auto some_retries = [](auto& observer, const auto& retrying) {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
@@ -226,14 +226,14 @@ TEST_CASE("An observer is notified of rejections between a wait and its attempt"
     RetryLines log;
     CHECK(retry(
         Policy{Shared{breaker}}, sleeper, [] { return true; }, NeverStops{}, log));
-    // The open wait, and a draw up to its length.
+    // The open wait, and a random part of it.
     CHECK(log.lines ==
           std::vector<std::string>{"rejected 1 CircuitBreaker 24s", "attempt 1", "success 1"});
 }
 
 TEST_CASE("RetryEnded as the observer names the rule that ended the last run",
           "[call][retry_observer][unit]") {
-    // Stops at the second failure, and has no name.
+    // A rule without a name that stops at the second failure.
     struct StopsAtSecond {
         int failures = 0;
         Advice failed(const Failure&, Turn&) noexcept {

@@ -18,7 +18,7 @@ namespace {
 template <class R>
 using Returns = typename detail::RetryOutcome<R>::type;
 
-// An error type of the user's, classified by an overload of cause_of found in its namespace.
+// An error type of the user, classified by an overload of cause_of in its namespace.
 struct Error {
     int code = 0;
     explicit Error(std::error_code c) : code{c.value()} {}
@@ -27,7 +27,7 @@ struct Error {
     }
 };
 
-// As std::expected: errors come wrapped, and a value may be made of anything.
+// In the form of std::expected: errors are wrapped, and a value may be constructed from any type.
 template <class T, class E>
 struct Expected {
     using value_type = T;
@@ -91,7 +91,7 @@ TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][un
     CHECK(detail::failure_of(Error{std::error_code{503, std::generic_category()}}).cause ==
           Cause::overloaded);
     CHECK(detail::failure_of(std::string{"?"}).cause == Cause::lost);
-    // A result may carry a whole Failure, with the wait that the server asked for.
+    // A result may carry a whole Failure, with the wait that the server requested.
     CHECK(detail::failure_of(Failure{Cause::refused, 0, nullptr, 7s}).retry_after == 7s);
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("RetryOutcome makes a result when no attempt was made", "[call][retry_
     using WithFailure = Expected<int, Failure>;
     CHECK(detail::RetryOutcome<WithFailure>::without(CallErrc::stopped).error() ==
           Failure::from(stopped));
-    // Even where the value's type would take the error.
+    // The error stays an error if the value's type could be constructed from it.
     using Greedy = Expected<TakesAnything, Error>;
     CHECK_FALSE(detail::RetryOutcome<Greedy>::without(CallErrc::stopped).has_value());
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: awaiting retry is lazy, owns its parts, and ends cleanly wherever it is destroyed.
-// Method: virtual time; destruction in every phase. That it works like blocking retry is in the
-// cases for BELAY_TEST_RETRY_FORMS in other files, and in the property in retrying.test.cpp.
+// Goal: awaiting retry is lazy, owns its parts, and ends cleanly wherever it is destroyed. Method:
+// virtual time; destruction in every phase. The cases for BELAY_TEST_RETRY_FORMS in other files,
+// and the property in retrying.test.cpp, compare it with blocking retry.
 #include <belay/call/retry_task.hpp>
 
 #include <optional>
@@ -43,7 +43,7 @@ Task<bool> after_wait(AsyncSleeper& sleeper, Duration wait, bool works) {
     co_return works;
 }
 
-// A user's own kind of coroutine, which starts at once and keeps what it gets.
+// A user's own kind of coroutine, which starts at once and keeps its result.
 template <class T>
 struct Own {
     struct promise_type {
@@ -157,7 +157,7 @@ TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task]
             CHECK(observed == Counts::Observed{});
             continue;
         }
-        // In the call: it may finish.
+        // A stop during the call: the call may finish.
         source.request_stop();
         CHECK_FALSE(task.done());
         event.set();
@@ -165,7 +165,7 @@ TEST_CASE("A stop ends retry in every phase of a coroutine", "[call][retry_task]
         CHECK(task.take() == timed_out);
         CHECK(observed == Counts::Observed{1, 1, 0, 1});
     }
-    // In the wait.
+    // A stop during the wait.
     const StopSource source;
     AsyncSleeper sleeper;
     Counts::Observed observed;
@@ -204,7 +204,7 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its perm
         task.start();
         event.set();
         CHECK(observed == Counts::Observed{1, 1, 0, 0});
-        CHECK(sleeper.waiting() == 1);  // for the breaker to let a probe through
+        CHECK(sleeper.waiting() == 1);  // for the end of the open wait
     }
     CHECK(sleeper.waiting() == 0);
     CHECK(observed == Counts::Observed{1, 1, 0, 1});
@@ -213,7 +213,8 @@ TEST_CASE("Destroying retry in a wait or in a call ends it, and returns its perm
         auto task = retry(policy, sleeper, fn);
         task.start();
         CHECK(event.awaited());
-        CHECK(breaker.admit(sleeper.now()).verb == Advice::Verb::suspend);  // the probe is out
+        // The only probe is taken.
+        CHECK(breaker.admit(sleeper.now()).verb == Advice::Verb::suspend);
     }
     CHECK(event.cancelled == 1);
     CHECK(observed == Counts::Observed{2, 1, 0, 2});

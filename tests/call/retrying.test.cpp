@@ -31,7 +31,7 @@ using belay_test::timed_out;
 
 namespace {
 
-// What became of one run.
+// The result, the waits and the reports of one run.
 struct RunRecord {
     int result = 0;
     std::vector<Duration> sleeps{};
@@ -49,7 +49,7 @@ struct Twice {
     }
 };
 
-// A rule that rejects attempts until an instant, and counts how often it is asked.
+// A rule that rejects attempts until an instant, and counts the calls of its functions.
 struct AsksCounted {
     static constexpr std::string_view name = "AsksCounted";
     int* asked;
@@ -72,7 +72,7 @@ int verdict(F&& run) {
 }  // namespace
 
 TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retrying][property]") {
-    CHECK(rc::check("the same story four times", [](std::uint64_t seed) {
+    CHECK(rc::check("the same result, waits and reports in four forms", [](std::uint64_t seed) {
         const auto most = *rc::gen::inRange<std::uint64_t>(1, 10);
         const auto works_at = *rc::gen::inRange<std::uint64_t>(1, 12);
         const auto throws_at = *rc::gen::inRange<std::uint64_t>(1, 12);
@@ -113,7 +113,7 @@ TEST_CASE("retry and Retrying do the same, blocking and awaiting", "[call][retry
     }));
 }
 
-TEST_CASE("A run asks the rules of an AnyPolicy as often as those of the policy in it",
+TEST_CASE("A run calls the rules of an AnyPolicy as often as those of the policy in it",
           "[call][retrying][unit]") {
     const auto asked_in = [](auto&& run) {
         int asked = 0;
@@ -180,13 +180,13 @@ TEST_CASE("Retrying ends attempts that take longer than its policy's AttemptTime
     REQUIRE(task.done());
     CHECK(task.take().value() == 7);
     CHECK(hangs.cancelled == 2);
-    // 5 s, a wait of 1 s, 5 s, 1 s.
+    // Two attempts of 5 s, and two waits of 1 s.
     CHECK(sleeper.now() == at(12s));
     CHECK(observed == std::vector<Attempt>{{.number = 1, .deadline = at(5s)},
                                            {.number = 2, .deadline = at(11s)},
                                            {.number = 3, .deadline = at(17s)}});
     CHECK(counters == RetryCounters{.attempts = 3, .retries = 2, .successes = 1, .waited = 2s});
-    // The last one's error is what it was.
+    // The error is that of the last attempt.
     auto gives_up = pipeline(sleeper, [&]() -> Task<Result<int>> {
         co_await hangs;
         co_return 7;
@@ -212,20 +212,20 @@ TEST_CASE("Retrying passes an AttemptTimeout to blocking calls, as retry does",
     CHECK(check([&](auto& sleeper, auto fn) {
               static_cast<void>(Pipeline{Retrying{policy}}(sleeper, fn));
           }) == each);
-    // A deadline of all attempts together counts, where it is earlier; it alone ends the retries.
+    // A deadline of all attempts together counts if it is earlier. It ends the retries, too.
     const std::vector<Instant> bounded{at(5s), at(5500ms), at(5500ms)};
     CHECK(check([&](auto& sleeper, auto fn) {
               static_cast<void>(Pipeline{Timeout{5500ms}, Retrying{policy}}(sleeper, fn));
           }) == bounded);
-    // Without a wish there is no limit: not the 30 s of a connection.
+    // Without an AttemptTimeout there is no limit, and not the 30 s of a connection.
     CHECK(check([&](auto& sleeper, auto fn) {
               static_cast<void>(retry(MaxAttempts{1}, sleeper, fn));
           }) == std::vector<Instant>{never});
 }
 
-TEST_CASE("An attempt that took too long does not end the retries after it",
+TEST_CASE("An attempt that takes too long does not end the retries after it",
           "[call][retrying][regression]") {
-    // The limit of one attempt is over when the next is due; that is no deadline of theirs.
+    // The limit of one attempt has passed when the next is due, and does not limit the next one.
     AsyncSleeper sleeper;
     int calls = 0;
     const Policy policy{Backoff{NoJitter{}, Cap{10s}, 10s}, AttemptTimeout{1s}, MaxAttempts{3}};
@@ -245,7 +245,7 @@ TEST_CASE("Retrying an awaited call that never waits needs no stack for each att
 }
 
 namespace {
-// Notes attempts elsewhere, as an observer that prints.
+// Records attempts outside of itself, like an observer that prints.
 struct NotesAttempts {
     std::vector<std::uint64_t>* noted;
     std::uint64_t calls = 0;

@@ -37,7 +37,7 @@ auto three_attempts(auto& budget) {
     return Policy{Backoff{NoJitter{}, Cap{1s}, 10ms}, Shared{budget}, MaxAttempts{3}};
 }
 
-/// Refuses each first attempt, and never answers a retry.
+/// A server that refuses each first attempt, and never answers a retry.
 struct HangingPeer {
     AsyncSleeper& sleeper;
     int retries = 0;
@@ -49,7 +49,7 @@ struct HangingPeer {
     }
 };
 
-/// Returns how many retries a thousand callers make that wait for one second each.
+/// Returns the number of retries of a thousand callers that wait for one second each.
 template <class P>
 int retries_of_impatient_callers(const P& policy) {
     AsyncSleeper sleeper;
@@ -67,7 +67,7 @@ int retries_of_impatient_callers(const P& policy) {
 
 }  // namespace
 
-TEST_CASE("A TokenBudget pays for retries that a Timeout around them ends",
+TEST_CASE("A TokenBudget counts the retries that a Timeout around them ends",
           "[call][retrying_budget][unit]") {
     TokenBudget budget{TokenBudgetOptions::aws()};
     SECTION("in a Policy") { CHECK(retries_of_impatient_callers(three_attempts(budget)) == 100); }
@@ -85,14 +85,15 @@ TEST_CASE("A TokenBudget pays for retries that a Timeout around them ends",
     CHECK(budget.tokens_milli() == 0);
 }
 
-TEST_CASE("A RatioBudget counts retries that a Timeout around them ends",
+TEST_CASE("A RatioBudget counts the retries that a Timeout around them ends",
           "[call][retrying_budget][unit]") {
     RatioBudget budget{{.window = 1h, .retries_per_thousand = 100, .at_least = 10}};
     CHECK(retries_of_impatient_callers(three_attempts(budget)) == 100);
 }
 
-TEST_CASE("A budget gets back a retry that was planned and not made, and a first attempt is free",
-          "[call][retrying_budget][unit]") {
+TEST_CASE(
+    "A budget is refunded for a retry that was planned and not made, and a first attempt is free",
+    "[call][retrying_budget][unit]") {
     TokenBudget budget{TokenBudgetOptions::aws()};
     AsyncSleeper sleeper;
     const Pipeline pipeline{Retrying{three_attempts(budget)}};
@@ -114,7 +115,7 @@ TEST_CASE("A budget gets back a retry that was planned and not made, and a first
     CHECK(budget.tokens_milli() == 500'000);
 }
 
-TEST_CASE("A budget gets back a retry that an inner layer held until the Timeout",
+TEST_CASE("A budget is refunded for a retry that an inner layer held until the Timeout",
           "[call][retrying_budget][regression]") {
     TokenBudget budget{TokenBudgetOptions::aws()};
     AsyncSleeper sleeper;
@@ -130,7 +131,7 @@ TEST_CASE("A budget gets back a retry that an inner layer held until the Timeout
         });
         task.start();
         sleeper.run_until(after(sleeper.now(), 6ms));
-        // Another caller has the only place when the retry is due.
+        // Another caller has the only permit when the retry is due.
         other = bulkhead.acquire(sleeper.now());
         REQUIRE(other);
         sleeper.run_until(after(sleeper.now(), 1s));
@@ -141,8 +142,9 @@ TEST_CASE("A budget gets back a retry that an inner layer held until the Timeout
     CHECK(budget.tokens_milli() == 500'000);
 }
 
-TEST_CASE("A budget gets back a retry that was not made, although another hedged call was",
-          "[call][retrying_budget][regression]") {
+TEST_CASE(
+    "A budget is refunded for a retry that was not made, although another hedged call was made",
+    "[call][retrying_budget][regression]") {
     TokenBudget budget{TokenBudgetOptions::aws()};
     AsyncSleeper sleeper;
     // The first of two hedged calls fails after 10 ms, and its retry is held. The second one begins
@@ -163,7 +165,7 @@ TEST_CASE("A budget gets back a retry that was not made, although another hedged
     CHECK(budget.tokens_milli() == 500'000);
 }
 
-TEST_CASE("A budget gets back a retry if the observer throws before it is made",
+TEST_CASE("A budget is refunded for a retry if the observer throws before it is made",
           "[call][retrying_budget][regression]") {
     struct Throws {
         void on_attempt(const Attempt& attempt) const {
@@ -187,5 +189,5 @@ TEST_CASE("A breaker counts no verdict for a retry whose caller stopped waiting"
           "[call][retrying_budget][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{5000}, OpenFor{1h}};
     CHECK(retries_of_impatient_callers(three_attempts(breaker)) == 1000);
-    CHECK(breaker.counters().failures == 1000);  // the first attempts
+    CHECK(breaker.counters().failures == 1000);  // those of the first attempts
 }

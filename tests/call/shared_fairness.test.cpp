@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: no caller that waits for a shared object loses its permits to the others again and again.
-// Method: 2, 5 and 20 callers in a closed loop of virtual time; those that are due at one instant go in a drawn order.
+// Method: 2, 5 and 20 callers in a closed loop of virtual time. Callers that are due at one instant
+// continue in a random order.
 #include <belay/policy/shared.hpp>
 
 #include <optional>
@@ -78,8 +79,9 @@ Duration longest_wait(Object& object, int callers, Duration call, Duration pause
 
 }  // namespace
 
-// With a drawn order each caller gets each permit with the same probability. In a thousand calls the longest wait is then
-// about ln(1000) times the fair one. A caller that always loses waits for all of them: 50 times with 20 callers.
+// In a random order, each caller gets each permit with the same probability. In a thousand calls
+// the longest wait is then about ln(1000) times the fair one. A caller that always loses waits for
+// all of them: 50 times the fair wait with 20 callers.
 TEST_CASE("No caller in a closed loop waits for a RateLimiter for ever",
           "[call][shared_fairness][regression]") {
     for (const int callers : {2, 5, 20}) {

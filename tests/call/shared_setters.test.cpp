@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a caller that sleeps because of a Shared rule asks at the end of its wait, at the latest
-// after the time that the pages give, and then sees the new numbers of the object. Method: each
-// object with a setter, which is called when the wait begins; blocking and in a coroutine.
+// Goal: a caller that sleeps because of a Shared rule tries again at the end of its wait, at the
+// latest after the time that the pages specify, and then uses the new numbers of the object.
+// Method: each object with a setter, which is called when the wait begins; blocking and in a
+// coroutine.
 #include <functional>
 #include <utility>
 
@@ -77,7 +78,7 @@ void check_setter(const Rule& rule, Duration longest, int fails, std::function<v
 
 }  // namespace
 
-TEST_CASE("A caller that waits for a shared object sees new numbers at the end of its wait",
+TEST_CASE("A caller that waits for a shared object uses new numbers at the end of its wait",
           "[call][shared_setters][unit]") {
     const bool is_coroutine = GENERATE(false, true);
     Random bits{Seed{1}};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: callers that wait for the same shared object do not leave at the same instant.
-// Method: a thousand callers of each kind of object at one instant of virtual time; the waits by quarters of the spread.
+// Goal: callers that wait for the same shared object do not continue at the same instant. Method: a
+// thousand callers of each kind of object at one instant of virtual time; the waits by quarters of
+// the spread.
 #include <belay/policy/shared.hpp>
 
 #include <optional>
@@ -50,14 +51,14 @@ void check_spread(Object& object, Turn& turn, Instant earliest, Duration spread)
         Shared rule{object};
         rule.wanted(turn);
         Advice advice = rule.admit(turn.now);
-        // Of some objects only a permit has the wait.
+        // Some objects return the wait only with a permit.
         if (advice.verb == Advice::Verb::go) advice = rule.begin(turn);
         REQUIRE(advice.verb == Advice::Verb::suspend);
         quarters.count(advice.until);
     }
     quarters.check();
 
-    // These do not wait, so they draw nothing and get the exact time.
+    // These rules do not wait, so they draw no random number and get the exact time.
     Random same = turn.bits;
     if (object.admit(turn.now).verb != Advice::Verb::suspend) return;
     Shared fails_fast{object, FailFast{}};
@@ -82,7 +83,7 @@ std::vector<Shared<Object>> callers_of(Object& object, int count, Turn& turn, F 
     return callers;
 }
 
-// One more attempt fails, which opens the breaker. Returns the end of that time.
+// Opens the breaker by the failure of one more attempt. Returns the end of the open wait.
 template <class Breaker>
 Instant open_by_failure(Breaker& breaker, Turn& turn, Duration open = 30s) {
     Shared opens{breaker};
@@ -201,7 +202,7 @@ TEST_CASE("Shared spreads the callers over a spread of a few microseconds, and o
     check_spread(endless, turn, turn.now + 876'000h, 876'000h);
 }
 
-TEST_CASE("Shared draws anew for each instant, and once for each", "[call][shared_spread][unit]") {
+TEST_CASE("Shared draws one random part for each instant", "[call][shared_spread][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{1h}, bits};
     Bulkhead bulkhead{{.limit = 1, .ask_every = 20ms}};
@@ -311,7 +312,7 @@ TEST_CASE("Shared spreads the callers of a breaker that is held open over at mos
         REQUIRE(breaker.state() == BreakerState::closed);
     }
     auto isolation = breaker.isolate();
-    SECTION("when it has got other rules since then") {
+    SECTION("when its rules were replaced since then") {
         breaker.set_rules(ConsecutiveFailures{1}, OpenFor{300s});
     }
     Random bits{Seed{1}};

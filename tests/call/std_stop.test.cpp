@@ -31,7 +31,8 @@ TEST_CASE("StopBridge passes a request on, before and after it was made",
     CHECK_FALSE(StopBridge{std::stop_token{}}.token().stop_requested());
 }
 
-TEST_CASE("A token outlives its bridge, and is not polled any more", "[call][std_stop][unit]") {
+TEST_CASE("A token outlives its StopBridge, and is then no longer polled",
+          "[call][std_stop][unit]") {
     std::stop_source source;
     const StopToken token = StopBridge{source.get_token()}.token();
     source.request_stop();
@@ -39,7 +40,8 @@ TEST_CASE("A token outlives its bridge, and is not polled any more", "[call][std
 }
 
 TEST_CASE("A std::stop_token wakes a sleeping retry", "[call][std_stop][unit]") {
-    // It sleeps for a day unless it is woken: the stop may come before, in or after the first call.
+    // retry sleeps for a day unless it is woken. The stop may be before, in or after the first
+    // call.
     std::stop_source source;
     std::jthread stopper{[&] { source.request_stop(); }};
     const Result<void> result = retry(

@@ -95,7 +95,7 @@ TEST_CASE("A Task may be moved before and after it was started", "[call][task][u
     REQUIRE(third->done());
     CHECK(third->take() == 2);
     CHECK(lines == std::vector<std::string>{"inner goes on", "inner gone", "outer gone"});
-    // Assignment destroys what was there.
+    // Assignment destroys the former coroutine.
     lines.clear();
     auto waits = outer(event, lines);
     waits.start();
@@ -124,8 +124,8 @@ TEST_CASE("Tasks that await tasks resume in order, at any depth", "[call][task][
     CHECK(task.take() == 500);
 }
 
-// A million resumes within each other would need more stack than there is, where the compiler makes
-// no tail calls (in debug builds it does not).
+// A million nested resumes would exceed the stack if the compiler makes no tail calls, as in debug
+// builds.
 TEST_CASE("A loop over tasks that do not wait needs no stack for each",
           "[call][task][regression]") {
     const auto loop = [](int times) -> Task<int> {
@@ -139,7 +139,7 @@ TEST_CASE("A loop over tasks that do not wait needs no stack for each",
     CHECK(task.take() == 1'000'000);
 }
 
-TEST_CASE("A Task that waits now and then resumes each time", "[call][task][unit]") {
+TEST_CASE("A Task that waits several times resumes each time", "[call][task][unit]") {
     Event event;
     const auto now_and_then = [&](int i) -> Task<int> {
         if (i % 3 == 0) co_await event;
@@ -159,7 +159,7 @@ TEST_CASE("A Task that waits now and then resumes each time", "[call][task][unit
 }
 
 TEST_CASE("A Task may end on another thread", "[call][task][unit]") {
-    // The end races with the await: whichever is second goes on, once.
+    // The end races with the await: the second of the two continues, once.
     std::counting_semaphore<> asked{0};
     std::atomic<std::coroutine_handle<>> handle{nullptr};
     struct Hop {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Timeout ends a wait in a coroutine on time and cleanly; for blocking calls it passes the
+// Goal: Timeout ends a wait in a coroutine on time and cleanly. For blocking calls it passes the
 // deadline on. Method: virtual time; the awaited event shows the destruction.
 #include <belay/call/timeout.hpp>
 
@@ -33,14 +33,14 @@ using belay_test::Event;
 using belay_test::takes;
 using belay_test::timed_out;
 
-TEST_CASE("Timeout lets a call finish that is in time", "[call][timeout][unit]") {
+TEST_CASE("Timeout does not end a call that finishes in time", "[call][timeout][unit]") {
     AsyncSleeper sleeper;
     const Pipeline pipeline{Timeout{2s}};
     CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 1s, 7); }).value() == 7);
     CHECK(sleeper.now() == at(1s));
     CHECK(sleeper.waiting() == 0);
     CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 0s, 8); }).value() == 8);
-    // At the very moment the call counts, whichever wakes first.
+    // At the exact deadline the call counts, whichever of the two wakes first.
     CHECK(await(pipeline, sleeper, [&] { return takes(sleeper, 2s, 9); }).value() == 9);
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("Retrying starts no wait that ends after the deadline", "[call][timeou
     RetryCounters counters;
     const Pipeline pipeline{Timeout{10s}, Retrying{policy, counters}};
     int calls = 0;
-    // Waits of 1, 2 and 4 s; the next would end at 15 s: the failure is told at once.
+    // Waits of 1, 2 and 4 s. The next would end at 15 s, so the failure is returned at once.
     CHECK(pipeline(sleeper, [&](Attempt) { return ++calls, false; }).error() ==
           std::errc::timed_out);
     CHECK(calls == 4);
@@ -146,7 +146,7 @@ TEST_CASE(
 }
 
 namespace {
-// Whoever is between a Timeout and a Retrying may take its time; a sleeper may wake late.
+// A layer between a Timeout and a Retrying may be slow, and a sleeper may wake late.
 struct TakesItsTime {
     auto call(const auto& next, auto& context, const Attempt& attempt) const {
         context.sleeper.time += 2s;
@@ -181,7 +181,7 @@ TEST_CASE("Retrying reports that its last attempt took too long", "[call][timeou
 
 #if defined(__cpp_exceptions)
 namespace {
-/// Cannot wait: it has no memory for it.
+/// A sleeper that cannot wait, because it has no memory.
 struct OutOfMemory : AsyncSleeper {
     struct Wait {
         bool await_ready() const noexcept { return false; }
@@ -195,7 +195,7 @@ struct OutOfMemory : AsyncSleeper {
 };
 }  // namespace
 
-TEST_CASE("A timer that cannot wait is no timeout, and no reason to hedge",
+TEST_CASE("A timer that has no memory to wait does not cause a timeout or a hedged call",
           "[call][timeout][regression]") {
     OutOfMemory sleeper;
     Event event;
@@ -235,7 +235,7 @@ TEMPLATE_TEST_CASE("fails_if(fn, Attempt::late) fails a call that returns after 
     const Policy policy{AttemptTimeout{100ms}, MaxAttempts{2}};
     CHECK(TestType::run(policy, sleeper, takes_long(300ms), late).error() == timed_out);
     CHECK(TestType::run(policy, sleeper, takes_long(100ms), late).value() == 7);
-    // Without the word, an answer is an answer. A failure keeps its own error.
+    // Without Attempt::late, a late answer counts. A failure keeps its own error.
     const auto heeds = [&](Attempt) { return takes_long(300ms)(); };
     CHECK(TestType::run(policy, sleeper, heeds, belay_test::as_it_is).value() == 7);
     const auto fails = [&] {

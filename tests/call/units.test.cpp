@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: each rule takes a length of time in any unit, and one that does not fit is an error and no
-// overflow. Each takes a count as any integer, and -1 is an error and no limit of 2^64 - 1. Method:
-// lengths of half a second, and of more than 292 years; counts at the ends of their types.
+// Goal: each rule takes a length of time in any unit. A length that does not fit is an error, and
+// does not overflow. Each rule takes a count as any integer. A count of -1 is an error, and not a
+// limit of 2^64 - 1. Method: lengths of half a second, and of more than 292 years; counts at the
+// ends of their types.
 #include <chrono>
 #include <ratio>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a request is repeated only where that is safe and may help, within the limits of time,
+// Goal: a request is repeated only if that is safe and may help, within the limits of time,
 // attempts, budget and breaker of its host. Method: a scripted client in virtual time.
 #include <belay/http/http_calls.hpp>
 
@@ -38,7 +38,7 @@ struct CallsRig {
         return task.take();
     }
     Outcome<HttpResponse> get(std::string url = a_url) { return send({.url = std::move(url)}); }
-    /// How many requests one call makes, if all are answered alike.
+    /// The number of requests that one call makes if all have the same response.
     std::size_t requests_of(HttpRequest request, const HttpResponse& response) {
         http.script = {Step{response}};
         const std::size_t before = http.seen.size();
@@ -50,7 +50,7 @@ struct CallsRig {
     ScriptedHttp http{sleeper};
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
-/// Has no memory for its first wait for an answer.
+/// A sleeper that has no memory for its first wait for a response.
 struct SleeperWithoutMemory : AsyncSleeper {
     template <class Stop>
     Wait async_sleep_until(Instant until, const Stop& stop) {
@@ -67,7 +67,7 @@ Task<bool> twice(Calls& calls) {
     const auto two = co_await std::move(second);
     co_return one&& two;
 }
-// A budget and a breaker that never say no.
+// A budget and a breaker that admit every request.
 constexpr HttpCallsOptions only_attempts{.budget = TokenBudgetOptions::grpc(1000, 1000),
                                          .breaker = {.percent = 0}};
 
@@ -110,7 +110,8 @@ TEST_CASE("HttpCalls::send returns the last response of a call that failed",
     CHECK(rig.calls.counters().failed == 1);
 }
 
-TEST_CASE("HttpCalls::send repeats only statuses that may pass", "[http][http_calls][unit]") {
+TEST_CASE("HttpCalls::send repeats only statuses of temporary failures",
+          "[http][http_calls][unit]") {
     CallsRig rig{only_attempts};
     for (int code = 100; code < 600; ++code) {
         INFO(code);
@@ -118,7 +119,7 @@ TEST_CASE("HttpCalls::send repeats only statuses that may pass", "[http][http_ca
                              (code >= 502 && code <= 504) || code == 522 || code == 524;
         CHECK(rig.requests_of({.url = a_url}, status(code)) == (passing ? 4U : 1U));
     }
-    // A definite answer is no verdict on the server.
+    // A final response is no verdict on the server.
     CHECK(detail::failure_of_call(status(403)).cause == Cause::forbidden);
     CHECK(detail::failure_of_call(status(501)).cause == Cause::permanent);
     CHECK(detail::failure_of_call(status(404)).cause == Cause::permanent);
@@ -126,7 +127,7 @@ TEST_CASE("HttpCalls::send repeats only statuses that may pass", "[http][http_ca
     CHECK(detail::failure_of_call(status(204)) == Failure{});
 }
 
-TEST_CASE("HttpCalls::send repeats only errors that may pass", "[http][http_calls][unit]") {
+TEST_CASE("HttpCalls::send repeats only temporary errors", "[http][http_calls][unit]") {
     CallsRig rig{only_attempts};
     for (int i = 1; i <= 11; ++i) {
         const auto error = static_cast<HttpErrc>(i);
@@ -136,7 +137,7 @@ TEST_CASE("HttpCalls::send repeats only errors that may pass", "[http][http_call
                              error == HttpErrc::timed_out || error == HttpErrc::lost;
         CHECK(rig.requests_of({.url = a_url}, ended(error)) == (passing ? 4U : 1U));
     }
-    // An adapter may name the reason of a certificate.
+    // An adapter may give the reason why a certificate was rejected.
     for (int i = 1; i <= 8; ++i) {
         const auto error = static_cast<tls::Errc>(i);
         INFO(make_error_code(error).message());
@@ -144,13 +145,13 @@ TEST_CASE("HttpCalls::send repeats only errors that may pass", "[http][http_call
         CHECK(rig.requests_of({.url = a_url}, refused) ==
               (error == tls::Errc::handshake_failed ? 4U : 1U));
     }
-    // The half of a 200 is no success.
+    // A part of a 200 is no success.
     HttpResponse half = ended(HttpErrc::lost);
     half.status = 200;
     CHECK(rig.requests_of({.url = a_url}, half) == 4);
 }
 
-TEST_CASE("HttpCalls::send repeats a request only if sending it twice does no harm",
+TEST_CASE("HttpCalls::send repeats a request only if sending it twice is safe",
           "[http][http_calls][unit]") {
     CallsRig rig{only_attempts};
     for (const char* const method : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"}) {
@@ -169,7 +170,7 @@ TEST_CASE("HttpCalls::send repeats a request only if sending it twice does no ha
         CHECK(rig.requests_of(with({{"idempotency-key", "7f3a"}}), status(503)) == 4);
         CHECK(*rig.http.seen.back().headers.find("Idempotency-Key") == "7f3a");
     }
-    // The second attempt was sent, and so is not repeated.
+    // The second attempt was sent, so it is not repeated.
     rig.http.script = {Step{ended(HttpErrc::not_connected, false)}, Step{ended(HttpErrc::lost)}};
     const std::size_t before = rig.http.seen.size();
     const auto post = rig.send({.url = a_url, .method = "POST"});
@@ -207,7 +208,7 @@ TEST_CASE("HttpCalls::send does not wait for a Retry-After beyond its limit",
     rig.http.script = {Step{status(503, {{"Retry-After", "5"}})}, Step{status(200)}};
     CHECK(rig.get());
     CHECK(rig.http.waits()[0] >= 5s);
-    // Nor beyond the deadline, which it would only sleep through.
+    // It does not wait beyond the deadline either, because there would be no time to send.
     rig.http.script = {Step{status(503, {{"Retry-After", "5"}})}};
     const Instant before = rig.sleeper.now();
     CHECK(rig.send({.url = a_url, .deadline = 4s}).error().value() == 503);
@@ -276,7 +277,7 @@ TEST_CASE("HttpCalls: each host has a budget and a breaker of its own",
     CHECK(rig.calls.counters().over_budget > 0);
     CHECK(rig.calls.counters().rejected > 0);
 
-    // One call at a time finds out whether the server is back.
+    // One call at a time tests whether the server has recovered.
     rig.sleeper.time += 5s;
     rig.http.answer = {};
     rig.http.script = {Step{status(200), 1s}};
@@ -291,7 +292,7 @@ TEST_CASE("HttpCalls: each host has a budget and a breaker of its own",
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
 }
 
-TEST_CASE("HttpCalls: definite answers and mistakes of this program cost no budget",
+TEST_CASE("HttpCalls: final responses and mistakes of this program take no token of the budget",
           "[http][http_calls][unit]") {
     for (const HttpResponse& response :
          {status(404), status(401), status(403), status(501), status(302),
@@ -318,7 +319,7 @@ TEST_CASE("HttpCalls: a request that was never sent does not close a breaker",
         CHECK(rig.get().error() == error);
         CHECK(rig.calls.breaker_state(a_url) != BreakerState::closed);
     }
-    // A wrong certificate keeps it open, too.
+    // A wrong certificate keeps the breaker open, too.
     rig.http.script = {Step{ended(HttpErrc::certificate_refused)}};
     static_cast<void>(rig.get());
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
@@ -344,7 +345,7 @@ TEST_CASE(
         INFO(same);
         CHECK(hosts_of(same) == 0);
     }
-    // A resolver may look for a name of one label in its search domains, but not with a dot.
+    // A resolver may add its search domains to a name of one label, and not to one with a dot.
     CHECK(hosts_of("http://a./") == 1);
     CHECK(hosts_of("http://%41%2e:80/") == 0);
     CHECK(hosts_of("http://a.b") == 1);
@@ -367,7 +368,7 @@ TEST_CASE(
     CHECK(hosts_of("http://[::80]:80") == 0);
     CHECK(hosts_of("http://[::80]:81") == 1);
     CHECK(hosts_of("http://[fe80::1%25eth0]") == 1);
-    // Otherwise such a URL would evict a host, and a password would stay in memory.
+    // Otherwise, such a URL would evict a host, and a password would stay in memory.
     for (const char* const none :
          {"http://user:password@a/", "http://@a", "ftp://b", "http://", "http:///b", "http://:80",
           "://b", "b", "", "http://b c/", "http://b\n", "http://.", "http://..", "http://%2E:80/",
@@ -389,20 +390,21 @@ TEST_CASE("HttpCalls keeps a bounded number of hosts, and evicts an idle one fir
     CHECK(rig.get("http://one/"));
     CHECK(rig.get("http://two/"));
     CHECK(rig.calls.counters().hosts == 3);
-    // The oldest has an open breaker, and stays.
+    // The breaker of the oldest host is open, so the host stays.
     CHECK(rig.get("http://three/"));
     CHECK(rig.calls.breaker_state("http://dead/") == BreakerState::open);
     CHECK(rig.calls.counters().hosts_evicted == 1);
     CHECK(rig.calls.counters().hosts == 3);
 
-    // Hosts with calls under way are not evicted: what finds no place has no breaker.
+    // Hosts with calls under way are not evicted. A host for which there is no space has no
+    // breaker.
     rig.http.script = {Step{status(200), 9s}};
     std::vector<Task<Outcome<HttpResponse>>> slow;
     for (const char* const url : {"http://two/", "http://three/", "http://four/"}) {
         slow.push_back(rig.calls.get(url));
         slow.back().start();
     }
-    CHECK(rig.calls.counters().hosts_evicted == 2);  // in the place of the dead one
+    CHECK(rig.calls.counters().hosts_evicted == 2);  // the dead host was replaced
     CHECK(rig.calls.breaker_state("http://dead/") == BreakerState::closed);
     rig.http.script = {Step{status(500)}};
     for (int i = 0; i < 5; ++i) {
@@ -424,7 +426,7 @@ TEST_CASE("HttpCalls keeps a bounded number of hosts, and evicts an idle one fir
     CHECK(rig.calls.counters().hosts_overflow == 10);
 }
 
-TEST_CASE("HttpCalls::send repeats nothing of which on_chunk has seen a part",
+TEST_CASE("HttpCalls::send repeats no request after on_chunk has received a part of its response",
           "[http][http_calls][unit]") {
     CallsRig rig{only_attempts};
     std::string pieces;
@@ -442,7 +444,7 @@ TEST_CASE("HttpCalls::send repeats nothing of which on_chunk has seen a part",
     HttpResponse half = ended(HttpErrc::lost);
     half.status = 200;
     half.body = "half";
-    // The body of a failure is kept, and not passed on: a retry may follow.
+    // The body of a failure is stored, and not passed on: a retry may follow.
     rig.http.script = {Step{busy}, Step{half}};
     const auto cut = rig.send(stream());
     CHECK(pieces == "200:;200:half;");
@@ -475,8 +477,8 @@ TEST_CASE("HttpCalls::send keeps the whole body of a failure, or none of it",
     CHECK(body_of({"no ", "such ", "page"}) == "no such page");
     CHECK(body_of({half, half}) == half + half);
     CHECK(body_of({half, half, "y"}).empty());
-    CHECK(body_of({half, half + "y", "z"}).empty());  // the end would follow the first piece
-    // Each attempt begins with nothing.
+    CHECK(body_of({half, half + "y", "z"}).empty());  // the rest would follow the first piece
+    // Each attempt begins with an empty body.
     rig.http.pieces = {half, half, "y"};
     rig.http.script = {Step{status(503)}, Step{status(404)}};
     rig.http.on_end = [&] { rig.http.pieces = {"gone"}; };
@@ -518,7 +520,7 @@ TEST_CASE("HttpCalls::send returns the wait of a breaker that its last request h
     CHECK(rig.get().error() == CallErrc::call_rejected);
 }
 
-TEST_CASE("HttpCalls::send with a second request waits no longer for a Retry-After than without",
+TEST_CASE("HttpCalls::send with hedging waits no longer for a Retry-After than without",
           "[http][http_calls][regression]") {
     CallsRig rig{{.retry_after_max = 5s, .hedge_after = 2s}};
     rig.http.script = {Step{status(503, {{"Retry-After", "6"}})}, Step{status(200)}};
@@ -537,7 +539,7 @@ TEST_CASE("HttpCalls shares the response of equal requests only on request",
             tasks.push_back(rig.calls.send(each));
         }
         for (auto& task : tasks) task.start();
-        tasks.erase(tasks.begin());  // the first one ends; the others go on
+        tasks.erase(tasks.begin());  // the first one ends, and the others continue
         rig.sleeper.run();
         for (auto& task : tasks) CHECK(task.take()->status == 200);
         return rig.http.seen.size();
@@ -557,7 +559,7 @@ TEST_CASE("HttpCalls shares the response of equal requests only on request",
                                                     .retries = 1,
                                                     .shared = 2,
                                                     .hosts = 1});
-    // The next one asks again. Requests that differ share nothing.
+    // The next call sends a request again. Requests that differ are not shared.
     CHECK(rig.requests_of(get(), status(200)) == 1);
     CallsRig posts{options};
     CHECK(three(posts, [] { return HttpRequest{.url = a_url, .method = "PUT"}; }) > 2);
@@ -571,7 +573,7 @@ TEST_CASE("HttpCalls shares the response of equal requests only on request",
     Duration deadline = 20s;
     CHECK(three(deadlines, [&] { return HttpRequest{.url = a_url, .deadline = deadline += 1s}; }) >
           2);
-    // A stop of one must not end the others.
+    // A stop of one call must not end the others.
     CallsRig stopped{options};
     stopped.http.script = {Step{status(200), 1s}};
     const StopSource stop;
@@ -591,7 +593,7 @@ TEST_CASE("HttpCalls shares the response of equal requests only on request",
     CHECK(two_calls.take());
     CHECK(other.take());
     CHECK(later.http.seen.size() == 2);
-    // Nobody waits for it any more.
+    // No call waits for the response any more.
     {
         rig.http.script = {Step{status(200), 1s}};
         auto task = rig.calls.get(a_url);
@@ -603,7 +605,7 @@ TEST_CASE("HttpCalls shares the response of equal requests only on request",
 
 namespace {
 
-/// Calls of one URL that begin one after another, each with a deadline of 5 s.
+/// Calls of one URL that begin in turn, each with a deadline of 5 s.
 struct SharedCalls {
     explicit SharedCalls(HttpCallsOptions options) : rig{options} {}
     void begin_at(Duration at) {
@@ -635,7 +637,7 @@ TEST_CASE("HttpCalls gives calls that join another one their own deadline, in on
     shared.rig.sleeper.run();
     CHECK(shared.rig.http.seen.size() == 2);
     CHECK(shared.rig.sleeper.now() == Instant{} + 5200ms);
-    // The deadlines of the first three were over at 5 s, 5.1 s and 5.2 s.
+    // The deadlines of the first three were at 5 s, 5.1 s and 5.2 s.
     CHECK(shared.outcome(0).error() == HttpErrc::timed_out);
     CHECK(shared.outcome(1).error() == HttpErrc::timed_out);
     for (std::size_t i = 3; i < shared.tasks.size(); ++i) CHECK(shared.outcome(i));
@@ -667,7 +669,7 @@ TEST_CASE("HttpCalls gives calls that join the last attempt of another one all a
     shared.rig.http.script = {Step{status(503)}, Step{status(503)}, Step{status(503)},
                               Step{status(503), 1s}, Step{status(503)}};
     shared.begin_at(0s);
-    // Waits between attempts are below 0.7 s together.
+    // The waits between attempts are below 0.7 s together.
     for (int i = 0; i < 9; ++i) shared.begin_at(800ms);
     REQUIRE(shared.rig.http.seen.size() == 4);
     shared.rig.sleeper.run();
@@ -690,7 +692,7 @@ TEST_CASE("HttpCalls sends one more request for calls that joined another one, i
             const auto outcome = shared.outcome(i);
             CHECK((outcome ? outcome->status : outcome.error().value()) == second);
         }
-        // The flight that has ended is not joined by a later call.
+        // A later call does not join a shared request that has ended.
         shared.begin_at(1s);
         CHECK(shared.outcome(100).error().value() == 500);
     }
@@ -713,8 +715,10 @@ TEST_CASE("HttpCalls aborts the request that calls share after another one with 
     CHECK(shared.rig.sleeper.waiting() == 0);
 }
 
-TEST_CASE("HttpCalls counts a shared request without answer if the call with the most time is gone",
-          "[http][http_calls][regression]") {
+TEST_CASE(
+    "HttpCalls counts a shared request without answer if the call with the latest deadline has "
+    "left",
+    "[http][http_calls][regression]") {
     HttpCallsOptions options = with_single_flight();
     options.attempts_max = 1;
     options.breaker = {.percent = 50, .min_calls = 2};
@@ -737,7 +741,7 @@ TEST_CASE("HttpCalls counts a shared request without answer if the call with the
     }
 }
 
-TEST_CASE("HttpCalls counts nothing for a shared request that all calls leave before a deadline",
+TEST_CASE("HttpCalls counts no failure for a shared request that all calls leave before a deadline",
           "[http][http_calls][unit]") {
     HttpCallsOptions options = with_single_flight();
     options.attempts_max = 2;
@@ -755,8 +759,10 @@ TEST_CASE("HttpCalls counts nothing for a shared request that all calls leave be
     CHECK(shared.rig.calls.breaker_state(a_url) == BreakerState::closed);
 }
 
-TEST_CASE("HttpCalls sends nothing for a call that joined a definite answer or a requested wait",
-          "[http][http_calls][regression]") {
+TEST_CASE(
+    "HttpCalls sends no request for a call that joined one with a final response or a requested "
+    "wait",
+    "[http][http_calls][regression]") {
     for (const HttpResponse& last : {status(503, {{"Retry-After", "40"}}), status(404)}) {
         SharedCalls shared{with_single_flight()};
         shared.rig.http.script = {Step{last, 1s}};
@@ -778,7 +784,7 @@ TEST_CASE("HttpCalls: destroying a Task aborts its request", "[http][http_calls]
     CHECK(rig.http.aborted == 1);
     CHECK(rig.sleeper.waiting() == 0);
     CHECK(rig.calls.counters().dropped == 1);
-    // In a wait between two attempts.
+    // The same during a wait between two attempts.
     rig.http.script = {Step{status(503)}};
     {
         auto task = rig.calls.get(a_url);
@@ -808,13 +814,13 @@ TEST_CASE("HttpCalls: a stop ends the wait for the next attempt", "[http][http_c
 
 TEST_CASE("HttpCalls: the error of a call with a response is that of the response",
           "[http][http_calls][unit]") {
-    // Neither a breaker that opens in the call nor a stop in its wait hides the response.
+    // The response is returned if a breaker opens during the call, or if a stop ends its wait.
     CallsRig opens{{.breaker = {.percent = 50, .min_calls = 1}}};
     opens.http.script = {Step{status(503)}};
     CHECK(opens.get().error().value() == 503);
     CHECK(opens.get().error() == CallErrc::call_rejected);
     CHECK(opens.http.seen.size() == 1);
-    // A dropped probe leaves room for the next one.
+    // A dropped probe returns its permit to the next call.
     opens.sleeper.time += 5s;
     opens.http.script = {Step{status(200), forever}};
     {
@@ -824,14 +830,14 @@ TEST_CASE("HttpCalls: the error of a call with a response is that of the respons
     }
     opens.http.script = {Step{status(200)}};
     CHECK(opens.get());
-    // Without a byte of a response.
+    // No byte of a response has arrived.
     CallsRig nobody{only_attempts};
     nobody.http.script = {Step{ended(HttpErrc::not_connected, false)}};
     const auto none = nobody.get();
     CHECK(none.error() == HttpErrc::not_connected);
     REQUIRE(none.last() != nullptr);
     CHECK(none.last()->status == 0);
-    // A server that is overloaded for ever.
+    // A server that is always overloaded.
     CallsRig limited;
     limited.http.script = {Step{status(429, {{"Retry-After", "1"}})}};
     for (int i = 0; i < 30; ++i) static_cast<void>(limited.get());
@@ -839,8 +845,9 @@ TEST_CASE("HttpCalls: the error of a call with a response is that of the respons
     CHECK(limited.calls.breaker_state(a_url) == BreakerState::open);
 }
 
-TEST_CASE("HttpCalls repeats nothing after its client was destroyed", "[http][http_calls][unit]") {
-    struct Gone {  // drops the Completion, as the destructor of a client does
+TEST_CASE("HttpCalls repeats no request after its client was destroyed",
+          "[http][http_calls][unit]") {
+    struct Gone {  // drops the Completion, like the destructor of a client
         struct Handle {
             Handle() noexcept {}
             Handle(Handle&&) noexcept {}
@@ -880,7 +887,7 @@ TEST_CASE("HttpCalls: a client without memory has sent nothing", "[http][http_ca
     sleeper.run();
     CHECK_THROWS_AS(posted.take(), std::bad_alloc);
     CHECK(http.seen.size() == 1);
-    // Also for those that share a response.
+    // The same for calls that share a response.
     HttpCallsOptions options = only_attempts;
     options.single_flight = true;
     CallsRig shared{options};
@@ -896,7 +903,7 @@ TEST_CASE("HttpCalls: a client without memory has sent nothing", "[http][http_ca
     CHECK(shared.get());
 }
 
-TEST_CASE("HttpCalls::send_blocking runs the loop, also if the answer comes on another thread",
+TEST_CASE("HttpCalls::send_blocking runs the loop, also if the response arrives on another thread",
           "[http][http_calls][unit]") {
     struct Threaded {
         struct Handle {
@@ -948,7 +955,7 @@ TEST_CASE("HttpCalls: by default, no outage gets more than 1.3 times the load",
     for (const Duration queue_wait : {Duration{500ms}, forever}) {
         check::StabilityLoad load;
         load.server.queue_wait_max = queue_wait;
-        load.brown_out_per_thousand_min = 0;  // a breaker rejects calls then
+        load.brown_out_per_thousand_min = 0;  // because a breaker rejects calls in it
         const auto report = check::stability([] { return std::make_unique<Process>(); }, load);
         CHECK_FALSE(report.broken());
         CHECK(report.outage_peak_per_thousand <= 1300);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever servers answer and callers do, HttpCalls keeps its promises on repetition, limits
-// and counting. Method: random calls in virtual time, judged by a plain model of each call.
+// Goal: for any responses of servers and any behaviour of callers, HttpCalls keeps its promises on
+// repetition, limits and counting. Method: random calls in virtual time, compared with a plain
+// model of each call.
 #include <belay/http/http_calls.hpp>
 
 #include <map>
@@ -25,7 +26,7 @@ using belay_test::status;
 
 namespace {
 
-/// One call as a plain model sees it.
+/// One call in a plain model.
 struct ModelCall {
     std::string method;
     bool has_key = false;
@@ -34,7 +35,7 @@ struct ModelCall {
     Instant begun{};
     std::string pieces{};
     int requests = 0;
-    std::optional<HttpResponse> last{};  // the last answer that was planned
+    std::optional<HttpResponse> last{};  // the last planned response
     Instant last_at{};
     StopSource stop{};
     std::optional<Instant> stopped_at{};
@@ -88,7 +89,7 @@ public:
         const Outcome<HttpResponse> outcome = call.task->take();
         call.task.reset();
         if (call.requests == 0) {
-            if (outcome || outcome.last() != nullptr) wrong("an answer of nobody");
+            if (outcome || outcome.last() != nullptr) wrong("an answer of no server");
             return;
         }
         const bool well = call.last->complete() && call.last->status / 100 == 2;
@@ -96,7 +97,7 @@ public:
         if (outcome && *outcome != *call.last) wrong("another response");
         if (call.pieces.find("wrong") != std::string::npos) wrong("a piece of a failure");
         if (!call.in_pieces && !call.pieces.empty()) wrong("pieces for nobody");
-        // A frozen server cannot hold a call for longer than its deadline.
+        // A frozen server cannot delay a call beyond its deadline.
         if (elapsed(call.begun, sleeper.now()) < Duration{}) wrong("time");
     }
     [[nodiscard]] Duration time(std::uint64_t ms) {
@@ -118,7 +119,7 @@ private:
         static constexpr HttpErrc errors[] = {HttpErrc::lost, HttpErrc::not_connected,
                                               HttpErrc::timed_out, HttpErrc::too_long};
         if (bits_() % 4 == 0) return ended(errors[bits_() % 4], bits_() % 2 == 0);
-        if (bits_() % 8 == 0) {  // the first half of one
+        if (bits_() % 8 == 0) {  // the first half of a response
             HttpResponse half = ended(HttpErrc::lost);
             half.status = bits_() % 2 == 0 ? 200 : 503;
             return half;
@@ -129,7 +130,7 @@ private:
         } else if (bits_() % 4 == 0) {
             response.headers.add({"Retry-After", "Sunday, 06-Nov-94 08:49:37 GMT"});
             response.headers.add({"Date", "Sun Nov  6 08:49:3" + std::to_string(bits_() % 10) +
-                                              " 1994"});  // may be after it
+                                              " 1994"});  // this date may be after it
         }
         return response;
     }
@@ -154,7 +155,7 @@ private:
         const Failure failure = detail::failure_of_call(*call.last);
         const bool idempotent =
             call.has_key || call.method == "GET" || call.method == "HEAD" || call.method == "PUT";
-        if (!idempotent && call.last->sent) wrong("a repetition that does harm");
+        if (!idempotent && call.last->sent) wrong("a repetition that is not safe");
         if (detail::verdict_of(failure) != detail::HttpVerdict::passing || !failure.category) {
             wrong("a repetition of a definite answer");
         }
@@ -170,7 +171,7 @@ public:
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
 
-/// Injects failures into a client, as docs/http-calls.md shows it.
+/// Injects failures into a client, as shown in docs/http-calls.md.
 class FaultyHttp {
 public:
     FaultyHttp(ScriptedHttp& http, chaos::Faults& faults) : http_{&http}, faults_{&faults} {}
@@ -191,8 +192,10 @@ private:
 
 }  // namespace
 
-TEST_CASE("HttpCalls retries, pays for and counts faults that are injected into its client",
-          "[http][http_calls][fault]") {
+TEST_CASE(
+    "HttpCalls retries and counts faults, and takes tokens for them,  that are injected into its "
+    "client",
+    "[http][http_calls][fault]") {
     AsyncSleeper sleeper;
     ScriptedHttp http{sleeper};
     http.script = {{status(200), 10ms}};
@@ -219,7 +222,7 @@ TEST_CASE("HttpCalls retries, pays for and counts faults that are injected into 
     CHECK(broken.rejected > 0);
     CHECK(broken.calls == broken.failed + broken.rejected);
     CHECK(calls.breaker_state(url) == BreakerState::open);
-    // The faults end: the next call after the open wait is a probe, and all is well.
+    // The faults end: the next call after the open wait is a probe, and all calls succeed.
     faults.switch_off();
     sleeper.run_until(after(sleeper.now(), options.breaker_open));
     for (int i = 0; i < 30; ++i) CHECK(call());
@@ -270,7 +273,7 @@ TEST_CASE("HttpCalls keeps its promises for random servers and callers",
     CHECK(evicted > 100);
 }
 
-TEST_CASE("A cache and a Timeout around a shared flight get fresh responses soon after a fault",
+TEST_CASE("A cache and a Timeout around a shared request get fresh responses soon after a fault",
           "[http][http_calls][sim]") {
     const bool hangs = GENERATE(true, false);
     const Duration hedge_after = GENERATE(Duration{1s}, forever);
@@ -296,18 +299,18 @@ TEST_CASE("A cache and a Timeout around a shared flight get fresh responses soon
         open.back().start();
         sleeper.run_until(Instant{} + at + 249ms);
         if (at < 2s) continue;
-        // The call that began 2 s ago has ended by now.
+        // The call that began 2 s ago has ended.
         auto& ended_call = open[open.size() - 9];
         REQUIRE(ended_call.done());
         const auto page = ended_call.take();
         REQUIRE(page.has_value());
         if (page->body == "cached") last_stale = at - 2s;
     }
-    // One attempt that hangs, and one wait or open breaker, are left at the end of the fault.
+    // At the end of the fault, one attempt hangs, and one wait or open breaker remains.
     CHECK(last_stale > 20s);
     CHECK(last_stale <= 30s + calls.options().attempt_timeout + calls.options().wait_max);
     open.clear();
     CHECK(sleeper.waiting() == 0);
-    // All callers of a moment share one request.
+    // All concurrent callers share one request.
     CHECK(http.seen.size() < 400);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: hosts that are gone for ever take no protection from the hosts that are in use. Method: a
-// scripted client in virtual time, more dead hosts than there are places, and then hosts that work.
+// Goal: hosts that are gone for ever do not replace hosts that are in use. Method: a scripted
+// client in virtual time, more dead hosts than the limit, and then hosts that work.
 #include <belay/http/http_calls.hpp>
 
 #include <memory>
@@ -41,7 +41,8 @@ struct HostsRig {
     ScriptedHttp http{sleeper};
     HttpCalls<ScriptedHttp, AsyncSleeper> calls;
 };
-// Answers when a test decides, on any thread. A handle that is destroyed aborts its request.
+// A client that answers when the test decides, on any thread. Destroying a handle aborts its
+// request.
 struct HandHttp {
     using Done = Completion<HttpResponse>;
     class Handle {
@@ -67,7 +68,8 @@ struct HandHttp {
     }
 
     std::vector<std::shared_ptr<std::optional<Done>>> open{};
-    int first_piece = 0;  // the status of a response whose first piece arrives at once; 0: none
+    // The status of a response whose first piece arrives at once; 0 if none does.
+    int first_piece = 0;
 };
 struct HandRig {
     explicit HandRig(HttpCallsOptions options) : calls{http, sleeper, options} {}
@@ -88,14 +90,14 @@ constexpr HttpCallsOptions four_hosts{.attempts_max = 1,
 
 }  // namespace
 
-TEST_CASE("HttpCalls lets hosts in use take the places of hosts that died long ago",
+TEST_CASE("HttpCalls replaces hosts that died long ago by hosts in use",
           "[http][http_calls_hosts][unit]") {
     HostsRig rig{four_hosts};
     for (int host = 0; host < 10; ++host) {
         const std::string url = "http://dead-" + std::to_string(host) + "/";
         for (int i = 0; i < 3; ++i) rig.get(url);
     }
-    // Nobody calls the dead hosts any more.
+    // No caller calls the dead hosts any more.
     rig.sleeper.run_until(after(rig.sleeper.now(), 1h));
     for (int round = 0; round < 3; ++round) {
         rig.get("http://a/");
@@ -109,7 +111,7 @@ TEST_CASE("HttpCalls lets hosts in use take the places of hosts that died long a
         rig.get("http://b/");
         rig.get("http://c/");
     }
-    // Each of the three has a place, so the breaker of the broken one sees all its failures.
+    // Each of the three hosts is stored, so the breaker of the broken one counts all its failures.
     CHECK(rig.calls.counters().hosts_evicted == evicted);
     CHECK(rig.state("http://a/") == BreakerState::open);
     CHECK(rig.state("http://b/") == BreakerState::closed);
@@ -121,7 +123,7 @@ TEST_CASE("HttpCalls keeps an open breaker although new hosts arrive all the tim
     for (int i = 0; i < 3; ++i) rig.get("http://dead/");
     REQUIRE(rig.state("http://dead/") == BreakerState::open);
     const std::size_t before = rig.http.seen.size();
-    // A call every 10 s probes the host: it is still in use, and no flood of names resets it.
+    // A call every 10 s probes the host: it is in use, and no number of new names evicts it.
     for (int i = 0; i < 100; ++i) {
         for (int n = 0; n < 8; ++n) {
             rig.get("http://new-" + std::to_string(i) + "-" + std::to_string(n) + "/");
@@ -155,7 +157,7 @@ TEST_CASE("HttpCalls keeps the breaker that a call of 300 s has opened at its en
     sleeper.run_until(after(sleeper.now(), 300s));
     for (auto& task : slow) REQUIRE(task.done());
     REQUIRE(calls.breaker_state("http://slow/") == BreakerState::open);
-    // New hosts take the places of one another.
+    // New hosts replace each other.
     for (int n = 0; n < 8; ++n) {
         auto task = calls.get("http://new-" + std::to_string(n) + "/");
         task.start();
@@ -203,7 +205,7 @@ TEST_CASE(
     CHECK(unanswered() == (limit == forever ? 0 : 2));
     CHECK(state() == (limit == forever ? BreakerState::closed : BreakerState::open));
     if (limit == forever) return;
-    // A probe that is not answered either opens it again.
+    // A probe without a response opens the breaker again.
     sleeper.run_until(after(sleeper.now(), 6s));
     leave_after(1s);
     CHECK(state() == BreakerState::open);
@@ -216,9 +218,9 @@ TEST_CASE(
     CHECK(state() == BreakerState::closed);
 }
 
-TEST_CASE("HttpCalls counts no request whose response was there when its caller left",
+TEST_CASE("HttpCalls counts no request whose response had arrived when its caller left",
           "[http][http_calls_hosts][regression]") {
-    // A failure that the client has reported is no silence either.
+    // A failure that the client has reported is no missing response either.
     const HttpResponse arrived = GENERATE(HttpResponse{.status = 200}, HttpResponse{.status = 503},
                                           belay_test::ended(HttpErrc::client_failed));
     HandRig rig{unanswered_1s};
@@ -262,7 +264,7 @@ TEST_CASE("HttpCalls counts hedged requests of which none had a response as one 
     options.hedge_after = 100ms;
     options.budget = TokenBudgetOptions::grpc(1000, 1000);
     HandRig rig{options};
-    // Which of the two requests has the response that the calls have not seen yet; 2: neither.
+    // The request whose response the calls have not processed yet; 2 if neither.
     const auto leave = [&](std::size_t answered, Duration patience) {
         const std::size_t first = rig.http.open.size();
         auto task = rig.calls.get("http://a/");
@@ -299,7 +301,7 @@ TEST_CASE("HttpCalls counts hedged requests of which none had a response as one 
 
 TEST_CASE("HttpCalls counts a request with an on_chunk until a part was passed to it",
           "[http][http_calls_hosts][unit]") {
-    // The pieces of a response of another status than 200 to 299 are not passed on.
+    // The pieces of a response with a status outside of 200 to 299 are not passed on.
     const int first_piece = GENERATE(0, 200, 503);
     HandRig rig{unanswered_1s};
     rig.http.first_piece = first_piece;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: options that cannot work are found when they are compiled, and each by its own field.
+// Goal: options that cannot work are detected at compile time, each by its own field.
 #include <belay/http/http_calls_options.hpp>
 
 using namespace belay;

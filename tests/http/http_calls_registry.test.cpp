@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: operators replace policies and clients by name while calls are under way or wait: each call
-// goes on as it began, and soon after the faults end, all calls succeed. Method: random calls and
-// changes in virtual time, judged by a plain model of each call.
+// Goal: operators replace policies and clients by name while calls are under way or wait. Each call
+// continues as it began, and soon after the faults end, all calls succeed. Method: random calls and
+// changes in virtual time, compared with a plain model of each call.
 #include <belay/http/http_calls.hpp>
 
 #include <algorithm>
@@ -33,19 +33,19 @@ namespace {
 
 using NamedCalls = HttpCalls<ScriptedHttp, AsyncSleeper>;
 
-/// What an operator has set under a name.
+/// The objects that an operator has set under a name.
 struct NamedRules {
     AnyPolicy policy;
     Duration wait{};
     int attempts = 0;
 };
 
-/// One call, and what it has done.
+/// One call, and its attempts.
 struct NamedCall {
     std::shared_ptr<const NamedRules> rules;
     int attempts = 0;
-    Instant ended_at = always;  // the last attempt
-    Duration asked_wait{};      // what was left of it at that time
+    Instant ended_at = always;  // the end of the last attempt
+    Duration asked_wait{};      // the rest of the requested wait at that time
     std::string wrong{};
     std::optional<Task<Outcome<HttpResponse>>> task{};
 };
@@ -61,7 +61,7 @@ Task<Outcome<HttpResponse>> attempt_of(NamedCall& call, std::shared_ptr<NamedCal
     auto task = calls->get(std::move(url));
     Outcome<HttpResponse> outcome = co_await std::move(task);
     call.ended_at = sleeper.now();
-    // Of a hedge, another request than the last one may have asked for it.
+    // With hedging, another request than the last one may have requested the wait.
     call.asked_wait = outcome.retry_after();
     co_return outcome;
 }
@@ -100,7 +100,7 @@ public:
     void heal() { is_well_ = true; }
     [[nodiscard]] std::uint64_t some(std::uint64_t n) { return bits_() % n; }
 
-    /// Returns what is wrong with the calls that have ended.
+    /// Returns an error text for the calls that have ended; empty if there is none.
     [[nodiscard]] std::string judge() {
         for (const auto& call : all_) {
             if (!call->wrong.empty()) return call->wrong;
@@ -196,7 +196,7 @@ private:
 }  // namespace
 
 TEST_CASE(
-    "Calls keep the policy and the HttpCalls with which they began when a Registry has others",
+    "Calls keep the policy and the HttpCalls with which they began when a Registry has new ones",
     "[http][http_calls][property]") {
     const std::uint64_t seeds = belay_test::from_environment("BELAY_SEEDS", 60);
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
@@ -208,7 +208,8 @@ TEST_CASE(
             REQUIRE(rig.judge().empty());
         }
         rig.heal();
-        // What is under way ends: a request of 2 s, three waits of 2 s, and a breaker of 5 s.
+        // Time for the calls under way to end: a request of 2 s, three waits of 2 s, and a breaker
+        // of 5 s.
         rig.pass(20s);
         REQUIRE(rig.judge().empty());
         REQUIRE(rig.under_way() == 0);
@@ -220,7 +221,7 @@ TEST_CASE("A retry around HttpCalls waits as long as the server requested",
           "[http][http_calls][regression]") {
     AsyncSleeper sleeper;
     ScriptedHttp http{sleeper};
-    // Longer than HttpCalls itself waits.
+    // The wait is longer than HttpCalls itself waits.
     http.script = {{status(503, {{"Retry-After", "60"}})}, {status(200)}};
     NamedCalls calls{http, sleeper};
     const Policy policy{Backoff{NoJitter{}, NoCap{}, Constant{1s}}, MaxAttempts{2}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the smallest HTTP client is one; each omission is none.
+// Goal: the smallest HTTP client satisfies the concept, and none with an omission does.
 #include <belay/http/http_like.hpp>
 
 namespace {
@@ -49,7 +49,7 @@ static_assert(!HttpLike<NoHttp> && !HttpLike<ReturnsNothing> && !HttpLike<Return
 static_assert(!HttpLike<ReturnsPinned> && !HttpLike<WantsACopy> && !HttpLike<OtherAnswer>);
 static_assert(!HttpLike<Private>);
 
-// A request moves, and is not copied in silence.
+// A request can be moved, and not copied by accident.
 static_assert(std::is_nothrow_move_constructible_v<HttpResponse>);
 static_assert(std::is_move_constructible_v<HttpRequest> &&
               !std::is_copy_constructible_v<HttpRequest>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: header fields are found in any case and keep their order; a response's failure is that
+// Goal: header fields are found in any case and keep their order. The failure of a response is that
 // of its connection, otherwise that of its status, with the wait of its Retry-After. Method:
 // examples.
 #include <belay/http/http_message.hpp>
@@ -17,18 +17,18 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("HttpHeaders::find reads names in any case", "[link][http_message][unit]") {
+TEST_CASE("HttpHeaders::find finds names in any case", "[link][http_message][unit]") {
     const HttpHeaders headers{{"Mcp-Session-Id", "a"}, {"MCP-SESSION-ID", "b"}, {"[", "c"}};
     REQUIRE(headers.find("mcp-session-id") != nullptr);
     CHECK(*headers.find("mcp-session-id") == "a");
     CHECK(headers.find("mcp-session-i") == nullptr);
     CHECK(headers.find("") == nullptr);
-    // '[' and '{' differ by the bit by which letters change their case.
+    // '[' and '{' differ in the bit by which letters change their case.
     CHECK(headers.find("{") == nullptr);
     CHECK(*headers.find("[") == "c");
 }
 
-TEST_CASE("HttpHeaders::set leaves one field of its name", "[link][http_message][unit]") {
+TEST_CASE("HttpHeaders::set replaces all fields of its name by one", "[link][http_message][unit]") {
     HttpHeaders headers{{"Accept", "a"}, {"Host", "h"}, {"ACCEPT", "b"}};
     headers.set({"accept", "c"});
     CHECK(headers == HttpHeaders{{"Host", "h"}, {"accept", "c"}});
@@ -43,7 +43,7 @@ TEST_CASE("http_failure of a response: its connection's failure, otherwise its s
     CHECK(http_failure(HttpResponse{.status = 204}) == Failure{});
     CHECK(http_failure(HttpResponse{.status = 503}).cause == Cause::overloaded);
     CHECK(http_failure(HttpResponse{.status = 302}).cause == Cause::permanent);
-    // Half of a 200 is no success.
+    // A part of a 200 is no success.
     const HttpResponse half{.status = 200, .failure = Failure::from(HttpErrc::lost)};
     CHECK_FALSE(half.complete());
     CHECK(http_failure(half).error() == HttpErrc::lost);
@@ -143,7 +143,7 @@ TEST_CASE("retry repeats a request whose HttpResponse is a failure", "[http][htt
     CHECK(page->status == 200);
     CHECK(calls == 3);
 
-    // Also inside a Result; the last response is not lost, and its cause stops a rule.
+    // The same inside a Result. The last response is not lost, and its cause stops a rule.
     calls = 0;
     const auto gone = [&]() -> Result<HttpResponse> {
         return ++calls, HttpResponse{.status = 404};
@@ -155,7 +155,7 @@ TEST_CASE("retry repeats a request whose HttpResponse is a failure", "[http][htt
     CHECK(none.error() == std::error_code{404, http_category()});
 }
 
-TEST_CASE("HttpRequest::on_chunk accepts a function of its form, or none",
+TEST_CASE("HttpRequest::on_chunk accepts a function of its type, or none",
           "[link][http_message][unit]") {
     std::string received;
     HttpRequest request{.on_chunk = [&](const HttpResponse& head, std::string_view piece) noexcept {
@@ -167,7 +167,7 @@ TEST_CASE("HttpRequest::on_chunk accepts a function of its form, or none",
     moved.on_chunk(HttpResponse{.status = 200}, "ab");
     CHECK(received == "200ab");
     CHECK_FALSE(HttpRequest{}.on_chunk);
-    // What it says of itself.
+    // The defaults of a request.
     CHECK(HttpRequest{}.method == "GET");
     CHECK(HttpRequest{}.deadline == 30s);
     CHECK_FALSE(HttpRequest{}.redirects);

@@ -37,7 +37,7 @@ TEST_CASE("visit_metrics passes the counters of an HttpCalls", "[http][metrics][
     CHECK(collected["http_calls.failed"] == 0);
 }
 
-TEST_CASE("visit_metrics passes how many hosts have a breaker in each state",
+TEST_CASE("visit_metrics passes the number of hosts with a breaker in each state",
           "[http][metrics][unit]") {
     belay_test::AsyncSleeper sleeper;
     belay_test::ScriptedHttp http{sleeper};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every rule has a sentence of its own, and the former names of rules compile.
+// Goal: every rule has its own text, and the former names of rules compile.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <belay/http/http_rule.hpp>

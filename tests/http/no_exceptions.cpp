@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A client of HTTP without exceptions and RTTI.
+// An HTTP client without exceptions and RTTI.
 #include <coroutine>
 #include <optional>
 #include <string>
@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Answers at once, a piece first.
+/// A client that responds at once, with a piece first.
 struct Http {
     struct Handle {};
     Handle request(HttpRequest request, Completion<HttpResponse> done) {
@@ -39,7 +39,7 @@ bool asks_by_http() {
     return pieces == "u" && failure.cause == Cause::overloaded && failure.retry_after == 7s;
 }
 
-/// Time passes at once.
+/// A sleeper whose time passes at once.
 struct HastySleeper {
     struct Wait {
         bool await_ready() const noexcept { return true; }

@@ -42,7 +42,7 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
           "[journal][allocation][unit]") {
     const belay_test::TemporaryDirectory directory;
     constexpr std::int64_t many = 200'000;
-    // So that there are many files.
+    // The segments are small, so that there are many files.
     const JournalOptions files_of_1_mib{
         .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
     const Bytes body(16, std::byte{7});
@@ -50,7 +50,7 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
     {
         const Counting counting;
         auto journal = posix::Journal::open(directory / "q", files_of_1_mib);
-        // With the buffer to read files.
+        // Includes the buffer to read files.
         observed.worked = journal && journal->append(body) && !journal->commit() &&
                           journal->read(1) && !journal->ack(1);
         observed.fixed = counting.held();
@@ -77,7 +77,7 @@ TEST_CASE("Journal holds half a byte for each waiting operation, and none for ac
     CHECK(observed.filled > 0);
     CHECK(observed.filled < many / 2);
     CHECK(observed.drained <= 4 * page_size);
-    // There may be a file more.
+    // There may be one more file.
     CHECK(observed.last_peak <= observed.first_peak + many / 10);
 }
 
@@ -99,7 +99,8 @@ TEST_CASE("Journal::open reads small files without a large buffer", "[journal][a
     CHECK(peak < 300'000);
 }
 
-TEST_CASE("DiskInode changes nothing without memory", "[journal][allocation][unit]") {
+TEST_CASE("DiskInode without memory for a change leaves the file unchanged",
+          "[journal][allocation][unit]") {
     using Inode = sim::detail::DiskInode;
     using Change = void (*)(Inode&);
     const Change changes[] = {[](Inode& inode) { inode.grow(9000); },

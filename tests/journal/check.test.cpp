@@ -26,15 +26,17 @@ TEST_CASE("next_check returns the protocol's golden values", "[journal][check][g
 }
 
 TEST_CASE("next_check depends on each of its arguments", "[journal][check][property]") {
-    CHECK(rc::check("another before, body or salt: another check", [](std::uint64_t before,
-                                                                      const std::string& body,
-                                                                      std::uint32_t salt) {
-        const std::uint64_t check = belay::journal_format::next_check(before, as_bytes(body), salt);
-        RC_ASSERT(check != belay::journal_format::next_check(before + 1, as_bytes(body), salt));
-        RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body + "x"), salt));
-        RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body), salt + 1));
-        RC_ASSERT(check ==
-                  belay::journal_format::next_check(before, part::crc32c(as_bytes(body)),
-                                                    static_cast<std::uint32_t>(body.size()), salt));
-    }));
+    CHECK(rc::check(
+        "the check differs for another before, body or salt",
+        [](std::uint64_t before, const std::string& body, std::uint32_t salt) {
+            const std::uint64_t check =
+                belay::journal_format::next_check(before, as_bytes(body), salt);
+            RC_ASSERT(check != belay::journal_format::next_check(before + 1, as_bytes(body), salt));
+            RC_ASSERT(check !=
+                      belay::journal_format::next_check(before, as_bytes(body + "x"), salt));
+            RC_ASSERT(check != belay::journal_format::next_check(before, as_bytes(body), salt + 1));
+            RC_ASSERT(check == belay::journal_format::next_check(
+                                   before, part::crc32c(as_bytes(body)),
+                                   static_cast<std::uint32_t>(body.size()), salt));
+        }));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: FileSystemLike holds for the archetype, and for nothing that lacks one of its requirements.
+// Goal: FileSystemLike accepts its archetype, and rejects types that lack one of its requirements.
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/journal.hpp>
 
@@ -9,7 +9,7 @@ using namespace belay;
 using belay_test::MinimalFileSystem;
 
 static_assert(explain::file_system_like<MinimalFileSystem>());
-// A journal needs nothing that the concept does not promise.
+// A journal uses only what the concept promises.
 template class belay::Journal<MinimalFileSystem>;
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a thread that flushes yields where it helps, and less and less often where it does not.
-// Method: the decision logic alone, with flushes of two alternating threads.
+// Goal: a thread that flushes yields if that helps, and less and less often if it does not. Method:
+// the decision logic alone, with flushes of two alternating threads.
 #include <belay/journal/detail/flush_group.hpp>
 
 #include <vector>
@@ -15,8 +15,8 @@ namespace {
 constexpr Duration in_time = 49us;
 constexpr Duration in_vain = 50us;
 
-/// A flush for one, during which another comes; before it, if asked to, it gives way for so long.
-/// Returns whether it was asked to.
+/// A flush for one thread, during which another arrives. Before it, the first yields for `spent` if
+/// the group expects more threads. Returns whether it does.
 bool flush_for_one(detail::FlushGroup& group, Duration spent) {
     if (group.waiting() == 0) group.join();
     const bool asked = group.more_are_expected();
@@ -48,7 +48,7 @@ TEST_CASE("FlushGroup: yields that do not help become rarer", "[journal][flush_g
         }
     }
     CHECK(without == std::vector<int>{0, 2, 4, 8, 16, 32, 64, 64, 64, 64});
-    // It helps once: from here on each flush gives way again.
+    // One yield helps: from here on each flush yields again.
     int tries = 0;
     while (!flush_for_one(group, in_time)) REQUIRE(++tries <= 64);
     for (int n = 0; n < 10; ++n) CHECK(flush_for_one(group, in_time));
@@ -68,7 +68,7 @@ TEST_CASE("FlushGroup: a yield that takes far longer than a flush happens once i
     }
 }
 
-TEST_CASE("FlushGroup: a single thread expects no other, nor does any thread after a failure",
+TEST_CASE("FlushGroup: a single thread expects no other, and no thread does after a failure",
           "[journal][flush_group][unit]") {
     detail::FlushGroup group;
     for (int n = 0; n < 3; ++n) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a flush waits for the threads of the last one, for a limited time, and no thread waits
-// for ever. Method: a disk that counts flushes and yields and controls the time, and threads
-// placed by conditions.
+// Goal: a flush waits for the threads of the last one, for a limited time, and no thread waits for
+// ever. Method: a disk that counts flushes and yields and controls the time, and threads whose
+// progress is controlled by conditions.
 #include <belay/journal/detail/group_writer.hpp>
 #include <belay/journal/journal.hpp>
 
@@ -46,7 +46,7 @@ struct Group {
         writer.put(journal_format::Kind::operation, writer.last() + 1, as_bytes("operation"), 0, 0);
         return writer.write_all(true);
     }
-    /// Returns when so many wait for a flush that has not begun.
+    /// Returns when `count` threads wait for a flush that has not begun.
     void wait_for_waiting(std::uint32_t count) {
         for (;;) {
             {
@@ -56,8 +56,8 @@ struct Group {
             std::this_thread::yield();
         }
     }
-    /// Commits, and while that is flushed `others` threads begin to do the same. Returns when this
-    /// one is done, and the others are about to flush, or have.
+    /// Commits, and during its flush `others` threads begin to commit, too. Returns when this
+    /// commit is complete, and the other threads are about to flush, or have.
     std::vector<std::thread> commit_with(std::uint32_t others) {
         std::vector<std::thread> threads;
         on_sync = [&, this](int number) {
@@ -99,13 +99,13 @@ TEST_CASE("GroupWriter: a flush waits for the threads that the last one served",
         yielding.insert(std::this_thread::get_id());
     };
     auto threads = group.commit_with(others);
-    // It comes back, and completes the group: who gives way need not be waited for.
+    // This thread returns, and completes the group: no flush need wait for a thread that yields.
     CHECK_FALSE(group.commit());
     join(threads);
     CHECK(group.syncs == 2);
     CHECK(group.errors == 0);
     CHECK(group.writer.durable() == 2 + others);
-    // The others sleep.
+    // The other threads sleep.
     CHECK(yielding.size() == 1);
 }
 
@@ -119,13 +119,13 @@ TEST_CASE("GroupWriter: a flush waits at most half as long as the last one took"
     join(threads);
     CHECK(group.disk.yields == yields);
     CHECK(group.syncs == 2);
-    // Alone, none expects another.
+    // A single thread expects no other.
     for (int n = 0; n < 10; ++n) CHECK_FALSE(group.commit());
     CHECK(group.disk.yields == yields);
     CHECK(group.syncs == 12);
 }
 
-TEST_CASE("GroupWriter: Flush::each and the end wait for no other thread",
+TEST_CASE("GroupWriter: Flush::each and the destructor wait for no other thread",
           "[journal][group_writer][unit]") {
     const bool each = GENERATE(true, false);
     Group group{each ? Flush::each : Flush::group};
@@ -149,7 +149,7 @@ TEST_CASE("GroupWriter: a flush does not wait for a thread that yields for long"
     const std::thread::id here = std::this_thread::get_id();
     group.disk.on_yield = [&] {
         if (std::this_thread::get_id() != here) return held.wait(true);
-        // Who is late finds that its flush was made, and leaves this one alone.
+        // The late thread finds that its flush was made, and does not disturb this one.
         held = false;
         held.notify_all();
         join(threads);
@@ -160,7 +160,7 @@ TEST_CASE("GroupWriter: a flush does not wait for a thread that yields for long"
     CHECK_FALSE(group.commit());
     CHECK(group.syncs == 2);
     CHECK(group.disk.yields == 1);
-    // The next gives way by itself, although the one before still does.
+    // The next flush yields on its own, although the thread before still does.
     CHECK_FALSE(group.commit());
     CHECK(threads.empty());
     CHECK(group.syncs == 3);
@@ -237,7 +237,7 @@ TEST_CASE("GroupWriter: a new file serves threads that wait for a group",
     CHECK(group.syncs == 2);
     CHECK(group.errors == 0);
     CHECK(group.writer.durable() == 4);
-    // They are counted once.
+    // Each thread is counted once.
     group.disk.on_yield = [&group] { group.disk.pass(60us); };
     CHECK_FALSE(group.commit());
     const int yields = group.disk.yields;

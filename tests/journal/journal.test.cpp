@@ -38,7 +38,7 @@ std::unique_ptr<SimJournal> into_memory(SimJournal&& journal) {
     return std::make_unique<SimJournal>(std::move(journal));
 }
 
-/// The last operation in front of the last segment, seen from outside.
+/// The last operation before the last segment, according to the files.
 std::uint64_t last_in_sealed_segments(const sim::Disk& disk) {
     std::uint64_t first = 0;
     for (const auto& [path, bytes] : disk.image()) {
@@ -48,7 +48,7 @@ std::uint64_t last_in_sealed_segments(const sim::Disk& disk) {
     return first - 1;
 }
 
-/// Counts what calls have put into a journal's files, beside the journal.
+/// Counts, next to the journal, the bytes that calls have put into its files.
 class DiskUse {
 public:
     explicit DiskUse(const JournalOptions& options) : segment_bytes_{options.segment_bytes} {
@@ -64,8 +64,8 @@ public:
     }
     /// At most one acknowledgement was written.
     void acknowledged() { others_ += journal_format::record_bytes(0); }
-    /// At most two acknowledgements and an opening were written, which is in a seal too; operations
-    /// behind `last` are gone.
+    /// At most two acknowledgements and an opening were written. The opening is in a seal, too. The
+    /// operations after `last` are lost.
     void opened(std::uint64_t last) {
         others_ += 2 * journal_format::record_bytes(0) + journal_format::record_bytes(4) +
                    journal_format::seal_payload_bytes(1, 0);
@@ -73,19 +73,19 @@ public:
         after_.resize(static_cast<std::size_t>(last) + 1);
     }
 
-    /// The bytes of the records of the operations that wait.
+    /// The bytes of the records of the waiting operations.
     [[nodiscard]] std::uint64_t live(const SimJournal& j) const {
         return after_[j.last()].operations - after_[j.base() - 1].operations;
     }
 
-    /// The most that the files may take, when there are `files` of them.
+    /// The largest size of the files, if there are `files` of them.
     ///
-    /// Two of them, the one with the first operation that waits and the one that is written to, may
-    /// be all but empty of operations that wait. Each file between them was full when the next one
-    /// was made, and each operation in it waits. What else is in those is named here, byte by byte,
-    /// and is little where segments are large: what each file needs for itself (its header, its
-    /// seal, the reserve, and an end that is too short for the next operation), and the records of
-    /// acknowledgements and openings that came since the first operation that waits.
+    /// Two of them may be almost without waiting operations: the file with the first waiting
+    /// operation, and the file that is written to. Each file between them was full when the next
+    /// one was made, and each operation in it waits. The function adds all other bytes: what each
+    /// file needs for itself (its header, its seal, the reserve, and an end that is too short for
+    /// the next operation), and the records of acknowledgements and openings since the first
+    /// waiting operation. They are few if segments are large.
     [[nodiscard]] std::uint64_t most(const SimJournal& j, std::uint64_t files) const {
         const std::uint64_t first = std::min(j.base(), j.last());
         return live(j) + 2 * segment_bytes_ + (files < 2 ? 0 : files - 2) * own_bytes_ +
@@ -93,7 +93,7 @@ public:
     }
 
 private:
-    /// What was put in, up to and with an operation.
+    /// The bytes that were put in, up to and including an operation.
     struct Sums {
         std::uint64_t operations = 0;
         std::uint64_t others = 0;
@@ -102,13 +102,13 @@ private:
     std::uint64_t segment_bytes_;
     std::uint64_t own_bytes_ = 0;
     std::uint64_t others_ = 0;
-    std::vector<Sums> after_{{}};  // by number
+    std::vector<Sums> after_{{}};  // the index is the number of the operation
 };
 
 }  // namespace
 
 TEST_CASE("check::storage finds no fault in Journal", "[journal][journal][property]") {
-    // The journal outlives its disk's maker, so the disks are kept beside.
+    // The journal outlives the function that makes its disk, so this vector owns the disks.
     std::vector<std::unique_ptr<sim::Disk>> disks;
     check_storage_conformance(
         [&] {
@@ -154,7 +154,7 @@ TEST_CASE("Journal::check is first_check folded with next_check", "[journal][jou
     CHECK(j.check(333));
     CHECK(j.check(332).error() == QueueErrc::unknown_number);
     CHECK(j.check(501).error() == QueueErrc::unknown_number);
-    // Over all segments that are left, in any order.
+    // Over all remaining segments, in any order.
     const std::uint64_t at_end = *j.check(500);
     CHECK(at_end == check);
     CHECK(*j.check(400) ==
@@ -166,8 +166,8 @@ TEST_CASE("Journal::read finds any operation, in any order", "[journal][journal]
     SimJournal j = open(disk);
     fill(j, 400);
     REQUIRE_FALSE(j.commit());
-    fill(j, 10);  // some not written yet
-    CHECK(rc::check("read(n) is what append(n) was given", [&](std::uint16_t draw) {
+    fill(j, 10);  // some are not written yet
+    CHECK(rc::check("read(n) returns the bytes that append(n) received", [&](std::uint16_t draw) {
         const std::uint64_t n = 1 + draw % 410;
         const auto body = j.read(n);
         RC_ASSERT(body.has_value());
@@ -257,7 +257,7 @@ TEST_CASE("Journal::pin_store is durable when it returns", "[journal][journal][u
     {
         SimJournal j = open(disk);
         CHECK(j.store_pin() == store);
-        // And it outlives the segment that it was written in.
+        // The pin outlives the segment in which it was written.
         fill(j, 300);
         CHECK_FALSE(j.ack(300));
     }
@@ -304,7 +304,7 @@ TEST_CASE("Journal uses the disk space of waiting operations and two segments, a
             std::optional<SimJournal> j{open(disk, options)};
             const auto check = [&] {
                 const std::uint64_t used = disk.used_bytes();
-                const std::uint64_t files = disk.list("q")->size() - 1;  // and the lock
+                const std::uint64_t files = disk.list("q")->size() - 1;  // without the lock
                 files_max = std::max(files_max, files);
                 REQUIRE(used == files * segment);
                 REQUIRE(used <= use.most(*j, files));
@@ -410,7 +410,7 @@ TEST_CASE("Journal::open fails while the journal is open elsewhere", "[journal][
     CHECK(open(disk).last() == 1);
 }
 
-TEST_CASE("Journal moves with everything it has", "[journal][journal][unit]") {
+TEST_CASE("Journal keeps its operations and numbers when it is moved", "[journal][journal][unit]") {
     sim::Disk disk;
     sim::Disk other;
     SimJournal a = open(disk);
@@ -420,7 +420,7 @@ TEST_CASE("Journal moves with everything it has", "[journal][journal][unit]") {
     SimJournal c = open(other);
     c = std::move(b);
     CHECK(c.last() == 3);
-    // The one that was replaced is closed.
+    // The journal that was assigned to is closed.
     CHECK(SimJournal::open(other, "q"));
     CHECK_FALSE(SimJournal::open(disk, "q"));
 }
@@ -464,7 +464,8 @@ TEST_CASE("Flush::none: operations that commit confirmed survive the process",
     CHECK(j.last() == 100);
 }
 
-TEST_CASE("Flush::none: a loss of power costs at most a tail", "[journal][journal][fault]") {
+TEST_CASE("Flush::none: a loss of power loses at most the last operations",
+          "[journal][journal][fault]") {
     struct Written {
         std::unique_ptr<SimJournal> journal;
         std::uint64_t sealed = 0;  // a segment is flushed before the next one is used
@@ -507,7 +508,7 @@ TEST_CASE("Flush::none: a loss of power costs at most a tail", "[journal][journa
         INFO("seed " << seed << ", " << report.failure);
         REQUIRE(report);
     }
-    // Of the tail there is something to lose, and something may be left.
+    // Some losses of power lost operations of the end, and some kept some of them.
     CHECK(lost_some > 100);
     CHECK(kept_some > 50);
 }
@@ -577,7 +578,7 @@ TEST_CASE("Journal::keep keeps the latest note over restarts", "[journal][journa
     {
         SimJournal j = open(disk);
         CHECK(as_text(j.kept()) == "third");
-        // A part of what is kept.
+        // The new note is a part of the present one.
         CHECK_FALSE(j.keep(j.kept().subspan(2)));
         CHECK(as_text(j.kept()) == "ird");
         CHECK_FALSE(j.keep(j.kept()));
@@ -638,9 +639,9 @@ TEST_CASE("Journal carries the note into each new segment", "[journal][journal][
         for (int round = 0; round < 5; ++round) {
             fill(j, 60);
             REQUIRE_FALSE(j.ack(j.last()));
-            CHECK(disk.list("q")->size() == 2);  // the segment that had it is gone
+            CHECK(disk.list("q")->size() == 2);  // the segment with the note was deleted
         }
-        // The power fails before anything else is flushed.
+        // The power fails before another flush.
         fill(j, 10);
         Random bits{Seed{3}};
         disk.crash(bits);
@@ -651,7 +652,7 @@ TEST_CASE("Journal carries the note into each new segment", "[journal][journal][
     CHECK(as_text(j.kept()) == (kept ? "carried" : ""));
 }
 
-TEST_CASE("Journal that only keeps notes keeps no old files", "[journal][journal][unit]") {
+TEST_CASE("Journal deletes old files if it only stores notes", "[journal][journal][unit]") {
     sim::Disk disk;
     {
         SimJournal j = open(disk);
@@ -661,7 +662,7 @@ TEST_CASE("Journal that only keeps notes keeps no old files", "[journal][journal
             REQUIRE_FALSE(j.keep(as_bytes("the state after attempt " + std::to_string(i))));
             REQUIRE(disk.used_bytes() <= 2 * 4096);
         }
-        // Operations that wait keep their files, and no more of them than there are.
+        // Waiting operations keep their files, and only those.
         fill(j, 1);
         for (int i = 0; i < 100; ++i) REQUIRE_FALSE(j.keep(Bytes(512)));
         REQUIRE_FALSE(j.keep(as_bytes("last")));
@@ -747,7 +748,7 @@ TEST_CASE("Journal::bytes counts the records that are left", "[journal][journal]
         REQUIRE_FALSE(j.commit());
         CHECK(j.bytes() == sum + record_bytes(4));
     }
-    // Seen from outside: what the records in the files take.
+    // The bytes of the records in the files.
     const auto in_files = [&] {
         std::uint64_t sum = 0;
         for (const auto& [path, bytes] : disk.image()) {
@@ -775,7 +776,7 @@ TEST_CASE("Journal::bytes counts the records that are left", "[journal][journal]
 }
 
 TEST_CASE("Journal rejects operations when it has no more numbers", "[journal][journal][unit]") {
-    // A journal that has come so far, made by hand.
+    // A journal whose numbers are almost used up, made by the test.
     using namespace journal_format;
     sim::Disk disk;
     SegmentHeader header;
@@ -799,7 +800,7 @@ TEST_CASE("Journal rejects operations when it has no more numbers", "[journal][j
         CHECK(j.read(number_max + 1).error() == QueueErrc::unknown_number);
         CHECK(j.ack(number_max + 1) == QueueErrc::unknown_number);
         if (run < 2) CHECK(as_text(*j.read(number_max)) == "one of the last");
-        // Notes still roll.
+        // Notes still start new segments.
         for (int i = 0; i < 20; ++i) REQUIRE_FALSE(j.keep(Bytes(500)));
         REQUIRE_FALSE(j.ack(run == 0 ? number_max - 2 : number_max));
     }
@@ -890,7 +891,7 @@ TEST_CASE("Journal accepts the longest operations that fit into its segments",
 }
 
 TEST_CASE("Journal continues in segments of another size", "[journal][journal][unit]") {
-    // The seal of the large one, with its many marks, has no room in a small one.
+    // The seal of the large segment, with its many marks, does not fit into a small one.
     sim::Disk disk;
     {
         SimJournal j = open(
@@ -955,7 +956,7 @@ TEST_CASE("Journal::open reads only the headers and seals of sealed segments",
         SimJournal j = open(disk, options);
         for (std::uint64_t i = 0; i < 20'000; ++i) REQUIRE(j.append(Bytes(32)));
     }
-    // All bodies but those of the last segment are gone: opening does not see it.
+    // All bodies except those of the last segment are erased: opening does not read them.
     sim::Disk::Image image = disk.image();
     std::size_t segments = 0;
     for (auto& [path, bytes] : image) {

@@ -30,18 +30,18 @@ struct Cut {
     std::uint64_t halt;
 };
 
-/// What a script that was cut short leaves.
+/// The disk and the model after a script that was cut short.
 struct CrashImage {
     explicit CrashImage(const Cut& cut) : model{disk, cut.seed} {
         disk.halt_at(cut.halt);
         run_script(model, cut.script);
     }
-    /// The power comes back; `seed` says what of the unflushed is kept, lost and torn.
+    /// The power returns. `seed` selects which unflushed bytes are kept, lost and torn.
     void crash(std::uint64_t seed) {
         Random bits{Seed{seed}};
         disk.crash(bits);
     }
-    /// The process has died, and nothing is lost but what it had in memory.
+    /// The process has died, and only its memory is lost.
     void kill() {
         disk.kill();
         model.drop_process();
@@ -51,8 +51,8 @@ struct CrashImage {
     JournalModel model;
 };
 
-/// Which scripts are cut, and where: at every `stride`th of their operations, and, to see a whole
-/// one, up to `beyond` after the last.
+/// The scripts that are cut, and the places: each `stride`th of their operations. For a whole
+/// script, also up to `beyond` operations after its last.
 struct Cuts {
     std::uint64_t first_seed;
     std::uint64_t scripts;
@@ -73,7 +73,7 @@ void cut_everywhere(const Cuts& cuts, Try&& attempt) {
     }
 }
 
-/// `detail` says which of the attempts on a cut it was.
+/// `detail` names the attempt on a cut.
 void require_good(bool good, const Cut& cut, const JournalModel& model,
                   const std::string& detail = "") {
     INFO("script " << cut.seed << ", operation " << cut.halt << detail << ": " << model.message());
@@ -81,7 +81,7 @@ void require_good(bool good, const Cut& cut, const JournalModel& model,
 }
 
 /// Plays every loss of power of a body that returns a pointer to its model. `is_right(disk, model)`
-/// judges what is left.
+/// checks the disk after it.
 template <class Body, class IsRight>
 sim::CrashPointsReport require_every_loss(Body body, IsRight is_right,
                                           const sim::CrashPointsOptions& options,
@@ -100,8 +100,8 @@ sim::CrashPointsReport require_every_loss(Body body, IsRight is_right,
     return report;
 }
 
-/// A number that stands for a crash state: the script, what its calls had promised when the power
-/// failed, and what is on the disk after it. Where the script was cut counts only by these.
+/// A number for a crash state: the script, the promises of its calls when the power failed, and the
+/// bytes of the disk after it. The place of the cut counts only through these.
 std::uint64_t state_of(std::uint64_t seed, const JournalModel& model, const sim::Disk& disk) {
     std::uint64_t sum = detail::mix64(seed ^ model.promised());
     for (const auto& [path, bytes] : disk.image()) {
@@ -111,7 +111,7 @@ std::uint64_t state_of(std::uint64_t seed, const JournalModel& model, const sim:
     return sum;
 }
 
-/// How many of the scripts of a test are run: all, but where tests are to be short.
+/// The number of scripts that a test runs: all of them, except in short test runs.
 std::uint64_t share(std::uint64_t scripts) {
     const std::uint64_t seeds =
         std::min<std::uint64_t>(from_environment("BELAY_SEEDS", 2000), 2000);
@@ -134,8 +134,8 @@ JournalOptions verify_all(std::uint64_t seed) {
     return options;
 }
 
-/// What is opened after a crash must be the same when it is opened again, with every byte verified,
-/// and go on working.
+/// The journal after a crash must be the same when it is opened again, with every byte verified,
+/// and must accept further calls.
 bool goes_on(JournalModel& model) {
     const std::uint64_t base = model.journal().base();
     const std::uint64_t last = model.journal().last();
@@ -160,7 +160,7 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
     const std::uint64_t scripts = share(540);
     std::unordered_set<std::uint64_t> states;
     for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
-        // Some long ones, which make and delete several segments.
+        // Some scripts are long, and make and delete several segments.
         const JournalScript script = make_script(seed, seed % 4 == 0 ? 90 : 40);
         require_every_loss(
             [&](sim::Disk& disk) {
@@ -168,8 +168,8 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
                 run_script(*model, script);
                 return model;
             },
-            // States come again, also at later operations. What is allowed to be there only grows
-            // with those, so that once is enough.
+            // States repeat at later operations. The allowed results only grow with the operations,
+            // so that one check of each state is enough.
             [&](sim::Disk& disk, JournalModel& model) {
                 if (!states.insert(state_of(seed, model, disk)).second) return true;
                 model.drop_process();
@@ -185,7 +185,7 @@ TEST_CASE("Journal survives a loss of power at every operation of a workload",
     if (scripts == 540) CHECK(states.size() >= 100'000);
 }
 
-TEST_CASE("Journal survives a loss of power while it recovers from one",
+TEST_CASE("Journal survives a loss of power while it recovers from an earlier one",
           "[journal][journal][fault]") {
     const Cuts cuts{.first_seed = 1000, .scripts = share(12), .stride = 3};
     cut_everywhere(cuts, [](const Cut& cut) {
@@ -275,8 +275,8 @@ TEST_CASE("Journal opens the same with full verification and with Verify::tail",
 
 TEST_CASE("Journal's run number grows over losses of power in successive openings",
           "[journal][journal][fault]") {
-    // Two places are written in turn: each opening is cut at each operation, or killed, over and
-    // over, with what was not flushed torn.
+    // Two places are written in turn. Each opening is cut at each operation, or killed, many times
+    // in a row, and the unflushed bytes are torn.
     const std::uint64_t rounds = share(4000);
     std::uint64_t torn = 0, opened = 0;
     for (std::uint64_t seed = 1; seed <= rounds; ++seed) {
@@ -303,7 +303,7 @@ TEST_CASE("Journal's run number grows over losses of power in successive opening
                 REQUIRE(journal->last() >= last);
                 run = journal->run();
                 torn += journal->report().truncated_bytes != 0 ? 1U : 0U;
-                // Sometimes something comes between.
+                // In some rounds an operation is written in between.
                 if (bits() % 8 == 0) {
                     const auto number = journal->append(as_bytes("an operation"));
                     if (number && !journal->commit()) last = *number;
@@ -324,8 +324,8 @@ TEST_CASE("Journal's run number grows over losses of power in successive opening
 
 TEST_CASE("Journal survives a loss of power while it deletes segments",
           "[journal][journal][fault]") {
-    // One acknowledgement that empties several segments; each deletion is cut, with the names that
-    // are not durable kept or lost in every combination.
+    // One acknowledgement releases several segments. Each deletion is cut, and the names that are
+    // not durable are kept or lost in every combination.
     const auto fill = [](JournalModel& model) {
         REQUIRE(model.call(Call::keep, 77));
         for (int i = 0; i < 900; ++i) REQUIRE(model.call(Call::append, 0));
@@ -356,7 +356,7 @@ TEST_CASE("Journal survives a loss of power while it deletes segments",
                 looked->segments.back().index - looked->segments.front().index + 1;
             gaps += spread != looked->segments.size() ? 1U : 0U;
             if (!model.recover()) return false;
-            // What is left below the base is gone.
+            // The files below the base were deleted.
             return (model.journal().base() == 1 || segment_files(disk) == 1) && goes_on(model);
         },
         {.drawn_max = 20,
@@ -367,7 +367,7 @@ TEST_CASE("Journal survives a loss of power while it deletes segments",
         "deletions");
     std::printf("Journal, a loss of power while it deletes segments: %llu states\n",
                 static_cast<unsigned long long>(report.states));
-    // What keeps a commit from deleting is none of its errors.
+    // A commit that cannot delete a file returns no error because of that.
     CHECK(report.operations == filled + 36);
     CHECK(failed.size() == 19);
     CHECK(report.states >= 532);
@@ -399,7 +399,7 @@ TEST_CASE("Journal deletes sixteen files in a call, by one flush of the director
         CHECK_FALSE(journal->ack(journal->last()));
         CHECK(segment_files(disk) == 52);
         CHECK(flushes == 3);
-        // A new file is one more, and sixteen fewer.
+        // A new file is one more, and sixteen are deleted.
         while (segment_files(disk) == 52) REQUIRE(journal->append(Bytes(500)));
         CHECK(segment_files(disk) == 37);
         CHECK(journal->read(journal->base()));
@@ -414,7 +414,7 @@ TEST_CASE("Journal deletes sixteen files in a call, by one flush of the director
 
 TEST_CASE("Journal keeps its directory through a loss of power from its first commit on",
           "[journal][journal][fault]") {
-    // The process that makes it may die at any operation, and another go on.
+    // The process that makes the directory may die at any operation, and another one continues.
     int interrupted = 0;
     for (std::uint64_t halt = 0; halt < 12; ++halt) {
         const auto report = power_lost_at_end(

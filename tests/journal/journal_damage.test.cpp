@@ -25,7 +25,7 @@ sim::Disk::Image make_image(bool closed) {
         if (n % 4 == 0) REQUIRE_FALSE(journal->commit());
     }
     if (!closed) disk.kill();
-    // What the close writes is in the image, if it could.
+    // The image contains the writes of the close, unless the process was killed.
     { auto gone = std::move(*journal); }
     return disk.image();
 }
@@ -38,7 +38,7 @@ std::uint64_t last_segment(const sim::Disk::Image& image) {
     return last;
 }
 
-/// One process after the other, each killed: 3 operations, `idle` openings without any, 20 more
+/// Processes in turn, each of them killed: 3 operations, `idle` openings without any, 20 more
 /// operations, then `idle_after` openings.
 sim::Disk::Image make_killed_runs(std::uint32_t idle, std::uint32_t idle_after) {
     sim::Disk disk;
@@ -64,7 +64,7 @@ JournalOptions verify_everything() {
     return options;
 }
 
-/// What opening answers, and whether everything that it gives is what was put in.
+/// The result of opening, and whether everything that it returns is what was put in.
 struct Outcome {
     std::error_code error = {};
     std::uint64_t base = 0;
@@ -101,12 +101,12 @@ TEST_CASE("Journal returns no wrong operation after any single bit flip",
     const sim::Disk::Image image = make_image(closed);
     REQUIRE(last_segment(image) == 3);
     std::uint64_t refused = 0, cut = 0, same = 0;
-    // Closing adds but a record, and sanitizers look for other things than values: every seventh
-    // bit is enough there, which is one of each byte at least.
+    // Closing adds only one record, and sanitizers do not check values. Every seventh bit is enough
+    // for both: at least one bit of each byte.
     const bool every_bit = !closed && from_environment("BELAY_SEEDS", 2000) >= 1000;
     const std::size_t step = every_bit ? 1 : 7;
     for (const auto& [path, bytes] : image) {
-        // The zeros behind the end matter too; a few of them will do.
+        // The zeros after the end matter, too; 64 of them are enough.
         std::size_t used = bytes.size();
         while (used != 0 && bytes[used - 1] == std::byte{0}) --used;
         for (std::size_t bit = 0; bit < std::min(bytes.size(), used + 64) * 8; bit += step) {
@@ -124,21 +124,22 @@ TEST_CASE("Journal returns no wrong operation after any single bit flip",
                 REQUIRE((outcome.error == QueueErrc::corrupt ||
                          outcome.error == QueueErrc::foreign_file ||
                          outcome.error == QueueErrc::future_version));
-                REQUIRE(disk.image() == before);  // nothing is changed
+                REQUIRE(disk.image() == before);  // no file was changed
                 continue;
             }
-            // Later flushes vouch for the note and for the acknowledgement: no flip changes them.
+            // Later records show that the note and the acknowledgement were flushed: no flip
+            // changes them.
             REQUIRE(outcome.note == "a note");
             REQUIRE(outcome.base == 6);
             if (outcome.last < 48) {
                 ++cut;
                 REQUIRE(outcome.reported);
-                // Only what nothing later vouches for.
+                // Only operations that no later record shows to be flushed are cut off.
                 REQUIRE_FALSE(closed);
                 REQUIRE(path == segment_file(3));
                 REQUIRE(outcome.last >= 44);
             } else {
-                ++same;  // padding, or the last acknowledgement, which says the same again
+                ++same;  // padding, or the last acknowledgement, which is repeated
             }
         }
     }
@@ -155,10 +156,10 @@ TEST_CASE("Journal::open detects damage before any number of runs without an ope
     const sim::Disk::Image image = make_killed_runs(idle, idle_after);
     const std::size_t third = segment_header_bytes + 2 * record_bytes(16);
     const std::size_t openings = third + record_bytes(16);
-    // Of openings that follow one another there are two places.
+    // Consecutive openings are written to two places.
     const std::uint32_t places = std::min(idle + 1, 2U);
     const std::size_t operations = openings + places * record_bytes(4);
-    // Where the damage begins and ends: single bytes, and a hole of many records.
+    // The begin and end of the damage: single bytes, and a hole of many records.
     struct Hole {
         std::size_t begin, end;
     };
@@ -190,14 +191,14 @@ TEST_CASE("Journal::open detects damage before any number of runs without an ope
     }
 }
 
-TEST_CASE("Journal::open does not treat openings alone as proof of damage",
+TEST_CASE("Journal::open does not treat openings alone as evidence of damage",
           "[journal][journal][fault]") {
-    // Nothing says that an opening that is not whole was ever flushed: what follows it may have
+    // Nothing shows that an opening that is not whole was ever flushed. The bytes after it may have
     // been kept by chance.
     using namespace journal_format;
     const sim::Disk::Image image = make_killed_runs(0, 3);
     const std::size_t openings = segment_header_bytes + 23 * record_bytes(16) + record_bytes(4);
-    // Run 5 began in the place of run 3, and in front of run 4.
+    // Run 5 began in the place of run 3, and before run 4.
     for (std::size_t i = 0; i < 2; ++i) {
         sim::Disk disk;
         disk.restore(image);
@@ -367,7 +368,8 @@ TEST_CASE("Journal::read detects changes to an open file", "[journal][journal][f
 
 TEST_CASE("Journal::read does not trust a damaged length", "[journal][journal][fault]") {
     using namespace journal_format;
-    // The first adds nothing to an offset of 32 bits, the others lead back, or out of the file.
+    // The first length adds nothing to an offset of 32 bits. The others point back, or out of the
+    // file.
     const auto length = GENERATE(0xFFFFFFE8U, 0xFFFFFFE0U, 0xFFFFFFFFU, 0x7FFFFFFFU, 0x1000U);
     sim::Disk disk;
     auto journal = SimJournal::open(disk, "q", small_journal(1));
@@ -384,17 +386,17 @@ TEST_CASE("Journal::read does not trust a damaged length", "[journal][journal][f
     store_le<std::uint32_t>(bytes.data() + pin + 4, length);
     damage_in_place(disk, segment_file(1), bytes);
     REQUIRE(journal->read(1));
-    // What is damaged is no operation: the one behind it is whole.
+    // The damaged record is no operation, and the operation after it is whole.
     const auto second = journal->read(2);
     REQUIRE(second);
     const Bytes expected = body_of(2, 0);
     CHECK(std::equal(second->begin(), second->end(), expected.begin(), expected.end()));
-    CHECK(journal->check(2));  // known without a walk
+    CHECK(journal->check(2));  // The check is stored, so no record is read
 }
 
 namespace {
 
-/// Where an operation is in a segment.
+/// The place of an operation in a segment.
 struct Extent {
     std::size_t begin, end;
     std::uint64_t number;
@@ -502,7 +504,7 @@ TEST_CASE("Verify::tail: a flipped byte of a sealed segment returns the right by
     }
     CHECK(refused > 100);
     CHECK(found > 1000);
-    CHECK(silent > 100);  // padding, what is acknowledged, what is not an operation
+    CHECK(silent > 100);  // padding, acknowledged operations, and records that are no operations
 }
 
 TEST_CASE("Journal::open detects damage in a note that a segment was made with",
@@ -513,7 +515,7 @@ TEST_CASE("Journal::open detects damage in a note that a segment was made with",
         auto journal = SimJournal::open(disk, "q", small_journal(1));
         REQUIRE(journal);
         REQUIRE_FALSE(journal->keep(as_bytes("the note")));
-        // Nothing was put into the second segment yet.
+        // No operation was put into the second segment yet.
         while (disk.list("q")->size() < 3) {
             REQUIRE(journal->append(body_of(1, 0)));
         }
@@ -578,7 +580,7 @@ TEST_CASE("Verify::tail: opening rejects a seal with impossible values",
         disk.put(segment_file(1), file_1);
         auto journal = SimJournal::open(disk, "q", small_journal(2));
         INFO("seal " << i);
-        // One that is only wrong, and not impossible, is found when it is used.
+        // A seal that is wrong, and not impossible, is detected when it is used.
         REQUIRE((i == 0 || i == 4) == journal.has_value());
         if (i == 4) {
             CHECK(journal->check(5).error() == QueueErrc::corrupt);
@@ -618,7 +620,7 @@ TEST_CASE("Journal::open fails when a sealed file is cut short, also where files
     }
 }
 
-TEST_CASE("Journal::open makes names durable that the process before it had not",
+TEST_CASE("Journal::open makes names durable that the previous process had not made durable",
           "[journal][journal][regression]") {
     std::uint64_t found = 0;
     for (std::uint64_t halt = 1; halt < 12; ++halt) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a journal in a process that can open no file for a while, because it has no descriptors,
-// permission or memory, refuses operations, and neither fails nor loses what it has confirmed.
-// Method: each call that opens a file fails, once or several times; then the journal goes on, is
+// permission or memory, rejects operations. It does not fail, and loses no confirmed operation.
+// Method: each call that opens a file fails, once or several times. Then the journal continues, is
 // closed, or the power fails.
 #include <algorithm>
 #include <system_error>
@@ -17,7 +17,7 @@ using namespace belay_test;
 
 namespace {
 
-/// A sim::Disk that opens neither files nor directories during some calls in a row.
+/// A sim::Disk that opens neither files nor directories during several consecutive calls.
 struct LeanDisk : sim::Disk {
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
         if (refuses()) return error;
@@ -103,7 +103,7 @@ TEST_CASE("Journal fails if the sync of its directory ends with an I/O error",
     disk.fails = true;
     while (journal->append(body_of(journal->last() + 1, 0))) REQUIRE(journal->last() < 40);
     CHECK(journal->failed() == std::errc::io_error);
-    // What is on the medium is unknown, also if a later sync succeeds.
+    // The content of the medium is unknown, also if a later sync succeeds.
     disk.fails = false;
     CHECK(journal->append(body_of(journal->last() + 1, 0)).error() == std::errc::io_error);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a disk that is full, that lies or that writes to a wrong place makes a journal refuse or
-// report, but never return a wrong operation. Method: each fault at each operation of the disk.
+// Goal: on a disk that is full, that ignores syncs or that writes to a wrong place, a journal
+// rejects or reports, and never returns a wrong operation. Method: each fault at each operation of
+// the disk.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -34,7 +35,7 @@ std::uint64_t append_until_it_fails(sim::Disk& disk, std::uint64_t operations) {
     }
     return confirmed;
 }
-/// What the next process finds.
+/// The operations that the next process finds.
 struct Found {
     std::uint64_t last = 0;
     bool refused = false;  // by open or by read
@@ -92,7 +93,7 @@ TEST_CASE("Journal on a disk that ignores syncs may lose operations, and returns
         const Found found = read_back(disk);
         REQUIRE(found.right);
         lost += found.refused || found.last < confirmed ? 1 : 0;
-        // What was durable before is there, or the journal reports why not.
+        // The operations that were durable before are there, or the journal reports an error.
         REQUIRE((found.refused || found.last >= 10));
     }
     CHECK(lost > 0);
@@ -126,7 +127,7 @@ struct DiskWithBadFiles : sim::Disk {
             if (offset >= end) return std::make_error_code(std::errc::io_error);
             return sim::Disk::File::read(offset, into);
         }
-        std::uint64_t end;  // of what can be read
+        std::uint64_t end;  // the first byte that cannot be read
     };
     [[nodiscard]] Result<File> open(const std::string& path, OpenMode mode) noexcept {
         ++opened[path];
@@ -143,7 +144,7 @@ struct DiskWithBadFiles : sim::Disk {
     [[nodiscard]] std::size_t segments() const { return list("q")->size() - 1; }
 
     std::set<std::string> unreadable;
-    std::map<std::string, std::uint64_t> bad_from;  // where a file begins to be unreadable
+    std::map<std::string, std::uint64_t> bad_from;  // the offset from which a file cannot be read
     std::set<std::string> stuck;
     std::map<std::string, int> opened;
 };
@@ -180,7 +181,7 @@ std::uint64_t leave_released_files(DiskWithBadFiles& disk) {
 
 }  // namespace
 
-TEST_CASE("Journal deletes a released file that cannot be read, by its identity",
+TEST_CASE("Journal deletes a released file that cannot be read if its identity is right",
           "[journal][journal_disk_faults][fault]") {
     DiskWithBadFiles disk;
     auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
@@ -207,7 +208,7 @@ TEST_CASE("Journal does not delete an unreadable file that replaced its own",
     CHECK(as_text(disk.contents(segment_file(1))) == "of somebody else");
 }
 
-TEST_CASE("Journal::read opens no file while the last file is another one",
+TEST_CASE("Journal::read opens no file if the path of the last file names another file",
           "[journal][journal_disk_faults][fault]") {
     DiskWithBadFiles disk;
     auto journal = BadFilesJournal::open(disk, "q", small_journal(1));
@@ -238,14 +239,14 @@ TEST_CASE("Journal continues when a released file cannot be deleted, and reports
         CHECK(journal->undeleted_files() == 2);
         CHECK(disk.segments() <= 4);
         CHECK(journal->bytes() <= bytes + 4096);
-        // At each new file one of them was tried again.
+        // With each new file, the journal has tried to delete one of them again.
         int files = 0;
         for (const auto& [path, times] : disk.opened) files += path > *disk.stuck.rbegin() ? 1 : 0;
         const int tried = disk.opened[segment_file(index)] + disk.opened[segment_file(index + 1)];
         CHECK(files > 100);
         CHECK(tried > files / 2);
         CHECK(tried < files + 6);
-        // One can be deleted again: the next files find that out.
+        // One can be deleted again: the journal detects that with the next files.
         disk.stuck.erase(segment_file(index));
         CHECK(pass_on(*journal, 30) == 0);
         CHECK(journal->undeleted_files() == 1);
@@ -267,8 +268,8 @@ TEST_CASE("Journal continues when a released file cannot be deleted, and reports
 
 TEST_CASE("Journal::open does not need released files that it cannot read",
           "[journal][journal_disk_faults][regression]") {
-    // Any of the released files may be unreadable: as a whole, except its header, or from a damaged
-    // record on.
+    // Any of the released files may be unreadable: as a whole, except for its header, or from a
+    // damaged record on.
     const std::uint64_t bad_from =
         GENERATE(std::uint64_t{0}, journal_format::segment_header_bytes, 1024);
     for (std::uint64_t bad = 1; bad <= 4; ++bad) {
@@ -309,7 +310,7 @@ TEST_CASE("Journal::open does not need released files that it cannot read",
     }
 }
 
-TEST_CASE("Journal::open does not need damaged files of which everything was acknowledged",
+TEST_CASE("Journal::open does not need damaged files whose operations are all acknowledged",
           "[journal][journal_disk_faults][regression]") {
     using Damage = void (*)(Bytes&);
     const Damage damages[] = {[](Bytes& bytes) { bytes[20] ^= std::byte{1}; },
@@ -357,7 +358,7 @@ TEST_CASE("Journal::open needs the file before one that a change of segments lef
     DiskWithBadFiles disk;
     std::uint64_t flush = 1;
     for (DiskWithBadFiles* const each : {&whole, &disk}) {
-        // There is no space for the seal, so the first file goes on.
+        // There is no space for the seal, so the first file continues.
         each->fail_at(flush - 1, std::make_error_code(std::errc::no_space_on_device));
         auto journal = BadFilesJournal::open(*each, "q", small_journal(1));
         REQUIRE(journal);
@@ -453,7 +454,7 @@ TEST_CASE("Journal without space for a new file tries again to delete released f
     REQUIRE_FALSE(journal->commit());
     CHECK(journal->ack(journal->last() - 1) == std::errc::permission_denied);
     REQUIRE(journal->undeleted_files() == 1);
-    // It can be deleted again, but there is no space for the file after which it would be tried.
+    // It can be deleted again, and there is no space for the file after which it would be tried.
     disk.stuck.clear();
     disk.fill_at(disk.operations() + 1);
     int rejected = 0;
@@ -491,7 +492,7 @@ TEST_CASE("DropOldest over a Journal whose files cannot be deleted drops no more
     CHECK(queue.observer().dropped < waiting / 2);
 }
 
-TEST_CASE("Journal::open on a full disk reports bytes that it could not write again",
+TEST_CASE("Journal::open on a full disk reports the bytes that it could not rewrite",
           "[journal][journal_disk_faults][regression]") {
     int reported = 0;
     for (std::uint64_t failing = 1; failing < 12; ++failing) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a journal that is open, or is being opened, reads nothing of a copy that replaces its
-// files, and writes nothing to it. Method: a disk on which the files are replaced by copies, at
-// a moment that the test chooses.
+// files, and writes nothing to it. Method: a disk on which the files are replaced by copies, at a
+// moment that the test chooses.
 #include <belay/journal/journal.hpp>
 
 #include <functional>
@@ -14,7 +14,7 @@ using namespace belay_test;
 
 namespace {
 
-/// Calls what is set before each read.
+/// Calls `on_read` before each read.
 struct ReadWatchingDisk : sim::Disk {
     class File : public sim::Disk::File {
     public:
@@ -34,7 +34,7 @@ struct ReadWatchingDisk : sim::Disk {
         if (!file) return file.error();
         return File{std::move(*file), *this};
     }
-    /// Puts a backup in the place of all files; who has one open keeps it.
+    /// Restores a backup of all files. A process that has a file open keeps the former one.
     void put_back(const Image& backup) {
         for (const auto& [path, bytes] : backup) put(path, bytes);
     }
@@ -47,7 +47,7 @@ using WatchedJournal = Journal<ReadWatchingDisk>;
 
 TEST_CASE("Journal::read returns nothing of a copy that replaced its files",
           "[journal][journal_displaced][regression]") {
-    // The copy goes on in the last file, or in one that this one has sealed since.
+    // The copy continues in the last file, or in a file that this journal has sealed since.
     const bool rolls = GENERATE(false, true);
     ReadWatchingDisk disk;
     {
@@ -76,7 +76,7 @@ TEST_CASE("Journal::read returns nothing of a copy that replaced its files",
     }
     CHECK(journal->read(2).error() == QueueErrc::displaced);
     CHECK(journal->check(1).error() == QueueErrc::displaced);
-    // A file that is gone is in another place, too.
+    // A deleted file counts as displaced, too.
     REQUIRE_FALSE(disk.remove(segment_file(1)));
     CHECK(journal->read(2).error() == QueueErrc::displaced);
 }
@@ -95,7 +95,8 @@ TEST_CASE("Journal::read continues in the file that it has open",
 
 TEST_CASE("Journal::open writes nothing to a copy that replaces its files while it reads",
           "[journal][journal_displaced][regression]") {
-    // With something to do at each step: remains of files, a torn end, records not known durable.
+    // Each step of opening has work: unused files, a torn end, and records that are not known as
+    // durable.
     ReadWatchingDisk disk;
     {
         auto journal = WatchedJournal::open(disk, "q", small_journal(1));
@@ -134,7 +135,8 @@ TEST_CASE("Journal::open writes nothing to a copy that replaces its files while 
         const auto opened = WatchedJournal::open(disk, "q", small_journal(2));
         INFO("before read " << at << " of " << all_reads);
         if (opened) {
-            // Before it had the last file open; what it opened is the copy.
+            // The files were replaced before the journal opened the last one, so it has opened the
+            // copy.
             CHECK(disk.contents(last) != torn);
             continue;
         }

@@ -36,7 +36,7 @@ SimJournal open_each(sim::Disk& disk, const JournalOptions& options = each_call(
 std::error_code no_space() { return std::make_error_code(std::errc::no_space_on_device); }
 std::error_code io_error() { return std::make_error_code(std::errc::io_error); }
 
-/// What the calls that returned have confirmed.
+/// The results that the returned calls have confirmed.
 struct Confirmed {
     std::unique_ptr<JournalModel> model;
     std::uint64_t last = 0;
@@ -44,7 +44,7 @@ struct Confirmed {
     Bytes note{};
     bool note_in_flight = false;
 
-    /// Whether a loss of power took some of it.
+    /// Whether a loss of power lost some of them.
     [[nodiscard]] bool is_lost() const {
         const SimJournal& j = model->journal();
         const bool note_is_there = as_text(j.kept()) == as_text(note);
@@ -68,7 +68,7 @@ Confirmed run_and_listen(sim::Disk& disk, Flush mode, std::uint64_t seed) {
     return output;
 }
 
-/// How many losses of power, at every operation of some scripts, took what a call had confirmed.
+/// The number of losses of power, at every operation of some scripts, that lost a confirmed result.
 int losses(Flush mode, std::uint64_t scripts) {
     int lost = 0;
     for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
@@ -94,12 +94,12 @@ int losses(Flush mode, std::uint64_t scripts) {
 TEST_CASE("Journal with Flush::each loses no operation that a call has confirmed",
           "[journal][journal][fault]") {
     CHECK(losses(Flush::each, 5) == 0);
-    // The same scripts find what the other modes do not promise.
+    // The same scripts lose operations in the other modes, which do not promise this.
     CHECK(losses(Flush::group, 2) > 0);
     CHECK(losses(Flush::none, 2) > 0);
 }
 
-TEST_CASE("check::storage finds no fault in Journal with Flush::each, which works under a Queue",
+TEST_CASE("check::storage finds no fault in Journal with Flush::each, also under a Queue",
           "[journal][journal][property]") {
     std::vector<std::unique_ptr<sim::Disk>> disks;
     check_storage_conformance(
@@ -122,7 +122,7 @@ TEST_CASE("Journal with Flush::each flushes once per call, and only if needed",
         call();
         return disk.operations() - before;
     };
-    // A write and a flush.
+    // One write and one flush.
     for (std::uint64_t n = 1; n <= 5; ++n) {
         CHECK(operations_of([&] { CHECK(*j.append(as_bytes("text")) == n); }) == 2);
         CHECK(j.durable() == n);
@@ -164,7 +164,7 @@ TEST_CASE("Journal with Flush::each accepts no operation for which there is no s
             CHECK(j.read(2).error() == QueueErrc::unknown_number);
             CHECK(*j.check(1) == check);
             CHECK(as_text(j.kept()) == "before");
-            // Its number is free, and its remains in the file are in nobody's way.
+            // Its number is free, and its remains in the file do not disturb the next operation.
             CHECK(*j.append(as_bytes("two")) == 2);
             CHECK_FALSE(j.unflushed());
             CHECK(as_text(*j.read(2)) == "two");
@@ -199,7 +199,7 @@ TEST_CASE(
     }
     CHECK(error == std::errc::no_space_on_device);
     CHECK_FALSE(j.failed());
-    // An acknowledgement that has no space stands all the same: each value is executed once.
+    // An acknowledgement without space counts nevertheless: each value is executed once.
     std::uint64_t executed = 0;
     std::size_t drains = 0;
     while (!queue.empty() && ++drains <= taken) {
@@ -247,16 +247,15 @@ TEST_CASE("Journal with Flush::each shows no operation whose write to a failed d
             if (j.last() == 2) CHECK(as_text(*j.read(2)) == "two");
             found += j.last() - 1;
         }
-        // What the write left half is never there; what was written and not flushed may be.
+        // An operation whose write failed is never there. One whose flush failed may be.
         CHECK((found > 0) == (failing == 2));
     }
 }
 
 TEST_CASE("Journal with Flush::each: an operation rejected for lack of space is never found",
           "[journal][journal][regression]") {
-    // Half of a record is the whole of it where zeros end it, as they do the files. Under a failed
-    // call the writer may have been killed, lost its power, or gone on; or the disk fails once
-    // more.
+    // The first half of a record looks whole if the rest is zeros, as in the files. After the
+    // failed call the writer is killed, loses its power, or continues. Or the disk fails once more.
     enum class End { killed, power_lost, went_on, not_erased };
     const bool keeps = GENERATE(false, true);
     const End end = GENERATE(End::killed, End::power_lost, End::went_on, End::not_erased);
@@ -276,7 +275,8 @@ TEST_CASE("Journal with Flush::each: an operation rejected for lack of space is 
         disk.on_write = nullptr;
         CHECK(j->last() == 1);
         CHECK(j->kept().empty());
-        // Unless nobody can know whether it is there: then it says so.
+        // If the disk fails twice, the journal cannot know whether the operation is there, and
+        // reports that.
         CHECK(static_cast<bool>(j->failed()) == fails_twice);
         if (fails_twice) {
             CHECK(j->append(as_bytes("more")).error() == no_space());
@@ -305,7 +305,7 @@ TEST_CASE("Journal with Flush::each needs no space to erase a rejected operation
     std::string path;
     for (const auto& [name, bytes] : disk.image()) path = bytes.empty() ? path : name;
     const std::size_t before = disk.contents(path).size();
-    // Of 32 bytes 16: less than a header.
+    // 16 of the 32 bytes were written, which is less than a header.
     disk.fail_at(disk.operations() + 1, no_space());
     CHECK(j->append(as_bytes("2")).error() == no_space());
     CHECK_FALSE(j->failed());
@@ -340,9 +340,9 @@ TEST_CASE(
             }
         }
         const std::uint64_t acked = acked_after_crash(round);
-        CHECK(acked == 3);  // closing tried again too
+        CHECK(acked == 3);  // the close tried again, too
     }
-    // A pop hands out what it may have removed, and says so afterwards.
+    // try_pop returns a value that it may have removed, and reports the error afterwards.
     disk.restore({});
     {
         SimJournal j = open_each(disk);
@@ -377,15 +377,15 @@ TEST_CASE("Journal with Flush::each shows an operation only when it is durable",
     CHECK(as_text(*journal->front()) == "one");
 }
 
-TEST_CASE("Journal with Flush::each lets another thread continue after a failed append",
+TEST_CASE("Journal with Flush::each continues in another thread after a failed append",
           "[journal][journal][fault]") {
     for (int round = 0; round < 20; ++round) {
         WatchedDisk disk;
         auto journal = Journal<WatchedDisk>::open(disk, "q", each_call(1));
         REQUIRE(journal);
         REQUIRE(journal->append(as_bytes("one")));
-        // While the first writes, another thread comes, and waits for it: it appends, and may have
-        // no number yet, or flushes all that it finds there.
+        // While the first thread writes, another one waits for it. It appends, and may have no
+        // number yet, or it flushes everything that was appended.
         const bool appends = round % 2 == 0;
         std::thread other;
         std::atomic<bool> began{false};

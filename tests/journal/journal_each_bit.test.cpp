@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a flipped bit in a file before the last one costs only the operation that it hits, in
-// any order of reading, and a file full of damage is not read again and again. Method: each bit
-// of the first 200 operations flipped in turn; a disk that counts the bytes read.
+// Goal: a flipped bit in a file before the last one loses only the operation that it hits, in any
+// order of reading. A file full of damage is not read again and again. Method: each bit of the
+// first 200 operations flipped in turn; a disk that counts the bytes read.
 #include <belay/journal/journal.hpp>
 
 #include <algorithm>
@@ -29,8 +29,8 @@ std::string operation_text(std::uint64_t number) {
     return std::string(number % 23, 'x') + std::to_string(number);
 }
 
-/// Operations of several runs, with notes, acknowledgements and pins between them; more than a file
-/// holds. The checks of all of them.
+/// Operations of several runs, with notes, acknowledgements and pins between them, in more than one
+/// file. Returns the checks of all of them.
 sim::Disk::Image make_operations(std::vector<std::uint64_t>& checks) {
     sim::Disk disk;
     std::optional<BitJournal> journal{open_bit_journal(disk, 1)};
@@ -53,7 +53,7 @@ sim::Disk::Image make_operations(std::vector<std::uint64_t>& checks) {
     return disk.image();
 }
 
-/// What is wrong with an operation as it is read; nothing if nothing is.
+/// Returns an error text if the operation is read as it should not be; empty if it is right.
 std::string wrong_about(BitJournal& journal, std::uint64_t number, std::uint64_t hit) {
     const auto body = journal.read(number);
     const bool is_right = number == hit ? body.error() == QueueErrc::corrupt
@@ -71,13 +71,13 @@ TEST_CASE("Journal::read returns corrupt only for the operation that a flipped b
     for_each_bit(image, "q", 200, [&](sim::Disk& disk, std::uint64_t hit) {
         BitJournal journal = open_bit_journal(disk, 1000);
         std::string wrong;
-        // Acknowledged ones are not read; they may be what is hit.
+        // Acknowledged operations are not read. The bit may hit one of them.
         const std::uint64_t first = journal.base();
         REQUIRE(first == 4);
         const std::uint64_t last = operations_of_bits;
         const std::uint64_t block_end = (std::max<std::uint64_t>(hit, 1) - 1) / 64 * 64 + 64;
         for (std::uint64_t n = first; n <= last && wrong.empty(); ++n) {
-            // In order, backwards or this and that: there it is the walk from a mark that counts.
+            // In order, backwards, or in mixed order, in which each read starts at a mark.
             const std::uint64_t number = turn % 3 == 0   ? n
                                          : turn % 3 == 1 ? block_end + 4 - n
                                                          : block_end - (n * 37) % 64;
@@ -86,7 +86,7 @@ TEST_CASE("Journal::read returns corrupt only for the operation that a flipped b
         }
         ++turn;
         REQUIRE(wrong == "");
-        // The check of an operation is made of all in front of it, up to the mark before it.
+        // The check of an operation covers all operations between it and the mark before it.
         for (const std::uint64_t n : {hit - 1, hit, hit + 1, block_end - 1, block_end,
                                       block_end + 1, std::uint64_t{3}, turn % last, last}) {
             if (n < first || n > last) continue;
@@ -100,7 +100,7 @@ TEST_CASE("Journal::read returns corrupt only for the operation that a flipped b
     });
 }
 
-TEST_CASE("Journal is drained in order past an operation that a flipped bit hits",
+TEST_CASE("Journal is drained in order although a flipped bit hits an operation",
           "[journal][journal_each_bit][regression]") {
     std::vector<std::uint64_t> checks;
     const sim::Disk::Image image = make_operations(checks);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a JournalError has the reason, the place and the advice. Method: the sentences, for each
-// kind of error.
+// Goal: a JournalError has the reason, the place and the advice. Method: the texts, for each kind
+// of error.
 #include <belay/journal/journal_error.hpp>
 
 #include "support/catch.hpp"

@@ -20,7 +20,7 @@ struct Done {
     bool false_success = false;  // success after the journal had failed
 };
 
-/// Appends, syncs and acknowledges, going on after each failure as a patient user would.
+/// Appends, syncs and acknowledges, and continues after each failure, like a user who tries again.
 Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
     Done done;
     auto journal = SimJournal::open(disk, "q", small_journal(seed));
@@ -63,7 +63,7 @@ bool all_there(sim::Disk& disk, const Done& done, std::uint32_t salt) {
     auto journal = SimJournal::open(disk, "q", small_journal(7));
     if (!journal) return false;
     if (journal->last() < done.durable) return false;
-    // Or a later one, which are longer.
+    // A later note, which is longer, may be there.
     if (journal->kept().size() < done.note.size()) return false;
     for (std::uint64_t n = journal->base(); n <= journal->last(); ++n) {
         const auto body = journal->read(n);
@@ -112,7 +112,7 @@ TEST_CASE("Journal whose flush failed accepts nothing more, and reports the erro
     disk.fail_at(disk.operations() + 2, std::make_error_code(std::errc::io_error));
     CHECK(journal->commit() == std::errc::io_error);
     CHECK(journal->failed() == std::errc::io_error);
-    // The disk would work again; the journal does not try.
+    // The disk would work again. The journal does not try.
     CHECK(journal->commit() == std::errc::io_error);
     CHECK(journal->append(as_bytes("three")).error() == std::errc::io_error);
     CHECK(journal->pin_store(Id{std::byte{1}}) == std::errc::io_error);
@@ -122,7 +122,7 @@ TEST_CASE("Journal whose flush failed accepts nothing more, and reports the erro
     CHECK(journal->ack(1) == std::errc::io_error);
     CHECK(journal->durable() == 1);
     CHECK(as_text(*journal->read(1)) == "one");
-    // What cannot be acknowledged would be executed by each drain anew.
+    // A value that cannot be acknowledged would be executed again by each drain.
     CHECK(journal->front().error() == std::errc::io_error);
     CHECK_FALSE(journal->try_pop());
 }
@@ -144,10 +144,10 @@ TEST_CASE("Journal on a full disk rejects operations that do not fit, and keeps 
     CHECK_FALSE(journal->failed());
     CHECK_FALSE(journal->commit());
     CHECK(journal->durable() == taken);
-    // A note leaves to acknowledgements what operations leave to them.
+    // A note leaves the same space for acknowledgements as an operation.
     CHECK(journal->keep(Bytes(journal_format::note_bytes_max)) == std::errc::no_space_on_device);
     CHECK(journal->kept().empty());
-    // Reading and acknowledging go on, and make room.
+    // Reading and acknowledging continue, and free space.
     CHECK(journal->read(1));
     CHECK_FALSE(journal->ack(taken));
     CHECK_FALSE(journal->commit());
@@ -157,7 +157,7 @@ TEST_CASE("Journal on a full disk rejects operations that do not fit, and keeps 
 
 TEST_CASE("Journal on a full disk frees space with each acknowledgement, also over openings",
           "[journal][journal][regression]") {
-    // More operations than the reserve has room for acknowledgements of them.
+    // There are more operations than the reserve has space for acknowledgements.
     constexpr std::size_t segment_bytes = std::size_t{16} << 10;
     for (const Flush mode : {Flush::each, Flush::group, Flush::none}) {
         for (const std::uint64_t opened_again : {0U, 1U, 3U}) {
@@ -175,7 +175,7 @@ TEST_CASE("Journal on a full disk frees space with each acknowledgement, also ov
             const std::uint64_t last = journal->last();
             REQUIRE(last > 500);
             for (std::uint64_t n = 1; n <= last; ++n) {
-                // In the thick of it, when acknowledgements find no space.
+                // These openings are at the time at which acknowledgements find no space.
                 if (n >= last / 4 && n < last / 4 + opened_again) {
                     const std::uint64_t durable = journal->acked_durable();
                     { const SimJournal closed = std::move(*journal); }
@@ -270,7 +270,8 @@ TEST_CASE("Journal::try_pop loses no operation at any failure, and repeats at mo
         REQUIRE(journal);
         INFO("operation " << failing << " fails; " << popped << " were taken");
         REQUIRE(journal->last() == count);
-        // What only the memory of the process knew to be taken comes again, as after any kill.
+        // Values whose removal only the memory of the process had are returned again, as after a
+        // kill.
         REQUIRE(journal->base() - 1 <= popped);
         repeated += journal->base() - 1 < popped ? 1 : 0;
     }
@@ -296,7 +297,7 @@ TEST_CASE("Journal that is opened after a failed flush does not rely on the page
                 if (!journal->failed()) continue;
                 disk.kill();
             }
-            // The machine runs on, and its next flush succeeds.
+            // The machine continues to run, and its next flush succeeds.
             std::uint64_t last = 0;
             {
                 auto journal = SimJournal::open(disk, "q", small_journal(2));

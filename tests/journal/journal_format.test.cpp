@@ -72,7 +72,7 @@ TEST_CASE("Seal is decoded as it was encoded, or not at all",
         const auto decoded = format::decode_seal(bytes);
         RC_ASSERT(decoded.has_value());
         RC_ASSERT(*decoded == seal);
-        // Another length, and counts that do not fit the length, also near the end of 32 bits.
+        // Another length, and counts that do not fit the length, also near the maximum of 32 bits.
         for (std::size_t length = 0; length < bytes.size(); ++length) {
             RC_ASSERT(format::decode_seal({bytes.data(), length}).error() == QueueErrc::corrupt);
         }
@@ -136,16 +136,16 @@ TEST_CASE("RecordHeader is decoded as it was encoded", "[journal][journal_format
     }));
 }
 
-TEST_CASE("record_crc of equal bytes differs from run to run",
-          "[journal][journal_format][property]") {
-    CHECK(rc::check("another seed, another checksum", [](std::uint64_t number, std::uint32_t crc,
-                                                         std::uint32_t a, std::uint32_t b) {
-        RC_PRE(a != b);
-        std::array<std::byte, format::record_header_bytes> bytes;
-        format::encode({0, 5, number, 128, format::Kind::operation, 0, 0}, bytes.data());
-        RC_ASSERT(format::record_crc(bytes.data(), crc, a) !=
-                  format::record_crc(bytes.data(), crc, b));
-    }));
+TEST_CASE("record_crc of equal bytes differs between runs", "[journal][journal_format][property]") {
+    CHECK(rc::check(
+        "the checksum differs for another seed",
+        [](std::uint64_t number, std::uint32_t crc, std::uint32_t a, std::uint32_t b) {
+            RC_PRE(a != b);
+            std::array<std::byte, format::record_header_bytes> bytes;
+            format::encode({0, 5, number, 128, format::Kind::operation, 0, 0}, bytes.data());
+            RC_ASSERT(format::record_crc(bytes.data(), crc, a) !=
+                      format::record_crc(bytes.data(), crc, b));
+        }));
 }
 
 TEST_CASE("seed_by_crc finds the seed of a record", "[journal][journal_format][property]") {

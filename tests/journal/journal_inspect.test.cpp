@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t inspected_operations = 60;
 constexpr std::uint64_t inspected_acked = 5;
 
-/// Several segments with everything in them, closed in order.
+/// Several segments with every kind of record, closed in order.
 void fill_segments(sim::Disk& disk) {
     for (std::uint64_t run = 0; run < 3; ++run) {
         auto journal = SimJournal::open(disk, "q", small_journal(run + 1));
@@ -92,13 +92,13 @@ TEST_CASE("tool::inspect_journal reports every operation, and changes no file",
     CHECK_FALSE(found.segments.back().sealed);
     CHECK(found.segments.back().last == inspected_operations);
 
-    // While somebody has it open, too.
+    // The same holds while a journal is open.
     auto journal = SimJournal::open(disk, "q", small_journal(9));
     REQUIRE(journal);
     CHECK(look(disk)->inspection.journal == journal->journal_id());
 }
 
-TEST_CASE("tool::inspect_journal reports why it cannot inspect",
+TEST_CASE("tool::inspect_journal reports the reason if it cannot inspect",
           "[journal][journal_inspect][unit]") {
     sim::Disk disk;
     const auto none = tool::inspect_journal(disk, "nowhere", [](std::uint64_t, BytesView) {});
@@ -140,7 +140,8 @@ TEST_CASE("tool::inspect_journal loses one operation to one flipped bit, and fin
             const tool::JournalReport& found = observed->inspection;
             REQUIRE(observed->right);
             REQUIRE(observed->bodies.size() + 1 >= inspected_operations);
-            // What is missing is reported: as lost, or, of the very last write, as unfinished.
+            // A missing operation is reported as lost or, if it is in the last write, as
+            // unfinished.
             const std::uint64_t missing = inspected_operations - observed->bodies.size();
             REQUIRE(lost(found) <= missing);
             if (missing != 0) REQUIRE((!found.is_whole() || found.unfinished_bytes != 0));
@@ -198,7 +199,7 @@ TEST_CASE("tool::inspect_journal reports the operations lost with a missing or c
         REQUIRE(cut);
         REQUIRE(cut->right);
         REQUIRE_FALSE(cut->inspection.is_whole());
-        // Of a cut off seal nothing is missing but itself.
+        // A cut seal is damage, and no operation is lost with it.
         REQUIRE(cut->bodies.size() + lost(cut->inspection) == inspected_operations);
     }
 
@@ -245,7 +246,7 @@ TEST_CASE("tool::inspect_journal reports a missing file at either end",
     REQUIRE(tailless.damages.size() == 1);
     CHECK(tailless.damages[0].path == last.path);
 
-    // Nothing but zeros is missing, and all the same the file is not what it was.
+    // Only zeros are missing, and the file is reported as changed.
     disk.put(last.path, {last_bytes.begin(), last_bytes.end() - 8});
     CHECK_FALSE(look(disk)->inspection.is_whole());
 }
@@ -266,7 +267,7 @@ TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later on
         bytes[at] ^= std::byte{0x10};
         disk.put(segment_file(2), bytes);
     }
-    // A whole record of a kind that there is none of.
+    // A whole record of a kind that does not exist.
     Bytes bytes = disk.contents(segment_file(1));
     std::byte* const record = bytes.data() + journal_format::segment_header_bytes;
     journal_format::RecordHeader h = journal_format::decode_record_header(record);
@@ -284,9 +285,9 @@ TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later on
     CHECK(later.error().code == QueueErrc::future_version);
 }
 
-TEST_CASE("tool::inspect_journal finds damage in an unfinished roll",
+TEST_CASE("tool::inspect_journal finds damage next to an unfinished change of segments",
           "[journal][journal_inspect][regression]") {
-    // A new file behind one without a seal, as a crash leaves it.
+    // A new file after one without a seal, as a crash leaves it.
     sim::Disk disk;
     {
         auto journal = SimJournal::open(disk, "q", small_journal(1));
@@ -316,7 +317,7 @@ TEST_CASE("tool::inspect_journal finds damage in an unfinished roll",
 
 namespace {
 
-/// A disk that counts what is read of it.
+/// A disk that counts the bytes that are read.
 struct CountingDisk : sim::Disk {
     struct File : sim::Disk::File {
         File(sim::Disk::File file, CountingDisk& d) noexcept
@@ -418,7 +419,7 @@ TEST_CASE("tool::inspect_journal reports no crash as damage, and predicts the re
                     tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
                 const auto opened = SimJournal::open(disk, "q", small_journal(script));
                 if (!opened) return false;
-                if (!found) return opened->last() == 0;  // not even its first file was there
+                if (!found) return opened->last() == 0;  // the first file was not there
                 ++states;
                 return found->damages.empty() && found->lost.empty() &&
                        found->operations == opened->size() && found->acked == opened->base() - 1;
@@ -433,7 +434,7 @@ TEST_CASE("tool::inspect_journal reports no crash as damage, and predicts the re
 TEST_CASE(
     "tool::inspect_journal reports a whole record with a wrong number as damage, as open does",
     "[journal][journal_inspect][regression]") {
-    // The last write came twice, or the number in front was left out.
+    // The last write was repeated, or the record before it was left out.
     const bool again = GENERATE(true, false);
     const bool is_acked = GENERATE(true, false);
     sim::Disk disk;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: after any change to the bytes of a journal, inspection, opening, reading and salvage
-// agree, invent nothing, and find every reachable operation. Method: small journals of a few
-// runs, damaged in a few places as disks, people and chance do; every answer is compared with
-// the original.
+// Goal: after any change to the bytes of a journal, the results of inspection, opening, reading and
+// salvage agree. They contain no invented operation, and every reachable one. Method: small
+// journals of a few runs, damaged in a few places as disks, people and chance do; every result is
+// compared with the original.
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/journal/journal_salvage.hpp>
 
@@ -20,7 +20,7 @@ using journal_format::Kind;
 
 namespace {
 
-/// The body of an operation: noise, or an array of small integers, as programs have them.
+/// The body of an operation: noise, or an array of small integers, as in real programs.
 Bytes mutated_body_of(std::uint64_t number, std::uint64_t journal) {
     Random bits{Seed{number * 1'000'003 + journal}};
     const std::uint64_t draw = bits();
@@ -81,7 +81,7 @@ void copy_within(Bytes& bytes, std::size_t from, std::size_t to, std::size_t len
     std::copy(copy.begin(), copy.end(), bytes.begin() + static_cast<std::ptrdiff_t>(to));
 }
 
-/// Damages the files in one way; what was done, in words.
+/// Damages the files in one way; returns a description of it.
 std::string mutate(std::map<std::string, Bytes>& files, const Original& original, Random& bits) {
     auto chosen = original.records.begin();
     std::advance(chosen, static_cast<std::ptrdiff_t>(bits() % original.records.size()));
@@ -131,9 +131,9 @@ std::string mutate(std::map<std::string, Bytes>& files, const Original& original
     }
 }
 
-/// The operations that are whole and in their places, where somebody who reads on behind damage has
-/// to come by: their file has its header, and either no record in front of them is damaged, or they
-/// were flushed, as a later record says, or a seal.
+/// The whole operations in their places that a reader must reach although there is damage before
+/// them. Their file has its header. Either no record before them is damaged, or a later record or a
+/// seal shows that they were flushed.
 std::set<std::uint64_t> reachable(const std::map<std::string, Bytes>& files,
                                   const Original& original) {
     std::set<std::uint64_t> numbers;
@@ -158,8 +158,8 @@ std::set<std::uint64_t> reachable(const std::map<std::string, Bytes>& files,
         bool is_first = true;
         for (std::size_t i = 0; i < records.size(); ++i) {
             const PlacedRecord& record = records[i];
-            // An opening that was copied right in front of a record hides its run, unless the next
-            // record has the same.
+            // An opening that was copied to the place before a record hides its run, unless the
+            // next record has the same run.
             const auto stands = [&](std::size_t at, bool opens) {
                 return is_whole(records[at].offset, records[at].end) &&
                        (opens || records[at].header.kind != Kind::opening);
@@ -177,7 +177,7 @@ std::set<std::uint64_t> reachable(const std::map<std::string, Bytes>& files,
     return numbers;
 }
 
-/// Opens what is there, and reads all of it. No value if opening refuses.
+/// Opens the journal, and reads all of it. No value if opening rejects it.
 std::optional<std::set<std::uint64_t>> read_all(const sim::Disk::Image& image,
                                                 const Original& original, Verify verify,
                                                 std::uint64_t& last) {
@@ -226,10 +226,10 @@ void check_mutated(const sim::Disk::Image& image, const Original& original,
         INFO("operation " << number << " is whole");
         REQUIRE(shown.contains(number));
     }
-    // What opening refuses is reported.
+    // The report shows damage if opening rejects the journal.
     REQUIRE((everything || !report->is_whole()));
     if (everything && report->is_whole()) REQUIRE(report->operations == everything->size());
-    // What is shown can be read, as far as it opens.
+    // The operations that are shown can be read if the journal opens.
     if (const auto tail = read_all(image, original, Verify::tail, last)) {
         for (const std::uint64_t number : shown) {
             INFO("operation " << number << " is shown");
@@ -251,8 +251,10 @@ void check_mutated(const sim::Disk::Image& image, const Original& original,
 
 }  // namespace
 
-TEST_CASE("Inspection, opening, reading and salvage agree on any damage, and invent no operation",
-          "[journal][journal_mutations][fault]") {
+TEST_CASE(
+    "Inspection, opening, reading and salvage agree on any damage, and return no invented "
+    "operation",
+    "[journal][journal_mutations][fault]") {
     for_each_seed(
         [](Seed seed) {
             Random bits{seed};
@@ -264,7 +266,7 @@ TEST_CASE("Inspection, opening, reading and salvage agree on any damage, and inv
                     what += mutate(files, original, bits) + "; ";
                 }
                 INFO("mutation " << i << ": " << what);
-                // In swapped files the numbers do not rise: some come behind later ones.
+                // In swapped files the numbers do not rise: some come after later ones.
                 const bool is_swapped = what.find("swapped") != std::string::npos;
                 check_mutated({files.begin(), files.end()}, original,
                               is_swapped ? std::set<std::uint64_t>{} : reachable(files, original));

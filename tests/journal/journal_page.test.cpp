@@ -26,7 +26,7 @@ PageJournal read_by_page(const sim::Disk& disk) {
     return PageReader{files}.found;
 }
 
-/// Some calls on the journal in "q", over several runs; none in many of them.
+/// Some calls on the journal in "q", over several runs; many runs have none.
 void fill_by_chance(sim::Disk& disk, Random& bits) {
     for (std::uint64_t runs = 1 + bits() % 8; runs != 0; --runs) {
         auto journal = SimJournal::open(disk, "q", small_journal(bits()));
@@ -46,12 +46,12 @@ void fill_by_chance(sim::Disk& disk, Random& bits) {
                 REQUIRE(journal->append(Bytes(bits() % 400, static_cast<std::byte>(draw))));
             }
         }
-        // Without a close, openings stand behind one another.
+        // Without a close, openings follow each other.
         if (idle) disk.kill();
     }
 }
 
-/// A journal of one file with operations 1 to 5, and where its records end.
+/// A journal of one file with operations 1 to 5, and the ends of their records.
 std::size_t fill_one_file(sim::Disk& disk) {
     {
         auto journal = SimJournal::open(disk, "q", small_journal(1));
@@ -69,7 +69,7 @@ std::size_t fill_one_file(sim::Disk& disk) {
     }
 }
 
-/// Puts a record that is valid behind the end of the only file.
+/// Puts a valid record after the end of the only file.
 void add_valid_record(sim::Disk& disk, std::size_t end, journal_format::Kind kind,
                       std::uint64_t number, BytesView payload, std::uint32_t run) {
     Bytes bytes = disk.contents(segment_file(1));
@@ -197,7 +197,7 @@ TEST_CASE("Format page: padding, and bytes after a seal, are in no checksum",
     const PageJournal page = read_by_page(disk);
     CHECK(page.wrong == "");
     CHECK(page.last == 20);
-    // An inspection looks at it.
+    // An inspection reports the padding.
     const auto report = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE(report);
     CHECK_FALSE(report->is_whole());

@@ -66,7 +66,7 @@ TEST_CASE("tool::salvage_journal copies around damage, and does not change the d
     fill_for_salvage(disk);
     const std::string path = "q/" + journal_format::segment_name(2);
     Bytes bytes = disk.contents(path);
-    // The first operation's record, behind the header.
+    // The record of the first operation, after the header.
     std::size_t at = journal_format::segment_header_bytes;
     while (journal_format::decode_record_header(bytes.data() + at).kind !=
            journal_format::Kind::operation) {
@@ -86,7 +86,7 @@ TEST_CASE("tool::salvage_journal copies around damage, and does not change the d
     CHECK(is_copy_of(disk, waiting_but(number)));
 }
 
-TEST_CASE("tool::salvage_journal overwrites no journal, and needs one to read",
+TEST_CASE("tool::salvage_journal does not overwrite a journal, and fails without one to read",
           "[journal][journal_salvage][unit]") {
     sim::Disk disk;
     fill_for_salvage(disk);
@@ -120,7 +120,8 @@ TEST_CASE("tool::salvage_journal reports a full disk of the new journal",
                       std::make_error_code(std::errc::no_space_on_device));
         const auto done = tool::salvage_journal(other, "q", "new", small_journal(2));
         INFO("operation " << failing);
-        // What is left of it may fail where it does no harm; then all is there.
+        // A failure while the new journal is closed may have no effect; then all operations are
+        // there.
         if (done) {
             REQUIRE(is_copy_of(other, waiting_but(0)));
         } else {

@@ -24,7 +24,7 @@ TEST_CASE("to_string of a JournalReport and of a DrainReport has each number",
           "drained=0 error=\"" + to_string(error) + "\"");
 }
 
-TEST_CASE("to_string of a JournalError is its sentence", "[journal][text][unit]") {
+TEST_CASE("to_string of a JournalError is its message", "[journal][text][unit]") {
     const JournalError error{make_error_code(QueueErrc::queue_full), "dir", 7, ""};
     CHECK(to_string(error) == error.message());
 }

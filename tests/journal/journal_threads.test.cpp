@@ -15,16 +15,16 @@ using namespace belay_test;
 
 namespace {
 
-/// Counts flushes, and holds those that are not let through.
+/// Counts flushes, and holds those that are not allowed yet.
 class Gate {
 public:
-    /// Flushes go through up to this one, counted from the first.
+    /// Allows the flushes up to this one, counted from the first.
     void let_through(int number) {
         allowed_ = number;
         allowed_.notify_all();
     }
     void open() { let_through(everything); }
-    /// From here on flushes answer an error.
+    /// From here on flushes return an error.
     void fail() { fails_ = true; }
     [[nodiscard]] int started() const { return started_; }
     /// Returns when flush `number` has begun.
@@ -65,8 +65,8 @@ GatedJournal open_gated(GatedDisk& disk, Flush flush = Flush::group) {
     return std::move(*journal);
 }
 
-/// One thread has a flush under way; `others` append meanwhile, and flush too. Then `go_on` lets
-/// the flush through. Returns how many threads were told that all is well.
+/// One thread flushes; meanwhile `others` threads append, and flush, too. Then `go_on` allows the
+/// flush. Returns the number of threads whose flush succeeded.
 template <class GoOn>
 int flush_from_threads(GatedDisk& disk, GatedJournal& journal, int others, GoOn go_on) {
     std::atomic<int> good{0};
@@ -98,18 +98,18 @@ int flush_from_threads(GatedDisk& disk, GatedJournal& journal, int others, GoOn 
 TEST_CASE("Journal: one flush serves all threads that wait for it", "[journal][journal][unit]") {
     const Flush flush = GENERATE(Flush::group, Flush::none);
     const int others = GENERATE(1, 2, 7);
-    // Where the threads are exactly when the flush ends differs.
+    // The positions of the threads at the end of the flush differ from round to round.
     for (int round = 0; round < 20; ++round) {
         GatedDisk disk;
         GatedJournal journal = open_gated(disk, flush);
         const int before = disk.gate.started();
         const int good = flush_from_threads(disk, journal, others, [&disk] { disk.gate.open(); });
         CHECK(good == 1 + others);
-        // The first had begun without them; the second has all of theirs.
+        // The first flush began without their operations. The second has all of them.
         CHECK(disk.gate.started() - before == 2);
         CHECK_FALSE(journal.unflushed());
         CHECK(journal.durable() == static_cast<std::uint64_t>(1 + others));
-        // Whoever comes with nothing new needs none.
+        // A call without new operations needs no flush.
         CHECK_FALSE(journal.flush());
         CHECK_FALSE(journal.commit());
         CHECK(disk.gate.started() - before == 2);
@@ -123,7 +123,7 @@ TEST_CASE("Journal: a running flush does not make later operations durable",
     const int before = disk.gate.started();
     const int good = flush_from_threads(disk, journal, 3, [&] {
         CHECK(journal.durable() == 0);
-        // The one under way ends; the next is held.
+        // The flush that is under way ends; the next one is held.
         disk.gate.let_through(before + 1);
         disk.gate.wait_for(before + 2);
         CHECK(journal.last() == 4);
@@ -146,14 +146,14 @@ TEST_CASE("Journal: a failed flush is returned to all threads that wait for it",
             disk.gate.open();
         });
         CHECK(good == 0);
-        // None of them tries again: it would find clean what was never written.
+        // No thread tries again: the kernel would report pages as clean that were never written.
         CHECK(disk.gate.started() - before == 1);
         CHECK(journal.failed() == std::errc::io_error);
         CHECK(journal.durable() == 0);
     }
 }
 
-TEST_CASE("Flush::none: commit flushes nothing, from no thread", "[journal][journal][unit]") {
+TEST_CASE("Flush::none: commit does not flush in any thread", "[journal][journal][unit]") {
     GatedDisk disk;
     GatedJournal journal = open_gated(disk, Flush::none);
     const int before = disk.gate.started();

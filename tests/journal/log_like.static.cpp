@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: LogLike holds for the archetype, and for nothing that lacks one of its requirements.
+// Goal: LogLike accepts its archetype, and rejects types that lack one of its requirements.
 #include <belay/journal/log_like.hpp>
 
 #include <belay/journal/journal.hpp>

@@ -74,7 +74,7 @@ static_assert(belay::explain::file_system_like<Files>());
 
 // expect-error: LogLike: optional members must be 'acked_durable.. const noexcept
 namespace log_whose_acknowledgements_nobody_asks_for {
-// What has no space would be taken for durable.
+// An acknowledgement without space would count as durable.
 struct Log : belay_test::MinimalSequenced {
 #if defined(BELAY_CONTROL)
     std::uint64_t acked_durable() const noexcept { return 0; }

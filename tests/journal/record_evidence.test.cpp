@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: after damage no content of a body is taken for a record, and every real record is found.
-// Method: bodies of small integers, as a lost sector exposes them, bodies with content that only
-// the nonce of their file can make, and records copied over each other.
+// Method: bodies of small integers after a lost sector, bodies with content that needs the nonce of
+// their file, and records copied over each other.
 #include <belay/journal/detail/record_evidence.hpp>
 
 #include <algorithm>
@@ -21,7 +21,7 @@ using journal_format::RecordHeader;
 
 namespace {
 
-/// Puts a record into a body, as nobody who does not know the nonce can.
+/// Puts a record into a body. Outside of this test, that needs the nonce.
 void put_like_record(Bytes& body, std::size_t at, RecordHeader h, std::uint32_t seed) {
     encode(h, body.data() + at);
     const BytesView payload =
@@ -64,7 +64,7 @@ std::vector<std::uint64_t> short_ones(sim::Disk& disk, tool::JournalReport& repo
     return numbers;
 }
 /// A part of a body that has two records under every 2^20th seed. 4096 pairs, 192 KiB, cover all
-/// seeds, so nobody needs to know the nonce. This part has the 41 pairs next to the nonce; the
+/// seeds, so that the nonce need not be known. This part has the 41 pairs next to the nonce; the
 /// others cannot pass. Without records, it has the same size.
 Bytes body_of_all_seeds(bool has_records, std::uint32_t nonce) {
     constexpr std::size_t record = journal_format::record_header_bytes;
@@ -89,8 +89,8 @@ void run_killed(sim::Disk& disk, const JournalOptions& options, std::size_t oper
     }
     disk.kill();
 }
-/// One group of operations after the other. Before each but the first, `idle` processes open the
-/// journal, and append nothing.
+/// Writes the groups of operations in order. Before each except the first, `idle` processes open
+/// the journal, and append nothing.
 void run_groups(sim::Disk& disk, const JournalOptions& options,
                 std::initializer_list<std::size_t> groups, int idle) {
     bool is_first = true;
@@ -135,7 +135,7 @@ TEST_CASE("Small integers in a body after a lost sector are not taken for a reco
             zero_sector(disk, journal_format::segment_header_bytes + 10 * 128);
             tool::JournalReport report;
             const auto numbers = short_ones(disk, report);
-            // The sector has the ends of two short ones and the header of the long one.
+            // The sector has the ends of two short records and the header of the long one.
             const std::uint64_t first = numbers.size() - 100;
             REQUIRE(numbers == all_but(111, [&] {
                         std::set<std::uint64_t> lost;
@@ -174,7 +174,7 @@ TEST_CASE("A record of a later run without an opening needs a plausible number",
     CHECK(report.acked == 0);
     CHECK(report.damages.size() == 1);
 
-    // The same in what a crash tore: it opens, since nothing was promised.
+    // The same bytes at the torn end of a journal: it opens, because no operation was confirmed.
     sim::Disk torn;
     std::size_t end = 0;
     {
@@ -218,7 +218,7 @@ TEST_CASE("A body with records under all seeds is cut off like any other after a
         body_end = end + journal_format::record_bytes(body.size());
         whole.kill();
     }
-    // The write did not finish: one sector is missing, or all from one on.
+    // The write did not finish: one sector is missing, or all of them from one on.
     for (std::size_t sector = end / 512; sector <= (body_end - 1) / 512; ++sector) {
         for (const bool is_prefix : {false, true}) {
             sim::Disk disk;
@@ -247,7 +247,7 @@ TEST_CASE("A body with records under all seeds is cut off like any other after a
     }
 }
 
-TEST_CASE("A damaged length of a body with records under all seeds costs that body alone",
+TEST_CASE("A damaged length of a body with records under all seeds loses only that body",
           "[journal][record_evidence][regression]") {
     const bool is_hostile = GENERATE(true, false);
     const bool has_header = GENERATE(true, false);
@@ -281,13 +281,13 @@ TEST_CASE("A damaged length of a body with records under all seeds costs that bo
     for (std::uint64_t n = 1; n <= last; ++n) CHECK(journal->read(n).has_value() == (n != 11));
 }
 
-TEST_CASE("RecordEvidence accepts a far run by its opening, or by a long row of records",
+TEST_CASE("RecordEvidence accepts a much later run by its opening, or by a long row of records",
           "[journal][record_evidence][unit]") {
     constexpr std::uint32_t nonce = 0x8000'0000;
     constexpr std::size_t record = journal_format::record_header_bytes;
     const std::uint32_t ahead =
         GENERATE(0U, 1U, 16U, 17U, 32U, 33U, 74U, 75U, 1000U, 65'536U, 65'537U);
-    // So many records must follow each other.
+    // The number of records that must follow each other.
     const std::uint32_t needed = std::max(2U, (ahead + 15) / 16);
     const auto accepts = [&](std::uint32_t records, std::uint64_t skipped) {
         Bytes bytes(records * record);
@@ -313,7 +313,7 @@ TEST_CASE("RecordEvidence accepts a far run by its opening, or by a long row of 
     CHECK((ahead <= 32 || !accepts(2, space - 8)));
     CHECK((ahead <= 16 || !accepts(1, space)));
 
-    // An opening alone, if its number is that run; and then one record of this run.
+    // An opening alone, if its number is that run. After it, one record of this run.
     for (const std::uint32_t run : {7 + ahead, 7 + (1U << 20), 8 + (1U << 20)}) {
         for (const std::uint32_t wrong : {0U, 1U}) {
             Bytes bytes(32 + record);
@@ -347,7 +347,7 @@ TEST_CASE("One operation after openings that were lost with their sector is acce
     for (int run = 0; run <= runs; ++run) {
         auto journal = SimJournal::open(disk, "q", small_journal(1));
         REQUIRE(journal);
-        // So that the last one begins a sector.
+        // The first operations have this size so that the last one begins a sector.
         if (run == runs) REQUIRE(journal->append(Bytes(400, std::byte{1})));
         REQUIRE(journal->append(Bytes(100, std::byte{2})));
         REQUIRE_FALSE(journal->commit());
@@ -406,7 +406,7 @@ TEST_CASE("Two operations after 4 KiB of lost openings and operations are accept
 TEST_CASE("Equal integers in a body are no seed for a file without its header",
           "[journal][record_evidence][regression]") {
     const std::uint32_t value = GENERATE(0U, 1U, 2U, 3U, 4U, 5U, 6U, 7U);
-    // Six of them, of which the fifth may be a kind.
+    // Six integers, of which the fifth may be a kind.
     const bool is_struct = GENERATE(false, true);
     constexpr std::size_t bytes = 4096;
     sim::Disk disk;
@@ -433,7 +433,8 @@ TEST_CASE("Equal integers in a body are no seed for a file without its header",
 
 TEST_CASE("The runs of a file without its header are counted by an opening",
           "[journal][record_evidence][regression]") {
-    // Most records are of a run in the middle; others before and behind it, by one each.
+    // Most records are of a run in the middle. One record before them and one after are of other
+    // runs.
     sim::Disk disk;
     std::uint64_t last = 0;
     for (const int operations : {2, 2, 9, 1, 2, 1}) {
@@ -490,10 +491,10 @@ TEST_CASE("A later opening counts the runs of a file without its header, also af
     CHECK(tool::salvage_journal(disk, "q", "new", options)->copied == 19);
 }
 
-TEST_CASE("A later record copied over an earlier one costs only the records that it covers",
+TEST_CASE("A later record copied over an earlier one loses only the records that it covers",
           "[journal][record_evidence][regression]") {
     sim::Disk disk;
-    // Of three runs, in a file that is sealed: reading and inspecting must agree.
+    // There are three runs, in a sealed file: reading and inspecting must agree.
     std::uint64_t last = 0;
     for (int run = 0; run < 3 || disk.contents(segment_file(2)).empty(); ++run) {
         auto journal = SimJournal::open(disk, "q", small_journal(1));

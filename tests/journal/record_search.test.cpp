@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: records after damage are found, no content of a body is taken for a record where that
-// can be decided, and a file full of damage costs each reader a few times its bytes. Method:
+// Goal: records after damage are found. No content of a body is taken for a record if the search
+// can decide that. A file full of damage is read only a few times by each reader. Method:
 // handwritten bytes; damaged journals on a disk that counts the bytes read.
 #include <belay/journal/detail/record_search.hpp>
 
@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::uint32_t search_seed = 77;
 
-/// Appends a record of a segment that begins with `bytes`.
+/// Appends a record to `bytes`, which begin a segment.
 void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload,
                 std::uint32_t seed = search_seed) {
     const std::size_t at = bytes.size();
@@ -64,7 +64,7 @@ struct ReadCountingDisk : sim::Disk {
     std::uint64_t bytes_read = 0;
 };
 
-/// A journal in "q" of two files and more; the size of the first.
+/// A journal in "q" of two files or more; returns the size of the first.
 std::size_t fill_counted(ReadCountingDisk& disk, std::size_t body_bytes) {
     auto journal = Journal<ReadCountingDisk>::open(disk, "q",
                                                    {.segment_bytes = std::size_t{2} << 20,
@@ -91,7 +91,7 @@ TEST_CASE("RecordSearch::behind finds the next record by its length, or by a sea
     Bytes bytes;
     add_record(bytes, Kind::operation, 5, as_bytes("five"));
     const std::size_t second = bytes.size();
-    // A body that holds a record of this very run.
+    // A body that contains a record of this same run.
     Bytes nested;
     add_record(nested, Kind::operation, 9, as_bytes("nine"));
     add_record(bytes, Kind::operation, 6, nested);
@@ -111,7 +111,7 @@ TEST_CASE("RecordSearch::behind finds the next record by its length, or by a sea
         REQUIRE(next);
         CHECK(next->offset == third);
     }
-    // Nobody knows the number: what looks like a record is one.
+    // Without a known number, anything that looks like a record is one.
     const auto any = records.behind({second, 0}, has_search_seed);
     REQUIRE(any);
     CHECK(any->header.number == 9);
@@ -121,7 +121,7 @@ TEST_CASE("RecordSearch::behind finds the next record by its length, or by a sea
 TEST_CASE("RecordSearch does not skip a record because of a damaged length",
           "[journal][record_search][unit]") {
     Bytes bytes;
-    // The second record begins 32 bytes behind the first, the third 32 behind that.
+    // The second record begins 32 bytes after the first, and the third 32 bytes after that.
     for (std::uint64_t n = 1; n <= 3; ++n)
         add_record(bytes, Kind::operation, n, as_bytes("12345678"));
     bytes[4] ^= std::byte{32};
@@ -170,7 +170,7 @@ TEST_CASE("Journal reads a file full of damage only a few times",
 
 TEST_CASE("A body that resembles long records does not slow down a search",
           "[journal][record_search][regression]") {
-    // 350,000 places claim that megabytes follow: read to their ends these would be a terabyte,
+    // 350,000 places claim that megabytes follow. Reading them to their ends would read a terabyte,
     // which takes longer than a test may.
     Bytes bytes(std::size_t{8} << 20);
     for (std::size_t at = 0; at + journal_format::record_header_bytes <= bytes.size();
@@ -195,7 +195,7 @@ TEST_CASE("A body that resembles long records does not slow down a search",
 
 namespace {
 
-/// The bytes that a search asks for.
+/// Counts the bytes that a search reads.
 class AskedBytes : public detail::MemoryBytes {
 public:
     using MemoryBytes::MemoryBytes;
@@ -208,7 +208,7 @@ public:
     std::uint64_t asked = 0;
 };
 
-/// Records, as it seems, that begin every 32 bytes and claim to end far behind, in others.
+/// Bytes that look like a record every 32 bytes, each of which claims a far end inside of others.
 Bytes far_records(std::size_t bytes, std::uint32_t durable) {
     Bytes body(bytes);
     for (std::size_t at = 0; at + 32 <= bytes; at += 32) {
@@ -225,7 +225,7 @@ Bytes far_records(std::size_t bytes, std::uint32_t durable) {
 
 }  // namespace
 
-TEST_CASE("A tail of records with far positions is read a few times only",
+TEST_CASE("A tail of records with far positions is read only a few times",
           "[journal][record_search][regression]") {
     const Bytes bytes = far_records(std::size_t{2} << 20, 0);
     AskedBytes asked{bytes};
@@ -236,7 +236,7 @@ TEST_CASE("A tail of records with far positions is read a few times only",
     CHECK(asked.asked < 128 * bytes.size());
 }
 
-TEST_CASE("tool::inspect_journal reads a file without its header a few times only",
+TEST_CASE("tool::inspect_journal reads a file without its header only a few times",
           "[journal][record_search][regression]") {
     const bool has_header = GENERATE(true, false);
     constexpr std::size_t bytes = std::size_t{1} << 20;

@@ -89,7 +89,7 @@ TEST_CASE("Supervisor allocates for no message and no dial once it is warm",
         run();
         connect();
         exchange(20);
-        CHECK(warming.made() > 0);  // the counter sees the queues grow
+        CHECK(warming.made() > 0);  // the counter counts the allocations of the queues
     }
     {
         const Counting messages;

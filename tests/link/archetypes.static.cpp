@@ -19,8 +19,7 @@ using Plain = MinimalTransport<>;
 using OnLanes = MinimalTransport<MinimalLaneConnection>;
 using Pinged = MinimalTransport<MinimalPingConnection>;
 
-// ---- Explicit instantiation: every member compiles with what the concept promises
-// ----------------
+// ---- Explicit instantiation: every member compiles with what its concept promises ---------------
 
 namespace {
 struct MinimalPlace {
@@ -60,8 +59,7 @@ template class belay::Tee<MinimalObserver, NoObserver>;
 
 namespace {
 
-// ---- Near misses
-// ---------------------------------------------------------------------------------
+// ---- Near misses --------------------------------------------------------------------------------
 
 struct CheckWithoutJudge {
     Verdict begin(const auto&);
@@ -94,8 +92,7 @@ static_assert(!detail::AnswersTokens<SourceThatTakesNothing>);
 static_assert(detail::OpensWith<MinimalTokenTransport, MinimalToken>);
 static_assert(!detail::OpensWith<Plain, MinimalToken>);
 
-// ---- A decorator has no optional member that the part inside lacks
-// -------------------------------
+// ---- A decorator has no optional member that the transport inside lacks -------------------------
 
 template <class T>
 concept AddsNothing = TransportLike<T> && !detail::HasClose<belay::part::ConnectionOf<T>> &&
@@ -111,13 +108,12 @@ using BeatingConnection = belay::part::ConnectionOf<Heartbeat<Pinged>>;
 static_assert(!detail::HasClose<BeatingConnection> && !detail::HasResumeReading<BeatingConnection>);
 static_assert(detail::HasPing<BeatingConnection>, "and it keeps what there is");
 
-// The machine that all this is for.
+// The machine in which the decorators are used.
 static_assert(MachineLike<Supervisor<Plain, MinimalRule, NoObserver>>);
 static_assert(!std::is_move_constructible_v<Supervisor<Plain, MinimalRule, NoObserver>>);
 static_assert(std::is_nothrow_destructible_v<Supervisor<Plain, MinimalRule, NoObserver>>);
 
-// ---- Lanes
-// ---------------------------------------------------------------------------------------
+// ---- Lanes --------------------------------------------------------------------------------------
 
 static_assert(Bundle<Plain>::lane_bits == 0 && Bundle<Plain, Plain>::lane_bits == 1);
 static_assert(Bundle<Plain, Plain, Plain>::lane_bits == 2);
@@ -125,8 +121,7 @@ static_assert(Bundle<Plain, Bundle<Plain, Plain, Plain>>::lane_bits == 3);
 static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane_bits == 2,
               "a decorator between bundles hides no lanes");
 
-// ---- Nesting by deduction
-// ------------------------------------------------------------------------
+// ---- Nesting by deduction -----------------------------------------------------------------------
 
 [[maybe_unused]] void deduced() {
     Supervisor nested{
@@ -149,8 +144,7 @@ static_assert(Bundle<Plain, Validated<Bundle<Plain, Plain>, MinimalCheck>>::lane
     static_assert(std::is_same_v<decltype(plain), Supervisor<Plain, MinimalRule, NoObserver>>);
 }
 
-// ---- Sizes
-// ---------------------------------------------------------------------------------------
+// ---- Sizes --------------------------------------------------------------------------------------
 
 static_assert(sizeof(void*) != 8 || (sizeof(Link<int>) == 16 && sizeof(LinkStatus) == 72));
 static_assert(sizeof(belay::part::ConnectionOf<Heartbeat<Pinged>>) <= 96);

@@ -36,7 +36,7 @@ Task<bool> receive_once(Link& link, std::optional<ReceivedMessage>& answer) {
     answer = co_await receive(link);
     co_return true;
 }
-/// As the page says.
+/// The loop of docs/link.md.
 template <class Link>
 Task<bool> receive_all(Link& link, Observed& observed) {
     while (co_await connected(link)) {
@@ -184,7 +184,7 @@ TEST_CASE("connected ends where only a command leads on, including commands give
     }
 }
 
-TEST_CASE("receive returns queued messages, then the end, once for each connection",
+TEST_CASE("receive returns queued messages and then the end of each connection once",
           "[link][awaitable][unit]") {
     Connected rig;
     rig.say("kept");
@@ -205,7 +205,7 @@ TEST_CASE("receive returns queued messages, then the end, once for each connecti
     CHECK(observed == Observed{"kept", "too", "lost", "new"});
     rig.drop();
     CHECK(observed == Observed{"kept", "too", "lost", "new", "lost"});
-    // There is none, and nothing waits.
+    // No connection is open, so the coroutine does not wait.
     std::optional<ReceivedMessage> answer;
     auto at_once = receive_once(rig.link, answer);
     at_once.start();
@@ -234,7 +234,7 @@ TEST_CASE("LinkAwaits holds a bounded number of messages, and closes the connect
     CHECK(rig.state() == LinkState::connected);
 }
 
-TEST_CASE("Several receivers: each message is for the first, the end is for all",
+TEST_CASE("receive with several waiting coroutines gives a message to the first, and an end to all",
           "[link][awaitable][unit]") {
     Connected rig;
     std::optional<ReceivedMessage> first, second, third;
@@ -337,7 +337,7 @@ namespace {
 
 using Both = Tee<std::reference_wrapper<Notes>, Awaits>;
 
-/// Listens, but not always.
+/// A coroutine that waits for messages only some of the time.
 struct Listener {
     Observed observed{};
     std::coroutine_handle<> paused{};
@@ -362,7 +362,7 @@ Task<bool> listens(Link& link, Listener& listener) {
     }
 }
 
-/// What the observer beside it saw: messages, and an end behind those of each connection.
+/// Returns what the observer saw: messages, and an end after those of each connection.
 Observed reported_for(const Notes& notes) {
     Observed reported;
     bool up = false;
@@ -375,7 +375,7 @@ Observed reported_for(const Notes& notes) {
     }
     return reported;
 }
-/// Ends that follow each other without a message are one to who did not listen.
+/// A coroutine that did not wait sees several ends without a message between them as one.
 Observed without_repeats(Observed observed) {
     const auto both_end = [](const auto& a, const auto& b) { return a == "end" && b == "end"; };
     observed.erase(std::unique(observed.begin(), observed.end(), both_end), observed.end());

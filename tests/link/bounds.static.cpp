@@ -24,7 +24,7 @@ static_assert(!timeline::detects_within({.every = 10s, .dead_after = 25s}, 25s -
 static_assert(!timeline::detects_within({.every = 25s, .dead_after = 25s}, 30s));
 static_assert(!timeline::detects_within({.every = 0s, .dead_after = 25s}, 30s));
 
-// ---- after a return, whenever ------------------------------------------------------------------
+// ---- after a return at any time -----------------------------------------------------------------
 
 // An attempt of 25 s that began just before, an open breaker of 540 s, and an attempt of 25 s.
 static_assert(timeline::returns_within(policies::reconnection(), 590s));
@@ -61,7 +61,7 @@ constexpr Policy forgets{
     Breaker{FailureRate{TimeWindow{60s}, {.percent = 50, .min_calls = 5}}, OpenFor{60s}}};
 static_assert(timeline::check(readme_times, forgets).starts_with("the breaker opens for"));
 static_assert(timeline::check({.every = 1s, .dead_after = 3s}, forgets).empty());
-// Stopped as soon as any rule says so, also in a nested policy.
+// A policy stops as soon as any of its rules stops, also a rule of a nested policy.
 static_assert(timeline::check(readme_times, Policy{Policy{forgets}}).starts_with("the breaker"));
 
 // ---- reconnection -----------------------------------------------------------------------------
@@ -89,7 +89,7 @@ static_assert(timeline::reconnects_within(Policy{doubled_waits, room_reset, Atte
 static_assert(!timeline::reconnects_within(Policy{doubled_waits, room_reset, AttemptTimeout{10s}},
                                            3, 75s - 1ns));
 
-// A rule that stops before is no promise, however long.
+// A rule that stops first gives no bound, however long the bound is.
 static_assert(timeline::reconnects_within(Policy{doubled_waits, MaxAttempts{3}}, 3, 97s));
 static_assert(!timeline::reconnects_within(Policy{doubled_waits, MaxAttempts{2}}, 3, forever));
 static_assert(!timeline::reconnects_within(Policy{doubled_waits, AttemptTimeout{forever}}, 3,
@@ -100,7 +100,7 @@ static_assert(!timeline::reconnects_within(Policy{doubled_waits, StopOn{Cause::t
 static_assert(!timeline::reconnects_within(Policy{doubled_waits, StopOn::all_but(Cause::lost)}, 1,
                                            forever));
 
-// A breaker that opens before the last attempt is waited for, one that opens later is not.
+// A breaker that opens before the last attempt delays it. One that opens later does not.
 template <std::uint32_t limit>
 inline constexpr Policy broken{doubled_waits, Breaker{ConsecutiveFailures{limit}, OpenFor{100s}},
                                AttemptTimeout{10s}};
@@ -109,7 +109,7 @@ static_assert(timeline::reconnects_within(broken<2>, 3, 133s));  // 1 + 2 + 100
 static_assert(!timeline::reconnects_within(broken<2>, 3, 133s - 1ns));
 static_assert(timeline::reconnects_within(broken<1>, 3, 231s));  // 1 + 100 + 100
 static_assert(!timeline::reconnects_within(broken<1>, 3, 231s - 1ns));
-// One whose trip does not say when it opens may do so at the first failure.
+// A breaker whose trip does not state when it opens may open at the first failure.
 static_assert(!timeline::reconnects_within(
     Policy{doubled_waits,
            Breaker{FailureRate{CountWindow<4>{}, {.percent = 50, .min_calls = 4}}, OpenFor{100s}},
@@ -130,7 +130,7 @@ static_assert(timeline::reconnects_within(policies::connection(), 3,
                                           135s));  // 15 s of cooldown each time
 static_assert(!timeline::reconnects_within(policies::connection(), 3, 90s));
 
-// ---- who can say ------------------------------------------------------------------------------
+// ---- rules with a bound -------------------------------------------------------------------------
 
 static_assert(detail::HasLongestWait<AttemptTimeout> && detail::HasLongestWait<ResetWhenStable> &&
               detail::HasLongestWait<MaxAttempts> && detail::HasLongestWait<CooldownOn> &&

@@ -35,7 +35,7 @@ struct DefersAll {
     Verdict judge(const std::string&, const auto&) { return Verdict::deferred(); }
 };
 
-/// The peer of a lane, which sends numbers as fast as they are taken.
+/// The peer of a lane, which sends numbers until the link is full.
 struct EagerPeer {
     TransportState& transport;
     int sent = 0;
@@ -146,7 +146,7 @@ TEST_CASE("Bundle opens although a lane sends much before the others are open",
             eager.send_until(10'000);
             rig.run(now);
         }
-        // The program has not seen it, so the peer waits.
+        // The program has not processed the message, so the peer waits.
         CHECK(rig.state() == LinkState::connecting);
         CHECK(eager.sent >= 1024);
         CHECK(eager.sent <= 2 * 1024);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: chaos::Transport drops and delays connections as told, counts and reports each fault, keeps
-// the order of messages, and does nothing while it is off. Method: a scripted transport, a
-// supervisor, time by hand.
+// Goal: chaos::Transport drops and delays connections at the given rates, counts and reports each
+// fault, keeps the order of messages, and does nothing while it is off. Method: a scripted
+// transport, a supervisor, and time set by hand.
 #include <belay/link/chaos_transport.hpp>
 
 #include <stdexcept>
@@ -168,9 +168,9 @@ TEST_CASE("chaos::Transport holds at most held_max messages", "[link][chaos_tran
     CHECK(c.rig.notes.observed.back() == "message 1024 on 0");
 }
 
-TEST_CASE("chaos::Transport releases every message that is due, also of a crowded mailbox",
+TEST_CASE("chaos::Transport releases every message that is due although its mailbox is full",
           "[link][chaos_transport][regression]") {
-    // More than 64 events crowd a mailbox, and 32 is less than a turn handles.
+    // A mailbox is full after 64 events, and a turn handles more than 32.
     const std::size_t burst = GENERATE(0U, 30U, 60U, 70U, 200U, 500U);
     CAPTURE(burst);
     ChaosRig c{{.delays_per_thousand = 1000, .delay = 5ms}};
@@ -211,7 +211,7 @@ TEST_CASE("chaos::Transport repeats its faults for the same seed",
     CHECK(played(Seed{3}) != played(Seed{4}));
 }
 
-TEST_CASE("chaos::Transport is a transport inside of a Heartbeat",
+TEST_CASE("chaos::Transport can be the transport inside a Heartbeat",
           "[link][chaos_transport][unit]") {
     chaos::LinkFaults faults{{.drops_per_thousand = 1000}};
     TransportState transport;

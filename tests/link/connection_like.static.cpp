@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: ConnectionLike accepts its minimal models, and reject each near miss.
+// Goal: ConnectionLike accepts its minimal models, and rejects each near miss.
 #include <belay/link/connection_like.hpp>
 
 #include <belay/core/bytes.hpp>

@@ -32,7 +32,7 @@ struct ShownWaits {
     }
 };
 
-/// A countdown that is told of waits by hand, and advanced only when it asks for it.
+/// A countdown whose waits are set by hand, and which is advanced only at its deadline.
 struct Watch {
     Shown shown;
     Countdown<ShownWaits> countdown{1s, ShownWaits{&shown}};
@@ -118,7 +118,7 @@ TEST_CASE("Countdown with a late driver shows the time left at that moment",
     CHECK(w.shown.left.size() == 2);
 }
 
-TEST_CASE("Countdown and a supervisor on one loop", "[link][countdown][unit]") {
+TEST_CASE("Countdown shows the waits of a supervisor on the same loop", "[link][countdown][unit]") {
     TransportState transport;
     Notes notes;
     Shown shown;

@@ -42,8 +42,8 @@ struct Dialling {
     DialMemory memory;
     Instant now{1h};
 
-    /// Dials, and returns the addresses that were tried. Without a refusal it is abandoned by its
-    /// limit.
+    /// Dials, and returns the addresses that were tried. If no address refuses, the time limit ends
+    /// the dial.
     template <class Refuses>
     std::vector<DialAddress> dial(const std::vector<DialAddress>& found, Refuses refuses,
                                   Duration limit = 30s, Duration silent_for = 10min) {
@@ -89,7 +89,7 @@ TEST_CASE("DialMemory::order keeps the order of one family, and of no address",
     CHECK(memory.order({}, Instant{}).empty());
 }
 
-TEST_CASE("DialMemory puts silent addresses last, until their time is over",
+TEST_CASE("DialMemory puts silent addresses last, until `silent_for` has passed",
           "[link][dial_memory][unit]") {
     Dialling d;
     const std::vector<DialAddress> found{v6(1), v4(1), v6(2), v4(2)};
@@ -163,14 +163,15 @@ TEST_CASE("DialMemory continues after a dial whose time was too short for its li
     CHECK(d.dial(v4s(10), nothing_refuses, 600ms).front() == v4(2));
 }
 
-TEST_CASE("DialMemory does not leave an address that had no time", "[link][dial_memory][unit]") {
+TEST_CASE("DialMemory tries an address again that had no time to answer",
+          "[link][dial_memory][unit]") {
     Dialling d;
     CHECK(d.dial({v6(1), v4(1)}, nothing_refuses, 100ms).size() == 1);
     CHECK(d.memory.size() == 0);
     CHECK(d.memory.order({v6(1), v4(1)}, d.now) == DialOrder{0, 1});
 }
 
-TEST_CASE("DialPlan forgets the text of the last dial, also if it never begins its race",
+TEST_CASE("DialPlan clears the text of the last dial, also if its race never begins",
           "[link][dial_memory][unit]") {
     const auto memory = belay::detail::Ref<DialMemory>::make();
     {
@@ -192,7 +193,7 @@ TEST_CASE("DialMemory::text names each address that was tried, with its own caus
     CHECK(d.memory.text() == "0 no answer; 1 refused; 2 no answer");
     d.dial(v4s(7), nothing_refuses);
     const std::string gone = "timed_out: " + std::make_error_code(std::errc::timed_out).message();
-    // Silent at the first dial, so tried last.
+    // The address was silent at the first dial, so it is tried last.
     CHECK(d.memory.text() == "1 " + gone + "; 3 " + gone + "; 4 " + gone +
                                  "; 5 no answer; "
                                  "6 no answer; 0 no answer; 2 no answer");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a dial reaches an address that answers, whatever the others do, and stays within its bounds.
-// Method: the decision core in virtual time, with addresses that are silent, refuse or connect after
-// a delay; the timings of RFC 8305, and random sets of addresses.
+// Goal: a dial reaches an address that answers, if the others are silent or refuse, and stays
+// within its bounds. Method: the decision core in virtual time, with addresses that are silent,
+// refuse or connect after a delay; the timings of RFC 8305, and random sets of addresses.
 #include <belay/link/detail/dial_race.hpp>
 
 #include <map>
@@ -19,7 +19,7 @@ using belay::detail::DialRace;
 
 namespace {
 
-/// What an address does with an attempt.
+/// The result of an attempt at an address.
 struct DialFate {
     enum class Kind { silent, fails, connects } kind = Kind::silent;
     Duration delay{};
@@ -30,7 +30,7 @@ DialFate refuses(Duration delay) { return {DialFate::Kind::fails, delay}; }
 DialFate fails_with(Cause cause) { return {DialFate::Kind::fails, 0ms, cause}; }
 DialFate connects(Duration delay) { return {DialFate::Kind::connects, delay}; }
 
-/// Plays a dial, and writes down its steps, "0 start 0".
+/// Plays a dial, and records its steps, such as "0 start 0".
 struct PlayedDial {
     explicit PlayedDial(std::vector<DialFate> addresses, Duration limit = 30s)
         : fates{std::move(addresses)}, race{fates.size()} {
@@ -129,11 +129,11 @@ TEST_CASE("DialRace starts the next attempt at once when one fails", "[link][dia
     CHECK(dial.race.was_silent(1));
 }
 
-TEST_CASE("DialRace lets an earlier attempt win, however late", "[link][dial_race][golden]") {
+TEST_CASE("DialRace uses an earlier attempt that connects late", "[link][dial_race][golden]") {
     const PlayedDial dial{{connects(600ms), silent_fate, silent_fate}};
     CHECK(dial.steps == DialSteps{"0 start 0", "250 start 1", "500 start 2", "600 close 1",
                                   "600 close 2", "600 won 0"});
-    // They had no time to show that they answer.
+    // The other attempts had no time to answer.
     CHECK_FALSE(dial.race.was_silent(1));
     CHECK_FALSE(dial.race.was_silent(2));
     CHECK_FALSE(dial.race.was_silent(0));
@@ -146,7 +146,7 @@ TEST_CASE("DialRace takes the first in the order if two connect at the same time
     CHECK(dial.steps.back() == "260 won 0");
 }
 
-TEST_CASE("DialRace gives the oldest attempt up when a fifth is due", "[link][dial_race][golden]") {
+TEST_CASE("DialRace abandons the oldest attempt when a fifth is due", "[link][dial_race][golden]") {
     const PlayedDial dial{{silent_fate, silent_fate, silent_fate, silent_fate, connects(10ms)}};
     CHECK(dial.steps == DialSteps{"0 start 0", "250 start 1", "500 start 2", "750 start 3",
                                   "1000 close 0", "1000 start 4", "1010 close 1", "1010 close 2",
@@ -154,7 +154,7 @@ TEST_CASE("DialRace gives the oldest attempt up when a fifth is due", "[link][di
     for (std::size_t i = 0; i < 4; ++i) CHECK(dial.race.was_silent(i));
 }
 
-TEST_CASE("DialRace gives each attempt a second, also if others fail meanwhile",
+TEST_CASE("DialRace gives each attempt one second, also if others fail in that second",
           "[link][dial_race][regression]") {
     // The three before the fourth fail, and those after them start at once.
     const PlayedDial dial{{refuses(760ms), refuses(520ms), refuses(280ms), connects(999ms),
@@ -163,7 +163,7 @@ TEST_CASE("DialRace gives each attempt a second, also if others fail meanwhile",
     CHECK(dial.steps.back() == "1749 won 3");
 }
 
-TEST_CASE("DialRace never gives the last four attempts up", "[link][dial_race][unit]") {
+TEST_CASE("DialRace never abandons the last four attempts", "[link][dial_race][unit]") {
     std::vector<DialFate> addresses(16);
     addresses[12] = connects(20s);
     const PlayedDial dial{addresses};
@@ -192,8 +192,7 @@ TEST_CASE("DialRace fails with the most severe cause, and the first of equal one
     CHECK(dial.race.failure().code == 1);
 }
 
-TEST_CASE("DialRace waits for nothing once the last attempt has had its time",
-          "[link][dial_race][unit]") {
+TEST_CASE("DialRace ends when the last attempt has had its time", "[link][dial_race][unit]") {
     const PlayedDial dial{{silent_fate, silent_fate}};
     CHECK(dial.steps == DialSteps{"0 start 0", "250 start 1"});
     CHECK(dial.now == Instant{500ms});
@@ -242,7 +241,7 @@ std::vector<DialFate> random_fates(Random& bits) {
     }
     return fates;
 }
-/// Whether a dial must connect: an address connects before it can be given up.
+/// Whether a dial must connect: an address connects before the dial may abandon it.
 bool must_connect(const std::vector<DialFate>& fates) {
     const std::size_t tried = std::min<std::size_t>(fates.size(), DialRace::attempts_max);
     for (std::size_t i = 0; i < tried; ++i) {
@@ -267,11 +266,11 @@ void check_bounds(const std::vector<DialFate>& fates) {
     if (must_connect(fates)) RC_ASSERT(dial.winner.has_value());
     if (dial.winner) {
         RC_ASSERT(fates[*dial.winner].kind == DialFate::Kind::connects);
-        // All others were closed before the win was reported.
+        // All other attempts were closed before the success was reported.
         RC_ASSERT(dial.began.size() == 1);
         RC_ASSERT(dial.began.begin()->first == *dial.winner);
     } else {
-        // It has tried all that it may, and waits only for silent addresses.
+        // It has tried every address that it may try, and waits only for silent ones.
         RC_ASSERT(dial.race.started() ==
                   std::min<std::size_t>(fates.size(), DialRace::attempts_max));
         for (const auto& [i, at] : dial.began) {

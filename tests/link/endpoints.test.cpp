@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each failure leads to the next endpoint, a stable connection back to the first, and an end
-// that this side decides to the same one; the policy decides the waits. In a bundle all pairs of
-// endpoints are tried. A list can be replaced. Method: scripted transports.
+// Goal: each failure leads to the next endpoint, and the end of a stable connection to the first
+// one. An end that this side decides leads to the same endpoint. The policy decides the waits. In a
+// bundle all pairs of endpoints are tried. A list can be replaced. Method: scripted transports.
 #include <belay/link/endpoints.hpp>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A transport to any of several places, which all share one TransportState.
+/// A transport to any of several endpoints, which all share one TransportState.
 struct Dialler {
     using message_type = std::string;
     TransportState* transport;
@@ -51,7 +51,7 @@ struct Sevens {
     void operator()(Completion<int> done) const { done(7); }
 };
 
-/// Has no token for the moment.
+/// A source that returns a token only while `has` is true.
 struct IntermittentSource {
     using token_type = int;
     const bool* has;
@@ -73,7 +73,7 @@ struct EndpointsRig {
         rig.run(now);
         wait();
     }
-    /// Until the next attempt.
+    /// Runs until the next attempt.
     void wait() { rig.run(elapsed(Instant{}, rig.link.status().retry_at)); }
     [[nodiscard]] Duration now() const { return elapsed(Instant{}, rig.link.now()); }
 };
@@ -88,7 +88,7 @@ TEST_CASE("Endpoints moves to the next endpoint at each failure, and starts over
     r.rig.start();
     for (int i = 0; i < 4; ++i) r.fail(r.now());
     CHECK(r.dialled == Places{"a", "b", "c", "a", "b"});
-    // The policy's waits, also within a round: 1, 2, 4 and 8 s.
+    // The waits are the policy's, also within a round: 1, 2, 4 and 8 s.
     CHECK(r.now() == 15s);
     CHECK(r.rig.link.transport().place() == 1);
 }
@@ -131,7 +131,7 @@ TEST_CASE("Endpoints moves on after a hanging dial, a lost heartbeat and a faile
         rig.run(30s);
         rig.run(31s);
     }
-    SECTION("a server that accepts, and is frozen") {
+    SECTION("a server that accepts and then sends nothing") {
         LinkRig rig{Heartbeat{Endpoints{Dialler{&transport, &dialled}, abc},
                               {.every = 2s, .dead_after = 5s}}};
         rig.start();
@@ -151,7 +151,7 @@ TEST_CASE("Endpoints moves on after a hanging dial, a lost heartbeat and a faile
     CHECK(dialled == Places{"a", "b"});
 }
 
-TEST_CASE("Endpoints stays after a close that is no failure of the endpoint",
+TEST_CASE("Endpoints stays at its endpoint after a close that is no failure of the endpoint",
           "[link][endpoints][unit]") {
     EndpointsRig r;
     r.rig.start();
@@ -194,7 +194,7 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
         r.rig.run(r.now());
         REQUIRE(r.rig.state() == LinkState::connected);
     };
-    SECTION("each dial, although the policy counts none") {
+    SECTION("at each dial, although the policy counts no failure") {
         for (int i = 0; i < 3; ++i) withdraw(silent);
         CHECK(r.rig.link.status().attempt == 1);
         CHECK(r.dialled == Places{"a", "b", "c", "a"});
@@ -221,11 +221,11 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
         r.wait();
         CHECK(r.dialled == Places{"a", "b"});
     }
-    SECTION("not without a failure") {
+    SECTION("no failure: stays at its endpoint") {
         withdraw({});
         CHECK(r.dialled == Places{"a", "a"});
     }
-    SECTION("but after a stable connection the first is next") {
+    SECTION("a stable connection: the first endpoint is next") {
         withdraw(silent);
         connect();
         r.rig.run(r.now() + 1h);
@@ -234,7 +234,7 @@ TEST_CASE("Endpoints moves on after a failure that is withdrawn, as a fleet does
         withdraw(silent);
         CHECK(r.dialled == Places{"a", "b", "a", "b"});
     }
-    SECTION("and after a start") {
+    SECTION("a start: the first endpoint is next") {
         r.transport.link.withdraw(silent);
         r.rig.run(r.now());
         r.rig.link.stop();
@@ -317,7 +317,8 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
         rig.run(elapsed(Instant{}, rig.link.status().retry_at));
     };
     rig.start();
-    // Where the stable connection was: the first, the second, or the third.
+    // The number of failures selects the endpoint of the stable connection: the first, second or
+    // third.
     const int failures = GENERATE(0, 1, 2);
     CAPTURE(failures);
     for (int i = 0; i < failures; ++i) {
@@ -357,7 +358,7 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
     next();
     REQUIRE(rig.link.status().attempt == 2);
     CHECK(dialled.back() == "a/7");
-    // From there it goes on.
+    // The next failure leads to the second endpoint.
     transport.link.closed();
     next();
     CHECK(dialled.back() == "b/7");
@@ -392,8 +393,8 @@ TEST_CASE("Endpoints in shuffled order differ by the machine's seed, and keep th
 
 TEST_CASE("Endpoints in a bundle move independently, and all pairs are tried",
           "[link][endpoints][unit]") {
-    // Of two lists of two, one place of each is down, which fails at once or hangs; whoever moved
-    // both together would try (a1, b1) and (a2, b2) for ever.
+    // In each of two lists of two endpoints, one endpoint is down: it fails at once, or hangs. If
+    // both lists moved together, only (a1, b1) and (a2, b2) would ever be tried.
     const bool hangs = GENERATE(false, true);
     CAPTURE(hangs);
     for_each_seed(
@@ -422,7 +423,7 @@ TEST_CASE("Endpoints in a bundle move independently, and all pairs are tried",
                 ++attempts;
             }
             CHECK(rig.state() == LinkState::connected);
-            // Whose dial failed by itself moves at once.
+            // A list whose own dial failed moves at once.
             if (!hangs) CHECK(attempts <= 20);
         },
         200);
@@ -430,7 +431,7 @@ TEST_CASE("Endpoints in a bundle move independently, and all pairs are tried",
 
 TEST_CASE("Endpoints in a bundle: the end of a graceful close is no failure of an endpoint",
           "[link][endpoints][unit]") {
-    // A check refuses whatever is behind both: all pairs of places must be tried.
+    // A check rejects every peer, so all pairs of endpoints must be tried.
     TransportState transports[2];
     std::vector<std::string> dialled[2];
     LinkRig rig{Validated{Bundle{Endpoints{Dialler{&transports[0], &dialled[0]}, Places{"a", "b"}},
@@ -559,7 +560,7 @@ TEST_CASE("Endpoints::replace shuffles a new list, if the old one was shuffled",
     CHECK(orders.size() == 6);
 }
 
-TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for the others",
+TEST_CASE("Endpoints: the ping interval of one endpoint does not change that of the others",
           "[link][endpoints][regression]") {
     using Dialled = Endpoints<Dialler, std::string>;
     TransportState transport;
@@ -590,10 +591,10 @@ TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for 
     CHECK(pinged_after(lost) == 40s);
     CHECK(pinged_after(lost) == 20s);
     CHECK(std::set<std::string>{dialled.begin(), dialled.end()}.size() == 2);
-    // An endpoint that is in the new list, too, keeps what it has asked for.
+    // An endpoint that is in the new list, too, keeps its longer interval between pings.
     Dialled& endpoints = rig.link.transport().inner();
     REQUIRE_FALSE(endpoints.replace({"c", "b"}));
-    CHECK(pinged_after(lost) == 40s);  // of the connection that was there already
+    CHECK(pinged_after(lost) == 40s);  // the endpoint of the connection that was open before
     CHECK(dialled.back() == "c");
     CHECK(pinged_after(lost) == 10s);
     CHECK(dialled.back() == "b");
@@ -602,14 +603,15 @@ TEST_CASE("Endpoints: an endpoint that asks for fewer pings changes nothing for 
     CHECK(pinged_after(lost) == 10s);
     CHECK(dialled.back() == "b");
     CHECK(pinged_after(lost) == 40s);
-    // What an endpoint asks for that is not listed any more counts for no other.
+    // The longer interval of an endpoint that is no longer listed does not apply to another
+    // endpoint.
     CHECK(dialled.back() == "d");
     REQUIRE_FALSE(endpoints.replace({"e"}));
     CHECK(pinged_after(too_many) == 10s);
     CHECK(pinged_after(lost) == 10s);
 }
 
-TEST_CASE("Endpoints::replace keeps the most penalties for endpoints without ==",
+TEST_CASE("Endpoints::replace keeps the largest number of penalties if endpoints have no ==",
           "[link][endpoints][unit]") {
     struct Place {
         int number;

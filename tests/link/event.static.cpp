@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: an event is small, and states whether it is bounded and which control repeats another.
+// Goal: an event is small, and reports whether it is bounded and which control repeats another.
 #include <belay/link/event.hpp>
 
 using namespace belay;

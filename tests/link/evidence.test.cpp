@@ -42,7 +42,7 @@ void play(Link& link, Instant& now, Instant end, F served) {
     }
 }
 
-/// Accepts each connection at once, and then does nothing: a stopped process behind its kernel.
+/// Accepts each connection at once, and then does nothing, like the kernel of a stopped process.
 struct Accepts {
     TransportState& transport;
     int served = 0;
@@ -60,7 +60,7 @@ struct ActsOnSuccess {
     void succeeded(Turn&) noexcept { (*act)(); }
 };
 
-/// Opens `place`, which the test reads.
+/// Opens the endpoint `place`, which the test reads.
 struct PlaceDialler {
     using message_type = std::string;
     FakeConnection<true> open(const Link<std::string>& link, const std::string& place) {
@@ -79,9 +79,8 @@ struct NamesItself {
 
 }  // namespace
 
-TEST_CASE(
-    "A frozen peer behind a heartbeat is a failed attempt each time, also if it took messages",
-    "[link][evidence][regression]") {
+TEST_CASE("A link with a heartbeat counts each connection to a frozen peer as a failed attempt",
+          "[link][evidence][regression]") {
     const bool writes = GENERATE(false, true);
     TransportState transport;
     Supervisor link{Heartbeat{FakeTransport<>{transport}, readme_beats}, ten_tries};
@@ -120,7 +119,8 @@ TEST_CASE("A frozen peer opens a breaker, and a peer that answers the first ping
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEST_CASE("Endpoints leaves a place that accepts and is frozen", "[link][evidence][regression]") {
+TEST_CASE("Endpoints leaves an endpoint that accepts and then sends nothing",
+          "[link][evidence][regression]") {
     TransportState transport;
     std::string place;
     const std::vector<std::string> places{"frozen", "a", "b"};
@@ -217,8 +217,9 @@ TEST_CASE("A bundle is a success when each peer that is pinged has answered",
     CHECK(link.status().attempt == (thaws ? 0U : 10U));
 }
 
-TEST_CASE("A check is evidence if it has judged a message, not if it passed before one",
-          "[link][evidence][unit]") {
+TEST_CASE(
+    "A check is evidence if it has judged a message, and not if it passed before the first one",
+    "[link][evidence][unit]") {
     const bool at_once = GENERATE(false, true);
     TransportState transport;
     Supervisor link{Validated{FakeTransport<>{transport}, NamesItself{at_once}}, ten_tries};
@@ -233,7 +234,7 @@ TEST_CASE("A check is evidence if it has judged a message, not if it passed befo
     CHECK(link.status().attempt == (at_once ? 1U : 0U));
 }
 
-TEST_CASE("A peer that closes each new connection as planned does not choose the rate of dials",
+TEST_CASE("A peer that closes each new connection as planned does not determine the rate of dials",
           "[link][evidence][regression]") {
     const auto dials_in_an_hour = [](auto policy) {
         TransportState transport;

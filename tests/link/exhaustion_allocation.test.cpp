@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: a lack of memory, at any allocation, ends at most the affected connection; the program
-// continues, and no link stays asleep for ever. Method: memory runs out at critical places, then
-// at each allocation of a scenario in turn. counting_new.hpp is in allocation.test.cpp, which is
-// in the same executable.
+// Goal: a lack of memory, at any allocation, ends at most the affected connection. The program
+// continues, and no link stays without a timer. Method: memory runs out at critical places, and
+// then at each allocation of a scenario in turn. counting_new.hpp is in allocation.test.cpp, which
+// is in the same executable.
 #include <belay/link/supervisor.hpp>
 
 #include <functional>
@@ -44,13 +44,13 @@ struct Refills {
     void on_unsent(const std::string&, Lane) { (*unsent)(); }
 };
 
-/// As much as fits into a queue of two, and no more.
+/// Sends until a queue of two messages is full.
 void fill(const auto& handle) {
     static_cast<void>(handle.open(Gate::paused));
     static_cast<void>(handle.open(Gate::paused));
 }
 
-/// A socket that the test plays.
+/// A socket whose events the test reports.
 class Pipe : public belay::detail::StreamConnection<Pipe, Lines> {
     using Stream = belay::detail::StreamConnection<Pipe, Lines>;
     friend Stream;
@@ -212,7 +212,7 @@ TEST_CASE("Heartbeat detects a frozen peer although one report ran out of memory
     run(0s);
     transport.link.opened();
     run(24s);
-    // One event of two is handled in front of the heartbeat, and another one takes its place.
+    // The turn handles one of two events before the heartbeat, and another event takes its place.
     transport.answer = SendResult::down;
     const auto handle = link.handle();
     CHECK(handle.post("x") == driver::Post::taken);
@@ -232,7 +232,7 @@ TEST_CASE("Heartbeat detects a frozen peer although one report ran out of memory
     CHECK(thrown);
     run(25900ms);
     CHECK(notes.observed.back() == "cooldown");
-    // The exception has ended the connection, and its own end had no memory either.
+    // The exception has ended the connection. There was no memory to report that end either.
     CHECK(link.status().failure.error() == std::errc::not_enough_memory);
 }
 
@@ -274,7 +274,7 @@ struct SlotOf {
     }
     void clear() { *emit = {}; }
 };
-/// A completion handler as asio has them, with a cancellation slot.
+/// A completion handler in the form of asio, with a cancellation slot.
 struct SlottedHandler {
     std::function<void()>* act;
     std::function<void(int)>* emit;
@@ -430,7 +430,7 @@ TEST_CASE("Supervisor continues after a lack of memory at any allocation",
         };
         script.reach = [&](const std::string& place) {
             if (place != "on_message") return;
-            // More than there is room for.
+            // Exceeds the limit of messages.
             for (int i = 0; i < 5; ++i) link.open(Gate::hidden);
         };
         play(script, [&] { return &link; });

@@ -22,28 +22,30 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What a shared object, which others use too, says of attempts.
+/// The advice of a rule that is shared with other users, and whether its permit is taken.
 struct Behaviour {
     Advice advice{};
     bool permit_gone = false;
 };
 Behaviour behaviour;
-/// Since when there has been a connection; `never` if there is none.
+/// The time of the last opening; `never` if there is no connection.
 Instant connected_since = never;
 /// Whether its peer has proved that it is alive.
 bool proved = false;
 
-// Times that no supervisor asks about: it tells what it has counted, and when it has said to go on.
+// Times at which no supervisor calls admit(). The policy then returns its counts, and the time
+// until which it has advised to wait.
 constexpr Instant asks_counts = always;
 constexpr Instant asks_advised{Duration{1}};
 
-/// The policy of the exploration. It counts what it is told, and answers by the counts.
+/// The policy of the exploration. It counts the calls of its functions, and its advice follows from
+/// the counts.
 struct Probe {
     static constexpr bool recycles = false;
-    int open = 0;     // begun without verdict
+    int open = 0;     // begun without a verdict
     int planned = 0;  // planned, and neither begun nor abandoned
     int faults = 0;   // promises to a rule that were broken
-    int fails = 0;    // in a row
+    int fails = 0;    // failures in a row
     Instant advised = always;
 
     Advice admit(Instant now) const noexcept {
@@ -93,17 +95,17 @@ struct Probe {
     }
 };
 
-/// The same with a rule that hears when an attempt is wanted.
+/// The same with a rule whose `wanted` is called when an attempt is wanted.
 struct RecordingProbe : Probe {
     void wanted(Turn&) noexcept { faults += open != 0 || planned++ != 0; }
 };
 
-/// The same where new credentials end the connection of the old ones.
+/// The same with new credentials that end the connection of the old ones.
 struct RecyclingProbe : RecordingProbe {
     static constexpr bool recycles = true;
 };
 
-/// A core that shows all that it decides by.
+/// A core that exposes every value on which its decisions depend.
 template <class Rule>
 struct Explored : timeline::SupervisorCore<Rule> {
     Explored()
@@ -113,10 +115,10 @@ struct Explored : timeline::SupervisorCore<Rule> {
     [[nodiscard]] std::int64_t counts() const {
         return this->policy().admit(asks_counts).until.time_since_epoch().count();
     }
-    /// Calls `f` with every number that tells two states apart at `now`.
+    /// Calls `f` with every number in which two states at `now` may differ.
     template <class F>
     void each(Instant now, F f) const {
-        // What is past is past, however long.
+        // All past times count as equal.
         const auto left = [now](Instant t) {
             return t == never ? -1 : t <= now ? 0 : elapsed(now, t) / 1ms;
         };
@@ -146,18 +148,18 @@ template <class Rule>
 struct Node {
     Explored<Rule> core;
     Instant now{1000s};
-    Instant floor = always;           // what a server asked for
+    Instant floor = always;           // the wait that a server requested
     Instant manual_allowed = always;  // when reconnect_now() may be granted again
     Instant connected_since = never;
     Instant drain_ends = never;
     Behaviour behaviour{};
     bool live = false;               // a connection exists
     bool proved = false;             // its peer is alive
-    bool fresh_credentials = false;  // given since the dial
+    bool fresh_credentials = false;  // set since the dial
     // A field of the digest that a test leaves out.
     int leave_out = -1;
 
-    /// Whether its connection is to be made anew, with the credentials that came behind it.
+    /// Whether its connection must be replaced, because credentials were set after its dial.
     [[nodiscard]] bool outdated() const {
         return Rule::recycles && fresh_credentials && core.status().state == LinkState::connected;
     }
@@ -167,7 +169,7 @@ struct Node {
         return ((g & 1) != 0 && core.grace_ends(Gate{1}) <= now) ||
                ((g & 2) != 0 && core.grace_ends(Gate{2}) <= now);
     }
-    /// Calls `f` with all that the state is identified by.
+    /// Calls `f` with every number that identifies the state.
     template <class F>
     void each(F f) const {
         core.each(now, f);
@@ -188,7 +190,7 @@ struct Node {
             if (i++ != leave_out) d(n);
         });
     }
-    /// Whether it needs no connection, or has one, or others keep it from having one.
+    /// Whether the link needs no connection, has one, or cannot dial because of a shared rule.
     [[nodiscard]] bool settled() const {
         const LinkState s = core.status().state;
         return (s != LinkState::connecting && s != LinkState::cooldown &&
@@ -198,7 +200,7 @@ struct Node {
     void step(sim::Choice& c);
 };
 
-/// How long a driver that is late lets pass behind a deadline.
+/// Marks for `Move::wait`: the time passes up to the deadline, or long past it.
 constexpr Duration at_deadline{-1}, long_after_deadline{-2};
 
 struct Move {
@@ -259,7 +261,7 @@ const std::vector<Move>& moves() {
         {"a second", {.input = timeline::Input::tick}, 1s},
         {"breaker opens", {}, 0s, false, false, Behaviour{Advice::suspend(Instant{3s})}},
         {"limiter waits", {}, 0s, false, false, Behaviour{Advice::wait_at_least(Instant{2s})}},
-        {"somebody says stop", {}, 0s, false, false, Behaviour{Advice::stop()}},
+        {"another user stops", {}, 0s, false, false, Behaviour{Advice::stop()}},
         {"the permit is gone", {}, 0s, false, false, Behaviour{{}, true}},
         {"all is well", {}, 0s, false, false, Behaviour{}},
         {"opened late, proved", {.input = timeline::Input::opened, .proof = true}, 6s, true},
@@ -287,7 +289,8 @@ std::string change(LinkState from, LinkState to) {
     return std::string{to_string(from)} + " > " + std::string{to_string(to)};
 }
 
-/// What must hold of a state, and of the step that led to it; null if it does.
+/// Returns the part of the contract that the state, or the step that led to it, breaks; null if
+/// none.
 template <class N>
 const char* broken(const N& before, const N& n, const Move& m, const timeline::Actions& a) {
     const LinkStatus &s = n.core.status(), &old = before.core.status();
@@ -298,16 +301,16 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     const Instant d = n.core.deadline();
     const bool changed =
         old.state != state || a.dial || s.retry_at != old.retry_at || s.since != old.since;
-    if (changed && !a.notify) return "a change was not told";
+    if (changed && !a.notify) return "a change was not reported";
     if (a.notify && (a.change.from != old.state || !(a.change.to == s)))
-        return "told something else";
+        return "reported another change";
     if (a.notify && !belay_test::is_legal(old.state, state)) return "not in the table";
     if (a.teardown && !before.live) return "tore down nothing";
     if (a.dial && before.live && !a.teardown) return "two connections";
     if (a.dial && (state != LinkState::connecting || n.shut())) return "dialled where it must not";
     if (up != n.live) return "the connection does not fit the state";
     if (waits != (s.retry_at != never)) return "retry_at does not fit the state";
-    // Also one whose grace is over, until the tick.
+    // This includes a connection whose grace is over, until the tick.
     const bool graced = n.core.gates() != 0 && state == LinkState::connected;
     if ((d != never) !=
         (waits || state == LinkState::connecting || state == LinkState::draining || graced ||
@@ -328,7 +331,7 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
         return "a drain that nothing ends in time";
     if (n.outdated() && (d > n.now || m.step.input == timeline::Input::tick))
         return "a connection outlives its credentials";
-    // One whose grace is over while others speak waits for the tick, which is due.
+    // A connection whose grace ends during another input waits for the tick, which is due.
     const bool tears = n.shut() && state != LinkState::draining && (up || waits);
     if (tears && (d > n.now || m.step.input == timeline::Input::tick))
         return "up behind a shut gate";
@@ -349,7 +352,7 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     if (ended && m.step.wrote && aged &&
         n.core.counts() / 10 % 100 > before.core.counts() / 10 % 100)
         return "the loss of an old connection that was used counted as a failure";
-    if (s.attempt > 1000) return "the attempt counter ran under zero";
+    if (s.attempt > 1000) return "the attempt counter fell below zero";
     if ((s.down_since == never) != (state == LinkState::connected) &&
         !(state == LinkState::stopped && s.since == always))
         return "down_since is wrong";
@@ -360,15 +363,15 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
         return "dialled before the wait was over";
     const bool asked = m.step.input == timeline::Input::reconnect_now && !m.step.force;
     if (a.dial && asked && !afresh && n.now < std::min(before.manual_allowed, old.retry_at))
-        return "dialled by hand too soon";
+        return "reconnect_now dialled too soon";
     if (a.notify && m.step.failure.cause == Cause::unauthorized && !before.fresh_credentials &&
         before.live && old.state != LinkState::draining && state != LinkState::blocked_auth) {
-        return "went on with credentials that were refused";
+        return "continued with credentials that were rejected";
     }
     return nullptr;
 }
 
-/// The core's step, and the model's.
+/// Takes the step in the core and in the model.
 template <class N>
 timeline::Actions take(const N& node, N& next, const Move& m) {
     behaviour = node.behaviour;
@@ -411,7 +414,8 @@ template <class Rule>
 void Node<Rule>::step(sim::Choice& c) {
     const Move& m = moves()[c.choose(names())];
     if (m.needs_connection && !live) return c.impossible();
-    // Nobody promises more than a driver, and a server that answers a dial.
+    // Only two inputs are certain: a driver's tick at the deadline, and the answer of a server to a
+    // dial.
     if (m.wait != at_deadline && !(m.step.input == timeline::Input::opened && m.wait == 0s)) {
         c.unfair();
     }
@@ -450,7 +454,7 @@ TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of ev
                      Node<TestType>{});
     CHECK(report);
     CHECK(report.states > 5000);
-    // The table promises no transition that cannot happen.
+    // Every transition of the table is reached.
     for (int from = 0; from < 9; ++from) {
         for (int to = 0; to < 9; ++to) {
             const auto a = static_cast<LinkState>(from);
@@ -461,7 +465,8 @@ TEMPLATE_TEST_CASE("SupervisorCore keeps its contract after every sequence of ev
     }
 }
 
-TEST_CASE("The digest of SupervisorCore leaves nothing out", "[link][exploration][property]") {
+TEST_CASE("The digest of SupervisorCore contains every field that changes its decisions",
+          "[link][exploration][property]") {
     Node<RecyclingProbe> node;
     int fields = 0;
     node.core.each(node.now, [&](auto) { ++fields; });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a program with a former name of a link's members compiles, and does the same as with the present one.
-// Method: the former name beside the present one, on scripted transports.
+// Goal: a program with a former name of a link's members compiles, and does the same as with the
+// present one. Method: the former name next to the present one, on scripted transports.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <belay/link/served_link.hpp>

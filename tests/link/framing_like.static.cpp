@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the smallest framing is one; each omission, and each call of another form, is none.
+// Goal: the smallest framing satisfies FramingLike. A framing with an omission, or with a call of
+// another form, does not.
 #include <belay/link/framing_like.hpp>
 
 #include <belay/link/detail/carries_any_bytes.hpp>
@@ -51,7 +52,7 @@ struct Wrapping {
 struct WithoutBound {
     using message_type = Bytes;
 };
-/// Makes text of any bytes.
+/// A decorator that encodes any bytes as text.
 template <class Inner>
 struct Base64 : Wrapping<Inner> {
     static constexpr bool carries_any_bytes = true;
@@ -70,7 +71,7 @@ static_assert(!detail::carries_any_bytes<Wrapping<Wrapping<StreamOver<Lines>>>>)
 static_assert(detail::carries_any_bytes<Wrapping<Base64<StreamOver<Lines>>>>);
 static_assert(detail::carries_any_bytes<Wrapping<Unrelated<Lines>>>);
 
-// In whatever form it is: overloaded, private, a template.
+// A ping is detected in each form: overloaded, private, or a template.
 class PrivatePing : public Smallest {
     static void put_ping(Bytes&) {}
 };

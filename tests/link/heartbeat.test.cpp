@@ -29,7 +29,7 @@ struct Beating {
         rig.start();
         transport.link.opened();
         rig.run(0s);
-        REQUIRE(std::exchange(transport.pings, 0) == 1);  // the one at the opening
+        REQUIRE(std::exchange(transport.pings, 0) == 1);  // the ping at the opening
     }
 };
 
@@ -101,7 +101,7 @@ TEST_CASE("Heartbeat keeps a connection whose ping waits behind output that a li
     CHECK(slow.log.back().state == LinkState::connected);
 }
 
-TEST_CASE("Heartbeat lets a drain finish while its output leaves, and ends it for a frozen peer",
+TEST_CASE("Heartbeat lets a drain finish while the peer reads, and ends it if the peer is frozen",
           "[link][heartbeat][sim][regression]") {
     SlowLink slow{3000, 200, 5min};  // 67 s
     SECTION("a peer that reads slowly") {
@@ -119,7 +119,7 @@ TEST_CASE("Heartbeat lets a drain finish while its output leaves, and ends it fo
     }
 }
 
-TEST_CASE("Heartbeat gives up a peer that stops reading output, dead_after later",
+TEST_CASE("Heartbeat closes the connection of a peer that stops reading, after dead_after",
           "[link][heartbeat][sim][regression]") {
     SlowLink slow{8000, 400};
     slow.world.run_for(30s);
@@ -131,7 +131,7 @@ TEST_CASE("Heartbeat gives up a peer that stops reading output, dead_after later
     }));
 }
 
-TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
+TEST_CASE("Heartbeat counts written output as a sign of life for at most 24 times dead_after",
           "[link][heartbeat][regression]") {
     Beating b;
     const auto written_each = [&b](Duration gap, Duration until) {
@@ -162,7 +162,7 @@ TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
         b.rig.run(525s);
         CHECK(b.rig.state() == LinkState::cooldown);
     }
-    SECTION("a probe waits for an answer only") {
+    SECTION("a probe counts only an answer") {
         b.rig.run(1s);
         b.rig.link.probe_now(5s);
         b.rig.run(1s);
@@ -170,7 +170,7 @@ TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
         b.rig.run(6s);
         CHECK(b.rig.state() == LinkState::cooldown);
     }
-    SECTION("a probe with a long time takes nothing from a live peer") {
+    SECTION("a probe with a long limit does not end the connection of a live peer") {
         b.rig.run(1s);
         b.rig.link.probe_now(1min);
         b.rig.run(1s);
@@ -182,7 +182,7 @@ TEST_CASE("Heartbeat counts output that leaves for 24 times dead_after at most",
     }
 }
 
-TEST_CASE("Heartbeat gives up no lane of a bundle that is not read before the opening",
+TEST_CASE("Heartbeat closes no bundle because of a lane that is not read before the opening",
           "[link][heartbeat][regression]") {
     using Beats = Heartbeat<FakeTransport<>>;
     TransportState a, b;
@@ -210,7 +210,7 @@ TEST_CASE("Heartbeat gives up no lane of a bundle that is not read before the op
     run(23s);
     CHECK(link.status().state == LinkState::connecting);
     CHECK(a.dials == 1);
-    // The lane is read after this turn, in which the time of the silence ends.
+    // The lane is read after this turn, and the limit for the silence ends in this turn.
     now = 24s;
     b.link.opened();
     run(24s);
@@ -222,7 +222,7 @@ TEST_CASE("Heartbeat gives up no lane of a bundle that is not read before the op
     CHECK(link.status().failure.error() == LinkErrc::heartbeat_lost);
 }
 
-TEST_CASE("Heartbeat pings after each stretch of silence, and closes after dead_after",
+TEST_CASE("Heartbeat pings after each period of silence, and closes after dead_after",
           "[link][heartbeat][unit]") {
     Beating b;
     CHECK(b.rig.link.deadline() == at(10s));
@@ -392,7 +392,7 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is ne
     LinkRig rig{Validated{Bundle{Heartbeat{FakeTransport<>{a}, beats}, FakeTransport<>{b},
                                  Validated{Heartbeat{FakeTransport<>{c}, beats}, Once{}}},
                           Once{}}};
-    rig.link.probe_now();  // nothing is open: nothing happens
+    rig.link.probe_now();  // no connection is open, so nothing happens
     rig.start();
     rig.link.probe_now();
     rig.run(0s);
@@ -420,7 +420,7 @@ TEST_CASE("Supervisor::probe_now reaches each Heartbeat, however deeply it is ne
     }
 }
 
-TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
+TEST_CASE("Heartbeat measures the time from the first ping to its first answer, in its lane",
           "[link][heartbeat][unit]") {
     struct Trips : NoObserver {
         std::vector<std::pair<Duration, Lane>> observed;
@@ -437,7 +437,7 @@ TEST_CASE("Heartbeat times the first answer to the first ping, in its lane",
     rig.run(0s);
     rig.link.advance(at(20ms));
     b.link.pong();  // to the ping at the opening
-    b.link.pong();  // to no ping of ours
+    b.link.pong();  // an answer without a ping
     rig.run(20ms);
     CHECK(std::exchange(trips.observed, {}) == std::vector<Trip>{{20ms, Lane{1}}});
     rig.run(10020ms);

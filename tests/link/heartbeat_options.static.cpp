@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the timeline of a watched peer: asked when it is silent, given up in time, and asked once more by a driver that
-// was asleep.
+// Goal: the timeline of a watched peer. Pulse pings a silent peer, and reports it lost in time.
+// After a driver was asleep, Pulse pings once more before that.
 #include <belay/link/heartbeat_options.hpp>
 
 #include <belay/link/detail/pulse.hpp>
@@ -25,7 +25,7 @@ constexpr Pulse received_at(Duration since, HeartbeatOptions options = {}) {
 static_assert(Pulse{HeartbeatOptions{}}.deadline() == never);
 static_assert(Pulse{HeartbeatOptions{}}.check(at(1000h)) == Due::nothing);
 
-// Silence: asked at 10 and 20 s, given up at 25 s.
+// Silence: a ping at 10 and 20 s, and lost at 25 s.
 consteval bool silence() {
     Pulse p = received_at(0s);
     if (p.deadline() != at(10s) || p.check(at(9s)) != Due::nothing) return false;
@@ -35,14 +35,14 @@ consteval bool silence() {
 }
 static_assert(silence());
 
-// A turn that is late by less than `every` judges as it would have; the ping was out.
+// A turn that is late by less than `every` decides like a turn in time, because the ping was sent.
 consteval bool a_late_turn() {
     Pulse p = received_at(0s);
     return p.check(at(10s)) == Due::ping && p.check(at(29s)) == Due::lost;
 }
 static_assert(a_late_turn());
 
-// Asleep from 12 s on for eight hours: asked once, and given up 5 s after that.
+// The driver sleeps from 12 s on for eight hours: one ping, and lost 5 s after that.
 consteval bool a_sleep() {
     Pulse p = received_at(0s);
     if (p.check(at(10s)) != Due::ping) return false;
@@ -55,7 +55,7 @@ consteval bool a_sleep() {
 }
 static_assert(a_sleep());
 
-// Woken just before the end: the answer has as long as it always has.
+// The driver wakes just before the limit: the answer has its full time.
 consteval bool a_sleep_until_just_before_the_end() {
     Pulse p = received_at(0s);
     if (p.check(at(24999ms)) != Due::ping) return false;
@@ -64,7 +64,7 @@ consteval bool a_sleep_until_just_before_the_end() {
 }
 static_assert(a_sleep_until_just_before_the_end());
 
-// Nobody is given up who was not asked.
+// A peer is lost only after a ping.
 consteval bool never_asked() {
     Pulse p = received_at(0s, {.every = 10s, .dead_after = 15s});
     return p.check(at(15s)) == Due::ping && p.deadline() == at(20s) &&
@@ -72,7 +72,7 @@ consteval bool never_asked() {
 }
 static_assert(never_asked());
 
-// Asked out of turn: given up when that answer does not come; the earlier end counts.
+// A probe: the peer is lost if that answer does not arrive. The earlier limit counts.
 consteval bool probed() {
     Pulse p = received_at(0s);
     if (!p.probe(at(3s), 5s) || p.deadline() != at(8s)) return false;
@@ -84,7 +84,7 @@ consteval bool probed() {
 }
 static_assert(probed());
 
-// Likewise a peer that is never given up; at rest there is nobody to ask.
+// The same holds for a peer without a limit. At rest there is no peer to ping.
 consteval bool probed_for_ever() {
     Pulse p = received_at(0s, {.every = 10s, .dead_after = forever});
     if (p.rests() || !p.probe(at(3s), 5s) || p.deadline() != at(8s)) return false;
@@ -97,7 +97,8 @@ consteval bool probed_for_ever() {
 }
 static_assert(probed_for_ever());
 
-// Too many pings: half as many, as long as an answer has its time within `dead_after`; then later.
+// Too many pings: half as many while the time for an answer fits in `dead_after`. After that,
+// `dead_after` grows, too.
 consteval bool penalised() {
     Pulse p{HeartbeatOptions{}};
     if (p.penalize() || p.options().every != 20s || p.options().dead_after != 25s) return false;
@@ -106,14 +107,14 @@ consteval bool penalised() {
     return p.options().every == 1h && p.options().dead_after == 1h + 5s && !p.penalize();
 }
 static_assert(penalised());
-// Who asks that rarely has nothing to give.
+// An interval above one hour does not grow.
 consteval bool rare() {
     Pulse p{HeartbeatOptions{.every = 2h, .dead_after = 5h}};
     return !p.penalize() && p.options().every == 2h && p.options().dead_after == 5h;
 }
 static_assert(rare());
 
-// A driver that is always late gives a silent peer up all the same.
+// A driver that is always late reports a silent peer lost, too.
 consteval bool always_late(Duration turn, HeartbeatOptions options) {
     Pulse p = received_at(0s, options);
     for (int i = 1; i <= 10; ++i) {

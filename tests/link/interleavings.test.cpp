@@ -78,7 +78,7 @@ struct Check {
     Verdict judge(const Msg& m, const auto& say);
 };
 
-/// A rule that writes down what it is asked, and gives advice by the script's chance.
+/// A rule that records its calls, and gives advice by the script's random numbers.
 struct Recorder {
     World* world;
     static constexpr std::string_view name = "recorder";
@@ -129,12 +129,12 @@ struct LeafState {
     Link<Msg> link;
     std::uint32_t epoch = 0;
     bool exists = false, opened = false, passed = false, paused = false, ended = false;
-    std::uint32_t sent = 0;         // messages the supervisor took
-    std::uint32_t delivered = 0;    // the next one the user must see
-    std::uint32_t sent_at_end = 0;  // of those, before it said that it was closed
+    std::uint32_t sent = 0;         // messages that the supervisor accepted
+    std::uint32_t delivered = 0;    // the next message for the user
+    std::uint32_t sent_at_end = 0;  // `sent` when it reported that it was closed
     bool closing = false;           // close() was called
     Instant sign_at = always, sign_before = always;
-    bool sign_outside = false;  // before the turn, so before any heartbeat could judge
+    bool sign_outside = false;  // before the turn, and so before a heartbeat could judge
 
     void sign(Instant now, bool outside) {
         if (now > sign_at) {
@@ -186,19 +186,20 @@ struct World {
     LinkState notified = LinkState::stopped;
     bool expect_stopped = false, stop_in_part = false;
     int starts_left = 0;
-    std::uint32_t undialled = 0;  // attempts that were stopped in the close before them
+    std::uint32_t undialled = 0;  // attempts that a stop() in the previous close ended
     std::uint32_t posted = 0, sent_posts = 0, unsent = 0, fulls = 0, resumes = 0, openings = 0;
     std::uint32_t drains = 0, drains_late = 0, drained_behind = 0, recycled = 0;
     bool voided = false;
     std::uint32_t gates = 0;
     bool recycles = false;
-    std::uint32_t credentials_of = 0;  // the epoch in which they were given
-    // Asked for, and not known to be obeyed yet: when the first of these drains may end, at most.
+    std::uint32_t credentials_of = 0;  // the epoch in which they were set
+    // The shortest limit of the drains that may not have been carried out, and when a drain may
+    // end.
     Duration drain_asked = Duration::max();
     Instant drain_ends_min = never, drain_ends_max = never;
     bool cut_short = false;   // by a stop()
-    bool unreported = false;  // an exception left before all was told
-    bool refused = false;     // by a peer, when a check asked
+    bool unreported = false;  // an exception left before every change was reported
+    bool refused = false;     // a check rejected the peer
     std::deque<Act> hooks;
     std::array<std::deque<int>, leaves> in_open;
     int stop_in_check = 0;
@@ -249,7 +250,7 @@ struct World {
     }
     void settle() {
         for (int i = 0; link && link->deadline() <= now; ++i) {
-            if (i > 3000) return fail("spins at one instant");
+            if (i > 3000) return fail("repeats turns at one instant");
             advance();
         }
         if (link && failure.empty()) quiet();
@@ -276,17 +277,17 @@ struct World {
         starts_left = unreported && notified == LinkState::stopped ? 1 : 0;
         link->stop();
         if (!link) return;
-        expect(link->status().state == LinkState::stopped, "stop: status must say so at once");
-        expect(link->send(Msg{}) == SendResult::down, "stop: send must say down");
+        expect(link->status().state == LinkState::stopped, "stop: status must be stopped at once");
+        expect(link->send(Msg{}) == SendResult::down, "stop: send must return down");
         if (depth > 0 && pending) expect_stopped = true;
         if (depth == 0)
-            expect(notified == LinkState::stopped, "stop: must have told before it returned");
+            expect(notified == LinkState::stopped, "stop: must call the hook before it returns");
     }
-    /// In a call of a transport.
+    /// Calls stop() inside a call of a transport.
     void stop_inside() {
         if (link->status().state == LinkState::stopped) return;
         stop_in_part = true;
-        // The start that led here may not have been told yet.
+        // The start before it may not have been reported yet.
         starts_left = notified == LinkState::stopped ? 1 : 0;
         voided = cut_short = true;
         link->stop();
@@ -308,7 +309,7 @@ struct World {
         }
         return false;
     }
-    /// When the first grace that runs ends.
+    /// The end of the first grace that runs.
     [[nodiscard]] Instant grace_ends() const {
         Instant first = never;
         for (std::uint32_t bit = 1; bit <= 2; bit *= 2) {
@@ -324,7 +325,7 @@ struct World {
     void reconnect(bool force) {
         manual = true;
         if (force) hard_manual = true;
-        // From failed and blocked_auth it starts afresh.
+        // Both start again from failed and blocked_auth.
         if (link->status().state == LinkState::failed ||
             link->status().state == LinkState::blocked_auth)
             hard_manual = true;
@@ -338,9 +339,9 @@ struct World {
     }
     void drain_asks(Duration within) {
         drain_asked = std::min(drain_asked, within);
-        // As of its turn, which may be one whose clock went back.
+        // A drain counts from its turn, whose clock may have gone back.
         drain_ends_min = std::min(drain_ends_min, link->now() + within);
-        // Where nothing is connected it is stop(), with which all that waits is over.
+        // If nothing is connected, it is a stop(), which also ends all waits.
         hard_manual = manual = true;
     }
     void drain(Duration within) {
@@ -365,7 +366,7 @@ struct World {
         } else if (p == belay::driver::Post::full) {
             l.paused = true;
             ++fulls;
-            expect(m.epoch == l.epoch, "received: a refused message must be untouched");
+            expect(m.epoch == l.epoch, "received: a rejected message must be unchanged");
         }
     }
     void opened(int k) {
@@ -432,7 +433,7 @@ struct World {
         perform(a);
     }
 
-    /// What the next call of a transport does, if the script says so.
+    /// Runs the user code in the next call of a transport, if the script has some.
     void transport_code() {
         if (stop_in_call == 0 || link->status().state == LinkState::stopped) return;
         --stop_in_call;
@@ -442,15 +443,16 @@ struct World {
         stop_inside();
     }
 
-    // ---- what must hold ----
+    // ---- the contract ---------------------------------------------------------------------------
     bool alive() const { return leaf[0].link.alive(); }
 
-    /// What a drain is over with: no state but `stopped`, nothing lost, and a failure that says why.
+    /// Checks the end of a drain: its state is `stopped`, no message was lost, and the failure has
+    /// the reason.
     void check_drained(const Transition& t) {
         if (std::exchange(cut_short, false)) return;
         const Failure& f = t.to.failure;
         const bool late = f == failure_of(LinkErrc::not_drained);
-        expect(!late || now >= drain_ends_min, "a drain was over before its time");
+        expect(!late || now >= drain_ends_min, "a drain ended before its limit");
         if (late) ++drains_late;
         if (f.cause != Cause::none) return;
         for (std::size_t k = 0; k < leaf.size(); ++k) {
@@ -473,9 +475,9 @@ struct World {
     void quiet() {
         const LinkStatus& s = link->status();
         expect(handle->status() == s, "the published status differs");
-        expect(s.state == notified, "a transition was not told");
-        expect(connectings == epochs + undialled, "dials and told attempts differ");
-        expect(link->core().gates() == gates, "a gate was forgotten");
+        expect(s.state == notified, "a transition was not reported");
+        expect(connectings == epochs + undialled, "dials and reported attempts differ");
+        expect(link->core().gates() == gates, "a gate was lost");
         expect(link->deadline() > now, "deadline must have moved");
         expect(s.attempt == attempt, "the attempt counter is wrong");
         const Instant d = link->core().deadline();
@@ -503,23 +505,23 @@ struct World {
                 expect(alive(), "a drain needs a connection");
                 if (drain_asked != Duration::max())
                     drain_ends_max = std::min(drain_ends_max, now + drain_asked);
-                expect(d <= drain_ends_max, "a drain has no end, or one beyond its bound");
-                expect(link->send(Msg{}) == SendResult::down, "a drain sends no more");
+                expect(d <= drain_ends_max, "a drain has no limit, or one that is too late");
+                expect(link->send(Msg{}) == SendResult::down, "a drain must not send");
                 break;
         }
-        drain_asked = Duration::max();  // all commands have been obeyed
+        drain_asked = Duration::max();  // all commands have been carried out
         cut_short = unreported = false;
         if (s.state != LinkState::draining) drain_ends_min = drain_ends_max = never;
         expect(!recycles || s.state != LinkState::connected || credentials_of < epochs,
                "a connection outlives its credentials");
-        // All commands have been obeyed; one that shortened the wait is remembered until it is
-        // over.
+        // All commands have been carried out. One that shortened the wait counts until the wait
+        // ends.
         const bool waits = s.state == LinkState::cooldown || s.state == LinkState::suspended;
         if (waits) {
-            expect(manual || s.retry_at >= not_before, "waits less than was advised");
+            expect(manual || s.retry_at >= not_before, "waits less than the rule advised");
             expect(hard_manual || s.retry_at >= floor, "waits less than the server asked for");
         }
-        if (s.state != LinkState::offline) {  // a gate does not take a granted retry back
+        if (s.state != LinkState::offline) {  // a gate does not revoke a granted retry
             manual = waits && s.retry_at < not_before;
             hard_manual = waits && s.retry_at < floor;
         }
@@ -527,7 +529,7 @@ struct World {
         const bool unproved = s.state == LinkState::connected && !link->core().alive();
         expect(graced || begun == (s.state == LinkState::connecting || unproved ||
                                    (s.state == LinkState::connected && d != never)),
-               "an attempt without verdict must be in flight or young");
+               "an attempt without a verdict must be under way or not yet stable");
         expect(!planned || waits, "an attempt is planned that will not take place");
         expect((s.state == LinkState::offline) <= (gates != 0), "offline needs a shut gate");
         if (is_shut(now)) {
@@ -536,14 +538,14 @@ struct World {
                        s.state == LinkState::draining,
                    "a shut gate keeps everything down");
         }
-        // One more for each opening, because a lane that was held may not have been refused.
-        expect(resumes <= fulls + openings, "more resumes than refusals");
+        // Each opening adds one, because a lane that was held may not have been rejected.
+        expect(resumes <= fulls + openings, "more resumes than rejections");
         expect(sent_posts + unsent <= posted, "a posted message was handled twice");
         if (!voided) expect(sent_posts + unsent == posted, "a posted message vanished");
         for (const LeafState& l : leaf) {
             // Too many early messages wait until the connection is open.
             if (l.exists && l.link.alive() && &l != &leaf[2] && s.state != LinkState::connecting)
-                expect(!l.paused, "a refused sender was not resumed");
+                expect(!l.paused, "a rejected sender was not resumed");
         }
     }
 };
@@ -696,7 +698,7 @@ Advice Recorder::begin(Turn& turn) noexcept {
     }
     w.begun = true;
     w.planned = false;
-    w.not_before = always;  // over, or overridden
+    w.not_before = always;  // ended, or overridden
     ++w.attempt;
     return Advice::go();
 }
@@ -717,7 +719,7 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
     w.note("verdict " + std::string{to_string(f.cause)});
     bool reported = f.category != nullptr || f.cause == Cause::overloaded || w.refused;
     for (const LeafState& l : w.leaf) reported = reported || l.ended;
-    w.expect(reported, "a loss that nobody has reported");
+    w.expect(reported, "a loss that no transport has reported");
     constexpr std::array<Duration, 4> waits{0s, 1ms, 1s, 9s};
     const Instant until = turn.now + waits[w.chance(4)];
     const std::uint64_t kind = w.chance(16);
@@ -730,7 +732,7 @@ Advice Recorder::lost(const Failure& f, Turn& turn) noexcept {
 }
 Advice Recorder::review(const Advice& plan, Turn&) noexcept {
     world->expect(!world->begun && !world->planned, "planned twice, or under way");
-    world->expect(plan.verb != Advice::Verb::stop, "planned what was stopped");
+    world->expect(plan.verb != Advice::Verb::stop, "planned an attempt although it was stopped");
     world->planned = true;
     return Advice::go();
 }
@@ -762,10 +764,11 @@ void App::on_state(auto& link, const Transition& t) {
     w.expect(belay_test::is_legal(t.from, t.to.state), "a transition that is not in the table");
     if (w.expect_stopped || w.stop_in_part) {
         if (w.expect_stopped)
-            w.expect(t.to.state == LinkState::stopped, "something came between stop and stopped");
+            w.expect(t.to.state == LinkState::stopped,
+                     "a transition came between stop and stopped");
         if (t.to.state == LinkState::stopped) w.expect_stopped = w.stop_in_part = false;
     } else if (!w.unreported) {
-        w.expect(t.to == link.status(), "the status is ahead of what was told");
+        w.expect(t.to == link.status(), "the status is ahead of the reported transition");
         w.expect(w.handle->status() == link.status(), "the published status differs in a hook");
     }
     if (t.from == LinkState::stopped) {
@@ -784,7 +787,7 @@ void App::on_state(auto& link, const Transition& t) {
     }
     if (t.to.state == LinkState::draining) {
         ++w.drains;
-        w.expect(w.drain_ends_min != never, "nobody has asked for a drain");
+        w.expect(w.drain_ends_min != never, "a drain without a call of drain");
     }
     if (t.to.state == LinkState::connecting) ++w.connectings;
     if (t.to.state == LinkState::connected) {
@@ -797,9 +800,9 @@ void App::on_state(auto& link, const Transition& t) {
             if (k % 2 == 1) w.expect(l.passed, "connected before all were validated");
         }
     } else if (t.to.state != LinkState::connecting && t.to.state != LinkState::draining) {
-        w.expect(!w.alive(), "a live epoch after its end");
+        w.expect(!w.alive(), "an epoch is still current after its end");
     }
-    // Only a command leaves these, and it overrides the waits.
+    // Only a command leaves these states, and it overrides the waits.
     if (t.to.state == LinkState::stopped || t.to.state == LinkState::failed ||
         t.to.state == LinkState::blocked_auth) {
         w.floor = w.not_before = always;
@@ -812,7 +815,7 @@ void App::on_state(auto& link, const Transition& t) {
          t.from == LinkState::draining)) {
         w.expect(elapsed(w.leaf[0].last_sign(w.now), w.now) >= dead_after ||
                      elapsed(w.leaf[1].last_sign(w.now), w.now) >= dead_after,
-                 "a heartbeat gave up a peer that was heard in time");
+                 "a heartbeat closed a connection that received something in time");
     }
     w.user_code();
 }
@@ -826,7 +829,7 @@ void App::on_message(auto& link, Msg m, Lane lane) {
                  (w.notified == LinkState::connected || w.notified == LinkState::draining),
              "a message outside connected and draining");
     w.expect(m.epoch == w.epochs, "a message of an old epoch");
-    w.expect(m.leaf < leaves && lane == lane_of[m.leaf], "a message on another's lane");
+    w.expect(m.leaf < leaves && lane == lane_of[m.leaf], "a message on another lane");
     if (m.what == PeerMessage::data) {
         LeafState& l = w.leaf[m.leaf];
         w.expect(m.n == l.delivered, "a message was lost, repeated or overtaken");
@@ -847,12 +850,12 @@ void App::on_unsent(Msg m, Lane) {
     w.enter_hook();
     const World::Leave leave{w};
     w.expect(!w.expect_stopped, "unsent came between stop and stopped");
-    w.expect(m.what == PeerMessage::posted, "gave back what nobody posted");
+    w.expect(m.what == PeerMessage::posted, "returned a message that was not posted");
     ++w.unsent;
     w.user_code();
 }
 
-/// One step of the script; reads its chance from `script` only, whatever the state is.
+/// Takes one step of the script. It draws from `script` only, in any state.
 void script_step(World& w) {
     Random& r = w.script;
     const auto pick = [&](std::uint64_t n) { return uniform_upto(r, n - 1); };
@@ -966,7 +969,7 @@ void script_step(World& w) {
                              old.opened() == belay::driver::Post::gone &&
                              old.pong() == belay::driver::Post::gone &&
                              old.writable() == belay::driver::Post::gone,
-                         "an old link is still heard");
+                         "an old link still has an effect");
             }
             break;
         case 21:
@@ -1002,7 +1005,7 @@ void script_step(World& w) {
             w.closed(static_cast<int>((k + 2) % leaves), x / 11);
             break;
         case 28: {
-            // One that has something to let leave, and mostly a peer that answers.
+            // A drain with messages to send, and in most cases with a peer that answers.
             greet();
             if (w.link) w.settle();
             if (!w.link) break;
@@ -1025,9 +1028,9 @@ void script_step(World& w) {
             greet();
             break;
     }
-    // What moves the deadline earlier must tell the driver.
+    // A call that moves the deadline earlier must wake the driver.
     if (w.link && w.link->deadline() < due && what < 12)
-        w.expect(w.woken, "the deadline moved earlier in silence");
+        w.expect(w.woken, "the deadline moved earlier without a wake");
     if (settle && w.link) w.settle();
 }
 
@@ -1062,7 +1065,7 @@ std::string run(World& w) {
     w.expect(w.handle->start() == belay::driver::Post::gone &&
                  w.handle->post(Msg{}) == belay::driver::Post::gone,
              "a handle outlived its supervisor");
-    w.expect(!w.attached, "the driver was not told");
+    w.expect(!w.attached, "the driver was not detached");
     return w.failure;
 }
 
@@ -1107,7 +1110,8 @@ TEST_CASE("Supervisor keeps its contract under random interleavings",
         stopped += sparse.stopped_in_call;
         early += sparse.log.find("message") != std::string::npos ? 1U : 0U;
     }
-    // The scripts reach what they are meant to test; fewer of them say little about shares.
+    // The scripts reach the cases that they are meant to test. With fewer scripts the shares mean
+    // little.
     if (!replay && count >= 1000) {
         CHECK(connects > count / 2);
         CHECK(stable > count / 10);

@@ -35,7 +35,7 @@ TEST_CASE("LengthPrefixed writes the bytes of its format", "[link][length_prefix
     CHECK(ping.kind == part::Cut::Kind::alive);
     out.insert(out.end(), ping.body.begin(), ping.body.end());
     CHECK(as_text(out) == "\x03\0\0\0\0abc\0\0\0\0\1\0\0\0\0\2"s);
-    // A pong is not answered.
+    // A pong gets no answer.
     CHECK(framing.cut(BytesView{out}.subspan(13), {}).body.empty());
 }
 

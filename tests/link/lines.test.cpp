@@ -66,7 +66,7 @@ TEST_CASE("Lines rejects a message that contains a line end or exceeds the limit
 }
 
 TEST_CASE("CutHints::seen counts only bytes that the framing has examined", "[link][lines][unit]") {
-    // Two lines are a message; it counts their ends as they come.
+    // A framing in which two lines are one message; it counts their ends as they arrive.
     struct TwoLineFraming {
         [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints& hints) noexcept {
             for (std::size_t i = hints.seen; i < bytes.size(); ++i) {

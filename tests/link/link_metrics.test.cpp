@@ -50,7 +50,7 @@ struct Metered {
     }
 };
 
-/// Name and labels of each sample, with its value; fails on a line that is none.
+/// Returns the name and labels of each sample, with its value; fails on a line that is no sample.
 std::map<std::string, std::string> parsed(const std::string& text) {
     std::map<std::string, std::string> samples;
     std::set<std::string> families;
@@ -104,7 +104,7 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
     CHECK(m.outages() == 1);
     CHECK(m.counters().outages.counts[2] == 1);  // 3 s
     CHECK(m.counters().outages.sum == 3s);
-    SECTION("a planned close is an outage, but no loss") {
+    SECTION("a planned close is an outage, and no loss") {
         m.rig.run(24s);
         m.close(24s, Cause::planned);
         m.rig.run(25s);
@@ -113,7 +113,7 @@ TEST_CASE("LinkMetrics counts attempts, failures, connections, losses and outage
         CHECK(m.failures(Cause::planned) == 1);
         CHECK(m.outages() == 2);
     }
-    SECTION("what this side ends is an outage, but no loss and no failure") {
+    SECTION("an end by this side is an outage, and neither a loss nor a failure") {
         const auto failures = m.counters().failures;
         static_cast<void>(m.rig.link.reconnect_now());
         m.rig.run(15s);

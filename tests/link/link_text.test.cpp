@@ -8,7 +8,8 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("to_string of a LinkStatus prints what is set, and never as such", "[link][text][unit]") {
+TEST_CASE("to_string of a LinkStatus prints the members that are set, and `never` by its name",
+          "[link][text][unit]") {
     CHECK(to_string(LinkStatus{}) == "state=stopped attempt=0 since=always");
     const LinkStatus status{.state = LinkState::cooldown,
                             .withdrawn = true,

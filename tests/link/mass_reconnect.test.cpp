@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: ten thousand clients whose server returns after 20 s spread their dials: at most 1.2 %
-// of them in any 100 ms, at most 6.5 dials each. Method: virtual time, the same run as
-// bench/link/mass_reconnect; a policy without randomness shows that the measurement works.
+// Goal: ten thousand clients whose server returns after 20 s spread their dials: at most 1.2 % of
+// them in any 100 ms, at most 6.5 dials each. Method: virtual time, the same run as
+// bench/link/mass_reconnect. A policy without randomness shows that the measurement works.
 #include <belay/call/policies.hpp>
 
 #include <belay/backoff/no_jitter.hpp>

@@ -150,7 +150,7 @@ struct Transport {
     Connection open(belay::Link<int>) { return {}; }
 };
 
-// Overloaded, it has no address by which it could be found.
+// An overloaded hook has no address by which it could be found.
 struct App {
     void on_state(const belay::Transition&) {}
     void on_writable(const char*) {}
@@ -196,7 +196,7 @@ struct Transport {
     Connection open(belay::Link<int>) { return {}; }
 };
 
-// So is a template.
+// The same holds for a template.
 struct App {
     void on_state(const belay::Transition&) {}
 #if defined(BELAY_CONTROL)
@@ -308,7 +308,7 @@ struct Transport {
     Connection open(belay::Link<int>) { return {}; }
 };
 
-// The one beside it is right, and would hide it.
+// The hook of this observer is right, and would hide the wrong one.
 struct Log {
     void on_state(const belay::Transition&) {}
 };
@@ -481,7 +481,7 @@ bool use(belay::Supervisor<Transport, belay::MaxAttempts, Observer>& link) {
 
 // expect-error: ConnectionLike: close must be 'void close
 namespace connection_closed_without_a_reason {
-// No graceful close would ever begin.
+// The connection would never begin a graceful close.
 struct Transport {
     using message_type = int;
     struct Connection {
@@ -590,7 +590,7 @@ void use() { belay::Supervisor link{Transport{}, belay::MaxAttempts{1}}; }
 
 // expect-error: ConnectionLike: advance.belay::Turn&. needs
 namespace connection_deadline_that_throws {
-// Its timer would never run.
+// The timer of the connection would never run.
 struct Transport {
     using message_type = int;
     struct Connection {
@@ -629,7 +629,7 @@ struct Transport {
     Connection open(belay::Link<int>) { return {}; }
 };
 
-// It would be made, dropped, and never run.
+// The coroutine would be created and destroyed, and would never run.
 struct Coroutine {};
 struct App {
 #if defined(BELAY_CONTROL)
@@ -658,7 +658,7 @@ belay::LinkLog log{sink};
 
 // expect-error: ignoring return value
 namespace posted_message_that_is_lost {
-// `full` says that it was not taken.
+// The result `full` means that the message was not accepted.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wunused-result"
 void use(const belay::LinkHandle<int>& link) {
@@ -673,7 +673,7 @@ void use(const belay::LinkHandle<int>& link) {
 
 // expect-error: ignoring return value
 namespace question_that_is_lost {
-// Nobody would be asked, and the check wait until the attempt's limit.
+// The question would be lost, and the check would wait until the attempt's limit.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wunused-result"
 struct Connection {
@@ -833,7 +833,7 @@ struct App {
 #endif
 };
 
-// Without a driver.
+// There is no driver.
 void use() {
     belay::Supervisor link{belay_test::MinimalTransport<>{0}, belay::MaxAttempts{3}, {}, App{}};
 }

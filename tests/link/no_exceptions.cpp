@@ -103,7 +103,7 @@ int main() {
     receive(b, "x");
     run(0s);
     if (link.status().state != LinkState::connected || messages != 1) return 1;
-    for (int s = 10; s <= 100; s += 10) run(std::chrono::seconds{s});  // the heart beats
+    for (int s = 10; s <= 100; s += 10) run(std::chrono::seconds{s});  // the heartbeat runs
     if (link.status().state != LinkState::connected) return 2;
     b.closed();
     run(100s);

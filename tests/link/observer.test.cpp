@@ -14,7 +14,7 @@ using belay_test::TransportState;
 
 namespace {
 
-/// Connects, receives, is busy, and fails to send; what `O` saw of it.
+/// Connects, receives, is busy, and fails to send; returns the events that `O` saw.
 template <class O>
 Observed watched(O observer) {
     TransportState transport;
@@ -76,7 +76,7 @@ struct OnlyWritable {
     void on_writable(Lane) { observed->emplace_back("w"); }
 };
 
-/// The same events for an observer that is given in any way.
+/// The same events for an observer that is passed in any form.
 const auto lifecycle_of_a_link = [](auto observer) {
     TransportState transport;
     LinkRig<FakeTransport<>, decltype(observer)> rig{FakeTransport<>{transport},
@@ -177,7 +177,8 @@ TEST_CASE("Hooks are called in every documented form", "[link][observer][unit]")
     CHECK(watched(OnlyWritable{}) == Observed{"w"});
 }
 
-TEST_CASE("A writable event outside connected is not passed on", "[link][observer][regression]") {
+TEST_CASE("Supervisor calls on_writable only while it is connected",
+          "[link][observer][regression]") {
     TransportState transport;
     LinkRig rig{FakeTransport<>{transport}};
     rig.start();

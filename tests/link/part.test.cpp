@@ -22,7 +22,7 @@ struct ConvertsFromAnything {
 
 }  // namespace
 
-TEST_CASE("part::rise hides a part's own events from the part inside", "[link][part][unit]") {
+TEST_CASE("part::rise does not pass a part's own events to the part inside", "[link][part][unit]") {
     struct Inner {
         int observed = -1;
         bool sift(belay::part::Event<int>& e, Turn&) {
@@ -67,7 +67,7 @@ TEST_CASE("Slot constructs in place a type that can be neither copied nor moved"
     CHECK(deaths == 2);
 }
 
-TEST_CASE("Slot does not call a greedy constructor", "[link][part][unit]") {
+TEST_CASE("Slot does not call a constructor that accepts any argument", "[link][part][unit]") {
     belay::part::Slot<ConvertsFromAnything> slot;
     int i = 0;
     CHECK(slot.emplace_from([&] { return ConvertsFromAnything{i, 1}; }).wrong == 0);

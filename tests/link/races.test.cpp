@@ -27,7 +27,7 @@ namespace {
 
 constexpr HeartbeatOptions ten_and_25{.every = 10s, .dead_after = 25s};
 
-/// Writes down what a Heartbeat tells, beside the rest.
+/// Records the events of a Heartbeat, and those of any other observer.
 struct BeatNotes : Notes {
     std::vector<Duration> trips;
     std::vector<Duration> conflicts;
@@ -58,7 +58,7 @@ constexpr auto bare = [](TransportState& transport) { return FakeTransport<>{tra
 using AbruptlyClosed = Raced<FakeTransport<false>>;
 constexpr auto abrupt = [](TransportState& transport) { return FakeTransport<false>{transport}; };
 
-/// One of those that share a breaker.
+/// One of the links that share a breaker.
 template <class B>
 struct Waiter {
     using Rules = decltype(Policy{Shared{std::declval<B&>()}});
@@ -96,7 +96,8 @@ TEST_CASE("A timer that is hours late causes one dial, and a probe first", "[lin
         b.rig.run(5h);
         CHECK(b.rig.state() == LinkState::connected);
         CHECK(b.transport.pings == pings + 1);
-        // Once: silence is a verdict then, in 5 s and not in another `dead_after`.
+        // One ping: the silence then ends the connection after 5 s, and not after another
+        // `dead_after`.
         CHECK(b.rig.link.deadline() == at(5h + 5s));
         b.rig.run(5h + 5s);
         CHECK(b.rig.state() == LinkState::cooldown);
@@ -151,7 +152,7 @@ TEST_CASE("After eight hours of sleep the connection is suspect, and is probed",
     }
 }
 
-TEST_CASE("A supervisor that slept through the end of a wait does not dial in the moment of waking",
+TEST_CASE("A supervisor whose wait ended during a sleep does not dial at the moment of waking",
           "[link][race]") {
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
@@ -214,7 +215,7 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
     SECTION("it stays shut: closes once, when the grace is over, and not earlier") {
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(0s);
-        // Said again it does not begin anew.
+        // A second shut() does not restart the grace.
         b.rig.link.shut(Gate::hidden, 5s);
         b.rig.run(4999ms);
         CHECK(b.notes.observed.empty());
@@ -243,7 +244,8 @@ TEST_CASE("A gate that shuts and opens within its grace closes no connection", "
         b.rig.link.open(Gate::network);
         b.rig.run(4500ms);
         b.rig.run(7s);
-        CHECK(b.rig.state() == LinkState::offline);  // hidden since 5 s
+        // The grace of Gate::hidden ended 5 s after its shut.
+        CHECK(b.rig.state() == LinkState::offline);
         b.rig.link.open(Gate::hidden);
         b.rig.run(7s);
         CHECK(b.rig.state() != LinkState::offline);
@@ -278,7 +280,7 @@ TEST_CASE("New credentials end an open connection only with SupervisorCoreOption
         link.handle().credentials();
         run(1s);
     }
-    SECTION("while it is being opened: the attempt goes on first") {
+    SECTION("while it is being opened: the attempt continues first") {
         link.handle().credentials();
         run(1s);
         CHECK(link.status().state == LinkState::connecting);
@@ -290,7 +292,7 @@ TEST_CASE("New credentials end an open connection only with SupervisorCoreOption
         CHECK(notes.observed == Observed{"connecting", "connected"});
         return;
     }
-    // By its own decision: with a graceful close, after a random wait, and no try.
+    // The supervisor decides the end: a graceful close, then a random wait, and no failed attempt.
     CHECK(notes.observed == Observed{"connecting", "connected", "cooldown"});
     CHECK(transport.log == std::vector<std::string>{"open", "close"});
     CHECK(link.status().withdrawn);
@@ -306,7 +308,7 @@ TEST_CASE("New credentials end an open connection only with SupervisorCoreOption
     CHECK(transport.dials == 2);
 }
 
-TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others keep waiting",
+TEST_CASE("Many supervisors that wait for a breaker make one dial, and the others continue to wait",
           "[link][race]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{10s}};
     Random bits{Seed{1}};
@@ -329,7 +331,7 @@ TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others
     for (auto& one : all) one->link.start();
     run(0s);
     CHECK(dials() == 0);
-    // Each waits for the breaker, and a draw of up to its open wait.
+    // Each waits for the breaker, and then for a random part of at most its open wait.
     Duration now = 10s;
     for (; dials() == 0 && now < 20s; now += 10ms) run(now);
     REQUIRE(dials() == 1);
@@ -340,7 +342,7 @@ TEST_CASE("Of many supervisors that wait for a breaker one dials, and the others
         CHECK(one->link.deadline() > at(now));
         CHECK(one->link.deadline() != never);
     }
-    // The one that may try goes: the permit is nobody's, and the next one has it.
+    // The supervisor with the permit is destroyed: the permit is free, and the next one gets it.
     const auto first = std::find_if(all.begin(), all.end(),
                                     [](const auto& one) { return one->transport.dials != 0; });
     all.erase(first);
@@ -362,7 +364,7 @@ TEST_CASE("Supervisor::drain ends in stopped, and delivers messages that arrive 
     CHECK(b.notes.observed == Observed{"draining"});
     CHECK(b.transport.log == std::vector<std::string>{"open", "close"});
     CHECK(reports_down(b.rig));
-    // What the peer says meanwhile is still heard.
+    // Messages that the peer sends during the drain are still delivered.
     receive(b.transport.link, "answer");
     b.rig.run(1s);
     CHECK(b.notes.observed == Observed{"draining", "message answer on 0"});
@@ -414,11 +416,11 @@ TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second t
     Bare b{bare};
     b.connect();
     b.rig.link.drain(5s);
-    b.rig.link.report_unhealthy();  // it was connected still
+    b.rig.link.report_unhealthy();  // it was still connected
     b.rig.run(0s);
     CHECK(b.notes.observed == Observed{"draining", "stopped"});
     CHECK(b.rig.link.status().failure.error() == LinkErrc::reported_unhealthy);
-    // What was sent leaves still, as after stop().
+    // The bytes that were sent are still written, as after stop().
     CHECK(b.transport.log == std::vector<std::string>{"open", "close"});
     b.rig.run(2s);
     CHECK(b.transport.log == std::vector<std::string>{"open", "close", "destroy"});
@@ -426,7 +428,7 @@ TEST_CASE("Supervisor::report_unhealthy during a drain does not close a second t
 }
 
 TEST_CASE("Supervisor::drain with nothing to wait for ends at once", "[link][race]") {
-    SECTION("the connection has no graceful close: its messages were handed over") {
+    SECTION("the connection has no graceful close: its messages were passed to the kernel") {
         AbruptlyClosed b{abrupt};
         b.connect();
         b.rig.link.drain(5s);
@@ -459,7 +461,7 @@ TEST_CASE("A frozen peer does not delay a drain for longer than its heartbeat", 
 // ---- too many pings -----------------------------------------------------------------------------
 
 TEST_CASE(
-    "A peer that closes with too_many_pings is pinged half as often, over all later connections",
+    "A Heartbeat pings half as often after a close with too_many_pings, in all later connections",
     "[link][race]") {
     Beaten b{beaten};
     b.rig.start();
@@ -475,7 +477,7 @@ TEST_CASE(
         b.rig.run(now);
         REQUIRE(b.rig.state() == LinkState::connecting);
     };
-    /// When the pings of a silent connection come, and its end.
+    /// Returns when a silent connection is pinged, and when it ends.
     const auto silent = [&] {
         const int pings = b.transport.pings;
         std::vector<Duration> out;
@@ -501,9 +503,9 @@ TEST_CASE(
     REQUIRE(b.rig.state() == LinkState::connecting);
     for (int i = 0; i < 40; ++i) penalty();
     opens();
-    // An hour is the end of it: a half-open connection is noticed some day.
+    // The interval is at most an hour, so that a half-open connection is detected at some time.
     CHECK(silent() == std::vector<Duration>{1h, 1h + 5s});
-    // Told once for each connection that it is news to.
+    // The hook is called once for each connection in which the interval has grown.
     CHECK(b.notes.conflicts.size() == 2);
     CHECK(b.notes.conflicts.back() == 1h + 5s);
 }
@@ -521,7 +523,7 @@ TEST_CASE("Other overload failures do not change the ping interval", "[link][rac
     CHECK(b.transport.pings == 1);
 }
 
-TEST_CASE("probe_now with the rest of a deadline that has passed does nothing", "[link][race]") {
+TEST_CASE("probe_now with a time that has passed does nothing", "[link][race]") {
     Beaten b{beaten};
     b.connect();
     b.transport.link.pong();
@@ -539,8 +541,7 @@ TEST_CASE("probe_now with the rest of a deadline that has passed does nothing", 
     CHECK(b.rig.link.deadline() == due);
 }
 
-TEST_CASE("drain and shut with the rest of a deadline that has passed take effect at once",
-          "[link][race]") {
+TEST_CASE("drain and shut with a time that has passed take effect at once", "[link][race]") {
     Beaten b{beaten};
     b.connect();
     const Duration rest = GENERATE(as<Duration>{}, -1ns, Duration::min());

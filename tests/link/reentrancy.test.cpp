@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: all user code that a supervisor runs may give any command, and hooks may destroy the
-// supervisor; the states stay one valid path, and the link stays alive. Method: every command,
-// in every place, at its first calls; AddressSanitizer finds the rest.
+// supervisor. The states stay one valid path, and the link keeps working. Method: every command, in
+// every place, at its first calls. AddressSanitizer detects wrong accesses to memory.
 #include <belay/link/supervisor.hpp>
 
 #include <functional>
@@ -58,7 +58,7 @@ std::vector<ScriptedCommand<L>> staged_commands() {
     };
 }
 
-/// One life, in which `command` is given where `place` is reached for the nth time.
+/// Runs one link, in which `command` is given at the nth call of `place`.
 template <bool Full>
 std::string staged_lifecycle(const std::function<void(const std::string&)>& look,
                              const ScriptedCommand<StagedLink<Full>>* command = nullptr,
@@ -104,7 +104,7 @@ TEST_CASE("Supervisor accepts every command in all user code that it runs",
     SECTION("with connections that do not") { all_commands_in_all_places<false>(); }
 }
 
-TEST_CASE("Supervisor::stop in an observer of a breaker is the next decision",
+TEST_CASE("Supervisor::stop in an observer of a breaker takes effect before the next decision",
           "[link][reentrancy][fault]") {
     struct BreakerAction {
         std::function<void()>* act;
@@ -179,7 +179,7 @@ TEST_CASE("Supervisor::stop in a send outside of a turn is reported when the sen
     transport.link.opened();
     script.run(0s);
     transport.on_send = [&] { link->stop(); };
-    // As any hook may.
+    // A hook may throw.
     end = [&] { link.reset(); };
     CHECK(link->send("x") == SendResult::sent);
     CHECK(link != nullptr);

@@ -119,7 +119,7 @@ TEST_CASE("Requests gives answers by id to their questions in any order",
     CHECK(rig.box->status().unmatched == 4);
 }
 
-TEST_CASE("Requests reuses space and never an id", "[link][requests][unit]") {
+TEST_CASE("Requests reuses the space of a question and never its id", "[link][requests][unit]") {
     RequestsRig<TextIds> rig;
     rig.connect();
     const std::string old = std::to_string(rig.ask("old"));
@@ -131,8 +131,7 @@ TEST_CASE("Requests reuses space and never an id", "[link][requests][unit]") {
     CHECK(rig.notes.take() == Observed{"unmatched " + old + ":late"});
 }
 
-TEST_CASE("Requests keeps the place of a question whose deadline passed",
-          "[link][requests][unit]") {
+TEST_CASE("Requests keeps the slot of a question whose deadline passed", "[link][requests][unit]") {
     RequestsRig<TextInOrder> rig;
     rig.connect();
     rig.ask("a", 1s);
@@ -147,7 +146,7 @@ TEST_CASE("Requests keeps the place of a question whose deadline passed",
     CHECK(rig.box->status().in_flight == 0);
 }
 
-TEST_CASE("Requests in order gives a question that the server left out the answer of the next one",
+TEST_CASE("Requests in order gives the next answer to a question that the server skipped",
           "[link][requests][unit]") {
     const unsigned timeouts_max = GENERATE(0U, 1U, 3U);
     RequestsRig<part::InOrder> rig{{.timeouts_max = timeouts_max}};
@@ -176,7 +175,7 @@ TEST_CASE("Requests with timeouts_max 1 ends the connection at the first deadlin
     rig.run(rig.now + 500ms);
     CHECK(rig.notes.take() == Observed{"a = timed_out: the peer did not answer in time", "cooldown",
                                        "b = lost: the peer did not answer in time"});
-    // No later question gets what then arrives.
+    // No later question gets the answer that then arrives.
     rig.answer("for b");
     CHECK(rig.notes.take().empty());
     CHECK(rig.box->status().answered == 0);
@@ -218,7 +217,7 @@ TEMPLATE_TEST_CASE("Requests fails unanswered questions when the connection ends
     CHECK(seen[1].rfind("a = lost", 0) == 0);
     CHECK(rig.box->status().lost == 1);
     CHECK(rig.box->status().in_flight == 0);
-    // The next connection begins without places of the last one.
+    // The next connection begins without the slots of the last one.
     rig.connect();
     rig.sent();
     const std::string c = std::to_string(rig.ask("c"));
@@ -304,7 +303,7 @@ TEST_CASE("Requests lets a question wait for a connection within its deadline",
     CHECK(rig.notes.take() == Observed{"connected", "b = 2"});
 }
 
-TEST_CASE("Requests refuses a question that cannot be sent at once if none may wait",
+TEST_CASE("Requests rejects a question that cannot be sent at once if no question may wait",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.in_flight_max = 2, .waiting_max = 0}};
     rig.box->start();
@@ -359,11 +358,11 @@ TEST_CASE("Requests waits for capacity after busy", "[link][requests][unit]") {
     CHECK(rig.sent() == Observed{"a"});
 }
 
-TEST_CASE("Requests ends a connection whose server answers nothing in time",
+TEST_CASE("Requests ends a connection whose server answers no question in time",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.timeouts_max = 2}};
     rig.connect();
-    for (int round = 0; round < 3; ++round) {  // a message in between starts the count again
+    for (int round = 0; round < 3; ++round) {  // a message in between restarts the count
         rig.ask("a", 1s);
         rig.run(rig.now + 1s);
         rig.answer("late");
@@ -379,7 +378,7 @@ TEST_CASE("Requests ends a connection whose server answers nothing in time",
     CHECK(status.lost == 0);
 }
 
-TEST_CASE("Requests does not blame a server for questions that were not sent",
+TEST_CASE("Requests does not count questions that were not sent against a server",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.in_flight_max = 1, .timeouts_max = 2}};
     rig.connect();
@@ -390,9 +389,9 @@ TEST_CASE("Requests does not blame a server for questions that were not sent",
     CHECK(rig.box->status().link.state == LinkState::connected);
 }
 
-TEST_CASE("Requests ends a frozen connection that lets no further question be sent",
+TEST_CASE("Requests ends a frozen connection on which no further question can be sent",
           "[link][requests][regression]") {
-    // Fewer places than timeouts_max, or a transport that stays busy: what is asked next waits.
+    // With fewer slots than timeouts_max, or a transport that stays busy, the next questions wait.
     const bool is_busy = GENERATE(true, false);
     RequestsRig<part::InOrder> rig{{.in_flight_max = is_busy ? 256U : 1U}};
     rig.connect();
@@ -412,7 +411,8 @@ TEMPLATE_TEST_CASE("Requests keeps a slow server although a queue of questions t
                    "[link][requests][regression]", part::InOrder, TextIds) {
     RequestsRig<TestType> rig{{.in_flight_max = 1}};
     rig.connect();
-    // The questions of the queue fail together with the first one, or the caller then cancels them.
+    // The questions of the queue fail together with the first one, or their callers then cancel
+    // them.
     const bool cancels = GENERATE(true, false);
     std::vector<std::uint64_t> queue{rig.ask("a", 1s)};
     for (int i = 0; i < 5; ++i) queue.push_back(rig.ask("waits", cancels ? 1400ms : 1s));
@@ -422,7 +422,7 @@ TEMPLATE_TEST_CASE("Requests keeps a slow server although a queue of questions t
     };
     rig.run(rig.now + 1s);
     CHECK(rig.sent().size() == 1);
-    // Only questions that are asked in the silence count.
+    // Only questions that are accepted during the silence count.
     for (const auto expected : {LinkState::connected, LinkState::cooldown}) {
         CHECK(rig.box->status().link.state == LinkState::connected);
         rig.ask("next", 1s);
@@ -446,8 +446,9 @@ TEST_CASE("Requests counts no question whose deadline passes when it could be se
     CHECK(rig.box->status().timed_out == 4);
 }
 
-TEST_CASE("Requests ends a connection whose server sends all but the answers that take all places",
-          "[link][requests][regression]") {
+TEST_CASE(
+    "Requests ends a connection if unanswered questions take all slots, although messages arrive",
+    "[link][requests][regression]") {
     RequestsRig<TextInOrder> rig{{.in_flight_max = 1, .timeouts_max = 2}};
     rig.connect();
     rig.ask("a", 1s);
@@ -542,7 +543,7 @@ TEMPLATE_TEST_CASE("Requests ends a frozen connection although its callers give 
     const std::size_t in_flight_max = GENERATE(1U, 256U);
     RequestsRig<TestType> rig{{.in_flight_max = in_flight_max}};
     rig.connect();
-    // As a Timeout of 1 s around questions of 10 s does. A message starts the count again.
+    // A Timeout of 1 s around questions of 10 s does this. A message restarts the count.
     int i = 0;
     for (; i < 60 && rig.box->status().link.state == LinkState::connected; ++i) {
         const auto question = rig.ask("a", 10s);
@@ -607,7 +608,8 @@ TEMPLATE_TEST_CASE("Requests completes all questions at stop()", "[link][request
     CHECK(rig.box->status().cancelled == 3);
 }
 
-TEST_CASE("Requests fails questions that wait when the link has failed", "[link][requests][unit]") {
+TEST_CASE("Requests fails the waiting questions when the link has failed",
+          "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig;
     rig.box->start();
     rig.run();

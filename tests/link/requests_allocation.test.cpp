@@ -94,7 +94,7 @@ TEST_CASE("Requests accepts no question for which there is no memory",
         for (int i = 0; i < 40; ++i) {
             const belay_test::FailingNew failing{i == 20 ? good : 1000};
             try {
-                // Too large to be stored inside.
+                // The handler is too large to be stored without an allocation.
                 const std::array<char, 100> large{};
                 const auto asked = requests.ask(
                     1, 2s, [&answers, large](const auto& a) { answers += a ? 1 : large[0]; });

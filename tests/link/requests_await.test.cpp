@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a coroutine gets the answer to its question, or why there is none; it and the Requests may
-// be destroyed in any order. Method: belay's own Task over a scripted transport.
+// Goal: a coroutine gets the answer to its question, or the reason why there is none. The coroutine
+// and the Requests may be destroyed in any order. Method: belay's own Task over a scripted
+// transport.
 #include <belay/link/requests.hpp>
 
 #include <optional>
@@ -55,7 +56,7 @@ TEST_CASE("Requests resumes a coroutine with the answer", "[link][requests][unit
     CHECK(seen[4].rfind("c = lost", 0) == 0);
 }
 
-TEST_CASE("Requests does not suspend a coroutine whose question is refused",
+TEST_CASE("Requests does not suspend a coroutine whose question is rejected",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig;
     Task<bool> task = ask_each(rig, {"a", "b"}, 1s);
@@ -73,11 +74,12 @@ TEMPLATE_TEST_CASE("Requests cancels the question of a coroutine that is destroy
                    "[link][requests][unit]", part::InOrder, TextIds) {
     RequestsRig<TestType> rig;
     rig.connect();
-    // While it is open; while its failure waits for the next turn; after the Requests.
+    // The coroutine is destroyed while its question is open, while its failure waits for the next
+    // turn, and after the Requests.
     for (int when = 0; when < 3; ++when) {
         std::optional<Task<bool>> task{ask_each(rig, {"a"}, 1s)};
         task->start();
-        // Grows the table, so that the questions move.
+        // Further questions enlarge the table, so that the questions move.
         for (int i = 0; i < 20; ++i) rig.ask("other", 1s);
         if (when == 1) rig.box->stop();
         if (when == 2) rig.box.reset();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each accepted question is completed exactly once, by its deadline, with its own answer or a
-// failure, whatever the server, the connection and the caller do. Method: random histories in
-// virtual time against a server that answers late, twice, never, or with unknown ids.
+// failure, under any behaviour of the server, the connection and the caller. Method: random
+// histories in virtual time against a server that answers late, twice, never, or with unknown ids.
 #include <belay/link/requests.hpp>
 
 #include <algorithm>
@@ -27,7 +27,7 @@ struct RequestsHistory {
 
     Random random;
     RequestsRig<Codec> rig;
-    std::map<std::string, Asked> questions;  ///< that were accepted
+    std::map<std::string, Asked> questions;  ///< the accepted questions
     std::vector<std::uint64_t> ids;
     std::vector<std::string> unanswered;  ///< what the server received on this connection
     std::uint64_t answers = 0;
@@ -39,7 +39,7 @@ struct RequestsHistory {
                .waiting_max = pick(6),
                .sends_max = 1 + static_cast<unsigned>(pick(3)),
                .timeouts_max = static_cast<unsigned>(pick(4))}} {
-        // Not only a cut ends a connection: deadlines do, too.
+        // Deadlines end a connection, too, and not only a cut.
         rig.transport.on_open = [this](const auto&) {
             rig.transport.sent.clear();
             unanswered.clear();
@@ -68,12 +68,12 @@ struct RequestsHistory {
         CHECK(rig.now <= asked.deadline);
         if (!answer) return;
         ++answers;
-        // "id:name!", or "name!"
+        // An answer has the form "id:name!", or "name!".
         const std::string own = answer->substr(answer->find(':') + 1);
         CHECK(own == name + "!");
         if (pick(8) == 0) ask();
     }
-    /// Time passes, and the driver is in time.
+    /// Lets time pass; the driver is in time.
     void pass(Duration time) {
         const Duration end = rig.now + time;
         while (rig.box->deadline() <= belay_test::at(end)) {
@@ -91,7 +91,7 @@ struct RequestsHistory {
         if (unanswered.empty()) return;
         const std::size_t i = has_ids ? pick(unanswered.size()) : 0;
         rig.answer(unanswered[i] + "!");
-        if (has_ids && pick(4) == 0) rig.answer(unanswered[i] + "!");  // doubled
+        if (has_ids && pick(4) == 0) rig.answer(unanswered[i] + "!");  // answered twice
         unanswered.erase(unanswered.begin() + static_cast<std::ptrdiff_t>(i));
     }
     void cut() { rig.transport.link.closed(belay_test::lost); }
@@ -162,7 +162,7 @@ TEMPLATE_TEST_CASE("Requests completes each question once, in time, with its own
         losses += s.lost;
         unmatched += s.unmatched;
     }
-    // All of it has happened.
+    // Each kind of end has happened often.
     CHECK(answers > 1000);
     CHECK(sent_again > 100);
     CHECK(timeouts > 100);

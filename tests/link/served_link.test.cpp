@@ -44,7 +44,7 @@ struct PassesAt {
     }
 };
 
-/// With a heartbeat each second, which gives up after three.
+/// A served link with a heartbeat each second, which closes after three seconds of silence.
 struct BeatingLink {
     void run(Duration now) {
         for (int i = 0; i < 50 && link.deadline() <= at(now); ++i)
@@ -57,7 +57,7 @@ struct BeatingLink {
         Heartbeat{FakeTransport<>{transport}, {.every = 1s, .dead_after = 3s}}, 10, Waker{}, 1};
 };
 
-/// Does what the test says when it is asked.
+/// Runs the code of the test when a message is checked.
 struct ActsInCheck {
     std::function<void()>* act;
     Verdict begin(const auto&) { return Verdict::pending(); }
@@ -69,7 +69,7 @@ struct ActsInCheck {
 
 }  // namespace
 
-TEST_CASE("ServedLink delivers messages, and reads on when it has capacity",
+TEST_CASE("ServedLink delivers messages, and resumes reading when it has capacity",
           "[link][served_link][unit]") {
     Served s;
     CHECK(s.link.deadline() == never);
@@ -175,7 +175,7 @@ TEST_CASE("ServedLink bounds messages and output through decorators, where the c
     CHECK(a.output_limit == 50);
 }
 
-TEST_CASE("Validated keeps the smaller of its limit of messages and of those around it",
+TEST_CASE("Validated uses the smaller of its own limit of messages and that of the part around it",
           "[link][served_link][regression]") {
     TransportState transport;
     using Inner = Validated<FakeTransport<>, PassesAt<1, 64>>;
@@ -272,7 +272,7 @@ TEST_CASE("ServedLink is idle while it closes the connection of a peer with reje
     CHECK(receive(s.transport.link, "3") == belay::driver::Post::full);
     s.link.close({.cause = Cause::protocol}, 2s);
     CHECK(receive(s.transport.link, "4") == belay::driver::Post::gone);
-    s.run(2s);  // and does not spin
+    s.run(2s);  // and it does not repeat turns
     CHECK(s.link.deadline() == at(3s));
     CHECK(s.transport.resumes == 0);
     CHECK(s.observed.empty());

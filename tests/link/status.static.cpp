@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the types of status.hpp satisfy their concepts, have the documented sizes, and throw
-// only as documented.
+// Goal: the types of status.hpp satisfy their concepts, have the documented sizes, and throw only
+// as documented.
 #include <belay/link/status.hpp>
 
 #include <type_traits>

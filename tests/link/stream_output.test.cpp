@@ -13,7 +13,7 @@ using namespace belay;
 
 TEST_CASE("StreamOutput keeps order and content over any consumption",
           "[link][stream_output][property]") {
-    CHECK(rc::check("what comes out is what went in",
+    CHECK(rc::check("the bytes that are read are the bytes that were written",
                     [](const std::vector<std::pair<std::string, std::uint8_t>>& steps) {
                         detail::StreamOutput output;
                         std::string in;

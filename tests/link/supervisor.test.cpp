@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the supervisor carries out the decisions of its core, in the order of the contract,
-// whatever user code does. Method: scripted transports.
+// Goal: the supervisor carries out the decisions of its core, in the order of the contract, also if
+// user code throws, stops it or destroys it. Method: scripted transports.
 #include <belay/link/supervisor.hpp>
 
 #include <concepts>
@@ -31,7 +31,7 @@ using belay_test::TransportState;
 
 namespace {
 
-/// Writes down what it sees; `hook` runs in every on_state.
+/// Records the events that it sees; `hook` runs in every on_state.
 struct HookedNotes {
     std::vector<std::string> observed;
     std::function<void(LinkState)> hook;
@@ -95,7 +95,7 @@ TEST_CASE("Supervisor connects, loses, waits and connects again", "[link][superv
     CHECK(rig.transport.most_live == 1);
 }
 
-TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let through",
+TEST_CASE("Supervisor with MaxElapsed ends when its first attempt is never admitted",
           "[link][supervisor][regression]") {
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{10s}};
     breaker.set_mode(BreakerMode::forced_open);
@@ -109,7 +109,7 @@ TEST_CASE("Supervisor with MaxElapsed gives up a first attempt that is never let
         now = detail::larger(now, link.deadline());
         link.advance(now);
     }
-    // It asks again after 1 s to 2 s.
+    // The supervisor tries again after 1 s to 2 s.
     CHECK(now <= at(30s));
     CHECK(now > at(28s));
     CHECK(transport.dials == 0);
@@ -377,7 +377,7 @@ TEST_CASE("Supervisor::report_unhealthy is a failure like any other", "[link][su
     CHECK(rig.link.status().state == LinkState::cooldown);
 }
 
-TEST_CASE("Supervisor::report_unhealthy lets sent bytes leave, until the next attempt",
+TEST_CASE("Supervisor::report_unhealthy writes the bytes that were sent, until the next attempt",
           "[link][supervisor][regression]") {
     Rig<> rig;
     rig.connect();
@@ -653,9 +653,9 @@ TEST_CASE("Supervisor::stop in send ends the connection when its call has return
     SECTION("outside of a turn") {
         static_cast<void>(rig.link.send("x"));
         CHECK(existed);
-        // Nothing is awaited: a turn might be far away.
+        // The connection ends at once, because the next turn might be far away.
         CHECK(rig.transport.live == 0);
-        // A hook might destroy what still runs.
+        // A hook might destroy a part whose function still runs.
         CHECK(rig.notes.observed.empty());
         rig.run(0s);
         CHECK(rig.notes.observed == std::vector<std::string>{"stopped"});
@@ -713,7 +713,7 @@ TEST_CASE("Supervisor reports a stop() in a close although the hook before it th
     };
     CHECK(rig.link.reconnect_now().granted);
     CHECK_THROWS_AS(rig.link.advance(at(0s)), int);
-    // Commands between change nothing of it, and a start() counts behind it.
+    // Commands before the next turn do not change the stop, and a start() counts after it.
     rig.link.stop();
     rig.link.start();
     rig.notes.hook = {};
@@ -731,7 +731,7 @@ TEST_CASE("Supervisor aborts on a budget of 0 events, and on advance() in a hook
               TransportState transport;
               Supervisor link{FakeTransport<>{transport}, policy(), {.events_per_turn_max = 0}};
           }).find("events_per_turn_max must be > 0") != std::string::npos);
-    // No limit is no 0: every message would be refused, for ever.
+    // Zero does not mean "no limit": every message would be rejected for ever.
     CHECK(aborts_with([] {
               TransportState transport;
               Supervisor link{FakeTransport<>{transport}, policy(), {.messages_max = 0}};
@@ -770,7 +770,7 @@ TEST_CASE("Supervisor prints a line at its end if it got commands, and was never
     };
     CHECK(found(printed([](S& link, auto&) { link.start(); })));
     CHECK(found(printed([](S& link, auto&) { static_cast<void>(link.handle().post("message")); })));
-    // No mistake, or none that can be told from a supervisor that was not needed.
+    // The first of these is no mistake, or looks like a supervisor that was not needed.
     CHECK(printed([](S&, auto&) {}) == "");
     CHECK(printed([](S& link, auto&) { static_cast<void>(link.send("message")); }) == "");
     CHECK(printed([](S& link, auto& loop) {
@@ -782,7 +782,7 @@ TEST_CASE("Supervisor prints a line at its end if it got commands, and was never
               link.start();
               link.stop();
           }) == "");
-    // A driver by hand.
+    // This program drives the supervisor itself.
     CHECK(printed([](S& link, auto&) {
               link.start();
               link.advance(at(0s));

@@ -24,7 +24,7 @@ using belay_test::at;
 
 namespace {
 
-/// A world of one supervisor core: events go in at chosen times, ticks whenever the core wants one.
+/// One supervisor core in virtual time: events at chosen times, and a tick at each deadline.
 template <class P>
 struct Timeline {
     timeline::SupervisorCore<P> core;
@@ -93,8 +93,7 @@ consteval bool doubles_up_to_the_cap_and_gives_up() {
 }
 static_assert(doubles_up_to_the_cap_and_gives_up());
 
-// ---- The same with a breaker: five failures, then 300 s of silence, one probe at a time
-// ----------
+// ---- The same with a breaker: five failures, then 300 s of silence, one probe at a time ---------
 
 consteval bool breaker_outlasts_the_backoff() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s},
@@ -111,8 +110,7 @@ consteval bool breaker_outlasts_the_backoff() {
 }
 static_assert(breaker_outlasts_the_backoff());
 
-// ---- The resilience plan: 1013 waits 5 to 15 s and counts; stable for 10 s starts afresh
-// ---------
+// ---- 1013 waits 5 to 15 s and counts; a connection that is stable for 10 s resets the count -----
 
 constexpr auto resilience_plan =
     Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 15s},
@@ -150,8 +148,7 @@ consteval bool stability_is_measured_at_the_close(Duration lived, std::uint32_t 
 static_assert(stability_is_measured_at_the_close(9999ms, 4));
 static_assert(stability_is_measured_at_the_close(10s, 0));
 
-// ---- Gates: torn down at once, reopened through a wait, never counted
-// ----------------------------
+// ---- Gates: closed at once, opened again after a wait, never counted ----------------------------
 
 consteval bool a_gate_never_shortens_a_wait() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 20s}}};
@@ -186,8 +183,7 @@ consteval bool a_gate_is_nobodys_failure() {
 }
 static_assert(a_gate_is_nobodys_failure());
 
-// ---- A grace: whoever comes back in time finds the connection as it was
-// ---------------------------
+// ---- A grace: a gate that opens in time leaves the connection open ------------------------------
 
 consteval bool a_flip_within_the_grace_is_nothing() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}};
@@ -221,7 +217,7 @@ consteval bool a_grace_does_not_hold_a_retry_back() {
 }
 static_assert(a_grace_does_not_hold_a_retry_back());
 
-// A stopped link keeps its gates, and the time that they have.
+// A stopped link keeps its gates, and the remaining grace of each.
 consteval bool a_grace_runs_on_while_nobody_looks() {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 2s}}};
     t.step({.input = Input::gates, .gates = 1, .within = 10s});
@@ -232,7 +228,7 @@ consteval bool a_grace_runs_on_while_nobody_looks() {
 }
 static_assert(a_grace_runs_on_while_nobody_looks());
 
-// Five graces at once: the fifth may be longer than it was told, none is shorter.
+// Five graces run at once: the fifth may be longer than requested, and none is shorter.
 consteval bool many_graces() {
     detail::Gates gates;
     for (std::uint32_t i = 0; i < 6; ++i) {
@@ -248,8 +244,7 @@ consteval bool many_graces() {
 }
 static_assert(many_graces());
 
-// ---- The end: what was sent leaves, and then nothing follows
-// --------------------------------------
+// ---- The end: the sent messages are written, and nothing follows --------------------------------
 
 consteval bool a_drain_ends_stopped(Failure why, Cause reported) {
     Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}};
@@ -272,8 +267,7 @@ static_assert(a_drain_ends_stopped({.cause = Cause::overloaded, .retry_after = 1
                                    Cause::overloaded));
 static_assert(a_drain_ends_stopped({}, Cause::timed_out));
 
-// ---- New credentials: this side ends a connection of the old ones, where that is asked for
-// -------
+// ---- New credentials: this side ends a connection of the old ones, if the options ask for it ----
 
 consteval bool recycled(bool recycle) {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}},
@@ -294,10 +288,9 @@ consteval bool recycled(bool recycle) {
 }
 static_assert(recycled(true) && recycled(false));
 
-// ---- A limit on the time: from the first want on, not while a gate is shut
-// ---------------------------------------------------------------------------
+// ---- A limit on the time: counted from the first want, and not while a gate is shut -------------
 
-/// Refuses all attempts until then.
+/// Rejects all attempts until `until`.
 struct OthersOpenedIt {
     Instant until;
     constexpr Advice admit(Instant now) const noexcept {
@@ -401,7 +394,7 @@ consteval bool a_live_connection_is_redialled_once_a_second_and_no_promise_is_ma
     t.step({.input = Input::reconnect_now});
     t.step({.input = Input::opened});
     t.now = at(10500ms);
-    // Too early, and nothing is put off: no attempt follows of itself.
+    // It is too early, and the call is not deferred: no attempt follows by itself.
     if (t.core.manual_attempt_at(t.now, false) != never) return false;
     t.step({.input = Input::reconnect_now});
     t.run_until(at(100s), 0ms);
@@ -476,16 +469,17 @@ constexpr timeline::Step lost{.input = Input::closed, .failure = {.cause = Cause
 constexpr timeline::Step lost_after_writes{
     .input = Input::closed, .failure = {.cause = Cause::lost}, .wrote = true};
 
-// A frozen peer, whose connection a heartbeat gives up after 25 s: each is a failed attempt.
+// A frozen peer, whose connection a heartbeat closes after 25 s: each connection is a failed
+// attempt.
 static_assert(after_losses(ten_attempts, 11, 25s, lost).state == LinkState::failed);
 static_assert(after_losses(ten_attempts, 11, 25s, lost).attempt == 10);
-// A peer that only receives. The losses are no failed attempts, and the count stays.
+// A peer that only receives: the losses are no failed attempts, and the count stays.
 static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).state ==
               LinkState::connecting);
 static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).attempt == 1);
-// Within the window, what was written proves nothing.
+// Within the window, written bytes are no evidence.
 static_assert(after_losses(ten_attempts, 11, 9999ms, lost_after_writes).state == LinkState::failed);
-// By age alone, as an option.
+// With this option, the age of the connection is enough.
 constexpr Policy by_age{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
                         ResetWhenStable::by_age(10s)};
 static_assert(after_losses(by_age, 20, 25s, lost).state == LinkState::connecting);
@@ -520,7 +514,7 @@ consteval bool a_silent_peer_is_given_up() {
 }
 static_assert(a_silent_peer_is_given_up());
 
-// ---- A wait whose end was slept through is spread again: many have woken at this instant ---------
+// ---- A wait that ended during a sleep is spread again: many clients wake at the same instant -----
 
 constexpr auto naps = Policy{Backoff{NoJitter{}, Cap{60s}, 4s}, MaxAttempts{10}};
 

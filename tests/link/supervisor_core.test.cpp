@@ -35,7 +35,7 @@ constexpr Instant start_of_time{1000s};
 
 namespace {
 
-/// A core whose retries cost one token of a shared budget; where time goes is told to it.
+/// A core whose retries cost one token of a shared budget; the test sets the time.
 struct BudgetedCore {
     using Budgeted = decltype(Policy{Backoff{NoJitter{}, Cap{8s}, 4s},
                                      Shared{std::declval<TokenBudget&>(), AskAgain{2s}}});
@@ -58,7 +58,7 @@ struct BudgetedCore {
     LinkState fails(Cause cause = Cause::refused) {
         return step({.input = Input::closed, .failure = {.cause = cause}});
     }
-    /// Up to the first wait.
+    /// Takes the steps up to the first wait.
     void plan() {
         step({.input = Input::start});
         REQUIRE(fails() == LinkState::cooldown);
@@ -94,7 +94,7 @@ TEST_CASE("SupervisorCore: a status that is connected has no failure",
     CHECK(connected.failure == Failure{});
     // It is not stable yet, so the attempts still count.
     CHECK(connected.attempt == 2);
-    // An end by this side has no failure of its own, and brings no old one back.
+    // An end by this side has no failure of its own, and restores no old one.
     const LinkStatus shut = step({.input = Input::gates, .gates = 1});
     CHECK(shut.withdrawn);
     CHECK(shut.failure == Failure{});
@@ -116,12 +116,12 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
         CHECK(s.step({.input = Input::stop}, 1s) == LinkState::stopped);
         CHECK(budget.tokens_milli() == 2'000);
     }
-    SECTION("a gate shuts, and opens again") {
+    SECTION("a gate shuts and opens again") {
         BudgetedCore s{budget};
         s.plan();
         CHECK(s.step({.input = Input::gates, .gates = 1}, 1s) == LinkState::offline);
         CHECK(budget.tokens_milli() == 2'000);
-        // Still a retry: it is paid for when it begins.
+        // The attempt is still a retry, and takes its token when it begins.
         CHECK(s.step({.input = Input::gates}, 1h) == LinkState::cooldown);
         CHECK(s.step({}) == LinkState::connecting);
         CHECK(budget.tokens_milli() == 1'000);
@@ -148,16 +148,16 @@ TEST_CASE("SupervisorCore holds the token of a retry during the wait, and return
             CHECK(budget.tokens_milli() == 2'000);
         }
     }
-    SECTION("the attempt that it was for") {
+    SECTION("an attempt that succeeds") {
         BudgetedCore s{budget};
         s.plan();
         CHECK(s.step({}, 4s) == LinkState::connecting);
         CHECK(budget.tokens_milli() == 1'000);
         CHECK(s.step({.input = Input::opened, .proof = true}) == LinkState::connected);
-        // Stable: it worked, so the token comes back.
+        // The connection is stable, so the token returns to the budget.
         CHECK(s.step({}, 10s) == LinkState::connected);
         CHECK(budget.tokens_milli() == 2'000);
-        // To get back what was lost is no retry.
+        // The first attempt after a loss is no retry.
         CHECK(s.fails() == LinkState::cooldown);
         CHECK(budget.tokens_milli() == 2'000);
     }
@@ -184,7 +184,7 @@ TEST_CASE("SupervisorCore waits for an empty budget, and then attempts with toke
     CHECK(budget.tokens_milli() == (are_returned ? 1'000 : 0));
 }
 
-TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not let through in time",
+TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not admitted in time",
           "[link][supervisor_core][regression]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{5min}};
     Random bits{Seed{1}};
@@ -200,15 +200,15 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         CHECK(core.status().state == LinkState::failed);
         return elapsed(start_of_time, turn.now);
     };
-    SECTION("breaker held open: it asks until the time is over") {
+    SECTION("breaker held open: it tries until the time is over") {
         breaker.set_mode(BreakerMode::forced_open);
         timeline::SupervisorCore core{policy};
-        // It asks again after 1 s to 2 s.
+        // The core tries again after 1 s to 2 s.
         const auto is_near = [](Duration end, Duration most) {
             return end <= most && end > most - 2s;
         };
         CHECK(is_near(run(core, {{.input = Input::start}}), 30s));
-        // A shut gate stops the time, and one that opens lets it run on.
+        // A shut gate stops the time. When it opens, the time runs again.
         turn.now = start_of_time;
         core.step({.input = Input::reconnect_now}, turn);
         CHECK(core.status().state == LinkState::suspended);
@@ -221,7 +221,7 @@ TEST_CASE("SupervisorCore with MaxElapsed fails when its first attempt is not le
         static_cast<void>(breaker.acquire(turn).failure(turn));
         timeline::SupervisorCore core{policy};
         CHECK(run(core, {{.input = Input::start}}) == 0s);
-        // Not even where it begins with a wait of its own.
+        // The same holds for a core that begins with a wait of its own.
         timeline::SupervisorCore later{policy, timeline::SupervisorCoreOptions{.start_within = 1s}};
         turn.now = start_of_time;
         CHECK(run(later, {{.input = Input::start}}) == 0s);
@@ -299,7 +299,7 @@ TEST_CASE("SupervisorCore with MaxElapsed counts no time while a gate is shut",
     CHECK(step({}, 4s) == LinkState::connecting);
     CHECK(step(refused) == LinkState::failed);
     CHECK(core.status().decided_by == "MaxElapsed");
-    // By command it starts afresh.
+    // A command starts the time again.
     CHECK(step({.input = Input::reconnect_now}) == LinkState::connecting);
     CHECK(step(refused) == LinkState::cooldown);
 }
@@ -346,7 +346,7 @@ TEST_CASE("SupervisorCore counts a connection that ends before it is stable as a
         return wait;
     };
     core.step({.input = Input::start}, turn);
-    // Pitfall 9: a server that accepts and drops.
+    // Pitfall 9: a server that accepts and then drops the connection.
     CHECK(falls_after(0s) == 1s);
     CHECK(falls_after(1s) == 2s);
     CHECK(falls_after(10s - 1ns) == 4s);
@@ -364,7 +364,7 @@ TEST_CASE("SupervisorCore measures stability from the validation; later inputs d
     core.step({.input = Input::opened, .proof = true}, turn);
     const Instant validated = turn.now;
     CHECK(core.deadline() == validated + 10s);
-    // What is no reason to begin anew does not.
+    // These inputs are no reason to measure again.
     for (const timeline::Step& step :
          {timeline::Step{}, timeline::Step{.input = Input::start},
           timeline::Step{.input = Input::opened},
@@ -379,7 +379,7 @@ TEST_CASE("SupervisorCore measures stability from the validation; later inputs d
         CHECK(core.status().since == validated);
     }
     CHECK(core.deadline() == validated + 10s);
-    SECTION("at its tick") {
+    SECTION("seen at its tick") {
         turn.now = validated + 10s - 1ns;
         core.step({}, turn);
         CHECK(core.status().attempt == 1);
@@ -388,20 +388,20 @@ TEST_CASE("SupervisorCore measures stability from the validation; later inputs d
         CHECK(core.status().attempt == 0);
         CHECK(core.deadline() == never);
     }
-    SECTION("at a drain whose tick is late") {
+    SECTION("seen at a drain whose tick is late") {
         turn.now = validated + 10s;
         core.step({.input = Input::drain, .within = 1s}, turn);
         CHECK(core.status().attempt == 0);
     }
-    SECTION("at an earlier drain") {
+    SECTION("not stable yet at an earlier drain") {
         turn.now = validated + 10s - 1ns;
         core.step({.input = Input::drain, .within = 1h}, turn);
         turn.now += 1min;
         core.step({.input = Input::closed, .failure = {.cause = Cause::planned}}, turn);
         CHECK(core.status().state == LinkState::stopped);
     }
-    SECTION("after a clock that stood still") {
-        // A suspended machine: it was connected all the time.
+    SECTION("after a clock that did not advance") {
+        // The machine was suspended, and was connected all the time.
         turn.now = validated + 9h;
         core.step({.input = Input::closed, .failure = {.cause = Cause::lost}}, turn);
         CHECK(core.deadline() == turn.now + 1s);
@@ -410,7 +410,7 @@ TEST_CASE("SupervisorCore measures stability from the validation; later inputs d
 
 TEST_CASE("SupervisorCore settles with jitter after a gate opens",
           "[link][supervisor_core][unit]") {
-    // Pitfall 25: a fleet of laptops whose timers all fire at once.
+    // Pitfall 25: without jitter, the timers of many laptops would all fire at once.
     std::vector<Duration> waits;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{64s}, 1s}},

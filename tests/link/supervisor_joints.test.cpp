@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: connections whose policies share objects, and are replaced while they wait, are all back
-// a stated time after an outage. Method: a crowd of cores in virtual time, an operator who changes
-// numbers and policies all the time, and servers that ask for long waits.
+// Goal: connections whose policies share objects, and are replaced while they wait, are all open
+// again within a stated time after an outage. Method: many cores in virtual time, an operator who
+// changes numbers and policies all the time, and servers that ask for long waits.
 #include <belay/link/supervisor_core.hpp>
 
 #include <algorithm>
@@ -59,7 +59,7 @@ struct JointCrowd {
         }
     }
     [[nodiscard]] bool is_away() const { return now >= Instant{lost_at} && now < Instant{back_at}; }
-    /// Lets a second pass.
+    /// Lets one second pass.
     void pass() {
         const Instant until = after(now, 1s);
         for (;;) {

@@ -30,7 +30,7 @@ TEST_CASE("visit_metrics passes the state of a Supervisor", "[link][metrics][uni
     CHECK(connected["supervisor.last_failure.none"] == 1);
     CHECK_FALSE(connected.has("supervisor.state.unknown"));
     CHECK_FALSE(connected.has("supervisor.last_failure.unknown"));
-    // The last cause; one that follows it would be missing.
+    // This is the last cause. A cause that was added after it would be missing.
     CHECK(connected.has("supervisor.last_failure.unauthorized"));
     CHECK(to_string(static_cast<Cause>(static_cast<int>(Cause::unauthorized) + 1)) == "unknown");
 }

@@ -56,7 +56,7 @@ TEST_CASE("Tee passes every hook on, in order", "[link][tee][unit]") {
     CHECK(rig.link.observer().get<0>().name == "a:");
 }
 
-TEST_CASE("Tee refers to an observer that lives elsewhere", "[link][tee][unit]") {
+TEST_CASE("Tee may hold a reference to an observer", "[link][tee][unit]") {
     TransportState transport;
     Notes notes;
     Observed observed;
@@ -86,7 +86,8 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
     link->advance(at(0s));
     CHECK(link == nullptr);
     CHECK(observed == Observed{"a:connecting"});
-    // One that lives elsewhere outlives the supervisor, of which it must not tell any more.
+    // The Tee is passed by reference and outlives the supervisor. It must not call further
+    // observers.
     T elsewhere{ObservesEvents{&observed, "c:"}, Kills{&kill}, ObservesEvents{&observed, "d:"}};
     using R = Supervisor<FakeTransport<>, decltype(doubling()), std::reference_wrapper<T>>;
     std::unique_ptr<R> other;
@@ -100,7 +101,7 @@ TEST_CASE("Tee stops when a hook has destroyed the supervisor", "[link][tee][reg
 }
 
 TEST_CASE("Tee may refer to the owner of its supervisor", "[link][tee][unit]") {
-    // Incomplete where the type of the supervisor is named.
+    // The owner is incomplete where the type of the supervisor is named.
     struct Owner {
         Observed observed;
         TransportState transport;

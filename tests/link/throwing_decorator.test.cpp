@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a user's decorator that throws ends its connection, and the link continues; nobody waits
-// for an end that was lost with the exception. Method: a decorator that throws at each event and
-// at its timer, once or each time, in a Supervisor and in a ServedLink.
+// Goal: a user's decorator that throws ends its connection, and the link continues. No link waits
+// for an end that was lost with the exception. Method: a decorator that throws at each event and at
+// its timer, once or each time, in a Supervisor and in a ServedLink.
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Where it throws, and whether it does so once.
+/// The place where it throws, and whether it does so once.
 struct ThrowingScript {
     std::optional<part::EventKind> at{};
     bool once = true;
@@ -81,7 +81,7 @@ struct Decorated {
         rig.run(0s);
         REQUIRE(rig.state() == LinkState::connected);
     }
-    /// Runs all turns at `now`, also after exceptions.   Returns: how many there were.
+    /// Runs all turns at `now`, also after exceptions.   Returns: the number of exceptions.
     int run(Duration now) {
         for (int thrown = 0;; ++thrown) {
             REQUIRE(thrown < 10);
@@ -108,7 +108,7 @@ TEST_CASE("A decorator that throws at an event ends its connection, and the link
     if (kind == part::EventKind::received) receive(d.transport.link, "a message");
     if (kind == part::EventKind::pong) d.transport.link.pong(true);
     if (kind == part::EventKind::writable) d.transport.link.writable();
-    receive(d.transport.link, "a later one");  // without the first one it is another conversation
+    receive(d.transport.link, "a later one");  // it would have no meaning without the first message
     CHECK(d.run(1s) == 1);
     CHECK(d.rig.notes.observed.back() == "cooldown");
     CHECK(d.rig.link.status().failure.error() == LinkErrc::decorator_threw);

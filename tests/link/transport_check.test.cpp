@@ -59,8 +59,8 @@ struct UnixEchoRig {
     void hang_up() { server.hang_up(); }
 };
 
-/// The other end: what was accepted is checked, and who has dialled sends back. `Dialled` is
-/// posix::Tcp<> or posix::Unix<>.
+/// The other end: the accepted connection is checked, and the dialling one returns each message.
+/// `Dialled` is posix::Tcp<> or posix::Unix<>.
 template <class Dialled>
 struct AcceptedRig {
     static constexpr bool is_unix = std::same_as<Dialled, posix::Unix<>>;

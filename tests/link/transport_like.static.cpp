@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: TransportLike accepts its minimal models, and reject each near miss.
+// Goal: TransportLike accepts its minimal models, and rejects each near miss.
 #include <belay/link/transport_like.hpp>
 
 #include "support/link/link_archetypes.hpp"

@@ -110,7 +110,7 @@ TEST_CASE("Validated rejects with the cause that decides the reaction", "[link][
         CHECK(c.rig.state() == LinkState::cooldown);
         CHECK(c.rig.link.status().failure.error() == LinkErrc::not_validated);
     }
-    // What the check said last still leaves.
+    // The last message that the check sent is still written.
     CHECK(c.transport.log.back() == "close");
     CHECK(c.transport.live == 1);
     c.transport.link.closed();
@@ -128,8 +128,9 @@ TEST_CASE("Validated may reject in begin", "[link][validated][unit]") {
     CHECK(rig.state() == LinkState::cooldown);
 }
 
-TEST_CASE("Validated leaves a peer that never answers to the attempt's time limit",
-          "[link][validated][unit]") {
+TEST_CASE(
+    "Validated does not end an attempt whose peer never answers before the attempt's time limit",
+    "[link][validated][unit]") {
     Checked c;
     c.rig.run(29999ms);
     CHECK(c.rig.state() == LinkState::connecting);
@@ -231,7 +232,7 @@ TEST_CASE("A check may stop its supervisor", "[link][validated][fault]") {
     c.inside = [&] {
         c.rig.link.stop();
         CHECK(c.rig.link.status().state == LinkState::stopped);
-        CHECK(c.transport.live == 1);  // it is on the stack
+        CHECK(c.transport.live == 1);  // a function of the connection still runs
     };
     SECTION("and pass") { receive(c.transport.link, "me"); }
     SECTION("and reject") { receive(c.transport.link, "no"); }

@@ -23,7 +23,7 @@ namespace {
 
 using Done = Completion<std::string>;
 
-/// What a source was asked, and by whom it may be answered.
+/// The requests to a source that are not answered yet.
 struct PendingRequests {
     std::vector<Done> waiting;
     std::optional<std::string> at_once;
@@ -106,7 +106,8 @@ TEST_CASE("WithToken opens with a token that arrives at once, later, or from ano
     CHECK(r.rig.link.send("x") == SendResult::sent);
 }
 
-TEST_CASE("WithToken fails an attempt whose token request is dropped", "[link][with_token][unit]") {
+TEST_CASE("WithToken fails an attempt whose token request is destroyed without an answer",
+          "[link][with_token][unit]") {
     TokenRig r;
     r.rig.start();
     r.requests.waiting.clear();
@@ -116,7 +117,7 @@ TEST_CASE("WithToken fails an attempt whose token request is dropped", "[link][w
     CHECK(r.transport.dials == 0);
 }
 
-TEST_CASE("WithToken limits a source that never answers to the attempt's time limit",
+TEST_CASE("WithToken fails at the attempt's time limit if its source never answers",
           "[link][with_token][unit]") {
     TokenRig r;
     r.rig.start();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an AnyPolicy decides and draws as the policy in it, alone and among other rules, and costs
-// one allocation at most. Method: two forms of the same policy get the same random events; a
+// Goal: an AnyPolicy decides and draws like the policy in it, alone and among other rules, and
+// makes one allocation at most. Method: two forms of the same policy get the same random events; a
 // counting operator new; rules that are large, aligned, or throw when they are copied.
 #include <belay/policy/any_policy.hpp>
 
@@ -38,7 +38,7 @@ using policies::AnyPolicy;
 
 namespace {
 
-/// A rule that rejects some attempts, and counts what it holds.
+/// A rule that rejects some attempts, and counts the permits that it holds.
 struct RejectsSome {
     static constexpr std::string_view name = "RejectsSome";
     int* held;
@@ -58,7 +58,7 @@ struct RejectsSome {
     void abandoned(Turn&) noexcept { *held -= 100; }
 };
 
-/// A rule that does nothing, of a size.
+/// A rule of a given size that does nothing.
 template <std::size_t Bytes>
 struct SizedRule {
     static constexpr std::string_view name = "SizedRule";
@@ -67,8 +67,8 @@ struct SizedRule {
     [[nodiscard]] Advice failed(const Failure&, Turn&) noexcept { return Advice::go(); }
 };
 
-/// A rule with a stricter alignment than any allocation has without a request. GCC passes it by
-/// reference, because it has a member that is not trivial.
+/// A rule with a stricter alignment than an allocation has by default. GCC passes it by reference,
+/// because it has a member that is not trivial.
 struct alignas(64) AlignedRule {
     static constexpr std::string_view name = "AlignedRule";
     std::shared_ptr<int> content{};
@@ -123,9 +123,9 @@ struct OwnsObject {
     [[nodiscard]] Advice failed(const Failure&, Turn&) noexcept { return Advice::go(); }
 };
 
-// The pages give this size.
+// The pages specify this size.
 static_assert(sizeof(void*) != 8 || sizeof(AnyPolicy) == 160);
-// So an AnyPolicy with another one in it always allocates.
+// An AnyPolicy that contains another one therefore always allocates.
 static_assert(sizeof(AnyPolicy) > AnyPolicy::in_place_bytes_max);
 
 // Returns the allocations after each step: a construction, a copy, moves, hooks.
@@ -182,26 +182,28 @@ TEST_CASE("AnyPolicy gives the advice of the policy in it", "[policy][any_policy
 
 TEST_CASE("AnyPolicy in a Policy counts as if its rules were written in its place",
           "[policy][any_policy][property]") {
-    CHECK(rc::check("a suspension keeps an outranked wait, and a limit sees the whole plan", [] {
-        TokenBudget budgets[2];
-        int held[2] = {0, 0};
-        const Policy flat{
-            twin_backoff(), RejectsSome{&held[0]}, twin_cooldown(), SpreadHint::plus_percent(50),
-            twin_breaker(), Shared{budgets[0]},    MaxElapsed{50s}, RejectsSome{&held[0], 4}};
-        const Policy nested{
-            twin_backoff(),
-            AnyPolicy{RejectsSome{&held[1]}},
-            AnyPolicy{Policy{twin_cooldown(), SpreadHint::plus_percent(50)}},
-            AnyPolicy{Policy{twin_breaker(), Policy{AnyPolicy{Shared{budgets[1]}}}}},
-            AnyPolicy{MaxElapsed{50s}},
-            RejectsSome{&held[1], 4}};
-        twins_agree(flat, nested);
-        RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
-        RC_ASSERT(held[0] == held[1]);
-    }));
+    CHECK(rc::check(
+        "a suspension keeps a longer wait of a lower rank, and a limit reviews the whole plan", [] {
+            TokenBudget budgets[2];
+            int held[2] = {0, 0};
+            const Policy flat{twin_backoff(),  RejectsSome{&held[0]},
+                              twin_cooldown(), SpreadHint::plus_percent(50),
+                              twin_breaker(),  Shared{budgets[0]},
+                              MaxElapsed{50s}, RejectsSome{&held[0], 4}};
+            const Policy nested{
+                twin_backoff(),
+                AnyPolicy{RejectsSome{&held[1]}},
+                AnyPolicy{Policy{twin_cooldown(), SpreadHint::plus_percent(50)}},
+                AnyPolicy{Policy{twin_breaker(), Policy{AnyPolicy{Shared{budgets[1]}}}}},
+                AnyPolicy{MaxElapsed{50s}},
+                RejectsSome{&held[1], 4}};
+            twins_agree(flat, nested);
+            RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
+            RC_ASSERT(held[0] == held[1]);
+        }));
 }
 
-TEST_CASE("AnyPolicy gives a reservation back when a later rule stops the plan",
+TEST_CASE("AnyPolicy releases a reservation when a later rule stops the plan",
           "[policy][any_policy][unit]") {
     TokenBudget budget{
         {.capacity_milli = 10'000, .retry_cost_milli = 5'000, .timeout_cost_milli = 5'000}};
@@ -216,7 +218,7 @@ TEST_CASE("AnyPolicy gives a reservation back when a later rule stops the plan",
 }
 
 TEST_CASE("AnyPolicy is remembered as the policy in it", "[policy][any_policy][property]") {
-    CHECK(rc::check("what a restart restores", [] {
+    CHECK(rc::check("the history that a restart restores", [] {
         TokenBudget budgets[2];
         int held[2] = {0, 0};
         const auto make = [&](int i) {
@@ -257,7 +259,7 @@ TEST_CASE("AnyPolicy allocates once for each object of a large policy, and never
     CHECK(allocations_of(ThrowsWhenCopied<true>{held, throws}) == Allocations{});
     CHECK(allocations_of(ThrowsWhenCopied<false>{held, throws}) == Allocations{1, 2, 2, 2});
     CHECK(held.use_count() == 1);
-    // One for the outer object, and what the inner one takes.
+    // One for the outer object, and those of the inner one.
     const AnyPolicy small{MaxAttempts{9}};
     const AnyPolicy large{SizedRule<most + 1>{}};
     CHECK(allocations_of(Policy{small, MaxAttempts{9}}) == Allocations{1, 2, 2, 2});
@@ -284,7 +286,7 @@ TEST_CASE("AnyPolicy keeps the alignment of a rule in every copy", "[policy][any
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     std::vector<AnyPolicy> all;
-    for (int i = 0; i < 9; ++i) all.push_back(AnyPolicy{AlignedRule{}});  // moves the former ones
+    for (int i = 0; i < 9; ++i) all.push_back(AnyPolicy{AlignedRule{}});  // moves the earlier ones
     const std::vector<AnyPolicy> copies = all;
     for (AnyPolicy copy : copies) {
         CHECK(copy.failed(Failure{Cause::lost}, turn).verb == Advice::Verb::go);

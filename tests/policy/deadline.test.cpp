@@ -24,7 +24,7 @@ constexpr Instant noon{12h};
 static_assert(sizeof(Deadline) == 8 && std::is_trivially_copyable_v<Deadline>);
 static_assert(Deadline{noon} == Deadline{noon} && Deadline{noon} != Deadline{never});
 
-TEST_CASE("Deadline admits up to its instant, and at it", "[policy][deadline][unit]") {
+TEST_CASE("Deadline admits attempts up to and including its instant", "[policy][deadline][unit]") {
     STATIC_REQUIRE(Deadline{noon}.admit(always).verb == Advice::Verb::go);
     STATIC_REQUIRE(Deadline{noon}.admit(noon).verb == Advice::Verb::go);
     STATIC_REQUIRE(Deadline{noon}.admit(noon + 1ns).verb == Advice::Verb::stop);
@@ -45,13 +45,13 @@ TEST_CASE("Deadline stops a plan that ends after it, with any verb", "[policy][d
             ok = ok && rule.review(make(always), turn) == Advice::go();
         }
         turn.now = noon + 1ns;
-        // A plan for a moment that has passed means now.
+        // A plan for an instant in the past means now.
         return ok && rule.review(Advice::go(), turn) == Advice::stop() &&
                rule.review(Advice::wait_at_least(noon), turn) == Advice::stop();
     }());
 }
 
-TEST_CASE("Deadline in a policy fails now instead of waiting for a hint, or an open breaker",
+TEST_CASE("Deadline in a policy fails at once instead of waiting for a hint or an open breaker",
           "[policy][deadline][unit]") {
     Policy policy{Deadline{noon}, Backoff{NoJitter{}, Cap{1h}, 1s},
                   Breaker{ConsecutiveFailures{2}, OpenFor{300s}}};
@@ -61,7 +61,7 @@ TEST_CASE("Deadline in a policy fails now instead of waiting for a hint, or an o
     CHECK(policy.failed(Failure{.cause = Cause::lost, .retry_after = 60s}, turn) ==
           Advice{Advice::Verb::wait_at_least, noon, "Backoff"});
     static_cast<void>(policy.begin(turn));
-    // The breaker opens until after the deadline.
+    // The open wait of the breaker ends after the deadline.
     CHECK(policy.failed(Failure{Cause::lost}, turn) ==
           Advice{Advice::Verb::stop, never, "Deadline"});
     policy.reset();
@@ -79,7 +79,7 @@ TEST_CASE("Deadline ends a retry before the wait that would be too long",
     CHECK_FALSE(retry(policy, sleeper, [&] { return ++calls, false; }).has_value());
     CHECK(calls == 3);
     CHECK(sleeper.now() == start + 3s);
-    // A run that begins too late does not call at all.
+    // A run that begins too late makes no call.
     sleeper.sleep_until(start + 4s, 0);
     CHECK(retry(policy, sleeper, [&] { return ++calls, true; }).error() ==
           make_error_code(CallErrc::gave_up));
@@ -87,7 +87,7 @@ TEST_CASE("Deadline ends a retry before the wait that would be too long",
 }
 
 TEST_CASE("Deadline lets no attempt start after it", "[policy][deadline][property]") {
-    CHECK(rc::check("whatever waits are planned", [] {
+    CHECK(rc::check("for any planned waits", [] {
         const Instant last{Duration{*rc::gen::inRange<std::int64_t>(0, 100)}};
         Random bits{Seed{1}};
         Turn turn{Instant{}, bits};

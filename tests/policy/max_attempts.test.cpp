@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a policy makes exactly the given number of attempts, with any events in between that do
-// not count. Method: examples.
+// Goal: a policy makes exactly the given number of attempts. Other events in between do not count.
+// Method: examples.
 #include <belay/policy/max_attempts.hpp>
 
 #include <limits>
@@ -48,7 +48,7 @@ TEST_CASE("MaxAttempts returns stop until it is reset", "[policy][max_attempts][
 
 TEST_CASE("MaxAttempts counts neither planned, abandoned nor lost attempts",
           "[policy][max_attempts][property]") {
-    CHECK(rc::check("stop comes at the n-th failure since the last success", [] {
+    CHECK(rc::check("the n-th failure since the last success stops", [] {
         const auto most = *rc::gen::inRange<std::uint64_t>(1, 6);
         Policy attempts{MaxAttempts{most}};
         Random bits{Seed{1}};

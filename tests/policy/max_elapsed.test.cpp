@@ -59,12 +59,12 @@ struct Run {
     }
 };
 
-// Waits of one second.
+// A rule with waits of one second.
 constexpr auto limited(Duration most) {
     return Run{Policy{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxElapsed{most}}};
 }
 
-// Rejects every attempt that begins.
+// A rule that rejects every attempt that begins.
 struct Rejects {
     Duration wait;
     constexpr Advice begin(Turn& turn) const noexcept {
@@ -82,7 +82,7 @@ TEST_CASE("MaxElapsed adds the next wait to the time that has passed since the f
     STATIC_REQUIRE([] {
         auto run = limited(3s);
         run.begin();
-        // 2 s have passed, 1 s will: exactly the limit.
+        // 2 s have passed, and the wait is 1 s: exactly the limit.
         bool ok = run.fail(2s) == Advice{Advice::Verb::wait_at_least, run.now + 1s, "Backoff"};
         run.begin(1s);
         ok = ok && run.fail() == Advice{Advice::Verb::stop, never, "MaxElapsed"};
@@ -95,7 +95,7 @@ TEST_CASE("MaxElapsed adds the next wait to the time that has passed since the f
     }());
 }
 
-TEST_CASE("MaxElapsed fails now when a server's hint ends too late, not after the wait",
+TEST_CASE("MaxElapsed fails at once, without a wait, when a server's hint ends too late",
           "[policy][max_elapsed][unit]") {
     STATIC_REQUIRE([] {
         auto run = limited(60s);
@@ -107,7 +107,7 @@ TEST_CASE("MaxElapsed fails now when a server's hint ends too late, not after th
                        Advice{Advice::Verb::stop, never, "MaxElapsed"};
         return ok;
     }());
-    // The wait that counts is the folded one, whichever rule said it.
+    // The combined wait counts, whichever rule advises it.
     Run run{Policy{MaxElapsed{10s}, CooldownOn{Cause::overloaded, 11s, 11s},
                    Backoff{NoJitter{}, Cap{1s}, 1s}}};
     run.begin();
@@ -116,9 +116,9 @@ TEST_CASE("MaxElapsed fails now when a server's hint ends too late, not after th
     CHECK(run.fail(0s, Failure{Cause::overloaded}).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("MaxElapsed is not restarted by a flap, only by success or reset",
+TEST_CASE("MaxElapsed is restarted by a success or a reset, and not by a short connection",
           "[policy][max_elapsed][unit]") {
-    // Pitfall 10: a connection that opens and falls at once would otherwise be tried for ever.
+    // Pitfall 10: without this, a connection that opens and closes at once would be tried for ever.
     STATIC_REQUIRE([] {
         auto run = limited(10s);
         bool ok = run.lose().verb == Advice::Verb::wait_at_least;
@@ -133,7 +133,7 @@ TEST_CASE("MaxElapsed is not restarted by a flap, only by success or reset",
         auto run = limited(10s);
         run.begin();
         run.succeed(9s);
-        // Up for a day; the outage begins when it ends.
+        // The connection is open for a day. The outage begins at its end.
         bool ok = run.lose(24h).verb == Advice::Verb::wait_at_least;
         run.begin(9s);
         ok = ok && run.fail().verb == Advice::Verb::wait_at_least;
@@ -171,12 +171,12 @@ TEST_CASE("MaxElapsed of 0 allows one attempt, or several in one instant",
     CHECK(run.fail(1ns).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("MaxElapsed stands still while no attempt is wanted", "[policy][max_elapsed][unit]") {
+TEST_CASE("MaxElapsed counts no time while no attempt is wanted", "[policy][max_elapsed][unit]") {
     STATIC_REQUIRE([] {
         auto run = limited(10s);
         run.begin();
         bool ok = run.fail(4s).verb == Advice::Verb::wait_at_least;
-        // The gate shuts over night.
+        // The gate is shut for a night.
         run.abandon(500ms);
         ok = ok && run.admit(8h) == Advice::Verb::go;
         run.begin();
@@ -184,13 +184,13 @@ TEST_CASE("MaxElapsed stands still while no attempt is wanted", "[policy][max_el
         run.begin(1s);
         return ok && run.fail(1ns).verb == Advice::Verb::stop;
     }());
-    // In one instant: it began, failed, was planned again, and the gate shut.
+    // In one instant, an attempt began and failed, the next one was planned, and the gate was shut.
     auto at_once = limited(10s);
     at_once.begin();
     CHECK(at_once.fail().verb == Advice::Verb::wait_at_least);
     at_once.abandon();
     CHECK(at_once.admit(8h) == Advice::Verb::go);
-    // In the very instant in which it began.
+    // The gate is shut in the same instant in which the attempt began.
     auto in_one = limited(10s);
     in_one.begin();
     CHECK(in_one.fail(4s).verb == Advice::Verb::wait_at_least);
@@ -201,7 +201,7 @@ TEST_CASE("MaxElapsed stands still while no attempt is wanted", "[policy][max_el
     CHECK(in_one.fail(4s).verb == Advice::Verb::wait_at_least);
     in_one.begin(1s);
     CHECK(in_one.fail(1ns).verb == Advice::Verb::stop);
-    // Twice abandoned is not twice counted.
+    // A second abandoned() does not count time again.
     auto run = limited(10s);
     run.begin();
     run.abandon(4s);
@@ -213,8 +213,9 @@ TEST_CASE("MaxElapsed stands still while no attempt is wanted", "[policy][max_el
     CHECK(run.fail(1ns).verb == Advice::Verb::stop);
 }
 
-TEST_CASE("MaxElapsed runs on while another rule rejects attempts", "[policy][max_elapsed][unit]") {
-    // In any order of the two.
+TEST_CASE("MaxElapsed counts the time while another rule rejects attempts",
+          "[policy][max_elapsed][unit]") {
+    // The two rules may be in either order.
     const auto check = [](auto policy) {
         Run run{policy};
         static_cast<void>(run.lose());
@@ -248,7 +249,7 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
         run.begin(1s);
         return ok && run.fail().verb == Advice::Verb::stop;
     }());
-    // Wanted no more, and again: the time between does not count.
+    // The attempt is not wanted for a time: that time does not count.
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.want();
@@ -258,7 +259,7 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
         ok = ok && run.admit(3s) == Advice::Verb::go;
         return ok && run.admit(1ns) == Advice::Verb::stop;
     }());
-    // Neither success nor reset leaves it running.
+    // A success and a reset both end it.
     STATIC_REQUIRE([] {
         auto run = limited(5s);
         run.want();
@@ -271,9 +272,9 @@ TEST_CASE("MaxElapsed runs from the moment at which an attempt is wanted",
     }());
 }
 
-TEST_CASE("MaxElapsed does not start to run by a rejection when no attempt was wanted",
+TEST_CASE("MaxElapsed does not start because of a rejection when no attempt was wanted",
           "[policy][max_elapsed][unit]") {
-    // No attempt began, as if the other rule had rejected when it was asked.
+    // No attempt began: the other rule could have rejected it in admit().
     Run run{Policy{MaxElapsed{10s}, Rejects{1s}}};
     for (int i = 0; i < 100; ++i) {
         CHECK(run.admit() == Advice::Verb::go);
@@ -296,9 +297,9 @@ TEST_CASE("MaxElapsed counts the time of a planned failure, and stops for an end
     CHECK(MaxElapsed{forever}.review(Advice::suspend(never), turn).verb == Advice::Verb::go);
 }
 
-TEST_CASE("MaxElapsed survives clocks that stand still, step back or jump",
+TEST_CASE("MaxElapsed works with clocks that stand still, step back or jump",
           "[policy][max_elapsed][unit]") {
-    // Pitfall 11.
+    // Pitfall 11: a step back counts as no time, and nothing overflows.
     auto run = limited(10s);
     run.begin();
     for (int i = 0; i < 100; ++i) CHECK(run.fail().verb == Advice::Verb::wait_at_least);
@@ -320,7 +321,7 @@ TEST_CASE("MaxElapsed ends a retry before the wait that would be too long",
     int calls = 0;
     const auto result = retry(Policy{Backoff{NoJitter{}, Cap{1h}, 1s}, MaxElapsed{10s}}, sleeper,
                               [&] { return ++calls, false; });
-    // 0, 1, 3, 7; the next would be at 15.
+    // The attempts are at 0, 1, 3 and 7 s. The next would be at 15 s.
     CHECK(calls == 4);
     CHECK(sleeper.now() == start + 7s);
     CHECK(result.error() == make_error_code(CallErrc::gave_up));
@@ -328,7 +329,7 @@ TEST_CASE("MaxElapsed ends a retry before the wait that would be too long",
 }
 
 TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elapsed][property]") {
-    CHECK(rc::check("against a model that adds up the time in which somebody tried", [] {
+    CHECK(rc::check("against a model that adds up the time in which an attempt was wanted", [] {
         const Duration most{*rc::gen::inRange<std::int64_t>(0, 50)};
         MaxElapsed rule{most};
         Random bits{Seed{1}};
@@ -358,7 +359,7 @@ TEST_CASE("MaxElapsed never lets an attempt start too late", "[policy][max_elaps
                 running = under_way = false;
             } else if (event == 4 && !under_way) {
                 static_cast<void>(rule.lost(lost, turn));
-                tried = Duration{0};  // trying begins with the loss
+                tried = Duration{0};  // the time starts with the loss
                 running = true;
             } else if (event == 5 && !under_way) {
                 rule.reset();

@@ -20,7 +20,7 @@
 
 // expect-error: share as Shared{object}
 namespace policy_of_shared_object {
-/// A rule that many share, and that is not copied.
+/// A rule that cannot be copied, so it must be shared.
 struct Common {
     Common() = default;
     Common(const Common&) = delete;
@@ -132,7 +132,7 @@ belay::Policy policy{Gives{}};
 
 // expect-error: RuleLike: succeeded must be .void succeeded.Turn&. noexcept., and public
 namespace rule_private_hook {
-// Without `public:` it would never be called, and the failures of all time be counted.
+// Without `public:` it would never be called, and all failures would stay counted.
 class Strict {
 #if defined(BELAY_CONTROL)
 public:
@@ -182,7 +182,7 @@ belay::Policy policy{Wrapper{}};
 
 // expect-error: RuleLike: wanted must be 'void wanted.Turn&. noexcept'
 namespace rule_wanted {
-// An Advice that nobody would heed.
+// The returned Advice would have no effect.
 struct Rule {
     belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
 #if defined(BELAY_CONTROL)
@@ -208,7 +208,7 @@ belay::Policy policy{belay::MaxAttempts{3}, Rule{}};
 
 // expect-error: RuleLike: R has no hook that affects the policy
 namespace rule_without_say {
-// `fail` would never be called, and the rule do nothing.
+// `fail` would never be called, and the rule would do nothing.
 struct Counts {
 #if defined(BELAY_CONTROL)
     static constexpr bool listens = true;
@@ -292,7 +292,7 @@ belay::Shared rule{budget, belay::AskAgain{belay::Duration{1}}};
 
 // expect-error: RuleLike: succeeded must be .void succeeded.Turn&. noexcept.
 namespace rule_answers_a_success {
-// An Advice that nobody would heed: one success, and no more attempts.
+// The returned Advice would have no effect: one success, and no more attempts.
 struct Once {
     belay::Advice failed(const belay::Failure&, belay::Turn&) noexcept { return {}; }
 #if defined(BELAY_CONTROL)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an optional rule is as if it were written, or as if it were not. Method: two forms of the
-// same policy get the same random events; examples.
+// Goal: an optional rule that is set counts like a rule in its place, and one that is not set
+// counts like no rule. Method: two forms of the same policy get the same random events; examples.
 #include <belay/policy/optional_rule.hpp>
 
 #include <belay/backoff/backoff.hpp>
@@ -53,7 +53,7 @@ TEST_CASE("A full optional rule counts as if it were written in its place",
 
 TEST_CASE("An empty optional rule counts as if it were not written",
           "[policy][optional_rule][property]") {
-    CHECK(rc::check("none of the optional rules is there", [] {
+    CHECK(rc::check("no optional rule is set", [] {
         const Policy without{Backoff{FullJitter{}, Cap{30s}, 100ms}, MaxElapsed{10min}};
         const Policy empty{
             std::optional<CooldownOn>{},     Backoff{FullJitter{}, Cap{30s}, 100ms},
@@ -75,7 +75,7 @@ TEST_CASE("Policy::reset does not remove an optional rule", "[policy][optional_r
     CHECK(policy.failed(Failure{Cause::lost}, turn).by == "MaxAttempts");
 }
 
-TEST_CASE("An optional rule makes a call take an Attempt only if it limits attempts",
+TEST_CASE("An optional rule requires that a call takes an Attempt only if the rule limits attempts",
           "[policy][optional_rule][unit]") {
     STATIC_REQUIRE(RuleLike<OptionalRule<MaxAttempts>>);
     STATIC_REQUIRE(!detail::limits_attempts<decltype(Policy{std::optional<MaxAttempts>{}})>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every rule sees every event, their advice combines by rank, and nesting changes nothing.
+// Goal: every rule gets every event, their advice is combined by rank, and nesting changes nothing.
 // Method: recording rules.
 #include <belay/policy/policy.hpp>
 
@@ -28,7 +28,7 @@ using belay_test::at;
 
 namespace {
 
-// Writes down what it sees, and answers what it is told.
+// Records the calls of its hooks, and returns the advice that the test sets.
 struct AdviceRecorder {
     static constexpr std::string_view name = "AdviceRecorder";
     std::vector<std::string>* observed;
@@ -62,7 +62,7 @@ Advice folded(P policy) {
 
 }  // namespace
 
-// Nobody asks a policy in vain: one hears what is wanted where a rule of it does, at any depth.
+// A policy has the hook `wanted` if one of its rules has it, at any depth.
 struct WantedCounter : FixedAdvice {
     int* wants;
     void wanted(Turn&) noexcept { ++*wants; }
@@ -72,7 +72,7 @@ static_assert(!detail::HasWanted<Policy<Policy<MaxAttempts>>>);
 static_assert(detail::HasWanted<Policy<MaxAttempts, WantedCounter>>);
 static_assert(detail::HasWanted<Policy<MaxAttempts, Policy<Policy<WantedCounter>>>>);
 
-// Types: a Policy is a rule, nests by CTAD, costs nothing of its own, and moves as its rules do.
+// Types: a Policy is a rule, nests by CTAD, adds no size of its own, and moves like its rules.
 static_assert(RuleLike<Policy<>> && RuleLike<Policy<MaxAttempts, FixedAdvice>>);
 static_assert(std::is_empty_v<Policy<>>);
 static_assert(std::same_as<decltype(Policy{MaxAttempts{1}, StopOn{Cause::permanent}}),
@@ -81,7 +81,8 @@ static_assert(std::same_as<decltype(Policy{Policy{MaxAttempts{1}}, Policy{Attemp
                            Policy<Policy<MaxAttempts>, Policy<AttemptTimeout>>>);
 static_assert(std::is_trivially_copyable_v<Policy<Backoff<FullJitter, Cap>, MaxAttempts>>);
 static_assert(sizeof(Policy<Backoff<FullJitter, Cap>, MaxAttempts>) == 32 + 16);
-// The hooks are noexcept, whatever a rule's constructors are; those are passed on.
+// The hooks are noexcept for all constructors of a rule. The noexcept of constructors is that of
+// the rules.
 struct CopyThrows {
     CopyThrows() = default;
     CopyThrows(const CopyThrows&) noexcept(false) {}
@@ -110,9 +111,9 @@ TEST_CASE("Policy requires of a rule only the promises of RuleLike", "[policy][p
     CHECK(policy.attempt_limit() == 30s);
 }
 
-TEST_CASE("Policy lets every rule see every event, in the written order",
+TEST_CASE("Policy passes every event to every rule, in the written order",
           "[policy][policy][property]") {
-    CHECK(rc::check("whatever the others answer", [] {
+    CHECK(rc::check("for any advice of the others", [] {
         std::vector<std::string> observed;
         const auto answer = [] {
             return Advice{static_cast<Advice::Verb>(*rc::gen::inRange(0, 5)), {}, {}};
@@ -175,7 +176,7 @@ TEST_CASE("Policy::begin abandons in reverse the rules that had begun before a r
                                                "c.abandoned", "b.abandoned", "a.abandoned"});
 }
 
-// Cannot reject; takes something when an attempt begins.
+// A rule that cannot reject, and takes a permit when an attempt begins.
 struct Certain {
     static constexpr bool listens = true;
     std::vector<std::string>* observed;
@@ -185,7 +186,7 @@ struct Certain {
     void begin(Turn&) noexcept { note(".begin"); }
     void abandoned(Turn&) noexcept { note(".abandoned"); }
 };
-// Takes something for a plan, and has no begin.
+// A rule that takes a permit for a plan, and has no begin.
 struct Planner {
     std::vector<std::string>* observed;
 
@@ -228,7 +229,7 @@ TEST_CASE("Policy::begin undoes a rejection inside a nested policy", "[policy][p
           std::vector<std::string>{"a.begin", "b.begin", "c.begin", "b.abandoned", "a.abandoned"});
 }
 
-TEST_CASE("Policy suspends until the latest of all waits, outranked ones too",
+TEST_CASE("Policy suspends until the latest of all waits, including those of a lower rank",
           "[policy][policy][property]") {
     CHECK(rc::check("in any order and nesting", [] {
         std::array<Advice, 4> advice;
@@ -285,7 +286,7 @@ struct Reviewer {
     void abandoned(Turn&) noexcept { note(".abandoned"); }
 };
 
-TEST_CASE("Policy lets rules review the combined plan after all of them were called",
+TEST_CASE("Policy passes the combined plan to each review after the hooks of all rules were called",
           "[policy][policy][unit]") {
     std::vector<std::string> observed;
     std::vector<Advice> plans;
@@ -311,8 +312,7 @@ TEST_CASE("Policy lets rules review the combined plan after all of them were cal
     CHECK(observed == std::vector<std::string>{"c.lost", "a.review", "b.review"});
 }
 
-TEST_CASE("Policy does not let rules review a plan that is stopped already",
-          "[policy][policy][unit]") {
+TEST_CASE("Policy calls no review for a plan that is already stopped", "[policy][policy][unit]") {
     std::vector<std::string> observed;
     Policy policy{Reviewer{&observed, "a"}, StopOn{Cause::permanent}};
     Random bits{Seed{1}};
@@ -322,7 +322,7 @@ TEST_CASE("Policy does not let rules review a plan that is stopped already",
     CHECK(observed == std::vector<std::string>{"a.failed"});
 }
 
-TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan which a later one stops",
+TEST_CASE("Policy abandons, in reverse, the rules that reviewed a plan that a later rule stops",
           "[policy][policy][unit]") {
     std::vector<std::string> observed;
     Policy policy{Reviewer{&observed, "a"},
@@ -363,18 +363,18 @@ TEST_CASE("Policy uses the longest stable window and the shortest attempt limit"
     STATIC_REQUIRE(Policy{ResetWhenStable{0s}}.stable_window() == 0s);
     STATIC_REQUIRE(Policy{AttemptTimeout{3s}, AttemptTimeout{5s}}.attempt_limit() == 3s);
     STATIC_REQUIRE(Policy{AttemptTimeout{forever}}.attempt_limit() == forever);
-    // A nested policy that has no wish does not count with its default.
+    // A nested policy without a limit of its own does not count with its default.
     STATIC_REQUIRE(Policy{ResetWhenStable{3s}, Policy{MaxAttempts{1}}}.stable_window() == 3s);
     STATIC_REQUIRE(Policy{AttemptTimeout{60s}, Policy{MaxAttempts{1}}}.attempt_limit() == 60s);
     STATIC_REQUIRE(Policy{Policy{AttemptTimeout{60s}}}.attempt_limit() == 60s);
-    // What to do without a wish is up to who asks.
+    // Without a limit, the caller's default counts.
     STATIC_REQUIRE(Policy{MaxAttempts{1}}.attempt_limit(forever) == forever);
     STATIC_REQUIRE(Policy{AttemptTimeout{60s}}.attempt_limit(1s) == 60s);
 }
 
 namespace {
 
-// An outage of a connection, proven by the compiler.
+// An outage of a connection, tested by the compiler.
 struct Timeline {
     Random bits{Seed{7}};
     Instant now{};
@@ -402,7 +402,7 @@ constexpr bool outage_ends_in_stop() {
     Timeline t;
     bool ok =
         t.waits(Cause::refused, 1s) && t.waits(Cause::refused, 2s) && t.waits(Cause::timed_out, 4s);
-    // "Try again later" waits its own 5..15 s, and counts.
+    // "Try again later" has its own wait of 5 to 15 s, and counts.
     const Instant before = t.now;
     const Advice cooldown = t.fail(Cause::overloaded);
     ok = ok && cooldown.verb == Advice::Verb::wait_exactly && cooldown.by == "CooldownOn";
@@ -444,7 +444,7 @@ TEST_CASE("Policy runs whole outages in constant expressions", "[policy][policy]
 
 namespace {
 
-/// Counts what it is told, and may reject an attempt.
+/// Counts the calls of its hooks, and may reject an attempt.
 struct Listener {
     int* received;
     bool rejects = false;
@@ -473,6 +473,6 @@ TEST_CASE("Policy::replay calls all its own rules, and no shared one", "[policy]
     }
     CHECK(own == 3);
     CHECK(nested == 3);
-    CHECK(rejecting == 1);  // of no attempt that it would not have begun, and of the loss
+    CHECK(rejecting == 1);  // for the loss: it does not begin the other attempts
     CHECK(shared == 0);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a saved history is restored, aged by the time without the program; other bytes are
+// Goal: a saved history is restored, aged by the time without the program. Other bytes are
 // rejected. Method: round trips of random histories, every bit flipped, and clocks that jump.
 #include <belay/policy/policy_history.hpp>
 
@@ -32,12 +32,14 @@ PolicyHistory three_verdicts() {
 
 }  // namespace
 
-TEST_CASE("PolicyHistory is restored on another time line", "[policy][policy_history][unit]") {
+TEST_CASE("PolicyHistory is restored after another start of the machine",
+          "[policy][policy_history][unit]") {
     const Bytes saved = save(three_verdicts());
     CHECK(saved.size() <= PolicyHistory::bytes_max);
 
     PolicyHistory restored;
-    const Instant now{7s};  // another machine start: the steady clock began again
+    // After another start of the machine, where the steady clock began again.
+    const Instant now{7s};
     REQUIRE(restored.restore(saved, now, today + 3s));
     REQUIRE(restored.events().size() == 3);
     CHECK(restored.events()[0].what == belay::detail::Outcome::succeeded);
@@ -75,7 +77,7 @@ TEST_CASE("PolicyHistory never lengthens a wait, for any wall clock",
     CHECK(restored.until() == present + 8s);
     REQUIRE(restored.restore(saved, present, WallTime::max()));
     CHECK(restored.until() <= present);
-    // Ages that lie before the beginning of the steady clock stop there.
+    // Ages before the beginning of the steady clock are clamped to it.
     REQUIRE(restored.restore(saved, always + 1ns, WallTime::max()));
     CHECK(restored.events()[0].at > always);
 }
@@ -88,7 +90,7 @@ TEST_CASE("PolicyHistory accepts empty bytes as an empty history",
     CHECK(restored.until() == always);
 }
 
-TEST_CASE("PolicyHistory rejects bytes that it did not save, and is empty then",
+TEST_CASE("PolicyHistory rejects bytes that it did not save, and is then empty",
           "[policy][policy_history][property]") {
     const Bytes saved = save(three_verdicts());
     for (std::size_t bit = 0; bit < saved.size() * 8; ++bit) {
@@ -121,15 +123,15 @@ TEST_CASE("PolicyHistory rejects invalid contents with a right checksum",
     };
     constexpr std::size_t first = 24;
     CHECK(refuses(4, 2));                // a later version
-    CHECK(refuses(5, 30));               // more events than there may be
+    CHECK(refuses(5, 30));               // more events than the maximum
     CHECK(refuses(first, 0));            // no kind
-    CHECK(refuses(first, 6));            // a kind of later times
-    CHECK(refuses(first + 1, 11));       // a cause of later times
-    CHECK(refuses(first + 2, 0));        // happened no times
-    CHECK(refuses(first + 16 + 15, 1));  // older than the one before it
+    CHECK(refuses(first, 6));            // a kind of a later version
+    CHECK(refuses(first + 1, 11));       // a cause of a later version
+    CHECK(refuses(first + 2, 0));        // zero repetitions
+    CHECK(refuses(first + 16 + 15, 1));  // older than the event before it
 }
 
-TEST_CASE("PolicyHistory holds the number of all failures, and the times of the last",
+TEST_CASE("PolicyHistory stores the number of all failures, and the times of the last ones",
           "[policy][policy_history][unit]") {
     PolicyHistory history;
     for (int i = 0; i < 100'000; ++i) {
@@ -149,7 +151,7 @@ TEST_CASE("PolicyHistory holds the number of all failures, and the times of the 
     std::uint64_t times = 0;
     for (const PolicyHistory::Event& event : few.events()) times += event.times;
     CHECK(times == 40);
-    // What came before a success is nobody's business any more.
+    // The events before a success have no effect any more.
     for (int i = 0; i < 29; ++i)
         few.note(present + 100s, belay::detail::Outcome::succeeded, {}, always);
     for (const PolicyHistory::Event& event : few.events()) CHECK(event.times == 1);
@@ -176,8 +178,9 @@ TEST_CASE(
     CHECK(history.events()[0].what != belay::detail::Outcome::wanted);
 }
 
-TEST_CASE("PolicyHistory survives any sequence of restarts", "[policy][policy_history][property]") {
-    CHECK(rc::check("restored histories are the saved ones, older by the time gone", [] {
+TEST_CASE("PolicyHistory is unchanged by any sequence of restarts, except for its age",
+          "[policy][policy_history][property]") {
+    CHECK(rc::check("restored histories are the saved ones, aged by the passed time", [] {
         PolicyHistory history;
         Instant now = present;
         WallTime wall = today;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::reconnection finds policies whose clients dial together, or do not return.
-// Method: planted mistakes for each rule, each with a near miss; golden figures by seed.
+// Goal: check::reconnection finds policies whose clients dial at the same time, or do not connect
+// again. Method: planted mistakes for each rule, each with a near miss; golden figures by seed.
 #include <belay/policy/reconnection_report.hpp>
 
 #include <belay/backoff/backoff.hpp>
@@ -55,22 +55,22 @@ TEST_CASE("check::reconnection breaks no rule with full jitter",
     CHECK(check::reconnection(spread_dials, few_clients).broken() == std::nullopt);
 }
 
-TEST_CASE("check::reconnection reports clients that dial together",
+TEST_CASE("check::reconnection reports clients that dial at the same time",
           "[policy][reconnection_report][fault]") {
     const Policy together{Backoff{NoJitter{}, Cap{30s}, 1s}};
     CHECK(check::reconnection(together, few_clients).broken() == StabilityRule::dials_stay_spread);
     CHECK(check::reconnection(together, few_clients).later_peak == 1000);
-    // Each opens its own breaker at about the same time, and none jitters the open wait.
+    // Each client opens its own breaker at about the same time, and no rule jitters the open wait.
     const Policy breaker{Backoff{FullJitter{}, Cap{30s}, 10ms},
                          Breaker{ConsecutiveFailures{5}, OpenFor{40s}}};
     CHECK(check::reconnection(breaker, few_clients).broken() == StabilityRule::dials_stay_spread);
-    // One client has nobody to dial together with.
+    // A single client cannot dial at the same time as another.
     ReconnectionLoad single = few_clients;
     single.clients = 1;
     CHECK(check::reconnection(together, single).broken() == std::nullopt);
 }
 
-TEST_CASE("check::reconnection reports clients that do not return",
+TEST_CASE("check::reconnection reports clients that do not connect again",
           "[policy][reconnection_report][fault]") {
     const Policy gives_up{spread_dials, MaxAttempts{5}};
     const auto report = check::reconnection(gives_up, few_clients);
@@ -82,9 +82,10 @@ TEST_CASE("check::reconnection reports clients that do not return",
           std::nullopt);
 }
 
-TEST_CASE("check::reconnection finds that connections which share only a budget return",
+TEST_CASE("check::reconnection finds that connections that share only a budget connect again",
           "[policy][reconnection_report][regression]") {
-    // Each of these is empty soon after the loss, and earns nothing while nobody succeeds.
+    // Each of these budgets is empty soon after the loss, and gains no tokens while no attempt
+    // succeeds.
     struct OfTokens {
         TokenBudget budget{TokenBudgetOptions::aws()};
         auto policy() { return Policy{spread_dials, Shared{budget, AskAgain{15s}}}; }
@@ -103,7 +104,7 @@ TEST_CASE("check::reconnection finds that connections which share only a budget 
         const ReconnectionReport report = check::reconnection(make, load);
         INFO("back after " << report.back_after.count() << " ns");
         CHECK(report.broken() == std::nullopt);
-        // The empty budget saves dials.
+        // The empty budget avoids dials.
         CHECK(report.dials < check::reconnection(spread_dials, load).dials * 8 / 10);
     };
     for (const std::uint32_t processes : {1U, 20U}) {
@@ -136,7 +137,7 @@ TEST_CASE("ReconnectionReport::broken permits each figure at its limit",
     CHECK(report.broken() == StabilityRule::clients_return);
 }
 
-TEST_CASE("ReconnectionLoad::check returns a sentence for each field that is out of range",
+TEST_CASE("ReconnectionLoad::check returns a message for each field that is out of range",
           "[policy][reconnection_report][unit]") {
     STATIC_REQUIRE(ReconnectionLoad{}.check().empty());
     CHECK_FALSE(ReconnectionLoad{.clients = 0}.check().empty());

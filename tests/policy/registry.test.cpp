@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a registry gives every caller the object of its key, forgets none that is in use, stays
-// within its limits, and a run keeps the policy with which it began. Method: examples in virtual
+// Goal: a registry returns the object of its key to every caller, removes none that is in use, and
+// stays within its limits. A run keeps the policy with which it began. Method: examples in virtual
 // time; random calls against a plain model; threads.
 #include <belay/policy/registry.hpp>
 
@@ -61,7 +61,7 @@ WatchedSleeper(F) -> WatchedSleeper<F>;
 
 }  // namespace
 
-TEST_CASE("A run keeps the policy with which it began, and the next takes the new one",
+TEST_CASE("A run keeps the policy with which it began, and the next run uses the new one",
           "[policy][registry][unit]") {
     Registry<> registry;
     REQUIRE(!registry.set("payments", Policy{Backoff{NoJitter{}, Cap{10s}, 10s}, MaxAttempts{3}}));
@@ -128,7 +128,7 @@ TEST_CASE("A full registry removes the object that has been idle for longest",
     REQUIRE(get("d", 61s));
     CHECK(registry.find("b") == nullptr);
     CHECK(alive == 3);
-    // c has been idle for longest, but a caller has it.
+    // c has been idle for longest, and a caller has it.
     CHECK(get("e", 89s).error() == RegistryErrc::full);
     REQUIRE(get("e", 90s));
     CHECK(registry.find("a") == nullptr);
@@ -144,8 +144,9 @@ TEST_CASE("A full registry removes the object that has been idle for longest",
     CHECK(alive == 1);
 }
 
-TEST_CASE("A RateLimiter for each key is a partition, as in .NET's PartitionedRateLimiter",
-          "[policy][registry][unit]") {
+TEST_CASE(
+    "A Registry of RateLimiters limits each key separately, as .NET's PartitionedRateLimiter does",
+    "[policy][registry][unit]") {
     Registry<RateLimiter> tenants;
     const auto take = [&](const char* tenant, Instant now) {
         const auto limiter = tenants.get(tenant, now, [] {
@@ -158,7 +159,7 @@ TEST_CASE("A RateLimiter for each key is a partition, as in .NET's PartitionedRa
     CHECK(take("a", registry_start));
     CHECK(take("a", registry_start));
     CHECK(!take("a", registry_start));
-    CHECK(take("b", registry_start));  // a's calls cost b nothing
+    CHECK(take("b", registry_start));  // the calls of a use no permit of b
     CHECK(take("a", registry_start + 500ms));
     CHECK(!take("a", registry_start + 500ms));
     CHECK(tenants.counters().made == 2);
@@ -198,7 +199,7 @@ TEST_CASE("Registry rejects a key of 1 MB without a copy", "[policy][registry][u
     CHECK(registry.counters().entries == 2);
 }
 
-TEST_CASE("set keeps an object that get had made", "[policy][registry][unit]") {
+TEST_CASE("Registry::set keeps an object that get had made", "[policy][registry][unit]") {
     Registry<int> registry{{.entries_max = 2, .idle_after = 0s}};
     REQUIRE(registry.get("a", registry_start, [] { return 1; }));
     REQUIRE(!registry.set("a", 2));
@@ -209,7 +210,7 @@ TEST_CASE("set keeps an object that get had made", "[policy][registry][unit]") {
     CHECK(*registry.get("a", registry_start + 1h, [] { return 4; }).value() == 4);
 }
 
-TEST_CASE("Nothing changes when an object cannot be made", "[policy][registry][unit]") {
+TEST_CASE("Registry is unchanged when an object cannot be made", "[policy][registry][unit]") {
     Registry<int> registry{{.entries_max = 1, .idle_after = 0s}};
     REQUIRE(registry.get("a", registry_start, [] { return 1; }));
     const auto fail = []() -> int { throw 7; };
@@ -218,7 +219,7 @@ TEST_CASE("Nothing changes when an object cannot be made", "[policy][registry][u
     CHECK(registry.counters().entries == 1);
 }
 
-TEST_CASE("Registry has the objects of a plain model", "[policy][registry][property]") {
+TEST_CASE("Registry has the same objects as a plain model", "[policy][registry][property]") {
     CHECK(rc::check("gets, sets, removals and sweeps", [] {
         struct Row {
             int value;
@@ -301,10 +302,9 @@ TEST_CASE("Threads that have the object of a key have the same one",
     CHECK(registry.counters().entries <= 8);
 }
 
-TEST_CASE("evict_idle passes over objects in use once, however many there are",
-          "[policy][registry][unit]") {
-    // It searched again from the first object after each removal, under the lock: with these
-    // numbers for longer than a minute.
+TEST_CASE("evict_idle examines each object in use once", "[policy][registry][unit]") {
+    // An earlier form searched again from the first object after each removal, under the lock. With
+    // these numbers that took longer than a minute.
     constexpr int each = 10'000;
     Registry<int> registry{{.entries_max = 2 * each, .idle_after = 1s}};
     std::vector<Registry<int>::Handle> in_use;

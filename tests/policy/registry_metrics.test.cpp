@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the metrics of a registry have all its numbers. Method: structured bindings that name each member; a full
-// registry.
+// Goal: the metrics of a registry have all its numbers. Method: structured bindings that name each
+// member; a full registry.
 #include <belay/policy/registry_metrics.hpp>
 
 #include <memory>

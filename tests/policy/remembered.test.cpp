@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a program that crashes again and again backs off like one that does not. Method: the
-// same policies, with and without restarts, in virtual time; recording rules.
+// Goal: a program that crashes again and again waits like one that does not crash. Method: the same
+// policies, with and without restarts, in virtual time; recording rules.
 #include <belay/policy/remembered.hpp>
 
 #include <optional>
@@ -32,7 +32,7 @@ using belay_test::lost;
 
 namespace {
 
-/// A machine whose steady clock begins again at every start, and whose wall clock goes on.
+/// A machine whose steady clock begins again at every start, and whose wall clock continues.
 struct Computer {
     Instant now{1h};
     WallTime wall{450'000h};
@@ -58,7 +58,7 @@ struct Computer {
 
 auto doubling() { return Policy{Backoff{NoJitter{}, Cap{30s}, 1s}}; }
 
-/// Writes down what it is told.
+/// Records the calls of its hooks.
 struct RecordingRule {
     struct Entry {
         char what;
@@ -82,7 +82,7 @@ struct RecordingRule {
 
 }  // namespace
 
-TEST_CASE("Remembered makes a crash loop back off", "[policy][remembered][unit]") {
+TEST_CASE("Remembered makes the waits of a crash loop grow", "[policy][remembered][unit]") {
     Computer computer;
     std::vector<Duration> waits;
     for (int incarnation = 0; incarnation < 8; ++incarnation) {
@@ -90,7 +90,7 @@ TEST_CASE("Remembered makes a crash loop back off", "[policy][remembered][unit]"
         if (incarnation != 0) computer.start(history, 10ms);
         Turn turn = computer.turn();
         Remembered policy{history, doubling(), turn};
-        policy.reset();  // as whoever starts a run does
+        policy.reset();  // as at the beginning of each run
         const Advice advice = policy.admit(turn.now);
         waits.push_back(advice.verb == Advice::Verb::go ? Duration{}
                                                         : elapsed(turn.now, advice.until));
@@ -98,7 +98,7 @@ TEST_CASE("Remembered makes a crash loop back off", "[policy][remembered][unit]"
         turn.now = computer.now;
         REQUIRE(policy.admit(turn.now).allows(turn.now));
         REQUIRE(policy.begin(turn).verb == Advice::Verb::go);
-        computer.save(history);  // and here the program crashes, in the middle of its attempt
+        computer.save(history);  // the program crashes here, in the middle of its attempt
     }
     // Each wait begins at the crash, and a start takes 10 ms.
     std::vector<Duration> expected{0s, 1s, 2s, 4s, 8s, 16s, 30s, 30s};
@@ -130,7 +130,7 @@ TEST_CASE("Remembered waits for the rest of the wait", "[policy][remembered][uni
     CHECK(left_after(0s, 0s) == 7s);
     CHECK(left_after(3s, 0s) == 4s);
     CHECK(left_after(100s, 0s) == 0s);
-    CHECK(left_after(3s, -1h) == 7s);  // a wall clock that went back shortens nothing
+    CHECK(left_after(3s, -1h) == 7s);  // a wall clock that went back shortens no wait
     CHECK(left_after(3s, 1h) == 0s);
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("Remembered counts attempts over restarts, and ends", "[policy][rememb
         }
     }
     CHECK(attempts == 5);
-    // It was told to stop; who starts it again means it.
+    // The policy stopped. A start after that begins again.
     PolicyHistory history;
     computer.start(history, 1h);
     CHECK(history.events().empty());
@@ -217,7 +217,7 @@ TEST_CASE("Remembered repeats the whole history to a user's rule", "[policy][rem
     static_cast<void>(policy.failed({.cause = Cause::refused}, turn));
     pass();
     policy.begin(turn);
-    policy.abandoned(turn);  // nobody's verdict: not told
+    policy.abandoned(turn);  // an abandoned attempt has no verdict, and is not replayed
     policy.begin(turn);
     policy.succeeded(turn);
     pass();
@@ -234,7 +234,7 @@ TEST_CASE("Remembered repeats the whole history to a user's rule", "[policy][rem
     for (const RecordingRule::Entry& received : first) expected.push_back(received);
     expected.erase(expected.begin() + 2);  // the begin that was abandoned
     for (RecordingRule::Entry& received : expected) received.at -= shift;
-    // A verdict is told with its beginning at the same time.
+    // A verdict is replayed together with its begin, at the same time.
     CHECK(second == expected);
 }
 
@@ -252,7 +252,7 @@ TEST_CASE("Remembered applies rules that have become stricter", "[policy][rememb
     computer.start(restored, 1s);
     turn.now = computer.now;
     Remembered resumed{restored, Policy{MaxAttempts{3}}, turn};
-    // It would have been stopped, and somebody has started it again: three attempts.
+    // The stricter rule would have stopped, and the program was started again: three attempts.
     for (int i = 0; i < 3; ++i) {
         CHECK(resumed.begin(turn).verb == Advice::Verb::go);
         CHECK((resumed.failed(lost, turn).verb == Advice::Verb::stop) == (i == 2));
@@ -292,7 +292,7 @@ TEST_CASE("Remembered starts again after reset()", "[policy][remembered][unit]")
 }
 
 TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][regression]") {
-    // The time of MaxElapsed stands still while no attempt is wanted.
+    // MaxElapsed counts no time while no attempt is wanted.
     for (const bool crashed : {false, true}) {
         Computer computer;
         const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxElapsed{1h}};
@@ -314,7 +314,7 @@ TEST_CASE("Remembered tries again after a long absence", "[policy][remembered][r
     }
 }
 
-TEST_CASE("Remembered does not count the time of a shut gate, or without a program",
+TEST_CASE("Remembered does not count the time of a shut gate, or the time without a program",
           "[policy][remembered][regression]") {
     for (const auto gate : {0h, 24h}) {
         for (const auto gone : {0h, 24h}) {
@@ -331,7 +331,7 @@ TEST_CASE("Remembered does not count the time of a shut gate, or without a progr
                 verdicts.push_back(policy->failed(lost, turn).verb);
                 computer.pass(1min);
                 turn.now = computer.now;
-                // The gate shuts in the middle of the wait.
+                // The gate is shut in the middle of the wait.
                 policy->abandoned(turn);
                 computer.pass(gate);
                 computer.save(history);
@@ -339,7 +339,7 @@ TEST_CASE("Remembered does not count the time of a shut gate, or without a progr
                 policy.emplace(history, rules, computer.turn());
             }
             CAPTURE(gate.count(), gone.count());
-            // Every failure is remembered, and none of them came too late.
+            // Every failure is remembered, and none of them was too late.
             CHECK(verdicts == std::vector{Advice::Verb::wait_at_least, Advice::Verb::wait_at_least,
                                           Advice::Verb::wait_at_least, Advice::Verb::wait_at_least,
                                           Advice::Verb::stop});
@@ -348,7 +348,7 @@ TEST_CASE("Remembered does not count the time of a shut gate, or without a progr
 }
 
 namespace {
-// What a policy has been told of trying: for how long, and how often in vain.
+// Records the time in which attempts were wanted, and the number of failures.
 struct Tries {
     MaxElapsed* clock;
     std::uint64_t* failures;
@@ -363,11 +363,11 @@ struct Tries {
 
 TEST_CASE("Remembered counts the time of attempts over shut gates and restarts",
           "[policy][remembered][property]") {
-    CHECK(rc::check("the time and the failures of one that never ended", [] {
+    CHECK(rc::check("the same time and failures as in a program that never ended", [] {
         Computer computer;
         MaxElapsed lived{forever}, reported{forever};
         std::uint64_t failures = 0, reported_failures = 0;
-        // Never restarted, and by a clock that goes on.
+        // A policy without restarts, with a clock that continues.
         Policy incarnation{Tries{&lived, &failures}};
         PolicyHistory history;
         std::optional<Remembered<Tries>> policy{std::in_place, history,
@@ -410,7 +410,7 @@ TEST_CASE("Remembered counts the time of attempts over shut gates and restarts",
 
 TEST_CASE("Remembered waits no longer for a first attempt because the program is restarted",
           "[policy][remembered][regression]") {
-    // Lives of ten seconds behind a breaker that a person holds open.
+    // The program runs for ten seconds each time, with a breaker that an operator holds open.
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{1s}};
     breaker.set_mode(BreakerMode::forced_open);
     const Policy rules{Shared{breaker}, MaxElapsed{30s}};
@@ -430,7 +430,7 @@ TEST_CASE("Remembered waits no longer for a first attempt because the program is
         computer.save(history);
         ends.push_back(core.status().state);
     }
-    // What has stopped does not hold who starts it again.
+    // A policy that has stopped does not delay the next start of the program.
     CHECK(ends == std::vector{LinkState::suspended, LinkState::suspended, LinkState::failed,
                               LinkState::suspended, LinkState::suspended});
 }
@@ -482,7 +482,7 @@ TEST_CASE("Remembered has no hook wanted() if its policy has none", "[policy][re
     CHECK(history.events()[1].what == detail::Outcome::abandoned);
 }
 
-TEST_CASE("Remembered ends a crash loop by its rules, and lets the next start try",
+TEST_CASE("Remembered ends a crash loop by its rules, and the next start makes an attempt again",
           "[policy][remembered][regression]") {
     Computer computer;
     const Policy rules{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{4}};
@@ -494,7 +494,7 @@ TEST_CASE("Remembered ends a crash loop by its rules, and lets the next start tr
         timeline::SupervisorCore core{Remembered{history, rules, turn}};
         const bool dialed = core.step({timeline::Input::start}, turn).dial;
         incarnations.push_back(dialed ? 'd' : core.status().state == LinkState::failed ? 'f' : 'w');
-        computer.save(history);  // and the program ends, in the middle of an attempt if it dialed
+        computer.save(history);  // the program ends here, in the middle of an attempt if it dialled
     }
     CHECK(incarnations == std::vector<char>{'d', 'd', 'd', 'd', 'f', 'd', 'd', 'd', 'd', 'f'});
 }
@@ -523,7 +523,7 @@ TEST_CASE("Remembered does not change objects that are shared with others",
     Remembered resumed{restored, rules(), turn};
     CHECK(budget.tokens_milli() == full);
     CHECK(breaker.state() == BreakerState::closed);
-    // The breaker's rejections hid nothing from the others: 41 of 60.
+    // The breaker's rejections do not affect the other rules: 41 of 60.
     int more = 0;
     for (Advice::Verb verb = Advice::Verb::go; verb != Advice::Verb::stop && more < 100; ++more) {
         turn.now += 1h;
@@ -533,7 +533,7 @@ TEST_CASE("Remembered does not change objects that are shared with others",
     CHECK(more == 19);
 }
 
-TEST_CASE("Remembered lets a wait end although the program restarts all the time",
+TEST_CASE("Remembered ends a wait although the program restarts all the time",
           "[policy][remembered][regression]") {
     Computer computer;
     PolicyHistory history;
@@ -577,10 +577,10 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     CHECK(core.status().state == LinkState::cooldown);
     CHECK(core.status().decided_by == "Remembered");
     CHECK(core.deadline() == computer.now + 7s);
-    // A person who does not want to wait does not.
+    // reconnect_now with force ends the wait.
     timeline::SupervisorCore impatient = core;
     CHECK(impatient.step({.input = timeline::Input::reconnect_now, .force = true}, turn).dial);
-    // Stopping and starting by hand is a new start.
+    // A stop and a start by command begin again.
     static_cast<void>(core.step({timeline::Input::stop}, turn));
     CHECK(core.step({timeline::Input::start}, turn).dial);
 }

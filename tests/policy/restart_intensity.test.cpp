@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: exactly the given number of failures is allowed within any period. Method: examples, and
-// a brute-force model on random histories.
+// Goal: exactly the given number of failures is allowed within any period. Method: examples, and a
+// brute-force model on random histories.
 #include <belay/policy/restart_intensity.hpp>
 
 #include <algorithm>
@@ -34,7 +34,7 @@ constexpr Advice::Verb lose(RestartIntensity<Most>& rule, Instant now) {
     return rule.lost(lost, turn).verb;
 }
 
-// The rule as one would write it on paper.
+// The rule in its simplest form.
 struct Model {
     std::size_t most;
     Duration period;
@@ -80,7 +80,7 @@ TEST_CASE("RestartIntensity stops at one more than it allows within the period",
         RestartIntensity<3> rule{60s};
         bool ok = true;
         for (int i = 0; i < 3; ++i) ok = ok && fail(rule, Instant{i * 20s}) == Advice::Verb::go;
-        // At exactly 60 s the first one is still within the period, as in Erlang.
+        // At exactly 60 s the first failure is still within the period, as in Erlang.
         return ok && fail(rule, Instant{60s}) == Advice::Verb::stop;
     }());
     STATIC_REQUIRE([] {
@@ -97,23 +97,24 @@ TEST_CASE("RestartIntensity stops at one more than it allows within the period",
     }());
 }
 
-TEST_CASE("RestartIntensity slides: it counts failures on both sides of any window edge",
+TEST_CASE("RestartIntensity uses a sliding period: it counts failures on both sides of any instant",
           "[policy][restart_intensity][unit]") {
-    // Pitfall 17: five at the end of one fixed window, five at the start of the next.
+    // Pitfall 17: five failures at the end of one fixed window, and five at the start of the next.
     RestartIntensity<5> rule{30s};
     for (int i = 0; i < 5; ++i) CHECK(fail(rule, Instant{29900ms}) == Advice::Verb::go);
     CHECK(fail(rule, Instant{30100ms}) == Advice::Verb::stop);
 }
 
-TEST_CASE("RestartIntensity allows a slow trickle for ever", "[policy][restart_intensity][unit]") {
+TEST_CASE("RestartIntensity allows failures at a slow rate for ever",
+          "[policy][restart_intensity][unit]") {
     RestartIntensity<2> rule{10s};
     for (int i = 0; i < 1000; ++i) CHECK(fail(rule, Instant{i * 5001ms}) == Advice::Verb::go);
 }
 
-TEST_CASE("RestartIntensity counts lost connections, and does not forget on success",
+TEST_CASE("RestartIntensity counts lost connections, also after a success",
           "[policy][restart_intensity][unit]") {
     STATIC_REQUIRE(!detail::HasSucceeded<RestartIntensity<2>>);
-    // A connection that works for a moment and falls, again and again.
+    // A connection that works for a moment and is lost, again and again.
     Policy policy{RestartIntensity<2>{60s}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
@@ -127,7 +128,7 @@ TEST_CASE("RestartIntensity counts lost connections, and does not forget on succ
     }
 }
 
-TEST_CASE("RestartIntensity counts nothing planned or abandoned, and reset clears it",
+TEST_CASE("RestartIntensity counts no planned or abandoned attempt, and reset clears it",
           "[policy][restart_intensity][unit]") {
     STATIC_REQUIRE(!detail::HasAbandoned<RestartIntensity<2>>);
     RestartIntensity<1> rule{60s};
@@ -137,16 +138,16 @@ TEST_CASE("RestartIntensity counts nothing planned or abandoned, and reset clear
     CHECK(rule == RestartIntensity<1>{60s});
     CHECK(fail(rule, Instant{}) == Advice::Verb::go);
     CHECK(fail(rule, Instant{}) == Advice::Verb::stop);
-    // Time alone does not help: stop is for good.
+    // The passed time does not change the advice: stop is final.
     CHECK(rule.admit(Instant{24h}).verb == Advice::Verb::stop);
     CHECK(fail(rule, Instant{24h}) == Advice::Verb::stop);
     rule.reset();
     CHECK(rule == RestartIntensity<1>{60s});
 }
 
-TEST_CASE("RestartIntensity survives clocks that stand still, step back or jump",
+TEST_CASE("RestartIntensity works with clocks that stand still, step back or jump",
           "[policy][restart_intensity][unit]") {
-    // Pitfall 11: a step back counts as no time; nothing overflows.
+    // Pitfall 11: a step back counts as no time, and nothing overflows.
     RestartIntensity<2> rule{10s};
     CHECK(fail(rule, Instant{100h}) == Advice::Verb::go);
     CHECK(fail(rule, Instant{1h}) == Advice::Verb::go);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: RuleLike accepts every rule with one sound hook, and rejects a hook that would never be
+// Goal: RuleLike accepts every rule with one valid hook, and rejects a hook that would never be
 // called.
 #include <belay/policy/rule.hpp>
 
@@ -54,7 +54,7 @@ struct Only<9> {
 static_assert(RuleLike<Only<0>> && RuleLike<Only<2>> && RuleLike<Only<3>> && RuleLike<Only<4>>);
 static_assert(RuleLike<Only<7>> && RuleLike<Only<8>> && RuleLike<Only<9>>);
 
-// Those that have no say must mean it.
+// A rule without a hook that affects the policy must declare `listens`.
 template <int hook>
 struct RuleListener : Only<hook> {
     static constexpr bool listens = true;
@@ -93,7 +93,7 @@ struct MoveOnly : Only<3> {
 };
 static_assert(!RuleLike<MoveOnly>);
 
-// One sound hook does not excuse an unsound one.
+// One valid hook does not excuse an invalid one.
 struct AdmitNotConst : Only<3> {
     Advice admit(Instant) noexcept;
 };
@@ -204,8 +204,8 @@ struct SpendAdvises : Only<0> {
 };
 static_assert(!RuleLike<SpendThrows> && !RuleLike<SpendAdvises>);
 
-// A name is seen however it is declared: a private hook, an overloaded one and a template that does
-// not fit would never be called, either.
+// A name counts in any declaration: a private hook, an overloaded one and a template that does not
+// fit would never be called either.
 template <class Said, int hook = 0>
 struct PrivateHook : Only<hook> {
 private:
@@ -266,7 +266,7 @@ struct TemplateBegin : Only<0> {
 };
 static_assert(!RuleLike<OverloadedFailed> && !RuleLike<OverloadedWindow>);
 static_assert(!RuleLike<TemplateSucceeded> && !RuleLike<TemplateBegin>);
-// One of the overloads that fits is enough; what is final is seen as far as it can be.
+// One overload that fits is enough. A final class is checked as far as possible.
 struct OneFits : OverloadedFailed {
     using OverloadedFailed::failed;
     Advice failed(const Failure&, Turn&) noexcept;
@@ -276,7 +276,7 @@ struct FinalThrows final : Only<0> {
     void succeeded(Turn&);
 };
 static_assert(RuleLike<OneFits> && RuleLike<FinalRule> && !RuleLike<FinalThrows>);
-// What a rule around a policy wishes is asked with an argument.
+// The limits of a rule are also requested with a default as an argument.
 struct WishThrows : Only<0> {
     Duration stable_window(Duration otherwise = {}) const;
 };
@@ -286,7 +286,7 @@ struct WishOfAnother : Only<0> {
 };
 static_assert(!RuleLike<WishThrows> && !RuleLike<WishOfAnother>);
 
-// `listens` is said once for the type, and not beside a say.
+// `listens` is a static member, and only for rules whose hooks do not affect the policy.
 struct ListensEach : Only<5> {
     bool listens = true;
 };
@@ -315,8 +315,8 @@ struct NameOfEach : Only<0> {
 };
 static_assert(!RuleLike<SharedEach> && !RuleLike<NameOfEach>);
 
-// One question, so that constraints are compared in no time: two overloads, of which one asks for
-// more, and the guides of a class.
+// Each concept is one expression, so that constraints can be compared: of two overloads, one is
+// more constrained, and so are the guides of a class.
 template <RuleLike R>
 constexpr int chosen(const R&) {
     return 1;

@@ -48,7 +48,8 @@ TEST_CASE("stronger lengthens a suspension by a longer wait", "[policy][rule][un
         Advice::suspend(at(5s)));
 }
 
-TEST_CASE("stronger keeps the name of the winner, of equals the first", "[policy][rule][unit]") {
+TEST_CASE("stronger keeps the name of the stronger advice, and of the first if both are equal",
+          "[policy][rule][unit]") {
     constexpr Advice a{Advice::Verb::suspend, at(1s), "a"};
     constexpr Advice b{Advice::Verb::wait_exactly, at(2s), "b"};
     constexpr Advice c{Advice::Verb::suspend, at(1s), "c"};
@@ -66,12 +67,12 @@ TEST_CASE("stronger names the wait that never ends, and not the suspension that 
     STATIC_REQUIRE(belay::detail::stronger(suspends, ends).by == "suspends");
     STATIC_REQUIRE(belay::detail::stronger(suspends, endless).by == "endless");
     STATIC_REQUIRE(belay::detail::stronger(endless, suspends).by == "endless");
-    // An open breaker that stays open decides itself.
+    // A breaker that stays open for longer decides itself.
     constexpr Advice both{Advice::Verb::suspend, never, "suspends"};
     STATIC_REQUIRE(belay::detail::stronger(endless, both).by == "suspends");
 }
 
-TEST_CASE("stronger is never weaker than either opinion", "[policy][rule][property]") {
+TEST_CASE("stronger is never weaker than either advice", "[policy][rule][property]") {
     CHECK(rc::check("verb and time are at least those of both", [] {
         const Advice a = arbitrary_advice();
         const Advice b = arbitrary_advice();
@@ -83,7 +84,7 @@ TEST_CASE("stronger is never weaker than either opinion", "[policy][rule][proper
     }));
 }
 
-TEST_CASE("Advice::allows an attempt at its instant, not before", "[policy][rule][unit]") {
+TEST_CASE("Advice::allows an attempt at its instant, and not before", "[policy][rule][unit]") {
     STATIC_REQUIRE(Advice::go().allows(always));
     STATIC_REQUIRE_FALSE(Advice::wait_at_least(at(1s)).allows(at(1s) - 1ns));
     STATIC_REQUIRE(Advice::wait_at_least(at(1s)).allows(at(1s)));

@@ -86,7 +86,7 @@ struct NeutralThrows : Permit {
 };
 static_assert(!ShareableLike<With<NeutralThrows>>);
 
-// A verdict may be told why, but in no other form.
+// A failure may take the Failure as an argument, in this form only.
 struct ReportedWhy : Permit {
     using Permit::failure;
     Advice failure(const Failure&, Turn&) noexcept;
@@ -108,7 +108,8 @@ struct ReportedWhyLast : Permit {
 };
 static_assert(!ShareableLike<With<ReportedWhyToChange>> && !ShareableLike<With<ReportedWhyLast>>);
 
-// A spend in another form would never be called. Without reserve, it is the permit's own.
+// A spend in another form would never be called. Without reserve, it is a function of the permit
+// only.
 template <class P>
 struct Reserves : With<P> {
     P reserve(Cause, Turn&) noexcept;
@@ -130,7 +131,7 @@ static_assert(!ShareableLike<Reserves<SpendsWithoutTurn>>);
 static_assert(!ShareableLike<Reserves<SpendsInSecret>>);
 static_assert(ShareableLike<With<SpendsOtherwise>> && !ShareableLike<Reserves<SpendsOtherwise>>);
 
-// A reservation in another form would never be asked for.
+// A reservation in another form would never be requested.
 struct ReserveWithoutCause : With<Permit> {
     Permit reserve(Turn&) noexcept;
 };
@@ -143,7 +144,7 @@ struct ReserveReturnsBool : With<Permit> {
 static_assert(!ShareableLike<ReserveWithoutCause> && !part::ReservableLike<ReserveWithoutCause>);
 static_assert(!ShareableLike<ReserveThrows> && !ShareableLike<ReserveReturnsBool>);
 
-// It may hear each caller's want, and is a rule that hears it then.
+// It may have the hook `wanted` for each caller; Shared then has it, too.
 struct WantedReported : With<Permit> {
     void wanted(Turn&) noexcept;
 };
@@ -157,7 +158,7 @@ static_assert(ShareableLike<WantedReported> && detail::HasWanted<Shared<WantedRe
 static_assert(!detail::HasWanted<Shared<With<Permit>>> && RuleLike<Shared<WantedReported>>);
 static_assert(!ShareableLike<SharedWantedThrows> && !ShareableLike<SharedWantedAdvises>);
 
-// Whatever form a member of such a name is of: overloaded, private, a template.
+// A member with such a name counts in any form: overloaded, private, or a template.
 class ReserveIsPrivate : public With<Permit> {
     Permit reserve(Cause, Turn&) noexcept;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: many policies use one object, each with at most one permit, which copies never double.
-// Method: examples.
+// Goal: many policies use one object. Each of them has at most one permit, and copies never double
+// it. Method: examples.
 #include <belay/policy/shared.hpp>
 
 #include <algorithm>
@@ -28,13 +28,13 @@ namespace {
 constinit CircuitBreaker<SteadyClock> static_breaker{ConsecutiveFailures{5}, OpenFor{300s}};
 constinit Policy static_policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{static_breaker}};
 
-// A clock that must never be asked.
+// A clock that must never be read.
 struct ForbiddenClock {
     bool* asked;
     [[nodiscard]] Instant now() const noexcept { return *asked = true, Instant{}; }
 };
 
-// The least that ShareableLike asks for: a counter of permits.
+// The minimum for ShareableLike: a counter of permits.
 struct MinimalShareable {
     class Permit {
     public:
@@ -68,7 +68,7 @@ struct MinimalShareable {
     int most;
 };
 
-// The same as a budget: first attempts are free, retries take what is left.
+// The same as a budget: first attempts are free, and retries take the remaining permits.
 struct MinimalBudget : MinimalShareable {
     using MinimalShareable::MinimalShareable;
     Advice admit(Instant) const noexcept { return Advice::go(); }
@@ -89,7 +89,7 @@ struct BudgetByTime : MinimalBudget {
     [[nodiscard]] bool gains_by_time() const noexcept { return true; }
 };
 
-// One attempt after the other, as retry and Supervisor do.
+// Makes attempts in turn, like retry and Supervisor.
 struct Driver {
     Random bits{Seed{1}};
     Turn turn{Instant{1000s}, bits};
@@ -129,7 +129,7 @@ TEST_CASE("Shared copies refer to one object and never double a permit", "[polic
         Shared c{object};
         CHECK(c.admit(turn.now).verb == Advice::Verb::stop);
         CHECK(c.begin(turn).verb == Advice::Verb::stop);
-        // Assignment gives back what the target held; moving moves the permit.
+        // Assignment releases the permit of the target. A move transfers the permit.
         a = c;
         CHECK(object.out == 1);
         c = std::move(b);
@@ -214,7 +214,7 @@ TEST_CASE("Shared does not begin when another caller took the probe", "[policy][
     Policy second = first;
     Random bits{Seed{1}};
     Turn turn{clock.now(), bits};
-    // Both are admitted: asking takes nothing. One begins.
+    // Both are admitted, because admit() takes no permit. One of them begins.
     CHECK(first.admit(turn.now).verb == Advice::Verb::go);
     CHECK(second.admit(turn.now).verb == Advice::Verb::go);
     CHECK(first.begin(turn).verb == Advice::Verb::go);
@@ -236,7 +236,7 @@ TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open
     Shared opens{breaker};
     opens.wanted(turn);
     CHECK(opens.begin(turn).verb == Advice::Verb::go);
-    // The caller that opened it makes the probe.
+    // The caller that opened the breaker makes the probe.
     const Instant closes = turn.now + 30s;
     CHECK(opens.failed(Failure{Cause::lost}, turn).until == closes);
     turn.now += 29s;
@@ -251,7 +251,8 @@ TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open
         CHECK(waits.begin(turn).until == until);
     }
     for (const int callers : of_quarter) CHECK(callers > 200);
-    // These draw nothing, so that what follows them in a simulated world stays as it is.
+    // These rules draw no random number, so that the later draws in a simulated world do not
+    // change.
     Random same = bits;
     Shared fails_fast{breaker, FailFast{}};
     fails_fast.wanted(turn);
@@ -261,7 +262,7 @@ TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open
     layer.wanted(turn);
     CHECK(layer.admit(turn.now).until == closes);
     CHECK(bits() == same());
-    // A copy spreads its waits, and what is assigned does not change how a rule waits.
+    // A copy spreads its waits. An assignment does not change whether a rule spreads them.
     Shared copy{layer};
     const Shared source{breaker};
     layer = source;
@@ -286,7 +287,8 @@ TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][sha
         static_cast<void>(a.failed(Failure{Cause::lost}, turn));
         static_cast<void>(b.failed(Failure{Cause::lost}, turn));
     }
-    // The caller that opened it waits for one open wait, and the other one longer by a draw.
+    // The caller that opened the breaker waits for one open wait, and the other one for a random
+    // part more.
     CHECK(b.admit(turn.now) == Advice{Advice::Verb::suspend, turn.now + 10s, "CircuitBreaker"});
     CHECK(calls.admit(turn.now) == b.admit(turn.now));
     CHECK(a.admit(turn.now).verb == Advice::Verb::suspend);
@@ -295,7 +297,7 @@ TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][sha
     CHECK(static_policy.admit(turn.now).verb == Advice::Verb::go);
 }
 
-TEST_CASE("Shared budgets pay for retries when they are planned, and hold over the wait",
+TEST_CASE("Shared budgets reserve a token when a retry is planned, and hold it during the wait",
           "[policy][shared][unit]") {
     MinimalBudget budget{1};
     Driver d;
@@ -311,19 +313,20 @@ TEST_CASE("Shared budgets pay for retries when they are planned, and hold over t
     CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.asked == 1);
     CHECK(budget.out == 1);
-    // The verdict ends it; the next retry is paid for anew.
+    // The verdict ends the reservation. The next retry needs its own.
     CHECK(d.fail(policy) == Advice::Verb::wait_at_least);
     CHECK(budget.asked == 2);
     CHECK(d.begin(policy) == Advice::Verb::go);
     policy.succeeded(d.turn);
     CHECK(budget.out == 0);
-    // Afresh: the next one is a first attempt again.
+    // After a success, the next attempt is a first attempt again.
     CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.free == 1);
     CHECK(budget.asked == 2);
 }
 
-TEST_CASE("Shared budgets that are empty stop, or are asked again", "[policy][shared][unit]") {
+TEST_CASE("Shared budgets that are empty stop a retry, or try again with AskAgain",
+          "[policy][shared][unit]") {
     MinimalBudget budget{0};
     Driver d;
     Policy gives_up{Backoff{NoJitter{}, Cap{10s}, 10s}, Shared{budget}};
@@ -369,7 +372,7 @@ TEST_CASE("AskAgain makes an attempt without a reservation after one to two wait
         REQUIRE(wait <= 6s);
         shortest = std::min(shortest, wait);
         longest = std::max(longest, wait);
-        // Who asks earlier, because a gate opened, waits for the same instant.
+        // An earlier begin, because a gate opened, waits for the same instant.
         d.turn.now += 1s;
         REQUIRE(rule.begin(d.turn) == plan);
         d.turn.now = plan.until - 1ns;
@@ -379,7 +382,7 @@ TEST_CASE("AskAgain makes an attempt without a reservation after one to two wait
         REQUIRE(rule.begin(d.turn) == Advice::go());
         REQUIRE(budget.free == free + 1);
         REQUIRE(budget.out == 0);
-        // The next one waits again, from its own failure.
+        // The next attempt waits again, from its own failure.
         REQUIRE(d.fail(rule) == Advice::Verb::go);
         REQUIRE(rule.review(Advice::go(), d.turn).until >= d.turn.now + 3s);
     }
@@ -406,14 +409,14 @@ TEST_CASE("AskAgain keeps an attempt without a reservation that a later rule rej
     wait_rejected();
     d.turn.now += 1s;
     wait_rejected();
-    // So is one with a reservation.
+    // An attempt with a reservation is kept, too.
     budget.most = 1;
     wait_rejected();
     budget.most = 0;
     d.turn.now += 1s;
     REQUIRE(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.free == 1);
-    // An attempt that was made, and abandoned, was the one.
+    // After an attempt was made and abandoned, the next one waits again.
     d.turn.now += 1s;
     policy.abandoned(d.turn);
     const Advice next = policy.begin(d.turn);
@@ -427,7 +430,7 @@ TEST_CASE("AskAgain keeps an attempt without a reservation that a later rule rej
     CHECK(d.begin(policy) == Advice::Verb::go);
 }
 
-TEST_CASE("AskAgain asks again also if the budget stops an attempt without a reservation",
+TEST_CASE("AskAgain tries again also if the budget stops an attempt without a reservation",
           "[policy][shared][regression]") {
     struct ClosedBudget : MinimalBudget {
         using MinimalBudget::MinimalBudget;
@@ -448,14 +451,14 @@ TEST_CASE("AskAgain asks again also if the budget stops an attempt without a res
     d.turn.now = rule.review(Advice::go(), d.turn).until;
     budget.is_closed = true;
     CHECK(rule.begin(d.turn) == Advice::suspend(d.turn.now + 3s));
-    // It has waited, and so waits no longer than the budget requests.
+    // The rule has waited already, so it waits no longer than the budget requests.
     budget.is_closed = false;
     CHECK(rule.begin(d.turn) == Advice::go());
 }
 
 namespace {
 
-// A budget, of which one part at a time advises to stop, or to wait.
+// A budget with one part at a time that advises to stop, or to wait.
 enum class StoppingPart { admit, acquire, reserve, verdict, nothing };
 struct StoppingBudget : MinimalBudget {
     struct Permit : MinimalShareable::Permit {
@@ -493,7 +496,7 @@ constexpr StoppingPart stopping_parts[] = {StoppingPart::admit, StoppingPart::ac
                                            StoppingPart::reserve, StoppingPart::verdict,
                                            StoppingPart::nothing};
 
-// What a rule advises at each step of a caller that is rejected, and whose attempt fails.
+// Returns the advice of a rule at each step of a caller that is rejected, and whose attempt fails.
 template <class Rule>
 std::vector<Advice> steps_of(Rule rule, StoppingBudget& budget, Driver& d) {
     const StoppingPart part = std::exchange(budget.part, StoppingPart::nothing);
@@ -555,7 +558,7 @@ TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][
     d.turn.now = plan.until;
     CHECK(rule.begin(d.turn) == Advice::go());
     CHECK(budget.out == 1);
-    // A run that starts afresh forgets the rejection.
+    // A run that starts again forgets the rejection.
     budget.most = 0;
     d.turn.now += 1s;
     rule.abandoned(d.turn);
@@ -567,8 +570,10 @@ TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][
     CHECK(rule.review(Advice::go(), d.turn).verb == Advice::Verb::suspend);
 }
 
-TEST_CASE("Shared budgets get an abandoned token back, and are asked again before a new attempt",
-          "[policy][shared][unit]") {
+TEST_CASE(
+    "Shared budgets get the token of an abandoned retry back, and reserve again before a new "
+    "attempt",
+    "[policy][shared][unit]") {
     MinimalBudget budget{1};
     Driver d;
     Shared rule{budget};
@@ -579,19 +584,19 @@ TEST_CASE("Shared budgets get an abandoned token back, and are asked again befor
     rule.abandoned(d.turn);
     rule.abandoned(d.turn);
     CHECK(budget.out == 0);
-    // A gate opened: it is still a retry.
+    // A gate opened: the attempt is still a retry.
     CHECK(d.begin(rule) == Advice::Verb::go);
     CHECK(budget.out == 1);
     rule.abandoned(d.turn);
     budget.most = 0;
     CHECK(d.begin(rule) == Advice::Verb::stop);
-    // Started afresh by command: a first attempt.
+    // After a start by command it is a first attempt.
     rule.reset();
     CHECK(d.begin(rule) == Advice::Verb::go);
     CHECK(budget.free == 1);
 }
 
-TEST_CASE("Shared budgets pay for nothing planned, and nothing that was stopped",
+TEST_CASE("Shared budgets reserve no token after a planned end, or after a stop",
           "[policy][shared][unit]") {
     MinimalBudget budget{5};
     Driver d;
@@ -601,7 +606,7 @@ TEST_CASE("Shared budgets pay for nothing planned, and nothing that was stopped"
     CHECK(budget.asked == 0);
     CHECK(d.begin(policy) == Advice::Verb::go);
     CHECK(budget.free == 1);
-    // A failure without a name is one.
+    // A failure without a cause counts as a failure.
     CHECK(d.fail(policy, Failure{Cause::none}) == Advice::Verb::go);
     CHECK(budget.out == 1);
     CHECK(budget.why == Cause::lost);
@@ -609,7 +614,7 @@ TEST_CASE("Shared budgets pay for nothing planned, and nothing that was stopped"
     CHECK(d.fail(policy) == Advice::Verb::stop);
     CHECK(budget.asked == 1);
     CHECK(budget.out == 0);
-    // What was lost is got back for free.
+    // The first attempt after a loss is free.
     policy.reset();
     CHECK(policy.lost(Failure{Cause::lost}, d.turn).verb == Advice::Verb::go);
     CHECK(budget.asked == 1);
@@ -623,7 +628,7 @@ TEST_CASE("Shared budgets hold no token after copies and destructors", "[policy]
         CHECK(d.begin(waiting) == Advice::Verb::go);
         CHECK(d.fail(waiting) == Advice::Verb::go);
         CHECK(budget.out == 1);
-        // In mid-run: the copy holds nothing, and pays for its own retry.
+        // During a run: the copy holds no token, and reserves its own for its retry.
         Policy copy{waiting};
         CHECK(budget.out == 1);
         CHECK(d.begin(copy) == Advice::Verb::go);
@@ -665,12 +670,12 @@ TEST_CASE("Shared budgets keep a plan whose attempt another rule rejects",
     }
 }
 
-TEST_CASE("Shared budgets leak nothing on any path", "[policy][shared][property]") {
+TEST_CASE("Shared budgets lose no token on any path", "[policy][shared][property]") {
     CHECK(rc::check("held exactly while a retry is planned or under way", [] {
         MinimalBudget budget{*rc::gen::inRange(0, 3)};
         Driver d;
         Shared rule{budget};
-        // What a driver knows: 0 nothing, 1 an attempt is under way, 2 one is planned.
+        // The state of a driver: 0 no attempt, 1 an attempt is under way, 2 one is planned.
         int state = 0;
         bool retry = false;
         for (const int event : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 7))) {

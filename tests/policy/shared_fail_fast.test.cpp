@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: with FailFast a shared object that rejects ends a retry at once, with the wait; without it the caller waits.
-// Method: each kind of shared object, rejecting before and after an attempt.
+// Goal: with FailFast a shared object that rejects ends a retry at once, with the wait; without it
+// the caller waits. Method: each kind of shared object, rejecting before and after an attempt.
 #include <belay/policy/shared.hpp>
 
 #include <memory>
@@ -63,7 +63,7 @@ TEST_CASE("retry ends at once with call_rejected if a breaker with FailFast is o
     int calls = 0;
     LastAdvice last;
     const auto fails = [&] { return ++calls, std::make_error_code(std::errc::connection_reset); };
-    // The attempt that opens the breaker is the last one, and its error stays.
+    // The attempt that opens the breaker is the last one, and its error is returned.
     CHECK(retry(policy, sleeper, fails, NeverStops{}, last) == std::errc::connection_reset);
     CHECK(calls == 2);
     CHECK(last.why == CallErrc::call_rejected);
@@ -167,7 +167,7 @@ TEST_CASE("A copy and an assigned Shared rule keep FailFast", "[policy][shared_f
     CHECK(assigned.admit(turn.now).until == after(Instant{}, 30s));
 }
 
-TEST_CASE("Callers of a breaker and of a throttle with FailFast do not return together",
+TEST_CASE("Callers of a breaker and of a throttle with FailFast do not return at the same time",
           "[policy][shared_fail_fast][unit]") {
     struct WithBreaker {
         CircuitBreaker<> breaker{ConsecutiveFailures{5}, OpenFor{30s}};

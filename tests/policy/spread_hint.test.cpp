@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: clients with the same hint return spread over some percent of it, never earlier, and
-// nothing else changes. Method: many seeds.
+// Goal: clients with the same hint return at times that are spread over some percent of it, and
+// never earlier. Other waits are unchanged. Method: many seeds.
 #include <belay/policy/spread_hint.hpp>
 
 #include <algorithm>
@@ -66,7 +66,8 @@ TEST_CASE("SpreadHint draws evenly between the hint and some percent more",
     CHECK(advised(policy, hinted(30s)).by == "SpreadHint");
 }
 
-TEST_CASE("SpreadHint draws nothing where no hint decides", "[policy][spread_hint][unit]") {
+TEST_CASE("SpreadHint draws no random number if no hint decides the wait",
+          "[policy][spread_hint][unit]") {
     STATIC_REQUIRE([] {
         Policy policy{Backoff{NoJitter{}, Cap{8s}, 8s}, SpreadHint::plus_percent(100)};
         Random bits{Seed{1}};
@@ -76,7 +77,7 @@ TEST_CASE("SpreadHint draws nothing where no hint decides", "[policy][spread_hin
             ok = ok && policy.failed(hinted(hint), turn).until == start + 8s;
             ok = ok && policy.lost(hinted(hint), turn).until == start + 8s;
         }
-        // Nor where nobody waits.
+        // The same holds if there is no wait.
         ok = ok && advised(Policy{SpreadHint::plus_percent(100)}, hinted(0ns)) == Advice::go();
         // A hint counts for its own failure only.
         ok = ok && policy.failed(hinted(1h), turn).until >= start + 1h;
@@ -87,15 +88,15 @@ TEST_CASE("SpreadHint draws nothing where no hint decides", "[policy][spread_hin
 }
 
 TEST_CASE("SpreadHint spreads every wait that a hint decides", "[policy][spread_hint][unit]") {
-    // A hint that a CooldownOn heeds exactly.
+    // A CooldownOn that waits exactly for the hint.
     const Policy cooldown{CooldownOn{Cause::overloaded, 5s, 15s}, SpreadHint::plus_percent(10)};
     const Advice after_1013 = advised(cooldown, hinted(20s, Cause::overloaded));
     CHECK(after_1013.verb == Advice::Verb::wait_exactly);
     CHECK(after_1013.until > start + 20s);
     CHECK(after_1013.until <= start + 22s);
-    // Its own draw is spread already.
+    // The random wait of CooldownOn is spread already.
     CHECK(advised(cooldown, hinted(4s, Cause::overloaded)).until <= start + 15s);
-    // A suspension that lasts longer than the hint stays as long as it is.
+    // A suspension that lasts longer than the hint is unchanged.
     CHECK(advised(Policy{Breaks{}, SpreadHint::plus_percent(10)}, hinted(59s)) ==
           Advice::suspend(start + 1min));
     const Advice longer =
@@ -104,14 +105,14 @@ TEST_CASE("SpreadHint spreads every wait that a hint decides", "[policy][spread_
     CHECK(longer.verb == Advice::Verb::suspend);
     CHECK(longer.until > start + 100s);
     CHECK(longer.until <= start + 110s);
-    // Nobody else heeds it: it is a hint all the same.
+    // A hint counts although no other rule uses it.
     const Advice alone = advised(Policy{SpreadHint::plus_percent(10)}, hinted(10s));
     CHECK(alone.verb == Advice::Verb::wait_at_least);
     CHECK(alone.until >= start + 10s);
     CHECK(alone.until <= start + 11s);
 }
 
-TEST_CASE("SpreadHint is reviewed by the limits after it", "[policy][spread_hint][unit]") {
+TEST_CASE("The limits after a SpreadHint review its wait", "[policy][spread_hint][unit]") {
     Policy policy{Backoff{NoJitter{}, Cap{1s}, 1s}, SpreadHint::plus_percent(100), MaxElapsed{10s}};
     int stopped = 0;
     for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
@@ -119,7 +120,7 @@ TEST_CASE("SpreadHint is reviewed by the limits after it", "[policy][spread_hint
         Turn turn{start, bits};
         auto run = policy;
         static_cast<void>(run.begin(turn));
-        // [9 s, 18 s]: one in nine is in time.
+        // The wait is in [9 s, 18 s]: one in nine is in time.
         const Advice advice = run.failed(hinted(9s), turn);
         if (advice.verb == Advice::Verb::stop) ++stopped;
         CHECK((advice.verb == Advice::Verb::stop || advice.until <= start + 10s));
@@ -128,7 +129,7 @@ TEST_CASE("SpreadHint is reviewed by the limits after it", "[policy][spread_hint
     CHECK(stopped < 950);
 }
 
-TEST_CASE("SpreadHint saturates, and never shortens", "[policy][spread_hint][property]") {
+TEST_CASE("SpreadHint saturates, and never shortens a wait", "[policy][spread_hint][property]") {
     CHECK(rc::check("hint <= wait <= hint + percent", [](std::uint64_t seed) {
         const auto percent = *rc::gen::inRange<std::uint32_t>(1, 101);
         const Duration hint{*rc::gen::oneOf(rc::gen::inRange<Duration::rep>(1, 1000),

@@ -95,7 +95,7 @@ template <class P>
     return attempts;
 }
 
-// A hundred calls, one after the other, so that shared objects change.
+// A hundred calls in turn, so that shared objects change.
 template <class Make>
 void check_equal_to_retry(Make make) {
     const auto retried = make();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: check::stability finds each kind of policy that makes an outage worse, and passes those that do not.
+// Goal: check::stability finds each kind of policy that makes an outage worse, and accepts others.
 // Method: planted mistakes for each rule, each with a near miss; golden figures by seed.
 #include <belay/policy/stability_check.hpp>
 
@@ -55,7 +55,7 @@ auto processes_with(Terms terms, Rules... rules) {
 
 const Backoff usual_backoff{FullJitter{}, Cap{10s}, 100ms};
 
-// Waits until one instant for all, or for a draw up to `spread` after it.
+// Waits until one instant for all callers, or until a random time up to `spread` after it.
 struct WaitUntil {
     Instant at;
     Duration spread{};
@@ -145,7 +145,7 @@ TEST_CASE("check::stability reports a shared breaker whose waiting callers retur
         Policy{usual_backoff, Shared{breaker}, MaxAttempts{4}, MaxElapsed{30s}}, small_load);
     CHECK(report.outage_peak_per_thousand < 1300);
     CHECK(report.broken() == StabilityRule::calls_stay_bounded_at_the_return);
-    // Before Shared spread them, all returned in one second: 30 times the load.
+    // Before Shared spread them, all callers returned in one second: 30 times the load.
     CHECK(report.return_peak_per_thousand <= 2500);
 }
 
@@ -193,20 +193,20 @@ TEST_CASE("check::stability reports a policy that loses goodput in a brown-out",
 
 TEST_CASE("check::stability ends early if the callers never stop",
           "[policy][stability_check][unit]") {
-    // Repeats at full speed.
+    // A policy that repeats at full speed.
     const auto report = check::stability(StopOn{Cause::permanent}, small_load);
     CHECK(report.ended_early);
     CHECK(report.broken() == StabilityRule::calls_stay_bounded_in_the_outage);
     CHECK(report.back_after == forever);
 }
 
-TEST_CASE("check::stability gives permits back at the end of the run",
+TEST_CASE("check::stability returns all permits at the end of the run",
           "[policy][stability_check][unit]") {
     TokenBudget budget{{.capacity_milli = 1'000'000, .failure_cost_milli = 0}};
     static_cast<void>(
         check::stability(Policy{Backoff{FullJitter{}, Cap{60s}, 60s}, Shared{budget}}, small_load));
     CHECK(budget.tokens_milli() <= 1'000'000);
-    // No permit is out, or the destructor would stop the program.
+    // All permits were returned, or the destructor would abort the program.
     CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{3600s}};
     const auto report = check::stability(Policy{usual_backoff, Shared{breaker}}, small_load);
     CHECK(report.back_after == forever);

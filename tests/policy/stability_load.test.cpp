@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a load that cannot be played is rejected with a sentence.
-// Method: one field at a time is out of range, or at its bound.
+// Goal: a load that cannot be played is rejected with a message. Method: one field at a time is out
+// of range, or at its bound.
 #include <belay/policy/stability_load.hpp>
 
 #include "support/catch.hpp"
@@ -9,7 +9,7 @@ using namespace belay;
 using namespace std::chrono_literals;
 using check::StabilityLoad;
 
-TEST_CASE("StabilityLoad::check returns a sentence for each field that is out of range",
+TEST_CASE("StabilityLoad::check returns a message for each field that is out of range",
           "[policy][stability_load][unit]") {
     const auto wrong = [](auto change) {
         StabilityLoad load;

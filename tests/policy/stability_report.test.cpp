@@ -42,7 +42,7 @@ TEST_CASE("StabilityReport::broken permits each figure at its limit",
           }) == std::nullopt);
 }
 
-TEST_CASE("StabilityReport::broken never permits goodput that is not back",
+TEST_CASE("StabilityReport::broken never permits goodput that has not returned",
           "[policy][stability_report][unit]") {
     CHECK(StabilityReport{.back_after = forever, .longest_wait = forever}.broken() ==
           StabilityRule::goodput_returns);

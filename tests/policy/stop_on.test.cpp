@@ -25,7 +25,7 @@ TEST_CASE("StopOn stops on its causes and on no other", "[policy][stop_on][unit]
     STATIC_REQUIRE_FALSE(std::constructible_from<StopOn, int>);
 }
 
-TEST_CASE("StopOn and CooldownOn abort on Cause::none, which they would never meet",
+TEST_CASE("StopOn and CooldownOn abort on Cause::none, which no failure has",
           "[policy][stop_on][unit]") {
     const auto aborts = [](auto f) { return belay_test::aborts_with(f) != "did not abort"; };
     CHECK(aborts([] { static_cast<void>(StopOn{Cause::none}); }));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: every cause except the given ones stops, in every hook; it is the exact opposite of
-// StopOn. Method: all causes.
+// Goal: every cause except the given ones stops, in every hook. It is the exact opposite of StopOn.
+// Method: all causes.
 #include <belay/policy/stop_on.hpp>
 
 #include <belay/call/retry.hpp>
@@ -62,10 +62,10 @@ TEST_CASE("StopOn::all_but is the opposite of StopOn, except for planned failure
     }
 }
 
-TEST_CASE("StopOn::all_but(refused) repeats no call that may have been done",
+TEST_CASE("StopOn::all_but(refused) repeats no call that the server may have executed",
           "[policy][stop_on][unit]") {
-    // A server that charges an account, unless it is not reached. The answer may be lost.
-    // A planned end is no failure: no rule counts it.
+    // A server that charges an account if a request reaches it. The answer may be lost. A planned
+    // end is no failure: no rule counts it.
     for (const Cause cause : all) {
         if (cause == Cause::planned) continue;
         INFO(to_string(cause));
@@ -85,7 +85,8 @@ TEST_CASE("StopOn::all_but(refused) repeats no call that may have been done",
     }
 }
 
-TEST_CASE("StopOn::all_but ends a retry with the answer it got", "[policy][stop_on][unit]") {
+TEST_CASE("StopOn::all_but ends a retry with the answer of its last attempt",
+          "[policy][stop_on][unit]") {
     Random bits{Seed{1}};
     belay_test::MinimalSleeper sleeper{bits};
     int calls = 0;
@@ -98,6 +99,6 @@ TEST_CASE("StopOn::all_but ends a retry with the answer it got", "[policy][stop_
     Policy policy{StopOn::all_but(Cause::timed_out)};
     Turn turn{Instant{}, bits};
     CHECK(policy.lost(Failure{Cause::lost}, turn) == Advice{Advice::Verb::stop, never, "StopOn"});
-    // No state: it would let the next run try.
+    // The rule has no state: it admits the next run.
     CHECK(policy.admit(turn.now).verb == Advice::Verb::go);
 }

@@ -259,7 +259,7 @@ SUPERVISOR_MUTANTS = (
            (Change("belay/link/chaos_transport.hpp",
                    "            noting_ = false;\n            note_if_due(now);\n", ""),),
            Test("tests/link/chaos_transport.test.cpp",
-                "chaos::Transport releases every message that is due, also of a crowded mailbox")),
+                "chaos::Transport releases every message that is due although its mailbox is full")),
 )
 
 
@@ -790,13 +790,13 @@ WORLD_MUTANTS = (
            (Change("belay/journal/detail/segment_files.hpp",
                    "if (error && is_known && !look_for(fs, path, file.file)) error = {};", ""),),
            Test("tests/journal/journal_disk_faults.test.cpp",
-                "Journal deletes a released file that cannot be read, by its identity")),
+                "Journal deletes a released file that cannot be read if its identity is right")),
     # a file that nothing needs is needed to open the journal
     Mutant("journal_needs_damaged_files",
            (Change("belay/journal/detail/journal_recovery.hpp",
                    "error.code == QueueErrc::corrupt ||", ""),),
            Test("tests/journal/journal_disk_faults.test.cpp",
-                "Journal::open does not need damaged files of which everything was acknowledged")),
+                "Journal::open does not need damaged files whose operations are all acknowledged")),
     # an unused file is evidence for the acknowledgement of a file that went on
     Mutant("journal_trusts_an_unused_file",
            (Change("belay/journal/detail/journal_recovery.hpp", "indices_.size() == 1 && unused_;",

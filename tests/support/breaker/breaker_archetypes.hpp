@@ -19,7 +19,7 @@ struct MinimalTrip {
     int failures = 0;
 };
 
-/// OpenWaitLike.
+/// A minimal OpenWaitLike.
 struct MinimalOpenWait {
     MinimalOpenWait() = delete;
     constexpr explicit MinimalOpenWait(belay::Duration d) noexcept : wait{d} {}
@@ -36,13 +36,13 @@ struct GrowingWait {
     int drawn = 0;
 };
 
-/// Calls that fail, one after the other, of a CircuitBreaker.
+/// Lets calls of a CircuitBreaker fail in turn.
 template <class B>
 void open(B& breaker, int failures) {
     for (int i = 0; i < failures; ++i) breaker.acquire().failure();
 }
 
-/// A breaker as a rule, with its time and chance, usable in constant expressions.
+/// A breaker as a rule, with its time and random bits, usable in constant expressions.
 template <class B>
 struct BreakerBench {
     B breaker;

@@ -5,7 +5,7 @@
 
 namespace belay_test {
 
-/// Permits refuse to be asked while they are temporaries, which is what tests often have.
+/// The conversion of a permit to bool rejects temporaries, which tests often have.
 template <class Permit>
 [[nodiscard]] constexpr bool granted(const Permit& permit) noexcept {
     return static_cast<bool>(permit);

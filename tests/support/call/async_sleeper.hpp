@@ -59,15 +59,15 @@ public:
         if (until > time) time = until;
     }
 
-    /// Lets time pass up to `end`, and everything that waits for a moment until then go on.
+    /// Lets time pass up to `end`, and resumes each wait at its time.
     void run_until(belay::Instant end) {
         while (step(end)) {
         }
         if (end > time && end != belay::never) time = end;
     }
-    /// Lets time pass until nobody waits.
+    /// Lets time pass until no wait is left.
     void run() { run_until(belay::never); }
-    /// How many wait.
+    /// The number of waits.
     [[nodiscard]] std::size_t waiting() const noexcept { return waits_.size(); }
 
     belay::Instant time{};
@@ -75,7 +75,7 @@ public:
     std::vector<belay::Duration> sleeps{};
 
 private:
-    // The earliest first; of equals the one that came first.
+    // The earliest wait first, and of equal ones the first to begin.
     bool step(belay::Instant end) {
         Wait* next = nullptr;
         for (Wait* const w : waits_) {
@@ -95,13 +95,13 @@ private:
     std::vector<Wait*> waits_{};
 };
 
-/// A call that takes so long.
+/// A call that takes this long.
 inline belay::Task<belay::Result<int>> takes(AsyncSleeper& sleeper, belay::Duration time,
                                              int value) {
     co_await sleeper.async_sleep_until(belay::after(sleeper.now(), time));
     co_return value;
 }
-/// What a pipeline of coroutines answers in the end.
+/// The final result of a pipeline of coroutines.
 template <class P, class F>
 auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
     auto task = pipeline(sleeper, fn);
@@ -110,7 +110,7 @@ auto await(const P& pipeline, AsyncSleeper& sleeper, F fn) {
     return task.take();
 }
 
-/// What a coroutine waits for until the test sets it; notes whether it was destroyed in the wait.
+/// An awaitable that the test completes. It records whether it was destroyed in the wait.
 class Event {
 public:
     class Wait {

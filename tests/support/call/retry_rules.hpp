@@ -17,7 +17,7 @@ constexpr auto steady(belay::Duration base, std::uint64_t most) {
         belay::MaxAttempts{most}};
 }
 
-/// A user's rule in a few lines: what it saw.
+/// A user's rule in a few lines, which records its calls.
 struct Counts {
     struct Observed {
         int begun = 0, failed = 0, succeeded = 0, abandoned = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/core/crc_paths.hpp
-/// crc_paths: every way to a CRC32C that this machine has, to be held equal.
+/// crc_paths: every way in which this machine can compute a CRC32C, for comparison.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ struct CrcPath {
     std::uint32_t (*of)(belay::BytesView bytes, std::uint32_t seed);
 };
 
-/// crc32c itself, the tables, and by name what else the machine can do; the best is the last.
+/// crc32c itself, the tables, and the other ways of the machine by name; the fastest is the last.
 inline std::vector<CrcPath> crc_paths() {
     using belay::BytesView;
     namespace detail = belay::detail;

@@ -16,8 +16,8 @@ namespace belay_test {
 /// The calls that an observer recorded, as text.
 using Recorded = std::vector<std::string>;
 
-/// `run(observer)` drives a part through all of its hooks. `observer` is made of `Recorded&`, and
-/// records its calls there.
+/// Calls `run(observer)`, which runs all hooks of a part. `observer` is constructed from
+/// `Recorded&`, and records its calls there.
 template <class Observer>
 void observed_in_every_form(const auto& run, const Recorded& all) {
     Recorded reported;

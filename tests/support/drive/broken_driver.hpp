@@ -53,7 +53,7 @@ class BrokenDriver {
         void (*advance)(void*, belay::Instant) = nullptr;
         belay::Instant due = belay::always;
         bool left = false;
-        bool stale = true;  // under the driver's mutex
+        bool stale = true;  // guarded by the driver's mutex
     };
     static Node& of(belay::driver::WakeNode& n) noexcept { return static_cast<Node&>(n); }
     using Handle = belay::driver::WakeHandle;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/drive/persistence_doubles.hpp
-/// Persistences for OnThread, and functions that wait for its answers.
+/// Persistences for OnThread, and functions that wait for their results.
 #pragma once
 
 #include <atomic>
@@ -14,7 +14,7 @@
 
 namespace belay_test {
 
-/// What comes to a Completion, and on which thread; waits for it.
+/// The result of a Completion, and its thread; waits for it.
 template <class V>
 struct Waited {
     std::optional<V> value;
@@ -82,7 +82,7 @@ public:
     [[nodiscard]] std::vector<std::string> rooms_to_save() { return {"slow", "idle"}; }
 };
 
-/// Drops what it is asked.
+/// A persistence that drops each request.
 class AnswersNothing : public belay::MemoryRooms {
 public:
     AnswersNothing() = default;
@@ -95,7 +95,7 @@ public:
     }
 };
 
-/// Answers the call before when it is called again, as a storage with a loop of its own does.
+/// Completes the previous call when it is called again, like a storage with its own loop.
 class AnswersLater : public belay::MemoryRooms {
 public:
     using Found = belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>;

@@ -13,7 +13,7 @@
 
 namespace belay_test {
 
-/// It wants a turn at once, and then one in each `every`.
+/// It requests a turn at once, and then one in each `every`.
 struct Ticker {
     void attach(belay::Waker w) { waker = std::move(w); }
     [[nodiscard]] belay::Instant deadline() const noexcept { return due; }
@@ -30,8 +30,8 @@ struct Ticker {
     belay::Waker waker{};
 };
 
-/// Wakes `ticker` from a thread, without a pause: while `run_once` gives it its turn, when `end`
-/// ends its driver, and beyond that.
+/// Wakes `ticker` from a thread, without a pause: while `run_once` runs its turn, while `end` ends
+/// its driver, and after that.
 template <class Run, class End>
 void wake_beyond_the_end(const Ticker& ticker, Run run_once, End end) {
     std::atomic<bool> over{false};

@@ -18,13 +18,14 @@
 
 namespace belay_test {
 
-/// What a policy heard.
+/// The calls of a policy's hooks.
 struct RecordedEvents {
     int begun = 0, failed = 0, lost = 0, succeeded = 0, abandoned = 0;
     belay::Instant failed_at = belay::always;
 };
 
-/// A rule that writes down what it hears, and asks for a second after each failure.
+/// A rule that records the calls of its hooks, and requests a wait of one second after each
+/// failure.
 struct Recorder {
     RecordedEvents* recorded;
 
@@ -43,7 +44,7 @@ struct Recorder {
     void abandoned(belay::Turn&) noexcept { ++recorded->abandoned; }
 };
 
-/// Writes down what its service tells.
+/// Records the events of its service.
 struct Observed {
     std::vector<std::string>* all;
     std::string name;
@@ -54,7 +55,7 @@ struct Observed {
     void on_message(const std::string& m) { all->push_back(name + " says " + m); }
 };
 
-/// Writes down what the fleet tells.
+/// Records the events of the fleet.
 struct Suspicions {
     std::vector<belay::NetworkSuspect> all;
     void on_network_suspect(const belay::NetworkSuspect& what) { all.push_back(what); }
@@ -65,7 +66,7 @@ struct FleetRig {
         fleet.attach(belay::Waker{});
     }
 
-    /// Adds services of numbers as names, which write into `observed`.
+    /// Adds services with numbers as names, which record into `observed`.
     void add(int count, std::uint8_t priority = 0,
              belay::Duration spread_within = std::chrono::seconds{1}) {
         for (int i = 0; i < count; ++i) {
@@ -79,7 +80,7 @@ struct FleetRig {
                       std::move(options), Observed{&observed, name});
         }
     }
-    /// Runs what is due until then, at its time.
+    /// Runs each event that is due until then, at its time.
     void run(belay::Duration until) {
         for (int turns = 0; fleet.deadline() <= at(until); ++turns) {
             REQUIRE(turns < 10'000);
@@ -88,11 +89,11 @@ struct FleetRig {
         }
         now = at(until);
     }
-    /// The connection of a service ends so.
+    /// Ends the connection of a service with this failure.
     void fail(std::size_t i, belay::Failure why = belay_test::lost) {
         static_cast<void>(transports[i].link.closed(why));
     }
-    /// Opens the connection, and lets the peer answer the heartbeat at the opening.
+    /// Opens the connection, and answers the ping at the opening.
     void open(std::size_t i) {
         static_cast<void>(transports[i].link.opened());
         static_cast<void>(transports[i].link.pong());
@@ -104,7 +105,7 @@ struct FleetRig {
         return {};
     }
     [[nodiscard]] belay::LinkState state(std::size_t i) const { return status(i).state; }
-    /// Starts all, lets all open.
+    /// Starts all services, and opens their connections.
     void up(belay::Duration when = {}) {
         fleet.start();
         for (int round = 0; round < 1000 && !all_up(); ++round) {
@@ -130,7 +131,7 @@ struct FleetRig {
         return sum;
     }
 
-    std::deque<TransportState> transports{};  // outlive the fleet
+    std::deque<TransportState> transports{};  // declared before the fleet, which they must outlive
     std::deque<RecordedEvents> recorded{};
     std::vector<std::string> observed{};
     belay::Instant now{};

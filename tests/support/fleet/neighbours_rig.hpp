@@ -11,7 +11,7 @@
 
 namespace belay_test {
 
-/// A fleet in which each server takes its time to connect.
+/// A fleet in which each server takes a given time to connect.
 struct NeighboursRig {
     static constexpr belay::Duration never_connects = belay::forever;
 
@@ -20,15 +20,15 @@ struct NeighboursRig {
         belay::Duration takes{};       // from the dial until it is open
         int dials = 0;                 // the dials that were seen
         int opened = 0;                // the last dial that was opened
-        int hangs = 0;                 // this dial hangs, and no other
+        int hangs = 0;                 // the number of the dial that hangs
         bool stays_silent = false;     // no dial opens for now
-        belay::Duration dialled_at{};  // the last
+        belay::Duration dialled_at{};  // time of the last dial
     };
 
     explicit NeighboursRig(belay::FleetOptions options = {}) : rig{options} {}
 
-    /// Adds services whose servers take that long, and starts them.
-    /// Returns: the index of the first.
+    /// Adds services whose servers take this long, and starts them. Returns: the index of the
+    /// first.
     std::size_t add(int count, belay::Duration takes, std::uint8_t priority = 0) {
         const std::size_t first = rig.transports.size();
         rig.add(count, priority);
@@ -48,7 +48,7 @@ struct NeighboursRig {
             now = std::min(until, now + std::chrono::milliseconds{50});
         }
     }
-    /// Runs until `done()`.   Returns: how long it took; at most `most` and a step.
+    /// Runs until `done()`.   Returns: the passed time, at most `most` and a step.
     template <class F>
     belay::Duration until(F done, belay::Duration most) {
         const belay::Duration from = now;
@@ -68,7 +68,7 @@ struct NeighboursRig {
     std::vector<Server> servers{};
     std::size_t most_fast = 0;
     std::size_t most_slow = 0;
-    int miscounts = 0;  // how often the status has counted other dials than there are
+    int miscounts = 0;  // how often the status had a wrong number of dials
 
 private:
     void look(std::size_t i) {

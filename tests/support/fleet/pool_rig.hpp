@@ -26,8 +26,8 @@ struct ScriptedConnections {
         std::vector<std::string> sent{};
     };
     std::deque<State> all{};
-    bool opens = false;      ///< at once
-    belay::Failure fails{};  ///< else: fails at once, if there is a cause
+    bool opens = false;      ///< opens each connection at once
+    belay::Failure fails{};  ///< otherwise fails each at once, if there is a cause
 
     [[nodiscard]] int live() const {
         int sum = 0;
@@ -61,7 +61,7 @@ struct ScriptedPoolTransport {
     ScriptedConnections* connections;
 };
 
-/// Waits of a second, and no wait for a gate.
+/// Waits of one second, and no wait for a gate.
 inline auto a_second() {
     return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{std::chrono::seconds{1}},
                                         std::chrono::seconds{1}}};
@@ -95,7 +95,7 @@ struct PoolRig {
         }
         now = at(until);
     }
-    /// All are up when it returns, at that time.
+    /// Starts the pool at this time; all connections are open when it returns.
     void up(belay::Duration when = std::chrono::seconds{10}) {
         connections.opens = true;
         pool->start();

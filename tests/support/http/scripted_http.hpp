@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/http/scripted_http.hpp
-/// ScriptedHttp: a client in virtual time, which answers as a test has planned.
+/// ScriptedHttp: a client in virtual time, with responses from a script of the test.
 #pragma once
 
 #include <deque>
@@ -21,12 +21,12 @@ namespace belay_test {
 inline belay::HttpResponse status(int code, belay::HttpHeaders headers = {}) {
     return {.status = code, .headers = std::move(headers)};
 }
-/// The response where none arrived, or a part of one.
+/// The response if none arrived, or only a part of one.
 inline belay::HttpResponse ended(belay::HttpErrc why, bool sent = true) {
     return {.failure = belay::Failure::from(why), .sent = sent};
 }
 
-/// Models HttpLike: keeps deadlines, passes bodies to on_chunk, and notes what it was given.
+/// Models HttpLike: keeps deadlines, passes bodies to on_chunk, and records its requests.
 class ScriptedHttp {
     struct State {
         belay::HttpRequest request;
@@ -51,7 +51,7 @@ public:
         ScriptedHttp* http_;
         std::shared_ptr<State> state_;
     };
-    /// One answer, after a time; `forever` for none.
+    /// One response, after a time; `forever` for none.
     struct Step {
         belay::HttpResponse response;
         belay::Duration after{};

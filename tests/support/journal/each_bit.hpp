@@ -20,14 +20,15 @@ struct PlacedRecord {
     std::size_t end = 0;  // of its payload
     belay::journal_format::RecordHeader header;
 
-    /// The operation that a damaged byte hits; 0: none. Behind the payload nothing is looked at.
+    /// The operation that a damaged byte hits; 0 if none. No check covers the bytes after the
+    /// payload.
     [[nodiscard]] std::uint64_t operation_at(std::size_t byte) const {
         const bool hits = header.kind == belay::journal_format::Kind::operation && byte < end;
         return hits ? header.number : 0;
     }
 };
 
-/// The records of a segment, of which nothing is damaged.
+/// The records of a segment without damage.
 inline std::vector<PlacedRecord> records_of(belay::BytesView segment) {
     using namespace belay::journal_format;
     std::vector<PlacedRecord> records;
@@ -40,10 +41,11 @@ inline std::vector<PlacedRecord> records_of(belay::BytesView segment) {
     return records;
 }
 
-/// For every bit up to the record of operation `last`: calls `check(disk, hit)` with a disk whose
-/// first file of the journal in `directory` has that bit flipped, and the operation that this hits,
-/// or 0. All of them with BELAY_SEEDS=10000, which takes half a minute; else all of every fourth
-/// record and of what is no operation, and every fifth of the others; few where histories are few.
+/// Calls `check(disk, hit)` for every bit up to the record of operation `last`. The disk has the
+/// journal in `directory` with that bit of its first file flipped. `hit` is the operation that the
+/// bit belongs to, or 0. BELAY_SEEDS=10000 selects all bits, which takes half a minute. By default,
+/// all bits of every fourth record and of bytes outside of operations are used, and every fifth of
+/// the others. With small values of BELAY_SEEDS they are few.
 template <class Check>
 void for_each_bit(const belay::sim::Disk::Image& image, const std::string& directory,
                   std::uint64_t last, Check&& check) {
@@ -72,7 +74,7 @@ void for_each_bit(const belay::sim::Disk::Image& image, const std::string& direc
         }
         if (record.operation_at(record.offset) == last) return;
     }
-    FAIL("the first file does not hold so many");
+    FAIL("the first file does not have that many");
 }
 
 }  // namespace belay_test

@@ -19,7 +19,7 @@ namespace belay_test {
 
 using SimJournal = belay::Journal<belay::sim::Disk>;
 
-/// Small segments, so that a short script rolls often.
+/// The segments are small, so that a short script makes many of them.
 inline belay::JournalOptions small_journal(std::uint64_t seed) {
     return {.segment_bytes = 4096, .record_bytes_max = 1024, .seed = belay::Seed{seed}};
 }
@@ -31,8 +31,8 @@ inline std::string segment_file(std::uint64_t index) {
 
 /// The body of operation `number`: of any length, and different in every run.
 ///
-/// `even`: of one of two lengths, whose difference is that of an opening: so what a crash left lies
-/// just where the records of the next run end.
+/// With `even`, the body has one of two lengths, whose difference is that of an opening. The bytes
+/// that a crash left are then exactly after the end of the records of the next run.
 inline belay::Bytes body_of(std::uint64_t number, std::uint32_t salt, bool even = false) {
     belay::Random bits{belay::Seed{number * 1000003 + salt}};
     const std::uint64_t draw = bits();
@@ -45,7 +45,7 @@ inline belay::Bytes body_of(std::uint64_t number, std::uint32_t salt, bool even 
     return body;
 }
 
-/// What must hold after a crash, followed call by call.
+/// The state that must hold after a crash, followed call by call.
 class JournalModel {
 public:
     JournalModel(belay::sim::Disk& disk, std::uint64_t seed) : disk_{disk}, even_{seed % 3 == 0} {
@@ -55,10 +55,10 @@ public:
 
     enum class Call { append, commit, flush, ack, keep, pin, reopen };
 
-    /// How it is opened from now on.
+    /// The options of the next opening.
     belay::JournalOptions options;
 
-    /// Makes a call; false once one failed, as all do after the power failed.
+    /// Makes a call. Returns false if it failed, as all calls do after the power failed.
     bool call(Call what, std::uint64_t draw) {
         if (!journal_ && !open()) return false;
         switch (what) {
@@ -108,11 +108,11 @@ public:
         }
     }
 
-    /// The process is gone, with or without the power.
+    /// The process has ended, with or without a loss of power.
     void drop_process() { journal_.reset(); }
 
     /// Opens the journal again, after the end of its process or a loss of power, and checks
-    /// everything. False (with a message) if something is wrong.
+    /// everything. Returns false, and sets a message, if something is wrong.
     bool recover(bool power_was_lost = true) {
         auto opened = SimJournal::open(disk_, "q", options);
         if (!opened) return wrong("open: " + opened.error().message());
@@ -137,7 +137,7 @@ public:
         if (!noted) return wrong("a wrong note");
         if (j.store_pin() != pin_ && j.store_pin() != pin_tried_) return wrong("a wrong pin");
         if (!contents_match(j)) return false;
-        // From here on the journal's word is the model's.
+        // From here on the model has the values of the journal.
         remember(j);
         return true;
     }
@@ -151,7 +151,7 @@ public:
     }
 
     SimJournal& journal() { return *journal_; }
-    /// A number that stands for what a loss of power must leave.
+    /// A number for the state that must survive a loss of power.
     [[nodiscard]] std::uint64_t promised() const {
         std::uint64_t sum = belay::part::crc32c(notes_[flushed_.notes]);
         for (const std::uint64_t n :
@@ -163,11 +163,11 @@ public:
     [[nodiscard]] const std::string& message() const { return message_; }
 
 private:
-    /// What a call that returned has promised to survive.
+    /// The state that must survive, according to the calls that returned.
     struct Promise {
         std::uint64_t last = 0;
         std::uint64_t acked = 0;
-        std::size_t notes = 0;  // the note that is kept is not one of these first ones
+        std::size_t notes = 0;  // the present note has at least this index
     };
 
     [[nodiscard]] Promise now() const {
@@ -205,7 +205,7 @@ private:
                 return wrong("a wrong body");
             }
             check = belay::journal_format::next_check(check, expected, salt);
-            // Others are a walk from a mark each; a few will do.
+            // Other checks each read from a mark on, so a few of them are enough.
             if (n != j.last() && n % 5 != 0) continue;
             const auto reported = j.check(n);
             if (!reported || *reported != check) return wrong("a wrong check");
@@ -244,11 +244,11 @@ private:
     Promise flushed_;  // survives a loss of power
     std::uint64_t taken_max_ = 0;
     std::uint64_t acked_ = 0;
-    std::vector<belay::Bytes> notes_{{}};  // from the opening on; the first was there
+    std::vector<belay::Bytes> notes_{{}};  // since the opening; the first is the note of that time
     belay::Id pin_{};
     belay::Id pin_tried_{};
     std::map<std::uint64_t, std::uint32_t> taken_;   // number -> salt
-    std::map<std::uint64_t, std::uint64_t> checks_;  // of what was held at the last opening
+    std::map<std::uint64_t, std::uint64_t> checks_;  // of the operations at the last opening
 };
 
 using JournalScript = std::vector<std::pair<JournalModel::Call, std::uint64_t>>;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/kill_at_work.hpp
-/// kill_at_work: a process that is killed with SIGKILL while it works, and its reports before
-/// that.
+/// kill_at_work: a process that is killed with SIGKILL while it works, and its reports before that.
 #pragma once
 
 #include <sys/wait.h>
@@ -17,8 +16,8 @@
 
 namespace belay_test {
 
-/// What a child tells its witness by. What is told at once comes as one piece, also between
-/// threads.
+/// The pipe through which a child reports to its parent. One report arrives in one piece, also
+/// between threads.
 template <class Report>
 class ReportPipe {
     static_assert(std::is_trivially_copyable_v<Report>);
@@ -26,7 +25,7 @@ class ReportPipe {
 public:
     explicit ReportPipe(int pipe) : pipe_{pipe} {}
 
-    /// Pre: not more than 512 bytes, which a pipe takes as a whole.
+    /// Pre: at most 512 bytes, which a pipe accepts as a whole.
     void operator()(std::span<const Report> reports) const {
         const auto bytes = static_cast<ssize_t>(reports.size_bytes());
         if (bytes > 512) ::_exit(98);
@@ -38,13 +37,13 @@ private:
     int pipe_;
 };
 
-/// Runs `work(ReportPipe<Report>)` in a forked child, and kills it once it has sent `reports` reports,
-/// wherever it is then. `receive(report)` gets all that it told, in order, also what it told before it
-/// died.
+/// Runs `work(ReportPipe<Report>)` in a forked child, and kills it wherever it is when it has sent
+/// `reports` reports. `receive(report)` gets all of its reports, in order, also those from before
+/// its death.
 ///
-/// What is told cannot be taken back by any kill: the parent is a witness of what the child was
-/// promised. `work` never returns, but with an exit code when something is wrong. To end in any
-/// other way than by this kill is a failure: by itself, by another signal, by hanging.
+/// A kill cannot revoke a report, so the parent has a record of what the child was promised. `work`
+/// returns only with an exit code if something is wrong. Each other end than this kill is a
+/// failure: by itself, by another signal, or by hanging.
 template <class Report, class Work, class Receive>
 void kill_at_work(std::uint64_t reports, Work work, Receive receive) {
     int ends[2];

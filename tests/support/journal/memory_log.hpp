@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/memory_log.hpp
-/// A LogLike in memory that makes the most of what the concept allows: what is given up is
-/// so durably at once, also before entries that were appended earlier are durable; or as late as
-/// can be.
+/// A LogLike in memory with the extreme behaviours that the concept allows. An acknowledgement is
+/// durable at once, also before entries that were appended earlier are durable. Or it is durable as
+/// late as possible.
 #pragma once
 
 #include <belay/journal/journal_error.hpp>
@@ -13,29 +13,30 @@
 
 namespace belay_test {
 
-/// What outlives a MemoryLog.
+/// The state that outlives a MemoryLog.
 struct MemoryMedium {
     std::map<std::uint64_t, belay::Bytes> entries;
     std::uint64_t base = 1;
     std::uint64_t last = 0;
     std::uint64_t durable = 0;
     std::uint32_t runs = 0;
-    std::uint64_t bad_sector = 0;  // an entry that the medium does not give back
-    bool reads_fail = false;       // the medium gives nothing back for a while
+    std::uint64_t bad_sector = 0;  // an entry that the medium cannot read
+    bool reads_fail = false;       // the medium can read nothing for a while
     std::error_code read_error = std::make_error_code(std::errc::io_error);
     std::size_t reads = 0;
     std::uint64_t bad_after_sync = 0;  // an entry whose first read after a sync fails
     std::set<std::uint64_t> damaged;   // entries that cannot be read any more
     std::size_t record_bytes_max = std::size_t{1} << 20;
     bool sync_has_no_space = false;
-    bool acks_are_late = false;       // they become durable with a sync, not at once
-    bool acks_have_no_space = false;  // and not even then
+    bool acks_are_late = false;  // acknowledgements become durable with a sync, and not at once
+    bool acks_have_no_space = false;  // acknowledgements do not become durable with a sync either
     std::uint64_t calls = 0;          // appends, acks, syncs
     std::uint64_t fails_from = ~std::uint64_t{0};
     bool fails_once = false;  // this call only
     std::error_code fails_with = std::make_error_code(std::errc::io_error);
 
-    /// The power fails: what was not durable is gone, but what was given up stays so.
+    /// The power fails: entries that were not durable are lost. Acknowledged ones stay
+    /// acknowledged.
     void crash() {
         last = durable < base ? base - 1 : durable;
         entries.erase(entries.upper_bound(last), entries.end());
@@ -87,7 +88,7 @@ public:
             (is_after_sync && number == m_->bad_after_sync))
             return m_->read_error;
         if (m_->damaged.contains(number)) return make_error_code(belay::QueueErrc::corrupt);
-        lent_ = m_->entries.at(number);  // a copy: the view before is not valid any more
+        lent_ = m_->entries.at(number);  // a copy, because the view from before is no longer valid
         return belay::BytesView{lent_};
     }
     [[nodiscard]] std::uint32_t salt_of(std::uint64_t) const noexcept { return salt(); }
@@ -121,7 +122,7 @@ private:
     std::uint32_t run_ = 0;
     std::uint64_t base_ = 1;
     bool failed_ = false;
-    bool synced_ = false;  // and nothing was read since
+    bool synced_ = false;  // nothing was read since the sync
     belay::Bytes lent_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/paced_disk.hpp
-/// PacedDisk: a WatchedDisk whose journals wait for groups, in a time that a test makes.
+/// PacedDisk: a WatchedDisk whose journals wait for groups, in virtual time that the test controls.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,7 @@
 
 namespace belay_test {
 
-/// Time stands still but for `pass`.   Thread safety: pass, now and yield: any thread.
+/// Time advances only by `pass`.   Thread safety: pass, now and yield: any thread.
 struct PacedDisk : WatchedDisk {
     void yield() noexcept {
         ++yields;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/page_reader.hpp
-/// PageReader: reads a journal by docs/journal-format.md alone, with nothing of the library.
+/// PageReader: reads a journal by docs/journal-format.md alone, without code of the library.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +32,8 @@ inline std::uint32_t page_crc(const PageBytes& bytes, std::size_t from, std::siz
     return ~crc;
 }
 
-/// What the files of a journal say. `wrong` says why it is refused; empty: it is not.
+/// The content of the files of a journal. `wrong` is the reason for a rejection, and empty without
+/// one.
 struct PageJournal {
     std::string wrong;
     std::map<std::uint64_t, PageBytes> operations;  // all that are in the files
@@ -43,7 +44,7 @@ struct PageJournal {
     PageBytes id, pin, note;
 };
 
-/// Reads every record of files that were closed in order; what a crash leaves it calls wrong.
+/// Reads every record of files that were closed in order. It rejects the remains of a crash.
 class PageReader {
 public:
     /// Files by name, without their directory.
@@ -91,7 +92,7 @@ private:
         const std::uint64_t run = page_integer(bytes, 80, 4);
         if (page_integer(bytes, 32, 8) != index_) return refuse("the index");
         if (first_ == 0) {
-            // The first that is there need not be the first that was made.
+            // The first file in the directory need not be the first that was made.
             first_ = first;
             found.last = first - 1;
             check_ = page_integer(bytes, 48, 8);
@@ -121,7 +122,7 @@ private:
             }
         }
         if (found.wrong.empty() && at < page_integer(bytes, 108, 4)) refuse("the note");
-        // Behind a seal nobody looks.
+        // The bytes after a seal have no meaning.
         for (std::size_t i = at; i < bytes.size() && !sealed_; ++i) {
             if (bytes[i] != 0) return refuse("something follows");
         }
@@ -133,7 +134,7 @@ private:
         if (length > bytes.size() - at - 24 || page_integer(bytes, at + 16, 4) > at) return false;
         std::uint64_t run = found.run;
         if (bytes[at + 20] == 2) {
-            // Only a later run begins.
+            // An opening must begin a later run.
             if (page_integer(bytes, at + 8, 8) <= run) return false;
             run = page_integer(bytes, at + 8, 8);
         }
@@ -146,7 +147,7 @@ private:
                page_integer(bytes, at, 4);
     }
 
-    /// Openings with nothing between them take two places, in turn.
+    /// Openings without an operation between them use two places, in turn.
     bool is_earlier_opening(const PageBytes& bytes, std::size_t at) {
         if (at + 32 > bytes.size() || bytes[at + 20] != 2) return false;
         const std::uint64_t run = found.run;
@@ -194,10 +195,10 @@ private:
                 found.note = payload;
                 break;
         }
-        at += 24 + (length + 7) / 8 * 8;  // what fills up is in no checksum
+        at += 24 + (length + 7) / 8 * 8;  // the padding is in no checksum
     }
 
-    /// As section 2 of the session protocol has it.
+    /// Computed as in section 2 of the session protocol.
     std::uint64_t next_check(const PageBytes& body) const {
         const std::uint64_t sum = page_crc(body, 0, body.size());
         std::uint64_t x = (check_ ^ (sum << 32 | body.size())) + 0x9E3779B97F4A7C15U * (salt_ + 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/watched_disk.hpp
-/// WatchedDisk: a sim::Disk that a test can stop at, or fail, in the middle of a journal's call.
+/// WatchedDisk: a sim::Disk that a test can stop, or fail, in the middle of a journal's call.
 #pragma once
 
 #include <functional>
@@ -12,8 +12,8 @@
 
 namespace belay_test {
 
-/// Calls what is set before a file is written or flushed, and before a directory is flushed. Its
-/// files cannot be preallocated: they grow.
+/// Calls a function of the test before a file is written or flushed, and before a directory is
+/// flushed. Its files cannot be preallocated: they grow.
 struct WatchedDisk : belay::sim::Disk {
     class File : public belay::sim::Disk::File {
     public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What visit_metrics passes for a part, by name; and that no member of its numbers is forgotten.
+// The values that visit_metrics passes for a part, by name, and a check that no member is missing.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 namespace belay_test {
 
 /// The values that a visit passes, by name ("breaker.state.open"). It also checks that the text of
-/// the part can be read in both formats.
+/// the part can be parsed in both formats.
 class Collected : private belay::metrics::PageOptions {  // so that ADL finds each visit_metrics
 public:
     template <class Part>
@@ -56,9 +56,9 @@ private:
     std::map<std::string, std::uint64_t> values_;
 };
 
-/// Gives each member of a struct of numbers a value of its own, and checks that a visit passes all
-/// of these. A structured binding in the caller names the members, so that it does not compile when
-/// there is one more.
+/// Sets each member of a struct of numbers to its own value, and checks that a visit passes all of
+/// these. A structured binding in the caller names the members, so that it does not compile when a
+/// member is added.
 template <class Part, class... Members>
 void check_each_member_visited(const Part& part, Members&... members) {
     std::uint64_t value = 1000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reads the text formats of Prometheus 0.0.4 and of OpenMetrics 1.0, and finds what breaks their
-// grammar or their rules of families. It shares no code with the writer.
+// Parses the text formats of Prometheus 0.0.4 and of OpenMetrics 1.0, and detects violations of
+// their grammar and of their rules of families. It shares no code with the writer.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace belay_test {
 
-/// The samples of a text by name and labels, as they are written, or the first fault.
+/// The samples of a text by name and labels, as they are written, or the first violation.
 struct Exposition {
     std::map<std::string, std::string> samples{};
     std::string fault{};
@@ -183,7 +183,7 @@ private:
         }
         return 0;
     }
-    /// A decimal number without a sign, as belay writes them; formats allow more.
+    /// A decimal number without a sign, as belay writes them. The formats allow more.
     static bool is_number(std::string_view text) {
         if (text == "+Inf") return true;
         std::size_t digits = 0;
@@ -247,7 +247,7 @@ private:
         return true;
     }
 
-    /// By decoding to numbers, and encoding again.
+    /// Decodes to numbers, and encodes again.
     static bool is_utf8(std::string_view text) {
         for (std::size_t i = 0; i < text.size();) {
             const auto lead = static_cast<unsigned char>(text[i]);

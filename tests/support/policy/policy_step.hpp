@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/policy/policy_step.hpp
-/// policy_step: drives a policy through all that may happen, without allocating by itself.
+/// policy_step: calls every hook of a policy, without allocations of its own.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace belay_test {
 
-/// One attempt, if it is allowed, of which each third works; then a connection is lost. The answer is
-/// how long the names of the rules were that said something.
+/// Makes one attempt if it is allowed, of which each third succeeds. Then a connection is lost.
+/// Returns the length of the names of the rules that gave the advice.
 template <class P>
 std::size_t policy_step(P& policy, belay::Turn& turn, int i) {
     std::size_t output = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/policy/policy_twins.hpp
-/// twins_agree: plays the same random events to two forms of a policy, and compares all that they say.
+/// twins_agree: plays the same random events to two forms of a policy, and compares all results.
 #pragma once
 
 #include <vector>
@@ -11,7 +11,7 @@
 
 namespace belay_test {
 
-/// What happens next, and how long after the event before it.
+/// The next event, and its time after the event before it.
 struct TwinEvent {
     int what;
     int wait_ms;
@@ -27,7 +27,7 @@ inline std::vector<TwinEvent> twin_events() {
         rc::gen::set(&TwinEvent::hint_ms, rc::gen::element(0, 0, 700, 60'000))));
 }
 
-/// Plays the events by the rules of RuleLike: an attempt, or a loss, only where one may be.
+/// Plays the events by the rules of RuleLike: an attempt, or a loss, only where it is allowed.
 template <class A, class B>
 void twins_agree(A first, B second, const std::vector<TwinEvent>& events = twin_events()) {
     using namespace belay;

@@ -37,7 +37,7 @@ struct LeftOut {
     }
 
 private:
-    /// Takes the fields of a core, which may give their names.
+    /// Receives the fields of a core, which may pass their names.
     template <class F>
     struct Each {
         template <class T>
@@ -54,13 +54,13 @@ private:
     Each(F) -> Each<F>;
 };
 
-/// Returns whether an exploration has found that equal states differ in what they do.
+/// Returns whether an exploration has found that equal states behave differently.
 inline bool finds_difference(const belay::sim::ExhaustReport& report) {
     return report.problem.find("differ in a step") != std::string::npos;
 }
 
-/// Returns a sentence for each field of `model.core` whose absence is not detected.
-/// `model.left_out` is a LeftOut.
+/// Returns a message for each field of `model.core` whose absence is not detected. `model.left_out`
+/// is a LeftOut.
 template <class Model>
 std::string undetected(Model model, std::uint32_t depth, std::uint32_t rechecks = 30) {
     const belay::sim::ExhaustOptions options{
@@ -88,7 +88,7 @@ struct NamedFields {
     void operator()(std::string_view name, T value) {
         (*this)({}, name, value);
     }
-    /// Gives a field of a part. Its name is "part.field".
+    /// Passes a field of a part. Its name is "part.field".
     template <class T>
     void operator()(std::string_view part, std::string_view field, T value) {
         if (names != nullptr) names->insert(joined(part, field));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sim/power_lost_at_end.hpp
-/// power_lost_at_end: the outcomes of a loss of power behind the last operation of a program.
+/// power_lost_at_end: the outcomes of a loss of power after the last operation of a program.
 #pragma once
 
 #include <utility>
@@ -9,14 +9,14 @@
 
 namespace belay_test {
 
-/// Like crash_points, of the loss of power after the last operation of `body` only. Therefore
+/// Like crash_points, for the loss of power after the last operation of `body` only. Therefore
 /// `body` may plan faults of the disk by number, and may require that its calls succeed.
 template <class Body, class Recover>
 [[nodiscard]] belay::sim::CrashPointsReport power_lost_at_end(
     Body body, Recover recover, belay::sim::CrashPointsOptions options = {}) {
     {
         belay::sim::Disk disk;
-        // As in crash_points, the power fails while this is there.
+        // As in crash_points, the power fails while this object exists.
         [[maybe_unused]] const auto confirmed = body(disk);
         options.first_operation = disk.operations() + 1;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sim/sim_peers.hpp
-/// Client and Server: processes for simulated hosts that write down everything they see.
+/// Client and Server: processes for simulated hosts that record all their events.
 #pragma once
 
 #include <functional>
@@ -19,7 +19,7 @@
 
 namespace belay_test {
 
-/// What one side of one connection saw, in order; times beside it.
+/// The events of one side of one connection, in order, with their times.
 struct Notes {
     std::vector<std::string> observed;
     std::vector<belay::Duration> when;
@@ -34,7 +34,7 @@ struct Notes {
         observed.push_back(std::move(what));
         if (hook) hook(observed.back());
     }
-    /// When `what` was last seen; -1ns if never.
+    /// The time of the last `what`; -1ns if there was none.
     [[nodiscard]] belay::Duration last(std::string_view what) const {
         for (std::size_t i = observed.size(); i-- != 0;) {
             if (observed[i] == what) return when[i];
@@ -55,7 +55,7 @@ struct Notes {
     }
 };
 
-/// An observer that writes into Notes.
+/// An observer that records into Notes.
 struct NotesObserver {
     Notes* notes;
 
@@ -150,12 +150,12 @@ struct Server {
         belay::Supervisor<Transport, Policy, NotesObserver> link;
     };
 
-    /// `connection_log` outlives the process: the notes of all connections that there ever were.
+    /// `connection_log` outlives the process. It has the notes of all connections that there were.
     using ConnectionLog = std::vector<std::unique_ptr<Notes>>;
 
     Server(belay::sim::Host& h, ConnectionLog& to, PeerOptions o = {}) : connection_log{to} {
         h.listen(9000, [this, &h, o](belay::sim::Accepted a) {
-            // The dead are cleared away by the next to arrive.
+            // The next arriving connection removes the dead ones.
             std::erase_if(peers, [](const auto& p) {
                 return p->link.status().state == belay::LinkState::failed ||
                        p->link.status().state == belay::LinkState::cooldown;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/spec/refusing_transport.hpp
-/// RefusingTransport: a server that is away.
+/// RefusingTransport: a server that does not run.
 #pragma once
 
 #include <belay/link/link.hpp>

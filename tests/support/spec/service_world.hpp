@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/spec/service_world.hpp
 /// ServiceWorld: a client of one service in a simulated world, by the ready-made policy, and a
-/// script of its outages; OperationWorld: the same with operations that must not be lost;
+/// script of its outages. OperationWorld: the same with operations that must not be lost.
 /// ManagerWorld: three services with operations, managed as one.
 #pragma once
 
@@ -31,13 +31,14 @@ namespace belay_test {
 
 using namespace std::chrono_literals;
 
-/// What the specification asks for: noticed within 30 s, back within three attempts and 90 s.
+/// The limits of the specification: detected within 30 s, connected again within three attempts and
+/// 90 s.
 inline constexpr belay::HeartbeatOptions service_beats{.every = 10s, .dead_after = 25s};
 static_assert(belay::timeline::detects_within(service_beats, 30s));
 static_assert(belay::timeline::reconnects_within(belay::policies::reconnection(), 3, 90s));
 using ServicePolicy = decltype(belay::policies::reconnection());
 
-/// Asks "hello", and passes when the service answers: a frozen one accepts, too.
+/// Sends "hello", and passes when the service answers. A frozen service accepts, too.
 struct HelloCheck {
     belay::Verdict begin(const auto& say) {
         const belay::BytesView hello = belay::as_bytes("hello");
@@ -50,7 +51,7 @@ struct HelloCheck {
     }
 };
 
-/// A service that echoes what it is told, on port 1.
+/// A service that echoes its messages, on port 1.
 struct EchoService {
     struct Echo {
         void on_message(auto& link, const belay::Bytes& m) { static_cast<void>(link.send(m)); }
@@ -108,7 +109,7 @@ struct ServiceWorld {
     bool run_until(belay::LinkState wanted, belay::Duration limit) {
         return world.run_until([&] { return state() == wanted; }, limit);
     }
-    /// Connected, and for so long that the policy starts afresh at the next loss.
+    /// Returns when it is connected, and for so long that the policy starts again at the next loss.
     void settle() {
         static_cast<void>(run_until(belay::LinkState::connected, 1s));
         world.run_for(15s);
@@ -138,7 +139,7 @@ struct ServiceWorld {
         return all;
     }
 
-    std::vector<Step> steps;  // lives longer than the world
+    std::vector<Step> steps;  // outlives the world
     std::vector<std::string> received;
     belay::sim::World world;
     belay::sim::Host& service;
@@ -185,12 +186,12 @@ struct OperationWorld {
           })} {}
 
     auto& session() { return client.process<Client>()->session; }
-    /// Whether it was taken, and is durable here.
+    /// Whether the operation was accepted, and is durable here.
     bool send(const std::string& text) {
         const bool taken = session().send(belay::as_bytes(text)).has_value();
         return taken && !session().commit();
     }
-    /// What took effect at the service, in order; read from its disk.
+    /// The operations that took effect at the service, in order; read from its disk.
     std::vector<std::string> applied() {
         const SimLedger ledger{service.disk()};
         std::vector<std::string> all;
@@ -248,11 +249,11 @@ struct ManagerWorld {
         return fleet().status().services[i];
     }
     [[nodiscard]] belay::LinkState state(std::size_t i) { return status(i).link.state; }
-    /// Whether it was taken, and is durable here.
+    /// Whether the operation was accepted, and is durable here.
     bool send(std::size_t i, const std::string& text) {
         return service(i).send(belay::as_bytes(text)).has_value() && !service(i).commit();
     }
-    /// What took effect at a service, in order; read from its disk.
+    /// The operations that took effect at a service, in order; read from its disk.
     std::vector<std::string> applied(std::size_t i) {
         const SimLedger ledger{hosts[i]->disk()};
         std::vector<std::string> all;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/windows/child.hpp
-/// Child: this program once more, as a process that its parent reads from and kills.
+/// Child: a second process of this program, which its parent reads from and kills.
 #pragma once
 
 #include <cstdint>
@@ -58,12 +58,12 @@ public:
         }
         return true;
     }
-    /// Ends it wherever it is, and waits for its end.   Returns: its exit code.
+    /// Kills the child, and waits for its end.   Returns: its exit code.
     DWORD kill() {
         ::TerminateProcess(process_.get(), killed);
         return end();
     }
-    /// Waits until it ends.   Returns: its exit code.
+    /// Waits until the child ends.   Returns: its exit code.
     DWORD end() {
         ::WaitForSingleObject(process_.get(), INFINITE);
         DWORD code = 0;
@@ -80,7 +80,7 @@ private:
     Handle process_;
 };
 
-/// What a child reports by. A report may be in several pieces only if the child is killed.
+/// The stream of a child's reports. A report may be in several pieces only if the child is killed.
 template <class Report>
 void report_to_parent(const Report& report) {
     static_assert(std::is_trivially_copyable_v<Report>);

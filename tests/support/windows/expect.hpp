@@ -25,13 +25,13 @@ inline bool expect(bool holds, std::source_location at = std::source_location::c
     }
     return holds;
 }
-/// Ends the program at a failure without which nothing else makes sense.
+/// Ends the program after a failure after which further checks have no meaning.
 inline void demand(bool holds, std::source_location at = std::source_location::current()) {
     if (!expect(holds, at)) std::_Exit(1);
 }
 inline int exit_code() { return failed_expectations == 0 ? 0 : 1; }
 
-/// A fresh directory, which is removed at the end.
+/// A new directory, which is removed at the end.
 class WindowsDirectory {
 public:
     explicit WindowsDirectory(const std::string& name)
@@ -47,7 +47,7 @@ public:
         std::filesystem::remove_all(path_, ignored);
     }
 
-    /// The path of a name in it, in UTF-8.
+    /// The path of a name in the directory, in UTF-8.
     [[nodiscard]] std::string operator/(const std::string& name) const {
         return path_.generic_string() + "/" + name;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/work/page_work_reader.hpp
-/// PageWork: reads the entries of a work queue by docs/work-queue-format.md alone, with nothing of
+/// PageWork: reads the entries of a work queue by docs/work-queue-format.md alone, without code of
 /// the library.
 #pragma once
 
@@ -71,19 +71,19 @@ inline PageBytes page_key(const PageBytes& id, std::string_view key) {
     return bytes;
 }
 
-/// What is known of an item.
+/// The state of an item.
 struct PageItem {
     std::uint64_t position = 0;
     PageBytes body;
     std::uint64_t delivered = 0;
-    std::uint64_t state = 0;  // as in the table
+    std::uint64_t state = 0;  // as in the table of the page
     std::uint64_t delay_ns = 0;
 };
 
-/// The items and keys that entries tell of.
+/// The items and keys in the entries.
 class PageWork {
 public:
-    /// `entries` from `base` to `last`; those that are not there are damaged.
+    /// Reads `entries` from `base` to `last`; missing ones are damaged.
     PageWork(const std::map<std::uint64_t, PageBytes>& entries, std::uint64_t base,
              std::uint64_t last) {
         for (std::uint64_t number = base; number <= last; ++number) {
@@ -103,7 +103,7 @@ public:
     }
 
     std::map<std::uint64_t, PageItem> items;  // by id
-    std::vector<PageBytes> keys;              // the 12 bytes of each that was seen, in order
+    std::vector<PageBytes> keys;              // the 12 bytes of each key that was found, in order
 
 private:
     void take(std::uint64_t number, const PageBytes& entry) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/work/start_times.hpp
-/// When histories of work queues begin.
+/// The times at which histories of work queues begin.
 #pragma once
 
 #include <belay/work/work_options.hpp>

@@ -15,7 +15,7 @@ namespace belay_test {
 
 using namespace std::chrono_literals;
 
-/// Logs by what they are kept on.
+/// Logs by the medium on which they are stored.
 inline auto open_log(belay::sim::Disk& disk, std::uint64_t seed) {
     return SimJournal::open(disk, "w", small_journal(seed));
 }
@@ -24,7 +24,8 @@ inline belay::Result<MemoryLog> open_log(MemoryMedium& medium, std::uint64_t) {
     return MemoryLog{medium};
 }
 
-/// Small enough that a short script reaches every limit, rolls segments, and copies forward.
+/// The sizes are so small that a short script reaches every limit, starts segments, and copies
+/// forward.
 inline belay::WorkOptions small_work() {
     return {.lease = 10s,
             .deliveries_max = 3,
@@ -47,7 +48,8 @@ public:
     WorkModel(Medium& medium, std::uint64_t seed, belay::WorkOptions options = small_work())
         : medium_{medium}, seed_{seed}, options_{options} {}
 
-    /// Makes a call and checks its answer; false if it failed, or was wrong (then with a message).
+    /// Makes a call and checks its result; returns false if it failed, or was wrong (then with a
+    /// message).
     bool call(Call what, std::uint64_t draw) {
         if (!work_ && !open()) return false;
         const bool good = make(what, draw);
@@ -56,7 +58,8 @@ public:
 
     void drop_process() { work_.reset(); }
 
-    /// Opens the queue after a crash, and checks what must hold. The model then takes its word.
+    /// Opens the queue after a crash, and checks the contract. The model then has the values of the
+    /// queue.
     bool recover() {
         auto journal = open_log(medium_, seed_);
         if (!journal) return wrong("open: " + journal.error().message());
@@ -86,7 +89,7 @@ public:
         return counts_match() && keys_are_known();
     }
 
-    /// An orderly end, and a new start: nothing changes but that leases end.
+    /// An orderly end, and a new start: only the leases end.
     bool reopen() {
         work_.reset();
         if (!open()) return false;
@@ -117,11 +120,11 @@ private:
         belay::Bytes body;
         State state = State::ready;
         std::uint32_t leased = 0;
-        std::uint32_t noted = 0;  // of these, what the log was told
+        std::uint32_t noted = 0;  // the part of these that is in the log
         belay::Instant due{};
         bool due_is_known = true;
         std::optional<belay::WallTime> expires;
-        bool was_revived = false;      // then it does not expire
+        bool was_revived = false;      // it does not expire then
         bool revival_is_known = true;  // a crash may have undone it
         belay::Lease lease{};
     };
@@ -151,7 +154,7 @@ private:
                 return lease();
             case Call::ack:
                 return with_lease(draw, [&](std::uint64_t id, Item& item) {
-                    // Also when the disk fails on the way: then nobody knows.
+                    // If the disk fails during the call, the result is unknown, too.
                     const std::error_code error = work_->ack(item.lease);
                     gone_[id] = item;
                     items_.erase(id);
@@ -198,7 +201,7 @@ private:
         const auto id = work_->push(body, now_, with);
         const std::error_code expected = expected_of_push(key, body);
         if (!id) {
-            // Whatever else it is, the disk said so.
+            // Any other error is the disk's.
             return id.error() == expected ||
                    (id.error().category() == belay::detail::queue_category()
                         ? wrong("push: " + id.error().message())
@@ -247,7 +250,7 @@ private:
         const auto got = work_->lease(now_);
         if (!got && got.error() != belay::QueueErrc::queue_empty) return false;
         for (auto& [id, item] : items_) {
-            // A delay that was cut by a crash may have begun at its note or not at all.
+            // A delay that a crash cut may have begun at its note, or not at all.
             if (got && got->id == id && item.state == State::delayed && !item.due_is_known) {
                 item.state = State::ready;
             }
@@ -282,7 +285,7 @@ private:
         return true;
     }
 
-    /// Calls `f` for one of the leases that count still.
+    /// Calls `f` for one of the leases that are still valid.
     template <class F>
     bool with_lease(std::uint64_t draw, F f) {
         std::vector<std::uint64_t> ids;
@@ -353,7 +356,7 @@ private:
         return true;
     }
 
-    /// An item as it is found after a crash.
+    /// Checks an item that was found after a crash.
     void look_at(const belay::WorkItem& shown, std::uint64_t last,
                  std::map<std::uint64_t, Item>& found) {
         if (over_.contains(shown.id)) wrong("an item came back");
@@ -392,10 +395,10 @@ private:
     belay::Moment now_{belay::Instant{100s}, belay::WallTime{1'700'000'000s}};
 
     std::map<std::uint64_t, Item> items_;
-    std::map<std::uint64_t, Item> gone_;  // what is gone, but not durably
-    std::set<std::uint64_t> over_;        // what must never come back
-    std::vector<Pushed> history_;         // with a key
-    std::uint64_t durable_ = 0;           // the last entry known to be
+    std::map<std::uint64_t, Item> gone_;  // removed, and not durably
+    std::set<std::uint64_t> over_;        // items that must never return
+    std::vector<Pushed> history_;         // pushed items with a key
+    std::uint64_t durable_ = 0;           // the last entry that is known as durable
 };
 
 /// A workload: calls drawn from a seed.

@@ -13,8 +13,8 @@
 
 namespace belay_test {
 
-/// Pushes and ends items, one after the other, until the log has no room for them but by copying
-/// what is in front.
+/// Pushes and ends items in turn, until the log has space for more only after it copies the entries
+/// at its front.
 template <class Work>
 void pass_through(Work& work, int items, belay::Moment now) {
     for (int i = 0; i < items; ++i) {

@@ -19,14 +19,14 @@ namespace belay_test {
 
 using namespace belay;
 
-/// The update that types `text` behind all that its author has typed before.
+/// The update that inserts `text` after all text of its author.
 inline Bytes typed(std::uint64_t author, std::uint64_t clock, std::string_view text) {
     Bytes update;
     yjs::append_varuint(update, 1);
     yjs::append_varuint(update, 1);
     yjs::append_varuint(update, author);
     yjs::append_varuint(update, clock);
-    if (clock == 0) {  // at the root named t; else behind what it has typed last
+    if (clock == 0) {  // at the root named t; otherwise after its last text
         for (const int b : {4, 1, 1, 116}) update.push_back(static_cast<std::byte>(b));
     } else {
         update.push_back(std::byte{132});
@@ -73,14 +73,14 @@ inline Bytes awareness_of(std::uint64_t id, std::uint64_t clock, std::string_vie
     return payload;
 }
 
-/// An editor of one document; who derives from it has the connection.
+/// An editor of one document. The derived class has the connection.
 class YjsEditor {
 public:
     using Kind = part::RoomMessage::Kind;
 
     explicit YjsEditor(std::uint64_t author) : author_{author} {}
 
-    /// All of its document, as bytes that are equal for equal documents.
+    /// Its whole document, as bytes that are equal for equal documents.
     [[nodiscard]] Bytes document() {
         const auto parts = document_.snapshot();
         return parts.empty() ? Bytes(2) : parts.front();
@@ -91,33 +91,33 @@ public:
     }
 
     bool answers_queries = true;
-    bool looks_around = true;   ///< keeps who is here
-    bool keeps_changes = true;  ///< of others
+    bool looks_around = true;   ///< stores the presence of others
+    bool keeps_changes = true;  ///< stores the changes of others
     int closed_with = 0;
     bool synced = false;
-    std::size_t updates = 0;    ///< that others have made
+    std::size_t updates = 0;    ///< from others
     std::size_t questions = 0;  ///< state vectors of the server
     std::size_t queries = 0;
-    std::map<std::uint64_t, std::string> present{};  ///< who is here
+    std::map<std::uint64_t, std::string> present{};  ///< the presence of each client
 
 protected:
     [[nodiscard]] Bytes state_vector() { return document_.state_vector(); }
-    /// Types into its document.   Returns: the update.
+    /// Inserts text into its document.   Returns: the update.
     Bytes types(std::string_view text) {
         Bytes update = typed(author_, clock_, text);
         clock_ += text.size();
         take(update);
         return update;
     }
-    /// What it says of itself.
+    /// Its own presence.
     [[nodiscard]] Bytes shows(std::string_view state) {
         return awareness_of(author_, ++awareness_clock_, state);
     }
-    /// The code with which it is sent away, in a frame of a Coded transport.
+    /// The close code with which the server rejects it, in a frame of a Coded transport.
     void receive_goodbye(BytesView coded) {
         closed_with = static_cast<int>(coded[1]) | static_cast<int>(coded[2]) << 8;
     }
-    /// A message of the server, which it answers by `say(message)`.
+    /// Handles a message of the server. It answers by `say(message)`.
     template <class Say>
     void receive_message(const part::RoomMessage& message, Say say) {
         switch (message.kind) {

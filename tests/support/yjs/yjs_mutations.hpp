@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/yjs/yjs_mutations.hpp
-/// Updates as a hostile peer sends them: flipped, cut, doubled, with counts that lie, nested deep.
+/// Updates as a hostile peer sends them: flipped, cut, doubled, with wrong counts, deeply nested.
 #pragma once
 
 #include <algorithm>
@@ -43,14 +43,14 @@ inline belay::Bytes mutated(belay::Bytes bytes, belay::BytesView other, belay::R
                 bytes.insert(bytes.begin() + at, number.begin(), number.end());
                 break;
             }
-            case 7: {  // some of another one
+            case 7: {  // a part of another update
                 const auto from = belay::uniform_upto(bits, other.size());
                 const auto some = other.subspan(from).first(
                     std::min<std::size_t>(other.size() - from, belay::uniform_upto(bits, 20)));
                 bytes.insert(bytes.begin() + at, some.begin(), some.end());
                 break;
             }
-            case 8: {  // said twice
+            case 8: {  // repeated
                 const belay::Bytes copy{bytes.begin() + at, bytes.end()};
                 bytes.insert(bytes.begin() + at, copy.begin(), copy.end());
                 break;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/yjs/yjs_vectors.hpp
-/// Golden bytes of Yjs updates: each was applied to a document of yjs 13.6.33, and gave the same.
+/// Golden bytes of Yjs updates. Each was applied to a document of yjs 13.6.33, with the same
+/// result.
 #pragma once
 
 #include <string_view>
@@ -13,14 +14,14 @@ struct YjsDiff {
     std::string_view diff;
 };
 
-/// All in hexadecimal.
+/// All values are hexadecimal.
 struct YjsVector {
     std::string_view name;
     std::vector<std::string_view> updates;
     std::string_view merged;
     std::string_view coalesced;
-    std::string_view scrubbed;  ///< which coalesces, too
-    std::string_view by_yjs;    ///< what Y.mergeUpdates made of them
+    std::string_view scrubbed;  ///< also coalesced
+    std::string_view by_yjs;    ///< the result of Y.mergeUpdates
     std::string_view state_vector;
     std::vector<YjsDiff> diffs;
 };
