@@ -47,6 +47,15 @@ belay::MaxAttempts rule{std::chrono::seconds{3}};
 #endif
 }  // namespace attempts_with_a_unit
 
+// expect-error: belay: a count must be an integer
+namespace attempts_of_a_fraction {
+#if defined(BELAY_CONTROL)
+belay::MaxAttempts rule{2};
+#else
+belay::MaxAttempts rule{2.5};
+#endif
+}  // namespace attempts_of_a_fraction
+
 // expect-error: Deadline: pass an Instant
 namespace deadline_of_a_duration {
 #if defined(BELAY_CONTROL)

@@ -8,6 +8,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/any_count.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/policy/shareable_like.hpp>
 
@@ -46,8 +47,9 @@ struct TokenBudgetOptions {
     ///
     /// Pre: 1 <= tokens <= 1000; 1 <= ratio_milli (100 is a ratio of 0.1).
     /// Source: gRFC A6, "gRPC Retry Design", throttling retry attempts and hedged RPCs.
-    [[nodiscard]] static constexpr TokenBudgetOptions grpc(std::uint32_t tokens,
-                                                           std::uint32_t ratio_milli) noexcept {
+    [[nodiscard]] static constexpr TokenBudgetOptions grpc(
+        detail::AnyCount<std::uint32_t> tokens,
+        detail::AnyCount<std::uint32_t> ratio_milli) noexcept {
         BELAY_PRECONDITION(tokens >= 1 && tokens <= 1000,
                            "TokenBudgetOptions::grpc: tokens must be in [1, 1000]");
         BELAY_PRECONDITION(ratio_milli >= 1, "TokenBudgetOptions::grpc: the ratio must be > 0");
