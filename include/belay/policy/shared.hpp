@@ -77,6 +77,18 @@ struct RetryHooks<S, true> {
         shared.memory_.free_at = never;
     }
 };
+template <class S, bool spreads>
+struct SpreadHooks {};
+template <class S>
+struct SpreadHooks<S, true> {
+    /// Returns `go`, because the end of a connection that had succeeded is no verdict.
+    [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
+        // All connections of a program may end at once. The object may reject the next attempt of
+        // this one later, when it can draw nothing.
+        static_cast<S&>(*this).draw_share(turn);
+        return Advice::go();
+    }
+};
 
 }  // namespace detail
 
@@ -124,6 +136,7 @@ struct RetryHooks<S, true> {
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
+               public detail::SpreadHooks<Shared<Object>, detail::SpreadsCallers<Object>>,
                public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object> ||
                                                              detail::SpreadsCallers<Object>> {
     static_assert(explain::shareable_like<Object>());
@@ -260,6 +273,7 @@ public:
 
 private:
     friend detail::RetryHooks<Shared, true>;
+    friend detail::SpreadHooks<Shared, true>;
     template <class, bool>
     friend struct detail::WantedHook;
 
