@@ -25,9 +25,9 @@ NOT_READ = {"docs/names.md"}
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md"}
 TESTS = ("breaker", "budget", "call", "http", "journal", "link", "policy", "queue", "room", "session", "sync",
          "worlds", "support/breaker", "support/budget", "support/call", "support/core", "support/drive",
-         "support/fleet", "support/http", "support/journal", "support/metrics", "support/policy",
-         "support/room", "support/sim", "support/spec", "support/windows", "support/work", "support/worlds",
-         "support/yjs")
+         "support/fleet", "support/http", "support/journal", "support/link", "support/metrics",
+         "support/policy", "support/posix", "support/queue", "support/room", "support/session", "support/sim",
+         "support/spec", "support/windows", "support/work", "support/worlds", "support/yjs")
 # Subjects of commits after this one are checked.
 FIRST_COMMIT = "06a969a8c4a9431da33270856e6f48d2da653d0d"
 SUBJECT_MAX = 72
