@@ -13,7 +13,7 @@
 
 namespace belay_test {
 
-/// Runs `f` in a child; returns what it wrote to stderr if it aborted, "did not abort" if not.
+/// Runs `f` in a child; returns its output to stderr if it aborted, and "did not abort" if not.
 template <class F>
 std::string aborts_with(F&& f) {
     int ends[2];
@@ -39,7 +39,7 @@ std::string aborts_with(F&& f) {
     return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? text : "did not abort";
 }
 
-/// Runs `f` in a child; returns what it wrote to stderr.   Pre: `f` does not abort.
+/// Runs `f` in a child; returns its output to stderr.   Pre: `f` does not abort.
 template <class F>
 std::string prints_to_stderr(F&& f) {
     return aborts_with([&] {

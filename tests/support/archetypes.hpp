@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/archetypes.hpp
 /// One minimal model per concept, with the required members and nothing more. Every template is
-/// compiled with them, which proves that it uses nothing that the concept does not promise.
+/// compiled with them, which proves that it uses only what the concept promises.
 #pragma once
 
 #include <belay/backoff/jitter_like.hpp>
@@ -11,7 +11,7 @@
 
 namespace belay_test {
 
-/// ClockLike.
+/// A minimal ClockLike.
 struct MinimalClock {
     MinimalClock() = delete;
     explicit MinimalClock(belay::Instant t) noexcept : time{t} {}
@@ -19,7 +19,7 @@ struct MinimalClock {
     belay::Instant time;
 };
 
-/// JitterLike.
+/// A minimal JitterLike.
 struct MinimalJitter {
     MinimalJitter() = delete;
     explicit MinimalJitter(int) noexcept {}
@@ -29,21 +29,21 @@ struct MinimalJitter {
     }
 };
 
-/// GrowthLike.
+/// A minimal GrowthLike.
 struct MinimalGrowth {
     MinimalGrowth() = delete;
     explicit MinimalGrowth(int) noexcept {}
     belay::Duration operator()(std::uint64_t) const noexcept { return belay::Duration{1}; }
 };
 
-/// CapLike.
+/// A minimal CapLike.
 struct MinimalCap {
     MinimalCap() = delete;
     explicit MinimalCap(int) noexcept {}
     [[nodiscard]] belay::Duration limit(belay::Duration wait) const noexcept { return wait; }
 };
 
-/// RuleLike.
+/// A minimal RuleLike.
 struct MinimalRule {
     MinimalRule() = delete;
     explicit MinimalRule(int) noexcept {}
@@ -52,7 +52,7 @@ struct MinimalRule {
     }
 };
 
-/// SleeperLike; never returns early, and takes no time.
+/// A minimal SleeperLike, which never returns early and takes no time.
 struct MinimalSleeper {
     MinimalSleeper() = delete;
     explicit MinimalSleeper(belay::Random& random) noexcept : bits_{random} {}

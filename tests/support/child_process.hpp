@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/child_process.hpp
-/// ChildProcess: a process that a test has begun.
+/// ChildProcess: a process that a test has started.
 #pragma once
 
 #include <signal.h>
@@ -16,21 +16,22 @@
 
 namespace belay_test {
 
-/// One at a time; killed at the end, also when the test case fails, or the test's process dies.
+/// One process at a time. It is killed at the end, also when the test case fails, or the test's
+/// process dies.
 class ChildProcess {
 public:
     ChildProcess() = default;
     ChildProcess(const ChildProcess&) = delete;
     ChildProcess& operator=(const ChildProcess&) = delete;
 
-    /// SIGKILL: nothing is saved that was not.
+    /// SIGKILL: the process saves nothing more.
     void kill() {
         if (process_ <= 0) return;
         ::kill(process_, SIGKILL);
         ::waitpid(process_, nullptr, 0);
         process_ = -1;
     }
-    /// SIGSTOP and SIGCONT: it listens, and does not answer.
+    /// SIGSTOP and SIGCONT: its sockets listen, and it does not answer.
     void freeze() const { ::kill(process_, SIGSTOP); }
     void thaw() const { ::kill(process_, SIGCONT); }
 
@@ -51,7 +52,7 @@ protected:
         if (::waitpid(process_, &status, WNOHANG) == process_) process_ = -1;
         return process_ <= 0;
     }
-    /// For ::execvp; the words must live.
+    /// The arguments of ::execvp; the strings must outlive the call.
     static std::vector<char*> argv_of(std::vector<std::string>& words) {
         std::vector<char*> argv;
         for (std::string& word : words) argv.push_back(word.data());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/counting_new.hpp
-/// Counting: how often the test's own thread allocates, and how much it holds. Include it once in
-/// an executable: it replaces operator new, for FailingNew too.
+/// Counting: the number of allocations of the test's own thread, and the memory that it holds.
+/// Include it once in an executable: it replaces operator new, also for FailingNew.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@
 
 namespace belay_test {
 inline std::size_t allocations = 0;  // of the test's own thread, while it counts
-inline std::int64_t bytes_held = 0;  // allocated and not given back, likewise
+inline std::int64_t bytes_held = 0;  // allocated and not freed by it, while it counts
 inline std::int64_t bytes_peak = 0;
 inline std::uint64_t bytes_taken = 0;  // allocated, given back or not
 inline thread_local bool is_counting = false;
 
-/// The bytes of an allocation, as the allocator rounded them up.
+/// The bytes of an allocation, as rounded up by the allocator.
 inline std::int64_t bytes_of(void* p) noexcept {
 #if defined(__APPLE__)
     return static_cast<std::int64_t>(::malloc_size(p));
@@ -51,7 +51,7 @@ inline void give_back(void* p) noexcept {
     if (void* const p = belay_test::taken(std::malloc(n != 0 ? n : 1))) return p;
     throw std::bad_alloc{};
 }
-// The sanitizers have one of their own, which no other of these would match.
+// The sanitizers have their own operator new, which does not match the other functions.
 [[gnu::noinline]] void* operator new(std::size_t n, const std::nothrow_t&) noexcept {
     if (belay_test::allocation_fails()) return nullptr;
     return belay_test::taken(std::malloc(n != 0 ? n : 1));
@@ -73,15 +73,15 @@ inline void give_back(void* p) noexcept {
 
 namespace belay_test {
 
-/// Counts allocations while it lives.
+/// Counts allocations during its lifetime.
 struct Counting {
-    /// Throws: std::logic_error if another operator new is the program's, which nobody counts.
+    /// Throws: std::logic_error if the program has another operator new, which does not count.
     Counting() {
         is_counting = true;
         const std::size_t none = allocations;
         {
             const SpareMemory spare;
-            // Called as functions, which no compiler may leave out.
+            // These are called as functions, so that no compiler may omit them.
             ::operator delete(::operator new(1));
         }
         if (allocations != none + 1) {
@@ -96,7 +96,7 @@ struct Counting {
     Counting& operator=(const Counting&) = delete;
 
     [[nodiscard]] std::size_t made() const { return allocations - before; }
-    /// The bytes that are held more than when it began to count, now and at most.
+    /// The bytes that are held in addition to those at the beginning, now and at most.
     [[nodiscard]] std::int64_t held() const { return bytes_held - held_before; }
     [[nodiscard]] std::int64_t peak() const { return bytes_peak - held_before; }
 

@@ -10,13 +10,14 @@
 
 namespace belay_test {
 
-/// What is at the path meanwhile: nothing, or a copy, as when a backup is restored.
+/// The content of the path while the file is away: nothing, or a copy, as when a backup is
+/// restored.
 enum class Meanwhile { nothing, copy };
 
 /// The `displace` of the checks of storages.
 class Displacer {
 public:
-    /// `path()` is asked each time.
+    /// `path()` is called each time.
     Displacer(std::function<std::string()> path, Meanwhile meanwhile)
         : path_{std::move(path)}, meanwhile_{meanwhile} {}
 

@@ -10,10 +10,10 @@
 namespace belay_test {
 
 inline thread_local bool memory_ends = false;
-inline thread_local std::size_t allocations_left = 0;  // if it ends
+inline thread_local std::size_t allocations_left = 0;  // if it is limited
 inline thread_local std::size_t allocations_failed = 0;
 
-/// Whether this allocation fails; asked by operator new.
+/// Returns whether this allocation fails; called by operator new.
 inline bool allocation_fails() noexcept {
     if (!memory_ends) return false;
     if (allocations_left == 0) {
@@ -24,7 +24,7 @@ inline bool allocation_fails() noexcept {
     return false;
 }
 
-/// While it lives, this thread gets memory `good` times, and then none.
+/// During its lifetime, the first `good` allocations of this thread succeed, and the others fail.
 struct FailingNew {
     explicit FailingNew(std::size_t good) noexcept {
         allocations_left = good;
@@ -37,7 +37,7 @@ struct FailingNew {
     [[nodiscard]] std::size_t failed() const noexcept { return allocations_failed; }
 };
 
-/// Calls `f()`, to which memory is given `good` times.   Returns: how often it was refused.
+/// Calls `f()` with memory for `good` allocations.   Returns: how many others failed.
 template <class F>
 std::size_t without_memory(F&& f, std::size_t good = 0) {
     const FailingNew failing{good};
@@ -45,7 +45,7 @@ std::size_t without_memory(F&& f, std::size_t good = 0) {
     return failing.failed();
 }
 
-/// While it lives, there is memory all the same: for what a test needs itself.
+/// During its lifetime, allocations succeed: for the needs of the test itself.
 struct SpareMemory {
     SpareMemory() noexcept : ended{std::exchange(memory_ends, false)} {}
     SpareMemory(const SpareMemory&) = delete;

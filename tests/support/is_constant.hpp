@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/is_constant.hpp
-/// is_constant: whether the result of a lambda without captures is a constant expression. A
-/// violated precondition is none, which can be tested without a file of its own.
+/// is_constant: whether the result of a lambda without captures is a constant expression. It is not
+/// if the lambda violates a precondition, which can so be tested without a file of its own.
 #pragma once
 
 #include <type_traits>  // std::bool_constant

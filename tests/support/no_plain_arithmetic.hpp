@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-// Not templates: they win over those of std::chrono.
+// These are no templates, so they are preferred to those of std::chrono.
 Instant operator+(Instant, Duration) = delete;
 Instant operator+(Duration, Instant) = delete;
 Instant operator-(Instant, Duration) = delete;

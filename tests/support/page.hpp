@@ -23,7 +23,7 @@ inline std::string page_text(const std::string& page) {
     return all.str();
 }
 
-/// Returns the text of the only block of the page whose text begins so.
+/// Returns the text of the only block of the page that begins with `begin`.
 inline std::string block_of_page(const std::string& page, const std::string& begin) {
     const std::string text = page_text(page);
     const std::size_t at = text.find("\n" + begin);
@@ -33,7 +33,7 @@ inline std::string block_of_page(const std::string& page, const std::string& beg
     return text.substr(at + 1, text.find("\n```", at) - at);
 }
 
-/// Replaces the only place of `what` in the text.
+/// Replaces the only occurrence of `what` in the text.
 inline void replace_in_block(std::string& text, const std::string& what, const std::string& by) {
     const std::size_t at = text.find(what);
     INFO(what);

@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: MIT
-// What every test file includes anyway, compiled once. No header of belay is in it.
+// The headers that every test file includes, compiled once. No header of belay is in it.
 #include "support/catch.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/seeds.hpp
-/// for_each_seed: one property, many simulated histories; the one that fails is named and replays.
+/// for_each_seed: one property, many simulated histories. A failing one is named and can be
+/// replayed.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +20,7 @@ inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
     return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-/// Returns the number of histories of a property that takes `usual` of them: BELAY_SEEDS if it is
+/// Returns the number of histories of a property that runs `usual` of them: BELAY_SEEDS if it is
 /// 10,000 or more, or if BELAY_FIRST_SEED is set.
 inline std::uint64_t histories(std::uint64_t usual) {
     const std::uint64_t asked = from_environment("BELAY_SEEDS", 2000);
@@ -27,10 +28,9 @@ inline std::uint64_t histories(std::uint64_t usual) {
     return all ? asked : usual;
 }
 
-/// Calls `f(Seed)` for as many seeds as BELAY_SEEDS (2000 unless the environment says otherwise), but
-/// no more than `most` of them. They begin with BELAY_FIRST_SEED, or 1. With BELAY_SEED=n, `f` is
-/// called for that one only. `f` ends a failing history by REQUIRE or by throwing; the report names
-/// its seed.
+/// Calls `f(Seed)` for BELAY_SEEDS seeds (2000 if the environment has none), and for at most `most`
+/// of them. They begin with BELAY_FIRST_SEED, or 1. With BELAY_SEED=n, `f` is called for that one
+/// only. `f` ends a failing history by REQUIRE or by throwing; the report has its seed.
 template <class F>
 void for_each_seed(F&& f, std::uint64_t most = ~std::uint64_t{0}) {
     const std::uint64_t only = from_environment("BELAY_SEED", 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/server_process.hpp
-/// ServerProcess: a server of other people's making, for one test.
+/// ServerProcess: a server that is not part of belay, for one test.
 #pragma once
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 namespace belay_test {
 
-/// A program that is told, and tells, by lines.
+/// A program that reads commands, and writes reports, by lines.
 class ServerProcess : public ChildProcess {
 public:
     explicit ServerProcess(std::vector<std::string> words) {
@@ -41,7 +41,8 @@ public:
         ::close(out_);
     }
 
-    /// The next line that it says which begins so; waits for it, and fails after a minute of silence.
+    /// Returns the next line with this beginning. It waits for the line, and fails after a minute
+    /// of silence.
     std::string line_with(const std::string& begin) {
         for (std::string before;;) {
             const std::string line = next_line("waits for \"" + begin + "\" after" + before);

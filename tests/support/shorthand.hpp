@@ -10,7 +10,7 @@
 
 namespace belay_test {
 
-/// That long after the beginning of all time.
+/// The Instant that is this long after the beginning of time.
 constexpr belay::Instant at(belay::Duration d) { return belay::Instant{d}; }
 
 inline constexpr belay::Failure lost{belay::Cause::lost};

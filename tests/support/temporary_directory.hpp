@@ -17,7 +17,7 @@
 
 namespace belay_test {
 
-/// Made on construction, removed with all that is in it on destruction.
+/// Created on construction, and removed with its content on destruction.
 class TemporaryDirectory {
 public:
     TemporaryDirectory() {
@@ -41,8 +41,8 @@ private:
     std::string path_;
 };
 
-/// The rest of a forked child: exits with `work()`, and with 97 when it throws, which must not
-/// unwind into the test framework and go on there as a second one. A child that hangs dies of
+/// Runs the rest of a forked child. It exits with `work()`, and with 97 when it throws, so that the
+/// exception does not unwind into the test framework of the child. A child that hangs dies of
 /// SIGALRM, before the test's own limit.
 template <class Work>
 [[noreturn]] void run_as_child(Work work) noexcept {
@@ -58,13 +58,13 @@ template <class Work>
     ::_exit(97);
 }
 
-/// How a child ended, in words.
+/// The end of a child, in words.
 inline std::string end_of_child(int status) {
     if (WIFSIGNALED(status)) return "the child died of signal " + std::to_string(WTERMSIG(status));
     return "the child's exit code is " + std::to_string(WEXITSTATUS(status));
 }
 
-/// Whether `claim()` holds in a forked child, which ends after it without running destructors.
+/// Whether `claim()` holds in a forked child, which then ends without running destructors.
 template <class Claim>
 bool in_child(Claim claim) {
     const pid_t child = ::fork();
@@ -75,13 +75,13 @@ bool in_child(Claim claim) {
     return status == 0;
 }
 
-/// Becomes nobody, if this is root.   Returns: whether the rights of files hold now.
+/// Changes root to the user `nobody`.   Returns: whether permissions of files apply now.
 inline bool drop_privileges() {
     constexpr unsigned nobody = 65534;
     return ::geteuid() != 0 || (::setgid(nobody) == 0 && ::setuid(nobody) == 0);
 }
 
-/// The same as `in_child`, where the rights of files hold: a child of root becomes nobody before.
+/// The same as `in_child`, with permissions of files: a child of root changes to `nobody` first.
 ///
 /// Pre: can_drop_privileges().
 template <class Claim>
@@ -89,8 +89,9 @@ bool in_child_without_privileges(Claim claim) {
     return in_child([&claim] { return drop_privileges() && claim(); });
 }
 
-/// Whether a child can become nobody, and may enter `directory` then; else warns that the test is
-/// skipped. In user namespaces root cannot, and a TMPDIR of root's own nobody may enter.
+/// Whether a child can change to the user `nobody`, and may then enter `directory`. If not, warns
+/// that the test is skipped. In user namespaces root cannot change, and `nobody` may not enter a
+/// TMPDIR of root.
 inline bool can_drop_privileges(const std::string& directory) {
     const bool can =
         in_child([&] { return drop_privileges() && ::access(directory.c_str(), X_OK) == 0; });

@@ -8,7 +8,7 @@
 
 namespace belay_test {
 
-/// The body of operation `number`: of many lengths.
+/// The body of operation `number`; the lengths differ.
 inline std::string text_for(std::uint64_t number) {
     return std::to_string(number) + std::string(number * 7919 % 300, 'x');
 }

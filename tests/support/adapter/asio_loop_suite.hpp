@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 template <class Context>
 struct AsioLoopSuite {
-    /// What check::driver plays on.
+    /// The driver for check::driver.
     struct Rig {
         Context context{};
         AsioLoop<Context> driver{context};
@@ -43,7 +43,7 @@ struct AsioLoopSuite {
         static_assert(DriverLike<AsioLoop<Context>>);
         Ticker ticker{.every = 1ms};
         loop.attach(ticker);
-        CHECK(ticker.turns == 0);  // nothing runs but in run()
+        CHECK(ticker.turns == 0);  // no machine runs outside of run()
         bool timed = false;
         const Instant begun = loop.now();
         loop.after(3ms, [&] { timed = loop.now() >= after(begun, 3ms); });
@@ -74,8 +74,8 @@ struct AsioLoopSuite {
         const Instant soon = after(events.now(), 1ms);
         typename detail::AsioOf<Context>::Timer earlier{context};
         earlier.expires_at(soon);
-        // Both have expired when the context looks: the second one's handler is queued behind the
-        // first one's, and cannot be cancelled any more.
+        // Both timers have expired when the context looks. The handler of the second is queued
+        // after that of the first, and cannot be cancelled any more.
         earlier.async_wait([&](const auto&) {
             reported += "asked again, ";
             events.call_at(events.now(), [&] { reported += "second"; });
@@ -150,8 +150,8 @@ struct AsioLoopSuite {
             Context context;
             AsioLoop loop{context};
             loop.attach(ticker);
-            loop.post([held] { FAIL("nobody runs it"); });
-            loop.after(1h, [held] { FAIL("nor this"); });
+            loop.post([held] { FAIL("the loop must not run it"); });
+            loop.after(1h, [held] { FAIL("the loop must not run this either"); });
         }
         CHECK(held.use_count() == 1);
         CHECK(ticker.turns == 0);

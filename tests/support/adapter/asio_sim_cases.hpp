@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/asio_sim_cases.hpp
-/// Test cases that hold for the sockets of asio on the loopback, and for those of a world.
+/// Test cases that hold for the sockets of asio on the loopback, and for those of a simulated
+/// world.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,8 @@ inline SocketError socket_error(std::errc e) {
     return belay::detail::AsioOf<net::io_context>::error_of(e);
 }
 
-// The worlds of both: the real one shows what a socket does, the simulated one must do the same.
+// Each case runs in both worlds. The real one shows the behaviour of sockets, and the simulated one
+// must have the same.
 
 template <class Pair>
 void sockets_have_endpoints() {
@@ -76,7 +78,7 @@ void connect_is_refused() {
     REQUIRE(p.until([&] { return result.has_value(); }));
     CHECK(*result == net::error::connection_refused);
     CHECK(s.is_open());
-    // The connection that was accepted before lives on.
+    // The connection that was accepted before stays open.
     CHECK_FALSE(p.write(p.near, "x"));
     SocketError error;
     CHECK(p.read(p.far, 1, error) == "x");
@@ -128,7 +130,7 @@ void port_is_in_use() {
         REQUIRE(p.until([&] { return accepted.has_value(); }));
         CHECK(*accepted == net::error::invalid_argument);
     }
-    SECTION("nobody can bind to the address of another computer") {
+    SECTION("a socket cannot bind to the address of another computer") {
         Acceptor third{p.server()};
         third.open(at.protocol());
         third.bind({net::ip::make_address("192.0.2.1"), 0}, error);
@@ -203,7 +205,7 @@ void close_with_unread_data_resets() {
 template <class Pair>
 void received_data_outlives_a_reset() {
     ConnectedPair<Pair> p;
-    for (int i = 0; i < 8; ++i) {  // a world has a chance to lose some of it
+    for (int i = 0; i < 8; ++i) {  // a world may lose some of the bytes
         typename Pair::Net::tcp::socket near{p.client()}, far{p.server()};
         int ready = 0;
         p.acceptor.async_accept(far, [&](SocketError e) { ready += e ? 0 : 1; });
@@ -308,7 +310,7 @@ void timers_wait_and_are_cancelled() {
     CHECK(ends.empty());
     REQUIRE(p.until([&] { return ends.size() == 1; }));
     CHECK_FALSE(ends[0]);
-    timer.async_wait(collect);  // the time is over
+    timer.async_wait(collect);  // the timer has expired
     REQUIRE(p.until([&] { return ends.size() == 2; }));
     CHECK_FALSE(ends[1]);
     timer.expires_after(1h);

@@ -42,7 +42,7 @@ struct RealPair {
         run_until(context, done);
         return true;
     }
-    /// Lets everything happen that can happen now.
+    /// Runs everything that is due now.
     void settle() {
         for (int i = 0; i < 20; ++i) {
             context.restart();
@@ -90,7 +90,7 @@ struct ConnectedPair : Pair {
                            [&](SocketError e) { ready += e ? 0 : 1; });
         REQUIRE(this->until([&] { return ready == 2; }));
     }
-    /// What a call of a socket has reported.
+    /// The result of a call of a socket.
     struct Outcome {
         bool is_done = false;
         SocketError error{};
@@ -110,7 +110,7 @@ struct ConnectedPair : Pair {
         REQUIRE(this->until([&] { return o.is_done; }));
         return o.error;
     }
-    /// Reads exactly so many bytes, or up to an error.
+    /// Reads exactly this many bytes, or up to an error.
     std::string read(Socket& from, std::size_t size, SocketError& error) {
         std::string text(size, '.');
         Outcome o;

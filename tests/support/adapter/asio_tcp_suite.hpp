@@ -27,7 +27,7 @@ namespace belay_test {
 using namespace belay;
 using namespace std::chrono_literals;
 
-/// Writes down what it sees.
+/// Records the events that it sees.
 struct AsioApp {
     std::vector<std::string> messages{};
     LinkState state = LinkState::stopped;
@@ -42,7 +42,7 @@ struct AsioApp {
     void on_message(const Bytes& m) { messages.emplace_back(as_text(m)); }
 };
 
-/// Counts the signs of life that rise through it.
+/// Counts the signs of life that it passes on.
 template <class Transport>
 class CountsPongs : public part::Around<Transport> {
 public:
@@ -71,7 +71,7 @@ private:
 
 template <class Context>
 struct AsioTcpSuite {
-    /// Against belay's own server over plain sockets, each in a loop of its own on this thread.
+    /// A transport to belay's own server over plain sockets, each in its own loop on this thread.
     template <class Framing>
     struct Rig {
         posix::Loop<> loop{};
@@ -122,7 +122,7 @@ struct AsioTcpSuite {
         Supervisor<AsioTcp<Context, Lines>, OneAttempt, std::reference_wrapper<AsioApp>> link;
     };
 
-    /// A connection of frames, accepted. `make` turns the AsioTcp into what is supervised.
+    /// An accepted connection of frames. `make` makes the supervised transport from the AsioTcp.
     template <class Transport = AsioTcp<Context>>
     struct Framed {
         template <class Make>
@@ -186,7 +186,7 @@ struct AsioTcpSuite {
             CHECK(rig.failure().cause == Cause::lost);
         }
     }
-    /// Programs that this one starts get no sockets of it.
+    /// Programs that this one starts inherit no sockets of it.
     static void not_inherited() {
         RawSocket server = RawSocket::listen();
         const int before = inherited_sockets();
@@ -196,7 +196,7 @@ struct AsioTcpSuite {
             CHECK(inherited_sockets() == before);
         }
     }
-    /// Whatever was asked of asio comes back after the supervisor is gone.
+    /// All operations of asio complete after the supervisor was destroyed.
     static void destroyed_at_any_time() {
         RawSocket server = RawSocket::listen();
         for (int steps = 0; steps < 12; ++steps) {
@@ -231,14 +231,14 @@ struct AsioTcpSuite {
         const std::string wanted{"\3\0\0\0\0aaa\0\0\0\0\0", 13};
         rig.until([&] { return (got += rig.peer.read_some()).size() >= wanted.size(); });
         CHECK(got == wanted);
-        // What was sent before a stop leaves, and then the connection ends.
+        // The messages that were sent before a stop are written, and then the connection ends.
         REQUIRE(rig.link.send(Bytes(1, std::byte{'z'})) == SendResult::sent);
         rig.link.stop();
         got.clear();
         rig.until([&] { return (got += rig.peer.read_some()).size() >= 6; });
         CHECK(got.back() == 'z');
     }
-    /// What a drain drops still shows that the peer is alive.
+    /// Messages that a drain drops still count as signs of life.
     static void slow_peer_in_a_drain() {
         int pongs = 0;
         Framed<CountsPongs<AsioTcp<Context>>> rig{[&](AsioTcp<Context> tcp) {
@@ -254,10 +254,10 @@ struct AsioTcpSuite {
         CHECK(pongs > 0);
         CHECK(rig.link.status().state == LinkState::draining);
     }
-    /// A peer that only sends no more may read on.
+    /// A peer that only stops sending may continue to read.
     static void half_closed_in_a_drain() {
         Framed<> rig;
-        // More than the kernel takes at once.
+        // These are more bytes than the kernel accepts at once.
         constexpr std::size_t size = 8'000'000;
         REQUIRE(rig.link.send(Bytes(size)) == SendResult::sent);
         rig.link.drain(1h);
@@ -295,7 +295,7 @@ struct AsioTcpSuite {
                 const std::size_t whole = bytes < 4 ? 0 : bytes < 5 ? 1 : bytes < 16 ? 2 : 3;
                 const std::size_t wanted = then == Then::pass ? 3 : whole;
                 const auto& got = rig.app.messages;
-                // A reset takes along what has not been read.
+                // A reset drops the bytes that have not been read.
                 CHECK((got.size() == wanted || (then == Then::reset && got.size() < wanted)));
                 CHECK(std::equal(got.begin(), got.end(), sent.begin()));
                 if (wanted == 3) continue;
@@ -306,7 +306,7 @@ struct AsioTcpSuite {
 
     // ---- names with several addresses ----------------------------------------------------------
 
-    /// A dial whose time is the test's, of hosts at one port.
+    /// A dial in virtual time, of hosts at one port.
     struct TimedDial {
         using Dial = belay::detail::AsioDial<Context>;
         using Address = typename belay::detail::AsioOf<Context>::Tcp::endpoint;
@@ -321,7 +321,7 @@ struct AsioTcpSuite {
             dial->found({}, std::move(found));
         }
         ~TimedDial() { end(); }
-        /// Runs what is ready.   Returns: whether the dial is over.
+        /// Runs the work that is due.   Returns: whether the dial has ended.
         bool step() {
             context.restart();
             context.run_one_for(1ms);
@@ -521,7 +521,7 @@ struct AsioTcpSuite {
         posix::Listener server{loop, [](posix::Accepted<>) {}, {.backlog = 0}};
         REQUIRE_FALSE(server.listen(posix::UnixPath{path}));
         CHECK(unix_failure_at(path).cause == Cause::none);
-        // Nobody accepts: the queue fills up.
+        // No process accepts, so the queue fills up.
         Failure full;
         for (int i = 0; i < 10 && full.cause == Cause::none; ++i) full = unix_failure_at(path);
         CHECK(full.cause == Cause::overloaded);

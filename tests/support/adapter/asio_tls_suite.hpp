@@ -26,7 +26,7 @@ struct AsioTlsSuite {
         if (checks_revocation) X509_VERIFY_PARAM_set_flags(rules, X509_V_FLAG_CRL_CHECK);
     }
 
-    /// Against a server that sends every byte back.
+    /// A rig with a server that sends every byte back.
     template <class Framing>
     struct Rig {
         Rig() { trust(tls, authority.file()); }
@@ -70,7 +70,7 @@ struct AsioTlsSuite {
             until([&] { return app.ends > 0; });
             return app.failure;
         }
-        /// Whether it connected, and a message came back.
+        /// Whether it connected, and received a message back.
         bool echoes(const Bytes& message) {
             until([&] { return app.ends > 0 || app.state == LinkState::connected; });
             if (app.ends > 0 || link.send(message) != SendResult::sent) return false;
@@ -97,7 +97,7 @@ struct AsioTlsSuite {
             CHECK(trusting.echoes(to_bytes("hello")));
         }
     }
-    /// More than the buffers of both kernels and of TLS hold, in both directions at once.
+    /// More bytes than the buffers of both kernels and of TLS hold, in both directions at once.
     static void long_messages() {
         CertificateAuthority authority;
         TlsServer server{authority.issue(localhost)};
@@ -119,7 +119,7 @@ struct AsioTlsSuite {
         rig.until([&] { return rig.app.ends > 0 || rig.app.messages.size() == 26; });
         CHECK(rig.app.messages.back() == std::string_view{text}.substr(0, 300'000));
     }
-    /// The server reads late, and sends nothing that would have the client look at the socket.
+    /// The server reads late, and sends nothing, so that the client gets no event of the socket.
     static void last_byte() {
         CertificateAuthority authority;
         constexpr std::size_t bytes = 9'000'000;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/certificate.hpp
-/// Certificate: one that a test makes for itself, by openssl.
+/// Certificate: a certificate that a test makes with openssl.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +12,7 @@
 
 namespace belay_test {
 
-/// Signed by itself, for a name alone.
+/// A self-signed certificate for a name alone.
 struct Certificate {
     explicit Certificate(const std::string& name) {
         const std::string command =

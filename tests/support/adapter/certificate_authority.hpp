@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/certificate_authority.hpp
-/// CertificateAuthority: issues certificates of each right and wrong kind, by openssl.
+/// CertificateAuthority: issues certificates of each valid and invalid kind, by openssl.
 #pragma once
 
 #include <cstdio>
@@ -44,7 +44,7 @@ public:
     }
     [[nodiscard]] std::string file() const { return directory_ / "ca.pem"; }
 
-    /// `extension` is as openssl writes it: "subjectAltName=DNS:localhost". Dates are of UTC.
+    /// `extension` is in openssl's form: "subjectAltName=DNS:localhost". Dates are in UTC.
     CertificateFiles issue(const std::string& extension,
                            const std::string& begin = "20200101000000Z",
                            const std::string& end = "20990101000000Z") {
@@ -55,7 +55,7 @@ public:
             end + " -out " + name + ".pem");
         return {directory_ / (name + ".pem"), directory_ / (name + ".key")};
     }
-    /// Returns a file with the certificate of this authority and its list of what is revoked.
+    /// Returns a file with the certificate of this authority and its list of revoked certificates.
     std::string revoke(const CertificateFiles& issued) {
         run("ca -config ca.conf -revoke " + issued.certificates);
         run("ca -config ca.conf -gencrl -out list.pem");
@@ -82,7 +82,7 @@ private:
     int count_ = 0;
 };
 
-/// One certificate of a server, and what a client that dials `host` says of it.
+/// One certificate of a server, and the error of a client that dials `host`.
 struct CertificateCase {
     const char* what;
     CertificateFiles server;
@@ -92,7 +92,7 @@ struct CertificateCase {
     bool checks_revocation = false;
 };
 
-/// Certificates of each wrong kind, and right ones, whose error is empty.
+/// Certificates of each invalid kind, and valid ones, whose error is empty.
 struct CertificateCases {
     CertificateCases() {
         using enum belay::tls::Errc;
@@ -151,11 +151,11 @@ private:
     TemporaryDirectory directory_;
 };
 
-/// Sends back over TLS what it receives: tls_server.py.
+/// A server that sends back the bytes that it receives over TLS: tls_server.py.
 class TlsServer : public ServerProcess {
 public:
-    /// With `trusted`, clients need a certificate of an issuer in that file. It sends nothing before
-    /// it has received `at_least` bytes.
+    /// With `trusted`, clients need a certificate of an issuer in that file. The server sends
+    /// nothing before it has received `at_least` bytes.
     explicit TlsServer(const CertificateFiles& files, const std::string& trusted = {},
                        std::size_t at_least = 0)
         : ServerProcess{{BELAY_PYTHON, BELAY_TLS_SERVER, files.certificates, files.key, trusted,

@@ -13,8 +13,8 @@
 
 namespace belay_test {
 
-/// Whether a queue with these bytes in its file is found to be damaged. What it gives until then is
-/// what was pushed: `body(1)`, `body(2)` and so on.
+/// Whether damage is detected in a queue with these bytes in its file. The values before it must be
+/// those that were pushed: `body(1)`, `body(2)` and so on.
 template <class Db>
 bool notices(const std::string& bytes, std::string (*body)(std::uint64_t)) {
     const TemporaryDirectory dir;
@@ -30,8 +30,8 @@ bool notices(const std::string& bytes, std::string (*body)(std::uint64_t)) {
     return false;
 }
 
-/// The same for a file that is cut short, from two bytes to fewer than `most`. A single byte is what
-/// SQLite itself writes into an empty file on some systems.
+/// The same for a file that is cut short, from two bytes to fewer than `most`. SQLite itself writes
+/// a single byte into an empty file on some systems.
 template <class Db>
 void check_cut_short(const std::string& whole, std::size_t most,
                      std::string (*body)(std::uint64_t)) {
@@ -41,9 +41,9 @@ void check_cut_short(const std::string& whole, std::size_t most,
     }
 }
 
-/// What happens when a call of the system fails, at each place in turn, until none is reached:
-/// `run(place, directory, broken)` counts storages that failed for good, and answers whether a call
-/// failed. The answer is how many storages did.
+/// Lets a call of the system fail at each place in turn, until none is reached. `run(place,
+/// directory, broken)` counts storages that failed for good, and returns whether a call failed.
+/// Returns the number of storages that failed for good.
 template <class Db, class Run>
 int at_each_place(Run run) {
     const typename Db::System system;
@@ -58,8 +58,9 @@ int at_each_place(Run run) {
     return broken;
 }
 
-/// A write or flush fails, at each place in turn: nothing is lost, nothing claimed.
-/// `check(storage, error)` sees each call that failed. The answer is how many storages failed.
+/// A write or flush fails, at each place in turn: no value is lost, and none is confirmed without
+/// being stored. `check(storage, error)` sees each call that failed. Returns the number of storages
+/// that failed.
 template <class Db, class Check>
 int check_failing_changes(Check check) {
     return at_each_place<Db>([&](int place, const TemporaryDirectory& dir, int& broken) {
@@ -84,7 +85,8 @@ int check_failing_changes(Check check) {
                     if (storage.size() > 0) REQUIRE(first_of(storage) == text_for(removed + 1));
                     continue;
                 }
-                // Where it fails for good it gives nothing: each drain would execute it again.
+                // A storage that has failed returns no value, because each drain would execute it
+                // again.
                 REQUIRE(storage.failed() == error);
                 REQUIRE(storage.front().error() == error);
                 REQUIRE(push(storage, "more") == error);
@@ -96,7 +98,7 @@ int check_failing_changes(Check check) {
         }
         if (unknown) ++broken;
         auto storage = opened<Db>(dir / "q");
-        // The call that failed may have taken effect only if the storage said that it is unknown.
+        // The failed call may have taken effect only if the storage reported that this is unknown.
         std::uint64_t n = removed + 1;
         if (storage.size() > 0 && first_of(storage) == text_for(removed + 2)) {
             REQUIRE(unknown);
@@ -109,8 +111,8 @@ int check_failing_changes(Check check) {
     });
 }
 
-/// The same while values are popped, and the process is killed after it: each value was handed out,
-/// or is still there. The answer is how many storages failed.
+/// The same while values are popped, and the process is killed after it. Each value was returned,
+/// or is still there. Returns the number of storages that failed.
 template <class Db>
 int check_failing_pops() {
     return at_each_place<Db>([](int place, const TemporaryDirectory& dir, int& broken) {
@@ -127,7 +129,7 @@ int check_failing_pops() {
             failed_somewhere = Db::System::countdown <= 0;
             Db::System::countdown = -1;
             if (storage.failed()) ++broken;
-            // As if the process were killed here: closing would tidy up.
+            // The process is killed here: closing the storage would repair the file.
             for (const char* const name : {"q", "q-wal"}) {
                 std::error_code none;
                 std::filesystem::copy_file(dir / name, left / name, none);

@@ -24,15 +24,15 @@
 namespace belay_test {
 
 // A Db has the types Storage, Options and System, and two values of Options: with `full` each
-// change is flushed; with `fast` it is not, for what needs no loss of power. While a System lives,
-// System::flushes counts, and of the writes and flushes the one after System::countdown others
-// fails; with -1, none. `openings` is how often one test may open it, and `no_room` what it says at
-// the limit of file sizes.
+// change is flushed; with `fast` it is not, for tests without a loss of power. While a System
+// exists, System::flushes counts. The write or flush after System::countdown others fails; with -1,
+// none does. `openings` limits how often one test may open it, and `no_room` is its error at the
+// limit of file sizes.
 
 inline std::error_code push(auto& storage, const std::string& text) {
     return storage.try_push(belay::as_bytes(text));
 }
-/// The oldest operation, or why there is none.
+/// The oldest operation, or the reason why there is none.
 inline std::string first_of(auto& storage) {
     const auto body = storage.front();
     return body ? std::string{belay::as_text(*body)} : body.error().message();
@@ -45,7 +45,7 @@ typename Db::Storage opened(const std::string& path, typename Db::Options option
     REQUIRE(storage);
     return std::move(*storage);
 }
-/// Why the file does not open.
+/// The reason why the file does not open.
 template <class Db>
 auto refused(const std::string& path, typename Db::Options options = Db::fast) {
     auto storage = Db::Storage::open(path, options);
@@ -63,7 +63,7 @@ inline std::string bytes_of(const std::string& path) {
     return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-/// It is a storage, also when it is opened anew in between.
+/// The type is a storage, also when it is opened again in between.
 template <class Db>
 void check_database_conforms() {
     const TemporaryDirectory dir;
@@ -87,7 +87,7 @@ void check_database_conforms() {
     }
 }
 
-/// Nothing is confirmed while the file is not at its path, and everything confirmed is found.
+/// No change is confirmed while the file is not at its path, and all confirmed changes are found.
 template <class Db>
 void check_displaced() {
     const TemporaryDirectory dir;
@@ -168,7 +168,7 @@ void check_flushes() {
             REQUIRE_FALSE(change());
             return Db::System::flushes - before;
         };
-        // The first may have to do more.
+        // The first opening may do more work.
         REQUIRE_FALSE(push(storage, "x"));
         CHECK(flushes_of([&] { return push(storage, "x"); }) == (full ? 1 : 0));
         CHECK(flushes_of([&] { return storage.ack(); }) == (full ? 1 : 0));
@@ -188,7 +188,7 @@ void check_moves() {
     CHECK_FALSE(moved.ack());
     CHECK(first_of(moved) == text_for(2));
     CHECK(refused<Db>(dir / "q").code == belay::QueueErrc::already_locked);
-    // The file that was assigned over is free again.
+    // The file of the storage that was assigned to can be opened again.
     CHECK(opened<Db>(dir / "other").size() == 0);
 }
 
@@ -232,7 +232,7 @@ void check_bad_paths() {
     CHECK(refused<Db>(std::string{"a\0b", 3}).code == belay::QueueErrc::bad_options);
 }
 
-/// The file of another program stays as it is. What opening it says is the answer.
+/// The file of another program is not changed. Returns the error of opening it.
 template <class Db>
 auto check_foreign(const std::string& path) {
     INFO(path);
@@ -247,7 +247,8 @@ template <class Db>
 void check_permissions() {
     const TemporaryDirectory dir;
     fill<Db>(dir / "q", 1);
-    // The bits keep out root's child, which is nobody, and else its owner.
+    // The permissions exclude the child of root, which has the user `nobody`, or otherwise the
+    // owner.
     REQUIRE(::chmod((dir / "q").c_str(), 0444) == 0);
     REQUIRE(::chmod(dir.path().c_str(), 0555) == 0);
     if (can_drop_privileges(dir.path())) {
@@ -265,7 +266,7 @@ void check_permissions() {
     REQUIRE(::chmod(dir.path().c_str(), 0700) == 0);
 }
 
-/// No room, and then room again.
+/// There is no space, and then there is space again.
 template <class Db>
 void check_limit_of_file_sizes() {
     const TemporaryDirectory dir;
@@ -295,8 +296,8 @@ void check_limit_of_file_sizes() {
     }
 }
 
-/// Pushes and acknowledges until it is killed, and tells each success: how many were pushed, and
-/// removed.
+/// Pushes and acknowledges until it is killed, and reports each success: the numbers of pushed and
+/// of removed values.
 struct Done {
     std::uint64_t pushed = 0;
     std::uint64_t removed = 0;
@@ -335,7 +336,7 @@ void check_kills() {
             [&](const Done& done) { reported_done = done; });
 
         auto storage = opened<Db>(dir / "q");
-        // At most one call was answered to nobody: a push, or an ack.
+        // The result of at most one call was not reported: a push, or an ack.
         if (storage.size() == reported_done.pushed - reported_done.removed + 1) {
             ++reported_done.pushed;
         } else if (storage.size() + 1 == reported_done.pushed - reported_done.removed) {
@@ -352,7 +353,7 @@ void check_kills() {
     CHECK(storage.size() == 0);
 }
 
-/// What every database promises.
+/// The promises of every database.
 template <class Db>
 void check_database() {
     using Storage = typename Db::Storage;

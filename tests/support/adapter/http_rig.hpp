@@ -25,12 +25,12 @@
 
 namespace belay_test {
 
-/// Listens on free ports; what its paths do is in http_server.py.
+/// Listens on free ports; http_server.py has the behaviour of its paths.
 class HttpServer : public ServerProcess {
 public:
     explicit HttpServer(std::vector<std::string> arguments = {})
         : ServerProcess{words(std::move(arguments))} {
-        // No proxy of this machine's stands between.
+        // No proxy of this machine is used.
         for (const char* name :
              {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"})
             ::unsetenv(name);
@@ -47,12 +47,12 @@ public:
     [[nodiscard]] std::string tls_url(const std::string& host, const std::string& target) const {
         return "https://" + host + ":" + std::to_string(tls) + target;
     }
-    /// Nobody listens any more.
+    /// Stops listening.
     void stop() {
         send_command("stop");
         line_with("stopped");
     }
-    /// It listens again, on the same port.
+    /// Listens again, on the same port.
     void start() {
         send_command("start");
         line_with("started");
@@ -69,11 +69,11 @@ private:
     }
 };
 
-/// What became of a request.
+/// The result of a request.
 struct RequestRecord {
     bool reported = false;
-    std::optional<belay::HttpResponse> response;  ///< none if told no
-    std::vector<std::string> pieces;              ///< each with its status in front
+    std::optional<belay::HttpResponse> response;  ///< none if it was dropped
+    std::vector<std::string> pieces;              ///< each has its status in front
 
     [[nodiscard]] auto completion() {
         return belay::Completion<belay::HttpResponse>{
@@ -96,7 +96,7 @@ struct HttpRig {
     template <class... A>
     explicit HttpRig(A&&... a) : http{loop, std::forward<A>(a)...} {}
 
-    /// Runs until something holds; fails if it does not within what no test needs.
+    /// Runs until `holds()`; fails after a time that no test needs.
     template <class F>
     void until(F done) {
         REQUIRE(loop.run_until(done, std::chrono::seconds{40}));
@@ -109,7 +109,7 @@ struct HttpRig {
         return *record.response;
     }
     belay::HttpResponse get(std::string url) { return fetch({.url = std::move(url)}); }
-    /// How often the server saw a line of its log, without the connection's number.
+    /// The number of times that the server logged a line, without the number of the connection.
     long requests_received(const HttpServer& server, const std::string& request) {
         const std::string log = get(server.url("/log")).body;
         long count = 0;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/jwt_vectors.hpp
-/// Tokens that others have made: the examples of RFC 7515, appendices A.1 and A.2, and node's crypto.
+/// Tokens from other sources: the examples of RFC 7515, appendices A.1 and A.2, and node's crypto.
 #pragma once
 
 #include <string_view>
 
 namespace belay_test::jwt_vectors {
 
-/// Of HS256; its secret in base64url. No `sub`; expires at 1300819380.
+/// Signed with HS256; the secret is in base64url. No `sub`; expires at 1300819380.
 inline constexpr std::string_view rfc_hs256 =
     "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTk"
     "zODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbU"
@@ -15,7 +15,7 @@ inline constexpr std::string_view rfc_hs256 =
 inline constexpr std::string_view rfc_secret =
     "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1"
     "Z9CAow";
-/// The same of RS256.
+/// The same with RS256.
 inline constexpr std::string_view rfc_rs256 =
     "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9"
     "leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2Vt"
@@ -34,14 +34,14 @@ inline constexpr std::string_view rfc_public_key =
     "oQIDAQAB\n"
     "-----END PUBLIC KEY-----\n";
 
-/// Of HS256, with the secret "node-secret-of-thirty-two-bytes!": kid k1, sub ann, iss
+/// Signed with HS256 and the secret "node-secret-of-thirty-two-bytes!": kid k1, sub ann, iss
 /// https://id.example, aud board and mail, from 1000000000 to 2000000000.
 inline constexpr std::string_view node_hs256 =
     "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCIsImtpZCI6ImsxIn0.eyJzdWIiOiJhbm4iLCJpc3MiOiJo"
     "dHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOlsiYm9hcmQiLCJtYWlsIl0sImV4cCI6MjAwMDAwMDAwMCwi"
     "bmJmIjoxMDAwMDAwMDAwLCJuYW1lIjoiQW5uIMOEIn0.LIF2qkohziPEogG-NTcoIxFe7NUJB8LqsqyZ"
     "qv8yX2Q";
-/// Of RS256: kid rsa-1, sub the number 42, to 2000000000.
+/// Signed with RS256: kid rsa-1, sub the number 42, to 2000000000.
 inline constexpr std::string_view node_rs256 =
     "eyJhbGciOiJSUzI1NiIsImtpZCI6InJzYS0xIn0.eyJzdWIiOjQyLCJleHAiOjIwMDAwMDAwMDB9.LJx"
     "23FTufLibyEvg9XjnGPr20vq3GWtiBmeEzWT_zWyyn9LPwUhb-6_Y59F18l1kEaF6bPP9uJRO629FXET"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/killed_at_a_call.hpp
-/// killed_at_a_call: a program that dies at a system call that the test chooses.
+/// killed_at_a_call: a program that is killed at a system call that the test chooses.
 #pragma once
 
 #include <csignal>
@@ -15,11 +15,11 @@
 
 namespace belay_test {
 
-/// Runs a program, silently, until it enters or leaves its n-th system call, and kills it there by
-/// SIGKILL; counted from 1, entering and leaving are two.
+/// Runs a program, without its output, until it enters or leaves its n-th system call, and kills it
+/// there by SIGKILL. The count begins at 1; entering and leaving are two.
 ///
-/// Answers whether it was killed: false if it ended before. Aborts where the system lets nobody
-/// trace his own child.
+/// Returns whether it was killed: false if it ended before. Aborts if the system does not allow a
+/// process to trace its own child.
 inline bool killed_at_a_call(std::vector<std::string> words, int n) {
     const pid_t child = ::fork();
     if (child == 0) {

@@ -21,7 +21,7 @@
 
 namespace belay_test {
 
-/// Whether a peer's stream has ended, in whatever way.
+/// Whether a peer's stream has ended, by an end or by an error.
 inline bool is_over(const RawSocket& peer) {
     char c = 0;
     const ssize_t n = ::recv(peer.fd(), &c, 1, MSG_DONTWAIT | MSG_PEEK);
@@ -33,7 +33,7 @@ struct Refusals {
     void on_rejected(const belay::beast::RejectedUpgrade& one) { all->push_back(one); }
 };
 
-/// A client that was let in: a machine that keeps what it says, and sends it back.
+/// An admitted client: a machine that stores its messages, and sends them back.
 template <class Stream>
 class ServedConnection {
 public:
@@ -76,7 +76,7 @@ struct ListenerRig {
         REQUIRE_FALSE(listener->listen({"127.0.0.1", unused_port()}));
         port = listener->port();
     }
-    /// Opens it, and sends back what it says.
+    /// Opens the connection, and sends its messages back.
     ServedConnection<Stream>& serve(Accepted client) {
         served_connections.emplace_back(std::move(client));
         loop.attach(served_connections.back());
@@ -91,7 +91,7 @@ struct ListenerRig {
     void until(Done done) {
         while (!done()) turn();
     }
-    /// All that the peer is answered, until the end of the stream.
+    /// The whole answer to the peer, until the end of the stream.
     std::string answer_to(const RawSocket& peer) {
         std::string text;
         until([&] {
@@ -116,7 +116,7 @@ struct ListenerRig {
     std::optional<Listener> listener{};
 };
 
-/// A request to upgrade, as it should be, and with what makes it another.
+/// A valid upgrade request, with optional changes.
 struct UpgradeText {
     std::string target = "/room";
     std::string host = "Host: 127.0.0.1\r\n";
@@ -145,7 +145,7 @@ public:
     ~NodeClients() {
         if (out_ != nullptr) ::pclose(out_);
     }
-    /// All that they say, while `rig` runs.
+    /// Their output while `rig` runs.
     template <class Rig>
     std::string output(Rig& rig) {
         std::string text;

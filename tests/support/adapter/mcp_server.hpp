@@ -19,10 +19,10 @@
 
 namespace belay_test {
 
-/// Listens on a free port, or on the one that is given, so that it may be there again.
+/// Listens on a free port, or on the given one, so that it can return there.
 class McpServer : public ServerProcess {
 public:
-    /// Whether it can run here; says so if not.
+    /// Whether it can run here; prints the reason if not.
     static bool is_here() {
         const std::string sdk = BELAY_MCP_DIRECTORY "/node_modules/@modelcontextprotocol/sdk";
         const bool here =
@@ -41,12 +41,12 @@ public:
     [[nodiscard]] std::string url() const {
         return "http://127.0.0.1:" + std::to_string(port) + "/mcp";
     }
-    /// Tells it something, and waits until that holds. What it said before is not heard any more.
+    /// Sends a command, and waits until it is carried out. Earlier output is dropped.
     void order(const std::string& command) {
         send_command(command);
         line_with("done");
     }
-    /// What requests have come since the last line that was heard.
+    /// The requests since the last line that was read.
     std::vector<std::string> requests() {
         send_command("mark");
         std::vector<std::string> all;

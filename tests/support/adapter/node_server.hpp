@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/node_server.hpp
-/// NodeServer: a WebSocket server of other people's making, tests/node/ws/server.js, for one test.
+/// NodeServer: a WebSocket server that is not part of belay, tests/node/ws/server.js, for one test.
 #pragma once
 
 #include <unistd.h>
@@ -22,7 +22,7 @@ namespace belay_test {
 /// Listens on free ports.
 class NodeServer : public ServerProcess {
 public:
-    /// Whether it can run here; says so if not.
+    /// Whether it can run here; prints the reason if not.
     static bool is_here() {
         const std::string script = std::string{BELAY_NODE_DIRECTORY} + "/node_modules/ws/index.js";
         const bool here = ::access(script.c_str(), R_OK) == 0 &&

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/plain_chat.hpp
-/// ChatServer, ChatClient: a chat over asio that knows nothing of belay. The file that includes it
-/// has defined asio_sim_test::net, an asio; `Net` names the types of its sockets.
+/// ChatServer, ChatClient: a chat over asio without belay. The file that includes it has defined
+/// asio_sim_test::net, an asio. `Net` names the types of its sockets.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace asio_sim_test {
 
-/// What the server has published, in its order. It outlives the server, as a database would.
+/// The published lines of the server, in order. The object outlives the server, like a database.
 struct ChatLog {
     std::map<std::string, int> last;  // number of the last line of each client
     std::vector<std::string> lines;
@@ -47,14 +47,14 @@ private:
                     guest, net::dynamic_buffer(in), '\n', net::use_awaitable);
                 std::istringstream line{in.substr(0, size)};
                 in.erase(0, size);
-                // As long as a database takes.
+                // The time that a database would take.
                 typename Net::steady_timer write{acceptor_.get_executor(),
                                                  std::chrono::milliseconds{100}};
                 co_await write.async_wait(net::use_awaitable);
                 const std::string answer = publish(line);
                 co_await net::async_write(guest, net::buffer(answer), net::use_awaitable);
             }
-        } catch (const std::exception&) {  // the client is gone
+        } catch (const std::exception&) {  // the client has disconnected
         }
     }
     std::string publish(std::istringstream& line) {
@@ -74,7 +74,7 @@ private:
     const ChatBug bug_;
 };
 
-/// Sends so many lines, one after the other, and connects again after every error.
+/// Sends this many lines in turn, and connects again after every error.
 template <class Net>
 class ChatClient {
     using Socket = typename Net::tcp::socket;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/redis_proxy.hpp
-/// Stands between one client and a redis-server, and breaks the connection at a chosen place.
+/// A proxy between one client and a redis-server, which breaks the connection at a chosen place.
 #pragma once
 
 #include <poll.h>
@@ -19,10 +19,10 @@
 
 namespace belay_test {
 
-/// Passes bytes on in both directions, on a thread of its own, for one connection at a time.
+/// Passes bytes on in both directions, on its own thread, for one connection at a time.
 class RedisProxy {
 public:
-    /// What happens to the next command; after it everything passes again.
+    /// The fault at the next command; after it all bytes pass again.
     enum class Fault {
         none,
         lose_command,
@@ -52,7 +52,7 @@ public:
 
     [[nodiscard]] std::string socket() const { return directory_ / "proxy"; }
     void next(Fault fault) { fault_ = fault; }
-    /// The reply behind so many more is lost.
+    /// The reply after this many others is lost.
     void lose_reply_behind(int replies) {
         passing_ = replies;
         fault_ = Fault::lose_reply;
@@ -62,7 +62,7 @@ public:
         call_ = std::move(f);
         calls_ = true;
     }
-    /// What hold_command kept, and then broke the connection, arrives after all. Returns when it
+    /// Delivers the command that hold_command held before it broke the connection. Returns when it
     /// is answered.
     void deliver_held() {
         while (fault_ != Fault::none) std::this_thread::yield();
@@ -109,7 +109,7 @@ private:
             ::close(server);
         }
     }
-    /// False when the connection ends.
+    /// Returns false when the connection ends.
     bool one_piece(int client, int server) {
         pollfd polled[3] = {{client, POLLIN, 0}, {server, POLLIN, 0}, {listener_, POLLIN, 0}};
         ::poll(polled, 3, -1);

@@ -69,7 +69,7 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     REQUIRE(rooms.begin("board", epoch, false));
     REQUIRE_FALSE(flush(rooms));
 }
-/// "a,b*": the updates; with a star the own ones.
+/// "a,b*": the updates; own ones with a star.
 [[nodiscard]] inline std::string words_in(
     const Result<part::FanoutBatch, PersistenceError>& batch) {
     REQUIRE(batch);
@@ -103,7 +103,7 @@ inline const std::string room_key = "belay:{board}:room";
     REQUIRE_FALSE(rooms.erase("board"));
     return flush(rooms);
 }
-/// As a server that gives back what it has.
+/// Like a server that returns the content that it has.
 [[nodiscard]] inline PersistenceError give_back(redis::Rooms& rooms, const Id& epoch,
                                                 std::string_view text) {
     REQUIRE(rooms.begin("board", epoch, true));
@@ -118,7 +118,7 @@ inline const std::string room_key = "belay:{board}:room";
     for (const std::string& id : *ids) all += id + ',';
     return all;
 }
-/// Until Redis answers again.
+/// Waits until Redis answers again.
 inline void back(redis::Rooms& rooms) {
     for (int i = 0; i < 2'000 && !load(rooms, "elsewhere"); ++i) ::poll(nullptr, 0, 1);
 }
@@ -135,8 +135,8 @@ struct TwoRedisRooms {
     redis::Rooms one{rooms_at(server)};
     redis::Rooms two{rooms_at(server)};
 
-    /// The board is begun, and a replica takes over that lacks its last entry, "lost", and whose
-    /// clock is a little late: it has "a" and "b".   Returns: the position of what was lost.
+    /// The board was begun, and a replica takes over that lacks its last entry, "lost", and whose
+    /// clock is a little late: it has "a" and "b".   Returns: the position of the lost entry.
     [[nodiscard]] std::uint64_t lose_by_failover() {
         begin(one);
         append(one, "a");

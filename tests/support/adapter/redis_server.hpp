@@ -28,7 +28,7 @@ inline belay::redis::Stream opened(const belay::redis::Options& options) {
     REQUIRE(queue);
     return std::move(*queue);
 }
-/// Why it does not open.
+/// The reason why the queue does not open.
 inline belay::redis::Error refused(const belay::redis::Options& options) {
     const auto queue = belay::redis::Stream::open(options);
     REQUIRE_FALSE(queue);
@@ -37,14 +37,14 @@ inline belay::redis::Error refused(const belay::redis::Options& options) {
 inline void push(belay::redis::Stream& queue, std::string_view text) {
     REQUIRE_FALSE(queue.try_push(belay::as_bytes(text)));
 }
-/// The text of the first value, or why there is none.
+/// The text of the first value, or the reason why there is none.
 inline std::string first_of(belay::redis::Stream&& queue) {
     const auto first = queue.front();
     return first ? std::string{belay::as_text(*first)} : first.error().message();
 }
 inline std::string first_of(belay::redis::Stream& queue) { return first_of(std::move(queue)); }
 
-/// Listens on a Unix domain socket in a directory that vanishes with it. `settings` are those of
+/// Listens on a Unix domain socket in a directory that is removed with it. `settings` are those of
 /// redis.conf.
 class RedisServer : public ChildProcess {
 public:
@@ -59,7 +59,8 @@ public:
     ~RedisServer() { kill(); }
 
     [[nodiscard]] std::string socket() const { return directory_ / "socket"; }
-    /// For the stream "jobs" on this server. The lease never ends by itself in a test: see `age`.
+    /// A queue on the stream "jobs" of this server. Its lease never ends on its own in a test: see
+    /// `age`.
     [[nodiscard]] belay::redis::Options options(const std::string& consumer) const {
         belay::redis::Options options{.stream = "jobs", .consumer = consumer};
         options.socket = socket();
@@ -69,7 +70,7 @@ public:
     [[nodiscard]] belay::redis::Stream open(const std::string& consumer) const {
         return opened(options(consumer));
     }
-    /// An hour passes for all that the consumer has borrowed.
+    /// Lets an hour pass for all leases of the consumer.
     void age(const std::string& consumer) const {
         const std::string script =
             "for _, p in ipairs(redis.call('XPENDING', 'jobs', 'belay', '-', '+', 99, ARGV[1])) do "
@@ -98,12 +99,12 @@ public:
             const int null = ::open("/dev/null", O_RDWR);
             for (int fd = 0; fd <= 2; ++fd) ::dup2(null, fd);
             ::execvp(argv[0], argv.data());
-            // The same program, which asks what it is called; Debian's redis-tools have it, and
-            // bring no service with them.
+            // The same program under another name, which it checks. Debian's redis-tools have it,
+            // without a service.
             ::execvp("redis-check-rdb", argv.data());
             ::_exit(127);
         }
-        // Until it answers, or has ended.
+        // Waits until it answers, or has ended.
         for (int i = 0; i < 20'000; ++i) {
             if (answers()) return;
             if (has_ended()) FAIL("redis-server ended: " << log());
@@ -119,7 +120,7 @@ public:
         if (context == nullptr || context->err != 0) return "no connection";
         return command(context.get(), words);
     }
-    /// The same, of a user without a password.
+    /// The same as a user without a password.
     std::string command_of(const std::string& user,
                            std::initializer_list<std::string> words) const {
         const Context context{redisConnectUnix(socket().c_str()), &redisFree};

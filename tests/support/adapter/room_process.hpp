@@ -31,7 +31,7 @@ public:
         int ends[2];
         REQUIRE(::pipe(ends) == 0);
         if (forks()) {
-            // The test's report is none of its business.
+            // The child must not report to the test framework.
             for (const int signal : {SIGTERM, SIGABRT, SIGSEGV}) ::signal(signal, SIG_DFL);
             serve(options, ends[1]);
         }

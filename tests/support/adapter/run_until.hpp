@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/run_until.hpp
-/// run_until: an io_context of either asio, as long as it takes.
+/// run_until: runs an io_context of either asio until a condition holds.
 #pragma once
 
 #include <chrono>
 
 namespace belay_test {
 
-/// Runs handlers until something holds. If it never does, the test's own time limit ends it.
+/// Runs handlers until `holds()`. If it never holds, the test's own time limit ends it.
 template <class Context, class Done>
 void run_until(Context& context, Done done) {
     while (!done()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/sql_program.hpp
-/// SqlProgram: another program that uses an SQLite database, as an application of another language.
+/// SqlProgram: another program that uses an SQLite database, like an application in another
+/// language.
 #pragma once
 
 #include <string>
@@ -9,15 +10,15 @@
 
 namespace belay_test {
 
-/// A process of its own, with one connection that is in autocommit mode.
+/// A separate process with one connection, which is in autocommit mode.
 class SqlProgram {
 public:
-    /// `timeout` is how many seconds it waits for locks.
+    /// `timeout` is the number of seconds that it waits for locks.
     explicit SqlProgram(const std::string& path, int timeout = 10)
         : process_{{"python3", "-c", code, path, std::to_string(timeout)}} {
         process_.line_with("ready");
     }
-    /// Runs one statement.   Returns: its rows as Python writes them, or "error: ..." .
+    /// Runs one statement.   Returns: its rows as printed by Python, or "error: ..." .
     std::string run(const std::string& sql) {
         process_.send_command(sql);
         return process_.line_with("= ").substr(2);

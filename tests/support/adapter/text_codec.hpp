@@ -10,7 +10,7 @@
 
 namespace belay_test {
 
-/// Does not take "unencodable", nor give "undecodable".
+/// Does not encode "unencodable", and does not decode "undecodable".
 struct TextCodec {
     bool encode(const std::string& text, belay::Bytes& into) const {
         const belay::BytesView bytes = belay::as_bytes(text);

@@ -50,7 +50,7 @@ struct WebSocketRig {
         INFO(app.failure.message());
         REQUIRE(app.state == belay::LinkState::connected);
     }
-    /// Why its attempt, or connection, ended.
+    /// The reason why its attempt, or connection, ended.
     belay::Failure failure() {
         until([&] { return app.ends > 0; });
         return app.failure;

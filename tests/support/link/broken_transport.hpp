@@ -45,7 +45,7 @@ enum class TransportMistake {
     reports_after_its_destructor
 };
 
-/// Eight messages at most are on their way to the peer, who answers one a step.
+/// At most eight messages are on their way to the peer, which answers one in each step.
 template <TransportMistake mistake>
 class BrokenTransport {
     using M = TransportMistake;
@@ -127,7 +127,7 @@ public:
             link_.writable();
             if (is(M::reports_space_twice)) link_.writable();
         }
-        /// The peer ends it.
+        /// The peer ends the connection.
         void hang_up() noexcept {
             if (is(M::never_reports_the_end)) {
                 state_ = State::over;

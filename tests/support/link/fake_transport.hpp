@@ -22,8 +22,8 @@ struct TransportState {
     int most_live = 0;
     int pings = 0;
     int resumes = 0;
-    std::size_t limit = 0;         ///< of messages; the latest that was set
-    std::size_t output_limit = 0;  ///< likewise
+    std::size_t limit = 0;         ///< the latest limit of messages
+    std::size_t output_limit = 0;  ///< the latest limit of output
     std::vector<std::string> sent;
     std::vector<std::string> log;
     belay::SendResult answer = belay::SendResult::sent;
@@ -92,7 +92,7 @@ struct FakeTransport {
     TransportState* state;
 };
 
-/// A decorator that lets no report end its connection, or another level of ends.
+/// A decorator that holds back the ends of its connection at `level`, such as that of a report.
 struct Tolerant : belay::part::Around<FakeTransport<>> {
     explicit Tolerant(FakeTransport<> inner, unsigned level = 0)
         : Around{std::move(inner)}, depth{level} {}

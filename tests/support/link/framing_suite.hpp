@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/framing_suite.hpp
-/// The tests of every framing: the same messages however the stream is cut, and only messages,
+/// The tests of every framing: the same messages for any division of the stream, and only messages,
 /// signs of life or a failure for any bytes.
 #pragma once
 
@@ -16,10 +16,10 @@
 
 namespace belay_test {
 
-/// What was found in a stream: messages in quotes, "alive", at last "failed".
+/// The content of a stream: messages in quotes, "alive", and "failed" at the end.
 using Findings = std::vector<std::string>;
 
-/// Reads a stream in pieces of random lengths, or all at once for `longest` 0.
+/// Reads a stream in pieces of random lengths, or as a whole if `longest` is 0.
 template <belay::FramingLike F>
 Findings find_in(const F& framing, std::string_view stream, belay::Random& bits,
                  std::size_t longest, std::size_t message_bytes_max = std::size_t(-1)) {
@@ -59,14 +59,14 @@ Findings find_in(const F& framing, std::string_view stream, belay::Random& bits,
     return found;
 }
 
-/// Appends a message, which the framing must be able to say.
+/// Appends a message that the framing can encode.
 template <belay::FramingLike F>
 void say(F& framing, const std::string& message, belay::Bytes& out) {
     const std::size_t before = out.size();
     REQUIRE(framing.put(belay::as_bytes(message), out));
     REQUIRE(out.size() > before);
     if constexpr (belay::detail::PutsHeader<F>) {
-        // The header and then the message are the same bytes.
+        // The header and the message have the same bytes.
         belay::Bytes apart(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(before));
         REQUIRE(framing.put_header(message.size(), apart));
         const belay::BytesView body = belay::as_bytes(message);
@@ -75,7 +75,7 @@ void say(F& framing, const std::string& message, belay::Bytes& out) {
     }
 }
 
-/// The suite. `any(bits)` makes a message that the framing can say.
+/// The tests. `any(bits)` returns a message that the framing can encode.
 template <belay::FramingLike F>
 void check_framing(const F& framing, const std::function<std::string(belay::Random&)>& any,
                    belay::Seed seed) {
@@ -96,18 +96,18 @@ void check_framing(const F& framing, const std::function<std::string(belay::Rand
     }
     const std::string stream{belay::as_text(bytes)};
 
-    // Any segmentation.
+    // The stream in pieces of any lengths.
     CHECK(find_in(framing, stream, bits, 0) == findings);
     CHECK(find_in(framing, stream, bits, 1) == findings);
     CHECK(find_in(framing, stream, bits, 1 + belay::uniform_upto(bits, 40)) == findings);
-    // part::Cut anywhere: what had come whole, and no more.
+    // part::Cut anywhere: the messages that were complete, and no more.
     for (int i = 0; i < 20; ++i) {
         const std::size_t end = belay::uniform_upto(bits, stream.size());
         const Findings found = find_in(framing, stream.substr(0, end), bits, 7);
         REQUIRE(found.size() <= findings.size());
         CHECK(std::equal(found.begin(), found.end(), findings.begin()));
     }
-    // A flipped bit, and noise: messages, signs of life, or a failure, the same in any pieces.
+    // A flipped bit, and noise: messages, signs of life, or a failure, the same for any division.
     for (int i = 0; i < 40; ++i) {
         std::string damaged = stream;
         const std::size_t at = belay::uniform_upto(bits, damaged.size() - 1);
@@ -117,7 +117,7 @@ void check_framing(const F& framing, const std::function<std::string(belay::Rand
         for (char& c : damaged) c = static_cast<char>(belay::uniform_upto(bits, 255));
         CHECK(find_in(framing, damaged, bits, 0) == find_in(framing, damaged, bits, 5));
     }
-    // No message beyond the limit that the connection has set (find_in requires it).
+    // No message above the limit of the connection (find_in requires it).
     static_cast<void>(find_in(framing, stream, bits, 9, 3));
 }
 

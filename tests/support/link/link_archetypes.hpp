@@ -18,7 +18,7 @@ struct MinimalMessage {
     MinimalMessage& operator=(MinimalMessage&&) noexcept = default;
 };
 
-/// ConnectionLike.
+/// A minimal ConnectionLike.
 struct MinimalConnection {
     explicit MinimalConnection(int) noexcept {}
     MinimalConnection(const MinimalConnection&) = delete;
@@ -26,7 +26,7 @@ struct MinimalConnection {
     belay::SendResult send(const MinimalMessage&) noexcept { return belay::SendResult::down; }
 };
 
-/// ConnectionLike, of a decorator's kind.
+/// A minimal ConnectionLike with lanes, as a decorator has it.
 struct MinimalLaneConnection {
     explicit MinimalLaneConnection(int) noexcept {}
     MinimalLaneConnection(const MinimalLaneConnection&) = delete;
@@ -36,13 +36,13 @@ struct MinimalLaneConnection {
     }
 };
 
-/// What Heartbeat asks for beyond ConnectionLike.
+/// The requirements of Heartbeat in addition to ConnectionLike.
 struct MinimalPingConnection : MinimalConnection {
     using MinimalConnection::MinimalConnection;
     void ping() noexcept {}
 };
 
-/// TransportLike.
+/// A minimal TransportLike.
 template <class Connection = MinimalConnection>
 struct MinimalTransport {
     using message_type = MinimalMessage;
@@ -53,7 +53,7 @@ struct MinimalTransport {
     Connection open(belay::Link<MinimalMessage>) { return Connection{0}; }
 };
 
-/// What a WithToken's source hands out.
+/// The token of a WithToken's source.
 struct MinimalToken {
     MinimalToken() = delete;
     explicit MinimalToken(int) noexcept {}
@@ -61,7 +61,7 @@ struct MinimalToken {
     MinimalToken& operator=(MinimalToken&&) noexcept = default;
 };
 
-/// What WithToken asks of its transport.
+/// The requirements of WithToken for its transport.
 struct MinimalTokenTransport {
     using message_type = MinimalMessage;
     MinimalTokenTransport() = delete;
@@ -73,7 +73,7 @@ struct MinimalTokenTransport {
     }
 };
 
-/// What WithToken asks of its source.
+/// The requirements of WithToken for its source.
 struct MinimalSource {
     using token_type = MinimalToken;
     MinimalSource() = delete;
@@ -83,7 +83,7 @@ struct MinimalSource {
     void operator()(belay::Completion<MinimalToken> done) { done(MinimalToken{0}); }
 };
 
-/// What Validated asks of its check.
+/// The requirements of Validated for its check.
 struct MinimalCheck {
     MinimalCheck() = delete;
     explicit MinimalCheck(int) noexcept {}
@@ -91,7 +91,7 @@ struct MinimalCheck {
     belay::Verdict judge(const MinimalMessage&, const auto&) { return belay::Verdict::passed(); }
 };
 
-/// What Log asks of its sink.
+/// The requirements of LinkLog for its sink.
 struct MinimalSink {
     MinimalSink() = delete;
     explicit MinimalSink(int) noexcept {}
@@ -100,7 +100,7 @@ struct MinimalSink {
     void operator()(std::string_view) {}
 };
 
-/// An observer with the one hook that is enough.
+/// An observer with one hook, which is enough.
 struct MinimalObserver {
     MinimalObserver() = delete;
     explicit MinimalObserver(int) noexcept {}

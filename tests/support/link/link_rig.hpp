@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/link_rig.hpp
-/// LinkRig: a supervisor over any transport, an observer that writes everything down, and time by
-/// hand.
+/// LinkRig: a supervisor over any transport, an observer that records all events, and time set by
+/// the test.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ namespace belay_test {
 
 using Observed = std::vector<std::string>;
 
-/// Writes down what it sees.
+/// Records the events that it sees.
 struct Notes {
     Observed observed;
 
@@ -33,7 +33,7 @@ struct Notes {
     void on_unsent(const std::string& m, belay::Lane) { observed.push_back("unsent " + m); }
 };
 
-/// Waits of 1, 2, 4, 8, 8 s.
+/// A policy with waits of 1, 2, 4, 8, 8 s.
 inline auto doubling() {
     return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{std::chrono::seconds{8}},
                                         std::chrono::seconds{1}}};
@@ -50,7 +50,7 @@ struct LinkRig {
     LinkRig(T transport, O observer)
         : link{std::move(transport), doubling(), {}, std::move(observer)} {}
 
-    /// Advances until nothing is due any more at `now`.
+    /// Advances until no turn is due at `now`.
     void run(belay::Duration now) {
         for (int i = 0; i < 1000 && link.deadline() <= at(now); ++i) link.advance(at(now));
         REQUIRE(link.deadline() > at(now));

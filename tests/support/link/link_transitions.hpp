@@ -7,7 +7,7 @@
 
 namespace belay_test {
 
-/// Whether a supervisor may go from `from` to `to`; the table of docs/link.md, row by row.
+/// Whether a supervisor may change from `from` to `to`; the table of docs/link.md, row by row.
 constexpr bool is_legal(belay::LinkState from, belay::LinkState to) noexcept {
     //                     to: stopped offline blocked cooldown suspended connecting connected
     //                     failed draining

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/mass_reconnect.hpp
 /// mass_reconnect: thousands of supervisors lose their server at one instant, and connect again
-/// when it is back; in virtual time. And the rules by which known clients wait, each from its
+/// when it has returned; in virtual time. Also the rules by which known clients wait, each from its
 /// published source.
 #pragma once
 
@@ -17,7 +17,7 @@
 
 namespace belay_test {
 
-/// What happened from the loss on.
+/// The events after the loss.
 struct ReconnectTally {
     static constexpr belay::Duration slot = std::chrono::milliseconds{100};
 
@@ -31,7 +31,7 @@ struct ReconnectTally {
         for (const std::size_t n : dials) sum += n;
         return static_cast<double>(sum) / static_cast<double>(clients);
     }
-    /// The most within 100 ms, in percent of all clients, [from, to) after the loss.
+    /// The largest number within 100 ms, in percent of all clients, [from, to) after the loss.
     [[nodiscard]] double peak(belay::Duration from, belay::Duration to) const {
         std::size_t most = 0;
         for (auto i = from / slot; i < to / slot && i < std::ssize(dials); ++i) {
@@ -41,7 +41,7 @@ struct ReconnectTally {
     }
     [[nodiscard]] double peak_away() const { return peak({}, away); }
     [[nodiscard]] double peak_after() const { return peak(away, belay::forever); }
-    /// Seconds from the return until that share of all is connected.
+    /// Seconds from the return of the server until that share of all clients is connected.
     [[nodiscard]] double seconds_until(double share) const {
         const auto n = static_cast<std::size_t>(share * static_cast<double>(clients));
         return n == 0 || n > back.size() ? -1 : std::chrono::duration<double>(back[n - 1]).count();
@@ -91,8 +91,8 @@ struct ReconnectTransport {
 
 }  // namespace mass_reconnect_parts
 
-/// All are connected for a minute, lose the server at one instant, and it is away for so long. Ends
-/// when all are back.
+/// All clients are connected for a minute, and lose the server at one instant. The server is down
+/// for `outage`. Ends when all are connected again.
 template <class P>
 ReconnectTally mass_reconnect(const P& policy, std::size_t clients, belay::Duration away,
                               belay::Seed seed) {
@@ -129,8 +129,8 @@ ReconnectTally mass_reconnect(const P& policy, std::size_t clients, belay::Durat
     return server.tally;
 }
 
-/// A rule in the words of its source: the wait before the next attempt, in milliseconds, by how many
-/// have failed since the last connection, the loss included.
+/// A rule in the words of its source: the wait before the next attempt, in milliseconds, by the
+/// number of failures since the last connection, including the loss.
 template <class Wait>
 struct PeerRule {
     static constexpr std::string_view name = "peer";
@@ -169,8 +169,8 @@ inline constexpr PeerRule phoenix_rule{[](unsigned tries, auto) {
 }};
 /// nats-io/nats.go: nats.go, DefaultReconnectWait and DefaultReconnectJitter: 2 s + up to 100 ms.
 inline constexpr PeerRule nats_rule{[](unsigned, auto chance) { return 2000 + 100 * chance(); }};
-/// apache/kafka: clients' ClusterConnectionStates and ExponentialBackoff, with reconnect.backoff.ms
-/// and reconnect.backoff.max.ms as they are by default: 50 ms * 2^n to 1 s, then +-20 %.
+/// apache/kafka: clients' ClusterConnectionStates and ExponentialBackoff, with the defaults of
+/// reconnect.backoff.ms and reconnect.backoff.max.ms: 50 ms * 2^n to 1 s, then +-20 %.
 inline constexpr PeerRule kafka_rule{[](unsigned tries, auto chance) {
     return std::min(50 * std::pow(2, tries - 1), 1000.0) * (0.8 + 0.4 * chance());
 }};

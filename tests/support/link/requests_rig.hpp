@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/requests_rig.hpp
-/// RequestsRig: questions over a scripted transport of texts, with time by hand.
+/// RequestsRig: questions over a scripted transport of texts, with time set by the test.
 #pragma once
 
 #include <functional>
@@ -28,19 +28,19 @@ struct TextIds {
     }
 };
 
-/// In order, but a message with "push" in front is no answer.
+/// A codec in order. A message with "push" in front is no answer.
 struct TextInOrder : belay::part::InOrder {
     [[nodiscard]] static bool is_answer(const std::string& message) {
         return message.rfind("push", 0) != 0;
     }
 };
 
-/// Returns "message", or why there is none.
+/// Returns "message", or the reason why there is none.
 inline std::string text_of(const belay::Result<std::string, belay::Failure>& answer) {
     return answer ? *answer : answer.error().message();
 }
 
-/// Writes down what a Requests reports, and runs a function in each hook.
+/// Records the reports of a Requests, and runs a function in each hook.
 struct RequestsNotes {
     Observed observed;
     std::function<void(const std::string&)> hook;
@@ -62,17 +62,17 @@ struct RequestsRig {
     TransportState transport;
     RequestsNotes notes;
     belay::Duration now{};
-    std::unique_ptr<Machine> box;  ///< on the heap, where sanitizers see its end
+    std::unique_ptr<Machine> box;  ///< on the heap, where sanitizers detect a use after its end
 
     explicit RequestsRig(belay::RequestsOptions options = {})
         : box{std::make_unique<Machine>(FakeTransport<>{transport}, doubling(), Codec{}, options,
                                         std::ref(notes))} {
         run();
     }
-    /// Advances until nothing is due any more, or the machine is gone.
+    /// Advances until no turn is due, or the machine was destroyed.
     void run(belay::Duration to) {
         now = to;
-        // The first turn fixes the time from which deadlines count.
+        // The first turn sets the time from which deadlines count.
         if (box) box->advance(at(now));
         for (int i = 0; i < 1000 && box && box->deadline() <= at(now); ++i) box->advance(at(now));
         REQUIRE((!box || box->deadline() > at(now)));
@@ -90,7 +90,7 @@ struct RequestsRig {
     void answer(std::string text) {
         static_cast<void>(transport.link.received(std::move(text))), run();
     }
-    /// Asks, and writes the answer down as "<question> = <answer>".
+    /// Asks, and records the answer as "<question> = <answer>".
     std::uint64_t ask(const std::string& question, belay::Duration within = std::chrono::seconds{2},
                       belay::RequestsOptions::OnLoss on_loss = belay::RequestsOptions::fail) {
         const auto asked = box->ask(

@@ -25,11 +25,11 @@ struct ScriptedLink {
     using Lines = std::vector<std::string>;
 
     std::function<void(const std::string& place)> reach{};
-    std::vector<belay::Link<std::string>> links{};  ///< of all dials
+    std::vector<belay::Link<std::string>> links{};  ///< the links of all dials
     int live = 0;                                   ///< connections that exist
     belay::SendResult answer = belay::SendResult::sent;
     belay::LinkState reported = belay::LinkState::stopped;
-    std::string wrong{};  ///< the first rule that was broken
+    std::string wrong{};  ///< the first rule that was violated
     belay::ManualClock clock{belay::Instant{std::chrono::hours{1}}};
     belay::ManualLoop<belay::ManualClock::View> loop{clock.view()};
 
@@ -42,7 +42,7 @@ struct ScriptedLink {
     void expect(bool holds, const std::string& what) {
         if (!holds && wrong.empty()) wrong = what;
     }
-    /// Runs everything that is due within `d`.
+    /// Runs each turn that is due within `d`.
     void run(belay::Duration d) {
         const belay::Instant until = belay::after(clock.now(), d);
         for (int polls = 0;;) {
@@ -53,7 +53,7 @@ struct ScriptedLink {
         }
         clock.set(until);
     }
-    /// Calls `f` with the link of each open connection, as its peer.
+    /// Calls `f` with the link of each open connection, in the place of its peer.
     template <class F>
     void peers(F f) {
         const auto all = links;
@@ -62,7 +62,7 @@ struct ScriptedLink {
         }
         run({});
     }
-    /// All dialled connections open, and pass their checks.
+    /// Opens all dialled connections, which pass their checks.
     void open() {
         run({});
         peers([](const auto& link) { link.opened(); });
@@ -70,7 +70,7 @@ struct ScriptedLink {
     }
 };
 
-/// Without close(); `Full` adds it.
+/// A connection without close(); `Full` adds it.
 template <bool Full>
 class ScriptedConnection;
 
@@ -263,7 +263,7 @@ void prove_alive(ScriptedLink& script, L& link) {
     script.run(std::chrono::seconds{10});
 }
 
-/// How often a life reaches each place.
+/// Returns how often one scenario reaches each place.
 template <class F>
 std::map<std::string, int> places(F&& live) {
     std::map<std::string, int> count;

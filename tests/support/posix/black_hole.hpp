@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/black_hole.hpp
-/// Hosts of the loopback at one port: some listen, some swallow packets, the others refuse.
+/// Hosts of the loopback at one port: some listen, some drop packets, and the others refuse.
 #pragma once
 
 #include <cstdlib>
@@ -24,7 +24,7 @@ inline RawSocket socket_for(const std::string& host, int flags = 0) {
     const int family = host.find(':') != std::string::npos ? AF_INET6 : AF_INET;
     return RawSocket{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)};
 }
-/// Listens at a host of the loopback; at port 0, at a port that is free at the other hosts, too.
+/// Listens at a host of the loopback. Port 0 selects a port that is free at the other hosts, too.
 inline RawSocket listen_at(const std::string& host, std::uint16_t port = 0, int backlog = 16) {
     RawSocket s = socket_for(host);
     auto a = numeric(host, port == 0 ? unused_port() : port);
@@ -39,8 +39,8 @@ inline bool has_ipv6() {
     return s.fd() >= 0 && ::bind(s.fd(), a.as_sockaddr(), a.size) == 0;
 }
 
-/// Swallows what is sent to it, as a firewall does: with its queue full, a listening socket drops
-/// what else comes.
+/// Drops packets like a firewall: when the queue of a listening socket is full, the kernel drops
+/// further packets.
 class BlackHole {
 public:
     explicit BlackHole(const std::string& host, std::uint16_t port = 0)

@@ -55,7 +55,7 @@ enum class HttpMistake {
     reports_as_it_ends
 };
 
-/// Everything happens in step(), a millisecond of whose clock is one call.
+/// All work is done in step(). One call is one millisecond of its clock.
 template <HttpMistake mistake>
 class BrokenHttp {
     using M = HttpMistake;
@@ -74,7 +74,7 @@ class BrokenHttp {
         int hops = 0;
         bool has_head = false;
         bool gone = false;
-        bool late = false;  ///< it is reported on for the rest of the step
+        bool late = false;  ///< it is reported in the rest of the step
 
         void answer(const belay::Failure& failure, bool sent = true) {
             response.failure = failure;
@@ -224,7 +224,7 @@ private:
             if (is(M::measures_each_piece)) t.due = belay::after(now_, t.request.deadline);
             t.input.append(bytes, static_cast<std::size_t>(n));
             read(t);
-            if (!t.socket) return;  // elsewhere, or answered
+            if (!t.socket) return;  // reported elsewhere, or answered
         }
         if (t.over() || (n < 0 && !is_over(n))) return;
         if (is(M::ignores_failed_connections) && t.input.empty()) return;
@@ -273,7 +273,7 @@ private:
         const bool reports_head = !is(M::skips_the_head) && !is(M::reports_at_the_end);
         if (t.request.on_chunk && reports_head) t.request.on_chunk(t.response, "");
     }
-    /// A redirection that is followed begins anew.
+    /// A followed redirection is a new request.
     bool leads_on(Transfer& t) {
         const bool asked = t.request.redirects || is(M::follows_unasked);
         const std::string* to = t.response.headers.find("Location");

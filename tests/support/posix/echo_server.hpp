@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/echo_server.hpp
-/// EchoServer: sends every message back, on a port of its own or at a path; for check::transport.
+/// EchoServer: sends every message back, on its own port or at a path; for check::transport.
 #pragma once
 
 #include <deque>
@@ -15,13 +15,13 @@
 
 namespace belay_test {
 
-/// A message of a hundred bytes or more, another for each number.
+/// A message of a hundred bytes or more, which differs for each number.
 inline std::string nth_text(std::uint64_t i) {
     return std::to_string(i) + std::string(100 + i % 7, static_cast<char>('a' + i % 26));
 }
 inline belay::Bytes nth_bytes(std::uint64_t i) { return belay::to_bytes(nth_text(i)); }
 
-/// Sends every message back; what finds no room is kept, and waits.
+/// Sends every message back. A message for which there is no space is stored, and waits.
 struct Echo {
     std::deque<belay::Bytes> kept{};
     void on_message(auto& link, belay::Bytes message) {
@@ -71,7 +71,7 @@ private:
     belay::posix::Listener<OnAccept, Framing> listener_;
 };
 
-/// Lets a loop do what there is to do, or waits a moment.
+/// Runs the work of a loop that is due, or waits for a moment.
 template <class Loop>
 void run_once(Loop& loop) {
     static_cast<void>(loop.run_until([] { return false; }, std::chrono::milliseconds{1}));

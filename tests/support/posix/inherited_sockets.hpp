@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/inherited_sockets.hpp
-/// inherited_sockets: the TCP sockets that a program started by this one would have.
+/// inherited_sockets: the TCP sockets that a program started by this one would inherit.
 #pragma once
 
 #include <fcntl.h>

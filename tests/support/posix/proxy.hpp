@@ -20,31 +20,31 @@
 
 namespace belay_test {
 
-/// What becomes of one direction of a connection.
+/// The fault in one direction of a connection.
 struct ConnectionFault {
     enum class Then {
-        pass,     ///< nothing happens
-        hold,     ///< bytes wait, as long as it stays so: a delay
-        swallow,  ///< bytes and ends vanish: a cable that was pulled
-        end,      ///< its receiver hears an end, the other direction goes on
-        cut,      ///< both hear an end
-        reset,    ///< both hear a reset, and lose what they have not read
+        pass,     ///< no fault
+        hold,     ///< bytes wait while the fault lasts: a delay
+        swallow,  ///< bytes and ends are dropped: a cable that was pulled
+        end,      ///< its receiver gets an end, and the other direction continues
+        cut,      ///< both sides get an end
+        reset,    ///< both sides get a reset, and lose the bytes that they have not read
     };
-    /// After so many bytes, which pass.
+    /// The fault begins after this many bytes, which pass.
     std::size_t bytes = 0;
     Then then = Then::pass;
-    /// Each byte is sent by itself.
+    /// Sends each byte alone.
     bool trickle = false;
 };
 
-/// Both directions.
+/// The faults of both directions.
 struct Script {
     ConnectionFault to_server{};
     ConnectionFault to_client{};
 };
 
-/// Passes bytes on, on a thread of its own. What happens is said by scripts and commands, never by
-/// time: who wants to know how far it is looks at connections() and passed().
+/// Passes bytes on, on its own thread. Scripts and commands decide the faults, and time does not. A
+/// test reads the progress from connections() and passed().
 ///
 /// Thread safety: any thread.
 class Proxy {
@@ -62,12 +62,12 @@ public:
 
     [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
 
-    /// For all connections that are accepted from now on.
+    /// Sets the faults of all connections that are accepted from now on.
     void script(const Script& script) {
         change([&] { script_ = script; });
     }
-    /// For both directions of all that it has, at once: not of one that its client alone believes
-    /// to be there, see connections().
+    /// Sets the fault in both directions of all present connections, at once. A connection that
+    /// only its client has is not one of them, see connections().
     void now(ConnectionFault::Then then) {
         change([&] {
             for (Connection& c : connections_) {
@@ -76,12 +76,12 @@ public:
         });
     }
 
-    /// How many have been accepted.
+    /// The number of accepted connections.
     [[nodiscard]] std::size_t connections() const { return look(accepted_); }
-    /// How many bytes have been passed on, of all connections.
+    /// The number of bytes that were passed on, in all connections.
     [[nodiscard]] std::size_t passed_to_server() const { return look(to_server_passed_); }
     [[nodiscard]] std::size_t passed_to_client() const { return look(to_client_passed_); }
-    /// How many have vanished.
+    /// The number of dropped bytes.
     [[nodiscard]] std::size_t swallowed() const { return look(swallowed_); }
 
 private:
@@ -94,7 +94,7 @@ private:
         ConnectionFault fault;
         std::size_t& passed;
         std::string waiting{};
-        bool received_end = false;  ///< of `from`
+        bool received_end = false;  ///< from `from`
         bool reported_end = false;  ///< to `to`
 
         [[nodiscard]] bool is_over() const { return fault.then != Then::pass && fault.bytes == 0; }
@@ -149,7 +149,7 @@ private:
             const std::lock_guard lock{mutex_};
             std::uint64_t ignored = 0;
             ::eventfd_read(wake_.fd(), &ignored);
-            // Those that are accepted now were not polled.
+            // The connections that are accepted now were not polled.
             if (polled[1].revents != 0) accept();
             for (Connection& c : connections_) {
                 for (Flow& flow : c.flows) {
@@ -189,7 +189,7 @@ private:
         if (flow.is_over() && !act(c, flow)) return;
         if (flow.received_end && flow.waiting.empty() && !flow.is_over()) report_end(flow);
     }
-    /// Returns: false if the connection is gone.
+    /// Returns: false if the connection has ended.
     bool act(Connection& c, Flow& flow) {
         switch (flow.fault.then) {
             case Then::reset:
@@ -239,7 +239,7 @@ private:
     const std::uint16_t server_;
     const RawSocket listener_ = RawSocket::listen();
     const RawSocket wake_;
-    mutable std::mutex mutex_;  // guards what follows
+    mutable std::mutex mutex_;  // guards the members after it
     Script script_{};
     std::list<Connection> connections_{};
     std::size_t accepted_ = 0;

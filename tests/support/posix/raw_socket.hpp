@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/posix/raw_socket.hpp
-/// Plain sockets on the loopback, for peers that behave in ways that belay never would.
+/// Plain sockets on the loopback, for peers that behave as belay never does.
 #pragma once
 
 #include <cerrno>
@@ -21,7 +21,7 @@
 
 namespace belay_test {
 
-/// Whether no socket of this machine has the port, at no host.
+/// Whether no socket of this machine has the port, at any host.
 inline bool is_unused_port(std::uint16_t port) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in any{};
@@ -33,7 +33,7 @@ inline bool is_unused_port(std::uint16_t port) {
     sockaddr_in6 any6{};
     any6.sin6_family = AF_INET6;
     any6.sin6_port = htons(port);
-    // Without IPv6 there is nothing that could be in use.
+    // Without IPv6 no port can be in use.
     const int in6 =
         fd6 < 0 ? 0 : ::bind(fd6, reinterpret_cast<const sockaddr*>(&any6), sizeof any6);
     const bool is_used6 = in6 != 0 && errno == EADDRINUSE;
@@ -41,8 +41,9 @@ inline bool is_unused_port(std::uint16_t port) {
     return in4 == 0 && !is_used6;
 }
 
-/// A port that no socket of this machine has, at no host. Systems give ports above 32,767 to
-/// sockets that connect, so that a port of one host may be in use at another; these are below.
+/// A port that no socket of this machine has, at any host. Systems assign ports above 32,767 to
+/// sockets that connect, so that a port of one host may be in use at another. The returned port is
+/// below.
 inline std::uint16_t unused_port(int lowest = 20000, int highest = 32000) {
     std::random_device draw;
     std::uniform_int_distribution<int> ports{lowest, highest};
@@ -70,8 +71,9 @@ public:
         REQUIRE(s.fd_ >= 0);
         return s;
     }
-    /// Without a descriptor if nobody listens, or if `from` is no address of this machine.
-    /// It asserts nothing: proxies call it on threads of their own, and Catch counts assertions on one.
+    /// Has no descriptor if no socket listens, or if `from` is no address of this machine. It
+    /// asserts nothing: proxies call it on their own threads, and Catch counts assertions on one
+    /// thread.
     static RawSocket try_connect(std::uint16_t port, const std::string& from = "127.0.0.1") {
         RawSocket s{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         sockaddr_in own = loopback(0);
@@ -82,7 +84,7 @@ public:
             s.close();
             return s;
         }
-        // Each send shall be a packet of its own.
+        // Each send must be a packet of its own.
         const int on = 1;
         ::setsockopt(s.fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         return s;
@@ -110,7 +112,7 @@ public:
         REQUIRE(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                 static_cast<ssize_t>(bytes.size()));
     }
-    /// Exactly so many bytes, or fewer at the end of the stream.
+    /// Exactly this many bytes, or fewer at the end of the stream.
     std::string read(std::size_t bytes) const {
         std::string text(bytes, '\0');
         std::size_t have = 0;
@@ -123,7 +125,7 @@ public:
         text.resize(have);
         return text;
     }
-    /// What is there already.
+    /// The bytes that have arrived already.
     std::string read_some() const {
         std::string text(1 << 16, '\0');
         const ssize_t n = ::recv(fd_, text.data(), text.size(), MSG_DONTWAIT);

@@ -27,7 +27,7 @@ inline auto tcp_policy() {
 }
 using TcpPolicy = decltype(tcp_policy());
 
-/// Writes down what it sees.
+/// Records the events that it sees.
 struct TcpApp {
     std::vector<std::string> messages;
     std::vector<belay::LinkState> states;
@@ -45,7 +45,7 @@ struct TcpApp {
     }
 };
 
-/// A frame as it stands in docs/posix.md, written down once more.
+/// A frame as in docs/posix.md, written independently.
 inline std::string frame(std::string_view payload, char kind = 0) {
     std::string f(5, '\0');
     for (int i = 0; i < 4; ++i) {
@@ -62,7 +62,7 @@ using ClockedLoop = belay::posix::Loop<belay::ManualClock::View>;
 template <class T>
 using TcpSupervisor = belay::Supervisor<T, TcpPolicy, std::reference_wrapper<TcpApp>>;
 
-/// `make` turns the posix::Tcp into the transport that is supervised.
+/// `make` makes the supervised transport from the posix::Tcp.
 template <class T = belay::posix::Tcp<>, class Framing = belay::LengthPrefixed>
 struct TcpRig {
     explicit TcpRig(
@@ -73,12 +73,12 @@ struct TcpRig {
         : link{make(belay::posix::Tcp{loop, {"127.0.0.1", server.port()}, framing, options}),
                tcp_policy(), supervision, std::ref(app)} {}
 
-    /// Runs the loop until something holds. If it never does, the test's own time limit ends it.
+    /// Runs the loop until `holds()`. If it never holds, the test's own time limit ends it.
     template <class F>
     void until(F&& holds) {
         REQUIRE(loop.run_until(std::forward<F>(holds)));
     }
-    /// The same without waiting, for conditions that depend on what `peer` does.
+    /// The same without waiting, for conditions that depend on the actions of `peer`.
     template <class F>
     void spin_until(F&& holds) {
         until([&] {
@@ -92,7 +92,7 @@ struct TcpRig {
     void until_state(belay::LinkState state) {
         until([&] { return app.state() == state; });
     }
-    /// With this framing, and all else as it is by default.
+    /// A rig with this framing, and otherwise the defaults.
     static TcpRig framed(Framing framing, belay::posix::TcpOptions options = {}) {
         return TcpRig{
             options, {}, [](belay::posix::Tcp<Framing> tcp) { return T{std::move(tcp)}; }, framing};
@@ -103,7 +103,7 @@ struct TcpRig {
         until_state(belay::LinkState::connected);
         peer = server.accept();
     }
-    /// Runs the loop until the peer has read so much.
+    /// Runs the loop until the peer has read this many bytes.
     std::string peer_reads(std::size_t bytes) {
         std::string text;
         spin_until([&] { return (text += peer.read_some()).size() >= bytes; });

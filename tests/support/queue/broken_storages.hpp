@@ -54,7 +54,7 @@ enum class Mistake : std::uint8_t {
     stays_displaced
 };
 
-/// At most four strings, written through to `disk`, which outlives it.
+/// At most four strings, written through to `disk`, which outlives the storage.
 template <Mistake mistake>
 class BrokenStorage {
     static constexpr bool is(Mistake m) noexcept { return mistake == m; }
@@ -64,7 +64,7 @@ public:
     using Disk = std::deque<std::string>;
     static constexpr std::size_t space = 4;
 
-    /// `path` leads to the disk that the next opening finds.
+    /// `path` selects the disk that the next opening finds.
     BrokenStorage(std::shared_ptr<Disk> disk, const std::shared_ptr<Disk>& path)
         : disk_{std::move(disk)}, path_{&path}, held_{*disk_} {
         if (is(Mistake::forgets_on_reopening) && !held_.empty()) held_.pop_back();
@@ -82,7 +82,7 @@ public:
     }
     BrokenStorage& operator=(BrokenStorage&& other) noexcept {
         disk_ = std::move(other.disk_);
-        // The mistake: what was here before stays.
+        // The mistake: the earlier content stays.
         if (!is(Mistake::copies_on_move)) held_.clear();
         for (std::string& value : other.held_) held_.push_back(std::move(value));
         if (is(Mistake::copies_on_move) && !held_.empty()) held_.push_back(held_.front());
@@ -189,7 +189,7 @@ private:
     std::size_t capacity_ = space;
 };
 
-/// What check::storage finds in it, opened and opened again.
+/// The faults that check::storage finds in it, also after it was opened again.
 template <Mistake mistake>
 std::optional<belay::check::StorageFault> fault_of(belay::check::StorageOptions options = {}) {
     using Storage = BrokenStorage<mistake>;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/explorer.hpp
-/// explore: runs a few threads in every order of their atomic accesses, and lets every load answer
-/// whatever the C++ memory model allows it to.
+/// explore: runs a few threads in every order of their atomic accesses, and with every value that
+/// the C++ memory model allows for each load.
 ///
-/// The threads are fibers of one thread. At each access of a ModelAtomic the explorer decides who
-/// goes on, and which of the values that are not yet overwritten for its thread a load reads; it
-/// replays with other decisions until there are none left. Orders that differ only in accesses that
-/// do not touch each other count as one (P. Godefroid's sleep sets, 1996). What happens before
-/// what is known exactly, so that a data race on a Tracked value is found in any order.
+/// The threads are fibers of one thread. At each access of a ModelAtomic the explorer decides which
+/// thread continues, and which of the values that are not yet overwritten for its thread a load
+/// reads. It replays with other decisions until there are none left. Orders that differ only in
+/// independent accesses count as one (P. Godefroid's sleep sets, 1996). The explorer tracks the
+/// happens-before relation exactly, so that a data race on a Tracked value is found in any order.
 ///
 /// Not modelled: stores that take effect out of the order of execution (an older place in the
 /// modification order, load buffering), fences, sequentially consistent order, spurious failure.
@@ -31,15 +31,16 @@
 
 namespace belay_test {
 
-/// Not under a sanitizer: that of threads does not know of these fibers, and has nothing to find on
-/// one thread; that of addresses says itself that it does not fully support them.
+/// The test does not run under a sanitizer. ThreadSanitizer does not know these fibers, and has
+/// nothing to find on one thread. AddressSanitizer does not fully support fibers.
 class Explorer {
 public:
     static constexpr std::size_t threads_max = 4;
     static constexpr std::size_t locations_max = 16;
 
-    /// What a thread, or who reads a message with acquire, knows of: for each location the newest
-    /// message, for each thread the moment up to which its actions happened before.
+    /// The knowledge of a thread, or of a reader of a message with acquire. For each location it is
+    /// the newest message. For each thread it is the moment up to which its actions happened
+    /// before.
     struct Knowledge {
         std::array<std::uint16_t, locations_max> seen{};
         std::array<std::uint16_t, threads_max> clock{};
@@ -52,14 +53,14 @@ public:
         }
     };
 
-    /// What explore() found.
+    /// The result of explore().
     struct Found {
         std::uint64_t orders = 0;
         std::string mistake;
     };
 
-    /// Calls `scenario(explorer)` once for each order; it makes what the threads share, calls
-    /// run(...) once, and checks. Stops at the first mistake, and after `most` orders.
+    /// Calls `scenario(explorer)` once for each order. It makes the objects that the threads share,
+    /// calls run(...) once, and checks. Stops at the first mistake, and after `most` orders.
     static Found explore(const std::function<void(Explorer&)>& scenario,
                          std::uint64_t most = 3'000'000) {
         const auto explorer = std::make_unique<Explorer>();
@@ -76,8 +77,8 @@ public:
         return found;
     }
 
-    /// Runs the bodies as threads, to their end. False if they do not end: then nothing that they
-    /// share may be used again.
+    /// Runs the bodies as threads, to their end. Returns false if they do not end. The objects that
+    /// they share must not be used again then.
     bool run(std::vector<std::function<void()>> bodies) {
         bodies_ = std::move(bodies);
         for (std::size_t i = 0; i < bodies_.size(); ++i) start(i);
@@ -89,13 +90,14 @@ public:
         return true;
     }
 
-    /// Says that something is wrong; the first mistake counts.
+    /// Reports a mistake; the first one counts.
     void fail(const std::string& what) {
         if (!pruned_ && mistake_.empty()) mistake_ = what;
     }
-    /// Whether something is wrong, or this order was tried before, so that its end is no news.
+    /// Whether there is a mistake, or this order was tried before, so that its end need not be
+    /// checked.
     [[nodiscard]] bool over() const { return pruned_ || !mistake_.empty(); }
-    /// A moment in the life of a thread: its number and its time.
+    /// A moment of a thread: its number and its time.
     struct Moment {
         std::size_t thread = threads_max;
         std::array<std::uint16_t, threads_max> clock{};
@@ -132,13 +134,13 @@ public:
         announce(location, true);
         write(location, value, order, nullptr);
     }
-    /// What an atomic change read, and whether it was made.
+    /// The value that an atomic change read, and whether the change was made.
     struct Exchanged {
         std::uint64_t old;
         bool done;
     };
-    /// An atomic change: `change(old, next)` answers whether to write `next`. It acts on the newest
-    /// value; where that is refused it is a load, of any value that is refused.
+    /// An atomic change: `change(old, next)` returns whether to write `next`. It acts on the newest
+    /// value. If it returns false, the change is a load of any value for which it returns false.
     template <class Change>
     Exchanged exchange(std::size_t location, std::memory_order order, std::memory_order failure,
                        Change&& change) {
@@ -159,7 +161,7 @@ public:
             fibers_[running_].blocked_on = location;
             switch_to(schedule());
         }
-        // The value that ended the wait was read; what follows cannot read an older one.
+        // The value that ended the wait was read. The thread cannot read an older one after it.
         know().seen[location] =
             static_cast<std::uint16_t>(locations_[location].messages.size() - 1);
     }
@@ -171,7 +173,7 @@ public:
             if (!all) return;
         }
     }
-    /// A plain access to an object: to construct it, destroy it, or else to use it.
+    /// A plain access to an object: its construction, its destruction, or its use.
     void touch(const void* object, int change) {
         Object* found = nullptr;
         for (Object& o : objects_) {
@@ -196,7 +198,7 @@ public:
         found->thread = running_;
         found->moment = know().clock[running_];
     }
-    /// Tracked values that are alive.
+    /// Tracked values that exist.
     [[nodiscard]] std::size_t live() const { return live_; }
 
     static inline Explorer* current = nullptr;
@@ -204,14 +206,14 @@ public:
 private:
     struct Message {
         std::uint64_t value;
-        Knowledge knows;  // what an acquire of it brings
+        Knowledge knows;  // the knowledge that an acquire of it gives
     };
     struct Location {
         std::vector<Message> messages;
     };
     struct Object {
         const void* place;
-        std::size_t thread;  // that used it last
+        std::size_t thread;  // the thread that used it last
         std::uint16_t moment;
         bool alive;
     };
@@ -219,13 +221,13 @@ private:
         ucontext_t context;
         std::unique_ptr<std::byte[]> stack;
         Knowledge know;
-        std::size_t location = 0;  // of its next access
+        std::size_t location = 0;  // the location of its next access
         bool writes = false;
         bool finished = true;
         std::size_t blocked_on = locations_max;
     };
-    /// A decision: which of `count`. For one between threads also who they are, and who need not
-    /// go now because the orders in which they do were tried before.
+    /// A decision for one of `count`. A decision between threads also has their numbers, and those
+    /// that need not run now, because the orders in which they do were tried before.
     struct Node {
         unsigned taken = 0;
         unsigned count = 0;
@@ -261,7 +263,7 @@ private:
             fiber.know = {};
         }
     }
-    /// Turns the last decision that can be another; false if there is none.
+    /// Changes the last decision that has an alternative; returns false if there is none.
     bool next_path() {
         while (!path_.empty() && path_.back().taken + 1 == path_.back().count) path_.pop_back();
         if (path_.empty()) return false;
@@ -279,7 +281,7 @@ private:
         fiber.context.uc_stack.ss_size = stack_bytes;
         fiber.context.uc_link = nullptr;
         makecontext(&fiber.context, &Explorer::body_of_current, 0);
-        switch_to(i);  // up to its first access
+        switch_to(i);  // runs up to its first access
     }
     static void body_of_current() {
         Explorer& e = *current;
@@ -287,7 +289,7 @@ private:
         e.fibers_[e.running_].finished = true;
         e.switch_to(e.starting_ ? threads_max : e.schedule());
     }
-    /// Goes on as a thread, or as who called run().
+    /// Continues as a thread, or as the caller of run().
     void switch_to(std::size_t next) {
         if (next == running_) return;
         const std::size_t from = std::exchange(running_, next);
@@ -297,7 +299,7 @@ private:
         swapcontext(context(from), context(next));
     }
 
-    /// Tells what the thread is about to do, and comes back when it is its turn.
+    /// Announces the next access of the thread, and returns when it is its turn.
     void announce(std::size_t location, bool writes) {
         fibers_[running_].location = location;
         fibers_[running_].writes = writes;
@@ -305,11 +307,11 @@ private:
         ++know().clock[running_];
     }
 
-    /// Who goes on; threads_max if nobody can.
+    /// Returns the thread that continues; threads_max if none can.
     std::size_t schedule() {
         Node node;
         unsigned enabled = 0;
-        // Who runs comes first: a switch costs more than all else.
+        // The running thread is the first choice, because a switch costs more than all other work.
         const std::size_t first_asked = running_ == threads_max ? 0 : running_;
         for (std::size_t k = 0; k < bodies_.size(); ++k) {
             const std::size_t i = (first_asked + k) % bodies_.size();
@@ -339,13 +341,13 @@ private:
         return path_[depth_++];
     }
 
-    /// Reads one of the values that the thread may still see, and of which `can` is true.
+    /// Reads one of the values that the thread may still see, and for which `can` is true.
     template <class Can>
     std::uint64_t read_any(std::size_t location, std::memory_order order, Can&& can) {
         const std::vector<Message>& messages = locations_[location].messages;
         std::array<std::uint16_t, 64> open{};
         Node node;
-        // The newest first: it is what a run that only ends itself takes.
+        // The newest value is the first choice: a run without alternatives reads it.
         for (std::size_t i = messages.size(); i-- > know().seen[location];) {
             if (node.count < open.size() && can(messages[i].value))
                 open[node.count++] = static_cast<std::uint16_t>(i);
@@ -362,7 +364,7 @@ private:
         know().seen[location] = static_cast<std::uint16_t>(messages.size());
         Message message{value, {}};
         if (releases(order)) message.knows = know();
-        // Read-modify-writes continue the release sequence of what they read.
+        // Read-modify-writes continue the release sequence of the value that they read.
         if (sequence != nullptr) message.knows.join(*sequence);
         messages.push_back(message);
         ++know().clock[running_];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/model_atomic.hpp
-/// ModelAtomic, Tracked and TrackedOver: a std::atomic and a value, as explore() sees them.
+/// ModelAtomic, Tracked and TrackedOver: a std::atomic and a value for explore().
 #pragma once
 
 #include <compare>
@@ -15,7 +15,7 @@
 
 namespace belay_test {
 
-/// What a std::atomic is, for explore(). Outside of its threads it is a plain value.
+/// A std::atomic for explore(). Outside of its threads it is a plain value.
 template <class T>
 class ModelAtomic {
 public:
@@ -87,10 +87,10 @@ private:
     std::size_t at_;
 };
 
-/// What a Faulty atomic does wrong.
+/// The mistake of a Faulty atomic.
 enum class Fault { wakes_one, adds_nothing_by_load };
 
-/// A ModelAtomic with one mistake, to see that the explorer finds it.
+/// A ModelAtomic with one mistake, to show that the explorer finds it.
 template <Fault fault>
 struct Faulty {
     template <class T>
@@ -108,7 +108,7 @@ struct Faulty {
     };
 };
 
-/// An acquire or a release that an access asks for, and where it stands.
+/// An acquire or a release of an access, and its place in the source.
 struct Order {
     std::string file;
     int line;
@@ -116,13 +116,13 @@ struct Order {
     auto operator<=>(const Order&) const = default;
 };
 
-/// The orders that OrderedAtomics were accessed with, and the one that they leave out.
+/// The orders with which OrderedAtomics were accessed, and the one that they leave out.
 class Orders {
 public:
     static inline std::set<Order> seen;
     static inline std::optional<Order> left_out;
 
-    /// What is left of `order`, that of an access in this line.
+    /// The rest of `order`, which an access in this line has, without the one that is left out.
     static std::memory_order rest_of(std::memory_order order, const char* file, int line) {
         const bool acquires = has(order, std::memory_order_acquire, file, line);
         const bool releases = has(order, std::memory_order_release, file, line);
@@ -166,8 +166,8 @@ public:
     }
 };
 
-/// Those of the orders in `look` that it does not miss: of which no mistake tells that they were
-/// left out. `look()` explores, and answers the first mistake, or "".
+/// Returns the needless orders in `look`: leaving them out leads to no mistake. `look()` explores,
+/// and returns the first mistake, or "".
 template <class Look>
 std::vector<std::string> needless_orders(Look look) {
     Orders::seen.clear();
@@ -187,7 +187,7 @@ std::vector<std::string> needless_orders(Look look) {
     return needless;
 }
 
-/// A value that tells the explorer when it is made, moved from and destroyed.
+/// A value that notifies the explorer when it is constructed, moved from and destroyed.
 class Tracked {
 public:
     explicit Tracked(int n) noexcept : number{n} { touch(1); }

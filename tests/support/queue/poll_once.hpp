@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/poll_once.hpp
-/// poll_once: runs what is due in a loop, without waiting.
+/// poll_once: runs the work of a loop that is due, without waiting.
 #pragma once
 
 #include "support/catch.hpp"

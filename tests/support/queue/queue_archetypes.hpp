@@ -38,7 +38,7 @@ struct MinimalLeasable : MinimalStorage {
     void nack() noexcept {}
 };
 
-/// Keeps bytes, and nothing that is not required to.
+/// Stores bytes, and has only the required members.
 struct MinimalBytesStorage {
     using value_type = belay::Bytes;
     explicit MinimalBytesStorage(int) noexcept {}
@@ -79,7 +79,7 @@ struct MinimalFlushable {
     bool unflushed() const noexcept { return false; }
 };
 
-/// Can do all that is required, and does not even preallocate. Everything fails.
+/// Has all required members, without preallocation. Every call fails.
 struct MinimalFileSystem {
     static std::error_code no() noexcept {
         return std::make_error_code(std::errc::operation_not_supported);

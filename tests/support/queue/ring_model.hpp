@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/ring_model.hpp
-/// explore_ring and mistake: the results of threads on a ring, in every order, compared with
-/// those that a queue may give.
+/// explore_ring and mistake: the results of threads on a ring, in every order, compared with the
+/// allowed results of a queue.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,7 @@
 
 namespace belay_test {
 
-/// What one call did. A batch is as many calls, one after another.
+/// The result of one call. A batch is several calls in turn.
 struct RingCall {
     bool push = false;
     bool done = false;
@@ -28,18 +28,18 @@ struct RingCall {
     [[nodiscard]] bool before(const RingCall& other) const { return end.before(other.begin); }
 };
 
-/// Why a wait for a value may not have ended with nothing, as `ended` did; "" if it may.
+/// Returns why the wait `ended` must not have ended without a value; "" if it may.
 inline std::string close_mistake(const std::vector<RingCall>& calls, const RingCall& ended) {
     for (const RingCall& pop : calls) {
-        // Taken later, or by nobody until the end of all threads.
+        // The value was taken later, or was left until the end of all threads.
         if (!pop.push && pop.done && !pop.closes && ended.before(pop))
             return "the close hid a value";
     }
     return "";
 }
 
-/// Why this cannot be the history of a queue; "" if it can. `hides` says that an unfinished push
-/// may hide the values behind it.
+/// Returns why this cannot be the history of a queue; "" if it can. `hides` means that an
+/// unfinished push may hide the values after it.
 inline std::string history_mistake(const std::vector<RingCall>& calls, std::size_t capacity,
                                    bool hides) {
     const auto find = [&](bool push, int value) -> const RingCall* {
@@ -66,7 +66,7 @@ inline std::string history_mistake(const std::vector<RingCall>& calls, std::size
             if (c.push && c.done && d.closes && d.before(c)) return "pushed into a closed ring";
         }
         if (c.done || c.waits) continue;
-        // Refused: how many values were in it, at least or at most?
+        // A rejected call: the smallest and the largest number of values in the ring.
         std::ptrdiff_t least = 0, most = 0;
         bool pushing = false;
         for (const RingCall& d : calls) {
@@ -92,10 +92,10 @@ inline std::string history_mistake(const std::vector<RingCall>& calls, std::size
     return "";
 }
 
-/// What a script's letters do:
-///   p push, o pop, P and O the same with a batch of 2, f front and ack,
-///   w push_wait, t pop_wait, T pop_some_wait of 2, c close,
-///   s tells others by a flag, g goes on only if the flag was seen.
+/// The letters of a script:
+/// p push, o pop, P and O the same with a batch of 2, f front and ack,
+/// w push_wait, t pop_wait, T pop_some_wait of 2, c close,
+/// s sets a flag for the others, g continues only if the flag was seen.
 template <class Ring>
 class RingActor {
     using Value = typename Ring::value_type;
@@ -128,7 +128,7 @@ private:
             case 'g':
                 return flag_.load(std::memory_order_acquire) == 1;
             case 'p':
-                // A ring that was closed may refuse what there is space for.
+                // A closed ring may reject values for which there is space.
                 pushed(
                     ring_.try_push(std::move(two[0])), requires { ring_.close(); });
                 break;
@@ -187,14 +187,15 @@ private:
     int next_;
 };
 
-/// Plays one script in each thread, on a ring that `make()` gives and in which `filled` values
-/// wait, in every order.
+/// Plays one script in each thread, in every order, on a ring that `make()` returns and that has
+/// `filled` values.
 template <class Make>
 Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
                              const std::vector<std::string>& scripts, int filled = 0) {
     using Ring = typename decltype(make())::element_type;
     using Value = typename Ring::value_type;
-    // What threads that hang still use; never destroyed, since there is no explorer at the end.
+    // Threads that hang still use these rings. They are never destroyed, because no explorer exists
+    // at the end.
     static auto* const kept = new std::vector<std::unique_ptr<Ring>>;
     return Explorer::explore([&](Explorer& explorer) {
         std::unique_ptr<Ring> ring = make();
@@ -202,7 +203,7 @@ Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
         std::vector<RingCall> calls;
         for (int i = 0; i < filled; ++i) {
             if (!ring->try_push(Value{900 + i})) explorer.fail("no room at the start");
-            // Before everything: what every thread knows.
+            // This is before all threads, and known to all of them.
             calls.push_back({true, true, false, false, 900 + i, {0, {}}, {0, {}}});
         }
         std::vector<std::function<void()>> bodies;
@@ -226,12 +227,12 @@ Explorer::Found explore_ring(Make make, std::size_t capacity, bool hides,
     });
 }
 
-/// What is wrong with a `Ring` of this capacity, over such atomics, in one of the orders; "" if
-/// nothing is.
+/// Returns a mistake of a `Ring` of this capacity, over such atomics, in one of the orders; "" if
+/// there is none.
 template <template <class> class Ring, template <class> class Atomic>
 std::string mistake(std::size_t capacity, const std::vector<std::string>& scripts) {
     using Explored = Ring<TrackedOver<Atomic>>;
-    // Only where nobody else pushes, an unfinished push hides no value.
+    // An unfinished push hides no value only if there is one producer.
     constexpr bool hides = !std::is_same_v<Explored, belay::SpscRing<TrackedOver<Atomic>>>;
     const auto make = [capacity] { return std::make_unique<Explored>(capacity); };
     const Explorer::Found found = explore_ring(make, capacity, hides, scripts);

@@ -17,17 +17,17 @@
 
 namespace belay_test {
 
-/// Batches and single values at random, beside a std::deque.
+/// Batches and single values at random, compared with a std::deque.
 template <class Ring>
 void check_batches() {
     struct Step {
         bool push;
-        std::size_t count;  // 0: one value, not as a batch
+        std::size_t count;  // 0: one value without a batch
     };
     const auto step =
         rc::gen::construct<Step>(rc::gen::arbitrary<bool>(), rc::gen::inRange<std::size_t>(0, 12));
     const auto steps = rc::gen::container<std::vector<Step>>(step);
-    CHECK(rc::check("batches take and give what fits, in order", [&] {
+    CHECK(rc::check("batches transfer as many values as fit, in order", [&] {
         Ring ring{*rc::gen::inRange<std::size_t>(1, 10)};
         std::deque<int> model;
         int next = 0;
@@ -44,7 +44,7 @@ void check_batches() {
                     s.count == 0 ? ring.try_push(std::move(values[0])) : ring.push_some(values);
                 RC_ASSERT(n == fits);
                 for (std::size_t i = 0; i < wanted; ++i) {
-                    // What was not taken is left as it was.
+                    // Values that were not accepted are unchanged.
                     RC_ASSERT((values[i] == nullptr) == (i < n));
                     if (i < n) model.push_back(next + static_cast<int>(i));
                 }
@@ -89,7 +89,7 @@ void check_lifetimes() {
         CHECK(shared.use_count() == 4);
         CHECK(ring.try_pop() == shared);
         CHECK(shared.use_count() == 3);
-        CHECK(ring.try_push(shared));  // now it goes around the end
+        CHECK(ring.try_push(shared));  // the next value is stored at the other end
         Ring<std::shared_ptr<int>> moved{std::move(ring)};
         CHECK(moved.size() == 3);
         Ring<std::shared_ptr<int>> other{9};
@@ -105,7 +105,7 @@ void check_lifetimes() {
     CHECK(shared.use_count() == 1);
 }
 
-/// A copy that throws adds nothing, and leaves no hole that would hide what comes after it.
+/// A copy that throws adds no value, and leaves no gap that would hide the values after it.
 template <template <class> class Ring>
 void check_throwing_copy() {
     struct Bomb {
@@ -130,7 +130,7 @@ void check_throwing_copy() {
     CHECK_FALSE(ring.try_pop());
 }
 
-/// Values may ask for more alignment than operator new gives by itself.
+/// Values may require more alignment than operator new has by default.
 template <template <class> class Ring>
 void check_alignment() {
     struct alignas(256) Wide {
@@ -159,7 +159,7 @@ void check_ack_asks_for_a_value() {
     CHECK(aborts_with([&] { ring.ack(); }).find("the ring must not be empty") != std::string::npos);
 }
 
-/// What every ring between threads promises to one thread.
+/// The promises of every ring between threads to one thread.
 template <template <class> class Ring>
 void check_ring() {
     static_assert(std::is_nothrow_move_constructible_v<Ring<int>> &&
@@ -179,7 +179,7 @@ void check_ring() {
     }
 }
 
-/// What threads hand over: who made it, and its how manieth it is. The rest shows torn values.
+/// A value between threads: its producer, and its number. The other members detect torn values.
 struct NumberedItem {
     NumberedItem() = default;
     NumberedItem(std::uint32_t p, std::uint32_t n) : producer{p}, number{n}, echo{n}, sum{p + n} {}
@@ -190,7 +190,7 @@ struct NumberedItem {
     std::uint64_t sum = 0;
 };
 
-/// What one consumer saw.
+/// The values that one consumer received.
 class Received {
 public:
     explicit Received(std::size_t producers) : last_(producers, -1) {}
@@ -212,7 +212,7 @@ private:
     std::vector<std::int64_t> last_;
 };
 
-/// What `producers` pushed, `each` so many, has come to the consumers: once, whole, in order.
+/// Checks that the consumers have `each` values of each producer: once, whole, in order.
 inline void check_received(const std::vector<Received>& received, std::uint32_t producers,
                            std::uint32_t each) {
     std::uint64_t count = 0, sum = 0;
@@ -225,8 +225,8 @@ inline void check_received(const std::vector<Received>& received, std::uint32_t 
     CHECK(sum == std::uint64_t{each} * (each - 1) / 2 * producers);
 }
 
-/// Producers and consumers on real threads, values alone and in batches: everything arrives once,
-/// whole, in the order of its producer. `each` is how many values a producer pushes.
+/// Producers and consumers on real threads, single values and batches: each value arrives once,
+/// whole, in the order of its producer. `each` is the number of values of a producer.
 template <class Ring>
 void check_under_load(std::size_t capacity, std::uint32_t producers, std::uint32_t consumers,
                       std::uint32_t each) {

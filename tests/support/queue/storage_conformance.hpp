@@ -15,7 +15,7 @@
 
 namespace belay_test {
 
-/// What a fault says, or "".
+/// The text of a fault, or "".
 inline std::string text_of(const std::optional<belay::check::StorageFault>& fault) {
     if (!fault) return "";
     return std::string{"broken: "} + to_string(fault->rule) + " (history " +
@@ -38,8 +38,8 @@ void check_storage_conformance(Make make, Value value, Reopen reopen, Displace d
     CHECK(text_of(belay::check::storage(make, value, reopen, displace, options)) == "");
 }
 
-/// A Queue of at most 3 operations over an empty one: refuses, drains up to an operation that
-/// fails, and goes on.
+/// A Queue of at most 3 operations over an empty storage: it rejects, drains up to an operation
+/// that fails, and continues.
 template <class Storage>
 void check_under_queue(Storage storage) {
     belay::Queue queue{std::move(storage), {.limit = 3}};

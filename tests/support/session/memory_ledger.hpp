@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/memory_ledger.hpp
-/// MemoryLedger: a LedgerLike in memory that fails on demand; the test keeps it, the receiver a
-/// reference.
+/// MemoryLedger: a LedgerLike in memory that fails on demand. The test owns it, and the receiver
+/// has a reference.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,7 @@ namespace belay_test {
 
 struct MemoryLedger {
     belay::Id store{std::byte{0x5A}};
-    std::map<belay::Id, belay::Progress> applied;  ///< also what is not committed
+    std::map<belay::Id, belay::Progress> applied;  ///< includes progress that is not committed
     std::map<belay::Id, belay::Progress> committed;
     std::vector<std::string> effects;
     std::vector<std::string> log;  ///< "adopt", "apply n", "commit"
@@ -28,13 +28,13 @@ struct MemoryLedger {
     bool apply_throws = false;
     bool commit_throws = false;
     std::function<void()> on_apply;   ///< runs inside apply(), before its effect
-    std::function<void()> on_commit;  ///< likewise
-    std::function<void()> on_adopt;   ///< likewise
+    std::function<void()> on_commit;  ///< the same inside commit()
+    std::function<void()> on_adopt;   ///< the same inside adopt()
     std::function<void()> on_progress;
-    std::function<void(belay::Progress&)> stores;  ///< changes what is stored as progress
+    std::function<void(belay::Progress&)> stores;  ///< changes the progress that is stored
 };
 
-/// What a Receiver is given.
+/// The ledger of a Receiver.
 class LedgerView {
 public:
     explicit LedgerView(MemoryLedger& ledger) : ledger_{&ledger} {}

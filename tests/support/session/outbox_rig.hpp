@@ -30,7 +30,7 @@ struct OutboxServer {
     belay::Link<belay::Bytes> link;     ///< of the newest attempt
     belay::SendResult answer = belay::SendResult::sent;
     std::string refuses;  ///< the message that the transport can never carry
-    int busy_after = -1;  ///< it is busy after so many more messages
+    int busy_after = -1;  ///< the number of messages until it is busy
     int dials = 0;
     int closes = 0;
 
@@ -63,7 +63,7 @@ struct OutboxTransport {
     OutboxServer* server;
 };
 
-/// Writes down what an outbox reports, and runs a function in each hook.
+/// Records the reports of an outbox, and runs a function in each hook.
 struct OutboxNotes {
     std::vector<std::string> observed;
     std::function<void(const std::string&)> hook;
@@ -89,7 +89,7 @@ struct OutboxNotes {
     std::vector<std::string> take() { return std::exchange(observed, {}); }
 };
 
-/// Waits of 1, 2, 4, 8, 8 s.
+/// A policy with waits of 1, 2, 4, 8, 8 s.
 inline auto outbox_policy() {
     using namespace std::chrono_literals;
     return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{8s}, 1s}};
@@ -110,7 +110,7 @@ struct OutboxRig {
     belay::OutboxOptions options;
     std::size_t limit;
     belay::Duration now{};
-    std::unique_ptr<Box> box{};  ///< on the heap, where sanitizers see its end
+    std::unique_ptr<Box> box{};  ///< on the heap, where sanitizers detect a use after its end
 
     explicit OutboxRig(belay::OutboxOptions o, std::size_t limit_of_queue = 100)
         : options{o}, limit{limit_of_queue} {
@@ -144,7 +144,7 @@ struct OutboxRig {
         open();
     }
 
-    /// Advances until nothing is due any more, or the outbox is gone.
+    /// Advances until no turn is due, or the outbox was destroyed.
     void run(belay::Duration to) {
         now = to;
         for (int i = 0; i < 1000 && box && box->deadline() <= at(now); ++i) box->advance(at(now));
@@ -161,14 +161,14 @@ struct OutboxRig {
         REQUIRE(box->status().link.state == belay::LinkState::connected);
         notes.take();
     }
-    /// Starts, and lets one attempt open.
+    /// Starts, and opens one attempt.
     void connect_once() {
         box->start();
         run(now + std::chrono::seconds{10});
         server.link.opened();
         run();
     }
-    /// The connection is cut.
+    /// Cuts the connection.
     void cut() { server.link.closed(lost), run(); }
     void answer(std::string_view text) {
         static_cast<void>(server.link.received(belay::to_bytes(belay::as_bytes(text))));

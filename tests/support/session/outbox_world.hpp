@@ -57,7 +57,7 @@ public:
         }
         void tick() {
             if (world.pushed < pushes) {
-                // Long enough that the journal needs several files, and space for them.
+                // The lines are so long that the journal needs several files, and space for them.
                 const std::string text = std::to_string(++world.pushed) + std::string(300, ' ');
                 const std::error_code error = box.push(text);
                 if (!error) unflushed.push_back(text);
@@ -65,7 +65,7 @@ public:
                 if (error && error != std::errc::no_space_on_device) {
                     world.complain("a push was refused: " + error.message());
                 }
-                // A flush of its own now and then; otherwise the turn's.
+                // Sometimes the client flushes itself; otherwise the turn does.
                 if (belay::uniform_upto(world.world.bits(), 3) == 0 && !box.commit()) durable();
             }
             host.after(world.some(std::chrono::milliseconds{300}), [this] { tick(); });
@@ -78,7 +78,7 @@ public:
             const std::string text{belay::as_text(message)};
             auto [at, is_new] = world.numbers.emplace(number, text);
             if (!is_new && at->second != text) world.complain("a number of two messages");
-            // What was sent is durable, and so is what was pushed before it.
+            // A sent line is durable, and so are the lines that were pushed before it.
             while (!unflushed.empty() && std::stoi(unflushed.front()) <= std::stoi(text)) {
                 world.accepted.push_back(unflushed.front());
                 unflushed.erase(unflushed.begin());
@@ -173,7 +173,7 @@ public:
             world.at(from + some(1s), [this] { world.network().heal(client, server); });
         }
     }
-    /// Lets everything happen, and heals the world.   Returns: whether all is done 10 s later.
+    /// Runs all events, and ends the faults.   Returns: whether all is done 10 s later.
     bool run() {
         using namespace std::chrono_literals;
         unleash();
@@ -207,7 +207,7 @@ public:
         for (const std::string& text : accepted) {
             if (!there.contains(text)) return "lost: " + text;
         }
-        // In the order of their first arrivals.
+        // The order of their first arrivals counts.
         std::set<int> seen;
         for (const std::string& text : received) {
             if (!seen.insert(std::stoi(text)).second) continue;
@@ -222,8 +222,8 @@ public:
     std::size_t in_flight_max = 1;
     belay::sim::World world;
     int pushed = 0;
-    int refused = 0;                      ///< for lack of space, also openings of the journal
-    std::vector<std::string> accepted{};  ///< durable
+    int refused = 0;                      ///< for lack of space, including openings of the journal
+    std::vector<std::string> accepted{};  ///< durable lines
     std::vector<std::string> received{};
     std::map<std::uint64_t, std::string> numbers{};
     std::string complaints{};

@@ -36,7 +36,7 @@ inline belay::session_format::Frame only_frame(
     return **frame;
 }
 
-/// A frame as the tests compare it: "data 3 text", "ack 3", "error fenced 7".
+/// The text of a frame for comparisons: "data 3 text", "ack 3", "error fenced 7".
 inline std::string describe(const belay::session_format::Frame& f) {
     using belay::session_format::FrameType;
     const std::string number = " " + std::to_string(f.number);
@@ -144,21 +144,22 @@ inline belay::Bytes patched(belay::Bytes frame, std::size_t at, unsigned value) 
 
 // ---- the transport ------------------------------------------------------------------------------
 
-/// One connection, as the test sees it from the other end.
+/// One connection, from the other end.
 struct RawLink {
     belay::Link<belay::Bytes> link;
-    std::vector<belay::Bytes> messages;  ///< what belay has sent, and nobody has heard yet
+    /// the messages that belay has sent, and that the test has not read
+    std::vector<belay::Bytes> messages;
     belay::SendResult answer = belay::SendResult::sent;
     bool answers_close = true;
     bool closed_gracefully = false;  ///< belay has closed it gracefully
     bool live = true;                ///< the connection object exists
     int pings = 0;
     int resumes = 0;
-    std::size_t limit = 0;  ///< of messages; the latest that belay has set
+    std::size_t limit = 0;  ///< the latest limit of messages that belay has set
 
-    /// Hands belay a message.
+    /// Passes a message to belay.
     belay::driver::Post say(belay::Bytes message) { return link.received(std::move(message)); }
-    /// What belay has said since the last time.
+    /// The messages that belay has sent since the last call.
     Observed sent_frames() {
         Observed observed;
         for (const belay::Bytes& m : messages) {
@@ -167,7 +168,7 @@ struct RawLink {
         messages.clear();
         return observed;
     }
-    /// The whole of the only message that belay has said since the last time.
+    /// The whole text of the only message that belay has sent since the last call.
     belay::Bytes take() {
         belay::Bytes message = messages.empty() ? belay::Bytes{} : std::move(messages.front());
         messages.clear();
@@ -203,10 +204,10 @@ public:
     void ping() noexcept { ++line_->pings; }
 };
 
-/// The lines of all connections that were opened, the newest last.
+/// All connections that were opened, the newest last.
 using RawLinks = std::vector<std::shared_ptr<RawLink>>;
 
-/// Opens at once; each connection is a new line.
+/// Opens at once; each connection is a new entry.
 template <class Connection = RawConnection>
 struct RawTransport {
     using message_type = belay::Bytes;

@@ -13,7 +13,7 @@
 
 namespace belay_test {
 
-/// Writes down what a receiver tells.
+/// Records the events of a receiver.
 struct ReceiverNotes {
     Observed observed;
 
@@ -38,7 +38,8 @@ private:
     static std::string name(const belay::Id& s) { return std::to_string(static_cast<int>(s[0])); }
 };
 
-/// Lets in whoever says "ticket"; "nobody" is not known, everybody else may not.
+/// Admits a client that sends "ticket". "nobody" is not authenticated, and other clients have no
+/// permission.
 struct TicketAuthorizer {
     std::error_code operator()(const belay::Id&, belay::BytesView token) const {
         if (belay::as_text(token) == "ticket") return {};
@@ -62,7 +63,7 @@ struct ReceiverRig {
         receiver.advance(at({}));
     }
 
-    /// Advances until nothing is due any more.
+    /// Advances until no turn is due.
     void run(belay::Duration to) {
         now = to;
         for (int i = 0; i < 1000 && receiver.deadline() <= at(now); ++i) receiver.advance(at(now));
@@ -70,19 +71,19 @@ struct ReceiverRig {
     }
     void run() { run(now); }
 
-    /// A connection that has said nothing yet.
+    /// A connection that has sent nothing yet.
     std::shared_ptr<RawLink> connect() {
         receiver.accept(Transport{lines});
         run();
         return lines.back();
     }
-    /// What the receiver answers to a message.
+    /// The answer of the receiver to a message.
     Observed exchange(const std::shared_ptr<RawLink>& line, belay::Bytes message) {
         line->say(std::move(message));
         run();
         return line->sent_frames();
     }
-    /// A connection of a sender whose journal the receiver knows already, or gets to know now.
+    /// A connection of a sender whose journal the receiver has adopted, before or now.
     std::shared_ptr<RawLink> attached(const belay::session_format::Hello& hello) {
         auto line = connect();
         const Observed answer = exchange(line, bytes_of(hello));
@@ -94,7 +95,7 @@ struct ReceiverRig {
     }
 };
 
-/// Asks who knocks.
+/// A rig whose receiver has an authorizer.
 using Guarded = ReceiverRig<TicketAuthorizer>;
 inline belay::session_format::Hello with_token(belay::session_format::Hello h,
                                                std::string_view token) {

@@ -10,7 +10,7 @@
 
 namespace belay_test {
 
-/// LedgerLike; the assignment is for Receiver::resume.
+/// A minimal LedgerLike; the assignment is for Receiver::resume.
 struct MinimalLedger {
     MinimalLedger() = delete;
     explicit MinimalLedger(int) noexcept {}
@@ -24,7 +24,7 @@ struct MinimalLedger {
     std::error_code commit() { return {}; }
 };
 
-/// SessionQueueLike.
+/// A minimal SessionQueueLike.
 struct MinimalSessionQueue {
     static constexpr bool drops = false;
     MinimalSessionQueue() = delete;
@@ -54,7 +54,7 @@ struct MinimalBytesTransport {
     Connection open(belay::Link<belay::Bytes>) { return Connection{0}; }
 };
 
-/// What a Receiver asks of its authorizer.
+/// The requirements of a Receiver for its authorizer.
 struct MinimalAuthorizer {
     MinimalAuthorizer() = delete;
     explicit MinimalAuthorizer(int) noexcept {}

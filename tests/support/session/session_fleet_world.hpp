@@ -30,7 +30,7 @@ namespace belay_test {
 
 using namespace std::chrono_literals;
 
-/// An outage that counted would use up the attempts.
+/// An outage that counts would use up the attempts.
 inline auto short_waits() {
     return belay::Policy{belay::Backoff{belay::FullJitter{}, belay::Cap{5s}, 500ms},
                          belay::ResetWhenStable{10s}, belay::AttemptTimeout{5s},
@@ -86,7 +86,7 @@ struct SessionFleetWorld {
 
     auto& fleet() { return client->process<Client>()->fleet; }
     S& session(std::size_t i) { return *client->process<Client>()->sessions[i]; }
-    /// Operations that are not acknowledged; the fleet's sum of them.
+    /// The number of operations that are not acknowledged; the fleet's sum of them.
     std::size_t depth() { return fleet().status().queued; }
     /// Sends one durable operation on each session.
     void send_all() {
@@ -97,7 +97,7 @@ struct SessionFleetWorld {
         }
     }
     [[nodiscard]] const std::vector<std::string>& sent(std::size_t i) const { return texts[i]; }
-    /// What took effect at a server, in order; read from its disk.
+    /// The operations that took effect at a server, in order; read from its disk.
     std::vector<std::string> applied(std::size_t i) {
         const SimLedger ledger{servers[i]->disk()};
         std::vector<std::string> all;

@@ -23,7 +23,7 @@ template <class Disk>
 using JournalOn = belay::Journal<Disk>;
 using DiskJournal = JournalOn<belay::sim::Disk>;
 
-/// Writes down what a session tells.
+/// Records the events of a session.
 struct SessionNotes {
     Observed observed;
 
@@ -53,7 +53,7 @@ JournalOn<Disk> open_journal(Disk& disk) {
     return std::move(*opened);
 }
 
-/// Waits of 1, 2, 4, 8, 8 s.
+/// A policy with waits of 1, 2, 4, 8, 8 s.
 inline auto patient() {
     using namespace std::chrono_literals;
     return belay::Policy{belay::Backoff{belay::NoJitter{}, belay::Cap{8s}, 1s}};
@@ -73,8 +73,8 @@ struct SessionRig {
     Observer notes;
     belay::Duration now{};
     std::uint64_t processes = 0;
-    std::size_t earlier_lines = 0;  ///< of the processes before
-    std::unique_ptr<S> session;     ///< on the heap, where sanitizers see its end
+    std::size_t earlier_lines = 0;  ///< of the earlier processes
+    std::unique_ptr<S> session;     ///< on the heap, where sanitizers detect a use after its end
 
     explicit SessionRig(belay::SessionOptions options = {}, std::size_t limit = 1000) {
         begin_process(options, limit);
@@ -92,7 +92,7 @@ struct SessionRig {
         session->advance(at(now));
     }
 
-    /// Advances until nothing is due any more, or the session is gone.
+    /// Advances until no turn is due, or the session was destroyed.
     void run(belay::Duration to) {
         now = to;
         for (int i = 0; i < 1000 && session && session->deadline() <= at(now); ++i) {
@@ -107,7 +107,7 @@ struct SessionRig {
     }
     void send(std::string_view text) { REQUIRE(session->send(belay::as_bytes(text)).has_value()); }
     RawLink& line() { return *lines.back(); }
-    /// What the session answers to a message.
+    /// The answer of the session to a message.
     Observed exchange(belay::Bytes message) {
         line().say(std::move(message));
         run();

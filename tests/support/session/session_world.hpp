@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/session/session_world.hpp
-/// SessionWorld: a client and a server of one session, as the body of an exploration, with a judge.
+/// SessionWorld: a client and a server of one session, as the body of an exploration, with a
+/// verification.
 #pragma once
 
 #include <algorithm>
@@ -36,13 +37,13 @@ struct SessionWorldOptions {
     std::uint64_t operations = 40;
     belay::sim::ScenarioOptions faults{
         .swarm = false, .kills = 6, .lasts_max = 1500ms, .latency_max = 300ms};
-    /// In addition, one message in so many breaks its connection.
+    /// In addition, one message in this many ends its connection.
     std::uint64_t cut_one_in = 60;
     int drains = 0;           ///< the client is drained, and started again when it has stopped
     int server_losses = 0;    ///< the server's disk is replaced by an empty one
-    int client_losses = 0;    ///< the client's
+    int client_losses = 0;    ///< the client's disk is replaced
     int server_restores = 0;  ///< the server's disk goes back to an older copy
-    int client_restores = 0;  ///< the client's
+    int client_restores = 0;  ///< the client's disk goes back to an older copy
     LedgerFaults ledger{};
     belay::ReceiverOptions receiver{.commit_within = 5ms};
     belay::Duration dead_after = 300ms;
@@ -89,7 +90,7 @@ public:
             session.drain(within);
             drain_ends = std::min(drain_ends, belay::after(host.now(), within));
             const belay::Instant ends = drain_ends;
-            // A frozen process has its turns when it goes on.
+            // A frozen process has its turns when it continues.
             host.at(belay::after(ends, 1ms), [this, ends] {
                 host.after(1ms, [this, ends] {
                     if (drain_ends == ends) world.complain("a drain that nothing ends in time");
@@ -107,8 +108,8 @@ public:
             for (std::uint64_t i = host.choose("operations at a time", 4); i <= 3; ++i) {
                 const std::uint64_t n = session.queue().storage().last() + 1;
                 if (n > world.options.operations) break;
-                // The run is in the text: an operation that was never durable is another one next
-                // time.
+                // The text contains the run: an operation that was never durable is another one in
+                // the next run.
                 const std::string text =
                     "op " + std::to_string(n) + " of run " + std::to_string(host.starts());
                 const bool refuses = drain_ends != belay::never;
@@ -120,7 +121,8 @@ public:
                 latest[n] = world.key_of(journal_id, text);
                 world.history.invoke(latest[n], n);
             }
-            // Work as long as there are faults, so that they meet operations in flight.
+            // The client works as long as there are faults, so that operations are in flight at
+            // each fault.
             const auto pace = 5 * world.options.faults.within /
                               static_cast<std::int64_t>(world.options.operations);
             host.after(some_ms(host, "until the next operations", pace), [this] { tick(); });
@@ -133,7 +135,8 @@ public:
             accepted = up_to;
         }
         void on_acknowledged(std::uint64_t up_to) {
-            // A server that went back to an older copy has what we still hold sent again.
+            // After a server goes back to an older copy, the operations that the client still has
+            // are sent again.
             if (up_to < world.acknowledged[journal_id] && world.losses == 0) {
                 world.complain("acknowledged went back");
             }
@@ -177,7 +180,7 @@ public:
                     ServerTransport{std::move(connection), {.every = 100ms, .dead_after = 400ms}});
             });
         }
-        /// Every effect that is on the disk has happened, whatever becomes of the disk later.
+        /// Every effect on the disk has happened, also if the disk is lost later.
         void record_state() {
             const SimLedger& ledger = receiver.ledger();
             for (; observed < ledger.effects().size(); ++observed) {
@@ -211,7 +214,7 @@ public:
               return std::make_unique<Client>(*this, h, std::move(*journal));
           })} {}
 
-    /// The client's journal; a test may open it otherwise.
+    /// The client's journal; a test may open it in another way.
     std::optional<JournalType> open(belay::sim::Host& h) {
         auto opened = JournalType::open(
             h.disk(), "data/journal",
@@ -228,7 +231,7 @@ public:
         return 1ms * static_cast<std::int64_t>(
                          chooser.choose(tag, static_cast<std::uint64_t>(most / 1ms) + 1));
     }
-    /// Plans the faults that are none of a scenario.
+    /// Plans the faults that are not in a scenario.
     void plan() {
         world.network().cut_one_in(options.cut_one_in);
         world.network().latency(1ms, options.latency_max);
@@ -259,7 +262,8 @@ public:
             // The host dies at the end of this event.
             world.after(0ns, [this, &h, copy] {
                 ++losses;
-                // What a copy does not know, and nobody was ever sent, leaves no trace to find.
+                // An operation that the copy does not have, and that was never sent, leaves no
+                // trace.
                 if (&h == &client) {
                     std::erase_if(accepted, [&](const Accepted& a) {
                         return !happened.count({a.journal, a.operation.second});
@@ -270,7 +274,7 @@ public:
             });
         });
     }
-    /// Lets everything happen, ends the faults, and waits until all is acknowledged.
+    /// Runs all events, ends the faults, and waits until every operation is acknowledged.
     bool run() {
         plan();
         world.run_for(options.faults.within + 2s);
@@ -287,13 +291,13 @@ public:
                world.require("no session is shut out", finished);
     }
 
-    /// A fresh journal is never shut out; a lost store, and a restored copy, stop the session.
+    /// A new journal is always accepted. A lost store, and a restored copy, stop the session.
     [[nodiscard]] bool may_block() const noexcept {
         return options.server_losses + options.server_restores + options.client_restores != 0;
     }
 
-    /// The judge: looks at the server's ledger as a fresh process would, and at what had happened.
-    /// Returns: what is wrong; nothing if all is well.
+    /// The verification: reads the server's ledger like a new process, and the recorded events.
+    /// Returns: an error text; empty if the promises were kept.
     std::string verdict() {
         const bool reported = !blocked.empty() || replaced != 0;
         if (losses == 0 && reported) return "an alarm without a loss";
@@ -309,8 +313,8 @@ public:
                 return "took effect in two stores: " + std::to_string(key.second);
         }
         for (const Accepted& a : accepted) {
-            // A journal that is lost before the receiver has heard of it leaves no trace, and
-            // neither does what a process accepted that never connected.
+            // A journal that is lost before it was adopted leaves no trace. Operations that a
+            // process accepted before it ever connected leave none either.
             const bool traceable = adopted.count(a.journal) != 0 && connected.count(a.run) != 0;
             if (!reported && (losses == 0 || traceable))
                 history.succeed(a.operation.first, a.operation.second);
@@ -342,7 +346,7 @@ public:
         std::uint64_t run;
     };
     std::vector<Accepted> accepted;
-    std::set<std::uint64_t> connected;  ///< the runs of the client that did
+    std::set<std::uint64_t> connected;  ///< the runs of the client that connected
     std::map<std::pair<belay::Id, std::uint64_t>, std::set<belay::Id>> happened;
     std::set<belay::Id> adopted;
     std::map<belay::Id, std::uint64_t> acknowledged;

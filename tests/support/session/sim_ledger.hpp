@@ -23,7 +23,7 @@ struct Effect {
     std::string text;
 };
 
-/// How a ledger can be wrong; the tests plant these.
+/// The faults of a ledger that the tests plant.
 struct LedgerFaults {
     bool commit_is_not_durable = false;  ///< commit() makes nothing durable
     bool record_first = false;           ///< the progress is durable before the effect
@@ -34,16 +34,16 @@ struct LedgerFaults {
 /// An append-only file of checksummed records: u32 crc, u32 length, kind, sender, progress, text.
 class SimLedger {
 public:
-    /// Only reads what is there.
+    /// A mode that only reads the records.
     explicit SimLedger(belay::sim::Disk& disk) : disk_{&disk} { failed_ = read(); }
-    /// Reads what is there, and makes it durable. `bits` make the id of a new store.
+    /// Reads the records, and makes them durable. `bits` make the id of a new store.
     SimLedger(belay::sim::Disk& disk, belay::Random& bits, LedgerFaults faults = {})
         : disk_{&disk}, faults_{faults} {
         failed_ = read();
         if (!failed_) failed_ = write_all(bits);
     }
 
-    /// Returns why it was not opened. Then all other calls fail.
+    /// Returns why the ledger was not opened. All other calls fail then.
     [[nodiscard]] std::error_code failed() const noexcept { return failed_; }
 
     [[nodiscard]] const belay::Id& store_id() const noexcept { return store_; }
@@ -62,7 +62,7 @@ public:
         if (failed_) return failed_;
         const std::string text{belay::as_text(operation)};
         if (faults_.record_first || faults_.effect_first) {
-            // Two records where one is right: a crash may fall between them.
+            // Two records in the place of one: a crash may be between them.
             const bool effect = faults_.effect_first;
             append(record(effect ? 'E' : 'P', sender, p, effect ? text : ""));
             if (const auto e = flush()) return e;
@@ -79,7 +79,7 @@ public:
         return faults_.commit_is_not_durable ? write_only() : flush();
     }
 
-    /// Everything that took effect, as far as this process knows.
+    /// All operations that took effect, as far as this process has read.
     [[nodiscard]] const std::vector<Effect>& effects() const noexcept { return effects_; }
     [[nodiscard]] static std::string path() { return "data/ledger"; }
 
@@ -144,8 +144,8 @@ private:
     [[nodiscard]] static bool is_absent(const std::error_code& error) {
         return error == std::errc::no_such_file_or_directory;
     }
-    /// Writes what was read again, because after a failed sync, another one succeeds without an
-    /// effect. A name may not be durable, either.
+    /// Writes the records that were read again, because after a failed sync another one succeeds
+    /// without an effect. A name may not be durable, either.
     std::error_code write_all(belay::Random& bits) {
         const bool is_new = store_ == belay::no_id;
         if (is_new) {
@@ -155,7 +155,7 @@ private:
         const auto mode = is_new ? belay::OpenMode::replace : belay::OpenMode::write;
         auto file = disk_->open(path(), mode);
         if (!file) return file.error();
-        // Whole records behind a torn one must not rise again when the gap is filled.
+        // Whole records after a torn one must not become valid when the gap is filled.
         std::fill(found_.begin() + static_cast<std::ptrdiff_t>(size_), found_.end(), std::byte{});
         const std::error_code e = is_new ? write(*file) : file->write(0, found_);
         found_.clear();
@@ -184,7 +184,7 @@ private:
     std::error_code failed_{};
     belay::Id store_{};
     std::uint64_t size_ = 0;
-    belay::Bytes found_;  ///< when it is opened
+    belay::Bytes found_;  ///< the content at the opening
     belay::Bytes pending_;
     std::map<belay::Id, belay::Progress> progress_;
     std::vector<Effect> effects_;

@@ -7,7 +7,7 @@
 
 namespace belay_test {
 
-/// No default, no comparison: only copies and a hash.
+/// No default constructor and no comparison: only copies and a hash.
 struct MinimalContent {
     MinimalContent() = delete;
     explicit MinimalContent(int given) : number{given} {}
@@ -33,7 +33,7 @@ struct MinimalLocal {
     }
 };
 
-/// Drops every question.
+/// Drops every request.
 struct MinimalRemote {
     using content_type = MinimalContent;
     MinimalRemote() = default;

@@ -22,8 +22,8 @@ namespace belay_test {
 
 using namespace std::chrono_literals;
 
-/// A server at the other end of a network, which has state of its own. A call takes `latency` each
-/// way.
+/// A server at the other end of a network, with its own state. A call takes `latency` in each
+/// direction.
 struct FarServer {
     using content_type = std::string;
     using Got = belay::Result<std::optional<belay::Scene<std::string>>, belay::Failure>;
@@ -77,7 +77,7 @@ private:
     template <class V, class Do, class Fail>
     void request(Do act, Fail fail, const std::string& session, belay::Completion<V> completion) {
         most_under_way = std::max(most_under_way, ++under_way);
-        // Shared, because std::function must be copied.
+        // The state is shared, because std::function must be copied.
         auto done = std::make_shared<belay::Completion<V>>(std::move(completion));
         host->after(latency,
                     [this, act, fail, done, session] { serve<V>(act, fail, session, done); });
@@ -111,7 +111,7 @@ private:
             (*done)(std::move(value));
         });
     }
-    /// Nobody answers, ever.
+    /// A server that never answers.
     template <class V>
     void lose(const std::shared_ptr<belay::Completion<V>>& done) {
         lost.push_back(done);
@@ -119,7 +119,7 @@ private:
     std::vector<std::shared_ptr<void>> lost{};
 };
 
-/// A service whose connection opens at once, unless its peer is gone.
+/// A service whose connection opens at once, unless its peer is down.
 struct Plain {
     using message_type = std::string;
     struct State {
@@ -149,7 +149,7 @@ struct Plain {
     State* state;
 };
 
-/// Notes of a fleet: "a connected".
+/// The events of a fleet: "a connected".
 struct BridgeFleetNotes {
     std::vector<std::string>* all;
     std::function<void(std::string_view)> then = {};
@@ -161,7 +161,7 @@ struct BridgeFleetNotes {
     void on_network_suspect(const belay::NetworkSuspect&) { ++suspicions; }
 };
 
-/// A recorder with something to do in each hook.
+/// A recorder that runs a function in each hook.
 struct BridgeHookNotes : BridgeRecorder {
     std::function<void(const std::string&)>* in;
     void reached(const char* hook) const {

@@ -20,12 +20,12 @@ namespace belay_test {
 using Drawing = belay::Scene<std::string>;
 using Drawings = std::map<std::string, Drawing, std::less<>>;
 
-/// A moment as a stamp: so many milliseconds.
+/// A stamp at this number of milliseconds.
 inline belay::Stamp ms(std::int64_t number) {
     return {.wall = belay::WallTime{std::chrono::milliseconds{number}}};
 }
 
-/// The side that is here.
+/// The local side.
 struct Board {
     using content_type = std::string;
 
@@ -54,7 +54,7 @@ struct Board {
     }
 
     Drawings scenes{};
-    /// Known, and without a scene.
+    /// A session that is known, and has no scene.
     std::vector<std::string> empty{};
     bool throws = false;
     std::error_code error{};
@@ -65,7 +65,7 @@ struct Board {
     int reads = 0;
 };
 
-/// One that keeps what both sides last had, as a file beside the scenes would.
+/// A board that stores the last common state of both sides, as a file next to the scenes would.
 struct RememberingBoard : Board {
     belay::Result<std::optional<belay::part::SceneBase>> stored_base(std::string_view session) {
         ++base_reads;
@@ -89,18 +89,18 @@ struct RememberingBoard : Board {
     int base_writes = 0;
 };
 
-/// The side that is there.
+/// The remote side.
 struct Server {
     using content_type = std::string;
     using Got = belay::Result<std::optional<belay::Scene<std::string>>, belay::Failure>;
 
-    /// How it treats a call.
+    /// The behaviour of the server in a call.
     enum class Behaviour {
         works,
         fails,    ///< with `failure`
-        hangs,    ///< keeps the question
-        drops,    ///< drops it
-        forgets,  ///< does it, and drops the question
+        hangs,    ///< keeps the request without an answer
+        drops,    ///< drops the request
+        forgets,  ///< carries out the request, and drops it
         throws
     };
 
@@ -142,19 +142,19 @@ struct Server {
 
     Drawings scenes{};
     Behaviour behaviour = Behaviour::works;
-    /// Of one session, if it has its own.
+    /// The behaviour in one session, if it has its own.
     std::map<std::string, Behaviour, std::less<>> moods{};
     belay::Failure failure{belay::Cause::lost};
     std::function<belay::Stamp()> restamp{};
-    /// Returns what it stores for a push, over what it had; none: it keeps what it had.
+    /// Returns the scene to store for a push; none: the stored scene stays.
     std::function<std::optional<Drawing>(const Drawing* had, const Drawing& pushed)> stores{};
-    /// Refuses a push that replaces another scene than the one that is here.
+    /// Rejects a push that replaces another scene than the stored one.
     bool compares = false;
     int outrun = 0;
-    /// Before it is treated.
+    /// Called before a push is handled.
     std::function<void()> on_push{};
     std::function<void()> on_fetch{};
-    /// Answers come so much later; at once without a host.
+    /// Answers arrive after this time; at once without a host.
     belay::sim::Host* network = nullptr;
     std::function<belay::Duration()> latency{};
     std::vector<std::string> fetches{};
@@ -200,7 +200,7 @@ struct DeletingBoard : RememberingBoard {
     }
 };
 
-/// A server that keeps tombstones.
+/// A server that stores tombstones.
 struct DeletingServer : Server {
     void remove_scene(std::string_view session, const belay::part::SceneRemoval& removal,
                       belay::Completion<belay::Failure> done) {
@@ -209,7 +209,7 @@ struct DeletingServer : Server {
     }
 };
 
-/// Writes down what it is told.
+/// Records the calls of its hooks.
 struct BridgeRecorder {
     std::vector<std::string>* lines;
 
@@ -238,7 +238,7 @@ struct BridgeRecorder {
     }
 };
 
-/// A bridge between them, in a world of its own.
+/// A bridge between the two sides, in a world of its own.
 template <class Policy = decltype(belay::policies::bridge()), class TheBoard = Board,
           class TheServer = Server>
 struct BridgeRig {
@@ -252,14 +252,14 @@ struct BridgeRig {
     }
 
     ~BridgeRig() {
-        // It may be asking this very server still.
+        // The bridge may still have a request to this server.
         bridge.reset();
     }
     BridgeRig(const BridgeRig&) = delete;
     BridgeRig& operator=(const BridgeRig&) = delete;
 
     void start() { bridge->start(); }
-    /// The program ends, and another one begins, over the same board.
+    /// The program ends, and another one begins, with the same board.
     void restart(const belay::BridgeOptions& options = {},
                  Policy policy = belay::policies::bridge()) {
         bridge.reset();
@@ -267,14 +267,14 @@ struct BridgeRig {
                        BridgeRecorder{&reported});
         host.attach(*bridge);
     }
-    /// An edit here.
+    /// A local edit.
     void edit(const std::string& session, const std::string& content, std::int64_t at) {
         board.scenes.insert_or_assign(session, Drawing{content, ms(at)});
         bridge->changed(session);
     }
     void run_for(belay::Duration d) { world.run_for(d); }
     [[nodiscard]] belay::Connectivity::Kind kind() const { return bridge->connectivity().kind; }
-    /// How often it was told a line that begins so.
+    /// The number of recorded lines with this beginning.
     [[nodiscard]] std::size_t count(std::string_view beginning) const {
         std::size_t n = 0;
         for (const std::string& line : reported)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/log_store.hpp
 /// LogStore: a store whose transactions are the records of a journal on a simulated disk, and the
-/// mistakes that one may make. Operations as bytes.
+/// mistakes that a store may make. Operations as bytes.
 #pragma once
 
 #include <optional>
@@ -16,18 +16,18 @@
 
 namespace belay_test {
 
-/// What is planted, so that the judge can be seen to find it.
+/// The planted mistakes, which the verification must detect.
 enum class SyncBug {
     none,
     forgets_ids,         ///< the store forgets the ids of a part of the operations
-    forgets_tombstones,  ///< a removed element is as if it had never been
-    not_durable,         ///< the store says that a transaction is kept before it is durable
-    half_transactions,   ///< of a transaction that failed the store keeps what it had done
+    forgets_tombstones,  ///< a removed element leaves no tombstone
+    not_durable,         ///< the store reports a transaction as durable before it is
+    half_transactions,   ///< the store keeps the writes of a transaction that failed
     progress_first,      ///< the ledger's progress becomes durable before the effects
-    swallows_failures,   ///< the ledger acknowledges what the store could not take
+    swallows_failures,   ///< the ledger acknowledges operations that the store has not accepted
     clamps_stamps,       ///< the receiver changes stamps that are ahead of its clock
     reorders,            ///< the receiver processes a batch from its end
-    forgets_clock        ///< a client begins its clock anew with each start
+    forgets_clock        ///< a client restarts its clock with each start
 };
 
 using SimJournal = belay::Journal<belay::sim::Disk>;
@@ -49,7 +49,7 @@ inline void put_stamp(belay::Bytes& into, const belay::Stamp& at) {
     put_number(into, at.counter);
     put_id(into, at.origin);
 }
-/// Takes bytes apart; what is not there is zeros.
+/// Parses bytes; missing ones count as zeros.
 struct ByteReader {
     belay::BytesView left;
 
@@ -107,9 +107,9 @@ inline Op op_of(belay::BytesView bytes) {
     return op;
 }
 
-/// A MemoryStore that is made again from the journal's records; one record is one transaction.
+/// A MemoryStore that is rebuilt from the journal's records; one record is one transaction.
 ///
-/// Now and then it is busy. After a failure of the disk it does nothing more.
+/// It is busy at times. After a failure of the disk it does nothing more.
 class LogStore {
 public:
     using operation_type = Op;
@@ -182,12 +182,12 @@ public:
         }
         error = log_->append(record).error();
         if (!error && bug_ != SyncBug::not_durable) error = log_->commit();
-        // Nobody knows what the disk has, and nobody asks before the next start.
+        // The content of the disk is unknown, and is not read before the next start.
         dead_ = dead_ || (error && bug_ != SyncBug::half_transactions);
         return error;
     }
 
-    /// Everything that was written, in order.
+    /// All records that were written, in order.
     [[nodiscard]] static std::vector<Write> all_of(SimJournal& log) {
         std::vector<Write> all;
         for (std::uint64_t n = log.base(); n <= log.last(); ++n) {

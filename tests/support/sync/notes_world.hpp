@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/notes_world.hpp
 /// A world of devices with a Replica each, and of their server, whose store is restored from
-/// backups; and the account of every edit.
+/// backups. The test tracks the result of every edit.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@ using NotesTexts = std::map<std::string, std::string>;
 
 struct NotesRun;
 
-/// The store of the server. It notes its writes, so that a backup is a number of writes.
+/// The store of the server. It records its writes, so that a backup is a number of writes.
 class NotesStore {
 public:
     using operation_type = Op;
@@ -59,7 +59,8 @@ public:
         const belay::Id& id) {
         return memory_->applied(id);
     }
-    /// A device that overwrites a scene unseen reports it, also if the first answer was lost.
+    /// A device that overwrites a scene without having seen it reports that, also if the first
+    /// answer was lost.
     [[nodiscard]] belay::Result<std::optional<belay::part::ReplacedVersion<std::string>>> replaced(
         const belay::Id& id);
     std::error_code expire(belay::WallTime now) {
@@ -78,9 +79,9 @@ public:
         return all;
     }
     [[nodiscard]] std::size_t size() const { return writes_.size(); }
-    /// Another one after each restoring.
+    /// The store has another id after each restore.
     [[nodiscard]] std::uint32_t epoch() const { return last_epoch_; }
-    /// Makes the store from its first `count` writes again.
+    /// Rebuilds the store from its first `count` writes.
     void restore(std::size_t count, bool new_id);
 
 private:
@@ -106,14 +107,13 @@ private:
     NotesRun& run_;
     std::uint64_t id_ = 0;
     std::uint64_t changes_ = 0;
-    std::vector<belay::detail::StoreEpochs::Epoch> epochs_{
-        {1, 1}};  ///< as a store on a disk has them
+    std::vector<belay::detail::StoreEpochs::Epoch> epochs_{{1, 1}};  ///< as in a store on a disk
     std::uint32_t last_epoch_ = 1;
     std::vector<Write> writes_{};
     std::optional<Memory> memory_{};
 };
 
-/// What a device has on its disk except the journal, and what the test notes about it.
+/// The content of a device's disk except the journal, and the records of the test about it.
 struct NotesCopy {
     [[nodiscard]] NotesTexts texts() const {
         NotesTexts all;
@@ -129,11 +129,11 @@ struct NotesCopy {
     bool accepts_other = false;
 };
 
-/// What stays when a process ends; and what the test sees.
+/// The state that remains when a process ends, and the records of the test.
 struct NotesRun {
     explicit NotesRun(belay::sim::World& w) : world{w} {}
 
-    std::string wrong{};  ///< with a report
+    std::string wrong{};  ///< the error text of the first wrong result
 
     /// An edit that one device has made. A removal has no text.
     struct Edit {
@@ -143,7 +143,7 @@ struct NotesRun {
         std::optional<std::string> saw;  ///< the text that its author saw
         bool durable = false;
         bool reported = false;
-        bool shown = false;  ///< although its commit failed
+        bool shown = false;  ///< it was shown although its commit failed
     };
     void note_report(const belay::Id& id) {
         const auto at = ids.find(id);
@@ -152,7 +152,7 @@ struct NotesRun {
     void note_report(const std::string& text) {
         for (Edit& edit : edits) edit.reported = edit.reported || edit.text == text;
     }
-    /// Of all devices: a removal of what is removed already has the author of the first.
+    /// Applies to all devices: a removal of a removed element has the author of the first removal.
     void note_removals(const std::string& element) {
         for (Edit& edit : edits) {
             const bool is_removal = edit.element == element && edit.text.empty();
@@ -175,19 +175,19 @@ struct NotesRun {
     std::vector<belay::sim::Host*> devices{};
     std::vector<Edit> edits{};
     std::map<belay::Id, std::size_t>
-        ids{};  ///< of the edits; one that was stamped again has several
-    /// The operations that the store has ever applied, with the number of its first write of each.
+        ids{};  ///< the ids of the edits; an edit that was stamped again has several
+    /// The operations that the store has applied, each with the number of its first write.
     std::map<belay::Id, std::size_t> effects{};
     std::vector<std::size_t> backups{0};
     /// The texts that an author of a scene saw and replaced.
     std::set<std::string> replaced_scenes{};
-    /// The texts that the store had and lost when it was restored, or by a question that nobody
-    /// waits for.
+    /// The texts that the store lost when it was restored, or by a request whose device no longer
+    /// waits.
     std::set<std::string> lost_by_store{};
-    bool is_late = false;  ///< the question that is being answered
+    bool is_late = false;  ///< the request that is being answered
     /// The version that the author of a version saw, by element and stamp.
     std::map<std::pair<std::string, belay::Stamp>, std::optional<belay::Stamp>> saw{};
-    /// Whether a program edits the elements, too, and questions arrive late, or once more.
+    /// Whether a program edits the elements, too, and whether requests arrive late, or twice.
     bool with_program = false;
 };
 
@@ -244,9 +244,9 @@ inline belay::Result<std::optional<belay::part::ReplacedVersion<std::string>>> N
     return memory_->replaced(id);
 }
 
-/// Answers the questions of devices. Its store survives it.
+/// Answers the requests of devices. Its store survives it.
 class NotesServer {
-    /// Notes what the author of each version saw.
+    /// Records the version that the author of each version saw.
     struct Watch {
         NotesRun* run;
         void on_operation(const belay::OperationReport<Op>& report) {
@@ -283,7 +283,7 @@ private:
         processor_, TextCodec{}, {.page_elements = 2}};
 };
 
-/// Edits, and syncs now and then.
+/// Edits, and syncs at times.
 class NotesDevice {
     using Log = belay::Journal<belay::sim::Disk>;
     using Notes = belay::Replica<TextCodec, std::reference_wrapper<Log>,
@@ -391,7 +391,7 @@ private:
         if (fails("edits", 40)) edit();
         if (!ends_ && (run_.world.healed_at() || host_.chance("syncs", 40))) sync();
     }
-    /// Lets a question arrive late, or once more. Nobody waits for the answer.
+    /// Lets a request arrive late, or twice. The device does not wait for the answer.
     void deliver_late(const belay::Bytes& question) {
         const auto by = 1ms * static_cast<std::int64_t>(host_.choose("late by", 4000));
         run_.world.after(by, [&run = run_, question] {
@@ -484,8 +484,9 @@ private:
         }
         if (!report.restored.empty()) {
             world.reach("server restored by a device");
-            // Each of them is a part of what the server has lost. A sync that fails may have counted
-            // fewer: the local store did not take the other version, and the next sync counts it.
+            // Each of them is a part of the texts that the server has lost. A sync that fails may
+            // have counted fewer: the local store did not accept the other version, and the next
+            // sync counts it.
             const bool is_counted =
                 report.lost && (report.lost->last_change != 0) == knew_changes_ &&
                 (report.error || report.lost->elements >= report.restored.size()) &&
@@ -513,7 +514,7 @@ private:
         if (text) return run_.note_report(*text);
         run_.note_removals(std::string{element});
     }
-    /// Gives up the edits that the server will never take.
+    /// Gives up the edits that the server never accepts.
     void drop_kept() {
         for (const auto& one : notes_->kept()) {
             run_.world.reach("edit kept");
@@ -557,7 +558,7 @@ inline std::string NotesRun::in_step() {
 }
 inline std::string NotesRun::lost() const {
     std::set<std::string> seen = replaced_scenes;
-    std::map<const Edit*, std::size_t> order;  // of those that took effect
+    std::map<const Edit*, std::size_t> order;  // of the edits that took effect
     for (const auto& [id, number] : effects) {
         const auto at = ids.find(id);
         if (at == ids.end()) continue;
@@ -567,8 +568,8 @@ inline std::string NotesRun::lost() const {
         first->second = std::min(first->second, number);
     }
     const NotesTexts end = store.texts();
-    // The author of both edits wanted the later one, which is accounted for by itself. An edit whose
-    // commit failed is shown, and is durable or not when the process starts again.
+    // The author of both edits wanted the later one, which has its own result. An edit whose commit
+    // failed is shown, and is durable or not when the process starts again.
     for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) {
         const auto at = end.find(edit->element);
         const bool took_effect = edit->durable || (edit->shown && !edit->text.empty() &&
@@ -582,9 +583,9 @@ inline std::string NotesRun::lost() const {
         if (!edit.durable || edit.reported) continue;
         const auto at = end.find(edit.element);
         const bool is_there = at != end.end() && at->second == edit.text;
-        // A later edit of the same author, a removal by another, and an edit of what is removed
-        // replace a removal. An edit of what is removed may have been made before, and have taken
-        // effect after it: two removals are the same state.
+        // A removal is replaced by a later edit of the same author, by a removal of another author,
+        // and by an edit of the removed element. That edit may have been made before and taken
+        // effect after the removal: two removals are the same state.
         const auto effect = order.find(&edit);
         const bool goes_on = std::any_of(edits.begin(), edits.end(), [&](const Edit& other) {
             if (!other.durable || other.element != edit.element) return false;
@@ -604,7 +605,8 @@ inline std::string NotesRun::lost() const {
     return {};
 }
 
-/// Restores the store from one of the last backups, with a new id as the documents ask, or not.
+/// Restores the store from one of the last backups, either with a new id, as the documentation
+/// requires, or without one.
 inline void damage_store(NotesRun& run) {
     if (run.world.healed_at()) return;
     run.world.after(2s, [&run] { damage_store(run); });

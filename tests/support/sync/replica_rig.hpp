@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/replica_rig.hpp
-/// Devices with a Replica on a simulated disk, a local store that fails on command, a server that
-/// loses requests and answers, and the account of every edit.
+/// Devices with a Replica on a simulated disk, a local store that fails on command, and a server
+/// that loses requests and answers. The rig tracks the result of every edit.
 #pragma once
 
 #include <algorithm>
@@ -88,10 +88,10 @@ struct StoreOfWrites {
     }
 
     Contents in{};
-    std::uint64_t fail_in = 0;  // the call that fails; 0: none
+    std::uint64_t fail_in = 0;  // the number of the call that fails; 0: none
 };
 
-/// The same with transactions, which are whole.
+/// The same with transactions, which are atomic.
 struct MapStore : StoreOfWrites {
     template <class Body>
     std::error_code transaction(Body& body) {
@@ -104,7 +104,7 @@ struct MapStore : StoreOfWrites {
 
 using ReplicaJournal = belay::Journal<belay::sim::Disk>;
 
-/// The same wall clock for all, which each device reads with an error of its own.
+/// One wall clock for all devices, which each of them reads with its own error.
 struct SharedWall {
     const belay::WallTime* time;
     belay::Duration wrong{};
@@ -126,7 +126,7 @@ struct Device {
         options.seed = belay::Seed{seed * 7919};
         start();
     }
-    /// Starts the process again.   Returns: whether it could.
+    /// Starts the process again.   Returns: whether that succeeded.
     bool start() {
         replica.reset();
         journal.reset();
@@ -184,7 +184,7 @@ struct LossyServer {
 
     Processor& processor;
     std::size_t page_size = 3;
-    std::uint64_t lose_in = 0;  // the request or answer that is lost; 0: none
+    std::uint64_t lose_in = 0;  // the number of the request or answer that is lost; 0: none
     std::uint64_t questions = 0;
     std::vector<Ops> batches{};
 };

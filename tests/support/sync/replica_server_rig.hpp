@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/replica_server_rig.hpp
-/// A ReplicaServer in the same process, which gets its questions as bytes, and a judge of bodies.
+/// A ReplicaServer in the same process, which gets its requests as bytes, and a verification of
+/// bodies.
 #pragma once
 
 #include <memory>
@@ -20,7 +21,7 @@ template <class Store>
 using RemoteProcessor = belay::SyncProcessor<std::reference_wrapper<Store>, belay::LastWriteWins,
                                              belay::NoObserver, SharedWall>;
 
-/// A server in the same process, which gets its questions as bytes.
+/// A server in the same process, which gets its requests as bytes.
 template <class Store = Memory>
 struct BytesRig {
     belay::WallTime time{std::chrono::hours{1}};
@@ -31,7 +32,7 @@ struct BytesRig {
         processor, TextCodec{}, {.page_elements = 3}};
     std::uint64_t questions = 0;
     std::size_t longest_answer = 0;
-    std::uint64_t lose_in = 0;  // the question or answer that is lost; 0: none
+    std::uint64_t lose_in = 0;  // the number of the request or answer that is lost; 0: none
 
     belay::Result<belay::Bytes> operator()(const belay::Bytes& question, belay::Duration) {
         ++questions;
@@ -48,7 +49,7 @@ struct BytesRig {
     }
 };
 
-/// Checks a body whose `rig()` is that of its server. `unwritable` has no written form.
+/// Checks a body whose `rig()` is that of its server. `unwritable` has no encoded form.
 template <class Body>
 std::string fault_of_body(belay::check::SyncServerOptions options = {},
                           const std::string& unwritable = "unencodable") {

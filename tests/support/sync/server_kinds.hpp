@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/server_kinds.hpp
-/// The kinds of servers that a bridge meets: what each makes of the stamp and content of a push.
+/// The kinds of servers of a bridge: how each changes the stamp and content of a push.
 #pragma once
 
 #include <iterator>
@@ -13,17 +13,17 @@ namespace belay_test {
 enum class ServerKind {
     exact,            ///< keeps stamps as they are
     without_origins,  ///< keeps time and counter
-    microseconds,     ///< cuts stamps to microseconds; the next ones likewise
+    microseconds,     ///< cuts stamps to microseconds
     milliseconds,
     seconds,
-    own_clock,         ///< stamps anew, by a clock that is right
-    clock_ahead,       ///< by one that is an hour ahead
-    clock_behind,      ///< by one that is an hour behind
-    clock_in_seconds,  ///< by one that counts seconds, and is half an hour behind
-    clock_goes_back,   ///< by one that goes back by a minute, again and again
+    own_clock,         ///< makes new stamps, by a clock that is right
+    clock_ahead,       ///< by a clock that is an hour ahead
+    clock_behind,      ///< by a clock that is an hour behind
+    clock_in_seconds,  ///< by a clock that counts seconds, and is half an hour behind
+    clock_goes_back,   ///< by a clock that goes back by a minute, again and again
     without_stamps,    ///< returns none
     keeps_the_later,   ///< ignores a scene that is not later than its own, and confirms it
-    rewrites,          ///< keeps another form of the content
+    rewrites,          ///< stores another form of the content
 };
 inline constexpr std::pair<ServerKind, const char*> server_kinds[] = {
     {ServerKind::exact, "exact"},

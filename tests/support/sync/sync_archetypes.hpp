@@ -28,7 +28,7 @@ struct MinimalOperation {
     const MinimalValue& value() const { return whole; }
 };
 
-/// Knows nothing, and takes everything.
+/// A store without elements that accepts every operation.
 struct MinimalStore {
     using operation_type = MinimalOperation;
     MinimalStore() = default;

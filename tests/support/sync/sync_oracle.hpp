@@ -12,7 +12,7 @@
 namespace belay_test {
 
 /// Under LastWriteWins an element is one register for the last writer, which Adds and Removes
-/// write; Updates write it only where it is live. It knows no processor.
+/// write. Updates write it only while it is live. The oracle shares no code with the processor.
 struct SyncOracle {
     struct Register {
         belay::Stamp stamp{};
@@ -35,7 +35,7 @@ struct SyncOracle {
             element.value = op.value();
         }
     }
-    /// As `state_text` writes it.
+    /// In the format of `state_text`.
     [[nodiscard]] std::string text(const std::string& name) const {
         const auto at = elements.find(name);
         if (at == elements.end()) return "absent";

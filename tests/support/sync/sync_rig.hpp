@@ -35,7 +35,7 @@ inline belay::Id id_of(std::uint64_t number) {
 inline belay::Stamp stamp(std::int64_t time, std::uint64_t origin = 1, std::uint32_t counter = 0) {
     return {belay::WallTime{belay::Duration{time}}, counter, id_of(origin)};
 }
-/// Every operation that is made has an id of its own.
+/// Every operation has its own id.
 inline belay::Id fresh_id() {
     static std::uint64_t last = 0;
     return id_of(++last);
@@ -80,16 +80,16 @@ std::string state_text(Store& store, const std::string& element, const std::stri
     return "live " + time + " " + store.read(key).value().value_or("(no value)");
 }
 
-/// A MemoryStore whose calls fail, or throw, as the test says; it counts the writes that it made.
+/// A MemoryStore whose calls fail, or throw, on command. It counts its writes.
 class FaultyStore {
 public:
     using operation_type = Op;
 
-    /// The next `times` calls that write this element answer `error`, or throw if it is none.
+    /// The next `times` calls that write this element return `error`, or throw if it is none.
     void fail(const std::string& element, std::error_code error, int times = 1) {
         for (int i = 0; i < times; ++i) faults_[element].push_back(error);
     }
-    /// The next call that writes this element goes through, whatever comes after it.
+    /// The next call that writes this element succeeds. Later faults stay.
     void pass(const std::string& element) { faults_[element].push_back(std::nullopt); }
     belay::Result<belay::part::ElementState> find(const belay::part::ElementKey& key) {
         return store.find(key);
@@ -130,7 +130,7 @@ public:
     Memory store{};
     int calls = 0;
     std::vector<std::string> writes{};
-    /// Everything that was done to the store: what makes it again.
+    /// All writes of the store, from which it can be rebuilt.
     std::vector<std::function<std::error_code(Memory&)>> log{};
 
 private:
@@ -157,7 +157,7 @@ private:
     std::map<std::string, std::deque<std::optional<std::error_code>>> faults_{};
 };
 
-/// Writes down everything it is told.
+/// Records all calls of its hooks.
 struct SyncNotes {
     std::vector<std::string> lines{};
     void on_operation(const belay::OperationReport<Op>& report) {
@@ -180,7 +180,7 @@ auto processor_of(Store& store, Strategy strategy, belay::SyncOptions options = 
                                 ManualWallTime{}};
 }
 
-/// The same counts as in the result, or what is wrong with it.
+/// Returns the counts of the result, or an error text about it.
 template <class Result>
 std::string sums(const Result& result, std::size_t given) {
     if (result.synced_count + result.conflict_count + result.failed_count != given) return "counts";

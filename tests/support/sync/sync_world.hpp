@@ -63,7 +63,7 @@ public:
     static constexpr std::size_t clients = 3;
     static constexpr std::uint64_t operations_each = 25;
 
-    /// Stamps operations, keeps them in its journal, and sends them.
+    /// Stamps operations, stores them in its journal, and sends them.
     struct Client {
         using Transport = belay::sim::Tcp;
         using S = belay::Session<Transport, decltype(sync_world_policy()), belay::Queue<SimJournal>,
@@ -101,7 +101,7 @@ public:
             host.after(some_ms(host, "until the next operations", 400ms), [this] { tick(); });
         }
         bool edit() {
-            // What it sent before it sends again, as one who was not told that it came.
+            // The client sends an operation again, as if it had received no acknowledgement.
             const bool again = !mine.empty() && host.choose("again", 6) == 0;
             const Op op = again ? mine[host.choose("which", mine.size())]
                                 : world.any_operation(host, clock.stamp());
@@ -139,8 +139,8 @@ public:
         S session;
     };
 
-    /// Collects what a turn brought, and processes it as one batch when it is to be durable. Its
-    /// progress may be behind the effects, for these are known by their ids.
+    /// Collects the operations of a turn, and processes them as one batch when it must be durable.
+    /// Its progress may be behind the effects, because the store knows these by their ids.
     class Ledger {
     public:
         Ledger(SyncWorld& world, belay::sim::Host& host, SimJournal& log)
@@ -276,7 +276,7 @@ public:
         }
     }
 
-    /// Lets everything happen, ends the faults, and waits until all is synced.
+    /// Runs all events, ends the faults, and waits until everything is synced.
     bool run() {
         plan();
         world.run_for(faults_for + 2s);
@@ -291,10 +291,11 @@ public:
         return world.eventually("all operations are synced", 120s, done) &&
                world.require("each operation is in the store once, in order", verdict());
     }
-    /// What is wrong; nothing if all is well. Looks at the server's disk as a fresh process does.
+    /// Returns an error text; empty if the promises were kept. Reads the server's disk like a new
+    /// process.
     std::string verdict();
 
-    // ---- for those who live in it ---------------------------------------------------------------
+    // ---- for the processes of the world ---------------------------------------------------------
 
     void complain(const std::string& what) { world.require("the promises of a sync", what); }
     template <class Result>
@@ -312,12 +313,13 @@ public:
         return 1ms * static_cast<std::int64_t>(
                          chooser.choose(tag, static_cast<std::uint64_t>(most / 1ms) + 1));
     }
-    /// As whoever watches over processes does.
+    /// Restarts the process, like a supervisor of processes.
     void restart_soon(belay::sim::Host& h) {
         world.reach("restarted after a failure");
         world.after(50ms, [this, &h] { world.restart(h); });
     }
-    /// Adds and Removes of "r", Adds and Updates of "u", anything of "m"; seldom a malformed one.
+    /// Adds and Removes of "r", Adds and Updates of "u", any operation on "m"; rarely a malformed
+    /// one.
     Op any_operation(belay::sim::Host& by, const belay::Stamp& at) {
         const char group = "rum"[by.choose("group", 3)];
         std::string element = group + std::to_string(by.choose("element", 3));
@@ -340,7 +342,7 @@ public:
     static constexpr belay::Duration faults_for = 8s;
     SyncBug bug;
     belay::sim::World& world;
-    /// An operation that is accepted has succeeded. It takes effect when it is decided or refused.
+    /// An accepted operation has succeeded. It takes effect when it is decided or rejected.
     belay::sim::History history;
     belay::sim::Host* server = nullptr;
     std::array<belay::sim::Host*, clients> hosts{};
@@ -382,7 +384,7 @@ inline void SyncWorld::plan() {
         const std::string name{anybody().name()};
         full.during(from, from + some_ms(world, "full for", 1s),
                     belay::sim::fill_disk(name, 1 + world.choose("full at", 6)));
-        // The power fails in the midst of a write.
+        // The power fails during a write.
         belay::sim::Host& h = anybody();
         const std::uint64_t operation = 1 + world.choose("power fails at", 6);
         world.at(some_ms(world, "power fails", faults_for), [this, &h, operation] {
@@ -390,12 +392,12 @@ inline void SyncWorld::plan() {
             world.after(some_ms(world, "until it starts", 1s), [this, &h] { world.restart(h); });
         });
     }
-    // Played before the first event, they would take the place of the faults that are drawn.
+    // Played before the first event, they would replace the faults that are drawn.
     world.after({}, [this, full] { world.play(full); });
 }
 
 inline std::string SyncWorld::verdict() {
-    // The process has it locked, and is not needed any more.
+    // The process holds its lock, and is no longer needed.
     world.kill(*server);
     auto log =
         SimJournal::open(server->disk(), "journal",
@@ -412,7 +414,7 @@ inline std::string SyncWorld::verdict() {
         if (op.element().empty()) return "decided, and malformed";
         if (one.mark.hash != belay::detail::hash_of_operation("s", op)) return "other contents";
         in_order.push_back(op);
-        // What only happened waits for nothing.
+        // Interactions need no order.
         if (op.kind() == belay::OperationKind::interaction) continue;
         belay::Stamp& last = order[{op.stamp.origin, std::string{op.element()}}];
         if (last > op.stamp) return "out of order: " + std::string{op.element()};
@@ -445,7 +447,8 @@ inline std::string SyncWorld::verdict() {
     }
     const std::string before = contents();
     if (before != says) return "the store has " + before + " and not " + says;
-    // Adds and Removes come to the same in any order; the whole batch again changes nothing.
+    // Adds and Removes have the same result in any order. Applying the whole batch again changes
+    // nothing.
     SyncOracle backwards;
     for (auto op = in_order.rbegin(); op != in_order.rend(); ++op) backwards.take(*op);
     for (const std::string name : {"r0", "r1", "r2"}) {
