@@ -176,6 +176,27 @@ TEST_CASE("A lock of an application delays only what sqlite::Boards writes", "[a
     CHECK(boards.audited(0, 10)->size() == 1);
 }
 
+TEST_CASE("sqlite::Boards::open waits for a program that is creating the same database",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    // Another connection is in the transaction that makes its tables.
+    SqlProgram other{dir / "r"};
+    CHECK(other.run("BEGIN IMMEDIATE") == "[]");
+    CHECK(sqlite::Boards::open(dir / "r", {.lock_within = 50ms}).error().code ==
+          QueueErrc::already_locked);
+    std::string rolled_back;
+    std::thread end{[&] {
+        std::this_thread::sleep_for(100ms);
+        rolled_back = other.run("ROLLBACK");
+    }};
+    auto opened = sqlite::Boards::open(dir / "r", {.lock_within = 60s});
+    end.join();
+    CHECK(rolled_back == "[]");
+    INFO(opened.error().message());
+    REQUIRE(opened);
+    CHECK_FALSE(opened->set_owner({"plan", "ada"}));
+}
+
 TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not after it",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
