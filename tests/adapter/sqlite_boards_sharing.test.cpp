@@ -464,3 +464,34 @@ TEST_CASE("sqlite::Boards::OnThread answers no right from a file that is not at 
     displace(false);
     CHECK(right_of(boards, "ada") == "edit");
 }
+
+TEST_CASE("sqlite::Boards reads nothing from a file that is not at its path",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    sqlite::Boards boards = shared_boards(dir / "r");
+    REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
+    const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
+    displace(true);
+    CHECK(boards.access({.room_id = "plan", .user = "ada"}).error() == QueueErrc::displaced);
+    CHECK(boards.changes(0).error() == QueueErrc::displaced);
+    CHECK(boards.data_version().error() == QueueErrc::displaced);
+    CHECK(boards.audited(0, 10).error() == QueueErrc::displaced);
+    displace(false);
+    CHECK(boards.changes(0)->boards == std::vector<std::string>{"plan"});
+    CHECK(boards.data_version());
+    CHECK(boards.audited(0, 10));
+}
+
+TEST_CASE("sqlite::Boards::OnThread reports without a call that its file is not at its path",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    std::atomic<int> failed{0};
+    sqlite::Boards::OnThread boards{shared_boards(dir / "r"),
+                                    {.look_every = 1ms, .on_failed = [&](const std::error_code& e) {
+                                         if (e == QueueErrc::displaced) ++failed;
+                                     }}};
+    const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
+    displace(true);
+    for (int i = 0; i < 10'000 && failed == 0; ++i) std::this_thread::sleep_for(1ms);
+    CHECK(failed > 0);
+}
