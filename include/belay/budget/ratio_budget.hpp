@@ -3,6 +3,7 @@
 /// RatioBudget: retries are at most a share of the calls, within a window or under way.
 #pragma once
 
+#include <concepts>     // std::integral
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
@@ -106,6 +107,13 @@ public:
     constexpr explicit RatioBudget(RatioBudgetOptions options) noexcept
         : state_{State{options, TimeWindow<>{options.window}}} {
         expect(options);
+    }
+    /// Does not compile, because the numbers of a budget have names.
+    template <std::integral... Numbers>
+        requires(sizeof...(Numbers) >= 1)
+    constexpr explicit RatioBudget(Numbers...) noexcept : RatioBudget{RatioBudgetOptions{}} {
+        static_assert(sizeof...(Numbers) == 0,
+                      "RatioBudget: write the options: RatioBudget{{.retries_per_thousand = 200}}");
     }
 
     /// Returns `go` always, because first attempts are free.

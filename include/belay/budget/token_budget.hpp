@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>       // std::atomic
+#include <concepts>     // std::integral
 #include <cstdint>      // std::uint32_t
 #include <string_view>  // std::string_view
 
@@ -116,6 +117,14 @@ public:
           failure_cost_milli_{options.failure_cost_milli},
           success_gain_milli_{options.success_gain_milli} {
         expect(options);
+    }
+    /// Does not compile, because the numbers of a budget have names.
+    template <std::integral... Numbers>
+        requires(sizeof...(Numbers) >= 1)
+    constexpr explicit TokenBudget(Numbers...) noexcept : TokenBudget{TokenBudgetOptions{}} {
+        static_assert(
+            sizeof...(Numbers) == 0,
+            "TokenBudget: write the options: TokenBudget{TokenBudgetOptions::grpc(10, 100)}");
     }
     TokenBudget(const TokenBudget&) = delete;
     TokenBudget& operator=(const TokenBudget&) = delete;

@@ -128,11 +128,12 @@ public:
         BELAY_PRECONDITION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
     }
     /// Does not compile, because a rate and a burst are two numbers.
-    template <std::integral Calls, class BurstOrTime>
-        requires(std::integral<BurstOrTime> || std::convertible_to<BurstOrTime, Duration>)
-    constexpr RateLimiter(Calls, BurstOrTime) noexcept
+    template <class First, class... Second>
+        requires(sizeof...(Second) <= 1 && (std::integral<First> || std::same_as<First, Rate>) &&
+                 ((std::integral<Second> || std::convertible_to<Second, Duration>)&&...))
+    constexpr explicit RateLimiter(First, Second...) noexcept
         : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
-        static_assert(!std::integral<Calls>,
+        static_assert(!sizeof(First),
                       "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
                       "Burst{10}}; see docs/call.md");
     }

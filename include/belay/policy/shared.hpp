@@ -5,6 +5,7 @@
 
 #include <cstdint>      // std::uint16_t, std::uint64_t
 #include <string_view>  // std::string_view
+#include <type_traits>  // std::conditional_t, std::is_const_v
 
 #include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
@@ -60,6 +61,10 @@ struct RetryMemory {
     Instant free_at = never;  // when it needs no reservation; never: none was rejected
 };
 struct NoRetryMemory {};
+
+// A pointer of any kind, or a std::reference_wrapper, instead of the object.
+template <class S>
+concept RefersToObject = requires(S& s) { *s; } || requires(S& s) { s.get(); };
 
 // The hooks for retries are in a base, because a rule with a conditional hook is rejected.
 template <class S, bool reserves>
@@ -139,6 +144,10 @@ class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Ob
                public detail::SpreadHooks<Shared<Object>, detail::SpreadsCallers<Object>>,
                public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object> ||
                                                              detail::SpreadsCallers<Object>> {
+    static_assert(!detail::RefersToObject<Object>,
+                  "Shared: pass the object itself, and not a pointer or a std::ref: "
+                  "Shared{*object}");
+    static_assert(!std::is_const_v<Object>, "Shared: the shared object must not be const");
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = part::ReservableLike<Object>;
     static constexpr bool spreads = detail::SpreadsCallers<Object>;
@@ -167,6 +176,13 @@ public:
     }
     constexpr Shared(Object& object, FailFast) noexcept
         : object_{&object}, way_{.fails_fast = true} {}
+    /// Does not compile, because the wait has a name.
+    template <class Rep, class Period>
+    constexpr Shared(Object& object, std::chrono::duration<Rep, Period>) noexcept : Shared{object} {
+        static_assert(!sizeof(Object),
+                      "Shared: write Shared{object, AskAgain{5s}} to ask a budget again after a "
+                      "wait, or Shared{object, FailFast{}}");
+    }
     /// Does not compile, because a temporary would be destroyed at once.
     constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
         static_assert(
