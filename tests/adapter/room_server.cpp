@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A server of rooms for real clients, as a process of its own that can be killed.
 //   room_server --dir DIR [--port PORT] [--OPTION NUMBER]...
-// Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0 selects a free one.
+// Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0: a free one.
 // Clients: /ws/canvas/{board}?token={user}:{access}; without a token no client is admitted. Clients
 // of hocuspocus: /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
