@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Goal: the chat sends the lines that were typed, also while the server was away. Method: the
-// example's process, and a plain socket as the server.
+// Goal: the chat sends the typed lines, also those that were typed during an outage of the server.
+// Method: the example's process, and a plain socket as the server.
 #include "e2e/process.hpp"
 #include "support/catch.hpp"
 #include "support/posix/raw_socket.hpp"
 
 using namespace belay_test;
 
-TEST_CASE("The chat keeps typed lines while the server is away",
+TEST_CASE("The chat stores typed lines during an outage of the server, and sends them",
           "[adapter][asio_chat][integration]") {
     RawSocket server = RawSocket::listen();
     const std::uint16_t port = server.port();

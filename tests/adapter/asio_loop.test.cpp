@@ -22,11 +22,12 @@ TEST_CASE("AsioLoop runs machines, timers and posts of other threads",
     Suite::runs_machines();
 }
 
-TEST_CASE("context.run() ends when no machine waits for anything", "[adapter][asio_loop][unit]") {
+TEST_CASE("context.run() ends when no machine waits for an event", "[adapter][asio_loop][unit]") {
     Suite::context_ends();
 }
 
-TEST_CASE("A timer that is requested again does not fire twice", "[adapter][asio_loop][fault]") {
+TEST_CASE("An AsioLoop timer that is requested again does not fire twice",
+          "[adapter][asio_loop][fault]") {
     Suite::timer_comes_once();
 }
 

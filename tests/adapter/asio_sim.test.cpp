@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: code over Boost's asio runs in a world as on real sockets, and meets faults there. Method:
-// the same cases on the loopback and in a world; faults of the world; a chat that does not know
-// belay, explored. Clang 14 has no coroutines of Boost 1.74.
+// the same cases on the loopback and in a world; faults of the world; an exploration of a chat
+// without belay. Clang 14 has no coroutines of Boost 1.74.
 #include <belay/adapter/asio_sim.hpp>
 
 #include <belay/adapter/boost_asio.hpp>
@@ -42,7 +42,8 @@ Dialled dial(SimPair& p, const SimNet::tcp::endpoint& to) {
 
 }  // namespace
 
-TEST_CASE("A socket of a world gives up connecting when Linux does", "[adapter][asio_sim][sim]") {
+TEST_CASE("A socket of a world stops connecting after the same time as Linux",
+          "[adapter][asio_sim][sim]") {
     SimPair p;
     SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
     SECTION("behind a partition: after 127 s") {
@@ -74,7 +75,7 @@ TEST_CASE("A socket of a world gives up connecting when Linux does", "[adapter][
         const Dialled d = dial(p, {SimPair::address(), 80});
         REQUIRE(d.error);
         CHECK_FALSE(*d.error);
-        CHECK(d.took >= 15s);  // requests leave after 0, 1, 3, 7 and 15 s
+        CHECK(d.took >= 15s);  // requests are sent after 0, 1, 3, 7 and 15 s
         CHECK(d.took < 16s);
         acceptor.close();
         p.settle();
@@ -82,7 +83,8 @@ TEST_CASE("A socket of a world gives up connecting when Linux does", "[adapter][
     CHECK(p.world.network().sockets(p.here) == 0);
 }
 
-TEST_CASE("A socket of a world gives up sending when Linux does", "[adapter][asio_sim][sim]") {
+TEST_CASE("A socket of a world stops sending after the same time as Linux",
+          "[adapter][asio_sim][sim]") {
     Rig p;
     const bool answers_only = GENERATE(false, true);
     if (answers_only) {
@@ -95,7 +97,7 @@ TEST_CASE("A socket of a world gives up sending when Linux does", "[adapter][asi
     CHECK(p.error_of_read(p.near) == net::error::timed_out);
     CHECK(belay::elapsed(begin, p.world.now()) == 924'600ms);
     CHECK(p.write(p.near, "x") == net::error::broken_pipe);
-    // The other end does not know.
+    // The other end has no event.
     Rig::Outcome o;
     char byte = 0;
     SocketError error;
@@ -121,8 +123,7 @@ TEST_CASE("A socket of a world waits for ever for a peer that is silent and aliv
     CHECK(p.read(p.far, 5, error) == "hello");
 }
 
-TEST_CASE("A socket of a world that is kept alive notices a silent peer",
-          "[adapter][asio_sim][sim]") {
+TEST_CASE("A socket of a world with keep-alive detects a silent peer", "[adapter][asio_sim][sim]") {
     Rig p;
     p.near.set_option(net::socket_base::keep_alive{true});
     const auto begin = p.world.now();
@@ -142,14 +143,14 @@ TEST_CASE("A socket of a world that is kept alive notices a silent peer",
         CHECK(end == net::error::timed_out);
         CHECK(took == 3h + 9 * 75s);
     }
-    SECTION("behind a partition that ends: nothing") {
+    SECTION("behind a partition that ends: no event") {
         p.world.network().partition(p.here, p.there);
         p.world.run_for(2h + 5min);
         p.world.network().heal_all();
         p.world.run_for(24h);
         CHECK_FALSE(end);
     }
-    SECTION("whose kernel has forgotten the connection") {
+    SECTION("whose kernel has no state of the connection") {
         p.world.network().half_open(p.there, p.here);
         p.world.run_for(24h);
         CHECK(end == net::error::connection_reset);
@@ -177,8 +178,8 @@ TEST_CASE("A partition holds the bytes of a socket until they are repeated",
     CHECK(p.world.network().sockets(p.there) == 0);
 }
 
-// The times are those that a kernel has shown between two network namespaces.
-TEST_CASE("A kernel of a world gives up the end of a stream when Linux does",
+// The times were measured with a kernel, between two network namespaces.
+TEST_CASE("A kernel of a world stops sending the end of a stream after the same time as Linux",
           "[adapter][asio_sim][regression]") {
     Rig p;
     Rig::Outcome reading;
@@ -205,7 +206,7 @@ TEST_CASE("A kernel of a world gives up the end of a stream when Linux does",
         CHECK(p.world.network().sockets(p.here) == 0);
         p.world.network().heal_all();
         p.world.run_for(1h);
-        CHECK_FALSE(reading.is_done);  // the peer never hears of it
+        CHECK_FALSE(reading.is_done);  // the peer is never notified
         net::async_write(p.far, net::buffer("x", 1), [](SocketError, std::size_t) {});
         REQUIRE(p.until([&] { return reading.is_done; }));
         CHECK(reading.error == net::error::connection_reset);
@@ -234,7 +235,7 @@ TEST_CASE("A kernel of a world gives up the end of a stream when Linux does",
 
 TEST_CASE("A kernel of a world continues while its process is frozen",
           "[adapter][asio_sim][regression]") {
-    SECTION("it gives up connecting") {
+    SECTION("it stops connecting") {
         SimPair p;
         SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
         p.world.network().partition(p.here, p.there);
@@ -245,7 +246,7 @@ TEST_CASE("A kernel of a world continues while its process is frozen",
         CHECK(d.error == net::error::timed_out);
         CHECK(d.took == 300s);
     }
-    SECTION("it gives up sending, and probes a silent peer") {
+    SECTION("it stops sending, and probes a silent peer") {
         Rig p;
         const bool writes = GENERATE(true, false);
         if (!writes) p.near.set_option(net::socket_base::keep_alive{true});
@@ -269,7 +270,8 @@ TEST_CASE("A killed process resets its connections, and destroys its handlers",
         p.server(), SimNet::tcp::endpoint{SimNet::tcp::v4(), 80});
     acceptor->async_accept([&calls, shared](SocketError, SimNet::tcp::socket) { ++calls; });
     auto timer = std::make_shared<SimNet::steady_timer>(p.server(), 1h);
-    timer->async_wait([&calls, shared, timer](SocketError) { ++calls; });  // it owns itself
+    // The handler owns the socket.
+    timer->async_wait([&calls, shared, timer](SocketError) { ++calls; });
     auto resolver = std::make_shared<SimNet::tcp::resolver>(p.server());
     resolver->async_resolve("client", "1", [&calls, shared, resolver](auto&&...) { ++calls; });
     net::post(p.server(), [&calls, shared] { ++calls; });
@@ -281,8 +283,9 @@ TEST_CASE("A killed process resets its connections, and destroys its handlers",
     p.world.restart(p.there);
     p.settle();
     CHECK(calls == 0);
-    SimNet::tcp::acceptor next{p.server(), {SimNet::tcp::v4(), 80}};  // the port is free
-    acceptor.reset();                                                 // of the dead process
+    // The port of the dead process is free.
+    SimNet::tcp::acceptor next{p.server(), {SimNet::tcp::v4(), 80}};
+    acceptor.reset();  // that of the dead process
     CHECK(dial(p, {SimPair::address(), 80}).error == SocketError{});
 }
 
@@ -314,7 +317,7 @@ TEST_CASE("Faults of the network end connections of sockets", "[adapter][asio_si
         p.world.kill(p.there);
         CHECK(p.error_of_read(p.near) == net::error::connection_reset);
     }
-    SECTION("a kill in a partition says nothing") {
+    SECTION("a kill in a partition sends nothing") {
         p.world.network().partition(p.here, p.there);
         p.world.kill(p.there);
         p.world.network().heal_all();
@@ -324,7 +327,7 @@ TEST_CASE("Faults of the network end connections of sockets", "[adapter][asio_si
         p.world.run_for(24h);
         CHECK_FALSE(o.is_done);
     }
-    SECTION("a half-open connection is noticed by writing") {
+    SECTION("a half-open connection is detected by a write") {
         p.world.network().half_open(p.there, p.here);
         CHECK(p.error_of_read(p.far) == net::error::connection_reset);
         Rig::Outcome o;
@@ -361,7 +364,7 @@ TEST_CASE("A socket of a world repeats its request if the acceptance is lost",
         REQUIRE(o.is_done);
         CHECK(o.error == net::error::connection_reset);
     }
-    // Requests leave after 0, 1, 3, 7 and 15 s.
+    // Requests are sent after 0, 1, 3, 7 and 15 s.
     SECTION("a partition has held the acceptance of a process that is killed") {
         p.world.after(300ms, [&] {
             p.world.network().partition(p.here, p.there);
@@ -422,7 +425,7 @@ TEST_CASE("A socket of a world repeats its request if the acceptance is lost",
         p.settle();
         net::async_write(s, net::buffer("hello", 5), [](SocketError, std::size_t) {});
         p.settle();
-        // The former one has its error, and none of the bytes.
+        // The former connection has its error, and none of the bytes.
         CHECK(guest.available() == 0);
         std::string text(5, '.');
         Rig::Outcome o;

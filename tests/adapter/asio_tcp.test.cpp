@@ -39,7 +39,8 @@ TEST_CASE("AsioTcp writes the same bytes as posix::Tcp, and sends them before a 
     TcpSuite::bytes_on_the_wire();
 }
 
-TEST_CASE("AsioTcp notices in a drain that a slow peer is alive", "[adapter][asio_tcp][fault]") {
+TEST_CASE("AsioTcp counts output to a slow peer in a drain as a sign of life",
+          "[adapter][asio_tcp][fault]") {
     TcpSuite::slow_peer_in_a_drain();
 }
 

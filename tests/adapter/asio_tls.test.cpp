@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: AsioTcp over TLS is a correct transport, accepts only right certificates, and gives the
-// reason for each wrong one. Method: a server by Python's OpenSSL; certificates that the test makes.
+// Goal: AsioTcp over TLS is a correct transport, accepts only valid certificates, and reports the
+// reason for each invalid one. Method: a server by Python's OpenSSL; certificates that the test
+// makes.
 #include <belay/adapter/asio_tls.hpp>
 
 #include <belay/adapter/boost_asio.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a TlsSession loses nothing however few bytes its socket moves at a time. Method: a server of
-// OpenSSL in memory, and a socket that moves as many bytes as the test lets it.
+// Goal: a TlsSession loses no byte, however few bytes its socket moves at a time. Method: a server
+// of OpenSSL in memory, and a socket that moves as many bytes as the test allows.
 #include <belay/adapter/detail/tls_session.hpp>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using belay::detail::TlsSession;
 
 namespace {
 
-/// The server's end, and a socket that has room for `room` bytes.
+/// The server's end, and a socket that has space for `room` bytes.
 struct TlsPeer {
     using Kind = StreamAnswer::Kind;
 
@@ -36,7 +36,7 @@ struct TlsPeer {
         SSL_CTX_free(context);
     }
 
-    /// What the server has received so far.
+    /// Returns the bytes that the server has received.
     std::string received() {
         std::string text(100'000, '\0');
         std::size_t have = 0;
@@ -75,7 +75,7 @@ struct TlsPeer {
     std::size_t reads_at_most = 16;
 };
 
-/// A session whose handshake is over.
+/// A session whose handshake has completed.
 struct TlsPair {
     TlsPair() : session{client} {
         SSL_CTX_free(client);  // the session has its own reference
@@ -108,7 +108,7 @@ TEST_CASE("TlsSession::write returns moved only after the socket has taken all",
             const StreamAnswer answer = pair.session.write(as_bytes(text), pair.peer.io());
             if (answer.kind == StreamAnswer::Kind::moved) {
                 written = answer.bytes;
-                // No further call is needed to have these bytes arrive.
+                // These bytes arrive without a further call.
                 CHECK(pair.peer.received() == text.substr(0, written));
                 break;
             }
@@ -140,7 +140,7 @@ TEST_CASE("TlsSession::read has more until the socket has nothing",
     CHECK_FALSE(pair.session.has_more());
 }
 
-TEST_CASE("TlsSession::end_output returns would_block until the close_notify has left",
+TEST_CASE("TlsSession::end_output returns would_block until the close_notify is written",
           "[adapter][asio_tls_session][unit]") {
     TlsPair pair;
     int blocked = 0;

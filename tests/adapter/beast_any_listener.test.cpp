@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: an AnyListener behaves as a Listener. Method: real sockets.
+// Goal: an AnyListener behaves like a Listener. Method: real sockets.
 #include <belay/adapter/beast_any_listener.hpp>
 
 #include <belay/link/transport_like.hpp>
@@ -54,7 +54,7 @@ struct AnyRig {
 
 }  // namespace
 
-TEST_CASE("beast::AnyListener passes on requests, and refuses as a Listener",
+TEST_CASE("beast::AnyListener passes on requests, and rejects like a Listener",
           "[adapter][beast_any_listener]") {
     AnyRig rig;
     REQUIRE_FALSE(rig.listener->listen({"127.0.0.1", 0}));
@@ -68,7 +68,7 @@ TEST_CASE("beast::AnyListener passes on requests, and refuses as a Listener",
     CHECK(answer.find("Retry-After: 7") != std::string::npos);
     CHECK(target.starts_with("/ws?x=1 "));
     CHECK(rig.refused.empty());
-    // What the listener refuses itself is reported to the observer.
+    // A client that the listener itself rejects is reported to the observer.
     CHECK(rig.answer_to("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 426"));
     REQUIRE(rig.refused.size() == 1);
     CHECK(rig.refused.front().reason == beast::RejectedUpgrade::Reason::no_upgrade);
@@ -83,7 +83,7 @@ TEST_CASE("beast::AnyListener passes on requests, and refuses as a Listener",
     CHECK(wrong.listener->listen({"127.0.0.1", 0}) == std::errc::invalid_argument);
 }
 
-TEST_CASE("beast::AnyListener serves a client, and its end may be in on_accept",
+TEST_CASE("beast::AnyListener serves a client, and may be destroyed in on_accept",
           "[adapter][beast_any_listener]") {
     AnyRig rig;
     REQUIRE_FALSE(rig.listener->listen({"127.0.0.1", 0}));
@@ -131,7 +131,7 @@ TEST_CASE("beast::AnyListener takes an observer without options", "[adapter][bea
     CHECK(listener.port() != 0);
 }
 
-TEST_CASE("A beast::AnyAccepted that was moved from opens a link that is closed",
+TEST_CASE("A moved-from beast::AnyAccepted opens a link that is closed",
           "[adapter][beast_any_listener][fault][regression]") {
     beast::AnyAccepted client{nullptr};
     ServedLink<beast::AnyAccepted> served{std::move(client), 64, Waker{}, 1};

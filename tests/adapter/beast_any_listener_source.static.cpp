@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the definition of AnyListener, which the tests of it link.
+// The definition of AnyListener, which is linked into its tests.
 #include <belay/adapter/beast_any_listener_source.hpp>
 
 #include <type_traits>

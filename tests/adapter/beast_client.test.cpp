@@ -16,7 +16,7 @@ TEST_CASE("The WebSocket client receives its answers over an outage",
     REQUIRE(example.prints("answer: hi"));
     server.hang_up();
     CHECK(example.wait() == 0);
-    // Not stable yet: it counts as a failure.
+    // The connection was not stable yet: its loss counts as a failure.
     CHECK(example.text().find("cooldown\n  since lost: close code 1001") != std::string::npos);
     CHECK(server.line_with("closed") == "closed 1001");
     CHECK(server.line_with("closed") == "closed 1000");

@@ -18,7 +18,7 @@ namespace {
 
 using GatheredError = boost::system::error_code;
 
-/// A socket that accepts so many bytes.
+/// A socket that accepts this many bytes.
 struct NarrowSocket {
     template <class Buffers>
     std::size_t write_some(const Buffers& buffers, GatheredError& error) {
@@ -39,7 +39,7 @@ struct NarrowSocket {
     int calls = 0;
 };
 
-/// What a kernel with so much room takes of each write, and when it has room again.
+/// A kernel that accepts this much of each write, and reports when it has space again.
 struct NarrowStream {
     using executor_type = boost::asio::io_context::executor_type;
 
@@ -73,7 +73,7 @@ struct GatheredCase {
     std::vector<GatheredError> errors{};
 
     void wait_with(std::string text) { layer.write_some(boost::asio::buffer(text)); }
-    /// As Beast writes a frame. `text` must stay.
+    /// Writes a frame like Beast. `text` must outlive the call.
     void write(const std::string& text) {
         boost::asio::async_write(layer, boost::asio::buffer(text),
                                  [this](const GatheredError& error, std::size_t n) {
@@ -81,7 +81,7 @@ struct GatheredCase {
                                      errors.push_back(error);
                                  });
     }
-    /// Returns: whether nothing is left.
+    /// Returns: whether no bytes are queued.
     [[nodiscard]] bool send_now() { return layer.send_now(refusal); }
     GatheredError refusal{};
     [[nodiscard]] std::string all() const {
@@ -93,7 +93,7 @@ struct GatheredCase {
 
 }  // namespace
 
-TEST_CASE("beast_gathered: queued bytes leave with the next write, in order") {
+TEST_CASE("beast_gathered: queued bytes are written with the next write, in order") {
     GatheredCase c;
     c.wait_with("one ");
     c.wait_with("two ");
@@ -106,7 +106,7 @@ TEST_CASE("beast_gathered: queued bytes leave with the next write, in order") {
     CHECK_FALSE(c.errors[0]);
 }
 
-TEST_CASE("beast_gathered: queued bytes never leave in the middle of a frame") {
+TEST_CASE("beast_gathered: queued bytes are never written in the middle of a frame") {
     GatheredCase c;
     c.layer.next_layer().room = 1;
     const std::string control = "control ";
@@ -123,7 +123,7 @@ TEST_CASE("beast_gathered: queued bytes never leave in the middle of a frame") {
     CHECK(c.reported == std::vector<std::size_t>{control.size(), second.size()});
 }
 
-TEST_CASE("beast_gathered: bytes queued during a write leave with the next one") {
+TEST_CASE("beast_gathered: bytes queued during a write are written with the next one") {
     GatheredCase c;
     c.layer.next_layer().room = 3;
     c.wait_with("one ");
@@ -176,7 +176,7 @@ TEST_CASE("beast_gathered: the bytes that a socket does not accept are sent late
         CHECK(c.send_now());
         CHECK(c.all() == "one two three");
     }
-    SECTION("before an asynchronous write, during which the socket is left alone") {
+    SECTION("before an asynchronous write, during which there is no other write") {
         const std::string control = "control ";
         c.write(control);
         c.wait_with("three");
@@ -212,7 +212,7 @@ TEST_CASE("beast_gathered: an error of the socket is returned to the caller") {
     CHECK(c.refusal == boost::asio::error::broken_pipe);
 }
 
-TEST_CASE("beast_gathered: only output that the socket has refused before is reported") {
+TEST_CASE("beast_gathered: only output that the socket did not accept before is reported") {
     GatheredCase c;
     c.layer.write_directly();
     int written = 0;

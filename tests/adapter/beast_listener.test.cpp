@@ -42,10 +42,11 @@ int status_of(std::string_view answer) {
     return answer.size() < 12 ? 0 : std::atoi(std::string{answer.substr(9, 3)}.c_str());
 }
 
-/// For check::transport: our side is the one that was accepted, the peer sends all back.
+/// A transport for check::transport: the own side was accepted, and the peer sends all messages
+/// back.
 struct AcceptedRig {
     AcceptedRig() { REQUIRE_FALSE(listener.listen({"127.0.0.1", 0})); }
-    /// Each attempt is another client, that was let in.
+    /// Each attempt is another admitted client.
     struct Next {
         using message_type = Bytes;
         AcceptedRig* rig;
@@ -106,7 +107,7 @@ struct AcceptedRig {
     Next transport{this};
 };
 
-/// Signed by itself, for this machine.
+/// A self-signed certificate for this machine.
 struct OwnCertificate {
     OwnCertificate() {
         const std::string command =
@@ -246,7 +247,7 @@ TEST_CASE("An upgrade that the peer aborts is counted, and calls no hook",
         }
     }
     for (const bool reset : {false, true}) {
-        // While somebody looks at its token.
+        // The user code reads its token meanwhile.
         RawSocket peer = RawSocket::connect(rig.port);
         peer.send(request);
         held.reset();
@@ -279,7 +280,7 @@ TEST_CASE("A silent or slow client is closed in time, also if it sends single by
     CHECK(rig.counters().rejected == 2);
 }
 
-TEST_CASE("A rejected client that neither reads nor closes still frees its place",
+TEST_CASE("A rejected client that neither reads nor closes still frees its connection",
           "[adapter][beast_listener][fault]") {
     ListenerRig<> rig{{.upgrade_within = 1h, .connections_max = 1}};
     const RawSocket stays = RawSocket::connect(rig.port);
@@ -309,7 +310,7 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
         rig.until([&] { return is_over(flood); });
     }
     CHECK(rig.counters().turned_away == 200);
-    // Whoever listens is not flooded: 60 are told, and one more for each second.
+    // The observer is not flooded: it is notified of 60, and of one more in each second.
     CHECK(rig.refused.size() >= 60);
     CHECK(rig.refused.size() < 200);
     for (const beast::RejectedUpgrade& one : rig.refused) {
@@ -325,7 +326,7 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
 
-TEST_CASE("Silent upgrades of a few addresses do not keep other addresses out",
+TEST_CASE("Silent upgrades of a few addresses do not block other addresses",
           "[adapter][beast_listener][fault]") {
     // 6 addresses with 5 silent sockets each fill the listener, and dial again when they are closed.
     ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 30}};
@@ -345,7 +346,7 @@ TEST_CASE("Silent upgrades of a few addresses do not keep other addresses out",
     redial();
     rig.until([&] { return rig.counters().accepted >= 30; });
     for (int i = 0; i < 10; ++i) {
-        // The newcomer's request takes some round trips, in which all others dial again.
+        // The request of the newcomer takes some round trips, in which all others dial again.
         const std::string ip = "127.0.0." + std::to_string(100 + i);
         const RawSocket newcomer = RawSocket::try_connect(rig.port, ip);
         const std::string request = UpgradeText{}.text();
@@ -422,7 +423,7 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
     CHECK(rows[0].action == "refused");
     CHECK(rows[0].room_id == "/ws/b");
     CHECK(rows[0].ip == "127.0.0.1");
-    CHECK(rows[1].room_id.empty());  // unheard
+    CHECK(rows[1].room_id.empty());  // its request was not read
     CHECK(rows[1].ip == "127.0.0.1");
     CHECK(refusals.dropped() == 1);
 }
@@ -437,7 +438,7 @@ TEST_CASE("An address with too many rejections is closed unread",
     const std::string answer = rig.answer_to(UpgradeText{.target = "/status"}.text());
     CHECK(status_of(answer) == 429);
     CHECK(answer.find("Retry-After: 2\r\n") != std::string::npos);
-    CHECK(rig.refused.empty());  // by the user, who knows
+    CHECK(rig.refused.empty());  // not rejected by the user's code
     CHECK(status_of(rig.answer_to("GET /\r\n\r\n")) == 400);
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{}.text());
@@ -468,7 +469,7 @@ TEST_CASE("A connection holds at most limit_output bytes", "[adapter][beast_list
     rig.until([&] { return !rig.served_connections.empty() && rig.counters().upgraded == 1; });
     auto& link = rig.served_connections.front().link();
     link.limit_output(25'000);
-    // Nothing leaves before the turn is over.
+    // No byte is written before the end of the turn.
     const auto taken = [&] {
         int count = 0;
         while (link.send(Bytes(10'000)) == SendResult::sent) ++count;
@@ -512,7 +513,7 @@ TEST_CASE("ListenerOptions::pages answers requests that are no WebSocket upgrade
     const std::string none = asked({.target = "/none"});
     CHECK(status_of(none) == 204);
     CHECK(none.find("Content-Length") == std::string::npos);
-    // What cannot be sent is our fault, and splits no answer.
+    // An invalid header is a fault of this program, and splits no answer.
     CHECK(status_of(asked({.target = "/split"})) == 500);
     CHECK(status_of(asked({.target = "/zero"})) == 500);
     CHECK(rig->counters().pages == 5);
@@ -637,7 +638,7 @@ TEST_CASE("Listener::listen reports options that would never match",
     CHECK_FALSE(listens({.origins = {"*"}}));
     CHECK(listens({.origins = {"example.org"}}) == std::errc::invalid_argument);
     CHECK(listens({.proxies = {"proxy.example"}}) == std::errc::invalid_argument);
-    // Not "without limit": nobody would ever come in.
+    // Zero does not mean "without limit": no client would ever be admitted.
     CHECK(listens({.connections_max = 0}) == std::errc::invalid_argument);
     CHECK(listens({.upgrades_per_ip_and_minute = 0}) == std::errc::invalid_argument);
     CHECK(listens({.upgrade_within = {}}) == std::errc::invalid_argument);
@@ -765,7 +766,7 @@ TEST_CASE("Mutated frames close their sender, and no other client",
         std::string bytes = good;
         const auto cut = UpgradeText{}.text().size();
         for (int n = 0; n < 3; ++n) {
-            // Two thirds of the rounds break the frame, the others the request.
+            // Two thirds of the rounds damage the frame, and the others the request.
             const std::size_t from = round % 3 == 0 ? 0 : cut;
             bytes[from + bits() % (bytes.size() - from)] = static_cast<char>(bits());
         }
@@ -801,7 +802,7 @@ TEST_CASE("A client that breaks the protocol, and neither sends nor closes, is s
     ListenerRig<> rig;
     for (const std::string& wrong :
          {std::string{"\x82\x01\x41"},                        // not masked
-          std::string{"\xF2\x81\x00\x00\x00\x00\x41", 7},     // bits that are reserved
+          std::string{"\xF2\x81\x00\x00\x00\x00\x41", 7},     // reserved bits
           std::string{"\x88\x81\x00\x00\x00\x00\x41", 7}}) {  // half a code
         const RawSocket peer = RawSocket::connect(rig.port);
         peer.send(UpgradeText{}.text());
@@ -945,7 +946,7 @@ TEST_CASE("A page and a rejection over TLS end with a TLS shutdown",
         REQUIRE(*ended == boost::asio::error::eof);  // and not ssl::error::stream_truncated
         CHECK(answer.starts_with(begin));
         CHECK((request[0] == 'P' || answer.ends_with(std::string(100'000, 'x'))));
-        // A client without a close frame keeps the connection for a second.
+        // Without a close frame of the client, the connection lasts for a second.
         char rest = 0;
         bool closed = false;
         client.next_layer().async_read_some(

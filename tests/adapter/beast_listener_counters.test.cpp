@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each connection is counted once, whatever happens to it. Method: the permit that counts.
+// Goal: each connection is counted once, however it ends. Method: the permit that counts.
 #include <belay/adapter/beast_listener_counters.hpp>
 
 #include <memory>

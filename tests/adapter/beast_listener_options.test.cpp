@@ -70,7 +70,7 @@ TEST_CASE("An allow-list matches whole origins", "[adapter][beast_listener_optio
     CHECK(OriginCheck{"null", "x"}.passes({"*"}));
 }
 
-TEST_CASE("A forwarded address counts behind named proxies: the last one that is no proxy",
+TEST_CASE("Behind named proxies, the last forwarded address that is no proxy counts",
           "[adapter][beast_listener_options][unit]") {
     ForwardedFor forwarded;
     REQUIRE(forwarded.trust({"10.0.0.1", "10.0.0.2", "fd00::1"}));
@@ -81,7 +81,7 @@ TEST_CASE("A forwarded address counts behind named proxies: the last one that is
     CHECK(client("::ffff:10.0.0.1", "203.0.113.7") == "203.0.113.7");
     CHECK(client("10.0.0.1", "198.51.100.9, 203.0.113.7 , 10.0.0.2") == "203.0.113.7");
     CHECK(client("fd00::1", "2001:db8::5") == "2001:db8::5");
-    // Whoever is no proxy says what he likes.
+    // A peer that is no proxy may send any header.
     CHECK(client("192.0.2.1", "203.0.113.7") == "192.0.2.1");
     CHECK(client("10.0.0.1", "") == "10.0.0.1");
     CHECK(client("10.0.0.1", "unknown") == "10.0.0.1");
@@ -118,7 +118,7 @@ TEST_CASE("A key is 16 bytes of base64", "[adapter][beast_listener_options][unit
     CHECK_FALSE(detail::is_websocket_key(""));
 }
 
-TEST_CASE("An address has a share of the places, and an IPv6 network counts as one address",
+TEST_CASE("An address has a share of the connections, and an IPv6 network counts as one address",
           "[adapter][beast_listener_options][unit]") {
     IpLimiter limiter{{.waiting_max = 100, .waiting_per_ip_max = 2, .connections_per_ip_max = 3}};
     const IpAddress a = ip_of("2001:db8:0:1::1"), b = ip_of("2001:db8:0:1:ffff::2");
@@ -133,7 +133,7 @@ TEST_CASE("An address has a share of the places, and an IPv6 network counts as o
     limiter.answered(a);
     CHECK_FALSE(limiter.claim(b, now));
     limiter.answered(b);
-    CHECK(limiter.claim(a, now) == RefusalReason::connections_per_ip_max);  // three are there
+    CHECK(limiter.claim(a, now) == RefusalReason::connections_per_ip_max);  // three are open
     REQUIRE_FALSE(limiter.enter());
     limiter.leave(b);
     CHECK_FALSE(limiter.claim(a, now));
@@ -162,7 +162,7 @@ TEST_CASE("An address with too many upgrades or rejections is closed unread for 
     // The label of metrics is the former name.
     CHECK(to_string(RefusalReason::rejections_per_ip_and_minute) == "refusals_per_ip_and_minute");
     CHECK_FALSE(limiter.claim(b, after(now, 10s)));
-    // What it was refused beyond the limit does not lock it out longer than a minute.
+    // Attempts beyond the limit do not extend the exclusion beyond a minute.
     for (int i = 0; i < 100; ++i) limiter.rejected(b, now);
     CHECK_FALSE(limiter.claim(b, after(now, 1min)));
 }
@@ -184,10 +184,10 @@ TEST_CASE("IpLimiter remembers a limited number of former clients, and all curre
     CHECK(limiter.connections() == 1);
     CHECK(limiter.waiting() == 1);
     CHECK(limiter.claim(nth_ip(0), now) ==
-          RefusalReason::upgrades_per_ip_and_minute);  // is still there
+          RefusalReason::upgrades_per_ip_and_minute);  // it is still connected
     CHECK(limiter.claim(nth_ip(many - 1), now) ==
-          RefusalReason::upgrades_per_ip_and_minute);  // was here just now
-    CHECK_FALSE(limiter.claim(nth_ip(1), now));        // long forgotten
+          RefusalReason::upgrades_per_ip_and_minute);  // it was connected recently
+    CHECK_FALSE(limiter.claim(nth_ip(1), now));        // it was forgotten
 }
 
 TEST_CASE("IpLimiter limits the total number of connections",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: silent sockets of a few addresses keep nobody else out of a beast::Listener. Method: 1,080
-// real sockets that connect again as soon as they are closed, and newcomers whose requests take a
-// round trip.
+// Goal: silent sockets of a few addresses do not block other clients of a beast::Listener. Method:
+// 1,080 real sockets that connect again as soon as they are closed, and newcomers whose requests
+// take a round trip.
 #include <belay/adapter/beast_listener.hpp>
 
 #include <sys/resource.h>
@@ -24,7 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Allows as many descriptors as the system does.   Returns: whether there are enough.
+/// Raises the limit of descriptors to that of the system.   Returns: whether it is high enough.
 bool has_descriptors(rlim_t count) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return false;
@@ -54,13 +54,13 @@ struct Newcomer {
 
 }  // namespace
 
-TEST_CASE("Newcomers come in although 36 addresses hold 30 silent sockets each",
+TEST_CASE("Newcomers are admitted although 36 addresses hold 30 silent sockets each",
           "[adapter][beast_newcomers][fault]") {
     if (!has_descriptors(4'000)) {
         WARN("RLIMIT_NOFILE is below 4,000: these sockets cannot be opened");
         return;
     }
-    // Nothing but newcomers ends a silent upgrade.
+    // Only newcomers end a silent upgrade.
     ListenerRig<> rig{{.upgrade_within = 1h}};
     std::vector<SilentSocket> silent;
     for (int i = 0; i < 36 * 30; ++i) silent.push_back({"127.1." + std::to_string(i / 30) + ".1"});
@@ -83,7 +83,7 @@ TEST_CASE("Newcomers come in although 36 addresses hold 30 silent sockets each",
     std::size_t inside = 0;
     rig.until([&] {
         redial();
-        // The 30 newcomers are there at the same time.
+        // The 30 newcomers connect at the same time.
         if (newcomers.size() < 30) {
             const std::string ip = "127.2." + std::to_string(newcomers.size()) + ".1";
             newcomers.push_back({RawSocket::try_connect(rig.port, ip), Clock::now() + 200ms});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each connection that does not become a WebSocket has one reason, one count, and one event if
-// the listener decides. Method: real sockets provoke each RejectedUpgrade::Reason; a switch without
-// default does not compile when there is another one.
+// Goal: each connection that does not become a WebSocket has one reason, one count, and one event
+// if the listener decides. Method: real sockets provoke each RejectedUpgrade::Reason. A switch
+// without a default does not compile when a reason is added.
 #include <belay/adapter/beast_listener.hpp>
 
 #include <sys/resource.h>
@@ -27,14 +27,14 @@ namespace {
 using Reasons = beast::ListenerCounters::Reasons;
 using Tls = boost::beast::ssl_stream<boost::beast::tcp_stream>;
 
-/// The numbers that one refusal must have changed.
+/// The numbers that one rejection must have changed.
 struct Expected {
     bool calls_hook = true;
     std::uint64_t accepted = 1;
     std::uint64_t beast::ListenerCounters::*outcome = &beast::ListenerCounters::rejected;
 };
 
-/// Checks that exactly one refusal is counted and reported since it was made.
+/// Checks that exactly one rejection was counted and reported since the construction.
 template <class Rig>
 class OneRefusal {
 public:
@@ -67,7 +67,7 @@ private:
     std::size_t events_ = 0;
 };
 
-/// A request that the listener refuses.
+/// A request that the listener rejects.
 void answer(RefusalReason why, const std::string& request, beast::ListenerOptions options = {}) {
     ListenerRig<> rig{std::move(options)};
     OneRefusal one{rig, why};
@@ -75,8 +75,8 @@ void answer(RefusalReason why, const std::string& request, beast::ListenerOption
     one.check();
 }
 
-/// A connection that is closed unread, because other ones are there: `others` of them wait, or are
-/// open, or were refused.
+/// A connection that is closed unread because of other ones: `others` of them wait, are open, or
+/// were rejected.
 enum class Others : std::uint8_t { wait, open, refused };
 void close_unread(RefusalReason why, beast::ListenerOptions options, Others others) {
     ListenerRig<> rig{std::move(options)};
@@ -109,7 +109,7 @@ void provoke(RefusalReason why) {
         case RefusalReason::subprotocol:
             return answer(why, good, {.subprotocol = "chat"});
         case RefusalReason::tls: {
-            // Without a certificate, no client agrees on TLS; garbage is no TLS at all.
+            // Without a certificate, TLS fails for each client. Garbage is no TLS at all.
             boost::asio::ssl::context context{boost::asio::ssl::context::tls_server};
             ListenerRig<Tls> rig{{}, context};
             OneRefusal one{rig, why};
@@ -177,9 +177,9 @@ void provoke(RefusalReason why) {
     FAIL("no case provokes this reason");
 }
 
-/// Calls `refuse` until an event has the number of those that were left out before it. The hook is
-/// called for 60 refusals at once, and then once for each second. So the time of this is that of the
-/// listener, however fast the machine is.
+/// Calls `refuse` until an event has the number of the unreported rejections before it. The hook is
+/// called for 60 rejections at once, and then once for each second. The duration of this test is
+/// therefore that of the listener, on a machine of any speed.
 template <class Rig, class Refuse>
 void flood(Rig& rig, Refuse&& refuse) {
     for (int n = 0; rig.refused.empty() || rig.refused.back().unreported == 0; ++n) {
@@ -197,7 +197,7 @@ void flood(Rig& rig, Refuse&& refuse) {
 
 }  // namespace
 
-TEST_CASE("Each reason of a refused upgrade is counted once, and reported if the listener decides",
+TEST_CASE("Each reason of a rejected upgrade is counted once, and reported if the listener decides",
           "[adapter][beast_refusals][fault]") {
     for (std::size_t i = 0; i < Reasons::count; ++i) {
         const auto why = static_cast<RefusalReason>(i);
@@ -207,7 +207,7 @@ TEST_CASE("Each reason of a refused upgrade is counted once, and reported if the
     CHECK(to_string(static_cast<RefusalReason>(Reasons::count)) == "unknown");
 }
 
-TEST_CASE("The clients of a proxy are refused with the limit of their own address",
+TEST_CASE("The clients of a proxy are rejected by the limit of their own address",
           "[adapter][beast_refusals][fault]") {
     ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
     const std::string request = UpgradeText{.more = "X-Forwarded-For: 192.0.2.1\r\n"}.text();
@@ -224,7 +224,7 @@ TEST_CASE("The clients of a proxy are refused with the limit of their own addres
 
 TEST_CASE("A flood through a proxy is reported at the rate of connections over a limit",
           "[adapter][beast_refusals][fault]") {
-    // The first is of a client above its share, and the second is refused before it has a name.
+    // The first is of a client above its share. The second is rejected before it has an address.
     const bool is_named = GENERATE(true, false);
     ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
     const std::string named = UpgradeText{.more = "X-Forwarded-For: 192.0.2.1\r\n"}.text();
@@ -238,7 +238,7 @@ TEST_CASE("A flood through a proxy is reported at the rate of connections over a
     CHECK(events == rig.counters().rejected);
 }
 
-TEST_CASE("A peer that resets before the accept is counted as aborted, not as over a limit",
+TEST_CASE("A peer that resets before the accept is counted as aborted, and not as over a limit",
           "[adapter][beast_refusals][fault]") {
     ListenerRig<> rig{{.upgrades_per_ip_and_minute = 1}};
     for (std::uint64_t times = 1; times <= 3; ++times) {
@@ -251,7 +251,7 @@ TEST_CASE("A peer that resets before the accept is counted as aborted, not as ov
     CHECK(rig.refused.empty());
 }
 
-TEST_CASE("An event of a flood has the number of those that were not reported before it",
+TEST_CASE("An event of a flood has the number of rejections that were not reported before it",
           "[adapter][beast_refusals][fault]") {
     ListenerRig<> rig{{.upgrade_within = 1h, .waiting_per_ip_max = 1}};
     const RawSocket waits = RawSocket::connect(rig.port);
@@ -278,7 +278,7 @@ TEST_CASE("The time of an upgrade lasts until its answer, and is counted for Web
     peer.send(UpgradeText{}.text());
     rig.until([&] { return held.has_value(); });
     CHECK(sum_of(rig.counters().upgrades) == 0);
-    // A user that takes a while to decide.
+    // User code that takes some time to decide.
     const Instant decided = after(SteadyClock{}.now(), 5ms);
     rig.until([&] { return SteadyClock{}.now() >= decided; });
     rig.serve(std::move(*held));

@@ -24,7 +24,7 @@ using Secure = beast::WebSocket<boost::beast::ssl_stream<boost::beast::tcp_strea
 using Socketed = beast::WebSocket<boost::beast::ssl_stream<boost::asio::ip::tcp::socket>>;
 static_assert(explain::transport_like<Socketed>());
 
-/// Dials the server by a name, trusting what it is told to.
+/// Dials the server by a name, with the given trust.
 template <class Transport = Secure>
 struct SecureRig {
     SecureRig(const std::string& host, std::uint16_t port, const std::string& trusted,
@@ -64,8 +64,9 @@ TEST_CASE("A server is verified by its certificate, for its name", "[adapter][be
     CHECK(is_stopped.rig.message().starts_with("/request\n"));
 }
 
-TEST_CASE("A certificate for an address, another name, and no TLS at all",
-          "[adapter][beast_tls][unit]") {
+TEST_CASE(
+    "WebSocket over TLS verifies a certificate for an address, rejects another name, and needs TLS",
+    "[adapter][beast_tls][unit]") {
     if (!NodeServer::is_here()) return;
     const Certificate for_address{"IP:127.0.0.1"};
     NodeServer server{for_address.arguments()};
@@ -79,7 +80,8 @@ TEST_CASE("A certificate for an address, another name, and no TLS at all",
     CHECK(no_tls.rig.failure() == Failure::from(tls::Errc::handshake_failed));
 }
 
-TEST_CASE("Through a proxy the server's certificate counts", "[adapter][beast_tls][unit]") {
+TEST_CASE("Through a proxy the certificate of the server is verified",
+          "[adapter][beast_tls][unit]") {
     if (!NodeServer::is_here()) return;
     const Certificate certificate{"DNS:localhost"};
     NodeServer server{certificate.arguments()};
@@ -113,7 +115,7 @@ TEST_CASE("The failure of a certificate gives the reason", "[adapter][beast_tls]
     }
 }
 
-TEST_CASE("A handshake that fails without verification is not the certificate's fault",
+TEST_CASE("A handshake that fails without verification is not reported as a certificate error",
           "[adapter][beast_tls][regression]") {
     belay_test::CertificateAuthority authority;
     const belay_test::TlsServer server{authority.issue("subjectAltName=DNS:other.example")};
@@ -122,7 +124,7 @@ TEST_CASE("A handshake that fails without verification is not the certificate's 
     CHECK(secure.rig.failure() == Failure::from(tls::Errc::handshake_failed));
 }
 
-TEST_CASE("A connection that is reset in the TLS handshake is lost, and not refused",
+TEST_CASE("A connection that is reset in the TLS handshake is reported as lost, and not as refused",
           "[adapter][beast_tls][fault]") {
     const belay_test::RawSocket server = belay_test::RawSocket::listen();
     SecureRig<> secure{"127.0.0.1", server.port(), ""};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: beast::WebSocket works with an independent server: messages, codes, rejections, tokens,
-// proxies, and peers that break the rules. Method: node's `ws`, see tests/node/ws/server.js.
+// proxies, and peers that violate the protocol. Method: node's `ws`, see tests/node/ws/server.js.
 #include <belay/adapter/beast_websocket.hpp>
 
 #if defined(__GLIBC__)
@@ -43,7 +43,7 @@ std::string nth_line(std::uint64_t i) {
     return std::to_string(i) + std::string(100 + i % 7, static_cast<char>('a' + i % 26));
 }
 
-/// Against `target` of the server.
+/// A rig for `target` of the server.
 struct PlainRig : belay_test::WebSocketRig<Plain> {
     PlainRig(const NodeServer& server, beast::WebSocketOptions options)
         : PlainRig{static_cast<std::uint16_t>(server.port), std::move(options)} {}
@@ -53,8 +53,8 @@ struct PlainRig : belay_test::WebSocketRig<Plain> {
           }} {}
 };
 
-/// A server of Beast on loopback. It accepts one connection, and closes it at once with a code and
-/// a reason.
+/// A server of Beast on the loopback. It accepts one connection, and closes it at once with a code
+/// and a reason.
 class ClosingServer {
     using tcp = boost::asio::ip::tcp;
 
@@ -92,7 +92,8 @@ private:
     std::thread thread_;
 };
 
-/// A server of Beast on loopback. It accepts one connection, and reads when the test wants.
+/// A server of Beast on the loopback. It accepts one connection, and reads when the test requests
+/// it.
 struct LazyServer {
     using tcp = boost::asio::ip::tcp;
 
@@ -104,7 +105,7 @@ struct LazyServer {
         acceptor.accept(stream.next_layer());
         stream.accept();
     }
-    /// Reads until so many bytes have arrived.
+    /// Reads until this many bytes have arrived.
     void read(std::size_t bytes) {
         std::vector<char> into(bytes);
         boost::asio::read(stream.next_layer(), boost::asio::buffer(into));
@@ -115,7 +116,7 @@ struct LazyServer {
     boost::beast::websocket::stream<tcp::socket> stream{context};
 };
 
-/// For check::transport.
+/// The peer for check::transport.
 struct NodeRig {
     NodeRig(NodeServer& s, const beast::WebSocketOptions& options)
         : server{s}, transport{context, {"localhost", s.port}, options} {}
@@ -130,7 +131,7 @@ struct NodeRig {
     void hang_up() { server.hang_up(); }
 };
 
-/// A token that is there at once.
+/// A source whose token is available at once.
 struct Given {
     using token_type = std::string;
     std::string token;
@@ -198,7 +199,7 @@ TEST_CASE("WebSocketOptions::classify decides what a close code means",
     CHECK(expired.retry_after == 7s);
     CHECK(seen == "3501 token expired");
     CHECK(failure_of_close(4001, "slow down").cause == Cause::overloaded);
-    // The usual meaning: without a function, if it throws, and if it returns none.
+    // The default applies without a function, if it throws, and if it returns no value.
     CHECK(failure_of_close(4001, "slow down", false) == websocket_failure(4001));
     CHECK(failure_of_close(4009, "") == websocket_failure(4009));
     CHECK(seen == "4009 ");
@@ -235,7 +236,7 @@ TEST_CASE("A rejected upgrade maps to the failure of http_failure, with its Retr
     NodeServer server;
     CHECK(PlainRig{server, {.target = "/refuse?status=503&retry=7"}}.failure() ==
           http_failure(503, 7s));
-    // Measured from the answer's own date, in the year 1994.
+    // The wait is measured from the date of the response, in the year 1994.
     const std::string until = "Sun,%2006%20Nov%201994%2008:50:37%20GMT";
     CHECK(PlainRig{server, {.target = "/refuse?status=429&retry=" + until}}.failure() ==
           http_failure(429, 60s));
@@ -254,7 +255,7 @@ TEST_CASE("A message of the other kind ends the connection with 1003",
     CHECK(rig.app.messages.empty());
     PlainRig text{server, {.target = "/text", .frames = beast::WebSocketFrames::text}};
     CHECK(text.message() == "text");
-    // And what is no text is never sent as such.
+    // A message that is no text is never sent as text.
     CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::refused);
 }
 
@@ -284,7 +285,7 @@ TEST_CASE("A close frame has the code of its failure, after the queued messages"
     }
 }
 
-TEST_CASE("A WebSocket reports output that leaves after it has waited",
+TEST_CASE("A WebSocket reports output that is written after a wait",
           "[adapter][beast_websocket][regression]") {
     // One message, long messages, and messages that are written without an operation of asio.
     const std::size_t each =
@@ -310,7 +311,7 @@ TEST_CASE("A WebSocket reports output that leaves after it has waited",
     std::thread accepts{[&server] { server.accept(); }};
     belay_test::run_until(context, [&] { return !events->empty(); });
     accepts.join();
-    // What the kernel takes at once has not waited, also if a ping is under way meanwhile.
+    // Output that the kernel accepts at once has not waited, also during a ping.
     for (int i = 0; i < 20; ++i) {
         REQUIRE(connection.send(Bytes(10)) == SendResult::sent);
         connection.ping();
@@ -318,15 +319,15 @@ TEST_CASE("A WebSocket reports output that leaves after it has waited",
         context.poll();
         CHECK(written() == 0);
     }
-    // More than the two kernels take.
+    // More bytes than the two kernels accept.
     constexpr std::size_t bytes = std::size_t{32} << 20;
     for (std::size_t i = 0; i < bytes / each; ++i) {
         REQUIRE(connection.send(Bytes(each)) == SendResult::sent);
     }
     for (int part = 0; part < 3; ++part) {
         CAPTURE(part);
-        // Until the kernels take no more.
-        for (int idle = 0; idle < 5;) {  // on a busy machine, one may have no time for an event
+        // Runs until the kernels accept no more bytes. On a busy machine, a run may have no event.
+        for (int idle = 0; idle < 5;) {
             context.restart();
             idle = context.run_one_for(5ms) != 0 ? 0 : idle + 1;
         }
@@ -342,7 +343,7 @@ TEST_CASE("A WebSocket reports output that leaves after it has waited",
     }
 }
 
-TEST_CASE("A WebSocket that closes sends nothing behind its answer to the peer's close frame",
+TEST_CASE("A WebSocket that closes sends nothing after its answer to the peer's close frame",
           "[adapter][beast_websocket][regression]") {
     LazyServer server;
     boost::asio::io_context context;
@@ -380,7 +381,7 @@ TEST_CASE("A WebSocket that closes sends nothing behind its answer to the peer's
 }
 
 #if defined(__GLIBC__)
-TEST_CASE("A WebSocket gives back the memory of its queue when a burst has been written",
+TEST_CASE("A WebSocket frees the memory of its queue when a burst has been written",
           "[adapter][beast_websocket][unit]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -398,7 +399,7 @@ TEST_CASE("A WebSocket gives back the memory of its queue when a burst has been 
     };
     for (int i = 0; i < 20; ++i) static_cast<void>(held_after(8));
     const std::size_t before = held_after(8);
-    // The queue had a place of 24 bytes for each message.
+    // The queue had 24 bytes for each message.
     CHECK(held_after(1000) < before + 1000 * sizeof(Bytes) / 2);
 }
 #endif
@@ -413,7 +414,7 @@ TEST_CASE("message_bytes_max limits the inflated message", "[adapter][beast_webs
     CHECK(rig.app.messages.empty());
 }
 
-TEST_CASE("Peers that break the rules, or stop, end the connection",
+TEST_CASE("A WebSocket ends its connection when the peer violates the protocol, or stops",
           "[adapter][beast_websocket][fault]") {
     if (!NodeServer::is_here()) return;
     NodeServer server;
@@ -474,7 +475,7 @@ TEST_CASE("A network that cuts a handshake or an answer anywhere only ends the c
     using belay_test::ConnectionFault;
     std::size_t connected = 0;
     std::size_t whole = 0;
-    // The handshake's answer has 129 bytes, that to the message 22.
+    // The response to the handshake has 129 bytes, and the answer to the message 22.
     for (std::size_t bytes = 0; bytes < 151; bytes += 6) {
         for (const ConnectionFault::Then then :
              {ConnectionFault::Then::cut, ConnectionFault::Then::end,
@@ -547,13 +548,13 @@ TEST_CASE("A token goes into a header or the query, and nowhere else",
     };
     const Failure bad = Failure::from(make_error_code(beast::WebSocketErrc::bad_text));
     CHECK(failure("a\r\nX: y", {}) == bad);
-    // Beast would throw, in a handler.
+    // Beast would throw in a handler.
     CHECK(failure(std::string(70'000, 'a'), {}) == bad);
     CHECK(failure("a", {.headers = {{std::string(70'000, 'a'), "b"}}}) == bad);
     CHECK(failure("a", {.headers = {{"X-Client", "a\nb"}}}) == bad);
     CHECK(failure("a", {.headers = {{"X Client", "b"}}}) == bad);
     CHECK(PlainRig{server, {.target = "/a b"}}.failure() == bad);
-    // Beyond this machine, for all that anybody knows.
+    // This address is not on this machine.
     CHECK(failure("a", {.proxy = {"127.0.0.1", server.proxy_port}}) ==
           Failure::from(make_error_code(beast::WebSocketErrc::token_in_clear)));
 }
@@ -737,7 +738,7 @@ TEST_CASE("Short messages reach a slow peer whole and in order, also around a po
         websocket::stream<tcp::socket> stream{acceptor.accept()};
         stream.accept();
         full.wait();
-        // The client cannot send the pong before the messages that wait.
+        // The client cannot send the pong before the waiting messages.
         stream.ping({});
         bool same = true;
         for (; received < count && same; received += same ? 1 : 0) {
@@ -755,7 +756,7 @@ TEST_CASE("Short messages reach a slow peer whole and in order, also around a po
     events->epoch = 1;
     auto connection = transport.open(Link<Bytes>{events, 1});
     belay_test::run_until(context, [&] { return !events->empty(); });
-    // More than the two kernels accept.
+    // More bytes than the two kernels accept.
     for (std::uint64_t i = 0; i < count; ++i) REQUIRE(connection.send(nth(i)) == SendResult::sent);
     do context.restart();
     while (context.poll() != 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: boost_asio.hpp is enough for AsioLoop; another asio is asked for by name.
+// Goal: boost_asio.hpp is enough for AsioLoop. Another asio must be named.
 #include <belay/adapter/boost_asio.hpp>
 
 #include <belay/adapter/asio_loop.hpp>

@@ -26,7 +26,7 @@ bool has_part(const std::string& text, const std::string& part) {
     return text.find(part) != text.npos;
 }
 Failure failure_by(HttpErrc e) { return Failure::from(e); }
-/// Nothing but an error, of a request that has left.
+/// A request that was sent must have no response, only an error.
 HttpResponse ended_by(HttpErrc e, bool sent = true) {
     return {.failure = failure_by(e), .sent = sent};
 }
@@ -58,7 +58,7 @@ TEST_CASE("curl::Http sends method, headers and body as they are", "[adapter][cu
          .method = "POST",
          .headers = {{"Content-Type", "application/json"}, {"X-Empty", ""}, {"X-Tab", "a\tb"}},
          .body = body});
-    // Dots in a path are the server's to read.
+    // Dots in a path are passed to the server.
     CHECK(echo.body.starts_with("POST /echo/a/../b?c=%20\n"));
     CHECK(echo.body.ends_with("\n" + body));
     CHECK(has_part(echo.body, "\nContent-Type: application/json\n"));
@@ -73,7 +73,7 @@ TEST_CASE("curl::Http sends method, headers and body as they are", "[adapter][cu
         rig.fetch({.url = server.url("/echo"), .method = "PATCH", .body = "p"});
     CHECK(patch.body.starts_with("PATCH /echo"));
     CHECK(patch.body.ends_with("\np"));
-    // No type is made up for who names none.
+    // Without a Content-Type in the request, none is added.
     CHECK_FALSE(has_part(patch.body, "Content-Type"));
     const HttpResponse empty = rig.fetch({.url = server.url("/echo"), .method = "POST"});
     CHECK(has_part(empty.body, "\nContent-Length: 0\n"));
@@ -100,7 +100,7 @@ TEST_CASE("curl::Http reads headers in any case, and of the last response only",
     CHECK(hinted.status == 200);
     CHECK(hinted.headers.find("X-Hint") == nullptr);
     CHECK(*hinted.headers.find("X-Real") == "1");
-    // What comes behind the body is no header, nor another status.
+    // Trailers after the body are no headers, and do not change the status.
     const HttpResponse trailed = rig.get(server.url("/trailer"));
     CHECK(trailed.status == 200);
     CHECK(trailed.body == "body");
@@ -129,7 +129,7 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     const auto refused = [&](HttpRequest request) {
         RequestRecord record;
         const auto handle = rig.http.request(std::move(request), record.completion());
-        // It needs no loop.
+        // The rejection needs no loop.
         REQUIRE(record.response);
         return *record.response;
     };
@@ -167,7 +167,7 @@ TEST_CASE("curl::Http rejects invalid requests without sending them",
     CHECK(rig.requests_received(server, "GET /hello") == 0);
 }
 
-TEST_CASE("curl::Http whose configure throws completes that request with no, and continues",
+TEST_CASE("curl::Http whose configure throws drops the completion of that request, and continues",
           "[adapter][curl_http][fault]") {
     HttpServer server;
     bool throws = true;
@@ -214,11 +214,11 @@ TEST_CASE("curl::Http does not accept an incomplete response", "[adapter][curl_h
     CHECK(rig.get(server.url("/garbage")) == ended_by(HttpErrc::not_http));
 }
 
-TEST_CASE("curl::Http takes compressed bodies only if it is configured to",
+TEST_CASE("curl::Http accepts compressed bodies only if it is configured to",
           "[adapter][curl_http][unit]") {
     HttpServer server;
     CurlRig plain;
-    // libcurl reports a compressed body that breaks off as complete.
+    // libcurl reports a truncated compressed body as complete.
     CHECK_FALSE(has_part(plain.get(server.url("/echo")).body, "Accept-Encoding"));
     const HttpResponse packed = plain.get(server.url("/gzip"));
     CHECK(packed.body.starts_with("\x1f\x8b"));
@@ -309,13 +309,13 @@ TEST_CASE("curl::Http does not send a request whose deadline has passed",
 TEST_CASE("curl::Http ends a request to a frozen server", "[adapter][curl_http][fault]") {
     HttpServer server;
     CurlRig rig;
-    // Its kernel takes the connection, and the request.
+    // The kernel of the server accepts the connection, and the request.
     server.freeze();
     const HttpResponse frozen = rig.fetch({.url = server.url("/hello"), .deadline = 50ms});
     CHECK(frozen.failure == failure_by(HttpErrc::timed_out));
     server.thaw();
     CHECK(rig.get(server.url("/hello")).body == "hello");
-    // It is never said of what the server has seen that it was not sent.
+    // A request that the server has received is never reported as unsent.
     if (rig.requests_received(server, "GET /hello") == 2) CHECK(frozen.sent);
 }
 
@@ -324,26 +324,26 @@ TEST_CASE("curl::Http keeps the deadline when the server's TLS hangs",
     HttpServer server;
     server.freeze();
     CurlRig rig;
-    // Nothing of the request has left yet.
+    // No byte of the request was sent yet.
     CHECK(rig.fetch({.url = "https://127.0.0.1:" + std::to_string(server.port),
                      .deadline = 50ms}) == ended_by(HttpErrc::timed_out, false));
 }
 
-TEST_CASE("curl::Http never resends a body by itself", "[adapter][curl_http][regression]") {
+TEST_CASE("curl::Http never sends a body again on its own", "[adapter][curl_http][regression]") {
     HttpServer server;
     CurlRig rig;
     const auto ask_twice = [&](HttpRequest second) {
         CHECK(rig.get(server.url("/once")).body == "once");
         return rig.fetch(std::move(second));
     };
-    // The server has read it, and closes the kept connection without an answer.
+    // The server has read the body, and closes the kept connection without a response.
     const std::string url = server.url("/echo");
     CHECK(ask_twice({.url = url, .method = "POST", .body = "pay"}) == ended_by(HttpErrc::lost));
     CHECK(rig.requests_received(server, "POST /echo") == 1);
-    // Without a body there is nothing to refuse: it goes over a connection of its own.
+    // A request without a body uses a connection of its own.
     CHECK(ask_twice({.url = url, .method = "POST"}).complete());
     CHECK(rig.requests_received(server, "POST /echo") == 2);
-    // What changes nothing is asked again.
+    // A request that changes nothing is sent again.
     CHECK(ask_twice({.url = server.url("/hello")}).body == "hello");
     CHECK(rig.requests_received(server, "GET /hello") == 2);
 }

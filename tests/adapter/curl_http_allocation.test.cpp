@@ -22,7 +22,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// While it lives, freed memory is no longer what it was (where the allocator can do that).
+/// During its lifetime, freed memory is overwritten (if the allocator supports that).
 struct FreedIsSpoiled {
 #if defined(__GLIBC__)
     FreedIsSpoiled() { static_cast<void>(::mallopt(M_PERTURB, 0x5a)); }
@@ -32,12 +32,12 @@ struct FreedIsSpoiled {
 #endif
 };
 
-/// The memory that libcurl takes: while one of these lives it ends as FailingNew says, or it lacks
+/// The memory of libcurl. During the lifetime of one of these, it ends like FailingNew, or fails
 /// once.
 struct CurlMemory {
     enum class Lack { none, all, once };
     static inline thread_local Lack lack = Lack::none;
-    static inline thread_local std::size_t left = 0;  // before it lacks once
+    static inline thread_local std::size_t left = 0;  // allocations before the one that fails
 
     static bool ends() noexcept {
         if (lack == Lack::all) return belay_test::allocation_fails();
@@ -53,7 +53,7 @@ struct CurlMemory {
     static char* take_text(const char* text) { return ends() ? nullptr : ::strdup(text); }
     static void give_back(void* p) { std::free(p); }
 
-    /// Before any client is there: libcurl takes it from the first who asks only.
+    /// Constructed before any client, because libcurl uses only the functions that are set first.
     static inline const CURLcode reported = curl_global_init_mem(
         CURL_GLOBAL_DEFAULT, &take, &give_back, &take_more, &take_text, &take_zeros);
 
@@ -68,8 +68,8 @@ struct CurlMemory {
     [[nodiscard]] bool lacked() const noexcept { return lack != Lack::once; }
 };
 
-/// Asks with memory for so many allocations.   Returns: whether that was enough.
-/// `any`: it may fail for whatever libcurl calls it.
+/// Sends a request with memory for this many allocations.   Returns: whether that was enough. With
+/// `any`, it may fail with any error of libcurl.
 bool is_enough(belay_test::HttpRig<curl::Http>& rig, HttpRequest request, std::size_t good,
                bool any = false) {
     belay_test::RequestRecord record;
@@ -184,7 +184,7 @@ TEST_CASE("curl::Http sends no incomplete request when libcurl runs out of memor
         if (!record.response) continue;
         INFO(record.response->status << " " << record.response->body << " "
                                      << record.response->failure.message());
-        // libcurl 7.88 leaves a query away that it has no memory for.
+        // libcurl 7.88 omits a query for which it has no memory.
         const std::string* const location = record.response->headers.find("Location");
         const bool asked_less = location != nullptr && location->empty();
         CHECK((record.response->body == "hello" || asked_less) == record.response->complete());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: HttpCalls over curl::Http survives a server that is busy, killed, frozen, or cuts its
-// responses, and never sends a request twice that must be sent once. Method: a real server.
+// Goal: HttpCalls over curl::Http works with a server that is busy, killed, frozen, or cuts its
+// responses, and never repeats a request that must be sent once. Method: a real server.
 #include <belay/adapter/curl_http.hpp>
 #include <belay/http/http_calls.hpp>
 
@@ -33,7 +33,8 @@ struct CallsFixture : belay_test::HttpRig<curl::Http> {
 
 }  // namespace
 
-TEST_CASE("HttpCalls repeats what a real server did not finish", "[adapter][http_calls][fault]") {
+TEST_CASE("HttpCalls repeats requests that a real server did not complete",
+          "[adapter][http_calls][fault]") {
     HttpServer server;
     CallsFixture rig{{.first_wait = 10ms,
                       .wait_max = 20ms,
@@ -47,7 +48,7 @@ TEST_CASE("HttpCalls repeats what a real server did not finish", "[adapter][http
         REQUIRE(put);
         CHECK(put->body.ends_with("the whole body"));
         CHECK(rig.requests_received(server, "PUT " + target) == 3);
-        // The server may have done it.
+        // The server may have executed the request.
         CHECK_FALSE(rig.send({.url = server.url(target + "?post"), .method = "POST", .body = "b"}));
         CHECK(rig.requests_received(server, "POST " + target + "?post") == 1);
         const auto keyed = rig.send({.url = server.url(target + "?key"),
@@ -66,7 +67,7 @@ TEST_CASE("HttpCalls waits for the Retry-After of a real server", "[adapter][htt
     const Instant begun = rig.loop.now();
     CHECK(rig.send({.url = server.url("/until/1/busy?once")}));
     CHECK(elapsed(begun, rig.loop.now()) >= 1s);
-    // Not for one that is too long: the response tells the caller.
+    // It does not wait if the time is too long: the caller gets the response.
     const auto long_wait = rig.send({.url = server.url("/status/503?Retry-After:%203600")});
     CHECK(long_wait.error() == std::error_code{503, http_category()});
     CHECK(http_failure(*long_wait.last()).retry_after == 1h);
@@ -88,7 +89,7 @@ TEST_CASE("HttpCalls reaches a real server that was down and listens again",
     rig.until([&] { return rig.calls.counters().requests >= 3; });
     server.start();
     rig.until([&] { return task.done(); });
-    // Nothing was sent before, so also a POST is repeated, and arrives once.
+    // No byte was sent before, so a POST is repeated, too, and arrives once.
     CHECK(task.take());
     CHECK(rig.requests_received(server, "POST /echo") == 1);
 }
@@ -122,7 +123,7 @@ TEST_CASE("HttpCalls repeats a request to a real server that was frozen",
     server.thaw();
     rig.until([&] { return task.done(); });
     CHECK(task.take());
-    // A POST may have been done by then.
+    // The server may have executed a POST by then.
     server.freeze();
     const auto post = rig.send({.url = server.url("/hello"), .method = "POST", .deadline = 200ms});
     CHECK(post.error() == HttpErrc::timed_out);

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A timer of libcurl that passes while the check is busy has libcurl run all requests in one call.
+/// While the check is busy, a timer of libcurl expires, and libcurl runs all requests in one call.
 CURLcode set_check_options(CURL* curl) {
     const CURLcode code = curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 25L);

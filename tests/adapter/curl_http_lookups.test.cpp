@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a name lookup that hangs delays neither the loop nor any destruction. Method: the
-// system's own function, which libcurl calls in a thread, waits for the test.
+// Goal: a name lookup that hangs delays neither the loop nor any destruction. Method: the system's
+// function, which libcurl calls in a thread, waits for the test.
 #include <belay/adapter/curl_http.hpp>
 
 #include <atomic>
@@ -15,13 +15,13 @@
 
 namespace {
 
-/// Of "hangs.invalid": how often it is looked up, and whether that may end.
+/// The number of lookups of "hangs.invalid", and whether they may end.
 std::atomic<int> lookups_hanging{0};
 std::atomic<bool> lookups_let_go{false};
 
 }  // namespace
 
-// Stands before the one of the C library, for libcurl, too.
+// This function replaces that of the C library, for libcurl, too.
 extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
                            addrinfo** found) {
     if (name != nullptr && std::strcmp(name, "hangs.invalid") == 0) {
@@ -52,7 +52,7 @@ TEST_CASE("curl::Http does not block on a name lookup that hangs",
     auto handle =
         std::optional{rig.http.request({.url = "http://hangs.invalid/"}, dropped.completion())};
     rig.until([&] { return lookups_hanging == 1; });
-    // The others go on.
+    // The other requests continue.
     CHECK(rig.get(server.url("/hello")).body == "hello");
     handle.reset();
     CHECK(dropped.reported);

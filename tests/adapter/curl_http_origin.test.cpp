@@ -43,12 +43,12 @@ TEST_CASE("curl::Http verifies a server by its certificate, for its name",
     OriginRig other;
     CHECK(other.get(server.tls_url("localhost", "/hello")) ==
           refused(tls::Errc::certificate_self_signed));
-    // Only who says so goes without.
+    // Only a client with that option connects without verification.
     OriginRig trusts_all{
         [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 0L); }};
     CHECK(trusts_all.get(server.tls_url("localhost", "/hello")).body == "hello");
 
-    // Neither TLS where there is none, nor none where there is.
+    // TLS fails with a server without TLS, and a plain request fails with a TLS server.
     const HttpResponse no_tls =
         trusts.get("https://localhost:" + std::to_string(server.port) + "/hello");
     CHECK(no_tls.failure.error() == HttpErrc::tls_failed);
@@ -66,13 +66,13 @@ TEST_CASE("curl::Http names the reason why it does not accept a certificate",
         INFO(c.what);
         HttpServer server{{c.server.certificates, c.server.key}};
         OriginRig rig{[&](CURL* curl) {
-            if (c.trusted.empty()) return CURLE_OK;  // the issuers that this machine trusts
+            if (c.trusted.empty()) return CURLE_OK;  // the default issuers of this machine
             const CURLcode code = curl_easy_setopt(curl, CURLOPT_CAINFO, c.trusted.c_str());
             if (code != CURLE_OK || !c.checks_revocation) return code;
             return curl_easy_setopt(curl, CURLOPT_CRLFILE, c.trusted.c_str());
         }};
         const HttpResponse page = rig.get(server.tls_url(c.host, "/hello"));
-        // libcurl looks at the name last.
+        // libcurl checks the name last.
         const bool dates_first = std::string_view{c.what} == "expired, and another name";
         CHECK(page.failure.error() ==
               (dates_first ? make_error_code(tls::Errc::certificate_expired) : c.error));
@@ -102,7 +102,7 @@ TEST_CASE("curl::Http connects through a proxy, which may reject it",
     OriginRig rig{[proxy = server.url("")](CURL* curl) {
         return curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
     }};
-    // The server's pages are no proxy: "GET http://..." is nowhere, and so is "CONNECT ...".
+    // The server's pages are no proxy: "GET http://..." has no page, and neither has "CONNECT ...".
     CHECK(rig.get("http://elsewhere.invalid/hello").status == 404);
     const HttpResponse refused = rig.get("https://elsewhere.invalid/hello");
     CHECK(refused ==
@@ -132,7 +132,7 @@ TEST_CASE("curl::Http follows redirections within the origin, at most three",
     CHECK(rig.fetch(following(server.url("/redirect/302?/hello"))).body == "hello");
     CHECK(rig.fetch(following(server.url("/redirect/307?" + server.url("/hello")))).body ==
           "hello");
-    // Only from the last head on there is something to tell.
+    // Only the last head and its body are passed on.
     RequestRecord record;
     HttpRequest in_pieces = following(server.url("/redirect/301?/hello"));
     in_pieces.on_chunk = record.on_chunk();
@@ -163,7 +163,7 @@ TEST_CASE("curl::Http follows no redirection to another origin",
         CHECK(moved.body == "moved");
     }
     CHECK(rig.requests_received(server, "GET /hello") == 0);
-    // The same host without TLS is another, too.
+    // The same host without TLS is another origin, too.
     const std::string down = "http://localhost:" + port + "/hello";
     CHECK(rig.fetch(following(server.tls_url("localhost", "/redirect/302?" + down))).status == 302);
     CHECK(rig.fetch(following(server.tls_url("localhost", "/redirect/302?/hello"))).body ==
@@ -197,6 +197,6 @@ TEST_CASE("curl::Http repeats the method and body as the redirection requires",
         CHECK(echo.find("body") == echo.npos);
         CHECK(echo.find("Content-Length") == echo.npos);
     }
-    // 304 and others of its kind lead nowhere.
+    // 304 and similar statuses are no redirections.
     CHECK(rig.fetch(following(server.url("/redirect/300?/hello"))).status == 300);
 }

@@ -20,7 +20,7 @@ namespace {
 using StreamRig = belay_test::HttpRig<curl::Http>;
 using Pieces = std::vector<std::string>;
 
-/// A client that can end, and a request that may do anything at each piece.
+/// A client that can be destroyed, and a request that may call any function at each piece.
 struct StreamFixture {
     explicit StreamFixture(const HttpServer& s) : server{s}, http{std::in_place, loop} {}
 
@@ -37,7 +37,7 @@ struct StreamFixture {
     void until(F done) {
         REQUIRE(loop.run_until(done, 40s));
     }
-    /// What is still in flight would be told now.
+    /// Later events of requests in flight would be reported here.
     void settle() {
         StreamRig rig;
         CHECK(rig.get(server.url("/hello")).body == "hello");
@@ -76,7 +76,7 @@ TEST_CASE("curl::Http delivers pieces as they arrive, status and headers first",
                  keep(head, piece);
              }},
         record.completion());
-    // Nothing comes out of request() itself.
+    // request() itself calls no completion.
     CHECK(record.pieces.empty());
     rig.until([&] { return !record.pieces.empty(); });
     CHECK(record.pieces == Pieces{"200:"});
@@ -120,7 +120,7 @@ TEST_CASE("curl::Http delivers the pieces of an error response, too",
         rig.fetch({.url = server.url("/status/503"), .on_chunk = record.on_chunk()});
     CHECK(busy.status == 503);
     CHECK(record.pieces == Pieces{"503:", "503:no"});
-    // Of what never answered there is no head.
+    // A request without a response has no head.
     RequestRecord silent;
     rig.fetch({.url = server.url("/drop"), .on_chunk = silent.on_chunk()});
     CHECK(silent.pieces.empty());
@@ -177,7 +177,7 @@ TEST_CASE("Destroying the handle aborts a request without calling its completion
     server.send_command("say more");
     fixture.settle();
     CHECK(fixture.calls == calls);
-    // The client lives.
+    // The client still works.
     RequestRecord last;
     fixture.handle = fixture.http->request({.url = server.url("/hello")}, last.completion());
     fixture.until([&] { return last.reported; });
@@ -244,12 +244,12 @@ TEST_CASE("Destroying a client aborts its requests without calling their complet
     fixture.settle();
     CHECK(fixture.calls == calls);
     CHECK(fixture.loop.watched() == 0);
-    // The handles outlive it.
+    // The handles outlive the client.
     fixture.handle.reset();
     fixture.other.reset();
 }
 
-TEST_CASE("A request that starts inside on_chunk, or a completion, is like others",
+TEST_CASE("A request that starts inside on_chunk, or inside a completion, works like others",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamFixture fixture{server};
@@ -263,7 +263,7 @@ TEST_CASE("A request that starts inside on_chunk, or a completion, is like other
     fixture.until([&] { return fixture.second.reported; });
     CHECK(fixture.second.response->body == "hello");
     CHECK_FALSE(fixture.record.reported);
-    // One that is dropped before libcurl has returned never begins.
+    // A request that is dropped before libcurl has returned never begins.
     fixture.act = [&](std::string_view) {
         RequestRecord nobody;
         const auto gone = fixture.http->request({.url = server.url("/echo")}, nobody.completion());
@@ -290,7 +290,7 @@ TEST_CASE("A request that is destroyed inside its on_chunk may own another, whic
     HttpServer server;
     StreamFixture fixture{server};
     RequestRecord owned;
-    // The first among those under way.
+    // It is the first of the requests under way.
     auto inner = std::make_shared<std::optional<curl::Http::Handle>>();
     *inner = fixture.http->request({.url = server.url("/never"), .deadline = forever},
                                    owned.completion());
@@ -328,7 +328,7 @@ TEST_CASE("A handle that outlives its answer has no effect, and a client can be 
     CHECK(record.response);
 }
 
-TEST_CASE("Many requests at once, of which some are destroyed",
+TEST_CASE("curl::Http completes many requests at once although some are destroyed",
           "[adapter][curl_http_stream][unit]") {
     HttpServer server;
     StreamFixture fixture{server};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: fmt formats what has a text, and nothing else. Method: the real library, one value of each
-// kind.
+// Goal: fmt formats every type with a text, and no other. Method: the real library, one value of
+// each kind.
 #include <belay/adapter/fmt_format.hpp>
 
 #include <belay/breaker/breaker_text.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a server that speaks JSON keeps all rules of one in the process, and answers any text.
-// Method: check::sync_server, golden texts, and damaged questions and answers.
+// Goal: a server that uses JSON satisfies all rules of a server in the process, and answers any
+// text. Method: check::sync_server, golden texts, and damaged requests and answers.
 #include <belay/adapter/json_sync_server.hpp>
 
 #include <stdexcept>
@@ -16,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-/// A value with conversions that throw exceptions of their own.
+/// A value with conversions that throw user-defined exceptions.
 struct Temperature {
     static constexpr int unwritable = -1;
     static constexpr int unreadable = -2;
@@ -41,7 +41,7 @@ struct JsonRig {
     RemoteProcessor<Memory> processor{std::ref(store), LastWriteWins{}, {}, {}, SharedWall{&time}};
     part::JsonReplicaServer<RemoteProcessor<Memory>> server{processor, {.page_elements = 3}};
     std::vector<std::string> questions{};
-    std::string instead{};  // of the answer
+    std::string instead{};  // replaces the answer
     std::size_t longest_answer = 0;
 
     Result<Bytes> operator()(const Bytes& question, Duration) {
@@ -66,12 +66,12 @@ struct JsonBody {
 
 }  // namespace
 
-TEST_CASE("check::sync_server finds no fault in a server that speaks JSON",
+TEST_CASE("check::sync_server finds no fault in a server that uses JSON",
           "[adapter][json_sync_server]") {
     CHECK(fault_of_body<JsonBody>({.histories = 5}, "\xff") == "none");
 }
 
-TEST_CASE("the two questions of a JsonSyncServer, and their answers, have this JSON",
+TEST_CASE("the two requests of a JsonSyncServer, and their answers, have this JSON",
           "[adapter][json_sync_server][golden]") {
     JsonRig rig;
     auto server = rig.body();
@@ -129,7 +129,7 @@ TEST_CASE("JsonReplicaServer answers each text, and an invalid operation fails a
     CHECK(answer["failed_operations"][0]["retryable"] == false);
 }
 
-TEST_CASE("JsonSyncServer reports an answer that is none", "[adapter][json_sync_server]") {
+TEST_CASE("JsonSyncServer reports an invalid answer", "[adapter][json_sync_server]") {
     JsonRig rig;
     auto server = rig.body();
     const std::vector<Op> batch{add("a", "1", stamp(5))};
@@ -146,7 +146,7 @@ TEST_CASE("JsonSyncServer reports an answer that is none", "[adapter][json_sync_
     CHECK(server.send(batch).error() == SyncErrc::store_busy);
 }
 
-TEST_CASE("JsonSyncServer refuses a page in which an error has the value 0",
+TEST_CASE("JsonSyncServer rejects a page in which an error has the value 0",
           "[adapter][json_sync_server][regression]") {
     JsonRig rig;
     auto server = rig.body();
@@ -159,7 +159,7 @@ TEST_CASE("JsonSyncServer refuses a page in which an error has the value 0",
     REQUIRE(page["changes"][0]["error"]["value"] != 0);
     rig.instead = page.dump();
     REQUIRE(server.changes({}));
-    // It would be a removal.
+    // A former reader would take it for a removal.
     page["changes"][0]["error"]["value"] = 0;
     rig.instead = page.dump();
     CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
@@ -177,7 +177,7 @@ TEST_CASE("a reader that does not support unreadable values does not treat them 
           json::parse(R"([{"unreadable": "a", "stamp": {"wall": "9", "counter": 0, "origin": ")" +
                       detail::json_of_id(stamp(9).origin) +
                       R"("}, "error": {"category": "belay.sync", "value": 10}}])"));
-    // It ignores members that it does not know.
+    // The reader ignores members that it does not know.
     const auto read_as_before = [](const json& all) {
         std::vector<std::string> removals;
         for (const json& one : all.at("changes")) {
@@ -187,7 +187,7 @@ TEST_CASE("a reader that does not support unreadable values does not treat them 
         return removals;
     };
     CHECK_THROWS_AS(read_as_before(page), json::exception);
-    // An error beside an "id" would be a removal for it, so no reader takes it.
+    // An error next to an "id" would be a removal for a former reader, so no reader accepts it.
     json mixed = page;
     mixed["changes"][0]["id"] = "a";
     rig.instead = mixed.dump();
@@ -197,7 +197,7 @@ TEST_CASE("a reader that does not support unreadable values does not treat them 
     CHECK(rig.body().changes({}).error() == SyncErrc::store_disagrees);
 }
 
-TEST_CASE("a Replica syncs with a server that speaks JSON", "[adapter][json_sync_server]") {
+TEST_CASE("a Replica syncs with a server that uses JSON", "[adapter][json_sync_server]") {
     JsonRig rig;
     auto server = rig.body();
     Device<> phone{1, {&rig.time}};
@@ -215,7 +215,7 @@ TEST_CASE("a Replica syncs with a server that speaks JSON", "[adapter][json_sync
     CHECK(phone.view() == laptop.view());
 }
 
-TEST_CASE("a text that has no JSON fails alone", "[adapter][json_sync_server]") {
+TEST_CASE("a text that cannot be written as JSON fails alone", "[adapter][json_sync_server]") {
     JsonRig rig;
     auto server = rig.body();
     Device<> phone{1, {&rig.time}};
@@ -244,7 +244,7 @@ TEST_CASE("a text that has no JSON fails alone", "[adapter][json_sync_server]") 
     CHECK(more->changes[0].error == SyncErrc::store_corrupt);
 }
 
-TEST_CASE("a value whose conversion throws an exception of its own fails alone",
+TEST_CASE("a value whose conversion throws a user-defined exception fails alone",
           "[adapter][json_sync_server]") {
     WallTime time{1h};
     MemoryStore<Temperature> store;
@@ -272,7 +272,7 @@ TEST_CASE("a value whose conversion throws an exception of its own fails alone",
         CHECK(one.error == SyncErrc::bad_operation);
         CHECK_FALSE(one.retryable);
     }
-    // The server cannot write one, and the device cannot read another.
+    // The server cannot write one value, and the device cannot read another.
     REQUIRE_FALSE(store.add({"s", "a"}, {Temperature::unwritable}, {stamp(9), id_of(91), 0, {}}));
     REQUIRE_FALSE(store.add({"s", "b"}, {Temperature::unreadable}, {stamp(9), id_of(92), 0, {}}));
     const auto page = device.changes({});
@@ -281,7 +281,7 @@ TEST_CASE("a value whose conversion throws an exception of its own fails alone",
     CHECK(page->changes[0].value == Temperature{3});
     CHECK(page->changes[1].error == SyncErrc::store_corrupt);
     CHECK(page->changes[2].error == SyncErrc::bad_operation);
-    // Edits replace both.
+    // Edits replace both values.
     batch = {edit_of(4, "a", 1), edit_of(5, "b", 2)};
     for (int times = 0; times < 2; ++times) {
         const auto mended = device.send(batch);
@@ -383,7 +383,7 @@ TEST_CASE("answers of a JsonReplicaServer keep answer_bytes", "[adapter][json_sy
     }
 }
 
-TEST_CASE("questions and answers that are nested too deep are not parsed",
+TEST_CASE("requests and answers that are nested too deep are not parsed",
           "[adapter][json_sync_server]") {
     JsonRig rig;
     const std::string deep = std::string(400'000, '[') + std::string(400'000, ']');
@@ -420,7 +420,7 @@ TEST_CASE("questions and answers that are nested too deep are not parsed",
         CHECK(result->failed_operations[0].operation.id == id_of(2));
     }
     CHECK(device.changes({})->changes.size() == 1);
-    // An outcome that has the operation in it is nested deepest.
+    // An outcome that contains its operation has the deepest nesting.
     batch[0].stamp = {WallTime::max(), 0, id_of(9)};
     batch[0].id = id_of(3);
     CHECK(device.send(batch)->failed_operations[0].error == SyncErrc::from_the_future);

@@ -25,7 +25,7 @@ struct Errors {
     std::vector<std::error_code>* all;
     void on_rejected(const std::error_code& why) { all->push_back(why); }
 };
-/// The owner of a board edits it, anybody else looks at public ones.
+/// The owner of a board may edit it, and other users may view public ones.
 struct Rights {
     Access operator()(const jwt::Claims& who, const RoomRequest& request) const {
         if (request.room_id == who.subject) return Access::edit;
@@ -57,7 +57,7 @@ TEST_CASE("A token is a user with permissions, until it expires",
     CHECK(granted("ann", token).access == Access::edit);
     CHECK(granted("ann", token).valid_for == 70s);
     CHECK(granted("public", token).access == Access::view);
-    // Known, without a right.
+    // The user is authenticated, and has no access.
     CHECK(granted("bob", token).access == Access::none);
     CHECK(granted("bob", token).user == "ann");
     CHECK(errors.empty());
@@ -152,7 +152,7 @@ TEST_CASE("Rights may answer later, and the grant ends with the token",
         (*pending)(Access::edit);
         CHECK(question.take()->valid_for == 0s);
     }
-    SECTION("after a clock jumped back, not for longer") {
+    SECTION("after a clock jumped back, and not for longer") {
         now -= 1h;
         (*pending)(Access::edit);
         CHECK(question.take()->valid_for == 60s);
@@ -161,12 +161,12 @@ TEST_CASE("Rights may answer later, and the grant ends with the token",
         (*pending)(std::nullopt);
         CHECK(question.take()->user.empty());
     }
-    SECTION("not at all") {
+    SECTION("without an answer") {
         pending.reset();
         REQUIRE(question.answered());
         CHECK_FALSE(question.take());
     }
-    SECTION("after the asking side has ended") {
+    SECTION("after the caller has ended") {
         CHECK(pending->wanted());
         question.drop();
         (*pending)(Access::edit);
@@ -174,7 +174,7 @@ TEST_CASE("Rights may answer later, and the grant ends with the token",
 }
 
 namespace {
-/// Writes down what it hears.
+/// Records the events of its hooks.
 struct WritesErrors {
     belay_test::Recorded& reported;
     void on_rejected(const std::error_code& why) { reported.push_back(why.message()); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: an observer of a beast::Listener or a jwt::Authorizer with the former hook on_refused is
-// notified as with on_rejected. Method: observers with the former hook, and near misses of it.
+// notified in the same way as with on_rejected. Method: observers with the former hook, and near
+// misses of it.
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 #include <string>
@@ -19,7 +20,7 @@ using UpgradeReason = beast::RejectedUpgrade::Reason;
 static_assert(UpgradeReason::refusals_per_ip_and_minute ==
               UpgradeReason::rejections_per_ip_and_minute);
 static_assert(to_string(UpgradeReason::refusals_per_ip_and_minute) == "refusals_per_ip_and_minute");
-// The alias takes no number of its own.
+// The alias has no number of its own.
 static_assert(to_string(UpgradeReason::given_up) == "given_up");
 static_assert(to_string(UpgradeReason::closed) == "closed");
 

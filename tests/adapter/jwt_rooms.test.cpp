@@ -47,7 +47,7 @@ sqlite::Boards opened_boards(const std::string& path) {
     return std::move(*boards);
 }
 
-/// A server as the plan has it; clients are known by their hosts.
+/// A server as in the specification; clients are identified by their hosts.
 struct BoardsWorld {
     using Authorizer = Audited<jwt::Authorizer<RightsOfBoards, NoObserver, ClockOfTokens>,
                                AuditOfBoards, ClockOfTokens>;
@@ -77,7 +77,7 @@ struct BoardsWorld {
             return rooms;
         });
     }
-    /// Comes with a token.   Returns: the code it was closed with; 0: it is in.
+    /// Connects with a token.   Returns: the close code; 0 if it was admitted.
     int come(RoomEditor& editor, const std::string& token) {
         tokens[std::string{editor.host().name()}] = token;
         editor.dial();
@@ -106,7 +106,7 @@ TEST_CASE("Token and permission are validated before a client is admitted to a r
     CHECK(w.come(guest, "") == 4001);
     CHECK(w.come(guest, "no.token.atall") == 4001);
     CHECK(w.come(guest, BoardsWorld::token_of("sam")) == 4003);
-    // A user or a board that is not in the tables is the specification's (None, None).
+    // A user or a board that is not in the tables is (None, None) in the specification.
     CHECK(w.come(guest, BoardsWorld::token_of("eva")) == 4001);
     w.board = "plans";
     CHECK(w.come(guest, BoardsWorld::token_of("ada")) == 4001);
@@ -145,7 +145,7 @@ TEST_CASE("The room handler checks the permissions for the room", "[adapter][jwt
     CHECK(w.come(sam, BoardsWorld::token_of("sam")) == 0);
 }
 
-TEST_CASE("A room whose board is not in an older file of rights stays stored, and is closed to all",
+TEST_CASE("A room whose board is not in an older file of rights stays stored, and admits no client",
           "[adapter][jwt_rooms][fault]") {
     BoardsWorld w;
     const std::string older = w.directory / "older";
@@ -164,7 +164,7 @@ TEST_CASE("A room whose board is not in an older file of rights stays stored, an
     CHECK(w.come(reader, token) == 4001);
     CHECK(reader.frames == 0);
     CHECK(w.server->process<BoardsWorld::Rooms>()->rooms() == 0);
-    // The boards of the older file are open.
+    // The boards of the older file can be opened.
     w.board = "plan";
     CHECK(w.come(reader, token) == 0);
     reader.hang_up();
@@ -175,7 +175,8 @@ TEST_CASE("A room whose board is not in an older file of rights stays stored, an
 }
 
 TEST_CASE(
-    "A full file of rights admits nobody, keeps the others, and admits again when it has space",
+    "A full file of rights admits no new client, keeps the others, and admits again when it has "
+    "space",
     "[adapter][jwt_rooms][fault]") {
     CHECK(in_child([] {
         std::signal(SIGXFSZ, SIG_IGN);
@@ -211,7 +212,7 @@ TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_r
     CHECK(w.come(sam, BoardsWorld::token_of("sam")) == 4003);
     auto rows = w.boards.audited(0, 10);
     REQUIRE((rows && rows->size() == 3));
-    // Who was refused is written down as that.
+    // A rejected client is recorded with the action `refused`.
     CHECK(rows->back().user == "sam");
     CHECK(rows->back().action == "refused");
     rows->pop_back();
@@ -230,7 +231,7 @@ TEST_CASE("The room handler records each access in audit_logs", "[adapter][jwt_r
 
 namespace {
 
-/// Passes the answers of another thread on to a simulated world, which has one thread.
+/// Passes the answers of another thread to a simulated world, which has one thread.
 template <class V>
 class PassedOn {
 public:
@@ -321,7 +322,7 @@ struct SharedBoardsWorld {
         }
         REQUIRE(holds());
     }
-    /// Dials until it is in, as a client of Yjs does.
+    /// Dials until it is admitted, like a client of Yjs.
     void join(RoomEditor& editor) {
         editor.dial();
         until([&] {
@@ -355,12 +356,12 @@ TEST_CASE("A lock of the application delays a join by check_within, and no turn"
     w.until([&] { return eve.closed_with != 0; });
     CHECK(eve.closed_with == 1013);
     CHECK(elapsed(began, w.world.now()) <= 11s);
-    // The server goes on meanwhile. A turn that waited for the lock would never end here.
+    // The server continues meanwhile. A turn that waited for the lock would never end here.
     ada.type("meanwhile");
     w.until([&] { return bob.has(typed(1, 0, "meanwhile")); });
     CHECK(w.application->run("COMMIT") == "[]");
     w.join(eve);
-    // The right is taken away there, and holds at the next check.
+    // The application revokes the right, which takes effect at the next check.
     CHECK(w.application->run("DELETE FROM users WHERE id='eve'") == "[]");
     CHECK(w.server->process<SharedBoardsWorld::Rooms>()->reauthorize("") == 3);
     w.until([&] { return eve.closed_with != 0; });

@@ -33,7 +33,7 @@ jwt::Verifier verifier_of(jwt::Options options,
     REQUIRE(made);
     return std::move(*made);
 }
-/// Nothing if it is believed.
+/// Returns the error of a token; none if it is accepted.
 std::error_code verdict(const jwt::Verifier& verifier, std::string_view token,
                         WallTime at = test_now) {
     const auto claims = verifier.verify(token, at);
@@ -43,7 +43,8 @@ std::error_code verdict_of(const std::string& payload, jwt::Options options = {}
     return verdict(verifier_of(std::move(options)), JwtMaker::hs256(payload));
 }
 
-/// What nlohmann/json reads, or nothing if it refuses the text, or if an object has a name twice.
+/// The value that nlohmann/json parses; none if it rejects the text, or if an object has a name
+/// twice.
 std::optional<nlohmann::json> peer_object(const std::string& text) {
     std::vector<std::set<std::string>> names;
     bool twice = false;
@@ -58,7 +59,7 @@ std::optional<nlohmann::json> peer_object(const std::string& text) {
     if (twice || !object.is_object()) return std::nullopt;
     return object;
 }
-/// Whether both have the same members, as far as JwtValue keeps them.
+/// Whether both have the same members, as far as JwtValue stores them.
 bool is_same(const detail::JwtObject& ours, const nlohmann::json& theirs) {
     for (const auto& [name, value] : theirs.items()) {
         const detail::JwtValue* const found = ours.find(name);
@@ -87,7 +88,7 @@ TEST_CASE("JwtObject accepts and reads the same JSON as another parser",
         R"({"\u00c4\n\"\\\/":"\ud83d\ude00\u20ac\b\f\r\t","x":"Ä€😀"})",
         R"({"n":[0,-0,0.5,-1e5,1E+2,2e-3,12345678901234567890],"m":0e99})",
     };
-    // What makes, or breaks, a text of JSON.
+    // Pieces of text that make JSON valid, or invalid.
     const std::string bytes =
         "{}[]\",:\\/u0123456789dDcC8.eE+-truefalsn \t\x01\x7f\x80\xbf\xc3\xa4\xf0";
     int accepted = 0;
@@ -141,13 +142,13 @@ TEST_CASE("The tokens of RFC 7515 have the signatures of their keys",
     const jwt::Verifier rs = verifier_of({.algorithm = by_rsa, .issuer = "joe"},
                                          {{std::string{vectors::rfc_public_key}}});
     const WallTime then{1300819379s};
-    // All but the subject, which they lack.
+    // All checks except that of the subject, which these tokens lack.
     CHECK(verdict(hs, vectors::rfc_hs256, then) == jwt::Errc::bad_subject);
     CHECK(verdict(rs, vectors::rfc_rs256, then) == jwt::Errc::bad_subject);
     CHECK(verdict(hs, vectors::rfc_hs256, then + 31s) == jwt::Errc::expired);
     CHECK(verdict(rs, vectors::rfc_hs256, then) == jwt::Errc::wrong_algorithm);
     CHECK(verdict(hs, vectors::rfc_rs256, then) == jwt::Errc::wrong_algorithm);
-    // RFC 7519, section 6.1: not signed at all.
+    // RFC 7519, section 6.1: a token without a signature.
     CHECK(verdict(hs,
                   "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0d"
                   "HA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
@@ -189,7 +190,7 @@ TEST_CASE("jwt::Verifier selects a key only among the given ones, by its key id"
     CHECK(with("7", other) == jwt::Errc::unknown_key);
     CHECK(with("\"/dev/null\"", "") == jwt::Errc::unknown_key);
     CHECK(verdict(two, JwtMaker::hs256(good_claims)) == jwt::Errc::unknown_key);
-    // The only one, without a name, is for all.
+    // A single key without a key id is used for all tokens.
     CHECK_FALSE(
         verdict(verifier_of({}), JwtMaker::hs256(good_claims, R"({"alg":"HS256","kid":"x"})")));
 }
@@ -219,7 +220,8 @@ TEST_CASE("jwt::Verifier rejects keys that are weak, unreadable or ambiguous",
     const auto text = [](jwt::Algorithm algorithm, std::vector<jwt::Key> keys) {
         return jwt::Verifier::make({.algorithm = algorithm}, std::move(keys)).error().message();
     };
-    // Which key, what it is, what is wanted, and what to do; nothing of the key itself.
+    // The message has the key's index, its fault, the requirement and the advice, and nothing of
+    // the key itself.
     CHECK(text(hs256, {{secret, "a"}, {std::string(16, 'q'), "b"}}) ==
           "key 2 of 2, \"b\": it has 16 bytes, but HS256 needs at least 32 bytes: generate a "
           "secret with 'openssl rand -base64 48', and use it here and where tokens are signed");
@@ -265,7 +267,7 @@ TEST_CASE("jwt::Verifier rejects headers of other kinds before it uses a key",
                                      R"({"alg":"HS256")", R"({"alg":"HS256"}x)", "null"}) {
         CHECK(of(broken) == jwt::Errc::malformed);
     }
-    // The public key as a secret: the oldest trick.
+    // The public key as a secret is the oldest attack.
     const RsaPair pair{2048};
     const jwt::Verifier rs = verifier_of({.algorithm = by_rsa}, {{pair.public_pem()}});
     CHECK_FALSE(verdict(rs, pair.rs256(good_claims)));
@@ -288,7 +290,7 @@ TEST_CASE("jwt::Verifier accepts only tokens in strict form", "[adapter][jwt_ver
         CHECK(verdict(hs, broken) == jwt::Errc::malformed);
     }
     CHECK(verdict(hs, token.substr(0, token.rfind('.') + 1)) == jwt::Errc::bad_signature);
-    // The same bytes, written otherwise: the last digit's unused bits.
+    // The same bytes in another encoding: the unused bits of the last digit differ.
     std::string other_token = token;
     const std::string digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     other_token.back() = digits[digits.find(other_token.back()) ^ 1U];
@@ -356,7 +358,7 @@ TEST_CASE("jwt::Verifier accepts only the issuer and audience of its options",
     CHECK(of(R"(,"iss":"id","aud":[])", ours) == jwt::Errc::wrong_audience);
     CHECK(of(R"(,"iss":"id","aud":["board",1])", ours) == jwt::Errc::wrong_audience);
     CHECK(of(R"(,"iss":"id","aud":"boar")", ours) == jwt::Errc::wrong_audience);
-    // RFC 7519, section 4.1.3: who is not named must not take it.
+    // RFC 7519, section 4.1.3: a verifier that is not in the audience must reject the token.
     CHECK(of(R"(,"aud":"board")", {}) == jwt::Errc::wrong_audience);
     CHECK_FALSE(of(R"(,"iss":"anybody")", {}));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: unmodified code that calls the C library runs in a world as on Linux. Method: programs that
-// wait in each of its functions, in virtual time; the same calls outside of programs are real.
+// wait in each of its functions, in virtual time. The same calls outside of programs are real.
 #include <belay/adapter/libc_sim.hpp>
 
 #include <arpa/inet.h>
@@ -49,10 +49,10 @@
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
 
-// What open() becomes with -D_FORTIFY_SOURCE, and stat() with an older glibc.
+// The names to which open() is mapped with -D_FORTIFY_SOURCE, and stat() with an older glibc.
 extern "C" int __open_2(const char*, int);
 extern "C" int __xstat(int, const char*, struct stat*);
-// What signal() becomes without the extensions of GNU and BSD.
+// The name to which signal() is mapped without the extensions of GNU and BSD.
 extern "C" sighandler_t __sysv_signal(int, sighandler_t);
 
 namespace libc_sim_test {
@@ -98,7 +98,7 @@ int listen_at(unsigned short port, int flags = 0) {
     CHECK(listen(fd, 16) == 0);
     return fd;
 }
-/// Returns what arrives until the peer ends.
+/// Returns the bytes that arrive until the peer ends.
 std::string receive_all(int fd) {
     std::string all;
     char part[16];
@@ -110,7 +110,7 @@ std::string receive_all(int fd) {
 void send_text(int fd, const std::string& text) {
     CHECK(send(fd, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size()));
 }
-/// Sends back what one client after the other sends.
+/// Serves one client after another, and sends back its bytes.
 void serve_echo() {
     const int listener = listen_at(7);
     for (;;) {
@@ -196,7 +196,7 @@ TEST_CASE("Outside of programs the C library is the real one", "[adapter][libc_s
     other.join();
 }
 
-TEST_CASE("Programs of a world talk over sockets that block", "[adapter][libc_sim][sim]") {
+TEST_CASE("Programs of a world exchange bytes over blocking sockets", "[adapter][libc_sim][sim]") {
     Programs p;
     p.run("server", serve_echo);
     Host& client = p.run("client", [] {
@@ -426,9 +426,9 @@ TEST_CASE("epoll reports levels, edges and one shot", "[adapter][libc_sim][sim]"
         CHECK(wait() == 1);
         CHECK(out[0].events == EPOLLIN);
         CHECK(out[0].data.fd == counter);
-        CHECK(wait() == 1);  // a level
+        CHECK(wait() == 1);  // level-triggered
         CHECK(watch(EPOLL_CTL_MOD, EPOLLIN | EPOLLET) == 0);
-        CHECK(wait() == 1);  // once
+        CHECK(wait() == 1);  // one event
         CHECK(wait() == 0);
         raise();
         CHECK(wait() == 1);
@@ -462,7 +462,7 @@ TEST_CASE("A timer of a program expires in virtual time", "[adapter][libc_sim][s
         itimerspec every{{.tv_sec = 2, .tv_nsec = 0}, {.tv_sec = 1, .tv_nsec = 0}};
         CHECK(timerfd_settime(timer, 0, &every, nullptr) == 0);
         std::uint64_t times = 0;
-        CHECK(read(timer, &times, sizeof times) == sizeof times);  // waits
+        CHECK(read(timer, &times, sizeof times) == sizeof times);  // it waits
         CHECK(times == 1);
         CHECK(std::chrono::steady_clock::now() - start == 1s);
         sleep(5);
@@ -513,7 +513,8 @@ TEST_CASE("Random bits of programs come from the seed", "[adapter][libc_sim][sim
     CHECK(draw(2) != first);
 }
 
-TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter][libc_sim][sim]") {
+TEST_CASE("A world rejects calls that its programs must not make, and names them",
+          "[adapter][libc_sim][sim]") {
     const auto refusal = [](std::function<void()> main) -> std::string {
         Programs p;
         p.run("host", std::move(main));
@@ -613,7 +614,7 @@ TEST_CASE("A world refuses what its programs cannot do, and names it", "[adapter
     }
 }
 
-TEST_CASE("A program that would wait for a lock of a program for ever is refused",
+TEST_CASE("A world rejects a program that would wait for ever for a lock of another program",
           "[adapter][libc_sim][sim]") {
     static std::mutex mutex;
     static std::timed_mutex timed;
@@ -652,13 +653,13 @@ TEST_CASE("A program that would wait for a lock of a program for ever is refused
         }
         CHECK(refusal == "sim::Program on \"second\" called \"" + std::string{it.function} +
                              "\" of a lock that it, or another program of the test, has locked");
-        // One after the other, they may have it.
+        // They may have the lock in turn.
         p.world.run_for(10s);
         Host& third = p.run("third", [hold] { return hold(), 3; });
         p.world.run_for(10s);
         CHECK(Programs::exit_code(third) == 3);
     }
-    // Locks that return an error, or count, do so.
+    // Locks that return an error, or count, do so here, too.
     Programs p;
     Host& host = p.run("host", [] {
         std::recursive_mutex recursive;
@@ -680,7 +681,7 @@ TEST_CASE("A program that would wait for a lock of a program for ever is refused
     CHECK(Programs::exit_code(host) == 5);
 }
 
-TEST_CASE("A program that would wait for the initialization of another one for ever is refused",
+TEST_CASE("A world rejects a program that would wait for ever for an initialization by another one",
           "[adapter][libc_sim][regression]") {
     static std::once_flag once;
     static pthread_once_t once_of_c = PTHREAD_ONCE_INIT;
@@ -711,7 +712,7 @@ TEST_CASE("A program that would wait for the initialization of another one for e
                              " that it, or another program of the test, has begun to initialize");
         p.world.run_for(10s);
         CHECK(Programs::exit_code(first) == 3);
-        // It is initialized now.
+        // The variable is initialized now.
         Host& third = p.run("third", [it] { return it.initialize(), 4; });
         p.world.run_for(1s);
         CHECK(Programs::exit_code(third) == 4);
@@ -719,7 +720,7 @@ TEST_CASE("A program that would wait for the initialization of another one for e
 }
 
 TEST_CASE("A world of programs runs in any thread of the test", "[adapter][libc_sim][regression]") {
-    // Each thread has thread-local variables of its own, at another place.
+    // Each thread has its own thread-local variables, at another address.
     const auto run = [] {
         Programs p;
         Host& host = p.run("host", [] {
@@ -736,7 +737,7 @@ TEST_CASE("A world of programs runs in any thread of the test", "[adapter][libc_
     CHECK(code == 1);
 }
 
-TEST_CASE("Programs of two worlds at a time end the test with a sentence",
+TEST_CASE("Programs of two worlds at a time end the test with a message",
           "[adapter][libc_sim][unit]") {
     const std::string text = belay_test::aborts_with([] {
         Programs one, two;
@@ -783,7 +784,7 @@ TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_
     CHECK(one);
     CHECK(three.seeds_run == 20);
     CHECK(three.marks.at("a choice") > 1);
-    // The failure that is reported is the same.
+    // The reported failure is the same.
     const auto wrong = [asks](World& world) { return asks(world, false); };
     const belay::sim::Report first = explore(1, wrong), same = explore(3, wrong);
     REQUIRE(first.failing);
@@ -792,7 +793,7 @@ TEST_CASE("Programs are explored by jobs, which are processes", "[adapter][libc_
     CHECK(first.failing->hash == same.failing->hash);
     CHECK(first.failing->smallest == same.failing->smallest);
     CHECK(first.failing->diagram == same.failing->diagram);
-    // More jobs than seeds, and a process that ends.
+    // There are more jobs than seeds, and a process that ends.
     CHECK(explore(5, right, 2).seeds_run == 2);
     const belay::sim::Report ended = explore(2, [](World& world) {
         world.run_for(1s);
@@ -859,7 +860,7 @@ TEST_CASE("A failure in a job keeps its seed, its property and its reason",
     CHECK(problem_of(0, 5, false).find(crash) == 0);
     CHECK(problem_of(6, 5, true).find("seed 6 fails: require \"well\"; " + crash) == 0);
     CHECK(problem_of(6, 5, false).find("; " + crash) != std::string::npos);
-    // The other job does not run all of its seeds after a failure.
+    // The other job stops before its last seed after a failure.
     options.seeds = 200'000;
     const std::uint64_t first = number_of_seed(1);
     const belay::sim::Report report = belay::sim::explore(options, [=](World& world) {
@@ -873,7 +874,7 @@ TEST_CASE("A failure in a job keeps its seed, its property and its reason",
     CHECK(report.seeds_run < 100'000);
 }
 
-TEST_CASE("An exception of a program leaves the run", "[adapter][libc_sim][sim]") {
+TEST_CASE("An exception of a program is propagated by the run", "[adapter][libc_sim][sim]") {
     Programs p;
     Host& other = p.run("other", [] {
         try {
@@ -963,7 +964,8 @@ TEST_CASE("Files of a program are on the disk of its host", "[adapter][libc_sim]
     CHECK(belay::as_text(host.disk().contents("/data/b.txt")) == "hello!");
 }
 
-TEST_CASE("A loss of power takes what a program has not synced", "[adapter][libc_sim][sim]") {
+TEST_CASE("A loss of power loses the data that a program has not synced",
+          "[adapter][libc_sim][sim]") {
     int lost = 0;
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         World world{belay::Seed{seed}};
@@ -1021,7 +1023,7 @@ TEST_CASE("Locks of files exclude the other programs of a host", "[adapter][libc
             CHECK(set(fd, F_SETLK, F_WRLCK, 4, 2) == 0);
             CHECK(flock(fd, LOCK_SH | LOCK_NB) == -1);
             const auto start = std::chrono::steady_clock::now();
-            CHECK(set(fd, F_SETLKW, F_WRLCK, 0, 0) == 0);  // waits
+            CHECK(set(fd, F_SETLKW, F_WRLCK, 0, 0) == 0);  // it waits
             CHECK(std::chrono::steady_clock::now() - start >= 8s);
             CHECK(flock(fd, LOCK_EX) == 0);
             CHECK(std::chrono::steady_clock::now() - start >= 18s);
@@ -1044,7 +1046,7 @@ TEST_CASE("A loss of power in the middle of a call ends the locks of a program",
         const int fd = open("/lock", O_RDWR | O_CREAT, 0644);
         locked += flock(fd, LOCK_EX | LOCK_NB) == 0 ? 1 : 0;
         fsync(open("/", O_RDONLY));
-        for (;;) fsync(fd);  // the power fails in here
+        for (;;) fsync(fd);  // the power fails during this call
     });
     for (int i = 0; i < 10; ++i) {
         p.world.run_for(100ms);
@@ -1072,7 +1074,7 @@ TEST_CASE("Pipes carry bytes within a program", "[adapter][libc_sim][sim]") {
         CHECK(read(ends[0], text, sizeof text) == 0);
         CHECK(lseek(ends[0], 0, SEEK_SET) == -1);
         CHECK(errno == ESPIPE);
-        CHECK(pipe(ends) == 0);  // one that blocks
+        CHECK(pipe(ends) == 0);  // a blocking pipe
         CHECK(read(ends[1], text, sizeof text) == -1);
         CHECK(errno == EBADF);
         close(ends[1]);
@@ -1084,7 +1086,7 @@ TEST_CASE("Pipes carry bytes within a program", "[adapter][libc_sim][sim]") {
         CHECK(recv(pair[1], text, sizeof text, MSG_DONTWAIT) == -1);
         CHECK(errno == EAGAIN);
         close(pair[1]);
-        CHECK(send(pair[0], "x", 1, MSG_NOSIGNAL) == -1);  // SIGPIPE would end it
+        CHECK(send(pair[0], "x", 1, MSG_NOSIGNAL) == -1);  // SIGPIPE would end the program
         CHECK(errno == EPIPE);
         return 0;
     });
@@ -1097,7 +1099,7 @@ TEST_CASE("A program's descriptors do not have the numbers of the test's own",
     Programs p;
     Host& host = p.run("host", [] {
         const int counter = eventfd(0, 0);
-        CHECK(posix_fadvise(counter, 0, 0, 0) == EBADF);  // the real one
+        CHECK(posix_fadvise(counter, 0, 0, 0) == EBADF);  // the real descriptor
         CHECK(counter == 512);
         CHECK(eventfd_write(counter, 3) == 0);
         eventfd_t count = 0;
@@ -1207,7 +1209,7 @@ TEST_CASE("Each program has its own thread-local variables", "[adapter][libc_sim
     CHECK(Programs::exit_code(b) == 0);
 }
 
-TEST_CASE("sched_yield lets the other programs of an instant run", "[adapter][libc_sim][sim]") {
+TEST_CASE("sched_yield runs the other programs of the same instant", "[adapter][libc_sim][sim]") {
     Programs p;
     std::string turns;
     for (const char* const name : {"a", "b"}) {
@@ -1224,14 +1226,14 @@ TEST_CASE("sched_yield lets the other programs of an instant run", "[adapter][li
 
 namespace {
 
-/// Answers one question, if it reads it, and then waits to be killed.
+/// Answers one request, if it reads it, and then waits until it is killed.
 void answer_half(int listener, bool reads) {
     const int guest = accept(listener, nullptr, nullptr);
     for (char c = 0; reads && c != '\n';) static_cast<void>(recv(guest, &c, 1, 0));
     static_cast<void>(send(guest, "half", 4, MSG_NOSIGNAL));
     for (;;) sleep(1000);
 }
-/// Returns what the peer of a server that is killed receives. `kills()` kills it.
+/// Returns the bytes that the peer of a killed server receives. `kills()` kills it.
 template <class F>
 std::string ending_of(int fd, F kills) {
     send_text(fd, "LIST\n");
@@ -1283,7 +1285,7 @@ TEST_CASE("The peer of a killed program receives what it does on Linux",
 
 namespace {
 
-/// Writes to a pipe that nothing reads, whose error must be EPIPE if the program goes on.
+/// Writes to a pipe without a reader. The error must be EPIPE if the program continues.
 void write_broken() {
     int ends[2];
     CHECK(pipe(ends) == 0);
@@ -1291,8 +1293,8 @@ void write_broken() {
     CHECK(write(ends[1], "x", 1) == -1);
     CHECK(errno == EPIPE);
 }
-/// Runs a program that prepares and then writes, beside one that does not prepare.   Returns: the
-/// sentence that has ended one of them.
+/// Runs a program that prepares and then writes, next to one that does not prepare.   Returns: the
+/// message that has ended one of them.
 std::string write_after(const std::function<void()>& prepare, bool other_writes = false) {
     Programs p;
     p.run("careful", [&] {
@@ -1347,9 +1349,9 @@ TEST_CASE("Each program of a world has its own action for SIGPIPE",
     CHECK(write_after(by_action).empty());
     CHECK(write_after(by_handler).empty());
     CHECK(calls == 2);
-    // The other program, also of a later world, is as careless as before.
+    // The other program, also one of a later world, still has the default action.
     CHECK(ended_by_pipe(write_after(by_signal, true), "other"));
-    // Outside of programs the action is that of the test, which programs inherit if it ignores.
+    // Outside of programs the test's action applies. Programs inherit it if it ignores the signal.
     const auto before = signal(SIGPIPE, SIG_IGN);
     CHECK(before == SIG_DFL);
     CHECK(write_after([] {}, true).empty());
@@ -1405,10 +1407,10 @@ TEST_CASE("A handler of SIGPIPE that counts once is called once",
 
 namespace {
 
-std::string pipe_log;  // of what the handler below has seen
+std::string pipe_log;  // the calls of the handler below
 int pipe_depth, pipe_writes;
 
-/// Writes again in the handler, as often as `pipe_writes` says.
+/// Writes again in the handler, `pipe_writes` times.
 void count_pipe(int) {
     pipe_log += "(" + std::to_string(pipe_depth++);
     if (pipe_writes-- > 0) write_broken();
@@ -1417,7 +1419,7 @@ void count_pipe(int) {
 }
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"  // of System V
-/// Blocks SIGPIPE in each way that there is.   Returns: what happened.
+/// Blocks SIGPIPE in each possible way.   Returns: the results.
 std::string block_pipe_signals() {
     pipe_log.clear();
     pipe_depth = pipe_writes = 0;
@@ -1429,7 +1431,7 @@ std::string block_pipe_signals() {
         CHECK(sigpending(&now) == 0);
         pipe_log += sigismember(&now, SIGPIPE) == 1 ? " pending" : " nothing";
     };
-    // As libraries do: no handler is called.
+    // Libraries use this form: no handler is called.
     CHECK(pthread_sigmask(SIG_BLOCK, &pipe, &old) == 0);
     CHECK(sigismember(&old, SIGPIPE) == 0);
     write_broken();
@@ -1446,14 +1448,14 @@ std::string block_pipe_signals() {
     CHECK(pthread_sigmask(99, &pipe, nullptr) == EINVAL);
     CHECK(sigprocmask(99, &pipe, nullptr) == -1);
     CHECK(errno == EINVAL);
-    // A handler is called when the signal is no longer blocked, once.
+    // A handler is called once, when the signal is no longer blocked.
     const auto before = signal(SIGPIPE, count_pipe);
     CHECK(sigprocmask(SIG_BLOCK, &pipe, nullptr) == 0);
     write_broken();
     write_broken();
     pipe_log += " blocked";
     CHECK(sigprocmask(SIG_UNBLOCK, &pipe, nullptr) == 0);
-    // A signal during its handler waits for its end, except with SA_NODEFER.
+    // A signal during its handler waits for the end of the handler, except with SA_NODEFER.
     pipe_writes = 2;
     write_broken();
     struct sigaction nested {};
@@ -1474,7 +1476,7 @@ std::string block_pipe_signals() {
     write_broken();
     CHECK(ssignal(SIGPIPE, count_pipe) == SIG_IGN);
     write_broken();
-    // To ignore it discards one that waits.
+    // Ignoring the signal discards a waiting one.
     CHECK(sigprocmask(SIG_BLOCK, &pipe, nullptr) == 0);
     write_broken();
     CHECK(signal(SIGPIPE, SIG_IGN) == count_pipe);
@@ -1517,7 +1519,7 @@ TEST_CASE("A program blocks SIGPIPE as on Linux", "[adapter][libc_sim][regressio
 
 namespace {
 
-/// Waits with masks of signals, while SIGPIPE is blocked and waits.   Returns: what happened.
+/// Waits with masks of signals, while a blocked SIGPIPE is pending.   Returns: the results.
 std::string wait_with_masks() {
     pipe_log.clear();
     pipe_depth = pipe_writes = 0;
@@ -1602,7 +1604,7 @@ TEST_CASE("A mask of signals counts while a program waits with it, as on Linux",
 
 namespace {
 
-/// Uses files by streams, in a directory.   Returns: what they contain, and the results.
+/// Uses files by streams, in a directory.   Returns: their contents, and the results.
 std::string use_streams(const std::string& directory) {
     std::string log;
     const std::string path = directory + "/text";
@@ -1624,7 +1626,7 @@ std::string use_streams(const std::string& directory) {
     CHECK(fprintf(f, "%d\n", 12345) == 6);
     struct stat s {};
     CHECK(stat(path.c_str(), &s) == 0);
-    log += " " + std::to_string(s.st_size);  // it is buffered
+    log += " " + std::to_string(s.st_size);  // the bytes are buffered
     CHECK(fflush(f) == 0);
     CHECK(fsync(fileno(f)) == 0);
     CHECK(fstat(fileno(f), &s) == 0);
@@ -1654,7 +1656,7 @@ std::string use_streams(const std::string& directory) {
     CHECK(fputc('x', f) == EOF);
     CHECK(ferror(f) != 0);
     CHECK(fclose(f) == 0);
-    CHECK(close(fd) == -1);  // the stream has closed it
+    CHECK(close(fd) == -1);  // the stream has closed the descriptor
     CHECK(fdopen(fd, "r") == nullptr);
     log += std::strerror(errno);
     {
@@ -1707,7 +1709,7 @@ TEST_CASE("A program uses streams of files as on Linux", "[adapter][libc_sim][si
 }
 
 // The same calls on a tmpfs of 8 KiB have the same results.
-TEST_CASE("A program that fills the disk writes a part, and then nothing",
+TEST_CASE("A program that fills the disk writes a part, and then no more bytes",
           "[adapter][libc_sim][regression]") {
     Programs p;
     Host& host = p.run("host", [] {
@@ -1723,7 +1725,7 @@ TEST_CASE("A program that fills the disk writes a part, and then nothing",
         CHECK(writev(fd, parts, 2) == 8192);
         CHECK(writev(fd, parts, 2) == -1);
         CHECK(errno == ENOSPC);
-        CHECK(pwrite(fd, much.data(), 10, 8190) == 2);  // over what is there
+        CHECK(pwrite(fd, much.data(), 10, 8190) == 2);  // over existing bytes
         CHECK(ftruncate(fd, 0) == 0);
         CHECK(lseek(fd, 0, SEEK_SET) == 0);
         CHECK(dprintf(fd, "%s", much.c_str()) == -1);
@@ -1735,7 +1737,7 @@ TEST_CASE("A program that fills the disk writes a part, and then nothing",
     CHECK(Programs::exit_code(host) == 0);
 }
 
-TEST_CASE("A program that a full disk stops in the middle of a file wrote what write returns",
+TEST_CASE("A program whose write is cut by a full disk has written as many bytes as write returns",
           "[adapter][libc_sim][regression]") {
     Programs p;
     Host& host = p.run("host", [] {
@@ -1775,11 +1777,11 @@ TEST_CASE("A program that ends has flushed its streams, and a killed one has not
     const auto file = host.disk().open("log", belay::OpenMode::read);
     REQUIRE(file);
     CHECK(file->size().value() == (end == 2 ? 7 : 15));
-    fflush(nullptr);  // of the test: it writes nothing of a program
+    fflush(nullptr);  // the test's call: it writes no bytes of a program
     CHECK(file->size().value() == (end == 2 ? 7 : 15));
 }
 
-TEST_CASE("fflush of all streams in a program loses nothing of another one",
+TEST_CASE("fflush of all streams in a program loses no bytes of another one",
           "[adapter][libc_sim][regression]") {
     const bool by_test = GENERATE(false, true);
     Programs p;
@@ -1861,8 +1863,8 @@ void keep_alive(int fd) {
 
 }  // namespace
 
-// The times are those that Linux has shown between two network namespaces.
-TEST_CASE("Setting a number of keep-alive does not begin its time anew",
+// The times were measured with Linux, between two network namespaces.
+TEST_CASE("Setting an option of keep-alive does not restart its time",
           "[adapter][libc_sim][regression]") {
     const auto seconds_until_end = [](auto&& change) {
         Programs p;
@@ -1906,7 +1908,7 @@ TEST_CASE("Setting a number of keep-alive does not begin its time anew",
           }) == 10);
 }
 
-TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_sim][regression]") {
+TEST_CASE("A program can set keep-alive on a connection", "[adapter][libc_sim][regression]") {
     const auto play = [](auto&& before, auto&& fault) {
         Programs p;
         Host& server = p.run("server", [] {
@@ -1961,8 +1963,8 @@ TEST_CASE("A program asks for a connection that is kept alive", "[adapter][libc_
     CHECK(play(quick, [](auto&, Host&, Host&) {}) == "nothing");
 }
 
-// Requests leave after 0, 1, 3, 7, 15 and 31 s.
-TEST_CASE("A connection that the probes have given up before its answer arrived is requested again",
+// Requests are sent after 0, 1, 3, 7, 15 and 31 s.
+TEST_CASE("A connection that the probes end before its answer arrives is requested again",
           "[adapter][libc_sim][regression]") {
     const bool closes = GENERATE(true, false);
     Programs p;
@@ -1992,7 +1994,7 @@ TEST_CASE("A connection that the probes have given up before its answer arrived 
     CHECK(result == "second");
 }
 
-TEST_CASE("A connection that is closed before its answer arrived is made, and ended",
+TEST_CASE("A connection that is closed before its answer arrives is established, and then ended",
           "[adapter][libc_sim][sim]") {
     Programs p;
     Host& server = p.run("server", [] {
@@ -2014,7 +2016,7 @@ TEST_CASE("A connection that is closed before its answer arrived is made, and en
     CHECK(Programs::exit_code(client) == 7);
 }
 
-TEST_CASE("A program that has ended its direction notices that its peer has forgotten it",
+TEST_CASE("A program that has shut down its output detects that its peer has lost the connection",
           "[adapter][libc_sim][regression]") {
     Programs p;
     Host& server = p.run("server", [] {
@@ -2064,7 +2066,7 @@ TEST_CASE("Data that arrives ends a count of unanswered probes",
     CHECK(lasted == 17s + 25s);
 }
 
-TEST_CASE("A kernel does not repeat what only reports free space",
+TEST_CASE("A kernel does not repeat packets that only report free space",
           "[adapter][libc_sim][regression]") {
     Programs p;
     Host& server = p.run("server", [] {
@@ -2080,7 +2082,7 @@ TEST_CASE("A kernel does not repeat what only reports free space",
         send_text(fd, "x");
         sleep(10);
         char all[100'000];
-        CHECK(recv(fd, all, sizeof all, 0) > 50'000);  // the server is told of the space
+        CHECK(recv(fd, all, sizeof all, 0) > 50'000);  // the server is notified of the space
         waits = true;
         static_cast<void>(recv(fd, all, 1, 0));
         waits = false;
@@ -2118,7 +2120,7 @@ TEST_CASE("A program may size the buffers of its sockets", "[adapter][libc_sim][
     p.world.run_for(1s);
     CHECK(in_world == std::vector<int>{200'000, 2'304, 200'000, 4'608});
     CHECK(in_world == sizes({100'000, 1}));  // on the real kernel
-    // As there, a negative size is the largest.   Source: Linux, the default of rmem_max.
+    // As on Linux, a negative size is the largest.   Source: Linux, the default of rmem_max.
     CHECK(largest == std::vector<int>(4, 425'984));
 }
 
@@ -2156,7 +2158,7 @@ TEST_CASE("An accepted socket has the options of its listener", "[adapter][libc_
             note(SOL_SOCKET, name);
         }
         for (const int name : {TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT}) note(IPPROTO_TCP, name);
-        close(guest);  // resets
+        close(guest);  // resets the connection
         char c = 0;
         CHECK(recv(fd, &c, 1, 0) == -1);
         CHECK(errno == ECONNRESET);
@@ -2203,7 +2205,8 @@ TEST_CASE("A killed program is abandoned, and its peer sees the end", "[adapter]
     CHECK(starts == 2);
 }
 
-TEST_CASE("What a program has captured ends in the program", "[adapter][libc_sim][regression]") {
+TEST_CASE("Objects that a program has captured are destroyed in the program",
+          "[adapter][libc_sim][regression]") {
     struct Notices {
         explicit Notices(std::string& text) : log{text} {}
         std::string& log;
@@ -2227,7 +2230,7 @@ TEST_CASE("What a program has captured ends in the program", "[adapter][libc_sim
     CHECK(log == "closed ");
 }
 
-TEST_CASE("A frozen program continues where it was", "[adapter][libc_sim][sim]") {
+TEST_CASE("A frozen program continues at the same place", "[adapter][libc_sim][sim]") {
     Programs p;
     Host& host = p.run("host", [] {
         const auto start = std::chrono::steady_clock::now();

@@ -41,7 +41,7 @@ using asio_sim_test::ChatServer;
 
 constexpr int lines = 20;
 
-/// The types of asio, with addresses instead of names: asio looks names up in a thread.
+/// The types of asio, with addresses instead of names, because asio resolves names in a thread.
 struct Net {
     using io_context = asio::io_context;
     using steady_timer = asio::steady_timer;
@@ -60,7 +60,7 @@ struct Net {
     };
 };
 
-/// What the test sees of the clients. It outlives them.
+/// The test's records of the clients. They outlive the clients.
 struct Progress {
     ChatLog log;
     std::map<std::string, bool> done;
@@ -172,7 +172,7 @@ TEST_CASE("An hour of code over asio's sockets repeats", "[adapter][libc_sim][si
 
 #endif
 
-TEST_CASE("asio's resolver starts a thread, which a world refuses", "[adapter][libc_sim][sim]") {
+TEST_CASE("asio's resolver starts a thread, which a world rejects", "[adapter][libc_sim][sim]") {
     World world{belay::Seed{1}};
     world.host("host", [](Host& h) {
         return std::make_unique<Program>(h, [] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: libcurl and hiredis, unmodified, talk in a world to servers that are written by hand.
-// Method: an hour of requests under faults; each request succeeds, or fails with a clear error.
+// Goal: libcurl and hiredis, unmodified, run in a world with servers that are written by hand.
+// Method: an hour of requests under faults. Each request succeeds, or fails with a clear error.
 #include <belay/adapter/libc_sim.hpp>
 
 #include <memory>
@@ -30,14 +30,14 @@ using belay::sim::Program;
 using belay::sim::World;
 using namespace std::chrono_literals;
 
-/// What the requests of one world have come to.
+/// The results of the requests of one world.
 struct Results {
     int good = 0;
     int failed = 0;
     int wrong = 0;
 };
 
-/// Removes the first request of what has arrived, and returns its answer; empty, if it is not
+/// Removes the first request from the received bytes, and returns its answer; empty if it is not
 /// complete.
 using Answer = std::string (*)(std::string& in);
 
@@ -180,7 +180,7 @@ void check_an_hour(Answer answer, void (*client_main)(Results&)) {
 }  // namespace
 
 TEST_CASE("libcurl runs an hour in a world, and repeats", "[adapter][libc_sim][sim]") {
-    // It reads files and starts its library: outside of the world.
+    // libcurl reads files and starts its library here, outside of the world.
     REQUIRE(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     check_an_hour(&answer_http, &fetch_pages);
 }

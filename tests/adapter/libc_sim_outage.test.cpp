@@ -28,7 +28,7 @@ using namespace std::chrono_literals;
 
 constexpr int lines = 3000;  // one in a second
 
-/// What programs of one process share: std::cout, and the handlers of signals.
+/// The state that programs of one process share: std::cout, and the handlers of signals.
 class SharedWithTest {
 public:
     SharedWithTest() {
@@ -70,7 +70,7 @@ int deliver() {
     return outage::Client{options}.run();
 }
 
-/// Returns the operations of the server's ledger, as the input was.
+/// Returns the operations of the server's ledger, in the form of the input.
 std::string delivered(Host& server) {
     std::istringstream ledger{
         std::string{belay::as_text(server.disk().contents("/server/ledger.txt"))}};

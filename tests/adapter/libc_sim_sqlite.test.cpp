@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: SQLite, unmodified, loses in a world what it had not synced, and nothing else. Method: a
-// program commits rows while the power fails again and again, in three of SQLite's modes.
+// Goal: SQLite, unmodified, loses only unsynced data in a world. Method: a program commits rows
+// while the power fails again and again, in three of SQLite's modes.
 #include <belay/adapter/libc_sim.hpp>
 
 #include <memory>
@@ -23,7 +23,7 @@ using belay::sim::Program;
 using belay::sim::World;
 using namespace std::chrono_literals;
 
-/// What the world outside has seen of the program. It survives every loss of power.
+/// The records about the program outside of the world. They survive every loss of power.
 struct Seen {
     int confirmed = 0;  // the last row whose COMMIT has returned
     int lost = 0;       // starts at which a confirmed row was missing
@@ -52,7 +52,7 @@ bool is_intact(sqlite3* db) {
            intact;
 }
 
-/// How the program runs.
+/// The settings of the program.
 struct Mode {
     std::string synchronous;
     std::chrono::milliseconds pause = 1ms;  // between two rows
@@ -95,7 +95,7 @@ struct Outcome {
 };
 
 Outcome run(std::uint64_t seed, const Mode& mode, belay::Duration time, int losses) {
-    // SQLite's generator is a static variable: it must begin anew.
+    // The generator of SQLite is a static variable, and must start again.
     sqlite3_randomness(0, nullptr);
     World world{belay::Seed{seed}};
     Seen& seen = world.make<Seen>();
@@ -113,7 +113,7 @@ Outcome run(std::uint64_t seed, const Mode& mode, belay::Duration time, int loss
     return {seen, world.trace_hash(), host.disk().image()};
 }
 
-/// Adds what happens in many worlds.
+/// Adds the results of many worlds.
 Seen run_all(const std::string& synchronous) {
     Seen sum;
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -143,7 +143,7 @@ TEST_CASE("SQLite loses no confirmed row of a world with synchronous=EXTRA",
 
 TEST_CASE("SQLite with synchronous=FULL may lose the last row, and is never damaged",
           "[adapter][libc_sim][sim]") {
-    // The directory is not synced after the journal was removed: the journal may be there again.
+    // The directory is not synced after the journal was removed, so the journal may return.
     const Seen seen = run_all("FULL");
     CHECK(seen.lost > 0);
     CHECK(seen.damaged == 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a return code of LMDB becomes an error code of belay, and a sentence with advice.
-// Method: all codes.
+// Goal: a return code of LMDB becomes an error code of belay, and a message with advice. Method:
+// all codes.
 #include <belay/adapter/lmdb_error.hpp>
 
 #include <cerrno>

@@ -22,14 +22,14 @@ static_assert(explain::leasable_like<lmdb::Storage>());
 
 namespace {
 
-/// The system under LMDB, which calls the functions below: one write or flush fails, and flushes
+/// The system functions for LMDB, replaced by those below: one write or flush fails, and flushes
 /// are counted.
 struct FailingSystem {
     static inline int flushes = 0;
     static inline int directory_flushes = 0;
     static inline int countdown = -1;  // writes and flushes until one fails; -1: none
     static inline int error = EIO;
-    // The one that fails takes effect all the same, and all after it fail.
+    // The failing call takes effect nevertheless, and all calls after it fail.
     static inline bool for_good = false;
     static inline bool has_failed = false;
 
@@ -41,7 +41,7 @@ struct FailingSystem {
         for_good = false;
     }
 
-    /// What `work` answers, unless this one fails.
+    /// Returns the result of `work`, unless this call fails.
     template <class Work>
     static long run(Work work) {
         if (countdown < 0) {
@@ -61,7 +61,7 @@ struct FailingSystem {
 
 }  // namespace
 
-// Symbols of the program go before those of the C library, also for LMDB.
+// Symbols of the program replace those of the C library, also for LMDB.
 extern "C" ssize_t pwrite(int fd, const void* bytes, std::size_t count, off_t at) {
     return FailingSystem::run([&] { return ::syscall(SYS_pwrite64, fd, bytes, count, at); });
 }
@@ -72,7 +72,7 @@ extern "C" int fdatasync(int fd) {
     ++FailingSystem::flushes;
     return static_cast<int>(FailingSystem::run([&] { return ::syscall(SYS_fdatasync, fd); }));
 }
-// Only directories are flushed by this one.
+// Only directories are flushed by this function.
 extern "C" int fsync(int fd) {
     ++FailingSystem::directory_flushes;
     return static_cast<int>(FailingSystem::run([&] { return ::syscall(SYS_fsync, fd); }));
@@ -87,13 +87,13 @@ struct Lmdb {
     static constexpr lmdb::Options full{};
     static constexpr lmdb::Options fast{.flush = lmdb::Flush::none};
     static constexpr std::uint64_t openings = 300;
-    // A write that was cut short has no error of the system, and LMDB takes this one.
+    // A write that was cut short has no error of the system, and LMDB uses this one.
     static constexpr std::errc no_room = std::errc::io_error;
 };
 
 MDB_val as_value(const std::string& text) { return {text.size(), const_cast<char*>(text.data())}; }
 
-/// `change(transaction, table)` as another program makes it.
+/// `change(transaction, table)` in the place of another program.
 template <class Change>
 void as_another_program(const std::string& path, Change change, unsigned kind_of_table = 0) {
     MDB_env* env = nullptr;
@@ -150,7 +150,7 @@ TEST_CASE("lmdb::Storage::open rejects limits that do not fit", "[adapter][lmdb_
     CHECK(refused<Lmdb>(dir / "r", {.record_bytes_max = 2'000'000'000, .bytes_max = 4'000'000'000})
               .code == QueueErrc::bad_options);
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 0}).code == QueueErrc::bad_options);
-    // The error says which limit, and why.
+    // The error names the limit, and the reason.
     CHECK(refused<Lmdb>(dir / "r", {.bytes_max = 0}).message().find("64 KiB more than record") !=
           std::string::npos);
     CHECK(refused<Lmdb>("", {}).message().find("the path is empty") != std::string::npos);
@@ -171,10 +171,10 @@ TEST_CASE("lmdb::Storage grows beyond its first map, up to its limit, and contin
         while (!(error = storage.try_push(body(pushed)))) bytes += body(pushed++).size();
         REQUIRE(error == QueueErrc::queue_full);
         REQUIRE_FALSE(storage.failed());
-        // Pages that hold a part only, and those that lead to them.
+        // Pages with a part of the data, and those that refer to them.
         CHECK(bytes > 7'000'000);
         CHECK(bytes < 8'000'000);
-        // A full one can be emptied, all of it or in part.
+        // A full storage can be emptied, as a whole or in part.
         const std::size_t keep = round == 2 ? 0 : storage.size() / 2;
         while (storage.size() > keep) {
             REQUIRE(*storage.try_pop() == body(removed));
@@ -202,7 +202,7 @@ TEST_CASE("lmdb::Storage reclaims pages that a dead reader held",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
     lmdb::Storage storage = opened<Lmdb>(dir / "q");
-    // With that many transactions, as far as there are places for them.
+    // This many transactions, as far as there are slots for them.
     const auto a_reader_dies = [&](int transactions) {
         return in_child([&] {
             MDB_env* env = nullptr;
@@ -266,7 +266,7 @@ TEST_CASE("lmdb::Storage::open rejects a file in another order, even an empty on
             kind);
         CHECK(refused<Lmdb>(path).code == QueueErrc::foreign_file);
     }
-    // Of another one it cannot be told.
+    // The order of another empty file cannot be determined.
     as_another_program(dir / "empty", [](MDB_txn*, MDB_dbi) {});
     CHECK(opened<Lmdb>(dir / "empty").size() == 0);
 }
@@ -315,7 +315,7 @@ TEST_CASE("lmdb::Storage::open flushes the directory of a new file before it is 
 TEST_CASE("lmdb::Storage::open with space for half of a new file leaves an empty one",
           "[adapter][lmdb_storage][regression]") {
     const TemporaryDirectory dir;
-    // With its locks, which need room too, and come first.
+    // The limit includes the lock file, which needs space, too, and is created first.
     fill<Lmdb>(dir / "q", 1);
     REQUIRE(::unlink((dir / "q").c_str()) == 0);
     CHECK(in_child([&] {
@@ -354,7 +354,7 @@ TEST_CASE("lmdb::Storage detects an operation that differs from the pushed one",
         MDB_val value;
         REQUIRE(mdb_get(txn, table, &key, &value) == 0);
         third.assign(static_cast<const char*>(value.mv_data), value.mv_size);
-        // Whole, but at the place of another; and without a checksum.
+        // A whole operation in the place of another one, and one without a checksum.
         put(txn, table, key_of(2), third);
         put(txn, table, key_of(3), "abc");
     });
@@ -363,7 +363,7 @@ TEST_CASE("lmdb::Storage detects an operation that differs from the pushed one",
     for (int i = 0; i < 2; ++i) {
         CHECK(storage.front().error() == QueueErrc::corrupt);
         CHECK_FALSE(storage.try_pop());
-        CHECK_FALSE(storage.ack());  // given up unread
+        CHECK_FALSE(storage.ack());  // removed without being read
     }
     CHECK(as_text(*storage.front()) == text_for(4));
     CHECK(storage.size() == 1);
@@ -393,11 +393,12 @@ TEST_CASE(
         INFO("operation " << n);
         CHECK(notices<Lmdb>(damaged, body));
     }
-    // The two pages with which the file begins say how much there is; one alone says it is empty.
+    // The two pages at the beginning of the file store the amount of data. One of them alone means
+    // empty.
     belay_test::check_cut_short<Lmdb>(whole, whole.size() - 4096, body);
 }
 
-TEST_CASE("lmdb::Storage: a failed write or flush loses nothing, and confirms nothing",
+TEST_CASE("lmdb::Storage: a failed write or flush loses no operation, and confirms none",
           "[adapter][lmdb_storage][fault]") {
     int broken = 0;
     for (const int failure : {EIO, ENOSPC}) {
@@ -408,7 +409,7 @@ TEST_CASE("lmdb::Storage: a failed write or flush loses nothing, and confirms no
                 REQUIRE(error.value() == failure);
             });
     }
-    // The last write of each, which tells what is valid, cannot be taken back.
+    // The last write of each commit, which makes it valid, cannot be revoked.
     CHECK(broken >= 6);
 }
 
@@ -448,7 +449,7 @@ TEST_CASE("lmdb::Storage continues when there is no address space for a larger m
         auto storage = lmdb::Storage::open(dir / "q", options);
         if (!storage || storage->try_push(as_bytes("first"))) return false;
         const Bytes large(2'000'000);
-        // All that the process has by now, and less than the larger map.
+        // This allows the memory that the process has now, and less than the larger map.
         std::size_t pages = 0;
         std::ifstream{"/proc/self/statm"} >> pages;
         const rlimit limit{pages * static_cast<std::size_t>(::getpagesize()), RLIM_INFINITY};

@@ -28,7 +28,8 @@ int rename_error = 0;
 
 }  // namespace
 
-// It replaces that of the C library in this program: a test has no file system without exchanges.
+// It replaces the function of the C library in this program, because tests have no file system
+// without exchanges.
 extern "C" int renameat2(int from_at, const char* from, int to_at, const char* to,
                          unsigned flags) noexcept {
     if (rename_error == 0) {
@@ -41,7 +42,7 @@ extern "C" int renameat2(int from_at, const char* from, int to_at, const char* t
 namespace {
 
 void write_scene(const std::string& path, const std::string& text) {
-    // In one step, as editors do: the example may look at any time.
+    // Replaces the file in one step, like an editor, because the example may read it at any time.
     std::ofstream{path + ".edited"} << text;
     REQUIRE(::rename((path + ".edited").c_str(), path.c_str()) == 0);
 }
@@ -69,7 +70,7 @@ TEST_CASE("The MCP bridge keeps a file and a server in step over an outage",
     write_scene(file, R"({"content": {"a": 2}})");
     CHECK(example.prints("disconnected: "));
     server = std::make_unique<McpServer>(std::vector<std::string>{"--port", port});
-    // What was edited meanwhile, and nobody has touched since.
+    // The edits during the outage are there, and no others.
     server->line_with(R"(pushed board {"content":{"a":2})");
 
     server->order(R"(put board {"content":"from there","stamp":{"wall":"9000000000000000000",)"
@@ -81,7 +82,7 @@ TEST_CASE("The MCP bridge keeps a file and a server in step over an outage",
     CHECK(example.text().ends_with("ended\n"));
 }
 
-TEST_CASE("The MCP bridge reports a file that was edited between two runs, and overwrites nothing",
+TEST_CASE("The MCP bridge reports a file that was edited between two runs, and overwrites no edit",
           "[adapter][mcp_bridge][integration]") {
     if (!McpServer::is_here()) return;
     const TemporaryDirectory directory;
@@ -113,7 +114,7 @@ TEST_CASE("The MCP bridge reports a file that was edited between two runs, and o
         server.line_with(R"(pushed board {"content":"both")");
         end(second);
     }
-    // This program changed nothing, so it takes what is there without a report.
+    // This program changed nothing, so it accepts the server's scene without a report.
     server.order(R"(put board {"content":"older","stamp":{"wall":"1",)"
                  R"("counter":0,"origin":"07000000000000000000000000000000"}})");
     auto third = run();
@@ -122,7 +123,7 @@ TEST_CASE("The MCP bridge reports a file that was edited between two runs, and o
     CHECK(third.text().find("both sides") == std::string::npos);
 }
 
-TEST_CASE("The MCP bridge leaves a file alone that it cannot read",
+TEST_CASE("The MCP bridge does not change a file that it cannot read",
           "[adapter][mcp_bridge][integration]") {
     if (!McpServer::is_here()) return;
     const TemporaryDirectory directory;
@@ -155,7 +156,7 @@ TEST_CASE("The MCP bridge's file keeps an edit that is saved while the bridge wr
     CHECK(scene_in(file.path) == edit);
     CHECK(file.edited());
     CHECK(file.scene->content == nlohmann::json{{"a", 2}});
-    // A file that appeared meanwhile is an edit, too; so is a removal.
+    // A file that appears meanwhile is an edit, too, and so is a removal.
     std::filesystem::remove(file.path);
     CHECK_FALSE(file.edited());
     write_scene(file.path, edit);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: mcp::Remote works over any HTTP client and any token source: ones that answer at once,
-// never, with a failure or an exception, or that destroy it. Method: a scripted HTTP client.
+// Goal: mcp::Remote works over any HTTP client and any token source: one that answers at once,
+// never, with a failure or an exception, or that destroys it. Method: a scripted HTTP client.
 #include <belay/adapter/mcp_remote.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/drive/manual_loop.hpp>
@@ -15,7 +15,7 @@ using nlohmann::json;
 
 namespace {
 
-/// What an HTTP client was asked.
+/// One request to an HTTP client.
 struct RequestLog {
     struct One {
         One(HttpRequest asked, Completion<HttpResponse> answer)
@@ -69,7 +69,7 @@ HttpResponse with_result(const HttpRequest& request, const json& result) {
             .headers = {{"Content-Type", "application/json"}, {"Mcp-Session-Id", "s-1"}},
             .body = body.dump()};
 }
-/// What a server that has a scene for everybody answers.
+/// The answers of a server that has one scene for all sessions.
 HttpResponse served(const HttpRequest& request) {
     if (request.method == "DELETE") return {.status = 200};
     const json message = json::parse(request.body);
@@ -81,7 +81,7 @@ HttpResponse served(const HttpRequest& request) {
     return with_result(request, {{"structuredContent", scene}});
 }
 
-/// As an HTTP client does it: the body in pieces, then the end.
+/// Answers like an HTTP client: the body in pieces, then the end.
 void deliver(RequestLog::One& one, HttpResponse response) {
     const std::string body = std::exchange(response.body, "");
     one.request.on_chunk(response, "");
@@ -98,7 +98,7 @@ struct Rig {
     void turn() {
         for (int polls = 0; loop.poll() == always; ++polls) REQUIRE(polls < 20);
     }
-    /// Serves all that is asked, until nothing is.
+    /// Serves all requests, until there are none.
     void serve() {
         turn();
         for (std::size_t i = 0; i < calls.all.size(); ++i) {
@@ -128,12 +128,12 @@ struct Rig {
     std::unique_ptr<mcp::Remote<HandHttp>> remote;
 };
 
-/// Of which there is no JSON.
+/// A value without a JSON form.
 struct Unwritable {};
 [[noreturn]] void to_json(json&, const Unwritable&) { throw std::runtime_error{"unwritable"}; }
 [[maybe_unused]] void from_json(const json&, Unwritable&) {}
 
-/// A source that does what it is told to.
+/// A source whose behaviour the test sets.
 struct FunctionSource {
     using token_type = std::string;
     std::function<void(Completion<std::string>)>* supply;
@@ -193,7 +193,8 @@ TEST_CASE("mcp::Remote sends the requests of the protocol, and none before the f
 TEST_CASE("mcp::Remote works with a client that answers inside the request",
           "[adapter][mcp_client][unit]") {
     Rig rig;
-    // No piece came, so the body is lost: a client must tell pieces later than that.
+    // No piece was delivered, so the body is lost: a client must deliver pieces after request()
+    // returns.
     rig.calls.at_once = [](const HttpRequest&) {
         return HttpResponse{.failure = Failure::from(HttpErrc::bad_url), .sent = false};
     };
@@ -228,7 +229,7 @@ TEST_CASE("mcp::Remote fails its calls when the client ends, or has no memory",
     CHECK(question.take()->cause == Cause::none);
 }
 
-TEST_CASE("mcp::Remote::close ends the session, and completes when that is done",
+TEST_CASE("mcp::Remote::close ends the session, and then completes",
           "[adapter][mcp_client][unit]") {
     Rig rig;
     driver::Question<Failure> question;
@@ -306,7 +307,7 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
     rig.turn();
     CHECK(rig.calls.all.empty());
     CHECK(rig.remote->deadline() == never);
-    // Given up meanwhile: nothing is sent, and no token is wanted.
+    // The call was given up meanwhile: nothing is sent, and no token is requested.
     question.drop();
     rig.turn();
     driver::Question<Failure> end;
@@ -335,7 +336,7 @@ TEST_CASE("mcp::Remote sends the only token of its source again after some time"
         }
         CHECK(rig.calls.all.size() == before);
         rig.clock.advance(1min);
-        // One request only: the others wait for its result.
+        // Only one request is sent, and the other calls wait for its result.
         driver::Question<Failure> other;
         rig.remote->push("b", {1, {}}, other.ask());
         CHECK(rig.call(rejects).error() == mcp::Errc::credentials_needed);
@@ -366,7 +367,7 @@ TEST_CASE("mcp::Remote uses a token again that was accepted on a stream which st
     REQUIRE(question.answered());
     CHECK(question.take()->cause == Cause::none);
     CHECK(rig.calls.open() == 1);
-    // Several calls at once use it.
+    // Several concurrent calls use the token.
     driver::Question<Failure> other;
     rig.remote->push("b", {1, {}}, other.ask());
     CHECK(rig.call(served).cause == Cause::none);
@@ -374,7 +375,7 @@ TEST_CASE("mcp::Remote uses a token again that was accepted on a stream which st
     CHECK(other.take()->cause == Cause::none);
 }
 
-TEST_CASE("mcp::Remote notes a refusal although an older request is then accepted",
+TEST_CASE("mcp::Remote remembers a rejected token although an older request is then accepted",
           "[adapter][mcp_client][regression]") {
     TwoCallsRig rig;
     REQUIRE(rig.calls.open() == 2);
@@ -388,7 +389,7 @@ TEST_CASE("mcp::Remote notes a refusal although an older request is then accepte
     CHECK(rig.call(served).error() == mcp::Errc::credentials_needed);
 }
 
-TEST_CASE("mcp::Remote tries a refused token with a call, also while it cancels another one",
+TEST_CASE("mcp::Remote tries a rejected token with a call, also while it cancels another one",
           "[adapter][mcp_client][regression]") {
     TwoCallsRig rig;
     deliver(rig.calls.last(), {.status = 401});

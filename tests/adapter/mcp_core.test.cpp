@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the messages of an MCP server are read correctly, or rejected with a reason, however
-// they are cut. Method: the core of mcp::Remote as a value, without sockets; texts of the
+// Goal: the messages of an MCP server are read correctly, or rejected with a reason, for any
+// division into pieces. Method: the core of mcp::Remote as a value, without sockets; texts of the
 // protocol, each of them also cut and damaged everywhere.
 #include <belay/adapter/detail/mcp_core.hpp>
 #include <belay/core/random.hpp>
@@ -29,7 +29,7 @@ using Aim = McpSend::Aim;
 
 constexpr std::size_t usual_depth = 64;
 
-/// The error that reading a text gives; none if it is read.
+/// Returns the error of reading a text; none if it can be read.
 std::error_code refusal_of(const std::string& text, std::size_t depth = usual_depth) {
     return detail::read_messages(text, depth).error();
 }
@@ -38,7 +38,7 @@ std::string nested(std::size_t depth) {
            std::string(depth, ']') + "}}";
 }
 
-/// The bytes that the program has asked for and not given back, where the allocator says so.
+/// The bytes that the program has allocated and not freed, if the allocator reports them.
 std::size_t in_use() {
 #if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
     const auto info = ::mallinfo2();
@@ -59,14 +59,14 @@ std::string result_text(std::uint64_t id, const std::string& result) {
 }
 std::string event(const std::string& data) { return "event: message\ndata: " + data + "\n\n"; }
 
-/// A core, and a server that is played by hand.
+/// A core, and a server that the test plays.
 struct ScriptedServer {
     explicit ScriptedServer(detail::McpCoreOptions options = {}) : core{std::move(options)} {}
 
     std::uint64_t call(const char* tool = "fetch_scene") {
         return core.call(tool, {{"session_id", "a"}});
     }
-    /// The only request that is to be sent now.
+    /// The only request that must be sent now.
     McpSend next(Aim aim) {
         std::vector<McpSend> sends = core.sends();
         REQUIRE(sends.size() == 1);
@@ -85,7 +85,7 @@ struct ScriptedServer {
         answer(send, head, result_text(send.number, R"({"protocolVersion":"2025-06-18"})"));
         answer(next(Aim::initialized), {.status = 202}, "");
     }
-    /// How the only call that is over now went.
+    /// The result of the only call that has ended.
     McpDone over() {
         auto done = core.next_done();
         REQUIRE(done);
@@ -158,13 +158,13 @@ TEST_CASE("McpJson accepts a message of JSON-RPC, or returns why not",
     CHECK(refusal_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == mcp::Errc::bad_message);
 }
 
-TEST_CASE("JSON that is nested too deeply is rejected before it costs anything",
+TEST_CASE("JSON that is nested too deeply is rejected before memory is allocated for it",
           "[adapter][mcp_core][unit]") {
     CHECK_FALSE(refusal_of(nested(usual_depth - 2)));
     CHECK(refusal_of(nested(usual_depth - 1)) == mcp::Errc::too_deep);
     CHECK(refusal_of(std::string(1 << 20, '[')) == mcp::Errc::too_deep);
     CHECK(refusal_of(std::string(1 << 20, '{')) == mcp::Errc::too_deep);
-    // Brackets of a text are none, however it is written.
+    // Brackets inside of a text do not count, in any notation.
     const std::string brackets(1000, '[');
     CHECK_FALSE(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\"\\)" + brackets + R"("}})"));
     CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\\")" + brackets) ==
@@ -195,7 +195,8 @@ TEST_CASE("JSON that would use too much memory is rejected before it is parsed",
         CAPTURE(one);
         CHECK(refusal_of(of_many(one, whole)) == HttpErrc::too_long);
     }
-    // Texts and usual numbers may be as long as an answer may be; commas of a text are none.
+    // Texts and usual numbers may be as long as the limit of an answer. Commas inside of a text do
+    // not count.
     CHECK_FALSE(refusal_of(of_many("\"" + std::string(1000, ',') + "\"", whole)));
     CHECK_FALSE(refusal_of(of_many("1234.5678", whole / 2)));
 }
@@ -274,7 +275,7 @@ TEST_CASE("McpAnswer without an answer returns the reason", "[adapter][mcp_core]
     CHECK(error_of_body(event_head(), event(result_text(8, "{}"))) == mcp::Errc::no_answer);
     CHECK(error_of_body(event_head(), event("nonsense")) == mcp::Errc::not_json);
     CHECK(error_of_body(event_head(), "data: " + std::string(2000, 'x')) == HttpErrc::too_long);
-    // Without its empty line it is no event yet.
+    // Without its empty line the event is not complete.
     CHECK(error_of_body(event_head(), "data: " + ours + "\n") == mcp::Errc::no_answer);
     CHECK_FALSE(error_of_body(event_head(), "data: " + ours + "\n\n"));
     CHECK_FALSE(error_of_body(event_head(), "event: other\ndata: nonsense\n\n" + event(ours)));
@@ -293,7 +294,7 @@ TEST_CASE("McpCore starts a session with the first call, and sends its id from t
     CHECK(sent["params"]["clientInfo"]["name"] == "belay");
     HttpResponse head = event_head();
     head.headers.add({"mcp-session-id", "s-1"});
-    // The stream stays open: what counts is that the answer is there.
+    // The stream stays open: the answer is enough.
     scripted.core.receive(first.number, head,
                           event(result_text(first.number, R"({"protocolVersion":"2025-03-26"})")));
     CHECK_FALSE(scripted.core.awaits(first.number));
@@ -366,7 +367,7 @@ TEST_CASE("McpCore fails all calls that wait for a session which does not start"
             CHECK(done->error->failure.error() == row.error);
         }
         CHECK(scripted.core.sends().empty());
-        // The next one begins afresh.
+        // The next call starts a new session.
         scripted.call();
         scripted.next(Aim::initialize);
     }
@@ -473,7 +474,7 @@ TEST_CASE("McpCore uses the status of an incomplete response, except 200",
 
 TEST_CASE("McpCore treats a request that cannot be sent as an unreachable server",
           "[adapter][mcp_core][unit]") {
-    // A wrong URL, or a token with a line break: no session of the user's is to blame for it.
+    // The URL may be wrong, or the token may have a line break: no session is the cause of that.
     for (const HttpErrc why : {HttpErrc::bad_url, HttpErrc::bad_text}) {
         ScriptedServer scripted;
         scripted.call();
@@ -487,8 +488,8 @@ TEST_CASE("McpCore treats a request that cannot be sent as an unreachable server
 
 TEST_CASE("McpCore starts a new session after a lost one, once for each call",
           "[adapter][mcp_core][unit]") {
-    // 400 is what a server with one session for all says after its restart; it might have meant
-    // the request, so it is notified of the end.
+    // A server with one session for all clients returns 400 after its restart. It might have meant
+    // the request, so it gets a request to end the session.
     const int status = GENERATE(404, 400);
     CAPTURE(status);
     ScriptedServer scripted;
@@ -515,7 +516,7 @@ TEST_CASE("McpCore starts a new session after a lost one, once for each call",
     CHECK_FALSE(scripted.core.has_done());
     scripted.answer(again, json_head(status), "");
     CHECK(scripted.failed().failure.error() == std::error_code{status, http_category()});
-    // The next call has its own.
+    // The next call has its own new session.
     static_cast<void>(scripted.core.sends());
     scripted.call();
     CHECK(scripted.core.sends().back().aim == Aim::initialize);
@@ -549,7 +550,7 @@ TEST_CASE("McpCore starts one new session for all calls that lost it",
     scripted.answer(calls[0], json_head(404), "");
     scripted.begin_session("s-2");
     CHECK(scripted.next(Aim::call).session == "s-2");
-    // Late, and about the session before: the new one stands.
+    // A late result about the former session: the new one stays.
     scripted.answer(calls[1], json_head(404), "");
     CHECK(scripted.next(Aim::call).session == "s-2");
 }
@@ -584,7 +585,7 @@ TEST_CASE("McpCore answers a ping, and rejects other requests of the server, wit
               R"({"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"Method not found"}})"));
     CHECK_FALSE(scripted.core.has_done());
 
-    // Replies that the server does not take pile up to a limit.
+    // Replies that the server does not accept wait, up to a limit.
     for (int i = 0; i < 14; ++i) {
         scripted.core.receive(send.number, event_head(),
                               event(R"({"jsonrpc":"2.0","id":1,"method":"ping"})"));
@@ -637,11 +638,11 @@ TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][m
     CHECK(McpJson::parse(scripted.next(Aim::cancelled).body)["params"]["requestId"] ==
           second.number);
     CHECK_FALSE(scripted.core.awaits(second.number));
-    // Its answer comes too late.
+    // The answer is too late.
     scripted.answer(second, json_head(), result_text(second.number, "{}"));
     CHECK_FALSE(scripted.core.has_output());
 
-    // A call that was not sent stays unsent, and needs no notice.
+    // A call that was not sent is dropped, and needs no notice.
     scripted.core.give_up(scripted.call());
     CHECK_FALSE(scripted.core.has_output());
     ScriptedServer fresh;
@@ -650,7 +651,7 @@ TEST_CASE("McpCore cancels calls that timed out or were abandoned", "[adapter][m
     CHECK_FALSE(fresh.core.has_output());
 }
 
-TEST_CASE("McpCore::close ends the session once, and sends nothing afterwards",
+TEST_CASE("McpCore::close ends the session once, and sends nothing after that",
           "[adapter][mcp_core][unit]") {
     ScriptedServer idle;
     idle.core.close();
@@ -671,7 +672,7 @@ TEST_CASE("McpCore::close ends the session once, and sends nothing afterwards",
     scripted.core.finish(call.number, json_head());
     scripted.answer(end_session, {.status = status}, "");
     CHECK_FALSE(scripted.core.is_closing());
-    // A server that ends sessions only by itself has said so.
+    // A server that ends sessions only itself has returned that status.
     CHECK((scripted.core.end_failure().cause == Cause::none) == (status != 503));
     CHECK_FALSE(scripted.core.has_output());
 }
@@ -720,9 +721,9 @@ TEST_CASE("A server's text is reported as one short line without the token, at l
     CHECK(detail::McpLogText{""}("\x7F!") == " !");
     CHECK(detail::McpLogText{"key"}(std::string(255, 'a') + "key") == std::string(255, 'a') + "*");
     CHECK(detail::McpLogText{"key"}(std::string(254, 'a') + "ke") == std::string(254, 'a') + "ke");
-    // What hides it may hold it.
+    // The mask must be replaced if the token contains it.
     CHECK(detail::McpLogText{"*"}("*!*") == "***!***");
-    // A server knows the token, and may repeat it as often as an answer is long.
+    // A server knows the token, and may repeat it up to the limit of an answer.
     std::string many;
     for (int i = 0; i < 500'000; ++i) many += "key,";
     // Processor time, which other programs do not change. A quadratic search takes far more.
@@ -750,8 +751,8 @@ TEST_CASE("A tool's result is its structured content, otherwise its text as JSON
     CHECK(read(deep.c_str()).error() == mcp::Errc::too_deep);
 }
 
-TEST_CASE("McpCore survives any response of a server", "[adapter][mcp_core][property]") {
-    // Texts of the protocol, cut, joined and damaged; in bounded time, from fixed seeds.
+TEST_CASE("McpCore accepts or rejects any response of a server", "[adapter][mcp_core][property]") {
+    // Texts of the protocol, cut, joined and damaged; in limited time, from fixed seeds.
     const std::string good[] = {
         result_text(3, R"({"protocolVersion":"2025-06-18"})"),
         result_text(5, R"({"content":[{"type":"text","text":"{\"ts\":1}"}]})"),
@@ -797,7 +798,7 @@ TEST_CASE("McpCore survives any response of a server", "[adapter][mcp_core][prop
                 std::erase(open, number);
             }
         }
-        // However it went, what is open can be ended, and then everybody knows.
+        // After any responses, all calls can be ended, and each is completed.
         for (int round = 0; round < 100; ++round) {
             for (const McpSend& send : scripted.core.sends()) open.push_back(send.number);
             while (scripted.core.next_done()) {

@@ -11,7 +11,7 @@ using namespace belay;
 
 namespace {
 
-/// Owns something, so that it only moves.
+/// A type with an owned object, which can only be moved.
 struct OwningSource {
     using token_type = std::string;
     std::unique_ptr<std::string> token;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: scenes are stored on a real MCP server and fetched again, in both of its modes, over all
-// failures of the server. Method: the server of the protocol's own SDK, killed, restarted,
-// frozen, and with injected faults; libcurl.
+// failures of the server. Method: the server of the protocol's own SDK, killed, restarted, frozen,
+// and with injected faults; libcurl.
 #include <belay/adapter/mcp_remote.hpp>
 #include <belay/sync/bridge_check.hpp>
 
@@ -26,7 +26,7 @@ namespace {
 
 using Requests = std::vector<std::string>;
 
-/// A remote on a loop of its own, and who asks it.
+/// A remote on its own loop, and its caller.
 struct McpRig {
     explicit McpRig(const McpServer& server, mcp::Options options = {})
         : remote{curl::Http{loop}, server.url(), std::move(options)} {
@@ -91,7 +91,7 @@ TEST_CASE("mcp::Remote stores scenes in the SDK's server", "[adapter][mcp_remote
     CAPTURE(as_json);
     McpServer server{in_mode(as_json)};
     McpRig rig{server};
-    // Not a number that JavaScript has.
+    // A number that JavaScript cannot represent.
     constexpr std::int64_t time = 1'795'287'202'146'240'873;
     CHECK(rig.push("board", {{"shapes", 2}}, time).cause == Cause::none);
     const Result<std::optional<Scene<json>>, Failure> scene = rig.fetch("board");
@@ -159,7 +159,7 @@ TEST_CASE("mcp::Remote continues with a server that was killed and restarted",
     const Failure away = rig.push("board", 2);
     CHECK((away.cause == Cause::refused || away.cause == Cause::lost));
     server = std::make_unique<McpServer>(in_mode(as_json, {"--port", port}));
-    // One call: it hears that its session is lost, and begins another.
+    // One call: it gets the error that its session is lost, and starts another one.
     CHECK(rig.push("board", 3).cause == Cause::none);
     CHECK(server->requests() == Requests{"POST tools/call session 2025-06-18",
                                          "POST initialize - -",
@@ -184,7 +184,7 @@ TEST_CASE("mcp::Remote ends a call to a frozen server in time, and cancels it",
     CAPTURE(as_json);
     McpServer server{in_mode(as_json)};
     McpRig rig{server, {.timeout = 300ms}};
-    // A busy machine may need longer than that.
+    // A busy machine may need more time.
     const auto push_until_taken = [&](int number) {
         while (rig.push("board", number).cause == Cause::timed_out) {
         }
@@ -214,7 +214,7 @@ TEST_CASE("mcp::Remote cancels a call that was abandoned", "[adapter][mcp_remote
     rig.wait(beside);
     server.line_with("hangs");
     question.drop();
-    // Any turn sees it.
+    // Any turn detects it.
     REQUIRE(rig.push("board", 2).cause == Cause::none);
     server.line_with("cancelled");
 }
@@ -308,7 +308,7 @@ TEST_CASE("mcp::Remote answers a server's ping, and rejects its other requests",
 
 namespace {
 
-/// Answers with what `next` is, from a thread of its own.
+/// Answers with `next`, on its own thread.
 struct SlowSource {
     using token_type = std::string;
     struct State {
@@ -327,7 +327,7 @@ struct SlowSource {
             [token = state->next, answer = std::move(completion)]() mutable { answer(token); }};
     }
 };
-/// Has none.
+/// A source without a token.
 struct NoSource {
     using token_type = std::string;
     void operator()(const Completion<std::string>&) const {}
@@ -348,7 +348,7 @@ TEST_CASE("mcp::Remote requests a token before each request, and another one aft
     CHECK(refused.cause == Cause::unauthorized);
     CHECK(refused.code == 401);
     static_cast<void>(server.requests());
-    // Not sent again; the server is not asked.
+    // The request is not sent again, and the server gets none.
     CHECK(rig.push("board", 2).error() == mcp::Errc::credentials_needed);
     CHECK(server.requests() == Requests{});
     tokens.next = "second";
@@ -366,7 +366,7 @@ TEST_CASE("mcp::Remote requests a token before each request, and another one aft
 
 namespace {
 
-/// One session, in memory.
+/// A local side with one session, in memory.
 struct LocalScene {
     using content_type = json;
     std::optional<Scene<json>> scene;
@@ -412,7 +412,7 @@ TEST_CASE(
         lines[0].starts_with("call: attempt 1 failed (overloaded: status 503); the next one in 1"));
     for (const std::string& line : lines) CHECK(line.find("very-secret") == std::string::npos);
 
-    // Somebody else's change is pulled, and none of it is pushed back.
+    // A change by another client is pulled, and no part of it is pushed back.
     server.order(R"(put board {"content":"theirs","stamp":{"wall":"9","counter":0,)"
                  R"("origin":"07000000000000000000000000000000"}})");
     REQUIRE(loop.run_until([&] { return local.scene->content == "theirs"; }, 40s));

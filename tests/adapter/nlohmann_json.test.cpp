@@ -49,7 +49,7 @@ void each_place(json& root, json& at, Visit visit) {
 
 Op any_operation() {
     const auto number = [] { return *rc::gen::arbitrary<std::uint64_t>(); };
-    // nlohmann writes UTF-8 only; other bytes are the value's own business.
+    // nlohmann writes UTF-8 only. Other bytes are the responsibility of the value's type.
     const auto text = [] { return *rc::gen::string<std::string>(); };
     const auto plain = [&] {
         std::string made = text();
@@ -108,7 +108,7 @@ TEST_CASE("a SyncResult has the documented names in JSON", "[adapter][nlohmann_j
     CHECK(document.size() == 9);
 }
 
-TEST_CASE("what an operation saw and replaced is in its JSON only if it is known",
+TEST_CASE("the version that an operation saw and replaced is in its JSON only if it is known",
           "[adapter][nlohmann_json][golden]") {
     Op op{id_of(1), stamp(5), RemoveElement{"e"}, stamp(4)};
     CHECK(json(op)["saw"] == json(stamp(4)));
@@ -129,7 +129,7 @@ TEST_CASE("what an operation saw and replaced is in its JSON only if it is known
           R"("value":"old"})");
     CHECK_FALSE(document["overwrote"][1]["replaced"].contains("value"));
     CHECK(json::parse(document.dump()).get<SyncResult<Op>>() == result);
-    // An object that was in use keeps nothing of what it had.
+    // An object that had a value keeps no part of it.
     json without = document;
     without.erase("overwrote");
     SyncResult<Op> used = result;
@@ -155,7 +155,7 @@ TEST_CASE("a SyncResult is restored from JSON", "[adapter][nlohmann_json]") {
     CHECK_FALSE(json(result)["failed_operations"][0].contains("kept"));
     result.failed_operations[0].kept = true;
     CHECK(json(result)["failed_operations"][0]["kept"] == true);
-    // Codes of others come back where their category is known.
+    // Codes of other categories are restored if the category is known.
     for (const std::error_code code :
          {make_error_code(QueueErrc::corrupt), std::make_error_code(std::errc::io_error),
           std::error_code{28, std::system_category()}}) {
@@ -167,12 +167,13 @@ TEST_CASE("a SyncResult is restored from JSON", "[adapter][nlohmann_json]") {
     CHECK(document.get<SyncResult<Op>>().failed_operations[0].error == SyncErrc::store_failed);
 }
 
-TEST_CASE("operations of any contents go to JSON and back", "[adapter][nlohmann_json][property]") {
-    CHECK(rc::check("as they were", [] {
+TEST_CASE("operations of any contents are restored from their JSON",
+          "[adapter][nlohmann_json][property]") {
+    CHECK(rc::check("operations are unchanged", [] {
         const Op op = any_operation();
         RC_ASSERT(json::parse(json(op).dump()).get<Op>() == op);
     }));
-    CHECK(rc::check("also in a result, with any reason", [] {
+    CHECK(rc::check("operations in a result are unchanged, with any reason", [] {
         SyncResult<Op> result = a_result();
         const Reason reasons[] = {ElementNotFound{}, ElementAlreadyExists{},
                                   ConcurrentModification{},
@@ -191,13 +192,14 @@ TEST_CASE("from_json rejects a missing member, and a member of the wrong type",
     std::vector<std::string> taken;
     each_place(root, root, [&](json& whole, json& at) {
         const json before = at;
-        // "error" is a text for people, and not read.
+        // "error" is a text for people, and is not read.
         const bool is_text = before == "the store is busy";
         for (const json& wrong : {json(nullptr), json::array(), json::object(), json(-1.5),
                                   json("wrong"), json(std::uint64_t{1} << 63U)}) {
             at = wrong;
             ++places;
-            // Any text is an element's, any number a count of what was synced, or of retries.
+            // Any text may be an element, and any number a count of synced operations, or of
+            // retries.
             const bool same_kind = (wrong.is_string() && before.is_string()) ||
                                    (wrong.is_number_unsigned() && before == 3);
             if (!refused_json(whole) && !is_text && !same_kind) taken.push_back(before.dump());
@@ -230,7 +232,7 @@ TEST_CASE("from_json rejects impossible counts, actions, ids and numbers",
     CHECK(with("/conflict_count", 1));
     CHECK(with("/failed_count", 0));
     CHECK(with("/success", true));
-    // What a program put in is signed; what was parsed is not, where it is not below zero.
+    // A number from a program is signed. A parsed number is unsigned if it is not negative.
     CHECK_FALSE(with("/synced_count", 3));
     CHECK_FALSE(with("/failed_operations/0/code/value", 1));
     CHECK(with("/failed_operations/0/code/value", 0));
@@ -331,6 +333,6 @@ TEST_CASE("JSON documents that differ in the order of members and in spaces have
     CHECK(hash(R"({"a":1})") != hash(R"({"a":2})"));
     CHECK(hash("[1,2]") != hash("[2,1]"));
     CHECK(detail::hash_of_value(json(1), 0) == detail::hash_of_value(json(1U), 0));
-    // A text that is no UTF-8 cannot be written, but hashed.
+    // A text that is no UTF-8 can be hashed, and cannot be written.
     CHECK(detail::hash_of_value(json("\xff"), 0) != detail::hash_of_value(json("x"), 0));
 }

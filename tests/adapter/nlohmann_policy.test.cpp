@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a policy of a text decides as the same rules in C++, and a wrong text is refused with the
-// place of its mistake. Method: twins that get the same random events; a table of mistakes.
+// Goal: a policy from a text decides like the same rules in C++, and a wrong text is rejected with
+// the place of its mistake. Method: pairs that get the same random events; a table of mistakes.
 #include <belay/adapter/nlohmann_policy.hpp>
 
 #include <string>
@@ -23,7 +23,7 @@ std::string wrong_in(const std::string& text) {
     return read ? "nothing" : read.error().message();
 }
 
-/// The problem of a time in a rule that takes any.
+/// Returns the problem of a time in a rule that accepts any time.
 std::string wrong_time(const std::string& time) {
     return wrong_in(R"({"max_attempts": 1, "max_elapsed": )" + time + "}");
 }
@@ -142,7 +142,7 @@ TEST_CASE("read_policy names the rule and the field of a mistake",
         CHECK(wrong_in(R"({"max_attempts": )" + std::string{number} + "}")
                   .ends_with("is not a whole number in [1, 1000000000]"));
     }
-    // Supervisor::reconnect_now forgets the attempts, and not the failures of the breaker.
+    // Supervisor::reconnect_now resets the attempts, and not the failures of the breaker.
     CHECK(wrong_in(R"({"breaker": {"failures": 5, "open_for": "30s"}, "max_attempts": 3})") ==
           "nothing");
     CHECK(wrong_in("{}") == R"(no rule waits or stops; add "backoff" or "max_attempts")");
@@ -152,7 +152,7 @@ TEST_CASE("read_policy names the rule and the field of a mistake",
     CHECK(wrong_in("") == "the text is not JSON at byte 1");
 }
 
-TEST_CASE("read_policies reports what is wrong in each rule of each policy",
+TEST_CASE("read_policies reports the mistake in each rule of each policy",
           "[adapter][nlohmann_policy][unit]") {
     const auto read = read_policies(R"({
         "a": {"backoff": {"base": 1, "cap": 2}, "max_attempts": 0, "max_elapsed": "5s"},
@@ -187,9 +187,9 @@ TEST_CASE("read_policies reports at most 16 errors", "[adapter][nlohmann_policy]
     CHECK(read.error().others.back().rule == "max_elapsed");
 }
 
-TEST_CASE("read_policy reports numbers that no double can hold, and all that follows a NUL byte",
+TEST_CASE("read_policy reports numbers that no double can hold, and any text after a NUL byte",
           "[adapter][nlohmann_policy][unit]") {
-    // For such a number nlohmann/json throws another exception than for a text that is not JSON.
+    // For such a number, nlohmann/json throws another exception than for a text that is not JSON.
     for (const char* const number : {"1e309", "-1e309", "1e999999999"}) {
         INFO(number);
         CHECK(wrong_in(R"({"max_attempts": )" + std::string{number} + "}") ==
@@ -206,7 +206,7 @@ TEST_CASE("read_policy reports numbers that no double can hold, and all that fol
     CHECK(wrong_in(R"({"max_attempts": 9223372036854775808})")
               .ends_with("is not a whole number in [1, 1000000000]"));
     CHECK(wrong_in(R"({"max_attempts": 1} // once)") == "the text is not JSON at byte 21");
-    // It takes a NUL byte for the end of the text.
+    // nlohmann/json treats a NUL byte as the end of the text.
     const std::string text = R"({"max_attempts": 1})";
     CHECK(wrong_in(text + '\0') == "the text is not JSON at byte 20");
     CHECK(wrong_in(text + '\0' + R"({"max_attempts": 2})") == "the text is not JSON at byte 20");
@@ -256,7 +256,7 @@ TEST_CASE("read_policy reads times exactly, and none without a unit",
     CHECK(wrong_time("true").ends_with(R"(true is not a time; write "30s" or "100ms")"));
 }
 
-TEST_CASE("read_policy refuses a text of 10 MB, 1,000 rules, deep ones and long names",
+TEST_CASE("read_policy rejects a text of 10 MB, 1,000 rules, deep ones and long names",
           "[adapter][nlohmann_policy][unit]") {
     const std::string huge(10'000'000, ' ');
     CHECK(wrong_in(huge) == "the text has 10000000 bytes, the limit is 1048576");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the example of two devices that edit offline loses no confirmed edit, wherever it is
 // killed, and reports why it ends. Method: its processes, killed at their system calls and on a
-// full disk; both devices and the server's store are compared with a model.
+// full disk. Both devices and the server's store are compared with a model.
 #include <sys/resource.h>
 
 #include <csignal>
@@ -25,7 +25,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-/// What the devices do, in this order.
+/// The commands of the devices, in this order.
 const std::vector<Words> days{{"phone", "add", "a", "1"},
                               {"laptop", "add", "shared", "laptop"},
                               {"phone", "update", "a", "of the phone"},
@@ -57,14 +57,14 @@ struct Notes {
     TemporaryDirectory directory{};
     std::string store = directory / "notes.db";
 
-    /// The words of a command, with the paths in the directory.
+    /// The arguments of a command, with the paths in the directory.
     [[nodiscard]] std::vector<std::string> command(const Words& words) const {
         std::vector<std::string> all{OFFLINE_NOTES_BINARY, directory / words[0]};
         all.insert(all.end(), words.begin() + 1, words.end());
         if (words[1] == "sync") all.push_back(store);
         return all;
     }
-    /// What all devices and the store are to become: the last edit of each note, by time.
+    /// The expected state of all devices and of the store: the last edit of each note, by time.
     [[nodiscard]] static std::string expected() {
         std::map<std::string, std::string> notes;
         for (const Words& words : days) {
@@ -100,7 +100,7 @@ struct Notes {
 
 }  // namespace
 
-TEST_CASE("The offline notes report each conflict, and what others replaced",
+TEST_CASE("The offline notes report each conflict, and each edit that others replaced",
           "[adapter][offline_notes]") {
     const Notes notes;
     Ended last{};
@@ -125,8 +125,8 @@ TEST_CASE("The offline notes report each conflict, and what others replaced",
 
 TEST_CASE("The offline notes are killed at any system call, and continue",
           "[adapter][offline_notes]") {
-    // A command has some hundred calls; a prime, so that all phases of a write are met. A sanitizer makes hundreds more
-    // before main(), and five times the processes.
+    // A command has some hundred calls. The step is a prime, so that all phases of a write are met.
+    // A sanitizer makes hundreds of calls more before main(), which needs more runs.
     constexpr int stride = sanitized ? 149 : 37;
     bool one_dies = true;
     for (int n = 1; one_dies; n += stride) {
@@ -135,7 +135,7 @@ TEST_CASE("The offline notes are killed at any system call, and continue",
         one_dies = false;
         for (const Words& words : days) {
             one_dies = killed_at_a_call(notes.command(words), n) || one_dies;
-            // It may be done already: the same again comes to the same.
+            // The command may have finished: repeating it has the same result.
             static_cast<void>(killed_at_a_call(notes.command(words), n + 7));
             REQUIRE(run(notes.command(words)).code == 0);
         }
@@ -175,7 +175,7 @@ TEST_CASE("The offline notes report invalid arguments and files", "[adapter][off
     std::filesystem::remove(notes.store);
     CHECK(run(notes.command({"phone", "sync"})).code == 0);
     CHECK(notes.stored() == "a = 1\n");
-    // Another server's store must not make the device forget what it has.
+    // The store of another server must not remove the notes of the device.
     std::filesystem::remove(notes.store);
     const Ended other = run(notes.command({"phone", "sync"}));
     CHECK(other.code == 2);

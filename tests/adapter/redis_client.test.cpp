@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the example of a Redis client gets answers again after its server was frozen and killed,
-// and no command is given the answer of another. Method: the example's process and a real server.
+// and no command gets the answer of another. Method: the example's process and a real server.
 #include "e2e/process.hpp"
 #include "support/adapter/redis_server.hpp"
 #include "support/catch.hpp"

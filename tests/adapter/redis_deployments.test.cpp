@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms in Redis work as companies run it: behind TLS, with Sentinel, with users that have
-// few permissions; a cluster is refused with a sentence; a copy that redis-cli makes has all rooms.
-// Method: real servers, and the recipes of docs/several-servers.md and docs/collaboration-server.md.
+// Goal: rooms in Redis work as companies deploy it: behind TLS, with Sentinel, with users that have
+// few permissions. A cluster is rejected with a message. A copy by redis-cli has all rooms. Method:
+// real servers, and the recipes of docs/several-servers.md and docs/collaboration-server.md.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include <fstream>
@@ -35,7 +35,7 @@ struct Failover {
             [&] { return sentinel_says("REPLICAS").find(replica_port) != std::string::npos; }));
     }
     [[nodiscard]] redis::Options::Sentinels sentinels() const {
-        // The first one is away.
+        // The first Sentinel is down.
         return {.addresses = {"127.0.0.1:" + free_redis_port(), "127.0.0.1:" + sentinel_port}};
     }
     [[nodiscard]] std::string sentinel_says(const std::string& what) const {
@@ -96,7 +96,7 @@ private:
 
 }  // namespace
 
-TEST_CASE("redis::Rooms refuses a node of a cluster, and names what to use",
+TEST_CASE("redis::Rooms rejects a node of a cluster, and names the alternative",
           "[adapter][redis_rooms][unit]") {
     const RedisServer node{{"--port", free_cluster_port(), "--cluster-enabled", "yes"}};
     redis::Rooms rooms{rooms_at(node)};
@@ -169,7 +169,7 @@ TEST_CASE("redis::Rooms and redis::Stream find the master that Sentinel promotes
         return f.replica.command({"XLEN", updates_key}) == "1" &&
                f.replica.command({"XLEN", "jobs"}) == "1";
     }));
-    // What is subscribed before goes on after it.
+    // Earlier subscriptions continue after the failover.
     driver::Question<Result<part::FanoutBatch, PersistenceError>> batch;
     rooms.subscribe("board", (*load(rooms))->position, batch.ask());
 
@@ -194,7 +194,7 @@ TEST_CASE("redis::Rooms reports a master that no Sentinel names", "[adapter][red
     const PersistenceError unknown = load(rooms).error();
     CHECK(unknown.code == std::errc::host_unreachable);
     CHECK(unknown.message().find("the Sentinel has no master of this name") != std::string::npos);
-    // A replica, of which a Sentinel says that it is the master.
+    // A replica that a Sentinel reports as the master.
     const std::string replica_port = free_redis_port();
     const RedisServer replica{{"--port", replica_port, "--replicaof", "127.0.0.1 1"}};
     sentinel.command({"SENTINEL", "MONITOR", "mymaster", "127.0.0.1", replica_port, "1"});
@@ -206,7 +206,7 @@ TEST_CASE("redis::Rooms reports a master that no Sentinel names", "[adapter][red
 
 TEST_CASE("redis::Rooms: a server that starts on a copy of redis-cli --rdb has all rooms",
           "[adapter][redis_rooms][unit]") {
-    // The copy of a server begins after this time.
+    // The copy of the server is younger than this time.
     const RedisServer server{{"--repl-diskless-sync-delay", "0"}};
     redis::Rooms rooms{rooms_at(server)};
     begin(rooms);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an error of Redis becomes an error code, a cause for policies, and a sentence with
-// advice. Method: all errors.
+// Goal: an error of Redis becomes an error code, a cause for policies, and a message with advice.
+// Method: all errors.
 #include <belay/adapter/redis_error.hpp>
 
 #include <set>
@@ -55,7 +55,7 @@ TEST_CASE("Every error of Redis has a code", "[adapter][redis_error][unit]") {
 TEST_CASE("An error within a script has its own code", "[adapter][redis_error][unit]") {
     CHECK(code_of_redis("NOGROUP No such key 'q' script: 0f1c, on @user_script:9.") ==
           redis::Errc::no_group);
-    // As before Redis 7.
+    // The form before Redis 7.
     CHECK(code_of_redis("ERR Error running script (call to f_0f1c): @user_script:9: "
                         "@user_script: 9: NOGROUP No such key 'q'") == redis::Errc::no_group);
     CHECK(code_of_redis("ERR Error running script (call to f_0f1c): @user_script:9: @user_script: "
@@ -65,7 +65,7 @@ TEST_CASE("An error within a script has its own code", "[adapter][redis_error][u
     CHECK(code_of_redis("ERR The user executing the script can't access at least one of the keys "
                         "mentioned in the command arguments script: 2bdc, on @user_script:2.") ==
           redis::Errc::forbidden);
-    // What is quoted in another refusal is no code.
+    // A code that is quoted in another error is no code.
     CHECK(code_of_redis("NOPERM for OOM or READONLY keys") == redis::Errc::forbidden);
 }
 

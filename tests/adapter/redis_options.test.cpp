@@ -18,7 +18,7 @@ namespace {
 
 redis::Options good() { return {.stream = "jobs", .consumer = "one"}; }
 
-/// What is said of the good options after a change.
+/// Returns the error of valid options after a change.
 template <class Change>
 std::string_view message_after(Change change) {
     redis::Options options = good();
@@ -41,7 +41,7 @@ TEST_CASE("redis::Options: a server is required", "[adapter][redis_options][unit
     CHECK(message_after([](auto& o) { o.host = ""; }) == none);
     CHECK(message_after([](auto& o) { o.port = 0; }) == none);
     CHECK(message_after([](auto& o) { o = {"s", "c", "", 0, "/run/redis"}; }) == "");
-    // What would end early in a C string would name another server.
+    // A text that a C string would cut would name another server.
     CHECK(message_after([](auto& o) { o.host = std::string{"a\0b", 3}; }) != "");
     CHECK(message_after([](auto& o) { o.socket = std::string{"a\0b", 3}; }) != "");
     CHECK(message_after([](auto& o) { o.socket = std::string(107, 'x'); }) == "");

@@ -41,7 +41,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
                  "redis::Rooms: a subscriber receives the changes that other servers append",
                  "[adapter][redis_rooms][unit]") {
     CHECK(words_in(load(two)) == "none");
-    // It waits, for there is no room yet.
+    // The subscription waits, because there is no room yet.
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     two.subscribe("board", 0, waiting.ask());
     begin(one);
@@ -57,7 +57,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
         all += words_in(batch);
     }
     CHECK(all == "a,b,");
-    // The other begins it, too: it goes on.
+    // The other server begins the room, too, and it continues.
     begin(two, other_epoch);
     append(two, "c");
     CHECK(words_in(receive(two, batch->entries.back().position)) == "c*,");
@@ -83,7 +83,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot covers only entries th
     CHECK(save(two, "[old]", own).code == RoomErrc::stale_snapshot);
     CHECK(save(one, "[beyond]", last + 10'000'000'000).code == RoomErrc::bad_position);
     CHECK(words_in(load(two)) == "[all]|");
-    // What the snapshot before the last covers is gone, and not more.
+    // The entries below the last snapshot but one are removed, and no others.
     CHECK(server.command({"XLEN", "belay:{board}:updates"}) == "2");
     append(one, "b");
     CHECK_FALSE(save(one, "[all,b]", (*load(one))->position));
@@ -96,7 +96,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: a snapshot does not cover entries
     server.command({"XADD", updates_key, "*", "s", "other", "n", "", "u", "c"});
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "|a,b,c,");
-    // It is compared, and what is lost is given back.
+    // The room is compared, and the lost part is restored.
     CHECK(receive(two, read)->state == part::FanoutBatch::State::gap);
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("redis::Rooms: missing entries after a position are a gap",
     SECTION("everything") {
         server.command({"FLUSHALL"});
         CHECK(state(read) == State::gap);
-        // Whoever could not load it then is told again.
+        // A server that could not load it then is notified again.
         CHECK(state(read) == State::gap);
         CHECK(one.append("board", as_bytes("c")));
         CHECK(flush(one).code == RoomErrc::unknown_room);
@@ -158,7 +158,7 @@ TEST_CASE("redis::Rooms: missing entries after a position are a gap",
         server.command({"FLUSHALL"});
         begin(one, other_epoch);
         CHECK(state(read) == State::gap);
-        // Not into a history that it does not know.
+        // It is not restored into an unknown history.
         CHECK(two.append("board", as_bytes("c")));
         CHECK(flush(two).code == RoomErrc::unknown_room);
     }
@@ -259,7 +259,7 @@ TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis
     }
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
-    // An outage is over.
+    // An outage has ended.
     for (int i = 0; i < 30'000 && !awaited<part::ListedRooms>(
                                       [&](auto done) { one.list({}, 9, std::move(done)); });
          ++i)
@@ -275,11 +275,11 @@ TEST_CASE("redis::Rooms: an erased history is not begun again", "[adapter][redis
         REQUIRE(error.rooms.size() == 1);
         CHECK(error.rooms.front().second == RoomErrc::history_reset);
     }
-    // Nor is it brought into what somebody has begun since.
+    // It is not restored into a history that another server has begun since.
     begin(two, other_epoch);
     CHECK(again().code == RoomErrc::history_reset);
     CHECK(words_in(load(two)) == "|");
-    // Who knows of no history may begin one, also of this name: a backup is brought back.
+    // A server without a history may begin one, also with this id: a backup is restored.
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
     begin(one);
@@ -294,7 +294,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: an append to an ended history rep
     REQUIRE_FALSE(flush(two));
     CHECK(one.append("board", as_bytes("a")));
     CHECK(flush(one).code == RoomErrc::history_reset);
-    // Of what was begun here, and not read yet, the end is heard, too.
+    // The server also gets the end of a history that it has begun and not read yet.
     CHECK(receive(one, 0)->state == part::FanoutBatch::State::over);
 }
 
@@ -326,7 +326,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     CHECK(sizes == std::vector<std::size_t>{10, 10, 10, 1});
     for (int i = 0; i < 20; ++i)
         server.command({"PUBLISH", "belay:{board}:news", "m" + std::to_string(i)});
-    // They have come when a later one has.
+    // They have arrived when a later one has.
     std::string last;
     std::size_t received = 0;
     while (last != "19") {
@@ -337,7 +337,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
         if (!some->messages.empty()) last = as_text(some->messages.back());
     }
     CHECK(received <= 20);
-    // No clock gives this.
+    // No clock returns this time.
     server.command({"XADD", key, "99999999999999999-1", "u", "late"});
     server.command({"PUBLISH", "belay:{board}:news", "e"});
     const Result<part::FanoutBatch, PersistenceError> wrong = receive(one, at);
@@ -346,7 +346,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     CHECK(wrong.error().path == "belay:{board}:room");
 }
 
-TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms reports the fault of Redis", "[adapter][redis_rooms][fault]") {
     RedisServer server{{"--requirepass", "secret"}};
     redis::RoomsOptions options = rooms_at(server);
     SECTION("a password is missing") {
@@ -376,7 +376,7 @@ TEST_CASE("redis::Rooms reports what is wrong with Redis", "[adapter][redis_room
         CHECK_FALSE(
             awaited<part::ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); }));
         server.start();
-        // Back, without its data.
+        // Redis has started again, without its data.
         for (int i = 0; i < 30'000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
         CHECK(words_in(load(rooms)) == "none");
     }
@@ -394,13 +394,13 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
-    // While it connects, the server would count as one that cannot be reached.
+    // While it connects, the server would count as unreachable.
     for (int i = 0; i < 30'000; ++i) {
         if (server.command({"PUBSUB", "NUMSUB", "belay:{board}:news"}).ends_with(",1")) break;
         ::poll(nullptr, 0, 1);
     }
     server.freeze();
-    // Nobody asks it anything, but for a sign of life.
+    // No calls are made, except for signs of life.
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(waiting.take()->error().code == redis::Errc::no_answer);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms in Redis lose no confirmed change, and restore no erased history, whatever Redis
-// loses or rejects, and in any order of notifications. Method: single calls, with a redis-server
+// Goal: rooms in Redis lose no confirmed change, and restore no erased history, for any loss or
+// rejection of Redis, and in any order of notifications. Method: single calls, with a redis-server
 // of its own.
 #include <belay/adapter/redis_rooms.hpp>
 
@@ -53,7 +53,7 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     CHECK(listed(rooms) == "board,");
     rooms.publish("board", as_bytes("word"));
     CHECK(receive(rooms, read)->messages.size() == 1);
-    // A silent Redis is asked for a sign of life.
+    // A silent Redis gets a PING.
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     const auto sent = [&] {
@@ -97,7 +97,7 @@ TEST_CASE("redis::Rooms: a room that could not be erased is listed",
         CHECK(listed(one).empty());
         CHECK(words_in(load(one)) == "none");
     }
-    SECTION("another one begins it meanwhile") {
+    SECTION("another server begins it meanwhile") {
         redis::Rooms two{rooms_at(server)};
         CHECK_FALSE(erase(one));
         CHECK(listed(one).empty());
@@ -134,14 +134,15 @@ TEST_CASE("redis::Rooms: a restored history that another server ended is not beg
         SECTION("and it was erased") { erased = !erase(two); }
         SECTION("and it was reset") { REQUIRE_FALSE(reset(two, other_epoch)); }
     }
-    // A server compares the room before it gives back what it has.
+    // A server compares the room before it restores its own content.
     const part::LoadedRoom found = load(one);
     REQUIRE(found);
     CHECK(found->has_value() != erased);
     const PersistenceError error = give_back(one, some_epoch, "a");
     CHECK(error.code == RoomErrc::history_reset);
     CHECK(words_in(load(two)) == (erased ? "none" : "|"));
-    // Who brings a backup back begins its history, and that can be lost and given back as another.
+    // A server that restores a backup begins its history. That can be lost, and restored as another
+    // one.
     if (!erased) REQUIRE_FALSE(erase(two));
     begin(two);
     server.command({"DEL", room_key});
@@ -151,7 +152,7 @@ TEST_CASE("redis::Rooms: a restored history that another server ended is not beg
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
-                 "redis::Rooms: a room can be erased or reset also where Redis has just lost it",
+                 "redis::Rooms: a room can be erased or reset also if Redis has just lost it",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
@@ -204,7 +205,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
         CHECK(flush(one).code == RoomErrc::unknown_room);
     }
     CHECK(words_in(load(two)) == "|");
-    // What follows is of the new one.
+    // The next changes are of the new history.
     REQUIRE(load(one));
     append(one, "new");
     CHECK(words_in(load(two)) == "|new,");
@@ -218,7 +219,7 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next change",
     const std::uint64_t read = (*load(one))->position;
     append(one, "lost");
     lose_last_entry(server);
-    // It was answered, and has not come back yet.
+    // The change was confirmed, and was not read back yet.
     REQUIRE(one.append("board", as_bytes("next")));
     CHECK(flush(one).code == RoomErrc::unknown_room);
     CHECK(receive(one, read)->state == State::gap);
@@ -236,7 +237,7 @@ TEST_CASE("redis::Rooms: a loss is not hidden by the next snapshot",
     const std::uint64_t read = (*load(one))->position;
     append(one, "lost");
     lose_last_entry(server);
-    // The document has it, and the entry that the snapshot would cover is there.
+    // The document contains the change, and the entry that the snapshot would cover exists.
     CHECK(save(one, "[read,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(receive(one, read)->state == State::gap);
     CHECK(words_in(load(one)) == "|read,");
@@ -248,7 +249,7 @@ TEST_CASE("redis::Rooms: the position of a change belongs to no other entry",
     const RedisServer server;
     redis::Rooms one{rooms_at(server)};
     begin(one);
-    // By others, within one millisecond.
+    // These are of other servers, within one millisecond.
     const std::string ms =
         std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(
                            (std::chrono::system_clock::now() + 1h).time_since_epoch())
@@ -275,11 +276,11 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK_FALSE(save(one, "[a]", (*load(one))->position));
     append(two, "own");
     CHECK_FALSE(save(one, "[a,own]", (*load(one))->position));
-    // All that is left of the stream is its own.
+    // The only remaining entry of the stream is its own.
     const std::uint64_t own = append(two, "too");
     CHECK(save(two, "[own,too]", own).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(one)) == "[a,own]|too,");
-    // Who goes on alone covers what it has appended, time after time.
+    // A single server covers its own appended entries, each time.
     redis::Rooms alone{rooms_at(server, "alone")};
     begin(alone);
     std::string all;
@@ -299,7 +300,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     append(three, "c");
     CHECK(save(two, "[a,lost]", read).code == RoomErrc::stale_snapshot);
     CHECK(words_in(load(three)) == "[a,b]|c,");
-    // It is compared, and given back.
+    // The room is compared, and restored.
     CHECK(receive(two, read)->state == State::gap);
 }
 
@@ -307,7 +308,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
           "[adapter][redis_rooms][fault]") {
     const RedisServer first;
     const RedisServer second;
-    // As a name that leads to the master.
+    // The address leads to the master, like a name.
     const TemporaryDirectory directory;
     const std::string name = directory / "master";
     std::filesystem::create_symlink(first.socket(), name);
@@ -319,7 +320,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     ::poll(nullptr, 0, 100);
-    // Whoever is connected stays so.
+    // Existing connections stay.
     CHECK(first.command({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
     std::filesystem::remove(name);
     std::filesystem::create_symlink(second.socket(), name);
@@ -334,7 +335,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica",
     }
     CHECK_FALSE(error);
     CHECK(second.command({"EXISTS", room_key}) == "1");
-    // The subscription is told why, and heard where the rooms are by then.
+    // The subscription gets the reason, and continues on the new master.
     for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(waiting.answered());
     CHECK(waiting.take()->error().code == redis::Errc::read_only);
@@ -363,7 +364,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     rooms.subscribe("board", read, waiting.ask());
     REQUIRE(rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::cannot_persist);
-    // It is asked for signs of life meanwhile, and rejects these, too.
+    // It gets PINGs meanwhile, and rejects these, too.
     const auto rejected = [&] {
         return pings(server.command({"INFO", "commandstats"}), "rejected_calls");
     };
@@ -393,7 +394,8 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     driver::Question<Result<part::FanoutBatch, PersistenceError>> left;
     rooms.subscribe("left", 0, left.ask());
     ::poll(nullptr, 0, 200);
-    // Redis stands still, and ends the connection then; a room is left meanwhile, another one comes.
+    // Redis is frozen, and then ends the connection. Meanwhile one room is left, and another one is
+    // joined.
     redisContext* const context = redisConnectUnix(server.socket().c_str());
     freeReplyObject(redisCommand(context, "PING"));
     server.freeze();
@@ -410,7 +412,7 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     redisFree(context);
     ::poll(nullptr, 0, 300);
     REQUIRE(loading.answered());
-    // Whether or not it was told of an outage, it hears what comes.
+    // With or without a notification of an outage, it gets the later changes.
     if (waiting.answered()) rooms.subscribe("board", read, waiting.ask());
     REQUIRE(load(other));
     append(other, "a");
@@ -424,7 +426,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
-    // A room without a snapshot is whole.
+    // A room without a snapshot is complete.
     CHECK(words_in(load(two)) == "|a,");
     std::uint64_t read = (*load(one))->position;
     CHECK_FALSE(save(one, "[a]", read));
@@ -436,7 +438,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(error.message().find("belay:{board}:snapshot") != std::string::npos);
     CHECK(error.message().find("noeviction") != std::string::npos);
     SECTION("by a server that has it") {
-        // It loads what is left, to which it adds what it has.
+        // The server loads the remaining entries, and adds its own content.
         CHECK(words_in(receive(one, read)) == "b*,");
         const auto left = load(one);
         CHECK(words_in(left) == "|b,");
@@ -452,14 +454,14 @@ TEST_CASE_METHOD(TwoRedisRooms,
 }
 
 TEST_CASE_METHOD(TwoRedisRooms,
-                 "redis::Rooms notices the loss of its entry whose id a failover uses again",
+                 "redis::Rooms detects the loss of its entry whose id a failover uses again",
                  "[adapter][redis_rooms][fault]") {
     begin(one);
     append(one, "a");
     const std::uint64_t before = (*load(one))->position;
     append(one, "lost");
     const std::uint64_t read = (*load(two))->position;
-    // The new master had not received the last entry, and gives its id to another one.
+    // The new master had not received the last entry, and assigns its id to another one.
     server.command({"EVAL",
                     "local all = redis.call('XRANGE', KEYS[1], '-', '+') "
                     "redis.call('DEL', KEYS[1]) "
@@ -474,7 +476,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
         CHECK(flush(one).code == RoomErrc::unknown_room);
         CHECK(words_in(load(two)) == "|a,b,");
     }
-    SECTION("but a server that has only read the entry does not") {
+    SECTION("and not on a server that has only read the entry") {
         append(two, "c");
         CHECK(words_in(receive(two, read)) == "c*,");
     }
@@ -523,7 +525,7 @@ TEST_CASE_METHOD(TwoRedisRooms, "redis::Rooms: entries that are dated ahead have
             REQUIRE(two.begin("board", other_epoch, false));
             CHECK(flush(two).code == redis::Errc::bad_reply);
         }
-        // Other rooms do not notice.
+        // Other rooms are not affected.
         REQUIRE(one.begin("other", some_epoch, false));
         CHECK_FALSE(flush(one));
     }

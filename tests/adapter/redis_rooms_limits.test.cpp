@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: no room, client or reply takes what the other rooms of a redis::Rooms need. Method: calls
-// and messages that wait for a frozen redis-server, long streams, and a proxy.
+// Goal: no room, client or reply uses the resources of the other rooms of a redis::Rooms. Method:
+// calls and messages that wait for a frozen redis-server, long streams, and a proxy.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include <atomic>
@@ -30,7 +30,7 @@ void add_entries(const RedisServer& server, int count, std::size_t bytes) {
                     "end",
                     "1", updates_key, std::to_string(count), std::string(bytes, 'x')});
 }
-/// A number in the answer to INFO; 0 if it is not there.
+/// A number in the answer to INFO; 0 if it is missing.
 unsigned long redis_number(const RedisServer& server, const char* section,
                            const std::string& name) {
     const std::string all = server.command({"INFO", section});
@@ -122,7 +122,7 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
         [&](std::optional<PersistenceError>) noexcept { first = published() - before + 1; }});
     server.thaw();
     for (int i = 0; i < 30'000 && published() - before < count; ++i) ::poll(nullptr, 0, 1);
-    // The flush publishes, too. One batch was under way, and one could have been next.
+    // The flush publishes, too. One batch was under way, and another could be next.
     CHECK(published() - before == count + 1);
     CHECK(first != 0);
     CHECK(first <= 2 * detail::RedisRoomMessages::batch_max + 2);
@@ -142,7 +142,7 @@ TEST_CASE("redis::Rooms publishes the messages that wait when it ends",
     CHECK(redis_number(server, "commandstats", "cmdstat_publish:calls=") == count);
 }
 
-TEST_CASE("redis::Rooms counts nothing for a change or a flush without memory",
+TEST_CASE("redis::Rooms counts no change and no flush without memory",
           "[adapter][redis_rooms][fault]") {
     redis::RoomsOptions options;
     options.socket = "/nowhere";
@@ -203,7 +203,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         }
         return all;
     };
-    SECTION("in the place of the one before") {
+    SECTION("in the place of the previous one") {
         messages.push("a", about(1, "old"));
         messages.push("a", about(2, "x"));
         messages.push("b", about(1, "other room"));
@@ -213,7 +213,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         CHECK(messages.empty());
     }
     SECTION("a client that leaves comes last") {
-        // Client 2 has taken the id of client 1 over.
+        // Client 2 has taken over the id of client 1.
         messages.push("a", about(1, "renewed"));
         messages.push("a", about(2, "taken"));
         messages.push("a", about(1, "", Kind::left));
@@ -224,7 +224,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         CHECK(taken() == "a:2x a:1back ");
         CHECK(messages.empty());
     }
-    SECTION("one that leaves is not dropped for states") {
+    SECTION("a departure is not dropped for states") {
         messages.push("a", about(9, "old"));
         messages.push("a", about(8, "", Kind::left));
         for (std::uint64_t client = 1; client <= 4; ++client) messages.push("a", about(client, ""));
@@ -237,7 +237,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         CHECK(taken() == "a:8 b:1 c:1 d:1one has left, so there is space a:2 b:2 a:3 a:4 ");
         CHECK(messages.empty());
     }
-    SECTION("those that leave have limits, too") {
+    SECTION("departures have limits, too") {
         for (std::uint64_t client = 1; client <= 4; ++client)
             messages.push("a", about(client, "", Kind::left));
         for (std::uint64_t client = 1; client <= 4; ++client)
@@ -250,7 +250,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         CHECK(taken().empty());
         CHECK(messages.empty());
     }
-    SECTION("those about no client stay") {
+    SECTION("messages about no client stay") {
         messages.push("a", about(0, "", Kind::query));
         messages.push("a", about(0, "x"));
         messages.push("a", as_bytes("any"));
@@ -266,7 +266,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
         messages.push("a", Bytes(200, std::byte{'y'}));
         CHECK(taken() == "a:" + std::string(200, 'y') + ' ');
     }
-    SECTION("above the limits of all rooms, the new one is") {
+    SECTION("above the limits of all rooms, the new one is dropped") {
         for (const char* const room : {"a", "b", "c", "d", "e", "f"})
             messages.push(room, as_bytes("x"));
         CHECK(taken() == "a:x b:x c:x d:x e:x ");
@@ -398,7 +398,7 @@ TEST_CASE("redis::Rooms: a room to which much was added since its last save must
     CHECK(rooms.rooms_to_save().empty());
     append(rooms, "1234567890");
     CHECK(rooms.rooms_to_save() == std::vector<std::string>{"board"});
-    // Redis refuses it, and the manager decides when it tries again.
+    // Redis rejects the save, and the manager decides when it tries again.
     CHECK(save(rooms, "[old]", 0).code == RoomErrc::stale_snapshot);
     CHECK(rooms.rooms_to_save().empty());
 }
@@ -495,7 +495,7 @@ TEST_CASE("redis::Rooms lists many rooms in few round trips", "[adapter][redis_r
     for (int i = 0; i < count; ++i)
         REQUIRE(rooms.begin(std::to_string(1000 + i), some_epoch, false));
     REQUIRE_FALSE(flush(rooms));
-    // Listed, and lost.
+    // The room is listed, and lost.
     server.command({"DEL", "belay:{1007}:room"});
     const unsigned long before = redis_number(server, "stats", "total_reads_processed:");
     const auto listed_after = [&](std::string_view after, std::size_t most) {
@@ -526,7 +526,7 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
     const auto calls = [&] { return redis_number(server, "commandstats", "cmdstat_eval:calls="); };
     const unsigned long before = calls();
     for (std::size_t i = 0; i < count; ++i) {
-        // The first answer makes a call, on the thread that answers the others after it.
+        // The first answer makes a call, on the thread that also delivers the other answers.
         rooms.subscribe(
             std::to_string(i), 0,
             Completion<Result<part::FanoutBatch, PersistenceError>>{
@@ -539,7 +539,7 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
                         }});
                 }});
     }
-    // All have been read, and the loss of all is noticed at once.
+    // All entries have been read, and the loss of all is detected at once.
     for (int i = 0; i < 30'000 && calls() < before + count; ++i) ::poll(nullptr, 0, 1);
     CHECK(answers == 0);
     server.command({"FLUSHALL"});
@@ -564,7 +564,7 @@ TEST_CASE("redis::Rooms: an edit enters no later history after its subscription 
     };
     for (int i = 0; i < 5'000 && !subscribed(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE(subscribed());
-    // As for a room that is in use, and waits to be loaded again.
+    // This is the state of a room that is in use, and waits until it is loaded again.
     waiting.drop();
     for (int i = 0; i < 5'000 && subscribed(); ++i) ::poll(nullptr, 0, 1);
     REQUIRE_FALSE(subscribed());
@@ -580,6 +580,6 @@ TEST_CASE("RedisRoomPositions remembers no room that does not exist",
     detail::RedisRoomPositions positions;
     positions.loaded("none", std::uint64_t{5} << 21, {});
     positions.forget_turn("none", 1);
-    // Of a room that it remembers, it knows the last position.
+    // It has the last position only of a room that it remembers.
     CHECK(positions.next("none").position == 1);
 }

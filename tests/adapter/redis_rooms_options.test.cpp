@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Whether the defaults are possible after a change.
+/// Whether the defaults are valid after a change.
 template <class Change>
 bool rooms_possible_after(Change change) {
     redis::RoomsOptions options;
@@ -52,7 +52,7 @@ TEST_CASE("redis::RoomsOptions: options that cannot work are rejected",
         CHECK_FALSE(rooms_possible_after([&](auto& o) { o.*limit = 0; }));
 }
 
-TEST_CASE("redis::Rooms aborts with the sentence on what is wrong and with the values",
+TEST_CASE("redis::Rooms aborts with the message about the wrong option and with the values",
           "[adapter][redis_rooms_options][unit]") {
     const std::string output =
         belay_test::aborts_with([] { const redis::Rooms rooms{{.retry_after = 0ms}}; });

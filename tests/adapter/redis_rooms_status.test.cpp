@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the status of a redis::Rooms shows its connection, what waits, and what was lost. Method: a
+// Goal: the status of a redis::Rooms shows its connection, and what waits or was lost. Method: a
 // redis-server that is frozen, killed and started again.
 #include <belay/adapter/redis_rooms_status.hpp>
 
@@ -89,7 +89,7 @@ TEST_CASE("redis::Rooms::status counts a connection that Redis has closed betwee
     CHECK(rooms.status().outages == 0);
 }
 
-TEST_CASE("redis::Rooms::status counts only the messages that Redis refuses to publish",
+TEST_CASE("redis::Rooms::status counts only the messages that Redis rejects",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::Rooms rooms{rooms_at(server)};
@@ -100,7 +100,7 @@ TEST_CASE("redis::Rooms::status counts only the messages that Redis refuses to p
     driver::Question<part::LoadedRoom> loaded;
     rooms.load("board", loaded.ask());
     REQUIRE(status_becomes(rooms, [](const auto& s) { return s.calls == 0; }));
-    // They wait for the load, so they are published in one round trip.
+    // The messages wait for the load, so they are published in one round trip.
     for (std::uint64_t client = 1; client <= 3; ++client)
         rooms.publish("board", state_about(client));
     for (std::uint64_t client = 1; client <= 2; ++client)
@@ -112,7 +112,8 @@ TEST_CASE("redis::Rooms::status counts only the messages that Redis refuses to p
     CHECK(rooms.status().outages == 0);
 }
 
-TEST_CASE("redis::Rooms::status counts what waits for Redis", "[adapter][redis_rooms][fault]") {
+TEST_CASE("redis::Rooms::status counts the calls that wait for Redis",
+          "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
     options.messages_max = 3;
@@ -138,7 +139,7 @@ TEST_CASE("redis::Rooms::status counts what waits for Redis", "[adapter][redis_r
     CHECK(status.messages == 3);
     CHECK(status.message_bytes == 3 * state_about(1).size());
     CHECK(status.messages_dropped == 2);
-    // A newer state replaces the one before, and nothing is dropped.
+    // A newer state replaces the previous one, and no message is dropped.
     rooms.publish("board", state_about(5));
     CHECK(rooms.status().messages_dropped == 2);
     server.thaw();
@@ -152,7 +153,7 @@ TEST_CASE("redis::Rooms::status counts what waits for Redis", "[adapter][redis_r
     CHECK(status.outages == 0);
 }
 
-TEST_CASE("redis::Rooms::status counts gaps, subscriptions and messages that nothing has read",
+TEST_CASE("redis::Rooms::status counts gaps, subscriptions and messages that no server has read",
           "[adapter][redis_rooms][fault]") {
     const RedisServer server;
     redis::RoomsOptions options = rooms_at(server);
@@ -170,7 +171,7 @@ TEST_CASE("redis::Rooms::status counts gaps, subscriptions and messages that not
     CHECK(status_becomes(rooms, [](const auto& s) { return s.messages_unread == 15; }));
     lose_last_entry(server);
     server.command({"PUBLISH", detail::RedisRoomKeys{"belay", "board"}.channel, "e"});
-    // The first answer may have the messages alone.
+    // The first answer may contain only the messages.
     for (int i = 0; i < 100; ++i)
         if (receive(rooms, read)->state == part::FanoutBatch::State::gap) break;
     CHECK(rooms.status().gaps == 1);

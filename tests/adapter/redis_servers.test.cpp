@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: clients of two servers have one document, whichever server is killed, and whatever
-// happens to Redis: restarted with its data and without, emptied, trimmed, frozen. Method: real
-// processes.
+// Goal: clients of two servers have one document if either server is killed, and if Redis is
+// restarted with its data and without, emptied, trimmed, or frozen. Method: real processes.
 #include <belay/adapter/redis_rooms.hpp>
 
 #include "support/adapter/redis_server.hpp"
@@ -31,7 +30,7 @@ struct TwoServers {
         bob.dial(two->port());
         until([&] { return ann.synced && bob.synced; });
     }
-    /// If it never does, the test's own time limit ends it.
+    /// Waits until `holds()`. If it never holds, the test's own time limit ends it.
     template <class F>
     void until(F&& holds) {
         REQUIRE(loop.run_until([&] {
@@ -39,7 +38,7 @@ struct TwoServers {
             return holds();
         }));
     }
-    /// Dials again as Yjs's client does, until something holds.
+    /// Dials again, like the client of Yjs, until `holds()`.
     template <class F>
     void editing_until(F&& holds) {
         until([&] {
@@ -48,14 +47,14 @@ struct TwoServers {
             return holds();
         });
     }
-    /// Both type, and see each other's.
+    /// Both type, and see the edits of each other.
     void both_edit() {
         const Bytes a = ann.type("a");
         const Bytes b = bob.type("b");
         editing_until([&] { return ann.has(b) && bob.has(a); });
         CHECK(ann.document() == bob.document());
     }
-    /// Both servers are others now, which have loaded what there is.
+    /// Both servers are replaced, and the new ones have loaded the stored room.
     void begin_again() {
         for (RoomProcess* const old : {&*one, &*two}) old->kill();
         until([&] { return !ann.online() && !bob.online(); });
@@ -65,14 +64,14 @@ struct TwoServers {
         bob.dial(two->port());
         until([&] { return ann.synced && bob.synced; });
     }
-    /// Scripts that Redis has run, of all servers.
+    /// The number of scripts that Redis has run, of all servers.
     [[nodiscard]] std::size_t scripts() const {
         const std::string all = redis.command({"INFO", "commandstats"});
         const std::string name = "cmdstat_eval:calls=";
         const auto at = all.find(name);
         return at == all.npos ? 0 : std::stoul(all.substr(at + name.size()));
     }
-    /// What somebody reads who comes to a server that begins now.
+    /// The text that a client reads from a new server.
     void new_server_agrees() {
         RoomProcess three{quick(redis)};
         TcpEditor cid{loop, 3};
@@ -128,7 +127,8 @@ TEST_CASE("two servers over Redis: Redis is killed and restarted", "[adapter][re
     const Bytes last = t.ann.type("last");
     t.until([&] { return t.bob.has(last); });
     t.redis.kill();
-    // What is there can be read meanwhile; who edits is closed, and told to come again.
+    // The content can be read meanwhile. A client that edits is closed with a code that permits
+    // another dial.
     TcpEditor cid{t.loop, 3};
     cid.dial(t.two->port());
     t.until([&] { return cid.synced && cid.has(last); });
@@ -148,11 +148,11 @@ TEST_CASE("two servers over Redis: Redis is emptied", "[adapter][redis_servers]"
     SECTION("the server that began the room is running") {}
     SECTION("the servers have only loaded the room") { t.begin_again(); }
     t.redis.command({"FLUSHALL"});
-    // The editors do not wait before they dial again: what is refused must not be for long.
+    // The editors dial again without a wait: a rejection must not last long.
     const std::size_t before = t.scripts();
     t.both_edit();
     CHECK(t.scripts() - before < 200);
-    // At once again, what was given back waits a little.
+    // The next loss follows at once. The restored content waits a little.
     t.redis.command({"FLUSHALL"});
     t.both_edit();
     t.new_server_agrees();

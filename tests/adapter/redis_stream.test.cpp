@@ -24,7 +24,7 @@ static_assert(explain::leasable_like<redis::Stream>());
 
 namespace {
 
-/// Whether this process has a connection to the port that notices when the other machine is gone.
+/// Whether this process has a connection to the port that detects a dead peer.
 bool keeps_alive(std::uint16_t port) {
     for (int fd = 0; fd < 1024; ++fd) {
         sockaddr_in peer{};
@@ -75,7 +75,7 @@ TEST_CASE("redis::Stream keeps operations in order, over openings",
             REQUIRE_FALSE(queue.nack());
             REQUIRE(queue.try_pop());
         } else {
-            // Closed while it lends.
+            // It is closed during a lease.
             queue = server.open("one");
             REQUIRE(as_text(*queue.try_pop()) == std::to_string(n));
         }
@@ -102,7 +102,7 @@ TEST_CASE("redis::Stream keeps all bytes, and does not interpret names",
     CHECK(server.command({"EXISTS", odd + "s"}) == "1");
 }
 
-TEST_CASE("redis::Stream under a Queue", "[adapter][redis_stream][unit]") {
+TEST_CASE("redis::Stream works under a Queue", "[adapter][redis_stream][unit]") {
     const RedisServer server;
     belay_test::check_under_queue(server.open("one"));
 }
@@ -152,7 +152,7 @@ TEST_CASE("redis::Stream finds values that were pushed before its group existed"
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     server.command({"XADD", "jobs", "*", "body", "early"});
-    // By another program, with more than belay asks for.
+    // They are pushed by another program, with more fields than belay needs.
     server.command({"XADD", "jobs", "*", "from", "shell", "body", "second", "body", "third"});
     redis::Stream queue = server.open("one");
     CHECK(as_text(*queue.try_pop()) == "early");
@@ -182,7 +182,7 @@ TEST_CASE("redis::Stream::front skips entries that another program deleted",
     for (const char* text : {"a", "b", "c"}) REQUIRE_FALSE(queue.try_push(as_bytes(text)));
     for (const bool reopened : {true, false}) {
         REQUIRE(queue.front());
-        // What is lent is the first entry of the stream.
+        // The leased entry is the first of the stream.
         server.command({"EVAL",
                         "return redis.call('XDEL', 'jobs', redis.call('XRANGE', 'jobs', '-', '+', "
                         "'COUNT', 1)[1][1])",
@@ -210,7 +210,7 @@ TEST_CASE("redis::Stream::front_wait returns a value that is there, or arrives",
     CHECK_FALSE(queue.ack());
 
     std::thread producer{[&] {
-        // Not before the consumer waits.
+        // It is not pushed before the consumer waits.
         while (server.command({"INFO", "clients"}).find("blocked_clients:1") == std::string::npos) {
             std::this_thread::yield();
         }
@@ -242,8 +242,8 @@ TEST_CASE("redis::Stream::front_wait returns an error for an entry without body,
     CHECK(queue.front().error() == QueueErrc::queue_empty);
 }
 
-TEST_CASE("redis::Stream over TCP", "[adapter][redis_stream][unit]") {
-    // A port that is free, as the system says, which somebody may take before the server does.
+TEST_CASE("redis::Stream works over TCP", "[adapter][redis_stream][unit]") {
+    // The system reports this port as free. Another program may take it before the server does.
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;

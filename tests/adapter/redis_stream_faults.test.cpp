@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a redis::Stream reports each failure, loses nothing, and continues afterwards. Method:
+// Goal: a redis::Stream reports each failure, loses no value, and continues after it. Method:
 // servers that reject, are frozen or killed; connections that break at a chosen place.
 #include <belay/adapter/redis_stream.hpp>
 
@@ -37,7 +37,7 @@ redis::Stream open_through(const RedisServer& server, const RedisProxy& proxy) {
     return opened(options);
 }
 
-/// Everything, in order.
+/// Returns all values, in order.
 std::string all_of(redis::Stream& queue) {
     std::string all;
     while (const auto value = queue.try_pop()) all += as_text(*value);
@@ -46,8 +46,7 @@ std::string all_of(redis::Stream& queue) {
 
 }  // namespace
 
-TEST_CASE("redis::Stream::open reports what is wrong with a key",
-          "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open reports the fault of a key", "[adapter][redis_stream][fault]") {
     const RedisServer server;
     server.command({"SET", "jobs", "text"});
     const redis::Error wrong = refused(server.options("one"));
@@ -88,7 +87,7 @@ TEST_CASE("redis::Stream::open reports a missing permission", "[adapter][redis_s
     redis::Stream queue = opened(options);
     push(queue, "a");
     push(queue, "b");
-    // The advice for `forbidden` names all that is needed.
+    // The advice for `forbidden` names all needed permissions.
     CHECK(first_of(queue) == "a");
     CHECK_FALSE(queue.renew());
     CHECK_FALSE(queue.nack());
@@ -98,7 +97,7 @@ TEST_CASE("redis::Stream::open reports a missing permission", "[adapter][redis_s
     CHECK(refused(options).code == redis::Errc::forbidden);
 }
 
-TEST_CASE("redis::Stream::open with the password of the server", "[adapter][redis_stream][fault]") {
+TEST_CASE("redis::Stream::open uses the password of the server", "[adapter][redis_stream][fault]") {
     const RedisServer server{{"--requirepass", "se cret"}};
     CHECK(refused(server.options("one")).code == redis::Errc::unauthorized);
     redis::Options options = server.options("one");
@@ -135,7 +134,7 @@ TEST_CASE("redis::Stream reports a server that rejects writes, and continues whe
     server.command({"CONFIG", "SET", "maxmemory", "1"});
     CHECK(queue.try_push(as_bytes("x")) == redis::Errc::out_of_memory);
     CHECK(queue.size() == 2);
-    // Taking frees memory, and is possible, also for who comes now.
+    // Leases free memory, and are possible, also for a new consumer.
     CHECK(as_text(*server.open("two").try_pop()) == "a");
     server.command({"CONFIG", "SET", "maxmemory", "0"});
     push(queue, "c");
@@ -160,7 +159,7 @@ TEST_CASE("redis::Stream leaves a server that has become a replica",
           "[adapter][redis_stream][regression]") {
     const RedisServer first;
     const RedisServer second;
-    // As a name, or a proxy, that leads to the master.
+    // The address leads to the master, like a name or a proxy.
     const belay_test::TemporaryDirectory directory;
     const std::string name = directory / "master";
     std::filesystem::create_symlink(first.socket(), name);
@@ -170,7 +169,7 @@ TEST_CASE("redis::Stream leaves a server that has become a replica",
     push(queue, "a");
     redis::Stream other = second.open("one");
     push(other, "b");
-    // Whoever is connected stays so.
+    // Existing connections stay.
     CHECK(first.command({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
     std::filesystem::remove(name);
     std::filesystem::create_symlink(second.socket(), name);
@@ -179,7 +178,7 @@ TEST_CASE("redis::Stream leaves a server that has become a replica",
     CHECK(all_of(queue) == "bc");
 }
 
-TEST_CASE("redis::Stream connects to a server that stays a replica once per second at most",
+TEST_CASE("redis::Stream connects to a server that stays a replica at most once per second",
           "[adapter][redis_stream][regression]") {
     const RedisServer server;
     redis::Stream queue = server.open("one");
@@ -201,12 +200,12 @@ TEST_CASE("redis::Stream reports a busy server", "[adapter][redis_stream][fault]
     redis::Stream queue = server.open("one");
     push(queue, "a");
     std::thread other{[&] { server.command({"EVAL", "while true do end", "0"}); }};
-    // Until the script has run for the threshold it is this that waits.
+    // Until the script has run for the threshold, this call waits.
     while (!server.command({"PING"}).starts_with("BUSY")) std::this_thread::yield();
     const std::error_code error = queue.try_push(as_bytes("x"));
     CHECK(error == redis::Errc::not_ready);
     CHECK(queue.explain(error).message().find("wait, and call again") != std::string::npos);
-    CHECK(queue.size() == 1);  // for all it knows
+    CHECK(queue.size() == 1);  // the last known size
     server.command({"SCRIPT", "KILL"});
     other.join();
     CHECK(queue.size() == 1);
@@ -241,12 +240,12 @@ TEST_CASE("redis::Stream waits for a frozen server no longer than its limit",
     CHECK(queue.size() == 1);
     server.freeze();
     CHECK(queue.front().error() == redis::Errc::no_answer);
-    CHECK(queue.size() == 1);  // as far as it knew
+    CHECK(queue.size() == 1);  // the last known size
     CHECK(queue.try_push(as_bytes("b")) == redis::Errc::no_answer);
-    // Larger than what the system keeps for the server.
+    // The value is larger than the buffer of the system for the server.
     CHECK(queue.try_push(Bytes(1 << 20)) == redis::Errc::no_answer);
     server.thaw();
-    // What was asked for meanwhile is answered to nobody: the value is lent to this consumer.
+    // The reply to the earlier request is lost: the value is leased to this consumer.
     queue = server.open("one");
     CHECK(first_of(queue) == "a");
     CHECK(as_text(*queue.try_pop()) == "a");
@@ -267,13 +266,13 @@ TEST_CASE("redis::Stream reconnects to a restarted server without an error",
     CHECK(queue.ack() == std::errc::connection_refused);
     CHECK(first_of(queue) == "a");
     server.start();
-    // What was lent is lent still, to the same consumer.
+    // The leased value is still leased to the same consumer.
     CHECK(first_of(idle) == "b");
     CHECK_FALSE(queue.ack());
     CHECK(queue.size() == 1);
 }
 
-TEST_CASE("redis::Stream::try_push that was not sent, or not answered",
+TEST_CASE("redis::Stream::try_push returns whether a value was not sent, or not answered",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
@@ -286,10 +285,10 @@ TEST_CASE("redis::Stream::try_push that was not sent, or not answered",
     CHECK(error == redis::Errc::connection_lost);
     CHECK(queue.explain(error).message().find("may have been stored") != std::string::npos);
     push(queue, "c");
-    // In the middle of writing, which must not end the process.
+    // The connection ends during a write, which must not end the process.
     proxy.next(Fault::lose_command);
     CHECK(queue.try_push(Bytes(1 << 20)) == redis::Errc::connection_lost);
-    // "b" was taken although nobody said so, as the error said that it might have been.
+    // "b" was stored although the reply was lost, as the error stated.
     CHECK(all_of(queue) == "bc");
 }
 
@@ -305,10 +304,10 @@ TEST_CASE("redis::Stream: a lost reply loses no value", "[adapter][redis_stream]
         proxy.next(fault);
         CHECK(queue.front().error() == expected);
         REQUIRE(queue.front());
-        // Whether Redis removed it or not, it is taken, and does not come again.
+        // The value counts as removed in both cases, and does not return.
         proxy.next(fault);
         taken += as_text(*queue.try_pop());
-        // The loan stays then.
+        // The lease continues then.
         const std::string kept = first_of(queue);
         proxy.next(fault);
         CHECK(queue.ack() == expected);
@@ -345,7 +344,7 @@ TEST_CASE("redis::Stream::try_pop loses no value when its command or reply is lo
         queue = server.open("one");
         taken += all_of(queue);
     }
-    // The first was not removed by Redis, and came again.
+    // Redis had not removed the first, so it was returned again.
     CHECK(taken == "aaa");
 }
 
@@ -391,7 +390,7 @@ TEST_CASE("RedisConnection ends a call in time while bytes of its reply arrive",
         return bytes;
     };
     while (unread() < 50'000) ::poll(nullptr, 0, 1);
-    // It has no time to wait, and takes one piece.
+    // There is no time to wait, so it reads one piece.
     detail::RedisReply reply;
     CHECK_FALSE(connection.next_message(reply));
     CHECK(reply == nullptr);
@@ -466,7 +465,7 @@ TEST_CASE("Queue::drain reports an unreachable server", "[adapter][redis_stream]
 
 TEST_CASE("redis::Stream::open continues to connect after signals, until its time is over",
           "[adapter][redis_stream][regression]") {
-    // It listens, and has all that it takes: who comes now waits.
+    // The socket listens, and its queue is full: further connections wait.
     const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -512,7 +511,7 @@ TEST_CASE("redis::Stream::open reports too many open files",
     }));
 }
 
-TEST_CASE("redis::Stream::open through a connection that breaks off",
+TEST_CASE("redis::Stream::open reports a connection that breaks off",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     RedisProxy proxy{server.socket()};
@@ -524,7 +523,7 @@ TEST_CASE("redis::Stream::open through a connection that breaks off",
     const redis::Error garbled = refused(options);
     CHECK(garbled.code == redis::Errc::bad_reply);
     CHECK(garbled.message().find("server at this address is Redis") != std::string::npos);
-    // While logging in nothing was asked for: nothing is unknown.
+    // No value was requested during the login, so no result is unknown.
     options.password = "secret";
     proxy.next(Fault::lose_reply);
     CHECK(refused(options).code == std::errc::connection_reset);
@@ -536,7 +535,7 @@ TEST_CASE("redis::Stream keeps confirmed operations through SIGKILL of the serve
     Random bits{Seed{7}};
     redis::Options options = server.options("one");
     redis::Stream queue = opened(options);
-    std::map<int, char> state;  // p: pushed, a: acknowledged, ?: perhaps one of them
+    std::map<int, char> state;  // p: pushed, a: acknowledged, ?: either of them
     int next = 0;
     int repeated = 0;
     for (int round = 0; round < 8; ++round) {
@@ -582,7 +581,7 @@ TEST_CASE("redis::Stream keeps confirmed operations through SIGKILL of the serve
         REQUIRE(is != 'p');
         unknown += is == '?' ? 1 : 0;
     }
-    // One in a round, and a few more while the killed server still seems to listen.
+    // One in each round, and a few more while the killed server still seems to listen.
     CHECK(unknown < next / 4);
     CHECK(next > 100);
     CHECK(queue.size() == 0);

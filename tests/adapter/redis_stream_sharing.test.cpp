@@ -57,7 +57,7 @@ TEST_CASE("redis::Stream: values of a dead consumer pass to another one after th
         redis::Stream one = server.open("one");
         REQUIRE(first_of(one) == "a");
     }
-    // The first is older, but nobody knows yet that its consumer is gone.
+    // The first value is older, and its consumer is not known to be dead yet.
     CHECK(first_of(two) == "b");
     CHECK_FALSE(two.ack());
     CHECK(first_of(two) == empty);
@@ -79,7 +79,7 @@ TEST_CASE("redis::Stream: a consumer that returns gets its own value at once",
     CHECK(first_of(two) == "b");
     CHECK(first_of(one) == "a");
     CHECK(one.deliveries() == 2);
-    // Its lease began anew.
+    // Its lease started again.
     CHECK_FALSE(two.ack());
     CHECK(first_of(two) == empty);
 }
@@ -88,7 +88,7 @@ TEST_CASE("redis::Stream takes over abandoned values before it takes new ones",
           "[adapter][redis_stream][unit]") {
     const RedisServer server;
     redis::Stream two = server.open("two");
-    // More than one call of XAUTOCLAIM looks through.
+    // There are more values than one call of XAUTOCLAIM examines.
     for (int i = 0; i < 25; ++i) {
         push(two, std::to_string(i));
         redis::Stream other = server.open("other " + std::to_string(i));
@@ -115,7 +115,7 @@ TEST_CASE_METHOD(TwoConsumers, "redis::Stream::nack makes a value the first, for
     CHECK(two.deliveries() == 4);
     CHECK(first_of(one) == "b");
     CHECK(one.deliveries() == 1);
-    // Also to one who would wait for longer.
+    // The same holds for a consumer with a longer lease.
     redis::Options options = server.options("three");
     options.lease = 24h;
     redis::Stream three = opened(options);
@@ -172,7 +172,7 @@ TEST_CASE_METHOD(TwoConsumers, "redis::Stream::ack counts also after the lease, 
     CHECK(two.size() == 1);
     CHECK(two.ack() == QueueErrc::lease_ended);
     CHECK(two.size() == 1);
-    // The loan has ended nevertheless.
+    // The lease has ended nevertheless.
     CHECK(first_of(two) == "b");
 }
 
@@ -188,7 +188,7 @@ TEST_CASE_METHOD(TwoConsumers,
     server.age("one");
     REQUIRE(first_of(two) == "a");
     CHECK(one.renew() == QueueErrc::lease_ended);
-    // It was not taken away again.
+    // The value was not taken over again.
     CHECK_FALSE(two.renew());
     CHECK_FALSE(two.ack());
     CHECK(one.renew() == QueueErrc::lease_ended);
@@ -203,7 +203,7 @@ TEST_CASE("redis::Stream leases a value for Options::lease", "[adapter][redis_st
     redis::Stream two = opened(options);
     push(one, "a");
     REQUIRE(first_of(one) == "a");
-    // The lease that counts is that of whoever asks.
+    // The lease of the consumer that tries counts.
     while (first_of(two) == empty) std::this_thread::yield();
     CHECK(first_of(two) == "a");
     CHECK(first_of(server.open("three")) == empty);
@@ -258,7 +258,7 @@ TEST_CASE(
                 }
                 const std::string text{as_text(*first)};
                 const bool given_back = queue->deliveries() > 1;
-                // What was given back is late; all else comes to each consumer in order.
+                // Returned values are late. All others reach each consumer in order.
                 if (!given_back && text < last[text[0]]) ++failures;
                 if (!given_back) last[text[0]] = text;
                 failures += queue->ack() ? 1 : 0;
@@ -278,7 +278,7 @@ TEST_CASE(
     CHECK(server.open("one").size() == 0);
 }
 
-TEST_CASE("redis::Stream: consumers that are killed lose nothing",
+TEST_CASE("redis::Stream: consumers that are killed lose no value",
           "[adapter][redis_stream][fault]") {
     const RedisServer server;
     redis::Stream two = server.open("two");
@@ -296,7 +296,7 @@ TEST_CASE("redis::Stream: consumers that are killed lose nothing",
                 char text[8] = {};
                 if (!first) ::_exit(1);
                 as_text(*first).copy(text, 7);
-                // The work is done, and told; the kill may come before the acknowledgement.
+                // The work is done, and reported. The kill may be before the acknowledgement.
                 if (::write(pipe[1], text, sizeof text) != sizeof text) ::_exit(2);
                 if (queue->ack()) ::_exit(3);
             }
@@ -312,7 +312,8 @@ TEST_CASE("redis::Stream: consumers that are killed lose nothing",
         REQUIRE(::waitpid(child, nullptr, 0) == child);
         while (::read(pipe[0], text, sizeof text) == sizeof text) ++done[text];
         ::close(pipe[0]);
-        // What was read before, and not acknowledged, may be done again: by the next, or by two.
+        // Values that were read before, and not acknowledged, may be processed again: by the next
+        // consumer, or by two.
         if (round % 2 == 0) server.age("one");
         const std::string mine = first_of(two);
         ++done[mine];
@@ -323,7 +324,7 @@ TEST_CASE("redis::Stream: consumers that are killed lose nothing",
     CHECK(done.size() == count);
     std::uint64_t repeated = 0;
     for (const auto& [text, times] : done) repeated += static_cast<std::uint64_t>(times - 1);
-    // Each kill repeats at most what was lent.
+    // Each kill repeats at most the leased values.
     CHECK(repeated <= 8);
     CHECK(two.size() == 0);
 }

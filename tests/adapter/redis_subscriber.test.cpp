@@ -33,7 +33,7 @@ TEST_CASE("The Redis subscriber prints no partial message over a network that fa
     const std::uint16_t port = unused_port();
     RedisServer server{{"--port", std::to_string(port)}};
     Proxy proxy{port};
-    // The subscription is answered by 33 bytes; what is published first breaks off in its middle.
+    // The answer to the subscription has 33 bytes, so the first message is cut in its middle.
     proxy.script({{.trickle = true}, {60, ConnectionFault::Then::reset, true}});
     e2e::Process example{{REDIS_SUBSCRIBER_BINARY, std::to_string(proxy.port()), "news"}};
     REQUIRE(example.prints("subscribe\r\n$4\r\nnews\r\n:1\r\n"));

@@ -18,7 +18,7 @@ using namespace belay_test;
 namespace {
 
 struct Authority : CertificateAuthority {
-    /// Trusts this authority; with the certificate of a client, if there is one.
+    /// Options that trust this authority; with the certificate of a client, if there is one.
     [[nodiscard]] std::shared_ptr<redis::Tls> tls(redis::TlsOptions options = {},
                                                   const CertificateFiles& client = {}) const {
         const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context{
@@ -75,7 +75,7 @@ TEST_CASE("redis::Tls carries a queue and rooms, also long values, over TLS",
     options.host = GENERATE("127.0.0.1", "localhost");
     options.record_bytes_max = 32 << 20;
     redis::Stream queue = opened(options);
-    const std::string value(20'000'000, 'x');  // more than a socket buffers
+    const std::string value(20'000'000, 'x');  // more than the buffer of a socket
     push(queue, value);
     CHECK(first_of(queue) == value);
 
@@ -104,7 +104,7 @@ TEST_CASE("redis::Tls connects again after the server has closed its connections
     CHECK(server.command({"XLEN", "jobs"}) == "2");
 }
 
-TEST_CASE("redis::Tls reports why it does not accept a server",
+TEST_CASE("redis::Tls reports the reason why it rejects a server",
           "[adapter][redis_tls][integration]") {
     Authority authority;
     Authority other;
@@ -154,7 +154,7 @@ TEST_CASE("redis::Tls ends a handshake that hangs within connect_timeout",
     CHECK(std::chrono::steady_clock::now() - begin < 2s);
 }
 
-TEST_CASE("redis::Tls: a write to a closed connection raises no signal, and loses none",
+TEST_CASE("redis::Tls: a write to a closed connection raises no signal, and discards none",
           "[adapter][redis_tls][fault]") {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
@@ -170,7 +170,7 @@ TEST_CASE("redis::Tls: a write to a closed connection raises no signal, and lose
     sigaddset(&pipe, SIGPIPE);
     sigpending(&pending);
     CHECK(sigismember(&pending, SIGPIPE) == 0);
-    // One that the program itself has blocked, and that was there before, stays.
+    // A signal that the program has blocked, and that was pending before, stays pending.
     pthread_sigmask(SIG_BLOCK, &pipe, &before);
     ::raise(SIGPIPE);
     { const detail::SigpipeBlocked no_signal; }
@@ -202,7 +202,7 @@ TEST_CASE("redis::Tls secures the connections to Sentinels and to the master the
     append(rooms, "a");
 }
 
-TEST_CASE("redis::Rooms refuses a node of a cluster over TLS", "[adapter][redis_tls][unit]") {
+TEST_CASE("redis::Rooms rejects a node of a cluster over TLS", "[adapter][redis_tls][unit]") {
     Authority authority;
     const std::string port = std::to_string(unused_port(20000, 22000));
     RedisServer::Settings settings = authority.settings(port, right);

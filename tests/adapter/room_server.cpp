@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A server of rooms that real clients are run against, as a process of its own that can be killed.
+// A server of rooms for real clients, as a process of its own that can be killed.
 //   room_server --dir DIR [--port PORT] [--OPTION NUMBER]...
-// Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0 takes a free one.
-// Clients: /ws/canvas/{board}?token={user}:{access}; without a token nobody comes in. Those of hocuspocus:
-// /hocuspocus, with such tokens.
+// Prints "port N" when it listens, and "saved" before it ends by SIGTERM. Port 0: a free one.
+// Clients: /ws/canvas/{board}?token={user}:{access}; without a token no client is admitted. Clients
+// of hocuspocus: /hocuspocus, with such tokens.
 // Pages: /stats, or /stats/{board}, as JSON; /reload/{user}/{access}/{board} changes a right.
 #include <malloc.h>
 #include <sys/resource.h>
@@ -28,7 +28,7 @@ using namespace belay;
 
 namespace {
 
-/// What was said on the command line.
+/// The options of the command line.
 struct Words {
     std::string dir{};
     std::map<std::string, std::uint64_t> numbers{};
@@ -66,7 +66,7 @@ struct Words {
     return Access::none;
 }
 
-/// Whoever says so may do what they say, unless it was changed.
+/// A client has the user and the access of its token, unless the access was changed.
 struct ByToken {
     std::map<std::string, Access>* changed;
 
@@ -104,12 +104,12 @@ struct App {
     }
 };
 
-/// What is allocated, as the C library counts it.
+/// The allocated bytes, according to the C library.
 [[nodiscard]] std::uint64_t heap_bytes() {
     const auto all = ::mallinfo2();
     return all.uordblks + all.hblkhd;
 }
-/// In microseconds.
+/// The time in microseconds.
 [[nodiscard]] std::uint64_t cpu_time() {
     rusage used{};
     ::getrusage(RUSAGE_SELF, &used);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the example of a shared list brings the edits of each device to the others, also after they
+// Goal: the example of a shared list sends the edits of each device to the others, also after they
 // were offline, and after its server and a device were killed. Method: its processes, over sockets.
 #include <optional>
 #include <set>
@@ -32,7 +32,7 @@ public:
         line += '\n';
         REQUIRE(::write(in_[1], line.data(), line.size()) == static_cast<ssize_t>(line.size()));
     }
-    /// Returns what `show` prints, in the order of the alphabet.
+    /// Returns the output of `show`, in alphabetical order.
     std::string list() {
         const std::size_t before = process_.text().size();
         type("show");
@@ -50,12 +50,12 @@ public:
         for (const std::string& one : entries) text += one + "; ";
         return text;
     }
-    /// Waits until `show` prints exactly these.
+    /// Waits until `show` prints exactly these items.
     bool shows(const std::string& entries) {
         return e2e::eventually([&] { return list() == entries; });
     }
     e2e::Process& process() { return process_; }
-    /// Types a last line without an end, and ends the input.
+    /// Types a last line without a line end, and ends the input.
     void type_end(const std::string& line) {
         const auto size = static_cast<ssize_t>(line.size());
         REQUIRE(::write(in_[1], line.data(), line.size()) == size);
@@ -76,7 +76,7 @@ private:
 }  // namespace
 
 TEST_CASE(
-    "a shared list survives devices that are offline, and a server and a device that are "
+    "a shared list is complete after devices were offline, and a server and a device that are "
     "killed",
     "[adapter][shared_list][integration]") {
     const TemporaryDirectory directory;
@@ -106,13 +106,13 @@ TEST_CASE(
     CHECK(laptop.shows("bread = 2; eggs = 4; "));
 }
 
-TEST_CASE("a shared list obeys all lines before its input ends",
+TEST_CASE("a shared list executes all lines of its input before it ends",
           "[adapter][shared_list][integration]") {
     const TemporaryDirectory directory;
     const std::string port = std::to_string(unused_port());
     const ListProcess server{directory, "server", port};
     {
-        // Each has its own files, also one that is named as the session.
+        // Each device has its own files, also one with the same name as the session.
         ListProcess phone{directory, "list", port};
         phone.type("a = 1\n = x\nb = 2\nshow");
         phone.type_end("c = 3");

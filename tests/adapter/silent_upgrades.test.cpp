@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a full listener closes the upgrade that matters least. Method: the order, against a model
-// that counts.
+// Goal: a full listener closes the least important upgrade. Method: the order, compared with a
+// model that counts.
 #include <belay/adapter/detail/silent_upgrades.hpp>
 
 #include <algorithm>
@@ -62,7 +62,7 @@ TEST_CASE("SilentUpgrades counts networks if no address has two",
     wait_from(silent, all, "2001:db8:7:2::1");
     wait_from(silent, all, "2001:db8:7:3::1");
     CHECK(silent.least_important() == all[1].get());
-    // An address with two comes first.
+    // An address with two upgrades is first.
     wait_from(silent, all, "192.0.3.1");
     CHECK(silent.least_important() == all[3].get());
     silent.remove(all[7]->place);
@@ -93,7 +93,7 @@ TEST_CASE("SilentUpgrades agrees with a count of all upgrades",
             RC_ASSERT((least == nullptr) == (all.size() < 2));
             if (least == nullptr) continue;
             if (most < 2) {
-                // They are all of one network.
+                // All addresses are of one network.
                 RC_ASSERT(least == all.front().get());
                 continue;
             }
@@ -105,14 +105,14 @@ TEST_CASE("SilentUpgrades agrees with a count of all upgrades",
     }));
 }
 
-TEST_CASE("SilentUpgrades: 36 addresses with 30 silent upgrades each keep out none of 30 newcomers",
+TEST_CASE("SilentUpgrades: 36 addresses with 30 silent upgrades each block none of 30 newcomers",
           "[adapter][silent_upgrades][sim]") {
     // Peers dial again 10 ms after they are closed. The request of a newcomer takes 200 ms.
     constexpr std::size_t waiting_max = 1000;
     detail::SilentUpgrades<WaitingUpgrade> silent;
     std::map<const WaitingUpgrade*, std::unique_ptr<WaitingUpgrade>> waiting;
     std::multimap<int, IpAddress> dials;                   // by the millisecond
-    std::multimap<int, const WaitingUpgrade*> requests{};  // likewise
+    std::multimap<int, const WaitingUpgrade*> requests{};  // by the millisecond
     const auto ip_of = [](const std::string& network, int host) {
         return *IpAddress::parse(network + std::to_string(host));
     };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Boards is an audit of rooms that moves.
+// Goal: sqlite::Boards is an audit of rooms that can be moved.
 #include <belay/adapter/sqlite_boards.hpp>
 
 static_assert(belay::AuditLike<belay::sqlite::Boards>);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Boards returns each user's access by its rules, over restarts, and keeps the
+// Goal: sqlite::Boards returns each user's access by its rules, over restarts, and stores the
 // audit. Method: files, also changed by another program.
 #include <belay/adapter/sqlite_boards.hpp>
 
@@ -87,7 +87,7 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[a
         CHECK(access_of(boards, "nobody") == "no user");
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "guest"}, Access::comment));
         CHECK(access_of(boards, "guest") == "comment");
-        // Also when it is less than the public may.
+        // The same holds if it is less than the public access.
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "guest"}, Access::none));
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "owner"}, Access::none));
     }
@@ -97,7 +97,7 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[a
     REQUIRE_FALSE(boards.withdraw({.room_id = "b", .user = "guest"}));
     CHECK(access_of(boards, "guest") == "view");
 
-    // A new owner; who is one cannot go.
+    // The board gets a new owner; the present owner cannot be removed.
     REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "guest"}));
     CHECK(access_of(boards, "guest") == "edit");
     CHECK(access_of(boards, "owner") == "none");
@@ -105,11 +105,11 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[a
     REQUIRE_FALSE(boards.remove_user("owner"));
     CHECK(access_of(boards, "owner") == "no user");
     REQUIRE_FALSE(boards.add_user("owner"));
-    CHECK(access_of(boards, "owner") == "view");  // what was permitted went with the user
+    CHECK(access_of(boards, "owner") == "view");  // the permissions of the user were removed, too
     REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "owner"}, Access::edit));
     REQUIRE_FALSE(boards.remove_board("b"));
     REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "guest"}));
-    CHECK(access_of(boards, "owner") == "none");  // nor the board's
+    CHECK(access_of(boards, "owner") == "none");  // the permissions of the board were removed, too
     REQUIRE_FALSE(boards.remove_board("b"));
     CHECK(access_of(boards, "guest") == "no user");
     REQUIRE_FALSE(boards.remove_user("guest"));
@@ -135,7 +135,7 @@ TEST_CASE("sqlite::Boards rejects invalid arguments", "[adapter][boards]") {
     CHECK_FALSE(sqlite::Boards::open(""));
     CHECK_FALSE(sqlite::Boards::open(dir / "x", {.audit_kept = -1s}));
     CHECK_FALSE(sqlite::Boards::open(dir / "x", {.lock_within = -1s}));
-    // What SQLite could store, and an application could not show.
+    // Values that SQLite could store, and an application could not show.
     for (const std::string_view bad : {std::string_view{"a\0b", 3}, std::string_view{"\xFF"}}) {
         CHECK(boards.add_user(bad) == std::errc::invalid_argument);
         CHECK(boards.set_owner({.room_id = bad, .user = "u"}) == RoomErrc::bad_room_id);
@@ -198,7 +198,7 @@ TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[adapter][boards]")
     CHECK((*rows)[1].user.empty());
     CHECK(boards.audited(1, 10)->front().number == 2);
     CHECK(boards.audited(0, 1)->size() == 1);
-    // A clock that is ahead for a moment deletes nothing.
+    // A clock that is ahead for a moment deletes no row.
     for (int i = 2; i < 1024; ++i) {
         const int today = i == 1023 ? 1'000 : 12;
         REQUIRE_FALSE(record(boards, {.user = "u", .room_id = "b", .time = day(today)}));

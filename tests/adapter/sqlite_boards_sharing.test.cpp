@@ -26,13 +26,13 @@ sqlite::Boards shared_boards(const std::string& path, Duration lock_within = 60s
     REQUIRE(boards);
     return std::move(*boards);
 }
-/// The name of a right, or why there is none.
+/// The name of an access, or the reason why there is none.
 std::string right_of(sqlite::Boards& boards, std::string_view user, std::string_view board) {
     const auto found = boards.access({.room_id = board, .user = user});
     if (!found) return found.error().message();
     return *found ? std::string{to_string(**found)} : "nobody";
 }
-/// Waits for an answer, with a limit; nothing if it is dropped.
+/// Waits for an answer, with a limit; none if it is dropped.
 template <class V>
 std::optional<V> awaited(driver::Question<V>& question) {
     for (int i = 0; i < 60'000 && !question.answered(); ++i) std::this_thread::sleep_for(1ms);
@@ -54,7 +54,7 @@ void execute_on(const std::string& path, const std::string& sql) {
     CHECK(answer == SQLITE_OK);
     REQUIRE(sqlite3_close(db) == SQLITE_OK);
 }
-/// A database as version 1 wrote it: ada owns plan, eve may view it, and two rows of the audit.
+/// A database in the form of version 1: ada owns plan, eve may view it, and two rows of the audit.
 void write_version_1(const std::string& path) {
     execute_on(
         path,
@@ -83,7 +83,7 @@ TEST_CASE("An application reads and writes the tables of a sqlite::Boards that i
     const TemporaryDirectory dir;
     sqlite::Boards boards = shared_boards(dir / "r");
     SqlProgram application{dir / "r"};
-    // Ids may be numbers there.
+    // Ids may be numbers in another application.
     CHECK(application.run("INSERT INTO users (id) VALUES (7), ('8')") == "[]");
     CHECK(application.run("INSERT INTO boards (id, owner) VALUES ('plan', 7)") == "[]");
     CHECK(application.run("INSERT INTO board_permissions VALUES ('plan', '8', 'comment')") == "[]");
@@ -95,11 +95,11 @@ TEST_CASE("An application reads and writes the tables of a sqlite::Boards that i
     CHECK(application.run("SELECT user, level FROM board_permissions ORDER BY user") ==
           "[('8', 'comment'), ('9', 'view')]");
 
-    // What would be no right to us is refused there.
+    // An invalid access is rejected by the database.
     CHECK(application.run("UPDATE board_permissions SET level='EDIT'").starts_with("error: CHECK"));
     CHECK(application.run("INSERT INTO users (id) VALUES (x'41')").starts_with("error: CHECK"));
     CHECK(application.run("INSERT INTO users (id) VALUES ('')").starts_with("error: CHECK"));
-    // Columns of its own.
+    // The application has its own columns.
     CHECK(application.run("ALTER TABLE users ADD COLUMN mail TEXT") == "[]");
     CHECK(application.run("ALTER TABLE board_permissions ADD COLUMN since TEXT") == "[]");
     CHECK(application.run("UPDATE board_permissions SET since='May'") == "[]");
@@ -107,7 +107,7 @@ TEST_CASE("An application reads and writes the tables of a sqlite::Boards that i
     CHECK(application.run("SELECT user, level, since FROM board_permissions WHERE user='9'") ==
           "[('9', 'edit', 'May')]");
 
-    // A user who is deleted there, and comes back, has no permissions.
+    // A user who is deleted, and is created again, has no permissions.
     CHECK(application.run("DELETE FROM users WHERE id='8'") == "[]");
     CHECK(right_of(boards, "8", "plan") == "nobody");
     CHECK(application.run("INSERT INTO users (id) VALUES ('8')") == "[]");
@@ -150,7 +150,7 @@ TEST_CASE("sqlite::Boards::changes names the boards that an application changed"
     CHECK(changed("DELETE FROM users WHERE id='bob'") == "all");
     CHECK(changed("INSERT INTO audit_logs (user, board, action, time) VALUES ('', '', 'x', 1)")
               .empty());
-    // More than the database keeps, and an older copy of it.
+    // There are more changes than the database stores, and an older copy of it.
     CHECK(boards.changes(seen + 1)->all);
     CHECK(changed("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < "
                   "20000) INSERT INTO boards (id, owner) SELECT i, 'ada' FROM n") == "all");
@@ -249,7 +249,7 @@ TEST_CASE("A database of boards of version 1 is converted when it is opened", "[
     CHECK(boards.changes(0)->boards == std::vector<std::string>{"plan"});
 }
 
-TEST_CASE("A database of boards of version 1 stays as it is if it cannot be converted",
+TEST_CASE("A database of boards of version 1 is unchanged if it cannot be converted",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
     write_version_1(dir / "r");
@@ -308,7 +308,7 @@ TEST_CASE("A database of boards of version 1 stays as it is if it cannot be conv
     CHECK(right_of(boards, "eve", "plan") == "view");
 }
 
-TEST_CASE("sqlite::Boards refuses a database of a later version", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards rejects a database of a later version", "[adapter][boards]") {
     const TemporaryDirectory dir;
     static_cast<void>(shared_boards(dir / "r"));
     execute_on(dir / "r", "PRAGMA user_version=3");
@@ -360,7 +360,7 @@ TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a 
     sqlite::Boards::OnThread boards{shared_boards(dir / "r")};
     CHECK(right_of(boards, "ada") == "edit");
     CHECK(application.run("BEGIN EXCLUSIVE") == "[]");
-    // This call returns while the lock is held, or the test would wait for itself.
+    // This call returns while the lock is held. Otherwise, the test would wait for itself.
     driver::Question<std::error_code> first;
     driver::Question<std::error_code> second;
     boards.record({.user = "ada", .room_id = "plan"}, first.ask());
@@ -374,7 +374,7 @@ TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a 
     CHECK(application.run("SELECT count(*) FROM audit_logs") == "[(2,)]");
 }
 
-TEST_CASE("sqlite::Boards::OnThread gives up a call after lock_within, and continues",
+TEST_CASE("sqlite::Boards::OnThread ends a call after lock_within, and continues",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
     sqlite::Boards::OnThread boards{shared_boards(dir / "r", 30ms)};
@@ -400,14 +400,14 @@ TEST_CASE("sqlite::Boards::OnThread bounds the calls that wait", "[adapter][boar
     driver::Question<std::optional<Access>> check;
     boards->access({"plan", "ada"}, check.ask());
     CHECK_FALSE(awaited(check));
-    // Its end drops what waits.
+    // Destroying it drops the waiting calls.
     CHECK_FALSE(rows[0].answered());
     boards.reset();
     CHECK_FALSE(awaited(rows[0]));
     CHECK_FALSE(awaited(rows[1]));
 }
 
-TEST_CASE("sqlite::Boards::OnThread notices rights that an application changes",
+TEST_CASE("sqlite::Boards::OnThread detects rights that an application changes",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
     {
@@ -445,7 +445,7 @@ TEST_CASE("sqlite::Boards::OnThread notices rights that an application changes",
     CHECK(right_of(boards, "eve") == "nobody");
 }
 
-TEST_CASE("sqlite::Boards::OnThread answers no right from a file that is not at its path",
+TEST_CASE("sqlite::Boards::OnThread returns no right from a file that is not at its path",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
     {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a return code of SQLite becomes an error code of belay, and a sentence with advice.
-// Method: all codes.
+// Goal: a return code of SQLite becomes an error code of belay, and a message with advice. Method:
+// all codes.
 #include <belay/adapter/sqlite_error.hpp>
 
 #include <cerrno>
@@ -40,7 +40,7 @@ TEST_CASE("sqlite::Error::message has the reason, the place and the advice",
     CHECK_FALSE(sqlite::Error{});
 }
 
-TEST_CASE("sqlite::Error names what the file stores in its message",
+TEST_CASE("sqlite::Error names the content of the file in its message",
           "[adapter][sqlite_error][unit]") {
     const auto text = [](QueueErrc code) {
         return sqlite::Error{make_error_code(code), "a.db", "", "store", "sqlite::StoreOptions"}
@@ -60,7 +60,7 @@ TEST_CASE("sqlite::Error names what the file stores in its message",
         CHECK(text(code).find("journal") == std::string::npos);
     CHECK(text(QueueErrc::corrupt).find("the stored data is damaged") != std::string::npos);
     CHECK(text(QueueErrc::future_version).find("the store ") != std::string::npos);
-    // Of other categories nothing is replaced.
+    // Texts of other categories are unchanged.
     const auto system = std::make_error_code(std::errc::io_error);
     CHECK(sqlite::Error{system, "a.db", "", "store"}.message() ==
           "a.db: " + system.message() + ": check the disk, and open again.");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Rooms is a persistence of rooms that moves.
+// Goal: sqlite::Rooms is a persistence of rooms that can be moved.
 #include <belay/adapter/sqlite_rooms.hpp>
 
 static_assert(belay::PersistenceLike<belay::sqlite::Rooms>);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Rooms keeps rooms over restarts and SIGKILL, and reports what is wrong with its
-// file. Method: MemoryRooms as its model, a killed child, foreign, later, damaged and full
-// files.
+// Goal: sqlite::Rooms keeps rooms over restarts and SIGKILL, and reports the fault of its file.
+// Method: MemoryRooms as its model, a killed child, foreign, later, damaged and full files.
 #include <belay/adapter/sqlite_rooms.hpp>
 
 #include <sys/resource.h>
@@ -52,7 +51,7 @@ Id epoch_of(std::uint64_t i) {
     return id;
 }
 
-/// All that there is to see.
+/// Returns the whole content.
 template <class P>
 std::string shown(P& rooms) {
     std::string text;
@@ -92,7 +91,7 @@ TEST_CASE("check::persistence finds no fault in sqlite::Rooms, also on a thread"
     }
 }
 
-TEST_CASE("sqlite::Rooms behaves as MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
+TEST_CASE("sqlite::Rooms behaves like MemoryRooms, over restarts", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
         const std::string path = dir / std::to_string(seed);
@@ -130,7 +129,7 @@ TEST_CASE("sqlite::Rooms behaves as MemoryRooms, over restarts", "[adapter][sqli
                     if (random() % 4 == 0) {
                         REQUIRE(!flushed(model));
                         REQUIRE(!flushed(rooms));
-                        // The old one first, which has the file.
+                        // The old storage is closed first, because it has the file open.
                         { const sqlite::Rooms gone = std::move(rooms); }
                         rooms = rooms_in(path);
                     }
@@ -189,7 +188,7 @@ TEST_CASE("sqlite::Rooms keeps flushed changes when it is killed at any moment",
         sqlite::Rooms rooms = rooms_in(path);
         const StoredRoom a = **loaded(rooms, "a");
         const StoredRoom b = **loaded(rooms, "b");
-        // What is stored of a turn is stored of both rooms.
+        // The changes of one turn are stored for both rooms, or for none.
         CHECK(b.updates.size() >= confirmed + 1);
         CHECK(b.updates.size() <= confirmed + 2);
         const std::string last = std::to_string(b.updates.size() - 1);

@@ -17,7 +17,7 @@ using namespace belay_test;
 
 namespace {
 
-/// Executes statements as another program would.
+/// Executes statements like another program.
 void execute_as_another_program(const std::string& path, const char* sql) {
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
@@ -30,12 +30,12 @@ struct FailingFiles {
     static inline int flushes = 0;
     static inline int countdown = -1;  // writes and flushes until one fails; -1: none
     static inline int answer = SQLITE_OK;
-    static inline int errno_of_database = 0;  // what the system is said to have said, if not 0
+    static inline int errno_of_database = 0;  // the reported error of the system, if not 0
     static inline int errno_of_log = 0;
     static inline sqlite3_vfs* base = nullptr;
     static inline sqlite3_vfs vfs{};
 
-    /// A flush fails with SQLITE_IOERR_FSYNC, a write with any other answer, unless both do.
+    /// A flush fails with SQLITE_IOERR_FSYNC, and a write with any other result, unless both fail.
     static int failure(bool is_flush) {
         if (is_flush ? answer == SQLITE_IOERR_WRITE && output() : answer == SQLITE_IOERR_FSYNC) {
             return SQLITE_OK;
@@ -44,7 +44,7 @@ struct FailingFiles {
         return answer;
     }
     static bool output() { return errno_of_database != 0 || errno_of_log != 0; }
-    /// The database, and its log, which are of different kinds.
+    /// The database and its log, which have different kinds.
     template <int kind>
     struct Methods {
         static inline const sqlite3_io_methods* real = nullptr;
@@ -182,7 +182,7 @@ TEST_CASE("sqlite::Storage can be read by others when it is closed",
 }
 
 #if defined(SQLITE_OPEN_NOFOLLOW)
-TEST_CASE("sqlite::Storage::open follows links in the path, and none that stands for the file",
+TEST_CASE("sqlite::Storage::open follows links in the path, and no link in the place of the file",
           "[adapter][sqlite_storage][regression]") {
     const TemporaryDirectory dir;
     std::filesystem::create_directory(dir / "real");
@@ -193,7 +193,7 @@ TEST_CASE("sqlite::Storage::open follows links in the path, and none that stands
         REQUIRE(storage->try_push(as_bytes("1")) == std::error_code{});
     }
     CHECK(std::filesystem::exists(dir / "real/q.db"));
-    // To the file of a queue, and to an empty file of somebody else.
+    // Links to the file of a queue, and to an empty file of another program.
     std::filesystem::create_symlink(dir / "real/q.db", dir / "link.db");
     std::ofstream{dir / "empty"};
     std::filesystem::create_symlink(dir / "empty", dir / "other.db");
@@ -248,9 +248,9 @@ TEST_CASE("sqlite::Storage detects an operation that differs from the pushed one
     CHECK(storage.front().error() == QueueErrc::corrupt);
     CHECK_FALSE(storage.try_pop());
     CHECK(storage.size() == 2);
-    CHECK_FALSE(storage.ack());  // given up unread
+    CHECK_FALSE(storage.ack());  // removed without being read
     CHECK(as_text(*storage.front()) == text_for(3));
-    // Whole, but at each other's place.
+    // Whole operations, in the place of each other.
     fill<Sqlite>(dir / "swapped", 2);
     execute_as_another_program(dir / "swapped",
                                "UPDATE queue SET number = number + 10;"
@@ -277,14 +277,14 @@ TEST_CASE(
     belay_test::check_cut_short<Sqlite>(whole, whole.size(), text_for);
 }
 
-TEST_CASE("sqlite::Storage: a failed write or flush loses nothing, and confirms nothing",
+TEST_CASE("sqlite::Storage: a failed write or flush loses no operation, and confirms none",
           "[adapter][sqlite_storage][fault]") {
     for (const int answer : {SQLITE_FULL, SQLITE_IOERR_WRITE}) {
         INFO("answer " << answer);
         FailingFiles::answer = answer;
         const int broken = belay_test::check_failing_changes<Sqlite>(
             [&](sqlite::Storage& storage, const std::error_code& error) {
-                // What could not be written for lack of room changed nothing.
+                // A write that failed for lack of space changed nothing.
                 if (answer == SQLITE_FULL) {
                     REQUIRE_FALSE(storage.failed());
                 } else {
@@ -327,7 +327,7 @@ TEST_CASE("sqlite::Storage: a flush that fails for lack of space leaves the outc
     CHECK_FALSE(failed_after(SQLITE_IOERR_WRITE));
 }
 
-TEST_CASE("sqlite::Storage::commit reports the error of the database, not of the log",
+TEST_CASE("sqlite::Storage::commit reports the error of the database, and not that of the log",
           "[adapter][sqlite_storage][regression]") {
     FailingFiles files;
     const TemporaryDirectory dir;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a sqlite::Store is a store with transactions, of any codec and operation.
+// Goal: a sqlite::Store is a store with transactions, for any codec and operation.
 #include <belay/adapter/sqlite_store.hpp>
 
 #include "support/adapter/text_codec.hpp"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Store is a correct store, over restarts and SIGKILL, and reports what is wrong
-// with its file. Method: the store check, a killed child, foreign, later, damaged and full
-// files.
+// Goal: sqlite::Store is a correct store, over restarts and SIGKILL, and reports the fault of its
+// file. Method: the store check, a killed child, foreign, later, damaged and full files.
 #include <belay/adapter/sqlite_store.hpp>
 
 #include <sys/resource.h>
@@ -86,7 +85,7 @@ TEST_CASE("sqlite::Store remembers a limited number of ids", "[adapter][sqlite_s
         CHECK(store.applied(ids[1025]).value()->hash == 5);
     }
     {
-        // None at all, and up to 1,024 more.
+        // No id at all, and up to 1,024 more.
         options.ids_remembered = 0;
         TextStore none = store_in(dir / "none", options);
         const Id early = fresh_id();
@@ -101,8 +100,9 @@ TEST_CASE("sqlite::Store remembers a limited number of ids", "[adapter][sqlite_s
     CHECK_FALSE(again.applied(ids[1025]).value());
 }
 
-TEST_CASE("an operation whose former id is its own spoils no other one of a batch in sqlite::Store",
-          "[adapter][sqlite_store][regression]") {
+TEST_CASE(
+    "an operation whose former id is its own does not affect others of a batch in sqlite::Store",
+    "[adapter][sqlite_store][regression]") {
     const TemporaryDirectory dir;
     TextStore store = store_in(dir / "s");
     SyncProcessor processor{std::ref(store), LastWriteWins{}};
@@ -127,7 +127,7 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
     }
     for (std::size_t dies_after = 0; dies_after < batch.size(); dies_after += 7) {
         const std::string path = dir / std::to_string(dies_after);
-        // Killed in the midst of a transaction, after so many operations.
+        // The process is killed in the middle of a transaction, after this many operations.
         struct KilledAfter : NoObserver {
             std::size_t left;
             explicit KilledAfter(std::size_t count) : left{count} {}
@@ -153,10 +153,10 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
     }
 }
 
-TEST_CASE("sqlite::Store opens a file of version 1, and keeps everything",
+TEST_CASE("sqlite::Store opens a file of version 1, and keeps its content",
           "[adapter][sqlite_store][golden]") {
     const TemporaryDirectory dir;
-    // As version 1 wrote it: one live element, one tombstone, and the two operations.
+    // A file in the form of version 1: one live element, one tombstone, and the two operations.
     run_sql(dir / "s",
             "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
             "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, "
@@ -192,8 +192,10 @@ TEST_CASE("sqlite::Store opens a file of version 1, and keeps everything",
     }
 }
 
-TEST_CASE("sqlite::Store opens a file of version 4, and remembers what is replaced from then on",
-          "[adapter][sqlite_store][golden]") {
+TEST_CASE(
+    "sqlite::Store opens a file of version 4, and remembers the versions that are replaced from "
+    "then on",
+    "[adapter][sqlite_store][golden]") {
     const TemporaryDirectory dir;
     run_sql(dir / "s",
             "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
@@ -228,7 +230,7 @@ TEST_CASE("sqlite::Store opens a file of version 4, and remembers what is replac
     TextStore store = store_in(dir / "s");
     CHECK(store.replaced(op.id).error() == QueueErrc::corrupt);
     auto processor = processor_of(store, LastWriteWins{});
-    CHECK(sums(processor.process_batch("s", Ops{op}), 1) == "1 0 0");  // it was applied
+    CHECK(sums(processor.process_batch("s", Ops{op}), 1) == "1 0 0");  // it was applied before
 }
 
 TEST_CASE("sqlite::Store remembers a limited number of replaced versions",
@@ -256,7 +258,7 @@ TEST_CASE("sqlite::Store remembers a limited number of replaced versions",
     CHECK(again.overwrote[1].replaced.value == "v4");
 }
 
-TEST_CASE("sqlite::Store::changes_since notices that its file was restored from a copy",
+TEST_CASE("sqlite::Store::changes_since detects that its file was restored from a copy",
           "[adapter][sqlite_store]") {
     const TemporaryDirectory dir;
     const auto write = [&](const std::string& path, int from, int to) {
@@ -284,7 +286,7 @@ TEST_CASE("sqlite::Store::changes_since notices that its file was restored from 
     const part::StoreCursor now = write(dir / "s", 15, 18);
     REQUIRE(now.store == lost.store);
     REQUIRE(now.changes > lost.changes);
-    // A reader of the lost changes gets a copy. Those of earlier ones go on.
+    // A reader of the lost changes gets a copy. Readers of earlier changes continue.
     CHECK(page_of(lost).begins_copy);
     CHECK(page_of(lost).other_history);
     for (const part::StoreCursor& cursor : {early, later}) {
@@ -360,7 +362,7 @@ TEST_CASE("sqlite::Store rejects files of other programs, and keeps them",
     { TextStore store = store_in(dir / "s"); }
     run_sql(dir / "s", "PRAGMA user_version=6");
     CHECK(refused_store(dir / "s").code == QueueErrc::future_version);
-    // A queue is no store.
+    // The file of a queue is no store.
     run_sql(dir / "q",
             "CREATE TABLE queue (x); PRAGMA application_id=0x62656C71; "
             "PRAGMA user_version=1");
@@ -401,7 +403,7 @@ TEST_CASE("sqlite::Store detects damage of an element", "[adapter][sqlite_store]
         const SyncResult result =
             processor.process_batch(key.session, Ops{update(std::string{key.id}, "new", stamp(9))});
         REQUIRE(result.failed_count == 1);
-        // The damage is here, so the edit's author keeps it.
+        // The damage is in this store, so the author keeps the edit.
         CHECK(result.failed_operations[0].kept);
     }
 }
@@ -427,7 +429,7 @@ TEST_CASE("sqlite::Store::for_each visits the live elements of a session, with t
     all.clear();
     CHECK_FALSE(store.for_each("nobody's", visit));
     CHECK(all.empty());
-    // What cannot be read ends it, and says so.
+    // A value that cannot be read ends the visit, with an error.
     REQUIRE_FALSE(store.add({"s", "c"}, "undecodable", {stamp(9), fresh_id(), 1}));
     CHECK(store.for_each("s", visit) == QueueErrc::corrupt);
     CHECK(all == "a=; b=" + strange + " at 1; ");
@@ -447,7 +449,7 @@ TEST_CASE("sqlite::Store::for_each that throws leaves the store usable",
     };
     CHECK_THROWS_AS(store.for_each("s", throws), std::runtime_error);
     CHECK(visits == 1);
-    // A read that is still open would refuse the flush, and hide the write from a second reader.
+    // A read that is still open would prevent the flush, and hide the write from a second reader.
     REQUIRE(processor.process_batch("s", Ops{add("c", "3", stamp(3))}).success);
     std::string all;
     CHECK_FALSE(store.for_each(
@@ -480,7 +482,7 @@ TEST_CASE("sqlite::Store writes nothing more when a failed read has ended its tr
     REQUIRE_FALSE(store.add({"s", "long"}, std::string(500'000, 'x'), before));
     std::error_code written;
     auto body = [&]() -> std::error_code {
-        // Without memory, SQLite undoes what there is of a transaction when it can read no more.
+        // Without memory, SQLite rolls back the transaction when it cannot read.
         sqlite3_hard_heap_limit64(1);
         const auto found = store.find({"s", "long"});
         sqlite3_hard_heap_limit64(0);

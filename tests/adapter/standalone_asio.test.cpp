@@ -8,11 +8,12 @@
 #include "support/adapter/asio_tcp_suite.hpp"
 #include "support/catch.hpp"
 
-TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standalone_asio][unit]") {
+TEST_CASE("AsioLoop works in the io_context of the standalone asio",
+          "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioLoopSuite<asio::io_context>;
     SECTION("check::driver") { Suite::checked(); }
     SECTION("AsioLoop runs machines, timers and posts of other threads") { Suite::runs_machines(); }
-    SECTION("context.run() ends when no machine waits for anything") { Suite::context_ends(); }
+    SECTION("context.run() ends when no machine waits for an event") { Suite::context_ends(); }
     SECTION("A timer that is requested again does not fire twice") { Suite::timer_comes_once(); }
     SECTION("AsioLoop may end while handlers are queued, and in a machine's turn") {
         Suite::loop_may_end();
@@ -24,7 +25,8 @@ TEST_CASE("AsioLoop in the io_context of the standalone asio", "[adapter][standa
     }
 }
 
-TEST_CASE("AsioTcp over the sockets of the standalone asio", "[adapter][standalone_asio][unit]") {
+TEST_CASE("AsioTcp works over the sockets of the standalone asio",
+          "[adapter][standalone_asio][unit]") {
     using Suite = belay_test::AsioTcpSuite<asio::io_context>;
     SECTION("check::transport") { Suite::checked(); }
     SECTION("no server listens") { Suite::no_listener(); }

@@ -77,7 +77,7 @@ TEST_CASE("asio's signal ends a wait in the next turn", "[adapter][standalone_as
     REQUIRE_FALSE(received);
     s.signal.emit(asio::cancellation_type::terminal);
     s.signal.emit(asio::cancellation_type::total);
-    CHECK_FALSE(received);  // whoever emits is not overtaken by what it ends
+    CHECK_FALSE(received);  // the wait ends after the emitter has returned
     s.say("for nobody yet");
     REQUIRE(was_cancelled(received));
     CHECK(s.slot_is_free());
@@ -109,7 +109,7 @@ TEST_CASE("asio's signal ends each of several waits, of both kinds",
     CHECK((a && *a));
 }
 
-TEST_CASE("The slot of asio is free after a wait, and after the end of its link",
+TEST_CASE("The slot of asio is empty after a wait, and after the end of its link",
           "[adapter][standalone_asio][fault]") {
     asio::cancellation_signal signal;
     SlotResult received;

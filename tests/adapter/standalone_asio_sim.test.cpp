@@ -46,7 +46,7 @@ void slots_cancel_one_operation() {
     CHECK(ends.empty());  // no handler runs inside of the signal
     REQUIRE(p.until([&] { return ends.size() == 1; }));
     CHECK(ends[0] == net::error::operation_aborted);
-    signal.emit(Terminal::terminal);  // of an operation that is over
+    signal.emit(Terminal::terminal);  // of an operation that has ended
     p.settle();
     CHECK(ends.size() == 1);
     CHECK(timer.cancel() <= 1);

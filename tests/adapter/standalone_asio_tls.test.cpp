@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: AsioTcp over TLS works with the standalone asio as with Boost's. Method: the same suite.
+// Goal: AsioTcp over TLS works with the standalone asio as with Boost's. Method: the same tests.
 #include <belay/adapter/standalone_asio.hpp>
 
 #include <asio/ssl/context.hpp>
@@ -7,7 +7,8 @@
 #include "support/adapter/asio_tls_suite.hpp"
 #include "support/catch.hpp"
 
-TEST_CASE("AsioTcp over TLS with the standalone asio", "[adapter][standalone_asio_tls][unit]") {
+TEST_CASE("AsioTcp over TLS works with the standalone asio",
+          "[adapter][standalone_asio_tls][unit]") {
     using Suite = belay_test::AsioTlsSuite<asio::io_context, asio::ssl::context>;
     SECTION("check::transport") { Suite::checked(); }
     SECTION("reasons of certificates") { Suite::reasons(); }

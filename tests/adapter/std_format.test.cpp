@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: std::format formats what has a text. Method: one value of each kind, where the standard
-// library has std::format. Where it has not, the test is skipped.
+// Goal: std::format formats every type with a text. Method: one value of each kind, if the standard
+// library has std::format. If not, the test is skipped.
 #include <belay/adapter/std_format.hpp>
 
 #include <cstdio>

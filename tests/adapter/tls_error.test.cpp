@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each error of TLS has a text that says what to do, and is tried again. Method: all values.
+// Goal: each error of TLS has a text with advice, and is tried again. Method: all values.
 #include <belay/adapter/tls_error.hpp>
 
 #include <set>
@@ -9,8 +9,7 @@
 
 using namespace belay;
 
-TEST_CASE("tls::Errc has a cause and a sentence of its own for every value",
-          "[adapter][tls_error][unit]") {
+TEST_CASE("tls::Errc has a cause and its own text for every value", "[adapter][tls_error][unit]") {
     using enum tls::Errc;
     std::set<std::string> sentences;
     for (const tls::Errc e :
@@ -19,7 +18,7 @@ TEST_CASE("tls::Errc has a cause and a sentence of its own for every value",
           certificate_revoked}) {
         const std::error_code error = e;
         CHECK(cause_of(e) == Cause::refused);
-        CHECK(error.message().find(": ") != std::string::npos);  // what happened: what to do
+        CHECK(error.message().find(": ") != std::string::npos);  // what happened, and what to do
         sentences.insert(error.message());
     }
     CHECK(sentences.size() == 8);

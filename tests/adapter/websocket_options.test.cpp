@@ -10,7 +10,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("No line end gets into a request", "[adapter][websocket_options][unit]") {
+TEST_CASE("A request contains no line end of its options", "[adapter][websocket_options][unit]") {
     using namespace detail;
     CHECK(is_header_value("Bearer a.b-c=\t~"));
     for (const std::string_view bad :
@@ -43,7 +43,7 @@ TEST_CASE("A Retry-After is a number of seconds, or a date relative to that of t
     CHECK(wait(std::string(400, '9')) == 24h);
     CHECK(wait("Sun, 06 Nov 1994 08:50:37 GMT", now) == 60s);
     CHECK(wait("Mon, 07 Nov 1994 00:00:00 GMT", now) == 15h + 10min + 23s);
-    // Past, without an answer's date, or nothing that can be read.
+    // A date in the past, one without the date of the response, or one that cannot be parsed.
     for (const std::string_view bad :
          {"", "-1", "12s", " 5", "99999999999s", "Sun, 06 Nov 1994 08:49:36 GMT",
           "Sun, 31 Feb 1995 00:00:00 GMT", "Sun, 06 Nov 1994 08:49:37 CET"}) {
@@ -52,7 +52,7 @@ TEST_CASE("A Retry-After is a number of seconds, or a date relative to that of t
     CHECK(wait("Sun, 06 Nov 1994 08:50:37 GMT") == 0s);
 }
 
-TEST_CASE("Text is UTF-8", "[adapter][websocket_options][unit]") {
+TEST_CASE("Only UTF-8 is accepted as text", "[adapter][websocket_options][unit]") {
     for (const char* const good : {"", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
                                    "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
         CHECK(detail::is_utf8(as_bytes(std::string_view{good})));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a command of the whiteboard example blocks neither the thread of its room server nor
-// another command, so that rights are taken away while a backup runs. Method: a real socket, and a
+// another command, so that rights are revoked while a backup runs. Method: a real socket, and a
 // command that ends only after the server's thread has run a handler, or after the other command.
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -31,7 +31,7 @@ std::string socket_path() {
         .string();
 }
 
-/// Lets the process open no more files while it lives.
+/// During its lifetime, the process can open no more files.
 class NoMoreFiles {
 public:
     NoMoreFiles() {
@@ -54,8 +54,8 @@ private:
 
 TEST_CASE("Control waits while the process has no free descriptor, and then continues",
           "[adapter][whiteboard_control][regression]") {
-    // UndefinedBehaviorSanitizer opens a pipe to read an object's type, and without a descriptor
-    // it reports a fault that is none.
+    // UndefinedBehaviorSanitizer opens a pipe to read an object's type. Without a descriptor it
+    // reports an error that is none.
     if (belay_test::sanitized) return;
     Control control{[](const std::string& line) { return "ok: " + line; }};
     const std::string path = socket_path();
@@ -69,7 +69,7 @@ TEST_CASE("Control waits while the process has no free descriptor, and then cont
         const NoMoreFiles limit;
         REQUIRE(::connect(client, reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
                 0);
-        // A loop that asks again at once uses all of this time.
+        // A loop that tries again at once uses all of this time.
         const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{500};
         const std::clock_t used = std::clock();
         while (std::chrono::steady_clock::now() < until) {

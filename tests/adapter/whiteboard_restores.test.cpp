@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the notes of restores in the whiteboard example are durable, or the caller gets an error.
-// Method: real files; a limit on their size, a folder in place of the file, a folder that is gone.
+// Method: real files; a limit on their size, a folder in place of the file, a missing folder.
 #include <sys/resource.h>
 
 #include <csignal>
@@ -17,7 +17,7 @@ using belay_test::TemporaryDirectory;
 
 namespace {
 
-/// Lets the process write no file beyond a size while it lives.
+/// During its lifetime, the process can write no file beyond a size.
 class FileSizeLimit {
 public:
     explicit FileSizeLimit(rlim_t bytes) : handler_{std::signal(SIGXFSZ, SIG_IGN)} {
@@ -38,7 +38,7 @@ private:
     void (*handler_)(int);
 };
 
-/// The boards that are noted, each after a space; or the error.
+/// The noted boards, each after a space; or the error.
 std::string noted(const RestoreNotes& notes) {
     const auto all = notes.all();
     if (!all) return all.error().message();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an AnyJitter makes the waits of the jitter that it was made of. Method: both draw from the
-// same seed; examples.
+// Goal: an AnyJitter makes the waits of the jitter that it was made from. Method: both draw from
+// the same seed; examples.
 #include <belay/backoff/any_jitter.hpp>
 
 #include <belay/backoff/backoff.hpp>
@@ -31,7 +31,7 @@ constexpr bool draws_as(Jitter jitter) {
 
 }  // namespace
 
-TEST_CASE("AnyJitter draws as the jitter that it was made of", "[backoff][any_jitter][unit]") {
+TEST_CASE("AnyJitter draws like the jitter that it was made from", "[backoff][any_jitter][unit]") {
     STATIC_REQUIRE(JitterLike<AnyJitter>);
     CHECK(draws_as(NoJitter{}));
     CHECK(draws_as(FullJitter{}));
@@ -40,7 +40,7 @@ TEST_CASE("AnyJitter draws as the jitter that it was made of", "[backoff][any_ji
     CHECK(draws_as(ProportionalJitter::plus_minus_percent(100)));
 }
 
-TEST_CASE("AnyJitter may be chosen again", "[backoff][any_jitter][unit]") {
+TEST_CASE("AnyJitter may be assigned another jitter", "[backoff][any_jitter][unit]") {
     AnyJitter jitter = FullJitter{};
     CHECK(Backoff{jitter, Cap{10s}, 1s}.min_delay(3) == 0s);
     jitter = EqualJitter{};

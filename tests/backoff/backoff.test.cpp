@@ -235,7 +235,7 @@ TEST_CASE("Backoff::max_total is the sum of the longest waits", "[backoff][backo
 }
 
 TEST_CASE("Backoff jitters the first wait too", "[backoff][backoff][regression]") {
-    // A fleet that restarts together must not come back exactly one base later.
+    // Clients that restart together must not all dial exactly one base later.
     Random bits{Seed{1}};
     for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
         if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
@@ -251,7 +251,8 @@ TEST_CASE("Backoff jitters the first wait too", "[backoff][backoff][regression]"
     });
 }
 
-TEST_CASE("Backoff collects no waits at the cap or the floor", "[backoff][backoff][regression]") {
+TEST_CASE("Backoff does not accumulate waits at the cap or the floor",
+          "[backoff][backoff][regression]") {
     for_each_kind(1s, 30s, [&]<class B>(const B& backoff, Duration) {
         if (std::same_as<B, Backoff<NoJitter, Cap>>) return;
         const auto late = belay_test::wait_samples(backoff, 12, 2'000);
@@ -262,7 +263,7 @@ TEST_CASE("Backoff collects no waits at the cap or the floor", "[backoff][backof
 
 TEST_CASE("Backoff does not add jitter to a value that already has jitter",
           "[backoff][backoff][regression]") {
-    // The nominal waits of +-20 % grow by 2 exactly, whatever was drawn.
+    // The nominal waits of +-20 % grow by 2 exactly, for any draws.
     Random bits{Seed{1}};
     for (int round = 0; round < 200; ++round) {
         Backoff backoff{ProportionalJitter::plus_minus_percent(20), NoCap{}, 1s};
@@ -369,7 +370,8 @@ TEST_CASE("Backoff has one history, alone or as a rule with the same bits",
         }));
 }
 
-TEST_CASE("Backoff lets a server lengthen a wait, never shorten it", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff waits longer if a server requests it, and never shorter",
+          "[backoff][backoff][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     Backoff backoff{NoJitter{}, Cap{30s}, 4s};
@@ -405,7 +407,7 @@ TEST_CASE("Backoff ignores hints that are not positive", "[backoff][backoff][uni
     CHECK(backoff.attempts() == 3);
 }
 
-TEST_CASE("Backoff counts planned failures as nothing", "[backoff][backoff][unit]") {
+TEST_CASE("Backoff does not count planned failures", "[backoff][backoff][unit]") {
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     Backoff backoff{NoJitter{}, Cap{30s}, 1s};
@@ -420,7 +422,7 @@ TEST_CASE("Backoff counts planned failures as nothing", "[backoff][backoff][unit
     CHECK(backoff.failed(hinted, turn).until == turn.now + 1min);
     CHECK(backoff.next() == 4s);
 
-    // Nor does a jitter with state remember them.
+    // A jitter with state does not remember them either.
     Backoff shrinking{Shrinking{}, Cap{30s}, 1s};
     CHECK(shrinking.next() == 1s);
     CHECK(shrinking.failed(Failure{Cause::planned}, turn).until == turn.now + 1s);
@@ -451,7 +453,7 @@ TEST_CASE("Backoff::reset resets a jitter that has state", "[backoff][backoff][u
 
 TEST_CASE("Backoff copies its attempt counter together with its growth",
           "[backoff][backoff][unit]") {
-    // It lies in the growth's padding: copies and assignments must carry both.
+    // The counter is in the growth's padding: copies and assignments must contain both.
     Backoff a{NoJitter{}, Cap{30s}, Exponential{1s, 1.6}};
     for (int i = 0; i < 3; ++i) static_cast<void>(a.next());
     Backoff b{NoJitter{}, Cap{50s}, Exponential{3s, 3}};
@@ -490,7 +492,7 @@ TEST_CASE("Backoff aborts on invalid arguments with a message", "[backoff][backo
         "must be <= 100");
 }
 
-TEST_CASE("Backoff aborts when a user's part breaks its contract", "[backoff][backoff][fault]") {
+TEST_CASE("Backoff aborts when a user's part violates its contract", "[backoff][backoff][fault]") {
     struct Beyond {
         part::WaitRange range(const part::NominalWait& nominal) const noexcept {
             return {nominal.wait, part::saturating_add(nominal.most, 1ns)};

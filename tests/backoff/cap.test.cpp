@@ -34,7 +34,7 @@ TEST_CASE("Cap must be positive, and not below the first wait", "[backoff][cap][
     STATIC_REQUIRE(B::check({}, Cap{1ns}, Exponential{1ns}) == BackoffErrc{});
     STATIC_REQUIRE(B::check({}, Cap{0ns}, Exponential{1s}) == BackoffErrc::bad_cap);
     STATIC_REQUIRE(B::check({}, Cap{-1s}, Exponential{1s}) == BackoffErrc::bad_cap);
-    // Base and cap in the wrong order, or in the wrong unit.
+    // The base and the cap in the wrong order, or in the wrong unit.
     STATIC_REQUIRE(B::check({}, Cap{1s}, Exponential{30s}) == BackoffErrc::bad_cap);
     STATIC_REQUIRE(B::check({}, Cap{30ms}, Exponential{1s}) == BackoffErrc::bad_cap);
     STATIC_REQUIRE(B::check({}, Cap{1s - 1ns}, Exponential{1s}) == BackoffErrc::bad_cap);

@@ -34,7 +34,7 @@ struct CapWithFloor {
 static_assert(CapLike<CapWithFloor> && explain::cap_like<CapWithFloor>());
 static_assert(detail::CapsBeforeJitter<CapWithFloor> && !detail::CapsBeforeJitter<CapInSeconds>);
 
-// A floor of another form would be ignored in silence.
+// A floor of another form would be ignored without a message.
 struct CapWithThrowingFloor {
     Duration limit(Duration) const noexcept;
     Duration least() const;
@@ -45,7 +45,7 @@ struct CapWithFloorInSeconds {
 };
 static_assert(!CapLike<CapWithThrowingFloor> && !CapLike<CapWithFloorInSeconds>);
 
-// In whatever form it is: overloaded, private, a template.
+// A member counts in any form: overloaded, private, or a template.
 struct CapBase {
     Duration limit(Duration) const noexcept;
 };

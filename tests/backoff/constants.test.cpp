@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Backoff that breaks a precondition is no constant expression. Method: each wrong
-// value, with the nearest valid one.
+// Goal: a Backoff that violates a precondition is no constant expression. Method: each wrong value,
+// with the nearest valid one.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/delays.hpp>
 #include <belay/backoff/floor.hpp>

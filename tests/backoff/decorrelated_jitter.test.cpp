@@ -16,7 +16,7 @@ static_assert(std::same_as<decltype(Backoff{DecorrelatedJitter{}, Cap{30s}, 1s})
                            Backoff<DecorrelatedJitter, Cap, Constant>>);
 static_assert(sizeof(Backoff<DecorrelatedJitter, Cap>) == 40);
 
-TEST_CASE("DecorrelatedJitter::range reaches from the base to three times as far each time",
+TEST_CASE("DecorrelatedJitter::range reaches from the base to three times the last wait",
           "[backoff][decorrelated_jitter][unit]") {
     constexpr Backoff backoff{DecorrelatedJitter{}, Cap{30s}, 1s};
     STATIC_REQUIRE(backoff.max_delay(0) == 3s);
@@ -33,7 +33,7 @@ TEST_CASE("DecorrelatedJitter::range reaches from the base to three times as far
 
 TEST_CASE("DecorrelatedJitter needs a range between the base and the cap",
           "[backoff][decorrelated_jitter][unit]") {
-    // All would wait exactly the base, each time.
+    // All clients would wait exactly the base, each time.
     using B = Backoff<DecorrelatedJitter, Cap>;
     STATIC_REQUIRE(B::check({}, Cap{1s}, Constant{1s}) == BackoffErrc::bad_cap);
     STATIC_REQUIRE(B::check({}, Cap{1s + 1ns}, Constant{1s}) == BackoffErrc{});
@@ -71,7 +71,7 @@ TEST_CASE("DecorrelatedJitter reaches both ends of its first wait, and their mea
     CHECK(first.mean < 2006);
 }
 
-TEST_CASE("DecorrelatedJitter collects no waits at the cap",
+TEST_CASE("DecorrelatedJitter does not accumulate waits at the cap",
           "[backoff][decorrelated_jitter][regression]") {
     // The original leaves 36 % of the late draws exactly on the cap.
     const auto late = wait_samples(Backoff{DecorrelatedJitter{}, Cap{30s}, 1s}, 20, 20'000);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: Delays are waited as written, and the last one repeats for ever. Method: examples.
+// Goal: Delays are used as written, and the last one repeats for ever. Method: examples.
 #include <belay/backoff/delays.hpp>
 
 #include <belay/backoff/backoff.hpp>
@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 static_assert(std::same_as<decltype(Delays{0s, 200ms, 1min}), Delays<3>>);
 static_assert(sizeof(Delays<3>) == 3 * sizeof(Duration));
 
-TEST_CASE("Delays are waited in their order, and the last one repeats", "[backoff][delays][unit]") {
+TEST_CASE("Delays are used in their order, and the last one repeats", "[backoff][delays][unit]") {
     STATIC_REQUIRE([] {
         Backoff backoff{NoJitter{}, NoCap{}, Delays{0s, 2s, 10s, 30s}};
         bool ok = true;
@@ -29,7 +29,7 @@ TEST_CASE("Delays are waited in their order, and the last one repeats", "[backof
     }
 }
 
-TEST_CASE("Delays may fall; the sums stay exact", "[backoff][delays][unit]") {
+TEST_CASE("Delays may get shorter, and their sums stay exact", "[backoff][delays][unit]") {
     constexpr Backoff backoff{NoJitter{}, NoCap{}, Delays{5s, 30s, 5s, 1s}};
     STATIC_REQUIRE(backoff.max_total(3) == 40s);
     STATIC_REQUIRE(backoff.max_total(6) == 43s);

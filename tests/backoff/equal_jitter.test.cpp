@@ -27,7 +27,7 @@ TEST_CASE("EqualJitter reaches both ends, and their mean", "[backoff][equal_jitt
     CHECK(first.mean < 752);
 }
 
-TEST_CASE("EqualJitter keeps its spread at the cap, and collects no waits there",
+TEST_CASE("EqualJitter keeps its spread at the cap, and does not accumulate waits there",
           "[backoff][equal_jitter][regression]") {
     const auto late = wait_samples(Backoff{EqualJitter{}, Cap{30s}, 1s}, 10, 20'000);
     CHECK(late.least >= 15s);

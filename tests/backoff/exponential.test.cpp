@@ -54,7 +54,7 @@ TEST_CASE("Exponential represents factors of at most three decimals exactly",
 }
 
 TEST_CASE("Exponential accepts any other factor to seven digits", "[backoff][exponential][unit]") {
-    // What was meant, though a float or a sum cannot hold it.
+    // The intended factor is used, although a float or a sum cannot represent it.
     STATIC_REQUIRE(Exponential{1s, 1.6F} == Exponential{1s, 1.6});
     STATIC_REQUIRE(Exponential{1s, 0.1 + 0.7 + 0.8} == Exponential{1s, 1.6});
     STATIC_REQUIRE(Exponential{1s, 1.41421356237309504880}(1).count() == 1'414'213'657);
@@ -62,7 +62,7 @@ TEST_CASE("Exponential accepts any other factor to seven digits", "[backoff][exp
     STATIC_REQUIRE(Exponential{1s, 4.0 / 3}(1).count() == 1'333'333'492);
     STATIC_REQUIRE(Exponential{1s, 1.0001}(1).count() == 1'000'100'136);
     STATIC_REQUIRE(Exponential{1s, 1.9999999}(1) == 2s);
-    // A fraction that is rounded up carries into the exponent.
+    // A fraction that is rounded up adds to the exponent.
     STATIC_REQUIRE(Exponential{1ns, 1048575.9999}(1).count() == 1'048'576);
     STATIC_REQUIRE(Exponential{1ns, 2097151.9999}(1).count() == 2'097'152);
     STATIC_REQUIRE(Exponential{1ns, 1e6 + 1}(1).count() == 1'000'001);
@@ -145,7 +145,8 @@ TEST_CASE("Exponential neither overflows nor falls at any attempt",
 
 TEST_CASE("Exponential is the exact power, rounded to the nanosecond",
           "[backoff][exponential][property]") {
-    // Exact where thousandths^n fits 64 bits: n of them cost at most 12 bits each up to 4.095.
+    // The result is exact if thousandths^n fits into 64 bits: n factors need at most 12 bits each
+    // up to 4.095.
     CHECK(rc::check("base * factor^n", [] {
         const auto thousandths = *rc::gen::inRange<std::int64_t>(1000, 4096);
         const auto n = *rc::gen::inRange<std::uint64_t>(0, 5);
@@ -163,7 +164,7 @@ TEST_CASE("Exponential is the exact power, rounded to the nanosecond",
         const auto wanted = whole + static_cast<std::int64_t>(std::llroundl(rest));
         const auto got =
             Exponential{Duration{base}, static_cast<double>(thousandths) / 1000}(n).count();
-        // Exactly between two numbers either may be meant.
+        // Exactly between two numbers, either of them is right.
         const bool tie = std::fabs(rest - std::floor(rest) - 0.5L) < 1e-3L;
         RC_ASSERT((tie ? std::abs(got - wanted) <= 1 : got == wanted));
     }));

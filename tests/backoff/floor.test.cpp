@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a floor raises the range of a draw, never the draw itself. Method: ranges and
+// Goal: a floor raises the range of a draw, and never the draw itself. Method: ranges and
 // distributions.
 #include <belay/backoff/floor.hpp>
 
@@ -39,7 +39,8 @@ TEST_CASE("Floor changes only ranges that reach below it", "[backoff][floor][uni
     STATIC_REQUIRE(Backoff{NoJitter{}, floor, 1s}.next() == 1s);
 }
 
-TEST_CASE("Floor keeps draws uniform: none collect at it", "[backoff][floor][regression]") {
+TEST_CASE("Floor keeps draws uniform, and does not accumulate them at the floor",
+          "[backoff][floor][regression]") {
     const auto check = [](const auto& backoff, int failures) {
         const auto observed = wait_samples(backoff, failures, 20'000);
         CHECK(observed.least >= 300ms);
@@ -73,11 +74,11 @@ TEST_CASE("Floor must leave a range for the jitter", "[backoff][floor][unit]") {
     STATIC_REQUIRE(check(1s, 1s, 1s) == BackoffErrc::bad_floor);
     using Equal = Backoff<EqualJitter, Floor<Cap>>;
     STATIC_REQUIRE(Equal::check({}, Floor{2s, Cap{9s}}, Exponential{2s}) == BackoffErrc::bad_floor);
-    // Or the last time, if waits fall.
+    // The same at the last time, if waits get shorter.
     using Table = Backoff<FullJitter, Floor<Cap>, Delays<2>>;
     STATIC_REQUIRE(Table::check({}, Floor{2s, Cap{9s}}, Delays{5s, 1s}) == BackoffErrc::bad_floor);
     STATIC_REQUIRE(Table::check({}, Floor{900ms, Cap{9s}}, Delays{5s, 1s}) == BackoffErrc{});
-    // A jitter that goes above the nominal wait still has a choice, and NoJitter never had one.
+    // A jitter above the nominal wait still has a range, and NoJitter never had one.
     using Percent = Backoff<ProportionalJitter, Floor<NoCap>>;
     STATIC_REQUIRE(Percent::check(ProportionalJitter::plus_percent(10), Floor{1s, NoCap{}},
                                   Exponential{1s}) == BackoffErrc{});

@@ -27,7 +27,7 @@ TEST_CASE("FullJitter reaches both ends, and their mean", "[backoff][full_jitter
     CHECK(first.mean < 503);
 }
 
-TEST_CASE("FullJitter collects no waits at the cap", "[backoff][full_jitter][regression]") {
+TEST_CASE("FullJitter does not accumulate waits at the cap", "[backoff][full_jitter][regression]") {
     const auto late = wait_samples(Backoff{FullJitter{}, Cap{30s}, 1s}, 10, 20'000);
     CHECK(late.on_top <= 1);
     CHECK(late.most > 29'990ms);

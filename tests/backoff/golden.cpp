@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A program without framework: the waits must be the same with every compiler, optimization and
-// standard library. Built by the project's compiler, and with libc++ where there is one; no test
-// framework is packaged for that. Each number stands for thousands of waits.
+// A program without a framework: the waits must be the same with every compiler, optimization and
+// standard library. It is built by the project's compiler, and with libc++ if there is one, for
+// which no test framework is packaged. Each number is computed from thousands of waits.
 #include <cstdint>
 #include <cstdio>
 
@@ -58,7 +58,7 @@ std::uint64_t waits_without_jitter(const G& growth) {
     return sum;
 }
 
-// An outage as the policy sees it, with a hint now and then.
+// The failures of an outage, some of them with a hint.
 template <class P>
 std::uint64_t advised_by(P policy) {
     Random bits{Seed{9}};

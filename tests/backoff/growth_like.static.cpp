@@ -36,7 +36,7 @@ struct GrowthWithThrowingCheck {
 static_assert(!GrowthLike<int> && !GrowthLike<GrowthThatChanges>);
 static_assert(!GrowthLike<GrowthWithThrowingCheck>);
 
-// In whatever form it is.
+// A member counts in any form.
 class GrowthWithPrivateCheck {
     BackoffErrc check() const noexcept;
 

@@ -42,7 +42,7 @@ static_assert(!JitterLike<int> && !JitterLike<JitterWithoutRange>);
 static_assert(!JitterLike<JitterThatThrows> && !JitterLike<JitterThatChanges>);
 static_assert(!JitterLike<JitterOfOneWait> && !JitterLike<JitterThatMovesOnly>);
 
-// An optional part of another form would be ignored in silence.
+// An optional member of another form would be ignored without a message.
 struct JitterWithThrowingDelay : Base {
     Duration delay(part::WaitRange, std::uint64_t, Random&);
 };
@@ -73,7 +73,7 @@ static_assert(!JitterLike<JitterWithThrowingDelay> && !JitterLike<JitterWithDela
 static_assert(!JitterLike<JitterInSeconds> && !JitterLike<JitterWithThrowingReset>);
 static_assert(!JitterLike<JitterWithThrowingCheck> && !JitterLike<JitterThatChecksInBool>);
 
-// In whatever form it is: overloaded, private, a template.
+// A member counts in any form: overloaded, private, or a template.
 struct JitterWithTwoDelays : Base {
     Duration delay(Duration, Random&) noexcept;
     Duration delay(Duration) noexcept;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: invalid parameters that are known only at run time are rejected with the reason, never
+// Goal: invalid parameters that are known only at run time are rejected with the reason, and never
 // replaced. Method: each part wrong in turn.
 #include <belay/backoff/make_backoff.hpp>
 
@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A growth and a jitter of a user's own, with checks of their own.
+// A growth and a jitter of a user, with their own checks.
 struct Square {
     std::int64_t base;
     constexpr Duration operator()(std::uint64_t n) const noexcept {
@@ -51,7 +51,7 @@ TEST_CASE("make_backoff returns the same Backoff as the constructor",
     CHECK(make_backoff(NoJitter{}, NoCap{}, Square{100}).value().max_delay(2) == 900ns);
 }
 
-TEST_CASE("make_backoff returns which part is wrong", "[backoff][make_backoff][unit]") {
+TEST_CASE("make_backoff reports the part that is wrong", "[backoff][make_backoff][unit]") {
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
     const auto error = [](auto made) { return made.error(); };
     CHECK(error(make_backoff(FullJitter{}, Cap{30s}, 0s)) == BackoffErrc::bad_base);
@@ -77,7 +77,7 @@ TEST_CASE("make_backoff returns which part is wrong", "[backoff][make_backoff][u
     CHECK(error(make_backoff(NoJitter{}, Cap{1s}, Delays{30s, 1s})) == BackoffErrc::bad_cap);
 }
 
-TEST_CASE("make_backoff overflows in no unit", "[backoff][make_backoff][unit]") {
+TEST_CASE("make_backoff does not overflow in any unit", "[backoff][make_backoff][unit]") {
     using std::chrono::duration;
     using std::chrono::years;
     const auto error = [](auto made) { return made.error(); };
@@ -109,7 +109,7 @@ TEST_CASE("make_backoff accepts a seed", "[backoff][make_backoff][unit]") {
     CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s, Seed{7}).error() == BackoffErrc::bad_cap);
 }
 
-TEST_CASE("make_backoff's errors read as sentences", "[backoff][make_backoff][unit]") {
+TEST_CASE("make_backoff's errors have complete messages", "[backoff][make_backoff][unit]") {
     CHECK(make_backoff(FullJitter{}, Cap{0s}, 1s).error().message() ==
           "the cap of a backoff must be > 0ns, at most 292 years and not below the first wait");
     CHECK(cause_of(make_backoff(FullJitter{}, Cap{0s}, 1s).error()) == Cause::permanent);

@@ -71,7 +71,7 @@ TEST_CASE("SmoothJitter's curve never falls", "[backoff][smooth_jitter][unit]") 
             if (here < before) FAIL_CHECK("falls in row " << row << " at " << point);
             before = here;
         }
-        // Of two rows the first ends where the second begins.
+        // A row ends where the next one begins.
         CHECK(before <= 2 * detail::smooth_height(row + 1, 0));
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a violated condition ends the process with a sentence; a satisfied one costs nothing,
-// also in constant expressions. Method: child processes.
+// Goal: a violated condition ends the process with a message. A satisfied one adds no cost, also in
+// constant expressions. Method: child processes.
 #include <belay/core/assert.hpp>
 
 #include "support/aborts.hpp"
@@ -25,7 +25,7 @@ static_assert(checked(3) == 3);
 
 }  // namespace
 
-TEST_CASE("BELAY_PRECONDITION names the place, the sentence and the condition",
+TEST_CASE("BELAY_PRECONDITION prints the place, the message and the condition",
           "[core][assert][unit]") {
     const std::string text = belay_test::aborts_with([] { static_cast<void>(half(3)); });
     CHECK(text.find("precondition violated: half: n must be even (n % 2 == 0)") !=

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: switched off, the macros evaluate nothing and still check that their operands compile; both
-// modes share a program.
+// Goal: the macros evaluate nothing when they are off, and still check that their operands compile.
+// One program may contain both modes.
 #undef BELAY_ASSERTIONS
 #define BELAY_ASSERTIONS 0
 #include <belay/core/instant.hpp>
@@ -23,14 +23,15 @@ static_assert(half(3) == 1,
 
 }  // namespace
 
-TEST_CASE("BELAY_PRECONDITION evaluates nothing when it is off", "[core][assert][unit]") {
+TEST_CASE("BELAY_PRECONDITION does not evaluate its condition when it is off",
+          "[core][assert][unit]") {
     int calls = 0;
     BELAY_PRECONDITION(++calls == 0, "calls: must be zero");
     BELAY_INVARIANT(++calls == 0, "calls: must be zero");
     CHECK(calls == 0);
 }
 
-TEST_CASE("The inline namespace keeps the two modes apart", "[core][assert][unit]") {
+TEST_CASE("The inline namespace separates the two modes", "[core][assert][unit]") {
     // instant.test.cpp of the same program is compiled with assertions on.
     constexpr belay::Instant (*here)(belay::Instant, belay::Duration) noexcept = &belay::v0::after;
     CHECK(here(belay::Instant{}, belay::Duration{1}) == belay::Instant{belay::Duration{1}});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a threshold is reached at its exact count, not before its least number of calls, and
-// without overflow.
+// Goal: a threshold is reached at its exact count, not before its minimum of calls, and without
+// overflow.
 #include <belay/core/call_counts.hpp>
 
 using namespace belay;
@@ -16,10 +16,10 @@ static_assert(part::RateThreshold{.percent = 100, .min_calls = 1}.reached_by({1,
 static_assert(!part::RateThreshold{.percent = 100, .min_calls = 1}.reached_by({1000, 999}));
 static_assert(part::RateThreshold{.percent = 1, .min_calls = 1}.reached_by({100, 1}));
 static_assert(!part::RateThreshold{.percent = 1, .min_calls = 1}.reached_by({101, 1}));
-// Rounding must not help: a third is 33.3 %.
+// Rounding must not change the result: a third is 33.3 %.
 static_assert(part::RateThreshold{.percent = 33, .min_calls = 3}.reached_by({3, 1}));
 static_assert(!part::RateThreshold{.percent = 34, .min_calls = 3}.reached_by({3, 1}));
-// All that a window of 1000 full buckets can hold.
+// The largest counts of a window of 1000 full buckets.
 constexpr std::uint64_t many = 4'294'967'295U * std::uint64_t{1001};
 static_assert(part::RateThreshold{.percent = 100, .min_calls = 1}.reached_by({many, many}));
 static_assert(!part::RateThreshold{.percent = 100, .min_calls = 1}.reached_by({many, many - 1}));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a question is answered once, by any thread, and wakes the driver of its machine; a
-// dropped completion answers no, and an unwanted answer is destroyed. Method: machines in
-// several drivers, and threads.
+// Goal: a question is answered once, by any thread, and wakes the driver of its machine. A dropped
+// completion has no answer, and an unwanted answer is destroyed. Method: machines in several
+// drivers, and threads.
 #include <belay/core/completion.hpp>
 
 #include <atomic>
@@ -33,7 +33,7 @@ static_assert(!std::is_constructible_v<Completion<Box>, int> &&
 static_assert(!std::is_copy_constructible_v<BoxQuestion> &&
               !std::is_move_constructible_v<BoxQuestion>);
 
-/// Counts how many of it live.
+/// Counts its objects.
 struct LiveCounter {
     explicit LiveCounter(std::atomic<int>& count) : live{&count} { ++*live; }
     LiveCounter(LiveCounter&& other) noexcept : live{other.live} { ++*live; }
@@ -42,7 +42,7 @@ struct LiveCounter {
     std::atomic<int>* live;
 };
 
-/// A machine that asks, whatever runs it.
+/// A machine with a question, for any driver.
 struct Requester {
     void attach(Waker w) {
         waker = std::move(w);
@@ -84,8 +84,9 @@ TEST_CASE("Question is asked, waits, is answered, and taken", "[core][completion
     CHECK(question.deadline() == never);
 }
 
-TEST_CASE("Completion that is dropped answers no; one that was moved does not",
-          "[core][completion][unit]") {
+TEST_CASE(
+    "Completion that is dropped ends its question without an answer, and a moved-from one does not",
+    "[core][completion][unit]") {
     BoxQuestion question;
     {
         Completion<Box> first = question.ask();
@@ -125,7 +126,7 @@ TEST_CASE("Question that is asked again, dropped or destroyed ignores the older 
         (*newer)(LiveCounter{live});
         CHECK(live == 1);
         REQUIRE(question->answered());
-        // An answer that nobody has taken goes with the question.
+        // An answer that was not taken is destroyed with the question.
         question.reset();
         CHECK(live == 0);
     }
@@ -150,7 +151,8 @@ TEST_CASE("Question::take needs an answer", "[core][completion][unit]") {
     CHECK(text.find("Question::take: the answer must have arrived") != std::string::npos);
 }
 
-TEST_CASE("Completion answers no if its value cannot be moved", "[core][completion][fault]") {
+TEST_CASE("Completion ends its question without an answer if its value cannot be moved",
+          "[core][completion][fault]") {
     struct Heavy {
         Heavy() = default;
         Heavy(Heavy&& other) : armed{other.armed} {
@@ -161,7 +163,7 @@ TEST_CASE("Completion answers no if its value cannot be moved", "[core][completi
     driver::Question<Heavy> question;
     Completion<Heavy> completion = question.ask();
     Heavy heavy;
-    SECTION("before it is delivered nothing has happened") {
+    SECTION("before it is delivered, the question is unchanged") {
         heavy.armed = true;
         CHECK_THROWS_AS(completion(std::move(heavy)), std::runtime_error);
         CHECK_FALSE(question.answered());
@@ -183,7 +185,7 @@ TEST_CASE("Completion answers no if its value cannot be moved", "[core][completi
     }
 }
 
-TEST_CASE("Completion of a function calls it with the answer, or with no",
+TEST_CASE("Completion of a function calls it with the answer, or without one",
           "[core][completion][unit]") {
     std::vector<int> observed;
     const auto note = [&observed](std::optional<int> answer) noexcept {
@@ -198,7 +200,7 @@ TEST_CASE("Completion of a function calls it with the answer, or with no",
     CHECK(observed == std::vector<int>{3, -1});
 }
 
-TEST_CASE("Completion of a function delivers a value that cannot be moved again where it is",
+TEST_CASE("Completion of a function delivers a value in place that cannot be moved again",
           "[core][completion][fault]") {
     struct Last {
         explicit Last(int n) : moves_left{n} {}
@@ -211,11 +213,11 @@ TEST_CASE("Completion of a function delivers a value that cannot be moved again 
     Completion<Last> done{[&observed](const std::optional<Last>& answer) noexcept {
         observed.push_back(answer.has_value());
     }};
-    SECTION("it is moved in, and no further") {
+    SECTION("it is moved in, and is not moved again") {
         done(Last{1});
         CHECK(observed == std::vector<bool>{true});
     }
-    SECTION("it cannot even be moved in: no") {
+    SECTION("it cannot be moved in: no answer") {
         CHECK_THROWS_AS(done(Last{0}), std::runtime_error);
         CHECK(observed == std::vector<bool>{false});
     }
@@ -231,7 +233,7 @@ TEST_CASE("Completion of a function passes a question on", "[core][completion][u
         REQUIRE(question.answered());
         CHECK(question.take() == 8);
     }
-    SECTION("dropped: its state is destroyed with it, and the answer is no") {
+    SECTION("dropped: its state is destroyed with it, and there is no answer") {
         { const Completion<int> gone{std::move(doubling)}; }
         REQUIRE(question.answered());
         CHECK_FALSE(question.take());
@@ -305,7 +307,7 @@ TEST_CASE("Completion is made of the function that is passed in its place",
     STATIC_REQUIRE_FALSE(std::is_convertible_v<int, Completion<int>>);
 }
 
-TEST_CASE("Completion that races with its question leaks nothing and is never torn",
+TEST_CASE("Completion that races with its question leaks no value and never delivers a torn one",
           "[core][completion][fault]") {
     std::atomic<int> live{0};
     int taken = 0;

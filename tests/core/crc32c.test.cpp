@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every implementation that this machine has gives the published checksums, and those of the
+// Goal: every implementation of this machine returns the published checksums, and those of the
 // definition bit by bit, at every length, alignment, seed and split. Other machines:
 // scripts/aarch64 and scripts/byte_order.
 #include <belay/core/crc32c.hpp>
@@ -30,14 +30,14 @@ Bytes noise(std::size_t n, std::uint64_t seed) {
     return b;
 }
 
-/// An allocation that ends where they end: a sanitizer sees whoever reads further.
+/// An allocation that ends where the bytes end: a sanitizer detects a read after it.
 Bytes copy_at(std::size_t offset, BytesView bytes) {
     Bytes b(offset + bytes.size());
     for (std::size_t i = 0; i < bytes.size(); ++i) b[offset + i] = bytes[i];
     return b;
 }
 
-/// The tables' checksum of digits, where a program does not run yet.
+/// The checksum of digits by the tables, before the program starts.
 constexpr std::uint32_t digits_when_compiled() {
     constexpr std::array digits{std::byte{'1'}, std::byte{'2'}, std::byte{'3'},
                                 std::byte{'4'}, std::byte{'5'}, std::byte{'6'},
@@ -46,7 +46,7 @@ constexpr std::uint32_t digits_when_compiled() {
 }
 static_assert(digits_when_compiled() == 0xE3069283U);
 
-/// How many bytes the longest block of three chains has, where there are chains.
+/// The number of bytes in the longest block of three chains, if there are chains.
 constexpr std::size_t block = 24 * 64;
 #if defined(__x86_64__)
 static_assert(block == 24 * detail::crc_chain_words);
@@ -104,7 +104,7 @@ TEST_CASE("crc32c is the same by every path around whole blocks", "[core][crc32c
     std::uint32_t expected = 0;
     for (std::size_t n = 1; n <= data.size(); ++n) {
         expected = crc_by_bits(expected, data[n - 1]);
-        // Up to a remainder that begins another block of chains.
+        // The lengths include a remainder that begins another block of chains.
         if (n % block > 200 && n % block < block - 30) continue;
         for (const CrcPath& path : paths) {
             if (path.of(BytesView{data}.first(n), 0) == expected) continue;
@@ -114,13 +114,14 @@ TEST_CASE("crc32c is the same by every path around whole blocks", "[core][crc32c
 }
 
 TEST_CASE("crc32c counts a single bit in every word of every chain", "[core][crc32c][boundary]") {
-    // Where all else is zero, nothing hides a word that is left out or moved to the wrong place.
+    // If all other bytes are zero, no word can be left out or moved without a change.
     const auto paths = crc_paths();
     for (std::size_t n = 144; n <= block + 168; n += 168) {
         Bytes data(n);
         for (std::size_t at = 0; at < n; at += 8) {
             data[at] = std::byte{0x80};
-            // Started at ~0, zeros count for nothing: what precedes the bit is left out.
+            // With ~0 as the start, zeros do not change the checksum: the bytes before the bit are
+            // left out.
             const std::uint32_t expected = crc_by_bits(BytesView{data}.subspan(at), ~0U);
             for (const CrcPath& path : paths) {
                 if (path.of(data, ~0U) == expected) continue;
@@ -159,7 +160,7 @@ TEST_CASE("crc32c continues from an earlier checksum", "[core][crc32c][property]
 }
 
 TEST_CASE("crc32c changes with every bit", "[core][crc32c][property]") {
-    CHECK(rc::check("another bit, another checksum", [](std::uint64_t content) {
+    CHECK(rc::check("the checksum differs for another bit", [](std::uint64_t content) {
         const auto n = *rc::gen::inRange<std::size_t>(1, 4000);
         const auto at = *rc::gen::inRange<std::size_t>(0, n);
         const auto bit = *rc::gen::inRange<unsigned>(0, 8);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an EventRing behaves like std::deque, keeps its memory, destroys its values, and
-// survives bad_alloc. Method: a deque as the model.
+// Goal: an EventRing behaves like std::deque, keeps its memory, destroys its values, and is
+// unchanged after bad_alloc. Method: a deque as the model.
 #include <belay/core/detail/event_ring.hpp>
 
 #include <deque>
@@ -38,7 +38,8 @@ TEST_CASE("EventRing agrees with std::deque", "[core][event_ring][property]") {
     }));
 }
 
-TEST_CASE("EventRing grows around its wrapped middle in order", "[core][event_ring][unit]") {
+TEST_CASE("EventRing keeps the order when it grows while its values wrap around",
+          "[core][event_ring][unit]") {
     belay::detail::EventRing<int> ring;
     for (int i = 0; i < 12; ++i) ring.push(int{i});
     for (int i = 0; i < 10; ++i) CHECK(ring.pop() == i);

@@ -22,7 +22,7 @@ TEST_CASE("http_failure classifies statuses", "[core][http_failure][golden]") {
     CHECK(cause(504) == Cause::timed_out);
     CHECK(http_failure(503, 30s).retry_after == 30s);
     CHECK(http_failure(503).message() == "overloaded: status 503");
-    CHECK(cause(0) == Cause::lost);  // no answer at all
+    CHECK(cause(0) == Cause::lost);  // without a response
     CHECK(cause(301) == Cause::permanent);
     CHECK(cause(499) == Cause::permanent);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the last reference deletes, once; copies, moves and raw detours keep the count.
+// Goal: the last reference deletes, once. Copies, moves and conversions to raw pointers keep the
+// count.
 #include <belay/core/detail/intrusive.hpp>
 
 #include <thread>
@@ -46,7 +47,7 @@ TEST_CASE("Ref deletes with the last reference, once", "[core][intrusive][unit]"
     CHECK(deaths == 1);
 }
 
-TEST_CASE("Ref survives the detour through a raw pointer", "[core][intrusive][unit]") {
+TEST_CASE("Ref keeps its count through a raw pointer", "[core][intrusive][unit]") {
     int deaths = 0;
     Thing* const raw = belay::detail::Ref<Thing>::make(deaths, 1).release();
     CHECK(deaths == 0);

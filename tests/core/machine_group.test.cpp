@@ -29,7 +29,7 @@ static_assert(std::is_nothrow_move_constructible_v<
 
 namespace {
 
-/// A child that does what it is told.
+/// A child whose turns the test controls.
 struct ScriptedChild {
     using Turn = std::function<void(ScriptedChild&, Instant)>;
     ScriptedChild(int i, Turn f) : id{i}, turn{std::move(f)} {}
@@ -52,7 +52,7 @@ struct ScriptedChild {
     Waker waker;
 };
 
-/// What a MachineGroup is to be: looks at every child in every turn.
+/// The specification of a MachineGroup: it advances every child in every turn.
 class NaiveGroup {
     using Child = std::shared_ptr<ScriptedChild>;
 
@@ -113,7 +113,7 @@ struct RealGroup : belay::driver::MachineGroup {
     Handle hatch(int id, ScriptedChild::Turn f) { return make<ScriptedChild>(id, std::move(f)); }
 };
 
-/// A random history; everything in it is drawn from one seed.
+/// A random history, with one seed for all draws.
 template <class N>
 class GroupScript {
 public:
@@ -126,7 +126,7 @@ public:
     std::vector<std::int64_t> run() {
         for (int step = 0; step < 60; ++step) {
             act();
-            // Also too early, and too late.
+            // The turns are also too early, and too late.
             now = std::max(now, Instant{Duration{static_cast<std::int64_t>(draw(90))}});
             const auto most = static_cast<std::size_t>(draw(5) == 0 ? 2 : 256);
             log.push_back(-now.time_since_epoch().count());
@@ -147,7 +147,7 @@ private:
         handles.push_back(group.hatch(next_id++, [this](ScriptedChild& self, Instant at) {
             log.push_back(self.id);
             CHECK(at == now);
-            // Nobody who is removed here may be used after.
+            // A removed child must not be used after this.
             if (draw(2) != 0) self.due = soon();
             if (draw(2) == 0) act();
         }));
@@ -200,7 +200,7 @@ const belay::driver::WakeOps CountingParent::table{
 
 }  // namespace
 
-TEST_CASE("MachineGroup behaves as if it looked at every child in every turn",
+TEST_CASE("MachineGroup behaves as if it advanced every child in every turn",
           "[core][machine_group][property]") {
     for_each_seed([](Seed seed) {
         const auto naive = GroupScript<NaiveGroup>{seed}.run();
@@ -230,7 +230,7 @@ TEST_CASE("MachineGroup never advances a child that is idle", "[core][machine_gr
 }
 
 TEST_CASE(
-    "MachineGroup::deadline is the first of its children's, and reads one only when it was touched",
+    "MachineGroup::deadline is the earliest of its children, and reads one only after a touch",
     "[core][machine_group][unit]") {
     CountingParent parent;
     belay::driver::MachineGroup group;
@@ -271,7 +271,7 @@ TEST_CASE("MachineGroup runs a bounded number of children in a turn, and starves
     for (const auto& c : all) CHECK((c->turns >= 2 && c->turns <= 4));
 }
 
-TEST_CASE("A child that removes itself is destroyed when its turn is over",
+TEST_CASE("A child that removes itself is destroyed at the end of its turn",
           "[core][machine_group][unit]") {
     belay::driver::MachineGroup group;
     group.attach(Waker{});
@@ -353,7 +353,7 @@ TEST_CASE("A child's exception ends the turn; the next turn continues with the o
     CHECK(group.deadline() == never);
 }
 
-TEST_CASE("A handle may outlive its MachineGroup, as may a machine that lives elsewhere",
+TEST_CASE("A handle may outlive its MachineGroup, and so may a machine that it refers to",
           "[core][machine_group][unit]") {
     auto group = std::make_unique<belay::driver::MachineGroup>();
     group->attach(Waker{});
@@ -379,7 +379,7 @@ TEST_CASE("A handle may outlive its MachineGroup, as may a machine that lives el
     kept.wake();
 }
 
-TEST_CASE("MachineGroup::add of a machine that lives elsewhere needs an attached group",
+TEST_CASE("MachineGroup::add of a reference to a machine needs an attached group",
           "[core][machine_group][unit][fault]") {
     CHECK(belay_test::aborts_with([] {
               belay::driver::MachineGroup group;
@@ -424,7 +424,7 @@ TEST_CASE("Groups in a group: a grandchild's wake-up reaches the driver",
 
 TEST_CASE("A child may be woken from any thread, also after its end",
           "[core][machine_group][unit]") {
-    // Each thread counts up, then wakes: in the end every child has seen all of its count.
+    // Each thread counts up, then wakes. In the end every child has seen its whole count.
     struct Counter {
         explicit Counter(std::shared_ptr<std::atomic<int>> c) : count{std::move(c)} {}
         void attach(Waker w) { waker = std::move(w); }
@@ -463,7 +463,7 @@ TEST_CASE("A child may be woken from any thread, also after its end",
             ++done;
         });
     }
-    // A driver that sleeps while it is not woken would never end here.
+    // A driver that sleeps without a wake would never end here.
     int received = 0;
     while (done != threads || parent.wakes != received) {
         if (const int wakes = parent.wakes; wakes != received) {

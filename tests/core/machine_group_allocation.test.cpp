@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a child, a timer and a question cost the documented memory, and turns allocate nothing
-// once a group has grown. Method: a counting operator new.
+// Goal: a child, a timer and a question use the documented memory, and turns allocate nothing once
+// a group has grown. Method: a counting operator new.
 #include <belay/core/completion.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/timer.hpp>
@@ -25,7 +25,7 @@ struct SmallChild {
 
 }  // namespace
 
-TEST_CASE("A child costs at most 96 bytes more than itself; turns allocate nothing",
+TEST_CASE("A child needs at most 96 bytes more than itself, and turns allocate nothing",
           "[core][machine_group_allocation][unit]") {
     constexpr std::size_t count = 10'000;
     driver::MachineGroup group;
@@ -71,7 +71,7 @@ TEST_CASE("Timers allocate only to grow", "[core][timer][unit]") {
     CHECK(calls == 2500);
 }
 
-TEST_CASE("A question costs one allocation, however it is answered", "[core][completion][unit]") {
+TEST_CASE("A question needs one allocation, however it is answered", "[core][completion][unit]") {
     driver::Question<std::vector<int>> question;
     question.attach(Waker{});
     std::vector<int> answer(1000, 7);

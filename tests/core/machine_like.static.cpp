@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: MachineLike accepts the minimal machine and reject each near miss.
+// Goal: MachineLike accepts the minimal machine and rejects each near miss.
 #include <belay/core/machine_like.hpp>
 
 using namespace belay;

@@ -11,7 +11,7 @@
 
 using namespace belay;
 
-TEST_CASE("TurnGuard marks a turn for as long as it lives", "[core][machine_like][unit]") {
+TEST_CASE("TurnGuard marks a turn during its lifetime", "[core][machine_like][unit]") {
     belay::driver::LifetimeFlag lifetime;
     CHECK_FALSE(lifetime.in_turn());
     {
@@ -38,7 +38,7 @@ TEST_CASE("TurnGuard notifies all nested turns that the machine is destroyed",
     CHECK(outer.gone());
 }
 
-TEST_CASE("TurnGuard of an outer turn survives an inner one that ended",
+TEST_CASE("TurnGuard of an outer turn is valid after an inner one has ended",
           "[core][machine_like][unit]") {
     auto lifetime = std::make_unique<belay::driver::LifetimeFlag>();
     const belay::driver::TurnGuard outer{*lifetime};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: events arrive once, in the order that their senders can observe, within bounds, from any
-// thread; a rejection is announced once. Method: examples and threads.
+// thread. The end of a rejection is reported once. Method: examples and threads.
 #include <belay/core/mailbox.hpp>
 
 #include <atomic>
@@ -107,7 +107,7 @@ TEST_CASE("Mailbox keeps the order that its senders can observe", "[core][mailbo
     static_cast<void>(rig.drain());
     rig.mailbox.post_control(control(1));
     elsewhere([&] { rig.mailbox.post_message(message(2)); });
-    // This thread knows of 2, so what it posts now comes after it.
+    // This thread has received 2, so its next event comes after it.
     rig.mailbox.post_message(message(3));
     elsewhere([&] { rig.mailbox.post_control(control(4)); });
     rig.mailbox.post_control(control(5));
@@ -143,7 +143,8 @@ TEST_CASE("Mailbox bounds messages, accepts every control, and leaves a rejected
     CHECK_FALSE(rig.mailbox.take_rejection());
 }
 
-TEST_CASE("Mailbox forgets a rejection that no longer matters", "[core][mailbox][unit]") {
+TEST_CASE("Mailbox drops the record of a rejection that no longer matters",
+          "[core][mailbox][unit]") {
     Rig rig{1};
     static_cast<void>(rig.drain());
     rig.mailbox.post_message(message(1));
@@ -172,7 +173,7 @@ TEST_CASE("Mailbox returns gone after close, and destroys its events", "[core][m
     CHECK(rig.mailbox.empty());
 }
 
-TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message",
+TEST_CASE("Mailbox merges a control that is repeated for ever, and merges no message",
           "[core][mailbox][fault]") {
     Rig rig{5000};
     static_cast<void>(rig.drain());
@@ -190,7 +191,7 @@ TEST_CASE("Mailbox merges a control that repeats itself for ever, and no message
     CHECK(rig.drain().size() == 64 + 64 + 5000 + 100);
 }
 
-TEST_CASE("Mailbox::discard_unless keeps the order of the rest, and counts right",
+TEST_CASE("Mailbox::discard_unless keeps the order of the rest, and counts correctly",
           "[core][mailbox][unit]") {
     Rig rig{3};
     static_cast<void>(rig.drain());
@@ -212,7 +213,7 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
     constexpr int each = 3000;
     Rig rig{16};
     rig.mailbox.begin_turn();
-    std::atomic<int> room{0};  // rises with every report of room
+    std::atomic<int> room{0};  // rises with every report of capacity
     std::atomic<int> done{0};
     std::atomic<long> refusals{0};
     std::vector<std::thread> threads;
@@ -227,7 +228,7 @@ TEST_CASE("Mailbox delivers each event once, in its sender's order, from many th
                 if (p == belay::driver::Post::full) {
                     ++refusals;
                     while (room.load() == observed)
-                        std::this_thread::yield();  // the report must come
+                        std::this_thread::yield();  // the report must arrive
                 }
             }
             ++done;
@@ -289,7 +290,7 @@ TEST_CASE("Mailbox counts collected events that are not handled against other th
         });
     };
     fill();
-    rig.mailbox.begin_turn();  // collects, handles nothing
+    rig.mailbox.begin_turn();  // collects events, and handles none
     fill();
     CHECK(taken == 4);
     static_cast<void>(rig.mailbox.pop());
@@ -298,7 +299,7 @@ TEST_CASE("Mailbox counts collected events that are not handled against other th
     CHECK(taken == 5);
 }
 
-TEST_CASE("Mailbox wakes its driver for a rejected event, so that capacity is announced",
+TEST_CASE("Mailbox wakes its driver for a rejected event, so that capacity is reported",
           "[core][mailbox][regression]") {
     Rig rig{1};
     rig.mailbox.begin_turn();

@@ -15,7 +15,7 @@ using namespace belay;
 
 namespace {
 
-/// Counts those that are there.
+/// Counts its objects.
 struct CountedMessage {
     explicit CountedMessage(int n) noexcept : number{n} { ++live; }
     CountedMessage(CountedMessage&& other) noexcept : number{other.number} { ++live; }

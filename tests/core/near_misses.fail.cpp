@@ -66,7 +66,7 @@ static_assert(belay::explain::machine_like<Machine>());
 
 // expect-error: Tee: the argument of this hook cannot be copied
 namespace tee_takes_away {
-// Two that want the one value.
+// Two observers that take the one value.
 struct Keeper {
 #if defined(BELAY_CONTROL)
     void on_dropped(const std::unique_ptr<int>& value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a hook is found by its name in any form, and called only if its arguments fit; without
-// an observer it costs nothing.
+// Goal: a hook is found by its name in any form, and called only if its arguments fit. Without an
+// observer it adds no cost.
 #include <belay/core/observer.hpp>
 
 #include <functional>
@@ -11,13 +11,14 @@ using namespace belay;
 
 static_assert(std::is_empty_v<NoObserver> && std::is_trivial_v<NoObserver>);
 
-// Behind a reference_wrapper, or not: the observer itself.
+// The observer itself, also if it is in a reference_wrapper.
 static_assert(std::is_same_v<detail::Unwrapped<NoObserver>, NoObserver>);
 static_assert(std::is_same_v<detail::Unwrapped<std::reference_wrapper<NoObserver>>, NoObserver>);
 
 namespace {
 
-// A constructor takes what converts to its observer, but no copy of a base without the hooks.
+// A constructor accepts values that convert to its observer, and no copy of a base without the
+// hooks.
 struct DerivedObserver : NoObserver {
     void on_state(const int&);
 };
@@ -37,7 +38,7 @@ constexpr bool is_wrong = !StateHook::callable_on<O> && !StateHook::right<O>;
 template <class O>
 constexpr bool has_none = !StateHook::callable_on<O> && StateHook::right<O>;
 
-// ---- heard
+// ---- called -------------------------------------------------------------------------------------
 struct ObservesAlone {
     void on_state(const int&);
 };
@@ -62,7 +63,7 @@ static_assert(is_notified<ObservesByOverload> && is_notified<ObservesByMember> &
               is_notified<ObservesByBase>);
 static_assert(is_notified<ObservesFinally>);
 
-// ---- wrong, in whatever form
+// ---- wrong in any form --------------------------------------------------------------------------
 struct WrongPlain {
     void on_state(int&);
 };
@@ -129,7 +130,7 @@ union IsUnion {
 static_assert(has_none<HasOther> && has_none<NoObserver> && has_none<CannotBeDestroyed>);
 static_assert(has_none<IsUnion> && has_none<int> && has_none<void (*)()>);
 
-// ---- an observer hears something, or derives from NoObserver
+// ---- an observer has a hook, or derives from NoObserver -----------------------------------------
 struct WithoutHooks : NoObserver {};
 class SilentPrivately : NoObserver {};
 static_assert(detail::has_any_hook_of<ObservesAlone, StateHook>);

@@ -83,7 +83,8 @@ TEST_CASE("Random draws unrelated sequences for neighbouring seeds, also for zer
     }
 }
 
-TEST_CASE("Random seeds static, constinit and copied objects apart", "[core][random][unit]") {
+TEST_CASE("Random has different seeds in static, constinit and copied objects",
+          "[core][random][unit]") {
     Random copy_a = const_bits;
     Random copy_b = const_bits;
     CHECK_FALSE(copy_a.seeded());
@@ -103,7 +104,7 @@ TEST_CASE("Random accepts every seed, also those that reach the reserved state",
     Random reserved{Seed{seed_of(0)}};
     CHECK(reserved.seeded());
     CHECK(reserved() == nth(seed_of(0), 1));
-    // The second state of this one would be 0.
+    // The second state of this seed would be 0.
     Random wraps{Seed{seed_of(0 - step)}};
     CHECK(wraps() != 0);
     CHECK(wraps.seeded());

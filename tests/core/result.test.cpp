@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Result holds a value or an error, never neither, and access to a missing one aborts.
+// Goal: a Result has a value or an error, and never neither. Access to a missing one aborts.
 // Method: examples.
 #include <belay/core/result.hpp>
 
@@ -27,7 +27,7 @@ static_assert(!std::is_convertible_v<Result<int>, bool>, "no silent conversion")
 
 }  // namespace
 
-TEST_CASE("Result of an optional is made of nullopt: success, and nothing there",
+TEST_CASE("Result of an optional can be made from nullopt, and is then a success without a value",
           "[core][result][unit]") {
     const auto made = []() -> Result<std::optional<std::string>> { return std::nullopt; };
     REQUIRE(made().has_value());

@@ -25,16 +25,17 @@ TEST_CASE("SpinMutex::try_lock fails while it is held", "[core][spin_mutex][unit
     m.unlock();
 }
 
-TEST_CASE("SpinMutex excludes, and wakes every sleeper", "[core][spin_mutex][fault]") {
+TEST_CASE("SpinMutex has one holder at a time, and wakes every waiting thread",
+          "[core][spin_mutex][fault]") {
     belay::detail::SpinMutex m;
-    long plain = 0;  // no atomic: TSan would see a hole in the lock
+    long plain = 0;  // not atomic: TSan would detect two holders
     std::vector<std::thread> threads;
     for (int t = 0; t < 6; ++t) {
         threads.emplace_back([&, t] {
             for (int i = 0; i < 20000; ++i) {
                 const belay::detail::SpinLock lock{m};
                 ++plain;
-                // A long section now and then sends the others to sleep.
+                // A long section at times makes the others wait.
                 if (i % 5000 == t) {
                     for (int spin = 0; spin < 20; ++spin) std::this_thread::yield();
                 }

@@ -8,7 +8,7 @@ using namespace belay;
 
 static_assert(std::is_empty_v<SteadyClock> && std::is_empty_v<SystemClock>);
 
-TEST_CASE("SteadyClock lies between two readings of the standard clock",
+TEST_CASE("SteadyClock is between two readings of the standard clock",
           "[core][steady_clock][unit]") {
     const auto before = std::chrono::steady_clock::now();
     const Instant now = SteadyClock{}.now();
@@ -19,6 +19,6 @@ TEST_CASE("SteadyClock lies between two readings of the standard clock",
 
 TEST_CASE("SystemClock returns the time since 1970", "[core][steady_clock][unit]") {
     using namespace std::chrono_literals;
-    // After 2020; the wall clock may jump, so nothing finer can be said.
+    // After 2020. The wall clock may jump, so no closer check is possible.
     CHECK(SystemClock{}.now().time_since_epoch() > 24h * 365 * 50);
 }

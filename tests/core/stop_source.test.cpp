@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a stop reaches every token and wakes every waiter once, whatever the order and the thread.
+// Goal: a stop reaches every token and wakes every waiter once, in any order and on any thread.
 #include <belay/core/stop_source.hpp>
 
 #include <atomic>
@@ -64,7 +64,7 @@ TEST_CASE("StopWaiter is woken once, at once if it is registered late",
 
 TEST_CASE("StopWaiter that is destroyed is not woken, in any order of destruction",
           "[core][stop_source][property]") {
-    CHECK(rc::check("exactly those that are left are woken", [] {
+    CHECK(rc::check("exactly the remaining waiters are woken", [] {
         const StopSource source;
         std::vector<std::atomic<int>> woken(6);
         std::vector<std::optional<part::StopWaiter>> waiters(6);
@@ -104,7 +104,7 @@ TEST_CASE("StopWaiter may be registered and destroyed while another thread stops
     }
 }
 
-TEST_CASE("A LocalStop wakes as a StopSource does, and may be used by another's waiter",
+TEST_CASE("A LocalStop wakes like a StopSource, and may be used with any waiter",
           "[core][stop_source][unit]") {
     for (int round = 0; round < 100; ++round) {
         const StopSource source;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: each observer of a Tee is notified as if it were alone, in order; a value is moved to
-// the last one that takes it; an observer destroyed meanwhile is not used again. Method: a
-// machine that only notifies. The tests of each component show its own hooks in a Tee.
+// Goal: each observer of a Tee is notified as if it were alone, in order. A value is moved to the
+// last one that takes it. An observer that was destroyed is not used again. Method: a machine that
+// only notifies. The tests of each component show its own hooks in a Tee.
 #include <belay/core/tee.hpp>
 
 #include <functional>
@@ -39,7 +39,7 @@ struct Unrelated : NoObserver {
     void on_other(int) {}
 };
 
-/// Counts its copies, and knows whether it was moved from.
+/// Counts its copies, and records whether it was moved from.
 struct MovedMessage {
     int* copies;
     std::unique_ptr<int> content = std::make_unique<int>(1);

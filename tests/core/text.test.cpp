@@ -25,7 +25,7 @@ TEST_CASE("to_string of a Duration is exact, in the largest unit up to a second"
     CHECK(to_string(Duration::min()) == "-9223372036.854775808s");
 }
 
-TEST_CASE("to_string of an Instant prints never and always as such", "[core][text][unit]") {
+TEST_CASE("to_string of an Instant prints `never` and `always` by name", "[core][text][unit]") {
     CHECK(to_string(never) == "never");
     CHECK(to_string(always) == "always");
     CHECK(to_string(Instant{}) == "0s");

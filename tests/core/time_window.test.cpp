@@ -45,7 +45,7 @@ TEST_CASE("TimeWindow forgets calls a bucket at a time", "[core][time_window][un
     }());
 }
 
-// Pitfall 17: a window that tumbles at 30 s would have seen five and five.
+// Pitfall 17: a fixed window that ends at 30 s would have counted five and five.
 TEST_CASE("TimeWindow sees failures on both sides of every instant together",
           "[core][time_window][unit]") {
     for (Duration offset = 0s; offset <= 40s; offset += 100ms) {
@@ -72,8 +72,7 @@ TEST_CASE("TimeWindow handles a gap of any length at once", "[core][time_window]
     CHECK(from_the_beginning.counts().calls >= 2);
 }
 
-TEST_CASE("TimeWindow forgets no calls at the last instant that there is",
-          "[core][time_window][unit]") {
+TEST_CASE("TimeWindow forgets no calls at the last instant", "[core][time_window][unit]") {
     TimeWindow window{10s};
     for (const Instant now : {never - 1s, never}) {
         for (int i = 0; i < 100; ++i) window.add(true, now);
@@ -81,7 +80,7 @@ TEST_CASE("TimeWindow forgets no calls at the last instant that there is",
     CHECK(window.counts() == CallCounts{200, 200});
 }
 
-TEST_CASE("TimeWindow waits for a clock that stepped back, and forgets nothing meanwhile",
+TEST_CASE("TimeWindow waits for a clock that stepped back, and forgets no call meanwhile",
           "[core][time_window][unit]") {
     TimeWindow window{10s};
     for (int i = 0; i < 100; ++i) window.add(true, start);
@@ -93,17 +92,17 @@ TEST_CASE("TimeWindow waits for a clock that stepped back, and forgets nothing m
     CHECK(after_adding(window, start + 11s) == CallCounts{0, 0});
 }
 
-TEST_CASE("TimeWindow forgets nothing for a caller that is late", "[core][time_window][unit]") {
+TEST_CASE("TimeWindow forgets no call because of a late caller", "[core][time_window][unit]") {
     STATIC_REQUIRE([] {
         TimeWindow window{10s};
         for (int i = 0; i < 10; ++i) window.add(true, start + i * 1s);
         window.add(true, start);
         window.add(true, start + 9s);
         bool ok = window.counts() == CallCounts{12, 12};
-        // A late call counts with those that came when it did.
+        // A late call counts with the calls of its own time.
         window.add(false, start + 18s);
         ok = ok && window.counts() == CallCounts{5, 4};
-        // However late: what others have counted since is not lost.
+        // The counts of others since then are not lost, however late the call is.
         window.add(false, start - 24h);
         window.add(false, start + 18s);
         return ok && window.counts() == CallCounts{7, 4};
@@ -127,7 +126,7 @@ TEST_CASE("TimeWindow::roll forgets without a call", "[core][time_window][unit]"
 
 TEST_CASE("TimeWindow counts correctly for late callers, each by its own time",
           "[core][time_window][property]") {
-    CHECK(rc::check("all calls of the length, none that came a bucket earlier", [] {
+    CHECK(rc::check("all calls of the length, and none that arrived a bucket earlier", [] {
         const Duration length{*rc::gen::inRange<std::int64_t>(1, 5000)};
         TimeWindow<7> window{length};
         const Duration width = (length + Duration{6}) / 7;
@@ -163,7 +162,7 @@ TEST_CASE("TimeWindow counts correctly for late callers, each by its own time",
 
 TEST_CASE("TimeWindow keeps its guarantee for every number of buckets and length",
           "[core][time_window][property]") {
-    CHECK(rc::check("all calls of the length, none older than a bucket more", [] {
+    CHECK(rc::check("all calls of the length, and none older than one bucket more", [] {
         const Duration length{*rc::gen::inRange<std::int64_t>(1, 5000)};
         TimeWindow<7> window{length};
         const Duration width = (length + Duration{6}) / 7;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: functions are called at their times, in order, once or never. Method: a random history
-// compared with a plain list; then each promise by itself, by hand and on the drivers.
+// compared with a plain list; then each promise alone, by hand and on the drivers.
 #include <belay/core/timer.hpp>
 
 #include <algorithm>
@@ -68,7 +68,8 @@ TEST_CASE("Timers behave like a sorted list", "[core][timer][property]") {
         300);
 }
 
-TEST_CASE("A function may set and cancel timers, its own included", "[core][timer][unit]") {
+TEST_CASE("A timer's function may set and cancel timers, including its own",
+          "[core][timer][unit]") {
     auto queue = Ref<TimerQueue>::make();
     int calls = 0;
     Timer self, other;
@@ -82,14 +83,13 @@ TEST_CASE("A function may set and cancel timers, its own included", "[core][time
     self = TimerQueue::set(queue, Instant{}, tick);
     other = TimerQueue::set(queue, Instant{}, [&] { calls = 1000; });
     queue->advance(Instant{});
-    CHECK(calls == 1);  // what a call sets waits for the next turn
+    CHECK(calls == 1);  // a timer that a call sets waits for the next turn
     queue->advance(Instant{});
     CHECK(calls == 11);
     CHECK(queue->deadline() == never);
 }
 
-TEST_CASE("A timer is over after its call, also when its place is used again",
-          "[core][timer][unit]") {
+TEST_CASE("A timer ends after its call, also when its slot is used again", "[core][timer][unit]") {
     auto queue = Ref<TimerQueue>::make();
     Timer first = TimerQueue::set(queue, Instant{}, [] {});
     const Timer copy = first;
@@ -154,8 +154,7 @@ TEST_CASE("A function that sets itself for a past time starves no other",
     CHECK(queue->deadline() == never);
 }
 
-TEST_CASE("A function that its driver calls is over during the call",
-          "[core][timer][unit][fault]") {
+TEST_CASE("A timer has ended during the call of its function", "[core][timer][unit][fault]") {
     auto queue = Ref<TimerQueue>::make();
     auto lifetime = std::make_shared<int>(0);
     Timer self;
@@ -163,7 +162,7 @@ TEST_CASE("A function that its driver calls is over during the call",
     const auto tick = [&, lifetime] {
         CHECK_FALSE(self.waits());
         CHECK_FALSE(self.cancel());
-        self = TimerQueue::set(queue, never, [lifetime] { ++*lifetime; });  // in a place of its own
+        self = TimerQueue::set(queue, never, [lifetime] { ++*lifetime; });  // in a slot of its own
         queue->close();
         CHECK(lifetime.use_count() >= 2);
         if (fails) throw std::runtime_error{"timer"};
@@ -179,12 +178,12 @@ TEST_CASE("A function that its driver calls is over during the call",
             queue->call(entry);
         }
         CHECK_FALSE(entry.waits());
-        CHECK(lifetime.use_count() == 2);  // of `lifetime` and `tick`
+        CHECK(lifetime.use_count() == 2);  // the references of `lifetime` and `tick`
     }
     CHECK(*lifetime == 0);
 }
 
-TEST_CASE("A function whose copy sets a timer, or throws, leaves the others alone",
+TEST_CASE("A function whose copy sets a timer, or throws, does not affect the others",
           "[core][timer][unit][fault]") {
     struct Setting {
         Setting(const Ref<TimerQueue>& of, int& counted) : queue{of}, calls{counted} {}

@@ -50,7 +50,7 @@ struct HostRig {
     sim::Host& driver = world.host("host", [](sim::Host&) {});
     void run_once() { world.run_for(1ms); }
 };
-/// An event loop in which nothing happens but by run_once().
+/// An event loop whose work is done only by run_once().
 struct NestedRig {
     struct Events {
         void call(std::function<void()> f) {
@@ -104,7 +104,7 @@ TEST_CASE("check::driver finds no fault in belay's drivers", "[drive][driver_che
     CHECK(found<DriverMistake::none>() == "right");
 }
 
-TEST_CASE("check::driver reports the rule that each planted mistake breaks",
+TEST_CASE("check::driver reports the rule that each planted mistake violates",
           "[drive][driver_check][unit]") {
     using M = DriverMistake;
     using R = check::DriverRule;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every rule has a sentence of its own.
+// Goal: every rule has its own text.
 #include <belay/drive/driver_rule.hpp>
 
 #include <string_view>

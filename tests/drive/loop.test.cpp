@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: both loops keep the contract of a driver, whatever machines, posts and other threads do.
+// Goal: both loops keep the contract of a driver, for any machines, posts and other threads.
 // Method: a manual clock; the same cases for Loop and posix::Loop, which share their core.
 #include <belay/drive/loop.hpp>
 
@@ -26,7 +26,7 @@ using belay_test::poll_once;
 
 namespace {
 
-/// A machine that does what the test says; without an action its deadline passes once.
+/// A machine that runs an action of the test; without one, its deadline passes once.
 struct ScriptedMachine {
     explicit ScriptedMachine(Instant d = never) : due{d} {}
     void attach(Waker w) { waker = std::move(w); }
@@ -91,7 +91,7 @@ TEMPLATE_TEST_CASE("Loop reads a deadline after attach, turn, touch and wake, an
     CHECK(p.reads == 1);
     p.due = at(1000s);
     poll_once(loop);
-    CHECK(p.turns == 0);  // nobody said that it moved
+    CHECK(p.turns == 0);  // no call has reported that the deadline moved
     p.waker.touch();
     p.waker.touch();
     poll_once(loop);
@@ -123,7 +123,7 @@ TEMPLATE_TEST_CASE("Loop runs a machine that is always due once a round, and sta
     CHECK(greedy.turns == 2);
 }
 
-TEMPLATE_TEST_CASE("Loop lets a machine touch another that then runs before the next wait",
+TEMPLATE_TEST_CASE("Loop runs a machine that another one has touched before the next wait",
                    "[drive][loop][unit]", BOTH_LOOPS) {
     Clocked c;
     TestType loop{c.clock.view()};
@@ -214,7 +214,7 @@ TEMPLATE_TEST_CASE("Loop and machines may be destroyed in any order", "[drive][l
             ran = true;
             const auto local = keep;
             p->waker.touch();
-            // The action is destroyed with the machine: what follows uses nothing of it.
+            // The action is destroyed with the machine: the code after it uses no part of it.
             auto dying = std::move(p->action);
             p.reset();
         };
@@ -222,7 +222,7 @@ TEMPLATE_TEST_CASE("Loop and machines may be destroyed in any order", "[drive][l
         CHECK(ran);
         poll_once(loop);
     }
-    SECTION("in the turn of another that is due too") {
+    SECTION("in the turn of another that is due, too") {
         TestType loop{c.clock.view()};
         ScriptedMachine killer{at(999s)};
         auto victim = std::make_unique<ScriptedMachine>(at(1000s));
@@ -331,7 +331,7 @@ TEMPLATE_TEST_CASE("Loop::post limits the waiting functions, and those that run 
     poll_once(loop);
     CHECK(ran == TestType::posted_per_round_max);
     CHECK(p.turns == 1);
-    // Those that the loop has taken but not run still count.
+    // Functions that the loop has collected and not run still count.
     for (std::size_t i = 0; i < TestType::posted_per_round_max; ++i) {
         REQUIRE(loop.post([&] { ++ran; }) == belay::driver::Post::taken);
     }
@@ -375,8 +375,8 @@ TEMPLATE_TEST_CASE("Loop::stop before run makes it return at once, and only once
     CHECK_FALSE(loop.run_until([] { return false; }));
 }
 
-TEMPLATE_TEST_CASE("Loop::run_until returns false when its limit is over", "[drive][loop][unit]",
-                   Loop<>, posix::Loop<>) {
+TEMPLATE_TEST_CASE("Loop::run_until returns false at its time limit", "[drive][loop][unit]", Loop<>,
+                   posix::Loop<>) {
     TestType loop;
     CHECK_FALSE(loop.run_until([] { return false; }, 0s));
     const Instant before = loop.now();
@@ -402,7 +402,8 @@ TEMPLATE_TEST_CASE("Loop accepts posts, wakes and stops from other threads", "[d
     constexpr int threads = 4;
     constexpr int rounds = 500;
     TestType loop;
-    // Plain ints: only the loop's thread may touch them, which the thread sanitizer checks.
+    // These are plain ints: only the loop's thread may access them, which the thread sanitizer
+    // checks.
     int posts = 0;
     int last = 0;
     struct Counter : ScriptedMachine {
@@ -466,7 +467,7 @@ TEST_CASE("TimerHeap agrees with a plain search for the earliest", "[drive][loop
         [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode&) noexcept {},
         [](belay::driver::WakeNode&) noexcept { return always; },
         [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode*) noexcept {}};
-    CHECK(rc::check("top() is a minimum of what is in the heap",
+    CHECK(rc::check("top() is a minimum of the heap",
                     [](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps) {
                         std::vector<std::unique_ptr<detail::LoopNode>> nodes;
                         for (int i = 0; i < 16; ++i) {

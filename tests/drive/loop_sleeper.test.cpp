@@ -91,7 +91,7 @@ TEMPLATE_TEST_CASE("LoopSleeper resumes when it is time, and not before",
     CHECK(first.take() == Instant{} + 1002s);
 }
 
-TEMPLATE_TEST_CASE("A wait that is destroyed is over, and the driver forgets it",
+TEMPLATE_TEST_CASE("A wait that is destroyed ends, and the driver removes it",
                    "[drive][loop_sleeper][unit]", Loop<ManualClock::View>,
                    posix::Loop<ManualClock::View>) {
     ManualClock clock{Instant{} + 1000s};
@@ -109,7 +109,7 @@ TEMPLATE_TEST_CASE("A wait that is destroyed is over, and the driver forgets it"
     clock.advance(1h);
     poll_once(loop);
 
-    // One coroutine destroys another that is due in the same round, and the loop does not notice.
+    // One coroutine destroys another that is due in the same round, and the loop does not use it.
     std::unique_ptr<Task<Instant>> victim;
     const auto kill = [&]() -> Task<int> {
         co_await sleeper.async_sleep_until(after(sleeper.now(), 1s));

@@ -63,7 +63,7 @@ TEST_CASE("poll() returns a past time when a machine is already due",
     Ticker busy;
     busy.every = 0s;
     loop.attach(busy);
-    // As often as it is polled, and no more: a frame is not held up by one that is always due.
+    // A machine that is always due runs once in each poll, and does not delay a frame.
     CHECK(loop.poll() <= clock.now());
     CHECK(loop.poll() <= clock.now());
     CHECK(busy.turns == 2);

@@ -8,7 +8,7 @@
 #include <belay/room/on_thread.hpp>
 
 namespace {
-// What calls it drops it, and it never runs.
+// The caller destroys the coroutine, and it never runs.
 struct Coroutine {};
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: machines run in an existing event loop. Method: the loop of docs/drive.md, over poll(2)
-// and as on the page; then a loop whose time and calls the test controls.
+// Goal: machines run in an existing event loop. Method: the loop of docs/drive.md, over poll(2) and
+// as on the page; then a loop whose time and calls the test controls.
 #include <belay/drive/on_event_loop.hpp>
 
 #include <poll.h>
@@ -32,7 +32,7 @@ using belay_test::wake_beyond_the_end;
 
 namespace page {
 
-// As docs/drive.md has it.
+// The loop of docs/drive.md.
 class PollLoop {
 public:
     PollLoop() { REQUIRE(::pipe(wakeup_pipe_) == 0); }
@@ -64,7 +64,7 @@ public:
         for (auto& f : calls) f();
         if (when_ <= now()) {
             when_ = belay::never;
-            std::exchange(timer_, nullptr)();  // it may ask for another
+            std::exchange(timer_, nullptr)();  // the function may request another
         }
     }
 
@@ -86,7 +86,7 @@ static_assert(EventLoopLike<page::PollLoop> && DriverLike<OnEventLoop<page::Poll
 static_assert(!DriverLike<page::PollLoop> && !EventLoopLike<Loop<>>);
 static_assert(explain::driver_like<Loop<>>() && explain::event_loop_like<page::PollLoop>());
 
-/// Nothing happens in it but by the test.
+/// A loop in which only the test calls functions.
 struct ScriptedLoop {
     void call(std::function<void()> f) { calls.push_back(std::move(f)); }
     void call_at(Instant t, std::function<void()> f) {
@@ -115,7 +115,7 @@ struct ScriptedLoop {
 
 }  // namespace
 
-TEST_CASE("OnEventLoop over poll(2): machines, timers, posts from another thread",
+TEST_CASE("OnEventLoop over poll(2) runs machines, timers, and posts from another thread",
           "[drive][on_event_loop][unit]") {
     page::PollLoop loop;
     OnEventLoop driver{loop};
@@ -138,7 +138,7 @@ TEST_CASE("The poll loop of the page lets a called function request its next cal
     int left = 3;
     std::function<void()> again = [&, word = std::string(40, 'x')] {
         if (--left > 0) loop.call_at(loop.now(), again);
-        reported += word;  // still there, although the loop's timer is another now
+        reported += word;  // the function still exists, although the loop has another timer now
     };
     loop.call_at(loop.now(), again);
     while (left > 0) loop.run_once();
@@ -165,7 +165,7 @@ TEST_CASE("OnEventLoop requests one call, and a timer for the first deadline",
     a.waker.handle().wake();
     CHECK(loop.calls.size() == 1);
     loop.run();
-    CHECK(loop.when == at(2s));  // too early now, and left
+    CHECK(loop.when == at(2s));  // too early now, and unchanged
     CHECK(a.waker.now() == at(1s));
     CHECK(a.waker.seed().value != b.waker.seed().value);
     bool called = false;
@@ -192,7 +192,7 @@ TEST_CASE("OnEventLoop moves the loop's timer for an earlier deadline, and for n
         loop.run();
     };
     REQUIRE(loop.timers == 1);
-    // As a heartbeat's deadline does, with every message.
+    // The deadline of a heartbeat moves like this with every message.
     for (int i = 1; i <= 100; ++i) moves(at(10s + i * 1ms));
     CHECK(loop.timers == 1);
     loop.pass(at(10s));
@@ -204,7 +204,7 @@ TEST_CASE("OnEventLoop moves the loop's timer for an earlier deadline, and for n
     CHECK(ticker.turns == 1);
     loop.pass(at(10s + 50ms));
     CHECK(ticker.turns == 2);
-    // Nobody is called for nothing.
+    // No call is made without work.
     moves(never);
     CHECK(loop.when == never);
     const int timers = loop.timers;
@@ -222,7 +222,7 @@ TEST_CASE("OnEventLoop requests the timer again when the loop calls too early",
     driver.attach(ticker);
     loop.run();
     loop.time = at(999ms);
-    std::exchange(loop.timer, nullptr)();  // a loop that counts whole milliseconds, say
+    std::exchange(loop.timer, nullptr)();  // such as a loop that counts whole milliseconds
     CHECK(ticker.turns == 1);
     REQUIRE(loop.timer);
     loop.pass(at(1s));

@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A token that has to be asked; std::stop_token is such a one.
+// A stop token that must be polled, like std::stop_token.
 struct Flag {
     const std::atomic<bool>* set;
     [[nodiscard]] bool stop_requested() const noexcept { return set->load(); }
@@ -32,7 +32,7 @@ Duration duration_of(F&& f) {
 
 }  // namespace
 
-TEST_CASE("ThreadSleeper sleeps until the instant, not less", "[drive][thread_sleeper][unit]") {
+TEST_CASE("ThreadSleeper sleeps until the instant, and not less", "[drive][thread_sleeper][unit]") {
     ThreadSleeper sleeper;
     const Instant until = after(sleeper.now(), 20ms);
     sleeper.sleep_until(until, NeverStops{});

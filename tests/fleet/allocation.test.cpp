@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Opens at once, or fails at once.
+/// A connection that opens at once, or fails at once.
 struct Port {
     using message_type = std::uint64_t;
     struct Connection {
@@ -38,7 +38,7 @@ struct Port {
 
 auto patience() { return Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}}; }
 
-/// Runs what is due until then.   Returns: the number of turns.
+/// Runs each turn that is due until then.   Returns: the number of turns.
 std::size_t run_to(auto& fleet, Instant& now, Instant until) {
     std::size_t turns = 0;
     for (; fleet.deadline() <= until; ++turns) {
@@ -54,7 +54,7 @@ std::size_t run_to(auto& fleet, Instant& now, Instant until) {
 TEST_CASE(
     "Fleet: 24 hours of outage with a million sends use no more memory after the first minute",
     "[fleet][allocation][property]") {
-    // With a service that lives each failure is its service's own; without, the network's.
+    // If one service is connected, each failure is its service's own; otherwise, the network's.
     for (const bool one_remains : {false, true}) {
         const bool there = true;
         const bool gone = false;
@@ -95,7 +95,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("Fleet: ten thousand idle services cost no turn, and little more memory than Supervisors",
+TEST_CASE("Fleet: ten thousand idle services need no turn, and little more memory than Supervisors",
           "[fleet][allocation][unit]") {
     const bool there = true;
     constexpr int count = 10'000;
@@ -115,7 +115,7 @@ TEST_CASE("Fleet: ten thousand idle services cost no turn, and little more memor
     const std::int64_t used = counting.held() / count;
     INFO("bytes for each that is connected: " << used);
     CHECK(used <= 1300);
-    // Stable by now: nothing is due, ever, until something happens.
+    // The services are stable: no turn is due until an event.
     CHECK(fleet.deadline() == never);
     CHECK(run_to(fleet, now, at(1000h)) == 0);
 }

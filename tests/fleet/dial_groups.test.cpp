@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: dials that hang delay no other service, and a dial that takes long has its time. Method:
-// scripted connections and time, with 1 to 300 servers that never answer.
+// Goal: dials that hang delay no other service, and a slow dial has its time. Method: scripted
+// connections and time, with 1 to 300 servers that never answer.
 #include <belay/fleet/detail/dial_groups.hpp>
 
 #include <string>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr Duration hangs = NeighboursRig::never_connects;
 
-/// The bound for a new service: each new one may take a fast dial for 2 s.
+/// The bound for a new service: each new one may dial in the fast group for 2 s.
 Duration bound_of_new(int services, std::size_t dials_max) {
     return 2s * services / static_cast<int>(dials_max) + 5s;
 }
@@ -31,7 +31,7 @@ TEST_CASE("Fleet: a service that lost its connection dials within 5 s while othe
     const int holes = GENERATE(1, 8, 40, 300);
     const std::size_t dials_max = GENERATE(std::size_t{1}, std::size_t{8});
     const Duration hold = GENERATE(Duration{200ms}, Duration{0s});
-    // Without another one that is connected, the network may be suspect.
+    // Without another connected service, the network may be suspect.
     const bool is_alone = GENERATE(false, true);
     for_each_seed(
         [&](Seed seed) {
@@ -66,12 +66,12 @@ TEST_CASE("Fleet: a new service dials within 5 s, and 2 s more for each other ne
     NeighboursRig n{{.dials_max = dials_max}};
     n.add(1, 100ms);
     n.run(1s);
-    // The last of all in the order of asking.
+    // It is the last of all in the order of requests.
     const std::size_t last = n.add(holes + 1, hangs) + static_cast<std::size_t>(holes);
     n.servers[last].takes = 100ms;
     const Duration most = bound_of_new(holes + 1, dials_max);
     CHECK(n.until([&] { return n.is_up(last); }, most) <= most);
-    // Once all others have dialled, one that is added dials at once.
+    // After all others have dialled, a service that is added dials at once.
     n.run(n.now + 5s);
     const std::size_t later = n.add(1, 100ms);
     CHECK(n.until([&] { return n.is_up(later); }, 3s) <= 3s);
@@ -91,7 +91,7 @@ TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
     const Duration most = bound_of_new(holes + 1, 8) + in_group;
     CAPTURE(holes);
     CHECK(n.until([&] { return n.is_up(slow); }, most) <= most);
-    // It was connected: it precedes all others from now on, in both groups.
+    // It was connected: from now on it precedes all others, in both groups.
     for (int loss = 0; loss < 3; ++loss) {
         n.run(n.now + 2min);
         const int dials = n.servers[slow].dials;
@@ -102,7 +102,7 @@ TEST_CASE("Fleet: a server that takes 10 s connects while 300 others hang",
     CHECK(n.rig.recorded[slow].failed == 0);
 }
 
-TEST_CASE("Fleet: a dial that takes long moves to the slow group, and continues there",
+TEST_CASE("Fleet: a slow dial moves to the slow group, and continues there",
           "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 1, .hold = 0s}};
     rig.add(2);
@@ -126,12 +126,12 @@ TEST_CASE("Fleet: a dial that takes long moves to the slow group, and continues 
     rig.run(31s);
     CHECK(rig.state(1) == LinkState::connected);
     CHECK(rig.fleet.status().dialling == 0);
-    CHECK(rig.fleet.status().dialling_slowly == 1);  // 0 begins there
+    CHECK(rig.fleet.status().dialling_slowly == 1);  // 0 begins in the slow group
     rig.run(61s);
-    CHECK(rig.recorded[0].failed == 2);  // and has its 30 s there, too
+    CHECK(rig.recorded[0].failed == 2);  // it has its 30 s there, too
 }
 
-TEST_CASE("Fleet: if the slow group has no place, a dial ends without a failure",
+TEST_CASE("Fleet: if the slow group is full, a dial ends without a failure",
           "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 1, .slow_dials_max = 1, .hold = 0s}};
     rig.add(3);
@@ -149,7 +149,7 @@ TEST_CASE("Fleet: if the slow group has no place, a dial ends without a failure"
     CHECK(rig.transports[2].live == 1);  // in the fast group
     rig.run(29s);
     CHECK(rig.dials() == 3);
-    rig.run(31s);  // the place is free: in the order of asking
+    rig.run(31s);  // a slot is free: in the order of requests
     CHECK(rig.transports[1].live == 1);
     CHECK(rig.transports[2].live == 0);
     CHECK(rig.fleet.status().dialling == 0);
@@ -159,7 +159,7 @@ TEST_CASE("Fleet: if the slow group has no place, a dial ends without a failure"
     rig.run(61s);
     CHECK(rig.recorded[1].failed == 1);
     CHECK(rig.transports[2].live == 1);
-    // One that begins in the group does not disturb the other.
+    // A dial that begins in the group does not affect the other.
     rig.add(1);
     rig.fleet.start();
     rig.run(61s);
@@ -186,7 +186,7 @@ TEST_CASE("Fleet: a service begins in the slow group until it connects fast",
     rig.open(0);
     rig.run(30s);
     dials_again(30s);
-    CHECK(slow_dials() == 1);  // as the dial before
+    CHECK(slow_dials() == 1);  // like the dial before
     rig.run(33s);
     rig.open(0);
     dials_again(50s);
@@ -196,7 +196,7 @@ TEST_CASE("Fleet: a service begins in the slow group until it connects fast",
     dials_again(70s);
     CHECK(slow_dials() == 0);
     CHECK(rig.fleet.status().dialling == 1);
-    // A failure tells nothing about it.
+    // A failure does not show how fast its server is.
     rig.run(74s);
     CHECK(slow_dials() == 1);
     dials_again(74s);
@@ -222,7 +222,7 @@ TEST_CASE("Fleet: a slow service that lost its connection begins fast if the gro
     CHECK(rig.fleet.status().dialling == 1);
     rig.run(28s);
     CHECK(rig.transports[0].live == 0);
-    // It precedes one that has never been connected, and has waited longer.
+    // It precedes a service that was never connected and has waited longer.
     rig.add(1);
     rig.fleet.start();
     rig.run(40s);
@@ -231,7 +231,7 @@ TEST_CASE("Fleet: a slow service that lost its connection begins fast if the gro
     rig.run(40s);
     CHECK(rig.transports[0].live == 1);
     CHECK(rig.transports[4].live == 0);
-    // A dial of it fails, and it precedes no longer.
+    // Its dial fails, and it no longer precedes.
     rig.run(40500ms);
     rig.fail(0);
     rig.run(40500ms);
@@ -243,7 +243,8 @@ TEST_CASE("Fleet: a slow service that lost its connection begins fast if the gro
     CHECK(rig.transports[0].live == 0);
 }
 
-TEST_CASE("Fleet: both groups dial by priority, as a head start", "[fleet][dial_groups][unit]") {
+TEST_CASE("Fleet: both groups dial by priority, which counts as a head start",
+          "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 4, .slow_dials_max = 1, .hold = 0s}};
     rig.add(3);
     rig.add(1, 1);
@@ -258,7 +259,7 @@ TEST_CASE("Fleet: both groups dial by priority, as a head start", "[fleet][dial_
         return all;
     };
     CHECK(in_group() == "3");  // before those that asked at the same time
-    rig.fail(3);               // it asks again after 1 s, with a head start of 5 s
+    rig.fail(3);               // it requests a dial after 1 s, with a head start of 5 s
     rig.run(3900ms);
     const std::string second = in_group();
     CHECK(second != "3");
@@ -267,7 +268,7 @@ TEST_CASE("Fleet: both groups dial by priority, as a head start", "[fleet][dial_
     rig.run(4500ms);
     CHECK(in_group() == "3");
     rig.run(10s);
-    rig.fail(3);  // it asks again 11 s after the others
+    rig.fail(3);  // it requests a dial 11 s after the others
     for (const char* const place : {"third", "fourth", "second"}) {
         rig.run(rig.now - at(0s) + 1500ms);
         CAPTURE(place);
@@ -288,7 +289,7 @@ TEST_CASE("Fleet: dial_gap separates the dials of both groups, and none starves"
     rig.run(10s);
     REQUIRE(rig.fleet.status().dialling_slowly == 1);
     REQUIRE(rig.transports[1].live == 0);
-    // Others fail at once, and take all dials that the gap permits, if the group is not served.
+    // If the slow group is not served, others fail at once, and use all dials that the gap permits.
     rig.add(8);
     rig.fleet.start();
     int before = rig.dials();
@@ -312,7 +313,7 @@ TEST_CASE("Fleet: a service that lost its connection dials before those of the s
     rig.open(0);
     rig.run(25s);
     REQUIRE(rig.fleet.status().dialling_slowly == 4);
-    // All places are free at once, but only one service a second dials.
+    // All slots are free at once, and only one service per second dials.
     for (std::size_t i = 0; i < 9; ++i) {
         if (rig.transports[i].live != 0) rig.fail(i);
     }
@@ -337,7 +338,7 @@ TEST_CASE("Fleet: a dial that moves to the slow group overtakes no service that 
     rig.fleet.start();
     rig.run(11950ms);
     REQUIRE(rig.transports[3].live == 1);
-    rig.fail(0);  // the place is free, but the gap delays the next dial
+    rig.fail(0);  // a slot is free, and the gap delays the next dial
     rig.run(12500ms);
     CHECK(rig.transports[2].live == 0);
     CHECK(rig.fleet.status().dialling_slowly == 0);
@@ -352,10 +353,10 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow group is taken",
     rig.add(4);
     rig.fleet.start();
     rig.run(10s);
-    // In line it cannot be asked for another attempt; stop and start does not help either.
+    // A queued service cannot request another attempt. Stop and start do not help either.
     rig.fleet.remove("0");
     rig.run(10s);
-    // The order of the line is that of random waits.
+    // The order of the queue is that of random waits.
     const auto dialling = [&] {
         std::size_t i = 1;
         while (i < 4 && rig.transports[i].live == 0) ++i;
@@ -364,7 +365,7 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow group is taken",
     const std::size_t failing = dialling();
     REQUIRE(failing < 4);
     rig.run(39s);
-    rig.fail(failing);  // waits a second, with the group taken by the next
+    rig.fail(failing);  // waits one second, with the group taken by the next one
     rig.run(39s);
     REQUIRE(dialling() < 4);
     REQUIRE(dialling() != failing);
@@ -374,7 +375,7 @@ TEST_CASE("Fleet::reconnect_now dials at once although the slow group is taken",
     CHECK(rig.fleet.status().dialling == 1);
 }
 
-TEST_CASE("Fleet: a service stops, shuts a gate and is removed in each place of the slow group",
+TEST_CASE("Fleet: a service stops, shuts a gate and is removed in each state of the slow group",
           "[fleet][dial_groups][unit]") {
     const auto end = GENERATE(0, 1, 2);
     const std::size_t which = GENERATE(std::size_t{0}, std::size_t{1});  // dials; waits
@@ -420,7 +421,7 @@ TEST_CASE("Fleet: services that were connected reconnect after an outage while o
     const int holes = GENERATE(1, 8, 40, 300);
     const int good = GENERATE(2, 8);
     const bool hang = GENERATE(false, true);
-    // How long the holes have dialled before the outage: a new one may hide it.
+    // The time for which the holes have dialled before the outage: a new one may hide it.
     const Duration before = GENERATE(Duration{4s}, Duration{2min});
     for_each_seed(
         [&](Seed seed) {
@@ -454,7 +455,7 @@ TEST_CASE("Fleet: services that were connected reconnect after an outage while o
                 }
             }
             for (int i = 0; i < good; ++i) {
-                // A dial that began in the outage hangs.
+                // A dial that began during the outage hangs.
                 NeighboursRig::Server& server = n.servers[static_cast<std::size_t>(i)];
                 server.takes = 100ms;
                 server.hangs = server.dials;
@@ -499,7 +500,7 @@ TEST_CASE("Fleet: a service whose dial ended for the slow group waits there at i
           "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 3, .slow_dials_max = 1, .hold = 0s}};
     rig.add(1);
-    rig.add(1, 0, 20s);  // asks again later than the next
+    rig.add(1, 0, 20s);  // its next request is later than that of the next one
     rig.fleet.start();
     rig.run(500ms);
     rig.add(1, 0, 1ms);
@@ -525,7 +526,7 @@ TEST_CASE("Fleet: after a suspicion, services whose scouts hung dial in the fast
     n.run(30s);
     REQUIRE(n.rig.fleet.status().network_suspect);
     CHECK(n.rig.fleet.status().dialling_slowly > 0);
-    // They are open no sooner than 1 s later, so that the status shows where they dial.
+    // They open no sooner than 1 s later, so that the status shows the group of their dials.
     for (auto& server : n.servers) {
         server.stays_silent = false;
         server.hangs = server.dials;
@@ -570,7 +571,7 @@ TEST_CASE("Fleet: a slow dial that began after the one that opened continues",
     CHECK(n.rig.fleet.status().dialling_slowly == 1);
 }
 
-TEST_CASE("Fleet: in a suspicion, services in line for the slow group wait with the others",
+TEST_CASE("Fleet: in a suspicion, services that wait for the slow group wait with the others",
           "[fleet][dial_groups][unit]") {
     NeighboursRig n;
     n.add(3, 100ms);
@@ -591,12 +592,12 @@ TEST_CASE("Fleet: in a suspicion, services in line for the slow group wait with 
     n.run(n.now + 500ms);
     REQUIRE(n.rig.fleet.status().network_suspect);
     CHECK(waiting_to_dial() == 0);
-    // The slow dials that are under way end by their limit, and none begins.
+    // The slow dials under way end at their limit, and no other begins.
     n.run(n.now + 31s);
     CHECK(n.rig.fleet.status().dialling_slowly <= 8);
 }
 
-TEST_CASE("Fleet: services that were connected do not hide in a suspicion that others return",
+TEST_CASE("Fleet: services that were connected do not hide in a suspicion that others reconnect",
           "[fleet][dial_groups][unit]") {
     NeighboursRig n;
     n.add(3, 100ms);
@@ -644,7 +645,7 @@ TEST_CASE("Fleet: failures that are held when a suspicion ends count only withou
     CHECK_FALSE(rig.fleet.status().network_suspect);
 }
 
-TEST_CASE("Fleet: if all dials hang in a suspicion, the oldest of both groups makes way",
+TEST_CASE("Fleet: if all dials hang in a suspicion, the oldest of both groups is ended",
           "[fleet][dial_groups][unit]") {
     NeighboursRig n{{.suspect_wait_max = 1s}};
     n.add(3, 100ms);

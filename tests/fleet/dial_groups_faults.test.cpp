@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: after any faults, all services whose servers can connect are connected within a stated
-// time, beside servers that never answer. Method: random faults of servers and of the network, in
-// scripted time; BELAY_SEEDS is the number of histories.
+// time, although other servers never answer. Method: random faults of servers and of the network,
+// in scripted time; BELAY_SEEDS is the number of histories.
 #include <vector>
 
 #include <belay/core/random.hpp>
@@ -16,14 +16,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Servers that change, under commands.
+/// Servers whose behaviour commands change.
 struct FaultyNeighbours {
     FaultyNeighbours(Seed seed, const FleetOptions& o) : bits{seed}, options{o}, n{o} {}
 
     [[nodiscard]] std::uint64_t upto(std::uint64_t most) { return uniform_upto(bits, most); }
     [[nodiscard]] std::size_t any() { return upto(n.servers.size() - 1); }
 
-    /// Sets how long a server takes: little, long, or for ever.
+    /// Sets the time of a server: short, long, or without an end.
     void change(std::size_t i) {
         const Duration takes[] = {upto(20) * 50ms, 3s + upto(140) * 50ms, forever};
         n.servers[i].takes = takes[upto(2)];
@@ -38,7 +38,7 @@ struct FaultyNeighbours {
             if (is_down) {
                 lose_if_up(i);
             } else {
-                n.servers[i].hangs = n.servers[i].dials;  // what was sent is lost
+                n.servers[i].hangs = n.servers[i].dials;  // the sent bytes are lost
             }
         }
     }
@@ -71,7 +71,7 @@ struct FaultyNeighbours {
                 }
                 break;
             case 8:
-                // The end of one dial in the group, or in line, by its own side.
+                // The end of one dial in the group, or in the queue, by its own side.
                 n.rig.fleet.report_unhealthy(std::to_string(i));
                 break;
             default:

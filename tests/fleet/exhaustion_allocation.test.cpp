@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Does something once, where its service is told.
+/// Runs a function once, when its service is notified.
 struct Once {
     std::function<void()>* act;
     void on_state(const Transition&) { run(); }
@@ -35,8 +35,10 @@ struct Once {
 
 }  // namespace
 
-TEST_CASE("Fleet: a service whose permission to dial could not be delivered stays in the queue",
-          "[fleet][exhaustion_allocation][fault]") {
+TEST_CASE(
+    "Fleet: a service whose permission to dial was not delivered for lack of memory stays in the "
+    "queue",
+    "[fleet][exhaustion_allocation][fault]") {
     FleetRig rig;
     rig.transports.resize(2);
     std::function<void()> act;
@@ -47,7 +49,7 @@ TEST_CASE("Fleet: a service whose permission to dial could not be delivered stay
         rig.fleet.add("third", FakeTransport<>{rig.transports[1]}, MaxAttempts{9}, Once{&act});
     second.start();
     third.start();
-    // In the turn of the third, of which the second is in line; its queue of two is full then.
+    // In the turn of the third service, the second is queued. Its mailbox of two is full then.
     int reported = 0;
     act = [&] {
         act = [&] {

@@ -39,13 +39,13 @@ struct Rule {
     [[nodiscard]] Duration stable_window() const noexcept { return 1s; }
 };
 
-/// Reads when the last attempt by hand was, or will be.
+/// Reads the time of the last attempt by hand, in the past or in the future.
 struct Core : timeline::SupervisorCore<detail::FleetPolicy<Rule>> {
     using Base = timeline::SupervisorCore<detail::FleetPolicy<Rule>>;
     static Instant manual_at(const Base& core) { return core.*(&Core::manual_at_); }
 };
 
-/// The driver of a machine, as far as it has a time.
+/// The driver of a machine, with a time.
 struct Time : driver::WakeNode {
     Time() : WakeNode{table} {}
 
@@ -58,7 +58,7 @@ struct Time : driver::WakeNode {
     Instant now{Duration{1000s}};
 };
 
-/// Stores when the last suspicion began.
+/// Stores the begin of the last suspicion.
 struct Since {
     Instant* since;
     void on_network_suspect(const NetworkSuspect& what) { *since = what.since; }
@@ -83,7 +83,7 @@ enum Event : std::size_t {
     by_hand
 };
 
-/// A step, of one service if it is not the fleet's.
+/// A step, of one service or of the fleet.
 struct Taken {
     Event event;
     std::size_t service = 0;
@@ -91,11 +91,11 @@ struct Taken {
     friend bool operator==(const Taken&, const Taken&) = default;
 };
 
-/// A fleet, its services, and how long their servers take to connect.
+/// A fleet, its services, and the times of their servers to connect.
 struct Setup {
     FleetOptions options{};
     std::vector<Duration> takes{};
-    bool commands = false;  // of a user
+    bool commands = false;  // commands of a user
     // The steps before the exploration. If there are several, its first step chooses.
     std::vector<std::vector<Taken>> starts{{}};
     Duration attempt_limit = 4s;
@@ -123,7 +123,7 @@ struct Machine {
         advance();
     }
     [[nodiscard]] const detail::ServiceEntry& entry(std::size_t i) const {
-        // The base is private, and its fields are what a fleet decides by.
+        // The base is private. Its fields decide the behaviour of a fleet.
         return (const detail::ServiceEntry&)*services[i];  // NOLINT(*-cstyle-cast)
     }
     [[nodiscard]] const detail::DialScheduler& scheduler() const { return *entry(0).scheduler; }
@@ -219,7 +219,7 @@ struct Machine {
         advance();
     }
 
-    // ---- what it decides by --------------------------------------------------------------------
+    // ---- the fields that decide -----------------------------------------------------------------
 
     /// Calls `f` with each field that can change what happens later.
     void each_field(NamedFields& f) const {
@@ -275,13 +275,14 @@ struct Machine {
         f("transport", is_open[i] + 2 * has_answered[i] + 4 * transports[i].live);
         f("dialled_at", transports[i].live != 0 && !is_open[i] ? age(dialled_at[i]) : 0);
     }
-    /// Returns how many services are due sooner than this one, which is the order of a turn.
+    /// Returns the number of services that are due sooner than this one, which is the order of a
+    /// turn.
     [[nodiscard]] std::size_t sooner(std::size_t i) const {
         std::size_t count = 0;
         for (const Service* s : services) count += s->deadline() < services[i]->deadline();
         return count;
     }
-    /// Returns how many services of both queues asked before this one.
+    /// Returns the number of services in both queues with an earlier request.
     [[nodiscard]] std::size_t before_in_queue(const detail::ServiceEntry& e) const {
         std::size_t count = 0;
         for (std::size_t i = 0; i < services.size(); ++i) {
@@ -292,7 +293,7 @@ struct Machine {
         return count;
     }
 
-    // ---- what must hold ------------------------------------------------------------------------
+    // ---- the contract ---------------------------------------------------------------------------
 
     void check(sim::Choice& c) const {
         using detail::ServicePhase;
@@ -316,11 +317,11 @@ struct Machine {
             c.require(!asks || s.state == LinkState::connecting, "who is in line is connecting");
             c.require(phase != ServicePhase::connected || s.state == LinkState::connected,
                       "who counts as connected is so");
-            // After stop() its connection exists until its end.
+            // After stop() the connection exists until its end.
             const bool counts = s.state == LinkState::connecting || s.state == LinkState::connected;
             c.require(phase != ServicePhase::idle || transports[i].live == 0 || !counts,
                       "a connection is counted");
-            // A service that was told to attempt may still wait for manual_gap.
+            // A service with a requested attempt may still wait for manual_gap.
             const bool attempts = Core::manual_at(services[i]->core()) >= s.retry_at;
             c.require(
                 !detail::NetworkWait::holds(s) || d.suspect || attempts || fleet.deadline() <= now,
@@ -349,7 +350,7 @@ struct Machine {
         if (d.groups.slow.queue.size() != 0) c.reach("waits for the slow group");
         if (d.held.size() != 0) c.reach("held");
     }
-    /// Returns whether all services are up whose servers can connect.
+    /// Returns whether all services are connected whose servers can connect.
     [[nodiscard]] bool settled() const {
         for (std::size_t i = 0; i < services.size(); ++i) {
             const bool wanted = services[i]->status().state != LinkState::stopped;
@@ -359,7 +360,7 @@ struct Machine {
     }
 
     const Setup& setup;
-    std::vector<TransportState> transports;  // outlive the fleet
+    std::vector<TransportState> transports;  // declared before the fleet, which they must outlive
     std::vector<Instant> dialled_at;
     std::vector<int> dials;
     std::vector<bool> is_open;
@@ -371,20 +372,20 @@ struct Machine {
     std::vector<Service*> services;
 };
 
-/// The fields that the others imply in sequences as short as those of the tests, which check it: a
-/// digest without them would have as many states.
+/// The fields that the others imply in sequences as short as those of the tests, which check that.
+/// A digest without them would have as many states.
 constexpr std::array<std::string_view, 8> implied{
     "wait_until", "redial_before", "released", "held after the proof",
     "span",       "is_scout",      "was_held", "waits for the network"};
-/// The same of one that is needed without those.
+/// A field of this kind that is needed without those.
 constexpr std::array<std::string_view, 1> implied_by_implied{"since"};
-/// All fields, by those that are left if some are left out.
+/// All fields, by the remaining ones if some are left out.
 struct Implications {
     std::map<std::uint64_t, std::uint64_t> without_implied{};
     std::map<std::uint64_t, std::uint64_t> without_implied_by_implied{};
 };
 
-/// The steps of a machine, and what they led to.
+/// The steps of a machine, and their results.
 struct FleetModel {
     explicit FleetModel(const Setup& s, FieldNames without = {}, Implications* known = nullptr)
         : setup{&s}, left_out{without}, implications{known} {
@@ -420,8 +421,8 @@ struct FleetModel {
         machine.check(c);
         c.require(look(machine), "the implied fields follow from the others");
     }
-    /// Returns whether the fields that the others imply are those of each earlier state with these
-    /// others.
+    /// Returns whether the implied fields are those of each earlier state with the same other
+    /// fields.
     bool look(const Machine& machine) {
         possible = 0;
         for (std::size_t n = 0; n < event_names.size() * count(); ++n) {
@@ -466,10 +467,10 @@ const FleetOptions small{.dials_max = 1,
                          .suspect_wait_max = 1s,
                          .suspect_rounds_max = 2};
 /// A server that answers at once, one that needs longer than the fast group permits, and one that
-/// never does.
+/// never answers.
 const Setup groups{[] {
                        FleetOptions o = small;
-                       o.hold = 0s;  // no failure is the network's
+                       o.hold = 0s;  // no failure is one of the network
                        return o;
                    }(),
                    {0s, 2s, forever}};
@@ -489,14 +490,14 @@ sim::ExhaustReport explored(const Setup& setup, std::uint32_t depth) {
                         FleetModel{setup, {}, wanted <= depth ? &implications : nullptr});
 }
 
-/// The steps until all services wait for the network, and more.
+/// The steps until all services wait for the network, and further ones.
 std::vector<Taken> outage(std::vector<Taken> more = {}) {
     std::vector<Taken> steps{{late},       {opens, 0},       {late}, {unreachable, 1},
                              {is_lost, 0}, {unreachable, 2}, {time}, {turn}};
     steps.insert(steps.end(), more.begin(), more.end());
     return steps;
 }
-// Of some fields, two starts whose states only they tell apart.
+// Two starts whose states differ only in some of the fields.
 const Setup with_commands{network.options, network.takes, true, {outage()}};
 const Setup rounds_differ{network.options,
                           network.takes,
@@ -573,8 +574,8 @@ const Detected detected[] = {{"proven", &commands, 6},
                              {"stable at", &network, 5},
                              {"transport", &network, 5},
                              {"dialled_at", &network, 5}};
-/// The order of the failures that are held is that of their times. Of failures of one instant it
-/// decides nothing, so that its absence cannot be detected.
+/// The order of the held failures is that of their times. For failures of one instant the order has
+/// no effect, so its absence cannot be detected.
 constexpr std::string_view order_of_ties = "list";
 
 /// Leaves out the implied fields, too, because they may imply this one.
@@ -620,7 +621,7 @@ TEST_CASE("Fleet: a field that is left out of its digest is detected",
         INFO(it.field);
         CHECK(names.erase(std::string{it.field}) == 1);
         CHECK(is_detected(it.field, *it.setup, it.depth));
-        // It is the field that the setup detects.
+        // The setup detects this field.
         const bool is_special = it.setup->starts != Setup{}.starts;
         if (is_special) CHECK_FALSE(is_detected("", *it.setup, it.depth));
     }

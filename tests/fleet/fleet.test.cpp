@@ -29,7 +29,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A transport of other messages, which opens at once.
+/// A transport of another message type, which opens at once.
 struct Numbers {
     using message_type = int;
     struct Connection {
@@ -39,7 +39,7 @@ struct Numbers {
     Connection open(const Link<int>& link) { return Connection{link}; }
 };
 
-/// Does what the test says, at every hook.
+/// Runs a function of the test in every hook.
 struct Doing {
     std::function<void(std::string)>* act;
     std::string name;
@@ -48,7 +48,7 @@ struct Doing {
     void on_state(auto& link, const Transition& t) {
         const std::weak_ptr<int> alive = lifetime;
         (*act)(name + " " + std::string{to_string(t.to.state)});
-        // Still there, whatever happened to it, unless it was the fleet.
+        // The service still exists after any call, unless the fleet was destroyed.
         if (name != "c") CHECK_FALSE(alive.expired());
         if (name == "own" && home != nullptr && !home->contains(name)) {
             CHECK(link.status().state == LinkState::stopped);
@@ -115,7 +115,7 @@ TEST_CASE("Fleet: calls with an unknown name report it", "[fleet][fleet][unit]")
     CHECK(fleet.deadline() == never);
 }
 
-TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet][fleet][unit]") {
+TEST_CASE("Fleet::remove: a service is removed inside its own hook", "[fleet][fleet][unit]") {
     FleetRig rig;
     Lines_ reported;
     std::function<void(std::string)> act = [&](std::string what) {
@@ -128,7 +128,7 @@ TEST_CASE("Fleet::remove: a service is removed inside its own callback", "[fleet
                   Doing{&act, "own", &rig.fleet});
     rig.fleet.start();
     rig.run(0s);
-    // All in one turn: the message, too early, would be told right after `connected`.
+    // All events are in one turn: the early message would be delivered right after `connected`.
     CHECK(transport.link.received("early") == driver::Post::taken);
     rig.open(0);
     CHECK(transport.link.received("late") == driver::Post::taken);
@@ -180,7 +180,7 @@ TEST_CASE("Fleet::remove: a service is removed inside a call of its transport",
         transport.on_open = [&](const auto&) { CHECK(rig.fleet.remove("own")); };
         rig.run(0s);
         CHECK(transport.dials == 1);
-        // It waited for its turn to dial.
+        // It waited in the queue for its dial.
         CHECK(reported == Lines_{"own connecting"});
     }
     SECTION("its close") {
@@ -241,7 +241,7 @@ TEST_CASE("Fleet: a service added in a turn receives later events, and a removed
     std::function<void(std::string)> act = [&](std::string what) {
         reported.push_back(what);
         if (what != "0 says go") return;
-        // 1 has a message in this very round; 2 is new in it.
+        // 1 has a message in this round, in which 2 is new.
         CHECK(rig.fleet.remove("1"));
         rig.fleet.add("2", FakeTransport<>{rig.transports[2]}, MaxAttempts{9}, Doing{&act, "2"})
             .start();
@@ -302,7 +302,7 @@ TEST_CASE("Fleet: services share a breaker by Shared, as other policies do",
     c.start();
     run(0s);
     CHECK(c.status().state == LinkState::suspended);
-    // The open wait, and a draw up to its length.
+    // The open wait, and a random part of it.
     CHECK(c.status().retry_at >= at(30s));
     CHECK(c.status().retry_at <= at(60s));
     CHECK(transports[2].dials == 0);
@@ -345,7 +345,7 @@ TEST_CASE("Fleet::report_unhealthy ends a connection by name", "[fleet][fleet][u
     CHECK(rig.recorded[0].failed == 1);
 }
 
-TEST_CASE("Fleet counts a service that is drained, and lets it be probed", "[fleet][fleet][unit]") {
+TEST_CASE("Fleet counts a service that is drained, and can probe it", "[fleet][fleet][unit]") {
     TransportState transport;
     std::vector<std::string> observed;
     Fleet fleet;

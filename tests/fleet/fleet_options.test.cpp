@@ -31,7 +31,7 @@ auto doubling_once() { return Policy{Backoff{NoJitter{}, Cap{8s}, 1s}}; }
 
 }  // namespace
 
-TEST_CASE("Fleet: of a hundred services that wake at once eight dial, by priority",
+TEST_CASE("Fleet: eight of a hundred services that start at once dial, by priority",
           "[fleet][fleet_options][unit]") {
     FleetRig rig{{.hold = 0s}};
     rig.add(90);
@@ -51,7 +51,8 @@ TEST_CASE("Fleet: of a hundred services that wake at once eight dial, by priorit
         for (const std::size_t i : now) rig.fleet.remove(std::to_string(i));
         rig.run(0s);
     }
-    // The ones of priority 1 were added last, and go first; the others in the order of asking.
+    // The services of priority 1 were added last, and dial first. The others dial in the order of
+    // requests.
     std::sort(order.begin() + 8, order.begin() + 16);
     for (std::size_t i = 0; i < 8; ++i) CHECK(order[i] >= 90);
     for (std::size_t i = 14; i < 16; ++i) CHECK(order[i] >= 98);
@@ -65,9 +66,9 @@ TEST_CASE("Fleet: a queued service dials before services of higher priority that
     rig.fleet.start();
     rig.run(0s);
     rig.add(1);
-    rig.fleet.start();  // 1 is in line behind 0
+    rig.fleet.start();  // 1 is queued after 0
     rig.run(0s);
-    // Every second comes a service of a higher priority, every second somebody else may dial.
+    // Every second, a service of a higher priority is added, and one more service may dial.
     int late = 0;
     for (int second = 1; rig.transports[1].dials == 0; ++second) {
         REQUIRE(second < 20);
@@ -100,7 +101,7 @@ TEST_CASE("Fleet: a dial uses one of dials_max until it is validated or has fail
     static_cast<void>(first.link.opened());
     run(0s);
     CHECK(first.sent == std::vector<std::string>{"who?"});
-    CHECK(second.dials == 0);  // open is not validated
+    CHECK(second.dials == 0);  // an open connection is not validated
     CHECK(first.link.received("me") == driver::Post::taken);
     run(0s);
     CHECK(a.status().state == LinkState::connected);
@@ -118,7 +119,7 @@ TEST_CASE("Fleet: the limit of an attempt runs from its dial, and ends it",
     rig.fleet.start();
     rig.run(29999ms);
     CHECK(rig.dials() == 1);
-    // Nobody ever answers: each has its 30 s, and all get their dial.
+    // No server answers: each attempt has its 30 s, and all services get their dial.
     rig.run(30s);
     CHECK(rig.dials() == 2);
     CHECK(rig.status(0).failure.error() == LinkErrc::attempt_timed_out);
@@ -152,8 +153,8 @@ TEST_CASE("Fleet: a stop, a gate and a removal release a place in the queue, or 
     rig.fleet.start();
     rig.run(0s);
     CHECK(rig.transports[0].dials == 1);
-    b.stop();  // in line
-    a.stop();  // dialling; outside of a turn: the fleet is woken
+    b.stop();  // while queued
+    a.stop();  // while dialling, outside of a turn: the fleet is woken
     rig.run(0s);
     CHECK(rig.transports[1].dials == 0);
     CHECK(rig.transports[2].dials == 1);

@@ -52,7 +52,7 @@ void run(auto& fleet, Duration until) {
 
 }  // namespace
 
-TEST_CASE("FleetService: commands by its handle", "[fleet][fleet_service][unit]") {
+TEST_CASE("FleetService accepts commands by its handle", "[fleet][fleet_service][unit]") {
     TransportState transport;
     Fleet fleet;
     fleet.attach(Waker{});
@@ -90,7 +90,7 @@ TEST_CASE("FleetService: an open() that throws is a failed attempt",
     CHECK(thrown == 2);
     CHECK(service.status().state == LinkState::failed);
     CHECK(service.status().failure.error() == LinkErrc::open_threw);
-    // Its place was given back.
+    // Its slot was released.
     fleet.add("b", FakeTransport<>{transport}, MaxAttempts{2}).start();
     run(fleet, 1s);
     CHECK(transport.dials == 1);

@@ -53,7 +53,7 @@ TEST_CASE("Fleet::status has each service by name, with its queued messages, and
     CHECK(status.dialling == 0);
     CHECK_FALSE(status.network_suspect);
 
-    rig.run(29s);  // both want to dial, one may
+    rig.run(29s);  // both request a dial, and one may dial
     const FleetStatus later = rig.fleet.status();
     CHECK(later.count(LinkState::connecting) == 2);
     CHECK(later.dialling == 1);

@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What the test looks at; outlives the processes.
+/// The records of the test, which outlive the processes.
 struct Log {
     std::array<int, 3> messages{};
     std::array<int, 3> connects{};
@@ -33,7 +33,7 @@ struct Log {
     int outages = 0;
 };
 
-/// Sends something to everybody each second.
+/// Sends a message to each client every second.
 class Broadcaster {
 public:
     explicit Broadcaster(sim::Host& host) : host_{host} {
@@ -75,7 +75,7 @@ struct Client {
         host.attach(fleet);
         for (std::size_t i = 0; i < 3; ++i) {
             const std::string server{"ABC"[i]};
-            // Few tries: an outage that counted would use them up.
+            // Few attempts: an outage that counted would use them up.
             fleet.add(
                 server, Heartbeat{sim::Tcp{host, server, 9000}, {.every = 2s, .dead_after = 5s}},
                 Policy{Backoff{FullJitter{}, Cap{5s}, 1s}, ResetWhenStable{10s}, MaxAttempts{8}},
@@ -129,7 +129,7 @@ TEST_CASE("Fleet: an hour without a network uses no attempt, in the simulated wo
                 "client", [&](sim::Host& h) { return std::make_unique<Client>(h, log); });
             world.run_for(30s);
             REQUIRE(log.connects == std::array{1, 1, 1});
-            // The interface goes down: every connection breaks, and nothing leaves any more.
+            // The interface goes down: every connection breaks, and no packet is sent any more.
             for (sim::Host* const host : hosts) {
                 world.network().drop_connections(client, *host);
                 world.network().partition(client, *host);

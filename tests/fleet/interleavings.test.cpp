@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the bounds hold whatever is added, removed, failed, gated or destroyed, in any place.
-// Method: random scripts, in hooks and outside of them, compared with counters of the
-// connections; BELAY_SEEDS is the number of scripts.
+// Goal: the bounds hold when services are added, removed, failed, gated or destroyed in any place.
+// Method: random scripts, in hooks and outside of them, compared with counters of the connections;
+// BELAY_SEEDS is the number of scripts.
 #include <algorithm>
 #include <map>
 #include <memory>
@@ -22,7 +22,7 @@ namespace {
 
 struct FleetModel;
 
-/// A connection that counts itself.
+/// A connection that counts its objects.
 struct CountedTransport {
     using message_type = int;
     struct Connection {
@@ -239,7 +239,7 @@ void FleetModel::script(int steps) {
                 fault("more slow dials than the limit");
             }
         }
-        // The longest wait: all that are there have their dials of 20 s, and the network's wait.
+        // The longest wait: all services have their dials of 20 s, and the wait of the network.
         for (auto& [id, one] : all) {
             if (!one.removed && one.open) one.wants_since = never;
             if (one.removed || one.wants_since == never) continue;
@@ -247,7 +247,7 @@ void FleetModel::script(int steps) {
             if (!suspect && elapsed(one.wants_since, now) > 30 * 21s) fault("starved");
         }
     }
-    // Everybody who is there gets a dial, or has one.
+    // Every service gets a dial, or has one.
     for (int i = 0; i < 2000 && fleet != nullptr; ++i) {
         const Instant until = after(now, 500ms);
         for (auto& [id, one] : all) {

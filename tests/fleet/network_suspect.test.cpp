@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: when all services fail in one moment, no policy counts it, all wait the same time, and
-// the observer is notified once; otherwise each failure is handled on its own, with its own
+// Goal: when all services fail at about the same time, no policy counts it, all wait the same time,
+// and the observer is notified once. Otherwise each failure is handled on its own, with its own
 // time. Method: scripted connections and time.
 #include <belay/fleet/network_suspect.hpp>
 
@@ -30,7 +30,8 @@ struct FailingCheck {
 }  // namespace
 
 TEST_CASE(
-    "Fleet: if all services fail in one moment, the network is suspect and no policy counts it",
+    "Fleet: if all services fail at about the same time, the network is suspect and no policy "
+    "counts it",
     "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(4);
@@ -82,7 +83,7 @@ TEST_CASE("Fleet: if one service stays connected, each failure counts for its ow
     CHECK(rig.fleet.observer().all.empty());
     for (std::size_t i = 1; i < 5; ++i) {
         CHECK(rig.recorded[i].failed == 1);
-        // With its own time: so is the wait.
+        // It keeps its own time, and so its wait.
         CHECK(rig.recorded[i].failed_at == at(5s));
         CHECK(rig.status(i).retry_at == at(6s));
         CHECK(rig.status(i).failure == lost);
@@ -159,7 +160,7 @@ TEST_CASE("Fleet: a local lack of descriptors or memory does not prove that the 
     const auto lacks = GENERATE(std::errc::too_many_files_open, std::errc::not_enough_memory);
     rig.fail(0, Failure::from(std::make_error_code(lacks)));
     rig.run(20s);
-    CHECK(rig.recorded[0].lost == 1);  // nor is it a sign of its fault: not held
+    CHECK(rig.recorded[0].lost == 1);  // it is no sign of a network fault either: not held
     rig.run(20200ms);
     CHECK(rig.fleet.observer().all.size() == 1);
 }
@@ -219,7 +220,7 @@ TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_
     rig.run(20s);
     for (std::size_t i = 0; i < 6; ++i) rig.fail(i);
     const auto& reported = rig.fleet.observer().all;
-    // Nobody answers: two dials at a time, each of which ends only by its limit.
+    // No server answers: two dials at a time, each of which ends only at its limit.
     Instant last = always;
     for (int round = 0; round < 9; ++round) {
         for (int turns = 0; reported.size() == static_cast<std::size_t>(round); ++turns) {
@@ -236,7 +237,7 @@ TEST_CASE("Fleet: the common wait grows until a peer answers", "[fleet][network_
         last = reported.back().retry_at;
     }
     for (const RecordedEvents& recorded : rig.recorded) CHECK(recorded.failed + recorded.lost == 0);
-    // It is back: who dials connects, and the others follow.
+    // The network has returned: each dial connects, and the other services follow.
     for (int second = 0; !rig.all_up(); ++second) {
         REQUIRE(second < 100);
         rig.run((rig.now - at(0s)) + 1s);
@@ -261,7 +262,7 @@ TEST_CASE("Fleet: while the network is suspect, queued services wait with the ot
     rig.run(0s);
     CHECK(rig.dials() == 3);
     for (std::size_t i = 0; i < 3; ++i) rig.fail(i, unreachable());
-    // Their places are free at once, and who dials later is no witness, unless it connects.
+    // Their slots are free at once. A later dial is no evidence unless it connects.
     rig.run(0s);
     CHECK(rig.dials() == 6);
     rig.run(200ms);
@@ -272,7 +273,7 @@ TEST_CASE("Fleet: while the network is suspect, queued services wait with the ot
         CHECK(rig.recorded[i].abandoned == 1);
     }
     CHECK(rig.dials() == 6);
-    // Those that dialled meanwhile are let be; one of them connects: it was not the network.
+    // Dials under way meanwhile continue. One of them connects, so the network was not the cause.
     rig.open(3);
     rig.run(200ms);
     CHECK(rig.state(3) == LinkState::connected);
@@ -304,7 +305,7 @@ TEST_CASE("Fleet: a held service may be stopped, removed, reported unhealthy and
     rig.run(5s);
     for (std::size_t i = 1; i < 6; ++i) rig.fail(i);
     rig.run(5s);
-    CHECK(rig.transports[1].live == 0);  // what has failed is given back at once
+    CHECK(rig.transports[1].live == 0);  // the failed connection is destroyed at once
     CHECK(rig.fleet.remove("1"));
     CHECK(rig.fleet.reconnect_now("2").granted);
     CHECK(rig.fleet.report_unhealthy("3"));
@@ -336,8 +337,8 @@ TEST_CASE("Fleet: a service that a suspect network took from the queue keeps its
     for (std::size_t i = 0; i < 5; ++i) rig.fail(i);
     rig.run(20min);
     REQUIRE(rig.fleet.status().network_suspect);
-    // The network is back, but two of the services hang in each dial, and are first whenever all
-    // ask at once.
+    // The network has returned. Two of the services hang in each dial, and are first whenever all
+    // request one at once.
     for (Duration t = 20min; t < 25min; t += 1s) {
         rig.run(t);
         for (std::size_t i = 2; i < 5; ++i) {
@@ -396,7 +397,7 @@ TEST_CASE("Fleet: a service without graceful close drains at once, and ends at a
     CHECK(transport.most_live == 1);
 }
 
-TEST_CASE("Fleet::reconnect_all during a suspect network does not wait with the queue",
+TEST_CASE("Fleet::reconnect_all during a suspect network does not wait in the queue",
           "[fleet][network_suspect][unit]") {
     FleetRig rig{{.dials_max = 1}};
     rig.add(3);
@@ -406,8 +407,8 @@ TEST_CASE("Fleet::reconnect_all during a suspect network does not wait with the 
     rig.run(20200ms);
     rig.fleet.reconnect_all();
     rig.run(20200ms);
-    REQUIRE(rig.dials() == 4);  // one hangs, two are in line
-    // A scout takes the place of the dial that hangs; the services in line go first.
+    REQUIRE(rig.dials() == 4);  // one hangs, two are queued
+    // A scout takes the slot of the dial that hangs, and the queued services are first.
     rig.run(22s);
     CHECK(rig.live() == 1);
     CHECK(rig.dials() > 4);
@@ -432,7 +433,7 @@ TEST_CASE("Fleet: a reconnect_now that an open connection rejects has no later e
     }
 }
 
-TEST_CASE("Fleet: a check that throws is the service's own failure, also of all services",
+TEST_CASE("Fleet: a check that throws is a failure of its own service, also if all of them throw",
           "[fleet][network_suspect][regression]") {
     TransportState transports[3];
     Fleet fleet;

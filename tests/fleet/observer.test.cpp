@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a fleet calls its observer in every form; the observers of its services work as those of
+// Goal: a fleet calls its observer in every form. The observers of its services work like those of
 // a Supervisor. Method: one outage; and the events of a service, in every form.
 #include <belay/fleet/observer.hpp>
 
@@ -180,7 +180,7 @@ TEST_CASE("Fleet does not notify its observer of a service that its own observer
 }
 
 TEST_CASE(
-    "Fleet may lose the service, and be destroyed, inside on_service and inside a hook of "
+    "Fleet may be destroyed, or its service removed, inside on_service and inside a hook of "
     "the service",
     "[fleet][observer][unit]") {
     const auto play = [](NotedFleet& f, bool in_turn) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: while the network is suspect, one service at a time dials; soon after its return all are
-// connected; and a suspicion that nothing confirms ends. Method: scripted connections and time.
+// Goal: while the network is suspect, one service at a time dials. Soon after its return all are
+// connected. A suspicion without confirmation ends. Method: scripted connections and time.
 #include <optional>
 #include <vector>
 
@@ -24,8 +24,8 @@ Failure code(std::errc error) { return Failure::from(std::make_error_code(error)
 
 enum class Dials { fail_at_once, hang };
 
-/// Services whose network goes down at 20 s, all at once. A dial that was begun during the outage
-/// never opens: its packets are lost.
+/// Services whose network fails at 20 s, all at once. A dial that began during the outage never
+/// opens: its packets are lost.
 struct Outage {
     explicit Outage(Dials d, int services, FleetOptions options = {}, Duration spread_within = 1s)
         : dials{d}, rig{options} {
@@ -37,7 +37,7 @@ struct Outage {
         dials_before = rig.dials();
         for (std::size_t i = 0; i < rig.transports.size(); ++i) rig.fail(i);
     }
-    /// Passes time; from `back_at` on the network works.
+    /// Lets time pass; from `back_at` on the network works.
     void run_until(Duration end) {
         for (; now < end; now += 50ms) {
             rig.run(now);
@@ -76,7 +76,7 @@ TEST_CASE("Fleet: in an outage of an hour, 50 services dial less often than with
     Outage outage{dials, 50};
     outage.run_until(20s + 1h);
     CHECK(outage.dials_since() <= 1.2 * (dials == Dials::hang ? 960 : 6480));
-    CHECK(outage.dials_since() <= 3600 / 4);  // at least 4 s apart, once the waits have grown
+    CHECK(outage.dials_since() <= 3600 / 4);  // at least 4 s apart after the waits have grown
     CHECK(outage.most_live <= 8);
     for (const RecordedEvents& recorded : outage.rig.recorded) {
         CHECK(recorded.failed + recorded.lost == 0);
@@ -134,7 +134,7 @@ TEST_CASE("Fleet: while the network is suspect, services dial in turn, one at a 
     }
 }
 
-TEST_CASE("Fleet: dials that hang in all places do not hide that the network is back",
+TEST_CASE("Fleet: dials that hang in all slots do not hide that the network has returned",
           "[fleet][outage][unit]") {
     Outage outage{Dials::hang, 12, {.dials_max = 1}};
     outage.back_at = 20s + 5min;
@@ -143,11 +143,11 @@ TEST_CASE("Fleet: dials that hang in all places do not hide that the network is 
     CHECK(outage.most_live <= 12);
 }
 
-TEST_CASE("Fleet: a service whose server asked it to wait is not the scout for ever",
+TEST_CASE("Fleet: a service whose server requested a wait is not the scout for ever",
           "[fleet][outage][regression]") {
     Outage outage{GENERATE(Dials::fail_at_once, Dials::hang), 5};
     FleetRig& rig = outage.rig;
-    // Its server is overloaded; then a command dials in spite of that, during the outage.
+    // Its server is overloaded. Then a command dials nevertheless, during the outage.
     outage.back_at = 0s;
     outage.run_until(40s);
     REQUIRE(rig.all_up());
@@ -161,7 +161,7 @@ TEST_CASE("Fleet: a service whose server asked it to wait is not the scout for e
     for (std::size_t i = 1; i < 5; ++i) CHECK(rig.state(i) == LinkState::connected);
 }
 
-TEST_CASE("Fleet: a command to reconnect dials although scouts hang in all places",
+TEST_CASE("Fleet: a command to reconnect dials although scouts hang in all slots",
           "[fleet][outage][regression]") {
     Outage outage{Dials::hang, 20, {.dials_max = 1}};
     outage.run_until(2min);
@@ -191,7 +191,7 @@ TEST_CASE("Fleet: a dial under way does not hide an outage in which dials hang",
     rig.up();
     rig.run(19s);
     rig.fail(9);
-    rig.run(20s);  // the peer was well, and its service dials again
+    rig.run(20s);  // the peer was reachable, and its service dials again
     rig.run(20200ms);
     REQUIRE(rig.state(9) == LinkState::connecting);
     for (std::size_t i = 0; i < 9; ++i) rig.fail(i);
@@ -199,7 +199,7 @@ TEST_CASE("Fleet: a dial under way does not hide an outage in which dials hang",
     CHECK(rig.fleet.status().network_suspect);
 }
 
-TEST_CASE("Fleet: a scout that is stopped does not keep its privileges",
+TEST_CASE("Fleet: a scout that is stopped loses its exception from the wait",
           "[fleet][outage][regression]") {
     Outage outage{Dials::fail_at_once, 5};
     FleetRig& rig = outage.rig;
@@ -208,7 +208,7 @@ TEST_CASE("Fleet: a scout that is stopped does not keep its privileges",
     outage.counted.resize(6);
     outage.dialled_at.resize(6);
     outage.run_until(30s);
-    while (!one.reconnect_now().granted) {  // passes the wait for the network
+    while (!one.reconnect_now().granted) {  // it does not wait for the network
         outage.run_until(outage.now + 50ms);
         REQUIRE(outage.now < 1min);
     }
@@ -232,7 +232,8 @@ TEST_CASE("Fleet: services whose hosts refuse fail on their own", "[fleet][outag
     CHECK(rig.fleet.observer().all.empty());
 }
 
-TEST_CASE("Fleet: an answer ends a suspicion, and silence does not", "[fleet][outage][unit]") {
+TEST_CASE("Fleet: an answer ends a suspicion, and a missing answer does not",
+          "[fleet][outage][unit]") {
     struct Case {
         Failure failure;
         bool ends;
@@ -290,7 +291,7 @@ TEST_CASE("Fleet: a suspicion ends after a number of rounds, and failures count 
     CHECK(rig.fleet.status().network_suspect);
 }
 
-TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end",
+TEST_CASE("Fleet: failures of peers that accept and are frozen count for each service in the end",
           "[fleet][outage][regression]") {
     TransportState transports[3];
     Fleet fleet{FleetOptions{.suspect_rounds_max = 20}, Suspicions{}};
@@ -309,7 +310,7 @@ TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end"
             fleet.advance(t);
         }
         for (std::size_t i = 0; i < 3; ++i) {
-            // It accepts, and that is all.
+            // The peer accepts, and sends nothing.
             if (std::exchange(opened[i], transports[i].dials) != transports[i].dials) {
                 static_cast<void>(transports[i].link.opened());
             }
@@ -319,7 +320,7 @@ TEST_CASE("Fleet: peers that accept and are frozen fail on their own in the end"
     CHECK(fleet.observer().all.back().times == 20);  // never more than suspect_rounds_max
 }
 
-TEST_CASE("Fleet: where peers never send, an opened connection ends the waits",
+TEST_CASE("Fleet: if peers never send, an opened connection ends the waits",
           "[fleet][outage][unit]") {
     FleetRig rig;
     rig.add(10);
@@ -355,7 +356,7 @@ TEST_CASE("Fleet: a suspicion ends if too few services are left", "[fleet][outag
     CHECK(rig.fleet.deadline() == never);
 }
 
-TEST_CASE("Fleet: a refusal by this machine proves nothing about the network",
+TEST_CASE("Fleet: a refusal by this machine is no evidence about the network",
           "[fleet][outage][unit]") {
     struct Local : FakeTransport<> {
         struct Where {
@@ -389,7 +390,7 @@ TEST_CASE("Fleet: a refusal by this machine proves nothing about the network",
     CHECK(fleet.status().network_suspect != is_answer);
 }
 
-TEST_CASE("Fleet: a refusal at the path of a Unix socket proves nothing about the network",
+TEST_CASE("Fleet: a refusal at the path of a Unix socket is no evidence about the network",
           "[fleet][outage][unit]") {
     struct AtPath : FakeTransport<> {
         using FakeTransport<>::FakeTransport;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: one connection redials for all, a connection that was idle longer than a dead one is not
-// leased, and callers are notified in time. Method: scripted connections and time.
+// Goal: one connection redials for all. A connection that was idle longer than a dead one is not
+// leased. Callers are notified in time. Method: scripted connections and time.
 #include <belay/fleet/pool.hpp>
 
 #include <algorithm>
@@ -54,7 +54,7 @@ TEST_CASE("Pool: one connection dials, and the others wait for it", "[fleet][poo
     PoolRig rig{5};
     rig.pool->start();
     rig.run(60s);
-    // One at a time, each 30 s and a second apart.
+    // One dial at a time, for 30 s each, and one second apart.
     CHECK(rig.connections.all.size() == 2);
     CHECK(rig.connections.live() == 1);
     CHECK(rig.pool->status().scouting);
@@ -97,7 +97,8 @@ TEST_CASE("Pool: a dead connection in use makes those suspect that were idle for
     rig.up();
     auto& states = rig.connections.all;
     rig.run(20s);
-    // They dialled in the order of random waits; `index[i]` is the one that dialled as number i.
+    // They dialled in the order of random waits; `index[i]` is the connection that dialled as
+    // number i.
     std::vector<std::size_t> index;
     for (std::size_t i = 0; i < 3; ++i) {
         CHECK(states[i].link.received("here") == driver::Post::taken);
@@ -105,8 +106,8 @@ TEST_CASE("Pool: a dead connection in use makes those suspect that were idle for
         index.push_back(std::stoul(rig.observed.back()));
         CHECK(rig.observed.back() == std::to_string(index.back()) + " says here");
     }
-    // Number 3 was last heard of at its dial, 0 at 20 s, 1 at 21 s, 2 at 22 s. Who was heard last
-    // is lent first.
+    // The last sign of life of number 3 was at its dial, that of 0 at 20 s, of 1 at 21 s, and of 2
+    // at 22 s. The connection with the latest sign of life is leased first.
     PoolLease two = rig.pool->acquire();
     PoolLease one = rig.pool->acquire();
     REQUIRE(two);
@@ -123,7 +124,7 @@ TEST_CASE("Pool: a dead connection in use makes those suspect that were idle for
     CHECK(status.connected == 3);
     CHECK(status.suspect == 2);
     CHECK(status.idle == 1);
-    // 0 says something after all; 2 is lent, 3 is not.
+    // 0 sends a message; 2 is leased, and 3 is not.
     CHECK(states[0].link.received("alive") == driver::Post::taken);
     rig.run(30s - 1ns);
     CHECK(rig.pool->status().suspect == 1);
@@ -132,7 +133,7 @@ TEST_CASE("Pool: a dead connection in use makes those suspect that were idle for
     CHECK(a.index() == index[0]);
     CHECK(b.index() == index[2]);
     CHECK_FALSE(rig.pool->acquire());
-    // The scout is back: 3 is made anew, once.
+    // The scout is connected: 3 is replaced, once.
     const std::size_t dials = states.size();
     rig.connections.opens = true;
     static_cast<void>(states.back().link.opened());
@@ -169,7 +170,7 @@ TEST_CASE("Pool: a suspect connection in use is replaced when its lease returns 
     CHECK(rig.connections.all.size() == dials + 1);
 }
 
-TEST_CASE("Pool: another connection dials when the first one gives up, and all of them end",
+TEST_CASE("Pool: another connection dials when the first one fails for good, and all of them end",
           "[fleet][pool][unit]") {
     ScriptedConnections connections;
     connections.fails = {.cause = Cause::refused};
@@ -225,7 +226,7 @@ TEST_CASE("Pool::credentials: one of the blocked connections dials", "[fleet][po
     CHECK(rig.pool->status().connected == 3);
 }
 
-TEST_CASE("Pool::stop: no connection dials any more, and a start in its hooks counts for all",
+TEST_CASE("Pool::stop: no connection dials after it, and a start in its hooks counts for all",
           "[fleet][pool][unit]") {
     SECTION("dialling") {
         PoolRig rig{3};
@@ -346,7 +347,7 @@ TEST_CASE("Pool leases a connection to one caller, an open one, and dials one at
                 }
                 now += Duration{static_cast<std::int64_t>(upto(3'000'000'000))};
                 rig.run(now);
-                // Each lease that holds is of another connection, and what it sends arrives.
+                // Each valid lease is of another connection, and its messages arrive.
                 std::vector<std::size_t> indices;
                 for (auto& lease : leases) {
                     if (!lease) continue;
@@ -363,10 +364,10 @@ TEST_CASE("Pool leases a connection to one caller, an open one, and dials one at
                     dialling += rig.pool->status(i).state == LinkState::connecting ? 1U : 0U;
                 }
                 if (status.scouting && status.connected == 0) REQUIRE(dialling <= 1);
-                // Somebody is up, or somebody tries.
+                // A connection is open, or one dials.
                 if (status.connected == 0 && status.size != 0) REQUIRE(status.scouting);
             }
-            // In peace all come back, and nobody stays suspect.
+            // Without faults all connections open, and none stays suspect.
             leases.clear();
             rig.connections.opens = true;
             rig.run(now + 2min);
@@ -427,7 +428,7 @@ TEST_CASE("Pool notifies of its leases once in a turn, after they have changed",
     CHECK(took() == "2 up, 1 leased, 1 idle, 0 suspect, 0 awaited");
     connections.opens = false;
     first.report_unhealthy();
-    // The idle connection was not heard of later than the dead one.
+    // The last sign of life of the idle connection was not later than that of the dead one.
     CHECK(took() == "1 up, 0 leased, 0 idle, 1 suspect, 0 awaited");
     pool->resize(0);
     CHECK(took() == "0 up, 0 leased, 0 idle, 0 suspect, 0 awaited");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a lease whose pool shrinks, stops or is destroyed is stale, and never dangles. Method:
-// each of these, in hooks and outside, with leases in use.
+// Goal: a lease whose pool shrinks, stops or is destroyed is stale, and never dangles. Method: each
+// of these, in hooks and outside, with leases in use.
 #include <belay/fleet/pool_lease.hpp>
 
 #include <functional>
@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Does what the test says, when a connection says something.
+/// Runs a function of the test when a connection receives a message.
 struct Acts {
     std::function<void(std::size_t)>* act;
     int* reported;
@@ -41,7 +41,7 @@ TEST_CASE("PoolLease: a pool shrinks while leases exist", "[fleet][pool_lease][u
     CHECK(valid == 1);
     rig.run(10s);
     CHECK(rig.connections.live() == 1);
-    // The place is taken again: an old lease is not good for it.
+    // The slot has a new connection: an old lease is not valid for it.
     rig.connections.opens = true;
     rig.pool->resize(3);
     rig.run(20s);
@@ -60,7 +60,7 @@ TEST_CASE("PoolLease: a pool stops, starts again, and is destroyed while a lease
     CHECK_FALSE(a);
     CHECK(a.send("hello") == SendResult::down);
     rig.up(20s);
-    CHECK_FALSE(a);  // another connection is there now
+    CHECK_FALSE(a);  // another connection has the slot now
     CHECK(a.send("hello") == SendResult::down);
     a.give_back();
     PoolLease b = rig.pool->acquire();
@@ -88,12 +88,12 @@ TEST_CASE("PoolLease stays stale when its connection ends and is replaced",
     CHECK(lease.send("hello") == SendResult::down);
     CHECK(rig.connections.all.back().sent.empty());
     PoolLease next = rig.pool->acquire();
-    lease.give_back();  // not its own any more
+    lease.give_back();  // no longer its own
     CHECK(next);
     CHECK(rig.pool->status().leased == 1);
 }
 
-TEST_CASE("Pool lends no connection again that its borrower has reported dead",
+TEST_CASE("Pool leases no connection again that its caller has reported dead",
           "[fleet][pool_lease][regression]") {
     PoolRig rig{2};
     rig.up();
@@ -101,13 +101,14 @@ TEST_CASE("Pool lends no connection again that its borrower has reported dead",
         PoolLease dead = rig.pool->acquire();
         dead.report_unhealthy({.cause = Cause::timed_out});
         CHECK(dead);
-    }  // gives it back before the pool's next turn
+    }  // returns it before the pool's next turn
     CHECK(rig.pool->status().leased == 1);
     PoolLease other = rig.pool->acquire();
     REQUIRE(other);
     CHECK_FALSE(rig.pool->acquire());
     other.give_back();
-    // The other one has received nothing since, so it is suspect, as after a report without a return.
+    // The other one has received nothing since, so it is suspect, as after a report without a
+    // return.
     rig.run(10s);
     CHECK(rig.pool->status().leased == 0);
     CHECK(rig.pool->status().suspect == 1);

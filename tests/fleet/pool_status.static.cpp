@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the defaults that the page states. Method: static_assert.
+// Goal: the defaults of the page. Method: static_assert.
 #include <belay/fleet/pool_status.hpp>
 
 #include <type_traits>

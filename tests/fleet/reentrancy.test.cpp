@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: services may be added and removed, and pools grow and shrink, in all user code that they
-// run. Method: every command, in every place, at its first calls; AddressSanitizer finds the
-// rest.
+// run. Method: every command, in every place, at its first calls. AddressSanitizer detects wrong
+// accesses.
 #include <belay/fleet/fleet.hpp>
 
 #include <functional>
@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Hears of the script's service.
+/// Has the hooks of the script's service.
 struct ScriptedWatch {
     void on_service(std::string_view name, const Transition&) {
         if (name == "own") script->at("on_service");
@@ -126,7 +126,7 @@ void all_fleet_commands_in_all_places() {
     }
 }
 
-/// Hears all of a pool.
+/// Has all hooks of a pool.
 struct ScriptedPoolApp {
     void on_state(std::size_t, const Transition&) { script->at("on_state"); }
     void on_message(std::size_t, const std::string&) { script->at("on_message"); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the text of a Page can be read by the grammars of Prometheus and of OpenMetrics, whatever
-// the names are, and its limits hold. Method: a parser of both grammars; parts made up here.
+// Goal: the text of a Page can be parsed by the grammars of Prometheus and of OpenMetrics, for
+// any names, and its limits hold. Method: a parser of both grammars; parts made for this test.
 #include <belay/metrics/page.hpp>
 
 #include <array>
@@ -41,7 +41,7 @@ void visit_metrics(const Kitchen& kitchen, Visitor&& visitor) {
     }
 }
 
-/// Passes whatever it has.
+/// Passes all of its members.
 struct Anything {
     std::vector<Metric> all;
 };
@@ -154,7 +154,7 @@ TEST_CASE("to_prometheus writes a histogram with counts that add up", "[metrics]
     }
 }
 
-TEST_CASE("Page takes any bytes as a name, and its text can still be read",
+TEST_CASE("Page accepts any bytes as a name, and its text can still be parsed",
           "[metrics][page][property]") {
     CHECK(rc::check("each name that is added is one series",
                     [](const std::string& name, const std::string& label) {
@@ -176,7 +176,7 @@ TEST_CASE("Page takes any bytes as a name, and its text can still be read",
     }
 }
 
-TEST_CASE("Page makes names and keys of any characters valid ones", "[metrics][page][unit]") {
+TEST_CASE("Page converts names and keys of any characters to valid ones", "[metrics][page][unit]") {
     for (const Format format : both_formats) {
         Page page{{.format = format}};
         CHECK(page.add("a", user::Anything{{Metric{.part = "9 parts\n{}",
@@ -210,7 +210,7 @@ TEST_CASE("Page leaves out a part that has no space, as a whole", "[metrics][pag
     CHECK(page.add("c", user::Kitchen{.cooks = {"x"}}));
     CHECK_FALSE(page.add("d", user::Kitchen{}));
     CHECK(page.dropped() == 3);
-    CHECK(read(page).samples.size() == 6);  // and what was left out
+    CHECK(read(page).samples.size() == 6);  // with the number of dropped parts
 }
 
 TEST_CASE("Page leaves out a part whose metric is of another kind there",
@@ -239,7 +239,7 @@ TEST_CASE("Page leaves out a part whose text a collector would reject",
     Metric histogram_with_le = histogram;
     histogram_with_le.key = "le";
     const std::vector<std::vector<Metric>> rejected{
-        // The names of samples meet, though those of the metrics differ.
+        // The names of samples are equal, although those of the metrics differ.
         {one("a", "b", Kind::counter), one("a", "b_total", Kind::gauge)},
         {one("a", "b_total", Kind::gauge), one("a", "b", Kind::counter)},
         {histogram, one("a", "b_sum", Kind::gauge)},
@@ -269,7 +269,7 @@ TEST_CASE("Page leaves out a part whose text a collector would reject",
             CHECK(page.dropped() == 1);
             CHECK(page.samples() == 0);
             CHECK(read(page).samples.size() == 1);  // belay_metrics_dropped_parts
-            // Nor from two parts.
+            // The same from two parts.
             Page parts{{.format = format}};
             std::size_t added = 0;
             for (const Metric& metric : rejected[i]) {
@@ -306,7 +306,7 @@ TEST_CASE("Page leaves out a histogram that a collector would reject", "[metrics
     CHECK_FALSE(Page{}.add("x", user::Anything{{metric}}));
 }
 
-TEST_CASE("Page keeps no more samples than it may of a part that does not fit",
+TEST_CASE("Page stores no more samples than its limit of a part that does not fit",
           "[metrics][page][fault]") {
     user::Anything many;
     std::vector<std::string> labels(100'000);
@@ -316,7 +316,7 @@ TEST_CASE("Page keeps no more samples than it may of a part that does not fit",
     }
     Page page{{.samples_max = 100}};
     CHECK_FALSE(page.add("x", many));
-    for (std::size_t i = 0; i < 100'000; ++i) {  // parts beyond the limit cost no memory
+    for (std::size_t i = 0; i < 100'000; ++i) {  // parts beyond the limit use no memory
         static_cast<void>(page.add(labels[i], user::Kitchen{.meals = i}));
     }
     CHECK(page.samples() == 100);
@@ -366,7 +366,7 @@ TEST_CASE("Page makes a valid text of any metrics", "[metrics][page][property]")
     CHECK(added > 500);
 }
 
-TEST_CASE("The parser of the formats finds what breaks them", "[metrics][page][unit]") {
+TEST_CASE("The parser of the formats detects each violation of them", "[metrics][page][unit]") {
     const auto broken = [](std::string_view text, Format format = Format::prometheus) {
         return !parse_exposition(text, format).fault.empty();
     };

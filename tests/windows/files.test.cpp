@@ -3,7 +3,7 @@
 // handles of other programs; Wine runs it.
 #include <belay/windows/files.hpp>
 
-// <windows.h> came with it, and does not change what follows.
+// <windows.h> was included by it, and does not change the code below.
 #include <belay/belay.hpp>
 #include <belay/journal.hpp>
 #include <belay/session.hpp>
@@ -33,7 +33,7 @@ const windows::Files files;
 using Handle = windows::detail::Handle;
 using windows::detail::WidePath;
 
-/// A handle that another program could have.
+/// A handle of another program.
 Handle foreign_handle(const std::string& path, DWORD sharing) {
     const WidePath wide{path};
     return Handle{
@@ -188,7 +188,7 @@ void a_lock_file_is_locked_once(const WindowsDirectory& dir) {
     expect(files.lock(dir / "lock").has_value());
     expect(files.lock(dir / "none/lock").error() == std::errc::no_such_file_or_directory);
 }
-/// The other process of the test above.
+/// The second process of the test above.
 int hold_lock(const std::string& path) {
     const auto held = files.lock(path);
     if (!held) return held.error() == QueueErrc::already_locked ? 2 : 3;
@@ -205,7 +205,7 @@ void a_file_is_locked_until_it_is_closed(const WindowsDirectory& dir) {
     expect(!first->lock());
     expect(!first->lock());
     expect(second->lock() == QueueErrc::already_locked);
-    // Other handles read and write meanwhile.
+    // Other handles read and write at the same time.
     expect(text_at(dir / "locked") == "text");
     expect(!second->write(0, as_bytes("TEXT")) && text_of(*first) == "TEXT");
     { const auto closed = std::move(*first); }

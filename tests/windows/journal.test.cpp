@@ -74,7 +74,7 @@ void it_uses_many_files_and_deletes_them(const WindowsDirectory& dir) {
     expect(has_all(journal, 981, 1000));
     expect(!journal.ack(1000) && !journal.commit());
     for (int i = 0; i < 30; ++i) expect(!journal.commit());
-    // One segment, the lock, and the one that is prepared.
+    // One segment, the lock, and the prepared segment.
     expect(windows::Files{}.list(dir / "many")->size() <= 2 + 4);
 }
 
@@ -121,7 +121,7 @@ void it_is_opened_once(const WindowsDirectory& dir) {
     auto journal = opened(dir / "once");
     expect(journal.run() == 3 && has_all(journal, 1, 5));
 }
-/// The other process of the test above.
+/// The second process of the test above.
 int open_once(const std::string& path) {
     const auto journal = windows::Journal::open(path, files_of_64k);
     if (journal) return 0;
@@ -150,13 +150,13 @@ void a_displaced_file_is_reported(const WindowsDirectory& dir, bool leave_copy) 
     expect(has_all(journal, 1, 4));
 }
 
-/// As a backup tool does it that swaps directories.
+/// Swaps directories like a backup tool.
 void a_displaced_directory_is_reported(const WindowsDirectory& dir) {
     windows::Files files;
     auto journal = opened(dir / "here");
     append(journal, 3);
     expect(!journal.commit());
-    // Windows refuses it while files in the directory are open, and Wine does not.
+    // Windows rejects it while files in the directory are open, and Wine does not.
     if (files.rename(dir / "here", dir / "there")) return;
     append(journal, 1);
     expect(journal.commit() == QueueErrc::displaced);

@@ -19,8 +19,8 @@ using namespace belay_test;
 
 namespace {
 
-/// A confirmation that one thread of the process received: operation `number` is its `own`th of this
-/// process, and is durable; and everything up to `acked` is given up.
+/// A confirmation that one thread of the process received: operation `number` is its `own`th of
+/// this process, and is durable. Everything up to `acked` is acknowledged.
 struct Confirmation {
     std::uint64_t thread = 0;
     std::uint64_t own = 0;
@@ -36,7 +36,7 @@ std::string text_of(std::uint64_t incarnation, std::uint64_t thread, std::uint64
     return name + std::string((own * 7919 + thread) % 300, 'x');
 }
 
-/// How a process writes.
+/// The settings of a process that writes.
 struct Way {
     Flush flush = Flush::group;
     std::uint64_t threads = 1;
@@ -74,7 +74,7 @@ void write_and_report(windows::Journal& journal, const Way& way, std::uint64_t i
     }
 }
 
-/// The process that is killed.   Returns: what is wrong.
+/// Runs the process that is killed.   Returns: an error text; empty if there is none.
 int live(const std::string& path, const Way& way, std::uint64_t incarnation) {
     auto journal = windows::Journal::open(path, options_of(way));
     if (!journal) return 2;
@@ -88,7 +88,7 @@ int live(const std::string& path, const Way& way, std::uint64_t incarnation) {
     return 7;
 }
 
-/// What must be in the journal, by number, and what may not come back.
+/// The operations that must be in the journal, by number, and those that must not return.
 struct ConfirmedOperations {
     std::map<std::uint64_t, std::string> confirmed;
     std::uint64_t acked = 0;
@@ -106,7 +106,7 @@ struct ConfirmedOperations {
     }
     void look_at(windows::Journal& journal) {
         demand(journal.base() - 1 >= acked);
-        // Perhaps the last acknowledgement was not reported.
+        // The last acknowledgement may not have been reported.
         demand(journal.base() - 1 <= acked + acked_at_once);
         acked = journal.base() - 1;
         confirmed.erase(confirmed.begin(), confirmed.lower_bound(journal.base()));
@@ -130,7 +130,7 @@ void kill_again_and_again(std::size_t which) {
             Child child{std::to_string(which) + " " + std::to_string(incarnation) + " \"" +
                         (dir / "q") + "\""};
             Confirmation one;
-            // At any moment after so many reports: the child works on meanwhile.
+            // The kill is at any moment after this many reports: the child continues meanwhile.
             const std::uint64_t until = 1 + bits() % 200;
             while (all.size() < until && child.next(one)) all.push_back(one);
             demand(child.kill() == Child::killed);

@@ -36,13 +36,13 @@ std::unique_ptr<WorkInFiles> open_in_files(const std::string& path, const WorkOp
     return opened ? std::make_unique<WorkInFiles>(std::move(*opened)) : nullptr;
 }
 
-/// Counts deaths, and wants the bodies.
+/// Counts dead letters, and requests their bodies.
 struct DeadWorkCounter {
     void on_dead(const DeadWork&) { ++deaths; }
     int deaths = 0;
 };
 
-/// What is done all day: keys, delays, ends in another order, failures, leases that time out.
+/// A usual workload: keys, delays, ends in another order, failures, leases that time out.
 bool work_a_round(WorkInFiles& work, Moment& now, std::vector<Lease>& leases,
                   std::uint64_t& pushed) {
     bool worked = true;
@@ -137,7 +137,7 @@ TEST_CASE("WorkQueue allocates for the body of a dead letter only if it is used"
     const Bytes body(100, std::byte{7});
     const auto allocations_of_deaths = [&](auto& work) {
         bool worked = true;
-        // The first round makes room.
+        // The first round allocates.
         std::size_t made = 0;
         for (int round = 0; round < 2; ++round) {
             for (int i = 0; i < deaths; ++i) worked = worked && work.push(body, when);
@@ -172,7 +172,7 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     const Bytes body(16, std::byte{7});
     constexpr std::int64_t many = 200'000;
     constexpr std::int64_t leased = 50'000;
-    // So that there are many files.
+    // The segments are small, so that there are many files.
     const JournalOptions files_of_1_mib{
         .flush = Flush::none, .segment_bytes = 1 << 20, .record_bytes_max = 1000};
     Held observed;
@@ -184,7 +184,7 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
         const Counting counting;
         auto work = open_in_files(directory / "w", {.keys = 1000, .record_bytes_max = 1000},
                                   files_of_1_mib);
-        // With the buffer to read files.
+        // Includes the buffer to read files.
         observed.worked = work && work->push(body, when) && !work->commit() &&
                           !work->ack(work->lease(when).value_or(Lease{}));
         observed.fixed = counting.held();
@@ -202,7 +202,7 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
                 }
                 if (with_leases == 0)
                     with_leases = counting.held() - observed.fixed - observed.filled;
-                // Every second one first.
+                // Every second item ends first.
                 for (std::size_t from : {1U, 0U}) {
                     for (std::size_t i = from; i < leases.size(); i += 2) {
                         observed.worked = observed.worked && !work->ack(leases[i]);
@@ -227,12 +227,12 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     const auto rounded_up = [](std::int64_t n) {
         return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(n)));
     };
-    // 4.25 bytes for each entry, and what the journal holds.
+    // 4.25 bytes for each entry, and the memory of the journal.
     CHECK(observed.filled > 4 * many);
     CHECK(observed.filled <= rounded_up(many) * 17 / 4 + many);
     CHECK(with_leases > 60 * leased);
     CHECK(with_leases <= 64 * rounded_up(leased) + 4 * page_size);
-    // Nothing is given back but by an opening, and nothing is added.
+    // Only an opening frees memory, and nothing is added.
     CHECK(observed.drained <= observed.filled + with_leases);
     CHECK(observed.last_peak <= observed.first_peak + page_size);
     CHECK(reopened <= 8 * page_size);

@@ -100,7 +100,7 @@ TEST_CASE("KeyHash distinguishes texts that differ in a bit, in trailing zeros, 
             text[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
         }
     }
-    // Words that change places, between pairs and within one.
+    // Words that are exchanged, between pairs and within one.
     see(as_bytes("aaaabbbbccccdddd"));
     see(as_bytes("bbbbaaaaccccdddd"));
     see(as_bytes("ccccbbbbaaaadddd"));
@@ -110,8 +110,8 @@ TEST_CASE("KeyHash distinguishes texts that differ in a bit, in trailing zeros, 
 
 TEST_CASE("KeyHash: 32 bits of two texts agree under as many secrets as they should",
           "[work][key_window][property]") {
-    // Texts whose hash a sum or a product of words alone would not tell apart. Of 16 bits of each
-    // of the three parts, one of 65,536 secrets is expected to make two agree.
+    // Texts that a sum or a product of words alone would not distinguish. Each of the three parts has
+    // 16 bits. One of 65,536 secrets is expected to make two texts agree in them.
     static constexpr std::pair<const char*, const char*> texts[] = {
         {"aaaabbbb", "bbbbaaaa"}, {"aaaabbbbcccc", "ccccbbbbaaaa"}, {"a", "b"}, {"key", "key0"}};
     constexpr std::size_t secrets = 1 << 16;
@@ -190,7 +190,7 @@ TEST_CASE("KeyWindow gives the same results as a list, also when all keys collid
             for (int i = 0; i < 1000; ++i) {
                 const std::uint64_t draw = bits() % (2 * capacity);
                 belay::detail::KeyFingerprint p;
-                // At the first bucket and the last two: they overflow around the end.
+                // These are in the first bucket and the last two, which overflow around the end.
                 p.low = crowded ? 0 - (draw % 3 << 60) : detail::mix64(draw);
                 p.high = static_cast<std::uint32_t>(alike ? draw : detail::mix64(draw));
                 p.content = static_cast<std::uint32_t>(bits() % 2);
@@ -217,7 +217,7 @@ TEST_CASE("KeyWindow gives the same results as a list, also when all keys collid
 
 TEST_CASE("KeyWindow finds all of many keys, and none that is forgotten",
           "[work][key_window][unit]") {
-    // Buckets that overflow into each other come with numbers: of 2,500 some ten.
+    // Buckets overflow into each other if there are many: about ten of 2,500.
     constexpr std::size_t capacity = 20'000;
     belay::detail::KeyWindow window{capacity};
     const auto nth = [](std::uint64_t i) {

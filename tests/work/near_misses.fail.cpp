@@ -19,7 +19,7 @@ template class belay::WorkQueue<belay_test::MinimalSequenced, work_queue_dead_le
 
 // expect-error: returns bool or std::error_code
 namespace work_queue_dead_letters_answer {
-// A Result says with true that it took the letter, an error_code that it did not.
+// A Result is true if it accepted the letter, and an error_code is true if it did not.
 struct Letters {
 #if defined(BELAY_CONTROL)
     std::error_code try_push(belay::Bytes&&) noexcept { return {}; }

@@ -13,7 +13,7 @@ constexpr Moment moment_at(std::int64_t seconds) {
     return {Instant{passed}, WallTime{passed}};
 }
 
-/// One item is done, one expires, one is delayed; the next opening knows all of it, and the key.
+/// One item is done, one expires, one is delayed. The next opening finds all of that, and the key.
 bool work_queue_works() {
     constexpr Duration second{1'000'000'000};
     sim::Disk disk;

@@ -13,7 +13,7 @@ TEST_CASE("WorkError::message has the entry and the reason", "[work][work_error]
     CHECK(whole.message() == "the options of the journal are not allowed");
 }
 
-TEST_CASE("WorkError is its code, and false without one", "[work][work_error][unit]") {
+TEST_CASE("WorkError converts to its code, and is false without one", "[work][work_error][unit]") {
     const WorkError error{make_error_code(QueueErrc::future_version), 3, ""};
     const std::error_code code = error;
     CHECK(code == QueueErrc::future_version);

@@ -30,7 +30,7 @@ SimWork open_at_start(sim::Disk& disk, const char* path, std::uint64_t seed) {
     return std::move(*work);
 }
 
-/// Items 1 to 6: the 2nd is gone, the 3rd is dead, the 4th is delayed, the others wait.
+/// Items 1 to 6: the 2nd has ended, the 3rd is dead, the 4th is delayed, and the others wait.
 void fill_for_inspection(sim::Disk& disk) {
     SimWork work = open_at_start(disk, "w", 1);
     for (int i = 1; i <= 6; ++i) {
@@ -66,7 +66,7 @@ const std::string all_items =
 
 }  // namespace
 
-TEST_CASE("tool::inspect_work_queue shows the existing items, and changes nothing",
+TEST_CASE("tool::inspect_work_queue shows the existing items, and changes no file",
           "[work][work_inspect][unit]") {
     sim::Disk disk;
     fill_for_inspection(disk);
@@ -81,7 +81,7 @@ TEST_CASE("tool::inspect_work_queue shows the existing items, and changes nothin
     CHECK(observed->found.unreadable == 0);
     CHECK(observed->found.journal.is_whole());
 
-    // While it is open: what is leased there has not ended here.
+    // The queue is open: an item that is leased there has not ended here.
     SimWork work = open_at_start(disk, "w", 2);
     REQUIRE(work.lease(start));
     REQUIRE(look(disk, "w"));
@@ -107,7 +107,7 @@ TEST_CASE("tool::inspect_work_queue shows a damaged entry as an item without a b
 
 TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, under its id",
           "[work][work_inspect][unit]") {
-    // Many files, of which the first ones are given up, and copies of what was in them.
+    // Many files. Operations of the first ones are acknowledged, and there are copies of others.
     sim::Disk disk;
     auto journal = SimJournal::open(disk, "w", small_journal(1));
     REQUIRE(journal);
@@ -134,7 +134,8 @@ TEST_CASE("tool::inspect_work_queue shows an item that was copied forward once, 
     CHECK(observed->found.journal.acked + 1 >= work->log().base());
 }
 
-TEST_CASE("tool::inspect_work_queue reports why it cannot inspect", "[work][work_inspect][unit]") {
+TEST_CASE("tool::inspect_work_queue reports the reason if it cannot inspect",
+          "[work][work_inspect][unit]") {
     sim::Disk disk;
     const auto nothing = [](const WorkItem&) {};
     const auto none = tool::inspect_work_queue(disk, "nowhere", start, nothing);
@@ -156,7 +157,7 @@ TEST_CASE("tool::inspect_work_queue reports why it cannot inspect", "[work][work
 
 TEST_CASE("tool::inspect_work_queue and tool::salvage_work_queue need no header of a file",
           "[work][work_inspect][fault]") {
-    // The id is nowhere else: the entries' own mark tells whose they are.
+    // The id is only in the header: the entries' own mark identifies their queue.
     sim::Disk disk;
     fill_for_inspection(disk);
     Bytes bytes = disk.contents(first_file);
@@ -182,14 +183,14 @@ TEST_CASE("tool::is_work_queue distinguishes a work queue's journal from others"
     fill_for_inspection(disk);
     CHECK(*tool::is_work_queue(disk, "w"));
 
-    // Its copy by tool::salvage_journal is one no more: the marks are another journal's.
+    // Its copy by tool::salvage_journal is no work queue: the marks are those of another journal.
     REQUIRE(tool::salvage_journal(disk, "w", "copy", small_journal(2)));
     CHECK_FALSE(*tool::is_work_queue(disk, "copy"));
     const auto refused = tool::inspect_work_queue(disk, "copy", start, [](const WorkItem&) {});
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == QueueErrc::foreign_file);
 
-    // Plain items only: a copy by tool::salvage_journal is what it was.
+    // A copy of plain items by tool::salvage_journal is unchanged.
     {
         SimWork work = open_at_start(disk, "plain", 3);
         for (const char* const body : {"one", "two"}) REQUIRE(work.push(as_bytes(body), start));
@@ -201,7 +202,7 @@ TEST_CASE("tool::is_work_queue distinguishes a work queue's journal from others"
     const SimWork work = open_at_start(disk, "plain copy", 5);
     CHECK(work.size() == 2);
 
-    // Another program's, with an operation as a work queue's would be, but for the mark.
+    // The journal of another program, with an operation like an entry, except for the mark.
     detail::WorkEntry done;
     done.kind = detail::WorkKind::done;
     Bytes entry;
@@ -215,7 +216,7 @@ TEST_CASE("tool::is_work_queue distinguishes a work queue's journal from others"
     };
     make_other("other", false);
     CHECK_FALSE(*tool::is_work_queue(disk, "other"));
-    // Where the id is lost, one that looks like an entry is not enough.
+    // Without the id, a single operation that looks like an entry is not enough.
     make_other("lost", true);
     const std::string lost = "lost/" + journal_format::segment_name(1);
     Bytes bytes = disk.contents(lost);
@@ -241,7 +242,7 @@ TEST_CASE(
         REQUIRE(observed);
         const std::uint64_t all =
             observed->found.living + observed->found.dead + observed->found.unreadable;
-        // An end that is lost brings an item back; an entry that is lost may have been one.
+        // A lost end restores an item. A lost entry may have been an end.
         REQUIRE(all >= 5);
         REQUIRE(all <= 7);
         fewer += observed->found.unreadable;
@@ -250,8 +251,8 @@ TEST_CASE(
 }
 
 namespace {
-/// A disk on which something happens when a directory is listed for the third time: an inspection
-/// lists it, and opening's reading in it.
+/// A disk that calls a function when a directory is listed for the third time. An inspection lists
+/// it, and opening the journal inside of it does, too.
 struct Busy : sim::Disk {
     std::function<void()> meanwhile;
     int lists = 0;
@@ -295,7 +296,7 @@ TEST_CASE("tool::inspect_work_queue reports no damage for files that are deleted
 
 TEST_CASE("Entries after a lost header begin with the first readable one",
           "[work][work_inspect][regression]") {
-    // As of a journal whose first files are deleted, and whose only one says no more what was.
+    // A journal whose first files are deleted, and whose only one has no information about them.
     constexpr std::uint64_t far = 1'000'000'000;
     Bytes item;
     detail::WorkEntry entry;
@@ -309,9 +310,9 @@ TEST_CASE("Entries after a lost header begin with the first readable one",
     detail::WorkItems<detail::EntriesLeft> items{std::move(left), WorkOptions{}, start};
     REQUIRE_FALSE(detail::WorkReplay<detail::EntriesLeft>{items}.run());
     CHECK(items.living() == 3);
-    CHECK(items.slots().dead() == 1);  // the one between that is not there
+    CHECK(items.slots().dead() == 1);  // one, because the entry between is missing
 
-    // With a header nothing is guessed: what lacks in front is lost, and counted.
+    // With a header the range is known: missing entries at the front are lost, and counted.
     detail::EntriesLeft known{Id{std::byte{1}}, 2};
     known.add(5, item);
     known.give_up(3);

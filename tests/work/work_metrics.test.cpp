@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the metrics of a work queue show where its items are. Method: one item in each place.
+// Goal: the metrics of a work queue show the states of its items. Method: one item in each state.
 #include <belay/work/work_metrics.hpp>
 
 #include "support/catch.hpp"
@@ -10,7 +10,8 @@ using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::Collected;
 
-TEST_CASE("visit_metrics passes where the items of a WorkQueue are", "[work][metrics][unit]") {
+TEST_CASE("visit_metrics passes the number of items of a WorkQueue in each state",
+          "[work][metrics][unit]") {
     belay_test::MemoryMedium medium;
     Moment now{Instant{1s}, WallTime{1'700'000'000s}};
     auto work = WorkQueue<belay_test::MemoryLog>::open(belay_test::MemoryLog{medium},

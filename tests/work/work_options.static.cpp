@@ -22,7 +22,7 @@ static_assert(!WorkOptions{.record_bytes_max = 127}.check().empty());
 static_assert(!WorkOptions{.record_bytes_max = no_limit}.check().empty());
 static_assert(WorkOptions{.record_bytes_max = 0xFFFFFFC0}.check().empty());
 static_assert(!WorkOptions{.record_bytes_max = 0xFFFFFFC1}.check().empty());
-// Where a size has 32 bits, it cannot say more than is possible.
+// If a size has 32 bits, it cannot exceed the limit.
 constexpr bool wide = sizeof(std::size_t) > 4;
 static_assert(WorkOptions{.items_max = no_limit}.check().empty() != wide);
 static_assert(WorkOptions{.items_max = 0xFFFFFFFF}.check().empty());

@@ -22,7 +22,7 @@ struct Known {
     std::uint32_t slot = 0;
 };
 
-/// The id of the first that can be leased, and of the next that is due; 0 if there is none.
+/// The id of the first item that can be leased, and of the next that is due; 0 if there is none.
 std::pair<std::uint64_t, std::uint64_t> firsts(const std::map<std::uint64_t, Known>& model) {
     std::uint64_t ready = 0, due = 0;
     for (const auto& [id, known] : model) {
@@ -107,7 +107,8 @@ TEST_CASE("WorkSlots finds by id, and keeps both orders", "[work][work_queue][pr
         200);
 }
 
-TEST_CASE("WorkSlots: of equal times the lower id is due first", "[work][work_queue][unit]") {
+TEST_CASE("WorkSlots: the lower id is due first if the times are equal",
+          "[work][work_queue][unit]") {
     WorkSlots slots;
     for (const std::uint64_t id : {7u, 3u, 5u}) {
         slots.reserve();
@@ -146,7 +147,7 @@ TEST_CASE("WorkPositions tracks which entries are held and ready, and their size
                     if (is_ready) ready.insert(end);
                     ++end;
                 } else if (draw < 7 && !held.empty()) {
-                    // Mostly near the front, as work is done.
+                    // Mostly near the front, like real work.
                     auto i = held.begin();
                     std::advance(i, static_cast<std::ptrdiff_t>(
                                         bits() % (bits() % 4 == 0 ? held.size() : 1)));

@@ -16,7 +16,7 @@ struct ObservesDeadLetters {
 struct ObservesDrops {
     void on_dropped(const DeadWork&) {}
 };
-/// A storage for dead letters that answers bool, and cannot flush.
+/// A storage for dead letters that returns bool, and cannot flush.
 struct Letters {
     bool try_push(Bytes&&) noexcept { return true; }
 };

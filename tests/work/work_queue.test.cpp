@@ -51,7 +51,7 @@ struct Rig {
         REQUIRE(id);
         return *id;
     }
-    /// The body of what is leased next; empty if nothing is.
+    /// The body of the next leased item; empty if there is none.
     std::string lease_next() {
         const auto got = work->lease(now);
         if (got) last = *got;
@@ -67,7 +67,7 @@ struct Rig {
     Lease last{};
 };
 
-/// What an observer was told; shared, as observers are copied into the queue.
+/// The events of an observer; shared, because observers are copied into the queue.
 struct WorkNotes {
     void on_dead(const DeadWork& dead) {
         deaths->push_back(std::to_string(dead.id) + " " + std::string{as_text(dead.body)} + " " +
@@ -79,7 +79,7 @@ struct WorkNotes {
     std::shared_ptr<std::vector<std::string>> drops = std::make_shared<std::vector<std::string>>();
 };
 
-/// The bodies that `for_each` shows, one behind the other.
+/// The bodies that `for_each` shows, concatenated.
 template <class Rig>
 std::string all(Rig& rig) {
     std::string text;
@@ -117,7 +117,7 @@ TEST_CASE("WorkQueue leases in the order of the pushes, and acknowledges in any 
     CHECK(rig.work->bytes() == 0);
 }
 
-TEST_CASE("WorkQueue: acknowledgements out of order survive a reopening",
+TEST_CASE("WorkQueue: acknowledgements out of order are kept over a reopening",
           "[work][work_queue][unit]") {
     Rig rig;
     for (int i = 0; i < 200; ++i) rig.push(std::to_string(i));
@@ -134,7 +134,7 @@ TEST_CASE("WorkQueue: acknowledgements out of order survive a reopening",
     for (int i = 0; i < 200; i += 2) REQUIRE(rig.lease_next() == std::to_string(i));
 }
 
-TEST_CASE("WorkQueue::nack returns an item to its place", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue::nack returns an item to its position", "[work][work_queue][unit]") {
     Rig rig;
     for (const char* const body : {"a", "b", "c"}) rig.push(body);
     CHECK(rig.lease_next() == "a");
@@ -169,7 +169,7 @@ TEST_CASE("WorkQueue::release returns an item, and its delivery does not count",
     CHECK(rig.work->release(first, rig.now, 5s) == code(QueueErrc::lease_ended));
     CHECK(rig.lease_next() == "a");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
-    // The last delivery that is allowed.
+    // The last allowed delivery.
     CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 2);
     CHECK_FALSE(rig.work->release(rig.last, rig.now, 1s));
@@ -184,7 +184,7 @@ TEST_CASE("WorkQueue::release returns an item, and its delivery does not count",
     CHECK(rig.lease_next() == "b");
 }
 
-TEST_CASE("WorkQueue::release without a delay returns an item to its place at once",
+TEST_CASE("WorkQueue::release without a delay returns an item to its position at once",
           "[work][work_queue][unit]") {
     Rig rig{{.deliveries_max = 2, .count_before_lease = GENERATE(false, true)}};
     rig.push("a");
@@ -204,7 +204,7 @@ TEST_CASE("WorkQueue::release without a delay returns an item to its place at on
     CHECK(rig.last.delivery == 1);
 }
 
-TEST_CASE("WorkQueue: a delayed item lets others pass, and becomes ready by itself",
+TEST_CASE("WorkQueue: a delayed item does not block others, and becomes ready on its own",
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("later", {.delay = 5s});
@@ -256,7 +256,8 @@ TEST_CASE("WorkQueue: a late ack counts until the item is leased again",
     CHECK(rig.lease_next() == "a");
     const Lease a = rig.last;
     rig.pass(1h);
-    // This ends the lease of the first, and leases it; so end that, and let it be put back again.
+    // This ends the lease of the first item, and leases it again, so that lease is ended, and the
+    // item returned.
     CHECK(rig.lease_next() == "a");
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->ack(a) == QueueErrc::lease_ended);
@@ -292,7 +293,7 @@ TEST_CASE("WorkQueue: opening ends all leases, and an old lease is invalid",
     CHECK(rig.work->leased() == 0);
     CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 1);
-    // It has the same slot and the same token as the new one.
+    // The lease has the same slot and the same token as the new one.
     CHECK(before.token == rig.last.token);
     CHECK(rig.work->ack(before) == QueueErrc::lease_ended);
     CHECK(rig.work->nack(before, rig.now) == QueueErrc::lease_ended);
@@ -306,7 +307,7 @@ TEST_CASE("WorkQueue: a lease of another queue is invalid", "[work][work_queue][
     other.push("theirs");
     REQUIRE(rig.lease_next() == "mine");
     REQUIRE(other.lease_next() == "theirs");
-    // They are alike in all but the queue.
+    // The leases differ only in the queue.
     Lease theirs = other.last;
     REQUIRE(theirs.id == rig.last.id);
     REQUIRE(theirs.slot == rig.last.slot);
@@ -406,7 +407,7 @@ TEST_CASE("WorkQueue::revive returns a dead letter to the queue, purge_dead dele
     CHECK(rig.lease_next() == "a");
     CHECK(rig.last.delivery == 1);
     CHECK_FALSE(rig.work->nack(rig.last, rig.now));
-    // It had expired, and does not again.
+    // The item had expired, and does not expire again.
     CHECK(rig.lease_next() == "b");
     CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(rig.work->dead() == 1);
@@ -446,7 +447,8 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those th
     CHECK(rig.work->dead() == 1);
     CHECK(rig.observer.deaths->size() == 2);
     CHECK(rig.work->size() == 0);
-    // Moved to itself it keeps them, whatever the storage would make of that.
+    // Moving the dead letters into the queue itself keeps them, whatever the storage would do with
+    // them.
     auto& itself = *rig.work;
     *rig.work = std::move(itself);
     CHECK(rig.work->dead() == 1);
@@ -484,7 +486,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("WorkQueue counts deliveries before leasing, for items that kill their process",
+TEST_CASE("WorkQueue counts deliveries before leasing, because an item may kill its process",
           "[work][work_queue][unit]") {
     Rig rig{{.deliveries_max = 3, .count_before_lease = true}};
     rig.push("killer");
@@ -539,7 +541,7 @@ TEST_CASE("WorkQueue accepts work with the same key once", "[work][work_queue][u
     CHECK(rig.work->size() == 1);
     CHECK_FALSE(push("2", "a"));
     CHECK_FALSE(push("3", "a"));
-    // Also after the end of the work, and in another life.
+    // The same holds after the end of the work, and in another process.
     while (!rig.lease_next().empty()) CHECK_FALSE(rig.work->ack(rig.last));
     CHECK(push("1", "a") == QueueErrc::duplicate);
     CHECK_FALSE(rig.work->commit());
@@ -547,7 +549,7 @@ TEST_CASE("WorkQueue accepts work with the same key once", "[work][work_queue][u
     rig.open();
     CHECK(push("1", "a") == QueueErrc::duplicate);
     CHECK(push("1", "b") == QueueErrc::key_conflict);
-    // Out of the window: the oldest is forgotten.
+    // The window is full: the oldest key is forgotten.
     CHECK_FALSE(push("4", "a"));
     CHECK_FALSE(push("1", "b"));
     CHECK(push("3", "a") == QueueErrc::duplicate);
@@ -564,7 +566,7 @@ TEST_CASE("WorkQueue keeps its keys while their log entries are deleted",
         if (i % 100 == 0) REQUIRE_FALSE(rig.work->commit());
     }
     REQUIRE_FALSE(rig.work->commit());
-    // Keys of 48 KB; the log holds them twice at most, and what is given up for them.
+    // Keys of 48 KB. The log has them twice at most, and the entries that are given up for them.
     CHECK(rig.work->log().base() > 15000);
     rig.disk.kill();
     rig.open();
@@ -614,7 +616,7 @@ TEST_CASE("WorkQueue rejects items above its limits of number and bytes",
 
 TEST_CASE("WorkQueue uses no more bytes of the log than its limit",
           "[work][work_queue][regression]") {
-    // With everything that an entry may have, and each length of padding.
+    // Entries with every field, and each length of padding.
     for (std::size_t length = 0; length < 16; ++length) {
         Rig rig{{.keys = 100, .bytes_max = 1000}};
         std::error_code error;
@@ -668,15 +670,15 @@ TEST_CASE("WorkQueue: a wall clock that jumps lengthens no stored delay",
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("x", {.delay = 60s});
-    // The clock goes back by a year: what is left is what it was.
+    // The clock goes back by a year: the rest of the delay is unchanged.
     rig.now.wall -= 365 * 24h;
     rig.open();
     CHECK(rig.lease_next().empty());
     CHECK(rig.work->deadline() == rig.now.now + 60s);
-    // In a running queue the wall clock means nothing.
+    // In a running queue the wall clock has no effect.
     rig.now.wall += 365 * 24h + 1h;
     CHECK(rig.lease_next().empty());
-    // It jumped ahead: the delay is over.
+    // It jumped ahead: the delay has ended.
     rig.open();
     CHECK(rig.lease_next() == "x");
 }
@@ -702,7 +704,7 @@ TEST_CASE("WorkQueue: repeated jumps of the wall clock never lengthen a delay",
                 const Duration left = rig.work->deadline() - rig.now.now;
                 REQUIRE(left > 0ns);
                 REQUIRE(left <= delay);
-                // In one life it only shrinks.
+                // In one process the delay only gets shorter.
                 if (!opens) REQUIRE(left <= most);
                 most = left;
             }
@@ -719,7 +721,7 @@ TEST_CASE("WorkQueue: a delay continues over a reopening", "[work][work_queue][u
     CHECK(rig.lease_next() == "given back");
     CHECK_FALSE(rig.work->nack(rig.last, rig.now, 50s));
     rig.pass(20s);
-    rig.now.now = Instant{5s};  // another boot, another steady clock
+    rig.now.now = Instant{5s};  // another start of the machine, another steady clock
     rig.open();
     CHECK(rig.work->delayed() == 2);
     CHECK(rig.work->deadline() == Instant{35s});
@@ -730,7 +732,7 @@ TEST_CASE("WorkQueue: a delay continues over a reopening", "[work][work_queue][u
     CHECK(rig.lease_next() == "pushed");
 }
 
-TEST_CASE("WorkQueue stores any moment and any delay", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue stores any time and any delay", "[work][work_queue][unit]") {
     Rig rig;
     rig.push("ages ago", {.delay = forever, .expires_after = forever - 1ns});
     for (const WallTime wall : {WallTime::min(), WallTime{}, WallTime::max()}) {
@@ -758,7 +760,7 @@ TEST_CASE("WorkQueue::deadline is before never while an item waits for ever",
     CHECK(rig.work->deadline() == never);
 }
 
-// ---- looking ------------------------------------------------------------------------------------
+// ---- inspection ---------------------------------------------------------------------------------
 
 TEST_CASE("WorkQueue::for_each visits the items in order, in any state",
           "[work][work_queue][unit]") {
@@ -875,12 +877,12 @@ TEST_CASE("WorkQueue::open reports the entry that it cannot decode", "[work][wor
 
 // ---- values out of range, and preconditions -----------------------------------------------------
 
-TEST_CASE("WorkQueue returns bad_argument for durations out of their range, and does nothing",
+TEST_CASE("WorkQueue returns bad_argument for durations out of their range, and is unchanged",
           "[work][work_queue][unit]") {
     Rig rig;
     rig.push("a");
     rig.lease_next();
-    // Remainders that a program computes, of a deadline that has passed.
+    // The rest of a deadline that has passed, as a program computes it.
     for (const Duration passed : {Duration{-1ns}, Duration::min()}) {
         for (const PushOptions& with :
              {PushOptions{.delay = passed}, PushOptions{.expires_after = passed}}) {

@@ -26,7 +26,8 @@ using belay_test::when;
 
 namespace {
 
-/// Takes its memory in `read` only, as a LogLike must: what is noexcept cannot lack it.
+/// Allocates in `read` only, as a LogLike must, because noexcept functions must not fail for lack
+/// of memory.
 class SparingLog : public MemoryLog {
 public:
     using MemoryLog::MemoryLog;
@@ -57,7 +58,7 @@ SparingWork open_sparing(MemoryMedium& medium, const WorkOptions& options, Momen
     return std::move(*opened);
 }
 
-/// What the queue would have after an opening, item by item; deliveries in progress do not count.
+/// The state of the queue after an opening, item by item; deliveries in progress do not count.
 std::vector<std::string> listed(SparingWork& work) {
     std::vector<std::string> lines;
     const auto list = [&lines](const WorkItem& item) {
@@ -82,13 +83,13 @@ std::vector<std::string> bodies(SparingWork& work) {
     return lines;
 }
 
-/// Until there is no room left in what the queue has, or nothing to be done.
+/// Works until the queue would need more memory, or until no work is left.
 template <class Call>
 void until_memory_lacks(Call call) {
     int calls = 0;
     try {
         const FailingNew memory{0};
-        // More need memory, if operator new is that of counting_new.hpp.
+        // Further work needs memory, if operator new is that of counting_new.hpp.
         while (++calls < 100'000 && call()) {
         }
     } catch (const std::bad_alloc&) {
@@ -96,7 +97,7 @@ void until_memory_lacks(Call call) {
     REQUIRE(calls < 100'000);
 }
 
-/// A history that leaves much to a flush: ends out of order, copies, and notes without space.
+/// A history that leaves much work to a flush: ends out of order, copies, and notes without space.
 class History {
 public:
     explicit History(Seed seed) : bits_{seed} {
@@ -106,10 +107,11 @@ public:
         options_.slack_bytes = bits_() % 2 * 2000;
         work_.emplace(open_sparing(medium_, options_));
         for (std::uint64_t left = 50 + bits_() % 400; left != 0; --left) step();
-        // What an opening has not used yet is small, and grows in the flush.
+        // The memory that an opening has not used yet is small, and grows in the flush.
         if (bits_() % 2 == 0) reopen();
         set_full(false);
-        // `lease` copies what is due: these ends it does not see. And the tables become full.
+        // `lease` copies items that are due, and does not see these ends. The tables become full,
+        // too.
         until_memory_lacks([this] { return lease_next(); });
         while (!leases_.empty() && bits_() % 16 != 0) end_one();
         until_memory_lacks([this] { return work_->push(as_bytes("x"), now_).has_value(); });
@@ -189,14 +191,15 @@ private:
 
 }  // namespace
 
-TEST_CASE("WorkQueue::flush loses nothing when memory ends at any of its allocations",
+TEST_CASE("WorkQueue::flush loses no item when memory ends at any of its allocations",
           "[work][work_queue][fault]") {
     std::size_t failed = 0;
     std::size_t histories = 0;
     belay_test::for_each_seed(
         [&](Seed seed) {
             ++histories;
-            // Of a twin: to list is to read, which takes the memory that a flush would need.
+            // The list is that of a second queue: listing reads, which takes the memory that a
+            // flush would need.
             const std::vector<std::string> before = listed(History{seed}.work());
             for (std::size_t good = 0;; ++good) {
                 INFO("memory ends after " << good << " allocations");
@@ -212,7 +215,7 @@ TEST_CASE("WorkQueue::flush loses nothing when memory ends at any of its allocat
                 REQUIRE(error ==
                         (lacked != 0 ? std::make_error_code(lacks_memory) : std::error_code{}));
                 REQUIRE_FALSE(work.failed());
-                // Ends may come back, but what was pushed is durable.
+                // Ends may be lost, and pushed items are durable.
                 REQUIRE(history.medium().durable == history.medium().last);
                 REQUIRE(listed(work) == before);
                 REQUIRE_FALSE(work.flush());
@@ -239,7 +242,7 @@ TEST_CASE("WorkQueue::flush without memory keeps all items over a loss of power"
                 static_cast<void>(work.flush());
             }
             static_cast<void>(history.after_crash());
-            // More may be there: ends that were not noted.
+            // More items may be there, whose ends were not noted.
             const std::vector<std::string> after = bodies(history.work());
             REQUIRE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
         },
@@ -250,7 +253,7 @@ TEST_CASE("WorkQueue::commit makes pushes durable, also if no acknowledgement ca
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     SparingWork work = open_sparing(medium, {});
-    // The table of entries is full: the next one needs memory.
+    // The table of entries is full: the next entry needs memory.
     for (int i = 0; i < 255; ++i) REQUIRE(work.push(as_bytes("x"), when));
     REQUIRE(work.lease(when));
     const auto second = work.lease(when);
@@ -290,7 +293,7 @@ TEST_CASE("WorkQueue::commit copies items later when it runs out of memory",
         }
         REQUIRE_FALSE(work.commit());
     }
-    // The first item has no slot yet, and must be copied; there is no slot left for it.
+    // The first item has no slot yet, and must be copied, and no slot is free for it.
     SparingWork work = open_sparing(medium, {.slack_bytes = 100});
     REQUIRE(work.push(as_bytes("later"), when, {.delay = 1h}));
     until_memory_lacks(
@@ -323,7 +326,8 @@ TEST_CASE("WorkQueue reserves space for both ids of an unreadable copy that is f
     MemoryMedium medium;
     {
         SparingWork work = open_sparing(medium, {.slack_bytes = 1000});
-        // The first stays in front, so that the log's base does not say what is gone.
+        // The first item stays at the front, so that the base of the log does not show which items
+        // have ended.
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("copied"), when, {.delay = 1h}));
         pass_through(work, 60, when);
@@ -331,7 +335,7 @@ TEST_CASE("WorkQueue reserves space for both ids of an unreadable copy that is f
     SparingWork work = open_sparing(medium, {});
     medium.damaged = {entries_of_kind(medium, detail::WorkKind::moved).back()};
     REQUIRE(work.read(2).error() == QueueErrc::corrupt);
-    // One more end, and the list is as long as it gets before it is noted.
+    // One more end, and the list has its largest length before it is noted.
     for (int i = 0; i < 63; ++i) REQUIRE(work.push(as_bytes("x"), when));
     for (int i = 0; i < 63; ++i) {
         const auto lease = work.lease(when);
@@ -358,7 +362,8 @@ TEST_CASE("WorkQueue::purge that runs out of memory keeps the rest, and another 
     for (int extra = 0; extra < 140; ++extra) {
         MemoryMedium medium;
         SparingWork work = open_sparing(medium, {});
-        // The first becomes dead and stays, so that the log's base does not say what is gone.
+        // The first item becomes dead and stays, so that the base of the log does not show which
+        // items have ended.
         REQUIRE(work.push(as_bytes("in front"), when, {.expires_after = 1ms}));
         const int items = 200 + extra;
         for (int i = 0; i < items; ++i) REQUIRE(work.push(as_bytes("x"), when));
@@ -375,7 +380,7 @@ TEST_CASE("WorkQueue::purge that runs out of memory keeps the rest, and another 
             }
         }
         interrupted += threw && work.size() != 0 && work.size() != before ? 1 : 0;
-        // What is left is whole.
+        // The remaining items are whole.
         std::size_t seen = 0;
         REQUIRE_FALSE(work.for_each(
             [&](const WorkItem& item) { seen += as_text(item.body) == "x" ? 1U : 0U; }));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: redelivery waits as a Backoff specifies, and rejected work is not worn out. Method: an item
-// that always fails, and an outage, in virtual time.
+// Goal: redelivery waits as specified by a Backoff, and rejected work does not use up its
+// deliveries. Method: an item that always fails, and an outage, in virtual time.
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/work/work_queue.hpp>
@@ -44,7 +44,7 @@ TEST_CASE("WorkQueue: a worker that releases rejected work and waits outlasts an
     REQUIRE(work);
     for (int i = 0; i < 50; ++i) REQUIRE(work->push(as_bytes("body"), now));
     REQUIRE(work->push(as_bytes("of value for a minute"), now, {.expires_after = 1min}));
-    // As on docs/work.md: the wait that the breaker names may be zero, or without end.
+    // As on docs/work.md: the wait of the breaker may be zero, or without end.
     int rejected = 0;
     while (!work->empty()) {
         const Result<Lease> job = work->lease(now);
@@ -63,6 +63,6 @@ TEST_CASE("WorkQueue: a worker that releases rejected work and waits outlasts an
         now = {now.now + wait, now.wall + wait};
     }
     CHECK(rejected < 62);
-    CHECK(work->dead() == 1);  // only the one that expired
+    CHECK(work->dead() == 1);  // only the expired item
     CHECK(medium.entries.size() < 200);
 }

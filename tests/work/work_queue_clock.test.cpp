@@ -49,7 +49,7 @@ struct ClockRig {
         REQUIRE(id);
         return *id;
     }
-    /// The body of what is leased; empty: nothing is.
+    /// The body of the leased item; empty if there is none.
     std::string lease_next() {
         const auto lease = work->lease(now);
         if (!lease) return {};
@@ -79,7 +79,7 @@ TEST_CASE(
     rig.push("stays");
     rig.push("waits", {.delay = 60s});
     rig.now.wall += a_year;
-    // Nothing has passed on the machine's own clock.
+    // No time has passed on the machine's steady clock.
     CHECK(rig.lease_next() == "stays");
     CHECK(rig.lease_next().empty());
     CHECK(rig.work->deadline() == rig.last.deadline);
@@ -87,7 +87,7 @@ TEST_CASE(
     CHECK(rig.work->dead() == 1);
     CHECK(rig.received() == Lines{"dead expires"});
 
-    // Set right again, the clock brings nothing back: that is for who looks at dead letters.
+    // Setting the clock right restores no item: users decide about dead letters.
     rig.now.wall -= a_year;
     CHECK(rig.lease_next().empty());
     REQUIRE_FALSE(rig.work->for_each_dead([id](const WorkItem& item) {
@@ -97,7 +97,7 @@ TEST_CASE(
     }));
     REQUIRE_FALSE(rig.work->revive(id, rig.now));
     CHECK(rig.lease_next() == "expires");
-    // It does not expire any more, whatever the clock does then.
+    // It does not expire any more, for any time of the clock.
     REQUIRE_FALSE(rig.work->nack(rig.last, rig.now));
     rig.now.wall += a_year;
     CHECK(rig.lease_next() == "expires");
@@ -117,7 +117,7 @@ TEST_CASE(
     CHECK(rig.received() == Lines{"dropped expires"});
     CHECK(rig.work->dead() == 0);
     CHECK(rig.work->size() == 1);
-    // For good, also where the clock is set right.
+    // They are deleted for ever, also if the clock is set right.
     REQUIRE_FALSE(rig.work->commit());
     rig.now.wall -= a_year;
     rig.open();
@@ -147,7 +147,7 @@ TEST_CASE("WorkQueue: an item that is leased when the wall clock jumps can be ac
     const Lease done = rig.last;
     CHECK(rig.lease_next() == "given back");
     rig.now.wall += a_year;
-    // The leases go by the machine's own clock.
+    // The leases use the machine's steady clock.
     CHECK(rig.lease_next().empty());
     CHECK(rig.work->leased() == 2);
     CHECK_FALSE(rig.work->ack(done));
@@ -174,7 +174,7 @@ TEST_CASE("WorkQueue: a wall clock that steps back delays expiry by the same tim
 
 TEST_CASE("WorkQueue: a wall clock that is wrong at an opening only makes dead letters",
           "[work][work_queue][unit]") {
-    // Machines start with a wrong clock, and set it a moment later.
+    // Machines may start with a wrong clock, and set it a moment later.
     ClockRig rig;
     rig.push("expires", {.expires_after = 1h});
     REQUIRE_FALSE(rig.work->commit());

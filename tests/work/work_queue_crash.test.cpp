@@ -24,7 +24,7 @@ void run_script(WorkModel<>& model, std::uint64_t seed, std::size_t calls) {
     INFO("seed " << seed << ": " << model.message());
     REQUIRE(model.message().empty());
 }
-/// Likewise, until it fails at operation `halt` (0: never). Returns the operations made.
+/// The same, until it fails at operation `halt` (0: never). Returns the number of operations.
 std::uint64_t run_script(sim::Disk& disk, WorkModel<>& model, std::uint64_t seed, std::size_t calls,
                          std::uint64_t halt) {
     disk.halt_at(halt);
@@ -32,7 +32,8 @@ std::uint64_t run_script(sim::Disk& disk, WorkModel<>& model, std::uint64_t seed
     return disk.operations();
 }
 
-/// What was opened after a crash must be the same when it is opened again, and go on working.
+/// The state after a crash must be the same when it is opened again, and the queue must continue to
+/// work.
 template <class Model>
 bool goes_on(Model& model, std::uint64_t seed) {
     model.drop_process();
@@ -111,7 +112,7 @@ TEST_CASE("WorkQueue survives a failure of every single read", "[work][work_queu
     }
 }
 
-TEST_CASE("WorkQueue survives a loss of power while it recovers from one",
+TEST_CASE("WorkQueue survives a loss of power while it recovers from an earlier one",
           "[work][work_queue][fault]") {
     for (std::uint64_t script = 100; script < 104; ++script) {
         sim::Disk whole;
@@ -172,7 +173,8 @@ TEST_CASE("WorkQueue deletes no log entry whose copy is not durable", "[work][wo
     MemoryMedium medium;
     const WorkOptions options{.slack_bytes = 200 << 10};
     std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
-    // Large items in front, of which only some are copied in one call, and much dead behind them.
+    // There are large items at the front, of which one call copies only some, and many ended ones
+    // after them.
     const Bytes large(40 << 10);
     for (int i = 0; i < 24; ++i) REQUIRE(work->push(large, now));
     REQUIRE_FALSE(work->commit());
@@ -190,7 +192,7 @@ TEST_CASE("WorkQueue deletes no log entry whose copy is not durable", "[work][wo
     work.reset();
     medium.crash();
     work.emplace(std::move(*Work::open(MemoryLog{medium}, options, now)));
-    // The ends were not durable, so all are there again.
+    // The ends were not durable, so all items are there again.
     CHECK(work->size() == 24);
 }
 

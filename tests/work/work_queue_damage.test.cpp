@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an item that cannot be read is one dead letter until it is purged, whatever other
-// entries the log has for it, and a disk that fails to read for a while makes none. Method: a log
-// in memory with damaged single entries, while the queue is open or between two openings; a journal
+// Goal: an item that cannot be read is one dead letter until it is purged, with any other entries
+// of it in the log. A disk that fails to read for a while makes no dead letter. Method: a log in
+// memory with damaged single entries, while the queue is open or between two openings; a journal
 // over a disk of which parts cannot be read.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
@@ -28,7 +28,7 @@ MemoryWork open_memory_work(MemoryMedium& medium, const WorkOptions& options = {
 }
 Moment later(Duration time) { return {when.now + time, when.wall + time}; }
 
-/// The one dead letter; without a body.
+/// The single dead letter; without a body.
 WorkItem only_dead(MemoryWork& work) {
     std::vector<WorkItem> shown;
     CHECK_FALSE(work.for_each_dead([&](const WorkItem& item) { shown.push_back(item); }));
@@ -72,8 +72,8 @@ DiskWork open_disk_work(PartlyReadableDisk& disk) {
     return std::move(*opened);
 }
 
-/// Works the queue off as a driver does, until `end` or until nothing is left. Returns the number
-/// of calls.
+/// Works off the queue like a driver, until `end` or until it is empty. Returns the number of
+/// calls.
 std::size_t drive(DiskWork& work, Moment& now, Instant end, std::vector<std::uint64_t>& done) {
     for (std::size_t calls = 1;; ++calls) {
         if (const auto lease = work.lease(now)) {
@@ -131,7 +131,7 @@ TEST_CASE(
     disk.bad_to = 4096;
     Moment now = when;
     std::vector<std::uint64_t> done;
-    // The others are leased at once: the first read of each bad item is the only wait.
+    // The others are leased at once: the first read of each damaged item is the only wait.
     const std::size_t calls = drive(work, now, when.now + 500ms, done);
     CHECK(now.now == when.now);
     CHECK(calls <= items + 1);
@@ -178,7 +178,7 @@ TEST_CASE("WorkQueue: a damaged item is a dead letter, also after a nack, a revi
         CHECK(only_dead(work).id == 1);
         CHECK(only_dead(work).cause == DeathCause::unreadable);
     }
-    // Purged, it pins nothing.
+    // A purged item keeps no log entry.
     {
         MemoryWork work = open_memory_work(medium, options);
         REQUIRE_FALSE(work.purge_dead());
@@ -218,7 +218,7 @@ TEST_CASE("WorkQueue: a damaged entry whose item was copied is no dead letter",
           "[work][work_queue][fault]") {
     MemoryMedium medium;
     medium.acks_are_late = true;
-    medium.acks_have_no_space = true;  // so that what was copied is there still
+    medium.acks_have_no_space = true;  // so that the entries that were copied are still there
     const WorkOptions options{.slack_bytes = 1000};
     {
         MemoryWork work = open_memory_work(medium, options);
@@ -262,7 +262,7 @@ TEST_CASE("WorkQueue shows all dead letters, also one that the medium cannot rea
     };
     CHECK_FALSE(work.for_each_dead(show));
     CHECK(shown == std::vector<std::string>{"1  3", "2 b 1"});
-    // Of one that can be read, as far as is known, it is told.
+    // A dead letter that can be read, as far as is known, is reported.
     medium.bad_sector = 2;
     CHECK(work.for_each_dead(show) == std::errc::io_error);
 }
@@ -273,11 +273,12 @@ TEST_CASE("WorkQueue: a finished item that was copied does not return when its c
     const Gone gone = GENERATE(Gone::purged_dead, Gone::revived_and_purged, Gone::done_before);
     MemoryMedium medium;
     const WorkOptions options{.slack_bytes = 1000};
-    // A full list of ends, one less, and one: there is room for both names of the last.
+    // A full list of ends, one less, and one: there is space for both ids of the last one.
     const std::size_t others = GENERATE(std::size_t{0}, std::size_t{62}, std::size_t{63});
     {
         MemoryWork work = open_memory_work(medium, options);
-        // The first stays in front, so that the log's base does not say what is gone.
+        // The first item stays at the front, so that the base of the log does not show which items
+        // have ended.
         REQUIRE(work.push(as_bytes("in front"), when, {.delay = 9h}));
         REQUIRE(work.push(as_bytes("damaged"), when, {.delay = 1h}));
         REQUIRE_FALSE(work.commit());
@@ -292,7 +293,7 @@ TEST_CASE("WorkQueue: a finished item that was copied does not return when its c
     REQUIRE(as_text(*copied) == "damaged");
     Moment now = later(2h);
     if (gone == Gone::revived_and_purged) {
-        // It stays in front, dead.
+        // It stays at the front, dead.
         now = later(10h);
         const auto front = work->lease(now);
         REQUIRE(front);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a flipped bit costs the record that it hits, and no other item and no other key. Method:
-// each bit of the first 200 items flipped in turn; then all keys are pushed once more.
+// Goal: a flipped bit loses only the record that it hits, and no other item and no other key.
+// Method: each bit of the first 200 items flipped in turn; then all keys are pushed once more.
 #include <belay/work/work_queue.hpp>
 
 #include <optional>
@@ -30,7 +30,7 @@ BitWork open_bit_work(sim::Disk& disk, std::uint64_t seed) {
 }
 std::string text_of(std::uint64_t id) { return "item " + std::to_string(id); }
 
-/// Items with keys, of three runs, with notes between them; more than a file holds.
+/// Items with keys, of three runs, with notes between them, in more than one file.
 sim::Disk::Image make_keyed_items() {
     sim::Disk disk;
     std::optional<BitWork> work{open_bit_work(disk, 1)};
@@ -50,7 +50,7 @@ sim::Disk::Image make_keyed_items() {
 
 }  // namespace
 
-TEST_CASE("WorkQueue: a flipped bit costs one dead letter, and one forgotten key",
+TEST_CASE("WorkQueue: a flipped bit causes at most one dead letter, and one forgotten key",
           "[work][work_queue_each_bit][regression]") {
     const sim::Disk::Image image = make_keyed_items();
     for_each_bit(image, "w", 200, [](sim::Disk& disk, std::uint64_t hit) {

@@ -15,8 +15,8 @@ using namespace belay_test;
 
 namespace {
 
-/// Runs a history over a medium with faults; openings are checked as after a crash, since what was
-/// not noted for want of space may be forgotten then.
+/// Runs a history over a medium with faults. Openings are checked as after a crash, because notes
+/// that had no space may be lost then.
 void run(MemoryMedium& medium, std::uint64_t script, std::size_t& refused) {
     WorkModel<MemoryMedium> model{medium, script};
     std::size_t at = 0;
@@ -42,7 +42,7 @@ void run(MemoryMedium& medium, std::uint64_t script, std::size_t& refused) {
     REQUIRE(good);
 }
 
-/// The options of a queue over a journal with these.
+/// The options of a queue over a journal with the given options.
 WorkOptions as_long_as(const JournalOptions& journal) {
     return {.record_bytes_max = journal.record_bytes_max};
 }
@@ -103,7 +103,7 @@ TEST_CASE("WorkQueue: a crash may duplicate a dead letter, and never loses it",
     MemoryMedium medium;
     const WorkOptions options{.deliveries_max = 1};
     std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
-    // The first is in front of it, so the log does not give the second up by itself.
+    // The first item is before it, so the log does not give up the second one on its own.
     for (const char* const body : {"first", "letter"}) REQUIRE(work->push(as_bytes(body), now));
     REQUIRE_FALSE(work->commit());
     REQUIRE(work->lease(now));
@@ -130,7 +130,7 @@ TEST_CASE("WorkQueue: a crash may duplicate a dead letter, and never loses it",
     CHECK(work->size() == 1);
 }
 
-// ---- what is not durable is not called so -------------------------------------------------------
+// ---- durability is never reported too early -----------------------------------------------------
 
 namespace {
 
@@ -142,7 +142,7 @@ Memory open_memory(MemoryMedium& medium, const WorkOptions& options = {}) {
     REQUIRE(opened);
     return std::move(*opened);
 }
-/// From here on the medium has no space, or has it again.
+/// From here on the medium has no space, or has space again.
 void set_full(MemoryMedium& medium, bool full) {
     medium.fails_with = no_space;
     medium.fails_from = full ? 0 : ~std::uint64_t{0};
@@ -223,7 +223,7 @@ TEST_CASE("WorkQueue::nack without space for a dead letter leaves the lease",
     set_full(medium, false);
     CHECK(work->dead() == 0);
     CHECK(work->leased() == 1);
-    // It is not dead where it is copied to either.
+    // It is not dead in its copy either.
     REQUIRE_FALSE(work->extend(lease, when, 1000h));
     for (int i = 0; i < 60; ++i) {
         REQUIRE(work->push(Bytes(100), when));
@@ -269,7 +269,7 @@ TEST_CASE("WorkQueue records dead letters and deliveries later when there was no
 
 TEST_CASE("WorkQueue: a recorded delivery counts also when the late worker continues",
           "[work][work_queue][regression]") {
-    // Noted when the lease timed out, or, for want of space, at the next sync.
+    // The note is made when the lease times out or, without space, at the next sync.
     const bool has_space = GENERATE(true, false);
     MemoryMedium medium;
     Memory work = open_memory(medium, {.slack_bytes = 1000});
@@ -344,7 +344,7 @@ TEST_CASE("WorkQueue sends a dead letter once, however often the commit fails",
     }
     CHECK(letters.taken.size() == 2);
     CHECK(work.leased() == 2);
-    // The one dies here, as its letter is not durable; the other there, when its lease times out.
+    // One dies here, because its letter is not durable. The other dies when its lease times out.
     set_full(medium, false);
     CHECK_FALSE(work.nack(*first, when));
     CHECK(work.dead() == 1);
@@ -354,7 +354,7 @@ TEST_CASE("WorkQueue sends a dead letter once, however often the commit fails",
     CHECK(work.size() == 0);
     CHECK(work.dead() == 1);
     CHECK(letters.taken.size() == 2);
-    // Revived, it dies another death, and has another letter: the first may be read and gone.
+    // A revived item dies again, and has another letter: the first may have been read and removed.
     REQUIRE_FALSE(work.revive(1, later));
     const auto again = work.lease(later);
     REQUIRE(again);
@@ -384,7 +384,7 @@ TEST_CASE("WorkQueue reserves space for the end of an item before its dead lette
     for (std::size_t i = 1; i <= 64; ++i) REQUIRE_FALSE(work->ack(leases[i]));
     REQUIRE(medium.last == 70);
     REQUIRE_FALSE(work->nack(leases[66], when));
-    // What may take memory is done; without it, the letter would not have been sent.
+    // The allocations are done: if they had failed, the letter would not have been sent.
     CHECK(last_at_push == 71);
     CHECK(work->size() == 5);
 }
@@ -399,12 +399,12 @@ TEST_CASE("WorkQueue allocates nothing in its destructor", "[work][work_queue][f
             lease_next(work);
             REQUIRE_FALSE(work.ack(lease_next(work)));
         }
-        // The numbers from 0 to 255 have room in four blocks.
+        // The numbers from 0 to 255 fit into four blocks.
         CHECK(medium.last == 255);
     }
 }
 
-// ---- what cannot be read ------------------------------------------------------------------------
+// ---- unreadable entries -------------------------------------------------------------------------
 
 TEST_CASE("WorkQueue opens with a damaged entry, and keeps it as a dead letter",
           "[work][work_queue][fault]") {
@@ -517,7 +517,7 @@ TEST_CASE("WorkQueue keeps an item that is read between failures of the medium",
 TEST_CASE("WorkQueue makes no item dead, and reads few, while the medium reads none of them",
           "[work][work_queue][regression]") {
     MemoryMedium medium;
-    // Only an I/O error is evidence of a bad sector, however long it lasts.
+    // Only an I/O error is evidence of a bad sector, and no other error, however long it lasts.
     const bool is_io = GENERATE(true, false);
     if (!is_io) medium.read_error = std::make_error_code(std::errc::timed_out);
     const Duration outage = is_io ? Duration{59s} : Duration{1h};
@@ -553,7 +553,7 @@ TEST_CASE("WorkQueue counts no delivery when the item could not be read after it
     medium.bad_after_sync = 1;
     Moment now = when;
     CHECK(work.lease(now).error() == std::errc::io_error);
-    // It does not hold back the next item.
+    // It does not block the next item.
     CHECK(work.lease(now)->id == 2);
     const std::uint64_t last = medium.last;
     for (int i = 0; i < 9; ++i) {
@@ -589,7 +589,7 @@ TEST_CASE("WorkQueue::release needs no space, and its delivery does not count la
         if (options.count_before_lease) medium.fails_from = ~std::uint64_t{0};
         now.now += 11s;
     }
-    // The note that had no space has the rest of the delay.
+    // The note without space has the rest of the delay.
     const Result<Lease> lease = work->lease(now);
     REQUIRE(lease);
     medium.fails_from = 0;
@@ -633,7 +633,7 @@ TEST_CASE("WorkQueue records a delivery once, however often its commit finds no 
         CHECK(medium.last == before + 1);
         CHECK(durable_count() == 2);
     }
-    SECTION("a copy of the item does not forget what the log had") {
+    SECTION("a copy of the item keeps the delivery that the log had") {
         for (std::size_t i = 1; i < 60; ++i) REQUIRE_FALSE(work.ack(leases[i]));
         REQUIRE_FALSE(work.commit());
         REQUIRE(entries_of_kind(medium, detail::WorkKind::moved).size() == 1);
@@ -643,9 +643,9 @@ TEST_CASE("WorkQueue records a delivery once, however often its commit finds no 
     }
 }
 
-// ---- what grows ---------------------------------------------------------------------------------
+// ---- growth -------------------------------------------------------------------------------------
 
-TEST_CASE("WorkQueue copies nothing with unlimited slack", "[work][work_queue][unit]") {
+TEST_CASE("WorkQueue copies no entry with unlimited slack", "[work][work_queue][unit]") {
     MemoryMedium medium;
     Memory work = open_memory(medium, {.slack_bytes = no_limit});
     std::vector<Lease> leases;
@@ -694,7 +694,7 @@ TEST_CASE("WorkQueue continues to copy its keys after there was no space",
     for (int i = 0; i < 1000; ++i) leases.push_back(lease_next(*work));
     medium.fails_with = no_space;
     for (const Lease& lease : leases) REQUIRE_FALSE(work->ack(lease));
-    // Room for five entries each time; the window takes sixteen.
+    // There is space for five entries each time, and the window needs sixteen.
     const std::uint64_t before = medium.last;
     for (int i = 0; i < 10; ++i) {
         medium.fails_from = medium.calls + 6;
@@ -780,7 +780,7 @@ TEST_CASE("WorkQueue: an acknowledgement that only the log received waits for a 
         const auto first = work.lease(when);
         REQUIRE(first);
         CHECK_FALSE(work.unflushed());
-        REQUIRE_FALSE(work.ack(*first));  // in order: no entry says it
+        REQUIRE_FALSE(work.ack(*first));  // acknowledged in order, so there is no entry for it
         CHECK(work.unflushed());
         REQUIRE_FALSE(work.flush());
         CHECK_FALSE(work.unflushed());
@@ -870,7 +870,7 @@ TEST_CASE("WorkQueue loses no dead letter at a power loss, also into a journal w
                 REQUIRE_FALSE(work.flush());
                 REQUIRE(work.size() == 0);
                 REQUIRE(work.dead() == 0);
-                // Not closed in order.
+                // The queue is not closed in order.
                 disk.halt_at(disk.operations() + 1);
             }
             Random bits{Seed{torn}};

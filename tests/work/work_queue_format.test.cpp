@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the bytes of a WorkQueue's entries never change by accident, and no bytes cause harm.
-// Method: golden bytes, round trips, random bytes and damaged histories.
+// Goal: the bytes of a WorkQueue's entries never change by accident, and no bytes cause an error in
+// memory. Method: golden bytes, round trips, random bytes and damaged histories.
 #include <belay/work/work_queue.hpp>
 
 #include <string>
@@ -17,7 +17,7 @@ using namespace std::string_view_literals;
 
 namespace {
 
-/// The mark of the logs here.
+/// The mark of the logs in these tests.
 constexpr std::uint32_t mark = 0xC4C3C2C1;
 
 std::string hex_of(const WorkEntry& entry) {
@@ -153,7 +153,7 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
             REQUIRE(read.expires == e.expires);
             REQUIRE(read.delay == e.delay);
             REQUIRE(read.print.same_key(e.print));
-            // part::Cut anywhere, it is refused, or its tail is shorter.
+            // After part::Cut anywhere, it is rejected, or its tail is shorter.
             const std::size_t cut = bits() % bytes.size();
             const WorkError of_cut =
                 WorkDecoder{BytesView{bytes}.first(cut), 1000, mark}.decode(read);
@@ -162,7 +162,7 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
         2000);
 }
 
-TEST_CASE("WorkDecoder returns the reason why bytes are no entry", "[work][work_queue][unit]") {
+TEST_CASE("WorkDecoder returns the reason if bytes are no entry", "[work][work_queue][unit]") {
     CHECK(why_not("01000000000000") == "the entry is shorter than its header"sv);
     CHECK(why_not("0000000000000000") == "the record is not an entry of a work queue"sv);
     CHECK(why_not("0600000000000000") == "the kind of the entry is unknown"sv);
@@ -240,7 +240,7 @@ TEST_CASE("WorkQueue opens, or rejects, any history, and works on those that it 
                 e.tail = tail;
                 Bytes& bytes = medium.entries[number];
                 encode(e, log_mark(Id{std::byte{1}}), bytes);
-                // Now and then anything at all.
+                // At times, arbitrary bytes.
                 if (bits() % 400 == 0)
                     bytes[bits() % bytes.size()] = static_cast<std::byte>(bits());
             }

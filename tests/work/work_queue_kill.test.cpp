@@ -42,7 +42,7 @@ Result<PosixWork, WorkError> open_for_round(const std::string& path, std::uint64
                            now);
 }
 
-/// A day for each round: delays and leases of the one before are over.
+/// Each round is a day later: the delays and leases of the previous round have ended.
 Moment start_of(std::uint64_t round) {
     const Duration day = 24h;
     const auto days = static_cast<std::int64_t>(round) * day;
@@ -56,8 +56,8 @@ std::uint64_t number_in(BytesView body) { return std::stoull(std::string{as_text
 
 enum class Fact : std::uint64_t {
     pushed,  // durably
-    leased,  // for the `detail`-th time, which was counted before, durably
-    ending,  // from here on it may be gone
+    leased,  // for the `detail`-th time, which is counted durably
+    ending,  // from here on the item may be removed
     ended    // durably
 };
 struct Confirmation {
@@ -66,7 +66,7 @@ struct Confirmation {
     std::uint64_t detail;
 };
 
-/// The child: pushes, leases, ends, gives back, forgets what it was leased.   Returns: what is wrong.
+/// The child: pushes, leases, ends, returns, and abandons leases.   Returns: an error text.
 template <class Report>
 int work_until_killed(const std::string& path, std::uint64_t round, Report report) {
     Moment now = start_of(round);
@@ -113,7 +113,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Report repor
     }
 }
 
-/// The parent: what it knows of each item that was ever pushed durably.
+/// The parent: its records of each item that was pushed durably.
 class ConfirmedState {
 public:
     void receive(const Confirmation& confirmed) {
@@ -135,7 +135,7 @@ public:
         }
     }
 
-    /// Looks at what is left.
+    /// Checks the remaining items.
     void check(PosixWork& work, Moment now) {
         std::map<std::uint64_t, std::uint64_t> there;  // and how often it was leased
         const auto look = [&](const WorkItem& shown) {
@@ -161,7 +161,7 @@ public:
             REQUIRE(item.end != End::none);
             item.end = End::durable;
         }
-        // A killed round may have pushed a few that nobody knows of: they are in the window too.
+        // A killed round may have pushed a few unreported items, which are in the window, too.
         auto newest = items_.rbegin();
         for (std::size_t i = 0; i < keys_kept / 3 && newest != items_.rend(); ++i, ++newest) {
             const std::string key = std::to_string(newest->first);
@@ -207,7 +207,7 @@ TEST_CASE("WorkQueue keeps through SIGKILL everything that it confirmed as durab
     }
     CHECK(confirmed_state.pushed() > 10 * rounds);
     CHECK(confirmed_state.ended() > 5 * rounds);
-    // Or nothing was given up, and nothing copied.
+    // Otherwise no entry was given up, or none copied.
     auto work = open_for_round(dir / "w", rounds, start_of(rounds));
     REQUIRE(work);
     CHECK(work->log().base() > 10 * rounds);

@@ -26,7 +26,7 @@ Result<JournalWork, WorkError> open_over(sim::Disk& disk, std::size_t log_takes,
     return JournalWork::open(std::move(*log), options, when);
 }
 
-/// Pushes items with keys and ends them, so that nothing ever waits.
+/// Pushes items with keys and ends them, so that no item waits.
 template <class Work>
 std::error_code pass_keys(Work& work, int from, int to) {
     std::error_code error;
@@ -55,7 +55,7 @@ TEST_CASE("WorkQueue::open rejects a log with shorter records, and reports which
           "the options of the journal are not allowed (WorkOptions::record_bytes_max is 1048576, "
           "but the log accepts only 65536: open the log with at least as much, or lower the value "
           "of the queue)");
-    // What it says helps, both ways.
+    // The advice helps, in both forms.
     CHECK(open_over(disk, 1 << 16, {.keys = keys, .record_bytes_max = 1 << 16}));
     CHECK(open_over(disk, 1 << 16, {.keys = keys, .record_bytes_max = 1 << 15}));
     CHECK_FALSE(open_over(disk, 1 << 16, {.keys = keys, .record_bytes_max = (1 << 16) + 1}));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a million waiting operations are each completed once over kills, on a disk that stays
-// small; an old item holds no log; keys fit into their space. Method: long histories on a
+// small. An old item does not keep the log. Keys fit into their space. Method: long histories on a
 // simulated disk, which counts the bytes. Memory is measured in allocation.test.cpp.
 #include <belay/journal/journal.hpp>
 #include <belay/sim/disk.hpp>
@@ -49,13 +49,13 @@ Bytes sized_body(std::uint64_t n, std::size_t size = 16) {
     return body;
 }
 
-/// Pushes numbered items and works them off, and knows of each what may still become of it.
+/// Pushes numbered items and works them off, and records the possible states of each.
 class LoadWorker {
 public:
     enum class ItemState : std::uint8_t {
-        waiting,       // durable, and leased to nobody
-        leased,        // in this life; it waits again in the next one
-        acknowledged,  // not durably: gone in this life, and may wait again in the next one
+        waiting,       // durable, and not leased
+        leased,        // leased in this process; it waits again in the next one
+        acknowledged,  // not durable: ended in this process, and may wait again in the next one
         over           // never again
     };
 
@@ -65,7 +65,7 @@ public:
     [[nodiscard]] std::uint64_t over() const { return over_; }
     [[nodiscard]] std::uint64_t repeated() const { return repeated_; }
 
-    /// Pushes so many. They are durable after the next commit().
+    /// Pushes this many items. They are durable after the next commit().
     void push(std::uint64_t count) {
         for (; count != 0; --count) {
             REQUIRE(rig_->work->push(sized_body(pushed()), rig_->now));
@@ -78,7 +78,7 @@ public:
         over_ += acknowledged_.size();
         acknowledged_.clear();
     }
-    /// Leases so many, if there are.
+    /// Leases this many items, if there are.
     void lease_some(int count) {
         for (; count != 0; --count) {
             const auto lease = rig_->work->lease(rig_->now);
@@ -94,7 +94,7 @@ public:
             leases_.push_back({*lease, n});
         }
     }
-    /// Acknowledges leases, in any order, until so many are left.
+    /// Acknowledges leases, in any order, until this many are left.
     void finish(std::size_t left, Random& bits) {
         while (leases_.size() > left) {
             std::swap(leases_[bits() % leases_.size()], leases_.back());
@@ -105,8 +105,8 @@ public:
             leases_.pop_back();
         }
     }
-    /// What is there in a new life: all that waited or was leased, once each and in order, and what
-    /// was acknowledged or not. Pre: every push was durable.
+    /// Checks the items in a new process: all items that waited or were leased, once each and in
+    /// order, and those that were acknowledged or not. Pre: every push was durable.
     void come_back() {
         for (const HeldLease& lease : leases_) items_[lease.number] = ItemState::waiting;
         leases_.clear();
@@ -142,7 +142,7 @@ private:
     std::uint64_t repeated_ = 0;
 };
 
-/// A million in Release, less where it takes longer.
+/// A million in Release, and fewer in slower builds.
 std::uint64_t load() {
     if (belay_test::sanitized) return 30'000;
     return belay_test::from_environment("BELAY_SEEDS", 2000) >= 2000 ? 1'000'000 : 200'000;
@@ -159,14 +159,16 @@ TEST_CASE("WorkQueue completes a million operations once each, killed again and 
     Random bits{Seed{1}};
     LoadWorker worker{rig, count};
     const int round = static_cast<int>(count / 2000);
-    // Seven times as many as are done, so that most of them wait before the last one is pushed.
+    // Seven items are pushed for each one that ends, so that most of them wait before the last
+    // push.
     const std::uint64_t pushes = 7 * count / 2000;
     std::size_t waiting_max = 0;
     for (int step = 1; worker.over() < count; ++step) {
         worker.push(std::min(pushes, count - worker.pushed()));
         waiting_max = std::max(waiting_max, rig.work->size());
         worker.commit();
-        // Twice, so that what is acknowledged and not durable could be leased again.
+        // Two processes, so that items with acknowledgements that are not durable could be leased
+        // again.
         for (int half = 0; half < 2; ++half) {
             worker.lease_some(round / 2);
             worker.finish(rig.work->size() > 300 ? 300 : 0, bits);
@@ -174,7 +176,7 @@ TEST_CASE("WorkQueue completes a million operations once each, killed again and 
         REQUIRE(rig.disk.used_bytes() <
                 2 * rig.work->bytes() + rig.options.slack_bytes + 3 * segment_bytes);
         if (step % 97 != 0) continue;
-        // What was acknowledged since the last sync is over, or comes back.
+        // Items that were acknowledged since the last sync have ended, or return.
         if (bits() % 2 == 0) {
             rig.disk.kill();
         } else {
@@ -189,7 +191,8 @@ TEST_CASE("WorkQueue completes a million operations once each, killed again and 
     CHECK(rig.work->empty());
 }
 
-TEST_CASE("WorkQueue: one old item holds no more log than the slack", "[work][work_queue][load]") {
+TEST_CASE("WorkQueue: one old item keeps no more of the log than the slack",
+          "[work][work_queue][load]") {
     LoadRig rig;
     rig.options = {.lease = 1s,
                    .deliveries_max = WorkOptions::any_number,
@@ -214,7 +217,7 @@ TEST_CASE("WorkQueue: one old item holds no more log than the slack", "[work][wo
     }
     CHECK(bytes_max < (1 << 20) + 4 * segment_bytes);
     CHECK(rig.work->size() == 1);
-    // It is the same item still, and the lease counts.
+    // It is still the same item, and the lease counts.
     const auto body = rig.work->read(stuck->id);
     REQUIRE(body);
     CHECK(load_le<std::uint64_t>(body->data()) == 7);
@@ -223,7 +226,7 @@ TEST_CASE("WorkQueue: one old item holds no more log than the slack", "[work][wo
 }
 
 TEST_CASE("WorkQueue without keys writes only its entries to the log", "[work][work_queue][load]") {
-    // Acknowledged in order, nothing is written for the ends but what the log itself writes.
+    // If items are acknowledged in order, only the log itself writes for the ends.
     LoadRig rig;
     rig.options = {.record_bytes_max = 4096};
     rig.open();

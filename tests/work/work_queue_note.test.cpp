@@ -38,22 +38,22 @@ std::optional<SimWork> open_to_note(sim::Disk& disk, std::uint64_t seed, const c
     return std::move(*work);
 }
 
-/// One item more, and one less: never the first.
+/// One item is pushed, and one ends, which is never the first.
 bool pass_one_through(SimWork& work, std::uint64_t n) {
     const std::string body = "item " + std::to_string(n) + std::string(100, '.');
     if (!work.push(as_bytes(body), start, {.key = std::to_string(n)})) return false;
     const auto lease = work.lease(start);
     return lease && !work.ack(*lease);
 }
-/// The first item, which is leased for as long as the program lives: it is copied forward.
+/// The first item, which is leased while the program runs: it is copied forward.
 bool push_old(SimWork& work) {
     return work.push(as_bytes("old"), start) && work.lease(start) && !work.commit();
 }
 
-/// What a program has kept, and how much of that was promised to it.
+/// The notes of a program, and the number of the durable ones.
 struct Kept {
     std::vector<std::string> notes{""};
-    std::size_t durable = 0;  // the first that may be there
+    std::size_t durable = 0;  // the first note that may be there
 };
 
 /// Works, and keeps notes of all lengths, until the disk halts.
@@ -64,7 +64,7 @@ void work_and_keep(sim::Disk& disk, Kept& kept) {
         if (!pass_one_through(*work, n)) return;
         const std::string note = "note " + std::to_string(n) + std::string(n * 53 % 400, 'x');
         if (n % 3 == 0) {
-            // Before the call: a disk that halts in the middle may have it, or not.
+            // Recorded before the call: a disk that halts in the middle may have the note, or not.
             kept.notes.push_back(note);
             if (work->keep(as_bytes(note))) return;
             if (as_text(work->kept()) != note) FAIL("another note");
@@ -76,7 +76,7 @@ void work_and_keep(sim::Disk& disk, Kept& kept) {
     }
 }
 
-/// Whether the note after a crash is one that may be there.
+/// Whether the note after a crash is a possible one.
 bool is_right(sim::Disk& disk, const Kept& kept) {
     const auto work = open_to_note(disk, 2);
     if (!work) return false;
@@ -107,7 +107,7 @@ TEST_CASE("WorkQueue::keep keeps the latest note over restarts", "[work][work_qu
     auto work = open_to_note(disk, 2);
     REQUIRE(work);
     CHECK(as_text(work->kept()) == "second");
-    // It is no item, and counts for nothing.
+    // The note is no item, and is not counted.
     CHECK(work->empty());
     CHECK(work->bytes() == 0);
     CHECK_FALSE(work->keep({}));
@@ -170,7 +170,7 @@ TEST_CASE("WorkQueue::keep: a crash anywhere leaves the durable note, or a later
         REQUIRE(is_right(disk, kept));
         later += kept.notes.size() - 1 - kept.durable;
     }
-    // Or the program was never cut between a note and its sync.
+    // Otherwise the program was never cut between a note and its sync.
     CHECK(later > 20);
 }
 
@@ -197,14 +197,14 @@ TEST_CASE("tool::inspect_work_queue shows the note, and tool::salvage_work_queue
 
 namespace {
 
-/// How often a program that is killed every two seconds tries to reach its server, which is never
-/// there. What it works on is in the queue that has the history.
+/// The number of attempts of a program that is killed every two seconds to reach its server, which
+/// is never there. Its work is in the queue that has the history.
 int attempts_in_ten_minutes(bool remembers) {
     sim::Disk disk;
     Random bits{Seed{1}};
     int attempts = 0;
     for (std::uint64_t incarnation = 1; incarnation <= 300; ++incarnation) {
-        // The steady clock begins again, the wall clock goes on.
+        // The steady clock begins again, and the wall clock continues.
         const Moment now{Instant{1h}, start.wall + 2s * static_cast<std::int64_t>(incarnation)};
         auto work = open_to_note(disk, incarnation, "w", now);
         REQUIRE(work);
@@ -213,7 +213,7 @@ int attempts_in_ten_minutes(bool remembers) {
         if (remembers) REQUIRE(history.restore(work->kept(), now.now, now.wall));
         Turn turn{now.now, bits};
         Remembered policy{history, Policy{Backoff{NoJitter{}, Cap{60s}, 1s}}, turn};
-        policy.reset();  // as whoever starts a run does
+        policy.reset();  // as at the beginning of each run
         const Advice advice = policy.admit(turn.now);
         REQUIRE(advice.verb != Advice::Verb::stop);
         if (advice.verb == Advice::Verb::go || advice.until < now.now + 2s) {
@@ -232,8 +232,9 @@ int attempts_in_ten_minutes(bool remembers) {
 
 }  // namespace
 
-TEST_CASE("A program that keeps its policy's history in its WorkQueue backs off over its restarts",
-          "[work][work_queue][unit]") {
+TEST_CASE(
+    "A program that keeps its policy's history in its WorkQueue waits longer over its restarts",
+    "[work][work_queue][unit]") {
     const int patient = attempts_in_ten_minutes(true);
     CHECK(patient > 8);
     CHECK(patient < 20);

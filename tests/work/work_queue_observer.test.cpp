@@ -97,7 +97,7 @@ TEST_CASE("WorkQueue keeps its state when a hook throws", "[work][work_queue_obs
     CHECK(work->ack(*failing) == QueueErrc::lease_ended);
     now = {now.now + 2s, now.wall + 2s};
     CHECK_THROWS_AS(work->lease(now), std::runtime_error);
-    const auto next = work->lease(now);  // the exception took nothing with it
+    const auto next = work->lease(now);  // the exception has not removed the item
     REQUIRE(next);
     CHECK(as_text(next->body) == "stays");
     CHECK(work->dead() == 1);

@@ -41,7 +41,7 @@ PageBytes paged_id() {
     return page_copy(MemoryLog{any}.journal_id());
 }
 
-/// Keys of all lengths around those at which the hash changes its way.
+/// Keys of all lengths around those at which the computation of the hash changes.
 std::string paged_key(std::uint64_t n) {
     static constexpr std::size_t lengths[] = {1, 4, 7, 8, 9, 16, 63, 64, 65, 66, 200, 1000};
     std::string key = std::to_string(n) + "/";
@@ -49,7 +49,7 @@ std::string paged_key(std::uint64_t n) {
     return key;
 }
 
-/// Calls by chance, so that every kind of entry is in the log. Gives how many keys were used.
+/// Random calls, so that every kind of entry is in the log. Returns the number of keys.
 std::uint64_t work_by_chance(MemoryMedium& medium, Random& bits) {
     auto work = PagedWork::open(MemoryLog{medium}, paged_options, when);
     REQUIRE(work);
@@ -84,7 +84,7 @@ std::uint64_t work_by_chance(MemoryMedium& medium, Random& bits) {
     return used;
 }
 
-/// Whether the library and the page mean the same items.
+/// Whether the library and the page have the same items.
 void compare_items(PagedWork& work, const PageWork& page) {
     std::size_t shown = 0;
     const auto compare = [&](const WorkItem& item) {
@@ -99,7 +99,7 @@ void compare_items(PagedWork& work, const PageWork& page) {
         if (known.state == 3) return;
         REQUIRE(page_copy(item.body) == known.body);
         REQUIRE(item.deliveries == known.delivered);
-        // The wall clock stands still here.
+        // The wall clock stands still.
         REQUIRE((item.state == WorkItem::State::delayed) == (!is_dead && known.delay_ns != 0));
     };
     REQUIRE_FALSE(work.for_each(compare));
@@ -143,7 +143,7 @@ TEST_CASE("A reader written from the format page finds a queue's keys, of all le
             const std::uint64_t used = work_by_chance(medium, bits);
             const PageWork page = read_by_page(medium);
             const PageBytes id = paged_id();
-            // The last that are different count.
+            // The last different keys count.
             std::vector<PageBytes> window;
             for (std::size_t i = page.keys.size(); i-- != 0 && window.size() < paged_keys;) {
                 const bool is_known =
@@ -151,7 +151,7 @@ TEST_CASE("A reader written from the format page finds a queue's keys, of all le
                 if (!is_known) window.push_back(page.keys[i]);
             }
             for (std::uint64_t n = 0; n < used; ++n) {
-                // Each asks an opening of its own: what is pushed pushes others out.
+                // Each needs its own opening, because a push removes others from the window.
                 MemoryMedium copy = medium;
                 auto work = PagedWork::open(MemoryLog{copy}, paged_options, when);
                 REQUIRE(work);

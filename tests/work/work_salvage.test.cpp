@@ -30,7 +30,7 @@ Result<SimWork, WorkError> open_work(sim::Disk& disk, const char* path, std::uin
                          {.deliveries_max = 2, .keys = 4, .record_bytes_max = 1024}, now);
 }
 
-/// Items 1 to 8: one waits, one was done behind it, one failed once, one is delayed for 10 s, one
+/// Items 1 to 8: one waits, one after it was done, one failed once, one is delayed for 10 s, one
 /// expires after 60 s, one is dead, two wait.
 void fill_for_salvage(sim::Disk& disk) {
     auto work = open_work(disk, "w", 1, start);
@@ -54,7 +54,7 @@ void fill_for_salvage(sim::Disk& disk) {
     REQUIRE_FALSE(work->commit());
 }
 
-/// What a queue shows, an item behind the other: body, state, deliveries.
+/// The items of a queue, concatenated: body, state, deliveries.
 std::string all_shown(SimWork& work) {
     std::string text;
     const auto show = [&text](const WorkItem& item) {
@@ -90,11 +90,11 @@ TEST_CASE("tool::salvage_work_queue copies existing items with their state",
     REQUIRE(next);
     CHECK(as_text(next->body) == "plain");
     CHECK(next->pushed == start.wall);
-    // The delay has 7 s to go; expired is what was pushed to be so 60 s after.
+    // 7 s of the delay are left. The item that expires 60 s after its push has expired.
     CHECK(work->delayed() == 1);
     static_cast<void>(work->lease({three_seconds_on.now + 8s, three_seconds_on.wall + 60s}));
     CHECK(work->delayed() == 0);
-    // The new queue's own numbers hold over another opening.
+    // The numbers of the new queue are kept over another opening.
     REQUIRE_FALSE(work->ack(*next));
     REQUIRE_FALSE(work->commit());
     work = open_work(disk, "other", 5, three_seconds_on);
@@ -133,7 +133,7 @@ TEST_CASE("tool::salvage_work_queue skips damaged entries, anywhere",
         auto work = open_work(disk, "new", 3, three_seconds_on);
         REQUIRE(work);
         REQUIRE(work->size() + work->dead() == done->copied);
-        // One entry was lost at most: an item, or what became of one.
+        // At most one entry was lost: an item, or the state of one.
         REQUIRE(done->copied >= 6);
         REQUIRE(done->copied <= 8);
         passed_over += done->unreadable;

@@ -25,7 +25,7 @@ TEST_CASE("to_string of a WorkItem and of a DeadWork has no byte of the body",
     CHECK(to_string(static_cast<WorkItem::State>(9)) == "unknown");
 }
 
-TEST_CASE("to_string of a WorkError is its sentence", "[work][text][unit]") {
+TEST_CASE("to_string of a WorkError is its message", "[work][text][unit]") {
     const WorkError error{.code = make_error_code(std::errc::io_error), .number = 17};
     CHECK(to_string(error) == error.message());
 }
