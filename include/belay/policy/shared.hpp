@@ -234,7 +234,8 @@ public:
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
             permit_.neutral();
-            return waits(goes_on(asked(turn.now), turn.now), turn);
+            if constexpr (spreads) draw_share(turn);
+            return rejected(goes_on(asked(turn.now), turn.now));
         }
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
