@@ -186,6 +186,7 @@ namespace {
     };
     add(Kind::nothing, ".", "");
     add(Kind::token, "ttok\n4.8.0", "tok");
+    add(Kind::token, "ttok\n5", "tok");
     add(Kind::state_vector, "?", "");
     add(Kind::state_vector, "?a\nb\n", "a\nb\n");
     add(Kind::state_vector, "?b\nc\n", "b\nc\n");
@@ -211,6 +212,7 @@ namespace {
 [[nodiscard]] std::optional<check::RoomProtocolFault> check_with(ProtocolFlaw flaw) {
     const bool any_payload = flaw == ProtocolFlaw::keeps_the_sign ||
                              flaw == ProtocolFlaw::keeps_awareness_sign ||
+                             flaw == ProtocolFlaw::keeps_the_sign_of_vectors ||
                              flaw == ProtocolFlaw::names_rooms_by_addresses;
     auto frames = planted_frames(!any_payload);
     if (flaw == ProtocolFlaw::accepts_long_names)
@@ -263,7 +265,23 @@ namespace {
                            R::client_has_the_document,
                            R::disjoint_is_reliable,
                            R::disjoint_is_reliable,
-                           R::disjoint_is_reliable};
+                           R::disjoint_is_reliable,
+                           R::payload_is_for_the_room,
+                           R::address_is_kept,
+                           R::address_is_kept,
+                           R::throws_nothing,
+                           R::client_reads_each_frame,
+                           R::client_reads_each_frame,
+                           R::client_reads_each_frame,
+                           R::client_has_the_document,
+                           R::client_has_the_document,
+                           R::disjoint_is_reliable,
+                           R::errors_end_the_client,
+                           R::views_stay_valid,
+                           R::views_stay_valid,
+                           R::payload_fits_into_the_frame,
+                           R::allocates_little,
+                           R::allocates_little};
     static_assert(sizeof rules / sizeof rules[0] == static_cast<std::size_t>(ProtocolFlaw::count));
     return rules[static_cast<std::size_t>(flaw)];
 }
@@ -288,6 +306,53 @@ TEST_CASE("check::room_protocol reports the rule that each planted mistake break
             CHECK(verdict_on(check_with(flaw)) == verdict_on(fault));
     }
     CHECK(std::count(broken.begin(), broken.end(), false) == 0);
+}
+
+TEST_CASE("check::room_protocol finds mistakes without frames, and without random changes",
+          "[room][room_protocol_check][unit]") {
+    CHECK_FALSE(check_planted(ProtocolFlaw::none, {}));
+    CHECK(check_planted(ProtocolFlaw::returns_long_addresses, {}));
+    const auto fault =
+        check::room_protocol([] { return PlantedProtocol{ProtocolFlaw::read_throws}; }, Lines{},
+                             planted_frames(true), {}, {}, {.mutations = 0});
+    REQUIRE(fault);
+    CHECK(fault->bytes == of_room("doc", ""));
+}
+
+TEST_CASE("check::room_protocol tests the snapshot of a document without state vectors",
+          "[room][room_protocol_check][unit]") {
+    struct PlainLines {
+        [[nodiscard]] Result<bool> check(BytesView update) { return lines.check(update); }
+        [[nodiscard]] std::error_code apply(BytesView update) { return lines.apply(update); }
+        [[nodiscard]] std::span<const Bytes> snapshot() { return lines.snapshot(); }
+        [[nodiscard]] std::size_t bytes() const noexcept { return lines.bytes(); }
+        Lines lines{};
+    };
+    const auto check_plain = [](ProtocolFlaw flaw) {
+        return check::room_protocol([&] { return PlantedProtocol{flaw}; }, PlainLines{},
+                                    planted_frames(true), {}, {}, {.mutations = 20});
+    };
+    CHECK(verdict_on(check_plain(ProtocolFlaw::none)) == "right");
+    for (const auto flaw :
+         {ProtocolFlaw::loses_lines_of_edits, ProtocolFlaw::loses_lines_of_answers}) {
+        const auto fault = check_plain(flaw);
+        REQUIRE(fault);
+        CHECK(fault->rule == check::RoomProtocolRule::client_has_the_document);
+    }
+}
+
+TEST_CASE("check::room_protocol reports a ping without addresses",
+          "[room][room_protocol_check][unit]") {
+    struct Pinged : SignProtocol {
+        [[nodiscard]] Result<part::RoomMessage> read(BytesView frame) const {
+            if (as_text(frame) == "p") return part::RoomMessage{Kind::ping, {}, {}};
+            return SignProtocol::read(frame);
+        }
+    };
+    const std::vector<check::ClientFrame> frames{{to_bytes("p"), Kind::ping, Bytes{}, ""}};
+    const auto fault = check::room_protocol([] { return Pinged{}; }, OpaqueDocument{}, frames);
+    REQUIRE(fault);
+    CHECK(fault->rule == check::RoomProtocolRule::reads_kinds_of_clients);
 }
 
 TEST_CASE("check::room_protocol reports frames of a client that a room rejects",

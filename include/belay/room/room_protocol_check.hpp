@@ -50,7 +50,9 @@ struct RoomProtocolOptions {
 ///     if (fault) std::puts(to_string(*fault).c_str());
 ///
 /// - `make()` returns a new protocol, as you pass it to RoomManager::accept.
-/// - `empty` is the empty document of your rooms, which accepts the updates in `frames`.
+/// - `empty` is the empty document of your rooms, which accepts the updates in `frames`. For a
+///   protocol with `split`, use one that reads updates. In an OpaqueDocument, pieces differ from
+///   their update.
 /// - `frames` are frames that clients send, at least one of each kind. An update above 1 KiB tests
 ///   `split`. The check makes malformed frames from them.
 /// - `rejected` are frames that the protocol must reject.
