@@ -447,8 +447,7 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those th
     CHECK(rig.work->dead() == 1);
     CHECK(rig.observer.deaths->size() == 2);
     CHECK(rig.work->size() == 0);
-    // Moving the dead letters into the queue itself keeps them, whatever the storage would do with
-    // them.
+    // The queue keeps its dead letters when it is assigned to itself.
     auto& itself = *rig.work;
     *rig.work = std::move(itself);
     CHECK(rig.work->dead() == 1);
