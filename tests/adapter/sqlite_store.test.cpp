@@ -192,10 +192,8 @@ TEST_CASE("sqlite::Store opens a file of version 1, and keeps its content",
     }
 }
 
-TEST_CASE(
-    "sqlite::Store opens a file of version 4, and remembers the versions that are replaced from "
-    "then on",
-    "[adapter][sqlite_store][golden]") {
+TEST_CASE("sqlite::Store opens a file of version 4, and then remembers replaced versions",
+          "[adapter][sqlite_store][golden]") {
     const TemporaryDirectory dir;
     run_sql(dir / "s",
             "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "

@@ -67,10 +67,8 @@ TEST_CASE("AdaptiveThrottle may be a constant-initialized static",
     CHECK(static_throttle.rejected_per_thousand(Instant{}) == 0);
 }
 
-TEST_CASE(
-    "AdaptiveThrottle rejects no attempt, and draws no random number, while enough attempts "
-    "succeed",
-    "[budget][adaptive_throttle][unit]") {
+TEST_CASE("AdaptiveThrottle rejects no attempt, and draws nothing, while enough attempts succeed",
+          "[budget][adaptive_throttle][unit]") {
     STATIC_REQUIRE([] {
         ThrottleBench b;
         bool ok = b.attempt(20, true) == 20;

@@ -108,10 +108,8 @@ TEST_CASE("CubicRate admits every attempt until the peer is overloaded",
     CHECK(rate.admit(turn.now) == Advice::go());
 }
 
-TEST_CASE(
-    "CubicRate has the numbers of botocore's tests: 0.7 of the rate at once, and the whole rate "
-    "after k",
-    "[budget][cubic_rate][unit]") {
+TEST_CASE("CubicRate has the numbers of botocore's tests: 0.7 of the rate, and all of it after k",
+          "[budget][cubic_rate][unit]") {
     CubicRate rate;
     Random bits{Seed{1}};
     Turn turn{Instant{100s}, bits};

@@ -35,10 +35,8 @@ struct Once {
 
 }  // namespace
 
-TEST_CASE(
-    "Fleet: a service whose permission to dial was not delivered for lack of memory stays in the "
-    "queue",
-    "[fleet][exhaustion_allocation][fault]") {
+TEST_CASE("Fleet: a service stays in the queue if its permission to dial was not delivered",
+          "[fleet][exhaustion_allocation][fault]") {
     FleetRig rig;
     rig.transports.resize(2);
     std::function<void()> act;

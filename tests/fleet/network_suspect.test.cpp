@@ -29,10 +29,8 @@ struct FailingCheck {
 
 }  // namespace
 
-TEST_CASE(
-    "Fleet: if all services fail at about the same time, the network is suspect and no policy "
-    "counts it",
-    "[fleet][network_suspect][unit]") {
+TEST_CASE("Fleet: if all services fail together, the network is suspect and no policy counts it",
+          "[fleet][network_suspect][unit]") {
     FleetRig rig;
     rig.add(4);
     rig.up();

@@ -715,10 +715,8 @@ TEST_CASE("HttpCalls aborts the request that calls share after another one with 
     CHECK(shared.rig.sleeper.waiting() == 0);
 }
 
-TEST_CASE(
-    "HttpCalls counts a shared request without answer if the call with the latest deadline has "
-    "left",
-    "[http][http_calls][regression]") {
+TEST_CASE("HttpCalls counts a shared request without answer if the longest call has left",
+          "[http][http_calls][regression]") {
     HttpCallsOptions options = with_single_flight();
     options.attempts_max = 1;
     options.breaker = {.percent = 50, .min_calls = 2};
@@ -759,10 +757,8 @@ TEST_CASE("HttpCalls counts no failure for a shared request that all calls leave
     CHECK(shared.rig.calls.breaker_state(a_url) == BreakerState::closed);
 }
 
-TEST_CASE(
-    "HttpCalls sends no request for a call that joined one with a final response or a requested "
-    "wait",
-    "[http][http_calls][regression]") {
+TEST_CASE("HttpCalls sends no request for a call that joined a final response or a requested wait",
+          "[http][http_calls][regression]") {
     for (const HttpResponse& last : {status(503, {{"Retry-After", "40"}}), status(404)}) {
         SharedCalls shared{with_single_flight()};
         shared.rig.http.script = {Step{last, 1s}};

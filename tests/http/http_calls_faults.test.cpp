@@ -192,10 +192,8 @@ private:
 
 }  // namespace
 
-TEST_CASE(
-    "HttpCalls retries and counts faults, and takes tokens for them,  that are injected into its "
-    "client",
-    "[http][http_calls][fault]") {
+TEST_CASE("HttpCalls retries and counts the faults of its client, and takes tokens for retries",
+          "[http][http_calls][fault]") {
     AsyncSleeper sleeper;
     ScriptedHttp http{sleeper};
     http.script = {{status(200), 10ms}};

@@ -251,10 +251,8 @@ void check_mutated(const sim::Disk::Image& image, const Original& original,
 
 }  // namespace
 
-TEST_CASE(
-    "Inspection, opening, reading and salvage agree on any damage, and return no invented "
-    "operation",
-    "[journal][journal_mutations][fault]") {
+TEST_CASE("Inspection, opening, reading and salvage agree on any damage, and invent no operation",
+          "[journal][journal_mutations][fault]") {
     for_each_seed(
         [](Seed seed) {
             Random bits{seed};

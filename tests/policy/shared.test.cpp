@@ -570,10 +570,8 @@ TEST_CASE("AskAgain prefers a reservation to an attempt without one", "[policy][
     CHECK(rule.review(Advice::go(), d.turn).verb == Advice::Verb::suspend);
 }
 
-TEST_CASE(
-    "Shared budgets get the token of an abandoned retry back, and reserve again before a new "
-    "attempt",
-    "[policy][shared][unit]") {
+TEST_CASE("Shared budgets get an abandoned token back, and reserve again before a new attempt",
+          "[policy][shared][unit]") {
     MinimalBudget budget{1};
     Driver d;
     Shared rule{budget};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: whatever a network does to a connection, messages are whole, in order and never
-// repeated, the end is detected, and the next connection works. Method: a supervised Tcp and an
-// echo over real sockets, with a proxy between them that follows a script.
+// Goal: for any fault of a network, messages are whole, in order and never repeated, the end is
+// detected, and the next connection works. Method: a supervised Tcp and an echo over real sockets,
+// with a proxy between them that follows a script.
 #include <belay/posix/tcp.hpp>
 
 #include <belay/backoff/full_jitter.hpp>
@@ -25,7 +25,7 @@ using Then = ConnectionFault::Then;
 
 namespace {
 
-/// An echo behind a proxy, and a client whose time the test moves.
+/// An echo behind a proxy, and a client with manual time.
 struct BehindProxy {
     posix::Loop<> server_loop{};
     EchoServer<LengthPrefixed> server{server_loop};
@@ -45,11 +45,12 @@ struct BehindProxy {
         link.start();
     }
     void round() {
-        // Neither waits: what trickles is to be read as it comes.
+        // Neither side delays small packets: bytes must be read as they arrive.
         static_cast<void>(server_loop.run_until([] { return true; }));
         static_cast<void>(loop.run_until([] { return true; }));
     }
-    /// Without time passing for the client; if it never holds, the test's own limit ends it.
+    /// Runs without time for the client. If the condition never holds, the test's own limit ends
+    /// it.
     template <class F>
     void until(F holds) {
         while (!holds()) round();
@@ -60,11 +61,11 @@ struct BehindProxy {
     void connect() {
         const std::size_t before = proxy.connections();
         if (app.state() == LinkState::cooldown) clock.advance(2s);
-        // The kernel connects it; the proxy has it a moment later.
+        // The kernel connects it, and the proxy accepts it a moment later.
         until([&] { return app.state() == LinkState::connected && proxy.connections() > before; });
     }
     void send(const std::string& text) { REQUIRE(link.send(to_bytes(text)) == SendResult::sent); }
-    /// What the next connection is worth, without any fault.
+    /// Checks that the next connection works, without any fault.
     void is_as_good_as_new() {
         proxy.script({});
         connect();
@@ -76,7 +77,7 @@ struct BehindProxy {
 };
 
 const std::vector<std::string> three{"one", "", "twenty-two"};
-// The answer to the ping at the opening comes first.
+// The answer to the ping at the opening is first.
 constexpr std::size_t pong_bytes = 5;
 constexpr std::size_t three_bytes = pong_bytes + 3 * 5 + 3 + 0 + 10;
 
@@ -95,7 +96,8 @@ bool is_prefix(const std::vector<std::string>& some) {
     return some.size() <= three.size() && std::equal(some.begin(), some.end(), three.begin());
 }
 
-/// Sends `three` on a connection of that script.   Returns: what came back before it ended.
+/// Sends `three` on a connection with this script.   Returns: the messages that came back before
+/// its end.
 std::vector<std::string> ended_by(BehindProxy& net, const Script& script) {
     net.proxy.script(script);
     net.clock.advance(2s);
@@ -162,7 +164,7 @@ TEST_CASE("Tcp delivers the complete messages of an answer that is cut anywhere"
                   whole_in(bytes));
             CHECK(net.app.failure == failure_of(LinkErrc::closed_by_peer));
         }
-        // A reset takes along what has not been read.
+        // A reset drops the bytes that have not been read.
         CHECK(is_prefix(ended_by(net, {.to_client = {bytes, Then::reset}})));
         CHECK(net.app.failure.cause == Cause::lost);
     }
@@ -202,7 +204,7 @@ TEST_CASE("Tcp in a Heartbeat detects in time a network that drops everything",
     }
     net.until_state(LinkState::cooldown);
     CHECK(net.app.failure == failure_of(LinkErrc::heartbeat_lost));
-    // It asked, and nobody heard.
+    // The ping was sent, and was not received.
     net.until([&] { return net.proxy.swallowed() > vanished; });
     net.is_as_good_as_new();
 }
@@ -232,7 +234,7 @@ TEST_CASE("Tcp in a Heartbeat stays open over a network that is slow, byte by by
     CHECK(net.app.state() == LinkState::connected);
 }
 
-TEST_CASE("Tcp delivers nothing that a network held back until the connection was closed",
+TEST_CASE("Tcp delivers no bytes that a network held until the connection was closed",
           "[posix][bad_network][fault]") {
     BehindProxy net;
     net.connect();
@@ -245,14 +247,14 @@ TEST_CASE("Tcp delivers nothing that a network held back until the connection wa
     });
     net.connect();
     REQUIRE(net.proxy.connections() == 2);
-    net.proxy.now(Then::pass);  // it arrives at the server after all
+    net.proxy.now(Then::pass);  // it arrives at the server later
     net.until([&] { return net.proxy.passed_to_server() > 0; });
     net.send("new");
     net.until([&] { return !net.app.messages.empty(); });
     CHECK(net.app.messages == std::vector<std::string>{"new"});
 }
 
-TEST_CASE("A Session delivers everything once over a network with all of these faults",
+TEST_CASE("A Session delivers each operation once over a network with all of these faults",
           "[posix][bad_network][property]") {
     for_each_seed(delivers_everything_once, 8);
 }

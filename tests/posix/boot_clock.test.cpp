@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a loop over a BootClock waits by a clock that counts the machine's sleep. Method: no
-// test may put the machine to sleep, so the test reads the state of its timer from the kernel.
+// Goal: a loop over a BootClock waits by a clock that counts the machine's sleep. Method: a test
+// cannot suspend the machine, so it reads the state of its timer from the kernel.
 #include <belay/posix/boot_clock.hpp>
 
 #include <cstdio>
@@ -37,7 +37,7 @@ TEST_CASE("Loop over a BootClock runs due timers", "[posix][boot_clock][unit]") 
         loop.after(1ms, [&] { ++calls; });
     });
     CHECK(loop.run_until([&] { return calls == 2; }, 10s));
-    // It has run out; with nothing to wait for that keeps no loop busy.
+    // The timer has expired. Without a deadline it does not keep the loop busy.
     CHECK_FALSE(loop.run_until([] { return false; }, 1ms));
 }
 
@@ -45,7 +45,7 @@ TEST_CASE("Loop over a BootClock runs due timers", "[posix][boot_clock][unit]") 
 
 namespace {
 
-/// What a timer of CLOCK_BOOTTIME of this process still waits for; -1 if there is none.
+/// The remaining time of a timer of CLOCK_BOOTTIME of this process; -1 if there is none.
 long boottime_left() {
     for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/fdinfo"}) {
         std::ifstream file{entry.path()};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a name connects if one of its addresses does, whatever the others do: listen, refuse, or
-// swallow packets. Method: real sockets on several hosts of the loopback, in both families, with
-// listeners whose queue is full as black holes; a look-up that returns a list; time is the test's.
+// Goal: a name connects if one of its addresses does, while the others listen, refuse, or drop
+// packets. Method: real sockets on several hosts of the loopback, in both families, with listeners
+// whose queue is full as black holes; a look-up that returns a list; manual time.
 #include <belay/posix/detail/dial.hpp>
 
 #include <deque>
@@ -48,7 +48,7 @@ struct NameRig {
     void until_state(LinkState state) {
         until([&] { return app.state() == state; });
     }
-    /// Runs until so many sockets are open.
+    /// Runs until this many sockets are open.
     void until_open(std::size_t sockets) {
         until([&] { return loop.watched() == sockets; });
     }
@@ -303,7 +303,7 @@ TEST_CASE("Tcp may end after its loop in a dial of several addresses",
     CHECK(app.state() == LinkState::stopped);
 }
 
-TEST_CASE("Tcp reaches a name in a decorator, whose race has timers of its own",
+TEST_CASE("Tcp reaches a name in a decorator, whose dial has its own timers",
           "[posix][posix_dial][unit]") {
     Hosts hosts{"127.0.0.1"};
     hosts.swallow("127.0.0.2");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: endpoints in the usual notation are parsed, and other text is rejected; look-ups map
-// their errors. Method: examples and properties.
+// Goal: endpoints in the usual notation are parsed, and other text is rejected. Look-ups map their
+// errors. Method: examples and properties.
 #include <belay/posix/endpoint.hpp>
 
 #include <belay/posix/detail/addresses.hpp>
@@ -31,13 +31,13 @@ TEST_CASE("Endpoint::parse rejects text that is not host:port", "[posix][posix_e
     }
 }
 
-TEST_CASE("Endpoint::to_string returns text that parse reads",
+TEST_CASE("Endpoint::to_string returns text that parse accepts",
           "[posix][posix_endpoint][property]") {
     CHECK(rc::check("parse(to_string(e)) == e", [](std::uint16_t port, bool v6) {
         const Endpoint e{v6 ? "fe80::1" : "example.org", port};
         RC_ASSERT(Endpoint::parse(e.to_string()).value() == e);
     }));
-    CHECK(rc::check("parse takes any text without harm", [](const std::string& text) {
+    CHECK(rc::check("parse accepts or rejects any text", [](const std::string& text) {
         const Result<Endpoint> e = Endpoint::parse(text);
         if (e) RC_ASSERT(Endpoint::parse(e->to_string()).value() == *e);
     }));

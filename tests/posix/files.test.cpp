@@ -52,7 +52,7 @@ TEST_CASE("posix::File::preallocate reserves zeros", "[posix][files][unit]") {
     CHECK(std::count(bytes.begin(), bytes.end(), std::byte{0}) == 100'000);
 }
 
-TEST_CASE("posix::Files::now advances while others run", "[posix][files][unit]") {
+TEST_CASE("posix::Files::now advances while other threads run", "[posix][files][unit]") {
     posix::Files files;
     const Instant begin = files.now();
     while (files.now() == begin) files.yield();
@@ -143,7 +143,7 @@ TEST_CASE("posix::Files distinguishes a file from its copy, and from the target 
     CHECK(*files.identity(dir / "link") != identity);
     CHECK(files.open(dir / "link", OpenMode::write).error() ==
           std::errc::too_many_symbolic_link_levels);
-    // To replace is to make another file, also in the place of a link.
+    // Replacing makes another file, also in the place of a link.
     const auto other = files.open(dir / "link", OpenMode::replace);
     REQUIRE(other);
     CHECK(*files.identity(dir / "link") == *other->identity());
@@ -169,7 +169,7 @@ TEST_CASE("posix::File::write reports a limit of file sizes", "[posix][files][fa
         posix::Files files;
         auto file = files.open(dir / "a", OpenMode::replace);
         if (!file || file->write(0, Bytes(1000))) return false;
-        // The first part fits: a short write, and then the reason.
+        // The first part fits: a short write, and then the error.
         return file->write(500, Bytes(1000)) == std::errc::file_too_large &&
                file->preallocate(5000) == std::errc::file_too_large;
     }));

@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Sends back what it hears.
+/// Sends back the messages that it receives.
 class EchoPeer {
 public:
     explicit EchoPeer(posix::Loop<>& loop) : loop_{loop}, listener_{loop, Accepts{this}} {
@@ -60,7 +60,7 @@ struct RepliesToEach {
     }
 };
 
-/// Never opens.
+/// A transport that never opens.
 struct NeverOpens {
     using message_type = Bytes;
     struct Connection {
@@ -128,7 +128,7 @@ TEST_CASE("Fleet: removing a dialling service wakes the loop for the next one",
     fleet.start();
     REQUIRE(loop.run_until([&] { return dials == 1; }, 30s));
     REQUIRE(loop.run_until([&] { return loop.post([] {}) == driver::Post::taken; }, 30s));
-    // Outside of any turn of the fleet: nothing else would wake it before 30 s.
+    // This is outside of a turn of the fleet: no other event would wake it before 30 s.
     static_cast<void>(loop.after(1ms, [&] { fleet.remove("a"); }));
     REQUIRE(loop.run_until([&] { return dials == 2; }, 20s));
 }

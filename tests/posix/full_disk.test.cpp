@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: on a disk that is really full a journal rejects operations, loses nothing, and frees
-// space as it is drained. Method: a small file system in memory; where it cannot be mounted the
-// test is skipped.
+// Goal: on a real full disk a journal rejects operations, loses none, and frees space as it is
+// drained. Method: a small file system in memory; if it cannot be mounted, the test is skipped.
 #include <belay/posix/journal.hpp>
 
 #include <sys/mount.h>
@@ -56,7 +55,7 @@ void check_has_all(posix::Journal& journal, std::uint64_t durable) {
 
 }  // namespace
 
-TEST_CASE("Journal on a full file system rejects, loses nothing, and frees space by acknowledging",
+TEST_CASE("Journal on a full file system loses no operation, and frees space by acknowledging",
           "[posix][full_disk][fault]") {
     const SmallDisk disk;
     if (!disk.mounted()) {
@@ -72,7 +71,7 @@ TEST_CASE("Journal on a full file system rejects, loses nothing, and frees space
         CHECK_FALSE(journal->failed());
         check_has_all(*journal, durable);
     }
-    // What is left of the space goes to others.
+    // Other files take the rest of the space.
     std::ofstream other{disk / "other"};
     while (other << std::string(4096, 'y') << std::flush) {
     }

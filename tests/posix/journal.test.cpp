@@ -81,8 +81,8 @@ TEST_CASE("Journal: many threads append and commit, and each gets its own number
 }
 
 TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][journal][unit]") {
-    // For the sanitizer of threads: one thread rolls all the time, one flushes, the owner
-    // acknowledges and keeps notes.
+    // For ThreadSanitizer: one thread starts new segments all the time, one flushes, and the owner
+    // acknowledges and stores notes.
     const TemporaryDirectory dir;
     const Bytes body(900, std::byte{'x'});
     auto journal = posix::Journal::open(
@@ -99,7 +99,7 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][
     std::thread flushing{[&] {
         while (journal->base() <= count && wrong == 0) {
             if (journal->unflushed() && journal->flush()) ++wrong;
-            // Of what is appended there is always the last segment left.
+            // The last segment of the appended operations is always left.
             if (journal->last() > 0 && journal->bytes() == 0) ++wrong;
         }
     }};
@@ -108,7 +108,7 @@ TEST_CASE("Journal: segments are sealed and deleted at the same time", "[posix][
         if (journal->keep(as_bytes(std::to_string(++note)))) ++wrong;
         if (as_text(journal->kept()) != std::to_string(note)) ++wrong;
         const std::uint64_t last = journal->last();
-        // Some segments stay, so that the index has something to move.
+        // Some segments stay, so that the index has entries to move.
         const std::uint64_t up_to = last == count ? last : last - std::min<std::uint64_t>(last, 4);
         if (up_to < journal->base()) {
             std::this_thread::yield();
@@ -133,7 +133,7 @@ TEST_CASE("Journal::open reports a path that is a file, or has no parent",
     const auto file = posix::Journal::open(dir / "file");
     REQUIRE_FALSE(file);
     CHECK(file.error().message().find("choose a path that is a directory") != std::string::npos);
-    // A file that is on the way to it.
+    // A file in the middle of the path.
     const auto below = posix::Journal::open(dir / "file/q");
     REQUIRE_FALSE(below);
     CHECK(below.error().code == std::errc::not_a_directory);
@@ -167,7 +167,7 @@ TEST_CASE("Journal::open fails in a second process", "[posix][journal][fault]") 
     }));
 }
 
-TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][fault]") {
+TEST_CASE("Journal at the limit of file sizes loses no operation", "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     const auto limit_file_sizes = [](rlim_t bytes) {
         rlimit limit{};
@@ -182,7 +182,7 @@ TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][
         }
         return true;
     };
-    // In the middle of a file; and where the next file, which is to be larger, cannot be made.
+    // The limit is in the middle of a file, or prevents the next file, which is larger.
     const bool in_the_middle = GENERATE(true, false);
     const rlim_t limit = in_the_middle ? 32 << 10 : 100 << 10;
     JournalOptions options = files_of_64k;
@@ -200,7 +200,7 @@ TEST_CASE("Journal at the limit of file sizes loses nothing", "[posix][journal][
             if (!error) durable = *number;
         }
         if (error != std::errc::file_too_large || durable <= 10) return false;
-        // What was taken stays, and is not called durable; it says so again.
+        // Accepted operations stay, and are not reported as durable. The error is returned again.
         const std::uint64_t taken = journal->last();
         if (journal->durable() != durable || journal->failed()) return false;
         if (in_the_middle != (taken > durable)) return false;

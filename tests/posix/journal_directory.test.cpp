@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a journal whose directory vanishes while it is open confirms nothing that is not
-// durable, and does not change files that take its place. Method: real directories, deleted,
-// moved and replaced.
+// Goal: a journal whose directory vanishes while it is open confirms no operation that is not
+// durable, and does not change files that take its place. Method: real directories, deleted, moved
+// and replaced.
 #include <belay/posix/journal.hpp>
 
 #include <unistd.h>
@@ -34,7 +34,7 @@ posix::Journal filled(const std::string& path) {
     return std::move(*journal);
 }
 
-/// Appends until it is refused, over a few files at most.   Returns: why.
+/// Appends until it is rejected, over a few files at most.   Returns: the error.
 std::error_code append_until_refused(posix::Journal& journal) {
     std::error_code error;
     for (int i = 0; i < 200 && !error; ++i) {
@@ -85,7 +85,7 @@ TEST_CASE("Journal whose directory was deleted continues in its open file, then 
         std::filesystem::remove_all(dir / "q");
         CHECK(append_until_refused(journal) == QueueErrc::displaced);
         const std::uint64_t last = journal.last();
-        // The file is there for as long as it is open, but nobody can find it again.
+        // The file exists while it is open, and cannot be found again.
         CHECK(journal.commit() == QueueErrc::displaced);
         CHECK(journal.durable() == 40);
         CHECK(append_until_refused(journal) == QueueErrc::displaced);
@@ -99,14 +99,14 @@ TEST_CASE("Journal whose directory was deleted continues in its open file, then 
         CHECK_FALSE(journal.try_pop());
     }
     CHECK_FALSE(std::filesystem::exists(dir / "q"));
-    // What comes at its path is another journal, and no receiver takes it for this one.
+    // Another journal may be made at its path, and no receiver accepts it as this one.
     auto next = posix::Journal::open(dir / "q", files_of_4k);
     REQUIRE(next);
     CHECK(next->report().created);
     CHECK(next->journal_id() != id);
 }
 
-TEST_CASE("Journal whose directory was moved away continues when it is back",
+TEST_CASE("Journal whose directory was moved away continues when it returns",
           "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     // An unmount leaves an empty directory.
@@ -120,10 +120,11 @@ TEST_CASE("Journal whose directory was moved away continues when it is back",
         CHECK_FALSE(journal.failed());
         CHECK(journal.commit() == QueueErrc::displaced);
         CHECK(journal.durable() == 40);
-        // What is to be deleted is not gone because its directory is: later files would follow it.
+        // Files to delete still exist although the directory does not: later files would follow.
         CHECK(journal.ack(20) == QueueErrc::displaced);
         CHECK(journal.base() == 21);
-        if (leaves_empty_one) CHECK(std::filesystem::remove(dir / "q"));  // only if still empty
+        // Only if it is still empty.
+        if (leaves_empty_one) CHECK(std::filesystem::remove(dir / "q"));
         std::filesystem::rename(dir / "away", dir / "q");
         append_over_a_roll(journal);
         last = journal.last();
@@ -161,7 +162,7 @@ TEST_CASE("Journal does not change another journal that is now at the path of it
     {
         posix::Journal journal = filled(dir / "q");
         std::filesystem::rename(dir / "q", dir / "away");
-        // The same file names, and as many of them.
+        // The same file names, and the same number of them.
         auto other = std::optional{filled(dir / "q")};
         CHECK(has_all(*other, 40));
         const auto before = contents(dir / "q");
@@ -187,8 +188,8 @@ TEST_CASE("Journal does not change another journal that is now at the path of it
 
 TEST_CASE("Journal continues over the damaged header of a file that it has open",
           "[posix][journal][fault]") {
-    // To make the next file and to delete the first it looks whether they are its own. Damage,
-    // which the next opening names, is no other journal.
+    // Before it makes the next file and deletes the first, it checks whether they are its own.
+    // Damage, which the next opening reports, does not make it another journal.
     const TemporaryDirectory dir;
     posix::Journal journal = filled(dir / "q");
     for (const auto& entry : std::filesystem::directory_iterator{dir / "q"}) {
@@ -206,7 +207,7 @@ TEST_CASE("Journal continues over the damaged header of a file that it has open"
 
 TEST_CASE("Journal whose directory is replaced by a copy of itself confirms nothing more",
           "[posix][journal][regression]") {
-    // As when a backup is put back while the program runs.
+    // For example, a backup is restored while the program runs.
     const TemporaryDirectory dir;
     const Flush flush = GENERATE(Flush::each, Flush::group, Flush::none);
     JournalOptions options = files_of_4k;
@@ -269,7 +270,7 @@ TEST_CASE("Journal whose directory is restored continues, and confirms operation
 
 TEST_CASE("Journal that was opened by a relative path stays where it is",
           "[posix][journal][regression]") {
-    // As a daemon does, which goes to the root.
+    // For example, a daemon changes to the root directory.
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         if (::chdir(dir.path().c_str()) != 0) return false;
@@ -289,7 +290,7 @@ TEST_CASE("Journal that was opened by a relative path stays where it is",
     CHECK(has_all(*journal, 200));
 }
 
-TEST_CASE("Journal whose lock file is deleted rejects a second opening, and loses nothing",
+TEST_CASE("Journal whose lock file is deleted rejects a second opening, and loses no operation",
           "[posix][journal][regression]") {
     const TemporaryDirectory dir;
     std::uint64_t last = 0;

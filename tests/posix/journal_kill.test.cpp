@@ -16,8 +16,8 @@ using namespace belay_test;
 
 namespace {
 
-/// What one thread of the process was told: operation `number` is its `own`th of this life, and is
-/// durable; and up to `acked` all is given up for good.
+/// A confirmation that one thread of the process received: operation `number` is its `own`th of
+/// this process, and is durable. Everything up to `acked` is acknowledged.
 struct Confirmation {
     std::uint64_t thread = 0;
     std::uint64_t own = 0;
@@ -33,7 +33,7 @@ std::string text_of(std::uint64_t incarnation, std::uint64_t thread, std::uint64
     return name + std::string((own * 7919 + thread) % 300, 'x');
 }
 
-/// How a process writes.
+/// The settings of a process that writes.
 struct Way {
     JournalOptions options;
     std::uint64_t threads = 1;
@@ -41,11 +41,11 @@ struct Way {
     std::uint64_t seeds_per_incarnation = 50;
 };
 
-// What waits for the disk has fewer lives: a flush can take tens of milliseconds.
+// Modes that wait for the disk have fewer processes, because a flush can take tens of milliseconds.
 constexpr std::uint64_t few = 100;
 constexpr std::uint64_t fewest = 200;
 
-/// Appends, syncs and tells, until the process is killed.
+/// Appends, syncs and reports, until the process is killed.
 void write_and_report(posix::Journal& journal, const Way& way, std::uint64_t incarnation,
                       std::uint64_t thread, ReportPipe<Confirmation> report) {
     for (std::uint64_t own = 1;;) {
@@ -66,7 +66,7 @@ void write_and_report(posix::Journal& journal, const Way& way, std::uint64_t inc
     }
 }
 
-/// A process.   Returns: what is wrong.
+/// A process.   Returns: an error text; empty if there is none.
 int live(const std::string& path, const Way& way, std::uint64_t incarnation,
          ReportPipe<Confirmation> report) {
     auto journal = posix::Journal::open(path, way.options);
@@ -79,7 +79,7 @@ int live(const std::string& path, const Way& way, std::uint64_t incarnation,
     return 7;
 }
 
-/// Runs a process, and kills it after about `until` messages.   Returns: all that it told.
+/// Runs a process, and kills it after about `until` messages.   Returns: all of its reports.
 std::vector<Confirmation> connect_and_end(const std::string& path, const Way& way,
                                           std::uint64_t incarnation, std::uint64_t until) {
     std::vector<Confirmation> all;
@@ -90,7 +90,7 @@ std::vector<Confirmation> connect_and_end(const std::string& path, const Way& wa
     return all;
 }
 
-/// What must be in the journal, by number, and what may not come back.
+/// The operations that must be in the journal, by number, and those that must not return.
 struct ConfirmedOperations {
     std::map<std::uint64_t, std::string> confirmed;
     std::uint64_t acked = 0;
@@ -112,7 +112,7 @@ struct ConfirmedOperations {
     }
     void look_at(posix::Journal& journal, std::uint64_t from) {
         REQUIRE(journal.base() - 1 >= acked);
-        // The last one was not told, maybe; from here on it is known.
+        // The last one may not have been reported; from here on it is known.
         REQUIRE(journal.base() - 1 <= acked + acked_at_once);
         acked = journal.base() - 1;
         confirmed.erase(confirmed.begin(), confirmed.lower_bound(journal.base()));
@@ -142,7 +142,7 @@ void kill_again_and_again(const Way& way) {
         confirmed_state.receive(incarnation, all);
         auto journal = posix::Journal::open(dir / "q", way.options);
         REQUIRE(journal);
-        // All of it now and then; what is older cannot have changed by much.
+        // All of it at times: older operations do not change often.
         const std::uint64_t first = all.empty() ? 0 : all.front().number;
         confirmed_state.look_at(*journal,
                                 incarnation % 8 == 0 || incarnation == incarnations ? 0 : first);

@@ -24,7 +24,7 @@ namespace {
 
 constexpr const char* precious = "of somebody else";
 
-/// A file that a link is made to.
+/// A file that is the target of a link.
 std::string make_target(const TemporaryDirectory& dir) {
     std::ofstream{dir / "target"} << precious;
     return dir / "target";
@@ -133,7 +133,7 @@ TEST_CASE("Journal can be opened by a path with links", "[posix][journal][unit]"
         append_some(*journal, 100);
         CHECK_FALSE(journal->ack(journal->last() - 10));
     }
-    // To lead the way elsewhere is to replace the directory.
+    // A link to another place counts as replacing the directory.
     auto journal = posix::Journal::open(dir / "last", files_of_4k);
     REQUIRE(journal);
     CHECK(journal->last() == 300);

@@ -28,8 +28,7 @@ constexpr std::uint64_t count = 40;
 
 bool set_mode(const std::string& path, mode_t mode) { return ::chmod(path.c_str(), mode) == 0; }
 
-/// A directory that everybody may enter, with a journal of several files in it that everybody may
-/// write.
+/// A directory that all users may enter, with a journal of several files that all users may write.
 class OpenToAll {
 public:
     OpenToAll() {
@@ -51,7 +50,7 @@ public:
 
     [[nodiscard]] std::string path() const { return dir_ / "q"; }
     [[nodiscard]] std::string lock() const { return path() + "/lock"; }
-    /// Those of the segments, in order.
+    /// The paths of the segments, in order.
     [[nodiscard]] std::vector<std::string> files() const {
         std::vector<std::string> paths;
         for (std::uint64_t i = 1;; ++i) {
@@ -80,7 +79,7 @@ private:
     TemporaryDirectory dir_;
 };
 
-/// Whether opening is refused for want of permission, and names this path.
+/// Whether opening is rejected for lack of permission, and names this path.
 bool refused_at(const std::string& journal, const std::string& path) {
     const auto opened = posix::Journal::open(journal, files_of_4k);
     return !opened && opened.error().code == std::errc::permission_denied &&
@@ -88,7 +87,7 @@ bool refused_at(const std::string& journal, const std::string& path) {
            opened.error().message().find("allow this user") != std::string::npos;
 }
 
-/// Whether all operations can be seen without opening the journal.
+/// Whether all operations can be inspected without opening the journal.
 bool can_be_inspected(const std::string& path) {
     posix::Files files;
     std::uint64_t next = 1;
@@ -101,7 +100,7 @@ bool can_be_inspected(const std::string& path) {
            observed->damages.empty();
 }
 
-/// Whether the inspection names this file and goes on with the others.
+/// Whether the inspection names this file and continues with the others.
 bool is_called_unreadable(const std::string& journal, const std::string& file) {
     posix::Files files;
     std::uint64_t read = 0;
@@ -131,7 +130,7 @@ TEST_CASE("A journal that may only be read cannot be opened, and can be inspecte
     CHECK(in_child_without_privileges([&] { return refused_at(journal.path(), journal.lock()); }));
     CHECK(in_child_without_privileges([&] { return can_be_inspected(journal.path()); }));
     CHECK(journal.contents() == before);
-    // With its rights back it opens as it was.
+    // With its permissions restored it opens unchanged.
     journal.set_modes(0777, 0666);
     CHECK(in_child_without_privileges([&] {
         auto opened = posix::Journal::open(journal.path(), files_of_4k);
@@ -155,15 +154,16 @@ TEST_CASE("Journal::open reports the file that it may not write or read",
                 return mode != 0 ? can_be_inspected(journal.path())
                                  : is_called_unreadable(journal.path(), path);
             }));
-            // Nothing was changed by those that were opened before it.
+            // The files that were opened before it are unchanged.
             REQUIRE(set_mode(path, 0666));
             CHECK(journal.contents() == before);
         }
     }
 }
 
-TEST_CASE("Journal continues without permission to make and delete files, until it needs it",
-          "[posix][journal][fault]") {
+TEST_CASE(
+    "Journal continues without permission to make and delete files, until it needs this permission",
+    "[posix][journal][fault]") {
     const TemporaryDirectory dir;
     REQUIRE(set_mode(dir.path(), 0777));
     if (!can_drop_privileges(dir.path())) return;
@@ -181,7 +181,7 @@ TEST_CASE("Journal continues without permission to make and delete files, until 
         while (number) number = append();
         const std::uint64_t last = journal->last();
         if (number.error() != std::errc::permission_denied || journal->failed()) return false;
-        // What was taken can be made durable, read, and acknowledged; only deleting has to wait.
+        // Accepted operations can be made durable, read, and acknowledged. Only deleting must wait.
         if (journal->commit() || journal->durable() != last) return false;
         for (std::uint64_t n = 1; n <= last; ++n) {
             const auto body = journal->read(n);
@@ -191,7 +191,7 @@ TEST_CASE("Journal continues without permission to make and delete files, until 
         const std::size_t files = journal->undeleted_files();
         if (journal->base() != count + 1 || journal->failed() || files == 0) return false;
         if (!set_mode(dir / "q", 0777) || journal->ack(count)) return false;
-        // The next file needs a new one, after which the others are deleted.
+        // The next segment needs a new file, after which the others are deleted.
         number = append();
         return number && *number == last + 1 && !journal->commit() &&
                journal->undeleted_files() < files;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: rooms on real files survive a restart, and a full file system loses nothing that was
-// stored. Method: a temporary directory; the check of persistences.
+// Goal: rooms on real files are kept over a restart, and a full file system loses no stored room.
+// Method: a temporary directory; the check of persistences.
 #include <belay/posix/journal_rooms.hpp>
 
 #include <belay/room/persistence_check.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a Journal on real files is a storage like any other. Method: the conformance suite, with
-// files of the smallest and of the usual size, in every mode.
+// Goal: a Journal on real files is a storage like any other. Method: the storage check, with files
+// of the smallest and of the usual size, in every mode.
 #include <belay/posix/journal.hpp>
 
 #include <filesystem>
@@ -26,7 +26,8 @@ TEST_CASE("check::storage finds no fault in Journal on files", "[posix][journal]
     const belay_test::TemporaryDirectory dir;
     for (const Flush flush : {Flush::group, Flush::none, Flush::each}) {
         for (const std::size_t segment_bytes : {std::size_t{4096}, std::size_t{16} << 20}) {
-            // It waits for the disk with each operation: the smallest files, and little of it.
+            // This mode waits for the disk in each operation: the smallest files, and few
+            // operations.
             const bool waits = flush == Flush::each;
             if (waits && segment_bytes != 4096) continue;
             const JournalOptions options{

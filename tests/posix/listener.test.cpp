@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a listener accepts connections, survives failures, and both ends of TCP work together.
-// Method: real sockets.
+// Goal: a listener accepts connections, continues after failures, and both ends of TCP work
+// together. Method: real sockets.
 #include <belay/posix/listener.hpp>
 
 #include <algorithm>
@@ -40,7 +40,7 @@ struct Echo {
 
 const Endpoint any_port{"127.0.0.1", 0};
 
-/// A server that answers each message with itself.
+/// A server that sends each message back.
 template <class Loop>
 struct EchoingListener {
     using Link = Supervisor<Heartbeat<Accepted<>>, TcpPolicy, Echo>;
@@ -68,7 +68,7 @@ struct EchoingListener {
     bool listening = false;
 };
 
-/// The same on a clock that the test moves.
+/// The same with a manual clock.
 struct EchoRig {
     EchoRig() { REQUIRE(server.listening); }
 
@@ -77,7 +77,7 @@ struct EchoRig {
     EchoingListener<ClockedLoop> server{loop};
 };
 
-/// A supervised transport, and what it has seen.
+/// A supervised transport, and its events.
 template <class Transport>
 struct Client {
     Client(auto& loop, Transport transport)
@@ -92,7 +92,7 @@ struct Client {
     TcpSupervisor<Transport> link;
 };
 
-/// A listener on a manual clock that keeps what it accepts.
+/// A listener on a manual clock that stores accepted connections.
 struct Rig {
     explicit Rig(posix::ListenerOptions options = {}) : listener{loop, Keep{this}, options} {
         REQUIRE_FALSE(listener.listen(any_port));
@@ -167,7 +167,7 @@ TEST_CASE("Listener::listen reports the system's errors", "[posix][posix_listene
     CHECK(other.port() == first);
 }
 
-TEST_CASE("Listener listens on IPv6 too, where it exists", "[posix][posix_listener][unit]") {
+TEST_CASE("Listener listens on IPv6, too, if it exists", "[posix][posix_listener][unit]") {
     posix::Loop loop;
     EchoingListener server{loop, {"::1", 0}};
     if (!server.listening) {
@@ -189,7 +189,7 @@ TEST_CASE("Accepted<> that is never opened closes its connection",
     CHECK(client.ended());
 }
 
-TEST_CASE("Accepted<> can be opened once; a second attempt is permanent",
+TEST_CASE("Accepted<> can be opened once, and a second attempt fails for good",
           "[posix][posix_listener][unit]") {
     Rig rig;
     RawSocket peer = RawSocket::connect(rig.listener.port());
@@ -216,7 +216,7 @@ TEST_CASE("Listener accepts a bounded number in one turn", "[posix][posix_listen
     rig.until([&] { return rig.accepted.size() == 5; });
 }
 
-TEST_CASE("Listener pauses when the process has no descriptors left, and does not spin",
+TEST_CASE("Listener pauses when the process has no descriptors left, and does not repeat turns",
           "[posix][posix_listener][fault]") {
     Rig rig;
     const RawSocket client = RawSocket::connect(rig.listener.port());
@@ -237,14 +237,14 @@ TEST_CASE("Listener pauses when the process has no descriptors left, and does no
     CHECK(rig.accepted.empty());
     rig.clock.advance(100ms);
     rig.until([&] { return rig.accepted.size() == 1; });
-    // And goes on as if nothing had happened.
+    // It then continues as before.
     const RawSocket next = RawSocket::connect(rig.listener.port());
     rig.until([&] { return rig.accepted.size() == 2; });
     rig.round();
     CHECK(rig.listener.deadline() == never);
 }
 
-TEST_CASE("Listener survives any action of on_accept", "[posix][posix_listener][fault]") {
+TEST_CASE("Listener allows any action in on_accept", "[posix][posix_listener][fault]") {
     SECTION("throws") {
         Rig rig;
         const RawSocket one = RawSocket::connect(rig.listener.port());
@@ -428,7 +428,7 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
     }
     CHECK(loop.run_until([&] { return app.messages.size() == threads * each; }));
     for (std::thread& t : pool) t.join();
-    // All have come back, and those of one thread in its order.
+    // All messages came back, and those of one thread in its order.
     std::vector<int> next(threads, 0);
     bool in_order = true;
     for (const std::string& m : app.messages) {
@@ -438,7 +438,7 @@ TEST_CASE("Handles of other threads send over Tcp", "[posix][posix_listener][fau
     CHECK(in_order);
 }
 
-TEST_CASE("Listener aborts on options with which it would accept nothing",
+TEST_CASE("Listener aborts on options with which it would accept no connection",
           "[posix][posix_listener][unit]") {
     const auto aborts = [](const posix::ListenerOptions& options) {
         return aborts_with([&] {

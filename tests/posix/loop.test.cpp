@@ -34,7 +34,7 @@ TEST_CASE("posix::Loop::stop may be called in a signal handler", "[posix][posix_
     ::sigaction(SIGUSR1, &before, nullptr);
 }
 
-TEST_CASE("WakeupFd::signal leaves errno as it was, for the sake of signal handlers",
+TEST_CASE("WakeupFd::signal does not change errno, because signal handlers call it",
           "[posix][posix_loop][fault]") {
     posix::detail::WakeupFd wakeup;
     // Fills an eventfd, so that the write fails. The other end of a pipe cannot be filled here.

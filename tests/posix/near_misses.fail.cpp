@@ -10,7 +10,7 @@
 
 // expect-error: Listener: on_accept must return void, because a result would be ignored and a coroutine
 namespace accepted_by_a_coroutine {
-// It would be made, dropped, and never run.
+// The coroutine would be created and destroyed, and would never run.
 struct Coroutine {};
 void use(belay::posix::Loop<>& loop) {
 #if defined(BELAY_CONTROL)

@@ -21,7 +21,7 @@ struct Echo {
     void on_message(auto& link, Bytes message) { static_cast<void>(link.send(std::move(message))); }
 };
 
-/// Asks once.
+/// Sends one request.
 struct EchoApp {
     Bytes answer{};
 
@@ -32,7 +32,7 @@ struct EchoApp {
     void on_message(auto&, Bytes message) { answer = std::move(message); }
 };
 
-/// A client that says no to all.
+/// A client that drops each request.
 struct UnresponsiveHttpRig {
     struct Http {
         struct Handle {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: watches call when, and only when, their descriptor is ready, whatever handlers do to
-// them. Method: pairs of sockets.
+// Goal: watches call when, and only when, their descriptor is ready, also if handlers change them.
+// Method: pairs of sockets.
 #include <belay/posix/poller.hpp>
 
 #include <memory>
@@ -75,7 +75,7 @@ TEST_CASE("Watch handlers may stop and start any watch", "[posix][posix_poller][
     Pair fresh_pair;
     fresh_pair.ring();
     Handler fresh{loop};
-    // The second ends the first, its neighbours and itself, and begins another.
+    // The second stops the first, its neighbours and itself, and starts another one.
     handlers[1]->action = [&] {
         ++calls;
         auto dying = std::move(handlers[1]->action);
@@ -145,7 +145,7 @@ TEST_CASE("Poller serves all watches after the limit of open files was lowered b
         CHECK(reports(0));
         loop.post([] {});
         round(loop);
-        // It does not try again without a pause.
+        // It pauses before it tries again.
         int rounds = 0;
         loop.run_until([&] { return ++rounds < 0; }, 20ms);
         CHECK(rounds < 30);
@@ -173,7 +173,7 @@ TEST_CASE("Watch may outlive its loop", "[posix][posix_poller][fault]") {
     idle.watch.soon();
 }
 
-TEST_CASE("Watch::soon brings one call at the end of the round", "[posix][posix_poller][unit]") {
+TEST_CASE("Watch::soon makes one call at the end of the round", "[posix][posix_poller][unit]") {
     posix::Loop loop;
     Pair a, b;
     Handler first{loop}, second{loop}, ended{loop};
@@ -191,7 +191,7 @@ TEST_CASE("Watch::soon brings one call at the end of the round", "[posix][posix_
     CHECK(second.observed == std::vector<short>{0});
     CHECK(ended.observed.empty());
     first.action = {};
-    // The loop does not wait while somebody is to be called.
+    // The loop does not wait while a call is due.
     CHECK(loop.run_until([&] { return first.observed.size() == 2; }));
     round(loop);
     CHECK(first.observed.size() == 2);

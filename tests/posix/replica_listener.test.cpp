@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a ReplicaListener serves each device, remembers none that is gone, and is not held up by one
+// Goal: a ReplicaListener serves each device, forgets devices that end, and is not blocked by one
 // that does not read. Method: real sockets.
 #include <belay/posix/replica_listener.hpp>
 
@@ -48,7 +48,7 @@ struct ListenerOfReplicas {
 };
 using ReplicaText = AddElement<std::string>;
 
-/// A device that asks and reads only when the test lets it.
+/// A device that sends and reads only when the test calls it.
 struct IdleDevice {
     explicit IdleDevice(std::uint16_t port) : socket{RawSocket::connect(port)} {}
     void ask(std::uint64_t id) const {
@@ -58,7 +58,7 @@ struct IdleDevice {
         REQUIRE(LengthPrefixed{}.put(question, frame));
         socket.send(as_text(frame));
     }
-    /// Reads all that is there.
+    /// Reads all bytes that have arrived.
     void read() {
         for (;;) {
             const std::string more = socket.read_some();
@@ -110,7 +110,7 @@ TEST_CASE("ReplicaListener answers each device, notifies the others, and forgets
     rig.server.notify();
     REQUIRE(loop.run_until([&] { return other.take_due() && link->take_due(); }, 10s));
 
-    // A third device has to wait until one of the two is gone.
+    // A third device must wait until one of the two has ended.
     Device<> tablet{3, {&rig.time}};
     part::ReplicaLink third{loop, tcp(), TextCodec{}, {.session = "s", .connected_within = 100ms}};
     CHECK(tablet.replica->sync(third).error);
@@ -137,7 +137,7 @@ TEST_CASE(
     "ReplicaListener answers a device that does not read only when it reads, and keeps its "
     "notice",
     "[posix][posix_replica_listener][integration]") {
-    // With or without a question that waits, too.
+    // With and without a request that waits, too.
     const bool asks_more = GENERATE(true, false);
     ListenerOfReplicas rig;
     REQUIRE_FALSE(rig.server.listen({"127.0.0.1", 0}));
@@ -147,7 +147,7 @@ TEST_CASE(
                            posix::Tcp{rig.loop, {"127.0.0.1", rig.server.port()}},
                            TextCodec{},
                            {.session = "s"}};
-    // Above what the kernel takes for a peer that does not read.
+    // More bytes than the kernel accepts for a peer that does not read.
     const std::string text(7 << 20, 'x');
     REQUIRE_FALSE(
         rig.store.add({"s", "long"}, text, {{rig.time, 0, fresh_id()}, fresh_id(), 1, {}}));
@@ -156,7 +156,7 @@ TEST_CASE(
     REQUIRE(rig.loop.run_until([&] { return rig.encoded == 1; }, 10s));
     for (std::uint64_t id = 2; asks_more && id <= 300; ++id) idle.ask(id);
 
-    // It syncs twice, and more questions than these arrive meanwhile. One notice alone must wait,
+    // It syncs twice, and more requests than these arrive meanwhile. One notice alone must wait,
     // too.
     for (int edits = asks_more ? 2 : 1; edits != 0; --edits) {
         REQUIRE(phone.replica->edit(ReplicaText{"a", std::to_string(edits)}));
@@ -165,7 +165,7 @@ TEST_CASE(
     CHECK(rig.encoded < 20);
     CHECK(idle.answers.empty());
 
-    // What it receives does not wake the loop.
+    // Its received bytes do not wake the loop.
     const std::size_t answers = asks_more ? 2 : 1;
     for (int i = 0; i < 5'000 && (idle.notices == 0 || idle.answers.size() < answers); ++i) {
         idle.read();

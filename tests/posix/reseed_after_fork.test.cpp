@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: children of a fork wait as long as their parent, unless their generators are seeded again.
-// Method: real processes, which report their draws by a pipe.
+// Goal: children of a fork have the same waits as their parent, unless their generators are seeded
+// again. Method: real processes, which report their draws by a pipe.
 #include <array>
 #include <cstdint>
 
@@ -20,7 +20,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// What `draw` returns in two children of this process.
+// Returns the results of `draw` in two children of this process.
 template <class Draw>
 std::array<std::int64_t, 2> drawn_in_children(Draw draw) {
     std::array<std::int64_t, 2> drawn{};
@@ -55,7 +55,7 @@ struct LastWait {
     std::int64_t wait = 0;
 };
 
-// The wait that a retry plans in a child which is forked during its second attempt.
+// Returns the wait of a retry in a child that is forked during its second attempt.
 std::int64_t planned_in_child(bool seeds_again) {
     const Policy policy{MaxAttempts{3}, Backoff{FullJitter{}, Cap{1h}, 1h}};
     SleeperWithoutSleep sleeper;
@@ -98,7 +98,7 @@ TEST_CASE("Children of a fork draw the same wait, unless reseed_after_fork is ca
     CHECK(different[0] != different[1]);
 }
 
-TEST_CASE("reseed_after_fork serves the generator of a sleeper",
+TEST_CASE("reseed_after_fork reseeds the generator of a sleeper",
           "[posix][reseed_after_fork][unit]") {
     ThreadSleeper sleeper;
     static_cast<void>(sleeper.bits()());
@@ -109,7 +109,7 @@ TEST_CASE("reseed_after_fork serves the generator of a sleeper",
     CHECK(drawn[0] != drawn[1]);
 }
 
-TEST_CASE("reseed_after_fork serves the open wait of a CircuitBreaker",
+TEST_CASE("reseed_after_fork reseeds the open wait of a CircuitBreaker",
           "[posix][reseed_after_fork][unit]") {
     CircuitBreaker breaker{ConsecutiveFailures{1}, Backoff{FullJitter{}, Cap{1h}, 1h}};
     breaker.acquire().failure();
@@ -127,7 +127,7 @@ TEST_CASE("reseed_after_fork serves the open wait of a CircuitBreaker",
     CHECK(different[0] != different[1]);
 }
 
-TEST_CASE("reseed_after_fork serves a retry that runs while its process forks",
+TEST_CASE("reseed_after_fork reseeds a retry that runs while its process forks",
           "[posix][reseed_after_fork][unit]") {
     CHECK(planned_in_child(false) == planned_in_child(false));
     CHECK(planned_in_child(true) != planned_in_child(true));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Goal: names are looked up outside of the loop, each by one thread at a time, all bounded; a
+// Goal: names are looked up outside of the loop, each by one thread at a time, within limits. A
 // look-up that hangs stops neither the loop, nor other names, nor the resolver's destruction.
-// Method: the system's own resolver on the loopback's name; a function that hangs in its place.
+// Method: the system's own resolver with the name of the loopback; a function that hangs in its
+// place.
 #include <belay/posix/resolver.hpp>
 
 #include <atomic>
@@ -21,7 +22,7 @@ using posix::detail::Found;
 
 namespace {
 
-/// What the fake look-up does.
+/// The behaviour of the fake look-up.
 struct Hang {
     static inline std::atomic<bool> hangs{false};
     static inline std::atomic<int> calls{0};
@@ -73,7 +74,7 @@ TEST_CASE("Tcp dials a name that its resolver looks up", "[posix][posix_resolver
     posix::Resolver resolver;
     RawSocket server = RawSocket::listen();
     TcpApp app;
-    // May stand for ::1 too, which nobody listens at: then the next address is tried.
+    // The name may be ::1, too, at which no socket listens: then the next address is tried.
     Supervisor link{posix::Tcp{loop, resolver, {"localhost", server.port()}}, tcp_policy(),
                     SupervisorOptions{}, std::ref(app)};
     loop.attach(link);
@@ -142,7 +143,7 @@ TEST_CASE(
         clock.advance(1s);
         REQUIRE(loop.run_until([&] { return stuck.state() == LinkState::connecting; }));
     }
-    // Twenty attempts for one name are one look-up, and one thread.
+    // Twenty attempts with one name make one look-up, and use one thread.
     spin_until([&] { return Hang::calls >= 2 && resolver.threads() == 1; });
     CHECK(Hang::calls == 2);
     Hang::release();
@@ -166,7 +167,7 @@ TEST_CASE("Resolver looks up a name once for all concurrent requests",
     CHECK(Hang::calls == 1);
 }
 
-TEST_CASE("Resolver bounds threads and requests; abandoned ones free their place",
+TEST_CASE("Resolver bounds threads and requests; abandoned ones free their slots",
           "[posix][posix_resolver][fault]") {
     HangingResolver resolver{{.threads_max = 2, .waiting_max = 5}};
     std::deque<driver::Question<Found>> questions(6);
@@ -185,11 +186,11 @@ TEST_CASE("Resolver bounds threads and requests; abandoned ones free their place
     Hang::release();
     spin_until([&] { return questions[5].answered(); });
     spin_until([&] { return resolver.threads() == 0; });
-    // The one that was dropped was never looked up.
+    // The dropped request was never looked up.
     CHECK(Hang::calls == 5);
 }
 
-TEST_CASE("Resolver ends at once while a look-up hangs, and answers waiting requests with no",
+TEST_CASE("Resolver ends at once while a look-up hangs, and drops waiting requests",
           "[posix][posix_resolver][fault]") {
     driver::Question<Found> running;
     driver::Question<Found> queued;
@@ -201,7 +202,7 @@ TEST_CASE("Resolver ends at once while a look-up hangs, and answers waiting requ
         CHECK_FALSE(running.answered());
         resolver.releases = false;
     }
-    // It hangs still.
+    // It still hangs.
     CHECK(Hang::inside == 1);
     REQUIRE(running.answered());
     REQUIRE(queued.answered());
@@ -258,7 +259,7 @@ TEST_CASE("Endpoints over Tcp moves from a dead server to a running one, and bac
     clock.advance(10s);
     REQUIRE(loop.run_until([&] { return link.status().attempt == 0; }));
 
-    // The first server is killed: it is tried again first, since the connection was stable.
+    // The first server is killed. It is tried again first, because the connection was stable.
     first.reset();
     peer = RawSocket{};
     until(LinkState::cooldown);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the limits of a Resolver are bounds by default, and small.
+// Goal: the limits of a Resolver are set by default, and small.
 #include <belay/posix/resolver_options.hpp>
 
 #include <type_traits>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Goal: a journal on real files keeps its guarantees for every result of a system call. Method:
-// the linker puts the functions below in front of the calls that read, write and name files
-// (--wrap, see tests/CMakeLists.txt); each of them, in a workload, fails once, is interrupted,
-// or does a part of its work, and reserving space is not supported. Calls that change names may
-// also take effect before they are interrupted or repeated.
+// Goal: a journal on real files keeps its guarantees for every result of a system call. Method: the
+// linker replaces the calls that read, write and name files by the functions below (--wrap, see
+// tests/CMakeLists.txt). Each of them, in a workload, fails once, is interrupted, or does a part of
+// its work, and reserving space is not supported. Calls that change names may also take effect
+// before they are interrupted or repeated.
 #include <belay/posix/journal.hpp>
 
 #include <algorithm>
@@ -22,26 +22,26 @@ using namespace belay_test;
 
 namespace {
 
-/// What the next calls are answered. One test at a time, one thread.
+/// The results of the next calls. One test at a time, one thread.
 struct Plan {
     bool armed = false;
-    bool interrupt = false;  // every call once, before it is made
+    bool interrupt = false;  // interrupts every call once, before it is made
     bool too_late = false;   // the same, after a call that changes a name has taken effect
     bool repeat = false;     // a call that changes a name is made twice, as by a network
-    bool in_pieces = false;  // reads and writes do a part of what they were asked for
+    bool in_pieces = false;  // reads and writes do a part of the requested work
     int number = 0;          // the call with this number, from 1, fails with `error`
     int error = 0;
-    int reserve_error = 0;  // how every fallocate fails, if not 0
+    int reserve_error = 0;  // the error of every fallocate, if not 0
     int calls = 0;
     int failed = 0;
     int not_reserved = 0;  // calls of fallocate that failed with `reserve_error`
     std::uint64_t bytes_written = 0;
     bool interrupted = false;
-    bool is_next_open_good = false;  // of the calls that make a file
+    bool is_next_open_good = false;  // for the calls that make a file
 };
 Plan plan;
 
-/// Whether a call is to fail now; errno says how.
+/// Whether a call must fail now; errno has the error.
 bool fails() {
     if (!plan.armed) return false;
     if (plan.interrupt && !plan.interrupted) {
@@ -64,7 +64,7 @@ int change_name(Call&& call) {
     if (plan.too_late && !plan.interrupted) static_cast<void>(call());
     return fails() ? -1 : call();
 }
-/// Whether space is not to be reserved, ever.
+/// Whether space cannot be reserved at all.
 bool reserving_fails() {
     if (!plan.armed || plan.reserve_error == 0) return false;
     ++plan.not_reserved;
@@ -77,7 +77,7 @@ std::size_t piece(std::size_t bytes) {
 
 }  // namespace
 
-// The names that the linker looks for.
+// The names that the linker uses.
 extern "C" {
 ssize_t __real_pwrite(int, const void*, size_t, off_t);
 ssize_t __wrap_pwrite(int file, const void* from, size_t bytes, off_t at) {
@@ -136,7 +136,7 @@ int __wrap_open(const char* path, int flags, ...) {
     const bool makes = (flags & O_EXCL) != 0;
     const auto call = [&] { return __real_open(path, flags, mode); };
     if (makes && !std::exchange(plan.is_next_open_good, makes)) {
-        int first = -1;  // nobody has this descriptor
+        int first = -1;  // no file has this descriptor
         const int second = change_name([&] { return first == -1 ? first = call() : call(); });
         if (second == -1 && first != -1) ::close(first);
         return second;
@@ -156,16 +156,16 @@ Bytes body_of(std::uint64_t number) {
     return Bytes(static_cast<std::size_t>(number * 37 % 150), static_cast<std::byte>(number));
 }
 
-/// What the journal has said.
+/// The results of the journal.
 struct WorkloadResult {
     std::uint64_t taken = 0;
     std::uint64_t durable = 0;
     std::uint64_t acked = 0;  // at most
     std::error_code error;    // the first
-    bool silent = false;      // something succeeded after a failure of a flush
+    bool silent = false;      // a call succeeded after a failure of a flush
 };
 
-/// Appends, syncs, rolls, acknowledges, deletes a segment, and opens again in the middle.
+/// Appends, syncs, starts segments, acknowledges, deletes a segment, and opens again in the middle.
 WorkloadResult work(const std::string& path) {
     WorkloadResult reported;
     for (int part = 0; part < 2; ++part) {
@@ -189,7 +189,7 @@ WorkloadResult work(const std::string& path) {
             if (error && !reported.error) reported.error = error;
             if (!error && reported.error && journal->failed()) reported.silent = true;
         }
-        // Without space a sync may be repeated; after any other failure it must not succeed.
+        // Without space a sync may be repeated. After any other failure it must not succeed.
         const std::error_code last = journal->commit();
         if (!last && journal->failed()) reported.silent = true;
         if (!last) reported.durable = reported.taken;
@@ -197,7 +197,7 @@ WorkloadResult work(const std::string& path) {
     return reported;
 }
 
-/// Opens what is left, undisturbed; whether everything that was promised is there.
+/// Opens the journal without faults; returns whether all confirmed operations are there.
 bool kept(const std::string& path, const WorkloadResult& reported) {
     auto journal = posix::Journal::open(path, small_and_seeded);
     if (!journal) return false;
@@ -237,7 +237,7 @@ TEST_CASE("Journal on files handles interrupted and partial system calls",
     CHECK_FALSE(reported.error);
     CHECK(reported.durable == 48);
     CHECK(kept(dir / "q", reported));
-    // Pieces make more calls of it: without wrapping there would be none.
+    // Partial results lead to more calls: with no wrapping there would be none.
     CHECK(calls > calls_of_the_workload());
 }
 
@@ -269,7 +269,7 @@ TEST_CASE("Journal::open removes the file of a roll although the network repeats
         while (!files.identity(segment(2))) REQUIRE(journal->append(body_of(++last)));
         REQUIRE_FALSE(journal->commit());
     }
-    // A crash: the new file has no record yet, and the end of the one before is lost.
+    // A crash: the new file has no record yet, and the end of the previous one is lost.
     const Bytes zeros(small_and_seeded.segment_bytes);
     const std::uint64_t header = journal_format::segment_header_bytes;
     auto second = files.open(segment(2), OpenMode::write);
@@ -366,7 +366,7 @@ TEST_CASE("posix::Files::sync_directory syncs the file system if it cannot sync 
 #endif
 }
 
-TEST_CASE("Journal on files loses nothing if any single system call fails",
+TEST_CASE("Journal on files loses no operation if any single system call fails",
           "[posix][system_calls][fault]") {
     const int calls = calls_of_the_workload();
     CHECK(calls > 40);
@@ -389,7 +389,7 @@ TEST_CASE("posix::File::preallocate writes zeros where the file system cannot re
           "[posix][system_calls][fault]") {
     const int error = GENERATE(EOPNOTSUPP, ENOSYS, EINTR, EPERM);
     const bool in_pieces = GENERATE(false, true);
-    // Shorter than what is written at once, as long, and longer by a part.
+    // Shorter than one write, equal, and longer by a part.
     const std::uint64_t size = GENERATE(1U, 16U * 1024, 100'000U);
     INFO("fallocate fails with " << error << ", for " << size << " bytes");
     const TemporaryDirectory dir;
@@ -401,7 +401,7 @@ TEST_CASE("posix::File::preallocate writes zeros where the file system cannot re
     const Plan done = std::exchange(plan, Plan{});
     CHECK_FALSE(answer);
     CHECK(done.not_reserved == 1);
-    // The zeros are written: a length without them would reserve nothing.
+    // The zeros are written: a length without them would reserve no space.
     CHECK(done.bytes_written == size);
     CHECK(*file->size() == size);
     Bytes bytes(size + 1, std::byte{1});
@@ -410,7 +410,7 @@ TEST_CASE("posix::File::preallocate writes zeros where the file system cannot re
           static_cast<std::ptrdiff_t>(size));
 }
 
-TEST_CASE("posix::File::preallocate returns any other failure, and writes nothing",
+TEST_CASE("posix::File::preallocate returns any other failure, and writes no byte",
           "[posix][system_calls][fault]") {
     const int error = GENERATE(ENOSPC, EIO, EFBIG);
     const TemporaryDirectory dir;

@@ -14,7 +14,7 @@ using namespace belay;
 
 static_assert(TransportLike<posix::Tcp<>>);
 
-// The types that pages name.
+// The types in the pages.
 using Loop = posix::Loop<>;
 template <class... A>
 using MadeOf = decltype(posix::Tcp{std::declval<A>()...});
@@ -25,7 +25,7 @@ static_assert(std::same_as<MadeOf<Loop&, Lines>, posix::TcpForEndpoints<Lines>>)
 static_assert(!TransportLike<posix::TcpForEndpoints<>>);
 static_assert(TransportLike<Endpoints<posix::TcpForEndpoints<>, posix::Endpoint>>);
 
-// So a Session over lines of text does not compile.
+// A Session over lines of text therefore does not compile.
 static_assert(!detail::carries_any_bytes<posix::Tcp<Lines>>);
 static_assert(!detail::carries_any_bytes<Heartbeat<posix::Tcp<Lines::WithPing>>>);
 static_assert(!detail::carries_any_bytes<posix::Accepted<Lines>>);

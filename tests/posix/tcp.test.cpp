@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: messages arrive whole, in order and once, and every end is reported with its cause,
-// whatever the peer does. Method: a supervised Tcp and a plain socket on the loopback; time
-// stands still.
+// Goal: messages arrive whole, in order and once, and every end is reported with its cause, for any
+// behaviour of the peer. Method: a supervised Tcp and a plain socket on the loopback; time stands
+// still.
 #include <belay/posix/tcp.hpp>
 
 #include <sys/socket.h>
@@ -46,7 +46,8 @@ struct BeatingRig : TcpRig<Heartbeat<Tcp<>>> {
               }} {}
 };
 
-/// Not attached: the supervisor, which takes so many messages at once, has its turns from the test.
+/// The supervisor is not attached: the test runs its turns, because it accepts many messages at
+/// once.
 struct ManualClockRig : TcpRig<> {
     explicit ManualClockRig(std::size_t messages_max)
         : TcpRig<>{{}, {.messages_max = messages_max}} {
@@ -61,7 +62,7 @@ struct ManualClockRig : TcpRig<> {
     void turn() { link.advance(clock.now()); }
 };
 
-/// Counts what it copies.
+/// Counts its copies.
 struct CountedPuts : LengthPrefixed {
     bool put(BytesView message, Bytes& out) const {
         copied += message.size();
@@ -70,11 +71,11 @@ struct CountedPuts : LengthPrefixed {
     static inline std::size_t copied = 0;
 };
 
-/// Throws what is not std::bad_alloc, where the test wants it.
+/// Throws an exception that is not std::bad_alloc, at a place that the test selects.
 struct ThrowingPuts : LengthPrefixed {
     enum class In { nothing, put, put_header, put_ping };
     bool put(BytesView message, Bytes& out) const {
-        out.push_back(std::byte{1});  // half of a frame
+        out.push_back(std::byte{1});  // half a frame
         throw_in(In::put);
         out.pop_back();
         return LengthPrefixed::put(message, out);
@@ -95,7 +96,7 @@ struct ThrowingPuts : LengthPrefixed {
     static inline In throws = In::nothing;
 };
 
-/// Lets time pass second by second, as a driver would see it.
+/// Lets time pass second by second, like a driver.
 template <class R>
 void pass(R& rig, Duration time) {
     for (; time > 0s; time -= 1s) {
@@ -216,7 +217,7 @@ TEST_CASE("Tcp over Lines carries lines, both ways", "[posix][posix_tcp][unit]")
     rig.peer.send("lo\r\n\n" + longest + "\n");
     rig.until([&] { return rig.app.messages.size() == 3; });
     CHECK((rig.app.messages == std::vector<std::string>{"hello", "", longest}));
-    rig.peer.send(longest + "x");  // longer than a line may be
+    rig.peer.send(longest + "x");  // longer than the limit of a line
     rig.until_state(LinkState::cooldown);
     CHECK(rig.app.failure.cause == Cause::protocol);
 }
@@ -227,7 +228,7 @@ TEST_CASE("Tcp::send returns busy for a message that does not fit, and one on_wr
     rig.connect();
     const Bytes message(1000);
     std::size_t sent = 0;
-    // The peer does not read: at some time its kernel and ours are full.
+    // The peer does not read: at some time both kernels are full.
     rig.until([&] {
         while (rig.link.send(message) == SendResult::sent) ++sent;
         return rig.link.send(message) == SendResult::busy;
@@ -268,7 +269,7 @@ TEST_CASE("Tcp::send does not copy a long message that does not fit", "[posix][p
 
 namespace {
 
-/// Whoever holds a connection lowers its bound, as a server of rooms does.
+/// Lowers the limit of a connection, as a server of rooms does.
 struct NarrowTcp {
     using message_type = Bytes;
     static constexpr std::size_t bytes_max = 2000;
@@ -295,7 +296,7 @@ TEST_CASE("Tcp holds at most limit_output bytes", "[posix][posix_tcp][unit]") {
         while (rig.link.send(Bytes(size - 5)) == SendResult::sent) sent += size;
         return rig.link.send(Bytes(size - 5)) == SendResult::busy;
     });
-    // All else is in the kernels: without a turn of ours the peer gets it.
+    // All other bytes are in the kernels: the peer gets them without a turn of this side.
     std::size_t read = 0;
     while (read + NarrowTcp::bytes_max < sent) read += rig.peer.read_some().size();
     rig.spin_until([&] {
@@ -314,7 +315,7 @@ TEST_CASE("Tcp accepts any legal message when its buffer is empty", "[posix][pos
     CHECK(rig.link.send(to_bytes("small")) == SendResult::busy);
     CHECK(rig.peer_reads(big.size() + 5) == frame(big));
     rig.until([&] { return rig.app.writables == 1; });
-    // And back.
+    // The other direction.
     std::string_view rest = big;
     rig.peer.send(frame(big).substr(0, 5));
     rig.spin_until([&] {
@@ -325,7 +326,7 @@ TEST_CASE("Tcp accepts any legal message when its buffer is empty", "[posix][pos
     CHECK((rig.app.messages.front() == big));
 }
 
-TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
+TEST_CASE("Tcp stops reading when its supervisor is full, and loses no message",
           "[posix][posix_tcp][unit]") {
     ManualClockRig rig{4};
     std::vector<std::string> messages;
@@ -345,7 +346,7 @@ TEST_CASE("Tcp stops reading when its supervisor is full, and loses nothing",
         }
         return progress;
     };
-    // Nobody reads here: the kernels fill up, and the peer has to wait.
+    // The supervisor does not read: the kernels fill up, and the peer must wait.
     int idle = 0;
     rig.spin_until([&] {
         idle = pump() ? 0 : idle + 1;
@@ -387,7 +388,7 @@ TEST_CASE("Tcp dials again after the system has found no way to its address",
 
 TEST_CASE("Tcp that reaches no server fails at the attempt's limit", "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
-    // With its queue full a listening socket drops what else comes, as a firewall does.
+    // With a full queue a listening socket drops further packets, like a firewall.
     rig.server = RawSocket::listen(0);
     rig.link.transport().set_endpoint({"127.0.0.1", rig.server.port()});
     std::vector<RawSocket> fill;
@@ -436,12 +437,12 @@ TEST_CASE("Tcp delivers a peer's last messages after it has closed, also when wr
           "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     rig.connect();
-    // The reset follows the message because there is input that the peer never read.
+    // The reset follows the message because the peer never read its input.
     CHECK(rig.link.send(to_bytes("never read")) == SendResult::sent);
     rig.round();
     rig.peer.send(frame("the reason"));
     rig.peer.close();
-    // Without a round in between: the connection learns of the reset by writing.
+    // Without a round in between: the connection detects the reset when it writes.
     CHECK(rig.link.send(Bytes(100'000)) != SendResult::busy);
     CHECK(rig.link.send(Bytes(100'000)) != SendResult::busy);
     rig.until_state(LinkState::cooldown);
@@ -552,7 +553,7 @@ TEST_CASE("Tcp closes gracefully: output first, then an end from both sides",
         return rig.peer.ended();
     });
     CHECK(read.size() == large.size() + 5);
-    // What still comes is dropped; the connection ends when the peer has closed, too.
+    // Later bytes are dropped. The connection ends when the peer has closed, too.
     CHECK(rig.loop.watched() == 1);
     rig.peer.send(frame("late"));
     rig.round();
@@ -566,7 +567,7 @@ TEST_CASE("Tcp during a drain: all sent bytes arrive, or the status reports that
           "[posix][posix_tcp][race]") {
     TcpRig<> rig;
     rig.connect();
-    // More than the kernel takes at once.
+    // More bytes than the kernel accepts at once.
     const std::string text(6'000'000, 'x');
     REQUIRE(rig.link.send(to_bytes(text)) == SendResult::sent);
     rig.link.drain(1h);
@@ -585,7 +586,7 @@ TEST_CASE("Tcp during a drain: all sent bytes arrive, or the status reports that
         rig.until_state(LinkState::stopped);
         CHECK(rig.link.status().failure.cause == Cause::lost);
     }
-    SECTION("the peer sends no more, and reads on") {
+    SECTION("the peer stops sending, and continues to read") {
         rig.peer.shut_down_writing();
         rig.round();
         rig.round();
@@ -594,7 +595,7 @@ TEST_CASE("Tcp during a drain: all sent bytes arrive, or the status reports that
         rig.until_state(LinkState::stopped);
         CHECK(rig.link.status().failure.cause == Cause::none);
     }
-    SECTION("the peer reads nothing") {
+    SECTION("the peer does not read") {
         rig.clock.advance(1h);
         rig.until_state(LinkState::stopped);
         CHECK(rig.link.status().failure.error() == LinkErrc::not_drained);
@@ -621,7 +622,7 @@ TEST_CASE(
     link.start();
     REQUIRE(loop.run_until([&] { return link.status().state == LinkState::connected; }));
     RawSocket peer = server.accept();
-    peer.send(pong_frame);  // to the ping at the opening
+    peer.send(pong_frame);  // the answer to the ping at the opening
     REQUIRE(loop.run_until([&] { return !trips.observed.empty(); }));
     trips.observed.clear();
     const auto hears = [&](const std::string& bytes) {
@@ -653,20 +654,20 @@ TEST_CASE("Tcp that closes gracefully does not wait for ever for a silent peer",
     CHECK(rig.loop.watched() == 0);
 }
 
-TEST_CASE("Tcp notices in a drain that a slow peer is alive", "[posix][posix_tcp][fault]") {
+TEST_CASE("Tcp detects in a drain that a slow peer is alive", "[posix][posix_tcp][fault]") {
     BeatingRig rig;
     rig.connect();
     REQUIRE(rig.link.send(Bytes(std::size_t{14} << 20)) == SendResult::sent);
     rig.link.drain(10min);
     rig.round();
-    // It does not get to reading for long, but says something now and then.
+    // The peer does not read for a long time, and sends a message at times.
     for (int i = 0; i < 12; ++i) {
         rig.peer.send(frame("busy"));
         rig.round();
         pass(rig, 5s);
     }
     CHECK(rig.app.state() == LinkState::draining);
-    // Then nothing more, as who is cut off.
+    // After that it sends no more, like a peer behind a cut.
     pass(rig, 26s);
     CHECK(rig.app.state() == LinkState::stopped);
     CHECK(rig.app.failure.error() == LinkErrc::heartbeat_lost);
@@ -678,7 +679,8 @@ TEST_CASE("Tcp that is not read from detects a reset when its supervisor has cau
     std::string stream;
     for (int i = 0; i < 10; ++i) stream += frame("message");
     rig.peer.send(stream);
-    rig.spin_until([&] { return rig.link.deadline() == always; });  // read, and two of it taken
+    // Two of the messages were delivered.
+    rig.spin_until([&] { return rig.link.deadline() == always; });
     rig.peer.reset();
     const bool writes = GENERATE(false, true);
     CAPTURE(writes);
@@ -688,7 +690,7 @@ TEST_CASE("Tcp that is not read from detects a reset when its supervisor has cau
     for (int i = 0; i < 20; ++i) rig.round();
     CHECK(rig.loop.watched() == 1);
     CHECK(rig.app.messages.empty());
-    // Each turn takes what there is; none waits for anything but the loop.
+    // Each turn handles the available events, and waits only for the loop.
     int turns = 0;
     rig.spin_until([&] {
         rig.turn();
@@ -791,7 +793,7 @@ TEST_CASE("Tcp that is stopped after its loop was destroyed ends quietly",
 }
 
 TEST_CASE("Tcp tries each address of a name", "[posix][posix_tcp][unit]") {
-    // "localhost" is often ::1 first, where nobody listens here.
+    // "localhost" is often ::1 first, at which no socket listens here.
     TcpRig<> rig;
     rig.link.transport().set_endpoint({"localhost", rig.server.port()});
     rig.connect();
@@ -925,7 +927,8 @@ std::pair<int, int> last_frame(const std::string& stream) {
 
 }  // namespace
 
-TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_tcp][regression]") {
+TEST_CASE("A session's ERROR is written before its connection ends",
+          "[posix][posix_tcp][regression]") {
     BareSession rig;
     SECTION("to an invalid greeting") { rig.peer.send(frame("garbage")); }
     SECTION("to a frame that is not allowed while flowing") {
@@ -951,7 +954,7 @@ TEST_CASE("A session's ERROR leaves before its connection ends", "[posix][posix_
 TEST_CASE("A link leaves a server whose kernel accepts for a frozen process",
           "[posix][tcp][regression]") {
     posix::Loop loop;
-    const RawSocket frozen = RawSocket::listen();  // never accepts, never reads
+    const RawSocket frozen = RawSocket::listen();  // never accepts, and never reads
     std::optional<Supervisor<posix::Accepted<>, MaxAttempts>> served;
     posix::Listener listener{loop, [&](posix::Accepted<> accepted) {
                                  served.emplace(std::move(accepted), MaxAttempts{1});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: the types of unix.hpp satisfy their concepts. A framing decides what a session may run over.
+// Goal: the types of unix.hpp satisfy their concepts. The framing decides whether a session may use
+// it.
 #include <belay/posix/unix.hpp>
 
 #include <belay/link/detail/carries_any_bytes.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: both ends of a Unix domain socket work over each kind of path, and no file of another
-// server is removed. Method: real sockets, files and processes. check::transport judges both ends
+// server is removed. Method: real sockets, files and processes. check::transport checks both ends
 // in link/transport_check.test.cpp.
 #include <belay/posix/unix.hpp>
 
@@ -73,7 +73,7 @@ struct RawUnix {
     posix::detail::Descriptor fd;
 };
 
-/// Listens, and drops whatever arrives.
+/// Listens, and drops all accepted connections.
 struct UnixListener {
     struct Drop {
         void operator()(posix::Accepted<>) const {}
@@ -83,7 +83,7 @@ struct UnixListener {
     posix::Listener<Drop> listener{loop, Drop{}};
 };
 
-/// Runs `work()` in a process of its own, until this is destroyed.
+/// Runs `work()` in a separate process, until this is destroyed.
 struct UnixProcess : ChildProcess {
     template <class Work>
     explicit UnixProcess(Work work) {
@@ -91,7 +91,7 @@ struct UnixProcess : ChildProcess {
     }
 };
 
-/// A path of exactly so many bytes.
+/// A path of exactly this many bytes.
 std::string unix_path_of(const TemporaryDirectory& directory, std::size_t bytes) {
     std::string path = directory / "";
     REQUIRE(path.size() < bytes);
@@ -106,7 +106,8 @@ bool there_is(const std::string& path) {
 
 }  // namespace
 
-TEST_CASE("Unix and a listener talk over a path, up to the longest", "[posix][posix_unix][unit]") {
+TEST_CASE("Unix and a listener exchange messages over a path of any permitted length",
+          "[posix][posix_unix][unit]") {
     const TemporaryDirectory directory;
     const std::string path =
         GENERATE(false, true) ? unix_path_of(directory, unix_path_max) : directory / "app.sock";
@@ -120,7 +121,7 @@ TEST_CASE("Unix and a listener talk over a path, up to the longest", "[posix][po
     CHECK_FALSE(there_is(path));
 }
 
-TEST_CASE("A path that is longer than the system permits is an error, and is not cut off",
+TEST_CASE("A path that is longer than the system permits is an error, and is not truncated",
           "[posix][posix_unix][fault]") {
     const TemporaryDirectory directory;
     const std::string path = unix_path_of(directory, unix_path_max + 1);
@@ -191,7 +192,7 @@ TEST_CASE("A server whose queue of connections is full is overloaded",
     CHECK(failure.cause == Cause::overloaded);
 }
 
-TEST_CASE("Without the right to write to the socket, a client is forbidden",
+TEST_CASE("Without permission to write to the socket, a client is forbidden",
           "[posix][posix_unix][fault]") {
     const TemporaryDirectory directory;
     REQUIRE(::chmod(directory.path().c_str(), 0755) == 0);
@@ -287,7 +288,7 @@ TEST_CASE("A listener removes its own socket file, and no other one", "[posix][p
         CHECK(there_is(path));
         server->listener.close();
     }
-    SECTION("not a server that took over the path") {
+    SECTION("not if another server took over the path") {
         std::filesystem::remove(path);
         UnixListener next;
         REQUIRE_FALSE(next.listen(path));
@@ -295,7 +296,7 @@ TEST_CASE("A listener removes its own socket file, and no other one", "[posix][p
         CHECK(there_is(path));
         next.listener.close();
     }
-    SECTION("not a file at its place") {
+    SECTION("not if a file is in its place") {
         std::filesystem::remove(path);
         std::ofstream{path} << "kept";
         server.reset();
@@ -305,14 +306,14 @@ TEST_CASE("A listener removes its own socket file, and no other one", "[posix][p
     CHECK_FALSE(there_is(path));
 }
 
-TEST_CASE("Of several servers that start over a stale socket, exactly one listens",
+TEST_CASE("Exactly one of several servers that start over a stale socket listens",
           "[posix][posix_unix][fault]") {
     constexpr int servers = 6;
     for (int round = 0; round < 15; ++round) {
         const TemporaryDirectory directory;
         const std::string path = directory / "app.sock";
         { const RawUnix dead{path}; }
-        // The children begin when the gate closes, and end when the test does.
+        // The children begin when the gate closes, and end with the test.
         int gate[2];
         int results[2];
         REQUIRE(::pipe(gate) == 0);

@@ -20,7 +20,7 @@ static_assert(!std::is_move_constructible_v<sim::detail::Connection>);
 
 namespace {
 
-/// A server that keeps what it accepts, unopened.
+/// A server that stores accepted connections without opening them.
 struct AcceptedRig {
     AcceptedRig() {
         server.listen(9000, [this](sim::Accepted a) { accepted.emplace(std::move(a)); });
@@ -109,7 +109,7 @@ TEST_CASE("Accepted holds at most limit_output bytes", "[sim][accepted][unit]") 
     AcceptedRig rig;
     ServedLink served{std::move(*rig.accepted), 4, Waker{}, 0};
     served.limit_output(300);
-    const Bytes message(84);  // which counts 100
+    const Bytes message(84);  // counts as 100
     int sent = 0;
     while (served.send(message) == SendResult::sent) ++sent;
     CHECK(sent == 3);
@@ -118,7 +118,7 @@ TEST_CASE("Accepted holds at most limit_output bytes", "[sim][accepted][unit]") 
     served.advance(rig.world.now(), 4, [](const Bytes&, Lane) {});
     CHECK(served.take_writable());
     CHECK(served.send(message) == SendResult::sent);
-    // One is taken whatever it is, where nothing waits.
+    // One message of any size is accepted if none waits.
     served.limit_output(0);
     rig.world.run_for(1s);
     CHECK(served.send(message) == SendResult::sent);

@@ -22,7 +22,7 @@ TEST_CASE("Choice makes each combination once", "[sim][choice][unit]") {
     CHECK(seen == std::multiset<std::string>{"a", "b, n 0", "b, n 1", "b, n 2", "c"});
 }
 
-TEST_CASE("Choice forgets at each call what the step reported", "[sim][choice][unit]") {
+TEST_CASE("Choice clears the results of the step at each call", "[sim][choice][unit]") {
     sim::Choice c;
     c.restart();
     c.impossible();

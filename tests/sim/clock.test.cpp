@@ -42,10 +42,10 @@ TEST_CASE("sim::WallClock has an error, drifts and is corrected", "[sim][clock][
     CHECK(wrong_by() == -10min);
     CHECK(world.text().find("the wall clock of a is set") != std::string::npos);
 
-    a.set_wall_clock(1s, 100);  // a step, and it goes too fast
+    a.set_wall_clock(1s, 100);  // a step ahead, and then too fast
     world.run_for(10'000s);
     CHECK(wrong_by() == 2s);
-    a.set_wall_clock(0s, -500);  // a step back, and it goes too slowly
+    a.set_wall_clock(0s, -500);  // a step back, and then too slow
     world.run_for(1s);
     CHECK(wrong_by() == -500us);
     world.run_for(999ns);
@@ -57,7 +57,7 @@ TEST_CASE("sim::WallClock has an error, drifts and is corrected", "[sim][clock][
     world.kill(a);
     world.run_for(90s);
     world.restart(a);
-    CHECK(wrong_by() == -50ms);  // the clock of the machine, not of the process
+    CHECK(wrong_by() == -50ms);  // it is the clock of the machine, and not of the process
     a.set_wall_clock(0s);
     CHECK(wrong_by() == 0s);
 }

@@ -16,7 +16,7 @@ using namespace belay;
 
 namespace {
 
-/// Writes a file so that it is replaced as a whole, or leaves out one of the two syncs.
+/// Writes a file so that it is replaced atomically, or omits one of the two syncs.
 enum class LeftOut { nothing, file, directory };
 bool save(sim::Disk& disk, LeftOut left_out) {
     auto file = disk.open("d/new", OpenMode::replace);
@@ -34,7 +34,7 @@ sim::CrashPointsReport saves(LeftOut left_out) {
 }
 
 /// Whether a journal lost an operation that it had confirmed, at any loss of power. Its files are
-/// small, since each state reserves one.
+/// small, because each state reserves one.
 sim::CrashPointsReport appends(Flush flush) {
     const JournalOptions options{
         .flush = flush, .segment_bytes = 4096, .record_bytes_max = 64, .seed = Seed{1}};
@@ -56,7 +56,7 @@ sim::CrashPointsReport appends(Flush flush) {
 
 }  // namespace
 
-TEST_CASE("crash_points finds a sync that is missing, and accepts one that is not",
+TEST_CASE("crash_points finds a missing sync, and accepts a program with all syncs",
           "[sim][crash_points][unit]") {
     const auto right = saves(LeftOut::nothing);
     INFO(right.failure);
@@ -70,7 +70,7 @@ TEST_CASE("crash_points finds a sync that is missing, and accepts one that is no
     }
 }
 
-TEST_CASE("crash_points judges every outcome of a crash once", "[sim][crash_points][unit]") {
+TEST_CASE("crash_points checks every outcome of a crash once", "[sim][crash_points][unit]") {
     std::multiset<std::string> outcomes;
     const auto report = sim::crash_points(
         [](sim::Disk& disk) {
@@ -83,14 +83,15 @@ TEST_CASE("crash_points judges every outcome of a crash once", "[sim][crash_poin
         });
     CHECK(report.complete);
     const std::string half(256, 'x'), zeros(256, '\0');
-    // The size is not durable, or it is, and the sector is lost, kept, torn at either end, or noise.
+    // The size is not durable, or it is, and the sector is lost, kept, torn at either end, or
+    // noise.
     CHECK(outcomes.count(half + half) == 1);
     CHECK(outcomes.count(half + zeros) == 1);
     CHECK(outcomes.count(zeros + half) == 1);
     CHECK(outcomes.count(zeros + zeros) == 1);
     CHECK(outcomes.count("") == 1);
     for (const std::string& outcome : outcomes) CHECK(outcomes.count(outcome) == 1);
-    // Those that are drawn are torn at other places.
+    // Outcomes that are drawn are torn at other places.
     CHECK(outcomes.size() > 6);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a digest depends on each number, on their order and on nothing else. Method: pairs that
+// Goal: a digest depends on each number and on their order, and on nothing else. Method: pairs that
 // differ.
 #include <belay/sim/digest.hpp>
 
@@ -30,7 +30,7 @@ TEST_CASE("Digest depends on each value and on their order", "[sim][digest][unit
           digest_of(std::string_view{"ab"}, std::string_view{""}));
 }
 
-TEST_CASE("Digest adds what is left of a time", "[sim][digest][unit]") {
+TEST_CASE("Digest adds the rest of a time", "[sim][digest][unit]") {
     const auto left = [](Instant now, Instant t) {
         sim::Digest d;
         d(now, t);

@@ -22,7 +22,7 @@ std::string text_of(const Disk& disk, const std::string& path) {
 }
 Random seeded(std::uint64_t seed) { return Random{Seed{seed}}; }
 
-/// A DiskInode without a list of the sectors that changed: a sync and a crash visit all of them.
+/// A DiskInode without a list of the changed sectors: a sync and a crash visit all of them.
 struct PlainInode {
     Bytes now{}, durable{};
     std::vector<bool> dirty{};
@@ -163,7 +163,7 @@ TEST_CASE("Disk::crash may lose names until their directory is synced", "[sim][d
 TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is synced",
           "[sim][disk][unit]") {
     using Names = std::vector<std::string>;
-    // Which files are left after crashes behind the syncs of these directories.
+    // Returns the files that are left after crashes after the syncs of these directories.
     const auto left_after = [](const Names& synced) {
         std::set<Names> observed;
         for (std::uint64_t seed = 1; seed <= 100; ++seed) {
@@ -174,11 +174,11 @@ TEST_CASE("Disk::crash may lose a directory, and all in it, until its parent is 
             for (const char* const name : {"p/d/in", "p/d-file"}) {
                 CHECK_FALSE(make(disk, name).sync());
             }
-            CHECK_FALSE(disk.create_directory("p/d"));  // it is there: nothing new
+            CHECK_FALSE(disk.create_directory("p/d"));  // it exists already
             for (const std::string& path : synced) CHECK_FALSE(disk.sync_directory(path));
             disk.crash(bits);
             observed.insert(*disk.list("p"));
-            // What is left is durable.
+            // The remaining files are durable.
             const Disk::Image image = disk.image();
             disk.crash(bits);
             CHECK(disk.image() == image);
@@ -212,7 +212,7 @@ TEST_CASE("Disk::put writes a file durably, also into a directory that may be lo
         observed.insert(*disk.list("p"));
         beside.insert(disk.list("q")->size());
     }
-    // Directories beside those above it are as they were.
+    // Other directories are unchanged.
     CHECK(observed == std::set<std::vector<std::string>>{{"d/put"}, {"d-other/a", "d/put"}});
     CHECK(beside == std::set<std::size_t>{0, 1});
 }
@@ -256,7 +256,7 @@ TEST_CASE("Disk::create_directory has no effect on a directory that has files",
         disk.crash(bits);
         CHECK(disk.list("d")->size() == 1);
     }
-    // Without a directory that was made there is nothing to lose; a failed call makes none.
+    // Without a new directory there is nothing to lose. A failed call makes none.
     disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::no_space_on_device));
     CHECK(disk.create_directory("e") == std::errc::no_space_on_device);
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -289,7 +289,7 @@ TEST_CASE("Disk::kill keeps written data, and ends the process", "[sim][disk][un
         REQUIRE(lock);
         CHECK(disk.lock("d/lock").error() == QueueErrc::already_locked);
         disk.kill();
-        // The dead process's lock is not given up twice.
+        // The dead process's lock is not released twice.
         auto next = disk.lock("d/lock");
         REQUIRE(next);
         { const Disk::Lock gone = std::move(*lock); }
@@ -352,7 +352,7 @@ TEST_CASE("Disk::fail_read_at fails one read of any kind", "[sim][disk][fault]")
     CHECK(disk.list(""));
 }
 
-TEST_CASE("A failed sync forgets the unsynced data, as real systems do", "[sim][disk][fault]") {
+TEST_CASE("A failed sync drops the unsynced data, as real systems do", "[sim][disk][fault]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(0, as_bytes("lost")));
@@ -360,7 +360,7 @@ TEST_CASE("A failed sync forgets the unsynced data, as real systems do", "[sim][
     CHECK_FALSE(disk.sync_directory("d"));
     disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::io_error));
     CHECK(file.sync() == std::errc::io_error);
-    CHECK_FALSE(file.sync());  // nothing left to do, it believes
+    CHECK_FALSE(file.sync());  // the second sync finds no unsynced data
     CHECK(text_of(disk, "d/a") == "lost");
     Random bits = seeded(1);
     disk.crash(bits);
@@ -373,7 +373,7 @@ TEST_CASE("Disk::halt_at stops everything from one operation on", "[sim][disk][f
     CHECK_FALSE(disk.sync_directory("d"));
     disk.halt_at(disk.operations() + 1);
     CHECK(file.write(0, as_bytes("x")) == std::errc::io_error);
-    CHECK(text_of(disk, "d/a") == "x");  // it was under way
+    CHECK(text_of(disk, "d/a") == "x");  // the write under way was done
     CHECK(file.write(0, as_bytes("y")) == std::errc::io_error);
     CHECK(disk.rename("d/a", "d/b") == std::errc::io_error);
     CHECK(text_of(disk, "d/a") == "x");
@@ -423,16 +423,17 @@ TEST_CASE("Disk::limit_bytes simulates a full disk", "[sim][disk][fault]") {
     Disk::File file = make(disk, "d/a");
     CHECK_FALSE(file.write(0, as_bytes("12345678")));
     CHECK(file.write(8, as_bytes("901")) == std::errc::no_space_on_device);
-    CHECK(text_of(disk, "d/a") == "1234567890");                            // what fits is there
-    CHECK(file.write(20, as_bytes("x")) == std::errc::no_space_on_device);  // nothing fits
+    CHECK(text_of(disk, "d/a") == "1234567890");  // the bytes that fit are there
+    CHECK(file.write(20, as_bytes("x")) == std::errc::no_space_on_device);  // no byte fits
     CHECK(text_of(disk, "d/a") == "1234567890");
-    CHECK_FALSE(file.write(0, as_bytes("abc")));  // what is there can be overwritten
+    CHECK_FALSE(file.write(0, as_bytes("abc")));  // existing bytes can be overwritten
     CHECK(file.preallocate(11) == std::errc::no_space_on_device);
     CHECK_FALSE(file.preallocate(10));
     CHECK(disk.used_bytes() == 10);
 }
 
-TEST_CASE("Disk::File::resize takes the end of a file, durably after a sync", "[sim][disk][unit]") {
+TEST_CASE("Disk::File::resize removes the end of a file, durably after a sync",
+          "[sim][disk][unit]") {
     std::set<std::string> unsynced, synced;
     for (std::uint64_t seed = 1; seed <= 100; ++seed) {
         for (const bool syncs : {false, true}) {
@@ -465,7 +466,8 @@ TEST_CASE("Disk::File::resize takes the end of a file, durably after a sync", "[
     CHECK(*file.size() == 3);
 }
 
-TEST_CASE("Disk::has_directory finds those that were made or have files", "[sim][disk][unit]") {
+TEST_CASE("Disk::has_directory finds directories that were made or have files",
+          "[sim][disk][unit]") {
     Disk disk;
     CHECK(disk.has_directory("/"));
     CHECK_FALSE(disk.has_directory("/a"));
@@ -479,7 +481,7 @@ TEST_CASE("Disk::has_directory finds those that were made or have files", "[sim]
     CHECK_FALSE(disk.has_directory("/b/d"));
 }
 
-TEST_CASE("A path of a Disk is absolute or seen from the root", "[sim][disk][regression]") {
+TEST_CASE("A path of a Disk is absolute or relative to the root", "[sim][disk][regression]") {
     Disk disk;
     Disk::File file = make(disk, "/kv.log");
     CHECK_FALSE(file.write(0, as_bytes("written")));
@@ -526,7 +528,7 @@ TEST_CASE("Disk::fill_at leaves no more space from an operation on", "[sim][disk
     disk.fill_at(disk.operations() + 2);
     CHECK_FALSE(file.write(0, as_bytes("1234")));
     CHECK(file.write(4, as_bytes("5")) == std::errc::no_space_on_device);
-    // What is there can be written again.
+    // Existing bytes can be written again.
     CHECK_FALSE(file.write(0, as_bytes("abcd")));
     CHECK_FALSE(file.sync());
     disk.mend();
@@ -534,7 +536,7 @@ TEST_CASE("Disk::fill_at leaves no more space from an operation on", "[sim][disk
     CHECK(text_of(disk, "d/a") == "abcd5");
 }
 
-TEST_CASE("Disk::ignore_syncs confirms what a crash may then take", "[sim][disk][fault]") {
+TEST_CASE("Disk::ignore_syncs confirms data that a crash may then lose", "[sim][disk][fault]") {
     std::set<std::string> observed;
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
         Disk disk;
@@ -545,7 +547,7 @@ TEST_CASE("Disk::ignore_syncs confirms what a crash may then take", "[sim][disk]
         disk.ignore_syncs(true);
         CHECK_FALSE(file.write(0, as_bytes("new")));
         CHECK_FALSE(file.sync());
-        // A later sync that works makes it durable.
+        // A later sync that succeeds makes it durable.
         if (seed % 2 == 0) {
             disk.ignore_syncs(false);
             CHECK_FALSE(file.sync());
@@ -560,7 +562,7 @@ TEST_CASE("Disk::ignore_syncs confirms what a crash may then take", "[sim][disk]
 
 TEST_CASE("Disk::flip_bit changes one bit, durably", "[sim][disk][fault]") {
     Disk disk;
-    disk.flip_bit(7);  // there is nothing
+    disk.flip_bit(7);  // there is no bit yet
     disk.put("d/a", to_bytes("ab"));
     disk.put("d/b", to_bytes("c"));
     disk.flip_bit(8);
@@ -584,7 +586,7 @@ TEST_CASE("Disk::misdirect_at sends one write to another place", "[sim][disk][fa
     CHECK(text.size() == 5000);
 }
 
-TEST_CASE("DiskInode::sync visits what changed since the last sync, not the whole file",
+TEST_CASE("DiskInode::sync visits the changes since the last sync, and not the whole file",
           "[sim][disk][regression]") {
     sim::detail::DiskInode inode;
     inode.grow(std::size_t{16} << 20);  // a segment of a journal
@@ -601,7 +603,7 @@ TEST_CASE("DiskInode::sync visits what changed since the last sync, not the whol
     }
 }
 
-TEST_CASE("DiskInode leaves the bytes of a file whose sectors are all visited",
+TEST_CASE("DiskInode leaves the same bytes as if all sectors of a file were visited",
           "[sim][disk][property]") {
     CHECK(rc::check("after writes, syncs and crashes in any order", [](std::uint64_t seed) {
         Random operations = seeded(seed), bits = seeded(seed + 1), model_bits = bits;

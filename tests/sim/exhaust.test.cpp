@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: an exhaustion tries every sequence, reports the shortest that fails, and detects an
-// incomplete digest and a wanted thing that never happens. Method: small machines with planted
+// incomplete digest and a required event that never happens. Method: small machines with planted
 // faults.
 #include <belay/sim/exhaust.hpp>
 
@@ -50,7 +50,7 @@ struct CountModel {
     }
 };
 
-/// A light that somebody waits for. `stuck` and `blinks` are planted faults.
+/// A light with a required event. `stuck` and `blinks` are planted faults.
 struct Light {
     enum class State { red, yellow, green, broken, off };
     State state = State::red;
@@ -89,7 +89,7 @@ struct Light {
     bool settled() const { return state == State::green; }
 };
 
-/// Has a state for each number of 32 bits.
+/// A machine with a state for each number of 32 bits.
 struct Wide {
     std::uint64_t bits = 1;
     void step(sim::Choice& c) { bits = bits * 2 + c.choose("bit", 2); }
@@ -159,18 +159,18 @@ TEST_CASE("exhaust detects that a required event never happens", "[sim][exhaust]
     CHECK(r.cycle.size() == 2);
     CHECK(std::set<std::string>(r.cycle.begin(), r.cycle.end()) ==
           std::set<std::string>{"a second", "a second, back"});
-    // A schedule that is fair leaves the cycle.
+    // A fair schedule leaves the cycle.
     sim::ExhaustOptions fair = unprinted(100);
     fair.liveness = sim::Liveness::fair_schedule;
     CHECK(sim::exhaust(fair, light));
     light.repairs = false;
     CHECK_FALSE(sim::exhaust(fair, light));
-    // What may happen after the last step is not judged.
+    // Events after the last step do not count.
     light.stuck = true;
     CHECK(sim::exhaust(unprinted(1), light));
 }
 
-TEST_CASE("exhaust claims nothing beyond its memory", "[sim][exhaust][unit]") {
+TEST_CASE("exhaust reports no result beyond its memory", "[sim][exhaust][unit]") {
     sim::ExhaustOptions options = unprinted(24);
     options.memory_bytes_max = 1 << 20;
     const sim::ExhaustReport r = sim::exhaust(options, Wide{});

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Which bug a Meter has.
+/// The bug of a Meter.
 enum class MeterBug { none, skips_on_restart, stuck_after_refusal, loses_on_cut };
 
 /// A client that adds 1 to a counter on the server, until it has acknowledged 20.
@@ -34,7 +34,7 @@ struct Meter {
     }
     struct Sender {
         Sender(Meter& m, sim::Host& h) : meter{m}, host{h} {
-            // The bug: after a restart, it skips one.
+            // The bug: after a restart, it skips a number.
             const bool skips = meter.bug == MeterBug::skips_on_restart && meter.acknowledged != 0;
             next = meter.acknowledged + (skips ? 2 : 1);
             notes.hook = [this](const std::string& what) { on(what); };
@@ -55,7 +55,7 @@ struct Meter {
         }
         void tick() {
             const Duration since = host.now().time_since_epoch() - sent_at;
-            // The bug: it never sends anything again.
+            // The bug: it stops sending.
             const bool again = waits && since > 1s && meter.bug != MeterBug::loses_on_cut;
             if (next <= 20 && !stuck && (!waits || again)) {
                 if (client->link.send(to_bytes(std::to_string(next))) == SendResult::sent) {
@@ -94,14 +94,14 @@ sim::ExploreOptions quiet(std::uint64_t seeds = 300) {
     return {.seeds = seeds, .scenario = {.within = 5s}, .print = false, .environment = false};
 }
 
-/// The same, and the environment overrides it.
+/// The same, and variables of the environment have precedence.
 sim::ExploreOptions listening(std::uint64_t seeds) {
     sim::ExploreOptions options = quiet(seeds);
     options.environment = true;
     return options;
 }
 
-/// Sets a variable of the environment for a while.
+/// Sets a variable of the environment during its lifetime.
 struct Environment {
     Environment(const char* n, const char* value) : name{n} { setenv(n, value, 1); }
     ~Environment() { unsetenv(name); }
@@ -197,7 +197,7 @@ TEST_CASE("explore reports a seed in which an assertion of the test framework fa
         const sim::Host& host = w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
         w.run_for(2s);
         if (host.starts() == 1) return true;
-        ++failed_of_framework;  // as CHECK does, which goes on
+        ++failed_of_framework;  // like CHECK, which continues
         return true;
     };
     auto options = quiet(100);
@@ -241,7 +241,7 @@ TEST_CASE("explore fails if faults were drawn and none began", "[sim][explore][u
     const auto body = [](bool runs) {
         return [runs](sim::World& w) {
             Meter& m = w.make<Meter>(w, MeterBug::none);
-            // A dial that a fault left without an answer ends after 30 s: 5 s of them are over.
+            // A dial that a fault left without an answer ends after 30 s, of which 5 s have passed.
             if (runs) w.run_for(10s);
             w.heal();
             return w.eventually(30s, [&] { return m.acknowledged == 20; });
@@ -297,7 +297,7 @@ TEST_CASE("explore reports that the work of its worlds ended before their faults
     const sim::Report busy = sim::explore(options, body(3s));
     CHECK(busy.worlds_idle == 0);
     CHECK(busy.warning().empty());
-    // Without a message, to connect and to answer pings is all the work.
+    // Without a message, connecting and answering pings is all the work.
     const auto connects = [](sim::World& w) {
         Server::ConnectionLog& connections = w.make<Server::ConnectionLog>();
         Notes& notes = w.make<Notes>();
@@ -312,7 +312,7 @@ TEST_CASE("explore reports that the work of its worlds ended before their faults
     const sim::Report connecting = sim::explore(options, connects);
     CHECK(connecting.faults > 50);
     CHECK(connecting.worlds_idle == 0);
-    // A fault that begins at a message finds a program that works.
+    // A fault that begins at a message finds a program with work.
     options.scenario = {.kills = 0,
                         .pauses = 0,
                         .partitions = 0,
@@ -346,7 +346,7 @@ TEST_CASE("explore ended by its budget passes only with enough seeds", "[sim][ex
     const sim::Report enough = sim::explore(options, Spending{});
     CHECK(enough);
     CHECK(enough.out_of_budget);
-    // The budget excuses no mark that is not reached.
+    // The budget does not excuse a mark that is not reached.
     const sim::Report unreached = sim::explore(options, [own = Spending{}](sim::World& w) mutable {
         w.reachable("never");
         return own(w);
@@ -442,7 +442,7 @@ TEST_CASE("Report::text has the limit that the pasted program needs to fail",
     const std::string time = sim::explore(options, body).text();
     INFO(time);
     CHECK(time.find(".play = sim::Scenario{}, .time_max = 60min}, body));") != time.npos);
-    // Others do not need it.
+    // Other failures do not need it.
     const std::string other = sim::explore(options, [](sim::World&) { return false; }).text();
     CHECK(other.find("_max") == other.npos);
 }
@@ -510,10 +510,10 @@ TEST_CASE("explore fails if no world reaches a mark", "[sim][explore][unit]") {
     CHECK_FALSE(sim::explore(quiet(20), declared));
     auto one = quiet();
     one.seed = Seed{7};
-    CHECK(sim::explore(one, declared));  // one seed need not reach everything
+    CHECK(sim::explore(one, declared));  // one seed need not reach every mark
 }
 
-TEST_CASE("explore reports a scenario for hosts that are not there", "[sim][explore][unit]") {
+TEST_CASE("explore reports a scenario for hosts that do not exist", "[sim][explore][unit]") {
     auto options = quiet(5);
     options.play = sim::Scenario{}.at(1s, sim::kill("nobody"));
     const sim::Report report = sim::explore(options, meter_body(MeterBug::none));
@@ -522,7 +522,7 @@ TEST_CASE("explore reports a scenario for hosts that are not there", "[sim][expl
     CHECK(report.failing->details.find("no host is called nobody") != std::string::npos);
 }
 
-TEST_CASE("explore leaves the scenario of the body alone", "[sim][explore][unit]") {
+TEST_CASE("explore does not change the scenario of the body", "[sim][explore][unit]") {
     const auto body = [](sim::World& w) {
         Meter& m = w.make<Meter>(w, MeterBug::loses_on_cut);
         w.play(sim::Scenario{}.when({"client", "server", "", 3},
@@ -533,7 +533,7 @@ TEST_CASE("explore leaves the scenario of the body alone", "[sim][explore][unit]
     };
     const sim::Report report = sim::explore(quiet(40), body);
     REQUIRE(report.failing);
-    CHECK(report.failing->drawn.empty());  // nothing was drawn
+    CHECK(report.failing->drawn.empty());  // no fault was drawn
     CHECK(report.failing->smallest.empty());
 }
 
@@ -583,7 +583,7 @@ TEST_CASE("explore reads its numbers from the environment", "[sim][explore][unit
         CHECK(run().problem == "BELAY_SIM_JOBS=" + std::string{jobs} + " is too large");
     }
     {
-        const Environment e{"BELAY_SIM_BUDGET", "9223372037"};  // as nanoseconds, it wraps
+        const Environment e{"BELAY_SIM_BUDGET", "9223372037"};  // as nanoseconds, it would wrap
         CHECK(run().problem == "BELAY_SIM_BUDGET=9223372037 is too large");
     }
     {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a fault is a value, whose key depends on what it hits only. Method: keys and equality of
+// Goal: a fault is a value, whose key depends only on its target. Method: keys and equality of
 // faults that differ in one field.
 #include <belay/sim/fault.hpp>
 
@@ -68,7 +68,7 @@ TEST_CASE("Fault::key is the same on every compiler", "[sim][fault][golden]") {
     CHECK(sim::latency("client", "server", 50ms, 2s).key() == 0xE9F9AE2CA66D10D5U);
 }
 
-TEST_CASE("Fault::lasts returns whether a fault can be taken back", "[sim][fault][unit]") {
+TEST_CASE("Fault::lasts returns whether a fault has an end", "[sim][fault][unit]") {
     CHECK(sim::partition("a", "b").lasts());
     CHECK(sim::latency("a", "b", 0ms, 1ms).lasts());
     CHECK(sim::bandwidth("a", "b", 1).lasts());

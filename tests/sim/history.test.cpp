@@ -19,7 +19,7 @@ struct HistoryWorld {
     sim::History h{world.clock()};
 };
 
-/// Whether a whole history is as at_most_once requires, and as no_acknowledged_loss does.
+/// Whether a whole history satisfies at_most_once, and no_acknowledged_loss.
 std::pair<bool, bool> judge_from_the_start(const sim::History& h) {
     std::map<sim::History::Id, int> effects;
     for (const sim::History::Id& id : h.effects()) ++effects[id];
@@ -107,7 +107,7 @@ TEST_CASE("exactly_once finds both", "[sim][history][unit]") {
     CHECK_FALSE(exactly_once(w.h).empty());
 }
 
-TEST_CASE("at_most_once and no_acknowledged_loss agree with a judgement from the start",
+TEST_CASE("at_most_once and no_acknowledged_loss agree with a check of the whole history",
           "[sim][history][property]") {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         HistoryWorld w;
@@ -167,7 +167,8 @@ TEST_CASE("order_per_key finds effects in another order than the invocations",
     CHECK(order_per_key(w.h) == "a 2 took effect after a 3, which was invoked later");
 }
 
-TEST_CASE("order_per_key goes by invocation and not by number", "[sim][history][unit]") {
+TEST_CASE("order_per_key uses the order of invocations, and not that of numbers",
+          "[sim][history][unit]") {
     HistoryWorld w;
     w.h.invoke("a", 9);
     w.h.invoke("a", 1);
@@ -206,14 +207,14 @@ TEST_CASE("no_long_wait counts from the end of the faults", "[sim][history][unit
     CHECK(no_long_wait(w.h, healed, 6s).empty());
     CHECK(no_long_wait(w.h, healed, 6s - 1ns) == "a 2 waited for 6s, the limit is 5999999999ns");
     CHECK_FALSE(no_long_wait(w.h, Instant{}, 6s).empty());
-    // What has no outcome yet, waits until now.
+    // An operation without an outcome has waited until now.
     w.h.invoke("a", 3);
     w.world.run_for(7s);
     CHECK_FALSE(no_long_wait(w.h, healed, 6s).empty());
     CHECK(no_long_wait(w.h, healed, 7s).empty());
 }
 
-TEST_CASE("dial_rate finds the dial that is too many", "[sim][history][unit]") {
+TEST_CASE("dial_rate finds the dial that exceeds the rate", "[sim][history][unit]") {
     HistoryWorld w;
     const auto dial_at = [&](Duration t) {
         w.world.run_for(Instant{t} - w.world.now());

@@ -19,7 +19,7 @@ namespace {
 
 using Log = std::vector<std::string>;
 
-/// Writes down its own end.
+/// Records its own end.
 struct LoggedProcess {
     LoggedProcess(Log& l, std::string n) : log{&l}, name{std::move(n)} {}
     LoggedProcess(LoggedProcess&& other) noexcept
@@ -73,13 +73,13 @@ TEST_CASE("Host makes its process at once and at every restart", "[sim][host][un
     world.restart(host);
     CHECK(made == 2);
     CHECK(host.starts() == 2);
-    // A restart of the living kills it first.
+    // A restart of a running process kills it first.
     world.restart(host);
     CHECK(log.size() == 2);
     CHECK(made == 3);
 }
 
-TEST_CASE("Host keeps any kind of process", "[sim][host][unit]") {
+TEST_CASE("Host may have any kind of process", "[sim][host][unit]") {
     Log log;
     sim::World world{Seed{1}};
     SECTION("a value that moves") {
@@ -119,7 +119,7 @@ TEST_CASE("Host ends all parts of a killed process", "[sim][host][unit]") {
     CHECK(ticker.ticks == 3);
     world.kill(host);
     CHECK(log == Log{"function dies", "listener dies"});
-    // What a dead process still asks for does not happen.
+    // Later requests of a dead process have no effect.
     host.post([&] { ran = true; });
     host.listen(1, [](sim::Accepted) {});
     world.run_for(10s);
@@ -132,7 +132,8 @@ TEST_CASE("Host ends all parts of a killed process", "[sim][host][unit]") {
     CHECK(ticker.ticks == 3);
 }
 
-TEST_CASE("Host may be killed by its own code, when that returns", "[sim][host][unit]") {
+TEST_CASE("Host may be killed by its own code, which takes effect when it returns",
+          "[sim][host][unit]") {
     Log log;
     Notes notes;
     sim::World world{Seed{1}};
@@ -207,7 +208,7 @@ TEST_CASE("Host is dead after its factory has thrown, and heal starts it again",
     CHECK_THROWS_AS(world.restart(host), std::runtime_error);
     CHECK_FALSE(host.alive());
     const int ticks = ticker.ticks;
-    world.run_for(5s);  // nothing of the half process runs
+    world.run_for(5s);  // no part of the incomplete process runs
     CHECK(ticker.ticks == ticks);
     world.heal();
     CHECK(host.alive());
@@ -252,7 +253,7 @@ TEST_CASE("Host's disk survives the process, without unsynced data", "[sim][host
     }
     CHECK(as_text(host.disk().contents("d/kept")) == "content");
     CHECK(lost > 8);
-    // The dead process's open file is of no use.
+    // The open file of the dead process cannot be used.
     CHECK(kept.write(0, as_bytes("x")));
 }
 
@@ -307,7 +308,7 @@ TEST_CASE("Host::after keeps the functions of a frozen process, in order", "[sim
         world.run_for(1s);
         CHECK(log.back() == "later");
     }
-    SECTION("its own code may freeze it, when that returns") {
+    SECTION("its own code may freeze it, which takes effect when it returns") {
         host.post([&] {
             world.pause(host);
             CHECK_FALSE(host.paused());

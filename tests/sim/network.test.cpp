@@ -41,7 +41,7 @@ struct NetworkRig {
     void connect() {
         REQUIRE(world.run_until([&] { return connected(); }, 10s));
     }
-    /// The server's notes of the newest connection.
+    /// The server's records of the newest connection.
     Notes& there() { return *connection_log.back(); }
     [[nodiscard]] Duration now() const { return world.now().time_since_epoch(); }
 
@@ -80,7 +80,7 @@ TEST_CASE("Network::bandwidth limits one direction of a link", "[sim][network][u
     rig.connect();
     rig.net.bandwidth(rig.client, rig.server, 10'000);
     const Duration begin = rig.now();
-    // With 40 bytes of headers each: half a second.
+    // With 40 bytes of headers each, they take half a second.
     REQUIRE(rig.link().send(Bytes(4'960)) == SendResult::sent);
     REQUIRE(rig.link().send(Bytes(4'960)) == SendResult::sent);
     rig.world.run_for(495ms);
@@ -129,7 +129,7 @@ TEST_CASE("Network::bandwidth is shared by the connections of a link", "[sim][ne
     CHECK(arrived() == 2);
 }
 
-TEST_CASE("Network::bandwidth ends for what is under way, too", "[sim][network][unit]") {
+TEST_CASE("Network::bandwidth ends for segments under way, too", "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();
     rig.net.bandwidth(rig.client, rig.server, 1);
@@ -154,7 +154,7 @@ TEST_CASE("A slow limit that ends leaves no segment waiting, also if another lim
             rig.net.bandwidth(rig.client, rig.server, rate, way == Way::with_queue ? 100'000 : 0);
         };
         limit(way == Way::call ? 1'000 : 1'000'000);
-        // A reader of its own limit does not keep the time of the slow link either.
+        // A reader with its own limit does not keep the time of the slow link either.
         if (way == Way::with_queue) rig.net.slow_reader(rig.server, 1'000'000);
         const sim::Fault slow = sim::bandwidth("client", "server", 1'000);
         if (way == Way::fault_ends || way == Way::with_queue) {
@@ -169,13 +169,13 @@ TEST_CASE("A slow limit that ends leaves no segment waiting, also if another lim
         if (way == Way::heal || way == Way::reader_heal) rig.world.heal();
         if (way == Way::call) limit(1'000'000);
         if (way == Way::reader_call) rig.net.slow_reader(rig.server, 0);
-        // 100 ms until the world looks at it, and 60 ms for the link and for the reader.
+        // 100 ms until the world checks again, and 60 ms for the link and for the reader.
         rig.world.run_for(230ms);
         CHECK(rig.there().messages().size() == 1);
     }
 }
 
-TEST_CASE("A change of other limits and latencies does not delay what a link carries",
+TEST_CASE("A change of other limits and latencies does not delay the segments of a link",
           "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();
@@ -187,7 +187,7 @@ TEST_CASE("A change of other limits and latencies does not delay what a link car
     rig.world.run_for(1'500ms - rig.now());
     REQUIRE(rig.link().send(Bytes(3'960)) == SendResult::sent);
     rig.world.run_for(3s);
-    rig.net.bandwidth(rig.client, rig.server, 2'000);  // counts when the fault has ended
+    rig.net.bandwidth(rig.client, rig.server, 2'000);  // it counts after the end of the fault
     rig.world.run_for(1'001ms);
     CHECK(rig.there().messages().empty());
     rig.world.run_for(2ms);
@@ -199,9 +199,10 @@ TEST_CASE("A heartbeat ends a connection whose link is too slow for its messages
     NetworkRig rig;
     rig.connect();
     rig.net.bandwidth(rig.client, rig.server, 1'000);
-    REQUIRE(rig.link().send(Bytes(60'000)) == SendResult::sent);  // a ping waits behind it
+    REQUIRE(rig.link().send(Bytes(60'000)) == SendResult::sent);  // a ping waits after it
     rig.world.run_for(40s);
-    // The server receives parts of the message. The client sees none of them leave its kernel.
+    // The server receives parts of the message. The client gets no event that its kernel sends
+    // them.
     CHECK(rig.notes.count("cooldown timed_out") >= 1);
     rig.net.bandwidth(rig.client, rig.server, 0);
     rig.world.run_for(10s);
@@ -214,13 +215,13 @@ TEST_CASE("Network::accept_then_close ends each new connection at once", "[sim][
     const std::size_t connections = rig.connection_log.size();
     rig.net.accept_then_close(rig.server);
     rig.world.run_for(1s);
-    CHECK(rig.connected());  // a connection that is there stays
+    CHECK(rig.connected());  // an existing connection stays
     rig.net.drop_connections(rig.client, rig.server);
     rig.world.run_for(10s);
     CHECK(rig.notes.count("connected") > 3);
     CHECK(rig.notes.count("cooldown lost") > 3);
-    CHECK(rig.connection_log.size() == connections);  // no process sees them
-    CHECK(rig.link().status().attempt > 3);           // and they are no success
+    CHECK(rig.connection_log.size() == connections);  // no process gets them
+    CHECK(rig.link().status().attempt > 3);           // they are no success
     CHECK(rig.net.sockets(rig.server) == 0);
     rig.net.accept_then_close(rig.server, false);
     rig.world.run_for(5s);
@@ -228,7 +229,7 @@ TEST_CASE("Network::accept_then_close ends each new connection at once", "[sim][
     CHECK(rig.connection_log.size() == connections + 1);
 }
 
-TEST_CASE("The end of another partition does not drop what an early close has sent",
+TEST_CASE("The end of another partition does not drop the bytes that an early close has sent",
           "[sim][network][regression]") {
     NetworkRig rig;
     sim::Host& other = rig.world.host("other");
@@ -270,13 +271,14 @@ TEST_CASE("Network::partition holds messages, and notifies neither end", "[sim][
         rig.world.run_for(1s);
         CHECK(rig.there().messages().size() == 2);
     }
-    SECTION("the heartbeats of both sides notice it") {
+    SECTION("the heartbeats of both sides detect it") {
         rig.world.run_for(6s);
         CHECK_FALSE(rig.connected());
         CHECK(rig.notes.last("cooldown timed_out") >= 25s);
         CHECK(rig.notes.last("cooldown timed_out") <= 1s + 26s);
         CHECK(rig.there().count("failed timed_out") + rig.there().count("cooldown timed_out") == 1);
-        // Both have let go while nothing passed: what they had sent is lost, and nothing lingers.
+        // Both ends have closed during the partition: their sent bytes are lost, and no connection
+        // remains.
         CHECK(rig.net.sockets(rig.server) == 0);
         rig.net.heal(rig.client, rig.server);
         rig.world.run_for(40s);
@@ -301,7 +303,7 @@ TEST_CASE("Network::partition loses held messages when their sender closes",
     rig.world.run_for(1min);
     CHECK(rig.connected());
     REQUIRE(rig.connection_log.size() == 2);
-    // Nobody sends it again, and nobody tells the server that the old connection is dead.
+    // The bytes are not sent again, and the server gets no event that the old connection is dead.
     CHECK(rig.connection_log[0]->messages().empty());
     CHECK(rig.connection_log[0]->observed.back() == "connected");
     CHECK(rig.net.sockets(rig.server) == 2);
@@ -361,7 +363,7 @@ TEST_CASE("A sender's window stays full while no acknowledgement arrives", "[sim
         REQUIRE(rig.link().send(message) == SendResult::sent);
         rig.world.run_for(10ms);
     }
-    CHECK(rig.there().messages().size() == 10);  // all have arrived and were read
+    CHECK(rig.there().messages().size() == 10);  // all of them arrived and were read
     CHECK(rig.link().send(message) == SendResult::busy);
     rig.world.run_for(10s);
     CHECK(rig.link().send(message) == SendResult::busy);
@@ -381,7 +383,7 @@ TEST_CASE("Network::partition holds dials until it heals", "[sim][network][unit]
         CHECK(rig.notes.last("cooldown timed_out") == 30s);
         CHECK(rig.connection_log.empty());
     }
-    SECTION("or the dialling goes through") {
+    SECTION("or the dial succeeds") {
         rig.net.heal(rig.client, rig.server);
         rig.world.run_for(10ms);
         CHECK(rig.connected());
@@ -445,7 +447,7 @@ TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
     rig.net.accept(rig.server);
     rig.world.run_for(3s);
     CHECK(rig.connected());
-    SECTION("but existing connections stay open") {
+    SECTION("existing connections stay open") {
         rig.net.refuse(rig.server);
         rig.world.run_for(1min);
         CHECK(rig.connected());
@@ -453,7 +455,7 @@ TEST_CASE("Network::refuse refuses until accept", "[sim][network][unit]") {
     }
 }
 
-TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
+TEST_CASE("Network::cut_one_in cuts at the given rate", "[sim][network][property]") {
     NetworkRig rig;
     rig.net.cut_one_in(10);
     int sent = 0;
@@ -461,7 +463,7 @@ TEST_CASE("Network::cut_one_in cuts that often", "[sim][network][property]") {
         if (rig.connected() && rig.link().send(to_bytes("x")) == SendResult::sent) ++sent;
         rig.world.run_for(10ms);
     }
-    // Heartbeats and messages behind a cut do not count; connections last ten messages on average.
+    // Heartbeats and messages after a cut do not count. Connections last ten messages on average.
     const auto cuts = static_cast<int>(rig.notes.count("cooldown lost"));
     CHECK(cuts > sent / 13);
     CHECK(cuts < sent / 8);
@@ -506,7 +508,7 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
         CHECK(rig.notes.observed.back() == "cooldown lost");
         return;
     }
-    SECTION("the reset still on the way when it began") {
+    SECTION("the reset still under way when it began") {
         rig.net.heal(rig.client, rig.server);
         rig.world.run_for(1s);
         rig.world.kill(rig.server);
@@ -518,20 +520,20 @@ TEST_CASE("World::kill in a partition leaves the peers half-open", "[sim][networ
     rig.net.heal(rig.client, rig.server);
     rig.world.run_for(1min);
     CHECK(rig.connected());
-    // Until it sends.
+    // The client detects it when it sends.
     REQUIRE(rig.link().send(to_bytes("anyone?")) == SendResult::sent);
     rig.world.run_for(5ms);
     CHECK(rig.notes.observed.back() == "cooldown lost");
 }
 
-TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network][regression]") {
+TEST_CASE("A reset for a dead process arrives after a partition", "[sim][network][regression]") {
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
     rig.net.half_open(rig.server, rig.client);
     REQUIRE(rig.link().send(to_bytes("anyone?")) == SendResult::sent);
     rig.world.run_for(3ms);
-    // The answer is on the way, and lost; but what was not acknowledged is sent again.
+    // The answer is under way, and is lost. Bytes without an acknowledgement are sent again.
     rig.net.partition(rig.client, rig.server);
     rig.world.run_for(1min);
     CHECK(rig.connected());
@@ -542,8 +544,8 @@ TEST_CASE("A reset sent for a dead process survives a partition", "[sim][network
 
 TEST_CASE("Network::half_open keeps the reset of a connection that was dropped before",
           "[sim][network][regression]") {
-    // Found by an exploration (examples/bugs/stale_pong.cpp, mended, seed 1466): the client sent for
-    // ever into a connection that was over.
+    // Found by an exploration (examples/bugs/stale_pong.cpp, corrected, seed 1466): the client sent
+    // for ever into a connection that had ended.
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.connect();
     rig.world.run_for(1s);
@@ -567,14 +569,14 @@ TEST_CASE("World::pause freezes the process, not the kernel", "[sim][network][un
         REQUIRE(rig.link().send(to_bytes("a")) == SendResult::sent);
         REQUIRE(rig.link().send(to_bytes("b")) == SendResult::sent);
         rig.world.run_for(26s);
-        // Only the heartbeat notices.
+        // Only the heartbeat detects it.
         CHECK(rig.notes.count("cooldown timed_out") == 1);
         CHECK(rig.connected());
         const Duration thawed = rig.now();
         rig.world.resume(rig.server);
         rig.world.run_for(1s);
-        // Both connections are accepted now; of the dead one what arrived, in order, and then its
-        // end.
+        // Both connections are accepted now. The dead one has the bytes that arrived, in order, and
+        // then its end.
         REQUIRE(rig.connection_log.size() == 2);
         const auto old = rig.connection_log[0]->messages();
         CHECK(old.size() <= 2);
@@ -595,7 +597,7 @@ TEST_CASE("World::resume lets a process read before its timers run", "[sim][netw
     REQUIRE(rig.link().send(to_bytes("alive")) == SendResult::sent);
     rig.world.run_for(20s);
     CHECK(rig.there().messages().empty());
-    // Its heartbeat has been overdue for 15 s, but the client has spoken.
+    // Its heartbeat has been overdue for 15 s, and the client has sent messages.
     rig.world.resume(rig.server);
     rig.world.run_for(1min);
     CHECK(rig.there().messages() == std::vector<std::string>{"alive"});
@@ -663,8 +665,8 @@ TEST_CASE("A frozen client keeps arriving messages", "[sim][network][unit]") {
     CHECK(rig.notes.when.back() == thawed);
 }
 
-TEST_CASE("A reset takes no message that has arrived", "[sim][network][regression]") {
-    // A kernel of Linux keeps what a process has not read, so posix::Tcp reads it before the error.
+TEST_CASE("A reset drops no message that has arrived", "[sim][network][regression]") {
+    // The kernel of Linux keeps unread bytes, so posix::Tcp reads them before the error.
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         NetworkRig rig{{}, {}, Seed{seed}};
         rig.connect();
@@ -693,7 +695,7 @@ TEST_CASE("A reset takes no message that has arrived", "[sim][network][regressio
     }
 }
 
-TEST_CASE("Network::half_open takes no message of a connection that is not opened yet",
+TEST_CASE("Network::half_open drops no message of a connection that is not opened yet",
           "[sim][network][regression]") {
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
     rig.world.pause(rig.server);
@@ -710,7 +712,7 @@ TEST_CASE("Network::half_open takes no message of a connection that is not opene
     CHECK(rig.there().observed.back().ends_with(" lost"));
 }
 
-TEST_CASE("Other dials take no message that a frozen process has not read",
+TEST_CASE("Other dials drop no message that a frozen process has not read",
           "[sim][network][regression]") {
     Notes others;
     NetworkRig rig{{.heartbeat = {.every = 1h, .dead_after = 3h}}};
@@ -725,7 +727,7 @@ TEST_CASE("Other dials take no message that a frozen process has not read",
     REQUIRE(peer.send(to_bytes("c")) == SendResult::sent);
     rig.world.run_for(1s);
     REQUIRE(rig.net.sockets(rig.server) == 0);
-    // So many that the network forgets the connections which are over.
+    // There are so many that the network removes its records of ended connections.
     rig.net.refuse(rig.server);
     rig.world.host("other", [&](sim::Host& h) {
         return std::make_unique<Client>(h, others, PeerOptions{.base = 1ms, .cap = 1ms});
@@ -738,7 +740,7 @@ TEST_CASE("Other dials take no message that a frozen process has not read",
     CHECK(rig.notes.observed.back() == "cooldown lost");
 }
 
-TEST_CASE("Network's faults touch only the hosts they name", "[sim][network][unit]") {
+TEST_CASE("Network's faults affect only the hosts that they name", "[sim][network][unit]") {
     Notes others;
     NetworkRig rig;
     sim::Host& other =
@@ -788,7 +790,8 @@ TEST_CASE("exponential() draws from the exponential distribution", "[sim][networ
         const double want = -std::log1p(-q) * 1e7;
         const double got = static_cast<double>(drawn[static_cast<std::size_t>(q * count)].count());
         CAPTURE(q, want, got);
-        // Four standard errors of the quantile, and 1 % for the lines between the table's entries.
+        // Four standard errors of the quantile, and 1 % for the interpolation between the entries
+        // of the table.
         CHECK(std::abs(got - want) < 4e7 * std::sqrt(q / (1 - q) / count) + want / 100);
     }
     CHECK(sim::detail::exponential(0ns, bits) == 0ns);
@@ -816,7 +819,7 @@ TEST_CASE("Network::exponential_latency lets few messages travel much longer tha
     CHECK(took.back() <= 2ms + 17 * 10ms);
 }
 
-TEST_CASE("Network::latency of a link holds in one direction, in a connection that is open",
+TEST_CASE("Network::latency of a link holds in one direction, in an open connection",
           "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();
@@ -831,7 +834,7 @@ TEST_CASE("Network::latency of a link holds in one direction, in a connection th
     CHECK(round_trip() == 4ms);
     rig.net.latency(rig.client, rig.server, 100ms, 100ms);
     CHECK(round_trip() == 102ms);
-    rig.net.latency(rig.client, rig.server, 50ms, 50ms);  // instead of the one before
+    rig.net.latency(rig.client, rig.server, 50ms, 50ms);  // replaces the previous one
     rig.net.exponential_latency(rig.server, rig.client, 7ms, 7ms);
     CHECK(round_trip() == 57ms);
     rig.net.latency(3ms, 3ms);  // of all other links
@@ -842,7 +845,7 @@ TEST_CASE("Network::latency of a link holds in one direction, in a connection th
           }).find("two hosts must differ") != std::string::npos);
 }
 
-TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats it",
+TEST_CASE("Network::bandwidth with a queue loses segments that do not fit, and repeats them",
           "[sim][network][unit]") {
     // Two clients share the link to the server: the queue is for both.
     Server::ConnectionLog connections;
@@ -876,12 +879,13 @@ TEST_CASE("Network::bandwidth with a queue loses what does not fit, and repeats 
         REQUIRE(world.run_until([&] { return arrived() == before + 2; }, 5s));
         return elapsed(begin, world.now());
     };
-    // Each takes 100 ms. The second waits for the first, or is lost and comes 200 ms later.
+    // Each segment takes 100 ms. The second waits for the first, or is lost and arrives 200 ms
+    // later.
     CHECK(second_after(0) == 202ms);
     CHECK(second_after(1'000'000) == 202ms);
     CHECK(second_after(1'500) == 302ms);
     CHECK(second_after(1) == 302ms);        // an empty queue has space for any segment
-    CHECK(second_after(1, true) == 202ms);  // one segment of a connection at most is in it
+    CHECK(second_after(1, true) == 202ms);  // at most one segment of a connection is in it
 }
 
 TEST_CASE("Network::bandwidth aborts on a queue without a limit", "[sim][network][unit]") {
@@ -899,15 +903,15 @@ TEST_CASE("Network::black_hole stops all traffic of one host", "[sim][network][u
     rig.connect();
     rig.world.run_for(1s);
     rig.net.black_hole(rig.server);
-    rig.net.black_hole(rig.server);  // likewise
+    rig.net.black_hole(rig.server);  // the same
     CHECK(rig.net.partitioned(rig.client, rig.server));
     CHECK(rig.net.partitioned(rig.server, other));
     CHECK_FALSE(rig.net.partitioned(rig.client, other));
     REQUIRE(rig.link().send(to_bytes("held")) == SendResult::sent);
     rig.world.run_for(10s);
     CHECK(rig.there().messages().empty());
-    CHECK(rig.connected());  // nobody is notified
-    SECTION("a partition ends, and the black hole stays; and the other way round") {
+    CHECK(rig.connected());  // neither end is notified
+    SECTION("a partition ends, and the black hole stays, and the reverse") {
         rig.net.partition(rig.client, rig.server);
         rig.net.heal(rig.client, rig.server);
         CHECK(rig.net.partitioned(rig.client, rig.server));
@@ -971,7 +975,7 @@ TEST_CASE("Network::slow_reader fills the windows of the peers", "[sim][network]
     rig.net.slow_reader(rig.server, 0);
     rig.world.run_for(110ms);
     CHECK(rig.there().messages().size() == 10);
-    // Other processes read as fast as ever.
+    // Other processes read as fast as before.
     rig.net.slow_reader(rig.client, 1);
     REQUIRE(rig.link().send(Bytes(984)) == SendResult::sent);
     rig.world.run_for(5ms);

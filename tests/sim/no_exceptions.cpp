@@ -18,8 +18,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A change on purpose of a draw, a time or a message changes these numbers. This program prints
-/// the new ones, and they are written here.
+/// An intended change of a draw, a time or a message changes these numbers. This program prints the
+/// new ones, which must be written here.
 bool is_pinned(const char* name, const sim::World& world, std::uint64_t hash) {
     if (world.trace_hash() == hash) return true;
     std::printf("sim: the world of %s has the hash 0x%016llX after %llu events\n", name,
@@ -57,7 +57,7 @@ struct Talker {
     int sent = 0;
 };
 
-/// Two clients and a server, which talk while everything fails.
+/// Two clients and a server, which exchange messages under every fault.
 bool talks(const char* name, sim::Order order, std::uint64_t hash) {
     belay_test::Server::ConnectionLog connections;
     belay_test::Notes notes;
@@ -113,7 +113,7 @@ bool streams(std::uint64_t hash) {
     return is_pinned("streams", world, hash) && here.messages().size() > 40;
 }
 
-/// A session whose processes crash, with journals on disks that lose what was not synced.
+/// A session whose processes crash, with journals on disks that lose unsynced data.
 bool session(std::uint64_t hash) {
     const belay_test::SessionWorldOptions options;
     sim::World world{Seed{13}, {.draw = options.faults}};

@@ -33,7 +33,7 @@ TEST_CASE("World::always stops the world at the event that violates it",
         w.world.always("at most 10", [&] { return w.value <= 10; });
         w.world.run_for(10s);
         CHECK(w.world.violation().has_value() == wrong);
-        CHECK(w.value == (wrong ? 11 : 0));  // nothing happens after a violation
+        CHECK(w.value == (wrong ? 11 : 0));  // no event happens after a violation
         CHECK(w.world.now() == Instant{10s});
         if (!wrong) continue;
         CHECK(w.world.violation()->property == "always \"at most 10\"");
@@ -42,7 +42,7 @@ TEST_CASE("World::always stops the world at the event that violates it",
     }
 }
 
-TEST_CASE("World::always takes a reason", "[sim][properties][unit]") {
+TEST_CASE("World::always accepts a reason", "[sim][properties][unit]") {
     PeakWorld w{11};
     w.world.always("at most 10", [&] {
         return w.value <= 10 ? std::string{} : "it is " + std::to_string(w.value);
@@ -75,8 +75,8 @@ TEST_CASE("World::eventually counts from heal", "[sim][properties][unit]") {
     CHECK_FALSE(holds(0s, 2s - 1ns));
     CHECK(holds(1s, 1s));
     CHECK_FALSE(holds(1s, 1s - 1ns));
-    CHECK_FALSE(holds(3s, 1h));  // it is over
-    // Time that has passed since heal() counts.
+    CHECK_FALSE(holds(3s, 1h));  // its time is over
+    // Time since heal() counts.
     PeakWorld late{1};
     late.world.heal();
     late.world.run_for(1s);
@@ -84,7 +84,7 @@ TEST_CASE("World::eventually counts from heal", "[sim][properties][unit]") {
     CHECK(late.world.violation()->property == "eventually \"within 1500ms\"");
 }
 
-TEST_CASE("World::eventually fails once its time is over, though the condition holds",
+TEST_CASE("World::eventually fails after its time, although the condition holds then",
           "[sim][properties][unit]") {
     PeakWorld w{1};
     w.world.heal();
@@ -117,7 +117,8 @@ TEST_CASE("World::require records the first violation only", "[sim][properties][
     CHECK(w.world.violation()->details == "the reason");
 }
 
-TEST_CASE("World::sometimes and reachable keep what was reached", "[sim][properties][unit]") {
+TEST_CASE("World::sometimes and reachable record the marks that were reached",
+          "[sim][properties][unit]") {
     sim::World w{Seed{1}};
     w.reachable("a");
     w.reachable("b");
@@ -132,7 +133,7 @@ TEST_CASE("World::sometimes and reachable keep what was reached", "[sim][propert
     CHECK(w.marks().at("d"));
 }
 
-TEST_CASE("World::make keeps objects until the hosts are gone", "[sim][properties][unit]") {
+TEST_CASE("World::make keeps objects until the hosts are destroyed", "[sim][properties][unit]") {
     std::vector<std::string> order;
     struct Note {
         Note(std::vector<std::string>& o, std::string w) : out{o}, what{std::move(w)} {}

@@ -37,7 +37,7 @@ int count_in(const sim::World& world) {
     return t != nullptr ? t->count : -1;
 }
 
-/// It fails if the clock is killed.
+/// A property that fails if the clock is killed.
 bool needs_six_ticks(sim::World& world) {
     ticks(world);
     world.heal();
@@ -93,7 +93,7 @@ TEST_CASE("Replay has the history of the failure that an exploration found", "[s
     CHECK(before.find("is killed") != before.npos);
 }
 
-TEST_CASE("Replay ignores exceptions of the body, and passes those of the inspection on",
+TEST_CASE("Replay ignores exceptions of the body, and propagates those of the inspection",
           "[sim][replay][unit]") {
     sim::Replay replay{Seed{1}, {}, [](sim::World& world) -> bool {
                            ticks(world);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a report reads well and converts to the verdict. Method: reports written by hand.
+// Goal: a report is readable and converts to the verdict. Method: reports written by hand.
 #include <belay/sim/report.hpp>
 
 #include <sstream>
@@ -9,7 +9,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 
-TEST_CASE("Report::summary is one line, and is what a stream gets", "[sim][report][unit]") {
+TEST_CASE("Report::summary is one line, which a stream prints", "[sim][report][unit]") {
     sim::Report report;
     report.seeds_wanted = 10;
     report.seeds_run = 4;

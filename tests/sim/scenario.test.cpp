@@ -46,7 +46,7 @@ struct ScenarioWorld {
         world.run_for(d);
         return world.trace_hash();
     }
-    /// Whether the client has got an answer in the last second.
+    /// Whether the client has received an answer in the last second.
     bool works() const { return notes.last("message even") >= world.now().time_since_epoch() - 1s; }
 
     Server::ConnectionLog connections;
@@ -91,7 +91,7 @@ TEST_CASE("World::play plays a handwritten scenario", "[sim][scenario][unit]") {
     CHECK(w.world.scenario() == bad_day());
 }
 
-TEST_CASE("World::play takes the end of a fault at its time", "[sim][scenario][unit]") {
+TEST_CASE("World::play ends a fault at its time", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.play(sim::Scenario{}
                      .during(1s, 2s, sim::partition("client", "server"))
@@ -199,7 +199,7 @@ TEST_CASE("Scenario's latency holds in one direction of one link", "[sim][scenar
     w.world.run_for(900ms);
     CHECK(round_trip() == 1);
     w.world.run_for(10ms);
-    CHECK(round_trip() == 0);  // answers are on the way
+    CHECK(round_trip() == 0);  // the answers are under way
     w.world.run_for(2s);
     CHECK(round_trip() == 1);  // and do not overtake each other
     CHECK(w.connections.size() == 1);
@@ -217,12 +217,13 @@ TEST_CASE("Scenario::when begins at the n-th message of a kind", "[sim][scenario
         CHECK(w.world.run_until([&] { return w.server->alive(); }, 1s) == true);
         return dead ? sent : 0;
     };
-    // The first message is not sent: the client is not connected yet.
+    // The first message is not sent, because the client is not connected yet.
     CHECK(begins({"client", "server", "odd", 3}, true) == 6);
     CHECK(begins({"client", "server", "even", 3}, true) == 7);
     CHECK(begins({"client", "server", "", 3}, true) == 4);
     CHECK(begins({"client", "server", "", 3}, false) == 4);
-    // Not of this kind, not in this direction, not without a function that names kinds.
+    // Messages of another kind, in another direction, or without a function for their kinds do not
+    // count.
     CHECK(begins({"client", "server", "prime", 1}, true) == 0);
     CHECK(begins({"client", "server", "even", 1}, false) == 0);
 }
@@ -237,7 +238,7 @@ TEST_CASE("Scenario::when cuts the connection of its message", "[sim][scenario][
     CHECK(w.works());
 }
 
-TEST_CASE("draw makes one-way partitions on demand, and leaves the other faults as they are",
+TEST_CASE("draw makes one-way partitions on demand, and does not change the other faults",
           "[sim][scenario][unit]") {
     int drawn = 0;
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -256,9 +257,8 @@ TEST_CASE("draw makes one-way partitions on demand, and leaves the other faults 
     CHECK(drawn > 5);
 }
 
-TEST_CASE(
-    "draw makes bandwidths and early closes on demand, and leaves the other faults as they are",
-    "[sim][scenario][unit]") {
+TEST_CASE("draw makes bandwidths and early closes on demand, and does not change the other faults",
+          "[sim][scenario][unit]") {
     int bandwidths = 0, early_closes = 0;
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         const sim::Scenario without = sim::draw({}, Seed{seed}, {"a", "b"});
@@ -282,11 +282,10 @@ TEST_CASE(
     CHECK(early_closes > 5);
 }
 
-TEST_CASE("Scenario: of two bandwidths of a link, the one later in the scenario counts",
-          "[sim][scenario][unit]") {
+TEST_CASE("Scenario: the later of two bandwidths of a link counts", "[sim][scenario][unit]") {
     ScenarioWorld w;
     w.world.network().latency(1ms, 1ms);
-    // What waits when a limit ends continues within 0.1 s.
+    // Segments that wait at the end of a limit continue within 0.1 s.
     w.world.play(sim::Scenario{}
                      .during(1s, 5s, sim::bandwidth("client", "server", 10'000'000))
                      .during(2s, 4s, sim::bandwidth("client", "server", 1))
@@ -299,7 +298,7 @@ TEST_CASE("Scenario: of two bandwidths of a link, the one later in the scenario 
     CHECK(w.works());
 }
 
-TEST_CASE("Scenario: of two slow readers of a host, the one later in the scenario counts",
+TEST_CASE("Scenario: the later of two slow readers of a host counts",
           "[sim][scenario][regression]") {
     ScenarioWorld w;
     w.world.network().latency(1ms, 1ms);
@@ -314,7 +313,8 @@ TEST_CASE("Scenario: of two slow readers of a host, the one later in the scenari
     CHECK(w.works());
 }
 
-TEST_CASE("A slow reader that ends leaves another one of its host", "[sim][scenario][regression]") {
+TEST_CASE("A slow reader that ends does not end another one of its host",
+          "[sim][scenario][regression]") {
     ScenarioWorld w;
     w.world.network().latency(1ms, 1ms);
     w.world.play(sim::Scenario{}
@@ -371,7 +371,7 @@ TEST_CASE("Scenario: a kill in a partition is as silent as a power failure",
     };
     const auto cut_off = sim::partition("client", "server");
     CHECK(is_connected(sim::Scenario{}.at(5s, cut_off).at(5s, sim::kill("server"))));
-    // Alone, a kill is that of a process, whose kernel resets its connections.
+    // Without a partition, a kill is that of a process, whose kernel resets its connections.
     CHECK_FALSE(is_connected(sim::Scenario{}.at(5s, sim::kill("server"))));
 }
 
@@ -402,14 +402,14 @@ TEST_CASE("World::heal ends every fault", "[sim][scenario][unit]") {
     }
     w.world.run_for(20s);
     CHECK(w.works());
-    CHECK(w.client->starts() == 1);  // what had not begun never does
+    CHECK(w.client->starts() == 1);  // faults that had not begun never begin
     CHECK(w.world.faults_begun() == 9);
     const std::size_t connections = w.connections.size();
     w.world.run_for(60s);
     CHECK(w.connections.size() == connections);
 }
 
-TEST_CASE("World::heal does not bring back what was lost", "[sim][scenario][unit]") {
+TEST_CASE("World::heal does not restore lost data", "[sim][scenario][unit]") {
     ScenarioWorld w;
     auto file = w.server->disk().open("f", OpenMode::replace);
     REQUIRE(file);
@@ -435,7 +435,7 @@ TEST_CASE("World::heal starts a host whose own code has killed it", "[sim][scena
 }
 
 TEST_CASE("World::play and hand-written calls make the same history", "[sim][scenario][unit]") {
-    // But for the lines of the scenario itself, which are part of the hash.
+    // The lines of the scenario itself are excluded, because they are part of the hash.
     ScenarioWorld by_hand;
     by_hand.world.at(5s,
                      [&] { by_hand.world.network().partition(*by_hand.client, *by_hand.server); });
@@ -486,7 +486,7 @@ TEST_CASE("World::play aborts on a scenario that it cannot play", "[sim][scenari
           }).find("World::play") != std::string::npos);
 }
 
-TEST_CASE("to_cpp prints a scenario as it is written", "[sim][scenario][golden]") {
+TEST_CASE("to_cpp prints a scenario in the form of its source", "[sim][scenario][golden]") {
     auto scenario = bad_day();
     scenario.when({"a\"b", "c\n1", "k", 3}, sim::half_open("x", "y"))
         .when({"a", "b", "", 1}, sim::pause("x"), 1500us)
@@ -541,7 +541,7 @@ TEST_CASE("draw gives the same scenario for the same seed", "[sim][scenario][gol
     .when({"client", "server", "", 3}, sim::drop_connections("client", "server")))");
 }
 
-TEST_CASE("draw refuses invalid options for every seed", "[sim][scenario][regression]") {
+TEST_CASE("draw rejects invalid options for every seed", "[sim][scenario][regression]") {
     const std::vector<std::string> hosts{"a", "b"};
     sim::ScenarioOptions good{.exponential_latencies = 3,
                               .bandwidths = 3,
@@ -626,7 +626,7 @@ TEST_CASE("draw without swarm has each class in every scenario, with its largest
     }
 }
 
-TEST_CASE("draw leaves the other faults where they are", "[sim][scenario][property]") {
+TEST_CASE("draw does not move the other faults", "[sim][scenario][property]") {
     const std::vector<std::string> two{"a", "b"};
     const std::vector<std::string> three{"a", "b", "c"};
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
@@ -636,7 +636,7 @@ TEST_CASE("draw leaves the other faults where they are", "[sim][scenario][proper
         for (const auto& step : no_kills) {
             CHECK(std::find(all.begin(), all.end(), step) != all.end());
         }
-        // Another host moves only the faults that hit it.
+        // Another host moves only its own faults.
         const auto fewer = sim::draw({}, Seed{seed}, two).steps();
         for (const auto& step : all) {
             if (step.fault.host == "c" || step.fault.peer == "c") continue;
@@ -746,7 +746,7 @@ TEST_CASE("World::heal ends the faults of links and readers", "[sim][scenario][u
     CHECK(w.works());
 }
 
-TEST_CASE("draw makes faults of links and readers on demand, and leaves the others as they are",
+TEST_CASE("draw makes faults of links and readers on demand, and does not change the others",
           "[sim][scenario][unit]") {
     using Kind = sim::Fault::Kind;
     std::map<Kind, int> counts;

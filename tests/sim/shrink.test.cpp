@@ -99,7 +99,7 @@ TEST_CASE("Shrink returns a scenario that fails, however few tries it has",
     }
 }
 
-TEST_CASE("Shrink leaves no single fault that is not needed, even if faults mask each other",
+TEST_CASE("Shrink removes every single fault that is not needed, even if faults mask each other",
           "[sim][shrink][property]") {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         const sim::Scenario drawn = twenty_faults(seed);
@@ -123,7 +123,7 @@ TEST_CASE("Shrink leaves no single fault that is not needed, even if faults mask
 }
 
 TEST_CASE("Shrink leaves out all faults of a host together", "[sim][shrink][unit]") {
-    // Two faults of "b" do not matter, and one alone hides the failure.
+    // Two faults of "b" have no effect, and one alone hides the failure.
     const auto drawn =
         sim::Scenario{}.at(1s, sim::kill("b")).at(2s, sim::kill("a")).at(3s, sim::kill("b"));
     sim::detail::Shrink shrink{drawn, 60, [](const sim::Scenario& s) {
@@ -151,7 +151,7 @@ TEST_CASE("Shrink leaves no fault that lasts for 0 s", "[sim][shrink][regression
           "    .when({\"a\", \"b\", \"\", 1}, sim::kill(\"b\"), 10ms)");
 }
 
-TEST_CASE("Shrink makes wall clocks rounder", "[sim][shrink][regression]") {
+TEST_CASE("Shrink rounds the numbers of wall clocks", "[sim][shrink][regression]") {
     const auto shrunk = [](Duration wrong_by, std::int32_t drift, auto&& fails) {
         const auto drawn = sim::Scenario{}.at(0s, sim::set_wall_clock("a", wrong_by, drift));
         return sim::detail::to_cpp(

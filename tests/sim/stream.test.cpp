@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a simulated stream carries bytes that are cut and joined anywhere, under the framings of
-// posix::Tcp, so that a world finds a framing which breaks at a cut. Method: check::transport,
-// worlds with faults, and a framing with a planted fault.
+// posix::Tcp, so that a world finds a framing that fails at a cut. Method: check::transport, worlds
+// with faults, and a framing with a planted fault.
 #include <belay/sim/stream.hpp>
 
 #include <memory>
@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A process that sends each message back, and writes down what it sees.
+/// A process that sends each message back, and records its events.
 template <class Framing>
 struct StreamServer {
     struct Peer {
@@ -92,7 +92,7 @@ struct StreamRig {
     sim::Host& client;
 };
 
-/// For check::transport: an echo in a simulated world.
+/// The peer for check::transport: an echo in a simulated world.
 struct CheckedStreamRig {
     std::vector<std::unique_ptr<Notes>> log{};
     sim::World world{Seed{7}};
@@ -106,7 +106,7 @@ struct CheckedStreamRig {
     void hang_up() { world.restart(server); }
 };
 
-/// The bug: a line is whole if a part of it has arrived.
+/// The bug: a line counts as complete if a part of it has arrived.
 struct HastyLines {
     [[nodiscard]] part::Cut cut(BytesView bytes, const part::CutHints&) noexcept {
         if (bytes.empty()) return part::Cut::more();
@@ -122,7 +122,7 @@ struct HastyLines {
     }
 };
 
-/// Three lines arrive as they were sent.
+/// Checks that three lines arrive as they were sent.
 template <class Framing>
 bool carries_lines(sim::World& world) {
     auto& log = world.make<std::vector<std::unique_ptr<Notes>>>();
@@ -150,7 +150,7 @@ TEST_CASE("check::transport finds no fault in sim::Stream", "[sim][stream][unit]
     CHECK_FALSE(broken.has_value());
 }
 
-TEST_CASE("A world with sim::Stream finds a framing that breaks at a cut", "[sim][stream][sim]") {
+TEST_CASE("A world with sim::Stream finds a framing that fails at a cut", "[sim][stream][sim]") {
     CHECK(sim::explore({.seeds = 200, .play = sim::Scenario{}}, carries_lines<Lines>));
     const sim::Report report = sim::explore({.seeds = 200, .play = sim::Scenario{}, .print = false},
                                             carries_lines<HastyLines>);
@@ -237,7 +237,7 @@ TEST_CASE("sim::Stream ends like a connection of posix::Tcp", "[sim][stream][uni
     }
 }
 
-TEST_CASE("sim::Stream ends when its framing refuses what the peer sends", "[sim][stream][unit]") {
+TEST_CASE("sim::Stream ends when its framing rejects the peer's bytes", "[sim][stream][unit]") {
     StreamRig<LengthPrefixed> rig{Seed{3}, {}, false, LengthPrefixed{.bytes_max = 10}};
     rig.connect();
     REQUIRE(rig.peer().send(Bytes(10)) == SendResult::sent);
@@ -258,7 +258,7 @@ TEST_CASE("sim::Stream delivers a prefix of the sent messages under all faults",
         sim::Host& client = world.host("client", [&](sim::Host& h) {
             return std::make_unique<StreamClient<LengthPrefixed>>(h, notes);
         });
-        // Each number is sent once, so a connection delivers numbers that rise.
+        // Each number is sent once, so a connection delivers increasing numbers.
         world.always("in order, whole and once", [&] {
             for (const auto& one : log) {
                 int last = 0;

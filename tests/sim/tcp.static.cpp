@@ -7,6 +7,6 @@ using namespace belay;
 using namespace belay::sim;
 
 static_assert(TransportLike<Tcp>);
-// The endpoint of a network is a value of a host and a port, as posix::Endpoint is.
+// The endpoint of a network is a value of a host and a port, like posix::Endpoint.
 static_assert(std::constructible_from<Tcp, Host&, Endpoint>);
 static_assert(std::constructible_from<Tcp, Host&> && !std::convertible_to<Host&, Tcp>);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a simulated connection carries whole messages, in order and once, or breaks; under every
-// fault, at both ends.
+// Goal: a simulated connection carries whole messages, in order and once, or breaks. This holds
+// under every fault, at both ends.
 #include <belay/sim/tcp.hpp>
 
 #include <algorithm>
@@ -98,7 +98,7 @@ TEST_CASE("Tcp without an endpoint dials the endpoints of an Endpoints", "[sim][
 
 namespace {
 
-/// For check::transport: an echo in a simulated world.
+/// The peer for check::transport: an echo in a simulated world.
 struct CheckedRig {
     Server::ConnectionLog connection_log{};
     sim::World world{Seed{7}};
@@ -142,7 +142,8 @@ TEST_CASE("Tcp loses the messages that are sent in the instant in which its proc
             ConnectionRig rig{{}, Seed{seed}};
             rig.connect();
             REQUIRE(rig.link().send(to_bytes("last words")) == SendResult::sent);
-            if (!at_once) rig.world.run_for(500us);  // the round is over, the message on its way
+            // The round has ended, and the message is under way.
+            if (!at_once) rig.world.run_for(500us);
             rig.world.kill(rig.client);
             rig.world.run_for(1s);
             if (at_once) CHECK(rig.there().messages().empty());
@@ -207,14 +208,14 @@ TEST_CASE("Tcp is busy above its window, and reports once when there is space",
     ConnectionRig rig;
     rig.world.network().window_bytes(1000);
     rig.connect();
-    const Bytes message(84, std::byte{1});  // 100 with what each takes
+    const Bytes message(84, std::byte{1});  // 100 with the overhead of each
     for (int i = 0; i < 10; ++i) REQUIRE(rig.link().send(message) == SendResult::sent);
     CHECK(rig.link().send(message) == SendResult::busy);
     CHECK(rig.link().send(message) == SendResult::busy);
     rig.world.run_for(1s);
     CHECK(rig.there().messages().size() == 10);
     CHECK(rig.notes.count("writable") == 1);
-    // Without having been busy nobody is told anything.
+    // A sender that was not busy gets no event.
     for (int i = 0; i < 10; ++i) REQUIRE(rig.link().send(message) == SendResult::sent);
     rig.world.run_for(1s);
     CHECK(rig.notes.count("writable") == 1);
@@ -316,7 +317,7 @@ TEST_CASE("Tcp that is destroyed or killed delivers a prefix of the messages in 
             for (int i = 1; i <= 20; ++i) {
                 REQUIRE(rig.link().send(to_bytes(std::to_string(i))) == SendResult::sent);
             }
-            rig.world.run_for(100us);  // the round is over: they are on their way
+            rig.world.run_for(100us);  // the round has ended: the messages are under way
             const std::size_t old = rig.connection_log.size();
             if (killed) {
                 rig.world.restart(rig.client);
@@ -341,7 +342,7 @@ TEST_CASE("Tcp that is destroyed or killed delivers a prefix of the messages in 
 
 TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
           "[sim][tcp][property]") {
-    // Which is why a receiver has to fence the older of two connections.
+    // Therefore, a receiver must fence the older of two connections.
     int overlaps = 0;
     for_each_seed(
         [&](Seed seed) {
@@ -368,7 +369,7 @@ TEST_CASE("Tcp of a dead connection may deliver while the next one is open",
 
 namespace {
 
-/// Both sides send numbered messages on every connection they have; the script breaks everything.
+/// Both sides send numbered messages on every connection, and the script causes every fault.
 struct FaultyTransfer {
     explicit FaultyTransfer(Seed seed)
         : world{seed},
@@ -416,7 +417,7 @@ struct FaultyTransfer {
         }
         h.after(draw(60ms), [this, &h, &s] { reply_to_messages(h, s); });
     }
-    /// What the server says on one connection is 0, 1, 2, ...
+    /// The server sends 0, 1, 2, ... on one connection.
     void check_message(const std::string& text) {
         REQUIRE(text == std::to_string(received));
         ++received;
@@ -441,7 +442,7 @@ struct FaultyTransfer {
         if (kind == 8) world.resume(server);
         if (kind == 9) world.resume(client);
     }
-    /// On each connection the server got n messages of one epoch: 0, 1, ... n-1.
+    /// Checks that on each connection the server received n messages of one epoch: 0, 1, ... n-1.
     void check() const {
         for (const auto& n : connection_log) {
             const auto got = n->messages();
@@ -473,7 +474,7 @@ TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim
         FaultyTransfer s{seed};
         s.world.run_for(30s);
         s.check();
-        // When all is well again, one connection is up, and carries everything.
+        // After all faults, one connection is open, and carries all messages.
         s.world.network().heal_all();
         s.world.network().accept(s.server);
         s.world.network().cut_one_in(0);
@@ -486,10 +487,10 @@ TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim
         REQUIRE(s.client.process<Client>()->link.status().state == LinkState::connected);
         REQUIRE(s.world.network().sockets(s.client) == 1);
         REQUIRE(s.world.network().sockets(s.server) == 1);
-        // Nothing is said for a while: what was said has arrived.
+        // No message is sent for a while, so all sent ones have arrived.
         s.world.pause(s.client);
         s.world.run_for(1s);
-        // The live one need not be the last to be accepted: a dead dialling may arrive late.
+        // The open connection need not be the last accepted one: an old dial may arrive late.
         const auto live = std::find_if(s.connection_log.begin(), s.connection_log.end(),
                                        [](const auto& n) { return n->live == 1; });
         REQUIRE(live != s.connection_log.end());
@@ -503,7 +504,7 @@ TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim
     CHECK(messages > connections);
 }
 
-TEST_CASE("Tcp reports that a long message moves, as a stream of bytes does",
+TEST_CASE("Tcp reports the progress of a long message, as a stream of bytes does",
           "[sim][tcp][regression]") {
     ConnectionRig rig;
     rig.connect();
@@ -530,7 +531,7 @@ TEST_CASE("Tcp reports that a long message moves, as a stream of bytes does",
     }
 }
 
-TEST_CASE("Tcp reports output that leaves while the process waits for space",
+TEST_CASE("Tcp reports output that is written while the process waits for space",
           "[sim][tcp][regression]") {
     ConnectionRig rig;
     rig.connect();

@@ -22,9 +22,9 @@ constexpr belay::driver::WakeOps no_ops{
 
 }  // namespace
 
-TEST_CASE("Timers keeps machines by deadline, then by order, however they move",
+TEST_CASE("Timers keeps machines by deadline, then by order, for any movements",
           "[sim][timers][property]") {
-    CHECK(rc::check("as a sorted list",
+    CHECK(rc::check("like a sorted list",
                     [](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& moves) {
                         sim::detail::Timers timers;
                         std::deque<sim::detail::Attached> machines;

@@ -22,7 +22,7 @@ namespace {
 
 using Log = std::vector<std::string>;
 
-/// A machine that is due at given times, and writes down when it ran.
+/// A machine that is due at given times, and records its turns.
 struct Alarm {
     explicit Alarm(Log& l, std::string n = "alarm") : log{l}, name{std::move(n)} {}
     void attach(Waker w) { waker = std::move(w); }
@@ -68,7 +68,7 @@ struct RandomFaults {
         static_cast<void>(link.send(to_bytes(std::to_string(output++))));
         h.after(250ms, [this, &h, &link] { exchange(h, link); });
     }
-    /// Plans `count` faults, each taken back after a while, within `span`.
+    /// Plans `count` faults within `span`, each of which ends after a while.
     void plan(int count, Duration span) {
         const auto draw = [&](Duration most) {
             return Duration{static_cast<std::int64_t>(
@@ -135,7 +135,7 @@ TEST_CASE("World::run_for advances exactly", "[sim][world][unit]") {
     CHECK(world.events() == 1);
 }
 
-TEST_CASE("World::at and World::after run in the order of time, then of making",
+TEST_CASE("World::at and World::after run in the order of time, then of creation",
           "[sim][world][unit]") {
     sim::World world{Seed{1}};
     Log log;
@@ -170,7 +170,7 @@ TEST_CASE("World runs the events of an instant before its machines", "[sim][worl
         world.after(0s, [&] { log.push_back("another"); });
     });
     world.run_for(1s);
-    // Machines of one deadline go by the order of attaching.
+    // Machines with the same deadline run in the order of attaching.
     CHECK(log == Log{"early", "event", "another", "second", "first"});
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("World reads a deadline again after a turn and a touch", "[sim][world]
         world.run_for(0s);
         CHECK(alarm.when == at(10s));
     }
-    SECTION("not at all") {
+    SECTION("without a deadline") {
         alarm.set(at(20s));
         alarm.set(never);
         world.run_for(1h);
@@ -214,7 +214,7 @@ TEST_CASE("World reads a deadline again after a turn and a touch", "[sim][world]
     }
 }
 
-TEST_CASE("World forgets destroyed machines", "[sim][world][unit]") {
+TEST_CASE("World runs no destroyed machines", "[sim][world][unit]") {
     sim::World world{Seed{1}};
     sim::Host& host = world.host("a");
     Log log;
@@ -325,7 +325,7 @@ TEST_CASE("World continues after a function or a machine has thrown", "[sim][wor
         host.post([] {});
         world.at(1s, [] {});
         CHECK_THROWS_WITH(world.run_for(1s), "function");
-        // The changes that waited for the end of that code come first when the world goes on.
+        // The changes that waited for the end of that code are first when the world continues.
         world.run_for(1s);
         CHECK(host.starts() == 2);
         CHECK(log.empty());
@@ -348,7 +348,7 @@ TEST_CASE("World continues after a function or a machine has thrown", "[sim][wor
     }
 }
 
-TEST_CASE("World: a function whose copy schedules another, or throws, leaves the others alone",
+TEST_CASE("World: a function whose copy schedules another, or throws, does not affect the others",
           "[sim][world][unit][fault]") {
     struct Scheduling {
         Scheduling(sim::World& of, int& counted) : world{of}, calls{counted} {}
@@ -427,7 +427,7 @@ TEST_CASE("World's history is the same when machines run more often than they ne
 }
 
 TEST_CASE("World's extra turns expose a machine with a wrong deadline", "[sim][world][unit]") {
-    // It claims to be due at 2 s, and acts whenever it is asked.
+    // The machine has the deadline 2 s, and acts in every turn.
     struct WrongDeadline : Alarm {
         using Alarm::Alarm;
         void advance(Instant now) {
@@ -449,13 +449,13 @@ TEST_CASE("World's extra turns expose a machine with a wrong deadline", "[sim][w
 }
 
 TEST_CASE("World's histories are the same on every compiler", "[sim][world][golden]") {
-    // Every draw, time and message counts, those of link and policy included: who changes one of
-    // them on purpose writes the new values here.
+    // Every draw, time and message counts, also those of links and policies. After an intended
+    // change of one of them, the new values must be written here.
     CHECK(history(Seed{7}) == 0x7B18C06CD7F82388U);
     CHECK(history(Seed{8}) == 0x297ED8AEFDE0ED4AU);
 }
 
-TEST_CASE("World runs an hour of outages in a moment", "[sim][world][sim]") {
+TEST_CASE("World runs an hour of outages within the test's timeout", "[sim][world][sim]") {
     RandomFaults t{Seed{7}};
     t.plan(20, 1h);
     t.world.run_for(1h);
@@ -464,7 +464,7 @@ TEST_CASE("World runs an hour of outages in a moment", "[sim][world][sim]") {
                 static_cast<unsigned long long>(t.world.trace_hash()));
     CHECK(t.connection_log.size() >= 10);
     CHECK(t.world.events() > 10'000);
-    // Its limit is the test's timeout; the figure is the benchmark's.
+    // The timeout of the test is the limit; the benchmark has the number.
     CHECK(t.world.now() == at(1h));
 }
 
@@ -489,7 +489,7 @@ std::string written_in_order(Seed seed, sim::Order order) {
     return text;
 }
 
-/// Two hosts write into one place at the same instant. The bug: the second must be the last.
+/// Two hosts write to one place at the same instant. The bug: the second must be the last.
 bool needs_an_order(sim::World& world) {
     int& last = world.make<int>(0);
     for (const int number : {1, 2}) {
@@ -514,7 +514,7 @@ TEST_CASE(
         const std::string text = written_in_order(Seed{seed}, sim::Order::shuffled);
         CHECK(text == written_in_order(Seed{seed}, sim::Order::shuffled));
         for (std::size_t second = 0; second < 4; ++second) {
-            // A host runs its functions in a row: those of an instant have one rank.
+            // A host runs its functions in a row: functions of one instant have one rank.
             const std::string part = text.substr(9 * second, 9);
             std::string names;
             for (std::size_t i = 0; i < 9; i += 3) {

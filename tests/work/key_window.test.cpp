@@ -110,8 +110,8 @@ TEST_CASE("KeyHash distinguishes texts that differ in a bit, in trailing zeros, 
 
 TEST_CASE("KeyHash: 32 bits of two texts agree under as many secrets as they should",
           "[work][key_window][property]") {
-    // Texts that a sum or a product of words alone would not distinguish. Each of the three parts has
-    // 16 bits. One of 65,536 secrets is expected to make two texts agree in them.
+    // Texts that a sum or a product of words alone would not distinguish. Each of the three parts
+    // has 16 bits. One of 65,536 secrets is expected to make two texts agree in them.
     static constexpr std::pair<const char*, const char*> texts[] = {
         {"aaaabbbb", "bbbbaaaa"}, {"aaaabbbbcccc", "ccccbbbbaaaa"}, {"a", "b"}, {"key", "key0"}};
     constexpr std::size_t secrets = 1 << 16;

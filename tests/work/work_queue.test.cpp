@@ -447,7 +447,7 @@ TEST_CASE("WorkQueue moves dead letters into another storage, and keeps those th
     CHECK(rig.work->dead() == 1);
     CHECK(rig.observer.deaths->size() == 2);
     CHECK(rig.work->size() == 0);
-    // A queue that is moved into itself keeps its dead letters, also if their storage would not.
+    // The queue keeps its dead letters when it is assigned to itself.
     auto& itself = *rig.work;
     *rig.work = std::move(itself);
     CHECK(rig.work->dead() == 1);

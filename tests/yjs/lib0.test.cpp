@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: numbers, texts and values are read as lib0 writes them, and never beyond the end.
-// Method: golden bytes, all short inputs, and texts that browsers reject.
+// Goal: numbers, texts and values are read as lib0 writes them, and never beyond the end. Method:
+// golden bytes, all short inputs, and texts that browsers reject.
 #include <belay/yjs/lib0.hpp>
 
 #include <string>
@@ -134,7 +134,8 @@ TEST_CASE("Lib0Reader keeps its first error, and reads nothing after it", "[room
 
 TEST_CASE("A text counts as many units as in UTF-16, for any length", "[room][lib0][unit]") {
     const std::string_view characters[] = {"a", "\xC3\xA4", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
-    // Of one kind, so that each of its bytes comes to stand at each place; and of all kinds.
+    // Texts of one kind of character, so that each of its bytes is at each position, and texts of
+    // all kinds.
     for (std::size_t kind = 0; kind <= 4; ++kind) {
         std::string text;
         std::size_t units = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: a peer's bytes are rejected, or are an update on which every function works; no crash,
-// no hang. Method: 20,000 mutated updates, alone and together, and hostile counts.
+// Goal: a peer's bytes are rejected, or are an update on which every function works, without a
+// crash or a hang. Method: 20,000 mutated updates, alone and together, and hostile counts.
 #include <belay/yjs/yjs_update.hpp>
 
 #include "support/catch.hpp"
@@ -14,7 +14,7 @@ using belay_test::to_hex;
 
 namespace {
 
-/// All golden updates, and what they merge to.
+/// All golden updates, and the result of merging them.
 std::vector<Bytes> honest_updates() {
     std::vector<Bytes> updates;
     for (const auto& vector : belay_test::yjs_vectors) {
@@ -25,7 +25,8 @@ std::vector<Bytes> honest_updates() {
     return updates;
 }
 
-/// Of what was accepted: everything that is made of it is accepted, too, and says the same.
+/// Checks an accepted update: every update that is made from it is accepted, too, and has the same
+/// content.
 void check_closed(const Bytes& update, BytesView other) {
     const auto merged = yjs::merge_updates({update, other});
     REQUIRE(merged);
@@ -66,7 +67,7 @@ void check_closed(const Bytes& update, BytesView other) {
 
 }  // namespace
 
-TEST_CASE("yjs: of 20,000 mutated updates each is rejected, or is valid",
+TEST_CASE("yjs: each of 20,000 mutated updates is rejected, or is valid",
           "[room][yjs_bad_input][fault]") {
     const std::vector<Bytes> honest = honest_updates();
     Random bits{Seed{20'000}};
@@ -88,7 +89,7 @@ TEST_CASE("yjs: of 20,000 mutated updates each is rejected, or is valid",
         ++accepted;
         check_closed(update, original);
     }
-    // Both happen often, or nothing was tested.
+    // Both results must be frequent, or the test would check nothing.
     CHECK(accepted > 1000);
     CHECK(accepted < 15'000);
 }
@@ -124,7 +125,7 @@ TEST_CASE("yjs: counts up to 2^53 without contents are rejected at once",
         INFO(hex);
         CHECK(!yjs::validate(from_hex(hex), yjs::Limits::none()));
     }
-    // So many clocks may be deleted, or collected, by a few bytes.
+    // A few bytes may delete, or collect, this many clocks.
     const Bytes vast = from_hex(
         "01010700"
         "00feffffffffffff0f"
@@ -144,7 +145,7 @@ TEST_CASE("yjs: counts up to 2^53 without contents are rejected at once",
 
 TEST_CASE("yjs: many overlapping pieces of one text are compared once each",
           "[room][yjs_bad_input][fault]") {
-    // Compared from its beginning each time, this would be 10^10 characters.
+    // Compared from its beginning each time, the text would need 10^10 comparisons of characters.
     constexpr std::size_t letters = 200'000;
     Bytes text = from_hex("0101070004010174");
     yjs::append_varbytes(text, as_bytes(std::string(letters, 'a')));
@@ -169,7 +170,7 @@ TEST_CASE("yjs: many overlapping pieces of one text are compared once each",
 
 TEST_CASE("yjs: an update that is cut into many pieces is read once, not once per piece",
           "[room][yjs_bad_input][fault]") {
-    // Copied and read from each cut to its end, this would be 10^11 values, and as many letters.
+    // Copied and read from each cut to its end, these would be 10^11 values, and as many letters.
     constexpr std::size_t count = 4'000'000;
     Bytes list = from_hex("0101070008010174");
     yjs::append_varuint(list, count);
@@ -246,7 +247,7 @@ TEST_CASE("yjs::scrub collects 200,000 types inside each other, and as many item
           "0701"
           "00c09a0c");
 
-    // Each refers to the one before it, which is of the other client.
+    // Each item refers to the previous one, which is of the other client.
     UpdateText turns;
     turns.block(levels, 9);
     for (std::uint64_t n = 0; n < levels; ++n) turns.hex("8408").numbers({n}).hex("0161");
@@ -285,7 +286,7 @@ TEST_CASE("yjs::scrub collects 30,000 formats and as many subdocuments of a dele
     const bool is_deleted = GENERATE(true, false);
     UpdateText text;
     text.block(2 * each + 1, 7).hex("2701016d016b02");
-    // Bold begins and ends, and a subdocument with an empty object of options.
+    // Bold begins and ends, and there is a subdocument with an empty object of options.
     text.hex("060007000162").hex("0474727565").hex("890701").hex("01617600");
     for (std::uint64_t n = 2; n < 2 * each; n += 2) {
         text.hex("8607").numbers({n}).hex("0162").hex(n % 4 == 0 ? "0474727565" : "046e756c6c");
@@ -357,7 +358,7 @@ TEST_CASE("yjs::scrub keeps all values of a key whose order Yjs alone can find",
                 "017e");
         const Bytes update = late.numbers({0}).end();
         CHECK(yjs::validate(*yjs::scrub(update))->delete_ranges == 0);
-        // With it, the first value has been overwritten.
+        // With this content, the first value has been overwritten.
         UpdateText missing;
         missing.block(1, 9).hex(
             "0401017405"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a document equals its updates, in any order; it merges on request or when necessary,
+// Goal: a document equals its updates, in any order. It merges on request or when necessary,
 // detects updates that add nothing, and keeps its limits. Method: golden updates, and typing.
 #include <belay/yjs/yjs_document.hpp>
 
@@ -74,13 +74,13 @@ TEST_CASE("YjsDocument equals the applied updates, for every golden history",
         REQUIRE(merged);
         CHECK(merged->conflicts == 0);
         CHECK(document.status().gaps == yjs::validate(whole(document))->gaps());
-        // Again: nothing new.
+        // Applied again, it adds nothing.
         for (const auto hex : vector.updates) CHECK(!adds(document, from_hex(hex)));
         for (const auto hex : vector.updates) CHECK(!adds(scrubbed, from_hex(hex)));
     }
 }
 
-TEST_CASE("YjsDocument merges on request, and when its list is full, not at every edit",
+TEST_CASE("YjsDocument merges on request, and when its list is full, and not at every edit",
           "[room][yjs_document][unit]") {
     YjsDocument document{{.pending_updates_max = 10}};
     for (std::uint64_t n = 0; n < 25; ++n) {
@@ -128,7 +128,7 @@ TEST_CASE("YjsDocument accepts its own state vector, with up to clients_max clie
     const auto diff = document.diff(document.state_vector());
     REQUIRE(diff);
     CHECK(to_hex(*diff) == "0000");
-    // What one has typed offline comes on top, in as many sessions as may be in an update.
+    // A client's offline edits are added, in as many sessions as an update may have.
     const auto vector_of = [](std::uint64_t count) {
         Bytes vector;
         yjs::append_varuint(vector, count);
@@ -163,7 +163,7 @@ TEST_CASE("YjsDocument: the cost of merging stays in proportion to the updates",
         merged += document.bytes();
     }
     CHECK(merges > 10);
-    // Each byte is merged a few times, not once for each thousand that come behind it.
+    // Each byte is merged a few times, and not once for every thousand bytes after it.
     CHECK(merged < (by_bytes ? 8U : 12U) * document.bytes());
 }
 
@@ -173,7 +173,8 @@ TEST_CASE("YjsDocument::check returns whether an update adds anything",
     CHECK(!adds(document, from_hex("0000")));
     CHECK(adds(document, letter(0)));
     for (std::uint64_t n = 0; n < 3; ++n) REQUIRE(!document.apply(letter(n)));
-    // Of what waits to be merged it may say either; it is right once it has merged.
+    // For updates that wait until they are merged, either result is allowed. It is exact after a
+    // merge.
     const Bytes snapshot = whole(document);
     CHECK(!adds(document, snapshot));
     for (std::uint64_t n = 0; n < 3; ++n) CHECK(!adds(document, letter(n)));
@@ -200,7 +201,7 @@ TEST_CASE("YjsDocument::check returns whether an update adds anything",
                                   "08"
                                   "01"
                                   "0101")));
-    // Behind a gap, and then in it.
+    // An update after a gap, and then one in the gap.
     REQUIRE(!document.apply(letter(5)));
     CHECK(to_hex(document.state_vector()) == "010703");
     CHECK(document.status().gaps == 1);
@@ -226,7 +227,7 @@ TEST_CASE("YjsDocument rejects malformed updates, and oversized ones of clients"
     CHECK(document.diff(from_hex("01")).error().code == YjsErrc::malformed_state_vector);
     const Bytes large = letter(0, std::string(60, 'x').c_str());
     CHECK(document.check(large).error().code == YjsErrc::update_too_large);
-    // Letters that wait take 12 bytes each: they are merged before the document is full.
+    // Waiting letters take 12 bytes each: they are merged before the document is full.
     std::uint64_t n = 0;
     while (const auto checked = document.check(letter(n))) {
         REQUIRE(*checked);
@@ -238,7 +239,7 @@ TEST_CASE("YjsDocument rejects malformed updates, and oversized ones of clients"
     CHECK(document.check(letter(n)).error().code == YjsErrc::document_full);
     CHECK(document.status().pending_updates == 0);
     CHECK(!adds(document, letter(1)));
-    // What was stored must enter, whatever the limits are now.
+    // A stored document must be loaded, for any present limits.
     CHECK(!document.apply(letter(n, std::string(60, 'x').c_str())));
     CHECK(document.status().gaps == 0);
     const Bytes snapshot = whole(document);
@@ -264,7 +265,7 @@ TEST_CASE("YjsDocument is the same for any order, thresholds and repetitions",
                 for (std::uint64_t times = 1 + uniform_upto(bits, 1); times > 0; --times) {
                     REQUIRE(!document.apply(update));
                 }
-                // Damage changes nothing.
+                // Damaged updates change nothing.
                 const Bytes other = belay_test::mutated(update, update, bits);
                 if (!yjs::validate(other)) CHECK(document.apply(other));
             }
@@ -276,7 +277,7 @@ TEST_CASE("YjsDocument is the same for any order, thresholds and repetitions",
     }
 }
 
-TEST_CASE("YjsDocument merges and joins at once as the functions do one after the other",
+TEST_CASE("YjsDocument merges and joins in one step like the functions in turn",
           "[room][yjs_document][property]") {
     const auto compaction = GENERATE(Compaction::coalesce, Compaction::coalesce_and_scrub);
     Random bits{Seed{11}};
@@ -289,7 +290,8 @@ TEST_CASE("YjsDocument merges and joins at once as the functions do one after th
         std::vector<Bytes> updates;
         for (const auto hex : vector.updates) {
             const Bytes update = from_hex(hex);
-            // Cut in two ways, and with lies that are well-formed: overlaps, gaps, conflicts.
+            // Updates cut in two ways, with false and well-formed content: overlaps, gaps,
+            // conflicts.
             for (const Bytes& one :
                  {update, belay_test::mutated(update, update, bits),
                   yjs::diff_update(update,
@@ -342,7 +344,7 @@ TEST_CASE("YjsDocument: a value that is overwritten 1,000 times never fills the 
     }
     CHECK(whole(document).size() < text.size() + 100);
 
-    // Small values, too, do not wait until 500 of them are there.
+    // Small values, too, do not wait until there are 500 of them.
     YjsDocument small;
     for (std::uint64_t n = 0; n < 400; ++n) {
         REQUIRE(!small.apply(overwrite(n, std::string(500, 'x'))));
@@ -372,7 +374,7 @@ TEST_CASE("YjsDocument: a document that an older version filled with deleted con
 
 namespace {
 
-/// Deletes letters of the client 1.
+/// Deletes letters of client 1.
 Bytes deletion(std::uint64_t clock, std::uint64_t len) {
     Bytes update{std::byte{0}};
     for (const std::uint64_t n : {std::uint64_t{1}, std::uint64_t{1}, std::uint64_t{1}, clock, len})
@@ -393,7 +395,7 @@ TEST_CASE("YjsDocument: updates that do not fit compact a document only if that 
         return !adds.has_value() && adds.error().code == YjsErrc::document_full;
     };
     std::uint64_t clock = 0;
-    // Waiting updates have less than what is missing.
+    // The waiting updates have fewer bytes than are missing.
     REQUIRE(!document.apply(belay_test::typed(3, clock++, "z")));
     CHECK(is_full());
     CHECK(document.status().pending_updates == 1);
@@ -411,7 +413,7 @@ TEST_CASE("YjsDocument: updates that do not fit compact a document only if that 
         CHECK(merges == 20);  // each has 60,000 bytes
         REQUIRE(!document.apply(belay_test::typed(4, 0, std::string(49'500, 'w'))));
         REQUIRE(document.snapshot().size() == 1);
-        // Deletions let updates in, up to a 64th of the document. Their content is not there.
+        // Deletions permit updates, up to a 64th of the document. Their content is not there.
         const auto paste = [](std::uint64_t n) {
             return belay_test::typed(5, 500 * n, std::string(500, 'v'));
         };
@@ -461,7 +463,7 @@ TEST_CASE("YjsDocument: a paste that replaces deleted content fits, also without
         for (std::uint64_t i = 0; i < 10; ++i) {
             const Bytes paste = belay_test::typed(2 + i, 0, std::string(10'000, 'y'));
             CHECK(is_full(paste));
-            // What is not there, or is deleted already, makes no space.
+            // Deleting missing or deleted content makes no space.
             REQUIRE(!document.apply(deletion(1'000'000, 20'000)));
             if (i > 0) REQUIRE(!document.apply(deletion(0, i * 10'000)));
             CHECK(is_full(paste));
@@ -523,7 +525,7 @@ TEST_CASE("YjsDocument: a document has limits of authors, of structs and of dele
         for (std::uint64_t author = 1; author <= 10; ++author)
             add(belay_test::typed(author, 0, "x"));
         CHECK(limit(belay_test::typed(11, 0, "x")) == "YjsDocumentOptions::clients_max");
-        // The authors that it has go on.
+        // The present authors can continue.
         REQUIRE(document.snapshot().size() == 1);
         add(belay_test::typed(3, 1, "y"));
         CHECK(limit(belay_test::typed(11, 0, "x")) == "YjsDocumentOptions::clients_max");
@@ -565,7 +567,7 @@ TEST_CASE("YjsDocument: a document that was loaded above a limit stays editable"
         const auto found = document.check(update);
         return !found.has_value() && found.error().code == YjsErrc::document_full;
     };
-    // An eighth of the option may come on top, in all.
+    // Altogether, an eighth of the option may be added.
     for (std::uint64_t author = 101; author <= 105; ++author) {
         const Bytes update = belay_test::typed(author, 0, "x");
         REQUIRE(adds(document, update));
@@ -576,7 +578,7 @@ TEST_CASE("YjsDocument: a document that was loaded above a limit stays editable"
     CHECK(is_full(belay_test::typed(106, 0, "x")));
 }
 
-TEST_CASE("YjsDocument: what was checked before anything was applied does not count as loaded",
+TEST_CASE("YjsDocument: updates that were checked before any was applied do not count as loaded",
           "[room][yjs_document][regression]") {
     YjsDocument document{{.clients_max = 10}};
     // In a new room, the edits of many clients are checked before the first of them is durable.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every error has a text and a cause. Method: all values, and the ones beyond.
+// Goal: every error has a text and a cause. Method: all values, and values out of range.
 #include <belay/yjs/yjs_errc.hpp>
 
 #include "support/catch.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: an error has the reason, the place and the advice, in one sentence. Method: each code.
+// Goal: the message of an error has the reason, the place and the advice. Method: each code.
 #include <belay/yjs/yjs_error.hpp>
 
 #include <set>

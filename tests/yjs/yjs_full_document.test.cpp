@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: edits of a full document cost in proportion to their bytes, and deleted content makes
-// space. Method: editors that delete and type, also as an attacker would, and a count of the bytes
-// that compactions read.
+// Goal: edits of a full document need time in proportion to their bytes, and deleted content makes
+// space. Method: editors that delete and type, also like an attacker, and a count of the bytes that
+// compactions read.
 #include <belay/yjs/yjs_document.hpp>
 
 #include <cstdint>
@@ -39,7 +39,7 @@ Bytes embeds(std::uint64_t author, std::uint64_t first, std::uint64_t count, std
     return update;
 }
 
-/// A document, and what its compactions cost.
+/// A document, and the number of bytes that its compactions read.
 class Measured {
 public:
     explicit Measured(const Bytes& content) {
@@ -76,7 +76,7 @@ public:
 
 }  // namespace
 
-TEST_CASE("YjsDocument: a deletion that is sent again pays for no compaction",
+TEST_CASE("YjsDocument: a deletion that is sent again causes no compaction",
           "[room][yjs_full_document][regression]") {
     const std::uint64_t letters = GENERATE(1U, 20U, 100U, 1'000U);
     const std::uint64_t overlap = GENERATE(0U, 1U);
@@ -95,7 +95,7 @@ TEST_CASE("YjsDocument: a deletion that is sent again pays for no compaction",
     CHECK(room.read <= (64 + 80) * room.arrived);
 }
 
-TEST_CASE("YjsDocument: deleted units without content pay for no compaction",
+TEST_CASE("YjsDocument: deleted units without content cause no compaction",
           "[room][yjs_full_document][regression]") {
     // A collected struct, and one of deleted content. Each claims 2^40 units.
     const std::uint64_t kind = GENERATE(0U, 1U);
@@ -132,21 +132,21 @@ TEST_CASE("YjsDocument: a full document accepts edits after half of it was delet
     REQUIRE(room.add(deletion_of(1, count / 4, count / 2 + 1)));
     REQUIRE(room.add(typed(2, n, std::string(500, 'x'))));
     n += 500;
-    // And so on, as long as there is space.
+    // The same repeats while there is space.
     for (; n < bytes_max / 2 - 40'000; n += 500)
         REQUIRE(room.add(typed(2, n, std::string(500, 'x'))));
 }
 
 TEST_CASE("YjsDocument: a value of a full document can be replaced again and again",
           "[room][yjs_full_document][regression]") {
-    // Below, at and above what does not count for the limit.
+    // Values below, at and above the size that does not count for the limit.
     const std::size_t bytes = GENERATE(100U, 5'000U, 16'000U, 17'000U, 40'000U);
     INFO("values of " << bytes << " bytes");
     Measured room{typed(1, 0, std::string(bytes_max - 2 * bytes - 2'000, 'x'))};
     for (std::uint64_t n = 0; n < 400; ++n) {
         Bytes update = embeds(2, n, 1, bytes);
         if (n > 0) {
-            // As Yjs sends it: the new value and the deletion of the old one in one update.
+            // In the form of Yjs: the new value and the deletion of the old one in one update.
             update.pop_back();
             const Bytes removal = deletion_of(2, n - 1, 1);
             update.insert(update.end(), removal.begin() + 1, removal.end());
@@ -185,10 +185,10 @@ TEST_CASE("YjsDocument: a deletion makes space before it is applied",
     CHECK(document.check(text).has_value());
 }
 
-TEST_CASE("YjsDocument: a rejected update pays for one compaction",
+TEST_CASE("YjsDocument: a rejected update causes one compaction",
           "[room][yjs_full_document][regression]") {
     Measured room{typed(1, 0, std::string(bytes_max - 1'000, 'x'))};
-    // Beyond what a deletion lets in.
+    // An update beyond the space that a deletion permits.
     REQUIRE(room.add(deletion_of(1, 0, 1)));
     REQUIRE(room.add(typed(9, 0, std::string(bytes_max / 64 + 900, 'y'))));
     REQUIRE(room.document.snapshot().size() == 1);
@@ -202,7 +202,7 @@ TEST_CASE("YjsDocument: a rejected update pays for one compaction",
     CHECK(room.read <= 72 * room.arrived);
 }
 
-TEST_CASE("YjsDocument: an author that it has costs no compaction at the limit of authors",
+TEST_CASE("YjsDocument: a known author causes no compaction at the limit of authors",
           "[room][yjs_full_document][regression]") {
     YjsDocument document{{.clients_max = 10}};
     for (std::uint64_t author = 1; author <= 10; ++author) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: a document stays as small as one of Yjs that collects garbage, and its clients see the
-// same. Method: histories with much deleted content, some recorded from yjs and many that yjs makes
-// under node.
+// Goal: a document stays as small as one of Yjs that collects garbage, and its clients have the
+// same content. Method: histories with much deleted content, some of them recorded from yjs and
+// many that yjs makes under node.
 #include <belay/core/random.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
@@ -23,7 +23,7 @@ using belay_test::to_hex;
 
 namespace {
 
-/// A history, and the document that Yjs makes of it.
+/// A history, and the document that Yjs makes from it.
 struct Recorded {
     std::string name;
     std::vector<Bytes> updates;
@@ -64,7 +64,7 @@ Bytes from_base64(std::string_view text) {
     return bytes;
 }
 
-/// A history of garbage_corpus.txt, and the bytes of the document that Yjs makes of it.
+/// A history of garbage_corpus.txt, and the bytes of the document that Yjs makes from it.
 struct CorpusHistory {
     std::string name;
     Bytes by_yjs;
@@ -97,7 +97,7 @@ Bytes document_of(const std::vector<Bytes>& updates) {
     return snapshot[0];
 }
 
-/// Prints the size of the worst of many documents, compared with Yjs.
+/// Prints the size of the largest of many documents, compared with Yjs.
 struct WorstRatio {
     double ratio = 0;
     std::string name{};
@@ -124,7 +124,7 @@ TEST_CASE("YjsDocument makes at most 1.2 times the bytes of Yjs of each recorded
         const Bytes ours = document_of(history.updates);
         worst.add(ours.size(), history.by_yjs.size(), history.name);
         CHECK(document_of({ours}) == ours);
-        // Nothing is lost: the document of Yjs has the same content, and what it adds is nothing.
+        // No content is lost: the document of Yjs has the same content, and adds nothing.
         CHECK(document_of({history.by_yjs}) == ours);
         CHECK(document_of({ours, history.by_yjs}) == ours);
     }
@@ -211,7 +211,7 @@ TEST_CASE(
     Random bits{Seed{30}};
     std::vector<std::string> lines;
     std::vector<Recorded> histories = recorded_of(yjs.run("histories.mjs 30 60"));
-    // Yjs itself is not independent of the order where a pair was cut in half.
+    // The result of Yjs itself depends on the order if a pair was cut in half.
     std::erase_if(histories, [](const Recorded& h) { return h.name.find("pairs") != h.name.npos; });
     for (const Recorded& history : histories) {
         INFO(history.name);
@@ -250,7 +250,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("YjsDocument serves clients that return after a deletion as a server with Yjs does",
+TEST_CASE("YjsDocument serves clients that return after a deletion like a server with Yjs",
           "[room][yjs_garbage][golden]") {
     RealYjs yjs;
     if (!yjs.is_here()) return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: state what real Yjs clients answer to a state vector that requests a part of their state.
+// Goal: show how real Yjs clients answer a state vector that requests a part of their state.
 // Method: the real y-protocols; docs/room-clients.md has the result.
 #include <belay/yjs/yjs_update.hpp>
 
@@ -12,7 +12,7 @@
 
 using namespace belay_test;
 
-TEST_CASE("Yjs clients send the state of one author if requested, but no limited part of it",
+TEST_CASE("Yjs clients send the state of one author if requested, and no limited part of it",
           "[yjs][yjs_parts][spec]") {
     RealYjs yjs;
     if (!yjs.is_here()) return;
@@ -27,7 +27,8 @@ TEST_CASE("Yjs clients send the state of one author if requested, but no limited
     CHECK(bytes["one-author"] > 1'000'000);
     CHECK(bytes["one-author"] < 1'001'000);
     CHECK(bytes["end-of-author"] < 501'000);
-    // Only the end of an author's edits can be requested, so the begin brings all of them.
+    // Only the end of an author's edits can be requested, so a request of the begin returns all of
+    // them.
     CHECK(bytes["begin-of-author"] > 1'000'000);
     CHECK(bytes["one-value"] > 3'000'000);
     CHECK(bytes["only-deletions"] > 30'000);

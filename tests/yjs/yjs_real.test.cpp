@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: merging, diffs and pieces equal the results of the real Yjs, byte for byte or document
-// for document. Method: random editing histories of several clients, by yjs under node.
+// Goal: merging, diffs and pieces equal the results of the real Yjs, in bytes or as documents.
+// Method: random editing histories of several clients, by yjs under node.
 #include <algorithm>
 #include <set>
 #include <string>
@@ -53,7 +53,7 @@ std::vector<History> histories_of(const std::vector<std::string>& lines) {
     return histories;
 }
 
-/// Updates that are to give a document.
+/// Updates with the document that they must result in.
 struct Claims {
     std::vector<std::string> lines;
     std::vector<std::string> documents;
@@ -78,7 +78,7 @@ T made(Result<T, yjs::UpdateError>&& result) {
 
 }  // namespace
 
-TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
+TEST_CASE("yjs: random histories are merged, compared and cut like in Yjs",
           "[room][yjs_real][golden]") {
     RealYjs yjs;
     if (!yjs.is_here()) return;
@@ -92,18 +92,18 @@ TEST_CASE("yjs: random histories are merged, compared and cut as Yjs does",
         const yjs::Merged merged = made(yjs::merge_updates(h.updates));
         CHECK(merged.conflicts == 0);
         if (h.lost.empty()) CHECK(merged.gaps == 0);
-        // Where the same content was cut in several ways, either is right.
+        // If the same content was cut in several ways, either is right.
         if (h.name.find("overlapping") == std::string::npos) {
             ++alike;
             CHECK(to_hex(merged.update) == h.merged);
         }
-        // Of the very bytes that Yjs has merged.
+        // The input has the same bytes that Yjs has merged.
         const Bytes theirs = from_hex(h.merged);
         CHECK(to_hex(made(yjs::state_vector(theirs))) == h.vector);
         for (const auto& [vector, diff] : h.diffs) {
             CHECK(to_hex(made(yjs::diff_update(theirs, from_hex(vector)))) == diff);
         }
-        // Yjs itself is not independent of the order where a pair was cut in half.
+        // The result of Yjs itself depends on the order if a pair was cut in half.
         if (h.name.find("pairs") != std::string::npos) continue;
         const Bytes joined = made(yjs::coalesce(merged.update));
         const Bytes scrubbed = made(yjs::scrub(merged.update));
@@ -131,13 +131,14 @@ TEST_CASE("yjs::split_update: Yjs applies the pieces in their order, and in any 
     RealYjs yjs;
     if (!yjs.is_here()) return;
     std::vector<History> histories = histories_of(yjs.run("histories.mjs 5 20"));
-    // One whose clients refer to each other so often that Yjs stops before it has everything.
+    // A history whose clients refer to each other so often that Yjs stops before it has all
+    // content.
     const std::vector<History> entangled = histories_of(yjs.run("histories.mjs 9 1 173"));
     histories.insert(histories.end(), entangled.begin(), entangled.end());
     Random bits{Seed{5}};
     Claims claims;
     for (const History& h : histories) {
-        // Yjs itself is not independent of the order where a pair was cut in half.
+        // The result of Yjs itself depends on the order if a pair was cut in half.
         if (h.name.find("pairs") != std::string::npos) continue;
         const Bytes whole = made(yjs::merge_updates(h.updates)).update;
         std::vector<Bytes> pieces = made(yjs::split_update(whole, yjs::split_bytes_min));
@@ -162,7 +163,7 @@ TEST_CASE("yjs::split_update: Yjs applies the pieces in their order, and in any 
             CHECK(answers[i] == claims.documents[i]);
         }
     }
-    // Else the sentence in yjs_update.hpp says less than is true.
+    // Otherwise, the docstring in yjs_update.hpp would be too weak.
     CHECK(kept_back > 0);
 }
 
@@ -173,7 +174,7 @@ TEST_CASE("yjs: Yjs applies every update that validate accepts without an except
     const std::vector<History> histories = histories_of(yjs.run("histories.mjs 3 25"));
     Random bits{Seed{11}};
     std::vector<std::string> lines;
-    std::vector<std::string> reasons;  // "" where it was accepted
+    std::vector<std::string> reasons;  // "" if it was accepted
     for (const History& h : histories) {
         const Bytes base = made(yjs::merge_updates(h.updates)).update;
         lines.push_back("base " + to_hex(base));
@@ -194,7 +195,8 @@ TEST_CASE("yjs: Yjs applies every update that validate accepts without an except
     const std::vector<std::string> answers = yjs.run("apply.mjs", lines);
     REQUIRE(answers.size() == reasons.size());
     std::erase_if(lines, [](const std::string& line) { return line.starts_with("base"); });
-    // Where we are stricter than Yjs, as docs/yjs-updates.md says. What it cannot read it refuses, too.
+    // belay is stricter than Yjs, as specified in docs/yjs-updates.md. It also rejects updates that
+    // it cannot read.
     const std::set<std::string> stricter{
         "there are bytes after the end of the update",
         "a client occurs twice",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: updates are read, merged, compared and cut byte for byte as Yjs does, and invalid ones
-// are rejected with their place. Method: golden vectors, handwritten bytes, and properties over
-// mixtures.
+// Goal: updates are read, merged, compared and cut like in Yjs, with the same bytes, and invalid
+// ones are rejected with their place. Method: golden vectors, handwritten bytes, and properties
+// over mixtures.
 #include <belay/yjs/yjs_update.hpp>
 
 #include <algorithm>
@@ -31,13 +31,13 @@ std::string merged_hex(const std::vector<Bytes>& updates) {
     return to_hex(merged->update);
 }
 
-/// What refuses this update, at which byte.
+/// The reason for which this update is rejected, and its byte.
 std::string refused(const std::string& hex, const yjs::Limits& limits = {}) {
     const Bytes update = from_hex(hex);
     const auto summary = yjs::validate(update, limits);
     if (summary) return "accepted";
     const yjs::UpdateError error = summary.error();
-    // All functions refuse it alike.
+    // All functions reject it in the same way.
     CHECK(yjs::merge_updates({update}, limits).error().message() == error.message());
     CHECK(yjs::state_vector(update, limits).error().code == error.code);
     CHECK(yjs::diff_update(update, from_hex("00"), limits).error().code == error.code);
@@ -116,7 +116,7 @@ TEST_CASE("yjs: a diff and the known part merge to the whole", "[room][yjs_updat
         REQUIRE(nothing);
         const auto left = yjs::validate(*nothing);
         REQUIRE(left);
-        // Of what is behind a gap no state vector speaks.
+        // No state vector covers the content after a gap.
         if (yjs::validate(merged)->gaps() == 0) CHECK(left->structs == 0);
         for (const auto& [from, expected] : vector.diffs) {
             const auto diff = yjs::diff_update(merged, from_hex(from));
@@ -353,7 +353,7 @@ TEST_CASE("yjs::validate returns a summary of an update", "[room][yjs_update][un
     CHECK(summary->gaps() == 2);
     CHECK(summary->delete_ranges == 2);
     CHECK(summary->subdocuments.empty());
-    // By "subdoc" of the vectors.
+    // The update "subdoc" of the vectors.
     for (const auto& vector : yjs_vectors) {
         if (vector.name != "subdoc") continue;
         const Bytes with = from_hex(vector.updates[0]);
@@ -448,7 +448,7 @@ TEST_CASE("yjs::merge_updates counts a client id that was used twice", "[room][y
                     "01010700"
                     "04010175"
                     "03616263"
-                    "00") == 1);  // elsewhere
+                    "00") == 1);  // at another place
     CHECK(conflicts(abc,
                     "01010700"
                     "01010174"
@@ -463,7 +463,7 @@ TEST_CASE("yjs::merge_updates counts a client id that was used twice", "[room][y
                     "08010174"
                     "017d01"
                     "00") == 1);  // another kind
-    // Half of a pair is the replacement character to who was cut there.
+    // Half of a pair is the replacement character for a client that was cut there.
     const char* const smile =
         "01010700"
         "04010174"
@@ -548,7 +548,7 @@ TEST_CASE("yjs::diff_update rejects an invalid state vector", "[room][yjs_update
     CHECK(refuses("ffffffffffffff0f") == YjsErrc::update_too_large);
     CHECK(refuses("ffffffffffffff0f", yjs::Limits::none()) == YjsErrc::malformed_state_vector);
     CHECK(!refuses("010701"));
-    // A clock beyond what there is; a client twice: the last counts.
+    // A clock beyond the content, and a client twice: the last counts.
     CHECK(to_hex(*yjs::diff_update(update, from_hex("010709"))) == "0000");
     CHECK(to_hex(*yjs::diff_update(update, from_hex("0207030702"))) ==
           "01010702"
@@ -557,7 +557,7 @@ TEST_CASE("yjs::diff_update rejects an invalid state vector", "[room][yjs_update
           "00");
 }
 
-TEST_CASE("yjs::coalesce joins only items that were typed one after the other, in one place",
+TEST_CASE("yjs::coalesce joins only items that were typed in sequence, in one place",
           "[room][yjs_update][unit]") {
     const auto joined = [](const char* second) {
         const Bytes update = from_hex(std::string{"01020700"
@@ -573,11 +573,11 @@ TEST_CASE("yjs::coalesce joins only items that were typed one after the other, i
                "0162"));
     CHECK(
         !joined("840800"
-                "0162"));  // after what another has typed
+                "0162"));  // after the text of another client
     CHECK(
         !joined("c40700"
                 "0800"
-                "0162"));  // in front of it
+                "0162"));  // before it
     CHECK(
         !joined("04010174"
                 "0162"));  // at the beginning
@@ -625,7 +625,7 @@ TEST_CASE("yjs::scrub removes deleted content, and keeps the places to which oth
           "01"
           "00"
           "09");
-    // Of a text that is deleted in part, the rest stays.
+    // If a text is deleted in part, the rest stays.
     CHECK(scrubbed("04010174"
                    "03616263",
                    "02") ==
@@ -669,7 +669,7 @@ TEST_CASE("yjs::scrub removes deleted content, and keeps the places to which oth
           "01"
           "00"
           "01");
-    // A shared type, a format and a subdocument, as Yjs does.
+    // A shared type, a format and a subdocument, in the form of Yjs.
     const char* const gone =
         "01010174"
         "01"
