@@ -339,7 +339,7 @@ TEST_CASE("Disk::fail_read_at fails one read of any kind", "[sim][disk][fault]")
         disk.fail_read_at(disk.reads() + 2, error);
         INFO("kind " << kind);
         CHECK_FALSE(read(kind));
-        // What changes the disk is no read.
+        // A write is no read.
         CHECK_FALSE(file->write(0, as_bytes("hello")));
         CHECK(read(kind) == error);
         CHECK_FALSE(read(kind));
