@@ -35,7 +35,7 @@ concept Constructible = requires(Causes... causes) { StopOn::all_but(causes...);
 
 static_assert(sizeof(StopOn) == 4);
 static_assert(StopOn::all_but(Cause::lost) == StopOn::all_but(Cause::lost, Cause::planned));
-static_assert(Constructible<Cause> && !Constructible<> && !Constructible<int>);
+static_assert(Constructible<Cause> && !Constructible<> && !Constructible<const char*>);
 
 TEST_CASE("StopOn::all_but stops after every other cause, failed or lost",
           "[policy][stop_on][unit]") {
