@@ -502,8 +502,13 @@ WORLD_MUTANTS = (
     # an item of whose work nothing was done has used up a delivery
     explored("work_calls", "counts_released_deliveries", 'always "the rules of the parts"',
              (LEASING, "if (before.deliveries != WorkOptions::any_number) --before.deliveries;", "")),
+    explored("work_calls", "drops_dead_letters", 'require "every bill is paid or dead"', DROPS_DEAD_LETTERS),
     explored("work_calls", "keeps_abandoned_probes", 'eventually "every bill ends"', KEEPS_ABANDONED_PROBES),
 
+    # callers that wait for a breaker are spread over twenty open waits
+    explored("breaker_herd", "spreads_for_too_long", 'eventually "all are connected again"',
+             ("belay/policy/shared.hpp", "const Duration::rep most = object_->spread().count();",
+              "const Duration::rep most = object_->spread().count() * 20;")),
     # a connection that is lost draws no wait of its own for the breaker
     explored("breaker_herd", "spreads_no_lost_connections", 'require "they do not dial at once"',
              ("belay/policy/shared.hpp", "static_cast<S&>(*this).draw_share(turn);", "static_cast<void>(turn);")),
