@@ -197,7 +197,6 @@ public:
         if (body.empty()) return read_nothing(body);
         if (has(Flaw::reserves_for_payloads)) planted_bytes += 1'000'000;
         if (std::exchange(odd_, !odd_) && has(Flaw::alternates)) return {};
-        if (stopped_ && has(Flaw::stops_after_bad_frames)) return {};
         const std::size_t sign = signs.find(belay::as_text(body)[0]);
         auto kind = static_cast<Kind>(sign);
         if (sign == signs.npos || kind == Kind::granted || kind == Kind::refused ||
@@ -213,6 +212,7 @@ public:
             if (has(Flaw::returns_no_error)) return {false, {}, {}};
             return {false, {}, make_error_code(belay::RoomErrc::unknown_message)};
         }
+        if (stopped_ && has(Flaw::stops_after_bad_frames)) return {};
         if (has(Flaw::rejects_states) && kind == Kind::state) return {};
         return read_payload(kind, body);
     }
