@@ -23,9 +23,10 @@ import sys
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md"}
-TESTS = ("adapter", "backoff", "breaker", "budget", "call", "core", "drive", "fleet", "http", "journal", "link",
-         "metrics", "policy", "posix", "queue", "room", "session", "sim", "support", "sync", "windows", "work",
-         "worlds", "yjs", "support/adapter", "support/backoff", "support/breaker", "support/budget",
+TESTS = ("adapter", "backoff", "breaker", "budget", "call", "consumer", "core", "drive", "e2e", "fleet", "http",
+         "journal", "link", "metrics", "pages", "policy", "posix", "programs", "queue", "room", "session",
+         "sim", "spec", "support", "sync", "windows", "work", "worlds", "yjs", "consumer/components",
+         "pages/frames", "support/adapter", "support/backoff", "support/breaker", "support/budget",
          "support/call", "support/core", "support/drive", "support/fleet", "support/http", "support/journal",
          "support/link", "support/metrics", "support/policy", "support/posix", "support/queue", "support/room",
          "support/session", "support/sim", "support/spec", "support/sync", "support/windows", "support/work",
