@@ -123,7 +123,7 @@ struct Draws {
 
 // ---- states ------------------------------------------------------------------------------------
 
-TEST_CASE("stopped: nothing is dialled, whatever happens", "[spec][resilience][unit]") {
+TEST_CASE("stopped: no connection is dialled after any event", "[spec][resilience][unit]") {
     Tab tab;
     tab.link.shut(Gate::hidden);
     tab.link.open(Gate::hidden);

@@ -84,7 +84,7 @@ TEST_CASE_METHOD(RoomOfTwo, "rooms truth 7: a reconnecting client gets the full 
     bob.type("offline");
     w.run(1s);
     SECTION("from memory") {}
-    SECTION("from the storage, when nobody was there for long") {
+    SECTION("from the storage, after a long time without clients") {
         alice.hang_up();
         w.run(1h);
         CHECK(w.rooms().rooms() == 0);
@@ -156,7 +156,7 @@ TEST_CASE("rooms verification 6: connect, disconnect, reconnect: the full state"
     }
 }
 
-TEST_CASE("rooms success 1: a document for each board, loaded when somebody comes",
+TEST_CASE("rooms success 1: a document for each board, loaded for its first client",
           "[spec][rooms]") {
     RoomWorld w;
     w.requests["bob"] = {.room_id = "other", .token = "bob"};
@@ -188,7 +188,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
-TEST_CASE("rooms success 3: rooms unload after 30 minutes, and not while somebody is there",
+TEST_CASE("rooms success 3: rooms unload after 30 minutes, and not while a client is there",
           "[spec][rooms]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
