@@ -696,6 +696,15 @@ TEST_CASE("beast::WebSocket reports each address of a name that refuses, with it
     CHECK(numeric.link.transport().dial_report().empty());
 }
 
+TEST_CASE("beast::WebSocket dials again after the system has found no way to its address",
+          "[adapter][beast_websocket][regression]") {
+    belay_test::WebSocketRig<Plain> numeric{[](auto& io) { return Plain{io, {"fe80::1", 9}}; }};
+    CHECK(numeric.failure().cause == Cause::refused);
+    belay::detail::OwnDialMemory memory;
+    ListedRig named{{"fe80::1", "127.0.0.1"}, belay_test::unused_port(), memory};
+    CHECK(named.failure().cause == Cause::refused);
+}
+
 TEST_CASE("beast::WebSocket may end at any time of a dial of several addresses",
           "[adapter][beast_websocket][fault]") {
     const belay_test::BlackHole first{"127.0.0.2"};

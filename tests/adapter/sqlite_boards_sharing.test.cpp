@@ -176,6 +176,27 @@ TEST_CASE("A lock of an application delays only what sqlite::Boards writes", "[a
     CHECK(boards.audited(0, 10)->size() == 1);
 }
 
+TEST_CASE("sqlite::Boards::open waits for a program that is creating the same database",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    // Another connection is in the transaction that makes its tables.
+    SqlProgram other{dir / "r"};
+    CHECK(other.run("BEGIN IMMEDIATE") == "[]");
+    CHECK(sqlite::Boards::open(dir / "r", {.lock_within = 50ms}).error().code ==
+          QueueErrc::already_locked);
+    std::string rolled_back;
+    std::thread end{[&] {
+        std::this_thread::sleep_for(100ms);
+        rolled_back = other.run("ROLLBACK");
+    }};
+    auto opened = sqlite::Boards::open(dir / "r", {.lock_within = 60s});
+    end.join();
+    CHECK(rolled_back == "[]");
+    INFO(opened.error().message());
+    REQUIRE(opened);
+    CHECK_FALSE(opened->set_owner({"plan", "ada"}));
+}
+
 TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not after it",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
@@ -442,4 +463,35 @@ TEST_CASE("sqlite::Boards::OnThread returns no right from a file that is not at 
     CHECK(failed == 1);
     displace(false);
     CHECK(right_of(boards, "ada") == "edit");
+}
+
+TEST_CASE("sqlite::Boards reads nothing from a file that is not at its path",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    sqlite::Boards boards = shared_boards(dir / "r");
+    REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
+    const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
+    displace(true);
+    CHECK(boards.access({.room_id = "plan", .user = "ada"}).error() == QueueErrc::displaced);
+    CHECK(boards.changes(0).error() == QueueErrc::displaced);
+    CHECK(boards.data_version().error() == QueueErrc::displaced);
+    CHECK(boards.audited(0, 10).error() == QueueErrc::displaced);
+    displace(false);
+    CHECK(boards.changes(0)->boards == std::vector<std::string>{"plan"});
+    CHECK(boards.data_version());
+    CHECK(boards.audited(0, 10));
+}
+
+TEST_CASE("sqlite::Boards::OnThread reports without a call that its file is not at its path",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    std::atomic<int> failed{0};
+    sqlite::Boards::OnThread boards{shared_boards(dir / "r"),
+                                    {.look_every = 1ms, .on_failed = [&](const std::error_code& e) {
+                                         if (e == QueueErrc::displaced) ++failed;
+                                     }}};
+    const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
+    displace(true);
+    for (int i = 0; i < 10'000 && failed == 0; ++i) std::this_thread::sleep_for(1ms);
+    CHECK(failed > 0);
 }

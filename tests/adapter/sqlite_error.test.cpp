@@ -14,6 +14,8 @@ using belay::detail::code_of_sqlite;
 TEST_CASE("Every return code of SQLite has an error code", "[adapter][sqlite_error][unit]") {
     CHECK(code_of_sqlite(SQLITE_BUSY) == QueueErrc::already_locked);
     CHECK(code_of_sqlite(SQLITE_BUSY_RECOVERY) == QueueErrc::already_locked);
+    // Others held the locks of a reader for too long.
+    CHECK(code_of_sqlite(SQLITE_PROTOCOL) == QueueErrc::already_locked);
     CHECK(code_of_sqlite(SQLITE_NOTADB) == QueueErrc::foreign_file);
     CHECK(code_of_sqlite(SQLITE_TOOBIG) == QueueErrc::too_large);
     CHECK(code_of_sqlite(SQLITE_CORRUPT_INDEX) == QueueErrc::corrupt);

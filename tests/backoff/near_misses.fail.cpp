@@ -171,3 +171,24 @@ belay::Backoff backoff{belay::FullJitter{}, cap, belay::Duration{1}};
 belay::Backoff backoff{cap, belay::FullJitter{}, belay::Duration{1}};
 #endif
 }  // namespace backoff_with_the_cap_first
+
+// expect-error: Backoff: after the jitter pass a cap, and then a base or a growth
+namespace backoff_of_a_base {
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, belay::Cap{std::chrono::seconds{30}},
+                       belay::Exponential{std::chrono::seconds{1}, 1.5}};
+#else
+belay::Backoff backoff{std::chrono::milliseconds{100}};
+#endif
+}  // namespace backoff_of_a_base
+
+// expect-error: Backoff: write the factor into the growth
+namespace backoff_with_a_factor {
+#if defined(BELAY_CONTROL)
+belay::Backoff backoff{belay::FullJitter{}, belay::Cap{std::chrono::seconds{30}},
+                       belay::Exponential{std::chrono::seconds{1}, 1.5}};
+#else
+belay::Backoff backoff{belay::FullJitter{}, belay::Cap{std::chrono::seconds{30}},
+                       std::chrono::seconds{1}, 1.5};
+#endif
+}  // namespace backoff_with_a_factor

@@ -7,6 +7,8 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/count_only.hpp>
+#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/failure_rate.hpp>
 
 // expect-error: AnyTrip, AllTrips: a trip must not be a CountOnly
 namespace any_trip_count_only {
@@ -201,3 +203,60 @@ belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}, open_wait};
 belay::CircuitBreaker breaker{open_wait, belay::ConsecutiveFailures{5}};
 #endif
 }  // namespace breaker_with_the_open_wait_first
+
+// expect-error: Breaker: pass the trip first, then the open wait: Breaker.ConsecutiveFailures.5., OpenFor.30s..
+namespace breaker_of_numbers {
+#if defined(BELAY_CONTROL)
+belay::Breaker breaker{belay::ConsecutiveFailures{5}, belay::OpenFor{std::chrono::seconds{30}}};
+#else
+belay::Breaker breaker{5, std::chrono::seconds{30}};
+#endif
+}  // namespace breaker_of_numbers
+
+// expect-error: Breaker: pass the trip first, then the open wait: Breaker.ConsecutiveFailures.5., OpenFor.30s..
+namespace breaker_without_an_open_wait {
+#if defined(BELAY_CONTROL)
+belay::Breaker breaker{belay::ConsecutiveFailures{5}, belay::OpenFor{std::chrono::seconds{30}}};
+#else
+belay::Breaker breaker{belay::ConsecutiveFailures{5}};
+#endif
+}  // namespace breaker_without_an_open_wait
+
+// expect-error: Breaker: pass the trip first, then the open wait: Breaker.ConsecutiveFailures.5., OpenFor.30s..
+namespace circuit_breaker_of_numbers {
+#if defined(BELAY_CONTROL)
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
+                              belay::OpenFor{std::chrono::seconds{30}}};
+#else
+belay::CircuitBreaker breaker{5, std::chrono::seconds{30}};
+#endif
+}  // namespace circuit_breaker_of_numbers
+
+// expect-error: Breaker: pass the trip first, then the open wait: Breaker.ConsecutiveFailures.5., OpenFor.30s..
+namespace circuit_breaker_with_a_time {
+#if defined(BELAY_CONTROL)
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
+                              belay::OpenFor{std::chrono::seconds{30}}};
+#else
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}, std::chrono::seconds{30}};
+#endif
+}  // namespace circuit_breaker_with_a_time
+
+// expect-error: Breaker: pass the trip first, then the open wait: Breaker.ConsecutiveFailures.5., OpenFor.30s..
+namespace circuit_breaker_without_an_open_wait {
+#if defined(BELAY_CONTROL)
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
+                              belay::OpenFor{std::chrono::seconds{30}}};
+#else
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}};
+#endif
+}  // namespace circuit_breaker_without_an_open_wait
+
+// expect-error: FailureRate: write the window, and the numbers with their names
+namespace failure_rate_of_numbers {
+#if defined(BELAY_CONTROL)
+belay::FailureRate trip{belay::CountWindow<20>{}, {.percent = 50}};
+#else
+belay::FailureRate trip{belay::CountWindow<20>{}, 50};
+#endif
+}  // namespace failure_rate_of_numbers

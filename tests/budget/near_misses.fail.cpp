@@ -2,6 +2,7 @@
 // Goal: misuse of this component does not compile, and the error states the reason. Method: each
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
+#include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -39,3 +40,21 @@ struct Budget {
 
 belay::Shared rule{budget};
 }  // namespace budget_reserve_without_cause
+
+// expect-error: TokenBudget: write the options: TokenBudget.TokenBudgetOptions::grpc.10, 100..
+namespace token_budget_of_a_number {
+#if defined(BELAY_CONTROL)
+belay::TokenBudget budget{belay::TokenBudgetOptions::grpc(10, 100)};
+#else
+belay::TokenBudget budget{10};
+#endif
+}  // namespace token_budget_of_a_number
+
+// expect-error: RatioBudget: write the options: RatioBudget...retries_per_thousand = 200..
+namespace ratio_budget_of_a_number {
+#if defined(BELAY_CONTROL)
+belay::RatioBudget budget{{.retries_per_thousand = 200}};
+#else
+belay::RatioBudget budget{20};
+#endif
+}  // namespace ratio_budget_of_a_number

@@ -2,6 +2,7 @@
 // Goal: retry makes exactly the calls and waits of its policy. Method: virtual time.
 #include <belay/call/retry.hpp>
 
+#include <functional>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -547,4 +548,26 @@ TEST_CASE("retry repeats itself for the same seed", "[call][retry][golden]") {
     static_cast<void>(retry(Policy{Backoff{FullJitter{}, Cap{30s}, 1s}, MaxAttempts{4}}, sleeper,
                             [] { return false; }));
     CHECK(sleeper.sleeps == std::vector<Duration>{721'508'181ns, 1'299'408'673ns, 2'197'497'300ns});
+}
+
+namespace own_retry {
+
+struct Config {
+    int attempts;
+};
+template <class F>
+std::string retry(unsigned, F&&) {
+    return "a number";
+}
+std::string retry(const Config&, const std::function<bool()>&) { return "a configuration"; }
+
+}  // namespace own_retry
+
+TEST_CASE("A function retry of the program is better than a form that does not compile",
+          "[call][retry][unit]") {
+    using belay::retry;
+    using own_retry::retry;
+    const auto fn = [] { return true; };
+    CHECK(retry(3, fn) == "a number");
+    CHECK(retry(own_retry::Config{3}, fn) == "a configuration");
 }

@@ -174,6 +174,44 @@ TEST_CASE("Shared spreads the callers that planned a retry before a breaker open
     quarters.check();
 }
 
+TEST_CASE("Shared spreads the connections that were lost before or after a breaker opened",
+          "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    auto connections = callers_of(breaker, many, turn, [&](auto& one) {
+        REQUIRE(one.begin(turn).verb == Advice::Verb::go);
+        one.succeeded(turn);
+    });
+    const auto lose = [&turn](Shared<decltype(breaker)>& one) {
+        CHECK(one.lost(Failure{Cause::lost}, turn).verb == Advice::Verb::go);
+    };
+    for (std::size_t i = 0; i < many / 2; ++i) lose(connections[i]);
+    const Instant closes = open_by_failure(breaker, turn);
+    for (std::size_t i = many / 2; i < many; ++i) lose(connections[i]);
+    Quarters quarters{closes, 30s};
+    for (auto& one : connections) quarters.count(one.admit(turn.now).until);
+    quarters.check();
+}
+
+TEST_CASE(
+    "Shared spreads the callers whose attempts a peer ended as planned before a breaker opened",
+    "[call][shared_spread][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
+    Random bits{Seed{1}};
+    Turn turn{clock.now(), bits};
+    auto callers = callers_of(breaker, many, turn, [&](auto& one) {
+        REQUIRE(one.begin(turn).verb == Advice::Verb::go);
+        REQUIRE(one.failed(Failure{Cause::planned}, turn).verb == Advice::Verb::go);
+    });
+    const Instant closes = open_by_failure(breaker, turn);
+    Quarters quarters{closes, 30s};
+    for (auto& caller : callers) quarters.count(caller.admit(turn.now).until);
+    quarters.check();
+}
+
 TEST_CASE("Shared spreads the callers that lose a permit to another caller",
           "[call][shared_spread][regression]") {
     Random bits{Seed{1}};

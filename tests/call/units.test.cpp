@@ -3,8 +3,11 @@
 // does not overflow. Each rule takes a count as any integer. A count of -1 is an error, and not a
 // limit of 2^64 - 1. Method: lengths of half a second, and of more than 292 years; counts at the
 // ends of their types.
+#include <atomic>
 #include <chrono>
+#include <functional>
 #include <ratio>
+#include <type_traits>
 
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/count_window.hpp>
@@ -12,6 +15,8 @@
 #include <belay/breaker/open_for.hpp>
 #include <belay/breaker/slow_call_rate.hpp>
 #include <belay/budget/adaptive_limit.hpp>
+#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/token_budget.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
@@ -72,6 +77,34 @@ TEST_CASE("Rules take a count as any integer", "[call][units][unit]") {
     STATIC_REQUIRE(ConsecutiveFailures{std::uint64_t{1} << 32U}.limit() == 0xFFFF'FFFF);
 }
 
+TEST_CASE("Rules take a count that converts to an integer", "[call][units][regression]") {
+    enum { attempts = 3, none = -1 };
+    enum Small : unsigned char { five = 5 };
+    using Three = std::integral_constant<int, 3>;
+    STATIC_REQUIRE(MaxAttempts{attempts} == MaxAttempts{3});
+    STATIC_REQUIRE(MaxAttempts{Three{}} == MaxAttempts{3});
+    STATIC_REQUIRE(MaxAttempts{std::integral_constant<decltype(attempts), attempts>{}} ==
+                   MaxAttempts{3});
+    STATIC_REQUIRE(Burst{five}.calls() == 5);
+    STATIC_REQUIRE(Rate{Three{}, 1s}.calls() == 3);
+    STATIC_REQUIRE(ConsecutiveFailures{five}.limit() == 5);
+    const std::atomic<int> configured{4};
+    CHECK(MaxAttempts{configured} == MaxAttempts{4});
+    const long referred = 4;
+    CHECK(MaxAttempts{std::cref(referred)} == MaxAttempts{4});
+    Bulkhead bulkhead{{.limit = 1}};
+    bulkhead.set_limit(attempts);
+    CHECK(bulkhead.limit() == 3);
+    RateLimiter limiter{Rate{1, 1s}, Burst{1}, Three{}};
+    static_cast<void>(Queued{limiter, attempts});
+
+    CHECK(aborts([] { static_cast<void>(MaxAttempts{none}); }));
+    CHECK(aborts([] { static_cast<void>(Burst{std::integral_constant<int, -1>{}}); }));
+    // These convert to no integer.
+    STATIC_REQUIRE_FALSE(std::is_constructible_v<MaxAttempts, Cause>);
+    STATIC_REQUIRE_FALSE(std::is_constructible_v<MaxAttempts, const char*>);
+}
+
 TEST_CASE("Rules abort on a count that is negative", "[call][units][regression]") {
     const int negative = -1;
     CHECK(aborts([&] { static_cast<void>(MaxAttempts(negative)); }));
@@ -82,6 +115,14 @@ TEST_CASE("Rules abort on a count that is negative", "[call][units][regression]"
     CHECK(aborts([&] { Bulkhead{{.limit = 1}}.set_limit(negative); }));
     RateLimiter limiter{Rate{1, 1s}, Burst{1}, 1};
     CHECK(aborts([&] { static_cast<void>(Queued(limiter, negative)); }));
+    CHECK(aborts([&] { const RateLimiter queues(Rate{1, 1s}, Burst{1}, negative); }));
+    CHECK(aborts([&] {
+        const RateLimiter queues(RateLimiter::FixedWindow{Rate{1, 1s}}, std::int64_t{negative});
+    }));
+    CHECK(aborts([&] { static_cast<void>(RatioBudgetOptions::envoy(negative)); }));
+    CHECK(aborts([&] { static_cast<void>(RatioBudgetOptions::envoy(200, negative)); }));
+    CHECK(aborts([&] { static_cast<void>(TokenBudgetOptions::grpc(negative, 100)); }));
+    CHECK(aborts([&] { static_cast<void>(TokenBudgetOptions::grpc(10, negative)); }));
 }
 
 TEST_CASE("Rules abort on a length of time that nanoseconds cannot hold", "[call][units][unit]") {

@@ -101,6 +101,29 @@ TEST_CASE("Journal survives a failure of every single operation", "[journal][jou
     CHECK(poisoned > 0);
 }
 
+TEST_CASE("Journal survives a failure of every single read", "[journal][journal][fault]") {
+    sim::Disk whole;
+    std::uint32_t salt = 0;
+    REQUIRE(use(whole, 1, salt).failures == 0);
+    const std::uint64_t reads = whole.reads();
+    for (std::uint64_t number = 1; number <= reads; ++number) {
+        sim::Disk disk;
+        disk.fail_read_at(number, std::make_error_code(std::errc::io_error));
+        const Done done = use(disk, 1, salt);
+        INFO("read " << number);
+        REQUIRE_FALSE(done.false_success);
+        CHECK_FALSE(done.poisoned);
+        Random bits{Seed{number}};
+        disk.crash(bits);
+        REQUIRE(all_there(disk, done, salt));
+        // Nor while it is opened again.
+        disk.fail_read_at(disk.reads() + number, std::make_error_code(std::errc::io_error));
+        static_cast<void>(SimJournal::open(disk, "q", small_journal(3)));
+        disk.crash(bits);
+        REQUIRE(all_there(disk, done, salt));
+    }
+}
+
 TEST_CASE("Journal whose flush failed accepts nothing more, and reports the error",
           "[journal][journal][fault]") {
     sim::Disk disk;

@@ -3,8 +3,11 @@
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <ratio>
+#include <system_error>
 
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/ratio_budget.hpp>
@@ -15,6 +18,8 @@
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
+#include <belay/policy/spread_hint.hpp>
+#include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
 
@@ -46,6 +51,15 @@ belay::MaxAttempts rule{3};
 belay::MaxAttempts rule{std::chrono::seconds{3}};
 #endif
 }  // namespace attempts_with_a_unit
+
+// expect-error: belay: a count must be an integer
+namespace attempts_of_a_fraction {
+#if defined(BELAY_CONTROL)
+belay::MaxAttempts rule{2};
+#else
+belay::MaxAttempts rule{2.5};
+#endif
+}  // namespace attempts_of_a_fraction
 
 // expect-error: Deadline: pass an Instant
 namespace deadline_of_a_duration {
@@ -378,3 +392,100 @@ belay::AttemptTimeout rule{std::chrono::duration_cast<belay::Duration>(Thirds{1}
 belay::AttemptTimeout rule{Thirds{1}};
 #endif
 }  // namespace attempt_timeout_of_thirds
+
+// expect-error: StopOn: pass causes: StopOn.Cause::permanent, Cause::forbidden.
+namespace stop_on_a_status {
+#if defined(BELAY_CONTROL)
+belay::StopOn rule{belay::Cause::permanent};
+#else
+belay::StopOn rule{404};
+#endif
+}  // namespace stop_on_a_status
+
+// expect-error: StopOn: pass causes: StopOn.Cause::permanent, Cause::forbidden.
+namespace stop_on_a_code {
+#if defined(BELAY_CONTROL)
+belay::StopOn rule{belay::Cause::lost, belay::Cause::timed_out};
+#else
+belay::StopOn rule{belay::Cause::lost, std::errc::timed_out};
+#endif
+}  // namespace stop_on_a_code
+
+// expect-error: StopOn: pass causes: StopOn.Cause::permanent, Cause::forbidden.
+namespace stop_on_all_but_a_status {
+#if defined(BELAY_CONTROL)
+const auto rule = belay::StopOn::all_but(belay::Cause::overloaded);
+#else
+const auto rule = belay::StopOn::all_but(503);
+#endif
+}  // namespace stop_on_all_but_a_status
+
+// expect-error: Shared: pass the object itself, and not a pointer
+namespace shared_of_a_pointer {
+const auto breaker = std::make_shared<belay::CircuitBreaker<>>(
+    belay::ConsecutiveFailures{5}, belay::OpenFor{std::chrono::seconds{30}});
+#if defined(BELAY_CONTROL)
+belay::Shared rule{*breaker};
+#else
+belay::Shared rule{breaker};
+#endif
+}  // namespace shared_of_a_pointer
+
+// expect-error: Shared: pass the object itself, and not a pointer
+namespace shared_of_an_address {
+belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
+                              belay::OpenFor{std::chrono::seconds{30}}};
+#if defined(BELAY_CONTROL)
+belay::Shared rule{breaker, belay::FailFast{}};
+#else
+belay::Shared rule{&breaker, belay::FailFast{}};
+#endif
+}  // namespace shared_of_an_address
+
+// expect-error: Shared: pass the object itself, and not a pointer
+namespace shared_of_a_reference_wrapper {
+belay::TokenBudget budget;
+#if defined(BELAY_CONTROL)
+belay::Shared rule{budget};
+#else
+belay::Shared rule{std::ref(budget)};
+#endif
+}  // namespace shared_of_a_reference_wrapper
+
+// expect-error: Shared: the shared object must not be const
+namespace shared_of_a_constant {
+#if defined(BELAY_CONTROL)
+belay::TokenBudget budget;
+#else
+const belay::TokenBudget budget;
+#endif
+belay::Shared rule{budget};
+}  // namespace shared_of_a_constant
+
+// expect-error: Shared: write Shared.object, AskAgain.5s..
+namespace shared_with_a_time {
+belay::TokenBudget budget;
+#if defined(BELAY_CONTROL)
+belay::Shared rule{budget, belay::AskAgain{std::chrono::seconds{5}}};
+#else
+belay::Shared rule{budget, std::chrono::seconds{5}};
+#endif
+}  // namespace shared_with_a_time
+
+// expect-error: RuleLike: R must be a class; write MaxAttempts.3. for a number of attempts
+namespace policy_of_a_number {
+#if defined(BELAY_CONTROL)
+belay::Policy policy{belay::MaxAttempts{3}};
+#else
+belay::Policy policy{3};
+#endif
+}  // namespace policy_of_a_number
+
+// expect-error: SpreadHint: write SpreadHint::plus_percent.20.
+namespace spread_hint_of_a_number {
+#if defined(BELAY_CONTROL)
+const auto rule = belay::SpreadHint::plus_percent(20);
+#else
+const belay::SpreadHint rule{20};
+#endif
+}  // namespace spread_hint_of_a_number

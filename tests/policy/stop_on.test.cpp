@@ -22,7 +22,9 @@ TEST_CASE("StopOn stops on its causes and on no other", "[policy][stop_on][unit]
     }
     STATIC_REQUIRE(StopOn{Cause::lost} == StopOn{Cause::lost, Cause::lost});
     STATIC_REQUIRE_FALSE(std::constructible_from<StopOn>);
-    STATIC_REQUIRE_FALSE(std::constructible_from<StopOn, int>);
+    // A number does not compile, with a sentence; see near_misses.fail.cpp.
+    STATIC_REQUIRE_FALSE(std::convertible_to<int, StopOn>);
+    STATIC_REQUIRE_FALSE(std::constructible_from<StopOn, Failure>);
 }
 
 TEST_CASE("StopOn and CooldownOn abort on Cause::none, which no failure has",

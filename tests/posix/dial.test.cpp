@@ -213,6 +213,15 @@ TEST_CASE("Tcp reports each address of a name that refuses, with its own cause",
     CHECK(rig.loop.watched() == 0);
 }
 
+TEST_CASE("Tcp dials a name again although one of its addresses has no way",
+          "[posix][posix_dial][regression]") {
+    Hosts hosts{"127.0.0.1"};
+    hosts.server.close();
+    NameRig rig{{"fe80::1", "127.0.0.1"}, hosts.port};
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.failure.cause == Cause::refused);
+}
+
 TEST_CASE("Tcp reports the addresses of a dial that its policy has ended",
           "[posix][posix_dial][fault]") {
     Hosts hosts{"127.0.0.1"};

@@ -372,6 +372,20 @@ TEST_CASE("Tcp reports an endpoint without a listener as refused", "[posix][posi
     CHECK(rig.app.failure.error() == std::errc::connection_refused);
 }
 
+TEST_CASE("Tcp dials again after the system has found no way to its address",
+          "[posix][posix_tcp][regression]") {
+    TcpRig<> rig;
+    // Without its interface, a link-local address is EINVAL, as one behind a black hole's route is.
+    rig.link.transport().set_endpoint({"fe80::1", 9});
+    rig.loop.attach(rig.link);
+    rig.link.start();
+    rig.until_state(LinkState::cooldown);
+    CHECK(rig.app.failure.cause == Cause::refused);
+    rig.link.transport().set_endpoint({"127.0.0.1", rig.server.port()});
+    rig.clock.advance(1s);
+    rig.until_state(LinkState::connected);
+}
+
 TEST_CASE("Tcp that reaches no server fails at the attempt's limit", "[posix][posix_tcp][fault]") {
     TcpRig<> rig;
     // With a full queue a listening socket drops further packets, like a firewall.

@@ -13,7 +13,9 @@
 #include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
+#include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/journal_rooms.hpp>
+#include <belay/room/room_protocol_check.hpp>
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/yjs/yjs_document.hpp>
 #include <belay/yjs/yjs_update.hpp>
@@ -271,6 +273,23 @@ TEST_CASE("YjsProtocol::disjoint neither copies nor sorts the state vector of a 
     const Bytes longer = repeated("", 200'000, "0801", "");
     CHECK_FALSE(protocol.disjoint(ours, longer));
     CHECK(YjsDocument{}.diff(longer).error().code == YjsErrc::update_too_large);
+}
+
+TEST_CASE("The protocols of the library allocate little for a frame, malformed or not",
+          "[room][allocation][fault]") {
+    using Kind = part::RoomMessage::Kind;
+    const std::vector<check::ClientFrame> yjs{
+        {from_hex("00000100"), Kind::state_vector, from_hex("00"), ""}};
+    const std::vector<check::ClientFrame> hocuspocus{
+        {from_hex("0161020003746f6b"), Kind::token, from_hex("746f6b"), "a"}};
+    const check::RoomProtocolOptions options{.mutations = 300,
+                                             .allocated = [] { return belay_test::bytes_taken; }};
+    const Counting counting;
+    CHECK_FALSE(
+        check::room_protocol([] { return YjsProtocol{}; }, YjsDocument{}, yjs, {}, {}, options));
+    CHECK_FALSE(check::room_protocol([] { return HocuspocusProtocol{}; }, YjsDocument{}, hocuspocus,
+                                     {}, {}, options));
+    CHECK(belay_test::bytes_taken > 0);
 }
 
 TEST_CASE("LoadQueue is unchanged by a room or a user for which there is no memory",

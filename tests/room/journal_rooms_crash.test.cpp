@@ -52,6 +52,13 @@ public:
         for (int i = 0; i < calls_of_rooms && alive; ++i) alive = step();
         return alive;
     }
+    /// Makes all calls, also after one has failed.
+    void run_on() {
+        for (int i = 0; i < calls_of_rooms; ++i) {
+            if (!rooms_ && !open()) continue;
+            static_cast<void>(step());
+        }
+    }
     /// Makes one call. Returns false if the power has failed.
     [[nodiscard]] bool step() {
         const std::string id = room_names[bits_() % 4];
@@ -273,4 +280,23 @@ TEST_CASE("JournalRooms survives a failure of every single operation",
         INFO("life " << seed << ", operation " << number << ": " << incarnation.message());
         REQUIRE(good);
     });
+}
+
+TEST_CASE("JournalRooms survives a failure of every single read", "[room][journal_rooms][fault]") {
+    for (std::uint64_t seed = 1; seed <= share_of_lives(30); ++seed) {
+        RoomsCut whole{{seed, 0}};
+        REQUIRE(whole.alive);
+        const std::uint64_t reads = whole.disk.reads();
+        for (std::uint64_t number = 1; number <= reads; ++number) {
+            sim::Disk disk;
+            RoomsIncarnation incarnation{disk, seed};
+            disk.fail_read_at(number, std::make_error_code(std::errc::io_error));
+            incarnation.run_on();
+            incarnation.close();
+            lose_power(disk, seed * 1000 + number);
+            const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+            INFO("life " << seed << ", read " << number << ": " << incarnation.message());
+            REQUIRE(good);
+        }
+    }
 }

@@ -13,6 +13,7 @@
 
 #include "support/catch.hpp"
 #include "support/room/room_archetypes.hpp"
+#include "support/room/sign_protocol.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -43,24 +44,6 @@ struct TextFrames {
         return {&end->received};
     }
     End* end;
-};
-
-/// Frames of text: a sign for the kind, and the payload.
-struct SignProtocol {
-    using Kind = part::RoomMessage::Kind;
-    static constexpr std::string_view signs = ".?=+@#!";
-
-    [[nodiscard]] Result<part::RoomMessage> read(BytesView frame) const {
-        const std::size_t kind =
-            frame.empty() ? std::string_view::npos : signs.find(as_text(frame)[0]);
-        if (kind == std::string_view::npos) return make_error_code(RoomErrc::unknown_message);
-        return part::RoomMessage{static_cast<Kind>(kind), frame.subspan(1), {}};
-    }
-    [[nodiscard]] Bytes write(const part::RoomMessage& message) const {
-        std::string frame(1, signs[static_cast<std::size_t>(message.kind)]);
-        frame += as_text(message.payload);
-        return to_bytes(as_bytes(frame));
-    }
 };
 
 template <class Document>

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <belay/room/audited.hpp>
+#include <belay/room/room_protocol_check.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/room_world.hpp"
@@ -84,6 +85,20 @@ RoomOptions options_of_a_slow_room() {
 }
 
 }  // namespace
+
+TEST_CASE("CountingYjs follows the rules of a protocol", "[room][room_exceptions][unit]") {
+    constexpr auto update_kind = part::RoomMessage::Kind::update;
+    const Bytes update = typed(7, 0, std::string(3000, 'x'));
+    const std::vector<check::ClientFrame> frames{
+        {YjsProtocol{}.write({update_kind, update, {}}), update_kind, update, ""}};
+    std::size_t cuts = 0;
+    CHECK_FALSE(check::room_protocol(
+        [&] {
+            return CountingYjs{{}, &cuts};
+        },
+        YjsDocument{}, frames));
+    CHECK(cuts > 0);
+}
 
 TEST_CASE("RoomManager: a document that throws while its update is sent, sends it to no other room",
           "[room][room_exceptions][fault]") {

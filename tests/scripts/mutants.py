@@ -499,6 +499,15 @@ WORLD_MUTANTS = (
     explored("breaker", "keeps_abandoned_probes", 'eventually "every connection is stable, and the breaker is closed"',
              KEEPS_ABANDONED_PROBES),
 
+    # an item of whose work nothing was done has used up a delivery
+    explored("work_calls", "counts_released_deliveries", 'always "the rules of the parts"',
+             (LEASING, "if (before.deliveries != WorkOptions::any_number) --before.deliveries;", "")),
+    explored("work_calls", "keeps_abandoned_probes", 'eventually "every bill ends"', KEEPS_ABANDONED_PROBES),
+
+    # a connection that is lost draws no wait of its own for the breaker
+    explored("breaker_herd", "spreads_no_lost_connections", 'require "they do not dial at once"',
+             ("belay/policy/shared.hpp", "static_cast<S&>(*this).draw_share(turn);", "static_cast<void>(turn);")),
+
     explored("tasks", "starves_the_second_lane", 'always "the rules of the queue"',
              ("belay/queue/priority.hpp", "if (passed_[i] >= in_a_row_) return i;",
               "if (passed_[i] > in_a_row_) return i;")),

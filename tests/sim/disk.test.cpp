@@ -314,6 +314,44 @@ TEST_CASE("Disk::fail_at fails one operation, and half a write is done", "[sim][
     CHECK_FALSE(file.write(0, as_bytes("wxyz")));
 }
 
+TEST_CASE("Disk::fail_read_at fails one read of any kind", "[sim][disk][fault]") {
+    sim::Disk disk;
+    disk.put("f", to_bytes("hello"));
+    auto file = disk.open("f", OpenMode::write);
+    REQUIRE(file);
+    Bytes into(5);
+    const std::error_code error = std::make_error_code(std::errc::io_error);
+    const auto read = [&](int kind) -> std::error_code {
+        switch (kind) {
+            case 0:
+                return disk.open("f", OpenMode::read).error();
+            case 1:
+                return file->read(0, into).error();
+            case 2:
+                return file->size().error();
+            case 3:
+                return disk.list("").error();
+            default:
+                return disk.identity("f").error();
+        }
+    };
+    for (int kind = 0; kind < 5; ++kind) {
+        disk.fail_read_at(disk.reads() + 2, error);
+        INFO("kind " << kind);
+        CHECK_FALSE(read(kind));
+        // A write is no read.
+        CHECK_FALSE(file->write(0, as_bytes("hello")));
+        CHECK(read(kind) == error);
+        CHECK_FALSE(read(kind));
+    }
+    disk.fail_read_at(disk.reads() + 1, error);
+    disk.mend();
+    CHECK_FALSE(read(1));
+    disk.fail_read_at(disk.reads() + 1, error);
+    disk.kill();
+    CHECK(disk.list(""));
+}
+
 TEST_CASE("A failed sync drops the unsynced data, as real systems do", "[sim][disk][fault]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");

@@ -5,6 +5,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <list>
+#include <utility>
+
+#include <belay/policy/attempt_timeout.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
@@ -599,6 +603,49 @@ TEST_CASE("World::resume lets a process read before its timers run", "[sim][netw
     CHECK(rig.there().messages() == std::vector<std::string>{"alive"});
     CHECK(rig.connection_log.size() == 1);
     CHECK(rig.connected());
+}
+
+TEST_CASE("The kernel of a frozen process drops the requests that its queue has no space for",
+          "[sim][network][regression]") {
+    using Dialler = Supervisor<sim::Tcp, Policy<MaxAttempts, AttemptTimeout>>;
+    struct Crowd {
+        explicit Crowd(sim::Host& host) {
+            for (int i = 0; i < 131; ++i) {
+                diallers.emplace_back(sim::Tcp{host, "server", 9000},
+                                      Policy{MaxAttempts{1}, AttemptTimeout{1min}});
+                host.attach(diallers.back());
+                diallers.back().start();
+            }
+        }
+        [[nodiscard]] auto count(LinkState state) const {
+            return std::count_if(diallers.begin(), diallers.end(),
+                                 [&](const Dialler& d) { return d.status().state == state; });
+        }
+        std::list<Dialler> diallers;
+    };
+    Server::ConnectionLog connections;
+    sim::World world{Seed{3}};
+    sim::Host& server = world.host(
+        "server", [&](sim::Host& h) { return std::make_unique<Server>(h, connections); });
+    world.pause(server);
+    sim::Host& client =
+        world.host("client", [](sim::Host& h) { return std::make_unique<Crowd>(h); });
+    world.run_for(10s);
+    Crowd& crowd = *client.process<Crowd>();
+    CHECK(crowd.count(LinkState::connected) == 128);
+    // Neither accepted nor refused, as on Linux.
+    REQUIRE(crowd.count(LinkState::connecting) == 3);
+    // A process that has given up repeats no request.
+    crowd.diallers.remove_if([first = true](const Dialler& d) mutable {
+        return d.status().state == LinkState::connecting && std::exchange(first, false);
+    });
+    world.resume(server);
+    // The requests are repeated 1, 3, 7 and 15 s after the first one.
+    world.run_for(4s);
+    CHECK(crowd.count(LinkState::connected) == 128);
+    world.run_for(2s);
+    CHECK(crowd.count(LinkState::connected) == 130);
+    CHECK(connections.size() == 130);
 }
 
 TEST_CASE("A frozen client keeps arriving messages", "[sim][network][unit]") {

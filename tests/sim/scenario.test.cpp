@@ -385,12 +385,13 @@ TEST_CASE("World::heal ends every fault", "[sim][scenario][unit]") {
                      .at(1s, sim::refuse_disk("server"))
                      .at(1s, sim::fill_disk("client"))
                      .at(1s, sim::fail_disk("client", 1))
+                     .at(1s, sim::fail_read("client", 1))
                      .at(1s, sim::pause("client"))
                      .at(2s, sim::kill("server"))
                      .at(9s, sim::kill("client"))
                      .when({"client", "server", "", 40}, sim::kill("client")));
     w.world.run_for(5s);
-    CHECK(w.world.faults_begun() == 8);
+    CHECK(w.world.faults_begun() == 9);
     w.world.heal();
     CHECK(w.server->alive());
     CHECK_FALSE(w.client->paused());
@@ -402,7 +403,7 @@ TEST_CASE("World::heal ends every fault", "[sim][scenario][unit]") {
     w.world.run_for(20s);
     CHECK(w.works());
     CHECK(w.client->starts() == 1);  // faults that had not begun never begin
-    CHECK(w.world.faults_begun() == 8);
+    CHECK(w.world.faults_begun() == 9);
     const std::size_t connections = w.connections.size();
     w.world.run_for(60s);
     CHECK(w.connections.size() == connections);
@@ -490,6 +491,7 @@ TEST_CASE("to_cpp prints a scenario in the form of its source", "[sim][scenario]
     scenario.when({"a\"b", "c\n1", "k", 3}, sim::half_open("x", "y"))
         .when({"a", "b", "", 1}, sim::pause("x"), 1500us)
         .at(0s, sim::fail_disk("client", 7))
+        .at(0s, sim::fail_read("client", 8))
         .during(1ns, 61s, sim::refuse("server"));
     CHECK(to_cpp(scenario) == R"(sim::Scenario{}
     .at(5s, sim::partition("client", "server"))
@@ -499,6 +501,7 @@ TEST_CASE("to_cpp prints a scenario in the form of its source", "[sim][scenario]
     .when({"a\"b", "c\0121", "k", 3}, sim::half_open("x", "y"))
     .when({"a", "b", "", 1}, sim::pause("x"), 1500us)
     .at(0s, sim::fail_disk("client", 7))
+    .at(0s, sim::fail_read("client", 8))
     .during(1ns, 61s, sim::refuse("server"))
     .heal_at(1min))");
 }

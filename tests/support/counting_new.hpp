@@ -21,6 +21,7 @@ namespace belay_test {
 inline std::size_t allocations = 0;  // of the test's own thread, while it counts
 inline std::int64_t bytes_held = 0;  // allocated and not freed by it, while it counts
 inline std::int64_t bytes_peak = 0;
+inline std::uint64_t bytes_taken = 0;  // allocated, given back or not
 inline thread_local bool is_counting = false;
 
 /// The bytes of an allocation, as rounded up by the allocator.
@@ -35,6 +36,7 @@ inline void* taken(void* p) noexcept {
     if (!is_counting || p == nullptr) return p;
     ++allocations;
     bytes_held += bytes_of(p);
+    bytes_taken += static_cast<std::uint64_t>(bytes_of(p));
     if (bytes_held > bytes_peak) bytes_peak = bytes_held;
     return p;
 }

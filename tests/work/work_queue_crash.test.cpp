@@ -92,6 +92,26 @@ TEST_CASE("WorkQueue survives the death of its process at every operation of a w
     }
 }
 
+TEST_CASE("WorkQueue survives a failure of every single read", "[work][work_queue][fault]") {
+    for (std::uint64_t script = 200; script < 212; ++script) {
+        sim::Disk whole;
+        WorkModel<> dry{whole, script};
+        static_cast<void>(run_script(whole, dry, script, 200, 0));
+        for (std::uint64_t number = 1; number <= whole.reads(); ++number) {
+            sim::Disk disk;
+            WorkModel<> model{disk, script};
+            disk.fail_read_at(number, std::make_error_code(std::errc::io_error));
+            static_cast<void>(run_script(disk, model, script, 200, 0));
+            Random bits{Seed{number}};
+            disk.crash(bits);
+            model.drop_process();
+            const bool good = model.recover() && goes_on(model, script);
+            INFO("script " << script << ", read " << number << ": " << model.message());
+            REQUIRE(good);
+        }
+    }
+}
+
 TEST_CASE("WorkQueue survives a loss of power while it recovers from an earlier one",
           "[work][work_queue][fault]") {
     for (std::uint64_t script = 100; script < 104; ++script) {

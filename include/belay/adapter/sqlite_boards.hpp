@@ -256,6 +256,7 @@ public:
     /// Returns the boards whose rights any program has changed after the number `after`, which is
     /// the `last` of the answer before.
     [[nodiscard]] Result<Changes> changes(std::int64_t after) {
+        if (const std::error_code error = db_.look()) return error;
         std::int64_t range[2];  // the first, and the last
         if (const std::error_code error = db_.ask(
                 "SELECT ifnull(min(number), 0), ifnull(max(number), 0) FROM rights_changes", range))
@@ -283,6 +284,7 @@ public:
     /// Returns a number that differs from the one before if the database was changed by another
     /// program, or by another object of this program. Cheaper than changes().
     [[nodiscard]] Result<std::int64_t> data_version() {
+        if (const std::error_code error = db_.look()) return error;
         const SqliteRun run{data_version_};
         const int answer = run.step();
         if (answer != SQLITE_ROW) return read_failed(answer);
@@ -311,6 +313,7 @@ public:
     /// Complexity: O(rows that it returns) of one user or one board, or of all; otherwise also
     ///             O(rows that it passes over).
     [[nodiscard]] Result<std::vector<Record>> audited(const Query& query) {
+        if (const std::error_code error = db_.look()) return error;
         std::string sql =
             "SELECT number, user, board, action, level, ip, user_agent, time FROM audit_logs WHERE "
             "number";

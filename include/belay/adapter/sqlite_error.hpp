@@ -20,6 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     switch (answer & 0xFF) {
         case SQLITE_BUSY:
         case SQLITE_LOCKED:
+        case SQLITE_PROTOCOL:  // others held the locks of a reader for too long
             return make_error_code(QueueErrc::already_locked);
         case SQLITE_NOTADB:
             return make_error_code(QueueErrc::foreign_file);

@@ -5,7 +5,7 @@
 
 #include <concepts>     // std::convertible_to, std::same_as
 #include <cstdint>      // std::uint32_t, std::uint64_t
-#include <type_traits>  // std::conditional_t, std::is_trivially_copyable_v
+#include <type_traits>  // std::conditional_t, std::is_arithmetic_v, std::is_trivially_copyable_v
 
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/cap_like.hpp>
@@ -31,6 +31,7 @@ using GrowthOf =
 // These replace a growth if the arguments are wrong.
 struct NoBase {};
 struct CapAfterBase {};
+struct FactorAfterBase {};
 
 // Not constexpr: the compiler's message for a constant Backoff with such a cap contains this name.
 inline void the_cap_of_a_backoff_must_not_be_below_its_base() noexcept {}
@@ -311,7 +312,8 @@ class Backoff<Jitter, Limit, detail::NoBase> {
                   "Backoff{FullJitter{}, Cap{30s}, 1s}. Without a limit write NoCap{}");
 
 public:
-    constexpr Backoff(Jitter, Limit) noexcept {}
+    template <class... Given>
+    constexpr Backoff(Given&&...) noexcept {}
 };
 template <class Jitter, class Limit>
 class Backoff<Jitter, Limit, detail::CapAfterBase> {
@@ -323,7 +325,22 @@ public:
     constexpr Backoff(Jitter, Base, Limit) noexcept {}
 };
 template <class Jitter, class Limit>
+class Backoff<Jitter, Limit, detail::FactorAfterBase> {
+    static_assert(!sizeof(Jitter),
+                  "Backoff: write the factor into the growth: Backoff{FullJitter{}, Cap{30s}, "
+                  "Exponential{1s, 1.5}}");
+
+public:
+    template <class... Given>
+    constexpr Backoff(Given&&...) noexcept {}
+};
+template <class Only>
+Backoff(Only) -> Backoff<Only, detail::NoBase, detail::NoBase>;
+template <class Jitter, class Limit>
 Backoff(Jitter, Limit) -> Backoff<Jitter, Limit, detail::NoBase>;
+template <class Jitter, class Limit, class Base, class Factor>
+    requires std::is_arithmetic_v<Factor>
+Backoff(Jitter, Limit, Base, Factor) -> Backoff<Jitter, Limit, detail::FactorAfterBase>;
 template <class Jitter, class Rep, class Period, class Limit>
 Backoff(Jitter, std::chrono::duration<Rep, Period>, Limit)
     -> Backoff<Jitter, Limit, detail::CapAfterBase>;

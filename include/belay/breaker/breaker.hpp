@@ -112,5 +112,8 @@ template <class Trip, class OpenWait>
 Breaker(Trip, OpenWait) -> Breaker<Trip, OpenWait>;
 template <class Trip, class OpenWait>
 Breaker(Trip, OpenWait, HalfOpenOptions) -> Breaker<Trip, OpenWait>;
+// Does not compile, because the open wait is missing.
+template <class Trip>
+Breaker(Trip) -> Breaker<Trip, detail::NoOpenWait>;
 
 }}  // namespace belay

@@ -406,6 +406,9 @@ private:
 
 template <class Trip, class OpenWait>
 CircuitBreaker(Trip, OpenWait) -> CircuitBreaker<SteadyClock, Trip, OpenWait>;
+// Does not compile, because the open wait is missing.
+template <class Trip>
+CircuitBreaker(Trip) -> CircuitBreaker<SteadyClock, Trip, detail::NoOpenWait>;
 template <class Trip, class OpenWait>
 CircuitBreaker(Trip, OpenWait, HalfOpenOptions) -> CircuitBreaker<SteadyClock, Trip, OpenWait>;
 template <class Trip, class OpenWait, class Clock>

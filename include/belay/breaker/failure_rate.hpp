@@ -3,6 +3,8 @@
 /// FailureRate: opens a breaker when too many of the last calls failed.
 #pragma once
 
+#include <concepts>  // std::integral
+
 #include <belay/breaker/trip_like.hpp>
 #include <belay/core/call_counts.hpp>
 
@@ -30,6 +32,15 @@ public:
         detail::check(threshold, window);
     }
 
+    /// Does not compile, because the numbers of the threshold have names.
+    template <std::integral... Numbers>
+        requires(sizeof...(Numbers) >= 1)
+    constexpr FailureRate(Window, Numbers...) noexcept {
+        static_assert(!sizeof(Window),
+                      "FailureRate: write the window, and the numbers with their names: "
+                      "FailureRate{CountWindow<20>{}, {.percent = 50}}");
+    }
+
     [[nodiscard]] constexpr bool record(bool failed) noexcept
         requires detail::CountsCalls<Window>
     {
@@ -55,5 +66,8 @@ template <class Window>
 FailureRate(Window) -> FailureRate<Window>;
 template <class Window>
 FailureRate(Window, part::RateThreshold) -> FailureRate<Window>;
+template <class Window, std::integral... Numbers>
+    requires(sizeof...(Numbers) >= 1)
+FailureRate(Window, Numbers...) -> FailureRate<Window>;
 
 }}  // namespace belay

@@ -3,10 +3,12 @@
 /// RatioBudget: retries are at most a share of the calls, within a window or under way.
 #pragma once
 
+#include <concepts>     // std::integral
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/any_count.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/detail/guarded.hpp>
@@ -36,10 +38,14 @@ struct RatioBudgetOptions {
     /// Retries are at most a share of the calls that are under way, and a call's retry is one of
     /// these calls. Some retries are allowed in any case. There is no window.
     ///
+    /// Pre: per_thousand >= 0, in_any_case >= 0.
     /// Source: envoy/config/cluster/v3/circuit_breaker.proto, RetryBudget: budget_percent,
     ///         min_retry_concurrency, and their defaults. Unlike there, waiting retries count.
     [[nodiscard]] static constexpr RatioBudgetOptions envoy(
-        std::uint32_t per_thousand = 200, std::uint32_t in_any_case = 3) noexcept {
+        detail::AnyCount<std::uint32_t> per_thousand = 200,
+        detail::AnyCount<std::uint32_t> in_any_case = 3) noexcept {
+        BELAY_PRECONDITION(!per_thousand.is_negative() && !in_any_case.is_negative(),
+                           "RatioBudgetOptions::envoy: the share and the floor must be >= 0");
         return {.at_least = unlimited,
                 .at_once_per_thousand = per_thousand,
                 .at_once_at_least = in_any_case};
@@ -101,6 +107,13 @@ public:
     constexpr explicit RatioBudget(RatioBudgetOptions options) noexcept
         : state_{State{options, TimeWindow<>{options.window}}} {
         expect(options);
+    }
+    /// Does not compile, because the numbers of a budget have names.
+    template <std::integral... Numbers>
+        requires(sizeof...(Numbers) >= 1)
+    constexpr explicit RatioBudget(Numbers...) noexcept : RatioBudget{RatioBudgetOptions{}} {
+        static_assert(sizeof...(Numbers) == 0,
+                      "RatioBudget: write the options: RatioBudget{{.retries_per_thousand = 200}}");
     }
 
     /// Returns `go` always, because first attempts are free.

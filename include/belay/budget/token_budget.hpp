@@ -4,10 +4,12 @@
 #pragma once
 
 #include <atomic>       // std::atomic
+#include <concepts>     // std::integral
 #include <cstdint>      // std::uint32_t
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/any_count.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/policy/shareable_like.hpp>
 
@@ -46,8 +48,9 @@ struct TokenBudgetOptions {
     ///
     /// Pre: 1 <= tokens <= 1000; 1 <= ratio_milli (100 is a ratio of 0.1).
     /// Source: gRFC A6, "gRPC Retry Design", throttling retry attempts and hedged RPCs.
-    [[nodiscard]] static constexpr TokenBudgetOptions grpc(std::uint32_t tokens,
-                                                           std::uint32_t ratio_milli) noexcept {
+    [[nodiscard]] static constexpr TokenBudgetOptions grpc(
+        detail::AnyCount<std::uint32_t> tokens,
+        detail::AnyCount<std::uint32_t> ratio_milli) noexcept {
         BELAY_PRECONDITION(tokens >= 1 && tokens <= 1000,
                            "TokenBudgetOptions::grpc: tokens must be in [1, 1000]");
         BELAY_PRECONDITION(ratio_milli >= 1, "TokenBudgetOptions::grpc: the ratio must be > 0");
@@ -114,6 +117,14 @@ public:
           failure_cost_milli_{options.failure_cost_milli},
           success_gain_milli_{options.success_gain_milli} {
         expect(options);
+    }
+    /// Does not compile, because the numbers of a budget have names.
+    template <std::integral... Numbers>
+        requires(sizeof...(Numbers) >= 1)
+    constexpr explicit TokenBudget(Numbers...) noexcept : TokenBudget{TokenBudgetOptions{}} {
+        static_assert(
+            sizeof...(Numbers) == 0,
+            "TokenBudget: write the options: TokenBudget{TokenBudgetOptions::grpc(10, 100)}");
     }
     TokenBudget(const TokenBudget&) = delete;
     TokenBudget& operator=(const TokenBudget&) = delete;

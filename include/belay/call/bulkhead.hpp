@@ -62,8 +62,8 @@ public:
         BELAY_PRECONDITION(options.ask_every.count() > 0, "Bulkhead: ask_every must be > 0ns");
     }
     /// Does not compile, because the options have a name for the limit.
-    template <std::integral Limit>
-    constexpr explicit Bulkhead(Limit) noexcept : Bulkhead{BulkheadOptions{.limit = 1}} {
+    template <std::integral Limit, std::integral... Queue>
+    constexpr explicit Bulkhead(Limit, Queue...) noexcept : Bulkhead{BulkheadOptions{.limit = 1}} {
         static_assert(!std::integral<Limit>,
                       "Bulkhead: write the limit with its name: Bulkhead{{.limit = 8}}");
     }

@@ -214,6 +214,15 @@ template <class F>
     return detail::AnyValue<std::decay_t<F>>{{std::forward<F>(fn)}};
 }
 
+/// Does not compile, because a predicate is missing.
+template <class F>
+F fails_if(F&& fn) {
+    static_assert(!sizeof(std::decay_t<F>),
+                  "fails_if: pass a predicate, too: fails_if(fn, [](const auto& result) { return "
+                  "result.status >= 500; })");
+    return fn;
+}
+
 #if defined(__cpp_exceptions)
 
 namespace detail {
@@ -291,6 +300,14 @@ template <class E, class F, class Predicate = detail::AnyOfType>
 [[nodiscard]] constexpr auto fails_on(F&& fn, Predicate predicate = {}) {
     return detail::FailsOn<E, std::decay_t<F>, Predicate>{std::forward<F>(fn),
                                                           std::move(predicate)};
+}
+/// Does not compile, because the type of the exceptions is missing.
+template <class... Given, class F>
+    requires(sizeof...(Given) == 0)
+F fails_on(F&& fn) {
+    static_assert(!sizeof(std::decay_t<F>),
+                  "fails_on: write the type of the exceptions: fails_on<std::runtime_error>(fn)");
+    return fn;
 }
 
 #endif

@@ -3,7 +3,7 @@
 /// Hedge: makes a second call if the first is slow; a layer of a Pipeline.
 #pragma once
 
-#include <concepts>     // std::same_as
+#include <concepts>     // std::integral, std::same_as
 #include <cstddef>      // std::size_t
 #include <exception>    // std::exception_ptr
 #include <optional>     // std::optional
@@ -15,6 +15,7 @@
 #include <belay/call/detail/hedge_run.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/any_count.hpp>
 #include <belay/policy/shareable_like.hpp>
 #include <belay/policy/shared.hpp>
 
@@ -29,6 +30,9 @@ consteval bool explain_hedge_budget() {
         "layer of its own");
     return true;
 }
+
+// This replaces a delay if the arguments are wrong.
+struct HedgeMisuse {};
 }  // namespace detail
 
 /// Makes further calls of the inner layers of a Pipeline while the earlier ones have not answered.
@@ -111,11 +115,12 @@ public:
     static constexpr std::size_t further_max = 7;
 
     /// Makes a layer without a budget.   Pre: delay >= 0ns, 1 <= further <= further_max.
-    constexpr Hedge(Duration delay, std::size_t further) noexcept
+    constexpr Hedge(Duration delay, detail::AnyCount<std::size_t> further) noexcept
         requires std::same_as<Hedge, Hedge<>>
         : Hedge{Plan{{delay}, further, {}}} {}
     /// Makes a layer with a budget, which must outlive it.   Pre: as above.
-    constexpr Hedge(Duration delay, std::size_t further, Shared<Budget> budget) noexcept
+    constexpr Hedge(Duration delay, detail::AnyCount<std::size_t> further,
+                    Shared<Budget> budget) noexcept
         requires std::same_as<Hedge, Hedge<Budget>>
         : Hedge{Plan{{delay}, further, budget}} {
         static_assert(detail::explain_hedge_budget<Budget>());
@@ -123,18 +128,19 @@ public:
     /// Makes a layer with a delay for each further call.   Pre: each delay >= 0ns; as above.
     template <detail::HedgeDelayFunction F>
         requires std::same_as<Budget, detail::NoBudget>
-    constexpr Hedge(F delay, std::size_t further) noexcept
+    constexpr Hedge(F delay, detail::AnyCount<std::size_t> further) noexcept
         : Hedge{Plan{{std::move(delay)}, further, {}}} {}
     template <detail::HedgeDelayFunction F>
-    constexpr Hedge(F delay, std::size_t further, Shared<Budget> budget) noexcept
+    constexpr Hedge(F delay, detail::AnyCount<std::size_t> further, Shared<Budget> budget) noexcept
         : Hedge{Plan{{std::move(delay)}, further, budget}} {
         static_assert(detail::explain_hedge_budget<Budget>());
     }
     /// Makes a layer whose delay is a percentile, which must outlive it.   Pre: as above.
-    constexpr Hedge(Percentile& delay, std::size_t further) noexcept
+    constexpr Hedge(Percentile& delay, detail::AnyCount<std::size_t> further) noexcept
         requires std::same_as<Budget, detail::NoBudget>
         : Hedge{Plan{{&delay}, further, {}}} {}
-    constexpr Hedge(Percentile& delay, std::size_t further, Shared<Budget> budget) noexcept
+    constexpr Hedge(Percentile& delay, detail::AnyCount<std::size_t> further,
+                    Shared<Budget> budget) noexcept
         : Hedge{Plan{{&delay}, further, budget}} {
         static_assert(detail::explain_hedge_budget<Budget>());
     }
@@ -241,16 +247,38 @@ private:
     Plan plan_;
 };
 
-Hedge(Duration, std::size_t) -> Hedge<>;
+Hedge(Duration, detail::AnyCount<std::size_t>) -> Hedge<>;
 template <class Budget>
-Hedge(Duration, std::size_t, Shared<Budget>) -> Hedge<Budget>;
+Hedge(Duration, detail::AnyCount<std::size_t>, Shared<Budget>) -> Hedge<Budget>;
 template <detail::HedgeDelayFunction F>
-Hedge(F, std::size_t) -> Hedge<detail::NoBudget, detail::HedgeDelayOfEach<F>>;
+Hedge(F, detail::AnyCount<std::size_t>) -> Hedge<detail::NoBudget, detail::HedgeDelayOfEach<F>>;
 template <detail::HedgeDelayFunction F, class Budget>
-Hedge(F, std::size_t, Shared<Budget>) -> Hedge<Budget, detail::HedgeDelayOfEach<F>>;
-Hedge(detail::HedgePercentile&, std::size_t) -> Hedge<detail::NoBudget, detail::HedgeRecentDelay>;
+Hedge(F, detail::AnyCount<std::size_t>, Shared<Budget>)
+    -> Hedge<Budget, detail::HedgeDelayOfEach<F>>;
+Hedge(detail::HedgePercentile&, detail::AnyCount<std::size_t>)
+    -> Hedge<detail::NoBudget, detail::HedgeRecentDelay>;
 template <class Budget>
-Hedge(detail::HedgePercentile&, std::size_t, Shared<Budget>)
+Hedge(detail::HedgePercentile&, detail::AnyCount<std::size_t>, Shared<Budget>)
     -> Hedge<Budget, detail::HedgeRecentDelay>;
+
+// The forms that Hedge does not have, so that a mistake results in a sentence: the number before
+// the delay, a delay alone, and a budget without Shared.
+template <class Choice>
+class Hedge<detail::NoBudget, detail::HedgeMisuse, Choice> {
+    static_assert(
+        !sizeof(Choice),
+        "Hedge: pass the delay, then the number of further calls, and a budget as Shared: "
+        "Hedge{50ms, 1}, or Hedge{50ms, 1, Shared{budget}}");
+
+public:
+    template <class... Given>
+    constexpr Hedge(Given&&...) noexcept {}
+};
+template <std::integral Number, class... Rest>
+Hedge(Number, Rest&&...) -> Hedge<detail::NoBudget, detail::HedgeMisuse>;
+Hedge(Duration) -> Hedge<detail::NoBudget, detail::HedgeMisuse>;
+template <class Delay, ShareableLike Object>
+Hedge(Delay, detail::AnyCount<std::size_t>, Object&)
+    -> Hedge<detail::NoBudget, detail::HedgeMisuse>;
 
 }}  // namespace belay

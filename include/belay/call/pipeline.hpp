@@ -242,6 +242,8 @@ struct CallContext {
 /// Allocates:     never in blocking calls; in coroutines a frame per layer and call.
 template <class... Layers>
 class Pipeline {
+    static_assert(sizeof...(Layers) >= 1,
+                  "Pipeline: pass at least one layer: Pipeline{Retrying{policy}}");
     static_assert((std::copy_constructible<Layers> && ...),
                   "Pipeline: a layer must be copyable; pass a breaker, limiter or bulkhead that "
                   "several callers share as Shared{object}");
@@ -303,6 +305,17 @@ public:
                       "Pipeline: pass a sleeper before the function: pipeline(sleeper, fn). "
                       "<belay/drive.hpp> has ThreadSleeper for blocking calls and LoopSleeper for "
                       "coroutines");
+        return {};
+    }
+    /// Does not compile, because the sleeper comes first, or is a temporary.
+    template <class First, class Second>
+        requires(detail::SleeperShaped<First> ? !std::is_lvalue_reference_v<First>
+                                              : detail::SleeperShaped<Second>)
+    Result<void> operator()(First&&, Second&&) const& {
+        static_assert(detail::SleeperShaped<First>,
+                      "Pipeline: pass a sleeper before the function: pipeline(sleeper, fn)");
+        static_assert(!detail::SleeperShaped<First> || std::is_lvalue_reference_v<First>,
+                      "Pipeline: the sleeper must be a variable that is not const");
         return {};
     }
     /// Does not compile, because the observer comes after a stop token.

@@ -7,7 +7,7 @@
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
 #include <system_error>  // std::errc
-#include <type_traits>   // std::remove_cvref_t
+#include <type_traits>   // std::is_reference_v, std::remove_cvref_t
 #include <utility>       // std::move
 
 #include <belay/call/answer.hpp>
@@ -50,10 +50,19 @@ public:
     }
     /// Pre: permits >= 1; the object has a queue.
     constexpr Queued(Object& object, detail::AnyCount<std::uint64_t> permits) noexcept
-        requires is_limiter
         : object_{&object}, permits_{permits} {
+        static_assert(is_limiter,
+                      "Queued: a call takes one permit of a Bulkhead: Queued{bulkhead}. Only a "
+                      "RateLimiter gives several");
         BELAY_PRECONDITION(permits_ >= 1, "Queued: the permits of each call must be >= 1");
         BELAY_PRECONDITION(has_queue(object), queue_needed);
+    }
+
+    /// Does not compile, because a temporary would be destroyed at once.
+    constexpr explicit Queued(Object&& object) noexcept : Queued{object} {
+        static_assert(!sizeof(Object),
+                      "Queued: the bulkhead or limiter must be a variable that outlives it, and "
+                      "not a temporary");
     }
 
     template <class Next, class Context>
@@ -179,6 +188,9 @@ private:
 
 template <class Object>
 Queued(Object&) -> Queued<Object>;
+template <class Object>
+    requires(!std::is_reference_v<Object>)
+Queued(Object&&) -> Queued<Object>;
 template <class Object>
 Queued(Object&, detail::AnyCount<std::uint64_t>) -> Queued<Object>;
 

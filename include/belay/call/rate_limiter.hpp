@@ -114,18 +114,26 @@ public:
 
     /// Makes a limiter in whose queue `queue` callers may wait; see Queued.
     ///
-    /// Pre: the whole burst is earned within 146 years; a burst of 1 always is.
-    constexpr RateLimiter(Rate rate, Burst burst, std::uint32_t queue = 0) noexcept
-        : rate_{numbers_of(rate, burst)}, queue_{queue} {}
-    /// Makes a limiter that counts in fixed windows.
-    constexpr explicit RateLimiter(FixedWindow window, std::uint32_t queue = 0) noexcept
-        : rate_{numbers_of(window)}, queue_{queue} {}
+    /// Pre: the whole burst is earned within 146 years; a burst of 1 always is. queue >= 0. A queue
+    /// above 2^32 - 1 means that.
+    constexpr RateLimiter(Rate rate, Burst burst,
+                          detail::AnyCount<std::uint32_t> queue = 0) noexcept
+        : rate_{numbers_of(rate, burst)}, queue_{queue} {
+        BELAY_PRECONDITION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
+    }
+    /// Makes a limiter that counts in fixed windows.   Pre: queue >= 0.
+    constexpr explicit RateLimiter(FixedWindow window,
+                                   detail::AnyCount<std::uint32_t> queue = 0) noexcept
+        : rate_{numbers_of(window)}, queue_{queue} {
+        BELAY_PRECONDITION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
+    }
     /// Does not compile, because a rate and a burst are two numbers.
-    template <std::integral Calls, class BurstOrTime>
-        requires(std::integral<BurstOrTime> || std::convertible_to<BurstOrTime, Duration>)
-    constexpr RateLimiter(Calls, BurstOrTime) noexcept
+    template <class First, class... Second>
+        requires(sizeof...(Second) <= 1 && (std::integral<First> || std::same_as<First, Rate>) &&
+                 ((std::integral<Second> || std::convertible_to<Second, Duration>)&&...))
+    constexpr explicit RateLimiter(First, Second...) noexcept
         : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
-        static_assert(!std::integral<Calls>,
+        static_assert(!sizeof(First),
                       "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
                       "Burst{10}}; see docs/call.md");
     }

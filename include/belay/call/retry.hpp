@@ -446,12 +446,6 @@ auto retry(const P& policy, Sleeper& sleeper, F&& fn, const Stop& stop = {},
 
 namespace detail {
 
-// A type that is meant to be a sleeper, whether it is one or not.
-template <class S>
-concept SleeperShaped = requires(std::remove_reference_t<S>& sleeper) {
-    sleeper.now();
-    sleeper.bits();
-};
 template <class S>
 concept SleeperFits =
     SleeperLike<std::remove_reference_t<S>> ||
@@ -468,6 +462,26 @@ struct AnyFunction {
     template <FunctionShaped F>
     AnyFunction(F&&) noexcept {}
 };
+/// Takes anything by a conversion, so that every other overload is better, such as a function
+/// `retry` of the program itself.
+struct FurtherArgument {
+    FurtherArgument() noexcept = default;
+    template <class Given>
+    FurtherArgument(Given&&) noexcept {}
+};
+/// Does not compile, because its argument is not a policy.
+struct NoPolicy {
+    template <class Given>
+        requires(!PolicyShaped<Given>)
+    NoPolicy(Given&&) noexcept {
+        using Rule = std::remove_cvref_t<Given>;
+        constexpr bool is_rule = HasAnyHook<Rule>;
+        static_assert(is_rule,
+                      "retry: pass a policy or a rule first: retry(MaxAttempts{3}, fn), or "
+                      "retry(Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{3}}, fn)");
+        if constexpr (is_rule) static_assert(explain::rule_like<Rule>());
+    }
+};
 
 }  // namespace detail
 
@@ -482,6 +496,22 @@ Result<void> retry(First&&, Rest&&...) {
     static_assert(detail::PolicyShaped<First>,
                   "retry: pass the policy first: retry(policy, sleeper, fn), or retry(policy, fn) "
                   "of <belay/drive.hpp>");
+    return {};
+}
+/// Does not compile, because the first argument is not a policy.
+template <class... None>
+    requires(sizeof...(None) == 0)
+Result<void> retry(detail::NoPolicy, detail::FurtherArgument = {}, detail::FurtherArgument = {},
+                   detail::FurtherArgument = {}, detail::FurtherArgument = {}) {
+    return {};
+}
+/// Does not compile, because the function is missing.
+template <detail::PolicyShaped P, detail::SleeperShaped... Sleeper>
+    requires(sizeof...(Sleeper) <= 1)
+Result<void> retry(const P&, const Sleeper&...) {
+    static_assert(!std::same_as<P, P>,
+                  "retry: pass a function after the policy and the sleeper: retry(policy, sleeper, "
+                  "fn)");
     return {};
 }
 /// Does not compile, because several rules make one policy.

@@ -46,6 +46,12 @@ public:
             "Timeout::until");
     }
 
+    /// Does not compile, because an instant is not a length of time.
+    template <std::same_as<Instant> End>
+    constexpr explicit Timeout(End) noexcept : Timeout{Duration{1}} {
+        static_assert(!sizeof(End), "Timeout: for an instant write Timeout::until(instant)");
+    }
+
     /// Makes a layer for calls that must end by an instant, such as the deadline of a request.
     ///
     /// The instant is one of the sleeper's clock, and may have passed. From then on, calls are

@@ -3,7 +3,8 @@
 /// SleeperLike: what a blocking call needs in order to wait.
 #pragma once
 
-#include <concepts>  // std::same_as
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::remove_reference_t
 
 #include <belay/core/clock_like.hpp>
 #include <belay/core/random.hpp>
@@ -11,6 +12,13 @@
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+// A type that is meant to be a sleeper, whether it is one or not.
+template <class S>
+concept SleeperShaped = requires(std::remove_reference_t<S>& sleeper) {
+    sleeper.now();
+    sleeper.bits();
+};
 
 // A token with exactly the members that StopTokenLike requires.
 struct StopTokenArchetype {

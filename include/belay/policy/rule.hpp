@@ -327,6 +327,9 @@ namespace explain {
 /// Names every requirement of RuleLike that R lacks.
 template <class R>
 consteval bool rule_like() {
+    static_assert(std::is_class_v<R>,
+                  "RuleLike: R must be a class; write MaxAttempts{3} for a number of attempts, and "
+                  "Shared{object} for a breaker, budget or limiter");
     static_assert(std::copyable<R>,
                   "RuleLike: R must be copyable; pass a breaker, budget or limiter that several "
                   "callers share as Shared{object}");

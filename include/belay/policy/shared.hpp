@@ -5,6 +5,7 @@
 
 #include <cstdint>      // std::uint16_t, std::uint64_t
 #include <string_view>  // std::string_view
+#include <type_traits>  // std::conditional_t, std::is_const_v
 
 #include <belay/core/detail/any_unit.hpp>
 #include <belay/policy/rule.hpp>
@@ -61,6 +62,10 @@ struct RetryMemory {
 };
 struct NoRetryMemory {};
 
+// A pointer of any kind, or a std::reference_wrapper, instead of the object.
+template <class S>
+concept RefersToObject = requires(S& s) { *s; } || requires(S& s) { s.get(); };
+
 // The hooks for retries are in a base, because a rule with a conditional hook is rejected.
 template <class S, bool reserves>
 struct RetryHooks {};
@@ -75,6 +80,18 @@ struct RetryHooks<S, true> {
         S& shared = static_cast<S&>(*this);
         shared.memory_.why = Cause::none;
         shared.memory_.free_at = never;
+    }
+};
+template <class S, bool spreads>
+struct SpreadHooks {};
+template <class S>
+struct SpreadHooks<S, true> {
+    /// Returns `go`, because the end of a connection that had succeeded is no verdict.
+    [[nodiscard]] constexpr Advice lost(const Failure&, Turn& turn) noexcept {
+        // All connections of a program may end at once. The object may reject the next attempt of
+        // this one later, when it can draw nothing.
+        static_cast<S&>(*this).draw_share(turn);
+        return Advice::go();
     }
 };
 
@@ -124,8 +141,13 @@ struct RetryHooks<S, true> {
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
+               public detail::SpreadHooks<Shared<Object>, detail::SpreadsCallers<Object>>,
                public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object> ||
                                                              detail::SpreadsCallers<Object>> {
+    static_assert(!detail::RefersToObject<Object>,
+                  "Shared: pass the object itself, and not a pointer or a std::ref: "
+                  "Shared{*object}");
+    static_assert(!std::is_const_v<Object>, "Shared: the shared object must not be const");
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = part::ReservableLike<Object>;
     static constexpr bool spreads = detail::SpreadsCallers<Object>;
@@ -154,6 +176,13 @@ public:
     }
     constexpr Shared(Object& object, FailFast) noexcept
         : object_{&object}, way_{.fails_fast = true} {}
+    /// Does not compile, because the wait has a name.
+    template <class Rep, class Period>
+    constexpr Shared(Object& object, std::chrono::duration<Rep, Period>) noexcept : Shared{object} {
+        static_assert(!sizeof(Object),
+                      "Shared: write Shared{object, AskAgain{5s}} to ask a budget again after a "
+                      "wait, or Shared{object, FailFast{}}");
+    }
     /// Does not compile, because a temporary would be destroyed at once.
     constexpr explicit Shared(Object&& object) noexcept : Shared{object} {
         static_assert(
@@ -205,7 +234,8 @@ public:
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
         if (failure.cause == Cause::planned) {
             permit_.neutral();
-            return waits(goes_on(asked(turn.now), turn.now), turn);
+            if constexpr (spreads) draw_share(turn);
+            return rejected(goes_on(asked(turn.now), turn.now));
         }
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
@@ -260,6 +290,7 @@ public:
 
 private:
     friend detail::RetryHooks<Shared, true>;
+    friend detail::SpreadHooks<Shared, true>;
     template <class, bool>
     friend struct detail::WantedHook;
 

@@ -34,6 +34,12 @@ class SpreadHint {
 public:
     static constexpr std::string_view name = "SpreadHint";
 
+    /// Does not compile, because a number alone has no meaning.
+    template <std::integral Percent>
+        requires(!std::same_as<Percent, std::uint32_t>)
+    constexpr explicit SpreadHint(Percent) noexcept : SpreadHint{std::uint32_t{1}} {
+        static_assert(!sizeof(Percent), "SpreadHint: write SpreadHint::plus_percent(20)");
+    }
     /// Pre: percent in [1, 100].
     [[nodiscard]] static constexpr SpreadHint plus_percent(std::uint32_t percent) noexcept {
         return SpreadHint{percent};

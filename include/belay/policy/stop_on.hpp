@@ -3,12 +3,28 @@
 /// StopOn: stops after causes for which another attempt is pointless.
 #pragma once
 
-#include <concepts>  // std::same_as
+#include <concepts>     // std::same_as
+#include <type_traits>  // std::is_arithmetic_v, std::is_enum_v
 
 #include <belay/policy/detail/cause_set.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+// Arguments of which at least one is a status or a code, and no Cause.
+template <class... Given>
+concept CodesForCauses = ((std::is_arithmetic_v<Given> || std::is_enum_v<Given>)&&...) &&
+                         !(std::same_as<Given, Cause> && ...);
+template <class... Given>
+consteval void explain_causes() {
+    static_assert((std::same_as<Given, Cause> && ...),
+                  "StopOn: pass causes: StopOn{Cause::permanent, Cause::forbidden}. A status of "
+                  "HTTP has the cause http_failure(404).cause");
+}
+
+}  // namespace detail
 
 /// Stops at once after a failure of one of the given causes.
 ///
@@ -35,11 +51,25 @@ public:
         BELAY_PRECONDITION(!causes_.has(Cause::none), "StopOn: Cause::none is no failure");
     }
 
+    /// Does not compile, because a rule sees causes, and no statuses or codes.
+    template <class... Codes>
+        requires detail::CodesForCauses<Codes...>
+    constexpr explicit StopOn(Codes...) noexcept : causes_{Cause::planned} {
+        detail::explain_causes<Codes...>();
+    }
+
     /// Makes a rule that stops after every cause except these and Cause::planned.
     [[nodiscard]] static constexpr StopOn all_but(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
     {
         return StopOn{detail::CauseSet{Cause::planned, causes...}.others()};
+    }
+    /// Does not compile, because a rule sees causes, and no statuses or codes.
+    template <class... Codes>
+        requires detail::CodesForCauses<Codes...>
+    [[nodiscard]] static constexpr StopOn all_but(Codes...) noexcept {
+        detail::explain_causes<Codes...>();
+        return StopOn{Cause::planned};
     }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn&) const noexcept {

@@ -100,24 +100,35 @@ concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
 
 /// Reads and writes the frames of one kind of clients.
 ///
-/// It handles bytes only, without state and without a transport.
+/// It handles bytes only, without state and without a transport. The result of a call depends on
+/// its arguments alone: not on earlier frames, nor on the object of the type. No call throws,
+/// except std::bad_alloc. check::room_protocol tests these rules.
 ///
-/// - `read(BytesView frame) const`: reads what a client sent. It returns a `Result<RoomMessage>`
-///   whose payload is part of the frame. An error closes the client: RoomErrc::unknown_message, or
-///   the error of a malformed payload.
-/// - `write(const part::RoomMessage&) const`: returns the frame of a message as Bytes, for all
-///   kinds except `nothing`.
+/// - `read(BytesView frame) const`: reads what a client sent, which may be any bytes, or none. It
+///   returns a `Result<RoomMessage>` of a kind that clients send. Its payload is part of the frame,
+///   or of bytes that the result owns. It is not longer than the frame, because RoomOptions limits
+///   the bytes of frames. An error closes the client: RoomErrc::unknown_message or malformed_frame,
+///   or the error of a malformed payload. Its close code must not be 1000, 1001 or 1013, because
+///   the client would send the same frame again.
+/// - `write(const part::RoomMessage&) const`: returns the frame of a message as Bytes. It writes
+///   the kinds from `state_vector` to `denied`, and those after `denied` if frames have addresses.
+///   Each kind has frames of its own. A frame has at most 4 bytes for each byte of the payload, and
+///   1 KiB more.
 /// - optional `split(BytesView update, std::size_t bytes_max) const`: returns a std::vector<Bytes>
-///   of updates that together are equivalent to the update. Without it an update is sent in one
+///   of updates that together are equivalent to the update, of at most `bytes_max` bytes each if
+///   the format allows it. The update is longer than `bytes_max`, which is at least 1 KiB. The
+///   pieces have at most 4 times its bytes, and 1 KiB more. Without it an update is sent in one
 ///   frame of any length.
-/// - optional `disjoint(BytesView a, BytesView b) const`: returns whether two state vectors,
-///   neither of them empty, have no author in common. The manager uses it to detect histories that
-///   began apart.
+/// - optional `disjoint(BytesView a, BytesView b) const`: returns whether two state vectors have
+///   authors, and none in common. It is symmetric. The manager uses it to detect histories that
+///   began apart. The second one is from a client, and may be any bytes.
 /// - optional `address(BytesView frame) const`: returns the bytes at the beginning of a frame that
 ///   identify its document, as a `Result<BytesView>`. They are empty for the connection's own
-///   frames.
-/// - optional `room_id(BytesView address) const`: returns the room id in an address, as a
-///   std::string_view.
+///   frames, which are pings and pongs. A client whose address has more than 256 bytes is closed.
+///   An address delimits itself: `address` returns the same one before any frame that `write`
+///   returns.
+/// - optional `room_id(BytesView address) const`: returns the room id in an address that is not
+///   empty, as a std::string_view.
 ///
 /// The last two need each other, and are for protocols in which one connection has many documents.
 /// `read` and `write` then handle what follows the address. A client is admitted to each document

@@ -57,6 +57,7 @@ public:
     [[nodiscard]] Result<Lock> lock(const std::string& path) noexcept;
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity(
         const std::string& path) const noexcept {
+        if (const std::error_code error = begin_read()) return error;
         const auto file = names_.find(path);
         if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
         return std::array<std::uint64_t, 2>{0, file->number};
@@ -75,6 +76,7 @@ public:
         return begun.error;
     }
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
+        if (const std::error_code error = begin_read()) return error;
         const std::string_view directory = detail::DiskNames::name_of(path);
         const std::string prefix = std::string{directory} + (directory.empty() ? "" : "/");
         std::vector<std::string> names;
@@ -129,6 +131,14 @@ public:
     void fail_at(std::uint64_t number, std::error_code error) noexcept {
         planned_.fail = number;
         planned_.error = error;
+    }
+    /// Returns the number of reads so far. Reads are the calls that only look: open of an existing
+    /// file, read, size, list, and identity of a path.
+    [[nodiscard]] std::uint64_t reads() const noexcept { return reads_; }
+    /// Makes read `number` fail with `error`.
+    void fail_read_at(std::uint64_t number, std::error_code error) noexcept {
+        planned_.fail_read = number;
+        planned_.read_error = error;
     }
     /// Makes the power fail during operation `number`. The operation takes effect without being
     /// durable, and it and all later ones return errors. Call `crash()` or `kill()` afterwards.
@@ -214,7 +224,9 @@ private:
         std::uint64_t halt = 0;
         std::uint64_t fill = 0;
         std::uint64_t misdirect = 0;
+        std::uint64_t fail_read = 0;
         std::error_code error{};
+        std::error_code read_error{};
     };
     struct Begun {
         std::error_code error;
@@ -225,6 +237,9 @@ private:
 
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
 
+    [[nodiscard]] std::error_code begin_read() const noexcept {
+        return ++reads_ == planned_.fail_read ? planned_.read_error : std::error_code{};
+    }
     Begun begin_operation() noexcept {
         if (off()) return {io_error()};
         ++operations_;
@@ -286,6 +301,7 @@ private:
     detail::DiskNames names_;
     std::uint64_t generation_ = 0;
     std::uint64_t operations_ = 0;
+    mutable std::uint64_t reads_ = 0;
     Planned planned_{};
     std::uint64_t bytes_max_ = no_limit;
     bool halted_ = false;
@@ -321,6 +337,7 @@ public:
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {
         if (dead()) return io_error();
+        if (const std::error_code error = disk_->begin_read()) return error;
         const Bytes& bytes = inode_->bytes.bytes();
         if (offset >= bytes.size()) return std::size_t{0};
         const std::size_t count =
@@ -338,6 +355,7 @@ public:
     }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept {
         if (dead()) return io_error();
+        if (const std::error_code error = disk_->begin_read()) return error;
         return std::uint64_t{inode_->bytes.bytes().size()};
     }
     [[nodiscard]] std::error_code preallocate(std::uint64_t bytes) noexcept {
@@ -380,6 +398,7 @@ private:
 
 inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noexcept {
     if (mode != OpenMode::replace) {
+        if (const std::error_code error = begin_read()) return error;
         auto file = names_.find(path);
         if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
         return File{*this, std::move(file)};

@@ -56,7 +56,8 @@ struct Fault {
         black_hole = 20,           ///< lasts: Network::black_hole
         unknown_name = 21,         ///< lasts: Network::unknown_name
         slow_reader = 22,          ///< lasts: Network::slow_reader with `number` bytes
-        set_wall_clock = 23        ///< Host::set_wall_clock(min, drift_ppm)
+        set_wall_clock = 23,       ///< Host::set_wall_clock(min, drift_ppm)
+        fail_read = 24             ///< Disk::fail_read_at: the `number`-th read from now fails
     };
 
     Kind kind;
@@ -71,8 +72,9 @@ struct Fault {
     /// Returns whether the fault lasts, so that it can be taken back.
     [[nodiscard]] bool lasts() const noexcept {
         return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
-               kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::flip_bit &&
-               kind != Kind::misdirect_write && kind != Kind::set_wall_clock;
+               kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::fail_read &&
+               kind != Kind::flip_bit && kind != Kind::misdirect_write &&
+               kind != Kind::set_wall_clock;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -245,6 +247,12 @@ struct Fault {
 [[nodiscard]] inline Fault fail_disk(std::string_view host, std::uint64_t number) {
     BELAY_PRECONDITION(number > 0, "sim::fail_disk: number must be > 0, 1 is the next operation");
     return {.kind = Fault::Kind::fail_disk, .host = std::string{host}, .number = number};
+}
+/// Makes a fault in which one read of a host's disk fails with an I/O error: the `number`-th from
+/// then on (Disk::fail_read_at).   Pre: number > 0.
+[[nodiscard]] inline Fault fail_read(std::string_view host, std::uint64_t number) {
+    BELAY_PRECONDITION(number > 0, "sim::fail_read: number must be > 0, 1 is the next read");
+    return {.kind = Fault::Kind::fail_read, .host = std::string{host}, .number = number};
 }
 
 }}}  // namespace belay::sim

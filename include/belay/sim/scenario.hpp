@@ -173,8 +173,9 @@ namespace detail {
                                             "black_hole",
                                             "unknown_name",
                                             "slow_reader",
-                                            "set_wall_clock"};
-    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::set_wall_clock));
+                                            "set_wall_clock",
+                                            "fail_read"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::fail_read));
     return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {

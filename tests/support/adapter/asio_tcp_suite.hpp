@@ -154,6 +154,8 @@ struct AsioTcpSuite {
     static void no_listener() {
         std::uint16_t free = unused_port();
         CHECK(Supervised{{"127.0.0.1", free}}.failure().cause == Cause::refused);
+        // An address without a way, which may have one later.
+        CHECK(Supervised{{"fe80::1", free}}.failure().cause == Cause::refused);
         Supervised unknown{{"no-such-host.invalid", 1}};
         CHECK(unknown.failure().cause == Cause::refused);
         CHECK(unknown.failure().error().message() != "");

@@ -39,27 +39,47 @@ private:
     T value_;
 };
 
-/// A protocol whose frames are updates.
+/// A protocol whose frames begin with the number of their kind, or are updates as they are.
 class MinimalProtocol {
 public:
+    using Kind = belay::part::RoomMessage::Kind;
+
     explicit MinimalProtocol(int) {}
     MinimalProtocol(MinimalProtocol&&) = default;
     [[nodiscard]] MinimalResult<belay::part::RoomMessage> read(belay::BytesView frame) const {
-        return MinimalResult{belay::part::RoomMessage{kind, frame, {}}};
+        return MinimalResult{read_as(frame, Kind::denied, Kind::update)};
     }
     [[nodiscard]] belay::Bytes write(const belay::part::RoomMessage& message) const {
-        return belay::to_bytes(message.payload);
+        belay::Bytes frame{static_cast<std::byte>(message.kind)};
+        frame.insert(frame.end(), message.payload.begin(), message.payload.end());
+        return frame;
     }
-    belay::part::RoomMessage::Kind kind = belay::part::RoomMessage::Kind::update;
+
+protected:
+    /// Reads the kinds up to `last`. Other frames have the kind `other`.
+    [[nodiscard]] static belay::part::RoomMessage read_as(belay::BytesView frame, Kind last,
+                                                          Kind other) {
+        const auto number = frame.empty() ? 255U : std::to_integer<unsigned>(frame[0]);
+        const auto kind = static_cast<Kind>(number);
+        const bool of_server =
+            kind == Kind::granted || kind == Kind::refused || kind == Kind::stored;
+        if (number > static_cast<unsigned>(last) || of_server) return {other, frame, {}};
+        return {kind, frame.subspan(1), {}};
+    }
 };
-/// One whose frames begin with a room id of one byte, and are tokens.
+/// One whose frames begin with a room id of one byte, or are a ping or a pong. A frame without a
+/// kind is a token.
 class MinimalProtocolWithAddresses : public MinimalProtocol {
 public:
-    explicit MinimalProtocolWithAddresses(int) : MinimalProtocol{0} {
-        kind = belay::part::RoomMessage::Kind::token;
+    using MinimalProtocol::MinimalProtocol;
+    [[nodiscard]] MinimalResult<belay::part::RoomMessage> read(belay::BytesView body) const {
+        return MinimalResult{read_as(body, Kind::stateless, Kind::token)};
     }
     [[nodiscard]] MinimalResult<belay::BytesView> address(belay::BytesView frame) const {
-        return MinimalResult{frame.first(1)};
+        const bool own =
+            frame.size() == 1 && (frame[0] == std::byte{static_cast<int>(Kind::ping)} ||
+                                  frame[0] == std::byte{static_cast<int>(Kind::pong)});
+        return MinimalResult{frame.first(frame.empty() || own ? 0 : 1)};
     }
     [[nodiscard]] std::string_view room_id(belay::BytesView address) const {
         return belay::as_text(address);

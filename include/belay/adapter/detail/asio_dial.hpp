@@ -16,6 +16,7 @@
 #include <belay/adapter/detail/close_on_exec.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/link/detail/dial_memory.hpp>
+#include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/link.hpp>
 #include <belay/posix/endpoint.hpp>
 
@@ -110,7 +111,7 @@ public:
     }
 
     [[nodiscard]] static Failure failure_of(const Error& error) noexcept {
-        Failure failure = Failure::from(Asio::standard(error));
+        Failure failure = socket_failure(Asio::standard(error), Cause::refused);
         if (Asio::unresolved(error)) failure.cause = Cause::refused;
         return failure;
     }

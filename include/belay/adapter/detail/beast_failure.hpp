@@ -13,6 +13,7 @@
 
 #include <belay/adapter/boost_asio.hpp>
 #include <belay/link/close_code.hpp>
+#include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/link_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -26,7 +27,7 @@ struct BeastFailure {
         return Failure::from(std::make_error_code(std::errc::protocol_error));
     }
     [[nodiscard]] static Failure of_dial(const Error& error) noexcept {
-        Failure failure = Failure::from(Asio::standard(error));
+        Failure failure = socket_failure(Asio::standard(error), Cause::refused);
         if (Asio::unresolved(error)) failure.cause = Cause::refused;
         return failure;
     }
@@ -67,7 +68,7 @@ struct BeastFailure {
 
 private:
     [[nodiscard]] static Failure with_protocol(const Error& error) noexcept {
-        Failure failure = Failure::from(Asio::standard(error));
+        Failure failure = socket_failure(Asio::standard(error), Cause::lost);
         if (is_of_beast(error)) failure.cause = Cause::protocol;
         return failure;
     }

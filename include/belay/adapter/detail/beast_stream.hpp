@@ -22,6 +22,7 @@
 #include <belay/core/order.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/link/close_code.hpp>
+#include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/link.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -296,7 +297,7 @@ protected:
     }
     [[nodiscard]] Failure end_of_input(const Error& error) const noexcept {
         if (close_received_) return BeastFailure::of_close_frame(ws_.reason(), options_->classify);
-        return broken_ ? Failure::from(broken_) : BeastFailure::of_stream(error);
+        return broken_ ? socket_failure(broken_, Cause::lost) : BeastFailure::of_stream(error);
     }
     [[nodiscard]] Failure end_of_stream(const Error& error) const noexcept {
         return state_ == State::closing ? why_ : end_of_input(error);
@@ -401,7 +402,8 @@ protected:
             writes_ = false;
             broken_ = Asio::standard(error);
             if (state_ == State::closing) return end(why_);
-            if (holds_) end(Failure::from(broken_));  // otherwise the read reports the reason
+            // Otherwise the read reports the reason.
+            if (holds_) end(socket_failure(broken_, Cause::lost));
             return;
         }
         for (; leaving_ != 0; --leaving_) {

@@ -128,6 +128,7 @@ public:
         constexpr Duration longest = std::chrono::hours{24};
         const auto ms =
             std::chrono::duration_cast<std::chrono::milliseconds>(time < longest ? time : longest);
+        lock_time_ = ms;
         sqlite3_busy_timeout(db_.get(), static_cast<int>(ms.count()));
     }
     /// Defines an SQL function of one argument.
@@ -162,7 +163,8 @@ public:
     /// Sets a write-ahead log. With `flushes_each`, each commit is on the medium when it returns.
     [[nodiscard]] std::error_code configure(bool flushes_each) {
         // fullfsync: for systems on which a flush alone does not reach the medium.
-        std::error_code error = execute("PRAGMA journal_mode=WAL; PRAGMA fullfsync=ON");
+        std::error_code error = execute_when_unlocked("PRAGMA journal_mode=WAL");
+        if (!error) error = execute("PRAGMA fullfsync=ON");
         std::int64_t found[1] = {0};
         if (!error) error = ask("SELECT journal_mode = 'wal' FROM pragma_journal_mode", found);
         if (!error && found[0] != 1) return std::make_error_code(std::errc::not_supported);
@@ -297,6 +299,16 @@ public:
     }
 
 private:
+    /// Executes a statement for which SQLite itself does not wait for locks.
+    [[nodiscard]] std::error_code execute_when_unlocked(const char* sql) noexcept {
+        constexpr int pause_ms = 10;
+        std::error_code error = execute(sql);
+        for (auto left = lock_time_; error == QueueErrc::already_locked && left.count() > 0;) {
+            left -= std::chrono::milliseconds{sqlite3_sleep(pause_ms)};
+            error = execute(sql);
+        }
+        return error;
+    }
     template <class... V>
     [[nodiscard]] std::error_code write_unlooked(const SqliteStatement& statement,
                                                  const V&... values) noexcept {
@@ -342,6 +354,7 @@ private:
     std::string path_;
     DatabasePlace place_;
     DatabasePlace log_;
+    std::chrono::milliseconds lock_time_{};  // the time to wait for the lock of another connection
     // Prepared by the first transaction.
     SqliteStatement begin_;
     SqliteStatement commit_;

@@ -10,7 +10,7 @@
 #include <openssl/x509_vfy.h>
 
 #include <belay/adapter/tls_error.hpp>
-#include <belay/core/failure.hpp>
+#include <belay/link/detail/socket_failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -66,7 +66,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     if (SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE && result != X509_V_OK) {
         return Failure::from(certificate_error(result));
     }
-    if (error && error.category() == std::system_category()) return Failure::from(error);
+    if (error && error.category() == std::system_category())
+        return socket_failure(error, Cause::lost);
     return Failure::from(tls::Errc::handshake_failed);
 }
 

@@ -3,7 +3,8 @@
 /// BreakerCore: the decisions of Breaker and CircuitBreaker, as one value.
 #pragma once
 
-#include <cstdint>  // std::uint8_t, std::uint16_t, std::uint32_t
+#include <cstdint>      // std::uint8_t, std::uint16_t, std::uint32_t
+#include <type_traits>  // std::is_class_v
 
 #include <belay/breaker/breaker_state.hpp>
 #include <belay/breaker/open_wait_like.hpp>
@@ -12,6 +13,11 @@
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+// This replaces the open wait if it is missing. As a length of time, it is not an open wait.
+struct NoOpenWait {
+    using period = void;
+};
 
 /// The logic of a breaker: which calls it permits, and the effect of verdicts. Breaker and
 /// CircuitBreaker wrap it; use one of them.
@@ -25,7 +31,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 template <class Trip, class OpenWait>
 class BreakerCore {
     // Not constraints: the compiler's message for a failed constraint would hide the sentence.
-    static_assert(TripLike<Trip> || !OpenWaitLike<Trip>,
+    static_assert((TripLike<Trip> || (!OpenWaitLike<Trip> && std::is_class_v<Trip>)) &&
+                      !requires { typename OpenWait::period; },
                   "Breaker: pass the trip first, then the open wait: "
                   "Breaker{ConsecutiveFailures{5}, OpenFor{30s}}");
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());

@@ -8,6 +8,7 @@
 #include <system_error>  // std::make_error_code
 #include <utility>       // std::move
 
+#include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/detail/stream_input.hpp>
 #include <belay/link/detail/stream_output.hpp>
 #include <belay/link/link.hpp>
@@ -209,8 +210,8 @@ private:
     }
     [[nodiscard]] Failure end_of_input(const StreamAnswer& got) const noexcept {
         if (state_ == State::closing && got.kind == Kind::ended) return why_;
-        if (broken_) return Failure::from(broken_);
-        return got.kind == Kind::failed ? Failure::from(got.error)
+        if (broken_) return socket_failure(broken_, Cause::lost);
+        return got.kind == Kind::failed ? socket_failure(got.error, Cause::lost)
                                         : failure_of(LinkErrc::closed_by_peer);
     }
 
@@ -312,7 +313,7 @@ private:
     void broken(std::error_code error) noexcept {
         broken_ = error;
         output_.clear();
-        if (state_ == State::closing) return end(Failure::from(error));
+        if (state_ == State::closing) return end(socket_failure(error, Cause::lost));
         watch();
     }
     /// Writes a long message without copying it first, and buffers the bytes that the socket does

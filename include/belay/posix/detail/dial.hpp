@@ -9,6 +9,7 @@
 
 #include <belay/link/detail/dial_memory.hpp>
 #include <belay/link/detail/link_wake.hpp>
+#include <belay/link/detail/socket_failure.hpp>
 #include <belay/posix/detail/basic_resolver.hpp>
 #include <belay/posix/poller.hpp>
 
@@ -19,6 +20,11 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
     const std::error_code error = socket.take_error();
     if (error || !connected_to_itself(socket)) return error;
     return std::make_error_code(std::errc::connection_refused);
+}
+
+/// Returns the failure of a dial over the network.
+[[nodiscard]] inline Failure failure_of_dial(const std::error_code& error) noexcept {
+    return belay::detail::socket_failure(error, Cause::refused);
 }
 
 /// The resolver and the memory with which a transport dials names.
@@ -111,7 +117,7 @@ private:
             const std::error_code error = result_of_connect(socket_);
             if (!error) return owner_.plan_.race().connected(attempt_);
             close();
-            owner_.plan_.race().failed(attempt_, Failure::from(error));
+            owner_.plan_.race().failed(attempt_, failure_of_dial(error));
         }
 
     private:
@@ -145,16 +151,16 @@ private:
         Found found = std::move(*found_);
         found_.reset();
         const bool none = found.addresses.empty();
-        failure_ = Failure::from(found.error || !none
-                                     ? found.error
-                                     : std::make_error_code(std::errc::address_not_available));
+        failure_ = failure_of_dial(found.error || !none
+                                       ? found.error
+                                       : std::make_error_code(std::errc::address_not_available));
         for (SocketAddress& address : found.addresses) address.set_port(port_);
         plan_.begin(found.addresses, now, [](const SocketAddress& a) { return a.key(); });
     }
     void start(std::size_t attempt) {
         std::error_code error;
         Socket socket = start_to_connect(plan_.address_of(attempt), error);
-        if (!socket) return plan_.race().failed(attempt, Failure::from(error));
+        if (!socket) return plan_.race().failed(attempt, failure_of_dial(error));
         for (Slot& slot : slots_) {
             if (slot.is_free()) return slot.open(attempt, std::move(socket));
         }

@@ -52,7 +52,7 @@ public:
         detail::Addresses addresses;
         const std::error_code error = addresses.resolve_numeric(endpoint, false);
         if (error != std::error_code{EAI_NONAME, detail::resolve_category()}) {
-            error ? this->end(Failure::from(error)) : dial(addresses);
+            error ? this->end(detail::failure_of_dial(error)) : dial(addresses);
             return;
         }
         belay::detail::OwnDialMemory unshared;
@@ -125,12 +125,12 @@ private:
         std::error_code error;
         std::vector<detail::SocketAddress> found = detail::copy_of(addresses.first());
         if (!found.empty()) socket_ = detail::start_to_connect(found.front(), error);
-        if (!socket_) return this->end(Failure::from(error));
+        if (!socket_) return this->end(detail::failure_of_dial(error));
         watch_.start(socket_.get(), POLLOUT);
     }
     void finish_dial() {
         const std::error_code error = detail::result_of_connect(socket_);
-        return error ? this->end(Failure::from(error)) : connected();
+        return error ? this->end(detail::failure_of_dial(error)) : connected();
     }
     void connected() {
         dial_.reset();

@@ -212,12 +212,7 @@ public:
         return size;
     }
     /// Returns how much read() would move.
-    [[nodiscard]] std::size_t readable(int side) noexcept {
-        End& e = end_[side];
-        std::size_t size = 0;
-        for (std::size_t i = 0; i < e.inbox.size(); ++i) size += e.inbox[i].bytes.size();
-        return size - e.front_read;
-    }
+    [[nodiscard]] std::size_t readable(int side) noexcept { return end_[side].readable(); }
     /// The process closes its socket. The kernel sends what was written, and ends the connection
     /// gracefully, unless there is unread data.
     void release(int side) {
@@ -240,8 +235,7 @@ public:
         if (!cut_) lose(pipe_[side]);
         e.end_stream(std::errc::timed_out);
     }
-    /// Returns since when the other kernel has not answered what this end has sent; never if it
-    /// has.
+    /// Returns since when the other kernel has not answered this end; never if it has.
     [[nodiscard]] Instant unanswered_since(int side) noexcept {
         Pipe& out = pipe_[side];
         return std::min(out.blocked ? out.repeated_since() : never, out.unanswered_since);
@@ -363,17 +357,18 @@ private:
     /// Loses what a kernel has sent, because it has forgotten the connection. An acceptance still
     /// arrives. If a partition holds it, the other kernel repeats its request.
     void lose(Pipe& p) {
-        const bool accepts = !p.flying.empty() && p.flying[0].kind == SegmentKind::ack;
-        if (!accepts) return p.flying.clear();
+        if (p.flying.empty() || p.flying[0].kind != SegmentKind::ack) return p.flying.clear();
         Segment acceptance = p.flying.pop();
         p.flying.clear();
         if (!p.blocked) return p.flying.push(std::move(acceptance));
-        if (!end_[0].exists) return;
-        Pipe& requests = pipe_[0];
-        const Instant repeated = next_retry(request_.sent, first_syn_retry, fabric_->engine.now());
-        const Instant due = after(repeated, requests.latency->draw(requests.bits));
-        requests.flying.push({SegmentKind::syn, due, {}, request_.sent});
-        schedule(requests);
+        if (end_[0].exists) repeat_request(fabric_->engine.now());
+    }
+    /// The kernel of the dialler sends its request again, not before `then`.
+    void repeat_request(Instant then) {
+        const Instant repeated = next_retry(request_.sent, first_syn_retry, then);
+        const Instant due = after(repeated, pipe_[0].latency->draw(pipe_[0].bits));
+        pipe_[0].flying.push({SegmentKind::syn, due, {}, request_.sent});
+        schedule(pipe_[0]);
     }
     void schedule(Pipe& p, Instant not_before = always) {
         if (p.scheduled || p.blocked || p.flying.empty()) return;
@@ -492,29 +487,34 @@ private:
     void accept() {
         const belay::detail::Ref<Channel> alive = belay::detail::Ref<Channel>::share(this);
         Station& s = *end_[1].station;
+        // A request that was dropped is not repeated for a process that has given up.
+        if (!end_[0].exists && request_dropped_) return;
         if (s.closes_early) {
             note(Mark::accept, 1, request_.port);
             push(1, SegmentKind::ack);
             return push(1, SegmentKind::fin);
         }
-        const auto listener = s.listeners.find(request_.port);
-        // A former connection in its place, of a process that has no socket of it yet.
-        const bool is_owned = end_[1].is_held && end_[1].socket == nullptr;
-        if (!s.alive || s.refuses || is_owned || listener == s.listeners.end() ||
-            listener->second.backlog.size() >= backlog_max ||
-            (listener->second.only_local && end_[0].station != &s)) {
+        Station::Listener* const listener = s.listener_for(request_.port, *end_[0].station);
+        // Also a former connection in its place, of a process that has no socket of it yet.
+        if (listener == nullptr || (end_[1].is_held && end_[1].socket == nullptr)) {
             note(Mark::refuse, 1, request_.port);
             return answer_unknown_socket(1, SegmentKind::syn);
         }
+        if (listener->is_full_for(*this)) {
+            pipe_[0].unanswered_since = request_.sent;
+            request_dropped_ = true;
+            return repeat_request(after(fabric_->engine.now(), Duration{1}));
+        }
         note(Mark::accept, 1, request_.port);
+        pipe_[0].unanswered_since = never;
         if (end_[1].up) {  // its process has ended it before the dialler knew of it
             end_[1].renew();
             pipe_[1].renew();
         }
         end_[1].exists = end_[1].up = true;
-        end_[1].is_stream = static_cast<bool>(listener->second.on_waiting);
+        end_[1].is_stream = static_cast<bool>(listener->on_waiting);
         push(1, SegmentKind::ack);
-        if (!listener->second.has(*this)) listener->second.backlog.push_back(alive);
+        if (!listener->has(*this)) listener->backlog.push_back(alive);
         accept_all(fabric_->engine, s);
     }
 
@@ -592,6 +592,7 @@ private:
     Fabric* fabric_;
     const Request request_;
     bool cut_ = false;
+    bool request_dropped_ = false;  // a queue without space has dropped it
     End end_[2];
     Pipe pipe_[2];
 };

@@ -64,6 +64,9 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::fail_disk:
             return host.disk().fail_at(host.disk().operations() + f.number,
                                        std::make_error_code(std::errc::io_error));
+        case Fault::Kind::fail_read:
+            return host.disk().fail_read_at(host.disk().reads() + f.number,
+                                            std::make_error_code(std::errc::io_error));
         case Fault::Kind::set_wall_clock:
             return host.set_wall_clock(f.min, f.drift_ppm);
         case Fault::Kind::latency:

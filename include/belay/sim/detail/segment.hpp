@@ -85,7 +85,6 @@ private:
 
 // The cost of a message in the window in addition to its bytes, so that empty ones are bounded too.
 inline constexpr std::size_t overhead_bytes = 16;
-inline constexpr std::size_t backlog_max = 128;
 inline constexpr std::size_t header_bytes = 40;  // of IPv4 and TCP
 // A segment that a slow link carries is looked at that often, since the limit may end.
 inline constexpr Duration look_again = std::chrono::milliseconds{100};
@@ -252,6 +251,12 @@ struct End {
         // It notices when it would repeat something.
         const Instant limit = std::max(after(silent_since, orphan_limit), closed_at);
         return next_retry(silent_since, first_data_retry, limit) <= now;
+    }
+    /// Returns how many bytes the process can read.
+    [[nodiscard]] std::size_t readable() noexcept {
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < inbox.size(); ++i) size += inbox[i].bytes.size();
+        return size - front_read;
     }
     /// Forgets a socket that no process has, and that both ends have ended.
     void forget_if_over() noexcept {

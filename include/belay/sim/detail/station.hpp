@@ -78,6 +78,9 @@ private:
     static constexpr std::uint64_t second = 1'000'000'000;
 };
 
+/// The most connections of a listener that wait for its process.
+inline constexpr std::size_t backlog_max = 128;
+
 /// The part of a host's kernel that handles sockets. It runs on while the process is frozen.
 struct Station {
     struct Listener {
@@ -88,6 +91,9 @@ struct Station {
         Function<void()> on_waiting{};
         bool only_local = false;  // bound to the loopback address
 
+        [[nodiscard]] bool is_full_for(const Channel& c) const noexcept {
+            return backlog.size() >= backlog_max && !has(c);
+        }
         [[nodiscard]] bool has(const Channel& c) const noexcept {
             return std::any_of(backlog.begin(), backlog.end(),
                                [&](const auto& waiting) { return waiting.get() == &c; });
@@ -106,6 +112,13 @@ struct Station {
     WallSetting wall{};         // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
+
+    /// Returns the listener for a request from a host; null if the kernel refuses the request.
+    [[nodiscard]] Listener* listener_for(std::uint16_t port, const Station& from) noexcept {
+        const auto at = listeners.find(port);
+        const bool has_one = at != listeners.end() && (!at->second.only_local || &from == this);
+        return alive && !refuses && has_one ? &at->second : nullptr;
+    }
 };
 
 /// How long a message travels, one way.
