@@ -128,7 +128,7 @@ belay::Backoff backoff{belay::FullJitter{}, 1s, belay::Cap{30s}};
 
 // expect-error: JitterLike: J::reset must be 'void reset.. noexcept'
 namespace jitter_hook_private {
-// It would never be called, and the jitter go on where the last outage ended.
+// It would never be called, and the jitter would continue where the last outage ended.
 class Jitter {
 #if defined(BELAY_CONTROL)
 public:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: NoCap bounds nothing and costs nothing.
+// Goal: NoCap sets no bound and adds no size.
 #include <belay/backoff/no_cap.hpp>
 
 #include <belay/backoff/backoff.hpp>

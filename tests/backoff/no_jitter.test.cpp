@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: NoJitter is exact and draws nothing.
+// Goal: NoJitter gives the exact wait and draws no random number.
 #include <belay/backoff/no_jitter.hpp>
 
 #include <belay/backoff/backoff.hpp>

@@ -51,7 +51,7 @@ TEST_CASE("ProportionalJitter accepts every percentage from 0 to 100",
                    BackoffErrc::bad_jitter);
 }
 
-TEST_CASE("ProportionalJitter keeps its spread at the cap, and collects no waits there",
+TEST_CASE("ProportionalJitter keeps its spread at the cap, and does not gather waits there",
           "[backoff][proportional_jitter][regression]") {
     // 54.5 s is 60 s / 1.1: clamped after the draw, half of a fleet would wait 60 s exactly.
     const auto late = wait_samples(Backoff{upwards, Cap{60s}, 1s}, 10, 20'000);

@@ -184,7 +184,7 @@ TEST_CASE("SmoothJitter is defined for every attempt", "[backoff][smooth_jitter]
     CHECK(Backoff{SmoothJitter{}, NoCap{}, 1s}.max_delay(1025) == forever);
 }
 
-TEST_CASE("SmoothJitter shrinks under the cap, and collects no waits there",
+TEST_CASE("SmoothJitter shrinks under the cap, and does not gather waits there",
           "[backoff][smooth_jitter][regression]") {
     const auto late = wait_samples(Backoff{SmoothJitter{}, Cap{30s}, 1s}, 20, 20'000);
     CHECK(late.on_top == 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What every consumer builds and runs.
+// The program that every consumer builds and runs.
 #include <belay/belay.hpp>
 
 #include <cstdio>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: server and client work alone, with peers that send invalid frames or nothing. Method:
-// the programs, and sockets of the test.
+// Goal: server and client work alone, with peers that send invalid frames or nothing. Method: the
+// programs, and sockets of the test.
 #include "support/catch.hpp"
 
 #include <belay/link/length_prefixed.hpp>
@@ -21,7 +21,7 @@ std::vector<std::string> client(const LedgerServer& server, const std::string& f
     return {e2e::outage, "client", "--connect", server.address(), "--file", file, "--dir", dir};
 }
 
-/// The server is as good as new: a client delivers everything.
+/// The server works as before: a client delivers all of its lines.
 void delivers(LedgerServer& server, const TestDirectory& w) {
     const std::string input = e2e::sample_text(500);
     e2e::write(w / "input", input);
@@ -64,9 +64,9 @@ TEST_CASE("outage server closes a connection that sends garbage, and continues",
     const std::string garbage =
         GENERATE(std::string{"GET / HTTP/1.1\r\nHost: example\r\n\r\n"},
                  std::string(100000, '\xff'), std::string(1000, '\0'),
-                 // A frame that is longer than any message may be.
+                 // A frame that is longer than the limit of a message.
                  transport_frame({}, 0x7FFFFFFF),
-                 // A message that is no frame of the session; then one whose checksum is wrong.
+                 // A message that is no frame of the session, and then one whose checksum is wrong.
                  transport_frame(belay::Bytes(40, std::byte{1})), [] {
                      belay::Bytes damaged = hello();
                      damaged.back() ^= std::byte{1};
@@ -92,7 +92,7 @@ TEST_CASE("outage server closes a connection that falls silent in the middle of 
     delivers(server, w);
 }
 
-TEST_CASE("outage server holds nothing for a client that reads nothing",
+TEST_CASE("outage server stores no output for a client that does not read",
           "[e2e][client_and_server][fault]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};
@@ -105,8 +105,8 @@ TEST_CASE("outage server holds nothing for a client that reads nothing",
     Socket unresponsive{server.port()};
     unresponsive.say(transport_frame(hello()));
     const unsigned long before = resident_pages();
-    // Each of these wants an answer; a hundred times more than the server may keep for one peer. A
-    // peer that has only said hello may not send more than 8 KiB in one message.
+    // Each of these requires an answer; a hundred times more than the server may store for one
+    // peer. A peer that has sent only HELLO may not send more than 8 KiB in one message.
     belay::Bytes pings;
     for (unsigned i = 0; i < 300; ++i) {
         belay::session_format::append_frame(
@@ -164,7 +164,7 @@ TEST_CASE("outage client exits cleanly on SIGTERM, and continues where it stoppe
         CHECK(code == 0);
         CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
     }
-    // Nothing is left to do, so that not even a server is needed.
+    // No work is left, so no server is needed.
     server.process.signal(SIGKILL);
     server.process.wait();
     Process c{client(server, w / "input", w / "client")};
@@ -189,7 +189,7 @@ TEST_CASE("outage client waits for a server that has not started yet",
     CHECK(e2e::ledger_equals(w / "server/ledger.txt", input));
 }
 
-TEST_CASE("outage server rejects a second client, and both sides print why",
+TEST_CASE("outage server rejects a second client, and both sides print the reason",
           "[e2e][client_and_server][unit]") {
     const TestDirectory w;
     LedgerServer server{w / "server"};

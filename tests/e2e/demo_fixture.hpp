@@ -14,7 +14,7 @@
 
 namespace e2e {
 
-/// The demo, the same with a faulty ledger, and the same over faulty headers (scripts/mutants.py).
+/// The demo, the same with a faulty ledger, and the same with faulty headers (scripts/mutants.py).
 inline const std::string outage = OUTAGE_BINARY;
 inline const std::string outage_planted = OUTAGE_PLANTED_BINARY;
 inline const std::string outage_skip_ack = OUTAGE_SKIP_ACK_BINARY;
@@ -32,7 +32,7 @@ inline bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
 }
 
-/// A fresh directory; removed at the end of the scope.
+/// A new directory, which is removed at the end of the scope.
 class TestDirectory {
 public:
     TestDirectory() {
@@ -55,7 +55,7 @@ private:
     std::string path_;
 };
 
-/// Lines with everything in them that a line may have: NUL, CR, tabs, '#', nothing, many bytes.
+/// Lines with all bytes that a line may contain: NUL, CR, tabs, '#', no byte, many bytes.
 inline std::string sample_text(unsigned lines, bool newline_at_end = true) {
     std::string text;
     for (unsigned i = 1; i <= lines; ++i) {
@@ -86,7 +86,8 @@ inline std::string sample_text(unsigned lines, bool newline_at_end = true) {
     return text;
 }
 
-/// Whether the ledger's operations, in its order, are the input's lines 1, 2, 3 … to the byte.
+/// Whether the ledger's operations, in its order, are the lines 1, 2, 3 … of the input, with the
+/// same bytes.
 inline bool ledger_equals(const std::string& ledger_path, std::string input) {
     std::string expected, found;
     if (!input.empty() && input.back() != '\n') input += '\n';
@@ -106,7 +107,7 @@ inline bool ledger_equals(const std::string& ledger_path, std::string input) {
     return found == input;
 }
 
-/// How many operations are in a ledger.
+/// The number of operations in a ledger.
 inline unsigned ledger_size(const std::string& ledger_path) {
     unsigned count = 0;
     bool at_start = true;
@@ -117,7 +118,7 @@ inline unsigned ledger_size(const std::string& ledger_path) {
     return count;
 }
 
-/// A ledger server on a port of its own.
+/// A ledger server on its own port.
 class LedgerServer {
 public:
     explicit LedgerServer(const std::string& dir, const std::string& port = "0")
@@ -136,7 +137,7 @@ public:
     std::string number = "0";
 
 private:
-    /// Under AddressSanitizer freed memory would count as used for a long time.
+    /// Under AddressSanitizer, freed memory would count as used for a long time.
     static void keep_no_freed_memory() {
         const char* const options = std::getenv("ASAN_OPTIONS");
         const std::string text = (options != nullptr ? std::string{options} + ":" : std::string{}) +

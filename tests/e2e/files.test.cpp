@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: with torn, damaged, foreign, forbidden files or a full disk the programs print a clear
-// error and lose nothing. Method: the programs, and files changed by the test.
+// error and lose no line. Method: the programs, and files changed by the test.
 #include "support/catch.hpp"
 
 #include <sys/resource.h>
@@ -22,7 +22,7 @@ std::vector<std::string> delivering_client(const LedgerServer& s, const TestDire
             "--file",    w / "input", "--dir",     w / "client"};
 }
 
-/// A ledger and a journal in which some lines are delivered, and more are to come.
+/// A ledger and a journal in which some lines are delivered, and more follow.
 std::string half_delivered(const TestDirectory& w) {
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
@@ -65,7 +65,7 @@ TEST_CASE("outage server cuts a torn last line off its ledger, reports it, and c
     const std::string input = half_delivered(w);
     const std::string path = w / "server/ledger.txt";
     const std::string whole = e2e::read(path);
-    // Torn in its text, and in its number.
+    // It is torn in its text, and in its number.
     const std::size_t kept = GENERATE(std::size_t{3}, std::size_t{25});
     const std::size_t last = whole.rfind('\n', whole.size() - 2) + 1;
     e2e::write(path, whole.substr(0, last + kept));
@@ -86,7 +86,7 @@ TEST_CASE("outage server continues delivery after its ledger was torn by a crash
     is_delivered(w, input);
 }
 
-TEST_CASE("outage server rejects a ledger that is damaged before its end, and changes nothing",
+TEST_CASE("outage server rejects a ledger that is damaged before its end, and does not change it",
           "[e2e][files][fault]") {
     const TestDirectory w;
     half_delivered(w);
@@ -143,7 +143,7 @@ TEST_CASE("outage client locks its journal against a second client", "[e2e][file
     CHECK(contains(second.text(), "the journal or store is already open"));
 }
 
-TEST_CASE("outage client rejects a journal that is foreign or truncated, and changes nothing",
+TEST_CASE("outage client rejects a journal that is foreign or truncated, and does not change it",
           "[e2e][files][fault]") {
     const TestDirectory w;
     const std::string input = half_delivered(w);
@@ -160,7 +160,7 @@ TEST_CASE("outage client rejects a journal that is foreign or truncated, and cha
     INFO(c.text());
     CHECK(contains(c.text(), path));
     CHECK((e2e::read(path) == damaged));
-    // With the file put back, everything arrives.
+    // With the file restored, all lines arrive.
     e2e::write(path, whole);
     s.process.signal(SIGTERM);
     s.process.wait();
@@ -243,7 +243,7 @@ TEST_CASE("outage reports the directory for which it has no permission", "[e2e][
     is_delivered(w, input);
 }
 
-TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
+TEST_CASE("outage loses no line on a full disk", "[e2e][files][fault]") {
     const TestDirectory w;
     const std::string input = e2e::sample_text(400);
     e2e::write(w / "input", input);
@@ -269,7 +269,7 @@ TEST_CASE("outage loses nothing on a full disk", "[e2e][files][fault]") {
     }
     is_delivered(w, input);
     {
-        // The client's disk, at its first start: there is no room for a journal.
+        // The client's disk at its first start: there is no space for a journal.
         const LedgerServer s{w / "server2"};
         const std::vector<std::string> words{e2e::outage, "client",    "--connect", s.address(),
                                              "--file",    w / "input", "--dir",     w / "client2"};

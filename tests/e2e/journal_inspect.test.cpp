@@ -166,7 +166,7 @@ TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
     INFO(answer.text);
     CHECK(answer.code == 1);
     CHECK(answer.has("1 entries, which may have been items, cannot be read"));
-    // Of 60 one is done and one is damaged.
+    // One of the 60 items is done, and one is damaged.
     CHECK(answer.has("salvaged: 58 items are in " + (dir / "new")));
     CHECK(answer.has("verdict: damaged"));
 
@@ -185,7 +185,7 @@ TEST_CASE("journal_inspect salvages a damaged work queue into one that opens",
 
 TEST_CASE("journal_inspect copies a work queue of plain items as a work queue",
           "[e2e][journal_inspect][unit]") {
-    // Nothing in it names another: an entry is an item, and so is its copy.
+    // No entry refers to another: an entry is an item, and so is its copy.
     const TestDirectory dir;
     {
         auto work = open_work(dir / "w");

@@ -72,10 +72,10 @@ TEST_CASE("outage rejects files that it cannot read or write", "[e2e][options][u
     refused({{"--file", w / "file", "--dir", w / "file"}, "name a directory"});
     refused({{"--file", w / "long", "--dir", w / "d"},
              "/long, line 3: 65537 bytes are too long; the limit is 65536"});
-    // Nothing of it was begun.
+    // No file of it was created.
     CHECK_FALSE(std::filesystem::exists(w / "d/ledger.txt"));
 
-    // A ledger that is not the demo's own is not touched.
+    // A ledger of another program is not changed.
     std::filesystem::create_directory(w / "foreign");
     e2e::write(w / "foreign/ledger.txt", "my own book\n");
     refused({{"--file", w / "file", "--dir", w / "foreign"}, "was not made by this demo"});

@@ -13,7 +13,7 @@ using e2e::TestDirectory;
 
 namespace {
 
-/// A few seconds: fast lines, one fault of each kind or so.
+/// A run of a few seconds: fast lines, about one fault of each kind.
 std::vector<std::string> quick(const std::string& program, const std::string& file,
                                const std::string& dir, std::vector<std::string> more = {}) {
     std::vector<std::string> words{program, "--file",         file, "--dir",   dir, "--rate",
@@ -38,7 +38,7 @@ TEST_CASE("The outage demo delivers every line exactly once and in order through
                    "verdict: 1500 lines, 0 lost, 0 duplicated, 0 out of order, through "
                    "2 server kills, 1 freeze, 1 client kill\n"));
     CHECK(e2e::ledger_equals(w / "made/by/the/demo/ledger.txt", input));
-    // Each fault is an outage that the client noticed; a busy machine may add some of its own.
+    // Each fault is an outage that the client detected. A busy machine may add others.
     const std::size_t at = demo.text().find("s in all; ") + 10;
     CHECK(std::stoi(demo.text().substr(at)) >= 4);
     const std::string picture = e2e::read(w / "made/by/the/demo/outage.svg");
@@ -94,7 +94,7 @@ TEST_CASE("The outage demo resumes after Ctrl-C, and starts again after it was f
     }
     const unsigned delivered = e2e::ledger_size(w / "d/ledger.txt");
     {
-        // The file is remembered, and what was done counts.
+        // The file is remembered, and its delivered lines count.
         Process demo{{e2e::outage, "--dir", w / "d", "--rate", "2000", "--kills", "2", "--freezes",
                       "0", "--client-kills", "1"}};
         const int code = demo.wait();
@@ -156,28 +156,28 @@ TEST_CASE("The outage demo reports a failure with each planted bug", "[e2e][outa
         const char* seen;
     };
     const PlantedBug bug = GENERATE(
-        // The ledger takes no notice of one line.
+        // The ledger ignores one line.
         PlantedBug{e2e::outage_planted,
                    "drop-record",
                    {"--kills", "0", "--freezes", "0", "--client-kills", "0"},
                    ", 1 lost"},
-        // The ledger says durable, and is not: the kill takes what was acknowledged.
+        // The ledger reports lines as durable that are not: the kill loses acknowledged lines.
         PlantedBug{e2e::outage_planted,
                    "skip-commit",
                    {"--kills", "1", "--freezes", "0", "--client-kills", "0"},
                    "lost"},
-        // An acknowledgement is skipped at the resume, and repetitions are not looked for.
+        // An acknowledgement is skipped at the resume, and repetitions are not detected.
         PlantedBug{e2e::outage_skip_ack,
                    "skip-ack",
                    {"--kills", "0", "--freezes", "2", "--client-kills", "0"},
                    "duplicated"},
-        // The frozen server's old connection goes on being served beside the new one. A rate at
-        // which nearly each line is a message: many must wait in the old connection.
+        // The frozen server still serves its old connection next to the new one. The rate makes
+        // nearly each line a message, so that many wait in the old connection.
         PlantedBug{e2e::outage_no_fence,
                    "no-fence",
                    {"--kills", "0", "--freezes", "2", "--client-kills", "0", "--rate", "900"},
                    "duplicated"});
-    // Whether a bug shows may depend on how the processes take turns: it has six runs.
+    // Whether a bug shows may depend on the order of the processes, so it has six runs.
     for (int seed = 7;; ++seed) {
         const TestDirectory w;
         e2e::write(w / "input", e2e::sample_text(1500));

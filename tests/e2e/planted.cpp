@@ -12,7 +12,7 @@ using belay::BytesView;
 using belay::Id;
 using belay::Progress;
 
-/// Forgets one line, and goes on as if it were there.
+/// Forgets one line, and continues as if it had stored it.
 struct DroppingLedger : outage::FileLedger {
     static DroppingLedger open(const std::string& dir) {
         return {outage::FileLedger::open(dir), {}};
@@ -29,7 +29,7 @@ struct DroppingLedger : outage::FileLedger {
     std::optional<Progress> dropped_{};
 };
 
-/// Says that everything is durable, and writes nothing before it must.
+/// Reports every line as durable, and writes only when it must.
 struct LazyLedger : outage::FileLedger {
     static LazyLedger open(const std::string& dir) { return {outage::FileLedger::open(dir)}; }
     [[nodiscard]] std::error_code commit() {

@@ -68,7 +68,7 @@ public:
     }
     [[nodiscard]] pid_t pid() const { return pid_; }
 
-    /// What it has written so far, to both of its streams.
+    /// The output so far, of both of its streams.
     const std::string& text() {
         char buffer[4096];
         for (ssize_t n; (n = ::read(output_, buffer, sizeof buffer)) > 0;) {
@@ -86,7 +86,7 @@ public:
     }
     /// Waits for its end.   Returns: the exit code; -1 for a signal or none in time.
     int wait() {
-        // Read meanwhile, so that a full pipe does not hold it.
+        // The output is read meanwhile, so that a full pipe does not block the program.
         if (!eventually([&] { return text(), ended(); })) return -1;
         text();
         return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A bare TCP connection, to say what no client of ours would.
+// A bare TCP connection, to send bytes that belay's clients never send.
 #pragma once
 
 #include <string>
@@ -28,7 +28,7 @@ public:
 
     [[nodiscard]] bool connected() const { return connected_; }
 
-    /// Says as much as the peer takes within the time.   Returns: how much that was.
+    /// Sends as much as the peer accepts within the time.   Returns: the number of bytes.
     std::size_t say(const std::string& bytes,
                     std::chrono::milliseconds patience = std::chrono::seconds{10}) {
         std::size_t done = 0;
@@ -42,7 +42,7 @@ public:
         }
         return done;
     }
-    /// Whether the peer ends the connection, in time; what it says before is dropped.
+    /// Whether the peer ends the connection in time; its bytes before that are dropped.
     bool is_closed() {
         char buffer[4096];
         return eventually([&] {

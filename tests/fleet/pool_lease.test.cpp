@@ -93,7 +93,7 @@ TEST_CASE("PoolLease stays stale when its connection ends and is replaced",
     CHECK(rig.pool->status().leased == 1);
 }
 
-TEST_CASE("Pool leases no connection again that its caller has reported dead",
+TEST_CASE("Pool leases no connection again that its borrower has reported dead",
           "[fleet][pool_lease][regression]") {
     PoolRig rig{2};
     rig.up();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The client of docs/http.md, over calls of libcurl that block, keeps all that check::http asks.
+// The client of docs/http.md, over blocking calls of libcurl, keeps all rules of check::http.
 #include <curl/curl.h>
 
 #include <algorithm>
@@ -17,7 +17,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What libcurl's functions are given.
+/// The argument of libcurl's functions.
 struct Curled {
     const HttpRequest& request;
     const Deliver& deliver;
@@ -30,7 +30,7 @@ struct Curled {
     std::string_view origin{};
     std::string next{};
 
-    /// Whether it goes on.
+    /// Whether the transfer continues.
     bool take(std::string_view piece) {
         if (!reported && leads_on()) return false;
         if (!std::exchange(reported, true) && !deliver(head, "")) return false;
@@ -85,7 +85,7 @@ void set(CURL* curl, Curled& curled) {
 }
 std::string_view origin_of(std::string_view url) { return url.substr(0, url.find('/', 8)); }
 
-/// One request, or the next of a redirection.
+/// One request, or the next request of a redirection.
 CURLcode perform(const std::string& url, Curled& curled) {
     const Duration left = elapsed(SteadyClock{}.now(), curled.due);
     if (left <= Duration::zero()) return CURLE_OPERATION_TIMEDOUT;
@@ -121,7 +121,7 @@ bool is_plain(const HttpRequest& request) {
            });
 }
 
-/// What stands for blocking_call of the page.
+/// The function in the place of blocking_call of the page.
 HttpResponse curl_call(const HttpRequest& request, const Deliver& deliver) {
     const std::string& asked = request.url;
     if (!(asked.starts_with("http://") || asked.starts_with("https://")) ||
@@ -138,7 +138,7 @@ HttpResponse curl_call(const HttpRequest& request, const Deliver& deliver) {
     std::string url = asked;
     for (int hops = 0;; ++hops) {
         Curled curled{request, deliver, due};
-        // Only the last head is told.
+        // Only the last head is reported.
         curled.follows = request.redirects && hops < 3;
         curled.origin = origin_of(url);
         const CURLcode code = perform(url, curled);
@@ -151,7 +151,7 @@ HttpResponse curl_call(const HttpRequest& request, const Deliver& deliver) {
     }
 }
 
-/// As the page's.
+/// In the form of the page.
 struct Rig {
     static inline Loop<> loop{};
     ThreadedHttp http{loop, curl_call};

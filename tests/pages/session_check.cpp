@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The ledger of docs/session.md on disks that lose what was not synced: while both sides are killed again and again, no
-// operation is lost, and none takes effect twice.
+// The ledger of docs/session.md on disks that lose unsynced data. Both sides are killed again and
+// again, and no operation is lost, and none takes effect twice.
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -20,7 +20,8 @@ auto patience() {
                   AttemptTimeout{800ms}};
 }
 
-/// What operation `number` of a sender adds. Each is another number, and no two sums of them are alike by chance.
+/// The number that operation `number` of a sender adds. All numbers differ, and no two of their
+/// sums are equal by chance.
 std::int64_t change(std::size_t sender, std::uint64_t number) {
     Random bits{Seed{(sender << 32) + number}};
     return static_cast<std::int64_t>(bits() >> 16);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: an exploration is one line in a test of GoogleTest, and an assertion that fails in its body is
-// a failure of a seed. Method: a program of GoogleTest in which one test must fail.
+// Goal: an exploration is one line in a test of GoogleTest, and an assertion that fails in its body
+// is a failure of a seed. Method: a program of GoogleTest in which one test must fail.
 #include <cstdint>
 #include <cstdio>
 
@@ -32,7 +32,7 @@ std::uint64_t starts_in(sim::World& world) {
 }
 bool runs(sim::World& world) { return starts_in(world) >= 1; }
 bool fails(sim::World& world) { return world.require("no process starts", starts_in(world) == 0); }
-/// As docs/explore.md shows.
+/// In the form of docs/explore.md.
 std::uint64_t failed_assertions() {
     const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
     std::uint64_t failed = 0;
@@ -69,7 +69,7 @@ TEST(Explore, ReportsTheSeedOfAnAssertion) {  // it must fail
 
 int main(int count, char** arguments) {
     testing::InitGoogleTest(&count, arguments);
-    // Outside of a test, GoogleTest counts nothing.
+    // Outside of a test, GoogleTest counts no assertion.
     const bool counts_none = failed_assertions() == 0;
     const bool none_failed = RUN_ALL_TESTS() == 0;
     const testing::UnitTest& all = *testing::UnitTest::GetInstance();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: a seed gives the same world with every standard library. Method: a program without
+// Goal: a seed makes the same world with every standard library. Method: a program without a
 // framework, which prints the trace hash of sessions, of a sync server and of rooms.
 #include "support/room/room_world.hpp"
 #include "support/session/session_world.hpp"

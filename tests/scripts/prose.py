@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Checks what people read: README, the pages in docs/, the comments of headers and examples, the messages of
-static_assert, #error and the precondition macros, and commit subjects. The comments of the tests in TESTS may have
-sentences of any length.
+static_assert, #error and the precondition macros, the comments of tests and the names of test cases, and commit
+subjects. Comments and names of tests may have sentences of any length.
 
     prose.py [--root DIR] [--long] [PATH...]   prints "path:line: rule: what is wrong: what to write"; exits with 1 if
                                                it printed any; --long also lists sentences of 25 to 30 words
@@ -23,13 +23,7 @@ import sys
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md"}
-TESTS = ("adapter", "backoff", "breaker", "budget", "call", "core", "drive", "fleet", "http", "journal", "link",
-         "metrics", "policy", "posix", "queue", "room", "session", "sim", "support", "sync", "windows", "work",
-         "worlds", "yjs", "support/adapter", "support/backoff", "support/breaker", "support/budget",
-         "support/call", "support/core", "support/drive", "support/fleet", "support/http", "support/journal",
-         "support/link", "support/metrics", "support/policy", "support/posix", "support/queue", "support/room",
-         "support/session", "support/sim", "support/spec", "support/sync", "support/windows", "support/work",
-         "support/worlds", "support/yjs")
+TESTS_NOT_READ = ("tests/node/", "tests/scripts/")
 # Subjects of commits after this one are checked.
 FIRST_COMMIT = "06a969a8c4a9431da33270856e6f48d2da653d0d"
 SUBJECT_MAX = 72
@@ -66,9 +60,11 @@ ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
 FIELD = re.compile(r"[A-Z][a-z]+(?: [a-z]+)?:\s")
 CALL = re.compile(r"\b(?:static_assert|BELAY_PRECONDITION|BELAY_INVARIANT)\(|#\s*error\b")
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[()]')
+LITERALS_BEGIN = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"\s*)+')
 LITERALS = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"[\s\\]*)+$')
 # Code, which may be absent or contain texts, and a comment that is no docstring.
 COMMENT = re.compile(r'((?:[^"/]|"(?:[^"\\]|\\.)*"|/(?!/))*)//(?!/) ?(.*)$')
+TEST_CASE = re.compile(r"\b(?:TEMPLATE_)?TEST_CASE\w*\((?:\s*\w+,)?\s*|\bSECTION\(\s*")
 EXCUSE_PAGE = re.compile(r"\s*<!-- prose: (.+?) -->\s*$")
 EXCUSE_HEADER = re.compile(r"\s*// prose: (.+)$")
 
@@ -214,6 +210,15 @@ def messages(text):
             yield text.count("\n", 0, call.start()) + 1, words[:1].upper() + words[1:]
 
 
+def test_names(text):
+    """(line, name, whether it is a section) of each test case and of each section."""
+    for call in TEST_CASE.finditer(text):
+        found = LITERALS_BEGIN.match(text, call.end())
+        if found:
+            name = "".join(literal[0][1:-1] for literal in TOKEN.finditer(found[0]))
+            yield text.count("\n", 0, call.start()) + 1, name.replace('\\"', '"'), call[0].startswith("SECTION")
+
+
 def sentences(text):
     return [s for s in SENTENCE_END.split(plain(text)) if s]
 
@@ -246,6 +251,13 @@ class Prose:
     def read_messages(self, path):
         for number, text in messages((self.root / path).read_text(encoding="utf-8")):
             for sentence in sentences(text):
+                self.sentence(path, number, sentence)
+
+    def read_test_names(self, path):
+        for number, name, is_section in test_names((self.root / path).read_text(encoding="utf-8")):
+            # The name of a section continues that of its test case, so it may begin with a part of a sentence.
+            shown = "..." + name if is_section else name[:1].upper() + name[1:]
+            for sentence in sentences(shown):
                 self.sentence(path, number, sentence)
 
     def sentence(self, path, number, sentence):
@@ -290,8 +302,8 @@ class Prose:
         pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
         headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
         examples = sorted(str(path.relative_to(self.root)) for path in (self.root / "examples").rglob("*.[ch]pp"))
-        tests = sorted(str(path.relative_to(self.root)) for folder in TESTS
-                       for path in (self.root / "tests" / folder).glob("*.[ch]pp"))
+        tests = sorted(str(path.relative_to(self.root)) for path in (self.root / "tests").rglob("*.[ch]pp"))
+        tests = [path for path in tests if not path.startswith(TESTS_NOT_READ)]
         chosen = [path for path in pages + headers + examples + tests if path not in NOT_READ]
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
@@ -299,6 +311,8 @@ class Prose:
             self.read(path)
             if path in headers:
                 self.read_messages(path)
+            if path in tests:
+                self.read_test_names(path)
         if not paths:
             self.subjects()
         if self.excuses > EXCUSES_MAX:

@@ -56,6 +56,24 @@ class ProseTest(unittest.TestCase):
         (self.root / "tests" / "room").mkdir(parents=True)
         self.assertEqual(self.rules(f"// {LONG}\nint a;  // who is told\n", "tests/room/a.test.cpp"), ["idiom"])
 
+    def test_all_folders_of_tests_except_samples(self):
+        for folder in "tests/new/inner", "tests/scripts/samples":
+            (self.root / folder).mkdir(parents=True)
+        self.assertEqual(self.rules("// nobody waits\n", "tests/new/inner/a.hpp"), ["idiom"])
+        self.assertEqual(self.rules("// nobody waits\n", "tests/scripts/samples/a.cpp"), [])
+
+    def test_names_of_test_cases(self):
+        (self.root / "tests" / "room").mkdir(parents=True)
+        path = "tests/room/a.test.cpp"
+        self.assertEqual(self.found('int a;\nTEST_CASE("Room: nobody waits", "[room]") {}\n', path), [[path + ":2", "idiom"]])
+        self.assertEqual(self.rules('TEST_CASE("What is durable stays", "[room]") {}\n', path), ["subject"])
+        self.assertEqual(self.rules('TEST_CASE(\n    "Room: a client waits, "\n    "and is told") {}\n', path), ["idiom"])
+        self.assertEqual(self.rules('TEMPLATE_TEST_CASE("nobody waits", "", int) {}\n', path), ["subject", "idiom"])
+        self.assertEqual(self.rules('TEST_CASE_METHOD(Rig, "Room: it says so") {}\n', path), ["idiom"])
+        # The name of a section continues that of its test case.
+        self.assertEqual(self.rules('SECTION("of a room") {}\nSECTION("nobody waits") {}\n', path), ["idiom"])
+        self.assertEqual(self.rules('TEST_CASE("Room keeps \\"nobody\\"", "[room]") { say("nobody"); }\n', path), [])
+
     def test_what_is_not_read(self):
         self.assertEqual(self.rules(f"# Who is told\n\n> {LONG}\n\n```cpp\n// {LONG}\n```\n"), [])
         self.assertEqual(self.rules('The test `who is told` and "nobody is told" pass.\n'), [])

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what the document on the bridge asks for, by its own names: its test plan, then its other
-// lines. Method: both sides played, time by hand.
+// Goal: the requirements of the document on the bridge, by its own names: its test plan, then its
+// other lines. Method: the test plays both sides, in manual time.
 #include <belay/sync/bridge.hpp>
 #include <belay/sync/pull.hpp>
 #include <belay/sync/push.hpp>
@@ -21,7 +21,7 @@ using SpecLines = std::vector<std::string>;
 using Shown = Connectivity::Kind;
 using Behaviour = Server::Behaviour;
 
-/// Nothing is pulled by itself within a test.
+/// No pull happens on its own within a test.
 BridgeOptions seldom() { return {.pull = {.interval = std::chrono::hours{1}}}; }
 
 /// Runs a machine as its only driver, and counts its turns.
@@ -53,7 +53,7 @@ TEST_CASE("bridge 1: push fails, then succeeds", "[spec][bridge]") {
     CHECK(rig.server.scenes["s"].content == "drawn");
     CHECK(rig.server.pushes == SpecLines{"s=drawn"});
     CHECK(rig.kind() == Shown::connected);
-    // The push itself, too.
+    // The push itself is in the log, too.
     rig.server.moods.emplace("t", Behaviour::works);
     rig.edit("t", "new", 2);
     rig.server.on_push = [&, n = 0]() mutable {
@@ -100,7 +100,7 @@ TEST_CASE("bridge 3: pull applies what is newer", "[spec][bridge]") {
     rig.server.scenes["old"] = {"AA", ms(12)};
     rig.run_for(30s);
     CHECK(rig.board.applied == SpecLines{"old=A remote", "old=AA remote"});
-    // What came from there is not pushed back; what is newer here is.
+    // A pulled scene is not pushed back, and a newer local one is pushed.
     CHECK(rig.server.pushes == SpecLines{"new=c"});
 }
 
@@ -171,7 +171,7 @@ TEST_CASE("bridge task 1: a call has five attempts, and transport failures only 
         rig.edit("s", "1", 1);
         CHECK(rig.world.run_until([&] { return rig.count("reconnecting 4") != 0; }, 10s));
         CHECK(rig.server.fetches.size() == 5);
-        rig.run_for(1min);  // of the wait of an outage
+        rig.run_for(1min);  // the rest of the wait of an outage
         CHECK(rig.server.fetches.size() == 5);
     }
     for (const Cause cause : {Cause::protocol, Cause::permanent, Cause::forbidden}) {
@@ -183,7 +183,7 @@ TEST_CASE("bridge task 1: a call has five attempts, and transport failures only 
         rig.edit("s", "1", 1);
         CHECK(rig.world.run_until([&] { return rig.count("error s fetch") != 0; }, 10s));
         CHECK(rig.server.fetches.size() == 1);
-        CHECK(rig.kind() == Shown::connected);  // it has answered
+        CHECK(rig.kind() == Shown::connected);  // the server has answered
     }
 }
 
@@ -232,7 +232,7 @@ TEST_CASE("bridge task 2: a push that failed needs no further local change", "[s
     world.run_for(61s);
     CHECK(server.scenes["s"].content == "b");
     CHECK(server.pushes.size() == before + 1);
-    CHECK(server.fetches.empty());  // it never looks
+    CHECK(server.fetches.empty());  // no fetch was made
 }
 
 TEST_CASE("bridge task 3: every known session is pulled every interval, 30 s by default",
@@ -277,7 +277,8 @@ TEST_CASE("bridge task 3: pulls may be off, and pushes, too", "[spec][bridge]") 
     CHECK(rig.board.applied == SpecLines{"s=d remote"});
 }
 
-TEST_CASE("bridge task 3: a fetch that fails is told, and the others go on", "[spec][bridge]") {
+TEST_CASE("bridge task 3: a fetch that fails is reported, and the others continue",
+          "[spec][bridge]") {
     BridgeRig rig;
     rig.board.empty = {"bad", "good"};
     rig.server.scenes = {{"bad", {"1", ms(1)}}, {"good", {"1", ms(1)}}};

@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// How a service is away.
+/// The kind of an outage of the service.
 enum class Away { killed, cut_off, frozen };
 constexpr Away all_ways[] = {Away::killed, Away::cut_off, Away::frozen};
 
@@ -51,7 +51,7 @@ std::vector<std::string> named(int first, int last) {
 
 }  // namespace
 
-// ---- the tests that it names -------------------------------------------------------------------
+// ---- the tests that the specification names -----------------------------------------------------
 
 TEST_CASE("test_exponential_backoff", "[spec][reconnection][sim]") {
     for_each_seed(
@@ -75,14 +75,14 @@ TEST_CASE("test_circuit_breaker", "[spec][reconnection][sim]") {
     ServiceWorld w;
     w.settle();
     w.world.kill(w.service);
-    // Five failures, at 1, 3, 7, 15 and 31 s and a tenth: then nothing for five minutes.
+    // Five failures, at 1, 3, 7, 15 and 31 s and a tenth. After them no attempt for five minutes.
     REQUIRE(w.run_until(LinkState::suspended, 40s));
     CHECK(w.count(LinkState::connecting) == 5);
     CHECK(w.link().status().decided_by == "Breaker");
     w.world.run_for(299s);
     CHECK(w.count(LinkState::connecting) == 5);
-    // Then one probe at a time, within nine minutes of the opening; the specification's sketch never
-    // woke up again.
+    // Then one probe at a time, within nine minutes of the opening. The specification's sketch
+    // never continued.
     w.world.run_for(242s);
     CHECK(w.count(LinkState::connecting) == 6);
     CHECK(w.state() == LinkState::suspended);
@@ -150,7 +150,7 @@ TEST_CASE("operations that wait are resumed, of any outage", "[spec][reconnectio
         50);
 }
 
-TEST_CASE("the user is told of each step of a reconnection", "[spec][reconnection][sim]") {
+TEST_CASE("the user is notified of each step of a reconnection", "[spec][reconnection][sim]") {
     ServiceWorld w;
     w.settle();
     w.world.kill(w.service);
@@ -166,7 +166,8 @@ TEST_CASE("the user is told of each step of a reconnection", "[spec][reconnectio
     w.world.restart(w.service);
     REQUIRE(w.run_until(LinkState::connected, 10s));
     CHECK(connectivity(w.link().status()).kind == Kind::connected);
-    // One event for each transition, which chain, and say when the next attempt is.
+    // There is one event for each transition. The events chain, and have the time of the next
+    // attempt.
     LinkState before = LinkState::connected;
     for (const Step& step : w.steps) {
         CHECK(step.change.from == before);
@@ -183,7 +184,7 @@ TEST_CASE("operations keep their state while disconnected", "[spec][reconnection
     w.world.kill(w.service);
     for (int i = 2; i <= 10; ++i) REQUIRE(w.send("operation " + std::to_string(i)));
     w.world.run_for(24h);
-    // Given up by then: ten attempts have failed. Nothing of the work has changed.
+    // The service has failed by then, after ten attempts. The operations are unchanged.
     CHECK(w.session().status().link.state == LinkState::failed);
     CHECK(w.session().depth() == 9);
     w.world.restart(w.service);
@@ -204,12 +205,13 @@ TEST_CASE("a manual reconnection does not wait for the backoff", "[spec][reconne
     CHECK(w.run_until(LinkState::connected, 1s));
 }
 
-TEST_CASE("reconnections do not flood, whoever asks for them", "[spec][reconnection][sim]") {
+TEST_CASE("reconnections do not flood, whichever caller requests them",
+          "[spec][reconnection][sim]") {
     ServiceWorld w;
     w.settle();
     w.world.kill(w.service);
     w.world.run_for(1ms);
-    // A user who hammers on the button for a minute: one attempt in a second, until the breaker opens.
+    // A user presses the button for a minute: one attempt in a second, until the breaker opens.
     for (int i = 0; i < 6000; ++i) {
         w.link().reconnect_now();
         w.world.run_for(10ms);
@@ -248,11 +250,11 @@ TEST_CASE("services recover one by one, each with a queue of its own",
             CHECK((w.state(0) == LinkState::connected && w.state(2) == LinkState::connected));
             w.world.run_for(1min);
             CHECK((w.state(0) == LinkState::connected && w.state(2) == LinkState::connected));
-            // The second is still away, and keeps its own.
+            // The second service is still down, and keeps its operations.
             CHECK(w.state(1) != LinkState::connected);
             CHECK(w.status(1).queued == 20);
             w.world.restart(*w.hosts[1]);
-            // The user's button; an open breaker lets it through as its probe.
+            // The user's button; an open breaker permits it as its probe.
             CHECK(w.fleet().reconnect_now("sound", true).granted);
             CHECK(w.world.run_until([&] { return w.fleet().status().queued == 0; }, 10s));
             for (std::size_t i = 0; i < 3; ++i) {
@@ -273,7 +275,8 @@ TEST_CASE("an outage of the network counts against no service of the manager",
                 w.world.network().partition(*w.client, *host);
             }
             for (std::size_t i = 0; i < 3; ++i) REQUIRE(w.send(i, "operation 1"));
-            // Longer than ten attempts of one service, after which it would be given up.
+            // The outage is longer than ten attempts of one service, after which the service would
+            // fail.
             w.world.run_for(1h);
             CHECK(w.fleet().counters().network_suspect);
             CHECK(w.fleet().counters().count(LinkState::failed) == 0);
@@ -291,13 +294,13 @@ TEST_CASE("waits grow 1 s, 2 s, 4 s to at most 60 s", "[spec][reconnection][unit
     constexpr auto policy = policies::reconnection();
     constexpr Duration nominal[] = {1s, 2s, 4s, 8s, 16s, 32s, 60s, 60s};
     Random bits{Seed{1}};
-    // Without its breaker and its end, which are tests of their own.
+    // Without its breaker and its limit, which have their own tests.
     Backoff waits{ProportionalJitter::plus_percent(10), Cap{60s}, 1s};
     for (const Duration n : nominal) {
         for (int draw = 0; draw < 1000; ++draw) {
             auto copy = waits;
             const Duration wait = copy.next(bits);
-            // The cap is hard: the sketch's jitter came behind it, and reached 66 s.
+            // The cap is a hard limit: the sketch added its jitter after it, and reached 66 s.
             CHECK((wait >= n - n / 10 && wait <= std::min<Duration>(n + n / 10, 60s)));
         }
         static_cast<void>(waits.next(bits));
@@ -338,7 +341,7 @@ TEST_CASE("the state machine takes its own paths only", "[spec][reconnection][si
         const bool attempts = to == LinkState::connecting;
         const bool waits = to == LinkState::cooldown || to == LinkState::suspended;
         CHECK((attempts || waits || to == LinkState::failed));
-        // Nothing but a wait leads to an attempt, and nothing is left for good but by giving up.
+        // Only a wait leads to an attempt, and only a failure for good is final.
         if (attempts) CHECK((from == LinkState::cooldown || from == LinkState::suspended));
         if (waits) CHECK((from == LinkState::connected || from == LinkState::connecting));
     }
@@ -395,7 +398,7 @@ TEST_CASE("a connection's resources are released before the next attempt",
 TEST_CASE("a connection is validated before it is called connected", "[spec][reconnection][sim]") {
     ServiceWorld w;
     w.settle();
-    // Frozen, it accepts still: the kernel does.
+    // When frozen, the service still accepts: the kernel does.
     w.world.pause(w.service);
     REQUIRE(w.run_until(LinkState::cooldown, 30s));
     w.world.run_for(2min);
@@ -414,8 +417,8 @@ TEST_CASE("back within 3 attempts and 90 s", "[spec][reconnection][sim]") {
                 leave(w, how);
                 REQUIRE(w.run_until(LinkState::cooldown, 30s));
                 const Instant lost = w.world.now();
-                // Back before the third attempt begins: at once refused they are quick, and else
-                // each takes its 25 s.
+                // Connected again before the third attempt begins: attempts that are refused at
+                // once are quick, and others take 25 s each.
                 const Duration third = how == Away::killed ? 7s : 57s;
                 w.world.run_for(drawn_up_to(w.world, third - 1ms));
                 come_back(w, how);
@@ -452,7 +455,7 @@ TEST_CASE("no operation is lost, and none takes effect twice", "[spec][reconnect
 }
 
 TEST_CASE("an idle retry wakes exactly once per deadline", "[spec][reconnection][sim]") {
-    // Less than 1 % of a processor, counted: nothing at all happens between two attempts.
+    // Less than 1 % of a processor, by a count: no turn happens between two attempts.
     ServiceWorld w;
     w.settle();
     w.world.kill(w.service);
@@ -466,7 +469,7 @@ TEST_CASE("an idle retry wakes exactly once per deadline", "[spec][reconnection]
     CHECK(w.link().now() >= until);
 }
 
-TEST_CASE("a permanent failure ends the attempts, and says so", "[spec][reconnection][unit]") {
+TEST_CASE("a permanent failure ends the attempts, and is reported", "[spec][reconnection][unit]") {
     struct Forbids {
         using message_type = int;
         struct Connection {
@@ -490,7 +493,7 @@ TEST_CASE("a permanent failure ends the attempts, and says so", "[spec][reconnec
     CHECK(link.status().failure.message() == "forbidden");
     run(24h);
     CHECK(dials == 1);
-    // It can be left by hand.
+    // A command leaves the state.
     CHECK(link.reconnect_now().granted);
     run(24h);
     CHECK(dials == 2);
@@ -513,7 +516,7 @@ TEST_CASE("each retry is in the log, with its wait and its cause", "[spec][recon
     client.attach(link);
     link.start();
     world.run_for(1s);
-    CHECK(link.send(to_bytes("hello")) == SendResult::sent);  // the echo proves the service
+    CHECK(link.send(to_bytes("hello")) == SendResult::sent);  // the echo is evidence of the service
     world.run_for(14s);
     world.kill(service);
     world.run_for(4s);

@@ -28,7 +28,7 @@ namespace {
 constexpr Lane sync_lane = 0;
 constexpr Lane intent_lane = 1;
 
-/// Dials with a token, and says which.
+/// Dials with a token, and records it.
 struct IntentTransport {
     using message_type = std::string;
     TransportState* transport;
@@ -37,7 +37,7 @@ struct IntentTransport {
         return {*transport, link};
     }
 };
-/// Each token is another.
+/// Each token differs.
 struct RoomTokens {
     using token_type = int;
     int* last;
@@ -62,11 +62,11 @@ struct Tab {
         link.attach(Waker{driver::WakeHandle{}, seed});
     }
 
-    /// Handles what is due now.
+    /// Runs the turns that are due now.
     void turn() {
         for (int i = 0; i < 100 && link.deadline() <= now; ++i) link.advance(now);
     }
-    /// Lets time pass, as a driver would: from deadline to deadline.
+    /// Lets time pass, like a driver: from deadline to deadline.
     void pass(Duration d) {
         const Instant end = after(now, d);
         for (turn(); link.deadline() <= end; turn()) now = std::max(now, link.deadline());
@@ -93,7 +93,7 @@ struct Tab {
         sync.link.closed(why);
         turn();
     }
-    /// Until the next attempt.
+    /// Runs until the next attempt.
     Duration wait() {
         const Duration d = elapsed(now, link.status().retry_at);
         pass(d);
@@ -109,7 +109,7 @@ struct Tab {
     Supervisor<Transport, decltype(policies::connection()), Observer> link;
 };
 
-/// The mean of many draws says what they are drawn from.
+/// The mean of many draws shows their distribution.
 struct Draws {
     Duration least = forever;
     Duration most{};
@@ -123,7 +123,7 @@ struct Draws {
 
 // ---- states ------------------------------------------------------------------------------------
 
-TEST_CASE("stopped: nothing is dialled, whatever happens", "[spec][resilience][unit]") {
+TEST_CASE("stopped: no connection is dialled after any event", "[spec][resilience][unit]") {
     Tab tab;
     tab.link.shut(Gate::hidden);
     tab.link.open(Gate::hidden);
@@ -243,7 +243,7 @@ TEST_CASE("a reset of the room (1013) waits 5 to 15 s, and counts the attempt",
             draws.add(wait);
         },
         300);
-    // All of it, so that the room's visitors do not return together.
+    // The whole wait, so that the clients of the room do not all return at once.
     CHECK(draws.most > 12s);
     CHECK(draws.least < 8s);
 }
@@ -281,7 +281,7 @@ TEST_CASE("visible or online leads through cooldown to connecting", "[spec][resi
             tab.pass(1h);
             tab.link.open(Gate::hidden);
             tab.pass(1h);
-            CHECK(tab.states.back() == "offline");  // one gate is shut still
+            CHECK(tab.states.back() == "offline");  // one gate is still shut
             tab.states.clear();
             tab.link.open(Gate::network);
             tab.pass(2s);
@@ -362,7 +362,7 @@ TEST_CASE("no spam in the log when the server restarts", "[spec][resilience][uni
     }
     transport.link.opened();
     turn();
-    CHECK(lines.size() == 2);  // that it was lost, and that it is back
+    CHECK(lines.size() == 2);  // the loss, and the reconnection
 }
 
 TEST_CASE("attempts are limited in rate, share their gates, and are jittered",
@@ -371,7 +371,7 @@ TEST_CASE("attempts are limited in rate, share their gates, and are jittered",
         [](Seed seed) {
             Tab tab{seed};
             tab.start();
-            // A server that accepts, and drops at once, for an hour; the tab is hidden now and then.
+            // A server that accepts, and drops at once, for an hour. The tab is hidden at times.
             const Instant end = after(tab.now, 1h);
             Random bits{seed};
             int dials_while_hidden = 0;
@@ -411,7 +411,7 @@ TEST_CASE("intents are dropped, not queued, while down", "[spec][resilience][uni
     CHECK(tab.link.send("still dialling", intent_lane) == SendResult::down);
     tab.open();
     tab.pass(1min);
-    // No burst after the reconnection: nothing but what was sent since.
+    // There is no burst after the reconnection: only messages that were sent since then.
     CHECK(tab.intent.sent.empty());
     CHECK(tab.link.send("now", intent_lane) == SendResult::sent);
     CHECK(tab.intent.sent == std::vector<std::string>{"now"});
@@ -429,7 +429,7 @@ TEST_CASE("sync and intent reconnect together", "[spec][resilience][unit]") {
     CHECK(tab.sync.dials == 2);
     CHECK(tab.intent.dials == 2);
     CHECK(tab.link.status().attempt == 2);
-    // Half of it is not connected, and goes with the other half.
+    // One half is not connected, and is closed with the other half.
     tab.sync.link.opened();
     tab.intent.link.closed();
     tab.turn();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: the plan for shared boards, line by line: its truths, its verifications, its criteria of
-// success. Method: a server and its clients in a simulated world. What is of tokens and of the audit
-// (verification 5, success 4 to 6) is in adapter/jwt_rooms.test.cpp, with the real ones; success 9,
-// with a real WebSocket, is a case of tests/node/yjs.
+// success. Method: a server and its clients in a simulated world. The lines about tokens and the
+// audit (verification 5, success 4 to 6) are in adapter/jwt_rooms.test.cpp, with the real ones.
+// Success 9, with a real WebSocket, is a case of tests/node/yjs.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"
@@ -84,7 +84,7 @@ TEST_CASE_METHOD(RoomOfTwo, "rooms truth 7: a reconnecting client gets the full 
     bob.type("offline");
     w.run(1s);
     SECTION("from memory") {}
-    SECTION("from the storage, when nobody was there for long") {
+    SECTION("from the storage, after a long time without clients") {
         alice.hang_up();
         w.run(1h);
         CHECK(w.rooms().rooms() == 0);
@@ -156,7 +156,7 @@ TEST_CASE("rooms verification 6: connect, disconnect, reconnect: the full state"
     }
 }
 
-TEST_CASE("rooms success 1: a document for each board, loaded when somebody comes",
+TEST_CASE("rooms success 1: a document for each board, loaded for its first client",
           "[spec][rooms]") {
     RoomWorld w;
     w.requests["bob"] = {.room_id = "other", .token = "bob"};
@@ -188,7 +188,7 @@ TEST_CASE_METHOD(RoomOfOne,
     CHECK_FALSE(w.rooms().stats("board")->dirty);
 }
 
-TEST_CASE("rooms success 3: rooms unload after 30 minutes, and not while somebody is there",
+TEST_CASE("rooms success 3: rooms unload after 30 minutes, and not while a client is there",
           "[spec][rooms]") {
     RoomWorld w;
     RoomEditor alice{w, "alice", 1};
@@ -252,7 +252,7 @@ TEST_CASE_METHOD(RoomOfOne, "rooms success 10: who comes back receives the full 
     alice.type("before");
     w.run(1s);
     alice.hang_up();
-    // It has lost all that it had.
+    // The client has lost its whole document.
     RoomEditor again{w, "again", 2};
     w.requests["again"] = {.room_id = "board", .token = "alice"};
     w.dial(again);
@@ -263,7 +263,7 @@ TEST_CASE_METHOD(RoomOfOne, "rooms success 10: who comes back receives the full 
 TEST_CASE("SYNC-03: an edit is seen within 200 ms", "[spec][rooms]") {
     RoomWorld w;
     w.world.network().latency(20ms, 40ms);
-    w.disk.flush_takes = 20ms;  // of a slow disk
+    w.disk.flush_takes = 20ms;  // a slow disk
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
     w.dial(alice, bob);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: what the document on offline mode and sync asks for, by its own names. Method: its
-// scenarios, on a MemoryStore and, where a restart counts, with operations and store on disks.
+// Goal: the requirements of the document on offline mode and sync, by its own names. Method: its
+// scenarios, on a MemoryStore and, if a restart counts, with operations and store on disks.
 #include <belay/sync.hpp>
 
 #include <algorithm>
@@ -98,7 +98,7 @@ TEST_CASE("test_resolve_remote_wins", "[spec][sync]") {
     CHECK(processor
               .process_batch("s", Ops{add("e", "first", stamp(5)), add("e", "earlier", stamp(3))})
               .synced_count == 2);
-    // The stamp does not go back, or the next stale operation would be a newer one.
+    // The stamp does not go back. Otherwise, the next stale operation would count as a newer one.
     CHECK(state_text(store, "e") == "live 5 earlier");
 }
 
@@ -191,8 +191,8 @@ struct DecisionOrder {
 }  // namespace
 
 TEST_CASE("prop_sync_preserves_order", "[spec][sync][property]") {
-    // Each kind of operation. With RemoteWins all of them are applied, except changes of what is not
-    // there. So the state after the batch follows from the order alone.
+    // Each kind of operation. With RemoteWins all of them are applied, except for changes of
+    // missing elements. The state after the batch therefore follows from the order alone.
     CHECK(rc::check("the operations on each element take effect in the batch's order", [] {
         FaultyStore store;
         DecisionOrder order;
@@ -240,7 +240,7 @@ TEST_CASE("prop_sync_preserves_order", "[spec][sync][property]") {
         for (const auto& [name, value] : expected) {
             RC_ASSERT(store.read({"s", name}).value() == value);
         }
-        // Removals of elements that never were there are conflicts, too.
+        // Removals of elements that never existed are conflicts, too.
         for (const auto& conflict : result.conflicts) {
             RC_ASSERT(conflict.resolved);
             if (conflict.operation.kind() == OperationKind::remove) continue;
@@ -336,7 +336,7 @@ TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {
     for (std::size_t dies_after = 0; dies_after <= batch.size(); ++dies_after) {
         FaultyStore store;
         {
-            // Between two operations, and in the midst of the writes of one that throws.
+            // Between two operations, and during the writes of one that throws.
             auto processor = processor_of(store, LastWriteWins{}, {.transaction_operations = 1});
             static_cast<void>(processor.process_batch("s", std::span{batch}.first(dies_after)));
             if (dies_after < batch.size()) {
@@ -361,7 +361,7 @@ TEST_CASE("test_sync_interrupted_at_every_operation", "[spec][sync]") {
 }
 
 TEST_CASE("test_two_batches_race_on_one_key", "[spec][sync]") {
-    // Each fails before, between and after the other's writes.
+    // Each fails before, between and after the writes of the other.
     for (int pattern = 0; pattern < 64; ++pattern) {
         FaultyStore store;
         auto processor = processor_of(store, LastWriteWins{});
@@ -421,7 +421,7 @@ TEST_CASE("test_resolution_decisions_are_told", "[spec][sync]") {
                             ManualWallTime{}};
     const SyncResult result = processor.process_batch(
         "s", Ops{add("e", "1", stamp(5)), update("e", "2", stamp(4)), add("e", "3", stamp(6))});
-    // Also of the conflict that ended with the operation being applied.
+    // The same for the conflict that ended with the operation being applied.
     CHECK(notes.lines == Names{"applied e", "StaleTimestamp keep_local", "skipped e",
                                "ElementAlreadyExists keep_remote", "applied e", "3 of 3"});
     REQUIRE(result.conflicts.size() == 1);

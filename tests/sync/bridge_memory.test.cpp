@@ -66,8 +66,9 @@ TEST_CASE("Bridge: a scene changed before a restart is not overwritten by a late
     }
 }
 
-TEST_CASE("Bridge: a scene changed before a restart stays, whatever the later author saw",
-          "[sync][bridge][memory][unit]") {
+TEST_CASE(
+    "Bridge: a scene changed before a restart stays, for any version that the later author saw",
+    "[sync][bridge][memory][unit]") {
     const auto by = [](unsigned who, std::int64_t at) {
         return Stamp{.wall = ms(at).wall, .origin = {static_cast<std::byte>(who)}};
     };

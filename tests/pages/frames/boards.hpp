@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the page on adapters: a server whose rights are in SQLite.
+// For the page on adapters: a server whose rights are in SQLite.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages on retries and on what limits them: calls of yours, and the time.
+// For the pages on retries and their limits: a user's calls, and the time.
 #pragma once
 
 #include <string>

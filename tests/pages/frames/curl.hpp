@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages that wrap libcurl.
+// For the pages that wrap libcurl.
 #pragma once
 
 #include <curl/curl.h>

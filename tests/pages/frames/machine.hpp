@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages on machines, drivers and pools: a machine, a link and a pool of yours.
+// For the pages on machines, drivers and pools: a user's machine, link and pool.
 #pragma once
 
 #include <list>

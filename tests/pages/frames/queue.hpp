@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages on queues: values of yours, and what is done with them.
+// For the pages on queues: a user's values, and the code that uses them.
 #pragma once
 
 #include <string>

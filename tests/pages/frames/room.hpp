@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages on rooms: a manager, and what you bring for it.
+// For the pages on rooms: a manager, and its parts from the user.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages on offline sync: a store and a batch of operations on texts.
+// For the pages on offline sync: a store and a batch of operations on texts.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the fragments of many pages take for granted, and how a fragment with co_await is compiled; see page_blocks.py.
+// Declarations that the fragments of many pages need, and the form in which a fragment with
+// co_await is compiled; see page_blocks.py.
 #pragma once
 
 #include <coroutine>

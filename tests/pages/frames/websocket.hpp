@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Of the pages on WebSockets: a context of Boost.Asio and its loop, and rooms.
+// For the pages on WebSockets: a context of Boost.Asio and its loop, and rooms.
 #pragma once
 
 #include <belay/adapter/asio_loop.hpp>
