@@ -528,6 +528,23 @@ TEST_CASE("ListenerOptions::pages answers requests that are no WebSocket upgrade
     CHECK(asked({.target = "/end"}).empty());
 }
 
+TEST_CASE("ListenerOptions::pages answers the health check of a load balancer over HTTP/1.0",
+          "[adapter][beast_listener][regression]") {
+    beast::ListenerOptions options;
+    options.pages = [](const HttpRequest& request) -> HttpResponse {
+        return {.status = 200, .body = request.url};
+    };
+    ListenerRig<> rig{options};
+    // HTTP/1.0 has no Host header (RFC 9112, section 3.2).
+    const std::string answer = rig.answer_to("GET /health HTTP/1.0\r\n\r\n");
+    CHECK(status_of(answer) == 200);
+    CHECK(answer.ends_with("\r\n\r\n/health"));
+    CHECK(status_of(rig.answer_to("GET /health HTTP/1.0\r\nHost: a\r\n\r\n")) == 200);
+    CHECK(rig.counters().rejected == 0);
+    CHECK(status_of(rig.answer_to("GET /health HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n")) == 400);
+    CHECK(status_of(rig.answer_to("GET /health HTTP/1.1\r\n\r\n")) == 400);
+}
+
 TEST_CASE("A listener whose callables throw answers that client, and admits the next one",
           "[adapter][beast_listener][fault]") {
     std::string throws;

@@ -287,6 +287,31 @@ TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can res
     }
 }
 
+TEST_CASE("sqlite::Rooms stores no update at a position that its room has passed",
+          "[adapter][sqlite_rooms][regression]") {
+    const TemporaryDirectory dir;
+    {
+        sqlite::Rooms rooms = rooms_in(dir / "r");
+        REQUIRE(rooms.reset("a", epoch_of(1)));
+        REQUIRE(rooms.append("a", as_bytes("1")));
+        const auto last = rooms.append("a", as_bytes("2"));
+        REQUIRE(last);
+        REQUIRE(!flushed(rooms));
+        REQUIRE(!saved(rooms, "a", parts({"12"}), *last));
+    }
+    alter(dir / "r", "UPDATE past SET last=0");
+    sqlite::Rooms rooms = rooms_in(dir / "r");
+    REQUIRE(rooms.append("a", as_bytes("3")));
+    CHECK(flushed(rooms).code == QueueErrc::corrupt);
+    CHECK(text_of(**loaded(rooms, "a")) == "12|");
+    // Another room is stored, and so is a new history of this one.
+    REQUIRE(rooms.reset("b", epoch_of(2)));
+    REQUIRE(rooms.reset("a", epoch_of(3)));
+    REQUIRE(rooms.append("a", as_bytes("new")));
+    CHECK(!flushed(rooms));
+    CHECK(text_of(**loaded(rooms, "a")) == "|new");
+}
+
 TEST_CASE("sqlite::Rooms limits the bytes that wait for a flush", "[adapter][sqlite_rooms]") {
     const TemporaryDirectory dir;
     sqlite::Rooms rooms =

@@ -66,10 +66,13 @@ struct Upgrade {
     [[nodiscard]] static bool asks_for_page(const Request& request) noexcept {
         const auto asked = request.target();
         const auto method = request.method();
+        const auto hosts = request.count(Field::host);
+        // The health checks of some load balancers use HTTP/1.0, which does not require a host.
+        const bool has_host = hosts == 1 || (hosts == 0 && request.version() == 10);
         return (method == boost::beast::http::verb::get ||
                 method == boost::beast::http::verb::head) &&
-               request.count(Field::upgrade) == 0 && request.count(Field::host) == 1 &&
-               !asked.empty() && asked.front() == '/';
+               request.count(Field::upgrade) == 0 && has_host && !asked.empty() &&
+               asked.front() == '/';
     }
     [[nodiscard]] static HttpRequest page_request(const Request& request) {
         HttpRequest asked{

@@ -243,6 +243,8 @@ private:
         const auto position = static_cast<std::int64_t>(change.position);
         if (change.kind == SqliteRoomChange::Kind::append) {
             if (!head) return RoomErrc::unknown_room;
+            // The row of `past` has no checksum.
+            if (position <= head->last) return damaged();
             head->last = position;
             ++head->updates;
             return db_.write(add_update_, id, position, check(change.id, position, change.update),
