@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: many connections that share a CircuitBreaker, and maybe a budget, and are all lost at one
-// instant, come back one after the other, and soon. Method: exploration of outages that open the
+// instant, reconnect at different times, and soon. Method: exploration of outages that open the
 // breaker. The server is killed, rejects, or is silent; afterwards the test counts the dials of each
 // tenth of a second.
 #include <belay/breaker/circuit_breaker.hpp>
@@ -168,7 +168,7 @@ bool herd_after_an_outage(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("Connections that share a CircuitBreaker come back one after the other",
+TEST_CASE("Connections that share a CircuitBreaker reconnect at different times",
           "[worlds][breaker_herd][sim][property]") {
     sim::ExploreOptions options = world_options({.kills = 0,
                                                  .pauses = 0,

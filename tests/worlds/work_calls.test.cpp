@@ -309,7 +309,7 @@ bool bills_through_a_breaker(sim::World& world) {
 
 }  // namespace
 
-TEST_CASE("A WorkQueue whose workers call through a breaker buries no item that the peer never had",
+TEST_CASE("A WorkQueue whose workers share a breaker makes no dead letter that its peer never had",
           "[worlds][work_calls][sim][property]") {
     auto options = world_options({.kills = 0,
                                   .pauses = 2,
