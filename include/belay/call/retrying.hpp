@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
 #include <type_traits>  // std::type_identity_t
 #include <utility>      // std::move
 

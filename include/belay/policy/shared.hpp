@@ -3,6 +3,7 @@
 /// Shared: a rule that refers to an object that many policies use.
 #pragma once
 
+#include <chrono>       // std::chrono::duration
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint16_t, std::uint64_t
 #include <string_view>  // std::string_view
