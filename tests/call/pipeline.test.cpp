@@ -23,6 +23,7 @@
 #include <belay/call/timeout.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/optional_rule.hpp>
 
 #include "support/aborts.hpp"
@@ -537,6 +538,20 @@ TEST_CASE("Pipeline rejects a breaker in two places around a call", "[call][pipe
     CHECK(aborts(Retrying{place}, Timeout{1s}, place));
     CHECK(aborts(Retrying{Policy{policy, MaxAttempts{2}}}, place));
     CHECK(aborts(Retrying{Policy{std::optional{place}, MaxAttempts{2}}}, place));
+
+    const auto twice = [](auto... rules) {
+        const std::string text =
+            belay_test::aborts_with([&] { static_cast<void>(Policy{std::move(rules)...}); });
+        return text.find("Policy: a breaker, adaptive limit or throttle must be in one rule") !=
+               std::string::npos;
+    };
+    CHECK(twice(place, MaxAttempts{3}, place));
+    CHECK(twice(policy, place));
+    CHECK(twice(policy, Policy{policy, MaxElapsed{1s}}));
+    CHECK(twice(std::optional{place}, std::optional{policy}));
+    CHECK_FALSE(twice(place, Shared{other}, MaxAttempts{3}));
+    CHECK_FALSE(twice(std::optional{policy}, std::optional<Policy<MaxAttempts>>{}));
+    CHECK_FALSE(twice(Shared{bulkhead}, Shared{bulkhead}));
 
     CHECK_FALSE(aborts(place, Shared{other}));
     CHECK_FALSE(aborts(Retrying{policy}, Shared{other}, Timeout{1s}));

@@ -3,12 +3,17 @@
 // logs nothing. Method: the texts.
 #include <belay/call/retry_log.hpp>
 
+#include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/fails_if.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retrying.hpp>
@@ -94,6 +99,96 @@ TEST_CASE("RetryLog logs the calls that an open breaker rejects, for retry and a
     REQUIRE_FALSE(lines.empty());
     CHECK(lines[0] == "call: attempt 1 may not start for " + wait + " (CircuitBreaker)");
 }
+
+#if defined(__cpp_exceptions)
+TEST_CASE("RetryLog logs the text of an exception, once", "[call][retry_log][unit]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    LogLines lines;
+    RetryLog log{LogSink{&lines}};
+    const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{2}};
+    const auto logged = [&](auto fail) {
+        lines.clear();
+        CHECK_THROWS(retry(
+            policy, sleeper,
+            [&]() -> Result<int> {
+                fail();
+                return 1;
+            },
+            NeverStops{}, std::ref(log)));
+        REQUIRE(lines.size() == 2);
+        CHECK(lines[0].ends_with("; the next one in 1.0 s (Backoff)"));
+        const std::string start = "call: attempt 1 failed (";
+        const std::string why = lines[0].substr(start.size(), lines[0].find(");") - start.size());
+        CHECK(lines[1].ends_with("; last: " + why + ")"));
+        return why;
+    };
+    CHECK(logged([] { throw std::runtime_error{"no such scene"}; }) == "lost: no such scene");
+    CHECK(logged([] { throw 42; }) == "lost");
+    CHECK(logged([] { throw std::runtime_error{""}; }) == "lost");
+    const std::string text = belay_test::timed_out.message();
+    CHECK(logged([] {
+              throw std::system_error{belay_test::timed_out, "dial"};
+          }) == "timed_out: dial: " + text);
+    CHECK(logged([] { throw std::bad_alloc{}; }).ends_with(std::bad_alloc{}.what()));
+}
+
+TEST_CASE("RetryLog logs the text of an exception beside the failure of a predicate",
+          "[call][retry_log][unit]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    LogLines lines;
+    RetryLog log{LogSink{&lines}};
+    const auto fetch = []() -> Result<int> { throw std::runtime_error{"no such scene"}; };
+    const auto why = [](const std::runtime_error&) { return Failure::from(belay_test::timed_out); };
+    CHECK_THROWS(retry(MaxAttempts{1}, sleeper, fails_on<std::runtime_error>(fetch, why),
+                       NeverStops{}, std::ref(log)));
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].find("last: " + Failure::from(belay_test::timed_out).message() +
+                        ": no such scene)") != std::string::npos);
+}
+
+TEST_CASE("RetryLog logs no exception of an earlier attempt for a rejected one",
+          "[call][retry_log][unit]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}};
+    LogLines lines;
+    RetryLog log{LogSink{&lines}};
+    const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{3}};
+    const Pipeline pipeline{Retrying{policy, std::ref(log)}, Shared{breaker}};
+    CHECK_THROWS(
+        pipeline(sleeper, []() -> Result<int> { throw std::runtime_error{"no such scene"}; }));
+    REQUIRE(lines.size() == 3);
+    CHECK(lines[0].find(": no such scene)") != std::string::npos);
+    CHECK(lines[1].find("no such scene") == std::string::npos);
+    // The result of the whole is the exception.
+    CHECK(lines[2].find(": no such scene)") != std::string::npos);
+}
+
+TEST_CASE("RetryPlanned and RetryEnded have the exception of the failure",
+          "[call][retry_log][unit]") {
+    struct Observer {
+        RetryPlanned planned{};
+        RetryEnded ended{};
+        void on_retry(const RetryPlanned& event) { planned = event; }
+        void on_give_up(const RetryEnded& event) { ended = event; }
+    } observer;
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    int calls = 0;
+    const auto fetch = [&]() -> Result<int> {
+        if (++calls == 1) throw std::runtime_error{"no such scene"};
+        return belay_test::timed_out;
+    };
+    CHECK_FALSE(retry(MaxAttempts{2}, sleeper, fetch, NeverStops{}, observer));
+    REQUIRE(observer.planned.thrown != nullptr);
+    CHECK_THROWS_AS(std::rethrow_exception(observer.planned.thrown), std::runtime_error);
+    CHECK(observer.planned.message() == "lost: no such scene");
+    CHECK(observer.ended.thrown == nullptr);
+    CHECK(observer.ended.message() == Failure::from(belay_test::timed_out).message());
+}
+#endif
 
 TEST_CASE("RetryLog logs hedged calls, and rejections without an end", "[call][retry_log][unit]") {
     LogLines lines;

@@ -32,11 +32,6 @@ template <class L>
 concept LimitsTime = requires { requires L::limits_time; };
 template <class L>
 concept HidesFailures = requires { requires L::hides_failures; };
-template <class L>
-inline constexpr bool judges_results = false;
-template <class Object>
-inline constexpr bool judges_results<Shared<Object>> =
-    requires { requires Object::judges_results; };
 
 /// The function that a layer calls in order to continue with the inner layers.
 template <class Answer_, class Inner, class Context, class F>
@@ -147,7 +142,7 @@ template <class... Layers>
 constexpr void expect_one_place([[maybe_unused]] const Layers&... layers) noexcept {
     [[maybe_unused]] const auto is_only = [&]<class L>([[maybe_unused]] const L& layer) noexcept {
         if constexpr (judges_results<L>) {
-            return (std::size_t{0} + ... + std::size_t{detail::shares_object(layers, layer)}) == 1;
+            return (std::size_t{0} + ... + detail::places_of(layer, layers)) == 1;
         } else {
             return true;
         }

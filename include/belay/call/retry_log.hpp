@@ -22,7 +22,8 @@ struct RetryLogBase {};
 /// Writes a line for each attempt that failed or may not start.
 ///
 /// The line has the attempt's number, the wait, the cause and the rule, as LinkLog writes for
-/// links: `RetryLog{[](std::string_view line) {...}}`. A call that succeeds at once writes no line.
+/// links: `RetryLog{[](std::string_view line) {...}}`. It also has the text of an exception by
+/// which the attempt failed. A call that succeeds at once writes no line.
 /// You can use one log for many calls, by `std::ref`, or one log with its own name for each kind of
 /// call.
 ///
@@ -39,7 +40,7 @@ public:
         : sink_{std::move(sink)}, name_{std::move(name)} {}
 
     void on_retry(const RetryPlanned& retry) {
-        line(number(retry.attempt) + " failed (" + retry.failure.message() + "); the next one in " +
+        line(number(retry.attempt) + " failed (" + retry.message() + "); the next one in " +
              detail::duration_text(retry.wait) + in_brackets(retry.advice));
     }
     void on_rejection(const CallRejected& rejection) {
@@ -56,7 +57,7 @@ public:
     }
     void on_give_up(const RetryEnded& ended) {
         const std::string last =
-            ended.failure.cause == Cause::none ? "" : "; last: " + ended.failure.message();
+            ended.failure.cause == Cause::none ? "" : "; last: " + ended.message();
         const std::string rule = ended.advice.by.empty() ? "" : ", " + std::string{ended.advice.by};
         line("gave up after " + std::to_string(ended.attempts) + " attempts (" +
              ended.why.message() + rule + last + ")");

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>       // std::uint64_t
+#include <exception>     // std::exception, std::exception_ptr
+#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::is_base_of_v
@@ -13,6 +15,32 @@
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+/// Returns the text of a failure, followed by that of the exception by which the call failed.
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string failure_text(const Failure& failure,
+                                              [[maybe_unused]] const std::exception_ptr& thrown) {
+    std::string text = failure.message();
+#if defined(__cpp_exceptions)
+    if (thrown == nullptr) return text;
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& exception) {
+        const std::string_view what{exception.what()};
+        const std::error_code error = failure.error();
+        // A std::system_error repeats the text of its code.
+        if (error && what.find(error.message()) != what.npos) text = to_string(failure.cause);
+        if (!what.empty()) text.append(": ").append(what);
+    } catch (...) {
+        // It has no text.
+    }
+#endif
+    return text;
+}
+
+}  // namespace detail
 
 /// Reports that an attempt failed, and that there will be another: `on_retry`.
 struct RetryPlanned {
@@ -24,6 +52,12 @@ struct RetryPlanned {
     Advice advice{};
     /// How long that is from now.
     Duration wait{};
+    /// The exception by which the attempt failed; null if it threw none.
+    std::exception_ptr thrown{};
+
+    /// Returns the text of the failure, and that of the exception: "lost: no such scene".
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] std::string message() const { return detail::failure_text(failure, thrown); }
 };
 
 /// Reports that an attempt was due and may not start yet, for example because of a breaker:
@@ -57,7 +91,11 @@ struct RetryEnded {
     std::error_code why{};
     /// The policy's last advice; `by` names the rule. `go` if a stop token ended the run.
     Advice advice{};
+    /// The exception of the last failure, which leaves the call; null if there was none.
+    std::exception_ptr thrown{};
 
+    /// Returns the text of the last failure, and that of its exception.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string message() const { return detail::failure_text(failure, thrown); }
     /// Returns the name of the rule that decided, or "a rule without a name". It is empty if no
     /// rule did: the run succeeded, or a stop token or a deadline ended it.
     [[nodiscard]] constexpr std::string_view rule() const noexcept {

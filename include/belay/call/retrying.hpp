@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
 #include <type_traits>  // std::type_identity_t
 #include <utility>      // std::move
 
@@ -96,10 +97,10 @@ public:
         static_assert(detail::explain_observer<detail::RetryRunHooks, O>());
     }
 
-    /// Returns whether a rule of the policy refers to the object of `shared`, a Shared.
+    /// Returns how many rules of the policy refer to the object of `shared`, a Shared.
     template <class S>
-    [[nodiscard]] constexpr bool shares_object(const S& shared) const noexcept {
-        return detail::shares_object(policy_, shared);
+    [[nodiscard]] constexpr std::size_t places_of(const S& shared) const noexcept {
+        return detail::places_of(shared, policy_);
     }
 
     template <class Next, class Context>

@@ -53,6 +53,8 @@ template <class R>
 // Clang 16 rejects this requirement in a lambda.
 template <class R>
 concept RefersToShared = requires { requires R::is_shared; };
+template <class R>
+inline constexpr bool may_share = RefersToShared<R> || nests_policy<R>;
 // Rules that hold a policy whose type is not known here. AnyPolicy adds itself.
 template <class R>
 inline constexpr bool is_rule_group = false;
@@ -97,9 +99,14 @@ public:
     /// A report of the calls of `retry`; see policy/detail/spending.hpp.
     struct Spending;
 
+    /// Pre: no two rules refer to the same object that judges results; see Pipeline.
     constexpr explicit Policy(Rules... rules) noexcept(
         (std::is_nothrow_move_constructible_v<Rules> && ...))
-        : rules_{{std::move(rules)}...} {}
+        : rules_{{std::move(rules)}...} {
+        if constexpr ((std::size_t{0} + ... + std::size_t{detail::may_share<Rules>}) >= 2) {
+            visit([&](const auto& rule) { detail::expect_one_rule(*this, rule); });
+        }
+    }
 
     /// Returns whether an attempt may start at `now`, and changes nothing.
     /// Errors: none.   Complexity: O(rules).
@@ -242,13 +249,13 @@ public:
         return wished ? shortest : otherwise;
     }
 
-    /// Returns whether one of the rules refers to the object of `shared`, a Shared.
+    /// Returns how many of the rules refer to the object of `shared`, a Shared.
     /// Errors: none.   Complexity: O(rules).
     template <class S>
-    [[nodiscard]] constexpr bool shares_object(const S& shared) const noexcept {
-        bool shares = false;
-        visit([&](const auto& rule) { shares = shares || detail::shares_object(rule, shared); });
-        return shares;
+    [[nodiscard]] constexpr std::size_t places_of(const S& shared) const noexcept {
+        std::size_t places = 0;
+        visit([&](const auto& rule) { places += detail::places_of(shared, rule); });
+        return places;
     }
 
     /// Returns the longest wait to which the rules may lead after a number of failed attempts.

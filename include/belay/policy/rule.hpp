@@ -268,6 +268,10 @@ template <class R>
     return HasAdvice<R> != Listens<R>;
 }
 
+// Whether a rule or a layer is a Shared of an object whose permits depend on results.
+template <class R>
+inline constexpr bool judges_results = false;
+
 }  // namespace detail
 
 /// One rule of a policy, which is a copyable value with at least one of these hooks, all noexcept.

@@ -3,6 +3,8 @@
 /// Shared: a rule that refers to an object that many policies use.
 #pragma once
 
+#include <chrono>       // std::chrono::duration
+#include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint16_t, std::uint64_t
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::conditional_t, std::is_const_v
@@ -94,6 +96,17 @@ struct SpreadHooks<S, true> {
         return Advice::go();
     }
 };
+
+}  // namespace detail
+
+template <class Object>
+class Shared;
+
+namespace detail {
+
+template <class Object>
+inline constexpr bool judges_results<Shared<Object>> =
+    requires { requires Object::judges_results; };
 
 }  // namespace detail
 
@@ -280,9 +293,9 @@ public:
     {
         permit_.spend(turn);
     }
-    /// Returns whether both refer to the same object.
-    [[nodiscard]] constexpr bool shares_object(const Shared& other) const noexcept {
-        return object_ == other.object_;
+    /// Returns 1 if both refer to the same object, else 0.
+    [[nodiscard]] constexpr std::size_t places_of(const Shared& other) const noexcept {
+        return object_ == other.object_ ? 1 : 0;
     }
     /// Makes the wait as long as the object requests, for a caller that does not wait: a layer.
     /// Call it before `wanted`, which then draws nothing.

@@ -84,14 +84,25 @@ template <class R>
     }
 }
 
-/// Returns whether a rule or a layer refers to the object of `shared`, or has a rule that does.
+/// Returns how often a rule or a layer, with the rules in it, refers to the object of `shared`.
 template <class R, class S>
-[[nodiscard]] constexpr bool shares_object([[maybe_unused]] const R& rule,
-                                           [[maybe_unused]] const S& shared) noexcept {
-    if constexpr (requires { rule.shares_object(shared); }) {
-        return rule.shares_object(shared);
+[[nodiscard]] constexpr std::size_t places_of([[maybe_unused]] const S& shared,
+                                              [[maybe_unused]] const R& rule) noexcept {
+    if constexpr (requires { rule.places_of(shared); }) {
+        return rule.places_of(shared);
     } else {
-        return false;
+        return 0;
+    }
+}
+
+/// Checks that an attempt takes at most one permit of an object that judges results. With two, the
+/// first rule takes the probe of a half-open breaker, and the second one rejects the attempt.
+template <class P, class R>
+constexpr void expect_one_rule([[maybe_unused]] const P& policy,
+                               [[maybe_unused]] const R& rule) noexcept {
+    if constexpr (judges_results<R>) {
+        BELAY_PRECONDITION(policy.places_of(rule) == 1,
+                           "Policy: a breaker, adaptive limit or throttle must be in one rule");
     }
 }
 
