@@ -133,7 +133,7 @@ TEST_CASE("RetryLog logs the text of an exception, once", "[call][retry_log][uni
     CHECK(logged([] { throw std::bad_alloc{}; }).ends_with(std::bad_alloc{}.what()));
 }
 
-TEST_CASE("RetryLog logs the text of an exception beside the failure of a predicate",
+TEST_CASE("RetryLog logs the text of an exception in addition to the failure of a predicate",
           "[call][retry_log][unit]") {
     Random bits{Seed{1}};
     MinimalSleeper sleeper{bits};
