@@ -72,8 +72,8 @@ public:
             if (!reader_.read(frame, [] {}).rejected)
                 verdict_.expect(false, Rule::rejects_what_is_wrong);
         }
-        mutate({}, 0, mutations);
-        for (std::size_t i = 0; i < samples_.size(); ++i) mutate(frames[i].frame, i, mutations);
+        mutate(mutations, {}, 0);
+        for (std::size_t i = 0; i < samples_.size(); ++i) mutate(mutations, frames[i].frame, i);
         return verdict_.fault;
     }
 
@@ -318,7 +318,7 @@ private:
     // ---- malformed frames -----------------------------------------------------------------------
 
     /// Reads each beginning of a frame, and frames that differ from it.
-    void mutate(const Bytes& frame, std::size_t place, std::uint64_t mutations) {
+    void mutate(std::uint64_t mutations, const Bytes& frame, std::size_t place) {
         constexpr std::size_t cuts_max = 256;
         for (std::size_t size = 0; size < std::min(frame.size(), cuts_max); ++size)
             read_any(BytesView{frame}.first(size), frame, place);
@@ -352,18 +352,20 @@ private:
             if (!adds.has_value() || !*adds) return;
             for (const Bytes& piece : pieces_of(got.payload)) send(Kind::update, piece);
         } else if (got.kind == Kind::state_vector) {
-            for (const Bytes& ours : vectors_) compare_any(ours, got.payload);
+            compare_any(got.payload);
         }
     }
     /// A room compares the state vector of a client before its document has checked it.
-    void compare_any(BytesView ours, BytesView theirs) {
+    void compare_any(BytesView theirs) {
         if constexpr (HasDisjoint<P>) {
             verdict_.attempt([&] {
                 const GuardedBytes here{reader_.guard(), theirs};
                 const GuardedBytes there{reader_.other_guard(), theirs};
-                verdict_.expect(pair_.first.disjoint(ours, here.view()) ==
-                                    pair_.first.disjoint(ours, there.view()),
-                                Rule::disjoint_is_reliable);
+                for (const Bytes& ours : vectors_) {
+                    verdict_.expect(pair_.first.disjoint(ours, here.view()) ==
+                                        pair_.first.disjoint(ours, there.view()),
+                                    Rule::disjoint_is_reliable);
+                }
             });
         }
     }
