@@ -133,10 +133,10 @@ private:
 };
 
 /// Owns the queue, and has some clerks who work it off.
-class Office {
+class BillOffice {
     using Log = Journal<sim::Disk>;
     struct Watch {
-        Office* office;
+        BillOffice* office;
         void on_dead(const DeadWork& dead) { office->on_dead(dead); }
     };
     using Work = WorkQueue<Log, KeepDead, Watch>;
@@ -151,7 +151,7 @@ class Office {
     };
 
 public:
-    Office(sim::Host& host, BillWorld& run)
+    BillOffice(sim::Host& host, BillWorld& run)
         : host_{host},
           run_{run},
           sleeper_{host},
@@ -288,7 +288,7 @@ bool bills_through_a_breaker(sim::World& world) {
     BillWorld& run = world.make<BillWorld>(world);
     world.host("bank", [&world](sim::Host& h) { return std::make_unique<Bank>(h, world); });
     sim::Host& office =
-        world.host("office", [&run](sim::Host& h) { return std::make_unique<Office>(h, run); });
+        world.host("office", [&run](sim::Host& h) { return std::make_unique<BillOffice>(h, run); });
     for (const char* const mark : {"cancelled", "rejected", "a call failed", "dead letter"}) {
         world.reachable(mark);
     }
@@ -300,11 +300,11 @@ bool bills_through_a_breaker(sim::World& world) {
     world.run_for(16s);
     world.heal();
     const auto is_done = [&] {
-        const auto* const process = office.process<Office>();
+        const auto* const process = office.process<BillOffice>();
         return process != nullptr && process->is_done();
     };
     return world.eventually("every bill ends", 120s, is_done) &&
-           world.require("every bill is paid or dead", office.process<Office>()->judge());
+           world.require("every bill is paid or dead", office.process<BillOffice>()->judge());
 }
 
 }  // namespace
