@@ -197,6 +197,29 @@ TEST_CASE("sqlite::Boards::open waits for a program that is creating the same da
     CHECK_FALSE(opened->set_owner({"plan", "ada"}));
 }
 
+TEST_CASE("sqlite::Boards::open waits at most lock_within for any lock of another program",
+          "[adapter][boards][regression]") {
+    const TemporaryDirectory dir;
+    SqlProgram other{dir / "r"};
+    CHECK(other.run("PRAGMA locking_mode=EXCLUSIVE") == "[('exclusive',)]");
+    CHECK(other.run("BEGIN IMMEDIATE") == "[]");
+    CHECK(other.run("CREATE TABLE x (a)") == "[]");
+    std::string committed;
+    // open() waits for a lock that permits readers, and then for one that does not. SQLite waits
+    // for the second one in each statement.
+    std::thread locks{[&] {
+        std::this_thread::sleep_for(100ms);
+        committed = other.run("COMMIT");  // keeps the lock
+    }};
+    const auto begun = std::chrono::steady_clock::now();
+    const auto opened = sqlite::Boards::open(dir / "r", {.lock_within = 1s});
+    const auto took = std::chrono::steady_clock::now() - begun;
+    locks.join();
+    CHECK(committed == "[]");
+    CHECK(opened.error().code == QueueErrc::already_locked);
+    CHECK(took < 10s);
+}
+
 TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not after it",
           "[adapter][boards]") {
     const TemporaryDirectory dir;

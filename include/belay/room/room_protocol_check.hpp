@@ -53,11 +53,12 @@ struct RoomProtocolOptions {
 /// - `empty` is the empty document of your rooms, which accepts the updates in `frames`. For a
 ///   protocol with `split`, use one that reads updates. In an OpaqueDocument, pieces differ from
 ///   their update.
-/// - `frames` are frames that clients send, at least one of each kind. An update above 1 KiB tests
-///   `split`. The check makes malformed frames from them.
+/// - `frames` are frames that clients send, at least one of each kind that they send. An update
+///   above 1 KiB tests `split`. The check makes malformed frames from them.
 /// - `rejected` are frames that the protocol must reject.
 /// - `client(frame)` reads a frame of the server as a client does. It returns what `read` does.
-///   Pass one if your clients and your server send frames of different formats.
+///   Pass one if your clients and your server send frames of different formats, or if `read`
+///   rejects what only the server sends.
 ///
 /// The check cannot report a call that does not return. Run it with sanitizers, which report each
 /// byte that is read outside of a frame.

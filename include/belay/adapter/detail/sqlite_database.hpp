@@ -299,15 +299,25 @@ public:
     }
 
 private:
-    /// Executes a statement for which SQLite itself does not wait for locks.
+    /// Executes a statement for which SQLite itself waits only for some locks.
     [[nodiscard]] std::error_code execute_when_unlocked(const char* sql) noexcept {
         constexpr int pause_ms = 10;
+        const std::chrono::milliseconds most = lock_time_;
+        // Otherwise each execution may wait, too.
+        wait_for_locks(Duration{});
         std::error_code error = execute(sql);
-        for (auto left = lock_time_; error == QueueErrc::already_locked && left.count() > 0;) {
+        for (auto left = most; is_locked(error) && left.count() > 0;) {
             left -= std::chrono::milliseconds{sqlite3_sleep(pause_ms)};
             error = execute(sql);
         }
+        wait_for_locks(most);
         return error;
+    }
+    /// Whether the last call failed because another connection holds a lock, without a wait.
+    [[nodiscard]] bool is_locked(const std::error_code& error) const noexcept {
+        // SQLite has waited for about 10 s before it returns SQLITE_PROTOCOL.
+        return error == QueueErrc::already_locked &&
+               (sqlite3_errcode(db_.get()) & 0xFF) != SQLITE_PROTOCOL;
     }
     template <class... V>
     [[nodiscard]] std::error_code write_unlooked(const SqliteStatement& statement,
