@@ -25,6 +25,7 @@
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/optional_rule.hpp>
+#include <belay/policy/remembered.hpp>
 
 #include "support/aborts.hpp"
 #include "support/call/async_sleeper.hpp"
@@ -538,6 +539,8 @@ TEST_CASE("Pipeline rejects a breaker in two places around a call", "[call][pipe
     CHECK(aborts(Retrying{place}, Timeout{1s}, place));
     CHECK(aborts(Retrying{Policy{policy, MaxAttempts{2}}}, place));
     CHECK(aborts(Retrying{Policy{std::optional{place}, MaxAttempts{2}}}, place));
+    PolicyHistory history;
+    CHECK(aborts(Retrying{Remembered{history, policy}}, place));
 
     const auto twice = [](auto... rules) {
         const std::string text =
@@ -549,6 +552,7 @@ TEST_CASE("Pipeline rejects a breaker in two places around a call", "[call][pipe
     CHECK(twice(policy, place));
     CHECK(twice(policy, Policy{policy, MaxElapsed{1s}}));
     CHECK(twice(std::optional{place}, std::optional{policy}));
+    CHECK(twice(Remembered{history, policy}, place));
     CHECK_FALSE(twice(place, Shared{other}, MaxAttempts{3}));
     CHECK_FALSE(twice(std::optional{policy}, std::optional<Policy<MaxAttempts>>{}));
     CHECK_FALSE(twice(Shared{bulkhead}, Shared{bulkhead}));

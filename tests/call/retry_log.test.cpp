@@ -126,6 +126,9 @@ TEST_CASE("RetryLog logs the text of an exception, once", "[call][retry_log][uni
     CHECK(logged([] { throw std::runtime_error{"no such scene"}; }) == "lost: no such scene");
     CHECK(logged([] { throw 42; }) == "lost");
     CHECK(logged([] { throw std::runtime_error{""}; }) == "lost");
+    // A text of another program cannot begin a line, or command a terminal.
+    CHECK(logged([] { throw std::runtime_error{"no table\nLINE 1:\x1b[2J\x7f"}; }) ==
+          "lost: no table LINE 1: [2J ");
     const std::string text = belay_test::timed_out.message();
     CHECK(logged([] {
               throw std::system_error{belay_test::timed_out, "dial"};

@@ -42,6 +42,19 @@ static_assert(!part::ReservableLike<With<Permit>> && part::ReservableLike<Budget
 static_assert(RuleLike<Shared<With<Permit>>> && RuleLike<Shared<Budget>>);
 static_assert(ShareableLike<CircuitBreaker<>> && !part::ReservableLike<CircuitBreaker<>>);
 
+// An object of yours may also have the members of a pointer or of a std::reference_wrapper, and may
+// give permits while it is const.
+struct GetsAndPoints : With<Permit> {
+    int get() const noexcept;
+    int operator*() const noexcept;
+};
+struct GivesWhileConst {
+    using Permit = ::Permit;
+    Advice admit(Instant) const noexcept;
+    Permit acquire(Turn&) const noexcept;
+};
+static_assert(RuleLike<Shared<GetsAndPoints>> && RuleLike<Shared<const GivesWhileConst>>);
+
 struct SpreadsInTicks : With<Permit> {
     [[nodiscard]] int spread() const noexcept { return 1; }
 };

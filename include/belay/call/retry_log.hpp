@@ -23,7 +23,8 @@ struct RetryLogBase {};
 ///
 /// The line has the attempt's number, the wait, the cause and the rule, as LinkLog writes for
 /// links: `RetryLog{[](std::string_view line) {...}}`. It also has the text of an exception by
-/// which the attempt failed. A call that succeeds at once writes no line.
+/// which the attempt failed. Each control character in a line, such as a line break, is written as
+/// a space. A call that succeeds at once writes no line.
 /// You can use one log for many calls, by `std::ref`, or one log with its own name for each kind of
 /// call.
 ///
@@ -70,7 +71,14 @@ private:
     static std::string in_brackets(const Advice& advice) {
         return advice.by.empty() ? std::string{} : " (" + std::string{advice.by} + ")";
     }
-    void line(const std::string& what) { sink_(std::string_view{name_ + ": " + what}); }
+    void line(const std::string& what) {
+        std::string text = name_ + ": " + what;
+        // The text of an exception may come from another program, such as a database.
+        for (char& c : text) {
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
+        }
+        sink_(std::string_view{text});
+    }
 
     Sink sink_;
     std::string name_;

@@ -91,7 +91,8 @@ struct RetryEnded {
     std::error_code why{};
     /// The policy's last advice; `by` names the rule. `go` if a stop token ended the run.
     Advice advice{};
-    /// The exception of the last failure, which leaves the call; null if there was none.
+    /// The exception of the last failure; null if there was none. `retry` throws it. In a Pipeline,
+    /// a Fallback may replace it.
     std::exception_ptr thrown{};
 
     /// Returns the text of the last failure, and that of its exception.   Throws: std::bad_alloc.

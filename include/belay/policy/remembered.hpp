@@ -3,6 +3,7 @@
 /// Remembered: a policy that continues where it was after a restart of the program.
 #pragma once
 
+#include <cstddef>      // std::size_t
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
@@ -11,6 +12,14 @@
 #include <belay/policy/policy_history.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+template <class P>
+class Remembered;
+
+namespace detail {
+template <class P>
+inline constexpr bool may_share<Remembered<P>> = true;
+}  // namespace detail
 
 /// Wraps a whole policy, and records its events in a PolicyHistory:
 ///
@@ -105,6 +114,11 @@ public:
     [[nodiscard]] Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {
         return policy_.attempt_limit(otherwise);
+    }
+    /// Returns how many rules of the policy refer to the object of `shared`, a Shared.
+    template <class S>
+    [[nodiscard]] std::size_t places_of(const S& shared) const noexcept {
+        return policy_.places_of(shared);
     }
 
 private:

@@ -118,7 +118,7 @@ concept PermitSpendIsSound =
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 /// - `static constexpr bool judges_results = true`, optional: the results of its attempts decide
 ///   what it admits, as in a breaker. A Pipeline then rejects a Fallback inside of it, and a second
-///   place for the same object.
+///   place for the same object. A Policy rejects a second rule for the same object.
 ///
 /// All of them are noexcept. Semantics the compiler cannot check: any thread may call it at any
 /// time. Only the first verdict on a permit counts.

@@ -157,10 +157,11 @@ class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Ob
                public detail::SpreadHooks<Shared<Object>, detail::SpreadsCallers<Object>>,
                public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object> ||
                                                              detail::SpreadsCallers<Object>> {
-    static_assert(!detail::RefersToObject<Object>,
+    static_assert(ShareableLike<Object> || !detail::RefersToObject<Object>,
                   "Shared: pass the object itself, and not a pointer or a std::ref: "
                   "Shared{*object}");
-    static_assert(!std::is_const_v<Object>, "Shared: the shared object must not be const");
+    static_assert(ShareableLike<Object> || !std::is_const_v<Object>,
+                  "Shared: the shared object must not be const");
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = part::ReservableLike<Object>;
     static constexpr bool spreads = detail::SpreadsCallers<Object>;

@@ -32,7 +32,7 @@ template <class Trip, class OpenWait>
 class BreakerCore {
     // Not constraints: the compiler's message for a failed constraint would hide the sentence.
     static_assert((TripLike<Trip> || (!OpenWaitLike<Trip> && std::is_class_v<Trip>)) &&
-                      !requires { typename OpenWait::period; },
+                      (OpenWaitLike<OpenWait> || !requires { typename OpenWait::period; }),
                   "Breaker: pass the trip first, then the open wait: "
                   "Breaker{ConsecutiveFailures{5}, OpenFor{30s}}");
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
