@@ -5,7 +5,9 @@
 #include <belay/link/endpoints.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
@@ -13,6 +15,7 @@
 #include <belay/link/with_token.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/stop_on.hpp>
 
 #include "support/aborts.hpp"
 #include "support/link/link_archetypes.hpp"
@@ -42,8 +45,9 @@ struct Dialler {
 };
 
 struct Greeted {
+    Failure why{};
     Verdict begin(const auto&) { return Verdict::pending(); }
-    Verdict judge(const std::string&, const auto&) { return Verdict::rejected(); }
+    Verdict judge(const std::string&, const auto&) { return Verdict::rejected(why); }
 };
 
 struct Sevens {
@@ -68,10 +72,16 @@ struct EndpointsRig {
     LinkRig<Endpoints<Dialler, std::string>> rig{Endpoints{Dialler{&transport, &dialled}, abc}};
 
     /// The attempt, or the connection, fails at `now`, and the next attempt is made.
-    void fail(Duration now) {
-        transport.link.closed();
+    void fail(Duration now, const Failure& why = {}) {
+        transport.link.closed(why);
         rig.run(now);
         wait();
+    }
+    /// The attempt fails, and no other one follows.
+    void end(const Failure& why) {
+        transport.link.closed(why);
+        rig.run(now());
+        REQUIRE(rig.link.status().retry_at == never);
     }
     /// Runs until the next attempt.
     void wait() { rig.run(elapsed(Instant{}, rig.link.status().retry_at)); }
@@ -344,7 +354,7 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
         rig.start(now() + 1s);
     }
     SECTION("stopped by a rule, and started again by a command") {
-        transport.link.closed({.cause = Cause::permanent});
+        rig.link.report_unhealthy({.cause = Cause::permanent});
         rig.run(now());
         REQUIRE(rig.state() == LinkState::failed);
         has_token = false;
@@ -625,4 +635,246 @@ TEST_CASE("Endpoints::replace keeps the largest number of penalties if endpoints
     *endpoints.ping_penalties() = 3;
     REQUIRE_FALSE(endpoints.replace({{5}, {6}, {7}}));
     CHECK(*endpoints.ping_penalties() == 3);
+}
+
+TEST_CASE("Endpoints tries the other endpoints after a final failure of one",
+          "[link][endpoints][unit]") {
+    const Cause final_cause = GENERATE(Cause::permanent, Cause::forbidden, Cause::unauthorized);
+    CAPTURE(final_cause);
+    const Failure rejected{.cause = final_cause};
+    EndpointsRig r;
+    r.rig.start();
+    SECTION("an attempt") {
+        r.fail(0s, rejected);
+        CHECK(r.rig.link.status().failure.cause == final_cause);
+    }
+    SECTION("a connection that was not stable, as of a server that rejects after the opening") {
+        r.transport.link.opened();
+        r.transport.link.pong();
+        r.rig.run(1s);
+        r.fail(9s, rejected);
+    }
+    CHECK(r.rig.state() == LinkState::connecting);
+    CHECK(r.dialled == Places{"a", "b"});
+    r.transport.link.opened();
+    r.transport.link.pong();
+    r.rig.run(10s);
+    CHECK(r.rig.state() == LinkState::connected);
+}
+
+TEST_CASE("Endpoints: the link fails when the last failure of each endpoint was final",
+          "[link][endpoints][unit]") {
+    const Failure permanent{.cause = Cause::permanent};
+    const Failure forbidden{.cause = Cause::forbidden};
+    EndpointsRig r;
+    r.rig.start();
+    SECTION("in one round") {
+        r.fail(0s, permanent);
+        r.fail(r.now(), forbidden);
+        r.end(permanent);
+        CHECK(r.dialled == Places{"a", "b", "c"});
+    }
+    SECTION("not while one is only down, and not if one has recovered") {
+        for (const Failure& why : {permanent, permanent, lost, lost, permanent, permanent}) {
+            r.fail(r.now(), why);
+        }
+        r.end(permanent);
+        CHECK(r.dialled == Places{"a", "b", "c", "a", "b", "c", "a"});
+    }
+    REQUIRE(r.rig.state() == LinkState::failed);
+    CHECK(r.rig.link.status().failure.cause == Cause::permanent);
+    // A new start forgets them.
+    r.dialled.clear();
+    CHECK(r.rig.link.reconnect_now().granted);
+    r.rig.run(r.now());
+    r.fail(r.now(), permanent);
+    CHECK(r.dialled == Places{"a", "b"});
+}
+
+TEST_CASE("Endpoints: a final failure of a stable connection ends the link",
+          "[link][endpoints][unit]") {
+    const auto [cause, state] = GENERATE(std::pair{Cause::permanent, LinkState::failed},
+                                         std::pair{Cause::forbidden, LinkState::failed},
+                                         std::pair{Cause::unauthorized, LinkState::blocked_auth});
+    CAPTURE(cause);
+    EndpointsRig r;
+    r.rig.start();
+    r.transport.link.opened();
+    r.transport.link.pong();
+    r.rig.run(1s);
+    const bool is_driver_late = GENERATE(false, true);
+    if (!is_driver_late) r.rig.run(11s);
+    r.transport.link.closed({.cause = cause});
+    r.rig.run(12s);
+    CHECK(r.rig.state() == state);
+}
+
+TEST_CASE("Endpoints: the rejection of the credentials by a second endpoint blocks the link",
+          "[link][endpoints][unit]") {
+    const Failure rejected{.cause = Cause::unauthorized};
+    EndpointsRig r;
+    r.rig.start();
+    r.fail(0s, rejected);
+    SECTION("the next one") {
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "b"});
+    }
+    SECTION("after one that is down") {
+        r.fail(r.now());
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "b", "c"});
+    }
+    SECTION("the third rejection by one endpoint, while the others are down") {
+        for (const Failure& why : {lost, lost, rejected, lost, lost}) r.fail(r.now(), why);
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "b", "c", "a", "b", "c", "a"});
+    }
+    REQUIRE(r.rig.state() == LinkState::blocked_auth);
+    // New credentials are tried at two endpoints again.
+    const std::size_t dials = r.dialled.size();
+    r.rig.link.credentials();
+    r.rig.run(r.now());
+    CHECK(r.dialled.size() == dials + 1);
+    r.fail(r.now(), rejected);
+    CHECK(r.dialled.size() == dials + 2);
+    r.end(rejected);
+    CHECK(r.rig.state() == LinkState::blocked_auth);
+}
+
+TEST_CASE("Endpoints forgets a rejection of the credentials after a stable connection",
+          "[link][endpoints][unit]") {
+    EndpointsRig r;
+    r.rig.start();
+    for (int i = 0; i < 5; ++i) {
+        r.fail(r.now(), {.cause = Cause::unauthorized});
+        r.transport.link.opened();
+        r.transport.link.pong();
+        r.rig.run(r.now());
+        r.rig.run(r.now() + 10s);
+        r.fail(r.now());
+    }
+    CHECK(r.dialled.back() == "a");
+    CHECK(r.dialled.size() == 11);
+}
+
+TEST_CASE("Endpoints forgets final failures when its list is replaced", "[link][endpoints][unit]") {
+    const Failure permanent{.cause = Cause::permanent};
+    EndpointsRig r;
+    r.rig.start();
+    r.fail(0s, permanent);
+    r.fail(r.now(), permanent);
+    SECTION("while the last one is tried") {
+        REQUIRE_FALSE(r.rig.link.transport().replace({"x", "y"}));
+        r.fail(r.now(), permanent);
+        CHECK(r.dialled.back() == "x");
+        r.fail(r.now(), permanent);
+        CHECK(r.dialled.back() == "y");
+        r.end(permanent);
+        CHECK(r.rig.state() == LinkState::failed);
+    }
+    SECTION("with one that has fewer endpoints") {
+        REQUIRE_FALSE(r.rig.link.transport().replace({"x"}));
+        r.fail(r.now(), permanent);
+        r.end(permanent);
+        CHECK(r.rig.state() == LinkState::failed);
+    }
+}
+
+TEST_CASE("Endpoints: a final cause from outside its connections ends the link",
+          "[link][endpoints][unit]") {
+    const Failure permanent{.cause = Cause::permanent};
+    SECTION("the program, without and with a decorator around") {
+        EndpointsRig r;
+        r.rig.start();
+        r.transport.link.opened();
+        r.rig.run(0s);
+        r.rig.link.report_unhealthy(permanent);
+        r.rig.run(0s);
+        CHECK(r.rig.state() == LinkState::failed);
+    }
+    SECTION("a check") {
+        TransportState transport;
+        std::vector<std::string> dialled;
+        LinkRig rig{Validated{Endpoints{Dialler{&transport, &dialled}, abc}, Greeted{permanent}}};
+        rig.start();
+        transport.link.opened();
+        receive(transport.link, "go away");
+        rig.run(0s);
+        CHECK(rig.state() == LinkState::failed);
+    }
+}
+
+TEST_CASE("Endpoints: StopOn ends the link at the first final failure", "[link][endpoints][unit]") {
+    const auto [cause, state] = GENERATE(std::pair{Cause::permanent, LinkState::failed},
+                                         std::pair{Cause::unauthorized, LinkState::blocked_auth});
+    CAPTURE(cause);
+    TransportState transport;
+    std::vector<std::string> dialled;
+    Supervisor link{Endpoints{Dialler{&transport, &dialled}, abc},
+                    Policy{Backoff{NoJitter{}, Cap{8s}, 1s},
+                           StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}}};
+    link.start();
+    link.advance(at(0s));
+    transport.link.closed({.cause = cause});
+    link.advance(at(0s));
+    CHECK(link.status().state == state);
+}
+
+TEST_CASE("Endpoints and WithToken: a 403 at two endpoints blocks the link",
+          "[link][endpoints][unit]") {
+    const Failure forbidden = http_failure(403);
+    TransportState transport;
+    std::vector<std::string> dialled;
+    const auto attempts = [&](auto rig) {
+        rig->start();
+        while (rig->state() == LinkState::connecting && dialled.size() < 20) {
+            transport.link.closed(forbidden);
+            rig->run(elapsed(Instant{}, rig->link.now()));
+            if (rig->state() != LinkState::cooldown) break;
+            rig->run(elapsed(Instant{}, rig->link.status().retry_at));
+        }
+        CHECK(rig->state() == LinkState::blocked_auth);
+        return dialled.size();
+    };
+    SECTION("the token outside") {
+        using Outside = WithToken<Endpoints<Dialler, std::string>, Sevens>;
+        const Outside transports{Endpoints{Dialler{&transport, &dialled}, abc}, Sevens{}};
+        CHECK(attempts(std::make_unique<LinkRig<Outside>>(transports)) == 2);
+    }
+    SECTION("the token inside") {
+        using Inside = Endpoints<WithToken<Dialler, Sevens>, std::string>;
+        const Inside transports{WithToken{Dialler{&transport, &dialled}, Sevens{}}, abc};
+        CHECK(attempts(std::make_unique<LinkRig<Inside>>(transports)) == 4);
+    }
+}
+
+TEST_CASE("Endpoints in a bundle: two lists leave a server that rejects both connections",
+          "[link][endpoints][unit]") {
+    for_each_seed(
+        [&](Seed seed) {
+            TransportState transports[2];
+            std::vector<std::string> dialled[2];
+            LinkRig rig{
+                Bundle{Endpoints{Dialler{&transports[0], &dialled[0]}, Places{"bad", "up"}},
+                       Endpoints{Dialler{&transports[1], &dialled[1]}, Places{"bad", "up"}}}};
+            rig.link.attach(Waker{driver::WakeHandle{}, seed});
+            rig.start();
+            int attempts = 1;
+            for (; rig.state() == LinkState::connecting && attempts < 60; ++attempts) {
+                for (int i = 0; i < 2; ++i) {
+                    if (dialled[i].back() == "up") {
+                        transports[i].link.opened();
+                    } else {
+                        transports[i].link.closed({.cause = Cause::permanent});
+                    }
+                }
+                const Duration now = elapsed(Instant{}, rig.link.now());
+                rig.run(now);
+                if (rig.state() != LinkState::cooldown) break;
+                rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+            }
+            CHECK(rig.state() == LinkState::connected);
+            CHECK(attempts <= 20);
+        },
+        200);
 }

@@ -17,6 +17,7 @@
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/equal_jitter.hpp>
 #include <belay/budget/token_budget.hpp>
+#include <belay/call/rate_limiter.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/attempt_timeout.hpp>
@@ -123,6 +124,70 @@ private:
     std::vector<std::unique_ptr<Member>> members_{};  // they end before what they share
 };
 
+/// A rule that holds the first attempt until an instant.
+struct NotBefore {
+    static constexpr std::string_view name = "NotBefore";
+    Instant at;
+    [[nodiscard]] Advice admit(Instant now) const noexcept {
+        return now < at ? Advice::wait_at_least(at) : Advice::go();
+    }
+};
+
+auto late_herd_policy(HerdBreaker& breaker, RateLimiter& limiter, Instant at, bool limits) {
+    using Limited = Shared<RateLimiter>;
+    return Policy{Backoff{EqualJitter{}, Cap{4s}, 500ms},
+                  NotBefore{at},
+                  Shared{breaker},
+                  limits ? std::optional{Limited{limiter}} : std::optional<Limited>{},
+                  ResetWhenStable{500ms},
+                  AttemptTimeout{2s}};
+}
+using LatePolicy = decltype(late_herd_policy(std::declval<HerdBreaker&>(),
+                                             std::declval<RateLimiter&>(), Instant{}, false));
+
+/// Connections that start while the server is down, and of which another rule holds most until the
+/// breaker is open.
+class LateHerd {
+    struct Watch {
+        std::map<Duration::rep, std::size_t>* dials;
+        const sim::World* world;
+        void on_state(const Transition& change) {
+            if (change.to.state != LinkState::connecting) return;
+            ++(*dials)[world->now().time_since_epoch() / 100ms];
+        }
+    };
+    using Member = Supervisor<Heartbeat<sim::Tcp>, LatePolicy, Watch>;
+
+public:
+    LateHerd(sim::Host& host, const sim::World& world, bool limits, Duration starts_within,
+             std::map<Duration::rep, std::size_t>& dials)
+        : breaker_{ConsecutiveFailures{3}, OpenFor{herd_open}, world.clock()} {
+        for (std::size_t i = 0; i < late_herd_size; ++i) {
+            const Duration late = starts_within * static_cast<Duration::rep>(i) /
+                                  static_cast<Duration::rep>(late_herd_size);
+            members_.push_back(std::make_unique<Member>(
+                Heartbeat{sim::Tcp{host, "server", 1}, {.every = 1s, .dead_after = 2500ms}},
+                late_herd_policy(breaker_, limiter_, after(host.now(), late), limits),
+                SupervisorOptions{}, Watch{&dials, &world}));
+            host.attach(*members_.back());
+            members_.back()->start();
+        }
+    }
+    [[nodiscard]] bool is_whole() const {
+        return std::ranges::all_of(members_, [](const auto& member) {
+            return member->status().state == LinkState::connected;
+        });
+    }
+    [[nodiscard]] bool is_open() const { return breaker_.state() == BreakerState::open; }
+
+    static constexpr std::size_t late_herd_size = 200;
+
+private:
+    HerdBreaker breaker_;
+    RateLimiter limiter_{Rate{20, 1s}, Burst{200}};
+    std::vector<std::unique_ptr<Member>> members_{};  // they end before what they share
+};
+
 bool herd_after_an_outage(sim::World& world) {
     HerdWorld& run = world.make<HerdWorld>(world);
     sim::Host& server =
@@ -182,4 +247,29 @@ TEST_CASE("Connections that share a CircuitBreaker reconnect at different times"
         world.reachable("the breaker opened");
         return herd_after_an_outage(world);
     }));
+}
+
+TEST_CASE("Connections that another rule holds until a CircuitBreaker opens dial at other times",
+          "[worlds][breaker_herd][sim][regression]") {
+    const bool limits = GENERATE(false, true);
+    // Those that are held while the breaker opens, and those that are not.
+    const Duration starts_within = GENERATE(0s, 2s);
+    CAPTURE(limits, starts_within.count());
+    sim::World world{Seed{7}};
+    std::map<Duration::rep, std::size_t> dials;
+    sim::Host& server =
+        world.host("server", [](sim::Host& h) { return std::make_unique<HerdServer>(h); });
+    world.kill(server);
+    sim::Host& client = world.host("client", [&](sim::Host& h) {
+        return std::make_unique<LateHerd>(h, world, limits, starts_within, dials);
+    });
+    world.run_for(4s);
+    REQUIRE(client.process<LateHerd>()->is_open());
+    dials.clear();
+    world.restart(server);
+    CHECK(world.run_until([&] { return client.process<LateHerd>()->is_whole(); }, 30s));
+    std::size_t most = 0;
+    for (const auto& [tenth, count] : dials) most = std::max(most, count);
+    // Spread over the open wait, 4 of them dial in a tenth of a second on average.
+    CHECK(most <= 2 * herd_dials_max);
 }

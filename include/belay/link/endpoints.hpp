@@ -14,6 +14,7 @@
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
+#include <belay/link/detail/final_failures.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -72,6 +73,9 @@ struct EndpointsOptions {
 /// the network. All services of a fleet may have the same endpoint. The list starts again at its
 /// first endpoint after a stable connection, after a start, and while all attempts so far were
 /// abandoned. A live connection is never left for a better endpoint.
+///
+/// A final failure (`permanent`, `forbidden`, `unauthorized`) of one endpoint does not end the link
+/// while another endpoint may accept it. docs/link.md gives the conditions.
 ///
 /// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
 ///
@@ -133,9 +137,10 @@ public:
         }
         [[nodiscard]] bool sift(part::Event<message_type>& event, Turn& turn) {
             if (!Base::sift(event, turn)) return false;
-            // The end of a graceful close is no failure of this endpoint.
-            if (event.kind == part::EventKind::closed && !closed_here_) {
-                owner_.ended_itself_ = true;
+            // The end of a graceful close is no failure of this endpoint. An event of depth 0 comes
+            // from outside.
+            if (event.kind == part::EventKind::closed && event.depth != 0 && !closed_here_) {
+                owner_.note_end(event);
             }
             return true;
         }
@@ -150,6 +155,7 @@ public:
         : part::Around<Transport>{std::move(transport)},
           list_{std::move(list)},
           penalties_{std::vector<std::uint8_t>(list_.size() + 1)},
+          finals_{list_.size()},
           shuffles_{options.order == EndpointsOptions::shuffled},
           shuffle_{shuffles_} {
         BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
@@ -178,7 +184,9 @@ public:
     /// Thread safety: home thread of the supervisor.
     [[nodiscard]] std::error_code replace(std::vector<Endpoint> list) {
         if (list.empty()) return std::make_error_code(std::errc::invalid_argument);
+        detail::FinalFailures none{list.size()};
         carry_penalties(list);
+        finals_ = std::move(none);
         list_ = std::move(list);
         place_ = 0;
         shuffle_ = shuffles_;
@@ -219,25 +227,41 @@ private:
         std::size_t used = 0;              // the place of the last attempt's endpoint
     };
 
+    /// The supervisor's counts, at the last attempt.
+    struct Counts {
+        std::uint32_t attempt = 0;  // its number
+        std::uint32_t firsts = 0;   // first attempts
+        std::uint32_t excused = 0;  // excused attempts
+    };
+
     void choose(const Link<message_type>& link) {
-        if (attempt_ == 0) bits_ = link.bits();
+        if (last_.attempt == 0) bits_ = link.bits();
         if (std::exchange(shuffle_, false)) shuffle();
         const detail::PublishedLink now = link.published();
         const std::uint32_t attempt = now.status.attempt;
         const bool is_excused =
-            std::exchange(excused_, now.excused_attempts) != now.excused_attempts;
-        const bool has_failed = (attempt > attempt_ || is_excused) && attempt_ != 0;
+            std::exchange(last_.excused, now.excused_attempts) != now.excused_attempts;
+        const bool has_failed = (attempt > last_.attempt || is_excused) && last_.attempt != 0;
         // The attempt with number 1 may have ended in a surrounding WithToken, without a call of
         // open().
         const bool replaced = std::exchange(replaced_, false);
-        if (std::exchange(firsts_, now.first_attempts) != now.first_attempts || replaced) {
+        const bool anew = std::exchange(last_.firsts, now.first_attempts) != now.first_attempts;
+        if (anew || replaced) {
             place_ = 0;
         } else if (has_failed && is_to_blame(link)) {
             place_ = place_ + 1 < list_.size() ? place_ + 1 : 0;
         }
+        finals_.begin(place_, anew);
         penalties_.used = place_;
-        attempt_ = attempt;
+        last_.attempt = attempt;
         ended_itself_ = false;
+    }
+    /// The connection to the endpoint of this attempt has ended, or could not be opened.
+    void note_end(part::Event<message_type>& event) noexcept {
+        ended_itself_ = true;
+        if (event.withdrawn || !detail::is_final(event.failure.cause)) return;
+        // After replace(), place_ is no longer the endpoint of this connection.
+        event.has_alternative = replaced_ || finals_.has_alternative(place_, event.failure.cause);
     }
     /// Keeps the penalties of the endpoints that are also in `list`.   Throws: std::bad_alloc.
     void carry_penalties(const std::vector<Endpoint>& list) {
@@ -268,11 +292,10 @@ private:
 
     std::vector<Endpoint> list_;
     Penalties penalties_;
+    detail::FinalFailures finals_;
     Random bits_;
     std::size_t place_ = 0;
-    std::uint32_t attempt_ = 0;  // the number of the last attempt
-    std::uint32_t firsts_ = 0;   // the supervisor's count of first attempts, at the last attempt
-    std::uint32_t excused_ = 0;  // its count of excused attempts, at the last attempt
+    Counts last_;
     bool shuffles_;              // as the options say
     bool shuffle_;               // before the next attempt
     bool replaced_ = false;      // since the last attempt

@@ -55,6 +55,9 @@ struct Event {
     bool closed_locally = false;
     /// For `closed`: this side decided to end the attempt, and it is no failure.
     bool withdrawn = false;
+    /// For `closed`: the failure is that of one endpoint, and another one may accept this side. A
+    /// final cause then does not end the link.
+    bool has_alternative = false;
     /// For `received` and `pong`: the event proves that the peer is alive. For `opened`: a message
     /// of the peer has passed a check.
     bool proof = false;

@@ -90,7 +90,9 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         for (std::size_t i = 0; i < this->size(); ++i) {
             const part::Event<M>& other = this->peek(i);
             if (other.kind != part::EventKind::closed || other.epoch != end.epoch) continue;
-            end.failure = more_severe(end.failure, other.failure);
+            const Failure& worst = more_severe(end.failure, other.failure);
+            if (&worst == &other.failure) end.has_alternative = other.has_alternative;
+            end.failure = worst;
             end.closed_locally = end.closed_locally && other.closed_locally;
             end.withdrawn = end.withdrawn && other.withdrawn;
         }

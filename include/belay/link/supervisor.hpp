@@ -318,6 +318,7 @@ private:
                              .failure = event.failure,
                              .closed_locally = event.closed_locally,
                              .withdrawn = event.withdrawn,
+                             .has_alternative = event.has_alternative,
                              .wrote = live_.has_taken() && !found_here(event)});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);

@@ -274,14 +274,20 @@ private:
                               s.withdrawn ? std::string_view{} : "planned"},
                              turn);
         }
+        // An endpoint whose connection was stable had accepted this side. The others will not,
+        // either.
+        const bool goes_on = s.has_alternative && begun_;
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
         planned_ = advice.verb != Verb::stop;
-        if (failure.cause == Cause::unauthorized && !fresh_credentials_) {
+        if (failure.cause == Cause::unauthorized && !fresh_credentials_ &&
+            (!goes_on || !planned_)) {
             abandon(turn);
             return enter(LinkState::blocked_auth, never, turn);
         }
-        if (failure.cause == Cause::permanent || failure.cause == Cause::forbidden) {
+        const bool is_final =
+            failure.cause == Cause::permanent || failure.cause == Cause::forbidden;
+        if (is_final && !goes_on) {
             abandon(turn);
             return enter(LinkState::failed, never, turn);
         }

@@ -31,7 +31,10 @@ struct Step {
     bool force = false;
     bool closed_locally = false;  ///< for `closed`: this end gave up an open connection
     bool withdrawn = false;       ///< for `closed`: this side decided it, and it is no failure
-    bool proof = false;           ///< for `opened`: a message of the peer has passed a check
+    /// For `closed`: another endpoint may accept what this one did not, so that a final cause does
+    /// not end the link. It does if the connection was stable.
+    bool has_alternative = false;
+    bool proof = false;  ///< for `opened`: a message of the peer has passed a check
     /// For `closed`: the transport had taken a whole message, and this end did not find the loss.
     bool wrote = false;
 };

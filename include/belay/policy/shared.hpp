@@ -311,16 +311,14 @@ private:
     constexpr void notify_wanted(Turn& turn) noexcept {
         if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
-            way_.share = 0;
-            if (!way_.fails_fast && !way_.is_exact) spread_first(turn);
+            // Also while the object admits this caller. Another rule may hold it until the object
+            // rejects it, when it can draw nothing.
+            draw_share(turn);
         }
     }
     [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back(Advice advice,
                                                                Instant now) const noexcept {
         return rejected(goes_on(advice, now));
-    }
-    [[gnu::noinline]] constexpr void spread_first(Turn& turn) noexcept {
-        static_cast<void>(waits(asked(turn.now), turn));
     }
     [[nodiscard]] constexpr Advice asked(Instant now) const noexcept {
         return static_cast<const Object*>(object_)->admit(now);
@@ -343,7 +341,7 @@ private:
         const Advice advice = goes_on(permit_.advice(), turn.now);
         return waits(advice, turn);
     }
-    // Spreads a caller that has drawn nothing yet.
+    // Spreads the caller that opened the object, if it waits once more.
     [[nodiscard]] constexpr Advice waits(Advice advice, Turn& turn) noexcept {
         if constexpr (spreads) {
             if (way_.share == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
