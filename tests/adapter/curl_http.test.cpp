@@ -347,3 +347,64 @@ TEST_CASE("curl::Http never sends a body again on its own", "[adapter][curl_http
     CHECK(ask_twice({.url = server.url("/hello")}).body == "hello");
     CHECK(rig.requests_received(server, "GET /hello") == 2);
 }
+
+TEST_CASE("curl::Http gives no request a response that came on an idle connection",
+          "[adapter][curl_http][regression]") {
+    HttpServer server;
+    CurlRig rig;
+    CHECK(rig.get(server.url("/kept")).body == "kept");
+    // A request on another connection, so that the server sends two responses to one request.
+    CHECK(rig.fetch({.url = server.url("/unasked"), .method = "POST"}).body == "done");
+    for (int i = 0; i < 3; ++i) CHECK(rig.get(server.url("/hello")).body == "hello");
+    // It was not sent twice, and a body goes over a good connection, too.
+    CHECK(rig.requests_received(server, "GET /hello") == 3);
+    CHECK(rig.get(server.url("/kept")).body == "kept");
+    CHECK(rig.fetch({.url = server.url("/unasked"), .method = "POST"}).body == "done");
+    const HttpResponse paid =
+        rig.fetch({.url = server.url("/echo"), .method = "POST", .body = "pay"});
+    CHECK(has_part(paid.body, "pay"));
+    CHECK(rig.requests_received(server, "POST /echo") == 1);
+}
+
+TEST_CASE("curl::Http returns the last response if libcurl authenticates in two steps",
+          "[adapter][curl_http][regression]") {
+    HttpServer server;
+    CurlRig rig{[](CURL* curl) {
+        const CURLcode code = curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_DIGEST);
+        return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_USERPWD, "me:secret");
+    }};
+    for (const char* const method : {"GET", "POST", "PUT"}) {
+        INFO(method);
+        const std::string body = method == std::string{"GET"} ? "" : "pay";
+        const HttpResponse page =
+            rig.fetch({.url = server.url("/digest"), .method = method, .body = body});
+        CHECK(page.complete());
+        CHECK(page.status == 200);
+        CHECK(page.headers.find("X-First") == nullptr);
+        CHECK(page.body.starts_with(method + std::string{" /digest"}));
+        CHECK(page.body.ends_with(body));
+    }
+    RequestRecord record;
+    HttpRequest request{.url = server.url("/digest")};
+    request.on_chunk = record.on_chunk();
+    const auto handle = rig.http.request(std::move(request), record.completion());
+    rig.until([&] { return record.ended(); });
+    REQUIRE(record.response);
+    CHECK(record.response->status == 200);
+    CHECK(record.pieces.back().starts_with("200:GET /digest"));
+}
+
+TEST_CASE("curl::Http accepts no protocol that a server switches to",
+          "[adapter][curl_http][fault]") {
+    HttpServer server;
+    CurlRig rig;
+    CHECK(rig.get(server.url("/switch")) == ended_by(HttpErrc::not_http));
+    RequestRecord record;
+    HttpRequest request{.url = server.url("/switch")};
+    request.on_chunk = record.on_chunk();
+    const auto handle = rig.http.request(std::move(request), record.completion());
+    rig.until([&] { return record.ended(); });
+    CHECK(record.pieces.empty());
+    CHECK(record.response == ended_by(HttpErrc::not_http));
+    CHECK(rig.get(server.url("/hello")).body == "hello");
+}

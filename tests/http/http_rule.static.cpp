@@ -10,7 +10,7 @@ using namespace belay;
 
 namespace {
 constexpr bool all_http_rules_differ() {
-    const auto last = static_cast<int>(check::HttpRule::end_answers_nothing);
+    const auto last = static_cast<int>(check::HttpRule::response_belongs_to_its_request);
     for (int i = 0; i <= last; ++i) {
         const std::string_view text = to_string(static_cast<check::HttpRule>(i));
         if (text == "unknown") return false;

@@ -165,6 +165,20 @@ TEST_CASE("Requests in order gives the next answer to a question that the server
     CHECK(rig.notes.take() == end);
 }
 
+TEST_CASE("Requests in order gives an answer that came twice to the next question in flight",
+          "[link][requests][unit]") {
+    RequestsRig<part::InOrder> rig;
+    rig.connect();
+    rig.ask("a");
+    rig.ask("b");
+    rig.answer("for a");
+    rig.answer("for a");
+    CHECK(rig.notes.take() == Observed{"a = for a", "b = for a"});
+    rig.answer("for b");
+    CHECK(rig.notes.take() == Observed{"unmatched for b", "cooldown"});
+    CHECK(rig.box->status().link.failure.error() == std::errc::protocol_error);
+}
+
 TEST_CASE("Requests with timeouts_max 1 ends the connection at the first deadline that passes",
           "[link][requests][unit]") {
     RequestsRig<part::InOrder> rig{{.timeouts_max = 1}};

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs a program with the port of an HTTP server, which is busy at first: 503 and "Retry-After: 1", 503, then 200."""
+"""Runs a program with the port of an HTTP server, which is busy at first: 503 and "Retry-After: 1", 503, then 200.
+
+/hook is busy for five requests. After as many, the usual budget of an HttpCalls pays for no further retry.
+"""
 import http.server
 import subprocess
 import sys
@@ -12,7 +15,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         Handler.asked += 1
-        busy = Handler.asked < 3
+        busy = Handler.asked < (6 if self.path == "/hook" else 3)
         body = b"busy" if busy else b"hello"
         self.send_response(503 if busy else 200)
         if Handler.asked == 1:

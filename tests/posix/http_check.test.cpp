@@ -33,6 +33,7 @@ TEST_CASE("check::http reports the rule that each planted mistake breaks",
     CHECK(wrong_with<M::takes_an_early_head>() == to_string(R::returns_the_response));
     CHECK(wrong_with<M::leaves_it_packed>() == to_string(R::returns_the_response));
     CHECK(wrong_with<M::mixes_up_headers>() == to_string(R::returns_the_response));
+    CHECK(wrong_with<M::reads_what_came_before>() == to_string(R::response_belongs_to_its_request));
     CHECK(wrong_with<M::forgets_headers>() == to_string(R::sends_what_was_asked));
     CHECK(wrong_with<M::cuts_the_body>() == to_string(R::sends_what_was_asked));
     CHECK(wrong_with<M::guesses_the_scheme>() == to_string(R::rejects_other_urls));

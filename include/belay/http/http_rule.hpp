@@ -32,7 +32,8 @@ enum class HttpRule : std::uint8_t {
     pieces_come_as_they_are_sent,
     dropping_answers_nothing,
     reports_nothing_after_dropping,
-    end_answers_nothing
+    end_answers_nothing,
+    response_belongs_to_its_request
 };
 
 /// Returns the rule as a sentence.
@@ -64,7 +65,8 @@ enum class HttpRule : std::uint8_t {
         "the destructor of a handle ends its request without a response",
         "the client reports nothing after a handle was destroyed, even if on_chunk destroyed it",
         "the destructor of a client ends its requests without responses, and a handle may outlive "
-        "the client"};
+        "the client",
+        "a response that arrives on an idle connection is not the response to the next request"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

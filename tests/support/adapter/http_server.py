@@ -19,6 +19,7 @@ import zlib
 log = []
 served = {}
 streams = []
+kept = []
 stream_opened = threading.Condition()
 
 
@@ -115,6 +116,27 @@ class Connection(threading.Thread):
         """The connection answers, and breaks at the next request, having read it."""
         self.on_echo = self.on_hello = self.on_empty_post = lambda _: False
         return self.send(response(b"once"))
+
+    def on_kept(self, _):
+        self.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kept.append(self)
+        return self.send(response(b"kept"))
+
+    def on_unasked(self, _):
+        """Sends a response on each connection of /kept, where no request is under way."""
+        while kept:
+            kept.pop().send(response(b"unasked"))
+        return self.send(response(b"done"))
+
+    def on_digest(self, request):
+        if any(h.startswith("Authorization: Digest") for h in request.headers):
+            return self.on_echo(request)
+        ask = 'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"'
+        return self.send(response(b"no", "401 Unauthorized", [ask, "X-First: 1"]))
+
+    def on_switch(self, _):
+        self.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", response(b"hello"))
+        return False
 
     def on_endless(self, _):
         self.send(CHUNKED)

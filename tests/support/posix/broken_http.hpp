@@ -52,7 +52,8 @@ enum class HttpMistake {
     reports_the_dropping_client,
     reports_to_the_dropped_neighbour,
     ends_in_silence,
-    reports_as_it_ends
+    reports_as_it_ends,
+    reads_what_came_before
 };
 
 /// All work is done in step(). One call is one millisecond of its clock.
@@ -194,9 +195,14 @@ private:
         there.sin_port = htons(port);
         sockaddr_storage address{};
         std::memcpy(&address, &there, sizeof there);
-        t.socket = belay::posix::detail::Socket::stream(AF_INET);
-        static_cast<void>(
-            ::connect(t.socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof there));
+        if (kept_host_ == host) {
+            t.socket = std::move(kept_);
+            kept_host_.clear();
+        } else {
+            t.socket = belay::posix::detail::Socket::stream(AF_INET);
+            static_cast<void>(
+                ::connect(t.socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof there));
+        }
         const std::string target = url.size() > host.size() + 7 ? url.substr(host.size() + 7) : "/";
         std::string body = t.request.body;
         if (is(M::cuts_the_body)) body = body.substr(0, body.find('\0'));
@@ -331,12 +337,18 @@ private:
             t.request.on_chunk(t.response, t.undelivered);
         }
         if (t.gone) return t.socket.reset();
+        if (is(M::reads_what_came_before)) {
+            kept_ = std::move(t.socket);
+            kept_host_ = origin_of(t.request.url).substr(7);
+        }
         const bool refused = is(M::fails_by_status) && t.response.status >= 500;
         t.answer(refused ? belay::http_failure(t.response.status) : belay::Failure{});
     }
 
     belay::Instant now_{};
     std::vector<Ptr> transfers_;
+    belay::posix::detail::Socket kept_{};
+    std::string kept_host_{};
 };
 
 template <HttpMistake mistake>

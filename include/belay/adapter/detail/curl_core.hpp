@@ -10,6 +10,7 @@
 
 #include <poll.h>
 
+#include <belay/adapter/detail/curl_sockets.hpp>
 #include <belay/adapter/detail/curl_transfer.hpp>
 #include <belay/core/waker.hpp>
 #include <belay/posix/poller.hpp>
@@ -54,7 +55,7 @@ public:
     [[nodiscard]] Ref<CurlTransfer> begin(HttpRequest&& request,
                                           Completion<HttpResponse>&& completion) {
         auto transfer = Ref<CurlTransfer>::make(std::move(request), std::move(completion));
-        std::optional<HttpErrc> error = transfer->prepare(configure_);
+        std::optional<HttpErrc> error = transfer->prepare(configure_, sockets_);
         if (!error && !is_ready()) error = HttpErrc::client_failed;
         if (error) {
             end(transfer, CURLE_OK, error);
@@ -153,6 +154,7 @@ private:
     void watch(int what, Socket* at, curl_socket_t socket) noexcept {
         if (what == CURL_POLL_REMOVE) {
             delete at;
+            sockets_.end(socket);
             return;
         }
         const auto events = static_cast<short>(((what & CURL_POLL_IN) != 0 ? POLLIN : 0) |
@@ -162,6 +164,7 @@ private:
             return;
         }
         try {
+            sockets_.begin(socket);
             auto fresh = std::make_unique<Socket>(*this, socket);
             fresh->watch.start(socket, events);
             if (curl_multi_assign(multi_, socket, fresh.get()) == CURLM_OK) {
@@ -227,7 +230,7 @@ private:
                             "CurlCore::answer_ended: the handle must be of this client");
             const auto transfer =
                 Ref<CurlTransfer>::share(static_cast<CurlTransfer*>(static_cast<void*>(self)));
-            if (code == CURLE_OK && transfer->prepare_redirect()) {
+            if (transfer->continues(code)) {
                 curl_multi_remove_handle(multi_, transfer->easy());
                 start(*transfer);
             } else {
@@ -286,6 +289,7 @@ private:
 
     posix::Poller& poller_;
     CurlConfigure configure_;
+    CurlSockets sockets_;
     CURLM* multi_ = nullptr;
     Waker waker_;
     Instant timer_ = never;

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include <belay/adapter/detail/curl_reply.hpp>
+#include <belay/adapter/detail/curl_sockets.hpp>
 #include <belay/adapter/detail/curl_url.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/http/http_message.hpp>
@@ -37,10 +38,11 @@ public:
     ~CurlTransfer() { release(); }
 
     /// Makes the easy handle.   Returns: why it cannot be sent.   Throws: what `configure` throws.
-    [[nodiscard]] std::optional<HttpErrc> prepare(CurlConfigure& configure);
-    /// Prepares the request that follows the redirection of the last response.   Returns: false if
-    /// there is none to follow.
-    [[nodiscard]] bool prepare_redirect();
+    [[nodiscard]] std::optional<HttpErrc> prepare(CurlConfigure& configure,
+                                                  const CurlSockets& sockets);
+    /// Returns whether libcurl, which ended with `code`, must run again: to follow a redirection,
+    /// or because nothing was sent over a connection with unread input.
+    [[nodiscard]] bool continues(CURLcode code);
     /// Returns the response of a request that ended with `code`, or with `error` before libcurl
     /// started it.
     [[nodiscard]] HttpResponse conclude(CURLcode code, std::optional<HttpErrc> error);
@@ -66,6 +68,7 @@ public:
     bool dropped = false;  ///< the user dropped it
 
 private:
+    [[nodiscard]] bool prepare_redirect();
     [[nodiscard]] bool is_sendable() const noexcept;
     [[nodiscard]] bool put_lines();
     [[nodiscard]] bool put_line(const std::string& line);
@@ -121,6 +124,13 @@ private:
     static int on_seek(void* self, curl_off_t, int) noexcept {
         return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
     }
+    /// Sends nothing over a kept connection with unread input, which libcurl would take for the
+    /// response. libcurl closes that connection. A new connection is not asked, so this ends.
+    static int on_connected(void* self, char*, char*, int, int local_port) noexcept {
+        CurlTransfer& t = of(self);
+        t.stale_ = t.info<long>(CURLINFO_NUM_CONNECTS) == 0 && t.sockets_->has_input(local_port);
+        return t.stale_ ? 1 : 0;
+    }
     /// Opens a socket that programs do not get that this process starts.
     static curl_socket_t on_open(void*, curlsocktype, curl_sockaddr* to) noexcept {
         return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
@@ -137,6 +147,7 @@ private:
             return fail(HttpErrc::client_failed);
         }
     }
+    void forget_response() noexcept;
     [[nodiscard]] bool fail(HttpErrc e) noexcept {
         error_ = e;
         return false;
@@ -150,11 +161,14 @@ private:
     std::optional<Completion<HttpResponse>> completion_;
     HttpHead head_;
     HttpResponse response_;
+    const CurlSockets* sockets_ = nullptr;
     CURL* easy_ = nullptr;
     curl_slist* lines_ = nullptr;
     std::size_t body_sent_ = 0;
     std::size_t body_bytes_ = 0;
+    long asked_bytes_ = 0;  ///< of all requests that were sent before the head
     int redirects_ = 0;
+    bool stale_ = false;    ///< the kept connection had unread input
     std::string next_url_;  ///< the target of the redirection that is followed
     std::optional<HttpErrc> error_;
 };
@@ -188,7 +202,9 @@ inline bool CurlTransfer::put_lines() {
     return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
 }
 
-inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure) {
+inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure,
+                                                     const CurlSockets& sockets) {
+    sockets_ = &sockets;
     if (!CurlUrl{request_.url}.is_http()) return HttpErrc::bad_url;
     if (!is_sendable()) return HttpErrc::bad_text;
     // libcurl would send another method.
@@ -238,6 +254,10 @@ inline CURLcode CurlTransfer::set_ours() {
 #else
     set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+#if LIBCURL_VERSION_NUM >= 0x075000
+    using Connected = int (*)(void*, char*, char*, int, int);
+    set(CURLOPT_PREREQFUNCTION, Connected{&on_connected})(CURLOPT_PREREQDATA, self);
+#endif
 #if LIBCURL_VERSION_NUM >= 0x075700
     // Without it the end of a request would wait for a look-up that is under way.
     set(CURLOPT_QUICK_EXIT, 1L);
@@ -268,6 +288,11 @@ inline bool CurlTransfer::take_header(std::string_view line) {
     // One call of libcurl continues several requests, so on_chunk of another one may have dropped
     // this one.
     if (dropped) return false;
+    // libcurl may have sent the request again, to authenticate. Only the last response counts.
+    if (response_.status != 0 && line.starts_with("HTTP/") &&
+        info<long>(CURLINFO_REQUEST_SIZE) > asked_bytes_) {
+        forget_response();
+    }
     // A trailer is counted and not kept.
     if (response_.status != 0) return head_.count(line) || fail(HttpErrc::too_long);
     switch (head_.take(line)) {
@@ -284,6 +309,7 @@ inline bool CurlTransfer::take_header(std::string_view line) {
 inline bool CurlTransfer::take_head() {
     const auto status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
     if (status < 200) return true;  // an interim response: more follows
+    asked_bytes_ = info<long>(CURLINFO_REQUEST_SIZE);
     response_.status = status;
     response_.headers = head_.take_headers();
     const bool redirects =
@@ -299,6 +325,8 @@ inline bool CurlTransfer::take_head() {
 
 inline bool CurlTransfer::take_body(std::string_view piece) {
     if (dropped) return false;
+    // After "101 Switching Protocols", which was not asked for.
+    if (response_.status == 0) return fail(HttpErrc::not_http);
     if (piece.size() > request_.body_bytes_max - body_bytes_) return fail(HttpErrc::too_long);
     body_bytes_ += piece.size();
     if (!next_url_.empty()) return true;
@@ -308,6 +336,18 @@ inline bool CurlTransfer::take_body(std::string_view piece) {
         response_.body += piece;
     }
     return !dropped;
+}
+
+inline void CurlTransfer::forget_response() noexcept {
+    response_ = {};
+    head_ = {};
+    body_bytes_ = 0;
+    next_url_.clear();
+}
+
+inline bool CurlTransfer::continues(CURLcode code) {
+    if (code == CURLE_ABORTED_BY_CALLBACK) return std::exchange(stale_, false);
+    return code == CURLE_OK && prepare_redirect();
 }
 
 inline bool CurlTransfer::prepare_redirect() {
@@ -320,9 +360,8 @@ inline bool CurlTransfer::prepare_redirect() {
         request_.body.clear();
     }
     request_.url = std::exchange(next_url_, {});
-    response_ = {};
-    head_ = {};
-    body_sent_ = body_bytes_ = 0;
+    forget_response();
+    body_sent_ = 0;
     ++redirects_;
     // A half-made request could have another method, so an error ends the transfer.
     return set_request() == CURLE_OK || fail(HttpErrc::client_failed);

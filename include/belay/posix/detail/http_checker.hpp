@@ -46,13 +46,13 @@ public:
 
     [[nodiscard]] std::optional<Rule> run() {
         using Check = void (HttpChecker::*)();
-        constexpr Check checks[] = {&HttpChecker::responses,        &HttpChecker::requests,
-                                    &HttpChecker::rejections,       &HttpChecker::faults,
-                                    &HttpChecker::limits,           &HttpChecker::deadlines,
-                                    &HttpChecker::passed_deadlines, &HttpChecker::redirects,
-                                    &HttpChecker::pieces,           &HttpChecker::dropping,
-                                    &HttpChecker::dropping_another, &HttpChecker::end,
-                                    &HttpChecker::end_inside};
+        constexpr Check checks[] = {&HttpChecker::responses, &HttpChecker::unasked_responses,
+                                    &HttpChecker::requests,  &HttpChecker::rejections,
+                                    &HttpChecker::faults,    &HttpChecker::limits,
+                                    &HttpChecker::deadlines, &HttpChecker::passed_deadlines,
+                                    &HttpChecker::redirects, &HttpChecker::pieces,
+                                    &HttpChecker::dropping,  &HttpChecker::dropping_another,
+                                    &HttpChecker::end,       &HttpChecker::end_inside};
         for (const Check check : checks) {
             server_.emplace();
             rig_ = make_();
@@ -99,6 +99,13 @@ private:
         HttpRequest nobody{.url = server_->dead_url()};
         const HttpResponse none = answer(std::move(nobody));
         expect(!none.complete() && none.status == 0, Rule::answers);
+    }
+    void unasked_responses() {
+        expect(get("/page").body == "hello", Rule::returns_the_response);
+        server_->respond_unasked();
+        for (int i = 0; i < 2; ++i) {
+            expect(get("/page").body == "hello", Rule::response_belongs_to_its_request);
+        }
     }
     void requests() {
         const std::string target = "/echo?a=%20b/../c";

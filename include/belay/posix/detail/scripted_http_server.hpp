@@ -42,7 +42,10 @@ public:
     void listen() const noexcept { static_cast<void>(::listen(socket_.get(), 64)); }
     /// Returns the next dialled connection; empty if there is none.
     [[nodiscard]] Socket accept() const noexcept {
-        return Socket{::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        Socket client{::accept4(socket_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        // All output arrives before the next step, whether the client has acknowledged or not.
+        if (client) static_cast<void>(client.enable(IPPROTO_TCP, TCP_NODELAY));
+        return client;
     }
     [[nodiscard]] std::string origin() const { return "http://" + place(); }
     [[nodiscard]] std::string place() const { return "127.0.0.1:" + std::to_string(port_); }
@@ -91,6 +94,11 @@ public:
             if (std::exchange(client.held, false)) client.output += whole({.body = "held"});
             if (std::exchange(client.in_parts, false)) client.output += "3\r\ntwo\r\n0\r\n\r\n";
         }
+    }
+    /// Sends a response on each connection, although no request waits for one.
+    void respond_unasked() {
+        for (Client& client : clients_) client.output += whole({.body = "unasked"});
+        step();
     }
 
 private:
