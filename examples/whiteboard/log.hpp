@@ -51,14 +51,14 @@ public:
     };
     [[nodiscard]] Observer observer() noexcept { return {this}; }
 
-    void audit_failed(const std::error_code& error) {
-        std::string line = "no client is admitted, because the audit log cannot be written";
+    void on_rights_failed(const std::error_code& error) {
+        std::string line = "the database of rights and of the audit failed";
         add(line, {"error", error.message()});
-        print(Kind::audit, line);
+        print(Kind::rights, line);
     }
 
 private:
-    enum class Kind : std::uint8_t { connection, client, storage, audit };
+    enum class Kind : std::uint8_t { connection, client, storage, rights };
     struct Minute {
         belay::Instant begun = belay::always;
         unsigned lines = 0;

@@ -46,20 +46,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The audit, in the database of the rights. A client whose row cannot be written is not admitted.
-struct Audit {
-    sqlite::Boards::OnThread* boards;
-    EventLog* log;
-    void record(AuditRow row, Completion<std::error_code> answer) {
-        auto written = [answer = std::move(answer),
-                        kept = log](std::optional<std::error_code> error) mutable noexcept {
-            if (error && *error) kept->audit_failed(*error);
-            if (error) answer(*error);
-        };
-        boards->record(std::move(row), Completion<std::error_code>{std::move(written)});
-    }
-};
-
 struct App {
     boost::asio::io_context* context;
     bool saved = false;
@@ -290,15 +276,18 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     // The rights are checked again after any program has changed the database.
     std::function<void(const std::string& board)> on_changed;
     sqlite::Boards::OnThread checks{
-        std::move(*of_rooms), {.on_changed = [&](std::string_view board) {
-            boost::asio::post(context, [&, id = std::string{board}] { on_changed(id); });
-        }}};
+        std::move(*of_rooms),
+        {.on_changed =
+             [&](std::string_view board) {
+                 boost::asio::post(context, [&, id = std::string{board}] { on_changed(id); });
+             },
+         .on_failed = [&](const std::error_code& error) { log.on_rights_failed(error); }}};
     const auto rights = [&](const jwt::Claims& who, const RoomRequest& request,
                             Completion<std::optional<Access>> answer) {
         checks.access({.room_id = request.room_id, .user = who.subject}, std::move(answer));
     };
-    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, Audit{&checks, &log},
-                    SystemClock{}};
+    // A client whose row cannot be written is not admitted.
+    Audited audited{jwt::Authorizer{std::move(*verifier), rights}, checks.audit(), SystemClock{}};
     Tee refusals{log.observer(), audited.rejections()};  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
                       RoomOptions{.close_codes = yjs_close_codes()},

@@ -46,6 +46,32 @@ std::string right_of(sqlite::Boards::OnThread& boards, std::string_view user) {
     if (!found) return "dropped";
     return *found ? std::string{to_string(**found)} : "nobody";
 }
+/// The errors that an OnThread reports.
+class Failures {
+public:
+    [[nodiscard]] auto hook() {
+        return [this](const std::error_code& error) {
+            const std::lock_guard lock{mutex_};
+            errors_.push_back(error);
+        };
+    }
+    /// Waits for the next error, with a limit.
+    [[nodiscard]] std::error_code next() {
+        for (int i = 0; i < 60'000 && count() == taken_; ++i) std::this_thread::sleep_for(1ms);
+        const std::lock_guard lock{mutex_};
+        REQUIRE(errors_.size() > taken_);
+        return errors_[taken_++];
+    }
+    [[nodiscard]] std::size_t count() {
+        const std::lock_guard lock{mutex_};
+        return errors_.size();
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<std::error_code> errors_;
+    std::size_t taken_ = 0;
+};
 void execute_on(const std::string& path, const std::string& sql) {
     sqlite3* db = nullptr;
     REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
@@ -400,34 +426,64 @@ TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a 
 TEST_CASE("sqlite::Boards::OnThread ends a call after lock_within, and continues",
           "[adapter][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards::OnThread boards{shared_boards(dir / "r", 30ms)};
+    Failures failures;
+    sqlite::Boards::OnThread boards{shared_boards(dir / "r", 30ms), {.on_failed = failures.hook()}};
     SqlProgram application{dir / "r"};
     CHECK(application.run("BEGIN IMMEDIATE") == "[]");
     driver::Question<std::error_code> question;
     boards.record({.user = "ada", .room_id = "plan"}, question.ask());
     CHECK(awaited(question) == std::errc::device_or_resource_busy);
+    CHECK(failures.next() == std::errc::device_or_resource_busy);
     CHECK(application.run("COMMIT") == "[]");
     boards.record({.user = "ada", .room_id = "plan"}, question.ask());
     CHECK(awaited(question) == std::error_code{});
+    CHECK(failures.count() == 1);
 }
 
-TEST_CASE("sqlite::Boards::OnThread bounds the calls that wait", "[adapter][boards]") {
+TEST_CASE("sqlite::Boards::OnThread bounds the calls that wait, and reports those that it rejects",
+          "[adapter][boards]") {
     const TemporaryDirectory dir;
     SqlProgram application{dir / "r"};
+    Failures failures;
     std::optional<sqlite::Boards::OnThread> boards;
-    boards.emplace(shared_boards(dir / "r"), sqlite::Boards::OnThread::Options{.calls_max = 2});
+    boards.emplace(shared_boards(dir / "r"),
+                   sqlite::Boards::OnThread::Options{.calls_max = 2, .on_failed = failures.hook()});
     CHECK(application.run("BEGIN IMMEDIATE") == "[]");
     driver::Question<std::error_code> rows[3];
     for (auto& row : rows) boards->record({.user = "ada", .room_id = "plan"}, row.ask());
     CHECK(awaited(rows[2]) == RoomErrc::storage_busy);
+    CHECK(failures.next() == RoomErrc::storage_busy);
     driver::Question<std::optional<Access>> check;
     boards->access({"plan", "ada"}, check.ask());
     CHECK_FALSE(awaited(check));
+    CHECK(failures.next() == RoomErrc::storage_busy);
     // Destroying it drops the waiting calls.
     CHECK_FALSE(rows[0].answered());
     boards.reset();
     CHECK_FALSE(awaited(rows[0]));
     CHECK_FALSE(awaited(rows[1]));
+    CHECK(failures.count() == 2);
+}
+
+TEST_CASE("sqlite::Boards::OnThread reports a rejected call also if no call waits any more",
+          "[adapter][boards]") {
+    // The functions of the options run on the thread, so one that waits holds it at a known place.
+    const TemporaryDirectory dir;
+    Failures failures;
+    std::atomic<bool> held{false};
+    std::atomic<bool> goes_on{false};
+    sqlite::Boards::OnThread boards{
+        shared_boards(dir / "r"), {.calls_max = 1, .look_every = 1h, .on_failed = failures.hook()}};
+    driver::Question<std::optional<Access>> refused;
+    boards.access({"plan", "ada"}, [&](auto) noexcept {
+        held = true;
+        while (!goes_on) std::this_thread::yield();
+    });
+    while (!held) std::this_thread::yield();
+    boards.access({"plan", "ada"}, refused.ask());
+    CHECK_FALSE(awaited(refused));
+    goes_on = true;
+    CHECK(failures.next() == RoomErrc::storage_busy);
 }
 
 TEST_CASE("sqlite::Boards::OnThread detects rights that an application changes",

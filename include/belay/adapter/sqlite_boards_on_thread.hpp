@@ -12,6 +12,7 @@
 #include <deque>               // std::deque
 #include <functional>          // std::function
 #include <iterator>            // std::make_move_iterator
+#include <limits>              // std::numeric_limits
 #include <memory>              // std::unique_ptr
 #include <mutex>               // std::mutex
 #include <optional>            // std::optional
@@ -19,7 +20,7 @@
 #include <string>              // std::string
 #include <string_view>         // std::string_view
 #include <thread>              // std::thread
-#include <utility>             // std::move
+#include <utility>             // std::exchange, std::move
 #include <vector>              // std::vector
 
 #include <belay/adapter/sqlite_boards.hpp>
@@ -66,7 +67,9 @@ public:
         /// of any board may have changed. Pass it to RoomManager::reauthorize on the manager's
         /// thread.
         std::function<void(std::string_view board)> on_changed{};
-        /// Called with the error of a rights check that is dropped, and of a look for changes.
+        /// Called with the error of each rights check that is dropped, of each row of the audit
+        /// that is not stored, and of each look for changes that failed. Not called for calls that
+        /// the destructor drops.
         std::function<void(const std::error_code&)> on_failed{};
     };
 
@@ -124,6 +127,7 @@ private:
     struct Calls {
         std::deque<Check> checks{};
         std::deque<Row> rows{};
+        std::size_t rejected = 0;  // calls to report, which are neither in checks nor in rows
         [[nodiscard]] std::size_t size() const noexcept { return checks.size() + rows.size(); }
     };
 
@@ -158,7 +162,7 @@ private:
             const Clock::time_point until = deadline();
             {
                 const std::lock_guard lock{mutex_};
-                if (is_full()) return;
+                if (is_full()) return reject();
                 arrived_.checks.push_back({std::string{member.room_id}, std::string{member.user},
                                            until, std::move(answer)});
             }
@@ -169,6 +173,7 @@ private:
             {
                 std::unique_lock lock{mutex_};
                 if (is_full()) {
+                    reject();
                     lock.unlock();
                     return answer(RoomErrc::storage_busy);
                 }
@@ -186,6 +191,8 @@ private:
         [[nodiscard]] bool is_full() const noexcept {
             return arrived_.size() + waiting_ >= options_.calls_max;
         }
+        // This does not wake the thread. It has calls to make, and reports afterwards.
+        void reject() noexcept { ++arrived_.rejected; }
         [[nodiscard]] static Clock::time_point in(Duration time) noexcept {
             return Clock::now() + std::min<Duration>(time, std::chrono::hours{24});
         }
@@ -200,10 +207,13 @@ private:
                 const bool again = waiting_ > 0;
                 const Clock::time_point due =
                     again ? std::min(look_at, Clock::now() + again_after) : look_at;
-                changed_.wait_until(lock, due, [this] { return ends_ || arrived_.size() > 0; });
+                changed_.wait_until(lock, due, [this, again] {
+                    return ends_ || arrived_.size() > 0 || (arrived_.rejected > 0 && !again);
+                });
                 if (ends_) return;
                 take_arrived();
                 lock.unlock();
+                for (; calls_.rejected > 0; --calls_.rejected) report(RoomErrc::storage_busy);
                 answer_checks();
                 store_rows();
                 if (Clock::now() >= look_at) {
@@ -222,6 +232,7 @@ private:
             };
             append(calls_.checks, arrived_.checks);
             append(calls_.rows, arrived_.rows);
+            calls_.rejected = std::exchange(arrived_.rejected, 0);
             waiting_ = calls_.size();
         }
         [[nodiscard]] static bool waits(const std::error_code& error, Clock::time_point until) {
@@ -238,8 +249,8 @@ private:
                     check.answer(*found);
                 } else if (waits(found.error(), check.until)) {
                     again.push_back(std::move(check));
-                } else if (options_.on_failed) {
-                    options_.on_failed(found.error());
+                } else {
+                    report(found.error());
                 }
             }
             // The others are dropped with their Completions.
@@ -255,11 +266,7 @@ private:
                     error = store_first(count);
                 }
                 if (error == std::errc::device_or_resource_busy) return refuse_late_rows(error);
-                for (std::size_t i = 0; i < count; ++i) {
-                    Row row = std::move(calls_.rows.front());
-                    calls_.rows.pop_front();
-                    row.answer(error);
-                }
+                for (std::size_t i = 0; i < count; ++i) answer_first_row(error);
             }
         }
         [[nodiscard]] std::error_code store_first(std::size_t count) {
@@ -270,20 +277,24 @@ private:
         // Rows are in the order of their deadlines.
         void refuse_late_rows(const std::error_code& error) {
             while (!calls_.rows.empty() && !waits(error, calls_.rows.front().until)) {
-                Row row = std::move(calls_.rows.front());
-                calls_.rows.pop_front();
-                row.answer(error);
+                answer_first_row(error);
             }
+        }
+        void answer_first_row(const std::error_code& error) {
+            Row row = std::move(calls_.rows.front());
+            calls_.rows.pop_front();
+            row.answer(error);
+            if (error) report(error);
+        }
+        void report(const std::error_code& error) {
+            if (options_.on_failed) options_.on_failed(error);
         }
         void look() {
             const Result<std::int64_t> version = boards_.data_version();
             if (version && *version == version_) return;
             const Result<Changes> found =
                 version ? boards_.changes(seen_) : Result<Changes>{version.error()};
-            if (!found) {
-                if (options_.on_failed) options_.on_failed(found.error());
-                return;
-            }
+            if (!found) return report(found.error());
             version_ = *version;
             seen_ = found->last;
             if (!options_.on_changed) return;
