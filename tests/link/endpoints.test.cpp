@@ -103,6 +103,16 @@ TEST_CASE("Endpoints moves to the next endpoint at each failure, and starts over
     CHECK(r.rig.link.transport().place() == 1);
 }
 
+TEST_CASE("Endpoints: a wait that one endpoint requests holds for all", "[link][endpoints][unit]") {
+    EndpointsRig r;
+    r.rig.start();
+    r.fail(0s, {.cause = Cause::overloaded, .retry_after = 1min});
+    CHECK(r.now() == 1min);
+    r.fail(r.now(), {.cause = Cause::overloaded, .retry_after = 24h});
+    CHECK(r.now() == 1h + 1min);
+    CHECK(r.dialled == Places{"a", "b", "c"});
+}
+
 TEST_CASE("Endpoints returns to the first endpoint when a stable connection closes",
           "[link][endpoints][unit]") {
     EndpointsRig r;

@@ -220,7 +220,7 @@ SUPERVISOR_MUTANTS = (
           "        if (false) {\n")),
     # refused credentials are tried for ever
     core("retries_unauthorized",
-         ("if (failure.cause == Cause::unauthorized && !fresh_credentials_) {", "if (false) {")),
+         ("if (is_rejected && !(goes_on && planned_)) {", "if (false) {")),
     # an attempt lasts until the server ends it
     core("no_attempt_limit",
          ("            case LinkState::connecting:\n            case LinkState::draining:\n"

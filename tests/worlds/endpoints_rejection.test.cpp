@@ -31,14 +31,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Accepts every connection at port 1, and closes it.
-class RejectingServer {
-public:
-    explicit RejectingServer(sim::Host& host) {
-        host.listen(1, [](sim::Accepted) {});
-    }
-};
-
 /// A WatchedTcp whose connection to one host ends with a final cause, as a close code has.
 struct RejectedTcp {
     using message_type = Bytes;
@@ -125,7 +117,7 @@ struct RejectionWorld {
         for (std::size_t i = 0; i < 3; ++i) {
             if (i == rejecting) {
                 world.host(names[i],
-                           [](sim::Host& host) { return std::make_unique<RejectingServer>(host); });
+                           [](sim::Host& host) { return std::make_unique<ClosingServer>(host); });
             } else {
                 good.push_back(&world.host(names[i], [](sim::Host& host) {
                     return std::make_unique<SilentServer>(host);

@@ -70,17 +70,21 @@ private:
     Connections pool_;
 };
 
-/// A client with a pool of `size` connections, and the servers of its two endpoints.
+/// A client with a pool of `size` connections, and the servers of its two endpoints. If
+/// `east_closes`, the preferred one closes each new connection.
 struct TwoPlaces {
-    TwoPlaces(std::uint64_t seed, std::size_t size)
+    TwoPlaces(std::uint64_t seed, std::size_t size, bool east_closes = false)
         : world{Seed{seed}},
-          east{world.host("east", serve)},
+          east{east_closes ? world.host("east", close) : world.host("east", serve)},
           west{world.host("west", serve)},
           client{world.host("client", [this, size](sim::Host& host) {
               return std::make_unique<TwoPlacesClient>(host, history, size);
           })} {}
     [[nodiscard]] static std::unique_ptr<SilentServer> serve(sim::Host& host) {
         return std::make_unique<SilentServer>(host);
+    }
+    [[nodiscard]] static std::unique_ptr<ClosingServer> close(sim::Host& host) {
+        return std::make_unique<ClosingServer>(host);
     }
     [[nodiscard]] TwoPlacesClient& program() { return *client.process<TwoPlacesClient>(); }
     [[nodiscard]] bool becomes_whole(Duration within) {
@@ -115,6 +119,19 @@ TEST_CASE("Pool has all its connections within seconds although its first endpoi
     world.kill(places.east);
     world.restart(places.west);
     CHECK(becomes_whole());
+}
+
+TEST_CASE("Pool has all its connections within seconds although its first endpoint closes each one",
+          "[worlds][pool][sim][regression]") {
+    const std::size_t size = GENERATE(std::size_t{4}, std::size_t{32}, std::size_t{100});
+    INFO(size << " connections");
+    TwoPlaces places{size, size, true};
+    CHECK(places.becomes_whole(3s));
+    places.world.run_for(5s);
+    places.world.kill(places.west);
+    places.world.run_for(20s);
+    places.world.restart(places.west);
+    CHECK(places.becomes_whole(4s));
 }
 
 TEST_CASE("Pool has one scout while no endpoint accepts more connections", "[worlds][pool][sim]") {

@@ -306,8 +306,9 @@ private:
     /// Returns whether a failed dial shows only that one endpoint fails, so that no connection has
     /// to wait for this one. Otherwise each connection in turn would fail at that endpoint.
     [[nodiscard]] bool tries_another_endpoint(const Transition& change) {
-        return change.from == LinkState::connecting && is_any_up() &&
-               change.to.attempt < detail::endpoints_of(transport_);
+        // A connection that was stable leaves no attempt.
+        const bool is_attempt = change.from == LinkState::connecting || change.to.attempt != 0;
+        return is_attempt && is_any_up() && change.to.attempt < detail::endpoints_of(transport_);
     }
     /// Makes one connection the scout; the others that are down wait for it. With `none`, none
     /// waits.

@@ -280,8 +280,8 @@ private:
         const Advice advice = begun_ ? policy_.failed(failure, turn) : policy_.lost(failure, turn);
         begun_ = false;
         planned_ = advice.verb != Verb::stop;
-        if (failure.cause == Cause::unauthorized && !fresh_credentials_ &&
-            (!goes_on || !planned_)) {
+        const bool is_rejected = failure.cause == Cause::unauthorized && !fresh_credentials_;
+        if (is_rejected && !(goes_on && planned_)) {
             abandon(turn);
             return enter(LinkState::blocked_auth, never, turn);
         }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A server of simulated worlds that sends nothing.
+// Servers of simulated worlds that send nothing.
 #pragma once
 
 #include <memory>
@@ -29,6 +29,14 @@ public:
 
 private:
     std::vector<std::unique_ptr<Served>> served_{};
+};
+
+/// Accepts every connection at port 1, and closes it at once.
+class ClosingServer {
+public:
+    explicit ClosingServer(belay::sim::Host& host) {
+        host.listen(1, [](belay::sim::Accepted) {});
+    }
 };
 
 }  // namespace belay_test
