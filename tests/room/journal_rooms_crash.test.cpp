@@ -111,6 +111,8 @@ public:
     }
     [[nodiscard]] const std::string& message() const noexcept { return error_; }
 
+    bool may_take_effect = false;
+
 private:
     static RoomContent content_of(const StoredRoom& room) {
         RoomContent content{room.epoch, {}};
@@ -119,32 +121,32 @@ private:
         }
         return content;
     }
-    void push(RoomContents next) { states_.push_back(std::move(next)); }
+    /// Adds the state after a call. A call that failed may have taken effect if `may_take_effect`.
+    bool pushed(bool done, RoomContents next) {
+        if (done || may_take_effect) states_.push_back(std::move(next));
+        return done;
+    }
 
     [[nodiscard]] bool append(const std::string& id, std::size_t size) {
         const std::string update = std::to_string(++updates_) + std::string(size, 'x');
         const auto at = rooms_->append(id, as_bytes(update));
         RoomContents next = states_.back();
         if (!next.contains(id)) return at.error() == RoomErrc::unknown_room;
-        if (!at) return false;
         next[id].updates.push_back(update);
-        push(std::move(next));
-        return true;
+        return pushed(static_cast<bool>(at), std::move(next));
     }
     [[nodiscard]] bool reset(const std::string& id) {
         const Id epoch = make_id(bits_);
-        if (!rooms_->reset(id, epoch)) return false;
+        const bool done = static_cast<bool>(rooms_->reset(id, epoch));
         RoomContents next = states_.back();
         next[id] = RoomContent{epoch, {}};
-        push(std::move(next));
-        return true;
+        return pushed(done, std::move(next));
     }
     [[nodiscard]] bool erase(const std::string& id) {
-        if (rooms_->erase(id)) return false;
+        const bool done = !rooms_->erase(id);
         RoomContents next = states_.back();
         next.erase(id);
-        push(std::move(next));
-        return true;
+        return pushed(done, std::move(next));
     }
     [[nodiscard]] bool save(const std::string& id) {
         const auto room = loaded(*rooms_, id);
@@ -280,6 +282,49 @@ TEST_CASE("JournalRooms survives a failure of every single operation",
         INFO("life " << seed << ", operation " << number << ": " << incarnation.message());
         REQUIRE(good);
     });
+}
+
+TEST_CASE("JournalRooms survives every single operation that takes effect and fails",
+          "[room][journal_rooms][fault]") {
+    cut_rooms_everywhere(30, [](const RoomsPlace& place) {
+        const auto [seed, number] = place;
+        for (const bool loses : {false, true}) {
+            sim::Disk disk;
+            RoomsIncarnation incarnation{disk, seed};
+            disk.fail_after(number, std::make_error_code(std::errc::io_error));
+            incarnation.may_take_effect = true;
+            static_cast<void>(incarnation.run());
+            incarnation.may_take_effect = false;
+            incarnation.close();
+            INFO("life " << seed << ", operation " << number << (loses ? ", then the power" : ""));
+            CHECK(disk.open_files() == 0);
+            if (loses) lose_power(disk, seed * 1000 + number);
+            const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+            INFO(incarnation.message());
+            REQUIRE(good);
+        }
+    });
+}
+
+TEST_CASE("JournalRooms survives a lack of descriptors at every single open",
+          "[room][journal_rooms][fault]") {
+    for (std::uint64_t seed = 1; seed <= share_of_lives(30); ++seed) {
+        RoomsCut whole{{seed, 0}};
+        REQUIRE(whole.alive);
+        for (std::uint64_t number = 1; number <= whole.disk.opens(); ++number) {
+            sim::Disk disk;
+            RoomsIncarnation incarnation{disk, seed};
+            disk.fail_open_at(number, std::make_error_code(std::errc::too_many_files_open));
+            incarnation.run_on();
+            incarnation.close();
+            INFO("life " << seed << ", open " << number);
+            CHECK(disk.open_files() == 0);
+            lose_power(disk, seed * 1000 + number);
+            const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+            INFO(incarnation.message());
+            REQUIRE(good);
+        }
+    }
 }
 
 TEST_CASE("JournalRooms survives a failure of every single read", "[room][journal_rooms][fault]") {
