@@ -8,6 +8,8 @@
 
 #include <boost/asio.hpp>
 
+#include <functional>
+
 namespace asio_sim_test {
 namespace net = boost::asio;
 }
@@ -542,6 +544,47 @@ TEST_CASE("A listener on the loopback address accepts only its own host",
     p.settle();
     REQUIRE(result);
     CHECK_FALSE(*result);
+}
+
+TEST_CASE("A process without descriptors neither connects nor accepts, and time passes",
+          "[adapter][asio_sim][sim]") {
+    SimPair p;
+    SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
+    const auto none = net::error::no_descriptors;
+    // The server accepts again at once after each error.
+    int failures = 0;
+    bool is_accepted = false;
+    SimNet::tcp::socket guest{p.server()};
+    std::function<void()> accept = [&] {
+        acceptor.async_accept(guest, [&](SocketError e) {
+            if (!e) return void(is_accepted = true);
+            CHECK(e == none);
+            ++failures;
+            accept();
+        });
+    };
+    accept();
+    p.there.exhaust_descriptors();
+    SimNet::tcp::socket s{p.client()};
+    bool is_connected = false;
+    s.async_connect({SimPair::address(), 80}, [&](SocketError e) { is_connected = !e; });
+    p.world.run_for(1s);
+    CHECK(is_connected);  // by the kernel
+    CHECK_FALSE(is_accepted);
+    CHECK(failures > 900);
+    CHECK(failures <= 1000);
+    p.there.exhaust_descriptors(false);
+    p.settle();
+    CHECK(is_accepted);
+    p.here.exhaust_descriptors();
+    SimNet::tcp::socket other{p.client()};
+    SocketError error;
+    CHECK(other.open(SimNet::tcp::v4(), error) == none);
+    other.async_connect({SimPair::address(), 80}, [&](SocketError e) { error = e; });
+    error = {};
+    p.settle();
+    CHECK(error == none);
+    CHECK_FALSE(other.is_open());
 }
 
 TEST_CASE("A frozen process accepts and reads after it is resumed", "[adapter][asio_sim][sim]") {

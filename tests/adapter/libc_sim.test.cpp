@@ -1757,6 +1757,91 @@ TEST_CASE("A program whose write is cut by a full disk has written as many bytes
     CHECK(Programs::exit_code(host) == 0);
 }
 
+TEST_CASE("A program without descriptors opens nothing, as on Linux", "[adapter][libc_sim][sim]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int fd = open("/file", O_RDWR | O_CREAT, 0644);
+        CHECK(write(fd, "12345678", 8) == 8);
+        const int root = open("/", O_RDONLY | O_DIRECTORY);
+        const int listener = listen_at(7);
+        sleep(1);
+        const auto lacks = [](bool fails) { return fails && errno == EMFILE; };
+        CHECK(lacks(open("/file", O_RDWR | O_TRUNC) < 0));
+        CHECK(lacks(open("/other", O_RDWR | O_CREAT, 0644) < 0));
+        CHECK(lacks(fopen("/file", "w") == nullptr));
+        CHECK(lacks(opendir("/") == nullptr));
+        CHECK(lacks(tcp_socket() < 0));
+        CHECK(lacks(epoll_create1(0) < 0));
+        addrinfo* found = nullptr;
+        CHECK(getaddrinfo("server", "7", nullptr, &found) == EAI_NONAME);
+        CHECK(errno == EMFILE);
+        // These calls need no descriptor.
+        struct stat status {};
+        CHECK(stat("/file", &status) == 0);
+        CHECK(status.st_size == 8);
+        CHECK(access("/other", F_OK) == -1);
+        CHECK(fsync(fd) == 0);
+        CHECK(fsync(root) == 0);
+        CHECK(rename("/file", "/moved") == 0);
+        // The connection stays in the kernel, and a program that tries again lets time pass.
+        int tries = 0;
+        int guest = -1;
+        while ((guest = accept(listener, nullptr, nullptr)) < 0) {
+            CHECK(errno == EMFILE);
+            ++tries;
+        }
+        CHECK(tries > 100);
+        CHECK(receive_all(guest) == "waited");
+        return 0;
+    });
+    Host& client = p.run("client", [] {
+        sleep(1);
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "waited");
+        return 0;
+    });
+    p.world.at(500ms, [&] { server.exhaust_descriptors(); });
+    p.world.at(2s, [&] { server.exhaust_descriptors(false); });
+    p.world.run_for(3s);
+    CHECK(Programs::exit_code(server) == 0);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE("A read of the disk that fails is an error of the program's call, and changes no file",
+          "[adapter][libc_sim][regression]") {
+    int failures = 0;
+    for (std::uint64_t number = 1; number <= 30; ++number) {
+        World world{belay::Seed{1}};
+        Host& host = Programs::run_in(world, "host", [&failures] {
+            const int fd = open("/file", O_RDWR | O_CREAT, 0644);
+            CHECK(write(fd, "12345678", 8) == 8);
+            sleep(1);
+            const auto failed = [&](bool fails) {
+                if (fails) CHECK(errno == EIO);
+                failures += fails ? 1 : 0;
+                return fails;
+            };
+            struct stat status {};
+            if (!failed(stat("/file", &status) != 0)) CHECK(status.st_size == 8);
+            if (!failed(fstat(fd, &status) != 0)) CHECK(status.st_size == 8);
+            const int again = open("/file", O_RDWR | O_CREAT | O_APPEND, 0644);
+            if (!failed(again < 0)) failed(write(again, "9", 1) != 1);
+            failed(lseek(fd, 0, SEEK_END) < 0);
+            DIR* const directory = opendir("/");
+            if (!failed(directory == nullptr)) closedir(directory);
+            return 0;
+        });
+        world.run_for(500ms);
+        host.disk().fail_read_at(host.disk().reads() + number,
+                                 std::make_error_code(std::errc::io_error));
+        world.run_for(1s);
+        CHECK(Programs::exit_code(host) == 0);
+        CHECK(belay::as_text(host.disk().contents("/file")).substr(0, 8) == "12345678");
+    }
+    CHECK(failures > 5);
+}
+
 TEST_CASE("A program that ends has flushed its streams, and a killed one has not",
           "[adapter][libc_sim][sim]") {
     const int end = GENERATE(0, 1, 2);

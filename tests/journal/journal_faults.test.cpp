@@ -21,7 +21,7 @@ struct Done {
 };
 
 /// Appends, syncs and acknowledges, and continues after each failure, like a user who tries again.
-Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
+Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt, bool stops = false) {
     Done done;
     auto journal = SimJournal::open(disk, "q", small_journal(seed));
     if (!journal) {
@@ -55,6 +55,7 @@ Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt) {
             static_cast<void>(journal->ack(std::min(journal->base() + 8, journal->durable())));
         }
         done.poisoned = done.poisoned || static_cast<bool>(journal->failed());
+        if (stops && done.failures != 0) break;
     }
     return done;
 }
@@ -80,6 +81,7 @@ bool all_there(sim::Disk& disk, const Done& done, std::uint32_t salt) {
 TEST_CASE("Journal survives a failure of every single operation", "[journal][journal][fault]") {
     const std::errc what =
         GENERATE(std::errc::io_error, std::errc::no_space_on_device, std::errc::permission_denied);
+    const bool takes_effect = GENERATE(false, true);
     sim::Disk whole;
     std::uint32_t salt = 0;
     REQUIRE(use(whole, 1, salt).failures == 0);
@@ -88,13 +90,16 @@ TEST_CASE("Journal survives a failure of every single operation", "[journal][jou
     for (std::uint64_t number = 1; number <= operations; ++number) {
         for (std::uint64_t torn = 0; torn < 4; ++torn) {
             sim::Disk disk;
-            disk.fail_at(number, std::make_error_code(what));
-            const Done done = use(disk, 1, salt);
-            INFO("operation " << number << ", " << std::make_error_code(what).message());
+            const std::error_code error = std::make_error_code(what);
+            takes_effect ? disk.fail_after(number, error) : disk.fail_at(number, error);
+            const Done done = use(disk, 1, salt, torn % 2 == 1);
+            INFO("operation " << number << (takes_effect ? " takes effect, " : ", ")
+                              << error.message() << ", power " << torn);
             REQUIRE_FALSE(done.false_success);
             poisoned += done.poisoned ? 1U : 0U;
+            CHECK(disk.open_files() == 0);
             Random bits{Seed{number * 10 + torn}};
-            disk.crash(bits);
+            torn < 2 ? disk.kill() : disk.crash(bits);
             REQUIRE(all_there(disk, done, salt));
         }
     }
@@ -119,6 +124,32 @@ TEST_CASE("Journal survives a failure of every single read", "[journal][journal]
         // Nor while it is opened again.
         disk.fail_read_at(disk.reads() + number, std::make_error_code(std::errc::io_error));
         static_cast<void>(SimJournal::open(disk, "q", small_journal(3)));
+        disk.crash(bits);
+        REQUIRE(all_there(disk, done, salt));
+    }
+}
+
+TEST_CASE("Journal survives a lack of descriptors at every single open",
+          "[journal][journal][fault]") {
+    const std::error_code error = std::make_error_code(std::errc::too_many_files_open);
+    sim::Disk whole;
+    std::uint32_t salt = 0;
+    REQUIRE(use(whole, 1, salt).failures == 0);
+    for (std::uint64_t number = 1; number <= whole.opens(); ++number) {
+        sim::Disk disk;
+        disk.fail_open_at(number, error);
+        const Done done = use(disk, 1, salt);
+        INFO("open " << number);
+        REQUIRE_FALSE(done.false_success);
+        CHECK_FALSE(done.poisoned);
+        CHECK(disk.open_files() == 0);
+        Random bits{Seed{number}};
+        disk.crash(bits);
+        REQUIRE(all_there(disk, done, salt));
+        // Nor while it is opened again.
+        disk.fail_open_at(disk.opens() + number, error);
+        static_cast<void>(SimJournal::open(disk, "q", small_journal(3)));
+        CHECK(disk.open_files() == 0);
         disk.crash(bits);
         REQUIRE(all_there(disk, done, salt));
     }

@@ -5,6 +5,8 @@
 
 #include <belay/posix/detail/addresses.hpp>
 
+#include <sys/resource.h>  // setrlimit
+
 #include "support/catch.hpp"
 
 using namespace belay;
@@ -72,5 +74,29 @@ TEST_CASE("Addresses::resolve reports a local lack of resources as the system's 
     CHECK(memory.category() == std::generic_category());
     errno = EMFILE;
     CHECK(resolve_error(EAI_SYSTEM) == std::errc::too_many_files_open);
+    CHECK(resolve_error(EAI_NONAME) == std::errc::too_many_files_open);
+    errno = ENFILE;
+    CHECK(resolve_error(EAI_AGAIN) == std::errc::too_many_files_open_in_system);
+    // The error of an earlier call does not count.
+    posix::detail::Addresses a;
+    CHECK(cause_of(a.resolve({"no such host", 80}, false)) == Cause::refused);
+    errno = 0;
     CHECK(cause_of(resolve_error(EAI_AGAIN)) == Cause::refused);
+}
+
+TEST_CASE("Addresses::resolve without descriptors reports that, and no unknown host",
+          "[posix][posix_endpoint][regression]") {
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+    rlimit none = old;
+    none.rlim_cur = 3;
+    posix::detail::Addresses a;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    const std::error_code name = a.resolve({"localhost", 80}, false);
+    const std::error_code numeric = a.resolve({"127.0.0.1", 80}, false);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &old) == 0);
+    // Else a breaker would count it as a failure of the peer.
+    CHECK(name == std::errc::too_many_files_open);
+    CHECK(cause_of(name) == Cause::overloaded);
+    CHECK_FALSE(numeric);
 }

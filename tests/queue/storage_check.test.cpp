@@ -212,9 +212,137 @@ TEST_CASE("check::storage opens a journal again and again", "[queue][storage_che
         [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); }, open, {.histories = 30});
 }
 
+TEST_CASE("check::storage_failures finds no fault in a journal for any kind of failure",
+          "[queue][storage_check][fault]") {
+    const int kind = GENERATE(0, 1, 2, 3);
+    const Flush flush = GENERATE(Flush::group, Flush::each);
+    const bool loses_power = GENERATE(false, true);
+    std::unique_ptr<sim::Disk> disk;
+    std::uint64_t fails_at = 0;
+    const auto calls = [&] {
+        return kind <= 1 ? disk->operations() : kind == 2 ? disk->reads() : disk->opens();
+    };
+    JournalOptions options = belay_test::small_journal(1);
+    options.flush = flush;
+    const auto open = [&] { return Journal<sim::Disk>::open(*disk, "q", options).value(); };
+    std::uint64_t failures = 0;
+    const auto fault = check::storage_failures(
+        [&] {
+            disk = std::make_unique<sim::Disk>();
+            return open();
+        },
+        [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); },
+        [&] {
+            CHECK(disk->open_files() == 0);
+            if (loses_power) disk->crash(Random{Seed{fails_at}});
+            return open();
+        },
+        [&](std::uint64_t n) {
+            if (n == 0) {
+                disk->mend();
+                failures += calls() >= fails_at ? 1U : 0U;
+                return calls() >= fails_at;
+            }
+            fails_at = calls() + n;
+            const std::error_code error = std::make_error_code(
+                kind == 3 ? std::errc::too_many_files_open : std::errc::io_error);
+            if (kind == 0) disk->fail_at(fails_at, error);
+            if (kind == 1) disk->fail_after(fails_at, error);
+            if (kind == 2) disk->fail_read_at(fails_at, error);
+            if (kind == 3) disk->fail_open_at(fails_at, error);
+            return false;
+        },
+        {.steps = 120});
+    INFO("kind " << kind << ", call " << (fault ? fault->history : 0));
+    CHECK(text_of(fault) == "");
+    CHECK(failures > 2);
+}
+
+namespace {
+
+/// The medium of a storage: the values that a write has stored.
+struct FailingMedium {
+    std::vector<int> stored;
+    std::uint64_t calls = 0;
+    std::uint64_t fails_at = 0;
+
+    [[nodiscard]] bool write(int value) {
+        if (++calls == fails_at) return false;
+        stored.push_back(value);
+        return true;
+    }
+    bool fail(std::uint64_t n) {
+        const bool has_failed = fails_at != 0 && calls >= fails_at;
+        fails_at = n == 0 ? 0 : calls + n;
+        return has_failed;
+    }
+};
+
+enum class FailureMistake { none, forgets_after_failure, repeats_all, keeps_what_it_rejects };
+
+/// A storage that writes in flush().
+template <FailureMistake mistake>
+struct FailingStorage {
+    using value_type = int;
+    explicit FailingStorage(FailingMedium& m)
+        : medium{&m}, held{m.stored}, written{m.stored.size()} {}
+
+    bool try_push(int&& value) noexcept {
+        const bool rejects = mistake == FailureMistake::keeps_what_it_rejects && failed;
+        held.push_back(value);
+        return !rejects;
+    }
+    std::optional<int> try_pop() {
+        if (held.empty()) return std::nullopt;
+        const int value = held.front();
+        held.erase(held.begin());
+        return value;
+    }
+    std::size_t size() const noexcept { return held.size(); }
+    std::size_t capacity() const noexcept { return 1'000; }
+    bool unflushed() const noexcept { return written != held.size(); }
+    std::error_code flush() noexcept {
+        for (; written < held.size(); ++written) {
+            if (medium->write(held[written])) continue;
+            failed = true;
+            if (mistake == FailureMistake::forgets_after_failure) written = held.size();
+            if (mistake == FailureMistake::repeats_all) written = 0;
+            return std::make_error_code(std::errc::io_error);
+        }
+        return {};
+    }
+
+    FailingMedium* medium;
+    std::vector<int> held;
+    std::size_t written;
+    bool failed = false;
+};
+
+template <FailureMistake mistake>
+std::string broken_by_failure() {
+    FailingMedium medium;
+    const auto open = [&] { return FailingStorage<mistake>{medium}; };
+    const auto fault = check::storage_failures(
+        [&] { return medium = {}, open(); }, [](std::uint64_t i) { return static_cast<int>(i); },
+        open, [&](std::uint64_t n) { return medium.fail(n); }, {.steps = 20});
+    return fault ? to_string(fault->rule) : "";
+}
+
+}  // namespace
+
+TEST_CASE("check::storage_failures reports the rule that each planted mistake breaks",
+          "[queue][storage_check][unit]") {
+    const auto confirmed = to_string(check::StorageRule::failure_keeps_what_is_confirmed);
+    CHECK(broken_by_failure<FailureMistake::none>() == "");
+    CHECK(broken_by_failure<FailureMistake::forgets_after_failure>() == confirmed);
+    CHECK(broken_by_failure<FailureMistake::repeats_all>() == confirmed);
+    CHECK(broken_by_failure<FailureMistake::keeps_what_it_rejects>() ==
+          to_string(check::StorageRule::counts_its_values));
+}
+
 TEST_CASE("Every check::StorageRule has its own sentence", "[queue][storage_check][unit]") {
     std::vector<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StorageRule::continues_when_its_file_is_back);
+    for (int i = 0; i <= static_cast<int>(check::StorageRule::failure_keeps_what_is_confirmed);
          ++i) {
         const std::string sentence = to_string(static_cast<check::StorageRule>(i));
         CHECK(std::find(sentences.begin(), sentences.end(), sentence) == sentences.end());

@@ -5,6 +5,7 @@
 #include <belay/room/journal_rooms.hpp>
 #include <belay/sim/crash_points.hpp>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -45,6 +46,12 @@ public:
         return true;
     }
     void close() { rooms_.reset(); }
+    /// Opens the rooms if they are not open, and checks that nothing is lost.
+    [[nodiscard]] bool ensure_open() {
+        if (rooms_ || (open() && is_whole())) return true;
+        close();
+        return false;
+    }
 
     /// Opens the rooms, and makes all calls. Returns false if the power has failed.
     [[nodiscard]] bool run() {
@@ -52,12 +59,15 @@ public:
         for (int i = 0; i < calls_of_rooms && alive; ++i) alive = step();
         return alive;
     }
-    /// Makes all calls, also after one has failed.
-    void run_on() {
+    /// Makes all calls, also after one has failed. Returns false if the process then sees something
+    /// else than what has succeeded.
+    [[nodiscard]] bool run_on() {
         for (int i = 0; i < calls_of_rooms; ++i) {
-            if (!rooms_ && !open()) continue;
-            static_cast<void>(step());
+            if (!ensure_open()) continue;
+            const bool works = step();
+            if (!works && rooms_ && may_take_effect && !is_consistent()) return false;
         }
+        return true;
     }
     /// Makes one call. Returns false if the power has failed.
     [[nodiscard]] bool step() {
@@ -68,35 +78,36 @@ public:
         if (draw < 57) return erase(id);
         if (draw < 80) return flush();
         // Closing stores as much as it can. Changes that were not flushed may be lost.
-        if (draw < 84) return open() && is_whole();
+        if (draw < 84) return close(), ensure_open();
         const auto oldest = rooms_->rooms_to_save();
         return save(oldest.empty() ? id : oldest.front());
     }
     [[nodiscard]] bool flush() {
         if (flushed(*rooms_)) return false;
         states_.erase(states_.begin(), states_.end() - 1);
+        unknown_.clear();
         return true;
     }
     /// Whether no durable change is lost, and no room contains a change that was not made.
     [[nodiscard]] bool is_whole() {
-        RoomContents found;
-        for (const char* name : room_names) {
-            const auto room = loaded(*rooms_, name);
-            if (!room) {
-                error_ = room.error().message();
-                return false;
-            }
-            if (*room) found[name] = content_of(**room);
-        }
-        std::vector<std::string> ids;
-        for (const auto& [id, content] : found) ids.push_back(id);
-        if (*listed(*rooms_, "", 99) != ids) return false;
-        for (std::size_t i = 0; i < states_.size(); ++i) {
-            if (states_[i] != found) continue;
-            states_ = {found};
+        const auto found = load_all();
+        if (!found) return false;
+        for (const auto* const states : {&states_, &unknown_}) {
+            if (std::find(states->begin(), states->end(), *found) == states->end()) continue;
+            states_ = {*found};
+            unknown_.clear();
             return true;
         }
         error_ = "it is none of " + std::to_string(states_.size()) + " states";
+        return false;
+    }
+    /// Whether the process sees what succeeded, and no change of a call that failed. Changes that
+    /// wait for a flush may be missing.
+    [[nodiscard]] bool is_consistent() {
+        const auto found = load_all();
+        if (!found) return false;
+        if (std::find(states_.begin(), states_.end(), *found) != states_.end()) return true;
+        error_ = "the process sees another state";
         return false;
     }
     /// Whether each room can be begun, appended to, saved and found again.
@@ -111,7 +122,25 @@ public:
     }
     [[nodiscard]] const std::string& message() const noexcept { return error_; }
 
+    bool may_take_effect = false;
+
 private:
+    [[nodiscard]] std::optional<RoomContents> load_all() {
+        RoomContents found;
+        for (const char* name : room_names) {
+            const auto room = loaded(*rooms_, name);
+            if (!room) {
+                error_ = room.error().message();
+                return std::nullopt;
+            }
+            if (*room) found[name] = content_of(**room);
+        }
+        std::vector<std::string> ids;
+        for (const auto& [id, content] : found) ids.push_back(id);
+        if (*listed(*rooms_, "", 99) == ids) return found;
+        error_ = "the list of rooms is wrong";
+        return std::nullopt;
+    }
     static RoomContent content_of(const StoredRoom& room) {
         RoomContent content{room.epoch, {}};
         for (const auto* list : {&room.snapshot, &room.updates}) {
@@ -119,32 +148,34 @@ private:
         }
         return content;
     }
-    void push(RoomContents next) { states_.push_back(std::move(next)); }
+    /// Adds the state after a call. A call that failed may have taken effect on the disk if
+    /// `may_take_effect`.
+    bool pushed(bool done, RoomContents next) {
+        if (done) states_.push_back(std::move(next));
+        if (!done && may_take_effect) unknown_.push_back(std::move(next));
+        return done;
+    }
 
     [[nodiscard]] bool append(const std::string& id, std::size_t size) {
         const std::string update = std::to_string(++updates_) + std::string(size, 'x');
         const auto at = rooms_->append(id, as_bytes(update));
         RoomContents next = states_.back();
         if (!next.contains(id)) return at.error() == RoomErrc::unknown_room;
-        if (!at) return false;
         next[id].updates.push_back(update);
-        push(std::move(next));
-        return true;
+        return pushed(static_cast<bool>(at), std::move(next));
     }
     [[nodiscard]] bool reset(const std::string& id) {
         const Id epoch = make_id(bits_);
-        if (!rooms_->reset(id, epoch)) return false;
+        const bool done = static_cast<bool>(rooms_->reset(id, epoch));
         RoomContents next = states_.back();
         next[id] = RoomContent{epoch, {}};
-        push(std::move(next));
-        return true;
+        return pushed(done, std::move(next));
     }
     [[nodiscard]] bool erase(const std::string& id) {
-        if (rooms_->erase(id)) return false;
+        const bool done = !rooms_->erase(id);
         RoomContents next = states_.back();
         next.erase(id);
-        push(std::move(next));
-        return true;
+        return pushed(done, std::move(next));
     }
     [[nodiscard]] bool save(const std::string& id) {
         const auto room = loaded(*rooms_, id);
@@ -162,6 +193,7 @@ private:
     std::uint64_t openings_ = 0;
     std::uint64_t updates_ = 0;
     std::vector<RoomContents> states_;
+    std::vector<RoomContents> unknown_;  // after calls that failed
     std::optional<JournalRoomsOnDisk> rooms_;
     std::string error_;
 };
@@ -282,6 +314,55 @@ TEST_CASE("JournalRooms survives a failure of every single operation",
     });
 }
 
+TEST_CASE("JournalRooms survives every single operation that takes effect and fails",
+          "[room][journal_rooms][fault]") {
+    cut_rooms_everywhere(30, [](const RoomsPlace& place) {
+        const auto [seed, number] = place;
+        for (const bool loses : {false, true}) {
+            sim::Disk disk;
+            RoomsIncarnation incarnation{disk, seed};
+            disk.fail_after(number, std::make_error_code(std::errc::io_error));
+            incarnation.may_take_effect = true;
+            const bool is_consistent = incarnation.run_on();
+            INFO("life " << seed << ", operation " << number << (loses ? ", then the power" : ""));
+            INFO(incarnation.message());
+            REQUIRE(is_consistent);
+            incarnation.may_take_effect = false;
+            incarnation.close();
+            CHECK(disk.open_files() == 0);
+            disk.mend();
+            if (loses) lose_power(disk, seed * 1000 + number);
+            const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+            INFO(incarnation.message());
+            REQUIRE(good);
+        }
+    });
+}
+
+TEST_CASE("JournalRooms survives a lack of descriptors at every single open",
+          "[room][journal_rooms][fault]") {
+    for (std::uint64_t seed = 1; seed <= share_of_lives(30); ++seed) {
+        RoomsCut whole{{seed, 0}};
+        REQUIRE(whole.alive);
+        for (std::uint64_t number = 1; number <= whole.disk.opens(); ++number) {
+            sim::Disk disk;
+            RoomsIncarnation incarnation{disk, seed};
+            disk.fail_open_at(number, std::make_error_code(std::errc::too_many_files_open));
+            static_cast<void>(incarnation.run_on());
+            INFO("life " << seed << ", open " << number << ": " << incarnation.message());
+            // With descriptors again, it continues without a restart.
+            REQUIRE(incarnation.ensure_open());
+            REQUIRE((incarnation.flush() && incarnation.is_consistent()));
+            incarnation.close();
+            CHECK(disk.open_files() == 0);
+            lose_power(disk, seed * 1000 + number);
+            const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();
+            INFO(incarnation.message());
+            REQUIRE(good);
+        }
+    }
+}
+
 TEST_CASE("JournalRooms survives a failure of every single read", "[room][journal_rooms][fault]") {
     for (std::uint64_t seed = 1; seed <= share_of_lives(30); ++seed) {
         RoomsCut whole{{seed, 0}};
@@ -291,7 +372,7 @@ TEST_CASE("JournalRooms survives a failure of every single read", "[room][journa
             sim::Disk disk;
             RoomsIncarnation incarnation{disk, seed};
             disk.fail_read_at(number, std::make_error_code(std::errc::io_error));
-            incarnation.run_on();
+            static_cast<void>(incarnation.run_on());
             incarnation.close();
             lose_power(disk, seed * 1000 + number);
             const bool good = incarnation.open() && incarnation.is_whole() && incarnation.goes_on();

@@ -352,6 +352,119 @@ TEST_CASE("Disk::fail_read_at fails one read of any kind", "[sim][disk][fault]")
     CHECK(disk.list(""));
 }
 
+TEST_CASE("Disk::fail_after lets one operation of any kind take effect, and fail",
+          "[sim][disk][fault]") {
+    const std::error_code error = std::make_error_code(std::errc::io_error);
+    Disk disk;
+    Disk::File file = make(disk, "d/a");
+    const auto next_fails = [&] { disk.fail_after(disk.operations() + 1, error); };
+    next_fails();
+    std::size_t written = 0;
+    CHECK(file.write(0, as_bytes("1234"), &written) == error);
+    CHECK(written == 4);
+    CHECK(text_of(disk, "d/a") == "1234");
+    next_fails();
+    CHECK(file.resize(3) == error);
+    CHECK(text_of(disk, "d/a") == "123");
+    next_fails();
+    CHECK(file.sync() == error);
+    next_fails();
+    CHECK(disk.rename("d/a", "d/b") == error);
+    CHECK(text_of(disk, "d/b") == "123");
+    next_fails();
+    CHECK(disk.open("d/c", OpenMode::replace).error() == error);
+    CHECK(disk.identity("d/c"));
+    next_fails();
+    CHECK(disk.remove("d/c") == error);
+    CHECK_FALSE(disk.identity("d/c"));
+    next_fails();
+    CHECK(disk.create_directory("e") == error);
+    CHECK(disk.has_directory("e"));
+    next_fails();
+    CHECK(disk.sync_directory("d") == error);
+    CHECK_FALSE(file.write(0, as_bytes("abc")));  // one operation only
+    // The syncs took effect: everything else can be lost.
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        disk.crash(Random{Seed{seed}});
+        REQUIRE(disk.identity("d/b"));
+        CHECK_FALSE(disk.identity("d/a"));
+        CHECK(disk.contents("d/b").size() == 3);
+    }
+}
+
+TEST_CASE("Disk::fail_open_at fails one call that needs a descriptor", "[sim][disk][fault]") {
+    const std::error_code error = std::make_error_code(std::errc::too_many_files_open);
+    Disk disk;
+    disk.put("d/a", to_bytes("old"));
+    auto file = disk.open("d/a", OpenMode::write);
+    REQUIRE(file);
+    const auto open = [&](int kind) -> std::error_code {
+        switch (kind) {
+            case 0:
+                return disk.open("d/a", OpenMode::read).error();
+            case 1:
+                return disk.list("d").error();
+            case 2:
+                return disk.sync_directory("d");
+            case 3:
+                return disk.lock("d/LOCK").error();
+            default:
+                return disk.lock("d/a").error();
+        }
+    };
+    for (int kind = 0; kind < 5; ++kind) {
+        disk.fail_open_at(disk.opens() + 1, error);
+        INFO("kind " << kind);
+        // These need no descriptor.
+        CHECK(disk.size("d/a"));
+        CHECK(disk.identity("d/a"));
+        CHECK_FALSE(file->write(0, as_bytes("new")));
+        CHECK_FALSE(file->sync());
+        CHECK(open(kind) == error);
+        CHECK_FALSE(disk.identity("d/LOCK"));
+        if (kind != 3) CHECK_FALSE(open(kind));
+    }
+    disk.fail_open_at(disk.opens() + 1, error);
+    CHECK(disk.open("d/a", OpenMode::replace).error() == error);
+    CHECK_FALSE(disk.identity("d/a"));  // posix::Files removes the former file first
+    CHECK(disk.open("d/a", OpenMode::replace));
+}
+
+TEST_CASE("Disk::exhaust_descriptors opens nothing, also for the next process",
+          "[sim][disk][fault]") {
+    Disk disk;
+    Disk::File file = make(disk, "a");
+    disk.exhaust_descriptors(true);
+    CHECK(disk.open("a", OpenMode::read).error() == std::errc::too_many_files_open);
+    CHECK_FALSE(file.write(0, as_bytes("1")));
+    disk.kill();
+    CHECK(disk.list("").error() == std::errc::too_many_files_open);
+    disk.exhaust_descriptors(false);
+    CHECK(disk.list(""));
+}
+
+TEST_CASE("Disk::open_files counts the files that living processes have open",
+          "[sim][disk][unit]") {
+    Disk disk;
+    CHECK(disk.open_files() == 0);
+    {
+        Disk::File file = make(disk, "a");
+        const auto lock = disk.lock("LOCK");
+        CHECK(disk.open_files() == 2);
+        Disk::File other = make(disk, "b");
+        other = std::move(file);
+        CHECK(disk.open_files() == 2);
+        const Disk::File moved{std::move(other)};
+        CHECK_FALSE(disk.remove("a"));
+        CHECK(disk.open_files() == 2);
+        disk.kill();
+        CHECK(disk.open_files() == 0);
+        const Disk::File next = make(disk, "c");
+        CHECK(disk.open_files() == 1);
+    }
+    CHECK(disk.open_files() == 0);
+}
+
 TEST_CASE("A failed sync drops the unsynced data, as real systems do", "[sim][disk][fault]") {
     Disk disk;
     Disk::File file = make(disk, "d/a");

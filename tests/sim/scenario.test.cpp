@@ -386,12 +386,14 @@ TEST_CASE("World::heal ends every fault", "[sim][scenario][unit]") {
                      .at(1s, sim::fill_disk("client"))
                      .at(1s, sim::fail_disk("client", 1))
                      .at(1s, sim::fail_read("client", 1))
+                     .at(1s, sim::fail_disk_after("client", 2))
+                     .at(1s, sim::exhaust_descriptors("server"))
                      .at(1s, sim::pause("client"))
                      .at(2s, sim::kill("server"))
                      .at(9s, sim::kill("client"))
                      .when({"client", "server", "", 40}, sim::kill("client")));
     w.world.run_for(5s);
-    CHECK(w.world.faults_begun() == 9);
+    CHECK(w.world.faults_begun() == 11);
     w.world.heal();
     CHECK(w.server->alive());
     CHECK_FALSE(w.client->paused());
@@ -403,7 +405,7 @@ TEST_CASE("World::heal ends every fault", "[sim][scenario][unit]") {
     w.world.run_for(20s);
     CHECK(w.works());
     CHECK(w.client->starts() == 1);  // faults that had not begun never begin
-    CHECK(w.world.faults_begun() == 9);
+    CHECK(w.world.faults_begun() == 11);
     const std::size_t connections = w.connections.size();
     w.world.run_for(60s);
     CHECK(w.connections.size() == connections);
@@ -492,6 +494,8 @@ TEST_CASE("to_cpp prints a scenario in the form of its source", "[sim][scenario]
         .when({"a", "b", "", 1}, sim::pause("x"), 1500us)
         .at(0s, sim::fail_disk("client", 7))
         .at(0s, sim::fail_read("client", 8))
+        .at(0s, sim::fail_disk_after("client", 9))
+        .at(0s, sim::exhaust_descriptors("client"))
         .during(1ns, 61s, sim::refuse("server"));
     CHECK(to_cpp(scenario) == R"(sim::Scenario{}
     .at(5s, sim::partition("client", "server"))
@@ -502,6 +506,8 @@ TEST_CASE("to_cpp prints a scenario in the form of its source", "[sim][scenario]
     .when({"a", "b", "", 1}, sim::pause("x"), 1500us)
     .at(0s, sim::fail_disk("client", 7))
     .at(0s, sim::fail_read("client", 8))
+    .at(0s, sim::fail_disk_after("client", 9))
+    .at(0s, sim::exhaust_descriptors("client"))
     .during(1ns, 61s, sim::refuse("server"))
     .heal_at(1min))");
 }

@@ -237,6 +237,31 @@ TEST_CASE("sim::Stream ends like a connection of posix::Tcp", "[sim][stream][uni
     }
 }
 
+TEST_CASE("sim::Stream of a process without descriptors neither dials nor accepts",
+          "[sim][stream][fault]") {
+    StreamRig<LengthPrefixed> rig{Seed{3}};
+    rig.server.exhaust_descriptors();
+    rig.world.run_for(1s);
+    // The kernel completes the connection, and the process does not accept it.
+    REQUIRE(rig.connected());
+    REQUIRE(rig.link().send(to_bytes("waits")) == SendResult::sent);
+    rig.world.run_for(1s);
+    CHECK(rig.log.empty());
+    rig.server.exhaust_descriptors(false);
+    rig.world.run_for(1s);
+    REQUIRE(rig.log.size() == 1);
+    CHECK(rig.log[0]->messages() == std::vector<std::string>{"waits"});
+    rig.client.exhaust_descriptors();
+    rig.world.network().drop_connections(rig.client, rig.server);
+    rig.world.run_for(5s);
+    CHECK(rig.notes.count("cooldown overloaded") > 1);
+    CHECK(rig.log.size() == 1);
+    rig.client.exhaust_descriptors(false);
+    rig.world.run_for(5s);
+    CHECK(rig.connected());
+    CHECK(rig.log.size() == 2);
+}
+
 TEST_CASE("sim::Stream ends when its framing rejects the peer's bytes", "[sim][stream][unit]") {
     StreamRig<LengthPrefixed> rig{Seed{3}, {}, false, LengthPrefixed{.bytes_max = 10}};
     rig.connect();

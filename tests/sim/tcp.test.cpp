@@ -8,6 +8,7 @@
 
 #include <belay/link/endpoints.hpp>
 #include <belay/link/transport_check.hpp>
+#include <belay/policy/detail/peer_evidence.hpp>
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
@@ -181,6 +182,59 @@ TEST_CASE("Tcp is refused without a listener or without a host", "[sim][tcp][uni
         CHECK(dial("server", 9000) >= 2ms);
     }
     SECTION("no such host") { CHECK(dial("nobody", 9000) == 0ns); }
+}
+
+TEST_CASE("Tcp of a process without descriptors fails at once, as the fault of no peer",
+          "[sim][tcp][fault]") {
+    ConnectionRig rig;
+    rig.client.exhaust_descriptors();
+    std::vector<Failure> failures;
+    struct Noting {
+        std::vector<Failure>& failures;
+        void on_state(const Transition& t) {
+            if (t.to.state == LinkState::failed) failures.push_back(t.to.failure);
+        }
+    };
+    Supervisor link{
+        sim::Tcp{rig.client, "server", 9000}, Policy{MaxAttempts{1}}, {}, Noting{failures}};
+    rig.client.attach(link);
+    const std::size_t before = rig.world.network().sockets(rig.client);
+    link.start();
+    rig.world.run_for(Duration{1});
+    REQUIRE(failures.size() == 1);
+    CHECK(failures[0].error() == std::errc::too_many_files_open);
+    CHECK(failures[0].cause == Cause::overloaded);
+    CHECK(detail::peer_evidence(failures[0]) == detail::PeerEvidence::nothing);
+    CHECK(rig.world.network().sockets(rig.client) == before);
+}
+
+TEST_CASE("A listener without descriptors leaves connections in its kernel until it has some",
+          "[sim][tcp][fault]") {
+    ConnectionRig rig;
+    rig.connect();
+    const bool freezes = GENERATE(false, true);
+    rig.server.exhaust_descriptors();
+    Notes others;
+    Client second{rig.client, others};
+    rig.world.run_for(1s);
+    // The kernel completes the connection, and the process does not accept it.
+    REQUIRE(second.link.status().state == LinkState::connected);
+    CHECK(rig.connection_log.size() == 1);
+    CHECK(second.link.send(to_bytes("waits")) == SendResult::sent);
+    // Open files and connections still work.
+    CHECK(rig.link().send(to_bytes("arrives")) == SendResult::sent);
+    rig.world.run_for(1s);
+    CHECK(rig.there().messages() == std::vector<std::string>{"arrives"});
+    if (freezes) rig.world.pause(rig.server);
+    rig.server.exhaust_descriptors(false);
+    if (freezes) {
+        rig.world.run_for(1s);
+        CHECK(rig.connection_log.size() == 1);
+        rig.world.resume(rig.server);
+    }
+    rig.world.run_for(1s);
+    REQUIRE(rig.connection_log.size() == 2);
+    CHECK(rig.there().messages() == std::vector<std::string>{"waits"});
 }
 
 TEST_CASE("Tcp reaches its own host", "[sim][tcp][unit]") {
@@ -396,7 +450,7 @@ struct FaultyTransfer {
         if ((world.bits()() & 1) != 0) world.network().window_bytes(300);
         for (int i = 0; i < 12; ++i) {
             const Duration begin = draw(20s);
-            const std::uint64_t kind = uniform_upto(world.bits(), 9);
+            const std::uint64_t kind = uniform_upto(world.bits(), 11);
             world.at(begin, [this, kind] { strike(kind); });
             world.at(begin + draw(8s), [this, kind] { relieve(kind); });
         }
@@ -433,6 +487,8 @@ struct FaultyTransfer {
         if (kind == 7) world.kill(client);
         if (kind == 8) world.pause(server);
         if (kind == 9) world.pause(client);
+        if (kind == 10) server.exhaust_descriptors();
+        if (kind == 11) client.exhaust_descriptors();
     }
     void relieve(std::uint64_t kind) {
         if (kind <= 1) world.network().heal(client, server);
@@ -441,6 +497,8 @@ struct FaultyTransfer {
         if (kind == 7) world.restart(client);
         if (kind == 8) world.resume(server);
         if (kind == 9) world.resume(client);
+        if (kind == 10) server.exhaust_descriptors(false);
+        if (kind == 11) client.exhaust_descriptors(false);
     }
     /// Checks that on each connection the server received n messages of one epoch: 0, 1, ... n-1.
     void check() const {
@@ -481,6 +539,7 @@ TEST_CASE("Tcp delivers in order and once, or breaks, through all faults", "[sim
         for (sim::Host* const h : {&s.server, &s.client}) {
             if (!h->alive()) s.world.restart(*h);
             s.world.resume(*h);
+            h->exhaust_descriptors(false);
         }
         s.world.run_for(40s);
         s.check();

@@ -92,24 +92,59 @@ TEST_CASE("WorkQueue survives the death of its process at every operation of a w
     }
 }
 
-TEST_CASE("WorkQueue survives a failure of every single read", "[work][work_queue][fault]") {
+namespace {
+
+/// Runs workloads in which one call of the disk fails: each of the `count(disk)` in turn.
+template <class Count, class Fail>
+void fail_each_call(Count&& count, Fail&& fail) {
     for (std::uint64_t script = 200; script < 212; ++script) {
         sim::Disk whole;
         WorkModel<> dry{whole, script};
         static_cast<void>(run_script(whole, dry, script, 200, 0));
-        for (std::uint64_t number = 1; number <= whole.reads(); ++number) {
+        for (std::uint64_t number = 1; number <= count(whole); ++number) {
             sim::Disk disk;
             WorkModel<> model{disk, script};
-            disk.fail_read_at(number, std::make_error_code(std::errc::io_error));
+            fail(disk, number);
+            model.disk_fails = true;
             static_cast<void>(run_script(disk, model, script, 200, 0));
-            Random bits{Seed{number}};
-            disk.crash(bits);
             model.drop_process();
+            model.disk_fails = false;
+            CHECK(disk.open_files() == 0);
+            Random bits{Seed{number}};
+            number % 2 == 0 ? disk.kill() : disk.crash(bits);
             const bool good = model.recover() && goes_on(model, script);
-            INFO("script " << script << ", read " << number << ": " << model.message());
+            INFO("script " << script << ", call " << number << ": " << model.message());
             REQUIRE(good);
         }
     }
+}
+
+}  // namespace
+
+TEST_CASE("WorkQueue survives a failure of every single read", "[work][work_queue][fault]") {
+    fail_each_call([](sim::Disk& disk) { return disk.reads(); },
+                   [](sim::Disk& disk, std::uint64_t number) {
+                       disk.fail_read_at(number, std::make_error_code(std::errc::io_error));
+                   });
+}
+
+TEST_CASE("WorkQueue survives a failure of every single operation, also if it takes effect",
+          "[work][work_queue][fault]") {
+    const bool takes_effect = GENERATE(false, true);
+    fail_each_call([](sim::Disk& disk) { return disk.operations(); },
+                   [takes_effect](sim::Disk& disk, std::uint64_t number) {
+                       const auto error = std::make_error_code(std::errc::io_error);
+                       takes_effect ? disk.fail_after(number, error) : disk.fail_at(number, error);
+                   });
+}
+
+TEST_CASE("WorkQueue survives a lack of descriptors at every single open",
+          "[work][work_queue][fault]") {
+    fail_each_call([](sim::Disk& disk) { return disk.opens(); },
+                   [](sim::Disk& disk, std::uint64_t number) {
+                       disk.fail_open_at(number,
+                                         std::make_error_code(std::errc::too_many_files_open));
+                   });
 }
 
 TEST_CASE("WorkQueue survives a loss of power while it recovers from an earlier one",

@@ -193,6 +193,8 @@ TEST_CASE("Sessions in a Fleet deliver each operation once",
                                         .early_closes = 2,
                                         .disk_refusals = 2,
                                         .disk_errors = 2,
+                                        .late_disk_errors = 2,
+                                        .exhaustions = 2,
                                         .within = 12s,
                                         .lasts_max = 8s,
                                         .number_max = 16});

@@ -289,6 +289,8 @@ TEST_CASE("Outbox over a Bundle keeps its promise while its disk is full or deni
     const auto options = world_options({.slow_readers = 1,
                                         .half_opens = 2,
                                         .disk_errors = 1,
+                                        .late_disk_errors = 1,
+                                        .exhaustions = 2,
                                         .within = 12s,
                                         .lasts_max = 4s,
                                         .number_max = 16});

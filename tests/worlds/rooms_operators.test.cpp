@@ -567,6 +567,8 @@ sim::ScenarioOptions operated_faults() {
             .cuts = 2,
             .disk_refusals = 5,
             .disk_errors = 60,
+            .late_disk_errors = 60,
+            .exhaustions = 2,
             .within = 18s,
             .lasts_max = 3s,
             .number_max = 16};

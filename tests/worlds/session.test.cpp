@@ -214,6 +214,8 @@ TEST_CASE("Session with Endpoints, Heartbeat, Breaker and MaxAttempts delivers e
                                         .early_closes = 2,
                                         .disk_refusals = 2,
                                         .disk_errors = 2,
+                                        .late_disk_errors = 2,
+                                        .exhaustions = 2,
                                         .within = 18s,
                                         .lasts_max = 15s,
                                         .number_max = 16});

@@ -162,7 +162,11 @@ bool session_over_denied_disk(sim::World& world) {
 
 TEST_CASE("Session without descriptors or permissions for a while delivers each parcel once",
           "[worlds][session_denied][sim][property]") {
-    const auto options =
-        world_options({.disk_errors = 1, .within = 18s, .lasts_max = 6s, .number_max = 16});
+    const auto options = world_options({.disk_errors = 1,
+                                        .late_disk_errors = 1,
+                                        .exhaustions = 2,
+                                        .within = 18s,
+                                        .lasts_max = 6s,
+                                        .number_max = 16});
     CHECK(explored("session_denied", options, session_over_denied_disk));
 }

@@ -299,6 +299,8 @@ TEST_CASE("Session with a work queue as its receiver's ledger ends each parcel o
     const auto options = world_options({.kills = 5,
                                         .disk_refusals = 2,
                                         .disk_errors = 3,
+                                        .late_disk_errors = 3,
+                                        .exhaustions = 2,
                                         .wall_clocks = 2,
                                         .within = 13s,
                                         .lasts_max = 4s});

@@ -364,6 +364,8 @@ TEST_CASE("Sessions under all commands of operators deliver each order once",
                                         .early_closes = 2,
                                         .disk_refusals = 2,
                                         .disk_errors = 2,
+                                        .late_disk_errors = 2,
+                                        .exhaustions = 2,
                                         .within = 7s,
                                         .lasts_max = 5s,
                                         .number_max = 16});

@@ -59,6 +59,8 @@ TEST_CASE("Replicas lose no edit and become equal after faults of network, disk 
                                         .one_way_partitions = 2,
                                         .disk_refusals = 2,
                                         .disk_errors = 3,
+                                        .late_disk_errors = 3,
+                                        .exhaustions = 2,
                                         .wall_clocks = 3,
                                         .within = 18s,
                                         .clock_wrong_max = 20s});

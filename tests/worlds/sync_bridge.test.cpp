@@ -477,6 +477,8 @@ TEST_CASE("Replicas and a program with a Bridge lose no edit on one server, and 
                                   .one_way_partitions = 2,
                                   .disk_refusals = 2,
                                   .disk_errors = 3,
+                                  .late_disk_errors = 3,
+                                  .exhaustions = 2,
                                   .wall_clocks = 4,
                                   .within = 18s,
                                   .clock_wrong_max = 20s});

@@ -215,7 +215,12 @@ bool lanes_of_journals(sim::World& world) {
 
 TEST_CASE("Queue of Encoded journals with priorities keeps each task through crashes",
           "[worlds][queue][sim][property]") {
-    const auto options = world_options(
-        {.kills = 5, .disk_refusals = 3, .disk_errors = 4, .within = 14s, .lasts_max = 4s});
+    const auto options = world_options({.kills = 5,
+                                        .disk_refusals = 3,
+                                        .disk_errors = 4,
+                                        .late_disk_errors = 4,
+                                        .exhaustions = 2,
+                                        .within = 14s,
+                                        .lasts_max = 4s});
     CHECK(explored("tasks", options, lanes_of_journals));
 }

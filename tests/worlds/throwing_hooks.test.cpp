@@ -410,6 +410,8 @@ TEST_CASE("Session, Outbox, Requests, Pool, Fleet and Receiver go on after hooks
                                         .early_closes = 2,
                                         .disk_refusals = 1,
                                         .disk_errors = 1,
+                                        .late_disk_errors = 1,
+                                        .exhaustions = 2,
                                         .within = 11s,
                                         .lasts_max = 4s});
     CHECK(explored("throwing_hooks", options, parts_with_throwing_hooks));

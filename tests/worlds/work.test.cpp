@@ -311,7 +311,12 @@ bool work_queue_with_workers(sim::World& world) {
 
 TEST_CASE("WorkQueue with four workers that crash ends each job once",
           "[worlds][work][sim][property]") {
-    const auto options = world_options(
-        {.kills = 5, .disk_refusals = 2, .disk_errors = 3, .within = 14s, .lasts_max = 6s});
+    const auto options = world_options({.kills = 5,
+                                        .disk_refusals = 2,
+                                        .disk_errors = 3,
+                                        .late_disk_errors = 3,
+                                        .exhaustions = 2,
+                                        .within = 14s,
+                                        .lasts_max = 6s});
     CHECK(explored("work", options, work_queue_with_workers));
 }

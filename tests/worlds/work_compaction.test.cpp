@@ -225,8 +225,13 @@ bool crates_copied_forward(sim::World& world) {
 
 TEST_CASE("WorkQueue that copies items forward keeps deliveries and ends while leases end",
           "[worlds][work][sim][property]") {
-    auto options = world_options(
-        {.kills = 5, .disk_refusals = 2, .disk_errors = 3, .within = 9s, .lasts_max = 3s});
+    auto options = world_options({.kills = 5,
+                                  .disk_refusals = 2,
+                                  .disk_errors = 3,
+                                  .late_disk_errors = 3,
+                                  .exhaustions = 2,
+                                  .within = 9s,
+                                  .lasts_max = 3s});
     options.seeds = 100;  // each has several hundred events
     CHECK(explored("work_compaction", options, crates_copied_forward));
 }

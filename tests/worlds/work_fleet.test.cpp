@@ -347,6 +347,8 @@ TEST_CASE("A WorkQueue that feeds a Fleet ends each item once",
                                         .cuts = 0,
                                         .disk_refusals = 2,
                                         .disk_errors = 3,
+                                        .late_disk_errors = 3,
+                                        .exhaustions = 2,
                                         .within = 13s,
                                         .lasts_max = 6s});
     CHECK(explored("work_fleet", options, work_queue_and_fleet));

@@ -40,7 +40,8 @@ enum class StorageRule : std::uint8_t {
     nack_in_unwinding_keeps_everything,
     reopening_ends_the_lease,
     confirms_nothing_when_displaced,
-    continues_when_its_file_is_back
+    continues_when_its_file_is_back,
+    failure_keeps_what_is_confirmed
 };
 
 /// Returns the rule as a sentence.
@@ -87,6 +88,10 @@ enum class StorageRule : std::uint8_t {
             return "a storage whose path leads to another file, or to none, confirms nothing";
         case StorageRule::continues_when_its_file_is_back:
             return "a storage whose file is at its path again continues, with all its values";
+        case StorageRule::failure_keeps_what_is_confirmed:
+            return "a storage that is opened again after a failed call has all confirmed values, "
+                   "in "
+                   "their order and once";
     }
     return "unknown";
 }
@@ -96,7 +101,8 @@ struct StorageFault {
     /// The rule that is violated.
     StorageRule rule{};
     /// The history that violated it; the same storage violates it in the same history again.
-    /// History 0 does one thing at a time, then fills and empties the storage twice.
+    /// History 0 does one thing at a time, then fills and empties the storage twice. A history of
+    /// check::storage_failures has the number of the call that fails.
     std::uint64_t history = 0;
     /// The number of values that had been pushed in this history.
     std::uint64_t pushed = 0;
@@ -141,6 +147,25 @@ template <class A, class B>
                       "check::storage: the result of front() must be comparable with a value by "
                       "==, or have elements that are");
     }
+}
+
+template <class Answer>
+[[nodiscard]] bool is_taken(const Answer& answer) {
+    return !error_of(answer, QueueErrc::queue_full);
+}
+template <class Call>
+[[nodiscard]] bool is_done(Call call) {
+    return !error_of_call(QueueErrc::queue_empty, call);
+}
+/// Whether a storage reports that everything is durable.
+template <class Storage>
+[[nodiscard]] bool confirms_all(Storage& storage) {
+    bool all = true;
+    if constexpr (requires { storage.commit(); }) {
+        all = is_done([&] { return storage.commit(); });
+    }
+    if constexpr (FlushableLike<Storage>) all = !storage.flush() && all;
+    return all;
 }
 
 struct NeverReopened {
@@ -239,13 +264,13 @@ private:
 
     void push(Rule rule = Rule::takes_while_there_is_space) {
         typename Storage::value_type offered = value_(next_);
-        if (!taken(storage_->try_push(std::move(offered)))) return expect(false, rule);
+        if (!is_taken(storage_->try_push(std::move(offered)))) return expect(false, rule);
         ++next_;
         count(Rule::counts_its_values);
     }
     void reject() {
         typename Storage::value_type offered = value_(next_);
-        expect(!taken(storage_->try_push(std::move(offered))), Rule::rejects_when_full);
+        expect(!is_taken(storage_->try_push(std::move(offered))), Rule::rejects_when_full);
         expect(same_value(offered, value_(next_)), Rule::rejection_changes_nothing);
         unchanged(Rule::rejection_changes_nothing);
     }
@@ -271,26 +296,18 @@ private:
     /// `commit` or `flush` may accept them.
     void change_while_displaced() {
         typename Storage::value_type offered = value_(next_);
-        const bool accepts = taken(storage_->try_push(std::move(offered)));
+        const bool accepts = is_taken(storage_->try_push(std::move(offered)));
         if (accepts) ++next_;
         expect(!accepts || !confirms(), Rule::confirms_nothing_when_displaced);
         if constexpr (LeasableLike<Storage>) {
             if (!storage_->front()) return;
-            const bool acknowledges = done([&] { return storage_->ack(); });
+            const bool acknowledges = is_done([&] { return storage_->ack(); });
             expect(!acknowledges || !confirms(), Rule::confirms_nothing_when_displaced);
             // An acknowledgement may take effect although it is not durable yet.
             if (storage_->size() + 1 == held()) ++first_;
         }
     }
-    /// Whether the storage reports that everything is durable.
-    [[nodiscard]] bool confirms() {
-        bool all = true;
-        if constexpr (requires { storage_->commit(); }) {
-            all = done([&] { return storage_->commit(); });
-        }
-        if constexpr (FlushableLike<Storage>) all = !storage_->flush() && all;
-        return all;
-    }
+    [[nodiscard]] bool confirms() { return confirms_all(*storage_); }
 
     void lease(std::uint64_t chance) {
         auto&& leased = storage_->front();
@@ -317,7 +334,7 @@ private:
         if (right()) unchanged(Rule::nack_keeps_everything);
     }
     void nack() {
-        expect(done([&] { return storage_->nack(); }), Rule::nack_keeps_everything);
+        expect(is_done([&] { return storage_->nack(); }), Rule::nack_keeps_everything);
     }
     void end_lease(std::uint64_t chance) {
         if (chance == 0) return nack_in_unwinding();
@@ -330,7 +347,7 @@ private:
         }
         if (chance == 4) return pop_what_is_leased();
         ++first_;
-        expect(done([&] { return storage_->ack(); }), Rule::ack_removes_what_was_leased);
+        expect(is_done([&] { return storage_->ack(); }), Rule::ack_removes_what_was_leased);
         unchanged(Rule::ack_removes_what_was_leased);
     }
     void pop_what_is_leased() {
@@ -369,15 +386,6 @@ private:
     }
     void count(Rule rule) { expect(storage_->size() == held(), rule); }
 
-    template <class Answer>
-    static bool taken(const Answer& answer) {
-        return !error_of(answer, QueueErrc::queue_full);
-    }
-    template <class Call>
-    static bool done(Call call) {
-        return !error_of_call(QueueErrc::queue_empty, call);
-    }
-
     void expect(bool kept, Rule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;
     }
@@ -392,6 +400,90 @@ private:
     std::size_t capacity_;
     std::uint64_t first_ = 0;
     std::uint64_t next_ = 0;
+    std::optional<Rule> broken_;
+};
+
+/// One storage of which a call of the medium fails.
+template <class Make, class Value, class Reopen, class Fail>
+class StorageFailureChecker {
+    using Rule = check::StorageRule;
+    using Storage = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+
+public:
+    StorageFailureChecker(Make& make, Value& value, Reopen& reopen)
+        : value_{value}, reopen_{reopen}, storage_{make()} {}
+
+    /// Pushes, confirms and acknowledges while call `number` fails, and opens the storage again.
+    /// Returns whether a call failed.
+    [[nodiscard]] bool run(Fail& fail, std::uint64_t number, std::size_t steps) {
+        static_cast<void>(fail(number));
+        for (std::size_t step = 0; step < steps && !broken_; ++step) {
+            if (held() < storage_->capacity()) push();
+            if constexpr (LeasableLike<Storage>) {
+                if (step % 4 == 3) acknowledge();
+            }
+            if (step % 3 == 2 && confirms_all(*storage_)) {
+                confirmed_first_ = first_;
+                confirmed_next_ = next_;
+            }
+        }
+        storage_.reset();
+        const bool has_failed = static_cast<bool>(fail(std::uint64_t{0}));
+        if (!broken_) open_again();
+        return has_failed;
+    }
+    [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
+    [[nodiscard]] std::uint64_t pushed() const noexcept { return next_; }
+
+private:
+    void push() {
+        typename Storage::value_type offered = value_(next_);
+        if (is_taken(storage_->try_push(std::move(offered)))) {
+            ++next_;
+        } else {
+            is_unknown_ = true;  // the medium may have the value, although the call failed
+            expect(same_value(offered, value_(next_)), Rule::rejection_changes_nothing);
+        }
+        expect(storage_->size() == held(), Rule::counts_its_values);
+    }
+    void acknowledge() {
+        {
+            auto&& leased = storage_->front();
+            if (!leased) return;  // its read failed
+            expect(same_value(*leased, value_(first_)), Rule::leases_the_oldest);
+        }
+        const bool is_acknowledged = is_done([&] { return storage_->ack(); });
+        // An acknowledgement may take effect although it is not durable yet.
+        if (is_acknowledged || storage_->size() + 1 == held()) ++first_;
+    }
+    void open_again() {
+        storage_.emplace(reopen_());
+        std::uint64_t at = confirmed_first_;
+        std::optional<typename Storage::value_type> got = storage_->try_pop();
+        while (got && at < first_ && !same_value(*got, value_(at))) ++at;
+        if (!got) at = larger(at, first_);
+        for (; got; got = storage_->try_pop(), ++at) {
+            expect(same_value(*got, value_(at)), Rule::failure_keeps_what_is_confirmed);
+            if (broken_) return;
+        }
+        const std::uint64_t most = next_ + (is_unknown_ ? 1 : 0);
+        expect(confirmed_next_ <= at && at <= most, Rule::failure_keeps_what_is_confirmed);
+    }
+    void expect(bool kept, Rule rule) noexcept {
+        if (!kept && !broken_) broken_ = rule;
+    }
+    [[nodiscard]] std::size_t held() const noexcept {
+        return static_cast<std::size_t>(next_ - first_);
+    }
+
+    Value& value_;
+    Reopen& reopen_;
+    std::optional<Storage> storage_;
+    std::uint64_t first_ = 0;
+    std::uint64_t next_ = 0;
+    std::uint64_t confirmed_first_ = 0;
+    std::uint64_t confirmed_next_ = 0;
+    bool is_unknown_ = false;
     std::optional<Rule> broken_;
 };
 
@@ -443,7 +535,33 @@ template <class Make, class Value, std::invocable Reopen, std::invocable<bool> D
     return std::nullopt;
 }
 
-/// Checks a storage in the same way, without moving its file.
+/// Lets each call that a storage makes to its medium fail in turn, and returns the first fault;
+/// nothing if there is none.
+///
+/// - `make`, `value` and `reopen` are those of check::storage.
+/// - `fail(n)` lets the `n`-th call from now on fail, in the way that it tests, such as
+///   sim::Disk::fail_after. `fail(0)` ends that, and returns whether a call has failed.
+///
+/// A storage need not go on after a failure. The values that it has confirmed, by `commit` and
+/// `flush` if it has them, must be there when it is opened again. Only the value of a push that
+/// failed may be there, too.
+///
+/// Each history has `steps` pushes. `histories` and `fill` do not count.
+/// Errors:     the fault.   Throws: what the storage and the other arguments throw.
+/// Complexity: the number of calls in a history, times `steps`.
+template <class Make, class Value, std::invocable Reopen, std::invocable<std::uint64_t> Fail>
+[[nodiscard]] std::optional<StorageFault> storage_failures(Make make, Value value, Reopen reopen,
+                                                           Fail fail, StorageOptions options = {}) {
+    bool has_failed = true;
+    for (std::uint64_t number = 1; has_failed; ++number) {
+        detail::StorageFailureChecker<Make, Value, Reopen, Fail> checker{make, value, reopen};
+        has_failed = checker.run(fail, number, options.steps);
+        if (checker.broken()) return StorageFault{*checker.broken(), number, checker.pushed()};
+    }
+    return std::nullopt;
+}
+
+/// Checks a storage in the same way as `storage`, without moving its file.
 template <class Make, class Value, std::invocable Reopen>
 [[nodiscard]] std::optional<StorageFault> storage(Make make, Value value, Reopen reopen,
                                                   StorageOptions options = {}) {

@@ -32,7 +32,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 ///
 /// Faults are planned by the number of the operation. Operations are the calls that change the disk
 /// or make it durable: open to replace, lock, write, sync, preallocate, resize, rename, remove,
-/// create_directory and sync_directory.
+/// create_directory and sync_directory. Opens are the calls that need a descriptor: open, lock,
+/// list and sync_directory.
 ///
 /// Models:        FileSystemLike.
 /// Thread safety: distinct objects safe.
@@ -63,20 +64,28 @@ public:
         return std::array<std::uint64_t, 2>{0, file->number};
     }
 
+    [[nodiscard]] Result<std::uint64_t> size(const std::string& path) const noexcept {
+        if (const std::error_code error = begin_read()) return error;
+        const auto file = names_.find(path);
+        if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
+        return std::uint64_t{file->bytes.bytes().size()};
+    }
+
     [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
         if (!names_.find(from)) return std::make_error_code(std::errc::no_such_file_or_directory);
         const Begun begun = begin_operation();
-        if (begun.takes_effect || !begun.error) names_.move(from, to);
+        if (begun.takes_effect) names_.move(from, to);
         return begun.error;
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (!names_.find(path)) return std::make_error_code(std::errc::no_such_file_or_directory);
         const Begun begun = begin_operation();
-        if (begun.takes_effect || !begun.error) names_.remove(path);
+        if (begun.takes_effect) names_.remove(path);
         return begun.error;
     }
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
         if (const std::error_code error = begin_read()) return error;
+        if (const std::error_code error = begin_open()) return error;
         const std::string_view directory = detail::DiskNames::name_of(path);
         const std::string prefix = std::string{directory} + (directory.empty() ? "" : "/");
         std::vector<std::string> names;
@@ -89,16 +98,21 @@ public:
     /// parent is synced.
     [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
         const Begun begun = begin_operation();
-        if (begun.takes_effect || !begun.error) names_.make_directory(path);
+        if (begun.takes_effect) names_.make_directory(path);
         return begun.error;
     }
     /// Returns whether there is a directory: the root, one that was made, or one with files.
     [[nodiscard]] bool has_directory(const std::string& path) const {
         return names_.has_directory(path);
     }
-    [[nodiscard]] std::error_code sync_directory(const std::string& path) noexcept {
+    /// `is_open`: the process has a descriptor of the directory already, so it needs no other.
+    [[nodiscard]] std::error_code sync_directory(const std::string& path,
+                                                 bool is_open = false) noexcept {
+        if (!is_open) {
+            if (const std::error_code error = begin_open()) return error;
+        }
         const Begun begun = begin_operation();
-        if (!begun.error && !ignores_syncs_) names_.sync(path);
+        if (begun.syncs() && !ignores_syncs_) names_.sync(path);
         return begun.error;
     }
 
@@ -107,7 +121,8 @@ public:
     /// Kills the processes: locks are released, and open files return errors. Nothing written is
     /// lost.
     void kill() noexcept {
-        ++generation_;
+        process_->is_dead = true;
+        process_ = std::make_shared<Process>();
         halted_ = false;
         planned_ = {};
         names_.unlock_all();
@@ -132,14 +147,31 @@ public:
         planned_.fail = number;
         planned_.error = error;
     }
+    /// Makes operation `number` take effect, and return `error` all the same, as a network file
+    /// system may. A written file holds all bytes, and a sync has made them durable.
+    void fail_after(std::uint64_t number, std::error_code error) noexcept {
+        planned_.fail_after = number;
+        planned_.after_error = error;
+    }
     /// Returns the number of reads so far. Reads are the calls that only look: open of an existing
-    /// file, read, size, list, and identity of a path.
+    /// file, read, size, list, and identity.
     [[nodiscard]] std::uint64_t reads() const noexcept { return reads_; }
     /// Makes read `number` fail with `error`.
     void fail_read_at(std::uint64_t number, std::error_code error) noexcept {
         planned_.fail_read = number;
         planned_.read_error = error;
     }
+    /// Returns the number of opens so far.
+    [[nodiscard]] std::uint64_t opens() const noexcept { return opens_; }
+    /// Makes open `number` fail with `error`, such as EMFILE. If it was to replace a file, the
+    /// former file is removed, as by posix::Files.
+    void fail_open_at(std::uint64_t number, std::error_code error) noexcept {
+        planned_.fail_open = number;
+        planned_.open_error = error;
+    }
+    /// Makes every open fail with EMFILE, until `exhaust_descriptors(false)`. Files that are open
+    /// still work. The end of a process does not end it.
+    void exhaust_descriptors(bool exhausted) noexcept { exhausted_ = exhausted; }
     /// Makes the power fail during operation `number`. The operation takes effect without being
     /// durable, and it and all later ones return errors. Call `crash()` or `kill()` afterwards.
     void halt_at(std::uint64_t number) noexcept { planned_.halt = number; }
@@ -170,10 +202,10 @@ public:
     /// effect, until `refuse(false)`. Reading still works, and so does opening a file that is
     /// there. The end of a process does not end it.
     void refuse(bool refuses) noexcept { refuses_ = refuses; }
-    /// Ends all faults: the refusal, the limit, the ignored syncs, and the operations that were to
-    /// fail. Lost data stays lost.
+    /// Ends all faults: the refusal, the limit, the ignored syncs, the lack of descriptors, and the
+    /// calls that were to fail. Lost data stays lost.
     void mend() noexcept {
-        refuses_ = ignores_syncs_ = false;
+        refuses_ = ignores_syncs_ = exhausted_ = false;
         planned_ = {};
         bytes_max_ = no_limit;
     }
@@ -210,6 +242,8 @@ public:
     /// Adds the names and the content of all files, and the directories that were made. After a
     /// loss of power, that is all that programs find.
     void digest(Digest& digest) const { names_.digest(digest); }
+    /// Returns how many files the processes have open, also removed ones. A lock is one of them.
+    [[nodiscard]] std::size_t open_files() const noexcept { return process_->files; }
     /// Returns the bytes that all files take.
     [[nodiscard]] std::uint64_t used_bytes() const noexcept {
         std::uint64_t sum = 0;
@@ -218,19 +252,31 @@ public:
     }
 
 private:
-    // The operations in which something happens; 0: none.
+    // The calls in which something happens; 0: none.
     struct Planned {
         std::uint64_t fail = 0;
+        std::uint64_t fail_after = 0;
         std::uint64_t halt = 0;
         std::uint64_t fill = 0;
         std::uint64_t misdirect = 0;
         std::uint64_t fail_read = 0;
+        std::uint64_t fail_open = 0;
         std::error_code error{};
+        std::error_code after_error{};
         std::error_code read_error{};
+        std::error_code open_error{};
     };
     struct Begun {
         std::error_code error;
-        bool takes_effect = false;  // although it returns an error: the power fails during it
+        bool takes_effect = true;
+        bool loses_power = false;
+
+        [[nodiscard]] bool syncs() const noexcept { return takes_effect && !loses_power; }
+    };
+    // The processes that run since the last kill.
+    struct Process {
+        std::size_t files = 0;  // that they have open
+        bool is_dead = false;
     };
 
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
@@ -240,15 +286,21 @@ private:
     [[nodiscard]] std::error_code begin_read() const noexcept {
         return ++reads_ == planned_.fail_read ? planned_.read_error : std::error_code{};
     }
+    [[nodiscard]] std::error_code begin_open() const noexcept {
+        if (++opens_ == planned_.fail_open) return planned_.open_error;
+        return exhausted_ ? std::make_error_code(std::errc::too_many_files_open)
+                          : std::error_code{};
+    }
     Begun begin_operation() noexcept {
-        if (off()) return {io_error()};
+        if (off()) return {io_error(), false};
         ++operations_;
         if (operations_ == planned_.fill) bytes_max_ = used_bytes();
         if (operations_ == planned_.halt) {
             halted_ = true;
-            return {io_error(), true};
+            return {.error = io_error(), .loses_power = true};
         }
-        if (operations_ == planned_.fail) return {planned_.error};
+        if (operations_ == planned_.fail) return {planned_.error, false};
+        if (operations_ == planned_.fail_after) return {.error = planned_.after_error};
         return {};
     }
 
@@ -268,7 +320,7 @@ private:
         if (off() && !begun.takes_effect) return begun.error;
         const std::uint64_t aside = operations_ == planned_.misdirect ? 4096 : 0;
         const auto begin = static_cast<std::size_t>(offset + aside);
-        const bool half = begun.error && !begun.takes_effect;
+        const bool half = !begun.takes_effect;
         std::size_t count = half ? from.size() / 2 : from.size();
         const bool fit = fits(inode, begin + count);
         if (!fit) {
@@ -282,16 +334,15 @@ private:
     }
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
-        if (off()) return begun.error;
-        if (!begun.error && ignores_syncs_) return {};
+        if (off() || (begun.syncs() && ignores_syncs_)) return begun.error;
         // After an error, a real system has marked the pages as clean all the same, and does not
         // write them again.
-        begun.error ? inode.bytes.forget_dirty() : inode.bytes.sync();
+        begun.syncs() ? inode.bytes.sync() : inode.bytes.forget_dirty();
         return begun.error;
     }
     std::error_code resize(Inode& inode, std::uint64_t bytes) noexcept {
         const Begun begun = begin_operation();
-        if (begun.error && !begun.takes_effect) return begun.error;
+        if (!begun.takes_effect) return begun.error;
         const auto wanted = static_cast<std::size_t>(bytes);
         if (!fits(inode, wanted)) return std::make_error_code(std::errc::no_space_on_device);
         inode.bytes.resize(wanted);
@@ -299,14 +350,16 @@ private:
     }
 
     detail::DiskNames names_;
-    std::uint64_t generation_ = 0;
+    std::shared_ptr<Process> process_ = std::make_shared<Process>();
     std::uint64_t operations_ = 0;
     mutable std::uint64_t reads_ = 0;
+    mutable std::uint64_t opens_ = 0;
     Planned planned_{};
     std::uint64_t bytes_max_ = no_limit;
     bool halted_ = false;
     bool refuses_ = false;
     bool ignores_syncs_ = false;
+    bool exhausted_ = false;
 };
 
 /// A file that a process of the host has open.
@@ -315,15 +368,15 @@ public:
     File(File&&) noexcept = default;
     File& operator=(File&& other) noexcept {
         if (this != &other) {
-            unlock();
+            close();
             disk_ = other.disk_;
             inode_ = std::move(other.inode_);
-            generation_ = other.generation_;
+            process_ = std::move(other.process_);
             locks_ = other.locks_;
         }
         return *this;
     }
-    ~File() { unlock(); }
+    ~File() { close(); }
 
     [[nodiscard]] std::error_code lock() noexcept {
         if (dead()) return io_error();
@@ -370,16 +423,20 @@ public:
 private:
     friend Disk;
     File(Disk& disk, std::shared_ptr<Inode> inode) noexcept
-        : disk_{&disk}, inode_{std::move(inode)}, generation_{disk.generation_} {}
-    bool dead() const noexcept { return generation_ != disk_->generation_; }
+        : disk_{&disk}, inode_{std::move(inode)}, process_{disk.process_} {
+        ++process_->files;
+    }
+    bool dead() const noexcept { return process_->is_dead; }
     // A lock of a process that died was released already, and may have a new owner.
-    void unlock() noexcept {
-        if (inode_ != nullptr && locks_ && !dead()) inode_->locked = false;
+    void close() noexcept {
+        if (inode_ == nullptr) return;
+        --process_->files;
+        if (locks_ && !dead()) inode_->locked = false;
     }
 
     Disk* disk_;
     std::shared_ptr<Inode> inode_;
-    std::uint64_t generation_;
+    std::shared_ptr<Process> process_;
     bool locks_ = false;
 };
 
@@ -399,12 +456,18 @@ private:
 inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noexcept {
     if (mode != OpenMode::replace) {
         if (const std::error_code error = begin_read()) return error;
+        if (const std::error_code error = begin_open()) return error;
         auto file = names_.find(path);
         if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
         return File{*this, std::move(file)};
     }
+    const std::error_code no_descriptor = begin_open();
     const Begun begun = begin_operation();
-    if (begun.takes_effect || !begun.error) names_.set(path, names_.make());
+    if (begun.takes_effect && no_descriptor) {
+        if (names_.find(path)) names_.remove(path);
+        return begun.error ? begun.error : no_descriptor;
+    }
+    if (begun.takes_effect) names_.set(path, names_.make());
     if (begun.error) return begun.error;
     return File{*this, names_.find(path)};
 }
@@ -412,6 +475,8 @@ inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noe
 inline Result<Disk::Lock> Disk::lock(const std::string& path) noexcept {
     if (!names_.find(path)) {
         if (Result<File> made = open(path, OpenMode::replace); !made) return made.error();
+    } else if (const std::error_code error = begin_open()) {
+        return error;
     }
     File file{*this, names_.find(path)};
     if (const std::error_code error = file.lock()) return error;

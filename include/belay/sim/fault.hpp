@@ -57,7 +57,9 @@ struct Fault {
         unknown_name = 21,         ///< lasts: Network::unknown_name
         slow_reader = 22,          ///< lasts: Network::slow_reader with `number` bytes
         set_wall_clock = 23,       ///< Host::set_wall_clock(min, drift_ppm)
-        fail_read = 24             ///< Disk::fail_read_at: the `number`-th read from now fails
+        fail_read = 24,            ///< Disk::fail_read_at: the `number`-th read from now fails
+        fail_disk_after = 25,      ///< Disk::fail_after: the `number`-th operation from now
+        exhaust_descriptors = 26   ///< lasts: Host::exhaust_descriptors
     };
 
     Kind kind;
@@ -74,7 +76,7 @@ struct Fault {
         return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
                kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::fail_read &&
                kind != Kind::flip_bit && kind != Kind::misdirect_write &&
-               kind != Kind::set_wall_clock;
+               kind != Kind::set_wall_clock && kind != Kind::fail_disk_after;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -247,6 +249,18 @@ struct Fault {
 [[nodiscard]] inline Fault fail_disk(std::string_view host, std::uint64_t number) {
     BELAY_PRECONDITION(number > 0, "sim::fail_disk: number must be > 0, 1 is the next operation");
     return {.kind = Fault::Kind::fail_disk, .host = std::string{host}, .number = number};
+}
+/// Makes a fault in which one operation of a host's disk takes effect, and ends with an I/O error
+/// all the same: the `number`-th from then on (Disk::fail_after).   Pre: number > 0.
+[[nodiscard]] inline Fault fail_disk_after(std::string_view host, std::uint64_t number) {
+    BELAY_PRECONDITION(number > 0,
+                       "sim::fail_disk_after: number must be > 0, 1 is the next operation");
+    return {.kind = Fault::Kind::fail_disk_after, .host = std::string{host}, .number = number};
+}
+/// Makes a fault in which a host's process can open no file, and neither dial nor accept
+/// (Host::exhaust_descriptors). It lasts.
+[[nodiscard]] inline Fault exhaust_descriptors(std::string_view host) {
+    return {.kind = Fault::Kind::exhaust_descriptors, .host = std::string{host}};
 }
 /// Makes a fault in which one read of a host's disk fails with an I/O error: the `number`-th from
 /// then on (Disk::fail_read_at).   Pre: number > 0.

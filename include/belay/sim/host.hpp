@@ -129,6 +129,15 @@ public:
                                   static_cast<std::uint64_t>(drift_ppm)));
     }
 
+    /// Makes the process lack descriptors: it can open no file and no directory, and neither dial
+    /// nor accept. Open files and connections still work. Connections to its listeners wait in the
+    /// kernel. `false` ends that, and a new process does not.
+    void exhaust_descriptors(bool on = true) {
+        disk_.exhaust_descriptors(on);
+        station_.faults.lacks_descriptors = on;
+        if (!on) post([this] { detail::Channel::accept_all(engine(), station_); });
+    }
+
     [[nodiscard]] std::string_view name() const noexcept { return station_.name; }
     [[nodiscard]] bool alive() const noexcept { return station_.alive; }
     [[nodiscard]] bool paused() const noexcept { return station_.frozen; }
@@ -225,6 +234,10 @@ private:
         station_.listeners.clear();
         process_ = {};
     }
+    void mend() {
+        if (station_.faults.lacks_descriptors) exhaust_descriptors(false);
+        disk_.mend();
+    }
     void pause() {
         if (!station_.alive || std::exchange(station_.frozen, true)) return;
         engine().note(detail::Mark::pause, station_.index);
@@ -311,6 +324,9 @@ struct Kernel {
     [[nodiscard]] static belay::detail::Ref<Channel> dial(Host& host, Station& to,
                                                           std::uint16_t port) {
         return host.dial(to, port);
+    }
+    [[nodiscard]] static bool lacks_descriptors(const Host& host) noexcept {
+        return host.station_.faults.lacks_descriptors;
     }
     template <class F>
     [[nodiscard]] static Timer after(Host& host, Duration d, F&& f) {

@@ -109,10 +109,10 @@ public:
     /// Stops all traffic between a host and all others, without a notification, as if its power or
     /// its network had failed. `false` ends that. Partitions do not change.
     void black_hole(Host& host, bool on = true) {
-        if (host.station_.unreachable == on) return;
+        if (host.station_.faults.unreachable == on) return;
         fabric_.engine.note(on ? detail::Mark::block : detail::Mark::unblock, host.station_.index,
                             everyone);
-        host.station_.unreachable = on;
+        host.station_.faults.unreachable = on;
         follow_partitions();
     }
     /// Ends a partition. Held messages arrive after the latency.
@@ -134,7 +134,7 @@ public:
     void heal_all() {
         bool any = !fabric_.partitions.empty();
         for (detail::Station* const s : fabric_.stations) {
-            any = std::exchange(s->unreachable, false) || any;
+            any = std::exchange(s->faults.unreachable, false) || any;
         }
         if (!any) return;
         fabric_.engine.note(detail::Mark::unblock, detail::no_host);
@@ -153,15 +153,17 @@ public:
                  [&](detail::Channel& c) { c.vanish(c.end(0).station == &gone.station_ ? 0 : 1); });
     }
     /// Makes the host's kernel refuse new connections.
-    void refuse(Host& host) noexcept { host.station_.refuses = true; }
+    void refuse(Host& host) noexcept { host.station_.faults.refuses = true; }
     /// Makes the host's kernel accept connections again, on ports with a listener.
-    void accept(Host& host) noexcept { host.station_.refuses = false; }
+    void accept(Host& host) noexcept { host.station_.faults.refuses = false; }
     /// Makes the host's kernel accept each new connection and close it at once, also while no
     /// process runs. A load balancer without a healthy server does the same. `false` ends that.
-    void accept_then_close(Host& host, bool on = true) noexcept { host.station_.closes_early = on; }
+    void accept_then_close(Host& host, bool on = true) noexcept {
+        host.station_.faults.closes_early = on;
+    }
     /// Takes the host's name out of the name service: dialling it by name fails at once, as for a
     /// host that is not there. Connections and addresses still work. `false` ends that.
-    void unknown_name(Host& host, bool on = true) noexcept { host.station_.nameless = on; }
+    void unknown_name(Host& host, bool on = true) noexcept { host.station_.faults.nameless = on; }
     /// Limits how many bytes per second the host's process reads, from all its connections
     /// together; 0: no limit, the default. Windows of its peers become full, and it reads and
     /// answers pings late.   Pre: bytes_per_second <= 10'000'000'000.

@@ -174,8 +174,10 @@ namespace detail {
                                             "unknown_name",
                                             "slow_reader",
                                             "set_wall_clock",
-                                            "fail_read"};
-    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::fail_read));
+                                            "fail_read",
+                                            "fail_disk_after",
+                                            "exhaust_descriptors"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::exhaust_descriptors));
     return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {
@@ -237,6 +239,8 @@ struct ScenarioOptions {
     std::uint32_t cuts = 5;  ///< connections dropped at the n-th message of a kind
     std::uint32_t disk_refusals = 0;
     std::uint32_t disk_errors = 0;
+    std::uint32_t late_disk_errors = 0;  ///< operations that take effect and fail
+    std::uint32_t exhaustions = 0;       ///< times without free descriptors
     std::uint32_t wall_clocks = 0;
     /// Faults begin within this time since the start of the world. No duration is negative.
     Duration within = std::chrono::seconds{20};
@@ -332,6 +336,12 @@ public:
             const Duration at = some_time(p);
             scenario_.at(at, sim::fail_disk(p.a, log_uniform(p.bits, o.number_max)));
         });
+        each("late disk error", o.late_disk_errors, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            scenario_.at(at, sim::fail_disk_after(p.a, log_uniform(p.bits, o.number_max)));
+        });
+        each("exhaustion", o.exhaustions, 1,
+             [&](Pick& p) { last(p, sim::exhaust_descriptors(p.a)); });
         return std::move(scenario_);
     }
 
@@ -357,8 +367,9 @@ private:
                            "ScenarioOptions: clock_wrong_max must be from 0 to 30 years");
         BELAY_PRECONDITION(0 <= o.clock_drift_max && o.clock_drift_max < drift_ppm_max,
                            "ScenarioOptions: 0 <= clock_drift_max < 1'000'000 must hold");
-        BELAY_PRECONDITION(o.number_max != 0 || (o.cuts == 0 && o.disk_errors == 0),
-                           "ScenarioOptions: number_max must be > 0 with cuts or disk_errors");
+        BELAY_PRECONDITION(
+            o.number_max != 0 || (o.cuts == 0 && o.disk_errors == 0 && o.late_disk_errors == 0),
+            "ScenarioOptions: number_max must be > 0 with cuts, disk_errors or late_disk_errors");
     }
     /// Returns a number from 1 to `most`; each power of two is equally likely.
     static std::uint64_t log_uniform(Random& bits, std::uint64_t most) noexcept {

@@ -41,8 +41,10 @@ public:
                      const Link<Bytes>& link)
         : FramedConnection{host, framing, link} {
         const std::optional<detail::Address> address = detail::Socket::look_up(host, peer);
-        const std::errc error =
-            address ? socket_.connect(*address, port) : std::errc::host_unreachable;
+        const std::errc error = detail::Kernel::lacks_descriptors(host)
+                                    ? std::errc::too_many_files_open
+                                : address ? socket_.connect(*address, port)
+                                          : std::errc::host_unreachable;
         if (error != std::errc{}) this->end(failure(error));
     }
     /// Takes over an accepted connection.
@@ -209,8 +211,9 @@ void listen_stream(Host& host, std::uint16_t port, F&& on_accept, Framing framin
         Framing framing;
 
         void all(Host& host, std::uint16_t port) {
-            detail::Station::Listener& listener = detail::Kernel::station(host).listeners[port];
-            while (!listener.backlog.empty()) {
+            detail::Station& station = detail::Kernel::station(host);
+            detail::Station::Listener& listener = station.listeners[port];
+            while (!listener.backlog.empty() && station.accepts()) {
                 on_accept(AcceptedStream<Framing>{host, detail::Channel::take(listener), framing});
             }
         }

@@ -26,8 +26,8 @@ struct Endpoint {
 /// Without an endpoint, `Tcp{host}` is the transport of an Endpoints.
 ///
 /// If no process listens on the port, the attempt fails with Cause::refused after a round trip;
-/// with an unknown name, at once. In a partition nothing is reported: the attempt ends by its own
-/// limit, or when the partition ends.
+/// with an unknown name, at once. Without descriptors it fails with Cause::overloaded at once. In a
+/// partition nothing is reported: the attempt ends by its own limit, or when the partition ends.
 ///
 /// Models:        TransportLike.
 /// Thread safety: the world's thread.
@@ -61,6 +61,10 @@ private:
         detail::Station* const to = detail::Kernel::fabric(*host_).look_up(endpoint.host);
         if (to == nullptr || !host_->alive()) {
             link.closed(Failure::from(std::make_error_code(std::errc::host_unreachable)));
+            return {};
+        }
+        if (detail::Kernel::lacks_descriptors(*host_)) {
+            link.closed(Failure::from(std::make_error_code(std::errc::too_many_files_open)));
             return {};
         }
         return detail::Kernel::dial(*host_, *to, endpoint.port);

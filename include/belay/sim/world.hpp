@@ -172,10 +172,10 @@ public:
     /// Ends every fault, and lets the world recover.
     ///
     /// Partitions, black holes, the latencies and bandwidths of faults, refusals, slow readers,
-    /// unknown names, Network::accept_then_close, disks that refuse or are full, and
-    /// Network::cut_one_in end. Frozen processes continue. Dead processes are started, also those
-    /// that the test has killed. Faults that have not begun never will. Lost data stays lost, and a
-    /// wall clock stays wrong.
+    /// unknown names, Network::accept_then_close, disks that refuse or are full, lacks of
+    /// descriptors and Network::cut_one_in end. Frozen processes continue. Dead processes are
+    /// started, also those that the test has killed. Faults that have not begun never will. Lost
+    /// data stays lost, and a wall clock stays wrong.
     void heal() {
         engine_.note(detail::Mark::heal, detail::no_host);
         stage_.heal(now(), detail::work_of(fabric_, hosts_));
@@ -189,7 +189,7 @@ public:
             network_.accept_then_close(*h, false);
             network_.unknown_name(*h, false);
             network_.slow_reader(*h, 0);
-            h->disk_.mend();
+            h->mend();
             change(*h, Change::resume);
             change(*h, Change::start);
         }

@@ -51,6 +51,8 @@ inline belay::sim::ScenarioOptions sync_world_faults() {
             .half_opens = 6,
             .cuts = 0,
             .disk_errors = 20,
+            .late_disk_errors = 20,
+            .exhaustions = 2,
             .wall_clocks = 6,
             .within = 8s,
             .lasts_max = 1s,

@@ -3,6 +3,7 @@
 /// AsioSimAcceptor: a listening socket of a simulated host, with the interface of asio's.
 #pragma once
 
+#include <chrono>   // std::chrono::milliseconds
 #include <memory>   // std::shared_ptr
 #include <utility>  // std::move, std::exchange
 
@@ -55,6 +56,7 @@ private:
     void settle() {
         touched_ = false;
         while (!waits_.empty()) {
+            if (core_->lacks_descriptors()) return fail_soon();
             Accepted next = kernel_.accept();
             if (!next) return;
             auto op = waits_.pop();
@@ -62,10 +64,24 @@ private:
         }
     }
 
+    /// Completes what waits with an error, after 1 ms. A program that accepts again at once is busy
+    /// then, as on a real computer, but time passes. The connections stay in the kernel.
+    void fail_soon() {
+        if (std::exchange(fails_, true)) return;
+        core_->host().after(std::chrono::milliseconds{1}, [weak = this->weak_from_this()] {
+            const auto self = weak.lock();
+            if (!self) return;
+            self->fails_ = false;
+            if (!self->core_->lacks_descriptors()) return self->settle();
+            self->waits_.complete_all(Asio::error_of(std::errc::too_many_files_open), Accepted{});
+        });
+    }
+
     const std::shared_ptr<AsioSimCore> core_;
     sim::detail::ListeningSocket kernel_;
     AsioSimWaits<Error, Accepted> waits_;
     bool touched_ = false;
+    bool fails_ = false;
 };
 
 /// A listening socket of a simulated host, with the asynchronous interface of
@@ -116,6 +132,9 @@ public:
     }
     Error open(const protocol_type&, Error& error) {
         if (listening_) return error = Asio::already_open();
+        if (core_->lacks_descriptors()) {
+            return error = Asio::error_of(std::errc::too_many_files_open);
+        }
         listening_ = std::make_shared<Listening>(core_);
         core_->add(listening_);
         return error = {};

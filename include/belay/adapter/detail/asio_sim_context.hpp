@@ -64,6 +64,9 @@ public:
         objects_.push_back(std::move(object));
     }
     [[nodiscard]] sim::Host& host() const noexcept { return host_; }
+    [[nodiscard]] bool lacks_descriptors() const noexcept {
+        return sim::detail::Kernel::lacks_descriptors(host_);
+    }
     [[nodiscard]] std::uint64_t next_id() noexcept { return ++last_id_; }
 
 private:

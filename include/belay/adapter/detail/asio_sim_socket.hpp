@@ -154,6 +154,9 @@ private:
         const Endpoint to = endpoints_[at_++];
         stream->cancel();
         stream->kernel().close();
+        if (stream->core().lacks_descriptors()) {  // each endpoint gets a socket of its own
+            return next(Asio::error_of(std::errc::too_many_files_open));
+        }
         stream->connect(to, {[self = this->shared_from_this(), to](Error e) {
                                  if (!e) return self->op_.complete(e, to);
                                  if (e == Asio::aborted()) return self->op_.complete(e, Endpoint{});
@@ -315,8 +318,10 @@ public:
     auto async_connect(const endpoint_type& to, Token&& token) {
         return Asio::template initiate<void(Error), Token>(
             [this, to](auto&& handler) {
-                if (!stream_) stream_ = Stream::make(core_);
-                stream_->connect(to, op<Error>(std::forward<decltype(handler)>(handler)));
+                const Error error = stream_ ? Error{} : open_as();
+                auto pending = op<Error>(std::forward<decltype(handler)>(handler));
+                if (error) return pending.complete(error);
+                stream_->connect(to, std::move(pending));
             },
             token);
     }
@@ -378,6 +383,7 @@ private:
     }
     [[nodiscard]] Error open_as() {
         if (stream_) return Asio::already_open();
+        if (core_->lacks_descriptors()) return Asio::error_of(std::errc::too_many_files_open);
         stream_ = Stream::make(core_);
         return {};
     }

@@ -215,7 +215,10 @@ private:
         Error not_numeric;
         const auto numeric = Asio::address(name, not_numeric);
         if (!not_numeric) return found(op, Endpoint{numeric, port}, name, service);
-        const auto address = sim::detail::Socket::look_up(host_, name);
+        // A real one opens a file or a socket to find a name.
+        const auto address = sim::detail::Kernel::lacks_descriptors(host_)
+                                 ? std::nullopt
+                                 : sim::detail::Socket::look_up(host_, name);
         if (!address) return op.complete(Asio::host_not_found(), Results{});
         found(op, Endpoint{Asio::v4(*address), port}, name, service);
     }

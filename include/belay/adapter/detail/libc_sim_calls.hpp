@@ -236,7 +236,9 @@ inline int ioctl(LibcProcess& p, int fd, unsigned long request, void* argument) 
         return 0;
     }
     if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(f); file && request == FIONREAD) {
-        *static_cast<int*>(argument) = static_cast<int>(file->size() - file->offset());
+        const auto size = file->size();
+        if (!size) return libc_result(size.error());
+        *static_cast<int*>(argument) = static_cast<int>(*size - file->offset());
         return 0;
     }
     p.refuse("called \"ioctl\" with request " + std::to_string(request) +
@@ -426,6 +428,12 @@ inline int listen(LibcProcess& p, int fd, int) {
 inline int accept4(LibcProcess& p, int fd, sockaddr* peer, socklen_t* size, int flags) {
     const auto s = socket_of(p, fd);
     if (!s) return -1;
+    if (sim::detail::Kernel::lacks_descriptors(p.host())) {
+        // Time passes for a program that accepts again at once. The connection stays in the kernel.
+        static_cast<void>(
+            p.wait(after(p.host().now(), std::chrono::milliseconds{1}), [] { return false; }));
+        return libc_fail(EMFILE);
+    }
     std::shared_ptr<LibcSocket> accepted = s->accept();
     if (!accepted && errno == EAGAIN && !s->nonblocking()) {
         static_cast<void>(p.wait(s->deadline(false), [&] { return (s->ready() & EPOLLIN) != 0; }));

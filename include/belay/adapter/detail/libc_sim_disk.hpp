@@ -136,7 +136,11 @@ public:
     ssize_t write(std::span<const iovec> iov) override {
         ssize_t total = 0;
         for (const iovec& v : iov) {
-            if ((flags_ & O_APPEND) != 0) offset_ = size();
+            if ((flags_ & O_APPEND) != 0) {
+                const auto end = size();
+                if (!end) return total != 0 ? total : libc_result(end.error());
+                offset_ = *end;
+            }
             const ssize_t n = write_at(offset_, v.iov_base, v.iov_len);
             if (n < 0) return total != 0 ? total : n;
             offset_ += static_cast<std::uint64_t>(n);
@@ -167,15 +171,14 @@ public:
         return libc_result(file_.resize(bytes));
     }
     int preallocate(std::uint64_t bytes) { return libc_result(file_.preallocate(bytes)); }
-    [[nodiscard]] std::uint64_t size() const {
-        const auto bytes = file_.size();
-        return bytes ? *bytes : 0;
-    }
+    [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
     [[nodiscard]] std::uint64_t number() const { return (*file_.identity())[1]; }
     std::int64_t seek(std::int64_t to, int from) {
-        const std::uint64_t base = from == SEEK_CUR ? offset_ : from == SEEK_END ? size() : 0;
         if (from != SEEK_SET && from != SEEK_CUR && from != SEEK_END) return libc_fail(EINVAL);
-        const std::int64_t place = static_cast<std::int64_t>(base) + to;
+        Result<std::uint64_t> base = std::uint64_t{from == SEEK_CUR ? offset_ : 0};
+        if (from == SEEK_END) base = size();
+        if (!base) return libc_result(base.error());
+        const std::int64_t place = static_cast<std::int64_t>(*base) + to;
         if (place < 0) return libc_fail(EINVAL);
         offset_ = static_cast<std::uint64_t>(place);
         return place;

@@ -60,17 +60,22 @@ inline int open(LibcProcess& p, const char* path, int flags, mode_t) {
             "does not have");
     }
     if (path[0] == '\0') return libc_fail(ENOENT);
+    if (sim::detail::Kernel::lacks_descriptors(p.host())) return libc_fail(EMFILE);
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
-    const bool exists = static_cast<bool>(disk.identity(name));
+    const auto found = disk.identity(name);
+    const bool exists = found || found.error() != std::errc::no_such_file_or_directory;
+    if (!found && exists) return libc_result(found.error());
     if (!exists && disk.has_directory(name)) return open_directory(p, name, flags);
     if (!exists && ((flags & O_CREAT) == 0 || !has_parent(p, name))) return libc_fail(ENOENT);
     if (exists && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return libc_fail(EEXIST);
     if ((flags & O_DIRECTORY) != 0) return libc_fail(ENOTDIR);
     auto file = disk.open(name, exists ? OpenMode::write : OpenMode::replace);
     if (!file) return libc_result(file.error());
-    if (exists && (flags & O_TRUNC) != 0 && *file->size() != 0) {
-        if (const std::error_code error = file->resize(0)) return libc_result(error);
+    if (exists && (flags & O_TRUNC) != 0) {
+        const auto size = file->size();
+        const auto error = !size || *size == 0 ? size.error() : file->resize(0);
+        if (error) return libc_result(error);
     }
     return p.open(std::make_shared<LibcDiskFile>(p, std::move(*file), flags));
 }
@@ -154,7 +159,7 @@ inline int fsync(LibcProcess& p, int fd) {
     const Duration time = std::chrono::milliseconds{1 + uniform_upto(p.bits(), 9)};
     static_cast<void>(p.wait(after(p.host().now(), time), [] { return false; }));
     if (file) return file->sync();
-    return libc_result(p.host().disk().sync_directory(directory->path()));
+    return libc_result(p.host().disk().sync_directory(directory->path(), true));
 }
 inline void* mmap(LibcProcess& p, int fd) {
     if (!p.file(fd)) return errno = EBADF, MAP_FAILED;
@@ -186,10 +191,14 @@ inline int stat(LibcProcess& p, const char* path, struct stat* out) {
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
     if (path[0] == '\0') return libc_fail(ENOENT);
-    if (const auto file = disk.open(name, OpenMode::read)) {
-        *out = status(p, (*file->identity())[1], *file->size(), file_mode);
+    const auto number = disk.identity(name);
+    if (number) {
+        const auto size = disk.size(name);
+        if (!size) return libc_result(size.error());
+        *out = status(p, (*number)[1], *size, file_mode);
         return 0;
     }
+    if (number.error() != std::errc::no_such_file_or_directory) return libc_result(number.error());
     if (!disk.has_directory(name)) return libc_fail(ENOENT);
     *out = status(p, sim::detail::hash_of(name) | std::uint64_t{1} << 63U, 4096, directory_mode);
     return 0;
@@ -198,7 +207,9 @@ inline int fstat(LibcProcess& p, int fd, struct stat* out) {
     const std::shared_ptr<LibcFile> found = p.file(fd);
     if (!found) return libc_fail(EBADF);
     if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(found)) {
-        *out = status(p, file->number(), file->size(), file_mode);
+        const auto size = file->size();
+        if (!size) return libc_result(size.error());
+        *out = status(p, file->number(), *size, file_mode);
     } else if (const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found)) {
         return libc_files::stat(p, directory->path().c_str(), out);
     } else {
@@ -303,6 +314,7 @@ inline DIR* opendir(LibcProcess& p, const char* path) {
     if (!disk.has_directory(name)) return errno = ENOENT, nullptr;
     std::set<std::string> names{".", ".."};
     const auto files = disk.list(name == "/" ? "" : name);
+    if (!files) return errno = files.error().value(), nullptr;
     for (const std::string& file : *files) {
         names.insert(file.substr(0, file.find('/')));
     }
@@ -353,10 +365,10 @@ inline int lock(LibcProcess& p, int fd, int command, struct flock* asked) {
     const bool of_file =
         command == F_OFD_SETLK || command == F_OFD_SETLKW || command == F_OFD_GETLK;
     LibcLocks::Lock lock = file->lock_of(of_file ? static_cast<void*>(file.get()) : &p, false);
-    const std::uint64_t base = asked->l_whence == SEEK_CUR   ? file->offset()
-                               : asked->l_whence == SEEK_END ? file->size()
-                                                             : 0;
-    lock.begin = static_cast<std::int64_t>(base) + asked->l_start;
+    Result<std::uint64_t> base = std::uint64_t{asked->l_whence == SEEK_CUR ? file->offset() : 0};
+    if (asked->l_whence == SEEK_END) base = file->size();
+    if (!base) return libc_result(base.error());
+    lock.begin = static_cast<std::int64_t>(*base) + asked->l_start;
     if (asked->l_len != 0) lock.end = lock.begin + asked->l_len;
     if (lock.begin < 0 || lock.end <= lock.begin) return libc_fail(EINVAL);
     lock.exclusive = asked->l_type == F_WRLCK;

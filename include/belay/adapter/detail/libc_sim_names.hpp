@@ -52,6 +52,9 @@ inline std::optional<sim::detail::Address> address_of(LibcProcess& p, const char
     // A server of names answers after a round trip.
     static_cast<void>(
         p.wait(after(p.host().now(), std::chrono::milliseconds{1}), [] { return false; }));
+    if (sim::detail::Kernel::lacks_descriptors(p.host())) {
+        return errno = EMFILE, std::nullopt;  // as the C library reports it
+    }
     return sim::detail::Socket::look_up(p.host(), node);
 }
 

@@ -194,7 +194,7 @@ public:
     /// Gives a file the lowest number that is free.   Returns: the number, or -1 with EMFILE.
     int open(std::shared_ptr<LibcFile> file) {
         const int number = free_number();
-        if (number < 0) return libc_fail(EMFILE);
+        if (number < 0 || sim::detail::Kernel::lacks_descriptors(host_)) return libc_fail(EMFILE);
         files_.emplace(number, std::move(file));
         return number;
     }

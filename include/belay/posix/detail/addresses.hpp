@@ -34,9 +34,10 @@ public:
 
 /// Returns the error for a result of getaddrinfo(3), which has set `errno`. A lack of resources in
 /// this system is an error of the system, so that it is not mistaken for an answer of a name
-/// server.
+/// server. If the C library has no descriptor for its own files, it reports an unknown name.
 [[nodiscard]] inline std::error_code resolve_error(int answer) noexcept {
-    if (answer == EAI_SYSTEM) return {errno, std::generic_category()};
+    const bool lacks_descriptors = errno == EMFILE || errno == ENFILE;
+    if (answer == EAI_SYSTEM || lacks_descriptors) return {errno, std::generic_category()};
     if (answer == EAI_MEMORY) return std::make_error_code(std::errc::not_enough_memory);
     return {answer, resolve_category()};
 }
@@ -77,6 +78,7 @@ private:
         addrinfo hints{};
         hints.ai_socktype = SOCK_STREAM;
         hints.ai_flags = flags | AI_NUMERICSERV;
+        errno = 0;
         const int error = ::getaddrinfo(endpoint.host.c_str(), port, &hints, &first_);
         if (error == 0) return {};
         first_ = nullptr;

@@ -146,7 +146,7 @@ public:
                 if (!listener.backlog.empty()) listener.on_waiting();
                 continue;
             }
-            while (!listener.backlog.empty() && !station.frozen) {
+            while (!listener.backlog.empty() && station.accepts()) {
                 belay::detail::Ref<Channel> next = take(listener);
                 const Engine::Inside inside{engine};
                 listener.on_accept(std::move(next));
@@ -489,7 +489,7 @@ private:
         Station& s = *end_[1].station;
         // A request that was dropped is not repeated for a process that has given up.
         if (!end_[0].exists && request_dropped_) return;
-        if (s.closes_early) {
+        if (s.faults.closes_early) {
             note(Mark::accept, 1, request_.port);
             push(1, SegmentKind::ack);
             return push(1, SegmentKind::fin);

@@ -64,6 +64,11 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
         case Fault::Kind::fail_disk:
             return host.disk().fail_at(host.disk().operations() + f.number,
                                        std::make_error_code(std::errc::io_error));
+        case Fault::Kind::fail_disk_after:
+            return host.disk().fail_after(host.disk().operations() + f.number,
+                                          std::make_error_code(std::errc::io_error));
+        case Fault::Kind::exhaust_descriptors:
+            return host.exhaust_descriptors();
         case Fault::Kind::fail_read:
             return host.disk().fail_read_at(host.disk().reads() + f.number,
                                             std::make_error_code(std::errc::io_error));
@@ -106,6 +111,8 @@ void take_back_by_call(World& world, Host& host, Host* peer, const Fault& f) {
             return host.disk().limit_bytes(Disk::no_limit);
         case Fault::Kind::ignore_syncs:
             return host.disk().ignore_syncs(false);
+        case Fault::Kind::exhaust_descriptors:
+            return host.exhaust_descriptors(false);
         default:
             return;
     }

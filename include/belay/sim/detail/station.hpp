@@ -100,24 +100,31 @@ struct Station {
         }
     };
 
+    struct Faults {
+        bool refuses = false;
+        bool closes_early = false;  // accepts a connection, and closes it at once
+        bool unreachable = false;   // no traffic reaches or leaves the host
+        bool nameless = false;      // no name service knows its name
+        bool lacks_descriptors = false;
+    };
+
     std::string name;
     std::uint32_t index = 0;
     bool alive = false;
     bool frozen = false;
-    bool refuses = false;
-    bool closes_early = false;  // accepts a connection, and closes it at once
-    bool unreachable = false;   // no traffic reaches or leaves the host
-    bool nameless = false;      // no name service knows its name
-    Bottleneck reads{};         // how fast its process reads
-    WallSetting wall{};         // its wall clock
+    Faults faults{};
+    Bottleneck reads{};  // how fast its process reads
+    WallSetting wall{};  // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
 
+    /// Returns whether its process can take connections from a backlog.
+    [[nodiscard]] bool accepts() const noexcept { return !frozen && !faults.lacks_descriptors; }
     /// Returns the listener for a request from a host; null if the kernel refuses the request.
     [[nodiscard]] Listener* listener_for(std::uint16_t port, const Station& from) noexcept {
         const auto at = listeners.find(port);
         const bool has_one = at != listeners.end() && (!at->second.only_local || &from == this);
-        return alive && !refuses && has_one ? &at->second : nullptr;
+        return alive && !faults.refuses && has_one ? &at->second : nullptr;
     }
 };
 
@@ -225,10 +232,10 @@ struct Fabric {
     /// Returns the host that a name service finds.
     [[nodiscard]] Station* look_up(std::string_view name) const noexcept {
         Station* const s = find(name);
-        return s != nullptr && s->nameless ? nullptr : s;
+        return s != nullptr && s->faults.nameless ? nullptr : s;
     }
     [[nodiscard]] bool blocked(const Station& from, const Station& to) const noexcept {
-        if ((from.unreachable || to.unreachable) && &from != &to) return true;
+        if ((from.faults.unreachable || to.faults.unreachable) && &from != &to) return true;
         return partitioned(from, to);
     }
     [[nodiscard]] bool partitioned(const Station& from, const Station& to) const noexcept {
