@@ -34,8 +34,8 @@ public:
         const bool is_http1 = version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
         if (is_http1 && i < idle_ports_.size()) idle_ports_[i] = local_port(socket);
     }
-    /// Returns whether the idle connection of HTTP/1 from this local port has input. It was sent before the
-    /// next request, so it is no response to that one.
+    /// Returns whether the idle connection of HTTP/1 from this local port has input. It was sent
+    /// before the next request, so it is no response to that one.
     [[nodiscard]] bool has_input(int port) const noexcept {
         if (port <= 0) return false;
         for (std::size_t i = 0; i < idle_ports_.size(); ++i) {
