@@ -4,6 +4,7 @@
 #include <belay/adapter/curl_http.hpp>
 #include <belay/http/http_calls.hpp>
 
+#include <optional>
 #include <string>
 
 #include <belay/drive.hpp>
@@ -137,4 +138,20 @@ TEST_CASE("HttpCalls::send_blocking runs a posix::Loop", "[adapter][http_calls][
     const auto page = rig.calls.send_blocking(rig.loop, {.url = server.url("/echo")});
     REQUIRE(page);
     CHECK(page->body.find("X-Timeout-Ms: 10000") != std::string::npos);
+}
+
+TEST_CASE("HttpCalls sends no hedged request through a client that was destroyed",
+          "[adapter][http_calls][regression]") {
+    HttpServer server;
+    posix::Loop<> loop;
+    LoopSleeper sleeper{loop};
+    std::optional<curl::Http> http;
+    http.emplace(loop);
+    HttpCalls calls{*http, sleeper, {.hedge_after = 1h}};
+    auto task = calls.get(server.url("/never"));
+    task.start();
+    loop.post([&] { http.reset(); });
+    REQUIRE(loop.run_until([&] { return task.done(); }, 40s));
+    CHECK(task.take().error() == HttpErrc::client_failed);
+    CHECK(calls.counters().requests == 1);
 }

@@ -529,6 +529,31 @@ TEST_CASE("HttpCalls::send with hedging waits no longer for a Retry-After than w
     CHECK(rig.sleeper.now() == Instant{});
 }
 
+TEST_CASE("HttpCalls::send with hedging sends no second request after a definite failure",
+          "[http][http_calls][regression]") {
+    HttpCallsOptions options = only_attempts;
+    options.attempts_max = 1;
+    options.hedge_after = 2s;
+    CallsRig rig{options};
+    for (int i = 1; i <= 11; ++i) {
+        const auto error = static_cast<HttpErrc>(i);
+        INFO(make_error_code(error).message());
+        const bool passing = detail::verdict_of(error) == detail::HttpVerdict::passing;
+        CHECK(rig.requests_of({.url = a_url}, ended(error)) == (passing ? 2U : 1U));
+    }
+    const HttpResponse expired{.failure = Failure::from(tls::Errc::certificate_expired),
+                               .sent = false};
+    CHECK(rig.requests_of({.url = a_url}, expired) == 1);
+    for (const int code : {400, 401, 403, 404, 410, 501, 505}) {
+        INFO(code);
+        CHECK(rig.requests_of({.url = a_url}, status(code)) == 1);
+    }
+    // The definite failure is the outcome, also while another request is under way.
+    rig.http.script = {Step{{}, forever}, Step{ended(HttpErrc::not_http), 1s}};
+    CHECK(rig.get().error() == HttpErrc::not_http);
+    CHECK(rig.http.aborted == 1);
+}
+
 TEST_CASE("HttpCalls shares the response of equal requests only on request",
           "[http][http_calls][unit]") {
     const auto three = [](CallsRig& rig, auto request) {

@@ -36,8 +36,8 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 /// The client never sends a body again by itself. libcurl would do so if a persistent connection
 /// ends without an answer. The response then reports HttpErrc::lost, and the caller decides.
 ///
-/// A kept connection on which bytes have arrived since its last response is closed, and not used
-/// again. Before libcurl 7.80, the next request gets these bytes as its response.
+/// A kept connection of HTTP/1 on which bytes have arrived since its last response is closed, and
+/// not used again. Before libcurl 7.80, the next request gets these bytes as its response.
 ///
 /// Models:        HttpLike; movable, not copyable.
 /// Thread safety: the loop's thread, or any while it is not running. The first client initialises

@@ -434,10 +434,10 @@ private:
         auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
                                 detail::failure_of_call);
         if (call.progress.repeatable && !call.in_pieces() && options_.hedge_after != forever) {
-            const Pipeline pipeline{
-                deadline, retrying,
-                Hedge{options_.hedge_after, 1, Shared{use.host().budget}}.retry_after_max(
-                    options_.retry_after_max)};
+            const Pipeline pipeline{deadline, retrying,
+                                    Hedge{options_.hedge_after, 1, Shared{use.host().budget}}
+                                        .until(detail::HttpDefinite{})
+                                        .retry_after_max(options_.retry_after_max)};
             auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
             Outcome<HttpResponse> outcome = co_await std::move(task);
             co_return outcome;

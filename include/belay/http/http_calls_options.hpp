@@ -24,8 +24,9 @@ struct HttpCallsOptions {
     Duration first_wait = std::chrono::milliseconds{100};
     /// The longest wait, unless the server requests another.   Pre: > first_wait.
     Duration wait_max = std::chrono::seconds{5};
-    /// The longest time of one attempt. HttpRequest::deadline limits all of them together, with
-    /// their waits. Requests with an on_chunk have only that limit.   Pre: > 0ns.
+    /// The longest time of one request, and without `hedge_after` of one attempt.
+    /// HttpRequest::deadline limits all of them together, with their waits. Requests with an
+    /// on_chunk have only that limit.   Pre: > 0ns.
     Duration attempt_timeout = std::chrono::seconds{10};
     /// The longest Retry-After to wait for. If the server requests a longer wait, the call ends
     /// with that response at once. The wait itself is up to a quarter longer, by a draw.
@@ -48,8 +49,9 @@ struct HttpCallsOptions {
     Duration unanswered_after = forever;
     /// The most hosts that have a budget and a breaker of their own; see HttpCalls.   Pre: >= 1.
     std::size_t hosts_max = 64;
-    /// The time after which a second request is sent while the first has no response. It applies
-    /// to requests that may be repeated and have no on_chunk. `forever` means never.   Pre: >= 0ns.
+    /// The time after which a second request is sent while the first has no response. If the first
+    /// fails earlier for a passing reason, the second is sent at once. It applies to requests that
+    /// may be repeated and have no on_chunk. `forever` means never.   Pre: >= 0ns.
     Duration hedge_after = forever;
     /// Whether a GET or HEAD waits for the response of an equal one that is under way. If that one
     /// fails for a passing reason, the calls that joined it, and still have time, share one more.

@@ -136,10 +136,13 @@ private:
     // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
 
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): libcurl's form
-    static int on_socket(CURL*, curl_socket_t socket, int what, void* self, void* known) noexcept {
+    static int on_socket(CURL* easy, curl_socket_t socket, int what, void* self,
+                         void* known) noexcept {
         // Never -1: libcurl 7.88 then keeps the request in the list of the socket forever. It reads
         // the request after it was freed, when the socket's number is used again.
-        static_cast<CurlCore*>(self)->watch(what, static_cast<Socket*>(known), socket);
+        CurlCore& core = *static_cast<CurlCore*>(self);
+        core.watch(what, static_cast<Socket*>(known), socket);
+        if (what == CURL_POLL_REMOVE) core.sockets_.end(socket, easy);
         return 0;
     }
     static int on_timer(CURLM*, long milliseconds, void* self) noexcept {
@@ -154,7 +157,6 @@ private:
     void watch(int what, Socket* at, curl_socket_t socket) noexcept {
         if (what == CURL_POLL_REMOVE) {
             delete at;
-            sockets_.end(socket);
             return;
         }
         const auto events = static_cast<short>(((what & CURL_POLL_IN) != 0 ? POLLIN : 0) |

@@ -25,13 +25,17 @@ public:
         if (idle_ports_.size() <= i) idle_ports_.resize(i + 1);
         idle_ports_[i] = 0;
     }
-    /// No request uses this socket any more.
-    void end(curl_socket_t socket) noexcept {
+    /// `last`, the last request that used this socket, does not use it any more. A connection of
+    /// HTTP/2 has input at any time, and numbers its responses.
+    void end(curl_socket_t socket, CURL* last) noexcept {
         const auto i = static_cast<std::size_t>(socket);
-        if (i < idle_ports_.size()) idle_ports_[i] = local_port(socket);
+        long version = CURL_HTTP_VERSION_NONE;
+        static_cast<void>(curl_easy_getinfo(last, CURLINFO_HTTP_VERSION, &version));
+        const bool is_http1 = version == CURL_HTTP_VERSION_1_0 || version == CURL_HTTP_VERSION_1_1;
+        if (is_http1 && i < idle_ports_.size()) idle_ports_[i] = local_port(socket);
     }
-    /// Returns whether the idle connection from this local port has input. It was sent before the
-    /// next request, so it is no response to that one.
+    /// Returns whether the idle connection of HTTP/1 from this local port has input. It was sent
+    /// before the next request, so it is no response to that one.
     [[nodiscard]] bool has_input(int port) const noexcept {
         if (port <= 0) return false;
         for (std::size_t i = 0; i < idle_ports_.size(); ++i) {
@@ -54,7 +58,8 @@ private:
         return address.port();
     }
 
-    std::vector<std::uint16_t> idle_ports_{};  // by the number of the socket; 0 if it is not idle
+    std::vector<std::uint16_t>
+        idle_ports_{};  // by the number of the socket; 0 if it is not checked
 };
 
 }}}  // namespace belay::detail

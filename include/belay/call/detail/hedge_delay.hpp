@@ -8,6 +8,7 @@
 #include <type_traits>  // std::is_invocable_r_v
 
 #include <belay/core/assert.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -40,8 +41,16 @@ struct HedgeDelayOfEach {
 class HedgePercentile;
 struct HedgeRecentDelay;
 
-/// The first success decides a Hedge.
+/// Returns whether no further call can succeed after this cause.
+[[nodiscard]] constexpr bool is_fatal(Cause cause) noexcept {
+    return cause == Cause::permanent || cause == Cause::forbidden || cause == Cause::unauthorized;
+}
+
+/// The first success decides a Hedge, and a failure that no further call can correct.
 struct HedgeAnySuccess {
+    [[nodiscard]] static constexpr bool is_definite(const Failure& failure) noexcept {
+        return detail::is_fatal(failure.cause);
+    }
     template <class Returned>
     [[nodiscard]] static constexpr bool chooses(const Returned&) noexcept {
         return true;
@@ -51,6 +60,10 @@ struct HedgeAnySuccess {
 template <class Predicate>
 struct HedgeChosen {
     [[no_unique_address]] Predicate predicate;
+
+    [[nodiscard]] static constexpr bool is_definite(const Failure& failure) noexcept {
+        return detail::is_fatal(failure.cause);
+    }
 
     template <class Returned>
     [[nodiscard]] constexpr bool chooses(const Returned& returned) const {

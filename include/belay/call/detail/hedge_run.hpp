@@ -72,11 +72,6 @@ public:
     static void give_back() noexcept {}
 };
 
-/// Returns whether no further call can succeed after this cause.
-[[nodiscard]] constexpr bool is_fatal(Cause cause) noexcept {
-    return cause == Cause::permanent || cause == Cause::forbidden || cause == Cause::unauthorized;
-}
-
 /// The parameters of a Hedge.
 template <class Payer, class DelayBefore, class Choice>
 struct HedgePlan {
@@ -232,7 +227,7 @@ private:
     }
 
     [[nodiscard]] bool decides(const Answer& answer) const {
-        if (!answer.worked()) return detail::is_fatal(answer.failure->cause);
+        if (!answer.worked()) return plan_.choice.is_definite(*answer.failure);
         // A layer that replaces an answer may have left no value.
         return !answer.returned || plan_.choice.chooses(*answer.returned);
     }

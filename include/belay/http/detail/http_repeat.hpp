@@ -7,6 +7,7 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
+#include <belay/call/detail/hedge_delay.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/core/turn.hpp>
 #include <belay/http/detail/http_text.hpp>
@@ -94,6 +95,18 @@ enum class HttpVerdict : std::uint8_t {
             return HttpVerdict::passing;
     }
 }
+
+/// The choice of a hedged request: any success, and each failure that no other request corrects.
+struct HttpDefinite {};
+template <>
+struct HedgeChosen<HttpDefinite> {
+    constexpr explicit HedgeChosen(HttpDefinite) noexcept {}
+
+    [[nodiscard]] static bool is_definite(const Failure& failure) noexcept {
+        return detail::verdict_of(failure) != HttpVerdict::passing;
+    }
+    [[nodiscard]] static constexpr bool chooses(const HttpResponse&) noexcept { return true; }
+};
 
 /// Returns the failure of a response as a call judges it. Unlike for http_failure, a 403 is a
 /// definite answer, and so is each 5xx that is not passing (501, 505): the server is well.
