@@ -4,6 +4,7 @@
 // still.
 #include <belay/posix/tcp.hpp>
 
+#include <sys/resource.h>  // setrlimit
 #include <sys/socket.h>
 
 #include <stdexcept>
@@ -13,6 +14,7 @@
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/lines.hpp>
+#include <belay/policy/detail/peer_evidence.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/posix/journal.hpp>
@@ -370,6 +372,26 @@ TEST_CASE("Tcp reports an endpoint without a listener as refused", "[posix][posi
     rig.until_state(LinkState::cooldown);
     CHECK(rig.app.failure.cause == Cause::refused);
     CHECK(rig.app.failure.error() == std::errc::connection_refused);
+}
+
+TEST_CASE("Tcp of a process without descriptors reports that, and dials again",
+          "[posix][posix_tcp][fault]") {
+    TcpRig<> rig;
+    rig.loop.attach(rig.link);
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+    rlimit none = old;
+    none.rlim_cur = 3;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    rig.link.start();
+    for (int i = 0; i < 10 && rig.app.state() != LinkState::cooldown; ++i)
+        rig.link.advance(rig.clock.now());
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &old) == 0);
+    REQUIRE(rig.app.state() == LinkState::cooldown);
+    CHECK(rig.app.failure.error() == std::errc::too_many_files_open);
+    CHECK(detail::peer_evidence(rig.app.failure) == detail::PeerEvidence::nothing);
+    pass(rig, 2s);
+    rig.until_state(LinkState::connected);
 }
 
 TEST_CASE("Tcp dials again after the system has found no way to its address",

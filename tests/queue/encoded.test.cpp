@@ -108,6 +108,32 @@ TEST_CASE("check::storage finds no fault in Encoded over memory", "[queue][encod
         order);
 }
 
+TEST_CASE("check::storage_failures finds no fault in Encoded over a journal",
+          "[queue][encoded][fault]") {
+    const bool takes_effect = GENERATE(false, true);
+    const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 64, .seed = Seed{1}};
+    std::optional<sim::Disk> disk;
+    std::uint64_t fails_at = 0;
+    const auto fault = check::storage_failures(
+        [&] {
+            return disk.emplace(), Encoded{open(*disk, options), OrderCodec{}};
+        },
+        order,
+        [&] {
+            disk->crash(Random{Seed{fails_at}});
+            return Encoded{open(*disk, options), OrderCodec{}};
+        },
+        [&](std::uint64_t n) {
+            if (n == 0) return disk->mend(), disk->operations() >= fails_at;
+            fails_at = disk->operations() + n;
+            const std::error_code error = std::make_error_code(std::errc::io_error);
+            takes_effect ? disk->fail_after(fails_at, error) : disk->fail_at(fails_at, error);
+            return false;
+        },
+        {.steps = 100});
+    CHECK(belay_test::text_of(fault) == "");
+}
+
 TEST_CASE("check::storage finds no fault in Encoded over a journal, also when it is reopened",
           "[queue][encoded][property]") {
     std::optional<sim::Disk> disk;
