@@ -327,7 +327,9 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         control.close();
         rooms.stop();
     });
-    return rooms.observer().saved ? 0 : 1;
+    // Otherwise the destructors would wait for a disk that does not answer.
+    if (!rooms.observer().saved) std::_Exit(1);
+    return 0;
 }
 
 /// Reports the restores that were not confirmed before the server ended.

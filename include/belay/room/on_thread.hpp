@@ -92,7 +92,8 @@ struct StatusOf<P> {
 /// `storage_busy`.
 ///
 /// The destructor waits for the call in progress, without a limit of time, and drops the others
-/// with their Completions. To complete all calls, flush first and wait for the answer.
+/// with their Completions. To complete all calls, flush first and wait for the answer. A process
+/// that must not wait for a disk ends by std::_Exit.
 ///
 /// Models:        PersistenceLike, with `rooms_to_save`.
 /// Thread safety: one thread at a time, except for `status`, `queue` and `rooms_to_save`, which any
