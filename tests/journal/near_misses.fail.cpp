@@ -84,3 +84,13 @@ struct Log : belay_test::MinimalSequenced {
 };
 static_assert(belay::explain::log_like<Log>());
 }  // namespace log_whose_acknowledgements_nobody_asks_for
+
+// expect-error: LogLike: S is a Result; test it, and pass its value
+namespace log_that_is_a_result {
+using Log = belay_test::MinimalSequenced;
+#if defined(BELAY_CONTROL)
+static_assert(belay::explain::log_like<Log>());
+#else
+static_assert(belay::explain::log_like<belay::Result<Log>>());
+#endif
+}  // namespace log_that_is_a_result

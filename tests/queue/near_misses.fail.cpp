@@ -366,3 +366,27 @@ void use(belay::Queue<belay::Deque<int>>& queue) {
 #endif
 }
 }  // namespace drain_of_other_values
+
+// expect-error: Queue: pass the overflow policy before the options, and a limit as an option
+namespace queue_options_before_the_policy {
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, belay::QueueOptions{.limit = 3}};
+#else
+    belay::Queue queue{belay::Deque<int>{}, belay::QueueOptions{.limit = 3}, belay::Reject{}};
+#endif
+    queue.suspend();
+}
+}  // namespace queue_options_before_the_policy
+
+// expect-error: Queue: pass the overflow policy before the options, and a limit as an option
+namespace queue_limit_that_is_a_number {
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Queue queue{belay::Deque<long>{}, belay::QueueOptions{.limit = 3}};
+#else
+    belay::Queue queue{belay::Deque<long>{}, 3};
+#endif
+    queue.suspend();
+}
+}  // namespace queue_limit_that_is_a_number

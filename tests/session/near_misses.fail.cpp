@@ -371,3 +371,15 @@ using Ledger = belay::Result<belay_test::MinimalLedger>;
 
 std::size_t use() { return sizeof(belay::Receiver<belay_test::MinimalBytesTransport, Ledger>); }
 }  // namespace receiver_of_a_result
+
+// expect-error: Receiver: name the transport and the ledger
+namespace receiver_without_its_transport {
+void use() {
+#if defined(BELAY_CONTROL)
+    belay::Receiver<belay_test::MinimalBytesTransport, belay_test::MinimalLedger> receiver{
+        belay_test::MinimalLedger{0}};
+#else
+    belay::Receiver receiver{belay_test::MinimalLedger{0}};
+#endif
+}
+}  // namespace receiver_without_its_transport

@@ -340,13 +340,26 @@ TEST_CASE("Session continues from the receiver's number after a loss", "[session
     CHECK(r.session->status().acknowledged == 2);
 }
 
-TEST_CASE("Session limits its messages to about batch_bytes", "[session][session][unit]") {
-    Rig r{{.batch_bytes = 60}};
+TEST_CASE("Session limits its messages to batch_bytes", "[session][session][unit]") {
+    Rig r{{.batch_bytes = 68}};  // two frames of 34 bytes
     r.connect();
     for (int i = 0; i < 5; ++i) r.send("0123456789");
     r.run();
     CHECK(r.line().messages.size() == 3);
     CHECK(r.line().sent_frames().size() == 5);
+}
+
+TEST_CASE("Session sends an operation above batch_bytes as a message of its own",
+          "[session][session][regression]") {
+    // So a transport that carries the largest operation and its frame carries every message.
+    Rig r{{.batch_bytes = 68}};
+    r.connect();
+    for (const std::size_t bytes : {10U, 90U, 10U, 20U, 11U, 90U, 90U})
+        r.send(std::string(bytes, 'x'));
+    r.run();
+    std::vector<std::size_t> sizes;
+    for (const Bytes& message : r.line().messages) sizes.push_back(message.size());
+    CHECK(sizes == std::vector<std::size_t>{34, 114, 34, 44, 35, 114, 114});
 }
 
 TEST_CASE("Session reports that its journal replaces another", "[session][session][unit]") {

@@ -413,6 +413,21 @@ void use(belay::Replica<belay_test::TextCodec, belay_test::ReplicaJournal, Store
 }
 }  // namespace replica_visit_of_strings
 
+// expect-error: Replica::sync: on_report must be callable as on_report.const Report&., and return
+namespace on_report_that_returns {
+using Store = belay::MemoryStore<std::string>;
+void use(belay::Replica<belay_test::TextCodec, belay_test::ReplicaJournal, Store>& replica,
+         belay::SyncProcessor<std::reference_wrapper<Store>, belay::LastWriteWins>& server) {
+    static_cast<void>(replica.sync(server, [](const auto& report) {
+#if defined(BELAY_CONTROL)
+        static_cast<void>(report);
+#else
+        return report.error == std::error_code{};  // the answer would be ignored
+#endif
+    }));
+}
+}  // namespace on_report_that_returns
+
 // expect-error: Replica: pass a log or store that is a variable as std::ref
 namespace replica_of_variables {
 using Store = belay::MemoryStore<std::string>;

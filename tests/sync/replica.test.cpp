@@ -5,6 +5,7 @@
 // or seen by a later author, or in a report.
 #include <belay/sync/replica.hpp>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 #include "support/seeds.hpp"
 #include "support/sync/replica_rig.hpp"
@@ -127,6 +128,63 @@ TEST_CASE("Replica does nothing before load(), so that no earlier edit is overta
     CHECK(device.view() == ReplicaView{{"a", "1"}});
     REQUIRE_FALSE(device.replica->sync(rig.server).error);
     CHECK(rig.contents() == ReplicaView{{"a", "1"}});
+}
+
+TEST_CASE("Replica::for_each visits each element once while its visitor edits",
+          "[sync][replica][regression]") {
+    ReplicaServerRig rig;
+    Device<> device{1, rig.wall()};
+    const auto name = [](int n) { return "e" + std::to_string(n); };
+    for (int n = 0; n < 60; ++n)
+        REQUIRE(device.replica->edit(AddElement<std::string>{name(n), "1"}));
+    REQUIRE_FALSE(device.replica->sync(rig.server).error);
+    for (int n = 40; n < 100; ++n) {  // 40 in the local store alone, 20 in both, 40 that wait
+        REQUIRE(device.replica->edit(AddElement<std::string>{name(n), "2"}));
+    }
+    std::map<std::string, int> visits;
+    const auto error = device.replica->for_each([&](std::string_view id, const std::string& text) {
+        const std::string element{id};
+        ++visits[element];
+        REQUIRE(device.replica->edit(RemoveElement{element}));
+        REQUIRE(device.replica->edit(AddElement<std::string>{"new " + element, text}));
+        CHECK(text == (std::stoi(element.substr(1)) < 40 ? "1" : "2"));  // the view is still valid
+    });
+    CHECK_FALSE(error);
+    CHECK(visits.size() == 100);
+    for (const auto& [id, count] : visits) CHECK(count == 1);
+    CHECK(device.view().size() == 100);
+
+    // An element that the visitor edits before its turn is not visited.
+    int visited = 0;
+    REQUIRE_FALSE(device.replica->for_each([&](std::string_view, const std::string&) {
+        if (visited++ != 0) return;
+        for (int n = 0; n < 100; ++n) {
+            REQUIRE(device.replica->edit(UpdateElement<std::string>{"new " + name(n), "3"}));
+        }
+    }));
+    CHECK(visited == 1);
+
+    // A sync or a drop would take away the edits that are visited, or that the server was sent.
+    const auto in_a_visit = [&](auto f) {
+        return aborts_with([&] {
+            static_cast<void>(
+                device.replica->for_each([&](std::string_view, const std::string&) { f(); }));
+        });
+    };
+    const auto sync = [&] { static_cast<void>(device.replica->sync(rig.server)); };
+    CHECK(in_a_visit(sync).find("Replica::sync: a visitor of for_each()") != std::string::npos);
+    CHECK(in_a_visit([&] {
+              static_cast<void>(device.replica->drop(Id{}));
+          }).find("Replica::drop: a visitor of for_each()") != std::string::npos);
+    struct Reentrant {
+        decltype(rig.server)& inner;
+        decltype(sync)& again;
+        auto send(std::span<const Op> batch) { return inner.send(batch); }
+        auto changes(const part::StoreCursor& since) { return again(), inner.changes(since); }
+    } reentrant{rig.server, sync};
+    CHECK(aborts_with([&] {
+              static_cast<void>(device.replica->sync(reentrant));
+          }).find("Replica::sync: a visitor of for_each()") != std::string::npos);
 }
 
 TEST_CASE("Replica::edit costs one flush, and another one in Flush::each if a note is due",

@@ -10,7 +10,7 @@ TEST_CASE("WorkError::message has the entry and the reason", "[work][work_error]
     const WorkError at{make_error_code(QueueErrc::corrupt), 17, "it is cut off"};
     CHECK(at.message() == "entry 17: the stored data is damaged (it is cut off)");
     const WorkError whole{make_error_code(QueueErrc::bad_options), 0, ""};
-    CHECK(whole.message() == "the options of the journal are not allowed");
+    CHECK(whole.message() == "the options are not allowed: see WorkOptions for the allowed values");
 }
 
 TEST_CASE("WorkError converts to its code, and is false without one", "[work][work_error][unit]") {

@@ -94,6 +94,15 @@ std::error_code code(QueueErrc error) { return make_error_code(error); }
 
 // ---- leases -------------------------------------------------------------------------------------
 
+TEST_CASE("WorkQueue::push takes a text as bytes", "[work][work_queue]") {
+    Rig<> rig{{.keys = 10}};
+    REQUIRE(rig.work->push("tea", rig.now));
+    REQUIRE(rig.work->push(std::string{"milk"}, rig.now, {.key = "m"}));
+    CHECK(rig.work->push("milk", rig.now, {.key = "m"}).error() == QueueErrc::duplicate);
+    CHECK(as_text(rig.work->lease(rig.now)->body) == "tea");
+    CHECK(as_text(rig.work->lease(rig.now)->body) == "milk");
+}
+
 TEST_CASE("WorkQueue leases in the order of the pushes, and acknowledges in any order",
           "[work][work_queue][unit]") {
     Rig rig;
@@ -658,8 +667,9 @@ TEST_CASE("WorkQueue::open rejects impossible options", "[work][work_queue][unit
         const auto opened = WorkQueue<Log>::open(std::move(*Log::open(disk, "w")), options, now);
         REQUIRE_FALSE(opened);
         CHECK(opened.error() == code(QueueErrc::bad_options));
-        CHECK(opened.error().message() ==
-              "the options of the journal are not allowed (" + std::string{options.check()} + ")");
+        CHECK(opened.error().message() == "the options are not allowed (" +
+                                              std::string{options.check()} +
+                                              "): see WorkOptions for the allowed values");
     }
 }
 

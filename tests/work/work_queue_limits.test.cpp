@@ -52,7 +52,7 @@ TEST_CASE("WorkQueue::open rejects a log with shorter records, and reports which
     REQUIRE_FALSE(opened);
     CHECK(opened.error() == make_error_code(QueueErrc::bad_options));
     CHECK(opened.error().message() ==
-          "the options of the journal are not allowed (WorkOptions::record_bytes_max is 1048576, "
+          "the options are not allowed (WorkOptions::record_bytes_max is 1048576, "
           "but the log accepts only 65536: open the log with at least as much, or lower the value "
           "of the queue)");
     // The advice helps, in both forms.

@@ -9,6 +9,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/is_result.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
 
@@ -107,6 +108,8 @@ namespace explain {
 /// Names every requirement of LogLike that S lacks.
 template <class S>
 consteval bool log_like() {
+    static_assert(!detail::IsResult<S>,
+                  "LogLike: S is a Result; test it, and pass its value: std::move(*result)");
     static_assert(std::movable<S>, "LogLike: S must be movable");
     static_assert(detail::HasJournalIdentity<S>,
                   "LogLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' and "

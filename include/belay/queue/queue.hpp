@@ -41,6 +41,9 @@ template <class Storage, class Overflow = Reject, class Observer = NoObserver>
 class Queue {
     // Not constraints, because the compiler's message for a failed one would hide the sentences.
     static_assert(explain::storage_like<Storage>());
+    static_assert(!std::convertible_to<Overflow, QueueOptions> && !std::is_arithmetic_v<Overflow>,
+                  "Queue: pass the overflow policy before the options, and a limit as an option: "
+                  "Queue{storage, {.limit = 10}}, or Queue{storage, DropOldest{}, {.limit = 10}}");
     static_assert(explain::overflow_like<Overflow>());
     static constexpr bool counts_bytes = detail::CountsBytes<Storage>;
 

@@ -49,7 +49,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the file does not belong to this journal", Cause::permanent},
     {"the journal was written by a newer version", Cause::permanent},
     {"the journal does not hold this number", Cause::permanent},
-    {"the options of the journal are not allowed", Cause::permanent},
+    {"the options are not allowed", Cause::permanent},
     {"an operation with this key was already accepted", Cause::refused},
     {"an operation with this key and another content was already accepted", Cause::permanent},
     {"the lease has ended", Cause::refused},

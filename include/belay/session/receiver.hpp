@@ -516,4 +516,20 @@ private:
     Peers peers_{*this};
 };
 
+namespace detail {
+
+template <class Ledger>
+struct TransportOfLedger {
+    static_assert(
+        !sizeof(Ledger),
+        "Receiver: name the transport and the ledger: Receiver<posix::Accepted<>, Ledger> "
+        "receiver{std::move(ledger)}; see docs/session.md");
+};
+
+}  // namespace detail
+
+/// Does not compile, because a ledger does not determine the transport.
+template <LedgerLike Ledger, class... More>
+Receiver(Ledger, More...) -> Receiver<detail::TransportOfLedger<Ledger>, Ledger>;
+
 }}  // namespace belay

@@ -186,8 +186,9 @@ public:
     /// Takes no more operations, and stops when all operations are acknowledged, or after `within`.
     ///
     /// Until then the session reconnects as usual. Operations that are left at the end (`depth()`)
-    /// stay in the queue. If drain() is called several times, the earliest end counts. A time below
-    /// 0ns, the rest of a deadline that has passed, counts as 0ns.
+    /// stay in the queue. A stopped session takes operations again, for its next start. If drain()
+    /// is called several times, the earliest end counts. A time below 0ns, the rest of a deadline
+    /// that has passed, counts as 0ns.
     void drain(Duration within) {
         // A start() that waits for the next turn is drained, too.
         const bool waits = link_.deadline() == always;

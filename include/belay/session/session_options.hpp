@@ -37,7 +37,8 @@ struct SessionOptions {
     /// The time after which on_stalled is called, with unacknowledged operations and without
     /// progress.
     Duration stalled_after = std::chrono::seconds{60};
-    /// The approximate size of the messages in which DATA is sent. > 0.
+    /// The maximum size of a message with several DATA frames. A longer operation is a message of
+    /// its own, with the 24 bytes of its frame. > 0.
     std::size_t batch_bytes = std::size_t{32} << 10U;
     /// When a silent receiver is pinged and given up, over any transport.
     HeartbeatOptions heartbeat{};

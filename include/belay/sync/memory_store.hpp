@@ -166,6 +166,8 @@ public:
     [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
 
     /// Calls `visit(id, value, stamp)` for each live element of a session, in no order.
+    ///
+    /// Pre: `visit` does not change the store, also not by a SyncProcessor over it.
     template <class Visit>
     void for_each(std::string_view session, Visit&& visit) const {
         const auto at = sessions_.find(View{session});

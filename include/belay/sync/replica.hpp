@@ -193,6 +193,9 @@ public:
         return store().read({options_.session, element});
     }
     /// Calls `visit(std::string_view id, const value_type& value)` for each element, in no order.
+    ///
+    /// `visit` may call edit(). An element that it edits is not visited after that.
+    /// Pre:    `visit` does not call drop() or sync().
     /// Errors: the local store's.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(Visit&& visit) {
@@ -200,13 +203,15 @@ public:
                       "Replica::for_each: visit must be callable as visit(std::string_view id, "
                       "const Value& value)");
         if (!is_loaded_) return SyncErrc::not_loaded;
+        const Busy visiting{is_busy_};
+        const std::size_t made = edits_.all().size();
         const auto error =
             detail::visit_all(store(), options_.session,
                               [&](std::string_view id, const value_type& value, const Stamp&) {
                                   if (edits_.shown(edits_.last_of(id)) == nullptr) visit(id, value);
                               });
         if (error) return error;
-        edits_.for_each_shown([&](std::string_view id, const auto& edit) {
+        edits_.for_each_shown(made, [&](std::string_view id, const auto& edit) {
             if (edit.operation.kind() != OperationKind::remove) visit(id, edit.operation.value());
         });
         return {};
@@ -244,10 +249,20 @@ public:
         } else {
             static_assert(explain::sync_server_like<Server, operation_type>());
             Report report;
+            static_assert(
+                requires {
+                    { on_report(std::as_const(report)) } -> std::same_as<void>;
+                },
+                "Replica::sync: on_report must be callable as on_report(const Report&), and return "
+                "void; if it throws, the next sync() reports the same again");
+            BELAY_PRECONDITION(!is_busy_,
+                               "Replica::sync: a visitor of for_each() and the server "
+                               "of a sync() must not call it");
             if (!is_loaded_) {
                 report.error = SyncErrc::not_loaded;
                 return report;
             }
+            const Busy running{is_busy_};
             typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
             report.error = log().commit();
             edits_.send_again(Edits::Decided::unconfirmed);
@@ -284,6 +299,7 @@ public:
                 if (!report.error) report.error = error;
             }
             complete(report);
+            is_busy_ = false;
             on_report(std::as_const(report));
             interruption.edits = nullptr;
             if (pulled) {
@@ -325,6 +341,9 @@ public:
     ///         journal's append, and then the edit is still kept. After an error of its commit the
     ///         edit is given up. That becomes durable with the next edit() or sync() that succeeds.
     [[nodiscard]] std::error_code drop(const Id& edit) {
+        BELAY_PRECONDITION(!is_busy_,
+                           "Replica::drop: a visitor of for_each() and the server of a "
+                           "sync() must not call it");
         const auto at = kept_edit(edit);
         if (at == edits_.all().end()) return QueueErrc::unknown_number;
         if (const std::error_code error = note_given_up(at->second)) return error;
@@ -344,6 +363,15 @@ public:
     [[nodiscard]] const ReplicaOptions& options() const noexcept { return options_; }
 
 private:
+    /// Marks the time in which drop() or sync() would take edits away that are in use.
+    struct Busy {
+        explicit Busy(bool& of) noexcept : flag{of}, before{std::exchange(of, true)} {}
+        Busy(const Busy&) = delete;
+        Busy& operator=(const Busy&) = delete;
+        ~Busy() { flag = before; }
+        bool& flag;
+        bool before;
+    };
     using Edits = detail::ReplicaEdits<Codec, TheLog>;
     using Edit = typename Edits::Edit;
     using Copy = detail::ReplicaCopy<TheStore>;
@@ -503,6 +531,7 @@ private:
     Report unread_{};  // of a sync that an exception ended
     typename Pull::Unreadable unreadable_{};
     bool is_loaded_ = false;
+    bool is_busy_ = false;
 };
 
 template <class Log, class Store, class Codec>

@@ -41,6 +41,7 @@ struct WorkError {
                    ": open the log with at least as much, or lower the value of the queue)";
         }
         if (!what.empty()) text += " (" + std::string{what} + ")";
+        if (code == QueueErrc::bad_options) text += ": see WorkOptions for the allowed values";
         return text;
     }
 

@@ -121,6 +121,12 @@ public:
         }
         return work().push(body, moment, with);
     }
+    /// Adds a text as bytes.
+    template <detail::TextForBytes<Bytes> T>
+    [[nodiscard]] Result<std::uint64_t> push(const T& text, Moment moment,
+                                             const PushOptions& with = {}) {
+        return push(as_bytes(std::string_view{text}), moment, with);
+    }
 
     /// Makes everything durable that was pushed, acknowledged, returned, revived, purged and kept
     /// before. Call it once for all calls of a turn: the cost is the same.

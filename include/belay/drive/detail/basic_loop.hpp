@@ -88,7 +88,10 @@ public:
     /// Pre: not called from inside a round.   Throws: as run(); what `done` throws.
     template <std::predicate F>
     bool run_until(F&& done, Duration limit = forever) {
-        BELAY_PRECONDITION(!running_, "Loop::run: a machine or a posted function must not call it");
+        BELAY_PRECONDITION(
+            !running_,
+            "Loop::run: the loop runs already; neither another thread, nor a machine or "
+            "a posted function may call it");
         const Running running{running_};
         const Instant end =
             limit == forever ? never : belay::after(now(), detail::larger(limit, Duration::zero()));

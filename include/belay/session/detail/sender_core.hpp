@@ -102,10 +102,10 @@ public:
         return {};
     }
 
-    /// Appends DATA frames within the credit until `out` has about `bytes_wanted`.
+    /// Appends DATA frames within the credit to `out`, at most `bytes_max`, or one that is longer.
     /// Errors: of the journal.
-    [[nodiscard]] std::error_code fill(Bytes& out, std::size_t bytes_wanted) {
-        while (out.size() < bytes_wanted && wants_to_send()) {
+    [[nodiscard]] std::error_code fill(Bytes& out, std::size_t bytes_max) {
+        while (out.size() < bytes_max && wants_to_send()) {
             const std::uint64_t number = window_.next();
             const auto body = journal_->read(number);
             if (!body) return body.error();
@@ -114,6 +114,8 @@ public:
                 if (!out.empty()) return {};
                 return block(Blocked::too_large, SessionErrc::too_large);
             }
+            const std::size_t bytes = session_format::frame_header_bytes + body->size();
+            if (!out.empty() && bytes > bytes_max - out.size()) return {};
             if (!window_.admits(body->size())) return {};
             session_format::append_frame(out, {.type = session_format::FrameType::data,
                                                .aux = journal_->salt_of(number),

@@ -15,7 +15,7 @@
 #include <system_error>   // std::error_code
 #include <unordered_map>  // std::unordered_map
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::exchange, std::move, std::pair
+#include <utility>        // std::as_const, std::exchange, std::move, std::pair
 #include <vector>         // std::vector
 
 #include <belay/core/detail/sort_stably.hpp>
@@ -192,11 +192,14 @@ public:
         }
         return nullptr;
     }
-    /// Calls `visit(element, edit)` for each element that shows an edit.
+    /// Calls `visit(element, edit)` for each element that shows one of the first `most` edits.
+    /// `visit` may append edits. An element with such an edit is not visited after it.
     template <class Visit>
-    void for_each_shown(Visit visit) const {
-        for (const auto& [element, last] : last_of_) {
-            if (const Edit* const edit = shown(&last)) visit(std::string_view{element}, *edit);
+    void for_each_shown(std::size_t most, Visit visit) {
+        auto at = std::as_const(edits_).begin();
+        for (std::size_t i = 0; i != most; ++i, ++at) {
+            const std::string_view element = at->second.operation.element();
+            if (shown(last_of(element)) == &at->second) visit(element, at->second);
         }
     }
 
