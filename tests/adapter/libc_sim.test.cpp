@@ -1850,6 +1850,45 @@ TEST_CASE("A connection waits in the kernel while a program has used up its own 
     CHECK(Programs::exit_code(client) == 0);
 }
 
+TEST_CASE(
+    "An edge-triggered listener is not ready again when there are descriptors again, as on Linux",
+    "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int listener = listen_at(7);
+        const int epoll = epoll_create1(0);
+        CHECK(fcntl(listener, F_SETFL, O_NONBLOCK) == 0);
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLET;
+        CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) == 0);
+        const auto wait = [&](int milliseconds) {
+            return epoll_wait(epoll, &event, 1, milliseconds);
+        };
+        CHECK(wait(1000) == 1);
+        CHECK(accept(listener, nullptr, nullptr) == -1);
+        CHECK(errno == EMFILE);
+        CHECK(wait(1500) == 0);  // descriptors are free again after a second
+        CHECK(wait(5000) == 1);  // the second connection
+        CHECK(accept(listener, nullptr, nullptr) >= 0);
+        CHECK(accept(listener, nullptr, nullptr) >= 0);
+        CHECK(accept(listener, nullptr, nullptr) == -1);
+        CHECK(errno == EAGAIN);
+        return 0;
+    });
+    p.run("client", [] {
+        usleep(500'000);
+        CHECK(connect_to(tcp_socket(), "10.0.0.1", 7) == 0);
+        sleep(2);
+        CHECK(connect_to(tcp_socket(), "10.0.0.1", 7) == 0);
+        sleep(2);
+        return 0;
+    });
+    p.world.at(100ms, [&] { server.exhaust_descriptors(); });
+    p.world.at(1s, [&] { server.exhaust_descriptors(false); });
+    p.world.run_for(8s);
+    CHECK(Programs::exit_code(server) == 0);
+}
+
 TEST_CASE("A read of the disk that fails is an error of the program's call, and changes no file",
           "[adapter][libc_sim][regression]") {
     int failures = 0;
