@@ -790,6 +790,46 @@ TEST_CASE("Endpoints forgets final failures when its list is replaced", "[link][
     }
 }
 
+TEST_CASE("Endpoints counts rejections of the credentials also while its list is replaced",
+          "[link][endpoints][unit]") {
+    const Failure rejected{.cause = Cause::unauthorized};
+    EndpointsRig r;
+    const auto replace = [&] {
+        // For example after a new lookup, whose answer is the same.
+        REQUIRE_FALSE(r.rig.link.transport().replace(abc));
+    };
+    r.rig.start();
+    SECTION("between two attempts") {
+        for (int i = 0; i < 2; ++i) {
+            r.transport.link.closed(rejected);
+            r.rig.run(r.now());
+            replace();
+            r.wait();
+        }
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "a", "a"});
+    }
+    SECTION("while an endpoint is tried") {
+        for (int i = 0; i < 2; ++i) {
+            replace();
+            r.fail(r.now(), rejected);
+        }
+        replace();
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "a", "a"});
+    }
+    SECTION("once: a second endpoint of the new list ends the link") {
+        r.fail(0s, rejected);
+        replace();
+        r.fail(r.now());
+        CHECK(r.rig.state() == LinkState::connecting);
+        r.fail(r.now(), rejected);
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "b", "a", "b"});
+    }
+    CHECK(r.rig.state() == LinkState::blocked_auth);
+}
+
 TEST_CASE("Endpoints: a final cause from outside its connections ends the link",
           "[link][endpoints][unit]") {
     const Failure permanent{.cause = Cause::permanent};
