@@ -854,6 +854,49 @@ TEST_CASE("Endpoints: a final cause from outside its connections ends the link",
     }
 }
 
+TEST_CASE("Endpoints tries the other endpoints after a final failure that follows another one",
+          "[link][endpoints][unit]") {
+    const Cause final_cause = GENERATE(Cause::permanent, Cause::forbidden, Cause::unauthorized);
+    CAPTURE(final_cause);
+    TransportState transport;
+    std::vector<std::string> dialled;
+    const auto check = [&](auto& rig) {
+        transport.link.closed({.cause = final_cause});
+        rig.run(elapsed(Instant{}, rig.link.now()));
+        CHECK(rig.state() == LinkState::cooldown);
+        CHECK(rig.link.status().failure.cause == final_cause);
+        rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+        CHECK(dialled == Places{"a", "b"});
+    };
+    SECTION("the program gives the connection up, and then the server closes it") {
+        LinkRig rig{Endpoints{Dialler{&transport, &dialled}, abc}};
+        rig.start();
+        transport.link.opened();
+        rig.run(0s);
+        rig.link.report_unhealthy();
+        check(rig);
+    }
+    SECTION("a check rejects the server's last message") {
+        LinkRig rig{Validated{Endpoints{Dialler{&transport, &dialled}, abc},
+                              Greeted{{.cause = Cause::refused}}}};
+        rig.start();
+        transport.link.opened();
+        rig.run(0s);
+        receive(transport.link, "go away");
+        check(rig);
+    }
+    SECTION("another connection of a bundle is lost") {
+        TransportState other;
+        std::vector<std::string> others;
+        LinkRig rig{Bundle{Endpoints{Dialler{&other, &others}, Places{"up", "up"}},
+                           Endpoints{Dialler{&transport, &dialled}, abc}}};
+        rig.start();
+        other.link.closed(lost);
+        // The second list moves by a random bit if its end is not noted.
+        check(rig);
+    }
+}
+
 TEST_CASE("Endpoints: StopOn ends the link at the first final failure", "[link][endpoints][unit]") {
     const auto [cause, state] = GENERATE(std::pair{Cause::permanent, LinkState::failed},
                                          std::pair{Cause::unauthorized, LinkState::blocked_auth});
