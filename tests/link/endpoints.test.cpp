@@ -790,6 +790,46 @@ TEST_CASE("Endpoints forgets final failures when its list is replaced", "[link][
     }
 }
 
+TEST_CASE("Endpoints counts rejections of the credentials also while its list is replaced",
+          "[link][endpoints][unit]") {
+    const Failure rejected{.cause = Cause::unauthorized};
+    EndpointsRig r;
+    const auto replace = [&] {
+        // For example after a new lookup, whose answer is the same.
+        REQUIRE_FALSE(r.rig.link.transport().replace(abc));
+    };
+    r.rig.start();
+    SECTION("between two attempts") {
+        for (int i = 0; i < 2; ++i) {
+            r.transport.link.closed(rejected);
+            r.rig.run(r.now());
+            replace();
+            r.wait();
+        }
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "a", "a"});
+    }
+    SECTION("while an endpoint is tried") {
+        for (int i = 0; i < 2; ++i) {
+            replace();
+            r.fail(r.now(), rejected);
+        }
+        replace();
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "a", "a"});
+    }
+    SECTION("once: a second endpoint of the new list ends the link") {
+        r.fail(0s, rejected);
+        replace();
+        r.fail(r.now());
+        CHECK(r.rig.state() == LinkState::connecting);
+        r.fail(r.now(), rejected);
+        r.end(rejected);
+        CHECK(r.dialled == Places{"a", "b", "a", "b"});
+    }
+    CHECK(r.rig.state() == LinkState::blocked_auth);
+}
+
 TEST_CASE("Endpoints: a final cause from outside its connections ends the link",
           "[link][endpoints][unit]") {
     const Failure permanent{.cause = Cause::permanent};
@@ -811,6 +851,49 @@ TEST_CASE("Endpoints: a final cause from outside its connections ends the link",
         receive(transport.link, "go away");
         rig.run(0s);
         CHECK(rig.state() == LinkState::failed);
+    }
+}
+
+TEST_CASE("Endpoints tries the other endpoints after a final failure that follows another one",
+          "[link][endpoints][unit]") {
+    const Cause final_cause = GENERATE(Cause::permanent, Cause::forbidden, Cause::unauthorized);
+    CAPTURE(final_cause);
+    TransportState transport;
+    std::vector<std::string> dialled;
+    const auto check = [&](auto& rig) {
+        transport.link.closed({.cause = final_cause});
+        rig.run(elapsed(Instant{}, rig.link.now()));
+        CHECK(rig.state() == LinkState::cooldown);
+        CHECK(rig.link.status().failure.cause == final_cause);
+        rig.run(elapsed(Instant{}, rig.link.status().retry_at));
+        CHECK(dialled == Places{"a", "b"});
+    };
+    SECTION("the program gives the connection up, and then the server closes it") {
+        LinkRig rig{Endpoints{Dialler{&transport, &dialled}, abc}};
+        rig.start();
+        transport.link.opened();
+        rig.run(0s);
+        rig.link.report_unhealthy();
+        check(rig);
+    }
+    SECTION("a check rejects the server's last message") {
+        LinkRig rig{Validated{Endpoints{Dialler{&transport, &dialled}, abc},
+                              Greeted{{.cause = Cause::refused}}}};
+        rig.start();
+        transport.link.opened();
+        rig.run(0s);
+        receive(transport.link, "go away");
+        check(rig);
+    }
+    SECTION("another connection of a bundle is lost") {
+        TransportState other;
+        std::vector<std::string> others;
+        LinkRig rig{Bundle{Endpoints{Dialler{&other, &others}, Places{"up", "up"}},
+                           Endpoints{Dialler{&transport, &dialled}, abc}}};
+        rig.start();
+        other.link.closed(lost);
+        // The second list moves by a random bit if its end is not noted.
+        check(rig);
     }
 }
 

@@ -238,6 +238,18 @@ const std::vector<Move>& moves() {
          {.input = timeline::Input::closed, .failure = {.cause = Cause::forbidden}},
          0s,
          true},
+        {"unauthorized at one endpoint",
+         {.input = timeline::Input::closed,
+          .failure = {.cause = Cause::unauthorized},
+          .has_alternative = true},
+         0s,
+         true},
+        {"forbidden at one endpoint",
+         {.input = timeline::Input::closed,
+          .failure = {.cause = Cause::forbidden},
+          .has_alternative = true},
+         0s,
+         true},
         {"planned",
          {.input = timeline::Input::closed, .failure = {.cause = Cause::planned}},
          0s,
@@ -364,10 +376,21 @@ const char* broken(const N& before, const N& n, const Move& m, const timeline::A
     const bool asked = m.step.input == timeline::Input::reconnect_now && !m.step.force;
     if (a.dial && asked && !afresh && n.now < std::min(before.manual_allowed, old.retry_at))
         return "reconnect_now dialled too soon";
-    if (a.notify && m.step.failure.cause == Cause::unauthorized && !before.fresh_credentials &&
-        before.live && old.state != LinkState::draining && state != LinkState::blocked_auth) {
-        return "continued with credentials that were rejected";
+    const Cause cause = m.step.failure.cause;
+    const bool goes_on = m.step.has_alternative && !(aged && before.proved);
+    if (ended && old.state != LinkState::draining && !goes_on) {
+        if (cause == Cause::unauthorized && !before.fresh_credentials &&
+            state != LinkState::blocked_auth) {
+            return "continued with credentials that were rejected";
+        }
+        if (cause == Cause::forbidden && state != LinkState::failed)
+            return "continued after a final failure";
     }
+    // The policy of this exploration stops only by its admit(). The end of the wait counts, too.
+    const bool stops = n.behaviour.advice.verb == Advice::Verb::stop ||
+                       n.core.policy().admit(never).verb == Advice::Verb::stop;
+    if (ended && old.state != LinkState::draining && goes_on && !waits && !stops)
+        return "did not try another endpoint after a final failure of one";
     return nullptr;
 }
 

@@ -271,6 +271,14 @@ TEST_CASE("Shared spreads the callers that begin to wait while a breaker is open
     CHECK(bits() == same());
     copy.wanted(turn);
     CHECK(copy.admit(turn.now).until > closes);
+    // The draw of a rule that was used is not passed on to a layer.
+    Shared from_used{copy};
+    from_used.do_not_spread();
+    layer = copy;
+    for (auto* exact : {&from_used, &layer}) {
+        exact->wanted(turn);
+        CHECK(exact->admit(turn.now).until == closes);
+    }
 }
 
 TEST_CASE("Shared opens one breaker for all policies that use it", "[policy][shared][unit]") {

@@ -221,6 +221,12 @@ SUPERVISOR_MUTANTS = (
     # refused credentials are tried for ever
     core("retries_unauthorized",
          ("if (is_rejected && !(goes_on && planned_)) {", "if (false) {")),
+    # so is a server that has rejected this side for good
+    core("retries_final_failures", ("if (is_final && !goes_on) {", "if (false) {")),
+    # a final failure of one endpoint ends the link
+    core("ignores_other_endpoints", ("s.has_alternative && begun_;", "false;")),
+    # a user who was removed is rejected by every endpoint in turn
+    core("leaves_stable_endpoint", ("s.has_alternative && begun_;", "s.has_alternative;")),
     # an attempt lasts until the server ends it
     core("no_attempt_limit",
          ("            case LinkState::connecting:\n            case LinkState::draining:\n"

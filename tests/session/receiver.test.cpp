@@ -401,6 +401,21 @@ TEST_CASE("Receiver accepts START once, with the right attach number, from a pen
     }
 }
 
+TEST_CASE("Receiver reports a sender whose input the transport has rejected",
+          "[session][receiver][regression]") {
+    ReceiverRig<> r;
+    const Failure garbage = Failure::from(std::make_error_code(std::errc::protocol_error));
+    r.attached(hello_of(1, 1))->link.closed(Failure{.cause = Cause::lost});
+    r.connect()->link.closed(garbage);
+    r.run();
+    CHECK(r.notes.take().empty());
+    r.attached(hello_of(1, 2))->link.closed(garbage);
+    r.run();
+    CHECK(r.notes.take() ==
+          Observed{"rejected 1: " + std::to_string(static_cast<int>(SessionErrc::protocol))});
+    CHECK(r.receiver.connections() == 0);
+}
+
 TEST_CASE("Receiver keeps one pending connection per sender: the newer one if it authorized",
           "[session][receiver][unit]") {
     Guarded r;

@@ -184,9 +184,9 @@ public:
     /// Thread safety: home thread of the supervisor.
     [[nodiscard]] std::error_code replace(std::vector<Endpoint> list) {
         if (list.empty()) return std::make_error_code(std::errc::invalid_argument);
-        detail::FinalFailures none{list.size()};
+        detail::FinalFailures finals = finals_.with_list(list.size());
         carry_penalties(list);
-        finals_ = std::move(none);
+        finals_ = std::move(finals);
         list_ = std::move(list);
         place_ = 0;
         shuffle_ = shuffles_;
@@ -261,7 +261,8 @@ private:
         ended_itself_ = true;
         if (event.withdrawn || !detail::is_final(event.failure.cause)) return;
         // After replace(), place_ is no longer the endpoint of this connection.
-        event.has_alternative = replaced_ || finals_.has_alternative(place_, event.failure.cause);
+        const std::size_t place = replaced_ ? detail::FinalFailures::unlisted : place_;
+        event.has_alternative = finals_.has_alternative(place, event.failure.cause);
     }
     /// Keeps the penalties of the endpoints that are also in `list`.   Throws: std::bad_alloc.
     void carry_penalties(const std::vector<Endpoint>& list) {

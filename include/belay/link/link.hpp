@@ -84,20 +84,6 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
         return unqueued_end.load(std::memory_order_acquire) != 0;
     }
 
-    /// Merges several failures of one turn into one loss, with the most severe cause. A connection
-    /// that has ended by itself is not closed gracefully.
-    void join_ends(part::Event<M>& end) noexcept {
-        for (std::size_t i = 0; i < this->size(); ++i) {
-            const part::Event<M>& other = this->peek(i);
-            if (other.kind != part::EventKind::closed || other.epoch != end.epoch) continue;
-            const Failure& worst = more_severe(end.failure, other.failure);
-            if (&worst == &other.failure) end.has_alternative = other.has_alternative;
-            end.failure = worst;
-            end.closed_locally = end.closed_locally && other.closed_locally;
-            end.withdrawn = end.withdrawn && other.withdrawn;
-        }
-    }
-
     /// Returns whether the end of an attempt waits in the mailbox.
     [[nodiscard]] bool has_end_of(std::uint32_t attempt) noexcept {
         for (std::size_t i = 0; i < this->size(); ++i) {

@@ -313,7 +313,7 @@ private:
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened, .proof = event.proof});
             case part::EventKind::closed:
-                box().join_ends(event);
+                join_ends(event, turn);
                 return step({.input = timeline::Input::closed,
                              .failure = event.failure,
                              .closed_locally = event.closed_locally,
@@ -329,6 +329,31 @@ private:
                 return notify_report(event);
             default:
                 return;
+        }
+    }
+
+    /// Merges several failures of one turn into one loss, with the most severe cause. A more severe
+    /// one passes up through the decorators first, which may change it. A connection that has ended
+    /// by itself is not closed gracefully.
+    void join_ends(part::Event<message_type>& end, Turn& turn) {
+        for (std::size_t i = 0; i < box().size(); ++i) {
+            const part::Event<message_type>& next = box().peek(i);
+            if (next.kind != part::EventKind::closed || next.epoch != end.epoch) continue;
+            end.closed_locally = end.closed_locally && next.closed_locally;
+            end.withdrawn = end.withdrawn && next.withdrawn;
+            if (next.failure.cause <= end.failure.cause) continue;
+            // It stays in the mailbox, and is dropped with the other events of the attempt.
+            part::Event<message_type> other;
+            other.kind = next.kind;
+            other.depth = next.depth;
+            other.lane = next.lane;
+            other.epoch = next.epoch;
+            other.failure = next.failure;
+            other.closed_locally = next.closed_locally;
+            other.withdrawn = next.withdrawn;
+            if (!live_.sift(other, turn) || other.failure.cause <= end.failure.cause) continue;
+            end.failure = other.failure;
+            end.has_alternative = other.has_alternative;
         }
     }
 

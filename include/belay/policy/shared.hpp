@@ -311,8 +311,8 @@ private:
     constexpr void notify_wanted(Turn& turn) noexcept {
         if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
-            // Also while the object admits this caller. Another rule may hold it until the object
-            // rejects it, when it can draw nothing.
+            // Also while the object admits this caller. Another rule may hold the caller, and the
+            // object may reject it later in admit(), which has no bits to draw from.
             draw_share(turn);
         }
     }
@@ -333,6 +333,7 @@ private:
     constexpr void draw_share(Turn& turn) noexcept
         requires spreads
     {
+        way_.share = 0;
         if (way_.fails_fast || way_.is_exact) return;
         way_.share = static_cast<std::uint16_t>(1 + uniform_upto(turn.bits, share_most - 1));
     }

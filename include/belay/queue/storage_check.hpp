@@ -420,7 +420,7 @@ public:
 
     /// Pushes, confirms and acknowledges while call `number` fails, and opens the storage again.
     /// Returns whether a call failed.
-    [[nodiscard]] bool run(Fail& fail, std::uint64_t number, std::size_t steps) {
+    [[nodiscard]] bool run(std::size_t steps, Fail& fail, std::uint64_t number) {
         static_cast<void>(fail(number));
         for (std::size_t step = 0; step < steps && !broken_; ++step) {
             if (held() < storage_->capacity()) push();
@@ -573,7 +573,7 @@ template <class Make, class Value, std::invocable Reopen, std::invocable<std::ui
     bool has_failed = true;
     for (std::uint64_t number = 1; has_failed; ++number) {
         detail::StorageFailureChecker<Make, Value, Reopen, Fail> checker{make, value, reopen};
-        has_failed = checker.run(fail, number, options.steps);
+        has_failed = checker.run(options.steps, fail, number);
         BELAY_PRECONDITION(has_failed || number > 1,
                            "check::storage_failures: fail(1) must let the next call fail, and "
                            "fail(0) must then return true");

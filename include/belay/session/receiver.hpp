@@ -477,9 +477,19 @@ private:
         note({Notice::Kind::failed, {}, {}, error});
     }
 
+    /// Reports a sender whose input the transport has rejected, because a message was too long for
+    /// the framing, for example: the sender repeats it on each connection.
+    void report_bad_input(const Peer& peer) {
+        const Failure& why = peer.link.failure();
+        if (!peer.greeted() || why.cause != Cause::protocol) return;
+        if (why.category == &detail::session_category()) return;  // reject() has reported it
+        note({Notice::Kind::rejected, peer.hello.sender, {}, SessionErrc::protocol});
+    }
+
     void reap() {
         peers_.reap([this](Peer& peer) {
             acks_.forget(peer);
+            report_bad_input(peer);
             if (Sender* const sender = senders_.find(peer.hello.sender)) {
                 sender->core.ended(peer.id);
             }
