@@ -1808,6 +1808,87 @@ TEST_CASE("A program without descriptors opens nothing, as on Linux", "[adapter]
     CHECK(Programs::exit_code(client) == 0);
 }
 
+TEST_CASE("A connection waits in the kernel while a program has used up its own descriptors",
+          "[adapter][libc_sim][regression]") {
+    Programs p;
+    // A blocking accept() may also begin before the descriptors are used up.
+    const bool waits_before = GENERATE(false, true);
+    Host& server = p.run("server", [waits_before] {
+        const int listener = listen_at(7);
+        const int spare = eventfd(0, 0);
+        if (waits_before) {
+            CHECK(accept(listener, nullptr, nullptr) == -1);
+            CHECK(errno == EMFILE);
+        } else {
+            while (eventfd(0, 0) >= 0) {
+            }
+            CHECK(errno == EMFILE);
+            sleep(1);
+            CHECK(accept(listener, nullptr, nullptr) == -1);
+            CHECK(errno == EMFILE);
+        }
+        sleep(1);
+        close(spare);
+        const int guest = accept(listener, nullptr, nullptr);
+        CHECK(guest == spare);
+        CHECK(receive_all(guest) == "waited");
+        return 0;
+    });
+    Host& client = p.run("client", [] {
+        usleep(500'000);
+        const int fd = tcp_socket();
+        CHECK(connect_to(fd, "10.0.0.1", 7) == 0);
+        send_text(fd, "waited");
+        return 0;
+    });
+    if (waits_before) {
+        p.world.at(100ms, [&] { server.exhaust_descriptors(); });
+        p.world.at(1s, [&] { server.exhaust_descriptors(false); });
+    }
+    p.world.run_for(5s);
+    CHECK(Programs::exit_code(server) == 0);
+    CHECK(Programs::exit_code(client) == 0);
+}
+
+TEST_CASE(
+    "An edge-triggered listener is not ready again when there are descriptors again, as on Linux",
+    "[adapter][libc_sim][regression]") {
+    Programs p;
+    Host& server = p.run("server", [] {
+        const int listener = listen_at(7);
+        const int epoll = epoll_create1(0);
+        CHECK(fcntl(listener, F_SETFL, O_NONBLOCK) == 0);
+        epoll_event event{};
+        event.events = EPOLLIN | EPOLLET;
+        CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) == 0);
+        const auto wait = [&](int milliseconds) {
+            return epoll_wait(epoll, &event, 1, milliseconds);
+        };
+        CHECK(wait(1000) == 1);
+        CHECK(accept(listener, nullptr, nullptr) == -1);
+        CHECK(errno == EMFILE);
+        CHECK(wait(1500) == 0);  // descriptors are free again after a second
+        CHECK(wait(5000) == 1);  // the second connection
+        CHECK(accept(listener, nullptr, nullptr) >= 0);
+        CHECK(accept(listener, nullptr, nullptr) >= 0);
+        CHECK(accept(listener, nullptr, nullptr) == -1);
+        CHECK(errno == EAGAIN);
+        return 0;
+    });
+    p.run("client", [] {
+        usleep(500'000);
+        CHECK(connect_to(tcp_socket(), "10.0.0.1", 7) == 0);
+        sleep(2);
+        CHECK(connect_to(tcp_socket(), "10.0.0.1", 7) == 0);
+        sleep(2);
+        return 0;
+    });
+    p.world.at(100ms, [&] { server.exhaust_descriptors(); });
+    p.world.at(1s, [&] { server.exhaust_descriptors(false); });
+    p.world.run_for(8s);
+    CHECK(Programs::exit_code(server) == 0);
+}
+
 TEST_CASE("A read of the disk that fails is an error of the program's call, and changes no file",
           "[adapter][libc_sim][regression]") {
     int failures = 0;

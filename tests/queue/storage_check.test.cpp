@@ -4,6 +4,8 @@
 #include <belay/queue/storage_check.hpp>
 
 #include <algorithm>
+#include <deque>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include <belay/queue/ring.hpp>
 #include <belay/sim/disk.hpp>
 
+#include "support/aborts.hpp"
 #include "support/journal/journal_model.hpp"
 #include "support/queue/broken_storages.hpp"
 #include "support/queue/storage_conformance.hpp"
@@ -231,7 +234,7 @@ TEST_CASE("check::storage_failures finds no fault in a journal for any kind of f
             disk = std::make_unique<sim::Disk>();
             return open();
         },
-        [](std::uint64_t i) { return Bytes(i % 50, std::byte(i)); },
+        [](std::uint64_t i) { return Bytes(1 + i % 50, std::byte(i)); },
         [&] {
             CHECK(disk->open_files() == 0);
             if (loses_power) disk->crash(Random{Seed{fails_at}});
@@ -338,6 +341,109 @@ TEST_CASE("check::storage_failures reports the rule that each planted mistake br
     CHECK(broken_by_failure<FailureMistake::repeats_all>() == confirmed);
     CHECK(broken_by_failure<FailureMistake::keeps_what_it_rejects>() ==
           to_string(check::StorageRule::counts_its_values));
+}
+
+namespace {
+
+/// The medium of a storage: rows by key. A call that fails may have taken effect.
+struct FailingTable {
+    std::map<long, int> rows;
+    bool takes_effect = false;
+    std::uint64_t calls = 0;
+    std::uint64_t fails_at = 0;
+
+    template <class F>
+    [[nodiscard]] std::error_code call(F change) {
+        const bool fails = ++calls == fails_at;
+        if (!fails || takes_effect) change();
+        return fails ? std::make_error_code(std::errc::io_error) : std::error_code{};
+    }
+    bool fail(std::uint64_t n) {
+        const bool has_failed = fails_at != 0 && calls >= fails_at;
+        fails_at = n == 0 ? 0 : calls + n;
+        return has_failed;
+    }
+};
+
+enum class AfterFailure { stops, takes_another_key, takes_the_key_again };
+
+/// A storage whose calls are durable at once.
+template <AfterFailure after>
+struct TableStorage {
+    using value_type = int;
+    explicit TableStorage(FailingTable& t) : table{&t}, held{t.rows.begin(), t.rows.end()} {
+        if (!held.empty()) next_key = held.back().first + 1;
+    }
+
+    std::error_code try_push(int&& value) noexcept {
+        const long key = next_key;
+        const auto error = change([&] { table->rows.emplace(key, value); });
+        if (!error || after == AfterFailure::takes_another_key) ++next_key;
+        if (!error) held.emplace_back(key, value);
+        return error;
+    }
+    std::optional<int> try_pop() {
+        if (held.empty()) return std::nullopt;
+        const int value = held.front().second;
+        return ack() ? std::nullopt : std::optional{value};
+    }
+    const int* front() const { return held.empty() ? nullptr : &held.front().second; }
+    std::error_code ack() noexcept {
+        const auto error = change([&] { table->rows.erase(held.front().first); });
+        if (!error) held.pop_front();
+        return error;
+    }
+    void nack() noexcept {}
+    std::size_t size() const noexcept { return held.size(); }
+    std::size_t capacity() const noexcept { return 1'000; }
+
+private:
+    template <class F>
+    std::error_code change(F f) {
+        if (failed && after == AfterFailure::stops) return failed;
+        const std::error_code error = table->call(f);
+        if (error) failed = error;
+        return error;
+    }
+
+    FailingTable* table;
+    std::deque<std::pair<long, int>> held;
+    long next_key = 0;
+    std::error_code failed{};
+};
+
+template <AfterFailure after>
+std::string broken_table(bool takes_effect) {
+    FailingTable table;
+    const auto open = [&] { return TableStorage<after>{table}; };
+    const auto fault = check::storage_failures(
+        [&] { return table = {.rows = {}, .takes_effect = takes_effect}, open(); },
+        [](std::uint64_t i) { return static_cast<int>(i); }, open,
+        [&](std::uint64_t n) { return table.fail(n); }, {.steps = 40});
+    return fault ? to_string(fault->rule) : "";
+}
+
+}  // namespace
+
+TEST_CASE("check::storage_failures accepts a push and an ack that failed and took effect",
+          "[queue][storage_check][unit]") {
+    const bool takes_effect = GENERATE(false, true);
+    CHECK(broken_table<AfterFailure::stops>(takes_effect) == "");
+    CHECK(broken_table<AfterFailure::takes_another_key>(takes_effect) == "");
+    const auto confirmed = to_string(check::StorageRule::failure_keeps_what_is_confirmed);
+    CHECK(broken_table<AfterFailure::takes_the_key_again>(takes_effect) ==
+          std::string{takes_effect ? confirmed : ""});
+}
+
+TEST_CASE("check::storage_failures aborts if no call fails", "[queue][storage_check][unit]") {
+    FailingTable table;
+    const auto open = [&] { return TableStorage<AfterFailure::stops>{table}; };
+    const std::string text = belay_test::aborts_with([&] {
+        static_cast<void>(check::storage_failures(
+            open, [](std::uint64_t i) { return static_cast<int>(i); }, open,
+            [](std::uint64_t) { return false; }));
+    });
+    CHECK(text.find("fail(1) must let the next call fail") != std::string::npos);
 }
 
 TEST_CASE("Every check::StorageRule has its own sentence", "[queue][storage_check][unit]") {

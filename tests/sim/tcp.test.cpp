@@ -388,7 +388,7 @@ TEST_CASE("Tcp that is destroyed or killed delivers a prefix of the messages in 
             (got.empty() ? none : got.size() == 20 ? all : some) += 1;
         },
         200);
-    if (from_environment("BELAY_SEED", 0) != 0) return;
+    if (all + some + none < 200) return;  // one in 50 delivers none
     CHECK(all > 0);
     CHECK(some > 0);
     CHECK(none > 0);

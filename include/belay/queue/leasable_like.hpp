@@ -37,7 +37,8 @@ concept HasNack = requires(S& s) {
 ///   there is no value, or if reading it failed; its `error()` then gives the reason. The value
 ///   stays valid while values are pushed, until `front`, `try_pop`, `ack` or `nack`. While a value
 ///   is leased, `front()` returns the same value again.
-/// - `ack()` ends the lease: the value took effect, and is removed.
+/// - `ack()` ends the lease: the value took effect, and is removed. If it fails, a durable storage
+///   that is opened again may have the value or not.
 /// - `nack()` ends the lease: the value did not take effect, and is the first again. In a storage
 ///   of several orders, as a Priority is, it is the first of its own order.
 /// - `try_pop()` takes the leased value, and ends the lease.

@@ -3,12 +3,15 @@
 /// check::storage: checks a storage. For tests of storages; belay.hpp does not include it.
 #pragma once
 
+#include <algorithm>    // std::find_if
 #include <concepts>     // std::invocable
 #include <cstdint>      // std::uint64_t
 #include <optional>     // std::optional
 #include <type_traits>  // std::remove_cvref_t
 #include <utility>      // std::move
+#include <vector>       // std::vector
 
+#include <belay/core/assert.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
 #include <belay/queue/flushable_like.hpp>
@@ -90,8 +93,7 @@ enum class StorageRule : std::uint8_t {
             return "a storage whose file is at its path again continues, with all its values";
         case StorageRule::failure_keeps_what_is_confirmed:
             return "a storage that is opened again after a failed call has all confirmed values, "
-                   "in "
-                   "their order and once";
+                   "in their order and once";
     }
     return "unknown";
 }
@@ -403,11 +405,14 @@ private:
     std::optional<Rule> broken_;
 };
 
-/// One storage of which a call of the medium fails.
+/// One storage of which a call of the medium fails. Each push offers a value of its own number.
 template <class Make, class Value, class Reopen, class Fail>
 class StorageFailureChecker {
     using Rule = check::StorageRule;
     using Storage = std::remove_cvref_t<decltype(std::declval<Make&>()())>;
+    static_assert(explain::storage_like<Storage>());
+    static_assert(std::convertible_to<std::invoke_result_t<Fail&, std::uint64_t>, bool>,
+                  "check::storage_failures: fail(0) must return bool: whether a call has failed");
 
 public:
     StorageFailureChecker(Make& make, Value& value, Reopen& reopen)
@@ -423,8 +428,8 @@ public:
                 if (step % 4 == 3) acknowledge();
             }
             if (step % 3 == 2 && confirms_all(*storage_)) {
-                confirmed_first_ = first_;
-                confirmed_next_ = next_;
+                confirmed_first_ = acknowledged_;
+                confirmed_next_ = taken_.size();
             }
         }
         storage_.reset();
@@ -433,16 +438,17 @@ public:
         return has_failed;
     }
     [[nodiscard]] const std::optional<Rule>& broken() const noexcept { return broken_; }
-    [[nodiscard]] std::uint64_t pushed() const noexcept { return next_; }
+    [[nodiscard]] std::uint64_t pushed() const noexcept { return offered_; }
 
 private:
     void push() {
-        typename Storage::value_type offered = value_(next_);
+        const std::uint64_t number = offered_++;
+        typename Storage::value_type offered = value_(number);
         if (is_taken(storage_->try_push(std::move(offered)))) {
-            ++next_;
+            taken_.push_back(number);
         } else {
-            is_unknown_ = true;  // the medium may have the value, although the call failed
-            expect(same_value(offered, value_(next_)), Rule::rejection_changes_nothing);
+            rejected_.push_back(number);  // the medium may have the value all the same
+            expect(same_value(offered, value_(number)), Rule::rejection_changes_nothing);
         }
         expect(storage_->size() == held(), Rule::counts_its_values);
     }
@@ -450,40 +456,51 @@ private:
         {
             auto&& leased = storage_->front();
             if (!leased) return;  // its read failed
-            expect(same_value(*leased, value_(first_)), Rule::leases_the_oldest);
-        }
-        const bool is_acknowledged = is_done([&] { return storage_->ack(); });
-        // An acknowledgement may take effect although it is not durable yet.
-        if (is_acknowledged || storage_->size() + 1 == held()) ++first_;
-    }
-    void open_again() {
-        storage_.emplace(reopen_());
-        std::uint64_t at = confirmed_first_;
-        std::optional<typename Storage::value_type> got = storage_->try_pop();
-        while (got && at < first_ && !same_value(*got, value_(at))) ++at;
-        if (!got) at = larger(at, first_);
-        for (; got; got = storage_->try_pop(), ++at) {
-            expect(same_value(*got, value_(at)), Rule::failure_keeps_what_is_confirmed);
+            expect(held() != 0 && same_value(*leased, value_(taken_[first_])),
+                   Rule::leases_the_oldest);
             if (broken_) return;
         }
-        const std::uint64_t most = next_ + (is_unknown_ ? 1 : 0);
-        expect(confirmed_next_ <= at && at <= most, Rule::failure_keeps_what_is_confirmed);
+        const bool is_acknowledged = is_done([&] { return storage_->ack(); });
+        // One that failed may have taken effect, in the medium or in the storage.
+        gone_ = first_ + 1;
+        if (is_acknowledged || storage_->size() + 1 == held()) ++first_;
+        if (is_acknowledged) acknowledged_ = first_;
+    }
+    /// Values may be gone that were acknowledged, and the last ones that were not confirmed. The
+    /// values of pushes that failed may be there.
+    void open_again() {
+        storage_.emplace(reopen_());
+        std::size_t next = confirmed_first_;
+        while (const std::optional<typename Storage::value_type> got = storage_->try_pop()) {
+            const auto is = [&](std::uint64_t number) { return same_value(*got, value_(number)); };
+            std::size_t at = next;
+            while (at < gone_ && !is(taken_[at])) ++at;
+            const bool was_taken = at < taken_.size() && is(taken_[at]);
+            const auto rejected =
+                was_taken ? rejected_.end() : std::find_if(rejected_.begin(), rejected_.end(), is);
+            expect(was_taken || rejected != rejected_.end(), Rule::failure_keeps_what_is_confirmed);
+            if (broken_) return;
+            was_taken ? void(next = at + 1) : void(rejected_.erase(rejected));
+        }
+        expect(confirmed_next_ <= larger(next, gone_), Rule::failure_keeps_what_is_confirmed);
     }
     void expect(bool kept, Rule rule) noexcept {
         if (!kept && !broken_) broken_ = rule;
     }
-    [[nodiscard]] std::size_t held() const noexcept {
-        return static_cast<std::size_t>(next_ - first_);
-    }
+    [[nodiscard]] std::size_t held() const noexcept { return taken_.size() - first_; }
 
     Value& value_;
     Reopen& reopen_;
     std::optional<Storage> storage_;
-    std::uint64_t first_ = 0;
-    std::uint64_t next_ = 0;
-    std::uint64_t confirmed_first_ = 0;
-    std::uint64_t confirmed_next_ = 0;
-    bool is_unknown_ = false;
+    std::uint64_t offered_ = 0;
+    std::vector<std::uint64_t> taken_;  // the numbers of the values
+    std::vector<std::uint64_t> rejected_;
+    // Places in `taken_`:
+    std::size_t first_ = 0;         // the first value that the storage has
+    std::size_t acknowledged_ = 0;  // the end of those whose ack() succeeded
+    std::size_t gone_ = 0;          // the end of those whose ack() was tried
+    std::size_t confirmed_first_ = 0;
+    std::size_t confirmed_next_ = 0;
     std::optional<Rule> broken_;
 };
 
@@ -543,10 +560,11 @@ template <class Make, class Value, std::invocable Reopen, std::invocable<bool> D
 ///   sim::Disk::fail_after. `fail(0)` ends that, and returns whether a call has failed.
 ///
 /// A storage need not go on after a failure. The values that it has confirmed, by `commit` and
-/// `flush` if it has them, must be there when it is opened again. Only the value of a push that
-/// failed may be there, too.
+/// `flush` if it has them, must be there when it is opened again. The value of a push that failed
+/// may be there, too. The value of an `ack` that failed may be there or not.
 ///
 /// Each history has `steps` pushes. `histories` and `fill` do not count.
+/// Pre:        `fail(1)` lets a call fail; otherwise nothing would be tested.
 /// Errors:     the fault.   Throws: what the storage and the other arguments throw.
 /// Complexity: the number of calls in a history, times `steps`.
 template <class Make, class Value, std::invocable Reopen, std::invocable<std::uint64_t> Fail>
@@ -556,6 +574,9 @@ template <class Make, class Value, std::invocable Reopen, std::invocable<std::ui
     for (std::uint64_t number = 1; has_failed; ++number) {
         detail::StorageFailureChecker<Make, Value, Reopen, Fail> checker{make, value, reopen};
         has_failed = checker.run(options.steps, fail, number);
+        BELAY_PRECONDITION(has_failed || number > 1,
+                           "check::storage_failures: fail(1) must let the next call fail, and "
+                           "fail(0) must then return true");
         if (checker.broken()) return StorageFault{*checker.broken(), number, checker.pushed()};
     }
     return std::nullopt;

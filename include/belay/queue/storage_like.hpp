@@ -63,6 +63,9 @@ concept HasSizeAndCapacity = requires(const S& s) {
 /// - `try_push(value&&)` returns `true`, or an empty error code, if the value was taken. Any other
 ///   result leaves the value and the storage unchanged; `false` means that the storage is full.
 /// - `try_pop()` takes the oldest value; nothing if there is none.
+/// - A durable storage that is opened again has the values that were taken, in their order and
+///   once. With `commit` or `flush`, these are the values that it has confirmed. A call to its
+///   medium that failed does not change that. The value of a push that failed may be there, too.
 /// - `size() <= capacity()`. `capacity()` is `no_limit` if only memory or the disk is the limit.
 template <class S>
 concept StorageLike =

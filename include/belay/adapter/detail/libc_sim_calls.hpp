@@ -428,8 +428,10 @@ inline int listen(LibcProcess& p, int fd, int) {
 inline int accept4(LibcProcess& p, int fd, sockaddr* peer, socklen_t* size, int flags) {
     const auto s = socket_of(p, fd);
     if (!s) return -1;
-    if (sim::detail::Kernel::lacks_descriptors(p.host())) {
-        // Time passes for a program that accepts again at once. The connection stays in the kernel.
+    // As on Linux, there must be a number before a connection is taken from the kernel.
+    const auto has_number = [&] { return p.close(p.open(s)) == 0; };
+    if (!has_number()) {
+        // Time passes for a program that accepts again at once.
         static_cast<void>(
             p.wait(after(p.host().now(), std::chrono::milliseconds{1}), [] { return false; }));
         return libc_fail(EMFILE);
@@ -437,6 +439,7 @@ inline int accept4(LibcProcess& p, int fd, sockaddr* peer, socklen_t* size, int 
     std::shared_ptr<LibcSocket> accepted = s->accept();
     if (!accepted && errno == EAGAIN && !s->nonblocking()) {
         static_cast<void>(p.wait(s->deadline(false), [&] { return (s->ready() & EPOLLIN) != 0; }));
+        if (!has_number()) return libc_fail(EMFILE);
         accepted = s->accept();
     }
     if (!accepted) return -1;

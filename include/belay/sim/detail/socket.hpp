@@ -342,8 +342,15 @@ public:
         if (listening()) return {};
         if (port_ == 0) port_ = free_port();
         if (port_ == 0 || is_taken(port_)) return std::errc::address_in_use;
-        station.listeners[port_].on_waiting = std::move(on_waiting);
-        station.listeners[port_].only_local = only_local;
+        Station::Listener& listener = station.listeners[port_];
+        // Only a new connection is a change, and neither a process that continues nor descriptors
+        // that are free again: an edge-triggered program sees no other.
+        listener.on_waiting = [this, &listener, changed = std::move(on_waiting)]() mutable {
+            const std::size_t waiting = listener.backlog.size();
+            if (std::exchange(noticed_, waiting) < waiting) changed();
+        };
+        listener.only_local = only_local;
+        noticed_ = 0;
         start_ = host_->starts();
         return {};
     }
@@ -351,7 +358,10 @@ public:
     [[nodiscard]] belay::detail::Ref<Channel> accept() noexcept {
         if (!listening()) return {};
         Station::Listener& listener = Kernel::station(*host_).listeners[port_];
-        return listener.backlog.empty() ? belay::detail::Ref<Channel>{} : Channel::take(listener);
+        if (listener.backlog.empty()) return {};
+        belay::detail::Ref<Channel> next = Channel::take(listener);
+        noticed_ = listener.backlog.size();
+        return next;
     }
     /// Returns whether accept() would return a connection.
     [[nodiscard]] bool has_waiting() const noexcept {
@@ -386,6 +396,7 @@ private:
     Host* host_;
     std::uint16_t port_ = 0;
     std::uint64_t start_ = 0;
+    std::size_t noticed_ = 0;  // the connections that wait and were reported
 };
 
 }}}  // namespace belay::sim::detail
