@@ -54,6 +54,7 @@ RECEIVER_CORE = "belay/session/detail/receiver_core.hpp"
 SENDER_CORE = "belay/session/detail/sender_core.hpp"
 EDITS = "belay/room/detail/room_edits.hpp"
 ITEMS = "belay/work/detail/work_items.hpp"
+REQUESTS = "belay/link/requests.hpp"
 BREAKER_CORE = "belay/breaker/detail/breaker_core.hpp"
 DELIVERY = "belay/room/detail/room_delivery.hpp"
 REPLICATION = "belay/room/detail/room_replication.hpp"
@@ -383,7 +384,7 @@ WORLD_MUTANTS = (
     # EACCES counts as a rejection by the peer
     # a question that ends in the same turn as one whose answer throws
     explored("throwing_hooks", "forgets_an_ended_question", 'require "every question has ended, and no letter is lost"',
-             ("belay/link/requests.hpp", "                ended.done(Answer::failure(ended.failure));\n",
+             (REQUESTS, "                ended.done(Answer::failure(ended.failure));\n",
               "                std::optional<decltype(ended)> other;\n"
               "                if (left > 1 && table_.ended() != 0) other.emplace(table_.take_ended());\n"
               "                ended.done(Answer::failure(ended.failure));\n"
@@ -510,6 +511,20 @@ WORLD_MUTANTS = (
              (LEASING, "if (before.deliveries != WorkOptions::any_number) --before.deliveries;", "")),
     explored("work_calls", "drops_dead_letters", 'require "every bill is paid or dead"', DROPS_DEAD_LETTERS),
     explored("work_calls", "keeps_abandoned_probes", 'eventually "every bill ends"', KEEPS_ABANDONED_PROBES),
+
+    # a request without a key is repeated
+    explored("http_calls", "repeats_without_a_key", 'always "the rules of the calls"',
+             ("belay/http/detail/http_repeat.hpp", "return key != nullptr && !key->empty();",
+              "return key == nullptr || !key->empty();")),
+    explored("http_calls", "counts_no_dropped_calls", 'require "nothing is left behind"',
+             ("belay/http/http_calls.hpp", "if (!ended_) ++calls_.counters_.dropped;", "")),
+    explored("http_calls", "keeps_abandoned_probes", 'eventually "every caller has its responses"',
+             KEEPS_ABANDONED_PROBES),
+
+    explored("requests", "counts_no_timeouts", 'always "the rules of the questions"',
+             (REQUESTS, "++counts_.timed_out;", "")),
+    explored("requests", "keeps_abandoned_probes", 'eventually "every connection answers, and the breaker is closed"',
+             KEEPS_ABANDONED_PROBES),
 
     # callers that wait for a breaker are spread over twenty open waits
     explored("breaker_herd", "spreads_for_too_long", 'eventually "all are connected again"',
