@@ -66,6 +66,14 @@ TEST_CASE("Addresses::resolve reports an unknown host as refused",
     CHECK(a.first() == nullptr);
 }
 
+TEST_CASE("Addresses::resolve looks up no part of a host's name",
+          "[posix][posix_endpoint][fault]") {
+    posix::detail::Addresses a;
+    const std::string host{"127.0.0.1\0.example", 18};
+    CHECK(cause_of(a.resolve({host, 80}, false)) == Cause::refused);
+    CHECK(a.first() == nullptr);
+}
+
 TEST_CASE("Addresses::resolve reports a local lack of resources as the system's error",
           "[posix][posix_endpoint][fault]") {
     using posix::detail::resolve_error;

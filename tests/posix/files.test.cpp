@@ -40,6 +40,29 @@ TEST_CASE("posix::Files reads the written bytes, short only at the end", "[posix
           std::errc::no_such_file_or_directory);
 }
 
+TEST_CASE("posix::Files uses no part of a path with a null", "[posix][files][fault]") {
+    const TemporaryDirectory dir;
+    const posix::Files files;
+    const std::string kept = dir / "kept";
+    REQUIRE(files.open(kept, OpenMode::replace));
+    REQUIRE_FALSE(files.create_directory(dir / "directory"));
+    const std::string path = kept + std::string{"\0x", 2};
+    const auto invalid = std::errc::invalid_argument;
+    for (const OpenMode mode : {OpenMode::read, OpenMode::write, OpenMode::replace}) {
+        CHECK(files.open(path, mode).error() == invalid);
+    }
+    CHECK(files.lock(path).error() == invalid);
+    CHECK(files.identity(path).error() == invalid);
+    CHECK(files.rename(path, dir / "other") == invalid);
+    CHECK(files.rename(kept, path) == invalid);
+    CHECK(files.remove(path) == invalid);
+    const std::string directory = (dir / "directory") + std::string{"\0x", 2};
+    CHECK(files.create_directory(directory) == invalid);
+    CHECK(files.sync_directory(directory) == invalid);
+    CHECK(files.list(directory).error() == invalid);
+    CHECK(files.identity(kept));
+}
+
 TEST_CASE("posix::File::preallocate reserves zeros", "[posix][files][unit]") {
     const TemporaryDirectory dir;
     posix::Files files;

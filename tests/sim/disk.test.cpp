@@ -88,6 +88,19 @@ TEST_CASE("Disk::File reads the written bytes, short only at the end", "[sim][di
     CHECK(disk.list("d")->empty());
 }
 
+TEST_CASE("Disk accepts no path with a null, as every file system", "[sim][disk][fault]") {
+    Disk disk;
+    static_cast<void>(make(disk, "kept"));
+    const std::string path{"kept\0x", 6};
+    const auto invalid = std::errc::invalid_argument;
+    CHECK(disk.open(path, OpenMode::replace).error() == invalid);
+    CHECK(disk.open(path, OpenMode::read).error() == invalid);
+    CHECK(disk.lock(path).error() == invalid);
+    CHECK(disk.rename("kept", path) == invalid);
+    CHECK(disk.create_directory(path) == invalid);
+    CHECK(disk.identity("kept"));
+}
+
 TEST_CASE("Disk::crash keeps synced data", "[sim][disk][property]") {
     CHECK(rc::check("synced bytes and names survive every crash", [](std::uint64_t seed) {
         Disk disk;

@@ -99,7 +99,7 @@ concept GivingWayIsSound = GivesWay<S> || (!has_yield<S>() && !has_now<S>());
 /// The requirements for a file system.
 ///
 /// Paths are text with '/' between names. If the last name in the path of a file is a link, the
-/// link is not followed. Only files are opened.
+/// link is not followed. Only files are opened. A path with a null is an error: invalid_argument.
 ///
 /// Semantics that the compiler cannot check:
 /// - `File::read(offset, into)` fills `into`. It reads fewer bytes only at the end of the file.

@@ -73,6 +73,8 @@ public:
 private:
     [[nodiscard]] std::error_code ask(const Endpoint& endpoint, int flags) noexcept {
         reset();
+        // The system would read the name up to a null, which is another host.
+        if (endpoint.host.find('\0') != endpoint.host.npos) return {EAI_NONAME, resolve_category()};
         char port[8];
         std::snprintf(port, sizeof port, "%u", static_cast<unsigned>(endpoint.port));
         addrinfo hints{};
