@@ -52,10 +52,8 @@ TEST_CASE("sqlite::Error names the content of the file in its message",
         "once in this program; the lock ends with its process.");
     CHECK(text(QueueErrc::foreign_file) ==
           "a.db: the file does not belong to this store: choose a file that only this store uses.");
-    CHECK(
-        text(QueueErrc::bad_options) ==
-        "a.db: the options of the store are not allowed: see sqlite::StoreOptions for the allowed "
-        "values.");
+    CHECK(text(QueueErrc::bad_options) ==
+          "a.db: the options are not allowed: see sqlite::StoreOptions for the allowed values.");
     for (const QueueErrc code : {QueueErrc::corrupt, QueueErrc::future_version})
         CHECK(text(code).find("journal") == std::string::npos);
     CHECK(text(QueueErrc::corrupt).find("the stored data is damaged") != std::string::npos);

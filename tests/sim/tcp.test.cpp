@@ -204,7 +204,7 @@ TEST_CASE("Tcp of a process without descriptors fails at once, as the fault of n
     REQUIRE(failures.size() == 1);
     CHECK(failures[0].error() == std::errc::too_many_files_open);
     CHECK(failures[0].cause == Cause::overloaded);
-    CHECK(detail::peer_evidence(failures[0]) == detail::PeerEvidence::nothing);
+    CHECK(belay::detail::peer_evidence(failures[0]) == belay::detail::PeerEvidence::nothing);
     CHECK(rig.world.network().sockets(rig.client) == before);
 }
 
