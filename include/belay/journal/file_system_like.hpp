@@ -28,6 +28,13 @@ enum class OpenMode : std::uint8_t {
 
 namespace detail {
 
+/// Returns an error for a path with a null: a system would read it up to there, as the path of
+/// another file.
+[[nodiscard]] inline std::error_code path_error(const std::string& path) noexcept {
+    return path.find('\0') == path.npos ? std::error_code{}
+                                        : std::make_error_code(std::errc::invalid_argument);
+}
+
 BELAY_DETAIL_MEMBER(yield);
 BELAY_DETAIL_MEMBER(now);
 

@@ -39,16 +39,9 @@ template <class Call, class Failure = int>
     return answer;
 }
 
-/// Returns an error for a path with a null: the system would read it up to there, which is the path
-/// of another file.
-[[nodiscard]] inline std::error_code path_error(const std::string& path) noexcept {
-    return path.find('\0') == path.npos ? std::error_code{}
-                                        : std::make_error_code(std::errc::invalid_argument);
-}
-
 /// Opens a path; on failure returns a descriptor of -1, with the reason in errno.
 [[nodiscard]] inline Descriptor open_descriptor(const std::string& path, int flags) noexcept {
-    if (path_error(path)) {
+    if (belay::detail::path_error(path)) {
         errno = EINVAL;
         return Descriptor{-1};
     }
@@ -275,7 +268,7 @@ struct Files {
 
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity(
         const std::string& path) const noexcept {
-        if (const std::error_code error = detail::path_error(path)) return error;
+        if (const std::error_code error = belay::detail::path_error(path)) return error;
         if (path.empty()) return std::make_error_code(std::errc::no_such_file_or_directory);
         return detail::identity_at(AT_FDCWD, path.c_str(), 0);
     }
@@ -294,7 +287,7 @@ struct Files {
     [[nodiscard]] std::error_code rename(const std::string& from,
                                          const std::string& to) const noexcept {
         for (const std::string* const path : {&from, &to}) {
-            if (const std::error_code error = detail::path_error(*path)) return error;
+            if (const std::error_code error = belay::detail::path_error(*path)) return error;
         }
         const Result<std::array<std::uint64_t, 2>> file = identity(from);
         const std::error_code error =
@@ -306,7 +299,7 @@ struct Files {
     }
 
     [[nodiscard]] std::error_code remove(const std::string& path) const noexcept {
-        if (const std::error_code error = detail::path_error(path)) return error;
+        if (const std::error_code error = belay::detail::path_error(path)) return error;
         const Result<std::array<std::uint64_t, 2>> file = identity(path);
         int tries = 0;
         const std::error_code error = answer(detail::uninterrupted(
@@ -317,7 +310,7 @@ struct Files {
     }
 
     [[nodiscard]] std::error_code create_directory(const std::string& path) const noexcept {
-        if (const std::error_code error = detail::path_error(path)) return error;
+        if (const std::error_code error = belay::detail::path_error(path)) return error;
         const std::error_code error =
             answer(detail::uninterrupted([&] { return ::mkdir(path.c_str(), 0755); }));
         if (!error) return {};
@@ -351,7 +344,7 @@ struct Files {
 
     /// Returns the names in a directory.   Throws: std::bad_alloc.
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
-        if (const std::error_code error = detail::path_error(path)) return error;
+        if (const std::error_code error = belay::detail::path_error(path)) return error;
         const auto open = [&path] { return ::opendir(path.c_str()); };
         DIR* const directory = detail::uninterrupted(open, nullptr);
         if (directory == nullptr) return detail::errno_code();

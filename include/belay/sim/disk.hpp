@@ -72,7 +72,7 @@ public:
     }
 
     [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
-        if (const std::error_code error = path_error(to)) return error;
+        if (const std::error_code error = belay::detail::path_error(to)) return error;
         if (!names_.find(from)) return std::make_error_code(std::errc::no_such_file_or_directory);
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.move(from, to);
@@ -98,7 +98,7 @@ public:
     /// Makes a directory. Files do not need one; a directory that was made can be lost until its
     /// parent is synced.
     [[nodiscard]] std::error_code create_directory(const std::string& path) noexcept {
-        if (const std::error_code error = path_error(path)) return error;
+        if (const std::error_code error = belay::detail::path_error(path)) return error;
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.make_directory(path);
         return begun.error;
@@ -281,11 +281,6 @@ private:
         bool is_dead = false;
     };
 
-    /// Returns an error for a path with a null, as every file system does.
-    static std::error_code path_error(const std::string& path) noexcept {
-        return path.find('\0') == path.npos ? std::error_code{}
-                                            : std::make_error_code(std::errc::invalid_argument);
-    }
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
@@ -461,7 +456,7 @@ private:
 };
 
 inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noexcept {
-    if (const std::error_code error = path_error(path)) return error;
+    if (const std::error_code error = belay::detail::path_error(path)) return error;
     if (mode != OpenMode::replace) {
         if (const std::error_code error = begin_read()) return error;
         if (const std::error_code error = begin_open()) return error;
