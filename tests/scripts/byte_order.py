@@ -12,6 +12,7 @@ Without the cross compiler and the emulator it says "SKIP: ...".
 
 import argparse
 import filecmp
+import os
 import pathlib
 import shutil
 import subprocess
@@ -86,7 +87,8 @@ def options_if_installed(*tools):
     """What the arguments ask for, the compiler of this machine among it; None where a tool is missing, which it says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="c++")
-    parser.add_argument("--all", action="store_true", help="also run the programs of the components")
+    parser.add_argument("--all", action="store_true", default=os.environ.get("BELAY_LARGE") == "1",
+                        help="also run the programs of the components; so does BELAY_LARGE=1")
     options = parser.parse_args()
     for tool in tools:
         if shutil.which(tool) is None:
