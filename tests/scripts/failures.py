@@ -49,8 +49,6 @@ def found(lines):
     for number, line in enumerate(lines):
         if match := TEST.match(line):
             test = match[1]
-            if match[2] and not match[2].startswith(("Skipped", "Failed")):
-                yield test, match[2].strip()
         elif match := ASSERTION.match(line):
             yield test, f"{short(match[1])}:{match[2]}: {assertion(lines, number + 1)}"
         elif match := COMPILER.match(line):
@@ -68,6 +66,23 @@ def found(lines):
             yield test, short(match[1])
 
 
+def failed_tests(lines):
+    """The tests that failed, as ctest says it, and how; with the last line that each printed."""
+    failed, said, test = {}, {}, ""
+    for line in lines:
+        if match := TEST.match(line):
+            test = match[1]
+            if match[2] and not match[2].startswith("Skipped"):
+                failed[test] = match[2].strip()
+        elif re.match(r"\d+% tests passed", line):
+            test = ""
+        elif match := re.match(r"\s+\d+ - (\S+) \((?!Skipped|Disabled)(.*)\)", line):
+            failed.setdefault(match[1], match[2])
+        elif test and line.strip():
+            said[test] = line.strip()
+    return [(name, f"{how}: {said[name]}" if name in said else how) for name, how in failed.items()]
+
+
 def of_log(lines):
     """Lines for a log, without repetition; the first of each test first."""
     seen, first, more = set(), [], []
@@ -76,9 +91,8 @@ def of_log(lines):
         if line not in seen:
             (more if test and any(one[0] == test for one in first) else first).append((test, line))
             seen.add(line)
-    failed = re.findall(r"^\s+\d+ - (\S+) \((?!Skipped|Disabled)(.*)\)", "\n".join(lines), re.MULTILINE)
-    listed = [(name, f"{name}: {how}") for name, how in failed if all(name != one[0] for one in first)]
-    all_lines = [line for _, line in first + listed + more]
+    unexplained = [f"{name}: {text}" for name, text in failed_tests(lines) if all(name != one[0] for one in first)]
+    all_lines = [line for _, line in first] + unexplained + [line for _, line in more]
     rest = [line for line in lines if line.strip() and not CLOSING.match(line)]
     return all_lines or rest[-1:] or ["it printed nothing"]
 

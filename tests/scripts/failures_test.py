@@ -30,13 +30,16 @@ due to unexpected exception with message:
 
 ===============================================================================
 test cases: 2 | 1 passed | 1 failed
- 3/3 Test  #3: queue/queue ......................***Timeout 180.01 sec
+ 3/3 Test  #3: queue/queue ......................***Exception: SIGXCPU 180.01 sec
+Filters: [#queue.test]
+
+ended by its limit of processor time, 180 s: it has used 180.0 s in 90.0 s
 
 67% tests passed, 2 tests failed out of 3
 
 The following tests FAILED:
 \t  2 - room/room_loads (Failed)
-\t  3 - queue/queue (Timeout)
+\t  3 - queue/queue (SIGXCPU)
 \t  4 - core/no_program (Not Run)
 \t  5 - core/skips (Skipped)
 1 passed, 2 failed
@@ -75,7 +78,7 @@ class FailuresTest(unittest.TestCase):
     def test_tests_of_catch(self):
         self.assertEqual(self.lines(("GCC", CTEST)), [
             "GCC: room/room_loads: tests/room/room_loads.test.cpp:33: CHECK( loads == 2 ): 1 == 2",
-            "GCC: queue/queue: Timeout",
+            "GCC: queue/queue: Exception: SIGXCPU: ended by its limit of processor time, 180 s: it has used 180.0 s in 90.0 s",
             "GCC: core/no_program: Not Run",
             "GCC: room/room_loads: tests/room/room_loads.test.cpp:40: REQUIRE( ready ): "
             "due to unexpected exception with message: it is closed"])
