@@ -13,7 +13,6 @@ required_conan_version = ">=2.0"
 # What an adapter includes, and what it asks of that library.
 ADAPTERS = {
     "with_sqlite3": "sqlite3/[>=3.40 <4]",
-    "with_lmdb": "lmdb/[>=0.9.24 <1]",
     "with_hiredis": "hiredis/[>=1.0 <2]",
     "with_boost": "boost/[>=1.74 <2]",
     "with_asio": "asio/[>=1.22 <2]",
@@ -25,7 +24,6 @@ ADAPTERS = {
 # The component of belay that an option defines, and the library that this component links.
 COMPONENTS = {
     "with_sqlite3": ("sqlite3", "sqlite3::sqlite3"),
-    "with_lmdb": ("lmdb", "lmdb::lmdb"),
     "with_hiredis": ("hiredis", "hiredis::hiredis"),
     "with_boost": ("boost", "boost::headers"),
     "with_asio": ("asio", "asio::asio"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The components of the package belay. Each is a library that headers of belay/adapter/ include: docs/adapter.md lists
 # them. belay::<component> links belay::belay and that library. The package reads this file, and so does the build.
-set(belay_components asio boost curl fmt hiredis lmdb nlohmann_json openssl sqlite3)
+set(belay_components asio boost curl fmt hiredis nlohmann_json openssl sqlite3)
 
 # What find_package finds, with the oldest version that the adapter supports, and the targets to link.
 set(belay_package_boost Boost 1.74)
@@ -23,14 +23,10 @@ set(belay_targets_asio Threads::Threads)
 set(belay_header_hiredis hiredis/hiredis.h)
 set(belay_library_hiredis hiredis)
 set(belay_targets_hiredis Threads::Threads)
-set(belay_header_lmdb lmdb.h)
-set(belay_library_lmdb lmdb)
-set(belay_targets_lmdb)
 # The same for pkg-config: belay-<component>.pc requires belay and this. asio and Boost have no such file everywhere.
 set(belay_pc_curl "libcurl >= 7.66")
 set(belay_pc_fmt "fmt >= 9")
 set(belay_pc_hiredis hiredis)
-set(belay_pc_lmdb lmdb)
 set(belay_pc_nlohmann_json "nlohmann_json >= 3.9")
 set(belay_pc_openssl "openssl >= 1.1.1")
 set(belay_pc_sqlite3 sqlite3)

@@ -178,7 +178,6 @@ def inspect(root, folder):
 # The longest beginning counts.
 THIRD_PARTIES = {
     "sqlite3.h": ("with_sqlite3", "sqlite3", "sqlite3"),
-    "lmdb.h": ("with_lmdb", "lmdb", "lmdb"),
     "hiredis/": ("with_hiredis", "hiredis", "hiredis"),
     "boost/": ("with_boost", "boost", "boost"),
     "boost/asio/ssl": ("with_openssl", "openssl", "openssl"),

@@ -83,7 +83,6 @@ need_build_tools() {
 need_adapter_libraries() {
     need libsqlite3-dev include:sqlite3.h "the database under the SQLite adapter"
     need libhiredis-dev include:hiredis/hiredis.h "the client under the Redis adapter"
-    need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
     need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
     need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter, signatures under that of tokens"

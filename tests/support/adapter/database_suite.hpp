@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/adapter/database_suite.hpp
-/// The common tests of sqlite::Storage and lmdb::Storage, as functions over `Db`.
+/// The tests of a queue in a database, as functions over `Db`.
 #pragma once
 
 #include <sys/resource.h>
