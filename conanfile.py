@@ -10,8 +10,8 @@ from conan.tools.layout import basic_layout
 
 required_conan_version = ">=2.0"
 
-# What an adapter includes, and what it asks of that library.
-ADAPTERS = {
+# What a binding includes, and what it asks of that library.
+LIBRARIES = {
     "with_sqlite3": "sqlite3/[>=3.40 <4]",
     "with_hiredis": "hiredis/[>=1.0 <2]",
     "with_boost": "boost/[>=1.74 <2]",
@@ -50,8 +50,8 @@ class BelayConan(ConanFile):
     topics = ("retry", "backoff", "circuit-breaker", "offline-first", "reconnect", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {name: [True, False] for name in ADAPTERS}
-    default_options = {name: False for name in ADAPTERS}
+    options = {name: [True, False] for name in LIBRARIES}
+    default_options = {name: False for name in LIBRARIES}
     exports_sources = "LICENSE", "include/*"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
@@ -65,7 +65,7 @@ class BelayConan(ConanFile):
         basic_layout(self)
 
     def requirements(self):
-        for option, reference in ADAPTERS.items():
+        for option, reference in LIBRARIES.items():
             if self.options.get_safe(option):
                 self.requires(reference, transitive_headers=True, transitive_libs=True)
 

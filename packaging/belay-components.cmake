@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# The components of the package belay. Each is a library that headers of belay/adapter/ include: docs/adapter.md lists
+# The components of the package belay. Each is a library that headers of belay include: docs/bindings.md lists
 # them. belay::<component> links belay::belay and that library. The package reads this file, and so does the build.
 set(belay_components asio boost curl fmt hiredis nlohmann_json openssl sqlite3)
 
-# What find_package finds, with the oldest version that the adapter supports, and the targets to link.
+# What find_package finds, with the oldest version that the binding supports, and the targets to link.
 set(belay_package_boost Boost 1.74)
 set(belay_targets_boost Boost::headers Threads::Threads)
 set(belay_package_curl CURL 7.66)
@@ -36,7 +36,7 @@ function(belay_reject_unknown component variable)
     set(${variable} "" PARENT_SCOPE)
     if(NOT component IN_LIST belay_components)
         string(REPLACE ";" ", " known "${belay_components}")
-        set(${variable} "belay has no component \"${component}\". It has ${known}. Headers outside of belay/adapter/ need no component."
+        set(${variable} "belay has no component \"${component}\". It has ${known}. Most headers need no component."
             PARENT_SCOPE)
     endif()
 endfunction()

@@ -118,7 +118,7 @@ elseif(CONSUMER STREQUAL "pkg_config")
         sh -ec "flags=$(${PKG_CONFIG} --cflags --libs 'belay >= 0.1') && eval \"${COMPILER} -std=c++20 $flags -o app \
                 '${CMAKE_CURRENT_LIST_DIR}/main.cpp'\"")
     run(${WORK}/app)
-    # Two adapters, whose libraries the files of their components name.
+    # Two bindings, whose libraries the files of their components name.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
         sh -ec "flags=$(${PKG_CONFIG} --cflags --libs belay-sqlite3 belay-curl) && eval \"${COMPILER} -std=c++20 -o app_of_components \
                 '${CMAKE_CURRENT_LIST_DIR}/components/main.cpp' $flags\"")

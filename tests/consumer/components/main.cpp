@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Two bindings, each over the library of its component.
-#include <belay/adapter/curl_http.hpp>
-#include <belay/adapter/sqlite_storage.hpp>
+#include <belay/curl/http.hpp>
 #include <belay/posix.hpp>
 #include <belay/queue.hpp>
+#include <belay/sqlite/storage.hpp>
 
 #include <cstdio>
 
