@@ -94,7 +94,7 @@ elseif(CONSUMER STREQUAL "components")
     # The sources give the same targets.
     run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/sources -G ${GENERATOR}
         -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_SOURCE=${BELAY_SOURCE_DIR})
-    run(${CMAKE_COMMAND} --build ${WORK}/sources --target app_sqlite3 app_curl app_boost)
+    run(${CMAKE_COMMAND} --build ${WORK}/sources --target app_sqlite app_curl app_beast)
 elseif(CONSUMER STREQUAL "unknown_component")
     # Errors name the component.
     set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/build -G ${GENERATOR}
@@ -120,12 +120,12 @@ elseif(CONSUMER STREQUAL "pkg_config")
     run(${WORK}/app)
     # Two bindings, whose libraries the files of their components name.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
-        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs belay-sqlite3 belay-curl) && eval \"${COMPILER} -std=c++20 -o app_of_components \
+        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs belay-sqlite belay-curl) && eval \"${COMPILER} -std=c++20 -o app_of_components \
                 '${CMAKE_CURRENT_LIST_DIR}/components/main.cpp' $flags\"")
     run(${WORK}/app_of_components)
     # Each of the others.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
-        ${PKG_CONFIG} --exists --print-errors belay-asio belay-boost belay-curl belay-fmt belay-hiredis belay-nlohmann_json belay-openssl)
+        ${PKG_CONFIG} --exists --print-errors belay-asio belay-beast belay-curl belay-fmt belay-json belay-openssl belay-redis)
 elseif(CONSUMER STREQUAL "meson")
     need_program(MESON meson)
     need_program(PKG_CONFIG pkg-config)
@@ -156,7 +156,9 @@ elseif(CONSUMER STREQUAL "conan")
         list(GET library 0 name)
         list(GET library 1 version)
         run(${CONAN} export ${CMAKE_CURRENT_LIST_DIR}/conan --name ${name} --version ${version})
-        list(APPEND options -o "belay/*:with_${name}=True")
+    endforeach()
+    foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
+        list(APPEND options -o "belay/*:with_${component}=True")
     endforeach()
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote --build missing ${options})
     file(STRINGS ${BELAY_SOURCE_DIR}/include/belay/version.hpp version REGEX "^#define BELAY_VERSION_[A-Z]+ [0-9]+$")
@@ -176,7 +178,7 @@ elseif(CONSUMER STREQUAL "vcpkg_port")
     list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
     set(wanted share/belay/belay-components.cmake share/belay/belay-config-version.cmake share/belay/belay-config.cmake
         share/belay/belay-targets.cmake share/belay/copyright)
-    foreach(component IN ITEMS asio boost curl fmt hiredis nlohmann_json openssl sqlite3)
+    foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
         list(APPEND wanted share/pkgconfig/belay-${component}.pc)
     endforeach()
     list(APPEND wanted share/pkgconfig/belay.pc)
