@@ -157,7 +157,7 @@ def watch(server):
         'belay_rooms_failures_total{rooms="whiteboard",reason="io_error"}': 0,
         'belay_rooms_join_seconds_count{rooms="whiteboard"}': 1,
         'belay_listener_reasons_total{listener="whiteboard",reason="origin"}': 30,
-        'belay_listener_refused_total{listener="whiteboard"}': 30,
+        'belay_listener_rejected_total{listener="whiteboard"}': 30,
         'belay_listener_upgrade_seconds_count{listener="whiteboard"}': 2,
     }.items():
         until(lambda n=name, v=value: server.metrics()[0].get(n) == v, f"{name} is {samples.get(name)}, and not {value}")

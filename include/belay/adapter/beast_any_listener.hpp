@@ -134,11 +134,6 @@ public:
     void reject(int status, Duration retry_after = {}) noexcept {
         upgrade_->refuse(status, retry_after);
     }
-    /// The former name of reject().
-    [[deprecated("use beast::AnyAccepted::reject")]] void refuse(
-        int status, Duration retry_after = {}) noexcept {
-        reject(status, retry_after);
-    }
     /// As Accepted::open.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
         if (upgrade_) return Connection{upgrade_->open(link)};

@@ -179,10 +179,6 @@ public:
             detail::notify<typename Hooks::Released>(observer_, *this, count, size());
         }
     }
-    /// The former name of notify_released().
-    [[deprecated("use Queue::notify_released")]] void tell_released(std::size_t count) {
-        notify_released(count);
-    }
 
     /// While true, neither pop() nor the overflow policy takes the oldest value, as in a drain.
     ///

@@ -79,10 +79,6 @@ public:
                            "Audited::rejections: call it before you move the object");
         return Refusals{recorder_};
     }
-    /// The former name of rejections().
-    [[deprecated("use Audited::rejections")]] [[nodiscard]] auto refusals() const {
-        return rejections();
-    }
 
 private:
     /// Limits the rejections that are recorded. The Completions that the audit receives refer only

@@ -36,10 +36,6 @@ enum class SessionErrc {
     token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
     hello_refused = 22,   ///< the transport can never carry the first message of a session
     not_sent = 23,        ///< an acknowledgement of a message that the outbox has not sent
-    rolled_back_receiver [[deprecated("use SessionErrc::receiver_rolled_back")]] =
-        receiver_rolled_back,  ///< receiver_rolled_back
-    rolled_back_sender [[deprecated("use SessionErrc::sender_rolled_back")]] =
-        sender_rolled_back  ///< sender_rolled_back
 };
 
 namespace detail {

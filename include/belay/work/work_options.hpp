@@ -25,8 +25,7 @@ struct WorkOptions {
     /// The treatment of work that expired before it was done.
     enum class Expired : std::uint8_t {
         dead_letter,  ///< it becomes a dead letter
-        drop,         ///< it is removed, and the observer is notified
-        bury [[deprecated("use WorkOptions::Expired::dead_letter")]] = dead_letter  ///< dead_letter
+        drop          ///< it is removed, and the observer is notified
     };
 
     /// How long a lease lasts unless it is extended.   > 0ns.
