@@ -13,7 +13,7 @@ using belay::detail::code_of_lmdb;
 
 TEST_CASE("Every return code of LMDB has an error code", "[adapter][lmdb_error][unit]") {
     CHECK(code_of_lmdb(MDB_INVALID) == QueueErrc::foreign_file);
-    CHECK(code_of_lmdb(MDB_VERSION_MISMATCH) == QueueErrc::future_version);
+    CHECK(code_of_lmdb(MDB_VERSION_MISMATCH) == QueueErrc::other_version);
     CHECK(code_of_lmdb(MDB_MAP_FULL) == QueueErrc::queue_full);
     CHECK(code_of_lmdb(MDB_CORRUPTED) == QueueErrc::corrupt);
     CHECK(code_of_lmdb(MDB_PAGE_NOTFOUND) == QueueErrc::corrupt);

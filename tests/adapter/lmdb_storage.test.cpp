@@ -247,7 +247,7 @@ TEST_CASE("lmdb::Storage::open rejects files of other programs, and does not cha
         CHECK(error.message().find("choose a file that only this queue uses") != std::string::npos);
     }
     holding("later", key_of(0), std::string{"belayq\x02\0", 8});
-    CHECK(refused<Lmdb>(dir / "later").code == QueueErrc::future_version);
+    CHECK(refused<Lmdb>(dir / "later").code == QueueErrc::other_version);
 }
 
 TEST_CASE("lmdb::Storage::open rejects a file in another order, even an empty one",

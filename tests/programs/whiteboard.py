@@ -240,12 +240,12 @@ def back_up(program, page, web, folder):
     check(has(server, "ada", "demo", "before") and has(server, "ada", "plan", "more"), "the archive is not complete")
     server.stop()
 
-    # A file of a later version is refused, and stays as it is.
+    # A file in another version of the format is rejected, and stays as it is.
     run('sqlite3 "$DATA/rights.db" "PRAGMA user_version = 99"', **values)
-    later = subprocess.run([program, "0", web, data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    other = subprocess.run([program, "0", web, data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                            check=False, timeout=LIMIT)
-    check(later.returncode == 2 and "version" in later.stdout, f"a later version is opened: {later.stdout}")
-    check(run('sqlite3 "$DATA/rights.db" "PRAGMA user_version"', **values) == "99\n", "a later version is converted")
+    check(other.returncode == 2 and "it has version 99" in other.stdout, f"another version is opened: {other.stdout}")
+    check(run('sqlite3 "$DATA/rights.db" "PRAGMA user_version"', **values) == "99\n", "another version is changed")
 
 
 def restores_end_or_are_reported(program, web, server, values):

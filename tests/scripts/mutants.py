@@ -771,7 +771,7 @@ WORLD_MUTANTS = (
     # a version that was replaced unseen is reported once only
     Mutant("sync_reports_overwrites_once",
            (Change("belay/sync/detail/operation_processor.hpp",
-                   "        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;\n",
+                   "        if constexpr (!HasReplaced<Store>) return part::Decision::applied;\n",
                    "        return part::Decision::applied;\n"),),
            Test("tests/sync/causality.test.cpp", "Causality: an operation that is sent again reports again what it replaced unseen")),
 

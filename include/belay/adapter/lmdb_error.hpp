@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         case MDB_INVALID:
             return make_error_code(QueueErrc::foreign_file);
         case MDB_VERSION_MISMATCH:
-            return make_error_code(QueueErrc::future_version);
+            return make_error_code(QueueErrc::other_version);
         case MDB_MAP_FULL:
             return make_error_code(QueueErrc::queue_full);
         case MDB_READERS_FULL:
@@ -53,7 +53,7 @@ struct Error {
         if (code == QueueErrc::corrupt) {
             return "restore the file from a backup, or keep it for inspection and open a new one";
         }
-        if (code == QueueErrc::future_version) {
+        if (code == QueueErrc::other_version) {
             return "open it with the versions of belay and LMDB that wrote it, or with newer ones";
         }
         if (code == QueueErrc::bad_options) return "see lmdb::Options for the allowed values";

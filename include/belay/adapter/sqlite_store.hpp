@@ -52,8 +52,7 @@ struct StoreOptions {
 ///     replaced (number INTEGER PRIMARY KEY, id BLOB UNIQUE, crc, wall, counter INTEGER,
 ///         origin BLOB, value BLOB or NULL)
 ///
-/// The database has application_id 0x62656C73 and user_version 5. A file of an earlier version is
-/// changed to version 5 when it is opened. An element without a value is a tombstone. An element
+/// The database has application_id 0x62656C73 and user_version 5. An element without a value is a tombstone. An element
 /// has the number of its last change in `change`. The id in the cursors of `changes_since` is
 /// `store`. The last removal whose tombstone is forgotten has the number `forgotten`. Each opening
 /// that writes an element begins an epoch: a random number, and the number of its first change. The

@@ -250,8 +250,8 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 /// It takes no lock and writes nothing, so you may inspect a journal that is open elsewhere. Then
 /// the end may look unfinished, and files that are deleted meanwhile may look missing.
 ///
-/// Errors: the reason why nothing can be read: no such directory, no journal in it, files of a
-/// later version. Damage is no error: see tool::JournalReport.
+/// Errors: the reason why nothing can be read: no such directory, no journal in it, files of
+/// another version. Damage is no error: see tool::JournalReport.
 /// Throws: std::bad_alloc; what on_operation throws.
 /// Memory: the longest operation, and a quarter of a byte for each operation.
 /// Complexity: O(bytes), reads everything a few times.

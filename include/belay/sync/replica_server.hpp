@@ -98,7 +98,7 @@ private:
     static constexpr std::size_t operations_at_once = 64;
     static constexpr bool lists_replaced_again = [] {
         if constexpr (requires(Processor& processor) { processor.store(); }) {
-            return detail::RemembersReplaced<
+            return detail::HasReplaced<
                 std::remove_reference_t<decltype(std::declval<Processor&>().store())>>;
         } else {
             return false;

@@ -143,7 +143,7 @@ private:
             return 0;
         }
         if (std::memcmp(value.mv_data, header, sizeof header) != 0) {
-            error = make_error_code(QueueErrc::future_version);
+            error = make_error_code(QueueErrc::other_version);
             return 0;
         }
         if (entries == 1) return 0;

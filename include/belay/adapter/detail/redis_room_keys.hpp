@@ -34,7 +34,6 @@ struct RedisRoomKeys {
         updates = tag + ":updates";
         room = tag + ":room";
         snapshot = tag + ":snapshot";
-        // Servers of earlier versions subscribe to this name, too.
         channel = tag + ":news";
     }
     std::string updates{};

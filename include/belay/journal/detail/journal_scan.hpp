@@ -241,7 +241,7 @@ private:
         using journal_format::Kind;
         const journal_format::RecordHeader& h = record.header;
         if (is_of_a_later_version(h)) {
-            return refuse(end, QueueErrc::future_version, "a record has an unknown kind");
+            return refuse(end, QueueErrc::other_version, "a record has an unknown kind");
         }
         s_.durable = larger(s_.durable, h.durable);
         const bool opens = h.kind == Kind::opening;
