@@ -35,7 +35,7 @@ enum class SessionErrc {
     takes_no_more = 20,   ///< drain() was called: nothing is accepted until the session has stopped
     token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
     hello_refused = 22,   ///< the transport can never carry the first message of a session
-    not_sent = 23,        ///< an acknowledgement of a message that the outbox has not sent
+    not_sent = 23         ///< an acknowledgement of a message that the outbox has not sent
 };
 
 namespace detail {
