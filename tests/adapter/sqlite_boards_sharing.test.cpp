@@ -280,7 +280,7 @@ TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[adapter][board
     for (int i = 1; i <= 10; ++i) {
         all.push_back({.user = i % 2 == 0 ? "even" : "odd",
                        .room_id = i % 5 == 0 ? "five" : "other",
-                       .action = i == 7 ? "refused" : "access",
+                       .action = i == 7 ? "rejected" : "access",
                        .time = WallTime{i * 1min}});
     }
     REQUIRE_FALSE(boards.record(std::span<const AuditRow>{all}));
@@ -299,7 +299,7 @@ TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[adapter][board
     CHECK(numbers({.count = 4, .newest_first = true}) == "10 9 8 7 | 6 5 4 3 | 2 1 ");
     CHECK(numbers({.count = 3, .user = "odd"}) == "1 3 5 | 7 9 ");
     CHECK(numbers({.user = "odd", .room_id = "five"}) == "5 ");
-    CHECK(numbers({.action = "refused"}) == "7 ");
+    CHECK(numbers({.action = "rejected"}) == "7 ");
     CHECK(numbers({.from = WallTime{4min}, .until = WallTime{6min}}) == "4 5 ");
     CHECK(numbers({.user = "' OR 1=1 --"}).empty());
     CHECK(boards.audited({.count = 0})->empty());

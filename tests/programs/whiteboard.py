@@ -139,13 +139,13 @@ def has(server, user, board, *texts):
 
 
 def watch(server):
-    """The metrics are those of belay, and the log has one line for each refusal, up to its limit."""
+    """The metrics are those of belay, and the log has one line for each rejection, up to its limit."""
     first = Client(server, server.tokens["ada"])
-    check(first.status == 101, "the owner is refused")
+    check(first.status == 101, "the owner is rejected")
     check(Client(server, "wrong").close_code() == 4401, "a wrong token is accepted")
     for _ in range(30):
-        refused = Client(server, server.tokens["ada"], 'a"b', "Origin: https://evil.example\r\n")
-        check(refused.status == 403, "a foreign page is accepted")
+        rejected = Client(server, server.tokens["ada"], 'a"b', "Origin: https://evil.example\r\n")
+        check(rejected.status == 403, "a foreign page is accepted")
     samples, kind = server.metrics()
     check(kind == "text/plain; version=0.0.4; charset=utf-8", f"the metrics are of the type {kind}")
     check(all(name.startswith("belay_") for name in samples), "a sample does not have belay's name")
@@ -162,11 +162,11 @@ def watch(server):
     }.items():
         until(lambda n=name, v=value: server.metrics()[0].get(n) == v, f"{name} is {samples.get(name)}, and not {value}")
     lines = server.text().splitlines()
-    refusals = [line for line in lines if line.startswith("connection refused ")]
-    check(len(refusals) == 20, f"{len(refusals)} lines of 30 refusals are in the log")
-    check(set(refusals) == {r'connection refused path="/ws/canvas/a\"b" ip="127.0.0.1" reason="origin"'}, refusals[0])
+    rejections = [line for line in lines if line.startswith("connection rejected ")]
+    check(len(rejections) == 20, f"{len(rejections)} lines of 30 rejections are in the log")
+    check(set(rejections) == {r'connection rejected path="/ws/canvas/a\"b" ip="127.0.0.1" reason="origin"'}, rejections[0])
     check(len([line for line in lines if line.startswith("further lines")]) == 1, "the log hides that it is limited")
-    check(len([line for line in lines if line.startswith("client refused ")]) == 1, "a refused client is not in the log")
+    check(len([line for line in lines if line.startswith("client rejected ")]) == 1, "a rejected client is not in the log")
     check(server.tokens["ada"] not in "\n".join(lines[4:]), "a token is in the log")
 
 

@@ -63,8 +63,9 @@ struct BoardsOptions {
 /// the permissions of a user or a board that is deleted. The log is a WAL, so no writer delays
 /// access().
 ///
-/// The database has application_id 0x62656C62 and user_version 2. Levels are stored by their names, as of to_string. Ids are UTF-8
-/// without zero bytes. In an audit row, any other byte is stored as `%` and two hexadecimal digits.
+/// The database has application_id 0x62656C62 and user_version 2. Levels are stored by their names,
+/// as of to_string. Ids are UTF-8 without zero bytes. In an audit row, any other byte is stored as
+/// `%` and two hexadecimal digits.
 ///
 /// OnThread makes the calls of a server on a thread of its own.
 ///

@@ -212,16 +212,16 @@ private:
     void ask_opening() {
         JournalOptions options;
         options.verify = Verify::everything;
-        JournalError refusal;
+        JournalError rejection;
         for (int i = 0; i < 2; ++i) {
             JournalRecovery<FileSystem> opening{fs_, path_, options};
             if (opening.look()) return;
             const JournalError& now = opening.error;
-            if (i != 0 && (now.path != refusal.path || now.offset != refusal.offset)) return;
-            refusal = now;
+            if (i != 0 && (now.path != rejection.path || now.offset != rejection.offset)) return;
+            rejection = now;
         }
-        std::string what = refusal.what.empty() ? refusal.code.message() : refusal.what;
-        found_.damages.push_back({refusal.path, refusal.offset, 0, std::move(what)});
+        std::string what = rejection.what.empty() ? rejection.code.message() : rejection.what;
+        found_.damages.push_back({rejection.path, rejection.offset, 0, std::move(what)});
     }
 
     FileSystem& fs_;

@@ -185,7 +185,7 @@ public:
     /// For code that works with that value in the storage itself, as an Outbox does.
     void hold_oldest(bool held) noexcept { held_ = held; }
 
-    /// Refuses pushes from now on; waiting values can still be taken.
+    /// Rejects pushes from now on; waiting values can still be taken.
     void suspend() noexcept { suspended_ = true; }
     void resume() noexcept { suspended_ = false; }
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }

@@ -53,7 +53,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"an operation with this key was already accepted", Cause::refused},
     {"an operation with this key and another content was already accepted", Cause::permanent},
     {"the lease has ended", Cause::refused},
-    {"the codec refused the value", Cause::permanent},
+    {"the codec rejected the value", Cause::permanent},
     {"the storage's files were moved, deleted or replaced while it was open", Cause::refused},
     {"a delay, an expiry or a lease is out of its range, or the queue remembers no keys; see "
      "docs/work.md#opening-and-leasing",

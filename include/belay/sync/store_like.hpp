@@ -205,7 +205,7 @@ concept NamesReplaced = HasReplaced<S> || has_replaced<S>();
 ///   them. No other call forgets one. So a removal with a stamp older than the horizon stays until
 ///   the next expire.
 /// - `horizon() const noexcept -> WallTime`: the store has forgotten no tombstone of this moment or
-///   later. The horizon never goes back. An operation older than it is refused, because it cannot
+///   later. The horizon never goes back. An operation older than it is rejected, because it cannot
 ///   be decided.
 /// - optional: `transaction(body)`: calls `body()` once, which returns a std::error_code, and
 ///   returns that code. If it is no error, the store keeps everything that `body` did to the store;

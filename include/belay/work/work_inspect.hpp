@@ -147,7 +147,7 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 ///
 /// A work queue may have no such entry that can be read; then it has only plain items and keys. The
 /// function `salvage_journal` copies those as well. But the keys belong to the old journal, and
-/// refuse nothing any more.
+/// reject nothing any more.
 ///
 /// Errors: those of tool::inspect_journal.   Throws: std::bad_alloc.
 /// Complexity: O(bytes), reads everything twice.

@@ -34,7 +34,7 @@ struct RedisRoomKeys {
         updates = tag + ":updates";
         room = tag + ":room";
         snapshot = tag + ":snapshot";
-        channel = tag + ":news";
+        channel = tag + ":channel";
     }
     std::string updates{};
     std::string room{};

@@ -177,7 +177,7 @@ private:
                kind <= OperationKind::interaction && (!of_element || !element.empty()) &&
                element.size() <= options_.element_id_bytes_max;
     }
-    /// Remembers the id under which an operation was refused before it was stamped anew. If a
+    /// Remembers the id under which an operation was rejected before it was stamped anew. If a
     /// network delivers that request again, its operation has other contents than this one.
     [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
         if constexpr (HasFormerly<Op>) {
