@@ -128,7 +128,7 @@ struct CertificateCases {
             {"self-signed", alone, "", certificate_self_signed},
             {"revoked", revoked, with_list, certificate_revoked, "localhost", true},
             {"other purpose", authority.issue(name + "\nextendedKeyUsage=clientAuth"), trust,
-             certificate_refused},
+             certificate_rejected},
             {"expired, and another name", both, trust, certificate_other_name},
             {"unknown issuer, expired, and another name", both, "", certificate_unknown_issuer},
         };
