@@ -145,7 +145,7 @@ public:
     /// other file.
     [[nodiscard]] std::error_code recognise(const SqliteFormat& format,
                                             std::int64_t& version) noexcept {
-        std::int64_t found[3];
+        std::int64_t found[3] = {};
         if (const std::error_code error =
                 ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
                     "FROM pragma_application_id, pragma_user_version",
