@@ -31,7 +31,7 @@ class Cannot:
 # The commands run in the clone, and share what they leave there.
 INSTALLED = ('cmake -B build && DESTDIR="$STAGE" cmake --install build && '
              'export PKG_CONFIG_PATH="$STAGE/usr/local/share/pkgconfig" && cp tests/consumer/')
-OWN_SERVER = "echo '#include <belay/adapter/beast_any_listener_source.hpp>' > listener.cpp"
+OWN_SERVER = "echo '#include <belay/beast/any_listener_source.hpp>' > listener.cpp"
 # What is typed in one client appears in the other.
 TWO_CLIENTS = ("sed -n '/^```js/,/^```/{/^```/!p}' docs/collaboration-server.md > client.mjs && : > seen\n"
                "tail -f /dev/null | node client.mjs >> seen & { echo hello; tail -f /dev/null; } | node client.mjs &\n"
@@ -61,7 +61,7 @@ ROWS = {
         Run(quick=True, needs="pkg-config", before=INSTALLED + "main.cpp app.cpp"),
     "c++ -std=c++20 app.cpp $(pkg-config --cflags --libs belay)":
         Run(quick=True, needs="pkg-config", before=INSTALLED + "main.cpp app.cpp"),
-    "c++ -std=c++20 app.cpp $(pkg-config --cflags --libs belay-sqlite3 belay-lmdb)":
+    "c++ -std=c++20 app.cpp $(pkg-config --cflags --libs belay-sqlite belay-curl)":
         Run(quick=True, needs="pkg-config", before=INSTALLED + "components/main.cpp app.cpp"),
     "c++ -std=c++20 -O2 -Iinclude examples/stability_table.cpp && ./a.out": Run(),
     "c++ -std=c++20 -O1 -I belay/include client.cpp -o client && ./client": Run(before=(
@@ -97,7 +97,7 @@ ROWS = {
     'cp -p "$DATA/secret" *': WHITEBOARD,
     "sqlite3 server.db \"VACUUM INTO 'copy.db'\"":
         Run(quick=True, needs="sqlite3", before="sqlite3 server.db 'CREATE TABLE notes (text)'"),
-    "redis-cli --rdb FILE": Elsewhere("tests/*/redis_deployments.test.cpp", "redis-cli --rdb FILE"),
+    "redis-cli --rdb FILE": Elsewhere("tests/redis/deployments.test.cpp", "redis-cli --rdb FILE"),
     "apt-get install *": Elsewhere("tests/scripts/install.sh", "need libboost-dev"),
     OWN_SERVER: Run(lines=6, server=True, needs="npm", before=PROGRAMS + "cp programs/collaboration-server.cpp server.cpp",
                     instead=("openssl rand -hex 32", "openssl rand -hex 32 | tee secret")),
