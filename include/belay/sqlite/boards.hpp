@@ -254,7 +254,7 @@ public:
     /// the `last` of the answer before.
     [[nodiscard]] Result<Changes> changes(std::int64_t after) {
         if (const std::error_code error = db_.look()) return error;
-        std::int64_t range[2];  // the first, and the last
+        std::int64_t range[2] = {};  // the first, and the last
         if (const std::error_code error = db_.ask(
                 "SELECT ifnull(min(number), 0), ifnull(max(number), 0) FROM rights_changes", range))
             return busy_or(error);

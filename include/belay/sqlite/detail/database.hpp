@@ -134,7 +134,7 @@ public:
     /// Checks whether the file is of this format, or empty and to become so. Does not change any
     /// other file.   Throws: std::bad_alloc.
     [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) {
-        std::int64_t found[3];
+        std::int64_t found[3] = {};
         if (const std::error_code error =
                 ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
                     "FROM pragma_application_id, pragma_user_version",

@@ -83,7 +83,7 @@ private:
             "BLOB NOT NULL); PRAGMA application_id=0x62656C71; PRAGMA user_version=1; COMMIT");
     }
     [[nodiscard]] std::error_code take_stock(NumberRange& range) noexcept {
-        std::int64_t found[3];
+        std::int64_t found[3] = {};
         if (const std::error_code error =
                 db_.ask("SELECT count(*), min(number), max(number) FROM queue", found)) {
             return error;
