@@ -137,7 +137,10 @@ struct UpgradeText {
 class NodeClients {
 public:
     explicit NodeClients(const std::string& arguments)
-        : out_{::popen(("node '" BELAY_NODE_DIRECTORY "/client.js' " + arguments).c_str(), "r")} {
+        : out_{
+              ::popen(("node '" + beside_program(BELAY_NODE_DIRECTORY) + "/client.js' " + arguments)
+                          .c_str(),
+                      "r")} {
         REQUIRE(out_ != nullptr);
     }
     NodeClients(const NodeClients&) = delete;
