@@ -767,12 +767,12 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_pull.hpp",
                    "        return replaced_.note(log_, report.replaced.back().mine, edits_.codec());\n",
                    "        return {};\n"),),
-           Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
+           Test("tests/sync/replica_rejections.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
 
     # a version that was replaced unseen is reported once only
     Mutant("sync_reports_overwrites_once",
            (Change("belay/sync/detail/operation_processor.hpp",
-                   "        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;\n",
+                   "        if constexpr (!HasReplaced<Store>) return part::Decision::applied;\n",
                    "        return part::Decision::applied;\n"),),
            Test("tests/sync/causality.test.cpp", "Causality: an operation that is sent again reports again what it replaced unseen")),
 
@@ -806,7 +806,7 @@ WORLD_MUTANTS = (
            'require "a snapshot covers all edits"'),
     # a server that could not read a long log reports its save to servers that need not save then
     Mutant("rooms_publishes_a_save_of_nothing",
-           (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
+           (Change(REPLICATION, "if (rejected || covers.position == 0) return;", "if (rejected) return;"),),
            Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
     # two records of any later run are accepted after damage
     Mutant("journal_accepts_records_of_any_later_run",
