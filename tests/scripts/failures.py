@@ -22,7 +22,7 @@ UNITTEST = re.compile(r"(?:FAIL|ERROR): (\w+) \(")
 FRAME = re.compile(r'  File "(.+?)", line (\d+), in test_')
 RAISED = re.compile(r"(\w*(?:Error|Exception)(?:: .*)?)$")
 OTHER = re.compile(r"((?!\d)\S+:\d+: \S.*|WRONG  .*|\S+: .*(?:ninja: error|CMake Error|No space left).*|.*No space left on device.*)$")
-CLOSING = re.compile(r"\d+ passed, \d+ failed|not run: |built in |=== ")
+CLOSING = re.compile(r"\d+ passed, \d+ failed|not run: (?!the time)|built in |=== ")
 
 
 def short(path):
