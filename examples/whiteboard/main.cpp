@@ -50,7 +50,7 @@ struct App {
     boost::asio::io_context* context;
     bool saved = false;
     EventLog::Observer log;
-    void on_rejected(const RoomRejection& refusal) { log.on_rejected(refusal); }
+    void on_rejected(const RoomRejection& rejection) { log.on_rejected(rejection); }
     void on_room_failed(const RoomFailure& failure) { log.on_room_failed(failure); }
     void on_stopped(std::error_code error) {
         saved = !error;
@@ -288,7 +288,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     };
     // A client whose row cannot be written is not admitted.
     Audited audited{jwt::Authorizer{std::move(*verifier), rights}, checks.audit(), SystemClock{}};
-    Tee refusals{log.observer(), audited.rejections()};  // of the listener
+    Tee rejections{log.observer(), audited.rejections()};  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
                       RoomOptions{.close_codes = yjs_close_codes()},
                       App{.context = &context, .log = log.observer()}};
@@ -310,7 +310,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         RoomRequest request = room_request(client.request(), "/ws/canvas/");
         rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
     };
-    beast::AnyListener listener{loop, accept, options, refusals};
+    beast::AnyListener listener{loop, accept, options, rejections};
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);

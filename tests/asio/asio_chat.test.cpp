@@ -2,6 +2,7 @@
 // Goal: the chat sends the typed lines, also those that were typed during an outage of the server.
 // Method: the example's process, and a plain socket as the server.
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/posix/raw_socket.hpp"
 
@@ -13,7 +14,7 @@ TEST_CASE("The chat stores typed lines during an outage of the server, and sends
     const std::uint16_t port = server.port();
     int keyboard[2];
     REQUIRE(::pipe2(keyboard, O_CLOEXEC) == 0);
-    e2e::Process example{{ASIO_CHAT_BINARY, std::to_string(port)},
+    e2e::Process example{{beside_program(ASIO_CHAT_BINARY), std::to_string(port)},
                          [&] { ::dup2(keyboard[0], STDIN_FILENO); }};
     const auto type = [&](const std::string& line) {
         REQUIRE(::write(keyboard[1], line.data(), line.size()) ==

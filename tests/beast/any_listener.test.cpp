@@ -26,7 +26,7 @@ struct AnyRig {
     explicit AnyRig(beast::ListenerOptions options = {}) {
         listener.emplace(
             loop, [this](beast::AnyAccepted client) { on_accept(std::move(client)); },
-            std::move(options), belay_test::Refusals{&refused});
+            std::move(options), belay_test::Rejections{&rejected});
     }
     void until(const std::function<bool()>& done) {
         while (!done()) {
@@ -47,7 +47,7 @@ struct AnyRig {
 
     boost::asio::io_context context{};
     AsioLoop<boost::asio::io_context> loop{context};
-    std::vector<beast::RejectedUpgrade> refused{};
+    std::vector<beast::RejectedUpgrade> rejected{};
     std::function<void(beast::AnyAccepted)> on_accept{};
     std::optional<beast::AnyListener> listener{};
 };
@@ -67,11 +67,11 @@ TEST_CASE("beast::AnyListener passes on requests, and rejects like a Listener",
     CHECK(answer.starts_with("HTTP/1.1 403"));
     CHECK(answer.find("Retry-After: 7") != std::string::npos);
     CHECK(target.starts_with("/ws?x=1 "));
-    CHECK(rig.refused.empty());
+    CHECK(rig.rejected.empty());
     // A client that the listener itself rejects is reported to the observer.
     CHECK(rig.answer_to("GET / HTTP/1.1\r\nHost: a\r\n\r\n").starts_with("HTTP/1.1 426"));
-    REQUIRE(rig.refused.size() == 1);
-    CHECK(rig.refused.front().reason == beast::RejectedUpgrade::Reason::no_upgrade);
+    REQUIRE(rig.rejected.size() == 1);
+    CHECK(rig.rejected.front().reason == beast::RejectedUpgrade::Reason::no_upgrade);
     CHECK(rig.listener->counters().rejected == 2);
     // A client that is dropped is closed.
     rig.on_accept = [](const beast::AnyAccepted&) {};

@@ -161,17 +161,17 @@ TEST_CASE("Invalid requests are rejected by a status, and reported without their
           "[beast][listener][fault]") {
     ListenerRig<> rig;
     const auto status = [&](const UpgradeText& request) {
-        const auto before = rig.refused.size();
+        const auto before = rig.rejected.size();
         const int answered = status_of(rig.answer_to(request.text()));
-        REQUIRE(rig.refused.size() == before + 1);
-        CHECK(rig.refused.back().status == answered);
-        CHECK(rig.refused.back().ip == "127.0.0.1");
-        CHECK(rig.refused.back().path.find("secret") == std::string::npos);
+        REQUIRE(rig.rejected.size() == before + 1);
+        CHECK(rig.rejected.back().status == answered);
+        CHECK(rig.rejected.back().ip == "127.0.0.1");
+        CHECK(rig.rejected.back().path.find("secret") == std::string::npos);
         return answered;
     };
-    const auto error = [&] { return rig.refused.back().error; };
+    const auto error = [&] { return rig.rejected.back().error; };
     CHECK(status({.target = "/a?token=secret", .upgrade = ""}) == 426);
-    CHECK(rig.refused.back().path == "/a");
+    CHECK(rig.rejected.back().path == "/a");
     CHECK(error() == beast::WebSocketErrc::no_upgrade);
     CHECK(status({.upgrade = "Connection: close\r\nUpgrade: websocket\r\n"}) == 426);
     CHECK(status({.upgrade = "Connection: Upgrade\r\nUpgrade: h2c\r\n"}) == 426);
@@ -194,12 +194,12 @@ TEST_CASE("Invalid requests are rejected by a status, and reported without their
     CHECK(status({.http = "HTTP/9"}) == 400);
     CHECK(status({.more = "\r\n\x81\x85"}) == 400);  // a frame before the answer
     CHECK(status({.more = "Origin: https://evil.example\r\n"}) == 403);
-    CHECK(error() == beast::WebSocketErrc::origin_refused);
+    CHECK(error() == beast::WebSocketErrc::origin_rejected);
     CHECK(status({.more = "Origin: null\r\n"}) == 403);
     CHECK(status({.more = "X: " + std::string(9000, 'x') + "\r\n"}) == 431);
     CHECK(error() == beast::WebSocketErrc::upgrade_too_large);
     CHECK(status({.target = "/" + std::string(9000, 'x')}) == 431);
-    CHECK(rig.counters().rejected == rig.refused.size());
+    CHECK(rig.counters().rejected == rig.rejected.size());
     CHECK(rig.served_connections.empty());
     CHECK(rig.counters().upgrades_aborted == 0);
 }
@@ -208,7 +208,7 @@ TEST_CASE("The subprotocol is one that both sides have", "[beast][listener][unit
     ListenerRig<> rig{{.subprotocol = "chat.v2"}};
     const std::string offered = "Sec-WebSocket-Protocol: chat.v1\r\nSec-WebSocket-Protocol: ";
     CHECK(status_of(rig.answer_to(UpgradeText{}.text())) == 400);
-    CHECK(rig.refused.back().error == beast::WebSocketErrc::subprotocol_refused);
+    CHECK(rig.rejected.back().error == beast::WebSocketErrc::subprotocol_rejected);
     CHECK(status_of(rig.answer_to(UpgradeText{.more = offered + "chat\r\n"}.text())) == 400);
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{.more = offered + "chat.v2\r\n"}.text());
@@ -257,7 +257,7 @@ TEST_CASE("An upgrade that the peer aborts is counted, and calls no hook",
         CHECK(served.link().failure() == failure_of(LinkErrc::closed_by_peer));
         CHECK(rig.counters().upgrades_aborted == ++aborted);
     }
-    CHECK(rig.refused.empty());
+    CHECK(rig.rejected.empty());
     CHECK(rig.counters().rejected == 0);
     CHECK(rig.counters().upgraded == 0);
 }
@@ -271,11 +271,11 @@ TEST_CASE("A silent or slow client is closed in time, also if it sends single by
     std::size_t sent = 0;
     rig.until([&] {
         if (!is_over(slow) && sent < 20) slow.send(request.substr(sent++, 1));
-        return is_over(silent) && rig.refused.size() == 2;
+        return is_over(silent) && rig.rejected.size() == 2;
     });
-    CHECK(rig.refused[0].error == beast::WebSocketErrc::upgrade_timed_out);
-    CHECK(rig.refused[0].status == 0);
-    CHECK(rig.refused[1].error == beast::WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.rejected[0].error == beast::WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.rejected[0].status == 0);
+    CHECK(rig.rejected[1].error == beast::WebSocketErrc::upgrade_timed_out);
     CHECK(rig.counters().rejected == 2);
 }
 
@@ -310,9 +310,9 @@ TEST_CASE("Connections above the limit are closed unread, and admitted when othe
     }
     CHECK(rig.counters().turned_away == 200);
     // The observer is not flooded: it is notified of 60, and of one more in each second.
-    CHECK(rig.refused.size() >= 60);
-    CHECK(rig.refused.size() < 200);
-    for (const beast::RejectedUpgrade& one : rig.refused) {
+    CHECK(rig.rejected.size() >= 60);
+    CHECK(rig.rejected.size() < 200);
+    for (const beast::RejectedUpgrade& one : rig.rejected) {
         CHECK(one.error == beast::WebSocketErrc::too_many_upgrades);
         CHECK(one.ip == "127.0.0.1");
         CHECK(one.status == 0);
@@ -366,8 +366,8 @@ TEST_CASE("Silent upgrades of a few addresses do not block other addresses",
     }
     CHECK(rig.counters().given_up >= 10);
     CHECK(rig.counters().turned_away == 0);
-    CHECK(rig.refused.front().error == beast::WebSocketErrc::too_many_upgrades);
-    CHECK(rig.refused.front().ip.starts_with("127.0.0.1"));
+    CHECK(rig.rejected.front().error == beast::WebSocketErrc::too_many_upgrades);
+    CHECK(rig.rejected.front().ip.starts_with("127.0.0.1"));
 }
 
 TEST_CASE("An address with the only silent upgrade of its network never loses it to another one",
@@ -400,31 +400,31 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
     std::vector<AuditRow> rows;
     const Audited audited{EveryoneEdits{}, AuditRows{&rows}, SystemClock{},
                           AuditedOptions{.rejections_per_minute = 2}};
-    const auto refusals = audited.rejections();
+    const auto rejections = audited.rejections();
     boost::asio::io_context context;
     AsioLoop loop{context};
-    beast::Listener listener{loop, [](beast::Accepted<>) {}, {.waiting_per_ip_max = 1}, refusals};
+    beast::Listener listener{loop, [](beast::Accepted<>) {}, {.waiting_per_ip_max = 1}, rejections};
     REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
-    const auto refused = [&](std::uint64_t times) {
+    const auto rejected = [&](std::uint64_t times) {
         while (listener.counters().rejected + listener.counters().turned_away != times)
             context.restart(), context.run_one_for(1ms);
     };
     const RawSocket foreign = RawSocket::connect(listener.port());
     foreign.send(
         UpgradeText{.target = "/ws/b?token=secret", .more = "Origin: https://evil\r\n"}.text());
-    refused(1);
+    rejected(1);
     const RawSocket waits = RawSocket::connect(listener.port());
     while (listener.counters().accepted != 2) context.restart(), context.run_one_for(1ms);
     const RawSocket one = RawSocket::connect(listener.port());
     const RawSocket two = RawSocket::connect(listener.port());
-    refused(3);
+    rejected(3);
     REQUIRE(rows.size() == 2);
-    CHECK(rows[0].action == "refused");
+    CHECK(rows[0].action == "rejected");
     CHECK(rows[0].room_id == "/ws/b");
     CHECK(rows[0].ip == "127.0.0.1");
     CHECK(rows[1].room_id.empty());  // its request was not read
     CHECK(rows[1].ip == "127.0.0.1");
-    CHECK(refusals.dropped() == 1);
+    CHECK(rejections.dropped() == 1);
 }
 
 TEST_CASE("An address with too many rejections is closed unread", "[beast][listener][fault]") {
@@ -436,7 +436,7 @@ TEST_CASE("An address with too many rejections is closed unread", "[beast][liste
     const std::string answer = rig.answer_to(UpgradeText{.target = "/status"}.text());
     CHECK(status_of(answer) == 429);
     CHECK(answer.find("Retry-After: 2\r\n") != std::string::npos);
-    CHECK(rig.refused.empty());  // not rejected by the user's code
+    CHECK(rig.rejected.empty());  // not rejected by the user's code
     CHECK(status_of(rig.answer_to("GET /\r\n\r\n")) == 400);
     const RawSocket peer = RawSocket::connect(rig.port);
     peer.send(UpgradeText{}.text());
@@ -457,7 +457,7 @@ TEST_CASE("An Accepted that is destroyed unanswered is closed, and counted as re
         CHECK(rig.answer_to(UpgradeText{}.text()).empty());
         CHECK(rig.counters().rejected == n);
     }
-    CHECK(rig.refused.empty());
+    CHECK(rig.rejected.empty());
 }
 
 TEST_CASE("A connection holds at most limit_output bytes", "[beast][listener][unit]") {
@@ -515,7 +515,7 @@ TEST_CASE("ListenerOptions::pages answers requests that are no WebSocket upgrade
     CHECK(status_of(asked({.target = "/split"})) == 500);
     CHECK(status_of(asked({.target = "/zero"})) == 500);
     CHECK(rig->counters().pages == 5);
-    CHECK(rig->refused.empty());
+    CHECK(rig->rejected.empty());
 
     CHECK(status_of(asked({.target = "/a", .method = "DELETE"})) == 426);
     CHECK(status_of(asked({.host = "Host: a\r\nHost: b\r\n"})) == 400);
@@ -617,8 +617,8 @@ TEST_CASE("Clients of a named proxy each have their own limits per address",
         CHECK(ips.back() == ip);
     }
     CHECK(status_of(rig.answer_to(from("192.0.2.1"))) == 429);
-    CHECK(rig.refused.back().ip == "192.0.2.1");
-    CHECK(rig.refused.back().error == beast::WebSocketErrc::too_many_upgrades);
+    CHECK(rig.rejected.back().ip == "192.0.2.1");
+    CHECK(rig.rejected.back().error == beast::WebSocketErrc::too_many_upgrades);
 }
 
 TEST_CASE("Rejections of clients of a named proxy are reported and counted by their own address",
@@ -630,13 +630,13 @@ TEST_CASE("Rejections of clients of a named proxy are reported and counted by th
     };
     const std::string mallory = "192.0.2.66";
     CHECK(status_of(rig.answer_to(from(mallory, {.more = "Origin: https://evil\r\n"}))) == 403);
-    CHECK(rig.refused.back().ip == mallory);
+    CHECK(rig.rejected.back().ip == mallory);
     CHECK(status_of(rig.answer_to(from(mallory, {.upgrade = ""}))) == 426);
-    CHECK(rig.refused.back().ip == mallory);
+    CHECK(rig.rejected.back().ip == mallory);
     CHECK(status_of(rig.answer_to(from(mallory, {.more = "Content-Length: 1\r\n"}))) == 400);
-    CHECK(rig.refused.back().ip == mallory);
+    CHECK(rig.rejected.back().ip == mallory);
     CHECK(status_of(rig.answer_to(from(mallory, {}))) == 429);
-    CHECK(rig.refused.back().ip == mallory);
+    CHECK(rig.rejected.back().ip == mallory);
     const RawSocket other = RawSocket::connect(rig.port);
     other.send(from("192.0.2.1", {}));
     rig.until([&] { return rig.counters().upgraded == 1; });
@@ -686,9 +686,9 @@ TEST_CASE("Listener without descriptors reports it, pauses, and continues",
     using Reason = beast::RejectedUpgrade::Reason;
     rig.until([&] { return rig.counters().reasons.of(Reason::exhausted) >= 100; });
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-    CHECK(rig.refused[0].error == std::errc::too_many_files_open);
-    CHECK(rig.refused[0].ip.empty());
-    CHECK(rig.refused.size() < 100);
+    CHECK(rig.rejected[0].error == std::errc::too_many_files_open);
+    CHECK(rig.rejected[0].ip.empty());
+    CHECK(rig.rejected.size() < 100);
     peer.send(UpgradeText{}.text());
     rig.until([&] { return rig.counters().upgraded == 1; });
 }
@@ -758,7 +758,7 @@ TEST_CASE("Real clients receive a status, or a close code, and frames beyond the
         if (client.request().target == "/status") return client.reject(503, 7s);
         rig.serve(std::move(client)).link().close(websocket_failure(4001), 1min);
     };
-    CHECK(NodeClients{url + "/status 1 1"}.output(rig).starts_with("refused 503 7\n"));
+    CHECK(NodeClients{url + "/status 1 1"}.output(rig).starts_with("rejected 503 7\n"));
     rig.on_accept = [&](beast::Accepted<> client) {
         auto& served = rig.serve(std::move(client));
         rig.loop.post([&served] { served.link().close(websocket_failure(4001), 1min); });
@@ -899,8 +899,8 @@ TEST_CASE("The TLS handshake has its own deadline", "[beast][listener][fault]") 
     ListenerRig<Tls> rig{{.upgrade_within = 1h, .tls_within = 10ms}, certificate.context};
     const RawSocket silent = RawSocket::connect(rig.port);
     rig.until([&] { return is_over(silent); });
-    CHECK(rig.refused.back().error == beast::WebSocketErrc::upgrade_timed_out);
-    CHECK(rig.refused.size() == 1);
+    CHECK(rig.rejected.back().error == beast::WebSocketErrc::upgrade_timed_out);
+    CHECK(rig.rejected.size() == 1);
 }
 
 TEST_CASE("The TLS context decides the handshake, and garbage is reported",
@@ -908,22 +908,22 @@ TEST_CASE("The TLS context decides the handshake, and garbage is reported",
     OwnCertificate certificate;
     ListenerRig<Tls> rig{{}, certificate.context};
     CHECK(rig.answer_to("GET / HTTP/1.1\r\n\r\n").find("HTTP") == std::string::npos);
-    CHECK(rig.refused.back().error == tls::Errc::handshake_failed);
-    CHECK(rig.refused.back().status == 0);
+    CHECK(rig.rejected.back().error == tls::Errc::handshake_failed);
+    CHECK(rig.rejected.back().status == 0);
     {
         const RawSocket gone = RawSocket::connect(rig.port);
         gone.send(std::string{"\x16\x03\x01", 3});
     }
     rig.until([&] { return rig.counters().upgrades_aborted == 1; });
-    CHECK(rig.refused.size() == 1);
+    CHECK(rig.rejected.size() == 1);
     if (!NodeServer::is_here()) return;
     NodeClients clients{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 5 5 " +
                         certificate.file()};
     CHECK(clients.output(rig).ends_with("done 5 25\n"));
     rig.on_accept = [&](beast::Accepted<Tls> client) { client.reject(403); };
-    NodeClients refused{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
-                        certificate.file()};
-    CHECK(refused.output(rig).starts_with("refused 403 -\n"));
+    NodeClients rejected{"wss://127.0.0.1:" + std::to_string(rig.port) + "/room 1 1 " +
+                         certificate.file()};
+    CHECK(rejected.output(rig).starts_with("rejected 403 -\n"));
 }
 
 TEST_CASE("A page and a rejection over TLS end with a TLS shutdown", "[beast][listener][unit]") {

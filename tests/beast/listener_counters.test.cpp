@@ -12,14 +12,14 @@ using namespace belay;
 using detail::IpAddress;
 using detail::IpLimiter;
 using detail::IpPermit;
-using RefusalReason = beast::RejectedUpgrade::Reason;
+using RejectionReason = beast::RejectedUpgrade::Reason;
 
 namespace {
 
 struct CountedSlot {
-    explicit CountedSlot(unsigned refusals = 60)
+    explicit CountedSlot(unsigned rejections = 60)
         : limiter{std::make_shared<IpLimiter>(
-              beast::ListenerOptions{.rejections_per_ip_and_minute = refusals})} {}
+              beast::ListenerOptions{.rejections_per_ip_and_minute = rejections})} {}
     IpPermit enter() {
         REQUIRE_FALSE(limiter->enter());
         IpPermit slot{limiter};
@@ -42,7 +42,7 @@ TEST_CASE("IpPermit counts the first outcome, once", "[beast][listener_counters]
     {
         IpPermit slot = counted.enter();
         slot.aborted();
-        slot.rejected(RefusalReason::origin);
+        slot.rejected(RejectionReason::origin);
         slot.upgraded();
         IpPermit moved = std::move(slot);
         slot.leave();
@@ -50,16 +50,16 @@ TEST_CASE("IpPermit counts the first outcome, once", "[beast][listener_counters]
         CHECK(counted.limiter->waiting() == 0);
     }
     counted.enter().upgraded();
-    counted.enter().turned_away(RefusalReason::waiting_max);
+    counted.enter().turned_away(RejectionReason::waiting_max);
     { const IpPermit dropped = counted.enter(); }
     const beast::ListenerCounters& c = counted.limiter->counters;
     CHECK(c.upgrades_aborted == 1);
     CHECK(c.upgraded == 1);
     CHECK(c.turned_away == 1);
     CHECK(c.rejected == 1);
-    CHECK(c.reasons.of(RefusalReason::origin) == 0);
-    CHECK(c.reasons.of(RefusalReason::waiting_max) == 1);
-    CHECK(c.reasons.of(RefusalReason::unanswered) == 1);
+    CHECK(c.reasons.of(RejectionReason::origin) == 0);
+    CHECK(c.reasons.of(RejectionReason::waiting_max) == 1);
+    CHECK(c.reasons.of(RejectionReason::unanswered) == 1);
     CHECK(counted.limiter->connections() == 0);
     CHECK(counted.limiter->waiting() == 0);
 }
@@ -70,7 +70,7 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CountedSlot counted{1};
         IpPermit slot = counted.enter();
         CHECK(counted.is_notified());
-        code == 0 ? slot.rejected(RefusalReason::origin) : slot.upgraded();
+        code == 0 ? slot.rejected(RejectionReason::origin) : slot.upgraded();
         slot.closed_with(websocket_failure(code));
         CHECK_FALSE(counted.is_notified());
     }
@@ -83,6 +83,6 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         CHECK(counted.is_notified());
     }
     IpPermit none;
-    none.rejected(RefusalReason::origin);
+    none.rejected(RejectionReason::origin);
     none.closed_with(websocket_failure(4003));
 }

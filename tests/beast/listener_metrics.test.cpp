@@ -11,7 +11,7 @@ using namespace belay;
 TEST_CASE("visit_metrics passes each member of ListenerCounters",
           "[beast][listener_metrics][unit]") {
     beast::ListenerCounters counters;
-    auto& [accepted, upgraded, upgrades_aborted, pages, refused, turned_away, given_up, reasons,
+    auto& [accepted, upgraded, upgrades_aborted, pages, rejected, turned_away, given_up, reasons,
            upgrades] = counters;
     using Reasons = beast::ListenerCounters::Reasons;
     for (std::size_t i = 0; i < Reasons::count; ++i) {
@@ -19,7 +19,7 @@ TEST_CASE("visit_metrics passes each member of ListenerCounters",
     }
     upgrades.add(std::chrono::milliseconds{5});
     belay_test::check_each_member_visited(counters, accepted, upgraded, upgrades_aborted, pages,
-                                          refused, turned_away, given_up);
+                                          rejected, turned_away, given_up);
     const belay_test::Collected collected{counters};
     CHECK(collected["listener.accepted"] == 1001);
     for (std::size_t i = 0; i < Reasons::count; ++i) {

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 using detail::ForwardedFor;
 using detail::IpAddress;
 using detail::IpLimiter;
-using RefusalReason = beast::RejectedUpgrade::Reason;
+using RejectionReason = beast::RejectedUpgrade::Reason;
 using detail::OriginCheck;
 
 namespace {
@@ -125,7 +125,7 @@ TEST_CASE("An address has a share of the connections, and an IPv6 network counts
     const Instant now = Instant{} + 1h;
     CHECK_FALSE(limiter.claim(a, now));
     CHECK_FALSE(limiter.claim(b, now));
-    CHECK(limiter.claim(a, now) == RefusalReason::waiting_per_ip_max);  // two wait
+    CHECK(limiter.claim(a, now) == RejectionReason::waiting_per_ip_max);  // two wait
     CHECK_FALSE(limiter.claim(ip_of("2001:db8:0:2::1"), now));
     CHECK_FALSE(limiter.claim(ip_of("192.0.2.1"), now));
     CHECK_FALSE(limiter.claim(ip_of("192.0.2.2"), now));
@@ -133,7 +133,7 @@ TEST_CASE("An address has a share of the connections, and an IPv6 network counts
     limiter.answered(a);
     CHECK_FALSE(limiter.claim(b, now));
     limiter.answered(b);
-    CHECK(limiter.claim(a, now) == RefusalReason::connections_per_ip_max);  // three are open
+    CHECK(limiter.claim(a, now) == RejectionReason::connections_per_ip_max);  // three are open
     REQUIRE_FALSE(limiter.enter());
     limiter.leave(b);
     CHECK_FALSE(limiter.claim(a, now));
@@ -148,19 +148,19 @@ TEST_CASE("An address with too many upgrades or rejections is closed unread for 
     const IpAddress a = ip_of("192.0.2.1");
     const Instant now = Instant{} + 1h;
     for (int i = 0; i < 60; ++i) REQUIRE_FALSE(limiter.claim(a, now));
-    CHECK(limiter.claim(a, now) == RefusalReason::upgrades_per_ip_and_minute);
-    CHECK(limiter.claim(a, after(now, 999ms)) == RefusalReason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, now) == RejectionReason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, after(now, 999ms)) == RejectionReason::upgrades_per_ip_and_minute);
     CHECK_FALSE(limiter.claim(a, after(now, 1s)));
-    CHECK(limiter.claim(a, after(now, 1s)) == RefusalReason::upgrades_per_ip_and_minute);
+    CHECK(limiter.claim(a, after(now, 1s)) == RejectionReason::upgrades_per_ip_and_minute);
     CHECK_FALSE(limiter.claim(ip_of("192.0.2.2"), now));
 
     const IpAddress b = ip_of("192.0.2.3");
     REQUIRE_FALSE(limiter.claim(b, now));
     for (int i = 0; i < 6; ++i) limiter.rejected(b, now);
-    CHECK(limiter.claim(b, now) == RefusalReason::rejections_per_ip_and_minute);
-    CHECK(limiter.claim(b, after(now, 9s)) == RefusalReason::rejections_per_ip_and_minute);
-    // The label of metrics is the former name.
-    CHECK(to_string(RefusalReason::rejections_per_ip_and_minute) == "refusals_per_ip_and_minute");
+    CHECK(limiter.claim(b, now) == RejectionReason::rejections_per_ip_and_minute);
+    CHECK(limiter.claim(b, after(now, 9s)) == RejectionReason::rejections_per_ip_and_minute);
+    CHECK(to_string(RejectionReason::rejections_per_ip_and_minute) ==
+          "rejections_per_ip_and_minute");
     CHECK_FALSE(limiter.claim(b, after(now, 10s)));
     // Attempts beyond the limit do not extend the exclusion beyond a minute.
     for (int i = 0; i < 100; ++i) limiter.rejected(b, now);
@@ -184,21 +184,21 @@ TEST_CASE("IpLimiter remembers a limited number of former clients, and all curre
     CHECK(limiter.connections() == 1);
     CHECK(limiter.waiting() == 1);
     CHECK(limiter.claim(nth_ip(0), now) ==
-          RefusalReason::upgrades_per_ip_and_minute);  // it is still connected
+          RejectionReason::upgrades_per_ip_and_minute);  // it is still connected
     CHECK(limiter.claim(nth_ip(many - 1), now) ==
-          RefusalReason::upgrades_per_ip_and_minute);  // it was connected recently
-    CHECK_FALSE(limiter.claim(nth_ip(1), now));        // it was forgotten
+          RejectionReason::upgrades_per_ip_and_minute);  // it was connected recently
+    CHECK_FALSE(limiter.claim(nth_ip(1), now));          // it was forgotten
 }
 
 TEST_CASE("IpLimiter limits the total number of connections", "[beast][listener_options][unit]") {
     IpLimiter limiter{{.waiting_max = 2, .connections_max = 3}};
     REQUIRE_FALSE(limiter.enter());
     REQUIRE_FALSE(limiter.enter());
-    CHECK(limiter.enter() == RefusalReason::waiting_max);
+    CHECK(limiter.enter() == RejectionReason::waiting_max);
     limiter.answered(std::nullopt);
     REQUIRE_FALSE(limiter.enter());
     limiter.answered(std::nullopt);
-    CHECK(limiter.enter() == RefusalReason::connections_max);
+    CHECK(limiter.enter() == RejectionReason::connections_max);
     limiter.leave(std::nullopt);
     CHECK_FALSE(limiter.enter());
 }

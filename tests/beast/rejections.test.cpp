@@ -20,7 +20,7 @@ using belay_test::is_over;
 using belay_test::ListenerRig;
 using belay_test::RawSocket;
 using belay_test::UpgradeText;
-using RefusalReason = beast::RejectedUpgrade::Reason;
+using RejectionReason = beast::RejectedUpgrade::Reason;
 
 namespace {
 
@@ -36,138 +36,138 @@ struct Expected {
 
 /// Checks that exactly one rejection was counted and reported since the construction.
 template <class Rig>
-class OneRefusal {
+class OneRejection {
 public:
-    OneRefusal(Rig& rig, RefusalReason why) : rig_{rig}, why_{why}, before_{rig.counters()} {
-        events_ = rig.refused.size();
+    OneRejection(Rig& rig, RejectionReason why) : rig_{rig}, why_{why}, before_{rig.counters()} {
+        events_ = rig.rejected.size();
     }
     void check(const Expected& expected = {}) {
         const beast::ListenerCounters now = rig_.counters();
         for (std::size_t i = 0; i < Reasons::count; ++i) {
-            const auto one = static_cast<RefusalReason>(i);
+            const auto one = static_cast<RejectionReason>(i);
             INFO(to_string(why_) << ", counted as " << to_string(one));
             CHECK(now.reasons.of(one) == before_.reasons.of(one) + (one == why_ ? 1U : 0U));
         }
         INFO(to_string(why_));
         CHECK(now.accepted == before_.accepted + expected.accepted);
         if (expected.outcome) CHECK(now.*expected.outcome == before_.*expected.outcome + 1);
-        REQUIRE(rig_.refused.size() == events_ + (expected.calls_hook ? 1U : 0U));
+        REQUIRE(rig_.rejected.size() == events_ + (expected.calls_hook ? 1U : 0U));
         if (!expected.calls_hook) return;
-        const beast::RejectedUpgrade& event = rig_.refused.back();
+        const beast::RejectedUpgrade& event = rig_.rejected.back();
         CHECK(event.reason == why_);
         CHECK(event.error);
         CHECK(event.unreported == 0);
-        CHECK(event.ip == (why_ == RefusalReason::exhausted ? "" : "127.0.0.1"));
+        CHECK(event.ip == (why_ == RejectionReason::exhausted ? "" : "127.0.0.1"));
     }
 
 private:
     Rig& rig_;
-    const RefusalReason why_;
+    const RejectionReason why_;
     const beast::ListenerCounters before_;
     std::size_t events_ = 0;
 };
 
 /// A request that the listener rejects.
-void answer(RefusalReason why, const std::string& request, beast::ListenerOptions options = {}) {
+void answer(RejectionReason why, const std::string& request, beast::ListenerOptions options = {}) {
     ListenerRig<> rig{std::move(options)};
-    OneRefusal one{rig, why};
+    OneRejection one{rig, why};
     static_cast<void>(rig.answer_to(request));
     one.check();
 }
 
 /// A connection that is closed unread because of other ones: `others` of them wait, are open, or
 /// were rejected.
-enum class Others : std::uint8_t { wait, open, refused };
-void close_unread(RefusalReason why, beast::ListenerOptions options, Others others) {
+enum class Others : std::uint8_t { wait, open, rejected };
+void close_unread(RejectionReason why, beast::ListenerOptions options, Others others) {
     ListenerRig<> rig{std::move(options)};
     const RawSocket first = RawSocket::connect(rig.port);
     if (others == Others::open) first.send(UpgradeText{}.text());
-    if (others == Others::refused) first.send("garbage\r\n\r\n");
+    if (others == Others::rejected) first.send("garbage\r\n\r\n");
     rig.until([&] {
         const beast::ListenerCounters c = rig.counters();
         return c.accepted == 1 && (others == Others::wait || c.upgraded + c.rejected == 1);
     });
-    OneRefusal one{rig, why};
+    OneRejection one{rig, why};
     const RawSocket second = RawSocket::connect(rig.port);
     rig.until([&] { return is_over(second); });
     one.check({.outcome = &beast::ListenerCounters::turned_away});
 }
 
-void provoke(RefusalReason why) {
+void provoke(RejectionReason why) {
     const std::string good = UpgradeText{}.text();
     switch (why) {
-        case RefusalReason::malformed:
+        case RejectionReason::malformed:
             return answer(why, UpgradeText{.key = ""}.text());
-        case RefusalReason::too_large:
+        case RejectionReason::too_large:
             return answer(why, UpgradeText{.target = "/" + std::string(9000, 'x')}.text());
-        case RefusalReason::timed_out:
+        case RejectionReason::timed_out:
             return answer(why, good.substr(0, 20), {.upgrade_within = 1ms});
-        case RefusalReason::no_upgrade:
+        case RejectionReason::no_upgrade:
             return answer(why, UpgradeText{.upgrade = ""}.text());
-        case RefusalReason::origin:
+        case RejectionReason::origin:
             return answer(why, UpgradeText{.more = "Origin: https://evil.example\r\n"}.text());
-        case RefusalReason::subprotocol:
+        case RejectionReason::subprotocol:
             return answer(why, good, {.subprotocol = "chat"});
-        case RefusalReason::tls: {
+        case RejectionReason::tls: {
             // Without a certificate, TLS fails for each client. Garbage is no TLS at all.
             boost::asio::ssl::context context{boost::asio::ssl::context::tls_server};
             ListenerRig<Tls> rig{{}, context};
-            OneRefusal one{rig, why};
+            OneRejection one{rig, why};
             static_cast<void>(rig.answer_to("GET / HTTP/1.1\r\n\r\n"));
             return one.check();
         }
-        case RefusalReason::connections_max:
+        case RejectionReason::connections_max:
             return close_unread(why, {.connections_max = 1}, Others::open);
-        case RefusalReason::waiting_max:
+        case RejectionReason::waiting_max:
             return close_unread(why, {.waiting_max = 1}, Others::wait);
-        case RefusalReason::connections_per_ip_max:
+        case RejectionReason::connections_per_ip_max:
             return close_unread(why, {.connections_per_ip_max = 1}, Others::open);
-        case RefusalReason::waiting_per_ip_max:
+        case RejectionReason::waiting_per_ip_max:
             return close_unread(why, {.waiting_per_ip_max = 1}, Others::wait);
-        case RefusalReason::upgrades_per_ip_and_minute:
+        case RejectionReason::upgrades_per_ip_and_minute:
             return close_unread(why, {.upgrades_per_ip_and_minute = 1}, Others::open);
-        case RefusalReason::rejections_per_ip_and_minute:
-            return close_unread(why, {.rejections_per_ip_and_minute = 1}, Others::refused);
-        case RefusalReason::given_up: {
+        case RejectionReason::rejections_per_ip_and_minute:
+            return close_unread(why, {.rejections_per_ip_and_minute = 1}, Others::rejected);
+        case RejectionReason::given_up: {
             ListenerRig<> rig{{.upgrade_within = 1h, .waiting_max = 2}};
             std::vector<RawSocket> silent;
             for (int i = 0; i < 2; ++i) silent.push_back(RawSocket::connect(rig.port));
             rig.until([&] { return rig.counters().accepted == 2; });
-            OneRefusal one{rig, why};
+            OneRejection one{rig, why};
             const RawSocket third = RawSocket::connect(rig.port);
             rig.until([&] { return is_over(silent.front()); });
             return one.check({.outcome = &beast::ListenerCounters::given_up});
         }
-        case RefusalReason::exhausted: {
+        case RejectionReason::exhausted: {
             ListenerRig<> rig{{.exhausted_pause = 1h}};
             const RawSocket waits = RawSocket::connect(rig.port);
             rlimit before{};
             REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
             rlimit none = before;
             none.rlim_cur = 0;
-            OneRefusal one{rig, why};
+            OneRejection one{rig, why};
             REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-            rig.until([&] { return !rig.refused.empty(); });
+            rig.until([&] { return !rig.rejected.empty(); });
             REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
             return one.check({.accepted = 0, .outcome = nullptr});
         }
-        case RefusalReason::by_user: {
+        case RejectionReason::by_user: {
             ListenerRig<> rig;
             rig.on_accept = [](beast::Accepted<> client) { client.reject(503); };
-            OneRefusal one{rig, why};
+            OneRejection one{rig, why};
             static_cast<void>(rig.answer_to(good));
             return one.check({.calls_hook = false});
         }
-        case RefusalReason::unanswered: {
+        case RejectionReason::unanswered: {
             ListenerRig<> rig;
             rig.on_accept = [](const beast::Accepted<>&) {};
-            OneRefusal one{rig, why};
+            OneRejection one{rig, why};
             static_cast<void>(rig.answer_to(good));
             return one.check({.calls_hook = false});
         }
-        case RefusalReason::closed: {
+        case RejectionReason::closed: {
             ListenerRig<> rig;
-            OneRefusal one{rig, why};
+            OneRejection one{rig, why};
             const RawSocket silent = RawSocket::connect(rig.port);
             rig.until([&] { return rig.counters().accepted == 1; });
             rig.listener->close();
@@ -177,13 +177,13 @@ void provoke(RefusalReason why) {
     FAIL("no case provokes this reason");
 }
 
-/// Calls `refuse` until an event has the number of the unreported rejections before it. The hook is
+/// Calls `reject` until an event has the number of the unreported rejections before it. The hook is
 /// called for 60 rejections at once, and then once for each second. The duration of this test is
 /// therefore that of the listener, on a machine of any speed.
-template <class Rig, class Refuse>
-void flood(Rig& rig, Refuse&& refuse) {
-    for (int n = 0; rig.refused.empty() || rig.refused.back().unreported == 0; ++n) {
-        refuse();
+template <class Rig, class Reject>
+void flood(Rig& rig, Reject&& reject) {
+    for (int n = 0; rig.rejected.empty() || rig.rejected.back().unreported == 0; ++n) {
+        reject();
         // Each turn without work waits for 1 ms.
         for (int turns = 0; n > 60 && turns < 20; ++turns) rig.turn();
     }
@@ -198,32 +198,32 @@ void flood(Rig& rig, Refuse&& refuse) {
 }  // namespace
 
 TEST_CASE("Each reason of a rejected upgrade is counted once, and reported if the listener decides",
-          "[beast][rejections][fault]") {
+          "[beast][beast_rejections][fault]") {
     for (std::size_t i = 0; i < Reasons::count; ++i) {
-        const auto why = static_cast<RefusalReason>(i);
+        const auto why = static_cast<RejectionReason>(i);
         CHECK(to_string(why) != "unknown");
         provoke(why);
     }
-    CHECK(to_string(static_cast<RefusalReason>(Reasons::count)) == "unknown");
+    CHECK(to_string(static_cast<RejectionReason>(Reasons::count)) == "unknown");
 }
 
 TEST_CASE("The clients of a proxy are rejected by the limit of their own address",
-          "[beast][rejections][fault]") {
+          "[beast][beast_rejections][fault]") {
     ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
     const std::string request = UpgradeText{.more = "X-Forwarded-For: 192.0.2.1\r\n"}.text();
     const RawSocket first = RawSocket::connect(rig.port);
     first.send(request);
     rig.until([&] { return rig.counters().upgraded == 1; });
     static_cast<void>(rig.answer_to(request));
-    REQUIRE(rig.refused.size() == 1);
-    CHECK(rig.refused[0].reason == RefusalReason::connections_per_ip_max);
-    CHECK(rig.refused[0].status == 429);
-    CHECK(rig.counters().reasons.of(RefusalReason::connections_per_ip_max) == 1);
+    REQUIRE(rig.rejected.size() == 1);
+    CHECK(rig.rejected[0].reason == RejectionReason::connections_per_ip_max);
+    CHECK(rig.rejected[0].status == 429);
+    CHECK(rig.counters().reasons.of(RejectionReason::connections_per_ip_max) == 1);
     CHECK(rig.counters().rejected == 1);
 }
 
 TEST_CASE("A flood through a proxy is reported at the rate of connections over a limit",
-          "[beast][rejections][fault]") {
+          "[beast][beast_rejections][fault]") {
     // The first is of a client above its share. The second is rejected before it has an address.
     const bool is_named = GENERATE(true, false);
     ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
@@ -232,14 +232,14 @@ TEST_CASE("A flood through a proxy is reported at the rate of connections over a
     first.send(named);
     rig.until([&] { return rig.counters().upgraded == 1; });
     flood(rig, [&] { static_cast<void>(rig.answer_to(is_named ? named : "nonsense\r\n\r\n")); });
-    CHECK(rig.refused.size() >= 61);
+    CHECK(rig.rejected.size() >= 61);
     std::uint64_t events = 0;
-    for (const beast::RejectedUpgrade& one : rig.refused) events += 1 + one.unreported;
+    for (const beast::RejectedUpgrade& one : rig.rejected) events += 1 + one.unreported;
     CHECK(events == rig.counters().rejected);
 }
 
 TEST_CASE("A peer that resets before the accept is counted as aborted, and not as over a limit",
-          "[beast][rejections][fault]") {
+          "[beast][beast_rejections][fault]") {
     ListenerRig<> rig{{.upgrades_per_ip_and_minute = 1}};
     for (std::uint64_t times = 1; times <= 3; ++times) {
         RawSocket gone = RawSocket::connect(rig.port);
@@ -248,11 +248,11 @@ TEST_CASE("A peer that resets before the accept is counted as aborted, and not a
         rig.until([&] { return rig.counters().upgrades_aborted == times; });
     }
     CHECK(rig.counters().turned_away == 0);
-    CHECK(rig.refused.empty());
+    CHECK(rig.rejected.empty());
 }
 
 TEST_CASE("An event of a flood has the number of rejections that were not reported before it",
-          "[beast][rejections][fault]") {
+          "[beast][beast_rejections][fault]") {
     ListenerRig<> rig{{.upgrade_within = 1h, .waiting_per_ip_max = 1}};
     const RawSocket waits = RawSocket::connect(rig.port);
     rig.until([&] { return rig.counters().accepted == 1; });
@@ -260,15 +260,15 @@ TEST_CASE("An event of a flood has the number of rejections that were not report
         const RawSocket peer = RawSocket::connect(rig.port);
         rig.until([&] { return is_over(peer); });
     });
-    CHECK(rig.refused.size() >= 61);
+    CHECK(rig.rejected.size() >= 61);
     std::uint64_t events = 0;
-    for (const beast::RejectedUpgrade& one : rig.refused) events += 1 + one.unreported;
-    CHECK(events == rig.counters().reasons.of(RefusalReason::waiting_per_ip_max));
+    for (const beast::RejectedUpgrade& one : rig.rejected) events += 1 + one.unreported;
+    CHECK(events == rig.counters().reasons.of(RejectionReason::waiting_per_ip_max));
     CHECK(events == rig.counters().turned_away);
 }
 
 TEST_CASE("The time of an upgrade lasts until its answer, and is counted for WebSockets only",
-          "[beast][rejections][unit]") {
+          "[beast][beast_rejections][unit]") {
     ListenerRig<> rig;
     std::optional<beast::Accepted<>> held;
     rig.on_accept = [&](beast::Accepted<> client) { held = std::move(client); };

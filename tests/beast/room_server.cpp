@@ -137,7 +137,7 @@ template <class Rooms>
     const RoomCounters& c = rooms.counters();
     Json json;
     json.say("clients", rooms.clients()).say("rooms", rooms.rooms()).say("joined", c.joined);
-    json.say("refused", c.rejected).say("updates", c.updates).say("unchanged", c.unchanged);
+    json.say("rejected", c.rejected).say("updates", c.updates).say("unchanged", c.unchanged);
     json.say("denied", c.denied).say("lost_updates", c.lost_updates).say("resyncs", c.resyncs);
     json.say("awareness_dropped", c.awareness_dropped).say("loads", c.loads).say("saves", c.saves);
     json.say("storage_failures", c.storage_failures).say("divergences", c.divergences);

@@ -254,7 +254,7 @@ TEST_CASE("A message of the other kind ends the connection with 1003", "[beast][
     PlainRig text{server, {.target = "/text", .frames = beast::WebSocketFrames::text}};
     CHECK(text.message() == "text");
     // A message that is no text is never sent as text.
-    CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::refused);
+    CHECK(text.link.send(Bytes(1, std::byte{0xFF})) == SendResult::rejected);
 }
 
 TEST_CASE("A close frame has the code of its failure, after the queued messages",
@@ -564,7 +564,7 @@ TEST_CASE("The server must select the requested subprotocol, or the connection f
     taken.connect();
     PlainRig refused{server, {.target = "/quiet", .subprotocol = "chat.v9"}};
     CHECK(refused.failure() ==
-          Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_refused)));
+          Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_rejected)));
 }
 
 TEST_CASE("A connection through a proxy begins with CONNECT", "[beast][websocket][unit]") {

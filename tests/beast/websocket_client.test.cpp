@@ -3,6 +3,7 @@
 // example's process, and a server in node.
 #include "e2e/process.hpp"
 #include "support/beast/node_server.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 
 using namespace belay_test;
@@ -12,7 +13,7 @@ TEST_CASE("The WebSocket client receives its answers over an outage",
     if (!NodeServer::is_here()) return;
     NodeServer server;
     e2e::Process example{
-        {WEBSOCKET_CLIENT_BINARY, std::to_string(server.port), "/echo", "hi", "2"}};
+        {beside_program(WEBSOCKET_CLIENT_BINARY), std::to_string(server.port), "/echo", "hi", "2"}};
     REQUIRE(example.prints("answer: hi"));
     server.hang_up();
     CHECK(example.wait() == 0);

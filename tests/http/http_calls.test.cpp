@@ -320,7 +320,7 @@ TEST_CASE("HttpCalls: a request that was never sent does not close a breaker",
         CHECK(rig.calls.breaker_state(a_url) != BreakerState::closed);
     }
     // A wrong certificate keeps the breaker open, too.
-    rig.http.script = {Step{ended(HttpErrc::certificate_refused)}};
+    rig.http.script = {Step{ended(HttpErrc::certificate_rejected)}};
     static_cast<void>(rig.get());
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
 }

@@ -158,7 +158,7 @@ TEST_CASE("JsonSyncServer rejects a page in which an error has the value 0",
     REQUIRE(page["changes"][0]["error"]["value"] != 0);
     rig.instead = page.dump();
     REQUIRE(server.changes({}));
-    // A former reader would take it for a removal.
+    // A reader that does not know unreadable values would take it for a removal.
     page["changes"][0]["error"]["value"] = 0;
     rig.instead = page.dump();
     CHECK(server.changes({}).error() == SyncErrc::store_disagrees);
@@ -186,7 +186,7 @@ TEST_CASE("a reader that does not support unreadable values does not treat them 
         return removals;
     };
     CHECK_THROWS_AS(read_as_before(page), json::exception);
-    // An error next to an "id" would be a removal for a former reader, so no reader accepts it.
+    // An error next to an "id" would be a removal for such a reader, so no reader accepts it.
     json mixed = page;
     mixed["changes"][0]["id"] = "a";
     rig.instead = mixed.dump();

@@ -297,7 +297,7 @@ TEST_CASE("mcp::Remote handles token sources that throw, never answer, or fail",
     CHECK_THROWS_AS(rig.turn(), std::runtime_error);
     rig.turn();
     REQUIRE(question.answered());
-    CHECK(question.take()->error() == LinkErrc::token_refused);
+    CHECK(question.take()->error() == LinkErrc::no_token);
     CHECK(rig.calls.all.empty());
 
     std::optional<Completion<std::string>> kept;

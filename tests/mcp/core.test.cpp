@@ -30,7 +30,7 @@ using Aim = McpSend::Aim;
 constexpr std::size_t usual_depth = 64;
 
 /// Returns the error of reading a text; none if it can be read.
-std::error_code refusal_of(const std::string& text, std::size_t depth = usual_depth) {
+std::error_code rejection_of(const std::string& text, std::size_t depth = usual_depth) {
     return detail::read_messages(text, depth).error();
 }
 std::string nested(std::size_t depth) {
@@ -147,38 +147,40 @@ TEST_CASE("McpJson accepts a message of JSON-RPC, or returns why not", "[mcp][co
     };
     for (const Row& row : rows) {
         CAPTURE(row.text);
-        CHECK(refusal_of(row.text) == row.error);
+        CHECK(rejection_of(row.text) == row.error);
     }
     std::string batch = "[";
     for (int i = 0; i < 64; ++i) batch += R"({"jsonrpc":"2.0","method":"m"},)";
     batch.back() = ']';
-    CHECK_FALSE(refusal_of(batch));
+    CHECK_FALSE(rejection_of(batch));
     batch.back() = ',';
-    CHECK(refusal_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == mcp::Errc::bad_message);
+    CHECK(rejection_of(batch + R"({"jsonrpc":"2.0","method":"m"}])") == mcp::Errc::bad_message);
 }
 
 TEST_CASE("JSON that is nested too deeply is rejected before memory is allocated for it",
           "[mcp][core][unit]") {
-    CHECK_FALSE(refusal_of(nested(usual_depth - 2)));
-    CHECK(refusal_of(nested(usual_depth - 1)) == mcp::Errc::too_deep);
-    CHECK(refusal_of(std::string(1 << 20, '[')) == mcp::Errc::too_deep);
-    CHECK(refusal_of(std::string(1 << 20, '{')) == mcp::Errc::too_deep);
+    CHECK_FALSE(rejection_of(nested(usual_depth - 2)));
+    CHECK(rejection_of(nested(usual_depth - 1)) == mcp::Errc::too_deep);
+    CHECK(rejection_of(std::string(1 << 20, '[')) == mcp::Errc::too_deep);
+    CHECK(rejection_of(std::string(1 << 20, '{')) == mcp::Errc::too_deep);
     // Brackets inside of a text do not count, in any notation.
     const std::string brackets(1000, '[');
-    CHECK_FALSE(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\"\\)" + brackets + R"("}})"));
-    CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\\")" + brackets) ==
+    CHECK_FALSE(
+        rejection_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\"\\)" + brackets + R"("}})"));
+    CHECK(rejection_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\\")" + brackets) ==
           mcp::Errc::too_deep);
 }
 
 TEST_CASE("JSON with a NUL byte at any position is rejected", "[mcp][core][unit]") {
     const std::string nul(1, '\0');
     const std::string message = R"({"jsonrpc":"2.0","id":1,"result":{"a":"b"}})";
-    REQUIRE_FALSE(refusal_of(message));
+    REQUIRE_FALSE(rejection_of(message));
     for (std::size_t at = 0; at <= message.size(); ++at) {
-        CHECK(refusal_of(message.substr(0, at) + nul + message.substr(at)) == mcp::Errc::not_json);
+        CHECK(rejection_of(message.substr(0, at) + nul + message.substr(at)) ==
+              mcp::Errc::not_json);
     }
-    CHECK(refusal_of(message + nul + std::string(1 << 20, '[')) == mcp::Errc::not_json);
-    CHECK(refusal_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\)" + nul + "\"}}") ==
+    CHECK(rejection_of(message + nul + std::string(1 << 20, '[')) == mcp::Errc::not_json);
+    CHECK(rejection_of(R"({"jsonrpc":"2.0","id":1,"result":{"a":"\)" + nul + "\"}}") ==
           mcp::Errc::not_json);
 }
 
@@ -192,12 +194,12 @@ TEST_CASE("JSON that would use too much memory is rejected before it is parsed",
     constexpr std::size_t whole = std::size_t{16} << 20;
     for (const char* const one : {"[]", "{}", R"({"a":{}})", R"("")"}) {
         CAPTURE(one);
-        CHECK(refusal_of(of_many(one, whole)) == HttpErrc::too_long);
+        CHECK(rejection_of(of_many(one, whole)) == HttpErrc::too_long);
     }
     // Texts and usual numbers may be as long as the limit of an answer. Commas inside of a text do
     // not count.
-    CHECK_FALSE(refusal_of(of_many("\"" + std::string(1000, ',') + "\"", whole)));
-    CHECK_FALSE(refusal_of(of_many("1234.5678", whole / 2)));
+    CHECK_FALSE(rejection_of(of_many("\"" + std::string(1000, ',') + "\"", whole)));
+    CHECK_FALSE(rejection_of(of_many("1234.5678", whole / 2)));
 }
 
 TEST_CASE("The memory of a message is computed before it is parsed", "[mcp][core][property]") {
@@ -218,9 +220,9 @@ TEST_CASE("The memory of a message is computed before it is parsed", "[mcp][core
 TEST_CASE("A message that is cut anywhere is rejected", "[mcp][core][unit]") {
     const std::string whole =
         result_text(7, R"({"content":[{"type":"text","text":"{\"ts\":1}"}]})");
-    REQUIRE_FALSE(refusal_of(whole));
+    REQUIRE_FALSE(rejection_of(whole));
     for (std::size_t length = 0; length < whole.size(); ++length) {
-        CHECK(refusal_of(whole.substr(0, length)) == mcp::Errc::not_json);
+        CHECK(rejection_of(whole.substr(0, length)) == mcp::Errc::not_json);
     }
 }
 
@@ -340,8 +342,8 @@ TEST_CASE("McpCore fails all calls that wait for a session which does not start"
     const Row rows[] = {
         {json_head(503), "", {503, http_category()}},
         {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{"protocolVersion":"1999-01-01"}})",
-         mcp::Errc::version_refused},
-        {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{}})", mcp::Errc::version_refused},
+         mcp::Errc::version_rejected},
+        {json_head(), R"({"jsonrpc":"2.0","id":%,"result":{}})", mcp::Errc::version_rejected},
         {json_head(), R"({"jsonrpc":"2.0","id":%,"error":{"code":-32602,"message":"no"}})",
          mcp::Errc::rpc_error},
         {bad_id, R"({"jsonrpc":"2.0","id":%,"result":{"protocolVersion":"2025-06-18"}})",

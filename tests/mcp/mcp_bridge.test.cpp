@@ -15,6 +15,7 @@
 
 #include "../../examples/mcp_bridge/scene_file.hpp"
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/mcp/mcp_server.hpp"
 #include "support/temporary_directory.hpp"
@@ -62,7 +63,7 @@ TEST_CASE("The MCP bridge keeps a file and a server in step over an outage",
     auto server = std::make_unique<McpServer>();
     const std::string port = std::to_string(server->port);
     write_scene(file, R"({"content": {"a": 1}})");
-    e2e::Process example{{MCP_BRIDGE_BINARY, server->url(), file, "board"}};
+    e2e::Process example{{beside_program(MCP_BRIDGE_BINARY), server->url(), file, "board"}};
     server->line_with(R"(pushed board {"content":{"a":1})");
     CHECK(example.prints("connected"));
 
@@ -89,7 +90,9 @@ TEST_CASE("The MCP bridge reports a file that was edited between two runs, and o
     const std::string file = directory.path() + "/scene.json";
     McpServer server;
     write_scene(file, R"({"content": {"a": 1}})");
-    const auto run = [&] { return e2e::Process{{MCP_BRIDGE_BINARY, server.url(), file, "board"}}; };
+    const auto run = [&] {
+        return e2e::Process{{beside_program(MCP_BRIDGE_BINARY), server.url(), file, "board"}};
+    };
     const auto end = [](e2e::Process& example) {
         example.signal(SIGINT);
         CHECK(example.wait() == 0);
@@ -130,7 +133,7 @@ TEST_CASE("The MCP bridge does not change a file that it cannot read",
     const std::string file = directory.path() + "/scene.json";
     McpServer server;
     write_scene(file, R"({"content": {"a": 1}})");
-    e2e::Process example{{MCP_BRIDGE_BINARY, server.url(), file, "board"}};
+    e2e::Process example{{beside_program(MCP_BRIDGE_BINARY), server.url(), file, "board"}};
     server.line_with(R"(pushed board {"content":{"a":1})");
     write_scene(file, R"({"content": {"a": 1,})");
     CHECK(example.prints("cannot be read"));
@@ -231,7 +234,7 @@ TEST_CASE("The MCP bridge exits cleanly without a server", "[mcp][mcp_bridge][in
     const TemporaryDirectory directory;
     const std::string file = directory.path() + "/scene.json";
     auto server = std::make_unique<McpServer>();
-    e2e::Process example{{MCP_BRIDGE_BINARY, server->url(), file, "board"}};
+    e2e::Process example{{beside_program(MCP_BRIDGE_BINARY), server->url(), file, "board"}};
     CHECK(example.prints("connected"));
     server->freeze();
     write_scene(file, R"({"content": {"a": 1}})");
@@ -245,7 +248,7 @@ TEST_CASE("The MCP bridge reports invalid arguments", "[mcp][mcp_bridge][integra
     const TemporaryDirectory directory;
     const std::string file = directory.path() + "/scene.json";
     const auto refused = [](std::vector<std::string> words, const std::string& why) {
-        words.insert(words.begin(), MCP_BRIDGE_BINARY);
+        words.insert(words.begin(), beside_program(MCP_BRIDGE_BINARY));
         e2e::Process example{std::move(words)};
         CHECK(example.wait() == 2);
         CHECK(example.text().find(why) != std::string::npos);

@@ -358,7 +358,7 @@ TEST_CASE("mcp::Remote requests a token before each request, and another one aft
     CHECK(rig.push("board", 3).error() == mcp::Errc::credentials_needed);
 
     McpRig without{server, {.token = NoSource{}}};
-    CHECK(without.push("board", 3).error() == LinkErrc::token_refused);
+    CHECK(without.push("board", 3).error() == LinkErrc::no_token);
     McpRig bare{server};
     CHECK(bare.push("board", 3).code == 401);
     CHECK(bare.push("board", 3).code == 401);

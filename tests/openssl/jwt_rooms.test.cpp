@@ -212,7 +212,7 @@ TEST_CASE("The room handler records each access in audit_logs", "[openssl][jwt_r
     REQUIRE((rows && rows->size() == 3));
     // A rejected client is recorded with the action `refused`.
     CHECK(rows->back().user == "sam");
-    CHECK(rows->back().action == "refused");
+    CHECK(rows->back().action == "rejected");
     rows->pop_back();
     CHECK((*rows)[0].user == "ada");
     CHECK((*rows)[0].level == Access::edit);

@@ -13,7 +13,7 @@ TEST_CASE("tls::Errc has a cause and its own text for every value", "[openssl][t
     using enum tls::Errc;
     std::set<std::string> sentences;
     for (const tls::Errc e :
-         {handshake_failed, certificate_refused, certificate_expired, certificate_not_yet_valid,
+         {handshake_failed, certificate_rejected, certificate_expired, certificate_not_yet_valid,
           certificate_other_name, certificate_unknown_issuer, certificate_self_signed,
           certificate_revoked}) {
         const std::error_code error = e;

@@ -48,8 +48,8 @@ TEST_CASE("Every error of Redis has a code", "[redis][error][unit]") {
     CHECK(code_of_redis("MOVED 3999 127.0.0.1:6381") == redis::Errc::moved);
     CHECK(code_of_redis("ERR unknown command 'XAUTOCLAIM', with args beginning with: ") ==
           redis::Errc::too_old);
-    CHECK(code_of_redis("ERR syntax error") == redis::Errc::refused);
-    CHECK(code_of_redis("") == redis::Errc::refused);
+    CHECK(code_of_redis("ERR syntax error") == redis::Errc::rejected);
+    CHECK(code_of_redis("") == redis::Errc::rejected);
 }
 
 TEST_CASE("An error within a script has its own code", "[redis][error][unit]") {

@@ -2,6 +2,7 @@
 // Goal: the example of a Redis client gets answers again after its server was frozen and killed,
 // and no command gets the answer of another. Method: the example's process and a real server.
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/posix/raw_socket.hpp"
 #include "support/redis/server.hpp"
@@ -12,7 +13,7 @@ TEST_CASE("The Redis client continues after its server was frozen and killed",
           "[redis][redis_client][integration]") {
     const std::string port = std::to_string(unused_port());
     RedisServer server{{"--port", port}};
-    e2e::Process example{{REDIS_CLIENT_BINARY, port}};
+    e2e::Process example{{beside_program(REDIS_CLIENT_BINARY), port}};
     const auto counts_after = [&](const std::string& event) {
         return e2e::eventually([&] {
             const std::string& text = example.text();

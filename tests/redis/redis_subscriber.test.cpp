@@ -3,6 +3,7 @@
 // messages, also after the server was killed or the network failed. Method: the example's
 // process, a real server, and a proxy between them.
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/posix/proxy.hpp"
 #include "support/posix/raw_socket.hpp"
@@ -14,7 +15,7 @@ TEST_CASE("The Redis subscriber receives messages over an outage",
           "[redis][redis_subscriber][integration]") {
     const std::string port = std::to_string(unused_port());
     RedisServer server{{"--port", port}};
-    e2e::Process example{{REDIS_SUBSCRIBER_BINARY, port, "news"}};
+    e2e::Process example{{beside_program(REDIS_SUBSCRIBER_BINARY), port, "news"}};
     REQUIRE(example.prints("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
     CHECK(server.command({"PUBLISH", "news", "first"}) == "1");
     CHECK(example.prints("$5\r\nfirst\r\n"));
@@ -35,7 +36,8 @@ TEST_CASE("The Redis subscriber prints no partial message over a network that fa
     Proxy proxy{port};
     // The answer to the subscription has 33 bytes, so the first message is cut in its middle.
     proxy.script({{.trickle = true}, {60, ConnectionFault::Then::reset, true}});
-    e2e::Process example{{REDIS_SUBSCRIBER_BINARY, std::to_string(proxy.port()), "news"}};
+    e2e::Process example{
+        {beside_program(REDIS_SUBSCRIBER_BINARY), std::to_string(proxy.port()), "news"}};
     REQUIRE(example.prints("subscribe\r\n$4\r\nnews\r\n:1\r\n"));
     proxy.script({});
     CHECK(server.command({"PUBLISH", "news", "broken off"}) == "1");

@@ -192,7 +192,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
         server.command({"FLUSHALL"});
         for (int i = 0; i < 30'000 && !waiting.answered(); ++i) {
             ::poll(nullptr, 0, 1);
-            server.command({"PUBLISH", "belay:{noise}:news", "mnoise"});
+            server.command({"PUBLISH", "belay:{noise}:channel", "mnoise"});
             if (!noise.answered()) continue;
             REQUIRE(noise.take());
             rooms.subscribe("noise", 0, noise.ask());
@@ -324,7 +324,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     }
     CHECK(sizes == std::vector<std::size_t>{10, 10, 10, 1});
     for (int i = 0; i < 20; ++i)
-        server.command({"PUBLISH", "belay:{board}:news", "m" + std::to_string(i)});
+        server.command({"PUBLISH", "belay:{board}:channel", "m" + std::to_string(i)});
     // They have arrived when a later one has.
     std::string last;
     std::size_t received = 0;
@@ -338,7 +338,7 @@ TEST_CASE("redis::Rooms: entries of other programs are passed on, and bounded",
     CHECK(received <= 20);
     // No clock returns this time.
     server.command({"XADD", key, "99999999999999999-1", "u", "late"});
-    server.command({"PUBLISH", "belay:{board}:news", "e"});
+    server.command({"PUBLISH", "belay:{board}:channel", "e"});
     const Result<part::FanoutBatch, PersistenceError> wrong = receive(one, at);
     REQUIRE_FALSE(wrong);
     CHECK(wrong.error().code == redis::Errc::bad_reply);
@@ -395,7 +395,7 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     rooms.subscribe("board", read, waiting.ask());
     // While it connects, the server would count as unreachable.
     for (int i = 0; i < 30'000; ++i) {
-        if (server.command({"PUBSUB", "NUMSUB", "belay:{board}:news"}).ends_with(",1")) break;
+        if (server.command({"PUBSUB", "NUMSUB", "belay:{board}:channel"}).ends_with(",1")) break;
         ::poll(nullptr, 0, 1);
     }
     server.freeze();

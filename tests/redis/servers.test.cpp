@@ -198,7 +198,7 @@ TEST_CASE("two servers over Redis: another program writes garbage", "[redis][ser
     TwoServers t;
     t.both_edit();
     t.redis.command({"XADD", "belay:{board}:updates", "*", "u", "garbage"});
-    t.redis.command({"PUBLISH", "belay:{board}:news", "mgarbage"});
+    t.redis.command({"PUBLISH", "belay:{board}:channel", "mgarbage"});
     t.both_edit();
     t.new_server_agrees();
     CHECK((t.ann.online() && t.bob.online()));

@@ -439,7 +439,7 @@ TEST_CASE("redis::Stream reports the error of a server that closes during a send
     options.record_bytes_max = 64 << 20;
     redis::Stream queue = opened(options);
     const std::error_code error = queue.try_push(Bytes(16 << 20));
-    CHECK(error == redis::Errc::refused);
+    CHECK(error == redis::Errc::rejected);
     CHECK(queue.explain(error).message().find("invalid bulk length") != std::string::npos);
     push(queue, "a");
     CHECK(all_of(queue) == "a");

@@ -7,6 +7,7 @@
 #   node_packages FOLDER     installs what the lockfile in tests/node/FOLDER names, once
 #   whiteboard_page          builds the page of examples/whiteboard
 #   install_needed           installs what was noted, and says what and why; returns 2 where it cannot
+#   want_ccache              installs it, if that is possible
 #
 # large_pages stands before a compiler: with large pages of memory, where glibc has them, Clang takes 8 % less time.
 
@@ -70,6 +71,13 @@ install_needed() {
     fi
     rm -f "$log"
     echo "installed: ${packages[*]}"
+}
+
+# Without it, tests/scripts/compile starts the compilers themselves.
+want_ccache() {
+    command -v ccache >/dev/null && return
+    need ccache ccache "keeps what was compiled, also for other clones"
+    install_needed || echo "everything is built without ccache" >&2
 }
 
 # What every build of belay needs.

@@ -53,10 +53,10 @@ TEST_CASE("sqlite::Error names the content of the file in its message", "[sqlite
           "a.db: the file does not belong to this store: choose a file that only this store uses.");
     CHECK(text(QueueErrc::bad_options) ==
           "a.db: the options are not allowed: see sqlite::StoreOptions for the allowed values.");
-    for (const QueueErrc code : {QueueErrc::corrupt, QueueErrc::future_version})
+    for (const QueueErrc code : {QueueErrc::corrupt, QueueErrc::other_version})
         CHECK(text(code).find("journal") == std::string::npos);
     CHECK(text(QueueErrc::corrupt).find("the stored data is damaged") != std::string::npos);
-    CHECK(text(QueueErrc::future_version).find("the store ") != std::string::npos);
+    CHECK(text(QueueErrc::other_version).find("the store ") != std::string::npos);
     // Texts of other categories are unchanged.
     const auto system = std::make_error_code(std::errc::io_error);
     CHECK(sqlite::Error{system, "a.db", "", "store"}.message() ==
@@ -74,7 +74,7 @@ TEST_CASE("sqlite::Error has its own advice for each cause", "[sqlite][error][un
         const std::error_code code = code_of_sqlite(SQLITE_CANTOPEN, system);
         CHECK(observed.insert(sqlite::Error{code, "", ""}.advice()).second);
     }
-    for (const QueueErrc code : {QueueErrc::future_version, QueueErrc::bad_options}) {
+    for (const QueueErrc code : {QueueErrc::other_version, QueueErrc::bad_options}) {
         CHECK(observed.insert(sqlite::Error{make_error_code(code), "", ""}.advice()).second);
     }
 }

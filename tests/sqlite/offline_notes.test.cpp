@@ -12,6 +12,7 @@
 #include <belay/sqlite/store.hpp>
 
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/sanitizer.hpp"
 #include "support/sqlite/killed_at_a_call.hpp"
@@ -59,7 +60,7 @@ struct Notes {
 
     /// The arguments of a command, with the paths in the directory.
     [[nodiscard]] std::vector<std::string> command(const Words& words) const {
-        std::vector<std::string> all{OFFLINE_NOTES_BINARY, directory / words[0]};
+        std::vector<std::string> all{beside_program(OFFLINE_NOTES_BINARY), directory / words[0]};
         all.insert(all.end(), words.begin() + 1, words.end());
         if (words[1] == "sync") all.push_back(store);
         return all;
@@ -161,7 +162,7 @@ TEST_CASE("The offline notes report invalid arguments and files", "[sqlite][offl
                                                   {device, "move", "x"},
                                                   {device, "sync"},
                                                   {""}}) {
-        std::vector<std::string> all{OFFLINE_NOTES_BINARY};
+        std::vector<std::string> all{beside_program(OFFLINE_NOTES_BINARY)};
         all.insert(all.end(), words.begin(), words.end());
         const Ended ended = run(all);
         CHECK(ended.code == 2);
@@ -169,7 +170,8 @@ TEST_CASE("The offline notes report invalid arguments and files", "[sqlite][offl
     }
     CHECK(run(notes.command({"phone", "add", "", "1"})).code == 2);
     REQUIRE(run(notes.command({"phone", "add", "a", "1"})).code == 0);
-    CHECK(run({OFFLINE_NOTES_BINARY, device, "sync", notes.directory / "no/such"}).code == 2);
+    CHECK(run({beside_program(OFFLINE_NOTES_BINARY), device, "sync", notes.directory / "no/such"})
+              .code == 2);
     std::ofstream{notes.store} << "no store";
     CHECK(run(notes.command({"phone", "sync"})).code == 2);
     std::filesystem::remove(notes.store);

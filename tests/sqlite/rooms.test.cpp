@@ -207,8 +207,15 @@ TEST_CASE("sqlite::Rooms rejects files of other programs, and keeps them", "[sql
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_rooms(dir / "text").code == QueueErrc::foreign_file);
     { const sqlite::Rooms rooms = rooms_in(dir / "r"); }
-    alter(dir / "r", "PRAGMA user_version=2");
-    CHECK(refused_rooms(dir / "r").code == QueueErrc::future_version);
+    for (const std::string version : {"0", "2"}) {
+        alter(dir / "r", "PRAGMA user_version=" + version);
+        const sqlite::Error error = refused_rooms(dir / "r");
+        CHECK(error.code == QueueErrc::other_version);
+        CHECK(error.what ==
+              "it has version " + version + ", and this program reads only version 1");
+    }
+    alter(dir / "r", "PRAGMA user_version=1");
+    CHECK(sqlite::Rooms::open(dir / "r"));
     CHECK(refused_rooms("").code == QueueErrc::bad_options);
     CHECK(refused_rooms(dir / "no" + "/r").code == std::errc::no_such_file_or_directory);
     const sqlite::Rooms open = rooms_in(dir / "open");

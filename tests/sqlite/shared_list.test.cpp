@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/posix/raw_socket.hpp"
 #include "support/temporary_directory.hpp"
@@ -20,7 +21,7 @@ class ListProcess {
 public:
     ListProcess(const TemporaryDirectory& directory, const std::string& name,
                 const std::string& port)
-        : process_{{SHARED_LIST_BINARY, name, port}, [&] {
+        : process_{{beside_program(SHARED_LIST_BINARY), name, port}, [&] {
                        ::dup2(in_[0], STDIN_FILENO);
                        if (::chdir(std::string{directory / ""}.c_str()) != 0) ::_exit(126);
                    }} {
@@ -130,7 +131,7 @@ TEST_CASE("a shared list explains why it ends", "[sqlite][shared_list][integrati
     ListProcess second{directory, "phone", "1"};
     CHECK(second.process().wait() == 2);
     CHECK(second.process().prints("phone.journal"));
-    e2e::Process nothing{{SHARED_LIST_BINARY}};
+    e2e::Process nothing{{beside_program(SHARED_LIST_BINARY)}};
     CHECK(nothing.wait() == 2);
     CHECK(nothing.prints("usage: "));
 }

@@ -218,16 +218,22 @@ TEST_CASE("sqlite::Storage::open leaves the files of other programs unchanged",
         belay_test::check_foreign<Sqlite>(dir / name);
     }
     fill<Sqlite>(dir / "later", 1);
-    execute_as_another_program(dir / "later", "PRAGMA user_version=2");
-    CHECK(refused<Sqlite>(dir / "later").code == QueueErrc::future_version);
+    for (const std::string version : {"0", "2"}) {
+        execute_as_another_program(dir / "later", "PRAGMA user_version=" + version);
+        const sqlite::Error error = refused<Sqlite>(dir / "later");
+        CHECK(error.code == QueueErrc::other_version);
+        CHECK(error.what ==
+              "it has version " + version + ", and this program reads only version 1");
+    }
+    execute_as_another_program(dir / "later", "PRAGMA user_version=1");
+    CHECK(sqlite::Storage::open(dir / "later")->size() == 1);
 }
 
 TEST_CASE("sqlite::Storage::open rejects a queue that lacks operations",
           "[sqlite][storage][fault]") {
-    for (const char* const sql :
-         {"DELETE FROM queue WHERE number = 5", "DROP TABLE queue",
-          "UPDATE queue SET number = -1 WHERE number = 1", "UPDATE queue SET number = number - 20",
-          "PRAGMA user_version=0"}) {
+    for (const char* const sql : {"DELETE FROM queue WHERE number = 5", "DROP TABLE queue",
+                                  "UPDATE queue SET number = -1 WHERE number = 1",
+                                  "UPDATE queue SET number = number - 20"}) {
         INFO(sql);
         const TemporaryDirectory dir;
         const std::string path = dir / "q";

@@ -153,46 +153,7 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
     }
 }
 
-TEST_CASE("sqlite::Store opens a file of version 1, and keeps its content",
-          "[sqlite][store][golden]") {
-    const TemporaryDirectory dir;
-    // A file in the form of version 1: one live element, one tombstone, and the two operations.
-    run_sql(dir / "s",
-            "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
-            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, "
-            "PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX tombstone ON element (wall) "
-            "WHERE value IS NULL; CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT "
-            "NULL UNIQUE, hash INTEGER NOT NULL); CREATE TABLE past (horizon INTEGER NOT NULL); "
-            "INSERT INTO past VALUES (-77); "
-            "INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
-            "x'01000000000000000000000000000000', x'6F6C64'); "
-            "INSERT INTO element VALUES (x'73', x'62', 31901976, 6, 1, "
-            "x'02000000000000000000000000000000', NULL); "
-            "INSERT INTO applied VALUES (41, x'AA000000000000000000000000000000', 5); "
-            "INSERT INTO applied VALUES (42, x'AB000000000000000000000000000000', -1); "
-            "PRAGMA application_id=0x62656C73; PRAGMA user_version=1");
-    for (int opened = 0; opened < 2; ++opened) {
-        TextStore store = store_in(dir / "s");
-        CHECK(state_text(store, "a") == "live 5 old");
-        CHECK(state_text(store, "b") == "removed 6");
-        CHECK(store.find({"s", "b"})->stamp == stamp(6, 2, 1));
-        CHECK(store.horizon() == WallTime{Duration{-77}});
-        CHECK(*store.applied(id_of(0xAA)).value() == part::AppliedMark{5, part::Decision::unknown});
-        CHECK(store.applied(id_of(0xAB)).value()->hash == ~std::uint64_t{0});
-        if (opened == 0) {
-            REQUIRE_FALSE(store.remember({stamp(7), id_of(0xAC), 9, part::Decision::stale}));
-        }
-        CHECK(*store.applied(id_of(0xAC)).value() == part::AppliedMark{9, part::Decision::stale});
-        const auto page = store.changes_since("s", {}, 10);
-        REQUIRE(page);
-        CHECK(page->begins_copy);
-        REQUIRE(page->changes.size() == 1);  // a new reader needs no removals
-        CHECK(page->changes[0] ==
-              part::ElementChange<std::string>{"a", stamp(5), std::string{"old"}});
-    }
-}
-
-TEST_CASE("sqlite::Store opens a file of version 4, and then remembers replaced versions",
+TEST_CASE("sqlite::Store reads the tables of its format, and remembers replaced versions there",
           "[sqlite][store][golden]") {
     const TemporaryDirectory dir;
     run_sql(dir / "s",
@@ -205,17 +166,24 @@ TEST_CASE("sqlite::Store opens a file of version 4, and then remembers replaced 
             "past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT NULL); "
             "INSERT INTO past VALUES (-77, x'0102030405060708090A0B0C0D0E0F10', 0); CREATE TABLE "
             "epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); INSERT INTO epoch VALUES "
-            "(1, 77); INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
-            "x'01000000000000000000000000000000', x'6F6C64', 1); INSERT INTO applied VALUES (41, "
-            "x'AA000000000000000000000000000000', 5, 1); PRAGMA application_id=0x62656C73; PRAGMA "
-            "user_version=4");
+            "(1, 77); CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
+            "crc INTEGER NOT NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB "
+            "NOT NULL, value BLOB); INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
+            "x'01000000000000000000000000000000', x'6F6C64', 1); INSERT INTO element VALUES "
+            "(x'73', x'62', 31901976, 6, 1, x'02000000000000000000000000000000', NULL, 2); INSERT "
+            "INTO applied VALUES (41, x'AA000000000000000000000000000000', 5, 1); INSERT INTO "
+            "applied VALUES (42, x'AB000000000000000000000000000000', -1, 99); PRAGMA "
+            "application_id=0x62656C73; PRAGMA user_version=5");
     Op op = update("a", "new", stamp(9, 2));
     op.saw = stamp(4, 4);
     for (int opened = 0; opened < 3; ++opened) {
         TextStore store = store_in(dir / "s");
         CHECK(store.horizon() == WallTime{Duration{-77}});
         CHECK(*store.applied(id_of(0xAA)).value() == part::AppliedMark{5, part::Decision::applied});
+        CHECK(*store.applied(id_of(0xAB)).value() ==
+              part::AppliedMark{~std::uint64_t{0}, part::Decision::unknown});
         CHECK_FALSE(store.replaced(id_of(0xAA))->has_value());
+        CHECK(store.find({"s", "b"})->stamp == stamp(6, 2, 1));
         CHECK(state_text(store, "a") == (opened == 0 ? "live 5 old" : "live 9 new"));
         auto processor = processor_of(store, LastWriteWins{});
         const auto result = processor.process_batch("s", Ops{op});
@@ -295,7 +263,7 @@ TEST_CASE("sqlite::Store::changes_since detects that its file was restored from 
     }
     CHECK_FALSE(page_of({}).other_history);
     part::StoreCursor unknown = lost;
-    unknown.epoch = 0;  // of an earlier version of this library
+    unknown.epoch = 0;  // of a reader that keeps no epochs
     CHECK_FALSE(page_of(unknown).begins_copy);
 }
 
@@ -354,9 +322,6 @@ TEST_CASE("sqlite::Store rejects files of other programs, and keeps them", "[sql
     CHECK(refused_store(dir / "theirs").code == QueueErrc::foreign_file);
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_store(dir / "text").code == QueueErrc::foreign_file);
-    { TextStore store = store_in(dir / "s"); }
-    run_sql(dir / "s", "PRAGMA user_version=6");
-    CHECK(refused_store(dir / "s").code == QueueErrc::future_version);
     // The file of a queue is no store.
     run_sql(dir / "q",
             "CREATE TABLE queue (x); PRAGMA application_id=0x62656C71; "
@@ -366,6 +331,28 @@ TEST_CASE("sqlite::Store rejects files of other programs, and keeps them", "[sql
     sqlite::StoreOptions bad = fast;
     bad.value_bytes_max = 2'000'000'000;
     CHECK(refused_store(dir / "s", bad).code == QueueErrc::bad_options);
+}
+
+TEST_CASE("sqlite::Store rejects a file in another version of its format, and keeps it",
+          "[sqlite][store]") {
+    const TemporaryDirectory dir;
+    {
+        TextStore store = store_in(dir / "s");
+        REQUIRE_FALSE(store.add({"s", "a"}, "1", {stamp(1), fresh_id(), 1}));
+    }
+    for (const std::string version : {"0", "1", "4", "6"}) {
+        run_sql(dir / "s", "PRAGMA user_version=" + version);
+        const sqlite::Error error = refused_store(dir / "s");
+        CHECK(error.code == QueueErrc::other_version);
+        CHECK(error.message() ==
+              dir / "s" + ": the store has another version of its format (it has version " +
+                  version + ", and this program reads only version 5): " +
+                  "open it with the version of belay that wrote it, or move it away to begin a "
+                  "new one.");
+    }
+    run_sql(dir / "s", "PRAGMA user_version=5");
+    TextStore store = store_in(dir / "s");
+    CHECK(state_text(store, "a") == "live 1 1");
 }
 
 TEST_CASE("sqlite::Store can be open once", "[sqlite][store]") {

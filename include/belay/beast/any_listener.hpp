@@ -50,7 +50,7 @@ public:
 
     virtual UpgradeRequest request() const = 0;
     virtual std::string header(std::string_view name) const = 0;
-    virtual void refuse(int status, Duration retry_after) noexcept = 0;
+    virtual void reject(int status, Duration retry_after) noexcept = 0;
     virtual std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) = 0;
 };
 
@@ -71,7 +71,7 @@ public:
 /// The functions that an AnyAcceptor calls.
 struct AnyAcceptorCalls {
     std::function<void(std::unique_ptr<AnyUpgrade>)> accept;
-    std::function<void(const beast::RejectedUpgrade&)> refused;
+    std::function<void(const beast::RejectedUpgrade&)> rejected;
 };
 
 /// Defined in belay/beast/any_listener_source.hpp: one source file must include it.
@@ -132,12 +132,7 @@ public:
     [[nodiscard]] std::string header(std::string_view name) const { return upgrade_->header(name); }
     /// As Accepted::reject.   Pre: 400 <= status <= 599.
     void reject(int status, Duration retry_after = {}) noexcept {
-        upgrade_->refuse(status, retry_after);
-    }
-    /// The former name of reject().
-    [[deprecated("use beast::AnyAccepted::reject")]] void refuse(
-        int status, Duration retry_after = {}) noexcept {
-        reject(status, retry_after);
+        upgrade_->reject(status, retry_after);
     }
     /// As Accepted::open.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {
@@ -210,7 +205,7 @@ private:
                     f(AnyAccepted{std::move(one)});
                 },
             // Shared, because a function must be copyable.
-            .refused =
+            .rejected =
                 [to =
                      std::make_shared<Observer>(std::move(observer))](const RejectedUpgrade& what) {
                     detail::notify<detail::ListenerHooks::Rejected>(*to, detail::no_machine, what);

@@ -38,7 +38,7 @@ public:
 
     UpgradeRequest request() const override { return accepted_.request(); }
     std::string header(std::string_view name) const override { return accepted_.header(name); }
-    void refuse(int status, Duration retry_after) noexcept override {
+    void reject(int status, Duration retry_after) noexcept override {
         accepted_.reject(status, retry_after);
     }
     std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) override {
@@ -66,7 +66,7 @@ public:
     AnyAcceptorOf(AsioLoop<boost::asio::io_context>& loop, beast::ListenerOptions options,
                   AnyAcceptorCalls calls)
         : listener_{loop, Accept{std::move(calls.accept)}, std::move(options),
-                    Observer{std::move(calls.refused)}} {}
+                    Observer{std::move(calls.rejected)}} {}
 
     std::error_code listen(const posix::Endpoint& endpoint) override {
         return listener_.listen(endpoint);

@@ -78,12 +78,7 @@ public:
     void reject(int status, Duration retry_after = {}) noexcept {
         BELAY_PRECONDITION(status >= 400 && status <= 599,
                            "beast::Accepted::reject: the status must be one of an error");
-        upgrade_->refuse(status, retry_after);
-    }
-    /// The former name of reject().
-    [[deprecated("use Accepted::reject")]] void refuse(int status,
-                                                       Duration retry_after = {}) noexcept {
-        reject(status, retry_after);
+        upgrade_->reject(status, retry_after);
     }
     /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
     [[nodiscard]] Connection open(const Link<Bytes>& link) {

@@ -37,9 +37,6 @@ struct RejectedUpgrade {
         waiting_per_ip_max,
         upgrades_per_ip_and_minute,
         rejections_per_ip_and_minute,
-        /// The former name of rejections_per_ip_and_minute.
-        refusals_per_ip_and_minute [[deprecated("use Reason::rejections_per_ip_and_minute")]] =
-            rejections_per_ip_and_minute,
 
         given_up,   ///< closed to make space for another connection
         exhausted,  ///< no descriptor or memory; the connection waits in the kernel, uncounted
@@ -60,11 +57,8 @@ struct RejectedUpgrade {
     /// proxy that has not named its client count as those over a limit.
     std::uint64_t unreported = 0;
 };
-/// The former name of RejectedUpgrade.
-using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgrade;
 
-/// Returns the reason as a word, such as "timed_out". It is the label of metrics. So that of
-/// rejections_per_ip_and_minute is its former name, "refusals_per_ip_and_minute".
+/// Returns the reason as a word, such as "timed_out". It is the label of metrics.
 [[nodiscard]] constexpr std::string_view to_string(RejectedUpgrade::Reason reason) noexcept {
     constexpr std::string_view words[] = {
         "malformed",
@@ -79,7 +73,7 @@ using RefusedUpgrade [[deprecated("use beast::RejectedUpgrade")]] = RejectedUpgr
         "connections_per_ip_max",
         "waiting_per_ip_max",
         "upgrades_per_ip_and_minute",
-        "refusals_per_ip_and_minute",
+        "rejections_per_ip_and_minute",
         "given_up",
         "exhausted",
         "by_user",

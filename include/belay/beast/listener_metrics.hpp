@@ -21,7 +21,7 @@ void visit_metrics(const beast::ListenerCounters& counters, Visitor&& visitor) {
         {"upgrades_aborted", &C::upgrades_aborted,
          "Connections that the peer gave up before the upgrade."},
         {"pages", &C::pages, "Requests without an upgrade that got a page."},
-        {"refused", &C::rejected, "Connections that the listener or the user refused."},
+        {"rejected", &C::rejected, "Connections that the listener or the user rejected."},
         {"turned_away", &C::turned_away, "Connections closed without reading."},
         {"given_up", &C::given_up, "Silent connections closed to make space for another one."}};
     detail::visit_rows({.part = "listener"}, counters, rows, visitor);

@@ -75,8 +75,8 @@ struct ListenerOptions {
     /// Answers a GET or HEAD that asks for no upgrade: a page, a health check, metrics.
     ///
     /// Its `url` is path and query as they were sent. Without this function, or with another
-    /// method, such a request is refused: 426. The answer leaves within upgrade_within of the start
-    /// of the connection, and closes it.
+    /// method, such a request is rejected: 426. The answer leaves within upgrade_within of the
+    /// start of the connection, and closes it.
     ///
     /// It runs on the thread of the listener, and must not block. If the status is not valid, or
     /// the headers cannot be sent, the answer becomes a 500. If the function throws, the exception

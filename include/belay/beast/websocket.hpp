@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///     WebSocket<Tls> secure{context, tls_context, {"feed.example.org", 443}};
 ///
 /// Each message is one WebSocket message, of the kind that the options select. The code of a peer's
-/// close becomes the failure of websocket_failure. A refused upgrade becomes the failure of
+/// close becomes the failure of websocket_failure. A rejected upgrade becomes the failure of
 /// http_failure, with the wait of its Retry-After. The function close(failure) sends the code of a
 /// failure of websocket_category, and 1000 for any other.
 ///

@@ -12,13 +12,13 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 enum class WebSocketErrc {
     token_in_clear = 1,  ///< a token would go over the network without TLS
     bad_text = 2,        ///< a control character in a header, token, target or host, or too long
-    subprotocol_refused = 3,  ///< the server did not take the one that was asked for
+    subprotocol_rejected = 3,  ///< the server did not take the one that was asked for
     // 4 and 5 were errors of TLS, which tls::Errc has now.
     upgrade_malformed = 6,  ///< a client's request does not follow HTTP and RFC 6455
     upgrade_too_large = 7,  ///< a client's request has a header that is too long
     upgrade_timed_out = 8,  ///< a client took too long to send its request
     no_upgrade = 9,         ///< a client requested something else, or another version
-    origin_refused = 10,    ///< a client's page is not one whose scripts may connect
+    origin_rejected = 10,   ///< a client's page is not one whose scripts may connect
     too_many_upgrades = 11  ///< there are too many connections, in all or from this ip
 };
 

@@ -70,20 +70,20 @@ namespace detail {
 using Json = nlohmann::json;
 
 /// Rejects a document by an exception, as nlohmann/json does.
-[[noreturn]] inline void refuse_json(const std::string& what, const Json& json) {
+[[noreturn]] inline void reject_json(const std::string& what, const Json& json) {
     throw Json::other_error::create(599, "belay: " + what, &json);
 }
 inline const Json& object_of(const Json& json, const char* what) {
-    if (!json.is_object()) refuse_json(std::string{what} + " must be an object", json);
+    if (!json.is_object()) reject_json(std::string{what} + " must be an object", json);
     return json;
 }
 template <class T>
 [[nodiscard]] T number_of(const Json& json, const char* what) {
-    if (!json.is_number_integer()) refuse_json(std::string{what} + " must be an integer", json);
+    if (!json.is_number_integer()) reject_json(std::string{what} + " must be an integer", json);
     // A number that a program stored as signed stays signed, even if it is not below zero.
     const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
                                                 : std::in_range<T>(json.get<std::int64_t>());
-    if (!fits) refuse_json(std::string{what} + " is out of range", json);
+    if (!fits) reject_json(std::string{what} + " is out of range", json);
     return json.get<T>();
 }
 
@@ -95,7 +95,7 @@ template <class T>
     const char* const end = text.data() + text.size();
     const auto [at, error] = std::from_chars(text.data(), end, value);
     if (error != std::errc{} || at != end) {
-        refuse_json(std::string{what} + " must be an integer", json);
+        reject_json(std::string{what} + " must be an integer", json);
     }
     return value;
 }
@@ -111,7 +111,7 @@ template <class T>
 }
 [[nodiscard]] inline Id id_of_json(const Json& json) {
     const auto& text = json.get_ref<const std::string&>();
-    if (text.size() != 2 * Id{}.size()) refuse_json("an id must have 32 hexadecimal digits", json);
+    if (text.size() != 2 * Id{}.size()) reject_json("an id must have 32 hexadecimal digits", json);
     Id id{};
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -121,7 +121,7 @@ template <class T>
         } else if (c >= 'a' && c <= 'f') {
             digit = static_cast<unsigned>(c - 'a') + 10;
         } else {
-            refuse_json("an id must have 32 hexadecimal digits", json);
+            reject_json("an id must have 32 hexadecimal digits", json);
         }
         id[i / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[i / 2]) << 4U | digit);
     }
@@ -135,7 +135,7 @@ template <class T>
 [[nodiscard]] inline std::error_code code_of_json(const Json& json) {
     const auto& category = json.at("category").get_ref<const std::string&>();
     const int value = number_of<int>(json.at("value"), "value");
-    if (value == 0) refuse_json("a failed operation must have an error", json);
+    if (value == 0) reject_json("a failed operation must have an error", json);
     if (category == sync_category().name()) return {value, sync_category()};
     if (category == queue_category().name()) return {value, queue_category()};
     if (category == std::generic_category().name()) return {value, std::generic_category()};
@@ -149,7 +149,7 @@ template <class T>
 [[nodiscard]] inline Duration duration_of(const Json& json, const char* what) {
     const auto count = number_of<std::int64_t>(json, what);
     constexpr std::int64_t most = Duration::max().count() / 1'000'000;
-    if (count > most || count < -most) refuse_json(std::string{what} + " is out of range", json);
+    if (count > most || count < -most) reject_json(std::string{what} + " is out of range", json);
     return Duration{count * 1'000'000};
 }
 
@@ -263,7 +263,7 @@ void from_json(const nlohmann::json& json, Operation<Value>& operation) {
         operation.action =
             Interaction{id(*interaction), interaction->at("what").get<std::string>()};
     }
-    if (actions != 1) detail::refuse_json("an operation must have exactly one action", json);
+    if (actions != 1) detail::reject_json("an operation must have exactly one action", json);
 }
 
 namespace detail {
@@ -285,7 +285,7 @@ namespace detail {
           ConflictReason{ConcurrentModification{}}}) {
         if (name == to_string(one)) return one;
     }
-    refuse_json("the reason of a conflict is unknown", json);
+    reject_json("the reason of a conflict is unknown", json);
 }
 
 }  // namespace detail
@@ -317,7 +317,7 @@ namespace detail {
 }
 template <OperationLike Op>
 void read_overwrites(const Json& json, SyncResult<Op>& result) {
-    if (!json.is_array()) refuse_json("overwrote must be an array", json);
+    if (!json.is_array()) reject_json("overwrote must be an array", json);
     for (const Json& one : json) {
         const Json& of = object_of(object_of(one, "an overwrite").at("replaced"), "replaced");
         auto& made = result.overwrote.emplace_back();
@@ -396,7 +396,7 @@ void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
         result.conflicts.size() != result.conflict_count ||
         result.failed_operations.size() != result.failed_count ||
         result.success != (result.failed_count == 0)) {
-        detail::refuse_json("the counts of a result must match its lists", json);
+        detail::reject_json("the counts of a result must match its lists", json);
     }
 }
 

@@ -55,7 +55,7 @@ inline constexpr std::size_t sync_answer_depth = sync_question_depth + 2;
     const std::int64_t seen =
         seen_there != json.end() ? big_number_of(*seen_there, "seen") : std::int64_t{0};
     if (changes < 0 || copied_at < 0 || seen < 0) {
-        refuse_json("a cursor must not be below 0", json);
+        reject_json("a cursor must not be below 0", json);
     }
     cursor.changes = static_cast<std::uint64_t>(changes);
     cursor.copied_at = static_cast<std::uint64_t>(copied_at);
@@ -136,12 +136,12 @@ template <class Value>
     part::ChangesPage<Value> page;
     object_of(json, "a page");
     const Json& changes = json.at("changes");
-    if (!changes.is_array()) refuse_json("changes must be an array", json);
+    if (!changes.is_array()) reject_json("changes must be an array", json);
     for (const Json& one : changes) {
         auto& change = page.changes.emplace_back();
         const bool is_unreadable = object_of(one, "a change").contains("unreadable");
         if (one.contains("error") != is_unreadable || one.contains("id") == is_unreadable) {
-            refuse_json(R"(a change has "id", or "unreadable" and "error")", one);
+            reject_json(R"(a change has "id", or "unreadable" and "error")", one);
         }
         change.id = one.at(is_unreadable ? "unreadable" : "id").get<std::string>();
         change.stamp = one.at("stamp").get<Stamp>();
@@ -279,7 +279,7 @@ private:
         const auto restore = [&](auto& entries) {
             for (auto& one : entries) {
                 const auto at = sent.find(one.operation.id);
-                if (at == sent.end()) detail::refuse_json("an operation was not sent", json);
+                if (at == sent.end()) detail::reject_json("an operation was not sent", json);
                 one.operation = *at->second;
             }
         };
@@ -346,17 +346,18 @@ public:
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(std::string_view question, Allows&& allows) {
         if (!detail::may_be_parsed(question, detail::sync_question_depth)) {
-            return refusal(SyncErrc::bad_operation);
+            return rejection(SyncErrc::bad_operation);
         }
         const auto json = detail::Json::parse(question, nullptr, false);
-        if (!json.is_object()) return refusal(SyncErrc::bad_operation);
+        if (!json.is_object()) return rejection(SyncErrc::bad_operation);
         const auto session = json.find("session");
-        if (session == json.end() || !session->is_string()) return refusal(SyncErrc::bad_operation);
+        if (session == json.end() || !session->is_string())
+            return rejection(SyncErrc::bad_operation);
         const auto& name = session->template get_ref<const std::string&>();
-        if (!allows(std::string_view{name})) return refusal(SyncErrc::unknown_session);
+        if (!allows(std::string_view{name})) return rejection(SyncErrc::unknown_session);
         const auto operations = json.find("operations");
         if (operations == json.end()) return list(name, json);
-        if (!operations->is_array()) return refusal(SyncErrc::bad_operation);
+        if (!operations->is_array()) return rejection(SyncErrc::bad_operation);
         return apply(name, *operations);
     }
     [[nodiscard]] Answer answer(std::string_view question) {
@@ -364,7 +365,7 @@ public:
     }
 
 private:
-    [[nodiscard]] static Answer refusal(const std::error_code& error) {
+    [[nodiscard]] static Answer rejection(const std::error_code& error) {
         return {detail::Json{{"error", detail::json_of_code(error)}}.dump(), false};
     }
     [[nodiscard]] Answer list(const std::string& session, const detail::Json& json) {
@@ -372,13 +373,13 @@ private:
         try {
             since = detail::cursor_of_json(json.at("since"));
         } catch (const detail::Json::exception&) {
-            return refusal(SyncErrc::bad_operation);
+            return rejection(SyncErrc::bad_operation);
         }
         std::size_t most = std::max<std::size_t>(options_.page_elements, 1);
         for (;;) {
             detail::ProcessorServer<Processor> store{*processor_, session, most};
             const auto page = store.changes(since);
-            if (!page) return refusal(page.error());
+            if (!page) return rejection(page.error());
             Answer made{detail::text_of_page(*page), false};
             // A store without a list of changes ignores `most`, and returns everything.
             const bool can_shrink = page->changes.size() > 1 && page->changes.size() <= most;

@@ -23,10 +23,10 @@ enum class Errc {
     rpc_error = 7,            ///< an error of JSON-RPC; see Error::rpc_code
     tool_failed = 8,          ///< the tool ran, or could not, and reports that it failed
     no_scene = 9,             ///< the tool's result has no scene, or one that cannot be read
-    version_refused = 10,     ///< the server has no version of the protocol that belay has
+    version_rejected = 10,    ///< the server has no version of the protocol that belay has
     bad_session = 11,         ///< the id of its session cannot be sent back
     asks_too_much = 12,       ///< it sends the client more requests at once than the client answers
-    credentials_needed = 13,  ///< it refused the credentials, and there are no others yet
+    credentials_needed = 13,  ///< it rejected the credentials, and there are no others yet
     bad_scene = 14            ///< the scene to push, or the name of a session, cannot be JSON
 };
 
@@ -40,13 +40,13 @@ inline constexpr ErrorText mcp_error_texts[] = {
     {"the server sent two answers to one request", Cause::protocol},
     {"the stream of the answer ended before the result", Cause::lost},
     {"the answer is neither JSON nor an event stream", Cause::protocol},
-    {"the server refuses the call", Cause::permanent},
+    {"the server rejects the call", Cause::permanent},
     {"the tool failed", Cause::permanent},
     {"the tool's result has no readable scene", Cause::protocol},
     {"the server supports no version of the protocol that belay supports", Cause::permanent},
     {"the id of the server's session is malformed", Cause::protocol},
     {"the server sent too many requests at once", Cause::protocol},
-    {"the server refuses the credentials, and there are no others yet", Cause::unauthorized},
+    {"the server rejects the credentials, and there are no others yet", Cause::unauthorized},
     {"the scene or the name of its session cannot be written as JSON", Cause::permanent},
 };
 

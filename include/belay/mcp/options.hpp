@@ -92,7 +92,7 @@ struct Options {
     /// The source of tokens, called before each request. The request carries the result as
     /// `Authorization: Bearer`. The source has `token_type`, a std::string, and
     /// `void operator()(Completion<std::string>)`. It may answer at once, later, or from another
-    /// thread. A token that the server has refused (401, 403) is sent again after five minutes, in
+    /// thread. A token that the server has rejected (401, 403) is sent again after five minutes, in
     /// one request. Until then, or until the source has another one, calls fail without reaching
     /// the server (Errc::credentials_needed).
     detail::McpTokenSource token{};

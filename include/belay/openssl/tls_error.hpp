@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace tls {
 /// issuer, its name, its dates. libcurl checks the name last.
 enum class Errc {
     handshake_failed = 1,            ///< no agreement on TLS, or the peer does not use it
-    certificate_refused = 2,         ///< for a reason other than those below
+    certificate_rejected = 2,        ///< for a reason other than those below
     certificate_expired = 3,         ///< of the server, or of an issuer
     certificate_not_yet_valid = 4,   ///< of the server, or of an issuer
     certificate_other_name = 5,      ///< is not for the name or address that was dialled

@@ -33,7 +33,7 @@ enum class Errc {
     other_group = 12,     ///< another group reads the stream as well
     moved = 13,           ///< the key is on another node of a cluster
     too_old = 14,         ///< it lacks a command
-    refused = 15,         ///< any other refusal
+    rejected = 15,        ///< any other rejection
     cluster = 16,         ///< it is a node of a cluster, whose redirections belay does not follow
     reply_too_long = 17   ///< the answer was longer than the limit; the connection is closed
 };
@@ -52,13 +52,13 @@ inline constexpr ErrorText redis_error_texts[] = {
     {"Redis is not ready", Cause::overloaded},
     {"Redis is out of memory", Cause::overloaded},
     {"this Redis server is a read-only replica", Cause::refused},
-    {"Redis cannot write its data to disk or to its replicas, and refuses writes",
+    {"Redis cannot write its data to disk or to its replicas, and rejects writes",
      Cause::overloaded},
     {"the stream or its group was deleted", Cause::permanent},
     {"another group already reads the stream", Cause::permanent},
     {"the stream is on another node of the cluster", Cause::permanent},
     {"this Redis lacks a command", Cause::permanent},
-    {"Redis refused the command", Cause::permanent},
+    {"Redis rejected the command", Cause::permanent},
     {"this Redis server is a node of a cluster, over which rooms cannot be spread",
      Cause::permanent},
     {"the reply of Redis is too long", Cause::permanent},
@@ -124,7 +124,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
             return make_error_code(known.code);
         }
     }
-    return make_error_code(redis::Errc::refused);
+    return make_error_code(redis::Errc::rejected);
 }
 
 }}}  // namespace belay::detail
@@ -227,7 +227,7 @@ private:
                        "it must not be the only one";
             case Errc::reply_too_long:
                 return "raise record_bytes_max, or remove the entry that is so long";
-            case Errc::refused:
+            case Errc::rejected:
                 break;
         }
         return "read the reply of Redis in this message";

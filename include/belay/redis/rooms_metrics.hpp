@@ -41,7 +41,7 @@ void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
         {"messages_dropped", &S::messages_dropped,
          "Messages that a limit dropped before they were published."},
         {"messages_lost", &S::messages_lost,
-         "Messages that an outage dropped, or that Redis refused to publish."},
+         "Messages that an outage dropped, or that Redis did not publish."},
         {"messages_unread", &S::messages_unread,
          "Messages that arrived, and that a limit dropped."}};
     detail::visit_rows({.part = "redis_rooms"}, status, counters, visitor);

@@ -33,7 +33,7 @@ struct RoomsStatus {
     std::size_t messages = 0;            ///< messages that wait to be published
     std::size_t message_bytes = 0;       ///< their bytes
     std::uint64_t messages_dropped = 0;  ///< messages that a limit dropped before they were sent
-    /// Messages that Redis refused to publish, or that an outage dropped. Redis may have published
+    /// Messages that Redis did not publish, or that an outage dropped. Redis may have published
     /// some that it received before the outage.
     std::uint64_t messages_lost = 0;
     std::uint64_t messages_unread = 0;  ///< messages that arrived, and that a limit dropped

@@ -63,9 +63,9 @@ struct BoardsOptions {
 /// the permissions of a user or a board that is deleted. The log is a WAL, so no writer delays
 /// access().
 ///
-/// The database has application_id 0x62656C62 and user_version 2. open() converts a database of
-/// version 1 in one transaction. Levels are stored by their names, as of to_string. Ids are UTF-8
-/// without zero bytes. In an audit row, any other byte is stored as `%` and two hexadecimal digits.
+/// The database has application_id 0x62656C62 and user_version 2. Levels are stored by their names,
+/// as of to_string. Ids are UTF-8 without zero bytes. In an audit row, any other byte is stored as
+/// `%` and two hexadecimal digits.
 ///
 /// OnThread makes the calls of a server on a thread of its own.
 ///
@@ -133,9 +133,8 @@ public:
 
     /// Opens the database in the file `path`, or creates it.
     ///
-    /// Errors: what, where, and what to do, see Error. A file of another program, or of a later
-    ///         version, is rejected, and keeps its contents. So is a file of version 1 while
-    ///         another program has it open, or if one of its ids is not UTF-8.
+    /// Errors: what, where, and what to do, see Error. A file of another program, or of another
+    ///         version, is rejected, and keeps its contents.
     /// Throws: std::bad_alloc.
     [[nodiscard]] static Result<Boards, Error> open(const std::string& path,
                                                     BoardsOptions options = {}) {
@@ -145,11 +144,9 @@ public:
             options.lock_within < Duration{}) {
             error = make_error_code(QueueErrc::bad_options);
         }
-        std::string why;
-        if (!error) error = boards.prepare(path, why);
+        if (!error) error = boards.prepare(path);
         if (error) {
-            if (why.empty()) why = boards.db_.last_words();
-            return Error{error, path, std::move(why), "database of boards",
+            return Error{error, path, boards.db_.last_words(), "database of boards",
                          "sqlite::BoardsOptions"};
         }
         return boards;
@@ -372,14 +369,13 @@ private:
         return static_cast<std::int64_t>(time.time_since_epoch().count());
     }
 
-    [[nodiscard]] std::error_code prepare(const std::string& path, std::string& why) {
-        std::int64_t version = 0;
+    [[nodiscard]] std::error_code prepare(const std::string& path) {
+        bool is_new = false;
         std::error_code error = db_.open(path, detail::SqliteSharing::shared);
         db_.wait_for_locks(options_.lock_within);
-        if (!error) error = db_.recognise(detail::board_tables_format, version);
+        if (!error) error = db_.recognise(detail::board_tables_format, is_new);
         if (!error) error = db_.configure(options_.flushes_each);
-        if (!error && version == 0) error = detail::create_board_database(db_);
-        if (!error && version == 1) error = detail::convert_board_database(db_, why);
+        if (!error && is_new) error = detail::create_board_database(db_);
         if (!error) error = prepare_rights();
         if (!error) error = prepare_audit();
         std::int64_t last[1] = {0};

@@ -265,7 +265,7 @@ private:
                     count = 1;
                     error = store_first(count);
                 }
-                if (error == std::errc::device_or_resource_busy) return refuse_late_rows(error);
+                if (error == std::errc::device_or_resource_busy) return reject_late_rows(error);
                 for (std::size_t i = 0; i < count; ++i) answer_first_row(error);
             }
         }
@@ -275,7 +275,7 @@ private:
             return boards_.record(std::span<const AuditRow>{rows});
         }
         // Rows are in the order of their deadlines.
-        void refuse_late_rows(const std::error_code& error) {
+        void reject_late_rows(const std::error_code& error) {
             while (!calls_.rows.empty() && !waits(error, calls_.rows.front().until)) {
                 answer_first_row(error);
             }

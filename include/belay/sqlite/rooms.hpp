@@ -21,7 +21,7 @@ struct RoomsOptions {
     /// Whether the changes of a flush or a save are on the medium when it answers. Otherwise they
     /// survive the process, but not a power cut.
     bool flushes_each = true;
-    /// The most memory for changes that wait for their flush, in bytes. More changes are refused:
+    /// The most memory for changes that wait for their flush, in bytes. More changes are rejected:
     /// storage_busy.
     std::size_t unflushed_bytes_max = std::size_t{64} << 20;
 };

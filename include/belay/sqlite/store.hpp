@@ -52,15 +52,14 @@ struct StoreOptions {
 ///     replaced (number INTEGER PRIMARY KEY, id BLOB UNIQUE, crc, wall, counter INTEGER,
 ///         origin BLOB, value BLOB or NULL)
 ///
-/// The database has application_id 0x62656C73 and user_version 5. A file of an earlier version is
-/// changed to version 5 when it is opened. An element without a value is a tombstone. An element
-/// has the number of its last change in `change`. The id in the cursors of `changes_since` is
-/// `store`. The last removal whose tombstone is forgotten has the number `forgotten`. Each opening
-/// that writes an element begins an epoch: a random number, and the number of its first change. The
-/// latest 10,000 are kept. So a reader notices that the file was restored from a copy. The crc is
-/// the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0 (live or not), session, id and
-/// value. In `replaced`, `id` is that of the operation that replaced the version, and its crc
-/// has no session. Numbers are little endian.
+/// The database has application_id 0x62656C73 and user_version 5. An element without a value is a
+/// tombstone. An element has the number of its last change in `change`. The id in the cursors of
+/// `changes_since` is `store`. The last removal whose tombstone is forgotten has the number
+/// `forgotten`. Each opening that writes an element begins an epoch: a random number, and the
+/// number of its first change. The latest 10,000 are kept. So a reader notices that the file was
+/// restored from a copy. The crc is the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0
+/// (live or not), session, id and value. In `replaced`, `id` is that of the operation that replaced
+/// the version, and its crc has no session. Numbers are little endian.
 ///
 /// Models:        StoreLike, with transactions, changes_since and replaced.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.

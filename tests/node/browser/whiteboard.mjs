@@ -136,7 +136,7 @@ const rights = async (ada, bob) => {
   check((await permit('bob', 'demo', 'none')).startsWith('0: bob may not see demo'), 'no right can be taken away')
   const last = await paper(ada)
   for (const page of [bob, beside]) {
-    await state(page, 'refused')
+    await state(page, 'rejected')
     check((await text(page, 'badge')).includes('taken away'), 'who may see it no more is not told why')
     check(await page.$eval('#tools', tools => tools.hidden), 'who may see it no more has tools')
   }
@@ -145,7 +145,7 @@ const rights = async (ada, bob) => {
   for (const page of [bob, beside]) {
     check(await paper(page) === last, 'what is drawn is seen by one who may not see it')
     await page.reload()
-    await state(page, 'refused')
+    await state(page, 'rejected')
     check(!(await text(page, 'badge')).includes('taken away'), 'a right is taken away that there was not')
     await until(async () => await paper(page) === last, 'a reload shows another board to one who may not see it')
   }
@@ -165,7 +165,7 @@ const rights = async (ada, bob) => {
 }
 
 // A server that cannot start says why, and leaves alone the one that runs.
-const refusesToStart = async () => {
+const failsToStart = async () => {
   const other = mkdtempSync(`${tmpdir()}/belay-whiteboard-`)
   for (const [args, why] of [
     [[String(port), web, other], 'another program uses this port'],
@@ -255,10 +255,10 @@ try {
   await state(bob, 'connected')
   await agree([ada, bob], 'after a reload the board is another')
   const stranger = await open(`http://127.0.0.1:${port}/?board=demo#token=no`)
-  await state(stranger, 'refused')
+  await state(stranger, 'rejected')
   check(await paper(stranger) === empty, 'a stranger sees the board')
 
-  await refusesToStart()
+  await failsToStart()
   await rights(ada, bob)
   await onPhone(ada)
 

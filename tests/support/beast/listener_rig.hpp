@@ -28,7 +28,7 @@ inline bool is_over(const RawSocket& peer) {
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
-struct Refusals {
+struct Rejections {
     std::vector<belay::beast::RejectedUpgrade>* all;
     void on_rejected(const belay::beast::RejectedUpgrade& one) { all->push_back(one); }
 };
@@ -67,11 +67,11 @@ struct ListenerRig {
         ListenerRig* rig;
         void operator()(Accepted client) const { rig->on_accept(std::move(client)); }
     };
-    using Listener = belay::beast::Listener<Take, Stream, Refusals>;
+    using Listener = belay::beast::Listener<Take, Stream, Rejections>;
 
     template <class... Tls>
     explicit ListenerRig(belay::beast::ListenerOptions options = {}, Tls&... tls) {
-        listener.emplace(loop, tls..., Take{this}, std::move(options), Refusals{&refused});
+        listener.emplace(loop, tls..., Take{this}, std::move(options), Rejections{&rejected});
         // Some tests use this port at other hosts, too.
         REQUIRE_FALSE(listener->listen({"127.0.0.1", unused_port()}));
         port = listener->port();
@@ -109,7 +109,7 @@ struct ListenerRig {
 
     boost::asio::io_context context{};
     belay::AsioLoop<boost::asio::io_context> loop{context};
-    std::vector<belay::beast::RejectedUpgrade> refused{};
+    std::vector<belay::beast::RejectedUpgrade> rejected{};
     std::list<ServedConnection<Stream>> served_connections{};
     std::function<void(Accepted)> on_accept = [this](Accepted client) { serve(std::move(client)); };
     std::uint16_t port = 0;
@@ -137,7 +137,10 @@ struct UpgradeText {
 class NodeClients {
 public:
     explicit NodeClients(const std::string& arguments)
-        : out_{::popen(("node '" BELAY_NODE_DIRECTORY "/client.js' " + arguments).c_str(), "r")} {
+        : out_{
+              ::popen(("node '" + beside_program(BELAY_NODE_DIRECTORY) + "/client.js' " + arguments)
+                          .c_str(),
+                      "r")} {
         REQUIRE(out_ != nullptr);
     }
     NodeClients(const NodeClients&) = delete;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/server_process.hpp"
 
@@ -24,7 +25,8 @@ class NodeServer : public ServerProcess {
 public:
     /// Whether it can run here; prints the reason if not.
     static bool is_here() {
-        const std::string script = std::string{BELAY_NODE_DIRECTORY} + "/node_modules/ws/index.js";
+        const std::string script =
+            beside_program(BELAY_NODE_DIRECTORY) + "/node_modules/ws/index.js";
         const bool here = ::access(script.c_str(), R_OK) == 0 &&
                           std::system("node --version >/dev/null 2>&1") == 0;
         if (!here)
@@ -47,7 +49,8 @@ public:
 
 private:
     static std::vector<std::string> words(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), {"node", BELAY_NODE_DIRECTORY "/server.js"});
+        arguments.insert(arguments.begin(),
+                         {"node", beside_program(BELAY_NODE_DIRECTORY) + "/server.js"});
         return arguments;
     }
 };

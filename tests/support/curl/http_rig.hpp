@@ -13,6 +13,7 @@
 #include <belay/http/http_like.hpp>
 #include <belay/posix/loop.hpp>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/server_process.hpp"
 
@@ -64,7 +65,7 @@ public:
 
 private:
     static std::vector<std::string> words(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), {BELAY_PYTHON, BELAY_HTTP_SERVER});
+        arguments.insert(arguments.begin(), {BELAY_PYTHON, beside_program(BELAY_HTTP_SERVER)});
         return arguments;
     }
 };

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/server_process.hpp"
 
@@ -24,7 +25,8 @@ class McpServer : public ServerProcess {
 public:
     /// Whether it can run here; prints the reason if not.
     static bool is_here() {
-        const std::string sdk = BELAY_MCP_DIRECTORY "/node_modules/@modelcontextprotocol/sdk";
+        const std::string sdk =
+            beside_program(BELAY_MCP_DIRECTORY) + "/node_modules/@modelcontextprotocol/sdk";
         const bool here =
             ::access(sdk.c_str(), R_OK) == 0 && std::system("node --version >/dev/null 2>&1") == 0;
         if (!here)
@@ -61,7 +63,8 @@ public:
 
 private:
     static std::vector<std::string> words(std::vector<std::string> arguments) {
-        arguments.insert(arguments.begin(), {"node", BELAY_MCP_DIRECTORY "/server.mjs"});
+        arguments.insert(arguments.begin(),
+                         {"node", beside_program(BELAY_MCP_DIRECTORY) + "/server.mjs"});
         return arguments;
     }
 };

@@ -11,6 +11,7 @@
 
 #include <belay/openssl/tls_error.hpp>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/server_process.hpp"
 #include "support/temporary_directory.hpp"
@@ -128,7 +129,7 @@ struct CertificateCases {
             {"self-signed", alone, "", certificate_self_signed},
             {"revoked", revoked, with_list, certificate_revoked, "localhost", true},
             {"other purpose", authority.issue(name + "\nextendedKeyUsage=clientAuth"), trust,
-             certificate_refused},
+             certificate_rejected},
             {"expired, and another name", both, trust, certificate_other_name},
             {"unknown issuer, expired, and another name", both, "", certificate_unknown_issuer},
         };
@@ -158,8 +159,8 @@ public:
     /// nothing before it has received `at_least` bytes.
     explicit TlsServer(const CertificateFiles& files, const std::string& trusted = {},
                        std::size_t at_least = 0)
-        : ServerProcess{{BELAY_PYTHON, BELAY_TLS_SERVER, files.certificates, files.key, trusted,
-                         std::to_string(at_least)}} {
+        : ServerProcess{{BELAY_PYTHON, beside_program(BELAY_TLS_SERVER), files.certificates,
+                         files.key, trusted, std::to_string(at_least)}} {
         REQUIRE(std::sscanf(line_with("ready ").c_str(), "ready %hu", &port) == 1);
     }
     void hang_up() const { send_command("hang up"); }

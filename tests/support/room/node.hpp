@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -74,7 +75,9 @@ public:
     }
 
 private:
-    [[nodiscard]] static std::string scripts() { return BELAY_NODE_SCRIPTS "/yjs"; }
+    [[nodiscard]] static std::string scripts() {
+        return beside_program(BELAY_NODE_SCRIPTS) + "/yjs";
+    }
 
     TemporaryDirectory directory_;
 };

@@ -73,8 +73,8 @@ public:
     void arrived(std::shared_ptr<PendingUpgrade> pending) override {
         on_accept_(Accepted{std::move(pending)});
     }
-    void report(const beast::RejectedUpgrade& refused) override {
-        notify<typename Hooks::Rejected>(observer_, no_machine, refused);
+    void report(const beast::RejectedUpgrade& rejected) override {
+        notify<typename Hooks::Rejected>(observer_, no_machine, rejected);
     }
 
 private:

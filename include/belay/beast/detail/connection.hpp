@@ -27,7 +27,7 @@ public:
 
     /// Sends `message`.
     ///
-    /// Errors: busy, after which Link::writable follows once; refused if text frames are sent and
+    /// Errors: busy, after which Link::writable follows once; rejected if text frames are sent and
     /// `message` is not UTF-8; down unless the connection is open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         return impl_ ? impl_->send(message) : SendResult::down;

@@ -105,7 +105,7 @@ private:
             this->socket(), this->input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
                 if (e) return self.end(BeastFailure::of_handshake(e));
                 const auto& answer = self.answer_->get();
-                if (answer.result_int() / 100 != 2) return self.end(refusal_of(answer));
+                if (answer.result_int() / 100 != 2) return self.end(rejection_of(answer));
                 // The server has received no request yet, so these bytes are no answer.
                 if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
                 self.secure();
@@ -143,12 +143,12 @@ private:
     void answered(const Error& error) {
         namespace websocket = boost::beast::websocket;
         request_ = {};  // holds the token, so it is cleared early
-        if (error == websocket::error::upgrade_declined) return this->end(refusal_of(response_));
+        if (error == websocket::error::upgrade_declined) return this->end(rejection_of(response_));
         if (error) return this->end(BeastFailure::of_handshake(error));
         const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
         if (this->options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
             return this->end(
-                Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_refused)));
+                Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_rejected)));
         }
         response_ = {}, this->input_ = {};
         this->begin();

@@ -48,16 +48,16 @@ struct BeastListenerState {
     virtual ~BeastListenerState() = default;
 
     virtual void arrived(std::shared_ptr<PendingUpgrade> pending) = 0;
-    virtual void report(const beast::RejectedUpgrade& refused) = 0;
+    virtual void report(const beast::RejectedUpgrade& rejected) = 0;
     /// Reports a connection that counts for no address: it is over a limit, a proxy has not named
     /// its client, or it cannot be accepted. It does so at most `bounded_per_minute` times a
     /// minute, so that no client can flood the observer.
-    void report_bounded(beast::RejectedUpgrade refused) {
+    void report_bounded(beast::RejectedUpgrade rejected) {
         const Instant now = SteadyClock{}.now();
         if (!reported_.allows(now, bounded_per_minute)) return static_cast<void>(++unreported_);
         reported_.spend(now, bounded_per_minute);
-        refused.unreported = std::exchange(unreported_, 0);
-        report(refused);
+        rejected.unreported = std::exchange(unreported_, 0);
+        report(rejected);
     }
 
     boost::asio::io_context& context;
@@ -138,7 +138,7 @@ public:
         if (!over_ && !leaves_) end();
     }
     /// Answers with a status instead of the upgrade.
-    void refuse(int status, Duration retry_after) noexcept {
+    void reject(int status, Duration retry_after) noexcept {
         if (over_ || leaves_) return;
         permit_.rejected(Reason::by_user);
         try {
@@ -196,14 +196,14 @@ private:
         if (std::exchange(listed_, false)) listener_->pending_upgrades.erase(position_);
     }
     void report(const Upgrade::Verdict& verdict) {
-        beast::RejectedUpgrade refused{.error = verdict.error,
-                                       .status = verdict.status,
-                                       .ip = ip(),
-                                       .path = Upgrade::path_of(request_),
-                                       .reason = verdict.reason};
+        beast::RejectedUpgrade rejected{.error = verdict.error,
+                                        .status = verdict.status,
+                                        .ip = ip(),
+                                        .path = Upgrade::path_of(request_),
+                                        .reason = verdict.reason};
         // An address that counts is rejected before it can be reported too often.
-        permit_.counts_for_ip() ? listener_->report(refused)
-                                : listener_->report_bounded(std::move(refused));
+        permit_.counts_for_ip() ? listener_->report(rejected)
+                                : listener_->report_bounded(std::move(rejected));
     }
 
     // ---- the request ---------------------------------------------------------------------------
@@ -257,7 +257,7 @@ private:
         const bool can_be_sent = response.status >= 200 && response.status <= 599;
         std::string answer =
             can_be_sent ? Upgrade::page(response, asked.method != "HEAD") : std::string{};
-        if (answer.empty()) answer = Upgrade::refusal(500, Duration{});
+        if (answer.empty()) answer = Upgrade::rejection(500, Duration{});
         send(std::move(answer), until_);
     }
     /// Calls `pages`. If it throws, the client gets the status 500 before the exception leaves.
@@ -269,7 +269,7 @@ private:
         } catch (...) {
             if (!over_) {
                 permit_.got_page();
-                send(Upgrade::refusal(500, Duration{}), until_);
+                send(Upgrade::rejection(500, Duration{}), until_);
             }
             throw;
         }
@@ -296,7 +296,7 @@ private:
     // ---- the rejection -------------------------------------------------------------------------
 
     void send_status(int status, Duration retry_after) {
-        send(Upgrade::refusal(status, retry_after), after(SteadyClock{}.now(), leave_max));
+        send(Upgrade::rejection(status, retry_after), after(SteadyClock{}.now(), leave_max));
     }
     void send(std::string answer, Instant until) {
         leaves_ = true;

@@ -76,7 +76,7 @@ struct BeastRequest {
 /// Returns the failure for an HTTP answer of a server or a proxy that did not do what was
 /// requested.
 template <class Message>
-[[nodiscard]] Failure refusal_of(const Message& answer) {
+[[nodiscard]] Failure rejection_of(const Message& answer) {
     const auto text = [&](boost::beast::http::field name) {
         const auto value = answer[name];
         return std::string_view{value.data(), value.size()};

@@ -85,11 +85,11 @@ public:
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (state_ != State::open || broken_) return SendResult::down;
         if (options_->frames == beast::WebSocketFrames::text && !is_utf8(message)) {
-            return SendResult::refused;
+            return SendResult::rejected;
         }
         const std::size_t cost = cost_of(message);
         if (!fits(cost)) {
-            refused_cost_ = cost;
+            rejected_cost_ = cost;
             return SendResult::busy;
         }
         const bool kept = guarded([&] {
@@ -428,9 +428,9 @@ protected:
     /// Reports Link::writable once after send() returned busy, when half the buffer is free and the
     /// rejected message fits.
     void notify_writable() noexcept {
-        if (refused_cost_ == 0 || state_ != State::open) return;
-        if (waiting_ > output_limit_ / 2 || !fits(refused_cost_)) return;
-        refused_cost_ = 0;
+        if (rejected_cost_ == 0 || state_ != State::open) return;
+        if (waiting_ > output_limit_ / 2 || !fits(rejected_cost_)) return;
+        rejected_cost_ = 0;
         guarded([&] { link_.writable(); });
     }
 
@@ -454,7 +454,7 @@ protected:
     std::size_t output_limit_;
     std::size_t waiting_ = 0;  ///< costs of the messages in output_
     /// Cost of the message that send() last returned busy for; 0 for none.
-    std::size_t refused_cost_ = 0;
+    std::size_t rejected_cost_ = 0;
     EventRing<Bytes> output_;  // without memory before the first message, which a std::deque has
     std::size_t leaving_ = 0;  ///< how many of output_ are being written
     Bytes spare_;  ///< a written buffer for the next message: most connections send one at a time

@@ -53,11 +53,11 @@ struct Upgrade {
         if (!is_websocket_key(text(request, Field::sec_websocket_key))) return malformed;
         const OriginCheck origin{text(request, Field::origin), text(request, Field::host)};
         if (request.count(Field::origin) != 0 && !origin.passes(options.origins)) {
-            return Verdict{beast::WebSocketErrc::origin_refused, 403, Reason::origin};
+            return Verdict{beast::WebSocketErrc::origin_rejected, 403, Reason::origin};
         }
         const std::string offered = joined(request, "Sec-WebSocket-Protocol");
         if (!options.subprotocol.empty() && !WordList{offered}.has(options.subprotocol)) {
-            return Verdict{beast::WebSocketErrc::subprotocol_refused, 400, Reason::subprotocol};
+            return Verdict{beast::WebSocketErrc::subprotocol_rejected, 400, Reason::subprotocol};
         }
         return std::nullopt;
     }
@@ -125,7 +125,7 @@ struct Upgrade {
         return std::string{all.substr(0, all.find('?'))};
     }
     /// Returns a complete answer without a body.
-    [[nodiscard]] static std::string refusal(int status, Duration retry_after) {
+    [[nodiscard]] static std::string rejection(int status, Duration retry_after) {
         std::string out = status_line(status) + "Connection: close\r\nContent-Length: 0\r\n";
         if (status == 426) out += "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
         // Rounded up, so that no client retries too early.

@@ -76,7 +76,7 @@ public:
         } else {
             remove(transfer);
         }
-        transfer.refuse();
+        transfer.reject();
     }
     /// The user destroyed the client.
     void close() noexcept {
@@ -84,7 +84,7 @@ public:
         waker_.detach();
         if (!inside_) return clean_up();
         // Nothing is removed meanwhile: a notified user can only record an action.
-        for (std::size_t i = 0; i < transfers_.size(); ++i) transfers_[i]->refuse();
+        for (std::size_t i = 0; i < transfers_.size(); ++i) transfers_[i]->reject();
     }
 
 private:
@@ -284,7 +284,7 @@ private:
         while (!transfers_.empty()) {
             const Ref<CurlTransfer> transfer = transfers_.back();
             remove(*transfer);
-            transfer->refuse();
+            transfer->reject();
         }
         end_multi();
     }

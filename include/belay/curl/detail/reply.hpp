@@ -64,7 +64,7 @@ private:
                n.find("BoringSSL") != n.npos || n.find("AWS-LC") != n.npos;
     };
     if (code != CURLE_PEER_FAILED_VERIFICATION || !is_of_openssl(name)) {
-        return tls::Errc::certificate_refused;
+        return tls::Errc::certificate_rejected;
     }
     switch (result) {
         case 0:
@@ -87,7 +87,7 @@ private:
         case 64:
             return tls::Errc::certificate_other_name;
         default:
-            return tls::Errc::certificate_refused;
+            return tls::Errc::certificate_rejected;
     }
 }
 
@@ -104,7 +104,7 @@ private:
         case CURLE_SSL_ISSUER_ERROR:
         case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
         case CURLE_SSL_INVALIDCERTSTATUS:
-            return HttpErrc::certificate_refused;
+            return HttpErrc::certificate_rejected;
         case CURLE_SSL_CONNECT_ERROR:
         case CURLE_SSL_CIPHER:
         case CURLE_SSL_CERTPROBLEM:

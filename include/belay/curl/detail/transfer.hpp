@@ -56,7 +56,7 @@ public:
         if (last) (*last)(std::move(response));
     }
     /// Drops the completion: nothing is reported any more.
-    void refuse() noexcept {
+    void reject() noexcept {
         dropped = true;
         const std::optional<Completion<HttpResponse>> last =
             std::exchange(completion_, std::nullopt);
@@ -119,7 +119,7 @@ private:
         t.body_sent_ += size;
         return size;
     }
-    /// Refuses to rewind a body that was sent: it must not be sent twice without the user's
+    /// Does not rewind a body that was sent: it must not be sent twice without the user's
     /// knowledge.
     static int on_seek(void* self, curl_off_t, int) noexcept {
         return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
@@ -269,7 +269,7 @@ inline CURLcode CurlTransfer::set_ours() {
 inline CURLcode CurlTransfer::set_request() {
     const std::string& method = request_.method;
     const auto is = [&](auto... names) { return ((method == names) || ...); };
-    // libcurl repeats a request that got no answer over a reused connection. on_seek refuses that
+    // libcurl repeats a request that got no answer over a reused connection. on_seek rejects that
     // for a request with a body. A request without one that changes something gets a new
     // connection.
     const bool repeatable = !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
@@ -382,7 +382,7 @@ inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc
     const bool refused_by_proxy = proxy >= 300;
     if (refused_by_proxy) error = HttpErrc::not_connected;
     response.failure =
-        error == HttpErrc::certificate_refused
+        error == HttpErrc::certificate_rejected
             ? Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)))
             : Failure::from(*error);
     const long left = easy_ != nullptr ? info<long>(CURLINFO_REQUEST_SIZE) : 0;

@@ -64,7 +64,7 @@ enum class HttpVerdict : std::uint8_t {
         case HttpErrc::bad_text:
         case HttpErrc::client_failed:
             return HttpVerdict::ours;
-        case HttpErrc::certificate_refused:
+        case HttpErrc::certificate_rejected:
         case HttpErrc::not_http:
         case HttpErrc::too_long:
             return HttpVerdict::final;

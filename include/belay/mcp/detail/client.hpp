@@ -90,7 +90,7 @@ private:
         driver::Question<HttpResponse> response;
         std::optional<Handle> handle;
         std::string credentials;
-        bool is_trial = false;  // with credentials that were refused before
+        bool is_trial = false;  // with credentials that were rejected before
         State state = State::fresh;
     };
 
@@ -120,24 +120,24 @@ private:
     void note_verdict(Exchange& exchange, int status) {
         if (!is_for_call(exchange)) return;
         if (status == 401 || status == 403) {
-            refused_ = exchange.credentials;
-            refused_until_ = after(waker_.now(), refused_for);
-        } else if (status / 100 == 2 && exchange.is_trial && exchange.credentials == refused_) {
-            // Only once, and no request sent before the refusal: both may be older than it.
+            rejected_ = exchange.credentials;
+            rejected_until_ = after(waker_.now(), rejected_for);
+        } else if (status / 100 == 2 && exchange.is_trial && exchange.credentials == rejected_) {
+            // Only once, and no request sent before the rejection: both may be older than it.
             exchange.is_trial = false;
-            refused_.clear();
+            rejected_.clear();
         }
     }
-    [[nodiscard]] bool was_refused(const std::string& token) const noexcept {
-        return !refused_.empty() && token == refused_;
+    [[nodiscard]] bool was_rejected(const std::string& token) const noexcept {
+        return !rejected_.empty() && token == rejected_;
     }
-    /// Returns whether a token may be sent. One that was refused is tried by one request at a time:
-    /// a gateway may have refused it for a while, and the source may have no other.
+    /// Returns whether a token may be sent. One that was rejected is tried by one request at a
+    /// time: a gateway may have rejected it for a while, and the source may have no other.
     [[nodiscard]] bool may_send(const std::string& token) const noexcept {
-        if (!was_refused(token)) return true;
-        if (waker_.now() < refused_until_) return false;
+        if (!was_rejected(token)) return true;
+        if (waker_.now() < rejected_until_) return false;
         return std::none_of(exchanges_.begin(), exchanges_.end(), [this](const Exchange& other) {
-            return other.is_trial && is_for_call(other) && other.credentials == refused_ &&
+            return other.is_trial && is_for_call(other) && other.credentials == rejected_ &&
                    core_.awaits(other.send.number);
         });
     }
@@ -147,14 +147,14 @@ private:
             if (!exchange->token.answered()) continue;
             std::optional<std::string> token = exchange->token.take();
             if (token && may_send(*token)) {
-                exchange->is_trial = was_refused(*token);
+                exchange->is_trial = was_rejected(*token);
                 exchange->credentials = std::move(*token);
                 core_.hide(exchange->send.number, exchange->credentials);
                 start(*exchange);
                 continue;
             }
             const std::error_code error = token ? make_error_code(mcp::Errc::credentials_needed)
-                                                : make_error_code(LinkErrc::token_refused);
+                                                : make_error_code(LinkErrc::no_token);
             core_.finish(exchange->send.number, {.failure = Failure::from(error), .sent = false});
             exchanges_.erase(exchange);
         }
@@ -203,7 +203,7 @@ private:
         request.on_chunk = [this, &exchange](const HttpResponse& head,
                                              std::string_view piece) noexcept {
             try {
-                // Its stream may stay open for long. A refusal is noted when it ends.
+                // Its stream may stay open for long. A rejection is noted when it ends.
                 if (head.status / 100 == 2) note_verdict(exchange, head.status);
                 core_.receive(exchange.send.number, head, piece);
             } catch (...) {
@@ -229,15 +229,15 @@ private:
     }
 
     static constexpr std::size_t idle_max = 8;
-    static constexpr Duration refused_for = std::chrono::minutes{5};
+    static constexpr Duration rejected_for = std::chrono::minutes{5};
 
     Waker waker_;
     driver::LifetimeFlag lifetime_;
     Http http_;
     std::string url_;
     McpTokenSource token_;
-    std::string refused_;  // a token that the server has refused; empty if there is none
-    Instant refused_until_ = always;
+    std::string rejected_;  // a token that the server has rejected; empty if there is none
+    Instant rejected_until_ = always;
     Duration timeout_;
     std::size_t bytes_max_;
     McpCore core_;

@@ -86,7 +86,7 @@ public:
         if (at == exchanges_.end()) return;
         if (head.status < 200 || head.status > 299) {
             // Keeps a part of the text for people. Only the status decides.
-            at->refusal += piece.substr(0, words_max - std::min(words_max, at->refusal.size()));
+            at->rejection += piece.substr(0, words_max - std::min(words_max, at->rejection.size()));
             return;
         }
         // A request without an answer needs only the status.
@@ -152,7 +152,7 @@ private:
         std::string session;
         std::optional<McpAnswer> answer;
         std::string secret{};
-        std::string refusal{};
+        std::string rejection{};
     };
     enum class Phase : std::uint8_t { none, initializing, unconfirmed, confirming, ready };
 
@@ -226,7 +226,7 @@ private:
 
     void settle(Exchange exchange, const HttpResponse& response) {
         if (response.status != 0 && (response.status < 200 || response.status > 299)) {
-            return refused(std::move(exchange), response);
+            return rejected(std::move(exchange), response);
         }
         // An answer counts even if the connection broke after it.
         const bool answered = exchange.answer && exchange.answer->over();
@@ -245,8 +245,8 @@ private:
                 return;
         }
     }
-    /// Handles a status that is a refusal. The status decides, and not the body.
-    void refused(Exchange exchange, const HttpResponse& response) {
+    /// Handles a status that is a rejection. The status decides, and not the body.
+    void rejected(Exchange exchange, const HttpResponse& response) {
         // Also used for an incomplete body.
         Failure failure =
             http_failure(HttpResponse{.status = response.status, .headers = response.headers});
@@ -268,7 +268,7 @@ private:
             call->exchange = 0;
             return pump();
         }
-        std::string words = McpLogText{exchange.secret}(text_of_refusal(exchange.refusal));
+        std::string words = McpLogText{exchange.secret}(text_of_rejection(exchange.rejection));
         fail(std::move(exchange), mcp::Error{failure, 0, std::move(words)});
     }
     /// Whether the status means that the session is lost. 404 means so. Servers that have one
@@ -276,7 +276,7 @@ private:
     /// message.
     [[nodiscard]] static bool is_of_lost_session(const Exchange& exchange, int status) {
         if (exchange.session.empty()) return false;
-        return status == 404 || (status == 400 && !is_about_message(exchange.refusal));
+        return status == 404 || (status == 400 && !is_about_message(exchange.rejection));
     }
     void broken(Exchange exchange, const HttpResponse& response) {
         if (exchange.aim == Aim::end_session) end_failure_ = response.failure;
@@ -284,7 +284,7 @@ private:
             cancel(exchange, "timed out");
         }
         Failure failure = response.failure;
-        // A request that was not sent is no refusal of the session.
+        // A request that was not sent is no rejection of the session.
         if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
         fail(std::move(exchange), mcp::Error{failure, 0, {}});
     }
@@ -303,7 +303,7 @@ private:
         const bool spoken = version != message->body.end() && version->is_string() &&
                             std::find(std::begin(known), std::end(known),
                                       version->get_ref<const std::string&>()) != std::end(known);
-        if (!spoken) return fail(std::move(exchange), mcp::Errc::version_refused);
+        if (!spoken) return fail(std::move(exchange), mcp::Errc::version_rejected);
         const std::string* const session = response.headers.find("Mcp-Session-Id");
         if (session != nullptr && !is_session_id(*session)) {
             return fail(std::move(exchange), mcp::Errc::bad_session);

@@ -112,8 +112,8 @@ private:
             words(error.at("message").get<std::string>())};
 }
 
-/// Returns the error of JSON-RPC in the body of a refusal; null if there is none.
-[[nodiscard]] inline McpJson error_in_refusal(std::string_view body) {
+/// Returns the error of JSON-RPC in the body of a rejection; null if there is none.
+[[nodiscard]] inline McpJson error_in_rejection(std::string_view body) {
     constexpr std::size_t depth_max = 16;
     auto messages = read_messages(body, depth_max);
     if (!messages || messages->size() != 1) return nullptr;
@@ -121,14 +121,14 @@ private:
     return message.kind == McpMessage::Kind::error ? std::move(message.body) : McpJson{};
 }
 /// Returns its text for people.
-[[nodiscard]] inline std::string text_of_refusal(std::string_view body) {
-    const McpJson error = error_in_refusal(body);
+[[nodiscard]] inline std::string text_of_rejection(std::string_view body) {
+    const McpJson error = error_in_rejection(body);
     return error.is_null() ? "" : error.at("message").get<std::string>();
 }
 /// Whether the error code is one of those that JSON-RPC has for a wrong message
 /// (https://www.jsonrpc.org/specification, section 5.1).
 [[nodiscard]] inline bool is_about_message(std::string_view body) {
-    const McpJson error = error_in_refusal(body);
+    const McpJson error = error_in_rejection(body);
     if (error.is_null()) return false;
     const auto code = error.at("code").get<std::int64_t>();
     return code == -32700 || (code <= -32600 && code >= -32603);

@@ -55,7 +55,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         case X509_V_ERR_CERT_REVOKED:
             return tls::Errc::certificate_revoked;
         default:
-            return tls::Errc::certificate_refused;
+            return tls::Errc::certificate_rejected;
     }
 }
 

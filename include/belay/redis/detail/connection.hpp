@@ -72,7 +72,7 @@ public:
         host_.reserve(redis_host_max);  // connect() must not allocate
     }
     /// From now on, does not connect to a node of a cluster.
-    void refuse_cluster() noexcept { refuses_cluster_ = true; }
+    void reject_cluster() noexcept { rejects_cluster_ = true; }
 
     /// Sends a command, whose words may contain any bytes, and waits for the reply. `longer` is
     /// added to the usual time limit.
@@ -331,7 +331,7 @@ private:
 
     /// Rejects a server of the wrong kind. HELLO needs no permission. A proxy may lack it.
     [[nodiscard]] std::error_code inspect_server() noexcept {
-        if (!refuses_cluster_ && !has_sentinels()) return {};
+        if (!rejects_cluster_ && !has_sentinels()) return {};
         RedisReply reply;
         const std::error_code error = exchange({"HELLO", "2"}, reply, connect_timeout_);
         if (context_ == nullptr) return error;
@@ -339,7 +339,7 @@ private:
         for (std::size_t i = 0; reply_at(reply.get(), i + 1) != nullptr; i += 2) {
             const std::string_view name = reply_text(reply_at(reply.get(), i));
             const std::string_view value = reply_text(reply_at(reply.get(), i + 1));
-            if (refuses_cluster_ && name == "mode" && value == "cluster")
+            if (rejects_cluster_ && name == "mode" && value == "cluster")
                 return make_error_code(redis::Errc::cluster);
             if (has_sentinels() && name == "role" && value != "master") {
                 keep_words("Sentinel named a server that is not, or not yet, a master");
@@ -522,7 +522,7 @@ private:
     } tls_;
     Clock::time_point stays_until_{};  // also at a replica
     std::uint16_t port_ = 0;
-    bool refuses_cluster_ = false;
+    bool rejects_cluster_ = false;
     std::uint64_t connections_ = 0;
     char words_[200] = "";
 };

@@ -34,8 +34,7 @@ struct RedisRoomKeys {
         updates = tag + ":updates";
         room = tag + ":room";
         snapshot = tag + ":snapshot";
-        // Servers of earlier versions subscribe to this name, too.
-        channel = tag + ":news";
+        channel = tag + ":channel";
     }
     std::string updates{};
     std::string room{};

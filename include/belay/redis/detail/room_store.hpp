@@ -40,7 +40,7 @@ public:
                    RedisRoomUncovered& uncovered)
         : options_{options}, positions_{&positions}, uncovered_{&uncovered} {
         connection_.use(options.connection());
-        connection_.refuse_cluster();
+        connection_.reject_cluster();
         server_ = fresh();
     }
 
@@ -99,10 +99,10 @@ public:
             PersistenceError error = flush(RedisRoomKeys{options_.prefix, id}, of_room);
             if (!error) continue;
             if (is_down() || outages_ != before) return error;
-            std::vector refused = std::move(first.rooms);
-            refused.emplace_back(id, error.code);
+            std::vector rejected = std::move(first.rooms);
+            rejected.emplace_back(id, error.code);
             if (!first) first = std::move(error);
-            first.rooms = std::move(refused);
+            first.rooms = std::move(rejected);
         }
         return first;
     }
@@ -151,7 +151,7 @@ public:
     }
 
     /// Publishes messages in one round trip. A message is delivered soon or not at all.
-    /// Subscriptions report the outage of Redis. The status counts each message that Redis refused
+    /// Subscriptions report the outage of Redis. The status counts each message that Redis rejected
     /// or did not answer.
     void publish(std::span<const RedisRoomMessage> messages) {
         std::string commands;
@@ -249,10 +249,10 @@ private:
                    "of the prefix";
         if (code == redis::Errc::out_of_memory)
             return "give Redis more memory; until then clients can read rooms, and their edits are "
-                   "refused";
+                   "rejected";
         if (code == redis::Errc::reply_too_long)
             return "raise reply_bytes_max, or erase the room; other rooms are not affected";
-        if (code == redis::Errc::refused || code == redis::Errc::wrong_type)
+        if (code == redis::Errc::rejected || code == redis::Errc::wrong_type)
             return "check that no other program writes to the keys of the prefix, and that Redis "
                    "is 6.2 or later";
         return redis::Error{code, {}, {}}.advice();

@@ -37,7 +37,7 @@ public:
                         RedisRoomStore& store, RedisRoomUncovered& uncovered)
         : options_{options}, positions_{&positions}, store_{&store}, uncovered_{&uncovered} {
         connection_.use(options.connection());
-        connection_.refuse_cluster();
+        connection_.reject_cluster();
     }
 
     void subscribe(const std::string& id, std::uint64_t from,

@@ -73,7 +73,6 @@ private:
 struct SqliteFormat {
     std::int64_t application_id;
     std::int64_t version;
-    std::int64_t oldest_version = version;  ///< the oldest that the caller can read
 };
 
 /// Whether other connections may use the file while this one is open.
@@ -131,20 +130,10 @@ public:
         lock_time_ = ms;
         sqlite3_busy_timeout(db_.get(), static_cast<int>(ms.count()));
     }
-    /// Defines an SQL function of one argument.
-    [[nodiscard]] std::error_code define(const char* name,
-                                         void (*function)(sqlite3_context*, int,
-                                                          sqlite3_value**)) noexcept {
-        const int answer =
-            sqlite3_create_function_v2(db_.get(), name, 1, SQLITE_UTF8 | SQLITE_DETERMINISTIC,
-                                       nullptr, function, nullptr, nullptr, nullptr);
-        return answer == SQLITE_OK ? std::error_code{} : code_of(answer);
-    }
 
     /// Checks whether the file is of this format, or empty and to become so. Does not change any
-    /// other file.
-    [[nodiscard]] std::error_code recognise(const SqliteFormat& format,
-                                            std::int64_t& version) noexcept {
+    /// other file.   Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code recognise(const SqliteFormat& format, bool& is_new) {
         std::int64_t found[3] = {};
         if (const std::error_code error =
                 ask("SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema) "
@@ -152,13 +141,12 @@ public:
                     found)) {
             return error;
         }
-        version = 0;
-        if (found[0] == 0 && found[1] == 0 && found[2] == 0) return {};
+        is_new = found[0] == 0 && found[1] == 0 && found[2] == 0;
+        if (is_new) return {};
         if (found[0] != format.application_id) return make_error_code(QueueErrc::foreign_file);
-        if (found[1] > format.version) return make_error_code(QueueErrc::future_version);
-        version = found[1];
-        return version >= format.oldest_version ? std::error_code{}
-                                                : make_error_code(QueueErrc::corrupt);
+        if (found[1] == format.version) return {};
+        versions_ = version_text(found[1], format.version);
+        return make_error_code(QueueErrc::other_version);
     }
     /// Sets a write-ahead log. With `flushes_each`, each commit is on the medium when it returns.
     [[nodiscard]] std::error_code configure(bool flushes_each) {
@@ -291,8 +279,10 @@ public:
                (sqlite3_extended_errcode(db_.get()) == SQLITE_IOERR_WRITE &&
                 is_lack_of_space(code));
     }
-    /// Returns SQLite's text for its last failure; "" if there was none.
+    /// Returns the text for the last failure: SQLite's own, or the versions of the format; "" if
+    /// there was none.
     [[nodiscard]] const char* last_words() const noexcept {
+        if (!versions_.empty()) return versions_.c_str();
         return db_ == nullptr || sqlite3_errcode(db_.get()) == SQLITE_OK
                    ? ""
                    : sqlite3_errmsg(db_.get());
@@ -362,6 +352,7 @@ private:
 
     std::unique_ptr<sqlite3, SqliteClose> db_;
     std::string path_;
+    std::string versions_{};  // of a file that has another version of the format
     DatabasePlace place_;
     DatabasePlace log_;
     std::chrono::milliseconds lock_time_{};  // the time to wait for the lock of another connection

@@ -23,15 +23,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class SqliteElements {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
-        std::int64_t version = 0;
+        bool is_new = false;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 5, 1}, version);
+        if (!error) error = db_.recognise({0x62656C73, 5}, is_new);
         if (!error) error = db_.configure(flushes_each);
-        if (!error && version == 0) error = create();
-        if (!error && version == 1) error = add_decisions();
-        if (!error && (version == 1 || version == 2)) error = add_changes();
-        if (!error && version != 0 && version < 4) error = add_epochs();
-        if (!error && version != 0 && version < 5) error = add_replaced();
+        if (!error && is_new) error = create();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };
@@ -312,41 +308,6 @@ private:
             "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
             "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
             "PRAGMA application_id=0x62656C73; PRAGMA user_version=5; COMMIT");
-    }
-    /// Makes a file of version 1 one of version 2. Its operations have unknown decisions.
-    [[nodiscard]] std::error_code add_decisions() noexcept {
-        return db_.execute(
-            "BEGIN; ALTER TABLE applied ADD COLUMN decision INTEGER NOT NULL DEFAULT 0; PRAGMA "
-            "user_version=2; COMMIT");
-    }
-    /// Makes a file of version 2 one of version 3. Its elements are numbered in the order of their
-    /// ids. Tombstones that it forgot before do not matter, because it has no cursors.
-    [[nodiscard]] std::error_code add_changes() noexcept {
-        return db_.execute(
-            "BEGIN; ALTER TABLE element RENAME TO before; DROP INDEX tombstone; CREATE TABLE "
-            "element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, wall INTEGER "
-            "NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, change INTEGER "
-            "NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; INSERT INTO element SELECT "
-            "session, id, crc, wall, counter, origin, value, row_number() OVER (ORDER BY session, "
-            "id) FROM before; DROP TABLE before; CREATE INDEX tombstone ON element (wall) WHERE "
-            "value IS NULL; CREATE INDEX changed ON element (session, change); ALTER TABLE past "
-            "ADD COLUMN store BLOB NOT NULL DEFAULT x''; ALTER TABLE past ADD COLUMN forgotten "
-            "INTEGER NOT NULL DEFAULT 0; UPDATE past SET store=randomblob(16); PRAGMA "
-            "user_version=3; COMMIT");
-    }
-    /// Makes a file of version 3 one of version 4. The epochs of its changes are unknown.
-    [[nodiscard]] std::error_code add_epochs() noexcept {
-        return db_.execute(
-            "BEGIN; CREATE TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); "
-            "PRAGMA user_version=4; COMMIT");
-    }
-    /// Makes a file of version 4 one of version 5. The versions that its operations replaced are
-    /// unknown.
-    [[nodiscard]] std::error_code add_replaced() noexcept {
-        return db_.execute(
-            "BEGIN; CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
-            "crc INTEGER NOT NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB "
-            "NOT NULL, value BLOB); PRAGMA user_version=5; COMMIT");
     }
     [[nodiscard]] std::error_code read_epochs() {
         SqliteStatement statement;

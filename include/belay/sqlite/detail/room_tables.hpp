@@ -41,11 +41,11 @@ struct SqliteRoomChange {
 class SqliteRoomTables {
 public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
-        std::int64_t version = 0;
+        bool is_new = false;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C72, 1}, version);
+        if (!error) error = db_.recognise({0x62656C72, 1}, is_new);
         if (!error) error = db_.configure(flushes_each);
-        if (!error && version == 0) error = create();
+        if (!error && is_new) error = create();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
             if (!error) error = db_.prepare(sql, into);
         };

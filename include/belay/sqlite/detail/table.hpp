@@ -18,11 +18,11 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each,
                                        NumberRange& range) {
         flushes_each_ = flushes_each;
-        std::int64_t version = 0;
+        bool is_new = false;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C71, 1}, version);
+        if (!error) error = db_.recognise({0x62656C71, 1}, is_new);
         if (!error) error = db_.configure(flushes_each);
-        if (!error && version == 0) error = create();
+        if (!error && is_new) error = create();
         if (!error) error = db_.prepare("INSERT INTO queue VALUES (?, ?, ?)", insert_);
         if (!error) error = db_.prepare("SELECT crc, body FROM queue WHERE number = ?", select_);
         if (!error) error = db_.prepare("DELETE FROM queue WHERE number = ?", remove_);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file outage/refusal.hpp Refusal and the exit codes: how the demo reports that it cannot run.
+/// \file outage/rejection.hpp Rejection and the exit codes: the demo reports that it cannot run.
 #pragma once
 
 #include <stdexcept>
@@ -10,12 +10,12 @@ namespace outage {
 enum Exit : int {
     exit_ok = 0,            ///< everything was delivered, and the verdict is good
     exit_wrong = 1,         ///< something was lost, repeated, or cannot be delivered
-    exit_refused = 2,       ///< it could not do what was asked: options, files, ports
+    exit_rejected = 2,      ///< it could not do what was asked: options, files, ports
     exit_interrupted = 130  ///< stopped before the end; running again resumes
 };
 
-/// The user must change something: what is wrong, where, and what to do. Ends with exit_refused.
-struct Refusal : std::runtime_error {
+/// The user must change something: what is wrong, where, and what to do. Ends with exit_rejected.
+struct Rejection : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 

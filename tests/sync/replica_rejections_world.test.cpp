@@ -269,7 +269,7 @@ struct RefusalWorld {
 };
 
 template <class Strategy>
-void play_refusals(std::uint64_t seeds) {
+void play_rejections(std::uint64_t seeds) {
     std::uint64_t whole = 0;
     for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
         INFO("seed " << seed);
@@ -286,7 +286,7 @@ void play_refusals(std::uint64_t seeds) {
 
 TEST_CASE("Replica accounts for every edit with a server that refuses and throws",
           "[sync][replica][sim]") {
-    play_refusals<LastWriteWins>(histories(100));
-    play_refusals<LocalWins>(histories(50));
-    play_refusals<RemoteWins>(histories(50));
+    play_rejections<LastWriteWins>(histories(100));
+    play_rejections<LocalWins>(histories(50));
+    play_rejections<RemoteWins>(histories(50));
 }

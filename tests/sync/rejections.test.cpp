@@ -139,7 +139,7 @@ struct FaithfulClient {
 
 TEST_CASE(
     "A rejected edit is not lost: after every error at every call each edit is still somewhere",
-    "[sync][refusals]") {
+    "[sync][rejections]") {
     using At = RefusingStore::At;
     std::size_t refused = 0;
     for (const std::error_code& error : every_error()) {
@@ -209,7 +209,7 @@ TEST_CASE(
 }
 
 TEST_CASE("A store that is closed keeps every operation, and costs no attempt",
-          "[sync][refusals]") {
+          "[sync][rejections]") {
     RefusingStore store;
     store.at = RefusingStore::At::begin;
     store.error = SyncErrc::store_closed;
@@ -262,7 +262,7 @@ struct SharedWallTime {
 
 }  // namespace
 
-TEST_CASE("Pending operations are bounded for each session and each origin", "[sync][refusals]") {
+TEST_CASE("Pending operations are bounded for each session and each origin", "[sync][rejections]") {
     Memory store;
     auto processor = processor_of(store, LastWriteWins{},
                                   {.upsert_updates = true,
@@ -296,7 +296,7 @@ TEST_CASE("Pending operations are bounded for each session and each origin", "[s
 }
 
 TEST_CASE("A pending operation is removed after pending_for, and reported with its contents",
-          "[sync][refusals]") {
+          "[sync][rejections]") {
     Memory store;
     OutcomeNotes notes;
     WallTime now{24h};
@@ -362,7 +362,7 @@ std::string ids_text(const Ops& ops) {
 }  // namespace
 
 TEST_CASE("Operation::restamp keeps the order of edits, what they saw, and makes no conflict",
-          "[sync][refusals]") {
+          "[sync][rejections]") {
     const WallTime noon{12h};
     const ManualWallTime right{noon};
     const Stamp version{noon - 1h, 0, id_of(9)};
@@ -403,7 +403,7 @@ TEST_CASE("Operation::restamp keeps the order of edits, what they saw, and makes
     CHECK(store.find({"s", "old"})->presence == part::Presence::removed);
 }
 
-TEST_CASE("Operation::restamp stays above a version that is itself ahead", "[sync][refusals]") {
+TEST_CASE("Operation::restamp stays above a version that is itself ahead", "[sync][rejections]") {
     const WallTime noon{12h};
     HybridClock<ManualWallTime> clock{id_of(1), ManualWallTime{noon}};
     Random bits{Seed{1}};
