@@ -35,7 +35,7 @@ struct BeastRequest {
             sound = sound && is_header_name(name) && is_header_value(value);
         }
         host = server.host.find(':') != std::string::npos ? "[" + server.host + "]" : server.host;
-        if (server.port != usual_port) host += ":" + std::to_string(server.port);
+        if (server.port != usual_port) host += ':' + std::to_string(server.port);
         target = options.target;
         if (secret != nullptr && !options.token_query.empty()) {
             target += options.target.find('?') == std::string::npos ? '?' : '&';
