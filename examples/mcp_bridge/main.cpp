@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Keeps a file and a server of the Model Context Protocol in step; Ctrl-C ends it.
 //   example_mcp_bridge http://localhost:3000/mcp FILE [SESSION]
-#include <belay/adapter/curl_http.hpp>
-#include <belay/adapter/mcp_remote.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/call/retry_log.hpp>
 #include <belay/core/tee.hpp>
+#include <belay/curl/http.hpp>
+#include <belay/mcp/remote.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/sync/bridge.hpp>
 

@@ -11,19 +11,19 @@
 //   changes in DATA/rights.db.
 // - --backup copies all boards into FOLDER, which must be new.
 // - --restore replaces one board by its copy.
-#include <belay/adapter/beast_any_listener.hpp>
-#include <belay/adapter/beast_listener_metrics.hpp>
-#include <belay/adapter/boost_asio.hpp>
-#include <belay/adapter/jwt_authorizer.hpp>
-#include <belay/adapter/sqlite_boards_on_thread.hpp>
+#include <belay/asio/boost.hpp>
+#include <belay/beast/any_listener.hpp>
+#include <belay/beast/listener_metrics.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/metrics.hpp>
+#include <belay/openssl/jwt_authorizer.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
 #include <belay/room/room_metrics.hpp>
+#include <belay/sqlite/boards_on_thread.hpp>
 
 #include <boost/asio/signal_set.hpp>
 

@@ -50,7 +50,7 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay, and can be joined.
-set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
+set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
                         several-servers test-your-own-networked-code-With-your-own-asio-code
                         test-your-own-networked-code-A-WebSocket-client
@@ -97,7 +97,7 @@ target_compile_definitions(page_inbox_check PRIVATE
 add_test(NAME pages/inbox_check COMMAND page_inbox_check)
 set_tests_properties(pages/inbox_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 if(SQLite3_FOUND)
-    belay_page(adapter LIBRARIES SQLite::SQLite3)
+    belay_page(bindings LIBRARIES SQLite::SQLite3)
 endif()
 if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
     belay_page(several-servers LIBRARIES ${BELAY_HIREDIS}
@@ -114,7 +114,7 @@ if(TARGET tests_libc_sim)
     endif()
 endif()
 if(BELAY_BOOST_INCLUDE)
-    belay_page(adapter-Serving-WebSockets)
+    belay_page(bindings-Serving-WebSockets)
 endif()
 
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
@@ -133,7 +133,7 @@ set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/ht
 if(CURL_FOUND)
     belay_page(recipes-libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
-    belay_page(adapter-HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(bindings-HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(http-calls THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     if(TARGET example_http_calls)
         add_test(NAME pages/example_http_calls COMMAND ${belay_http_server} $<TARGET_FILE:example_http_calls>)

@@ -72,7 +72,7 @@ add_custom_target(examples_of_reference ALL DEPENDS ${references})
 list(REMOVE_ITEM umbrellas belay/posix.hpp)
 # <windows.h> defines macros such as far. No header uses their names.
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/include/belay/*.hpp)
-list(FILTER headers EXCLUDE REGEX "^belay/(adapter/|posix)")
+list(FILTER headers EXCLUDE REGEX "^belay/((${belay_bindings_regex})/|posix|core/fmt_format)")
 list(JOIN headers ">\n#include <" includes)
 set(after_windows ${CMAKE_CURRENT_BINARY_DIR}/after_windows.cpp)
 file(CONFIGURE OUTPUT ${after_windows} CONTENT "#include <belay/windows/files.hpp>\n#include <${includes}>\n")
@@ -81,7 +81,7 @@ belay_compile_alone("${umbrellas};belay/windows/files.hpp;belay/windows/journal.
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/posix.cpp CONTENT "#include <belay/posix.hpp>\n")
 add_test(NAME posix/rejected COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fsyntax-only -I ${PROJECT_SOURCE_DIR}/include
          ${CMAKE_CURRENT_BINARY_DIR}/posix.cpp)
-set_tests_properties(posix/rejected PROPERTIES PASS_REGULAR_EXPRESSION "error: .*belay/adapter/asio_tcp[.]hpp")
+set_tests_properties(posix/rejected PROPERTIES PASS_REGULAR_EXPRESSION "error: .*belay/asio/tcp[.]hpp")
 
 set_tests_properties(${tests} PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT} ENVIRONMENT "${wine}")
 list(REMOVE_ITEM tests wine wine_ends)

@@ -29,7 +29,7 @@ ALWAYS = ("consumer", "scripts", "windows")
 ALONE = "google_test"
 PROGRAM = "no_exceptions_{}"
 # How much longer than others their lines take to compile: they include asio and Beast, or nest templates.
-FACTORS = {"adapter": 2, "call": 2}
+FACTORS = {"beast": 2, "call": 2}
 # Where the code of tests that are not in tests/<component> is.
 ELSEWHERE = {"examples": "examples", "pages": "docs"}
 

@@ -26,9 +26,9 @@ FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign
 # What examples/CMakeLists.txt defines.
 DEFINITIONS = ('-DOUTAGE_HEADERS="include"', '-DOUTAGE_DIR="outage.d"')
 # Judged alone: the standalone asio and Boost's cannot be included together.
-ALONE = ("belay/adapter/standalone_asio.hpp",)
+ALONE = ("belay/asio/standalone.hpp",)
 # Judged only where the compiler finds this header of a library, which Debian 12 does not have.
-NEEDS = {"belay/adapter/redis_tls.hpp": "hiredis/hiredis_ssl.h"}
+NEEDS = {"belay/redis/tls.hpp": "hiredis/hiredis_ssl.h"}
 # In the build, too, the files of such a folder are one translation unit, its main.cpp apart.
 TOGETHER = ("examples/bugs", "examples/outage")
 EXCEPTION = re.compile(r"NOLINT(?!END)")
