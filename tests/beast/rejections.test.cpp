@@ -198,7 +198,7 @@ void flood(Rig& rig, Reject&& reject) {
 }  // namespace
 
 TEST_CASE("Each reason of a rejected upgrade is counted once, and reported if the listener decides",
-          "[beast][beast_rejections][fault]") {
+          "[beast][rejections][fault]") {
     for (std::size_t i = 0; i < Reasons::count; ++i) {
         const auto why = static_cast<RejectionReason>(i);
         CHECK(to_string(why) != "unknown");
@@ -208,7 +208,7 @@ TEST_CASE("Each reason of a rejected upgrade is counted once, and reported if th
 }
 
 TEST_CASE("The clients of a proxy are rejected by the limit of their own address",
-          "[beast][beast_rejections][fault]") {
+          "[beast][rejections][fault]") {
     ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
     const std::string request = UpgradeText{.more = "X-Forwarded-For: 192.0.2.1\r\n"}.text();
     const RawSocket first = RawSocket::connect(rig.port);
@@ -223,7 +223,7 @@ TEST_CASE("The clients of a proxy are rejected by the limit of their own address
 }
 
 TEST_CASE("A flood through a proxy is reported at the rate of connections over a limit",
-          "[beast][beast_rejections][fault]") {
+          "[beast][rejections][fault]") {
     // The first is of a client above its share. The second is rejected before it has an address.
     const bool is_named = GENERATE(true, false);
     ListenerRig<> rig{{.connections_per_ip_max = 1, .proxies = {"127.0.0.1"}}};
@@ -239,7 +239,7 @@ TEST_CASE("A flood through a proxy is reported at the rate of connections over a
 }
 
 TEST_CASE("A peer that resets before the accept is counted as aborted, and not as over a limit",
-          "[beast][beast_rejections][fault]") {
+          "[beast][rejections][fault]") {
     ListenerRig<> rig{{.upgrades_per_ip_and_minute = 1}};
     for (std::uint64_t times = 1; times <= 3; ++times) {
         RawSocket gone = RawSocket::connect(rig.port);
@@ -252,7 +252,7 @@ TEST_CASE("A peer that resets before the accept is counted as aborted, and not a
 }
 
 TEST_CASE("An event of a flood has the number of rejections that were not reported before it",
-          "[beast][beast_rejections][fault]") {
+          "[beast][rejections][fault]") {
     ListenerRig<> rig{{.upgrade_within = 1h, .waiting_per_ip_max = 1}};
     const RawSocket waits = RawSocket::connect(rig.port);
     rig.until([&] { return rig.counters().accepted == 1; });
@@ -268,7 +268,7 @@ TEST_CASE("An event of a flood has the number of rejections that were not report
 }
 
 TEST_CASE("The time of an upgrade lasts until its answer, and is counted for WebSockets only",
-          "[beast][beast_rejections][unit]") {
+          "[beast][rejections][unit]") {
     ListenerRig<> rig;
     std::optional<beast::Accepted<>> held;
     rig.on_accept = [&](beast::Accepted<> client) { held = std::move(client); };

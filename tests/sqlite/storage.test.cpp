@@ -219,7 +219,8 @@ TEST_CASE("sqlite::Storage::open leaves the files of other programs unchanged",
     }
     fill<Sqlite>(dir / "later", 1);
     for (const std::string version : {"0", "2"}) {
-        execute_as_another_program(dir / "later", "PRAGMA user_version=" + version);
+        const std::string sql = "PRAGMA user_version=" + version;
+        execute_as_another_program(dir / "later", sql.c_str());
         const sqlite::Error error = refused<Sqlite>(dir / "later");
         CHECK(error.code == QueueErrc::other_version);
         CHECK(error.what ==
