@@ -9,6 +9,7 @@
 
 #include "support/catch.hpp"
 #include "support/curl/http_rig.hpp"
+#include "support/eventually.hpp"
 
 using namespace belay;
 using namespace std::chrono_literals;
@@ -35,7 +36,7 @@ struct StreamFixture {
     }
     template <class F>
     void until(F done) {
-        REQUIRE(loop.run_until(done, 40s));
+        REQUIRE(loop.run_until(done, belay_test::wait_max));
     }
     /// Later events of requests in flight would be reported here.
     void settle() {
@@ -321,7 +322,7 @@ TEST_CASE("A handle that outlives its answer has no effect, and a client can be 
     std::optional<curl::Http::Handle> handle =
         first.request({.url = server.url("/hello")}, record.completion());
     curl::Http http{std::move(first)};
-    REQUIRE(loop.run_until([&] { return record.reported; }, 40s));
+    REQUIRE(loop.run_until([&] { return record.reported; }, belay_test::wait_max));
     CHECK(record.response->body == "hello");
     handle.reset();
     CHECK(record.response);

@@ -15,11 +15,9 @@
 
 namespace e2e {
 
-/// The demo, the same with a faulty ledger, and the same with faulty headers (scripts/mutants.py).
+/// The demo, and the same with a faulty ledger.
 inline const std::string outage = belay_test::beside_program(OUTAGE_BINARY);
 inline const std::string outage_planted = belay_test::beside_program(OUTAGE_PLANTED_BINARY);
-inline const std::string outage_skip_ack = belay_test::beside_program(OUTAGE_SKIP_ACK_BINARY);
-inline const std::string outage_no_fence = belay_test::beside_program(OUTAGE_NO_FENCE_BINARY);
 
 inline std::string read(const std::string& path) {
     std::ifstream file{path, std::ios::binary};

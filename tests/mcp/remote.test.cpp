@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/mcp/mcp_server.hpp"
 
 using namespace belay;
@@ -35,7 +36,7 @@ struct McpRig {
 
     template <class V>
     V wait(driver::Question<V>& question) {
-        REQUIRE(loop.run_until([&] { return question.answered(); }, 40s));
+        REQUIRE(loop.run_until([&] { return question.answered(); }, belay_test::wait_max));
         auto answer = question.take();
         REQUIRE(answer);
         return std::move(*answer);
@@ -406,7 +407,7 @@ TEST_CASE(
     bridge.start();
     bridge.changed("board");
     const Pushes& pushes = bridge.observer().get<1>();
-    REQUIRE(loop.run_until([&] { return pushes.count == 1; }, 40s));
+    REQUIRE(loop.run_until([&] { return pushes.count == 1; }, belay_test::wait_max));
     REQUIRE(lines.size() >= 2);
     CHECK(
         lines[0].starts_with("call: attempt 1 failed (overloaded: status 503); the next one in 1"));
@@ -415,9 +416,9 @@ TEST_CASE(
     // A change by another client is pulled, and no part of it is pushed back.
     server.order(R"(put board {"content":"theirs","stamp":{"wall":"9","counter":0,)"
                  R"("origin":"07000000000000000000000000000000"}})");
-    REQUIRE(loop.run_until([&] { return local.scene->content == "theirs"; }, 40s));
+    REQUIRE(loop.run_until([&] { return local.scene->content == "theirs"; }, belay_test::wait_max));
     bridge.stop();
-    REQUIRE(loop.run_until([&] { return bridge.ended(); }, 40s));
+    REQUIRE(loop.run_until([&] { return bridge.ended(); }, belay_test::wait_max));
     CHECK(pushes.count == 1);
     server.line_with("request DELETE");
     CHECK(local.scene->stamp.wall == WallTime{Duration{9}});

@@ -8,6 +8,7 @@
 #include <functional>
 #include <sstream>
 
+#include "support/eventually.hpp"
 #include "support/openssl/certificate_authority.hpp"
 #include "support/page.hpp"
 #include "support/posix/raw_socket.hpp"
@@ -42,11 +43,7 @@ struct Failover {
         return sentinel.command({"SENTINEL", what, "mymaster"});
     }
     [[nodiscard]] static bool until(const std::function<bool()>& holds) {
-        for (int i = 0; i < 6'000; ++i) {
-            if (holds()) return true;
-            ::poll(nullptr, 0, 10);
-        }
-        return false;
+        return eventually(holds, 10ms);
     }
     [[nodiscard]] std::string configuration() const {
         const std::string file = directory / "sentinel.conf";
@@ -129,15 +126,18 @@ TEST_CASE("redis::Rooms uses TLS through the recipe with stunnel",
     redis::Rooms rooms{options};
     // Until the tunnel listens.
     const auto reaches_server = [&] {
-        for (int i = 0; i < 1'000; ++i) {
-            const auto found = load(rooms);
-            if (found) return true;
-            const bool listens = found.error().code != std::errc::no_such_file_or_directory &&
-                                 found.error().code != std::errc::connection_refused;
-            if (!is_right && listens) return false;
-            ::poll(nullptr, 0, 10);
-        }
-        return false;
+        bool found = false;
+        static_cast<void>(eventually(
+            [&] {
+                const auto room = load(rooms);
+                found = room.has_value();
+                const bool listens = !found &&
+                                     room.error().code != std::errc::no_such_file_or_directory &&
+                                     room.error().code != std::errc::connection_refused;
+                return found || (!is_right && listens);
+            },
+            10ms));
+        return found;
     };
     const bool reached = reaches_server();
     INFO(tunnel.log());

@@ -11,6 +11,7 @@
 
 #include <belay/room/persistence_check.hpp>
 
+#include "support/eventually.hpp"
 #include "support/redis/proxy.hpp"
 #include "support/redis/rooms_rig.hpp"
 
@@ -47,7 +48,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     begin(one);
     append(one, "a");
     append(one, "b");
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     Result<part::FanoutBatch, PersistenceError> batch = *waiting.take();
     REQUIRE(batch);
     CHECK(batch->epoch == some_epoch);
@@ -190,14 +191,14 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
         ::poll(nullptr, 0, 50);
         CHECK_FALSE(waiting.answered());
         server.command({"FLUSHALL"});
-        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) {
-            ::poll(nullptr, 0, 1);
+        REQUIRE(eventually([&] {
             server.command({"PUBLISH", "belay:{noise}:channel", "mnoise"});
-            if (!noise.answered()) continue;
-            REQUIRE(noise.take());
-            rooms.subscribe("noise", 0, noise.ask());
-        }
-        REQUIRE(waiting.answered());
+            if (noise.answered()) {
+                REQUIRE(noise.take());
+                rooms.subscribe("noise", 0, noise.ask());
+            }
+            return waiting.answered();
+        }));
         CHECK((*waiting.take())->state == part::FanoutBatch::State::gap);
         CHECK(words_in(load(rooms)) == "none");
         CHECK(server.command({"EXISTS", "belay:store"}) == "1");
@@ -228,8 +229,7 @@ TEST_CASE("redis::Rooms: a rejected change names its room, and has the room comp
     CHECK(error.rooms.front().first == "board");
     CHECK(error.message().find("compares the room") != std::string::npos);
     CHECK(words_in(load(rooms, "other")) == "|kept,");
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     CHECK((*waiting.take())->state == part::FanoutBatch::State::gap);
 }
 
@@ -259,10 +259,10 @@ TEST_CASE("redis::Rooms: an erased history is not begun again", "[redis][rooms][
     CHECK_FALSE(two.erase("board"));
     REQUIRE_FALSE(flush(two));
     // An outage has ended.
-    for (int i = 0; i < 30'000 && !awaited<part::ListedRooms>(
-                                      [&](auto done) { one.list({}, 9, std::move(done)); });
-         ++i)
-        ::poll(nullptr, 0, 1);
+    REQUIRE(eventually([&] {
+        return awaited<part::ListedRooms>([&](auto done) { one.list({}, 9, std::move(done)); })
+            .has_value();
+    }));
     const auto again = [&] {
         REQUIRE(one.begin("board", some_epoch, true));
         CHECK(one.append("board", as_bytes("a")));
@@ -376,7 +376,7 @@ TEST_CASE("redis::Rooms reports the fault of Redis", "[redis][rooms][fault]") {
             awaited<part::ListedRooms>([&](auto done) { rooms.list({}, 9, std::move(done)); }));
         server.start();
         // Redis has started again, without its data.
-        for (int i = 0; i < 30'000 && !load(rooms); ++i) ::poll(nullptr, 0, 1);
+        REQUIRE(eventually([&] { return load(rooms).has_value(); }));
         CHECK(words_in(load(rooms)) == "none");
     }
 }
@@ -394,14 +394,12 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
     // While it connects, the server would count as unreachable.
-    for (int i = 0; i < 30'000; ++i) {
-        if (server.command({"PUBSUB", "NUMSUB", "belay:{board}:channel"}).ends_with(",1")) break;
-        ::poll(nullptr, 0, 1);
-    }
+    REQUIRE(eventually([&] {
+        return server.command({"PUBSUB", "NUMSUB", "belay:{board}:channel"}).ends_with(",1");
+    }));
     server.freeze();
     // No calls are made, except for signs of life.
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     CHECK(waiting.take()->error().code == redis::Errc::no_answer);
     CHECK(load(rooms).error().message().find("check that Redis runs") != std::string::npos);
     for (int i = 0; i < 100; ++i) CHECK(load(rooms).error().code == redis::Errc::no_answer);
@@ -418,15 +416,13 @@ TEST_CASE("redis::Rooms: a subscription is notified once per outage", "[redis][r
         rooms.subscribe("board", read, waiting.ask());
         ::poll(nullptr, 0, 100);
         server.kill();
-        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-        REQUIRE(waiting.answered());
+        REQUIRE(eventually([&] { return waiting.answered(); }));
         CHECK_FALSE(*waiting.take());
         rooms.subscribe("board", read, waiting.ask());
         ::poll(nullptr, 0, 300);
         CHECK_FALSE(waiting.answered());
         server.start();
-        for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-        REQUIRE(waiting.answered());
+        REQUIRE(eventually([&] { return waiting.answered(); }));
         CHECK((*waiting.take())->state == part::FanoutBatch::State::gap);
         CHECK(words_in(load(rooms)) == "none");
         begin(rooms);

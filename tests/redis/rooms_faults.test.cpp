@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/eventually.hpp"
 #include "support/page.hpp"
 #include "support/redis/proxy.hpp"
 #include "support/redis/rooms_rig.hpp"
@@ -59,11 +60,9 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     const auto sent = [&] {
         return pings(server.command_of("watcher", {"INFO", "commandstats"}), "calls");
     };
-    for (int i = 0; i < 3'000 && sent() == 0; ++i) ::poll(nullptr, 0, 10);
-    CHECK(sent() != 0);
+    REQUIRE(eventually([&] { return sent() != 0; }, 10ms));
     append(rooms, "b");
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     const Result<part::FanoutBatch, PersistenceError> after = *waiting.take();
     CHECK(words_in(after) == "b*,");
     read = after->entries.back().position;
@@ -324,22 +323,18 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica", "[redis][red
     std::filesystem::create_symlink(second.socket(), name);
     REQUIRE(rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::read_only);
-    PersistenceError error;
-    for (int i = 0; i < 3'000; ++i) {
-        ::poll(nullptr, 0, 10);
-        REQUIRE(rooms.begin("board", some_epoch, true));
-        error = flush(rooms);
-        if (!error) break;
-    }
-    CHECK_FALSE(error);
+    CHECK(eventually(
+        [&] {
+            REQUIRE(rooms.begin("board", some_epoch, true));
+            return !flush(rooms);
+        },
+        10ms));
     CHECK(second.command({"EXISTS", room_key}) == "1");
     // The subscription gets the reason, and continues on the new master.
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     CHECK(waiting.take()->error().code == redis::Errc::read_only);
     rooms.subscribe("board", read, waiting.ask());
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
 }
 
 TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
@@ -353,10 +348,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     server.command({"BGSAVE"});
-    for (int i = 0; i < 30'000; ++i) {
-        if (server.command({"SET", "x", "y"}).starts_with("MISCONF")) break;
-        ::poll(nullptr, 0, 1);
-    }
+    REQUIRE(eventually([&] { return server.command({"SET", "x", "y"}).starts_with("MISCONF"); }));
     REQUIRE(server.command({"PING"}).starts_with("MISCONF"));
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
     rooms.subscribe("board", read, waiting.ask());
@@ -367,16 +359,16 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
         return pings(server.command({"INFO", "commandstats"}), "rejected_calls");
     };
     const std::size_t before = rejected();
-    for (int i = 0; i < 3'000 && rejected() < before + 2; ++i) {
-        ::poll(nullptr, 0, 10);
-        CHECK(load(rooms));
-    }
-    CHECK(rejected() >= before + 2);
+    CHECK(eventually(
+        [&] {
+            CHECK(load(rooms));
+            return rejected() >= before + 2;
+        },
+        10ms));
     CHECK_FALSE(waiting.answered());
     server.command({"CONFIG", "SET", "stop-writes-on-bgsave-error", "no"});
     append(rooms, "a");
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     CHECK(words_in(*waiting.take()) == "a*,");
 }
 
@@ -408,14 +400,12 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     ::poll(nullptr, 0, 1'200);
     server.thaw();
     redisFree(context);
-    ::poll(nullptr, 0, 300);
-    REQUIRE(loading.answered());
+    REQUIRE(eventually([&] { return loading.answered(); }));
     // With or without a notification of an outage, it gets the later changes.
     if (waiting.answered()) rooms.subscribe("board", read, waiting.ask());
     REQUIRE(load(other));
     append(other, "a");
-    for (int i = 0; i < 30'000 && !waiting.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(waiting.answered());
+    REQUIRE(eventually([&] { return waiting.answered(); }));
     CHECK(words_in(*waiting.take()) == "a,");
 }
 

@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 
+#include "support/eventually.hpp"
 #include "support/failing_new.hpp"
 #include "support/redis/proxy.hpp"
 #include "support/redis/rooms_rig.hpp"
@@ -122,7 +123,7 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
     rooms.flush(Completion<PersistenceError>{
         [&](std::optional<PersistenceError>) noexcept { first = published() - before + 1; }});
     server.thaw();
-    for (int i = 0; i < 30'000 && published() - before < count; ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(eventually([&] { return published() - before >= count; }));
     // The flush publishes, too. One batch was under way, and another could be next.
     CHECK(published() - before == count + 1);
     CHECK(first != 0);
@@ -541,11 +542,10 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
                 }});
     }
     // All entries have been read, and the loss of all is detected at once.
-    for (int i = 0; i < 30'000 && calls() < before + count; ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(eventually([&] { return calls() >= before + count; }));
     CHECK(answers == 0);
     server.command({"FLUSHALL"});
-    for (int i = 0; i < 30'000 && (answers < count || before_flush == 0); ++i)
-        ::poll(nullptr, 0, 1);
+    REQUIRE(eventually([&] { return answers >= count && before_flush != 0; }));
     // All are answered, in turn.
     CHECK(answers == count);
     CHECK(before_flush != 0);
@@ -563,12 +563,10 @@ TEST_CASE("redis::Rooms: an edit enters no later history after its subscription 
     const auto subscribed = [&] {
         return server.command({"PUBSUB", "CHANNELS"}).find("board") != std::string::npos;
     };
-    for (int i = 0; i < 5'000 && !subscribed(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(subscribed());
+    REQUIRE(eventually(subscribed));
     // This is the state of a room that is in use, and waits until it is loaded again.
     waiting.drop();
-    for (int i = 0; i < 5'000 && subscribed(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE_FALSE(subscribed());
+    REQUIRE(eventually([&] { return !subscribed(); }));
     static_cast<void>(load(rooms, "none"));  // one more turn of the thread
     CHECK_FALSE(reset(other, other_epoch));
     REQUIRE(rooms.append("board", as_bytes("former")));

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/redis/rooms_rig.hpp"
 
 using namespace belay;
@@ -21,11 +22,7 @@ namespace {
 /// Waits until the status is as the test expects.
 [[nodiscard]] bool status_becomes(const redis::Rooms& rooms,
                                   const std::function<bool(const redis::RoomsStatus&)>& expected) {
-    for (int i = 0; i < 30'000; ++i) {
-        if (expected(rooms.status())) return true;
-        ::poll(nullptr, 0, 1);
-    }
-    return false;
+    return eventually([&] { return expected(rooms.status()); });
 }
 /// A message about a client.
 [[nodiscard]] Bytes state_about(std::uint64_t client) {

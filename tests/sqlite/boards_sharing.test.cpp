@@ -11,6 +11,7 @@
 
 #include "support/catch.hpp"
 #include "support/displacer.hpp"
+#include "support/eventually.hpp"
 #include "support/sqlite/sql_program.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -35,8 +36,7 @@ std::string right_of(sqlite::Boards& boards, std::string_view user, std::string_
 /// Waits for an answer, with a limit; none if it is dropped.
 template <class V>
 std::optional<V> awaited(driver::Question<V>& question) {
-    for (int i = 0; i < 60'000 && !question.answered(); ++i) std::this_thread::sleep_for(1ms);
-    REQUIRE(question.answered());
+    REQUIRE(eventually([&] { return question.answered(); }));
     return question.take();
 }
 std::string right_of(sqlite::Boards::OnThread& boards, std::string_view user) {
@@ -57,7 +57,7 @@ public:
     }
     /// Waits for the next error, with a limit.
     [[nodiscard]] std::error_code next() {
-        for (int i = 0; i < 60'000 && count() == taken_; ++i) std::this_thread::sleep_for(1ms);
+        REQUIRE(eventually([&] { return count() != taken_; }));
         const std::lock_guard lock{mutex_};
         REQUIRE(errors_.size() > taken_);
         return errors_[taken_++];
@@ -403,18 +403,15 @@ TEST_CASE("sqlite::Boards::OnThread detects rights that an application changes",
     std::mutex mutex;
     std::vector<std::string> changed;
     const auto next = [&] {
-        for (int i = 0; i < 60'000; ++i) {
-            {
-                const std::lock_guard lock{mutex};
-                if (!changed.empty()) {
-                    const std::string board = changed.front();
-                    changed.erase(changed.begin());
-                    return board;
-                }
-            }
-            std::this_thread::sleep_for(1ms);
-        }
-        return std::string{"nothing"};
+        std::string board = "nothing";
+        static_cast<void>(eventually([&] {
+            const std::lock_guard lock{mutex};
+            if (changed.empty()) return false;
+            board = changed.front();
+            changed.erase(changed.begin());
+            return true;
+        }));
+        return board;
     };
     sqlite::Boards::OnThread boards{shared_boards(dir / "r"),
                                     {.look_every = 1ms, .on_changed = [&](std::string_view board) {
@@ -478,6 +475,5 @@ TEST_CASE("sqlite::Boards::OnThread reports without a call that its file is not 
                                      }}};
     const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
     displace(true);
-    for (int i = 0; i < 10'000 && failed == 0; ++i) std::this_thread::sleep_for(1ms);
-    CHECK(failed > 0);
+    CHECK(eventually([&] { return failed > 0; }));
 }

@@ -23,6 +23,7 @@
 #include <belay/room/yjs_protocol.hpp>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/posix/raw_socket.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/yjs/yjs_editor.hpp"
@@ -192,7 +193,8 @@ public:
         TypingClients clients{listener_->port()};
         clients_ = &clients;
         try {
-            REQUIRE(loop_->run_until([this] { return !rooms_ || has_typed(); }, 40s));
+            REQUIRE(
+                loop_->run_until([this] { return !rooms_ || has_typed(); }, belay_test::wait_max));
             end_as_asked();
         } catch (const std::runtime_error&) {
             CHECK(ends_in_ == EndsIn::main_after_throw);
@@ -210,7 +212,7 @@ private:
     void end_as_asked() {
         const auto until_gone = [this] {
             // An exception must reach run(), and not the macro.
-            const bool gone = loop_->run_until([this] { return !rooms_; }, 40s);
+            const bool gone = loop_->run_until([this] { return !rooms_; }, belay_test::wait_max);
             REQUIRE(gone);
         };
         if (ends_in_ == EndsIn::main_after_throw) {

@@ -54,8 +54,12 @@ const permit = (...what) => answer('--permit', data, ...what)
 
 const check = (claim, what) => { if (!claim) throw new Error(what) }
 const links = await start()
+// Only a failure takes so many milliseconds, also on a busy machine.
+const waitMax = 300000
 const browser = await puppeteer.launch({
   executablePath: chromium,
+  timeout: waitMax,
+  protocolTimeout: waitMax,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync']
 })
@@ -63,12 +67,13 @@ const desktop = { width: 1000, height: 700 }
 const phone = { width: 360, height: 700, isMobile: true, hasTouch: true }
 const open = async (link, { context, viewport = desktop } = {}) => {
   const page = await (context ?? await browser.createBrowserContext()).newPage()
+  page.setDefaultTimeout(waitMax)
   page.on('pageerror', error => { console.error(error); process.exitCode = 1 })
   await page.setViewport(viewport)
   await page.goto(link)
   return page
 }
-const state = (page, word) => page.waitForSelector(`#badge[data-state=${word}]`, { timeout: 60000 })
+const state = (page, word) => page.waitForSelector(`#badge[data-state=${word}]`)
 const drag = async (page, tool, from, to) => {
   await page.bringToFront()
   await page.click(`[data-tool=${tool}]`)
@@ -95,7 +100,7 @@ const painted = () => {
   })))
 }
 const until = async (claim, what) => {
-  for (let tries = 0; tries < 600; ++tries) {
+  for (const begin = performance.now(); performance.now() - begin < waitMax;) {
     if (await claim()) return
     await new Promise(resolve => setTimeout(resolve, 50))
   }

@@ -15,6 +15,7 @@
 
 #include "support/beside_program.hpp"
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 #include "support/server_process.hpp"
 
 #if !defined(BELAY_PYTHON)
@@ -100,7 +101,7 @@ struct HttpRig {
     /// Runs until `holds()`; fails after a time that no test needs.
     template <class F>
     void until(F done) {
-        REQUIRE(loop.run_until(done, std::chrono::seconds{40}));
+        REQUIRE(loop.run_until(done, wait_max));
     }
     belay::HttpResponse fetch(belay::HttpRequest request) {
         RequestRecord record;

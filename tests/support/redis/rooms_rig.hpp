@@ -11,6 +11,7 @@
 
 #include <belay/redis/rooms.hpp>
 
+#include "support/eventually.hpp"
 #include "support/redis/server.hpp"
 
 namespace belay_test {
@@ -34,8 +35,7 @@ template <class V, class Ask>
 [[nodiscard]] V awaited(Ask&& ask) {
     driver::Question<V> question;
     ask(question.ask());
-    for (int i = 0; i < 30'000 && !question.answered(); ++i) ::poll(nullptr, 0, 1);
-    REQUIRE(question.answered());
+    REQUIRE(eventually([&] { return question.answered(); }));
     std::optional<V> answer = question.take();
     REQUIRE(answer);
     return std::move(*answer);
@@ -120,7 +120,7 @@ inline const std::string room_key = "belay:{board}:room";
 }
 /// Waits until Redis answers again.
 inline void back(redis::Rooms& rooms) {
-    for (int i = 0; i < 2'000 && !load(rooms, "elsewhere"); ++i) ::poll(nullptr, 0, 1);
+    REQUIRE(eventually([&] { return load(rooms, "elsewhere").has_value(); }));
 }
 inline void lose_last_entry(const RedisServer& server) {
     server.command({"EVAL",

@@ -18,6 +18,7 @@
 #include <belay/redis/stream.hpp>
 
 #include "support/child_process.hpp"
+#include "support/eventually.hpp"
 #include "support/temporary_directory.hpp"
 
 namespace belay_test {
@@ -104,13 +105,11 @@ public:
             ::execvp("redis-check-rdb", argv.data());
             ::_exit(127);
         }
-        // Waits until it answers, or has ended.
-        for (int i = 0; i < 20'000; ++i) {
-            if (answers()) return;
+        INFO("redis-server does not answer");
+        REQUIRE(eventually([&] {
             if (has_ended()) FAIL("redis-server ended: " << log());
-            ::poll(nullptr, 0, 1);
-        }
-        FAIL("redis-server does not answer");
+            return answers();
+        }));
     }
 
     /// The reply to a command of another program, as text; numbers in decimal, arrays with commas.
