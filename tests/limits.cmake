@@ -36,7 +36,7 @@ function(belay_add_test)
         set(expand COMMAND_EXPAND_LISTS)
     endif()
     add_test(NAME ${arg_NAME} COMMAND ${belay_run_limited} ${arg_SECONDS} ${belay_wait_seconds} ${arg_COMMAND} ${expand})
-    # For the case that run_limited itself hangs. It allows 20 s of wall time for each second of processor time.
-    math(EXPR backstop "3600 + 20 * ${arg_SECONDS}")
+    # For the case that run_limited itself hangs. It allows 40 s of wall time for each second of processor time.
+    math(EXPR backstop "3600 + 40 * ${arg_SECONDS}")
     set_tests_properties(${arg_NAME} PROPERTIES TIMEOUT ${backstop})
 endfunction()

@@ -69,6 +69,7 @@ class Estimate:
         self.known = known if 2 * len(times) > len(names) else {}
         self.other = sum(times) / len(times) if self.known else 1  # what an unknown step counts
         self.first = 0.02 if self.known else 0.2
+        self.names = set(names)
         self.total = sum(map(self.cost, names))
         self.done, self.running, self.begin = 0.0, {}, time.monotonic()
 
@@ -80,7 +81,10 @@ class Estimate:
 
     def end(self, name):
         self.running.pop(name, None)
-        self.done += self.cost(name)
+        # Before the steps that it was asked for, ninja may make its own file anew.
+        if name in self.names:
+            self.names.remove(name)
+            self.done += self.cost(name)
 
     def left(self):
         """The time left, once enough is done to estimate it."""
