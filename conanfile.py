@@ -10,29 +10,16 @@ from conan.tools.layout import basic_layout
 
 required_conan_version = ">=2.0"
 
-# What an adapter includes, and what it asks of that library.
-ADAPTERS = {
-    "with_sqlite3": "sqlite3/[>=3.40 <4]",
-    "with_lmdb": "lmdb/[>=0.9.24 <1]",
-    "with_hiredis": "hiredis/[>=1.0 <2]",
-    "with_boost": "boost/[>=1.74 <2]",
-    "with_asio": "asio/[>=1.22 <2]",
-    "with_fmt": "fmt/[>=9 <13]",
-    "with_openssl": "openssl/[>=1.1.1 <4]",
-    "with_nlohmann_json": "nlohmann_json/[>=3.9 <4]",
-    "with_libcurl": "libcurl/[>=7.66 <9]",
-}
-# The component of belay that an option defines, and the library that this component links.
+# For each component: the library that its bindings include, and what this library calls its target.
 COMPONENTS = {
-    "with_sqlite3": ("sqlite3", "sqlite3::sqlite3"),
-    "with_lmdb": ("lmdb", "lmdb::lmdb"),
-    "with_hiredis": ("hiredis", "hiredis::hiredis"),
-    "with_boost": ("boost", "boost::headers"),
-    "with_asio": ("asio", "asio::asio"),
-    "with_fmt": ("fmt", "fmt::fmt"),
-    "with_openssl": ("openssl", "openssl::openssl"),
-    "with_nlohmann_json": ("nlohmann_json", "nlohmann_json::nlohmann_json"),
-    "with_libcurl": ("curl", "libcurl::libcurl"),
+    "asio": ("asio/[>=1.22 <2]", "asio::asio"),
+    "beast": ("boost/[>=1.74 <2]", "boost::headers"),
+    "curl": ("libcurl/[>=7.66 <9]", "libcurl::libcurl"),
+    "fmt": ("fmt/[>=9 <13]", "fmt::fmt"),
+    "json": ("nlohmann_json/[>=3.9 <4]", "nlohmann_json::nlohmann_json"),
+    "openssl": ("openssl/[>=1.1.1 <4]", "openssl::openssl"),
+    "redis": ("hiredis/[>=1.0 <2]", "hiredis::hiredis"),
+    "sqlite": ("sqlite3/[>=3.40 <4]", "sqlite3::sqlite3"),
 }
 
 
@@ -52,8 +39,8 @@ class BelayConan(ConanFile):
     topics = ("retry", "backoff", "circuit-breaker", "offline-first", "reconnect", "header-only")
     package_type = "header-library"
     settings = "os", "arch", "compiler", "build_type"
-    options = {name: [True, False] for name in ADAPTERS}
-    default_options = {name: False for name in ADAPTERS}
+    options = {f"with_{name}": [True, False] for name in COMPONENTS}
+    default_options = {f"with_{name}": False for name in COMPONENTS}
     exports_sources = "LICENSE", "include/*"
     no_copy_source = True
     test_package_folder = "packaging/conan/test_package"
@@ -67,8 +54,8 @@ class BelayConan(ConanFile):
         basic_layout(self)
 
     def requirements(self):
-        for option, reference in ADAPTERS.items():
-            if self.options.get_safe(option):
+        for name, (reference, _) in COMPONENTS.items():
+            if self.options.get_safe(f"with_{name}"):
                 self.requires(reference, transitive_headers=True, transitive_libs=True)
 
     def package_id(self):
@@ -91,6 +78,6 @@ class BelayConan(ConanFile):
         if self.settings.os in ("Linux", "FreeBSD"):
             # Threads are in the C library only since glibc 2.34.
             headers.system_libs = ["pthread"]
-        for option, (name, library) in COMPONENTS.items():
-            if self.options.get_safe(option):
+        for name, (_, library) in COMPONENTS.items():
+            if self.options.get_safe(f"with_{name}"):
                 define_component(self.cpp_info, name, f"belay-{name}").requires = ["belay", library]

@@ -70,7 +70,7 @@ GOALS = [
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "concurrentqueue", 1.2, "1.2x moodycamel's ConcurrentQueue"),
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "boost_queue", 5.0, "5x boost::lockfree::queue"),
     Goal("queue/mpmc_ring/push_pop", PER_SECOND, 1e8, "an uncontended push and pop within 10 ns"),
-    Goal("adapter/beast_websocket/echo", "by_hand", 0.9, "0.9 of Beast by hand"),
+    Goal("beast/websocket/echo", "by_hand", 0.9, "0.9 of Beast by hand"),
     Goal("link/handle/post", "mutex", 1.5, "1.5x a queue under a mutex with a condition variable"),
     Goal("link/mass_reconnect/peak_after", AT_MOST, 1.2, "1.2 % of all clients within 100 ms of each other, server back"),
     Goal("link/mass_reconnect/dials", AT_MOST, 6.5, "6.5 dials for each client, 20 s without a server"),

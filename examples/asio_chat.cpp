@@ -2,9 +2,9 @@
 // A chat of lines in an io_context. It sends each line that you type, and prints those of others.
 // It keeps lines that you type while the server is away, and sends them later.
 //   example_asio_chat PORT
-#include <belay/adapter/asio_loop.hpp>
-#include <belay/adapter/asio_tcp.hpp>
-#include <belay/adapter/boost_asio.hpp>
+#include <belay/asio/boost.hpp>
+#include <belay/asio/loop.hpp>
+#include <belay/asio/tcp.hpp>
 #include <belay/belay.hpp>
 
 #include <boost/asio.hpp>

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string>
 
-#include <belay/adapter/curl_http.hpp>
+#include <belay/curl/http.hpp>
 #include <belay/drive.hpp>
 #include <belay/http/http_calls.hpp>
 #include <belay/posix.hpp>

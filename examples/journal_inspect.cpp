@@ -37,7 +37,7 @@ struct Options {
     std::string directory;
 };
 
-int refuse(const std::string& why) {
+int reject(const std::string& why) {
     std::fprintf(stderr, "journal_inspect: %s\n", why.c_str());
     return 2;
 }
@@ -106,11 +106,11 @@ int look_at_journal(posix::Files& files, const Options& options, const tool::Jou
                 std::printf("%llu: %zu bytes: %s\n", static_cast<unsigned long long>(number),
                             body.size(), beginning(body).c_str());
             });
-        if (!again) return refuse(again.error().message());
+        if (!again) return reject(again.error().message());
     }
     if (!options.salvage_to.empty()) {
         const auto done = tool::salvage_journal(files, options.directory, options.salvage_to);
-        if (!done) return refuse(done.error().message());
+        if (!done) return reject(done.error().message());
         std::printf("salvaged: %llu operations are in %s\n",
                     static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
     }
@@ -122,7 +122,7 @@ int look_at_work(posix::Files& files, const Options& options, const tool::Journa
         tool::inspect_work_queue(files, options.directory, now, [&](const WorkItem& item) {
             if (options.operations) print_item(item);
         });
-    if (!items) return refuse(items.error().message());
+    if (!items) return reject(items.error().message());
     std::printf("a work queue: %llu items, %llu of them delayed; %llu dead letters",
                 static_cast<unsigned long long>(items->living),
                 static_cast<unsigned long long>(items->delayed),
@@ -135,7 +135,7 @@ int look_at_work(posix::Files& files, const Options& options, const tool::Journa
     if (!options.salvage_to.empty()) {
         const auto done =
             tool::salvage_work_queue(files, options.directory, options.salvage_to, now);
-        if (!done) return refuse(done.error().message());
+        if (!done) return reject(done.error().message());
         std::printf("salvaged: %llu items are in %s\n",
                     static_cast<unsigned long long>(done->copied), options.salvage_to.c_str());
     }
@@ -146,10 +146,10 @@ int run(const Options& options) {
     posix::Files files;
     // The last acknowledged operation is known only at the end, so operations are printed later.
     auto found = tool::inspect_journal(files, options.directory, [](std::uint64_t, BytesView) {});
-    if (!found) return refuse(found.error().message());
+    if (!found) return reject(found.error().message());
     print(*found);
     const auto is_work = tool::is_work_queue(files, options.directory);
-    if (!is_work) return refuse(is_work.error().message());
+    if (!is_work) return reject(is_work.error().message());
     return *is_work ? look_at_work(files, options, *found)
                     : look_at_journal(files, options, *found);
 }
@@ -169,18 +169,18 @@ int main(int argc, char** argv) {
             options.operations = true;
         } else if (word == "--salvage") {
             if (++i == words.size() || words[i].empty())
-                return refuse("--salvage needs a directory");
+                return reject("--salvage needs a directory");
             options.salvage_to = words[i];
         } else if (word.size() > 1 && word[0] == '-') {
-            return refuse("unknown option '" + word + "'; see journal_inspect --help");
+            return reject("unknown option '" + word + "'; see journal_inspect --help");
         } else if (!options.directory.empty()) {
-            return refuse("pass one directory, not two: '" + options.directory + "' and '" + word +
+            return reject("pass one directory, not two: '" + options.directory + "' and '" + word +
                           "'");
         } else {
             options.directory = word;
         }
     }
     if (options.directory.empty())
-        return refuse("a directory is missing; see journal_inspect --help");
+        return reject("a directory is missing; see journal_inspect --help");
     return run(options);
 }

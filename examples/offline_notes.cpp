@@ -13,8 +13,8 @@
 #include <cstdio>
 #include <map>
 
-#include <belay/adapter/sqlite_store.hpp>
 #include <belay/posix/journal.hpp>
+#include <belay/sqlite/store.hpp>
 #include <belay/sync.hpp>
 #include <belay/sync/replica.hpp>
 

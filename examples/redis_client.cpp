@@ -43,9 +43,9 @@ struct Resp {
 
 /// A command as Redis reads it: an array of texts, which may have any content.
 Bytes command(std::initializer_list<std::string_view> words) {
-    std::string text = "*" + std::to_string(words.size()) + "\r\n";
+    std::string text = '*' + std::to_string(words.size()) + "\r\n";
     for (const std::string_view word : words) {
-        text += "$" + std::to_string(word.size()) + "\r\n";
+        text += '$' + std::to_string(word.size()) + "\r\n";
         text.append(word) += "\r\n";
     }
     return to_bytes(text);

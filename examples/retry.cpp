@@ -43,11 +43,11 @@ int main() {
     // excerpt: end
 
     // A rule can stop the attempts at once. retry returns the last error.
-    const std::error_code refused = retry(Policy{StopOn{Cause::forbidden}}, sleeper, [] {
+    const std::error_code rejected = retry(Policy{StopOn{Cause::forbidden}}, sleeper, [] {
         return std::make_error_code(std::errc::permission_denied);
     });
-    std::printf("and then: %s\n", refused.message().c_str());
-    if (refused != std::errc::permission_denied) return 1;
+    std::printf("and then: %s\n", rejected.message().c_str());
+    if (rejected != std::errc::permission_denied) return 1;
 
     // A predicate can decide what a failure is. Observers see and count the attempts.
     RetryCounters counters;

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cstdio>
 
-#include <belay/adapter/sqlite_store.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/replica_listener.hpp>
+#include <belay/sqlite/store.hpp>
 #include <belay/sync.hpp>
 #include <belay/sync/replica_link.hpp>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Keeps a WebSocket open, sends a word whenever it is connected, and ends after so many answers.
 //   example_websocket_client PORT TARGET WORD ANSWERS
-#include <belay/adapter/asio_loop.hpp>
-#include <belay/adapter/beast_websocket.hpp>
+#include <belay/asio/loop.hpp>
+#include <belay/beast/websocket.hpp>
 #include <belay/belay.hpp>
 
 #include <cstdio>
@@ -42,7 +42,7 @@ int main(int count, char** arguments) {
 
     boost::asio::io_context context;  // first: it lives longest
     AsioLoop loop{context};
-    // Text, so that a browser's side needs no decoding. With TLS: examples of docs/adapter.md.
+    // Text, so that a browser's side needs no decoding. With TLS: examples of docs/bindings.md.
     beast::WebSocket<> socket{context,
                               {"127.0.0.1", port},
                               {.target = arguments[2], .frames = beast::WebSocketFrames::text}};

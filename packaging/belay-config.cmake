@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# find_package(belay 0.1 REQUIRED COMPONENTS sqlite3 lmdb) defines belay::belay, belay::sqlite3 and belay::lmdb.
+# find_package(belay 0.1 REQUIRED COMPONENTS sqlite curl) defines belay::belay, belay::sqlite and belay::curl.
 cmake_policy(VERSION 3.16...3.30)
 include(CMakeFindDependencyMacro)
 include("${CMAKE_CURRENT_LIST_DIR}/belay-targets.cmake")

@@ -143,8 +143,8 @@ BENCHMARK(rate_in_time_call)
     ->ThreadRange(1, 2)
     ->UseRealTime();
 
-// What a caller pays who is refused.
-void refused_call(benchmark::State& state) {
+// The cost of a rejected call.
+void rejected_call(benchmark::State& state) {
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{forever}};
     breaker.acquire().failure();
     Random bits{Seed{1}};
@@ -152,7 +152,7 @@ void refused_call(benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(breaker.acquire(turn));
     state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(refused_call)->Name("breaker/circuit_breaker/refused/belay");
+BENCHMARK(rejected_call)->Name("breaker/circuit_breaker/rejected/belay");
 
 void value_call(benchmark::State& state) {
     Breaker breaker{ConsecutiveFailures{5}, OpenFor{300s}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A permit of a rate limiter that many threads share: granted and refused, beside the same rule
+// A permit of a rate limiter that many threads share: granted and rejected, beside the same rule
 // under a mutex.
 #include <belay/call/rate_limiter.hpp>
 
@@ -48,7 +48,7 @@ void acquire_granted(benchmark::State& state) {
     state.SetItemsProcessed(state.iterations());
 }
 template <class Limiter>
-void acquire_refused(benchmark::State& state) {
+void acquire_rejected(benchmark::State& state) {
     static Limiter* limiter = nullptr;
     if (state.thread_index() == 0) limiter = new Limiter{Rate{1, 1h}, Burst{1}};
     for (auto _ : state) {
@@ -67,12 +67,12 @@ BENCHMARK(acquire_granted<RateLimiter>)
     ->Name("call/rate_limiter/granted/belay")
     ->ThreadRange(1, 2)
     ->UseRealTime();
-BENCHMARK(acquire_refused<LockedLimiter>)
-    ->Name("call/rate_limiter/refused/mutex")
+BENCHMARK(acquire_rejected<LockedLimiter>)
+    ->Name("call/rate_limiter/rejected/mutex")
     ->ThreadRange(1, 2)
     ->UseRealTime();
-BENCHMARK(acquire_refused<RateLimiter>)
-    ->Name("call/rate_limiter/refused/belay")
+BENCHMARK(acquire_rejected<RateLimiter>)
+    ->Name("call/rate_limiter/rejected/belay")
     ->ThreadRange(1, 2)
     ->UseRealTime();
 

@@ -4,9 +4,9 @@
 #if __has_include(<curl/curl.h>)
 #    include <benchmark/benchmark.h>
 
-#    include <belay/adapter/curl_http.hpp>
+#    include <belay/curl/http.hpp>
 
-#    include "adapter/http_baselines.hpp"
+#    include "curl/http_baselines.hpp"
 #    include "support/counting_new.hpp"
 
 namespace {
@@ -50,10 +50,8 @@ void request_allocations_by_hand(benchmark::State& state) {
         curl.get(server.url, [done](int, std::string) mutable { done(); });
     });
 }
-BENCHMARK(request_allocations)->Name("adapter/curl_http/allocations/belay")->Iterations(1);
-BENCHMARK(request_allocations_by_hand)
-    ->Name("adapter/curl_http/allocations/by_hand")
-    ->Iterations(1);
+BENCHMARK(request_allocations)->Name("curl/http/allocations/belay")->Iterations(1);
+BENCHMARK(request_allocations_by_hand)->Name("curl/http/allocations/by_hand")->Iterations(1);
 
 }  // namespace
 #endif

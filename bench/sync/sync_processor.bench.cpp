@@ -14,7 +14,7 @@
 #include <belay/sync.hpp>
 
 #if __has_include(<sqlite3.h>)
-#    include <belay/adapter/sqlite_store.hpp>
+#    include <belay/sqlite/store.hpp>
 #endif
 
 namespace {

@@ -103,7 +103,7 @@ void compacted_size(benchmark::State& state) {
     for (auto _ : state) {
         YjsDocument document;
         for (const Bytes& update : updates) {
-            if (document.apply(update)) return state.SkipWithError("refused");
+            if (document.apply(update)) return state.SkipWithError("rejected");
         }
         state.counters["bytes_each"] = static_cast<double>(document.snapshot()[0].size()) / 10'000;
     }
@@ -122,7 +122,7 @@ void edit(benchmark::State& state) {
     const auto letters = static_cast<std::size_t>(state.range(0));
     YjsDocument document;
     for (const Bytes& update : typed(letters, letters / 2)) {
-        if (document.apply(update)) return state.SkipWithError("refused");
+        if (document.apply(update)) return state.SkipWithError("rejected");
     }
     const Bytes state_vector = document.state_vector();
     const std::vector<Bytes> edits = typed(1'000, 1);
@@ -130,7 +130,7 @@ void edit(benchmark::State& state) {
     for (auto _ : state) {
         const Bytes& update = edits[i++ % edits.size()];
         if (!document.check(update) || document.apply(update)) {
-            return state.SkipWithError("refused");
+            return state.SkipWithError("rejected");
         }
     }
     benchmark::DoNotOptimize(state_vector.data());

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Keeps a file and a server of the Model Context Protocol in step; Ctrl-C ends it.
 //   example_mcp_bridge http://localhost:3000/mcp FILE [SESSION]
-#include <belay/adapter/curl_http.hpp>
-#include <belay/adapter/mcp_remote.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/call/retry_log.hpp>
 #include <belay/core/tee.hpp>
+#include <belay/curl/http.hpp>
+#include <belay/mcp/remote.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/sync/bridge.hpp>
 
@@ -47,7 +47,7 @@ struct App {
     }
 };
 
-int refuse(const std::string& why) { return std::fprintf(stderr, "%s\n", why.c_str()), 2; }
+int reject(const std::string& why) { return std::fprintf(stderr, "%s\n", why.c_str()), 2; }
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -56,14 +56,14 @@ volatile std::sig_atomic_t interrupted = 0;
 int main(int count, char** words) {
     const std::string url = count > 1 ? words[1] : "";
     if (count < 3 || count > 4 || !(url.starts_with("http://") || url.starts_with("https://"))) {
-        return refuse("usage: example_mcp_bridge http[s]://... FILE [SESSION]");
+        return reject("usage: example_mcp_bridge http[s]://... FILE [SESSION]");
     }
     SceneFile local{words[2], count > 3 ? words[3] : "scene"};
     if (!std::filesystem::is_directory(std::filesystem::absolute(local.path).parent_path())) {
-        return refuse(local.path + ": the directory does not exist");
+        return reject(local.path + ": the directory does not exist");
     }
     if (!local.edited() && !local.scene && std::filesystem::exists(local.path)) {
-        return refuse(local.path + ": the file must be JSON with a \"content\", and writable");
+        return reject(local.path + ": the file must be JSON with a \"content\", and writable");
     }
 
     posix::Loop loop;

@@ -2,7 +2,7 @@
 // The local side of the bridge: one session, whose scene is a file.
 #pragma once
 
-#include <belay/adapter/nlohmann_json.hpp>
+#include <belay/json/sync.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/scene.hpp>
 

@@ -30,12 +30,12 @@ int run(int count, char** words) {
     std::signal(SIGPIPE, SIG_IGN);
     try {
         return std::visit(part, parse_options({words + 1, words + count}, default_directory()));
-    } catch (const Refusal& refusal) {
-        std::cerr << "outage: " << refusal.what() << std::endl;
+    } catch (const Rejection& rejection) {
+        std::cerr << "outage: " << rejection.what() << std::endl;
     } catch (const std::exception& error) {
         std::cerr << "outage: " << error.what() << std::endl;
     }
-    return exit_refused;
+    return exit_rejected;
 }
 
 }  // namespace outage

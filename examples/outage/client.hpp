@@ -24,7 +24,7 @@
 
 #include "feed.hpp"
 #include "files.hpp"
-#include "refusal.hpp"
+#include "rejection.hpp"
 #include "report.hpp"
 #include "sender_id.hpp"
 #include "signals.hpp"
@@ -42,7 +42,7 @@ namespace outage {
 /// The client of one run.
 class Client {
 public:
-    /// Throws: Refusal.
+    /// Throws: Rejection.
     explicit Client(const ClientOptions& options)
         : Client{options, sender_id(options.dir), open_journal(options.dir)} {}
 
@@ -91,7 +91,7 @@ private:
         const std::string path = directory + "/journal";
         make_directories(path);
         auto journal = belay::posix::Journal::open(path, {.segment_bytes = std::size_t{4} << 20U});
-        if (!journal) throw Refusal{journal.error().message()};
+        if (!journal) throw Rejection{journal.error().message()};
         const belay::JournalReport& report = journal->report();
         if (report.truncated_bytes != 0) {
             std::cerr << "outage client: " << report.truncated_path
@@ -119,9 +119,10 @@ private:
           commands_{loop_, options.control.command, Command{this}, Stop{this}} {
         const std::uint64_t taken = session_.status().taken;
         if (taken > lines_.count()) {
-            throw Refusal{options.dir + "/journal holds " + std::to_string(taken) + " lines, but " +
-                          options.file + " has only " + std::to_string(lines_.count()) +
-                          "; use the --file of the earlier run in this --dir, or another --dir"};
+            throw Rejection{options.dir + "/journal holds " + std::to_string(taken) +
+                            " lines, but " + options.file + " has only " +
+                            std::to_string(lines_.count()) +
+                            "; use the --file of the earlier run in this --dir, or another --dir"};
         }
         loop_.attach(session_);
         loop_.attach(feed_);
@@ -206,7 +207,7 @@ private:
     }
     void journal_failed(const std::error_code& error) {
         std::cerr << "outage client: the journal failed: " << error.message() << std::endl;
-        exit_ = exit_refused;
+        exit_ = exit_rejected;
     }
     void end(int code) {
         exit_ = code;

@@ -13,7 +13,7 @@
 #include "fault_injector.hpp"
 #include "files.hpp"
 #include "lines.hpp"
-#include "refusal.hpp"
+#include "rejection.hpp"
 #include "run_state.hpp"
 #include "signals.hpp"
 #include "svg.hpp"
@@ -59,14 +59,14 @@ private:
         auto lock = files.lock(dir + "/run.lock");
         if (lock) return std::move(*lock);
         if (lock.error() == belay::QueueErrc::already_locked) {
-            throw Refusal{"another demo runs in " + dir + "; end it, or choose another --dir"};
+            throw Rejection{"another demo runs in " + dir + "; end it, or choose another --dir"};
         }
-        throw Refusal{trouble("lock", dir + "/run.lock", lock.error())};
+        throw Rejection{trouble("lock", dir + "/run.lock", lock.error())};
     }
 
     void begin(bool after_a_finished_one) {
         if (!after_a_finished_one && exists(path("ledger.txt"))) {
-            throw Refusal{
+            throw Rejection{
                 path("ledger.txt") +
                 " was not made by this demo, which would replace it; choose another --dir"};
         }
@@ -75,7 +75,7 @@ private:
             state_.file = path("input.txt");
             if (const std::error_code e =
                     replace_file(state_.file, default_input(OUTAGE_HEADERS))) {
-                throw Refusal{trouble("write", state_.file, e)};
+                throw Rejection{trouble("write", state_.file, e)};
             }
         }
         lines_ = std::make_unique<const Lines>(state_.file);
@@ -92,10 +92,10 @@ private:
         if (!options_.file.empty()) state_.file = options_.file;
         lines_ = std::make_unique<const Lines>(state_.file);
         if (lines_->checksum() != state_.checksum) {
-            throw Refusal{options_.dir + " holds an unfinished run of " + last.file + ", and " +
-                          state_.file +
-                          " has other lines; give that file with --file, choose "
-                          "another --dir, or delete the directory to start again"};
+            throw Rejection{options_.dir + " holds an unfinished run of " + last.file + ", and " +
+                            state_.file +
+                            " has other lines; give that file with --file, choose "
+                            "another --dir, or delete the directory to start again"};
         }
         if (options_.seed) state_.seed = *options_.seed;
         resumed_ = true;
@@ -115,7 +115,7 @@ private:
     static void remove(const std::string& path) {
         const std::error_code e = files.remove(path);
         if (e && e != std::errc::no_such_file_or_directory) {
-            throw Refusal{trouble("remove", path, e)};
+            throw Rejection{trouble("remove", path, e)};
         }
     }
 

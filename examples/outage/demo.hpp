@@ -12,7 +12,7 @@ namespace outage {
 /// Where the demo's files are by default.
 [[nodiscard]] std::string default_directory();
 
-/// Runs the demo.   Returns: the exit code.   Throws: Refusal.
+/// Runs the demo.   Returns: the exit code.   Throws: Rejection.
 [[nodiscard]] int run_demo(const DemoOptions& options);
 
 }  // namespace outage

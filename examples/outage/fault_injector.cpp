@@ -10,7 +10,7 @@
 
 #include <sys/wait.h>
 
-#include "refusal.hpp"
+#include "rejection.hpp"
 
 namespace outage {
 
@@ -259,7 +259,7 @@ void FaultInjector::on_end(const char* who, int status) {
         return conclude(End::delivered);
     }
     give_up("the " + std::string{who} + " ended unexpectedly, " + ending(status),
-            WIFEXITED(status) && WEXITSTATUS(status) == exit_refused ? exit_refused : exit_wrong);
+            WIFEXITED(status) && WEXITSTATUS(status) == exit_rejected ? exit_rejected : exit_wrong);
 }
 
 // ---- reports -----------------------------------------------------------------------------------

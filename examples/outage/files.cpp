@@ -3,7 +3,7 @@
 
 #include <span>
 
-#include "refusal.hpp"
+#include "rejection.hpp"
 
 namespace outage {
 
@@ -40,7 +40,7 @@ std::string directory_of(const std::string& path) {
 
 std::string read_file(const std::string& path) {
     const auto file = files.open(path, belay::OpenMode::read);
-    if (!file) throw Refusal{trouble("read", path, file.error())};
+    if (!file) throw Rejection{trouble("read", path, file.error())};
     std::string text;
     // Not by its size: pipes and /proc have none.
     for (std::size_t chunk = std::size_t{64} << 10U;; chunk *= 2) {
@@ -48,7 +48,7 @@ std::string read_file(const std::string& path) {
         text.resize(had + chunk);
         const std::span<char> room{text.data() + had, chunk};
         const auto got = file->read(had, std::as_writable_bytes(room));
-        if (!got) throw Refusal{trouble("read", path, got.error())};
+        if (!got) throw Rejection{trouble("read", path, got.error())};
         text.resize(had + *got);
         if (*got < chunk) return text;
     }
@@ -63,7 +63,7 @@ void make_directories(const std::string& path) {
     std::error_code error = files.create_directory(path);
     // A loss of power may take a directory whose name was not synced, with everything in it.
     if (!error && is_new) error = files.sync_directory(above);
-    if (error) throw Refusal{trouble("make the directory", path, error)};
+    if (error) throw Rejection{trouble("make the directory", path, error)};
 }
 
 std::error_code replace_file(const std::string& path, std::string_view text) {

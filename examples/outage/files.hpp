@@ -15,13 +15,13 @@ namespace outage {
 /// The machine's files; has no state.
 inline constexpr belay::posix::Files files{};
 
-/// A file's bytes.   Throws: Refusal, with the path and the system's words.
+/// A file's bytes.   Throws: Rejection, with the path and the system's words.
 [[nodiscard]] std::string read_file(const std::string& path);
 
 /// Whether there is something at `path`.
 [[nodiscard]] bool exists(const std::string& path);
 
-/// Makes a directory, and those above it.   Throws: Refusal.
+/// Makes a directory, and those above it.   Throws: Rejection.
 void make_directories(const std::string& path);
 
 /// Replaces a file in one step; durable when it returns.

@@ -8,7 +8,7 @@
 
 #include <belay/journal/check.hpp>
 
-#include "refusal.hpp"
+#include "rejection.hpp"
 
 namespace outage {
 
@@ -65,15 +65,16 @@ class FileLedger::Reader {
 public:
     explicit Reader(State& state) : state_{state} {}
 
-    /// Returns: how many bytes are whole lines.   Throws: Refusal, with the line that is damaged.
+    /// Returns: how many bytes are whole lines.   Throws: Rejection, with the line that is damaged.
     std::uint64_t read(std::string_view text) {
         const std::size_t whole = text.size();
         while (text.find('\n') != text.npos) {
             ++line_;
             if (const char* const wrong = check(take(text, '\n'))) {
-                throw Refusal{state_.path + ", line " + std::to_string(line_) + ": " + wrong +
-                              "; restore the file from a backup, or move it away together with the "
-                              "client's journal to start again"};
+                throw Rejection{
+                    state_.path + ", line " + std::to_string(line_) + ": " + wrong +
+                    "; restore the file from a backup, or move it away together with the "
+                    "client's journal to start again"};
             }
         }
         return whole - text.size();
@@ -134,32 +135,32 @@ FileLedger FileLedger::open(const std::string& directory) {
     auto lock = files.lock(directory + "/ledger.lock");
     if (!lock) {
         if (lock.error() != belay::QueueErrc::already_locked) {
-            throw Refusal{trouble("lock", directory + "/ledger.lock", lock.error())};
+            throw Rejection{trouble("lock", directory + "/ledger.lock", lock.error())};
         }
-        throw Refusal{path + " is open in another server; end that one, or choose another --dir"};
+        throw Rejection{path + " is open in another server; end that one, or choose another --dir"};
     }
     if (!exists(path)) {
         belay::Random bits{belay::Seed{belay::entropy()}};
         const std::string head =
             std::string{first_line} + "\n# store " + to_hex(belay::make_id(bits)) + "\n";
         if (const std::error_code e = replace_file(path, head)) {
-            throw Refusal{trouble("write", path, e)};
+            throw Rejection{trouble("write", path, e)};
         }
     }
     const std::string text = read_file(path);
     auto file = files.open(path, belay::OpenMode::write);
-    if (!file) throw Refusal{trouble("write", path, file.error())};
+    if (!file) throw Rejection{trouble("write", path, file.error())};
 
     auto state = std::make_unique<State>(
         State{.path = path, .lock = std::move(*lock), .file = std::move(*file)});
     state->size = Reader{*state}.read(text);
     if (state->store == belay::no_id) {
-        throw Refusal{path + ": this is not a ledger of the outage demo; choose another --dir"};
+        throw Rejection{path + ": this is not a ledger of the outage demo; choose another --dir"};
     }
     state->cut_bytes = text.size() - state->size;
     if (state->cut_bytes != 0 &&
         (::truncate(path.c_str(), static_cast<off_t>(state->size)) != 0 || state->file.sync())) {
-        throw Refusal{
+        throw Rejection{
             trouble("cut the torn last line off", path, {errno, std::generic_category()})};
     }
     return FileLedger{std::move(state)};

@@ -34,8 +34,8 @@ public:
     /// Opens the ledger in a directory, or makes one. A last line without its end, which a crash
     /// leaves, is cut off; nothing of it was acknowledged.
     ///
-    /// Throws: Refusal if another process has it open, if it cannot be read or written, or if it is
-    ///         damaged; then nothing has been changed.
+    /// Throws: Rejection if another process has it open, if it cannot be read or written, or if it
+    ///         is damaged; then nothing has been changed.
     [[nodiscard]] static FileLedger open(const std::string& directory);
 
     // ---- LedgerLike ----------------------------------------------------------------------------

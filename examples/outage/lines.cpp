@@ -7,7 +7,7 @@
 #include <belay/core/crc32c.hpp>
 
 #include "files.hpp"
-#include "refusal.hpp"
+#include "rejection.hpp"
 
 namespace outage {
 
@@ -16,10 +16,10 @@ Lines::Lines(const std::string& path) : text_{read_file(path)} {
     while (!rest.empty()) {
         const std::string_view line = rest.substr(0, rest.find('\n'));
         if (line.size() > line_bytes_max) {
-            throw Refusal{path + ", line " + std::to_string(lines_.size() + 1) + ": " +
-                          std::to_string(line.size()) + " bytes are too long; the limit is " +
-                          std::to_string(line_bytes_max) +
-                          "; break the line or choose another file"};
+            throw Rejection{path + ", line " + std::to_string(lines_.size() + 1) + ": " +
+                            std::to_string(line.size()) + " bytes are too long; the limit is " +
+                            std::to_string(line_bytes_max) +
+                            "; break the line or choose another file"};
         }
         lines_.push_back(line);
         rest.remove_prefix(std::min(rest.size(), line.size() + 1));
@@ -40,8 +40,8 @@ std::string default_input(const std::string& headers) {
         if (entry->path().extension() == ".hpp") names.push_back(entry->path().string());
     }
     if (error || names.empty()) {
-        throw Refusal{"no headers in " + headers +
-                      " to make the input from; name a file with --file"};
+        throw Rejection{"no headers in " + headers +
+                        " to make the input from; name a file with --file"};
     }
     std::sort(names.begin(), names.end());
     std::string text;

@@ -19,7 +19,7 @@ inline constexpr std::size_t line_bytes_max = 64 * 1024;
 /// since the views refer to the text.
 class Lines {
 public:
-    /// Reads a file.   Throws: Refusal if it cannot be read, or has a line over line_bytes_max.
+    /// Reads a file.   Throws: Rejection if it cannot be read, or has a line over line_bytes_max.
     explicit Lines(const std::string& path);
     Lines(const Lines&) = delete;
     Lines& operator=(const Lines&) = delete;
@@ -35,7 +35,7 @@ private:
     std::vector<std::string_view> lines_;
 };
 
-/// Some thousand real lines: the headers below `headers`, in sorted order.   Throws: Refusal.
+/// Some thousand real lines: the headers below `headers`, in sorted order.   Throws: Rejection.
 [[nodiscard]] std::string default_input(const std::string& headers);
 
 }  // namespace outage

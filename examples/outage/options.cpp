@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cstdlib>
 
-#include "refusal.hpp"
+#include "rejection.hpp"
 
 namespace outage {
 
@@ -64,12 +64,12 @@ public:
     }
     [[nodiscard]] std::string_view value() {
         if (attached_) return *attached_;
-        if (next_ == words_.size()) refuse("needs a value");
+        if (next_ == words_.size()) reject("needs a value");
         return words_[next_++];
     }
     [[nodiscard]] std::string path() {
         const std::string_view text = value();
-        if (text.empty()) refuse("needs a path");
+        if (text.empty()) reject("needs a path");
         return std::string{text};
     }
     template <class T>
@@ -78,7 +78,7 @@ public:
         T n{};
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), n);
         if (text.empty() || error != std::errc{} || end != text.data() + text.size() || n > most) {
-            refuse("needs a whole number from 0 to " + std::to_string(most) + ", not '" +
+            reject("needs a whole number from 0 to " + std::to_string(most) + ", not '" +
                    std::string{text} + "'");
         }
         return n;
@@ -92,23 +92,23 @@ public:
                           text.find_first_not_of("0123456789.eE+-") == std::string::npos &&
                           end == text.c_str() + text.size() && (r == 0 || (r >= 0.01 && r <= 1e9));
         if (!good) {
-            refuse("needs lines per second, from 0.01 to 1000000000, or 0 for no limit; not '" +
+            reject("needs lines per second, from 0.01 to 1000000000, or 0 for no limit; not '" +
                    text + "'");
         }
         return r;
     }
-    [[noreturn]] void refuse(const std::string& why) const {
-        throw Refusal{std::string{name_} + " " + why + "; see " + std::string{command_} +
-                      " --help"};
+    [[noreturn]] void reject(const std::string& why) const {
+        throw Rejection{std::string{name_} + " " + why + "; see " + std::string{command_} +
+                        " --help"};
     }
     [[noreturn]] void unknown() const {
-        throw Refusal{"unknown option '" + std::string{name_} + "'; see " + std::string{command_} +
-                      " --help"};
+        throw Rejection{"unknown option '" + std::string{name_} + "'; see " +
+                        std::string{command_} + " --help"};
     }
     void require(bool given, std::string_view name) const {
         if (given) return;
-        throw Refusal{std::string{command_} + " needs " + std::string{name} + "; see " +
-                      std::string{command_} + " --help"};
+        throw Rejection{std::string{command_} + " needs " + std::string{name} + "; see " +
+                        std::string{command_} + " --help"};
     }
 
 private:
@@ -186,7 +186,7 @@ Options parse_client(Words words) {
             const std::string_view text = words.value();
             const auto endpoint = belay::posix::Endpoint::parse(text);
             if (!endpoint || endpoint->port == 0) {
-                words.refuse("needs HOST:PORT, as 127.0.0.1:4000 or [::1]:4000, not '" +
+                words.reject("needs HOST:PORT, as 127.0.0.1:4000 or [::1]:4000, not '" +
                              std::string{text} + "'");
             }
             o.connect = *endpoint;
@@ -212,8 +212,8 @@ Options parse_options(const std::vector<std::string_view>& words, const std::str
     if (first == "server") return parse_server(Words{words, 1, "outage server"});
     if (first == "client") return parse_client(Words{words, 1, "outage client"});
     if (!first.empty() && first.front() != '-') {
-        throw Refusal{"unknown command '" + std::string{first} +
-                      "': use server, client, or no command for the demo; see outage --help"};
+        throw Rejection{"unknown command '" + std::string{first} +
+                        "': use server, client, or no command for the demo; see outage --help"};
     }
     return parse_demo(Words{words, 0, "outage"}, default_dir);
 }

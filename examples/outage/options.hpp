@@ -57,7 +57,7 @@ struct HelpText {
 
 using Options = std::variant<HelpText, DemoOptions, ServerOptions, ClientOptions>;
 
-/// Reads a command line without the program's name.   Throws: Refusal.
+/// Reads a command line without the program's name.   Throws: Rejection.
 [[nodiscard]] Options parse_options(const std::vector<std::string_view>& words,
                                     const std::string& default_dir);
 

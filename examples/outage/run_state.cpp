@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "files.hpp"
-#include "refusal.hpp"
+#include "rejection.hpp"
 
 namespace outage {
 
@@ -19,7 +19,7 @@ std::optional<RunState> RunState::load(const std::string& directory) {
     text.get();
     std::getline(text, s.file);
     if (!text || words[0] != "checksum" || words[6] != "file") {
-        throw Refusal{path + " is damaged; delete the directory, or choose another --dir"};
+        throw Rejection{path + " is damaged; delete the directory, or choose another --dir"};
     }
     return s;
 }
@@ -31,7 +31,7 @@ void RunState::save(const std::string& directory) const {
          << "\nfile " << file << "\n";
     const std::string path = directory + "/run.txt";
     if (const std::error_code e = replace_file(path, text.str())) {
-        throw Refusal{trouble("write", path, e)};
+        throw Rejection{trouble("write", path, e)};
     }
 }
 

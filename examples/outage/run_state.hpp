@@ -20,9 +20,9 @@ struct RunState {
     bool finished = false;
 
     /// The state that the last run left in this directory; none if there was no run.
-    /// Throws: Refusal if it is damaged.
+    /// Throws: Rejection if it is damaged.
     [[nodiscard]] static std::optional<RunState> load(const std::string& directory);
-    /// Throws: Refusal.
+    /// Throws: Rejection.
     void save(const std::string& directory) const;
 };
 

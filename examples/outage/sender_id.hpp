@@ -10,7 +10,7 @@
 namespace outage {
 
 /// The id of this sender. It is random at the first start, and read from `sender.txt` from then on.
-/// Throws: Refusal.
+/// Throws: Rejection.
 [[nodiscard]] belay::Id sender_id(const std::string& directory);
 
 }  // namespace outage

@@ -14,7 +14,7 @@
 
 #include "ledger.hpp"
 #include "options.hpp"
-#include "refusal.hpp"
+#include "rejection.hpp"
 #include "report.hpp"
 #include "signals.hpp"
 
@@ -34,7 +34,7 @@ struct OneSender {
 template <class Ledger>
 class Server {
 public:
-    /// Throws: Refusal.
+    /// Throws: Rejection.
     explicit Server(const ServerOptions& options) : Server{options, Ledger::open(options.dir)} {}
 
     /// Runs until a signal, or until the demo that started it is gone.
@@ -109,11 +109,12 @@ private:
         if (const std::error_code error = listener_.listen(options.listen)) {
             const std::string where = options.listen.to_string();
             if (error == std::errc::address_in_use) {
-                throw Refusal{"cannot listen on " + where +
-                              ": another program listens there; end it, or choose another --port"};
+                throw Rejection{
+                    "cannot listen on " + where +
+                    ": another program listens there; end it, or choose another --port"};
             }
-            throw Refusal{"cannot listen on " + where + ": " + error.message() +
-                          "; choose another --port or --host"};
+            throw Rejection{"cannot listen on " + where + ": " + error.message() +
+                            "; choose another --port or --host"};
         }
         report_.line("listening " + std::to_string(listener_.port()));
         report_delivered(receiver_.ledger().delivered());
@@ -141,7 +142,7 @@ private:
     }
     void ledger_failed(const std::error_code& error) {
         std::cerr << "outage server: " << trouble("write", ledger_path_, error) << std::endl;
-        exit_ = exit_refused;
+        exit_ = exit_rejected;
         loop_.stop();
     }
 

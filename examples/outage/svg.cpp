@@ -153,7 +153,7 @@ private:
         text(left - 10, plot_top + 4, "soft", std::to_string(most), "end");
         text(left - 10, plot_bottom + 4, "soft", "0", "end");
         line("grid", left, plot_top, right, plot_top);
-        std::string path = "M" + number(left) + " " + number(plot_bottom);
+        std::string path = 'M' + number(left) + " " + number(plot_bottom);
         std::uint64_t last = 0;
         const auto& queue = t_.queue();
         for (std::size_t i = 0; i < queue.size();) {

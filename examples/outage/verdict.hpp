@@ -28,7 +28,7 @@ struct Verdict {
 };
 
 /// Reads the ledger file by itself: neither counters nor the server's own reading are used.
-/// Throws: Refusal if it cannot be read.
+/// Throws: Rejection if it cannot be read.
 [[nodiscard]] Verdict compare(const Lines& lines, const std::string& ledger_path);
 
 }  // namespace outage

@@ -2,7 +2,7 @@
 // A log of events, one line each, which no client can flood.
 #pragma once
 
-#include <belay/adapter/beast_listener_counters.hpp>
+#include <belay/beast/listener_counters.hpp>
 #include <belay/core/steady_clock.hpp>
 #include <belay/room/room_observer.hpp>
 
@@ -25,21 +25,21 @@ public:
     /// An observer of a beast::Listener and of a RoomManager; copies share the log.
     struct Observer {
         EventLog* log;
-        void on_rejected(const belay::beast::RejectedUpgrade& refused) const {
-            std::string line = "connection refused";
-            add(line, {"path", refused.path});
-            add(line, {"ip", refused.ip});
-            add(line, {"reason", to_string(refused.reason)});
-            if (refused.unreported != 0)
-                add(line, {"unreported", std::to_string(refused.unreported)});
+        void on_rejected(const belay::beast::RejectedUpgrade& rejected) const {
+            std::string line = "connection rejected";
+            add(line, {"path", rejected.path});
+            add(line, {"ip", rejected.ip});
+            add(line, {"reason", to_string(rejected.reason)});
+            if (rejected.unreported != 0)
+                add(line, {"unreported", std::to_string(rejected.unreported)});
             log->print(Kind::connection, line);
         }
-        void on_rejected(const belay::RoomRejection& refused) const {
-            std::string line = "client refused";
-            add(line, {"board", refused.room_id});
-            add(line, {"user", refused.user});
-            add(line, {"ip", refused.ip});
-            add(line, {"reason", refused.message()});
+        void on_rejected(const belay::RoomRejection& rejected) const {
+            std::string line = "client rejected";
+            add(line, {"board", rejected.room_id});
+            add(line, {"user", rejected.user});
+            add(line, {"ip", rejected.ip});
+            add(line, {"reason", rejected.message()});
             log->print(Kind::client, line);
         }
         void on_room_failed(const belay::RoomFailure& failure) const {

@@ -11,19 +11,19 @@
 //   changes in DATA/rights.db.
 // - --backup copies all boards into FOLDER, which must be new.
 // - --restore replaces one board by its copy.
-#include <belay/adapter/beast_any_listener.hpp>
-#include <belay/adapter/beast_listener_metrics.hpp>
-#include <belay/adapter/boost_asio.hpp>
-#include <belay/adapter/jwt_authorizer.hpp>
-#include <belay/adapter/sqlite_boards_on_thread.hpp>
+#include <belay/asio/boost.hpp>
+#include <belay/beast/any_listener.hpp>
+#include <belay/beast/listener_metrics.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/metrics.hpp>
+#include <belay/openssl/jwt_authorizer.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
 #include <belay/room/room_metrics.hpp>
+#include <belay/sqlite/boards_on_thread.hpp>
 
 #include <boost/asio/signal_set.hpp>
 
@@ -50,7 +50,7 @@ struct App {
     boost::asio::io_context* context;
     bool saved = false;
     EventLog::Observer log;
-    void on_rejected(const RoomRejection& refusal) { log.on_rejected(refusal); }
+    void on_rejected(const RoomRejection& rejection) { log.on_rejected(rejection); }
     void on_room_failed(const RoomFailure& failure) { log.on_room_failed(failure); }
     void on_stopped(std::error_code error) {
         saved = !error;
@@ -288,7 +288,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     };
     // A client whose row cannot be written is not admitted.
     Audited audited{jwt::Authorizer{std::move(*verifier), rights}, checks.audit(), SystemClock{}};
-    Tee refusals{log.observer(), audited.rejections()};  // of the listener
+    Tee rejections{log.observer(), audited.rejections()};  // of the listener
     RoomManager rooms{OnThread{std::move(stored)}, std::move(audited),
                       RoomOptions{.close_codes = yjs_close_codes()},
                       App{.context = &context, .log = log.observer()}};
@@ -310,7 +310,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
         RoomRequest request = room_request(client.request(), "/ws/canvas/");
         rooms.accept(std::move(client), YjsProtocol{}, std::move(request));
     };
-    beast::AnyListener listener{loop, accept, options, refusals};
+    beast::AnyListener listener{loop, accept, options, rejections};
     listener_counters = [&] { return listener.counters(); };
     if (const auto error = listener.listen({"127.0.0.1", port}))
         return fails_to_listen(port, error);

@@ -12,7 +12,7 @@
 /// - belay/posix.hpp: sockets and files
 /// - belay/sim.hpp: the simulated world
 /// - belay/fleet.hpp, belay/http.hpp, belay/sync.hpp and belay/room.hpp
-/// - the headers of belay/adapter/: other libraries
+/// - the bindings to other libraries, such as belay/sqlite/
 #pragma once
 
 #include <belay/backoff.hpp>

@@ -6,7 +6,7 @@
 
 #if defined(_WIN32)
 #    error \
-        "belay/posix.hpp needs POSIX. On Windows use belay/adapter/asio_tcp.hpp, asio_loop.hpp\
+        "belay/posix.hpp needs POSIX. On Windows use belay/asio/tcp.hpp, asio/loop.hpp\
 , and belay/windows/journal.hpp; see docs/platforms.md."
 #endif
 

@@ -38,8 +38,8 @@ TEST_CASE("visit_metrics passes the remaining amount of each budget", "[budget][
     AdaptiveThrottle throttle;
     for (int i = 0; i < 9; ++i) static_cast<void>(throttle.acquire(turn).failure(turn));
     const Collected rejected{metrics::At{throttle, turn.now}};
-    CHECK(rejected["throttle.refused_ratio"] == throttle.rejected_per_thousand(turn.now));
-    CHECK(rejected["throttle.refused_ratio"] > 0);
+    CHECK(rejected["throttle.rejected_ratio"] == throttle.rejected_per_thousand(turn.now));
+    CHECK(rejected["throttle.rejected_ratio"] > 0);
 
     AdaptiveThrottle::CubicRate rate;
     CHECK(Collected{rate}["cubic_rate.rate"] == 0);

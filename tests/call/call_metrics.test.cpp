@@ -45,13 +45,13 @@ TEST_CASE("visit_metrics passes the calls under way of a Bulkhead, and the count
     CHECK(of_bulkhead["bulkhead.running"] == 1);
     CHECK(of_bulkhead["bulkhead.waiting"] == 0);
     CHECK(of_bulkhead["bulkhead.admitted"] == 1);
-    CHECK(of_bulkhead["bulkhead.refused"] == 1);
+    CHECK(of_bulkhead["bulkhead.rejected"] == 1);
     RateLimiter limiter{Rate{1, 1s}, Burst{1}};
     static_cast<void>(limiter.acquire(belay_test::at(0s)));
     static_cast<void>(limiter.acquire(belay_test::at(0s)));
     const Collected of_limiter{limiter};
     CHECK(of_limiter["rate_limiter.admitted"] == 1);
-    CHECK(of_limiter["rate_limiter.refused"] == 1);
+    CHECK(of_limiter["rate_limiter.rejected"] == 1);
     CHECK(of_limiter["rate_limiter.waiting"] == 0);
 }
 

@@ -369,43 +369,6 @@ void use(belay_test::MinimalSleeper& sleeper) {
 }
 }  // namespace pipeline_layer_form
 
-// expect-error: Pipeline: an observer that derives from RetryCounters or RetryLog must rename on_refusal
-namespace pipeline_log_with_a_former_hook {
-struct Sink {
-    void operator()(std::string_view) const {}
-};
-struct Log : belay::RetryLog<Sink> {
-    using belay::RetryLog<Sink>::RetryLog;
-#if defined(BELAY_CONTROL)
-    void on_rejection(const belay::CallRejected&) {}
-#else
-    void on_refusal(const belay::CallRejected&) {}
-#endif
-};
-
-void call(belay_test::MinimalSleeper& sleeper, Log& log) {
-    const belay::Pipeline pipeline{belay::Timeout{belay::Duration{1}}};
-    static_cast<void>(pipeline(
-        sleeper, [](belay::Attempt) { return true; }, belay::NeverStops{}, log));
-}
-}  // namespace pipeline_log_with_a_former_hook
-
-// expect-error: retry: an observer that derives from RetryCounters or RetryLog must rename on_refusal
-namespace retry_counters_with_a_former_hook {
-struct Counters : belay::RetryCounters {
-#if defined(BELAY_CONTROL)
-    void on_rejection(const belay::CallRejected&) {}
-#else
-    void on_refusal(const belay::CallRejected&) {}
-#endif
-};
-
-void call(belay_test::MinimalSleeper& sleeper, Counters& counters) {
-    static_cast<void>(belay::retry(
-        belay::MaxAttempts{3}, sleeper, [] { return true; }, belay::NeverStops{}, counters));
-}
-}  // namespace retry_counters_with_a_former_hook
-
 // expect-error: Pipeline: the observer has no hook
 namespace pipeline_observer {
 struct Sleeper {

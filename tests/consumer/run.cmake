@@ -94,7 +94,7 @@ elseif(CONSUMER STREQUAL "components")
     # The sources give the same targets.
     run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/sources -G ${GENERATOR}
         -DCMAKE_CXX_COMPILER=${COMPILER} -DBELAY_SOURCE=${BELAY_SOURCE_DIR})
-    run(${CMAKE_COMMAND} --build ${WORK}/sources --target app_sqlite3 app_lmdb app_boost)
+    run(${CMAKE_COMMAND} --build ${WORK}/sources --target app_sqlite app_curl app_beast)
 elseif(CONSUMER STREQUAL "unknown_component")
     # Errors name the component.
     set(configure ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/build -G ${GENERATOR}
@@ -118,14 +118,14 @@ elseif(CONSUMER STREQUAL "pkg_config")
         sh -ec "flags=$(${PKG_CONFIG} --cflags --libs 'belay >= 0.1') && eval \"${COMPILER} -std=c++20 $flags -o app \
                 '${CMAKE_CURRENT_LIST_DIR}/main.cpp'\"")
     run(${WORK}/app)
-    # Two adapters, whose libraries the files of their components name.
+    # Two bindings, whose libraries the files of their components name.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
-        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs belay-sqlite3 belay-lmdb) && eval \"${COMPILER} -std=c++20 -o app_of_components \
+        sh -ec "flags=$(${PKG_CONFIG} --cflags --libs belay-sqlite belay-curl) && eval \"${COMPILER} -std=c++20 -o app_of_components \
                 '${CMAKE_CURRENT_LIST_DIR}/components/main.cpp' $flags\"")
     run(${WORK}/app_of_components)
     # Each of the others.
     run(${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${INSTALLED}/share/pkgconfig
-        ${PKG_CONFIG} --exists --print-errors belay-asio belay-boost belay-curl belay-fmt belay-hiredis belay-nlohmann_json belay-openssl)
+        ${PKG_CONFIG} --exists --print-errors belay-asio belay-beast belay-curl belay-fmt belay-json belay-openssl belay-redis)
 elseif(CONSUMER STREQUAL "meson")
     need_program(MESON meson)
     need_program(PKG_CONFIG pkg-config)
@@ -150,13 +150,15 @@ elseif(CONSUMER STREQUAL "conan")
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote)
     # With all options, over the libraries of this machine.
     set(options)
-    foreach(library IN ITEMS sqlite3/3.40.0 lmdb/0.9.24 hiredis/1.0.0 boost/1.74.0 asio/1.22.0 openssl/3.0.0
+    foreach(library IN ITEMS sqlite3/3.40.0 hiredis/1.0.0 boost/1.74.0 asio/1.22.0 openssl/3.0.0
                              nlohmann_json/3.11.0 libcurl/7.88.0 fmt/9.1.0)
         string(REPLACE "/" ";" library ${library})
         list(GET library 0 name)
         list(GET library 1 version)
         run(${CONAN} export ${CMAKE_CURRENT_LIST_DIR}/conan --name ${name} --version ${version})
-        list(APPEND options -o "belay/*:with_${name}=True")
+    endforeach()
+    foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
+        list(APPEND options -o "belay/*:with_${component}=True")
     endforeach()
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote --build missing ${options})
     file(STRINGS ${BELAY_SOURCE_DIR}/include/belay/version.hpp version REGEX "^#define BELAY_VERSION_[A-Z]+ [0-9]+$")
@@ -176,7 +178,7 @@ elseif(CONSUMER STREQUAL "vcpkg_port")
     list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
     set(wanted share/belay/belay-components.cmake share/belay/belay-config-version.cmake share/belay/belay-config.cmake
         share/belay/belay-targets.cmake share/belay/copyright)
-    foreach(component IN ITEMS asio boost curl fmt hiredis lmdb nlohmann_json openssl sqlite3)
+    foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
         list(APPEND wanted share/pkgconfig/belay-${component}.pc)
     endforeach()
     list(APPEND wanted share/pkgconfig/belay.pc)

@@ -11,14 +11,13 @@
 #include <vector>
 
 #include "e2e/process.hpp"
+#include "support/beside_program.hpp"
 
 namespace e2e {
 
-/// The demo, the same with a faulty ledger, and the same with faulty headers (scripts/mutants.py).
-inline const std::string outage = OUTAGE_BINARY;
-inline const std::string outage_planted = OUTAGE_PLANTED_BINARY;
-inline const std::string outage_skip_ack = OUTAGE_SKIP_ACK_BINARY;
-inline const std::string outage_no_fence = OUTAGE_NO_FENCE_BINARY;
+/// The demo, and the same with a faulty ledger.
+inline const std::string outage = belay_test::beside_program(OUTAGE_BINARY);
+inline const std::string outage_planted = belay_test::beside_program(OUTAGE_PLANTED_BINARY);
 
 inline std::string read(const std::string& path) {
     std::ifstream file{path, std::ios::binary};

@@ -25,8 +25,12 @@ endfunction()
 outage_mutant(outage_skip_ack resend_from_acked_and_no_duplicate_check)
 outage_mutant(outage_no_fence no_fence_and_no_duplicate_check)
 
+if(TEST e2e/outage_mutants)
+    set_tests_properties(e2e/outage_mutants PROPERTIES LABELS gate ENVIRONMENT
+        "OUTAGE_SKIP_ACK_BINARY=$<TARGET_FILE:outage_skip_ack>;OUTAGE_NO_FENCE_BINARY=$<TARGET_FILE:outage_no_fence>")
+endif()
+
 target_compile_definitions(tests_e2e PRIVATE
-    OUTAGE_BINARY="$<TARGET_FILE:outage>" OUTAGE_PLANTED_BINARY="$<TARGET_FILE:outage_planted>"
-    OUTAGE_SKIP_ACK_BINARY="$<TARGET_FILE:outage_skip_ack>" OUTAGE_NO_FENCE_BINARY="$<TARGET_FILE:outage_no_fence>"
-    JOURNAL_INSPECT_BINARY="$<TARGET_FILE:journal_inspect>")
-add_dependencies(tests_e2e outage outage_planted outage_skip_ack outage_no_fence journal_inspect)
+    OUTAGE_BINARY="../examples/$<TARGET_FILE_NAME:outage>" OUTAGE_PLANTED_BINARY="$<TARGET_FILE_NAME:outage_planted>"
+    JOURNAL_INSPECT_BINARY="../examples/$<TARGET_FILE_NAME:journal_inspect>")
+add_dependencies(tests_e2e outage outage_planted journal_inspect)

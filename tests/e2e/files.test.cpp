@@ -28,9 +28,9 @@ std::string half_delivered(const TestDirectory& w) {
     e2e::write(w / "input", input);
     LedgerServer s{w / "server"};
     std::vector<std::string> words = delivering_client(s, w);
-    words.insert(words.end(), {"--rate", "300"});
+    words.insert(words.end(), {"--rate", "100"});
     Process c{words};
-    e2e::eventually([&] { return e2e::ledger_size(w / "server/ledger.txt") >= 100; });
+    REQUIRE(e2e::eventually([&] { return e2e::ledger_size(w / "server/ledger.txt") >= 100; }));
     return input;
 }
 

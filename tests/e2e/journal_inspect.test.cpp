@@ -15,7 +15,7 @@ using e2e::TestDirectory;
 
 namespace {
 
-const std::string tool = JOURNAL_INSPECT_BINARY;
+const std::string tool = belay_test::beside_program(JOURNAL_INSPECT_BINARY);
 
 struct Answer {
     int code;

@@ -3,32 +3,24 @@
 #pragma once
 
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-namespace e2e {
+#include "support/eventually.hpp"
 
-/// No condition takes this long, also under sanitizers on a busy machine.
-inline constexpr std::chrono::seconds limit{60};
+namespace e2e {
 
 /// Waits until `done()`.   Returns: false if it took too long.
 template <class F>
-bool eventually(F&& done) {
-    const auto end = std::chrono::steady_clock::now() + limit;
-    while (!done()) {
-        if (std::chrono::steady_clock::now() > end) return false;
-        std::this_thread::sleep_for(std::chrono::milliseconds{5});
-    }
-    return true;
+[[nodiscard]] bool eventually(F&& done) {
+    return belay_test::eventually(std::forward<F>(done), std::chrono::milliseconds{5});
 }
 
 /// A program that runs; SIGKILL at the end of the scope.

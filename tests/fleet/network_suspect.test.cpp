@@ -165,8 +165,8 @@ TEST_CASE("Fleet: a local lack of descriptors or memory does not prove that the 
 
 TEST_CASE("Fleet: missing credentials and code that threw are failures of the services themselves",
           "[fleet][network_suspect][regression]") {
-    for (const LinkErrc why : {LinkErrc::token_refused, LinkErrc::open_threw,
-                               LinkErrc::framing_threw, LinkErrc::decorator_threw}) {
+    for (const LinkErrc why : {LinkErrc::no_token, LinkErrc::open_threw, LinkErrc::framing_threw,
+                               LinkErrc::decorator_threw}) {
         FleetRig rig;
         rig.add(4);
         rig.up();
@@ -188,7 +188,7 @@ TEST_CASE("Fleet: no policy counts missing credentials while the network may be 
     rig.run(20s);
     const std::size_t failing = GENERATE(3U, 4U);
     rig.fail(0);
-    for (std::size_t i = 1; i < failing; ++i) rig.fail(i, failure_of(LinkErrc::token_refused));
+    for (std::size_t i = 1; i < failing; ++i) rig.fail(i, failure_of(LinkErrc::no_token));
     rig.run(20100ms);
     CHECK(rig.state(1) == LinkState::connected);  // held
     rig.run(20200ms);
@@ -203,7 +203,7 @@ TEST_CASE("Fleet: no policy counts missing credentials while the network may be 
     for (Duration t = 21s; t < 40s; t += 1s) {
         rig.run(t);
         for (std::size_t i = 0; i < 4; ++i) {
-            if (rig.transports[i].live != 0) rig.fail(i, failure_of(LinkErrc::token_refused));
+            if (rig.transports[i].live != 0) rig.fail(i, failure_of(LinkErrc::no_token));
         }
     }
     CHECK(rig.fleet.status().network_suspect);

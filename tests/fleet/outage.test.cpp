@@ -4,10 +4,10 @@
 #include <optional>
 #include <vector>
 
-#include <belay/adapter/tls_error.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/link/heartbeat.hpp>
+#include <belay/openssl/tls_error.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/posix/unix_path.hpp>

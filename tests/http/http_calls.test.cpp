@@ -7,8 +7,8 @@
 #include <string>
 #include <thread>
 
-#include <belay/adapter/tls_error.hpp>
 #include <belay/drive.hpp>
+#include <belay/openssl/tls_error.hpp>
 #include <belay/policy/stability_check.hpp>
 
 #include "support/aborts.hpp"
@@ -137,7 +137,7 @@ TEST_CASE("HttpCalls::send repeats only temporary errors", "[http][http_calls][u
                              error == HttpErrc::timed_out || error == HttpErrc::lost;
         CHECK(rig.requests_of({.url = a_url}, ended(error)) == (passing ? 4U : 1U));
     }
-    // An adapter may give the reason why a certificate was rejected.
+    // A binding may give the reason why a certificate was rejected.
     for (int i = 1; i <= 8; ++i) {
         const auto error = static_cast<tls::Errc>(i);
         INFO(make_error_code(error).message());
@@ -320,7 +320,7 @@ TEST_CASE("HttpCalls: a request that was never sent does not close a breaker",
         CHECK(rig.calls.breaker_state(a_url) != BreakerState::closed);
     }
     // A wrong certificate keeps the breaker open, too.
-    rig.http.script = {Step{ended(HttpErrc::certificate_refused)}};
+    rig.http.script = {Step{ended(HttpErrc::certificate_rejected)}};
     static_cast<void>(rig.get());
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::open);
 }

@@ -11,7 +11,7 @@ TEST_CASE("HttpErrc has a text and a cause for each value", "[link][http_errc][g
     CHECK(cause_of(HttpErrc::bad_text) == Cause::permanent);
     CHECK(cause_of(HttpErrc::name_not_found) == Cause::refused);
     CHECK(cause_of(HttpErrc::not_connected) == Cause::refused);
-    CHECK(cause_of(HttpErrc::certificate_refused) == Cause::refused);
+    CHECK(cause_of(HttpErrc::certificate_rejected) == Cause::refused);
     CHECK(cause_of(HttpErrc::tls_failed) == Cause::refused);
     CHECK(cause_of(HttpErrc::timed_out) == Cause::timed_out);
     CHECK(cause_of(HttpErrc::lost) == Cause::lost);

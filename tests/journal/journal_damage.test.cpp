@@ -123,7 +123,7 @@ TEST_CASE("Journal returns no wrong operation after any single bit flip",
                 ++refused;
                 REQUIRE((outcome.error == QueueErrc::corrupt ||
                          outcome.error == QueueErrc::foreign_file ||
-                         outcome.error == QueueErrc::future_version));
+                         outcome.error == QueueErrc::other_version));
                 REQUIRE(disk.image() == before);  // no file was changed
                 continue;
             }
@@ -315,13 +315,17 @@ TEST_CASE("Journal::open rejects files that are not its own", "[journal][journal
     }
 }
 
-TEST_CASE("Journal::open rejects files of a later version", "[journal][journal][fault]") {
+TEST_CASE("Journal::open rejects files of another version", "[journal][journal][fault]") {
     sim::Disk disk;
     disk.restore(make_image(true));
-    SECTION("a header of version 2") {
+    std::string what;
+    SECTION("a header of version 0 or 2") {
+        const std::uint8_t version = GENERATE(std::uint8_t{0}, std::uint8_t{2});
         Bytes bytes = disk.contents(segment_file(3));
-        bytes[8] = std::byte{2};
+        bytes[8] = std::byte{version};
         disk.put(segment_file(3), bytes);
+        what = " (it has version " + std::to_string(version) +
+               ", and this program reads only version 1)";
     }
     SECTION("a record of a kind that does not exist yet") {
         namespace format = journal_format;
@@ -335,9 +339,17 @@ TEST_CASE("Journal::open rejects files of a later version", "[journal][journal][
         store_le<std::uint32_t>(p, format::record_crc(p, crc, header.nonce + header.run));
         disk.put(segment_file(1), bytes);
     }
+    const sim::Disk::Image before = disk.image();
     const auto journal = SimJournal::open(disk, "q", verify_everything());
     REQUIRE_FALSE(journal);
-    CHECK(journal.error().code == QueueErrc::future_version);
+    CHECK(journal.error().code == QueueErrc::other_version);
+    if (!what.empty()) {
+        CHECK(journal.error().message() ==
+              segment_file(3) + ": the journal has another version of its format" + what +
+                  ": open it with the version of belay that wrote it, or move it away to begin a "
+                  "new one.");
+    }
+    CHECK(disk.image() == before);
 }
 
 namespace {

@@ -41,6 +41,6 @@ TEST_CASE("JournalError::advice fits the error", "[journal][journal_error][unit]
     CHECK(advice(make_error_code(QueueErrc::displaced)).find("move the directory back") == 0);
     CHECK(advice(make_error_code(QueueErrc::already_locked)).find("end the other process") == 0);
     CHECK(advice(make_error_code(QueueErrc::foreign_file)).find("move the file out") == 0);
-    CHECK(advice(make_error_code(QueueErrc::future_version)).find("open it with the version") == 0);
+    CHECK(advice(make_error_code(QueueErrc::other_version)).find("open it with the version") == 0);
     CHECK(advice(make_error_code(QueueErrc::bad_options)).find("see JournalOptions") == 0);
 }

@@ -91,7 +91,7 @@ TEST_CASE("SegmentHeader is decoded as it was encoded", "[journal][journal_forma
     CHECK(*decoded == example_header());
 }
 
-TEST_CASE("decode_segment_header distinguishes foreign, future and damaged files",
+TEST_CASE("decode_segment_header distinguishes foreign files, other versions and damage",
           "[journal][journal_format][unit]") {
     const auto with = [](std::size_t at, std::uint8_t value, bool fix_crc) {
         auto bytes = format::encode(example_header());
@@ -100,8 +100,9 @@ TEST_CASE("decode_segment_header distinguishes foreign, future and damaged files
         return format::decode_segment_header(bytes).error();
     };
     CHECK(with(0, 'B', true) == QueueErrc::foreign_file);
-    CHECK(with(8, 2, false) == QueueErrc::future_version);
-    CHECK(with(96, 1, true) == QueueErrc::future_version);
+    CHECK(with(8, 0, true) == QueueErrc::other_version);
+    CHECK(with(8, 2, false) == QueueErrc::other_version);
+    CHECK(with(96, 1, true) == QueueErrc::other_version);
     CHECK(with(40, 1, false) == QueueErrc::corrupt);
     const auto bytes = format::encode(example_header());
     for (std::size_t length = 0; length < bytes.size(); ++length) {

@@ -118,7 +118,7 @@ TEST_CASE("tool::inspect_journal reports the reason if it cannot inspect",
     disk.put(segment_file(2), newer);
     const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
-    CHECK(later.error().code == QueueErrc::future_version);
+    CHECK(later.error().code == QueueErrc::other_version);
     CHECK(later.error().path == segment_file(2));
 }
 
@@ -282,7 +282,7 @@ TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later on
     disk.put(segment_file(1), bytes);
     const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
     REQUIRE_FALSE(later);
-    CHECK(later.error().code == QueueErrc::future_version);
+    CHECK(later.error().code == QueueErrc::other_version);
 }
 
 TEST_CASE("tool::inspect_journal finds damage next to an unfinished change of segments",

@@ -373,7 +373,7 @@ TEST_CASE("Endpoints starts at the first endpoint although a rejected token used
     has_token = false;
     rig.run(now());
     if (rig.link.status().attempt == 0) next();
-    REQUIRE(rig.link.status().failure.error() == LinkErrc::token_refused);
+    REQUIRE(rig.link.status().failure.error() == LinkErrc::no_token);
     has_token = true;
     next();
     REQUIRE(rig.link.status().attempt == 2);

@@ -13,11 +13,11 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(cause_of(LinkErrc::attempt_timed_out) == Cause::timed_out);
     CHECK(cause_of(LinkErrc::heartbeat_lost) == Cause::timed_out);
     CHECK(cause_of(LinkErrc::closed_by_peer) == Cause::lost);
-    CHECK(cause_of(LinkErrc::token_refused) == Cause::refused);
+    CHECK(cause_of(LinkErrc::no_token) == Cause::refused);
     CHECK(cause_of(LinkErrc::not_validated) == Cause::refused);
     CHECK(cause_of(LinkErrc::open_threw) == Cause::lost);
     CHECK(cause_of(LinkErrc::reported_unhealthy) == Cause::lost);
-    CHECK(cause_of(LinkErrc::message_refused) == Cause::permanent);
+    CHECK(cause_of(LinkErrc::message_rejected) == Cause::permanent);
     CHECK(cause_of(LinkErrc::too_many_pings) == Cause::overloaded);
     CHECK(cause_of(LinkErrc::not_drained) == Cause::timed_out);
     CHECK(cause_of(LinkErrc::check_threw) == Cause::lost);
@@ -33,6 +33,6 @@ TEST_CASE("LinkErrc has a text and a cause for each value", "[link][link_errc][g
     CHECK(belay::detail::link_category().message(19) == "unknown error");
     CHECK(std::size(belay::detail::link_error_texts) ==
           static_cast<std::size_t>(LinkErrc::injected));
-    CHECK(failure_of(LinkErrc::token_refused, Cause::unauthorized).cause == Cause::unauthorized);
-    CHECK(failure_of(LinkErrc::token_refused).error() == LinkErrc::token_refused);
+    CHECK(failure_of(LinkErrc::no_token, Cause::unauthorized).cause == Cause::unauthorized);
+    CHECK(failure_of(LinkErrc::no_token).error() == LinkErrc::no_token);
 }

@@ -36,7 +36,7 @@ TEST_CASE("to_string of a SendResult and of a Gate names each of them", "[link][
     CHECK(to_string(SendResult::sent) == "sent");
     CHECK(to_string(SendResult::busy) == "busy");
     CHECK(to_string(SendResult::down) == "down");
-    CHECK(to_string(SendResult::refused) == "refused");
+    CHECK(to_string(SendResult::rejected) == "rejected");
     CHECK(to_string(static_cast<SendResult>(9)) == "unknown");
     CHECK(to_string(Gate::network) == "network");
     CHECK(to_string(Gate::hidden) == "hidden");

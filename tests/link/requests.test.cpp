@@ -330,10 +330,10 @@ TEST_CASE("Requests rejects a question that cannot be sent at once if no questio
     rig.answer("1");
     rig.transport.answer = SendResult::busy;
     CHECK(rig.refused("c", 1s) == LinkErrc::requests_full);
-    rig.transport.answer = SendResult::refused;
+    rig.transport.answer = SendResult::rejected;
     rig.transport.link.writable();
     rig.run();
-    CHECK(rig.refused("c", 1s) == LinkErrc::message_refused);
+    CHECK(rig.refused("c", 1s) == LinkErrc::message_rejected);
     CHECK(rig.box->status().asked == 2);
 }
 

@@ -91,7 +91,7 @@ TEST_CASE("socket_failure: all other errors keep their cause", "[link][socket_fa
     CHECK(cause(std::make_error_code(std::errc::timed_out)) == Cause::timed_out);
     CHECK(cause(std::make_error_code(std::errc::too_many_files_open)) == Cause::overloaded);
     // One of belay's own, which is no error of the system.
-    CHECK(cause(LinkErrc::message_refused) == Cause::permanent);
+    CHECK(cause(LinkErrc::message_rejected) == Cause::permanent);
 }
 
 TEST_CASE("A stream whose socket fails because of the network is lost, and dialled again",

@@ -113,7 +113,7 @@ TEST_CASE("WithToken fails an attempt whose token request is destroyed without a
     r.requests.waiting.clear();
     r.rig.run(0s);
     CHECK(r.rig.state() == LinkState::cooldown);
-    CHECK(r.rig.link.status().failure.error() == LinkErrc::token_refused);
+    CHECK(r.rig.link.status().failure.error() == LinkErrc::no_token);
     CHECK(r.transport.dials == 0);
 }
 
@@ -292,7 +292,7 @@ TEST_CASE("WithToken counts 403s in a row also over attempts that end outside of
         next_attempt();
         requests.waiting.clear();
         rig.run(elapsed(Instant{}, rig.link.now()));
-        REQUIRE(rig.link.status().failure.error() == LinkErrc::token_refused);
+        REQUIRE(rig.link.status().failure.error() == LinkErrc::no_token);
         requests.at_once = "t";
         next_attempt();
         forbid();

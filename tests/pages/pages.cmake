@@ -35,10 +35,9 @@ function(belay_page_test name)
         message(FATAL_ERROR "no page has the program ${name}: see tests/scripts/page_blocks.py for the names")
     endif()
     set(directory ${CMAKE_CURRENT_BINARY_DIR}/pages)
-    add_test(NAME pages/${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${ARGN}" -DPAGE=${belay_page_of_${name}}
+    belay_add_test(NAME pages/${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${ARGN}" -DPAGE=${belay_page_of_${name}}
              -DEXPECTED=${directory}/${name}.expected -DDIRECTORY=${directory}/${name}
              -P ${CMAKE_CURRENT_SOURCE_DIR}/pages/run_page.cmake)
-    set_tests_properties(pages/${name} PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
 endfunction()
 
 set(belay_joins_pages OFF)
@@ -83,7 +82,7 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay.
-set(belay_special_pages adapter adapter-HTTP adapter-Serving-WebSockets bridge-Over-MCP collaboration-server
+set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
                         several-servers test-your-own-networked-code-With-your-own-asio-code
                         test-your-own-networked-code-A-WebSocket-client
@@ -106,19 +105,19 @@ endif()
 add_executable(page_session_check pages/session_check.cpp)
 target_link_libraries(page_session_check PRIVATE belay_dev Threads::Threads)
 belay_precompiled(page_session_check belay_program_pch)
+target_include_directories(page_session_check PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
 target_compile_definitions(page_session_check PRIVATE
-    BELAY_ASSERTIONS=1 BELAY_SESSION_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session.cpp")
-add_test(NAME pages/session_check COMMAND page_session_check)
-set_tests_properties(pages/session_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
+    BELAY_ASSERTIONS=1 BELAY_SESSION_PAGE="pages/session.cpp")
+belay_add_test(NAME pages/session_check COMMAND page_session_check)
 add_executable(page_inbox_check pages/inbox_check.cpp)
 target_link_libraries(page_inbox_check PRIVATE belay_dev Threads::Threads)
 belay_precompiled(page_inbox_check belay_program_pch)
+target_include_directories(page_inbox_check PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
 target_compile_definitions(page_inbox_check PRIVATE
-    BELAY_ASSERTIONS=1 BELAY_INBOX_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/session-Into-a-work-queue.cpp")
-add_test(NAME pages/inbox_check COMMAND page_inbox_check)
-set_tests_properties(pages/inbox_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
+    BELAY_ASSERTIONS=1 BELAY_INBOX_PAGE="pages/session-Into-a-work-queue.cpp")
+belay_add_test(NAME pages/inbox_check COMMAND page_inbox_check)
 if(SQLite3_FOUND)
-    belay_page(adapter LIBRARIES SQLite::SQLite3)
+    belay_page(bindings LIBRARIES SQLite::SQLite3)
 endif()
 if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
     belay_page(several-servers LIBRARIES ${BELAY_HIREDIS}
@@ -135,7 +134,7 @@ if(TARGET tests_libc_sim)
     endif()
 endif()
 if(BELAY_BOOST_INCLUDE)
-    belay_page(adapter-Serving-WebSockets ALONE)
+    belay_page(bindings-Serving-WebSockets ALONE)
 endif()
 
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
@@ -149,20 +148,19 @@ set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/ht
 if(CURL_FOUND)
     belay_page(recipes-libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
-    belay_page(adapter-HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(bindings-HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(http-calls THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     if(TARGET example_http_calls)
-        add_test(NAME pages/example_http_calls COMMAND ${belay_http_server} $<TARGET_FILE:example_http_calls>)
-        set_tests_properties(pages/example_http_calls PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT}
-                             PASS_REGULAR_EXPRESSION "hello\n3 requests")
+        belay_add_test(NAME pages/example_http_calls COMMAND ${belay_http_server} $<TARGET_FILE:example_http_calls>)
+        set_tests_properties(pages/example_http_calls PROPERTIES PASS_REGULAR_EXPRESSION "hello\n3 requests")
     endif()
     # The client of the page of HTTP, judged over calls that do something.
     add_executable(page_http_check pages/http_check.cpp)
     target_link_libraries(page_http_check PRIVATE belay_dev Threads::Threads CURL::libcurl)
     belay_precompiled(page_http_check belay_program_pch)
-    target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="${CMAKE_CURRENT_BINARY_DIR}/pages/http.cpp")
-    add_test(NAME pages/http_check COMMAND page_http_check)
-    set_tests_properties(pages/http_check PROPERTIES TIMEOUT ${BELAY_TEST_TIMEOUT})
+    target_include_directories(page_http_check PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
+    target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="pages/http.cpp")
+    belay_add_test(NAME pages/http_check COMMAND page_http_check)
     if(BELAY_NLOHMANN_INCLUDE)
         belay_page(bridge-Over-MCP LIBRARIES CURL::libcurl
                    THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/mcp_server.py)

@@ -122,7 +122,8 @@ TEST_CASE("PolicyHistory rejects invalid contents with a right checksum",
         return !taken && restored.events().empty();
     };
     constexpr std::size_t first = 24;
-    CHECK(refuses(4, 2));                // a later version
+    CHECK(refuses(4, 0));                // another version
+    CHECK(refuses(4, 2));                // another version
     CHECK(refuses(5, 30));               // more events than the maximum
     CHECK(refuses(first, 0));            // no kind
     CHECK(refuses(first, 6));            // a kind of a later version

@@ -316,5 +316,5 @@ TEST_CASE("Tcp reaches a name in a decorator, whose dial has its own timers",
                     tcp_policy(), SupervisorOptions{}, std::ref(app)};
     loop.attach(link);
     link.start();
-    CHECK(loop.run_until([&] { return app.state() == LinkState::connected; }, 10s));
+    CHECK(loop.run_until([&] { return app.state() == LinkState::connected; }, 5min));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: check::http detects each mistake of an HTTP client. Method: a small client with one
-// planted mistake each, over sockets; belay's own clients are tested in adapter.
+// planted mistake each, over sockets; belay's own clients are tested in curl.
 #include <belay/posix/http_check.hpp>
 
 #include <memory>

@@ -351,7 +351,7 @@ TEST_CASE("A session reports why an operation does not fit its transport",
     REQUIRE(session.send(Bytes(900)));
     REQUIRE(session.send(Bytes(2000)));
     REQUIRE(loop.run_until([&] { return session.status().link.state == LinkState::failed; }));
-    CHECK(session.status().link.failure.error() == LinkErrc::message_refused);
+    CHECK(session.status().link.failure.error() == LinkErrc::message_rejected);
 }
 
 TEST_CASE("An unknown peer of a Receiver is closed when it announces a length above the limit",

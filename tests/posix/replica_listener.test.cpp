@@ -102,13 +102,13 @@ TEST_CASE("ReplicaListener answers each device, notifies the others, and forgets
     REQUIRE(phone.replica->edit(ReplicaText{"a", "1"}));
     REQUIRE_FALSE(phone.replica->sync(*link).error);
     REQUIRE(link->take_due());
-    REQUIRE(loop.run_until([&] { return other.take_due(); }, 10s));
+    REQUIRE(loop.run_until([&] { return other.take_due(); }, 5min));
     CHECK_FALSE(link->take_due());
     CHECK(laptop.replica->sync(other).received == 1);
     CHECK(laptop.view() == phone.view());
     CHECK(rig.server.devices() == 2);
     rig.server.notify();
-    REQUIRE(loop.run_until([&] { return other.take_due() && link->take_due(); }, 10s));
+    REQUIRE(loop.run_until([&] { return other.take_due() && link->take_due(); }, 5min));
 
     // A third device must wait until one of the two has ended.
     Device<> tablet{3, {&rig.time}};
@@ -116,7 +116,7 @@ TEST_CASE("ReplicaListener answers each device, notifies the others, and forgets
     CHECK(tablet.replica->sync(third).error);
     CHECK(rig.server.devices() == 2);
     link.reset();
-    REQUIRE(loop.run_until([&] { return rig.server.devices() < 2; }, 10s));
+    REQUIRE(loop.run_until([&] { return rig.server.devices() < 2; }, 5min));
     for (int i = 0; i < 100 && tablet.replica->sync(third).error; ++i) {
     }
     CHECK(tablet.view() == phone.view());
@@ -153,7 +153,7 @@ TEST_CASE(
         rig.store.add({"s", "long"}, text, {{rig.time, 0, fresh_id()}, fresh_id(), 1, {}}));
     rig.encoded = 0;
     idle.ask(1);
-    REQUIRE(rig.loop.run_until([&] { return rig.encoded == 1; }, 10s));
+    REQUIRE(rig.loop.run_until([&] { return rig.encoded == 1; }, 5min));
     for (std::uint64_t id = 2; asks_more && id <= 300; ++id) idle.ask(id);
 
     // It syncs twice, and more requests than these arrive meanwhile. One notice alone must wait,
@@ -183,7 +183,7 @@ TEST_CASE("ReplicaListener disconnects a device with a question above question_b
     REQUIRE_FALSE(rig.server.listen({"127.0.0.1", 0}));
     const RawSocket right = RawSocket::connect(rig.server.port());
     const RawSocket wrong = RawSocket::connect(rig.server.port());
-    REQUIRE(rig.loop.run_until([&] { return rig.server.devices() == 2; }, 10s));
+    REQUIRE(rig.loop.run_until([&] { return rig.server.devices() == 2; }, 5min));
     const auto begin = [](const RawSocket& socket, std::size_t bytes) {
         Bytes header;
         REQUIRE(LengthPrefixed{}.put_header(bytes, header));
@@ -191,7 +191,7 @@ TEST_CASE("ReplicaListener disconnects a device with a question above question_b
     };
     begin(right, std::size_t{600} << 10U);
     begin(wrong, (std::size_t{600} << 10U) + 1);
-    REQUIRE(rig.loop.run_until([&] { return rig.server.devices() == 1; }, 10s));
+    REQUIRE(rig.loop.run_until([&] { return rig.server.devices() == 1; }, 5min));
     CHECK(wrong.read(100).size() < 100);  // the first ping, and the end
     CHECK_FALSE(right.ended());
 }

@@ -171,7 +171,7 @@ TEST_CASE("Tcp::send rejects a message that its framing cannot carry, and contin
     auto rig = TcpRig<>::framed({.bytes_max = 20'000});
     rig.connect();
     for (const std::size_t size : {20'001U, 15'000U + (1U << 20U)}) {
-        CHECK(rig.link.send(Bytes(size)) == SendResult::refused);
+        CHECK(rig.link.send(Bytes(size)) == SendResult::rejected);
     }
     CHECK(rig.link.send(to_bytes("x")) == SendResult::sent);
     CHECK(rig.peer_reads(6) == frame("x"));
@@ -212,7 +212,7 @@ TEST_CASE("Tcp over Lines carries lines, both ways", "[posix][posix_tcp][unit]")
     const std::string longest(40'000, 'x');
     CHECK(rig.link.send(to_bytes("one")) == SendResult::sent);
     CHECK(rig.link.send(to_bytes(longest)) == SendResult::sent);
-    CHECK(rig.link.send(to_bytes("two\nlines")) == SendResult::refused);
+    CHECK(rig.link.send(to_bytes("two\nlines")) == SendResult::rejected);
     CHECK(rig.peer_reads(4 + longest.size() + 1) == "one\n" + longest + "\n");
     rig.peer.send("hel");
     rig.round();

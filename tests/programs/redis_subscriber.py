@@ -9,8 +9,11 @@ import tempfile
 import time
 
 
+LIMIT = 300  # seconds for one wait; only a failure takes so long, also on a busy machine
+
+
 def ask(port, command):
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+    with socket.create_connection(("127.0.0.1", port), LIMIT) as connection:
         connection.sendall(command)
         return connection.recv(16)
 

@@ -24,7 +24,7 @@ import tempfile
 import time
 import urllib.request
 
-LIMIT = 30  # seconds for one wait; only a failure takes so long
+LIMIT = 300  # seconds for one wait; only a failure takes so long, also on a busy machine
 
 
 def check(claim, what):
@@ -139,13 +139,13 @@ def has(server, user, board, *texts):
 
 
 def watch(server):
-    """The metrics are those of belay, and the log has one line for each refusal, up to its limit."""
+    """The metrics are those of belay, and the log has one line for each rejection, up to its limit."""
     first = Client(server, server.tokens["ada"])
-    check(first.status == 101, "the owner is refused")
+    check(first.status == 101, "the owner is rejected")
     check(Client(server, "wrong").close_code() == 4401, "a wrong token is accepted")
     for _ in range(30):
-        refused = Client(server, server.tokens["ada"], 'a"b', "Origin: https://evil.example\r\n")
-        check(refused.status == 403, "a foreign page is accepted")
+        rejected = Client(server, server.tokens["ada"], 'a"b', "Origin: https://evil.example\r\n")
+        check(rejected.status == 403, "a foreign page is accepted")
     samples, kind = server.metrics()
     check(kind == "text/plain; version=0.0.4; charset=utf-8", f"the metrics are of the type {kind}")
     check(all(name.startswith("belay_") for name in samples), "a sample does not have belay's name")
@@ -157,16 +157,16 @@ def watch(server):
         'belay_rooms_failures_total{rooms="whiteboard",reason="io_error"}': 0,
         'belay_rooms_join_seconds_count{rooms="whiteboard"}': 1,
         'belay_listener_reasons_total{listener="whiteboard",reason="origin"}': 30,
-        'belay_listener_refused_total{listener="whiteboard"}': 30,
+        'belay_listener_rejected_total{listener="whiteboard"}': 30,
         'belay_listener_upgrade_seconds_count{listener="whiteboard"}': 2,
     }.items():
         until(lambda n=name, v=value: server.metrics()[0].get(n) == v, f"{name} is {samples.get(name)}, and not {value}")
     lines = server.text().splitlines()
-    refusals = [line for line in lines if line.startswith("connection refused ")]
-    check(len(refusals) == 20, f"{len(refusals)} lines of 30 refusals are in the log")
-    check(set(refusals) == {r'connection refused path="/ws/canvas/a\"b" ip="127.0.0.1" reason="origin"'}, refusals[0])
+    rejections = [line for line in lines if line.startswith("connection rejected ")]
+    check(len(rejections) == 20, f"{len(rejections)} lines of 30 rejections are in the log")
+    check(set(rejections) == {r'connection rejected path="/ws/canvas/a\"b" ip="127.0.0.1" reason="origin"'}, rejections[0])
     check(len([line for line in lines if line.startswith("further lines")]) == 1, "the log hides that it is limited")
-    check(len([line for line in lines if line.startswith("client refused ")]) == 1, "a refused client is not in the log")
+    check(len([line for line in lines if line.startswith("client rejected ")]) == 1, "a rejected client is not in the log")
     check(server.tokens["ada"] not in "\n".join(lines[4:]), "a token is in the log")
 
 
@@ -240,12 +240,12 @@ def back_up(program, page, web, folder):
     check(has(server, "ada", "demo", "before") and has(server, "ada", "plan", "more"), "the archive is not complete")
     server.stop()
 
-    # A file of a later version is refused, and stays as it is.
+    # A file in another version of the format is rejected, and stays as it is.
     run('sqlite3 "$DATA/rights.db" "PRAGMA user_version = 99"', **values)
-    later = subprocess.run([program, "0", web, data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    other = subprocess.run([program, "0", web, data], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                            check=False, timeout=LIMIT)
-    check(later.returncode == 2 and "version" in later.stdout, f"a later version is opened: {later.stdout}")
-    check(run('sqlite3 "$DATA/rights.db" "PRAGMA user_version"', **values) == "99\n", "a later version is converted")
+    check(other.returncode == 2 and "it has version 99" in other.stdout, f"another version is opened: {other.stdout}")
+    check(run('sqlite3 "$DATA/rights.db" "PRAGMA user_version"', **values) == "99\n", "another version is changed")
 
 
 def restores_end_or_are_reported(program, web, server, values):

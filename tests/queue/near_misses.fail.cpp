@@ -168,19 +168,6 @@ struct Observer {
 belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Observer{}};
 }  // namespace queue_observer_parameters
 
-// expect-error: Queue: an observer that derives from QueueCounters must rename on_refused
-namespace queue_counters_with_a_former_hook {
-struct Counters : belay::QueueCounters {
-#ifdef BELAY_CONTROL
-    void on_rejected(const std::error_code& why);
-#else
-    void on_refused(const std::error_code& why);
-#endif
-};
-
-belay::Queue queue{belay::Deque<int>{}, belay::Reject{}, {}, Counters{}};
-}  // namespace queue_counters_with_a_former_hook
-
 // expect-error: Queue: the observer's on_popped must be noexcept
 namespace queue_observer_pop_throws {
 struct Observer {

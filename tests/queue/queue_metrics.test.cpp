@@ -27,7 +27,7 @@ TEST_CASE("visit_metrics passes what waits in a Queue, its limit and its QueueCo
     CHECK(collected["queue.waiting"] == 1);
     CHECK(collected["queue.limit"] == 2);
     CHECK(collected["queue.pushed"] == 2);
-    CHECK(collected["queue.refused"] == 1);
+    CHECK(collected["queue.rejected"] == 1);
     CHECK(collected["queue.deepest"] == 2);
     CHECK_FALSE(collected.has("queue.waiting_bytes"));
     const Queue<Deque<int>> alone{Deque<int>{}};

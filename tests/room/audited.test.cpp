@@ -90,13 +90,13 @@ TEST_CASE("Audited rejects a client whose access cannot be recorded", "[room][au
 TEST_CASE("Audited passes rejections on, and records them", "[room][audited][unit]") {
     AuditLog log;
     driver::Question<Grant> question;
-    AuditedGrant refuses{OneGrant{{"alice", Access::none, forever}}, RecordingAudit{&log},
+    AuditedGrant rejects{OneGrant{{"alice", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{}};
-    refuses.check(audited_request, question.ask());
+    rejects.check(audited_request, question.ask());
     REQUIRE(question.answered());
     CHECK(question.take()->user == "alice");
     REQUIRE(log.rows.size() == 1);
-    CHECK(log.rows.front().action == "refused");
+    CHECK(log.rows.front().action == "rejected");
     CHECK(log.rows.front().level == Access::none);
     CHECK(log.rows.front().user == "alice");
     CHECK(log.rows.front().ip == "::1");
@@ -126,14 +126,14 @@ TEST_CASE("Audited records at most rejections_per_minute rejections, from the fi
           "[room][audited][unit]") {
     AuditLog log;
     int second = 1'700'000'000;
-    AuditedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
+    AuditedGrant rejects{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{&second}, AuditedOptions{.rejections_per_minute = 6}};
-    int refused = 0;
+    int rejected = 0;
     const auto check_again = [&](int times) {
         for (int i = 0; i < times; ++i) {
             driver::Question<Grant> question;
-            refuses.check(audited_request, question.ask());
-            if (question.answered()) ++refused;
+            rejects.check(audited_request, question.ask());
+            if (question.answered()) ++rejected;
         }
         return log.rows.size();
     };
@@ -144,7 +144,7 @@ TEST_CASE("Audited records at most rejections_per_minute rejections, from the fi
     CHECK(check_again(1000) == 7);
     second += 3600 * 24;
     CHECK(check_again(1000) == 13);
-    CHECK(refused == 4000);
+    CHECK(rejected == 4000);
     // An audit that does not answer receives no more rows than it can hold.
     log.later = true;
     for (int i = 0; i < 10; ++i) {
@@ -160,7 +160,7 @@ TEST_CASE("Audited records at most rejections_per_minute rejections, from the fi
 
 TEST_CASE("Audited records rejections by a listener within the same limit",
           "[room][audited][unit]") {
-    struct RefusedRequest {  // as a listener reports it
+    struct RejectedRequest {  // as a listener reports it
         std::error_code error;
         int status = 0;
         std::string ip{};
@@ -170,35 +170,35 @@ TEST_CASE("Audited records rejections by a listener within the same limit",
     int second = 1'700'000'000;
     AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{&second}, AuditedOptions{.rejections_per_minute = 4}};
-    auto refusals = audited.rejections();
+    auto rejections = audited.rejections();
     const AuditedGrant moved{std::move(audited)};
-    refusals.on_rejected(RefusedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
+    rejections.on_rejected(RejectedRequest{{}, 403, "::1", "/ws/" + std::string(10'000, 'x')});
     REQUIRE(log.rows.size() == 1);
     const AuditRow& row = log.rows.front();
-    CHECK(row.action == "refused");
+    CHECK(row.action == "rejected");
     CHECK(row.ip == "::1");
     CHECK(row.room_id == "/ws/" + std::string(96, 'x'));
     CHECK(row.level == Access::none);
     CHECK(row.user.empty());
     CHECK(row.time == WallTime{std::chrono::seconds{second}});
-    CHECK(refusals.dropped() == 0);
-    for (int i = 0; i < 9; ++i) refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
+    CHECK(rejections.dropped() == 0);
+    for (int i = 0; i < 9; ++i) rejections.on_rejected(RejectedRequest{{}, 403, "::1"});
     CHECK(log.rows.size() == 4);
-    CHECK(refusals.dropped() == 6);
+    CHECK(rejections.dropped() == 6);
     driver::Question<Grant> question;
     AuditedGrant again{moved};
     again.check(audited_request, question.ask());
     CHECK(log.rows.size() == 4);
-    CHECK(refusals.dropped() == 7);
+    CHECK(rejections.dropped() == 7);
     // A row that the audit rejects counts as dropped.
     second += 60;
     log.answer = std::make_error_code(std::errc::no_space_on_device);
-    refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
-    CHECK(refusals.dropped() == 8);
+    rejections.on_rejected(RejectedRequest{{}, 403, "::1"});
+    CHECK(rejections.dropped() == 8);
     log.later = true;
-    refusals.on_rejected(RefusedRequest{{}, 403, "::1"});
+    rejections.on_rejected(RejectedRequest{{}, 403, "::1"});
     log.open.clear();
-    CHECK(refusals.dropped() == 9);
+    CHECK(rejections.dropped() == 9);
 }
 
 TEST_CASE("Audited records no row when a listener runs out of descriptors",
@@ -210,10 +210,10 @@ TEST_CASE("Audited records no row when a listener runs out of descriptors",
     AuditLog log;
     AuditedGrant audited{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{}, AuditedOptions{.rejections_per_minute = 4}};
-    auto refusals = audited.rejections();
-    for (int i = 0; i < 100; ++i) refusals.on_rejected(Exhausted{});
+    auto rejections = audited.rejections();
+    for (int i = 0; i < 100; ++i) rejections.on_rejected(Exhausted{});
     CHECK(log.rows.empty());
-    CHECK(refusals.dropped() == 0);
+    CHECK(rejections.dropped() == 0);
     driver::Question<Grant> question;
     audited.check(audited_request, question.ask());
     CHECK(log.rows.size() == 1);
@@ -226,7 +226,7 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
         std::vector<Completion<std::error_code>> open{};
         void record(AuditRow, Completion<std::error_code> done) { open.push_back(std::move(done)); }
     };
-    struct RefusedRequest {
+    struct RejectedRequest {
         std::string ip{"::1"};
         std::string path{};
     };
@@ -236,8 +236,8 @@ TEST_CASE("Audited destroys an audit that never answers when the Audited is dest
         Audited audited{OneGrant{{"mallory", Access::none, forever}},
                         Keeper{{&ended, [](int* n) { ++*n; }}}, AuditClock{}};
         audited.check(audited_request, question.ask());
-        auto refusals = audited.rejections();
-        refusals.on_rejected(RefusedRequest{});
+        auto rejections = audited.rejections();
+        rejections.on_rejected(RejectedRequest{});
         CHECK(ended == 0);
     }
     CHECK(ended == 1);
@@ -271,8 +271,8 @@ TEST_CASE("Audited::rejections aborts with a message when the Audited was moved 
     AuditedGrant audited{OneGrant{}, RecordingAudit{&log}, AuditClock{}};
     const AuditedGrant moved{std::move(audited)};
     const std::string output = belay_test::aborts_with([&] {
-        auto refusals = audited.rejections();  // NOLINT(bugprone-use-after-move): that is it
-        static_cast<void>(refusals);
+        auto rejections = audited.rejections();  // NOLINT(bugprone-use-after-move): that is it
+        static_cast<void>(rejections);
     });
     CHECK(output.find("Audited::rejections: call it before you move the object") != output.npos);
 }
@@ -280,9 +280,9 @@ TEST_CASE("Audited::rejections aborts with a message when the Audited was moved 
 TEST_CASE("Audited records no rejections when they are disabled", "[room][audited][unit]") {
     AuditLog log;
     driver::Question<Grant> question;
-    AuditedGrant refuses{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
+    AuditedGrant rejects{OneGrant{{"mallory", Access::none, forever}}, RecordingAudit{&log},
                          AuditClock{}, AuditedOptions{.rejections_per_minute = 0}};
-    refuses.check(audited_request, question.ask());
+    rejects.check(audited_request, question.ask());
     CHECK(question.answered());
     CHECK(log.rows.empty());
 }

@@ -42,7 +42,8 @@ TEST_CASE("HocuspocusProtocol writes the same bytes as the hocuspocus server",
     CHECK(to_hex(hocuspocus.write({Kind::granted, as_bytes("view")})) == "020208726561646f6e6c79");
     CHECK(to_hex(hocuspocus.write({Kind::granted, as_bytes("comment")})) ==
           "020208726561646f6e6c79");
-    CHECK(to_hex(hocuspocus.write({Kind::refused, as_bytes("not you")})) == "0201076e6f7420796f75");
+    CHECK(to_hex(hocuspocus.write({Kind::rejected, as_bytes("not you")})) ==
+          "0201076e6f7420796f75");
     CHECK(to_hex(hocuspocus.write({Kind::token})) == "0200");
     CHECK(to_hex(hocuspocus.write({Kind::stored})) == "0801");
     CHECK(to_hex(hocuspocus.write({Kind::denied, as_bytes("a viewer")})) == "0800");

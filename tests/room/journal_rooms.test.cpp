@@ -161,8 +161,7 @@ TEST_CASE("JournalRooms returns an error for a snapshot that is damaged at any b
         bytes[i] ^= std::byte{0x10};
         disk.put(rooms.file("a"), bytes);
         const PersistenceError error = loaded(*rooms, "a").error();
-        CHECK(
-            (error.code == RoomErrc::snapshot_damaged || error.code == QueueErrc::future_version));
+        CHECK((error.code == RoomErrc::snapshot_damaged || error.code == QueueErrc::other_version));
         CHECK(error.path == rooms.file("a"));
         bytes.resize(i);
         disk.put(rooms.file("a"), bytes);
@@ -213,6 +212,40 @@ TEST_CASE("JournalRooms returns an error for a missing, foreign or outdated snap
     REQUIRE(!flushed(*rooms));
     wrong(fresh, "the snapshot belongs to another history of the room");
     CHECK(text_of(rooms.room("b")) == "1|2");
+}
+
+TEST_CASE("JournalRooms rejects a snapshot or a log in another version of its format",
+          "[room][journal_rooms][fault]") {
+    const std::uint8_t version = GENERATE(std::uint8_t{0}, std::uint8_t{2});
+    const std::string words =
+        "it has version " + std::to_string(version) + ", and this program reads only version 1";
+    const std::string advice =
+        ": open it with the version of belay that wrote it, or move it away to begin a new one.";
+    sim::Disk disk;
+    {
+        DiskRooms rooms{disk};
+        begin_room(rooms);
+        Bytes bytes = disk.contents(rooms.file("a"));
+        bytes[8] = std::byte{version};
+        disk.put(rooms.file("a"), bytes);
+        const PersistenceError error = loaded(*rooms, "a").error();
+        CHECK(error.code == QueueErrc::other_version);
+        CHECK(error.message().starts_with(rooms.file("a")));
+        CHECK(error.message().ends_with("(" + words + ")" + advice));
+        CHECK(disk.contents(rooms.file("a")) == bytes);
+    }
+    sim::Disk other;
+    {
+        auto log = DiskJournal::open(other, "log", small_log(1));
+        REQUIRE(log);
+        REQUIRE(log->append(
+            Bytes{std::byte{'R'}, std::byte{version}, std::byte{4}, std::byte{1}, std::byte{'a'}}));
+        REQUIRE_FALSE(log->commit());
+    }
+    const PersistenceError error = opening_error(other);
+    CHECK(error.code == QueueErrc::other_version);
+    CHECK(error.message().starts_with("the log"));
+    CHECK(error.message().ends_with("(operation 1: " + words + ")" + advice));
 }
 
 TEST_CASE("JournalRooms does not open with the log of other rooms, or without a log",

@@ -48,9 +48,6 @@ struct RoomsToSaveOfAnotherForm : MinimalPersistence {
     static std::vector<std::string> rooms_to_save(int) { return {}; }
     static std::vector<std::string> rooms_to_save(double) { return {}; }
 };
-struct FormerNameOfRoomsToSave : MinimalPersistence {
-    static std::vector<std::string> lagging() { return {}; }
-};
 class RoomsToSaveInPrivate : public MinimalPersistence {
     [[maybe_unused]] static std::vector<std::string> rooms_to_save() { return {}; }
 };
@@ -67,7 +64,6 @@ static_assert(!PersistenceLike<AppendReturnsNoPosition> && !PersistenceLike<With
 static_assert(!PersistenceLike<EraseReturnsNothing> && !PersistenceLike<FlushAtOnce>);
 static_assert(!PersistenceLike<SaveOfOne> && !PersistenceLike<ListOfAll>);
 static_assert(!PersistenceLike<RoomsToSaveReturnsOneRoom>);
-static_assert(!PersistenceLike<FormerNameOfRoomsToSave>);
 static_assert(!PersistenceLike<RoomsToSaveReturnsTrue> &&
               !PersistenceLike<RoomsToSaveOfAnotherForm>);
 static_assert(!PersistenceLike<RoomsToSaveInPrivate> && !PersistenceLike<int>);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: clients with input of invalid form, time or amount do not affect other clients. Method:
 // hostile and honest clients in a simulated world. Mutated frames are in room_faults; upgrades
-// and tokens are tested with their adapters.
+// and tokens are tested with their bindings.
 #include <belay/room/room_manager.hpp>
 
 #include "support/catch.hpp"

@@ -123,7 +123,7 @@ RecordedCloses::Calls one_close(std::uint64_t client, RoomErrc why) {
 TEST_CASE("RoomDelivery::send_update fails a client whose connection refuses the frame",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 3};
-    one.connections[1]->result = SendResult::refused;
+    one.connections[1]->result = SendResult::rejected;
     one.delivery.send_update(one.room, as_bytes("edit"), {1});
     CHECK(one.closes.clients == one_close(2, RoomErrc::frame_too_large));
     CHECK(one.connections[0]->sent.empty());
@@ -206,7 +206,7 @@ TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhi
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 4};
     // If one client fails, the other clients of its connection end, too.
-    one.connections[2]->result = SendResult::refused;
+    one.connections[2]->result = SendResult::rejected;
     one.closes.ending = {one.clients[0].get(), one.clients[2].get()};
     one.delivery.send_update(one.room, as_bytes("edit"), {});
     const std::vector<Bytes> once{to_bytes(as_bytes("edit"))};

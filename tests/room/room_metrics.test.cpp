@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each refusal, throttle and close is counted with its reason, and the metrics have all
-// numbers. Method: clients that are refused, throttled and closed in a simulated world.
+// Goal: each rejection, throttle and close is counted with its reason, and the metrics have all
+// numbers. Method: clients that are rejected, throttled and closed in a simulated world.
 #include <belay/room/room_metrics.hpp>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ TEST_CASE("RoomCounters: a sum of times that would overflow is the longest time"
 
 TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metrics][unit]") {
     RoomCounters counters;
-    auto& [joined, refused, closed, throttled, upgrades_aborted, updates, unchanged, denied,
+    auto& [joined, rejected, closed, throttled, upgrades_aborted, updates, unchanged, denied,
            lost_updates, awareness_dropped, resyncs, loads, loads_rejected, flushes, saves,
            storage_failures, divergences, stateless, reasons, failures, denials, evictions, joins,
            durable_waits, deliveries, loading, flushing, saving] = counters;
@@ -42,7 +42,7 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     saving.add(9ms);
     evictions.add({});
     for (const RoomErrc why : {RoomErrc::not_durable, RoomErrc::room_erased}) evictions.add(why);
-    check_each_member_visited(counters, joined, refused, closed, throttled, upgrades_aborted,
+    check_each_member_visited(counters, joined, rejected, closed, throttled, upgrades_aborted,
                               updates, unchanged, denied, lost_updates, awareness_dropped, resyncs,
                               loads, loads_rejected, flushes, saves, storage_failures, divergences,
                               stateless);
@@ -70,7 +70,7 @@ TEST_CASE("visit_metrics passes each member of RoomCounters", "[room][room_metri
     CHECK(RoomCounters::Reasons::word(29) == "persistence_threw");
 }
 
-TEST_CASE("RoomManager counts each refusal and close once, by its reason, and reports it",
+TEST_CASE("RoomManager counts each rejection and close once, by its reason, and reports it",
           "[room][room_metrics][sim]") {
     RoomWorld w{Seed{1}, {.read_rate_max = 3'200, .read_bytes_burst = 16'000}};
     w.rights.grants["eve"] = Grant{"eve", Access::none, forever};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Goal: each refusal, throttle and close of a client, each eviction and each failure of the storage
-// is one event with a reason, and one count of that reason. Method: a simulated world provokes each
+// Goal: each rejection, throttle and close of a client, each eviction and each failure of the
+// storage is one event with a reason, and one count of that reason. Method: a simulated world provokes each
 // reason; a switch without default does not compile when there is another one.
 #include <belay/room/room_metrics.hpp>
 
@@ -37,7 +37,7 @@ void check_events(RoomWorld& w) {
     CHECK(sum_of(c.reasons) == c.rejected + c.closed);
     CHECK(sum_of(c.failures) == c.storage_failures);
     CHECK(sum_of(c.denials) == c.denied);
-    CHECK(begins_with(w.reported, "refused ") == c.rejected);
+    CHECK(begins_with(w.reported, "rejected ") == c.rejected);
     CHECK(begins_with(w.reported, "failed ") == c.storage_failures);
     CHECK(begins_with(w.events, "throttled ") == c.throttled);
 }
@@ -63,8 +63,8 @@ struct Provoked {
         : why{error}, w{Seed{1}, options, document} {
         w.run(1s);
     }
-    /// Checks that clients were closed or refused for the reason. A client that had joined has left
-    /// its room with it.
+    /// Checks that clients were closed or rejected for the reason. A client that had joined has
+    /// left its room with it.
     void check_clients(std::uint64_t count = 1, bool had_joined = true) {
         INFO(why.message());
         CHECK(w.rooms().counters().reasons.of(why) == count);
@@ -96,7 +96,7 @@ void send(std::error_code why, part::RoomMessage::Kind kind, const Bytes& payloa
           RoomOptions options = {}) {
     send(why, YjsProtocol{}.write({kind, payload}), options);
 }
-/// A snapshot that the storage refuses.
+/// A snapshot that the storage rejects.
 void fail_save(std::error_code why) {
     Provoked p{why};
     p.w.disk.save_error = why;
@@ -538,7 +538,7 @@ TEST_CASE("The rejection of a connection with several documents has its user, an
     alice.send("ff");
     w.run(1s);
     REQUIRE(w.reported.size() == 1);
-    CHECK(w.reported.back().starts_with("refused  alice: "));
+    CHECK(w.reported.back().starts_with("rejected  alice: "));
     CHECK(w.rooms().counters("board")->rejected == 0);
     CHECK(w.rooms().counters().rejected == 1);
     // One that is not known yet.
@@ -548,7 +548,7 @@ TEST_CASE("The rejection of a connection with several documents has its user, an
     eve.send("ff");
     w.run(1s);
     REQUIRE(w.reported.size() == 2);
-    CHECK(w.reported.back().starts_with("refused  : "));
+    CHECK(w.reported.back().starts_with("rejected  : "));
     CHECK(w.rooms().counters("board")->rejected == 0);
     check_events(w);
 }

@@ -6,12 +6,13 @@
 
 Builds samples/byte_order.cpp for this machine and for a big-endian one under emulation (s390x, QEMU): both must write
 the same bytes, and each must read what the other wrote, and go on with it in the same way. The programs without framework
-of each folder run there, too, in the turn of this machine (components_program.py), or with --all.
+of each folder run there, too, with --all: they take a minute and a half of a processor.
 Without the cross compiler and the emulator it says "SKIP: ...".
 """
 
 import argparse
 import filecmp
+import os
 import pathlib
 import shutil
 import subprocess
@@ -63,15 +64,6 @@ def same_files(one, other):
     return not different
 
 
-def runs_components(emulator, options):
-    """Whether the programs of the components run on this machine now; says so where they do not."""
-    machine = emulator.removeprefix("qemu-")
-    runs = options.all or components_program.has_turn(machine)
-    if not runs:
-        print(f"{machine}: another commit has its turn to run the programs of the components; --all runs them")
-    return runs
-
-
 def same_on(cross_compiler, emulator, options, *flags):
     """Whether the machine that is emulated writes, reads and does what this one does."""
     with tempfile.TemporaryDirectory() as name:
@@ -82,7 +74,7 @@ def same_on(cross_compiler, emulator, options, *flags):
         ok = ok and same_files(directory / "from_here", directory / "from_there")
         ok = ok and run(*here, "read", directory / "from_there") and run(*there, "read", directory / "from_here")
         ok = ok and same_files(directory / "from_here", directory / "from_there")
-        components = components_program.components() if runs_components(emulator, options) else []
+        components = components_program.components() if options.all else []
         if components:
             program = build(cross_compiler, source_of_components(directory), directory / "program", "-static",
                             "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage", *flags)
@@ -95,7 +87,8 @@ def options_if_installed(*tools):
     """What the arguments ask for, the compiler of this machine among it; None where a tool is missing, which it says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", default="c++")
-    parser.add_argument("--all", action="store_true", help="also run the programs of the components out of turn")
+    parser.add_argument("--all", action="store_true", default=os.environ.get("BELAY_LARGE") == "1",
+                        help="also run the programs of the components; so does BELAY_LARGE=1")
     options = parser.parse_args()
     for tool in tools:
         if shutil.which(tool) is None:

@@ -15,9 +15,10 @@ import pathlib
 import re
 import sys
 
-# A world reaches no header of these folders, except the bindings of SIM_BINDING.
-OUTSIDE = ("adapter", "drive", "posix", "windows")
-SIM_BINDING = re.compile(r"adapter/(detail/)?(?:asio|libc)_sim(_\w+)?\.hpp$")
+import layout
+
+# A world reaches no header of these folders.
+OUTSIDE = ("drive", *(binding for binding in layout.LIBRARIES["bindings"] if not binding.endswith("_sim")))
 
 POINTER = r"[^<>,;]*\*(?:\s*const)?\s*"
 RULES = {
@@ -45,10 +46,10 @@ HASHED_ADVICE = "its order differs between standard libraries; iterate over a ve
 
 # "path: rule": why the hits of a rule in a header do no harm.
 EXCUSED = {
-    "adapter/detail/libc_sim_calls.hpp: random device": "defines these functions for a world, over the bits of its host",
-    "adapter/detail/libc_sim_calls.hpp: real clock": "defines these functions for a world, over its clocks",
-    "adapter/detail/libc_sim_symbols.hpp: random device": "defines these functions: in a world, those of libc_sim_calls.hpp",
-    "adapter/detail/libc_sim_symbols.hpp: real clock": "defines these functions: in a world, those of libc_sim_calls.hpp",
+    "libc_sim/detail/calls.hpp: random device": "defines these functions for a world, over the bits of its host",
+    "libc_sim/detail/calls.hpp: real clock": "defines these functions for a world, over its clocks",
+    "libc_sim/detail/symbols.hpp: random device": "defines these functions: in a world, those of detail/calls.hpp",
+    "libc_sim/detail/symbols.hpp: real clock": "defines these functions: in a world, those of detail/calls.hpp",
     "backoff/exponential.hpp: floating point": "reads the bits of a factor that the user wrote, and computes with integers",
     "budget/detail/rate_state.hpp: floating point": "products and quotients alone, which IEEE 754 defines to the last bit",
     "call/detail/answer_kinds.hpp: floating point": "a type in a concept; nothing is computed",
@@ -119,7 +120,7 @@ def hits(code):
 
 def reached(path):
     """Whether a world may reach this header; `path` is relative to include/belay."""
-    return path.split("/")[0] not in OUTSIDE or SIM_BINDING.search(path) is not None
+    return path.split("/")[0] not in OUTSIDE
 
 
 def complaints(root, excused=None):

@@ -74,10 +74,10 @@ class DeterminismTest(unittest.TestCase):
 
     def test_what_waits_for_the_real_world_may(self):
         self.write("posix/loop.hpp", "double d;\n")
-        self.write("adapter/curl.hpp", "double d;\n")
+        self.write("curl/http.hpp", "double d;\n")
         self.assertEqual(self.found(), [])
-        bindings = ["adapter/asio_sim.hpp", "adapter/detail/asio_sim_timer.hpp", "adapter/libc_sim.hpp",
-                    "adapter/detail/libc_sim_calls.hpp"]
+        bindings = ["asio_sim/net.hpp", "asio_sim/detail/timer.hpp", "libc_sim/program.hpp",
+                    "libc_sim/detail/calls.hpp"]
         for binding in bindings:
             self.write(binding, "double d;\n")
         self.assertEqual(sorted(line.split(":")[0] for line in self.found()),

@@ -7,6 +7,7 @@
 #   node_packages FOLDER     installs what the lockfile in tests/node/FOLDER names, once
 #   whiteboard_page          builds the page of examples/whiteboard
 #   install_needed           installs what was noted, and says what and why; returns 2 where it cannot
+#   want_ccache              installs it, if that is possible
 #
 # large_pages stands before a compiler: with large pages of memory, where glibc has them, Clang takes 8 % less time.
 
@@ -72,6 +73,13 @@ install_needed() {
     echo "installed: ${packages[*]}"
 }
 
+# Without it, tests/scripts/compile starts the compilers themselves.
+want_ccache() {
+    command -v ccache >/dev/null && return
+    need ccache ccache "keeps what was compiled, also for other clones"
+    install_needed || echo "everything is built without ccache" >&2
+}
+
 # What every build of belay needs.
 need_build_tools() {
     need g++ g++ "the compiler"
@@ -79,17 +87,16 @@ need_build_tools() {
     need ninja-build ninja "runs the build"
 }
 
-# What the headers of the adapters include.
-need_adapter_libraries() {
-    need libsqlite3-dev include:sqlite3.h "the database under the SQLite adapter"
-    need libhiredis-dev include:hiredis/hiredis.h "the client under the Redis adapter"
-    need liblmdb-dev include:lmdb.h "the database under the LMDB adapter"
-    need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under their adapters"
+# What the headers of the bindings include.
+need_bound_libraries() {
+    need libsqlite3-dev include:sqlite3.h "the database under belay/sqlite"
+    need libhiredis-dev include:hiredis/hiredis.h "the client under belay/redis"
+    need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under belay/asio and belay/beast"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
-    need libssl-dev include:openssl/ssl.h "TLS under the Beast adapter, signatures under that of tokens"
-    need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON of the nlohmann adapter"
-    need libfmt-dev include:fmt/format.h "the formatting library under the fmt adapter, and of a recipe"
-    need libcurl4-openssl-dev include:curl/curl.h "the HTTP client under the curl adapter, and of a recipe"
+    need libssl-dev include:openssl/ssl.h "TLS of asio and Beast, signatures of tokens"
+    need nlohmann-json3-dev include:nlohmann/json.hpp "the JSON under belay/json"
+    need libfmt-dev include:fmt/format.h "the formatting library under belay/core/fmt_format.hpp, and of a recipe"
+    need libcurl4-openssl-dev include:curl/curl.h "the HTTP client under belay/curl, and of a recipe"
 }
 
 # The preset libcxx.

@@ -24,7 +24,7 @@ LIBRARIES = {
     "sync": ("http", "sync"),
     "rooms": ("yjs", "room"),
     "testing": ("sim",),
-    "bindings": ("posix", "windows", "adapter"),
+    "bindings": ("posix", "windows", "openssl", "asio", "beast", "curl", "sqlite", "redis", "json", "mcp", "asio_sim", "libc_sim"),
 }
 STANDS_ON = {
     "belay": (),
@@ -57,13 +57,23 @@ ARROWS = {
     "sim": ("core", "link", "queue", "journal"),
     "posix": ("core", "policy", "link", "drive", "queue", "journal", "http", "sync", "room"),
     "windows": ("core", "queue", "journal"),
-    "adapter": ("core", "metrics", "policy", "backoff", "breaker", "link", "drive", "queue", "journal", "http", "sync", "room", "posix"),
+    "openssl": ("core", "link", "http", "room"),
+    "asio": ("core", "link", "drive", "posix", "openssl"),
+    "beast": ("core", "metrics", "link", "http", "room", "posix", "openssl", "asio"),
+    "curl": ("core", "http", "posix", "openssl"),
+    "sqlite": ("core", "queue", "journal", "sync", "room", "posix"),
+    "redis": ("core", "metrics", "queue", "journal", "room", "posix", "openssl"),
+    "json": ("core", "policy", "backoff", "breaker", "queue", "sync"),
+    "mcp": ("core", "link", "http", "sync", "json"),
+    "asio_sim": ("core", "asio"),
+    "libc_sim": ("core",),
 }
 LIBRARY_OF = {component: library for library, components in LIBRARIES.items() for component in components}
 # Headers outside the components: what a user includes to get many at once. Each public header of a component is in
-# exactly one of its umbrellas, or left out with a reason. Adapters have none: each needs a library of its own. Nor has
-# windows, which no other system compiles.
-UMBRELLAS = {f"{component}.hpp": component for component in ARROWS if component not in ("windows", "adapter")} \
+# exactly one of its umbrellas, or left out with a reason. The bindings but posix have none: a header of theirs needs a
+# library or a system that is not everywhere.
+WITHOUT_UMBRELLA = tuple(component for component in LIBRARIES["bindings"] if component != "posix")
+UMBRELLAS = {f"{component}.hpp": component for component in ARROWS if component not in WITHOUT_UMBRELLA} \
     | {"call_coroutines.hpp": "call"}
 LEFT_OUT = {
     "backoff/any_jitter.hpp": "few programs choose a jitter at run time, include it by name",
@@ -79,7 +89,9 @@ LEFT_OUT = {
     "call/policies.hpp": "few programs take a policy as it is, and it brings all that the ready-made ones use",
     "call/retry_log.hpp": "few programs need it, include it by name",
     "call/std_stop.hpp": "<stop_token>, which some standard libraries lack",
+    "core/fmt_format.hpp": "the library fmt",
     "core/machine_group.hpp": "for writers of machines that own many others; it weighs as much as the rest of core's machines",
+    "core/std_format.hpp": "<format>, which some standard libraries lack",
     "core/text.hpp": "few programs need it, include it by name",
     "drive/driver_check.hpp": "for the tests of drivers",
     "drive/driver_rule.hpp": "for the tests of drivers",
@@ -177,9 +189,9 @@ FORBIDDEN_ANYWHERE = {"iostream"}
 WARNED_OF = re.compile(r"\bstd::(stable_sort|stable_partition|inplace_merge)\(")
 
 # The only bindings that may include sim: they run networked code of users in a simulated world.
-SIM_BINDINGS = re.compile(r"include/belay/adapter/(detail/)?(asio_sim|libc_sim)(_\w+)?\.hpp$")
+SIM_BINDINGS = re.compile(r"include/belay/(asio_sim|libc_sim)/")
 # The only places where system headers and other libraries may be included.
-FOREIGN_ALLOWED = ("include/belay/posix/", "include/belay/windows/", "include/belay/adapter/")
+FOREIGN_ALLOWED = (*(f"include/belay/{binding}/" for binding in LIBRARIES["bindings"]), "include/belay/core/fmt_format.hpp")
 # Macros for users; a header's own BELAY_DETAIL_ macros end with the header.
 MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/core/detail/member_names.hpp",
                   "include/belay/core/observer.hpp", "include/belay/version.hpp")

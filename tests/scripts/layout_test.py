@@ -69,7 +69,7 @@ def umbrella(folder, *names):
     """The umbrella of a component with what the clean tree has in it, and `names`."""
     text = CLEAN.get(f"include/belay/{folder}.hpp", header(f"{folder}.hpp"))
     lines = "".join(f"#include <belay/{folder}/{name}.hpp>\n" for name in names)
-    return {} if folder in ("windows", "adapter") else {f"include/belay/{folder}.hpp": text + lines}
+    return {} if folder in layout.WITHOUT_UMBRELLA else {f"include/belay/{folder}.hpp": text + lines}
 
 
 def including(path, *targets):
@@ -183,7 +183,7 @@ class LayoutTest(unittest.TestCase):
             planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             for name in ("mutex", "condition_variable", "thread"):
                 self.finds("heavy-include", planted | including(f"{folder}/h.hpp", f"<{name}>"))
-        for folder in ("drive", "sim", "adapter"):
+        for folder in ("drive", "sim", "asio"):
             planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             self.finds("heavy-include", planted | including(f"{folder}/h.hpp", "<iostream>"))
 
@@ -213,21 +213,21 @@ class LayoutTest(unittest.TestCase):
                 } | umbrella(included, "to") | umbrella(including_folder, "from")
                 if included == including_folder:
                     changes |= umbrella(included, "from", "to")
-                if included in (including_folder, *below):
+                simulates = including_folder in ("asio_sim", "libc_sim") and included == "sim"
+                if included in (including_folder, *below) or simulates:
                     self.assertEqual(violations(changes), [], changes)
                 else:
                     self.finds("layer", changes)
 
     def test_only_two_bindings_include_sim(self):
-        for name in ("asio_sim.hpp", "libc_sim.hpp", "detail/asio_sim_socket.hpp"):
-            path = f"include/belay/adapter/{name}"
-            changes = {path: header(f"adapter/{name}", "#include <belay/sim/to.hpp>\n"),
-                       f"tests/adapter/{name[:-4]}.test.cpp": test_of(f"adapter/{name}"),
+        for name in ("asio_sim/net.hpp", "libc_sim/program.hpp", "asio_sim/detail/socket.hpp"):
+            changes = {f"include/belay/{name}": header(name, "#include <belay/sim/to.hpp>\n"),
+                       f"tests/{name[:-4]}.test.cpp": test_of(name),
                        "include/belay/sim/to.hpp": header("sim/to.hpp"), "tests/sim/to.test.cpp": test_of("sim/to.hpp")} \
                 | umbrella("sim", "to")
             self.assertEqual(violations(changes), [], changes)
-            other = changes | {"include/belay/adapter/sim_asio.hpp": header("adapter/sim_asio.hpp", "#include <belay/sim/to.hpp>\n"),
-                               "tests/adapter/sim_asio.test.cpp": test_of("adapter/sim_asio.hpp")}
+            other = changes | {"include/belay/asio/sim.hpp": header("asio/sim.hpp", "#include <belay/sim/to.hpp>\n"),
+                               "tests/asio/sim.test.cpp": test_of("asio/sim.hpp")}
             self.finds("layer", other)
 
     def test_the_tables_of_layers_themselves(self):
@@ -240,7 +240,8 @@ class LayoutTest(unittest.TestCase):
             self.assertEqual(layout.ARROWS[component], ("core", "metrics", "policy"))
         for component, below in layout.ARROWS.items():
             self.assertNotIn("sim", below)
-            self.assertNotIn("adapter", below)
+            if layout.LIBRARY_OF[component] != "bindings":
+                self.assertFalse(set(layout.LIBRARIES["bindings"]) & set(below))
         self.assertNotIn("testing", layout.STANDS_ON["bindings"])
 
     def arrows(self, table, *changes):

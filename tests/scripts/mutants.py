@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Mutation testing: plants faults in copies of the headers, one at a time; the test that each fault names must fail.
 
-    mutants.py [--all | --only NAME...] [--seconds N] [--jobs N] [--compiler NAME] [--root DIR]
+    mutants.py [--all | --only NAME... | --since COMMIT [--most N]] [--jobs N] [--compiler NAME] [--root DIR]
     mutants.py --list
     mutants.py --write NAME DIRECTORY      writes include/ with this fault in it, for another build
 
-Without --all or --only, the commit's hash chooses the order of the mutants, and as many run as N seconds allow (two
-minutes unless told otherwise). A mutant is one or more changes of headers. The text of a change must occur exactly
+Without --all or --only, N mutants (ten unless told otherwise) of what changed since COMMIT run; without one, of everything.
+A mutant is one or more changes of headers. The text of a change must occur exactly
 once in its file: a header that was edited never makes a mutant harmless unseen. The named test must pass with the
 headers as they are. With the changed headers it must compile, and end in time with a failed CHECK or REQUIRE; an
 exception, a crash or a time limit does not count. If the mutant names a property, that property must be what fails. The
@@ -20,7 +20,6 @@ the faults are.
 import argparse
 import collections
 import concurrent.futures
-import hashlib
 import os
 import pathlib
 import re
@@ -31,6 +30,8 @@ import tempfile
 import threading
 import time
 
+import changes
+
 Change = collections.namedtuple("Change", "file text replacement")
 Test = collections.namedtuple("Test", "source cases seeds", defaults=[None])  # seeds: BELAY_SEEDS
 # property: what the failed check must say, for a mutant of a world; any failed check finds the others.
@@ -39,7 +40,7 @@ Mutant = collections.namedtuple("Mutant", "name changes test property", defaults
 FLAGS = ("-std=c++20", "-O0", "-DBELAY_ASSERTIONS=1", "-Itests")
 RUN_SECONDS_MAX = 180  # only for tests that hang: 2,000 seeds of a world take up to 30 s on a busy machine
 COMPILE_SECONDS_MAX = 300
-BUDGET_SECONDS = 120
+MOST = 10
 
 # ---- the faults --------------------------------------------------------------------------------------------------
 
@@ -766,12 +767,12 @@ WORLD_MUTANTS = (
            (Change("belay/sync/detail/replica_pull.hpp",
                    "        return replaced_.note(log_, report.replaced.back().mine, edits_.codec());\n",
                    "        return {};\n"),),
-           Test("tests/sync/replica_refusals.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
+           Test("tests/sync/replica_rejections.test.cpp", "Replica reports a replaced version after a crash until a report was read")),
 
     # a version that was replaced unseen is reported once only
     Mutant("sync_reports_overwrites_once",
            (Change("belay/sync/detail/operation_processor.hpp",
-                   "        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;\n",
+                   "        if constexpr (!HasReplaced<Store>) return part::Decision::applied;\n",
                    "        return part::Decision::applied;\n"),),
            Test("tests/sync/causality.test.cpp", "Causality: an operation that is sent again reports again what it replaced unseen")),
 
@@ -805,7 +806,7 @@ WORLD_MUTANTS = (
            'require "a snapshot covers all edits"'),
     # a server that could not read a long log reports its save to servers that need not save then
     Mutant("rooms_publishes_a_save_of_nothing",
-           (Change(REPLICATION, "if (refused || covers.position == 0) return;", "if (refused) return;"),),
+           (Change(REPLICATION, "if (rejected || covers.position == 0) return;", "if (rejected) return;"),),
            Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
     # two records of any later run are accepted after damage
     Mutant("journal_accepts_records_of_any_later_run",
@@ -1156,51 +1157,56 @@ class Runner:
                 made.unlink(missing_ok=True)
 
 
-def chosen_order(mutants, commit):
-    """The mutants in an order that follows from the commit, so that each has its turn."""
-    return sorted(mutants, key=lambda mutant: hashlib.sha256(f"{commit} {mutant.name}".encode()).digest())
+def former_table(root, since):
+    """The mutants of that commit, by name; none where its table cannot be read."""
+    names = {"__name__": "former_mutants", "__file__": __file__}
+    try:
+        exec(compile(changes.git(root, "show", f"{since}:tests/scripts/mutants.py"), "former_mutants", "exec"), names)
+    except Exception:  # of an older form
+        return {}
+    return {mutant.name: mutant for mutant in names["MUTANTS"]}
 
 
-def head(root):
-    command = ["git", "-c", "safe.directory=*", "-C", str(root), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else ""
+def component(mutant):
+    return mutant.changes[0].file.split("/")[1]
+
+
+def chosen(mutants, changed, former, most):
+    """At most so many mutants of what changed. First those that changed themselves, then those that change a file that changed,
+    those of a test that changed, those of a component that changed; in turn one of each component, in the order of the table."""
+    folders = {name.split("/")[2 if name.startswith(("include/", "tests/support/")) else 1]
+               for name in changed.files if name.startswith(("include/belay/", "tests/")) and name.count("/") > 1}
+
+    def rank(mutant):
+        reasons = (mutant.name in former and former[mutant.name] != mutant or bool(former) and mutant.name not in former,
+                   any(f"include/{change.file}" in changed.files for change in mutant.changes),
+                   mutant.test.source in changed.files,
+                   changed.everything or component(mutant) in folders)
+        return reasons.index(True) if any(reasons) else None
+
+    counts = collections.Counter()
+    ranked = []
+    for mutant in mutants:
+        place = rank(mutant)
+        if place is not None:
+            counts[place, component(mutant)] += 1
+            ranked.append((place, counts[place, component(mutant)], len(ranked), mutant))
+    return [mutant for *_, mutant in sorted(ranked)[:most]], len(ranked)
 
 
 class Run:
-    """Runs mutants, as many as the time allows; counts and prints."""
+    """Runs mutants; counts and prints."""
 
-    def __init__(self, runner, seconds):
-        self.runner, self.seconds = runner, seconds
-        self.begin = time.monotonic()
-        self.sound, self.find = {}, {}  # by test: the longest time so far
-        self.started = 0
+    def __init__(self, runner):
+        self.runner = runner
         self.lock = threading.Lock()
-        self.passed, self.failed, self.left = [], [], []
-
-    def ends(self, test):
-        """When a mutant of this test is done that starts now, judged by those before it."""
-        find = self.find.get(test, max(self.find.values(), default=0.0))
-        sound = 0.0 if test in self.sound else max(self.sound.values(), default=0.0)
-        return time.monotonic() - self.begin + sound + find
-
-    def timed(self, times, test, function, *arguments):
-        begin = time.monotonic()
-        result = function(*arguments)
-        with self.lock:
-            times[test] = max(times.get(test, 0.0), time.monotonic() - begin)
-        return result
+        self.passed, self.failed = [], []
 
     def one(self, mutant):
-        with self.lock:
-            if self.seconds is not None and self.started != 0 and self.ends(mutant.test) > self.seconds:
-                self.left.append(mutant)
-                return
-            self.started += 1
         begin = time.monotonic()
         try:
-            self.timed(self.sound, mutant.test, self.runner.sound, mutant.test)
-            verdict, failure_text = "found", self.timed(self.find, mutant.test, self.runner.find, mutant)
+            self.runner.sound(mutant.test)
+            verdict, failure_text = "found", self.runner.find(mutant)
         except Refused as refused:
             verdict, failure_text = "WRONG", str(refused)
         with self.lock:
@@ -1218,7 +1224,8 @@ def main(arguments=None, mutants=MUTANTS, run_seconds=RUN_SECONDS_MAX):
     parser.add_argument("--only", nargs="+", metavar="NAME")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--write", nargs=2, metavar=("NAME", "DIRECTORY"))
-    parser.add_argument("--seconds", type=float, default=BUDGET_SECONDS)
+    parser.add_argument("--since", default="", metavar="COMMIT")
+    parser.add_argument("--most", type=int, default=MOST)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--compiler", default="clang++" if shutil.which("clang++") else "g++")
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
@@ -1243,7 +1250,7 @@ def main(arguments=None, mutants=MUTANTS, run_seconds=RUN_SECONDS_MAX):
             return 1
         return 0
 
-    # All texts are checked, also those of mutants that do not run today.
+    # All texts are checked, also those of mutants that do not run now.
     stale = 0
     for mutant in mutants:
         try:
@@ -1255,18 +1262,16 @@ def main(arguments=None, mutants=MUTANTS, run_seconds=RUN_SECONDS_MAX):
         print(f"0 passed, {stale} failed")
         return 1
     if options.only:
-        mutants, seconds = [by_name[name] for name in options.only], None
-    elif options.all:
-        seconds = None
-    else:
-        mutants, seconds = chosen_order(mutants, head(root)), options.seconds
+        mutants = [by_name[name] for name in options.only]
+    elif not options.all:
+        changed = changes.Changes(root, options.since)
+        mutants, count = chosen(mutants, changed, former_table(root, options.since) if options.since else {}, options.most)
+        print(f"{len(mutants)} of {count} mutants of what changed{f' since {options.since[:12]}' if options.since else ''}")
     with tempfile.TemporaryDirectory(prefix="belay-mutants-") as folder:
-        run = Run(Runner(root, options.compiler, pathlib.Path(folder), run_seconds), seconds)
+        run = Run(Runner(root, options.compiler, pathlib.Path(folder), run_seconds))
         run.run(mutants, options.jobs)
-    if run.left:
-        print(f"{len(run.left)} of {len(mutants)} mutants had no turn in {seconds:.0f} s: --all runs them")
     print(f"{len(run.passed)} passed, {len(run.failed)} failed")
-    return 1 if run.failed or not run.passed else 0
+    return 1 if run.failed or mutants and not run.passed else 0
 
 
 if __name__ == "__main__":

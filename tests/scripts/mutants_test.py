@@ -9,6 +9,7 @@ import pathlib
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -155,18 +156,32 @@ class MutantsTest(unittest.TestCase):
         self.assertIn("found  m", output)
         self.assertIn("WRONG  n", output)
 
-    def test_the_commit_chooses(self):
-        table = [mutant("return 43;", name=f"m{i}") for i in range(20)]
-        orders = {tuple(m.name for m in mutants.chosen_order(table, commit)) for commit in ("a", "b", "c")}
-        self.assertEqual(len(orders), 3)
-        self.assertEqual(mutants.chosen_order(table, "a"), mutants.chosen_order(table[::-1], "a"))
-        self.assertEqual({m.name for m in mutants.chosen_order(table, "a")}, {m.name for m in table})
+    def chosen(self, table, files, former=(), most=10, everything=False):
+        changed = mock.Mock(files=set(files), everything=everything)
+        chosen, count = mutants.chosen(table, changed, {m.name: m for m in former}, most)
+        return [m.name for m in chosen], count
 
-    def test_the_time_bounds_what_runs(self):
-        table = [mutant("return 43;", name=f"m{i}") for i in range(4)]
-        code, output = run(table, "--seconds", "0", "--jobs", "1")
+    def test_what_changed_chooses(self):
+        def of(name, file, test="tests/a/t.test.cpp"):
+            return Mutant(name, (Change(f"belay/{file}", "x", "y"),), Test(test, "t"), "")
+        table = [of("component", "a/one.hpp"), of("file", "a/two.hpp"), of("test", "b/one.hpp", "tests/b/t.test.cpp"),
+                 of("other", "c/one.hpp"), of("new", "d/one.hpp"), of("edited", "d/one.hpp")]
+        former = [*table[:4], of("edited", "d/two.hpp")]
+        files = ("include/belay/a/two.hpp", "tests/b/t.test.cpp")
+        self.assertEqual(self.chosen(table, files, former), (["new", "edited", "file", "test", "component"], 5))
+        self.assertEqual(self.chosen(table, files, former, 2), (["new", "edited"], 5))
+        self.assertEqual(self.chosen(table, ("tests/support/c/rig.hpp",), table), (["other"], 1))
+        self.assertEqual(self.chosen(table, ("docs/a.md",), table), ([], 0))
+
+    def test_without_a_commit_each_component_has_its_first_mutants(self):
+        table = [mutant("return 43;", name=f"m{i}")._replace(changes=(Change(f"belay/{c}/a.hpp", "x", "y"),))
+                 for i, c in enumerate("aaabbc")]
+        self.assertEqual(self.chosen(table, (), most=4, everything=True), (["m0", "m3", "m5", "m1"], 6))
+
+    def test_at_most_so_many_run(self):
+        code, output = run([mutant("return 43;", name=f"m{i}") for i in range(4)], "--most", "1")
         self.assertEqual(code, 0, output)
-        self.assertIn("3 of 4 mutants had no turn", output)
+        self.assertIn("1 of 4 mutants", output)
         self.assertTrue(output.endswith("1 passed, 0 failed\n"), output)
 
     def test_names(self):

@@ -8,7 +8,6 @@ A name is public if it is declared in namespace belay or below, but not in a nam
 writes it in a program that is composed of what belay has; what only those write who make, judge or prove parts, look at
 files or read bytes is in a namespace of SPECIAL, listed apart, each with a page.
 
-A former name, which is an alias with [[deprecated]], has no row; CHANGELOG.md lists it.
 A row also lists the part's Options, Status, Counters, Report and Snapshot, and the nested types of all of these. ROWS_MAX is the limit
 of rows in belay itself. Bold names are computed: those that README's excerpts and the first programs of the pages of their
 own library use, at most START_MAX of each library.

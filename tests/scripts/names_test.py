@@ -51,8 +51,6 @@ inline constexpr std::size_t things_max = 3;
 
 /// Another name.
 using Alias = Thing;
-/// A former name of Thing.
-using Former [[deprecated("use Thing")]] = Thing;
 
 /// Kinds.
 enum class Kind : int { one };

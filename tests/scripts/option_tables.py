@@ -17,7 +17,7 @@ import sys
 
 # (header, struct): page
 TABLES = {
-    ("include/belay/adapter/redis_rooms_options.hpp", "RoomsOptions"): "docs/several-servers.md",
+    ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/several-servers.md",
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/journal.md",
     ("include/belay/link/supervisor_core_options.hpp", "SupervisorCoreOptions"): "docs/link.md",
     ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/link.md",

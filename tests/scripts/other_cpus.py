@@ -6,8 +6,7 @@
 
 Builds samples/crc_paths.cpp and runs it under emulation (QEMU): on 64-bit ARM, whose CRC instruction is found at run
 time, and on x86-64 without the instructions for a CRC. GCC builds it for ARM, and Clang where it is here: they spell
-the instruction differently. The programs without framework of each folder run on ARM, too, in its turn
-(components_program.py), or with --all.
+the instruction differently. The programs without framework of each folder run on ARM, too, with --all.
 Without the cross compiler and the emulators it says "SKIP: ...".
 """
 
@@ -52,7 +51,7 @@ def right_on_arm(directory, options):
                 print(f"no {ARM_INSTRUCTION} in what {compiler[0]} {machine} made")
                 ok = False
             ok = byte_order.run(ARM_EMULATOR, program, "arm") and ok
-    components = byte_order.components_program.components() if byte_order.runs_components(ARM_EMULATOR, options) else []
+    components = byte_order.components_program.components() if options.all else []
     if components:
         program = compile_and_link(compilers[0], CROSS_COMPILER, byte_order.source_of_components(directory),
                                    directory / "program", "-DBELAY_ASSERTIONS=1", "-Wno-subobject-linkage")

@@ -227,7 +227,7 @@ class Source:
 
 
 def libraries(root, source):
-    """The headers of other libraries that a source includes, of which the adapters need some."""
+    """The headers of other libraries that a source includes, of which the bindings need some."""
     found, seen, left = set(), set(), list(source.head)
     while left:
         match = INCLUDE.match(left.pop())
@@ -287,8 +287,7 @@ def judge(root, command, blocks):
         if absent:
             print(f"left out: {block.page}:{block.line}: no {absent[0]}")
             continue
-        groups.setdefault("adapter" if any("belay/adapter/" in line for line in Source(root, [block]).head) else "", []
-                          ).append(block)
+        groups.setdefault(bool(needed), []).append(block)
     for group in groups.values():
         yield from complaints_about(root, command, group)
 

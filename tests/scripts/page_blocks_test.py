@@ -115,8 +115,8 @@ class PageBlocksTest(unittest.TestCase):
         self.wrong(PROGRAM + "\n" + fragment("int b = thrice(2);", "continues"), 10, "thrice")
 
     def test_a_fragment_whose_library_is_not_installed_is_left_out(self):
-        self.write("include/belay/adapter/it.hpp", "#include <not/installed.h>\n")
-        self.right(fragment("#include <belay/adapter/it.hpp>\nnonsense"))
+        self.write("include/belay/curl/it.hpp", "#include <not/installed.h>\n")
+        self.right(fragment("#include <belay/curl/it.hpp>\nnonsense"))
 
     def test_a_frame_that_does_not_compile(self):
         self.write("tests/pages/frames/queue.hpp", "nonsense;\n")

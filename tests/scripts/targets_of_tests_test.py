@@ -13,9 +13,10 @@ from unittest import mock
 import targets_of_tests
 
 LISTED = "Test project x\n  Test #1: core/clock\n  Test #12: room/real\n\nTotal Tests: 2\n"
-TARGETS = "tests/tests_core: CXX_EXECUTABLE_LINKER\ntests/tests_room: CXX\ntests/room_server: CXX\ntests/other: CXX\n"
+TARGETS = "tests/tests_core: CXX_EXECUTABLE_LINKER\ntests/tests_room: CXX\ntests/room_server: CXX\ntests/other: CXX\n" \
+    "tests/demo: CXX\ntests/tool: CXX\n"
 CTEST = """add_test([=[core/clock]=] "{0}/tests/tests_core" "-#" "[#clock.test]")
-set_tests_properties([=[core/clock]=] PROPERTIES TIMEOUT 60)
+set_tests_properties([=[core/clock]=] PROPERTIES ENVIRONMENT "A={0}/tests/demo;B={0}/tests/tool" TIMEOUT 60)
 add_test(room/real "/usr/bin/node" "script.mjs" "{0}/tests/room_server")
 add_test([=[core/other]=] "{0}/tests/other")
 add_test([=[room/clock]=] "{0}/tests/tests_room")
@@ -32,10 +33,10 @@ class TargetsOfTests(unittest.TestCase):
             out = io.StringIO()
             with mock.patch.object(targets_of_tests.subprocess, "run",
                                    lambda command, **_: mock.Mock(stdout=answers[command[0]])), \
-                    mock.patch.object(sys, "argv", ["targets_of_tests.py", str(build), "clock|real"]), \
+                    mock.patch.object(sys, "argv", ["targets_of_tests.py", str(build), "-R", "clock|real"]), \
                     contextlib.redirect_stdout(out):
                 targets_of_tests.main()
-        self.assertEqual(out.getvalue().split(), ["tests/room_server", "tests/tests_core"])
+        self.assertEqual(out.getvalue().split(), ["tests/demo", "tests/room_server", "tests/tests_core", "tests/tool"])
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: MIT
 """Checks the size of functions, and parameters that a caller could swap, by clang-tidy and .clang-tidy.
 
-    tidy.py [--in-turn] [--root DIR] [--tidy PROGRAM] [--jobs N]     exits with 1 if anything was found
+    tidy.py [--since COMMIT] [--root DIR] [--tidy PROGRAM] [--jobs N]     exits with 1 if anything was found
 
 Every header is judged once, in one translation unit that includes all but those of ALONE (templates as they are written, so none
 has to be instantiated), except those of windows, which no other system compiles; every program of examples/ with the headers beside it,
-the files of TOGETHER in one translation unit for each folder. With --in-turn, only a third of the other programs, which the commit's hash
-chooses: most of the time goes there. tidy_test.py plants what must be found.
+the files of TOGETHER in one translation unit for each folder. With --since, only what changes since that commit reach
+(changes.py). tidy_test.py plants what must be found.
 """
 
 import argparse
 import concurrent.futures
-import hashlib
 import pathlib
 import re
 import subprocess
@@ -20,17 +19,19 @@ import sys
 import tempfile
 import time
 
-import mutants
+import changes
 
 FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow")
 # What examples/CMakeLists.txt defines.
 DEFINITIONS = ('-DOUTAGE_HEADERS="include"', '-DOUTAGE_DIR="outage.d"')
 # Judged alone: the standalone asio and Boost's cannot be included together.
-ALONE = ("belay/adapter/standalone_asio.hpp",)
+ALONE = ("belay/asio/standalone.hpp",)
 # Judged only where the compiler finds this header of a library, which Debian 12 does not have.
-NEEDS = {"belay/adapter/redis_tls.hpp": "hiredis/hiredis_ssl.h"}
+NEEDS = {"belay/redis/tls.hpp": "hiredis/hiredis_ssl.h"}
 # In the build, too, the files of such a folder are one translation unit, its main.cpp apart.
 TOGETHER = ("examples/bugs", "examples/outage")
+# A change of these reaches everything.
+OWN_FILES = (".clang-tidy", "tests/scripts/tidy.py")
 EXCEPTION = re.compile(r"NOLINT(?!END)")
 EXCEPTION_WITH_REASON = re.compile(r"// NOLINT(?:NEXTLINE|BEGIN)?\([\w,-]+\): \S")
 
@@ -53,9 +54,9 @@ def is_found(header):
 
 
 class Tidy:
-    def __init__(self, root, tidy, jobs, in_turn=False):
+    def __init__(self, root, tidy, jobs, since=""):
         self.root = root
-        self.in_turn = in_turn
+        self.since = since
         self.tidy = tidy
         self.jobs = jobs
         self.found = {}
@@ -75,22 +76,20 @@ class Tidy:
 
     def check(self):
         self.check_exceptions()
-        headers = sorted(path for path in (self.root / "include" / "belay").rglob("*.hpp")
-                         if path.relative_to(self.root).parts[2] != "windows")
-        examples = sorted((self.root / "examples").rglob("*.cpp"))
+        headers = self.reached(sorted(path for path in (self.root / "include" / "belay").rglob("*.hpp")
+                                      if path.relative_to(self.root).parts[2] != "windows"))
+        examples = self.reached(sorted((self.root / "examples").rglob("*.cpp")))
         folders = {name: [path for path in examples if path.parent == self.root / name and path.name != "main.cpp"]
                    for name in TOGETHER}
         alone = [path for path in examples if all(path not in group for group in folders.values())]
-        if self.in_turn:
-            commit = mutants.head(self.root)
-            alone = [path for path in alone if hashlib.sha256(f"{commit} {path.name}".encode()).digest()[0] % 3 == 0]
         with tempfile.TemporaryDirectory() as folder, \
                 concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
             names = [str(header.relative_to(self.root / "include")) for header in headers]
             names = [name for name in names if is_found(NEEDS.get(name))]
             together = [name for name in names if name not in ALONE]
             runs = {}
-            for number, group in enumerate([together, *([name] for name in names if name in ALONE)]):
+            groups = [together] * bool(together) + [[name] for name in names if name in ALONE]
+            for number, group in enumerate(groups):
                 source = pathlib.Path(folder) / f"headers_{number}.cpp"
                 source.write_text("".join(f"#include <{name}>\n" for name in group))
                 runs[pool.submit(self.judge, source, "include/belay")] = f"{len(group)} headers"
@@ -104,6 +103,15 @@ class Tidy:
             for run in concurrent.futures.as_completed(runs):
                 self.report(runs[run], len(runs), *run.result())
         return len(headers), len(alone) + sum(len(group) for group in folders.values())
+
+    def reached(self, paths):
+        """Those of the paths that a change reaches."""
+        if not self.since:
+            return paths
+        changed = changes.Changes(self.root, self.since)
+        if changed.everything or changed.files & set(OWN_FILES):
+            return paths
+        return [path for path in paths if str(path.relative_to(self.root)) in changed.reached]
 
     def check_exceptions(self):
         for folder in ("include", "examples"):
@@ -129,16 +137,16 @@ def main():
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--tidy", default="clang-tidy-16")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--in-turn", action="store_true")
+    parser.add_argument("--since", default="", help="a commit; empty: judge everything")
     arguments = parser.parse_args()
-    tidy = Tidy(arguments.root.resolve(), arguments.tidy, arguments.jobs, arguments.in_turn)
+    tidy = Tidy(arguments.root.resolve(), arguments.tidy, arguments.jobs, arguments.since)
     try:
         headers, examples = tidy.check()
     except FileNotFoundError as error:
         print(f"tidy.py: {error}", file=sys.stderr)
         return 2
     print(f"{headers} headers, {examples} programs of the examples, {len(tidy.found)} findings")
-    return 1 if tidy.found or headers == 0 else 0
+    return 1 if tidy.found or headers == 0 and not arguments.since else 0
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ TEST_CASE("SessionErrc has the codes of ERROR frames, and texts", "[session][ses
     CHECK(static_cast<int>(SessionErrc::far_ahead) == 19);
     CHECK(static_cast<int>(SessionErrc::takes_no_more) == 20);
     CHECK(static_cast<int>(SessionErrc::token_too_long) == 21);
-    CHECK(static_cast<int>(SessionErrc::hello_refused) == 22);
+    CHECK(static_cast<int>(SessionErrc::hello_rejected) == 22);
     CHECK(static_cast<int>(SessionErrc::not_sent) == 23);
     for (int i = 1; i <= 23; ++i) texts.insert(belay::detail::session_category().message(i));
     CHECK(texts.size() == 23);
@@ -57,7 +57,7 @@ TEST_CASE("SessionErrc has the cause that its reaction needs", "[session][sessio
          {SessionErrc::version, SessionErrc::fenced, SessionErrc::store_changed,
           SessionErrc::unknown_journal, SessionErrc::too_large, SessionErrc::receiver_rolled_back,
           SessionErrc::sender_rolled_back, SessionErrc::diverged, SessionErrc::journal_failed,
-          SessionErrc::token_too_long, SessionErrc::hello_refused}) {
+          SessionErrc::token_too_long, SessionErrc::hello_rejected}) {
         CHECK(cause(e) == Cause::permanent);
     }
     CHECK(failure_of(SessionErrc::overloaded, std::chrono::seconds{2}).retry_after ==

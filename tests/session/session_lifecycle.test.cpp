@@ -583,7 +583,7 @@ namespace {
 class RefusingConnection : public RawConnection {
 public:
     explicit RefusingConnection(std::shared_ptr<RawLink> link) : RawConnection{std::move(link)} {
-        line_->answer = SendResult::refused;
+        line_->answer = SendResult::rejected;
     }
 };
 
@@ -594,7 +594,7 @@ TEST_CASE("Session over a transport that refuses its first message reports the r
     SessionRig<RefusingConnection> r;
     r.start();
     CHECK(r.state() == LinkState::failed);
-    CHECK(r.session->status().link.failure.error() == SessionErrc::hello_refused);
+    CHECK(r.session->status().link.failure.error() == SessionErrc::hello_rejected);
     CHECK(r.session->status().blocked == Blocked::none);
 }
 

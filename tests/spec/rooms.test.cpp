@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the plan for shared boards, line by line: its truths, its verifications, its criteria of
 // success. Method: a server and its clients in a simulated world. The lines about tokens and the
-// audit (verification 5, success 4 to 6) are in adapter/jwt_rooms.test.cpp, with the real ones.
+// audit (verification 5, success 4 to 6) are in openssl/jwt_rooms.test.cpp, with the real ones.
 // Success 9, with a real WebSocket, is a case of tests/node/yjs.
 #include <belay/room/room_manager.hpp>
 

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <string>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 
 #if !defined(BELAY_PAGES)
@@ -17,7 +18,7 @@ namespace belay_test {
 
 /// Returns the text of a page.
 inline std::string page_text(const std::string& page) {
-    std::ifstream file{std::string{BELAY_PAGES "/"} + page};
+    std::ifstream file{beside_program(BELAY_PAGES) + "/" + page};
     std::stringstream all;
     all << file.rdbuf();
     return all.str();

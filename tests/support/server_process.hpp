@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "support/child_process.hpp"
+#include "support/eventually.hpp"
 
 namespace belay_test {
 
@@ -41,7 +42,7 @@ public:
         ::close(out_);
     }
 
-    /// Returns the next line with this beginning. It waits for the line, and fails after a minute
+    /// Returns the next line with this beginning. It waits for the line, and fails after `wait_max`
     /// of silence.
     std::string line_with(const std::string& begin) {
         for (std::string before;;) {
@@ -61,7 +62,8 @@ private:
         INFO(why);
         for (char c = 0;;) {
             pollfd out{out_, POLLIN, 0};
-            REQUIRE(::poll(&out, 1, 60'000) == 1);
+            REQUIRE(::poll(&out, 1, static_cast<int>(wait_max / std::chrono::milliseconds{1})) ==
+                    1);
             REQUIRE(::read(out_, &c, 1) == 1);
             if (c == '\n') return line;
             line += c;

@@ -5,11 +5,11 @@
 
 #include <belay/sync/detail/replica_edits.hpp>
 
-#include "support/adapter/text_codec.hpp"
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
 #include "support/failing_new.hpp"
 #include "support/sync/sync_rig.hpp"
+#include "support/sync/text_codec.hpp"
 
 using namespace belay;
 using namespace belay_test;

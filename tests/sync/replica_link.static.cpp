@@ -7,7 +7,7 @@
 #include <belay/drive/loop.hpp>
 #include <belay/sim/tcp.hpp>
 
-#include "support/adapter/text_codec.hpp"
+#include "support/sync/text_codec.hpp"
 
 namespace {
 

@@ -549,13 +549,6 @@ struct ReplacedByEverything : RemembersReplaced {
 struct TransactionKeepsReplaced : RemembersReplaced {
     std::error_code transaction(auto& body) { return PlainStore::transaction(body); }
 };
-// The form of earlier versions, which returns no decisions.
-struct KnowsHashesOnly : PlainStore {
-    Result<std::optional<std::uint64_t>> applied(const Id& id) {
-        const auto mark = PlainStore::applied(id);
-        return *mark ? std::optional{(*mark)->hash} : std::nullopt;
-    }
-};
 struct OneSessionForAll : PlainStore {
     Result<part::ElementState> find(const part::ElementKey& key) {
         return PlainStore::find({"", key.id});
@@ -730,7 +723,6 @@ TEST_CASE("check::store reports the rule that each broken store breaks", "[sync]
     CHECK(found_in<RemoveForgetsItsId>() == check::StoreRule::knows_applied_operations);
     CHECK(found_in<OneSessionForAll>().has_value());
     CHECK(found_in<ForgetsConflicts>() == check::StoreRule::knows_their_decisions);
-    CHECK_FALSE(check::store([] { return KnowsHashesOnly{}; }, numbered, few));
     CHECK(found_in<ExpiresAllTombstones>() == check::StoreRule::expire_keeps_later_tombstones);
     CHECK(found_in<ExpiresWhatIsLive>() == check::StoreRule::expire_keeps_what_is_live);
     CHECK(found_in<HorizonFollowsTheClock>() == check::StoreRule::horizon_never_goes_back);

@@ -29,7 +29,7 @@ struct RemovesWithoutMark : MinimalStore {
 struct KnowsWithoutHash : MinimalStore {
     belay::Result<bool> applied(const belay::Id&);
 };
-struct KnowsHashes : MinimalStore {
+struct KnowsHashesOnly : MinimalStore {
     belay::Result<std::optional<std::uint64_t>> applied(const belay::Id&);
 };
 struct ExpiresWithoutError : MinimalStore {
@@ -65,18 +65,12 @@ struct RemembersReplacedVersions : MinimalStore {
 struct ReplacedWithoutOptional : MinimalStore {
     belay::Result<MinimalReplaced> replaced(const belay::Id&);
 };
-// A class that derives from MemoryStore may have this form. Its `replaced` is never called.
-struct ReplacedWithoutDecisions : KnowsHashes {
-    belay::Result<std::optional<MinimalReplaced>> replaced(const belay::Id&);
-};
 
 static_assert(belay::StoreLike<MinimalStore>);
 static_assert(!belay::detail::HasReplaced<MinimalStore>);
 static_assert(belay::StoreLike<RemembersReplacedVersions>);
 static_assert(belay::detail::HasReplaced<RemembersReplacedVersions>);
 static_assert(!belay::StoreLike<ReplacedWithoutOptional>);
-static_assert(belay::StoreLike<ReplacedWithoutDecisions>);
-static_assert(!belay::detail::RemembersReplaced<ReplacedWithoutDecisions>);
 static_assert(!belay::detail::HasChangesSince<MinimalStore>);
 static_assert(belay::StoreLike<Listing>);
 static_assert(belay::detail::HasChangesSince<Listing>);
@@ -91,7 +85,7 @@ static_assert(!belay::StoreLike<AddsWithoutError>);
 static_assert(!belay::StoreLike<UpdatesWithoutMark>);
 static_assert(!belay::StoreLike<RemovesWithoutMark>);
 static_assert(!belay::StoreLike<KnowsWithoutHash>);
-static_assert(belay::StoreLike<KnowsHashes>);
+static_assert(!belay::StoreLike<KnowsHashesOnly>);
 static_assert(!belay::StoreLike<ExpiresWithoutError>);
 static_assert(!belay::StoreLike<ThrowingHorizon>);
 static_assert(!belay::StoreLike<TransactingWithoutError>);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: every rule of stores has a sentence, other values have none, and a former name compiles.
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+// Goal: every rule of stores has a sentence, and other values have none.
 
 #include <belay/sync/store_rule.hpp>
 
@@ -19,7 +18,6 @@ consteval bool all_store_rules_have_sentences() {
 }
 
 static_assert(all_store_rules_have_sentences());
-static_assert(StoreRule::refusal_changes_nothing == StoreRule::rejection_changes_nothing);
 static_assert(to_string(static_cast<StoreRule>(99)) == std::string_view{"unknown"});
 
 }  // namespace

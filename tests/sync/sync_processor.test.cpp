@@ -742,16 +742,6 @@ TEST_CASE("an old operation is too old only if its element may have been removed
     CHECK(result.failed_operations[0].operation == brings_back);
 }
 
-namespace {
-/// A store of an earlier version, which remembers only hashes.
-struct HashStore : Memory {
-    Result<std::optional<std::uint64_t>> applied(const Id& id) {
-        const auto mark = Memory::applied(id);
-        return *mark ? std::optional{(*mark)->hash} : std::nullopt;
-    }
-};
-}  // namespace
-
 TEST_CASE("SyncProcessor: a conflict whose answer was lost is a conflict again",
           "[sync][sync_processor]") {
     SyncNotes notes;
@@ -780,11 +770,6 @@ TEST_CASE("SyncProcessor: a conflict whose answer was lost is a conflict again",
     REQUIRE(sums(later, 1) == "0 1 0");
     CHECK(later.conflicts[0].resolved);
     CHECK(later.conflicts[0].reason == Reason{StaleTimestamp{stamp(9), stamp(4)}});
-    // Without this memory, it is as in earlier versions.
-    HashStore hashes;
-    auto old = processor_of(hashes, LastWriteWins{});
-    CHECK(sums(old.process_batch("s", batch), batch.size()) == "3 4 1");
-    CHECK(sums(old.process_batch("s", batch), batch.size()) == "7 0 1");
 }
 
 TEST_CASE("a jump of the wall clock makes no operation too old", "[sync][sync_processor]") {

@@ -14,9 +14,9 @@ TEST_CASE("WorkError::message has the entry and the reason", "[work][work_error]
 }
 
 TEST_CASE("WorkError converts to its code, and is false without one", "[work][work_error][unit]") {
-    const WorkError error{make_error_code(QueueErrc::future_version), 3, ""};
+    const WorkError error{make_error_code(QueueErrc::other_version), 3, ""};
     const std::error_code code = error;
-    CHECK(code == QueueErrc::future_version);
+    CHECK(code == QueueErrc::other_version);
     CHECK(static_cast<bool>(error));
     CHECK_FALSE(static_cast<bool>(WorkError{}));
     CHECK(WorkError{}.number == 0);

@@ -879,9 +879,10 @@ TEST_CASE("WorkQueue::open reports the entry that it cannot decode", "[work][wor
     const auto opened = WorkQueue<Log>::open(std::move(*Log::open(disk, "w")), {}, Moment{});
     REQUIRE_FALSE(opened);
     CHECK(opened.error().number == 2);
-    CHECK(opened.error() == code(QueueErrc::future_version));
+    CHECK(opened.error() == code(QueueErrc::other_version));
     CHECK(opened.error().message() ==
-          "entry 2: the journal was written by a newer version (the kind of the entry is unknown)");
+          "entry 2: the journal has another version of its format (the kind of the entry is "
+          "unknown)");
 }
 
 // ---- values out of range, and preconditions -----------------------------------------------------

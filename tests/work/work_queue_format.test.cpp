@@ -189,7 +189,7 @@ TEST_CASE("WorkDecoder returns the reason if bytes are no entry", "[work][work_q
         "the queue was salvaged as a journal, which changes its numbers; use tool::salvage_work_queue"sv);
     WorkEntry entry;
     CHECK(decode_hex("06", entry) == make_error_code(QueueErrc::corrupt));
-    CHECK(decode_hex("0600000000000000", entry) == make_error_code(QueueErrc::future_version));
+    CHECK(decode_hex("0600000000000000", entry) == make_error_code(QueueErrc::other_version));
     CHECK_FALSE(decode_hex("0102000000000000ffffffffffffffff", entry));
     CHECK(entry.delay == forever);
 }

@@ -352,7 +352,7 @@ TEST_CASE("YjsDocument: a value that is overwritten 1,000 times never fills the 
     }
 }
 
-TEST_CASE("YjsDocument: a document that an older version filled with deleted content accepts edits",
+TEST_CASE("YjsDocument: a document that is loaded full of deleted content accepts edits",
           "[room][yjs_document][regression]") {
     const std::string text(10'000, 'x');
     YjsDocument old{{.compaction = Compaction::coalesce}};

@@ -74,7 +74,7 @@ struct CorpusHistory {
 /// The recorded histories; garbage.mjs describes their file.
 std::vector<CorpusHistory> corpus() {
     std::vector<CorpusHistory> histories;
-    std::ifstream file{BELAY_NODE_SCRIPTS "/yjs/garbage_corpus.txt"};
+    std::ifstream file{beside_program(BELAY_NODE_SCRIPTS) + "/yjs/garbage_corpus.txt"};
     for (std::string line; std::getline(file, line);) {
         const std::size_t space = line.find(' ');
         const std::string word = line.substr(0, space), value = line.substr(space + 1);

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <string>
 
-#include <belay/adapter/beast_listener.hpp>
-#include <belay/adapter/boost_asio.hpp>
+#include <belay/asio/boost.hpp>
+#include <belay/beast/listener.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
 #include <belay/room/on_thread.hpp>

@@ -106,12 +106,6 @@ public:
             return static_cast<std::uint32_t>(s.rejected_milli() / (calls + 1));
         });
     }
-    /// The former name of rejected_per_thousand().
-    [[deprecated(
-        "use AdaptiveThrottle::rejected_per_thousand")]] [[nodiscard]] constexpr std::uint32_t
-    refused_per_thousand(Instant now) const noexcept {
-        return rejected_per_thousand(now);
-    }
     [[nodiscard]] constexpr AdaptiveThrottleOptions options() const noexcept {
         return state_.with([](const State& s) { return s.options; });
     }

@@ -63,7 +63,7 @@ void visit_metrics(const At<RatioBudget>& budget, Visitor&& visitor) {
 template <class Visitor>
 void visit_metrics(const At<AdaptiveThrottle>& throttle, Visitor&& visitor) {
     visitor(Metric{.part = "throttle",
-                   .name = "refused_ratio",
+                   .name = "rejected_ratio",
                    .help = "The share of attempts that would be rejected now, from 0 to 1.",
                    .kind = Metric::Kind::gauge,
                    .value = throttle.part.rejected_per_thousand(throttle.now),

@@ -75,11 +75,6 @@ struct Answer {
         answer.rejected = true;
         return answer;
     }
-    /// The former name of reject().
-    [[deprecated("use Answer::reject")]] [[nodiscard]] static Answer refuse(
-        const std::error_code& why, Duration wait) {
-        return reject(why, wait);
-    }
 };
 
 }  // namespace part

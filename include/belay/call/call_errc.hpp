@@ -17,7 +17,6 @@ enum class CallErrc {
     call_failed = 4,    ///< the call failed, and left no error of its own
     call_rejected = 5,  ///< the call was not made: a breaker, limiter or bulkhead rejected it
     injected = 6,       ///< the call was not made: a chaos::Layer injected a failure
-    call_refused [[deprecated("use CallErrc::call_rejected")]] = call_rejected  ///< call_rejected
 };
 
 namespace detail {

@@ -23,7 +23,7 @@ void visit_metrics(const RetryCounters& counters, Visitor&& visitor) {
         {"attempts", &RetryCounters::attempts, "Calls that were made."},
         {"retries", &RetryCounters::retries, "Calls that were not the first of their run."},
         {"successes", &RetryCounters::successes, "Runs that ended with a success."},
-        {"refusals", &RetryCounters::rejections,
+        {"rejected", &RetryCounters::rejections,
          "Times that a rule rejected an attempt that was due."},
         {"give_ups", &RetryCounters::give_ups, "Runs that ended without a success."}};
     detail::visit_rows({.part = "retry"}, counters, rows, visitor);
@@ -40,7 +40,7 @@ template <class Visitor>
 void visit_permits(const char* part, const PermitCounters& counters, Visitor& visitor) {
     constexpr Row<PermitCounters> rows[] = {
         {"admitted", &PermitCounters::admitted, "Callers that got what they requested."},
-        {"refused", &PermitCounters::rejected, "Callers that were rejected."},
+        {"rejected", &PermitCounters::rejected, "Callers that were rejected."},
         {"queued", &PermitCounters::waited, "Callers that entered the queue."},
         {"left_queue", &PermitCounters::left, "Callers that left the queue without a permit."}};
     visit_rows({.part = part}, counters, rows, visitor);

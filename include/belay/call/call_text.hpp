@@ -73,13 +73,13 @@ inline void add_wait(Fields& fields, Duration wait, const Advice& advice) {
     return fields.take();
 }
 
-/// Returns an event as pairs: "attempt=2 refused=true wait=30s by=CircuitBreaker".
+/// Returns an event as pairs: "attempt=2 rejected=true wait=30s by=CircuitBreaker".
 ///
 /// Throws: std::bad_alloc.
 [[nodiscard]] inline std::string to_string(const CallRejected& event) {
     detail::Fields fields;
     detail::add_attempt(fields, event.attempt);
-    fields.add("refused", true);
+    fields.add("rejected", true);
     detail::add_wait(fields, event.wait, event.advice);
     return fields.take();
 }

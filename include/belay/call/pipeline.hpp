@@ -195,11 +195,6 @@ struct CallContext {
                 CallRejected{attempt, advice, elapsed(sleeper.now(), advice.until)});
         }
     }
-    /// The former name of rejected().
-    [[deprecated("use CallContext::rejected")]] void refused(const Attempt& attempt,
-                                                             const Advice& advice) const {
-        rejected(attempt, advice);
-    }
 };
 
 }  // namespace part

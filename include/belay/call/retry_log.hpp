@@ -12,13 +12,6 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-namespace detail {
-
-/// By this base, an observer that derives from a RetryLog is known.
-struct RetryLogBase {};
-
-}  // namespace detail
-
 /// Writes a line for each attempt that failed or may not start.
 ///
 /// The line has the attempt's number, the wait, the cause and the rule, as LinkLog writes for
@@ -31,7 +24,7 @@ struct RetryLogBase {};
 /// Thread safety: that of its sink.   Allocates: one string per line; none if no line is written.
 /// Throws:        std::bad_alloc, and what the sink throws.
 template <class Sink>
-class RetryLog : detail::RetryLogBase {
+class RetryLog {
     static_assert(
         requires(Sink& sink, std::string_view line) { sink(line); },
         "RetryLog: the sink must be callable with a std::string_view");

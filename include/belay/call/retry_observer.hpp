@@ -8,7 +8,6 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::is_base_of_v
 
 #include <belay/call/attempt.hpp>
 #include <belay/core/observer.hpp>
@@ -70,8 +69,6 @@ struct CallRejected {
     /// How long that is from now.
     Duration wait{};
 };
-/// The former name of CallRejected.
-using CallRefused [[deprecated("use CallRejected")]] = CallRejected;
 
 /// Reports that there will be no further attempt: `on_give_up`.
 ///
@@ -124,29 +121,15 @@ struct Injected {
 
 }  // namespace chaos
 
-struct RetryCounters;
-
 namespace detail {
-
-struct RetryLogBase;
 
 BELAY_DETAIL_HOOK(OnInjected, on_injected);
 BELAY_DETAIL_HOOK(OnAttempt, on_attempt);
 BELAY_DETAIL_HOOK(OnRetry, on_retry);
-BELAY_DETAIL_HOOK(OnRejectionOnly, on_rejection);
-BELAY_DETAIL_HOOK(OnRefusal, on_refusal);
+BELAY_DETAIL_HOOK(OnRejection, on_rejection);
 BELAY_DETAIL_HOOK(OnHedge, on_hedge);
 BELAY_DETAIL_HOOK(OnSuccess, on_success);
 BELAY_DETAIL_HOOK(OnGiveUp, on_give_up);
-
-using OnRejection = RenamedHook<OnRejectionOnly, OnRefusal>;
-
-/// Whether an observer inherits on_rejection from one of belay's, so that its own hook of the
-/// former name would never be called.
-template <class O>
-inline constexpr bool hides_former_rejection_hook =
-    (std::is_base_of_v<RetryCounters, O> ||
-     std::is_base_of_v<RetryLogBase, O>)&&has_hook<OnRefusal, O>();
 
 /// The hooks that a run of retry calls.
 struct RetryRunHooks {
@@ -167,9 +150,6 @@ struct RetryRunHooks {
         static_assert(Rejection::template right<O>,
                       "retry: the observer's on_rejection must be 'on_rejection(const "
                       "belay::CallRejected&)'");
-        static_assert(!hides_former_rejection_hook<O>,
-                      "retry: an observer that derives from RetryCounters or RetryLog must rename "
-                      "on_refusal to on_rejection");
         static_assert(Success::template right<O>,
                       "retry: the observer's on_success must be 'on_success(const "
                       "belay::Attempt&)'");
@@ -202,9 +182,6 @@ struct PipelineHooks {
         static_assert(Rejection::right<O>,
                       "Pipeline: the observer's on_rejection must be 'on_rejection(const "
                       "belay::CallRejected&)'");
-        static_assert(!hides_former_rejection_hook<O>,
-                      "Pipeline: an observer that derives from RetryCounters or RetryLog must "
-                      "rename on_refusal to on_rejection");
         static_assert(Hedged::right<O>,
                       "Pipeline: the observer's on_hedge must be 'on_hedge(const "
                       "belay::Attempt&)'");

@@ -22,29 +22,29 @@ namespace detail {
 /// The state that a question and its completion share: the answer, and how to notify the asking
 /// side.
 ///
-/// One side answers or refuses, once, on any thread. The other side takes the answer, or revokes
+/// One side answers or rejects, once, on any thread. The other side takes the answer, or revokes
 /// the question, on its own thread. There is no lock: the state decides which side owns the value,
 /// and no user code runs under a lock.
 template <class V>
 class Answer : public Counted {
 public:
     /// For the answering side: stores the value and notifies the asking side.
-    /// Throws: what moving the value throws; the question is then refused.
+    /// Throws: what moving the value throws; the question is then rejected.
     void settle(V&& value) {
         State expected = State::waiting;
         if (!state_.compare_exchange_strong(expected, State::writing)) return;
         struct Settled {
             Answer& answer;
-            State to = State::refused;
+            State to = State::rejected;
             ~Settled() { answer.publish(to); }
         } settled{*this};
         value_.emplace(std::move(value));
         settled.to = State::answered;
     }
-    /// For the answering side: refuses the question.
-    void refuse() noexcept {
+    /// For the answering side: rejects the question.
+    void reject() noexcept {
         State expected = State::waiting;
-        if (state_.compare_exchange_strong(expected, State::refused)) notify_(*this);
+        if (state_.compare_exchange_strong(expected, State::rejected)) notify_(*this);
     }
 
     /// For the answering side: returns whether the answer is still wanted.
@@ -56,7 +56,7 @@ public:
 
     [[nodiscard]] bool settled() const noexcept {
         const State state = state_.load(std::memory_order_acquire);
-        return state == State::answered || state == State::refused;
+        return state == State::answered || state == State::rejected;
     }
     /// Pre: settled().
     [[nodiscard]] std::optional<V> take() {
@@ -87,7 +87,7 @@ protected:
     ~Answer() = default;
 
 private:
-    enum class State : std::uint8_t { waiting, writing, answered, refused, over };
+    enum class State : std::uint8_t { waiting, writing, answered, rejected, over };
 
     void publish(State to) noexcept {
         State expected = State::writing;
@@ -243,7 +243,7 @@ public:
         return *this;
     }
     ~Completion() {
-        if (answer_) answer_->refuse();
+        if (answer_) answer_->reject();
     }
 
     /// Gives the answer.   Pre: not answered yet.

@@ -69,8 +69,6 @@ private:
     bool* gone_ = nullptr;
 };
 
-using Lifeline [[deprecated("use driver::LifetimeFlag")]] = LifetimeFlag;  ///< LifetimeFlag
-
 /// Marks a turn of a machine, and detects whether user code destroys the machine in it.
 ///
 /// After user code has run, `gone()` returns whether the machine was destroyed.

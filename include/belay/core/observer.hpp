@@ -66,8 +66,7 @@ BELAY_DETAIL_HOOK(OnState, on_state);
 BELAY_DETAIL_HOOK(OnMessage, on_message);
 BELAY_DETAIL_HOOK(OnWritable, on_writable);
 BELAY_DETAIL_HOOK(OnUnsent, on_unsent);
-BELAY_DETAIL_HOOK(OnRejectedOnly, on_rejected);
-BELAY_DETAIL_HOOK(OnRefused, on_refused);
+BELAY_DETAIL_HOOK(OnRejected, on_rejected);
 BELAY_DETAIL_HOOK(OnPushed, on_pushed);
 BELAY_DETAIL_HOOK(OnDropped, on_dropped);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
@@ -82,33 +81,6 @@ template <class Name, class O>
         return Name::template is_plain<O>;
     }
 }
-
-/// The hook `Now`. An observer without it may still have `Before`, its former name.
-template <class Now, class Before>
-struct RenamedHook {
-    template <class O, class... A>
-    static constexpr auto call(O& o,
-                               A&&... a) noexcept(noexcept(Now::call(o, static_cast<A&&>(a)...)))
-        -> decltype(Now::call(o, static_cast<A&&>(a)...)) {
-        return Now::call(o, static_cast<A&&>(a)...);
-    }
-    template <class O, class... A>
-        requires(!has_hook<Now, O>())
-    [[deprecated(
-        "rename the observer's hook: on_refused to on_rejected, or on_refusal to "
-        "on_rejection")]] static constexpr auto
-    call(O& o, A&&... a) noexcept(noexcept(Before::call(o, static_cast<A&&>(a)...)))
-        -> decltype(Before::call(o, static_cast<A&&>(a)...)) {
-        return Before::call(o, static_cast<A&&>(a)...);
-    }
-    // A MemberProbe must have both names, because one that the observer also has is ambiguous.
-    template <class O>
-    static constexpr bool is_plain =
-        std::is_base_of_v<MemberNames, O>
-            ? Now::template is_plain<O> && Before::template is_plain<O>
-            : Now::template is_plain<O> || Before::template is_plain<O>;
-};
-using OnRejected = RenamedHook<OnRejectedOnly, OnRefused>;
 
 // ---- one observer ------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ namespace detail {
 [[nodiscard]] inline std::string signed_text(std::int64_t ticks) {
     if (ticks >= 0) return nanoseconds_text(static_cast<std::uint64_t>(ticks));
     // The negative of the least number does not fit its type.
-    return "-" + nanoseconds_text(~static_cast<std::uint64_t>(ticks) + 1);
+    return '-' + nanoseconds_text(~static_cast<std::uint64_t>(ticks) + 1);
 }
 
 /// A date of the Gregorian calendar.

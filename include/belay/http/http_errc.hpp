@@ -13,17 +13,17 @@ enum class HttpErrc {
     bad_url = 1,   ///< the URL is malformed, not of http or https, or has credentials in it
     bad_text = 2,  ///< a method or header that may not be sent, because it has a control character,
                    ///< is too long, or defines where a request ends; or a HEAD with a body
-    name_not_found = 3,       ///< the name of the server, or of the proxy, is not known
-    not_connected = 4,        ///< no connection to the server, or to the proxy
-    certificate_refused = 5,  ///< the server's certificate is not for its name, or not trusted;
-                              ///< curl::Http returns the tls::Errc of the reason instead
-    tls_failed = 6,           ///< the server and the client do not agree on TLS
-    timed_out = 7,            ///< the response was not whole at the deadline
-    lost = 8,                 ///< the connection ended before the response did
-    not_http = 9,             ///< the server's answer is not HTTP, or is not what it declares
-    too_long = 10,            ///< the body is longer than `body_bytes_max`, or the headers are too
-                              ///< long
-    client_failed = 11        ///< this program could not send it: no memory, no descriptors
+    name_not_found = 3,        ///< the name of the server, or of the proxy, is not known
+    not_connected = 4,         ///< no connection to the server, or to the proxy
+    certificate_rejected = 5,  ///< the server's certificate is not for its name, or not trusted;
+                               ///< curl::Http returns the tls::Errc of the reason instead
+    tls_failed = 6,            ///< the server and the client do not agree on TLS
+    timed_out = 7,             ///< the response was not whole at the deadline
+    lost = 8,                  ///< the connection ended before the response did
+    not_http = 9,              ///< the server's answer is not HTTP, or is not what it declares
+    too_long = 10,             ///< the body is longer than `body_bytes_max`, or the headers are too
+                               ///< long
+    client_failed = 11         ///< this program could not send it: no memory, no descriptors
 };
 
 namespace detail {

@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 
 /// The first bytes of every segment.
 inline constexpr std::string_view magic = "belay/j\n";
-/// The version of the format; a reader refuses a later one.
+/// The version of the format; a reader rejects any other one.
 inline constexpr std::uint32_t version = 1;
 /// The size of the header of a file.
 inline constexpr std::size_t segment_header_bytes = 128;
@@ -131,7 +131,7 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
 
 /// Reads a segment's header.
 ///
-/// Errors: foreign_file (no magic), future_version (a later version or an unknown feature),
+/// Errors: foreign_file (no magic), other_version (another version or an unknown feature),
 /// corrupt.
 [[nodiscard]] inline Result<SegmentHeader> decode_segment_header(BytesView bytes) noexcept {
     const std::byte* const p = bytes.data();
@@ -139,14 +139,13 @@ using SegmentHeaderBytes = std::array<std::byte, segment_header_bytes>;
     if (as_text(bytes.first(magic.size())) != magic) {
         return make_error_code(QueueErrc::foreign_file);
     }
-    // A later version may have another header, with its checksum elsewhere.
-    if (load_le<std::uint32_t>(p + 8) > version) return make_error_code(QueueErrc::future_version);
+    // Another version may have another header, with its checksum elsewhere.
+    if (load_le<std::uint32_t>(p + 8) != version) return make_error_code(QueueErrc::other_version);
     if (load_le<std::uint32_t>(p + 124) != part::crc32c({p, 124}) ||
-        load_le<std::uint32_t>(p + 8) != version ||
         load_le<std::uint32_t>(p + 12) != segment_header_bytes) {
         return make_error_code(QueueErrc::corrupt);
     }
-    if (load_le<std::uint64_t>(p + 96) != 0) return make_error_code(QueueErrc::future_version);
+    if (load_le<std::uint64_t>(p + 96) != 0) return make_error_code(QueueErrc::other_version);
     SegmentHeader h;
     for (std::size_t i = 0; i < 16; ++i) h.journal[i] = p[16 + i];
     h.index = load_le<std::uint64_t>(p + 32);

@@ -212,16 +212,16 @@ private:
     void ask_opening() {
         JournalOptions options;
         options.verify = Verify::everything;
-        JournalError refusal;
+        JournalError rejection;
         for (int i = 0; i < 2; ++i) {
             JournalRecovery<FileSystem> opening{fs_, path_, options};
             if (opening.look()) return;
             const JournalError& now = opening.error;
-            if (i != 0 && (now.path != refusal.path || now.offset != refusal.offset)) return;
-            refusal = now;
+            if (i != 0 && (now.path != rejection.path || now.offset != rejection.offset)) return;
+            rejection = now;
         }
-        std::string what = refusal.what.empty() ? refusal.code.message() : refusal.what;
-        found_.damages.push_back({refusal.path, refusal.offset, 0, std::move(what)});
+        std::string what = rejection.what.empty() ? rejection.code.message() : rejection.what;
+        found_.damages.push_back({rejection.path, rejection.offset, 0, std::move(what)});
     }
 
     FileSystem& fs_;
@@ -250,8 +250,8 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 /// It takes no lock and writes nothing, so you may inspect a journal that is open elsewhere. Then
 /// the end may look unfinished, and files that are deleted meanwhile may look missing.
 ///
-/// Errors: the reason why nothing can be read: no such directory, no journal in it, files of a
-/// later version. Damage is no error: see tool::JournalReport.
+/// Errors: the reason why nothing can be read: no such directory, no journal in it, files of
+/// another version. Damage is no error: see tool::JournalReport.
 /// Throws: std::bad_alloc; what on_operation throws.
 /// Memory: the longest operation, and a quarter of a byte for each operation.
 /// Complexity: O(bytes), reads everything a few times.

@@ -37,11 +37,11 @@ enum class Flush : std::uint8_t {
 
 /// The part of its files that `Journal::open` reads.
 ///
-/// In both modes it refuses a file that is missing, cut short or another journal's. It also refuses
+/// In both modes it rejects a file that is missing, cut short or another journal's. It also rejects
 /// damage in the last file and in the end of each file before.
 enum class Verify : std::uint8_t {
     tail,       ///< the last file, and the end of each one before; read() reports other damage
-    everything  ///< every byte; any damage is refused at once
+    everything  ///< every byte; any damage is rejected at once
 };
 
 namespace detail {

@@ -62,7 +62,7 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 /// acknowledgement had not arrived or was in a damaged part.
 ///
 /// Do not use it for the journal of a WorkQueue, whose entries refer to others by number. Use
-/// `salvage_work_queue` for that; WorkQueue::open refuses a copy made by this function.
+/// `salvage_work_queue` for that; WorkQueue::open rejects a copy made by this function.
 ///
 /// Errors: those of inspect_journal, of opening and writing; file_exists if `to` holds a journal
 /// already. After an error `to` may hold a part.

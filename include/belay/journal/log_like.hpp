@@ -89,7 +89,8 @@ concept HasMediumFailure = requires(const S& s) {
 ///   space only for what was appended. It then returns no error, and must have `acked_durable()
 ///   const noexcept -> std::uint64_t`: the last number whose acknowledgement is durable.
 /// - A log with a maximum size of an operation may have `record_bytes_max() const noexcept ->
-///   std::size_t`. A caller that writes longer operations is then refused before the first of them.
+///   std::size_t`. A caller that writes longer operations is then rejected before the first
+///   of them.
 /// - `read(n)`, base() <= n <= last(), returns a view that is valid until the next call that is not
 ///   const. `read` and `check` throw nothing but std::bad_alloc.
 /// - `check(n)`, base() - 1 <= n <= last(), is `first_check` folded with `next_check` up to n.

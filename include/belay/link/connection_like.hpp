@@ -95,7 +95,7 @@ concept TimesSoundly = HasTimer<C> || !requires(C& c, Turn& turn) { c.advance(tu
 ///   SupervisorOptions::linger_max is over.
 /// - `ping() noexcept` requests a sign of life from the peer.
 /// - `resume_reading() noexcept` is called when there is capacity again after a message was
-///   refused.
+///   rejected.
 /// - `limit_messages(std::size_t bytes) noexcept` limits, until the next call, what the peer can
 ///   make the connection hold. A longer message ends the connection before it is read.
 /// - `limit_output(std::size_t bytes) noexcept` limits, until the next call, the bytes that wait in

@@ -15,11 +15,11 @@ using Lane = std::uint16_t;
 
 /// The result of sending a message on a connection.
 enum class SendResult : std::uint8_t {
-    sent,    ///< handed over, which does not mean delivered
-    busy,    ///< no capacity now; keep the message: on_writable follows exactly once
-    down,    ///< there is no connection to send on; the message is not kept
-    refused  ///< never possible: the message is too long for this transport, or not one that it can
-             ///< carry
+    sent,     ///< handed over, which does not mean delivered
+    busy,     ///< no capacity now; keep the message: on_writable follows exactly once
+    down,     ///< there is no connection to send on; the message is not kept
+    rejected  ///< never possible: the message is too long for this transport, or not one that it
+              ///< can carry
 };
 
 namespace part {

@@ -15,7 +15,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// A framing in which each line of text is a message.
 ///
 /// A line ends with "\n" or "\r\n", which is not part of the message. An empty line is an empty
-/// message. `put` refuses a message that contains "\n" or ends with "\r", because it is not a line.
+/// message. `put` rejects a message that contains "\n" or ends with "\r", because it is not a line.
 /// The rest of the stream after the last line end is not a message.
 ///
 /// It has no ping of its own. For a Heartbeat use Lines::WithPing.

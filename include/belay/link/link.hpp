@@ -50,7 +50,7 @@ struct LinkBox : driver::Mailbox<part::Event<M>> {
     std::atomic<std::uint32_t> lingering{0};
     /// The attempt whose end could not be queued for lack of memory; 0 for none.
     std::atomic<std::uint32_t> unqueued_end{0};
-    /// The lanes of a bundle, modulo 32, whose messages are refused until the connection is open.
+    /// The lanes of a bundle, modulo 32, whose messages are rejected until the connection is open.
     std::atomic<std::uint32_t> held_lanes{0};
     /// Queues the end of a connection. If there is no memory for it, the end of the live connection
     /// is still delivered after the queued events, as std::errc::not_enough_memory. The end of a
@@ -207,7 +207,7 @@ public:
     /// Returns whether other connections belong to the same attempt, because this one is in a
     /// Bundle of several.
     [[nodiscard]] bool in_bundle() const noexcept { return shift_ != 0; }
-    /// Returns whether messages of this connection are refused until the other connections of a
+    /// Returns whether messages of this connection are rejected until the other connections of a
     /// Bundle are open. Nothing is read meanwhile, so the silence of the peer proves nothing.
     [[nodiscard]] bool is_held() const noexcept {
         return in_bundle() && alive() && (box_->held_lanes >> (lane_ % 32U) & 1U) != 0;

@@ -12,11 +12,11 @@ enum class LinkErrc {
     attempt_timed_out = 1,   ///< neither opened nor validated within the attempt's limit
     heartbeat_lost = 2,      ///< no sign of life from the peer for `dead_after`
     closed_by_peer = 3,      ///< the peer closed the connection in an orderly way
-    token_refused = 4,       ///< the source of credentials returned none
-    not_validated = 5,       ///< the check of the connection refused it
+    no_token = 4,            ///< the source of credentials returned none
+    not_validated = 5,       ///< the check of the connection rejected it
     open_threw = 6,          ///< the transport's open() threw
     reported_unhealthy = 7,  ///< the owner gave the connection up because of evidence from outside
-    message_refused = 8,     ///< the transport cannot carry a required message: it is too long
+    message_rejected = 8,    ///< the transport cannot carry a required message: it is too long
     too_many_pings = 9,      ///< the peer wants fewer pings
     not_drained = 10,        ///< sent messages have not left within the time given to drain()
     check_threw = 11,        ///< the check of the connection threw

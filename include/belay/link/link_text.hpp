@@ -22,8 +22,8 @@ namespace belay { inline namespace BELAY_ABI {
             return "busy";
         case SendResult::down:
             return "down";
-        case SendResult::refused:
-            return "refused";
+        case SendResult::rejected:
+            return "rejected";
     }
     return "unknown";
 }

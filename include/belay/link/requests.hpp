@@ -118,8 +118,9 @@ public:
     /// The question is sent at once if the connection is open, and else when it is, within its
     /// deadline. `within` counts from this call. The result has a number for cancel().
     /// Errors: not_connected before start(), and after the link has stopped, failed or is blocked;
-    ///         LinkErrc::requests_full; LinkErrc::message_refused; std::errc::timed_out if `within`
-    ///         is 0ns or less; operation_canceled during drain(). `done` is then not called.
+    ///         LinkErrc::requests_full; LinkErrc::message_rejected; std::errc::timed_out if
+    ///         `within` is 0ns or less; operation_canceled during drain(). `done` is then not
+    ///         called.
     /// Throws: std::bad_alloc, and what the codec throws; the question is then not accepted.
     template <class V, class Done>
         requires(!std::same_as<std::remove_cvref_t<Done>, OnLoss>)
@@ -133,14 +134,14 @@ public:
                       "Requests::ask: done must be callable with "
                       "'belay::Result<message_type, belay::Failure>'");
         const Instant now = lifetime_.in_turn() ? now_ : detail::larger(now_, waker_.now());
-        if (const std::error_code error = why_refused(now, within)) return error;
+        if (const std::error_code error = why_rejected(now, within)) return error;
         const bool sends_again = on_loss == RequestsOptions::send_again;
         return accept(detail::to_message<message_type>(std::forward<V>(message)),
                       after(now, within), std::forward<Done>(done), sends_again);
     }
     /// Asks a question in a coroutine of any kind: `co_await requests.ask(message, 2s)`.
     ///
-    /// The result is as for `done`; if the question was refused, it is that failure, at once. A
+    /// The result is as for `done`; if the question was rejected, it is that failure, at once. A
     /// coroutine that is destroyed while it waits cancels its question. It is resumed inside a
     /// turn, where it may call everything.
     template <class V>
@@ -249,7 +250,7 @@ private:
 
     // ---- accepting -----------------------------------------------------------------------------
 
-    [[nodiscard]] std::error_code why_refused(Instant now, Duration within) const noexcept {
+    [[nodiscard]] std::error_code why_rejected(Instant now, Duration within) const noexcept {
         if (drain_.runs()) return std::make_error_code(std::errc::operation_canceled);
         // A command that waits may be start().
         const bool never_leads_on =
@@ -272,7 +273,7 @@ private:
         SendResult sent = SendResult::down;
         if (can_send() && table_.waiting() == 0) {
             sent = link_.send(message);
-            if (sent == SendResult::refused) return LinkErrc::message_refused;
+            if (sent == SendResult::rejected) return LinkErrc::message_rejected;
             busy_ = sent == SendResult::busy;
             if (sent != SendResult::sent && options_.waiting_max == 0) {
                 if (busy_) return LinkErrc::requests_full;
@@ -312,9 +313,9 @@ private:
             case SendResult::down:
                 is_down_ = true;
                 return;
-            case SendResult::refused:
+            case SendResult::rejected:
                 ++counts_.lost;
-                return end(item, belay::failure_of(LinkErrc::message_refused));
+                return end(item, belay::failure_of(LinkErrc::message_rejected));
         }
     }
     void was_sent(Item& item) noexcept {

@@ -27,7 +27,7 @@ struct RequestsOptions {
     std::size_t in_flight_max = 256;
     /// The maximum number of questions that wait to be sent: there is no connection, the connection
     /// is busy, or `in_flight_max` is reached. 0: a question that cannot be sent at once is
-    /// refused. Together with `in_flight_max` at most 1,048,576.
+    /// rejected. Together with `in_flight_max` at most 1,048,576.
     std::size_t waiting_max = 1024;
     /// The maximum number of times that a question is sent. > 0.
     unsigned sends_max = 3;

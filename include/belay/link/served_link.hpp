@@ -115,10 +115,6 @@ public:
     /// Returns whether the peer has given a sign of life since the last call. Signs of life are a
     /// message, a part of one, and an answered ping of the transport.
     [[nodiscard]] bool take_sign_of_life() noexcept { return std::exchange(alive_, false); }
-    /// The former name of take_sign_of_life().
-    [[deprecated("use ServedLink::take_sign_of_life")]] [[nodiscard]] bool take_heard() noexcept {
-        return take_sign_of_life();
-    }
     /// Returns whether an event of this connection waits for a turn. It may be one of the peer, or
     /// `writable` or `written` of this side's own output.
     [[nodiscard]] bool has_arrived() const noexcept { return !ended() && !box_->empty(); }

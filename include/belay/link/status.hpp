@@ -16,7 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 enum class LinkState : std::uint8_t {
     stopped,       ///< not started, or stopped; woken by start()
     offline,       ///< a gate is shut, nothing is attempted; woken by the gate
-    blocked_auth,  ///< refused because of its credentials; woken by new ones or reconnect_now()
+    blocked_auth,  ///< rejected because of its credentials; woken by new ones or reconnect_now()
     cooldown,      ///< waiting until `retry_at`
     suspended,     ///< the breaker is open until `retry_at`
     connecting,    ///< opening, then validating; the attempt's limit runs

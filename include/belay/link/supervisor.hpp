@@ -229,10 +229,6 @@ public:
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
     /// Returns when the peer last sent anything: a message, a part of one, an answered ping.
     [[nodiscard]] Instant received_at() const noexcept { return received_.anything; }
-    /// The former name of received_at().
-    [[deprecated("use Supervisor::received_at")]] [[nodiscard]] Instant heard_at() const noexcept {
-        return received_at();
-    }
     /// Returns when the peer last sent a message or a part of one. An answered ping does not count,
     /// because a load balancer between the two sides may have answered it.
     [[nodiscard]] Instant data_at() const noexcept { return received_.data; }

@@ -163,7 +163,7 @@ private:
 
     constexpr void on_credentials(Turn& turn) noexcept {
         const LinkState state = status_.state;
-        // The attempt in flight may still be refused because of the old credentials.
+        // The attempt in flight may still be rejected because of the old credentials.
         fresh_credentials_ =
             state == LinkState::connecting || (recycles_ && state == LinkState::connected);
         if (state == LinkState::blocked_auth) attempt(false, turn);

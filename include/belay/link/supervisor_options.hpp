@@ -9,7 +9,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The options of a Supervisor.
 struct SupervisorOptions {
-    /// The number of messages that may wait for the supervisor. More are refused until it has
+    /// The number of messages that may wait for the supervisor. More are rejected until it has
     /// handled some. > 0.
     std::size_t messages_max = 1024;
     /// The number of events handled in one turn, so that a busy connection does not starve the

@@ -21,7 +21,6 @@ enum class TransportRule : std::uint8_t {
     space_is_reported_once,
     space_is_usable,
     keeps_what_was_rejected,
-    keeps_what_was_refused [[deprecated("use keeps_what_was_rejected")]] = keeps_what_was_rejected,
     ping_is_answered,
     limit_holds,
     end_is_reported,

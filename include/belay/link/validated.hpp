@@ -16,13 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The result of a check of a connection.
 class Verdict {
 public:
-    enum class Kind : std::uint8_t {
-        pending,
-        passed,
-        rejected,
-        deferred,
-        refused [[deprecated("use Verdict::Kind::rejected")]] = rejected
-    };
+    enum class Kind : std::uint8_t { pending, passed, rejected, deferred };
 
     /// The check is not finished: it is called with the next message, too.
     [[nodiscard]] static constexpr Verdict pending() noexcept { return {}; }
@@ -39,11 +33,6 @@ public:
         v.kind_ = Kind::rejected;
         v.failure_ = why;
         return v;
-    }
-    /// The former name of rejected().
-    [[deprecated("use Verdict::rejected")]] [[nodiscard]] static Verdict refused(
-        const Failure& why = failure_of(LinkErrc::not_validated)) noexcept {
-        return rejected(why);
     }
 
     /// The message is not part of the check. It is delivered after the opening, and the check is
@@ -83,9 +72,6 @@ private:
     C* connection_;
     Lane lane_;
 };
-
-template <class C, class M>
-using Say [[deprecated("use part::CheckSender")]] = CheckSender<C, M>;  ///< CheckSender
 
 }  // namespace part
 

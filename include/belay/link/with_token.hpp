@@ -125,7 +125,7 @@ public:
     private:
         void open_inner(const std::optional<Token>& token) {
             if (!token) {
-                own_.closed(failure_of(LinkErrc::token_refused));
+                own_.closed(failure_of(LinkErrc::no_token));
                 return;
             }
             Inner& inner = detail::open_connection(own_, inner_, [&] {

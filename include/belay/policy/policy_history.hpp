@@ -75,7 +75,7 @@ public:
     /// Restores what an earlier process has saved; no bytes restore an empty history.
     ///
     /// Errors: returns false, and the history is empty, if these are not bytes of `save`, or those
-    ///         of a later version.
+    ///         of another version.
     [[nodiscard]] bool restore(BytesView saved, Instant now, WallTime wall) noexcept {
         clear();
         if (saved.empty()) return true;

@@ -47,7 +47,7 @@ concept HasEncode =
 ///   bytes are not those of a value. The bytes may come from another version of the program, or be
 ///   damaged, so do not assume anything about them. The value must not refer to the bytes.
 ///
-/// Both may throw; an exception counts as a refusal.
+/// Both may throw; an exception counts as a rejection.
 template <class C>
 concept CodecLike = std::movable<C> && detail::HasDecode<C> && detail::DecodeGivesOptional<C> &&
                     detail::DecodesMovable<C> && detail::HasEncode<C>;

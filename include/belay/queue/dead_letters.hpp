@@ -22,7 +22,7 @@ template <class D, class Answer>
 concept AcceptsDeadLetters = requires(D& d, Bytes&& letter) {
     { d.try_push(static_cast<Bytes&&>(letter)) } -> std::same_as<Answer>;
 };
-// With another result type, it would be unclear whether true means taken or refused.
+// With another result type, it would be unclear whether true means taken or rejected.
 template <class D>
 concept DeadLetterStorage = std::same_as<D, KeepDead> || AcceptsDeadLetters<D, bool> ||
                             AcceptsDeadLetters<D, std::error_code>;

@@ -13,7 +13,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// drained, its oldest value is being executed and is not dropped, so the push is rejected.
 ///
 /// The oldest value is dropped before the storage is asked to take the new one. So it is lost even
-/// if the storage refuses the push for another reason, for example too_large or the limit of a
+/// if the storage rejects the push for another reason, for example too_large or the limit of a
 /// Priority's lane. Over a Priority, the "oldest" is the value that would be taken next.
 ///
 /// Models: OverflowLike.   Thread safety: any thread (no state).

@@ -20,14 +20,14 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 ///     Queue queue{Encoded{std::move(journal), OrderCodec{}}};      // a durable queue of Order
 ///
-/// If the codec has no bytes for a value, the value is refused, and nothing is written.
+/// If the codec has no bytes for a value, the value is rejected, and nothing is written.
 ///
 /// If the codec makes no value of some bytes, they go to `DeadLetters`, a storage that takes Bytes.
 /// The transfer is durable if that storage has a `flush` or a `commit`. The bytes are then removed
 /// here, and the next value is the first. A crash between the two steps leaves the bytes in both
 /// storages. An error while removing them may do the same; `front` returns it. No bytes are lost.
 ///
-/// With KeepDead, and if the dead letter storage refuses them, the bytes stay the first. Then
+/// With KeepDead, and if the dead letter storage rejects them, the bytes stay the first. Then
 /// `front` returns bad_encoding, and tries again when it is called again. Use `ack` to give the
 /// bytes up, and `storage().front()` to read them as they are.
 ///
@@ -56,7 +56,7 @@ public:
 
     /// Adds a value at the back. The value is unchanged in any case.
     ///
-    /// Errors: bad_encoding, if the codec refuses it or throws; not enough memory; those of the
+    /// Errors: bad_encoding, if the codec rejects it or throws; not enough memory; those of the
     ///         storage.
     /// Complexity: that of the codec and the storage.
     [[nodiscard]] std::error_code try_push(const value_type& value) noexcept {

@@ -62,7 +62,7 @@ consteval bool overflow_like() {
 
 }  // namespace explain
 
-/// Refuses a push that does not fit, with QueueErrc::queue_full.
+/// Rejects a push that does not fit, with QueueErrc::queue_full.
 ///
 /// Models: OverflowLike.   Thread safety: any thread (no state).
 struct Reject {

@@ -179,17 +179,13 @@ public:
             detail::notify<typename Hooks::Released>(observer_, *this, count, size());
         }
     }
-    /// The former name of notify_released().
-    [[deprecated("use Queue::notify_released")]] void tell_released(std::size_t count) {
-        notify_released(count);
-    }
 
     /// While true, neither pop() nor the overflow policy takes the oldest value, as in a drain.
     ///
     /// For code that works with that value in the storage itself, as an Outbox does.
     void hold_oldest(bool held) noexcept { held_ = held; }
 
-    /// Refuses pushes from now on; waiting values can still be taken.
+    /// Rejects pushes from now on; waiting values can still be taken.
     void suspend() noexcept { suspended_ = true; }
     void resume() noexcept { suspended_ = false; }
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }

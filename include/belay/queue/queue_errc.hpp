@@ -23,7 +23,7 @@ enum class QueueErrc {
     already_locked = 8,   ///< another process, or this one, has the journal or store open
     corrupt = 9,          ///< the bytes that were read are not those that were written
     foreign_file = 10,    ///< not a file of this journal
-    future_version = 11,  ///< written by a newer version of belay
+    other_version = 11,   ///< in another version of the format, which belay cannot read
     unknown_number = 12,  ///< the number is not, or no longer, in the journal
     bad_options = 13,     ///< the options contradict each other or the format
     duplicate = 14,       ///< the key was taken before, with the same content; nothing was added
@@ -47,13 +47,13 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the journal or store is already open", Cause::refused},
     {"the stored data is damaged", Cause::corrupt},
     {"the file does not belong to this journal", Cause::permanent},
-    {"the journal was written by a newer version", Cause::permanent},
+    {"the journal has another version of its format", Cause::permanent},
     {"the journal does not hold this number", Cause::permanent},
     {"the options are not allowed", Cause::permanent},
     {"an operation with this key was already accepted", Cause::refused},
     {"an operation with this key and another content was already accepted", Cause::permanent},
     {"the lease has ended", Cause::refused},
-    {"the codec refused the value", Cause::permanent},
+    {"the codec rejected the value", Cause::permanent},
     {"the storage's files were moved, deleted or replaced while it was open", Cause::refused},
     {"a delay, an expiry or a lease is out of its range, or the queue remembers no keys; see "
      "docs/work.md#opening-and-leasing",

@@ -18,7 +18,7 @@ template <class Visitor>
 void visit_metrics(const QueueCounters& counters, Visitor&& visitor) {
     constexpr detail::Row<QueueCounters> rows[] = {
         {"pushed", &QueueCounters::pushed, "Values that the queue took."},
-        {"refused", &QueueCounters::rejected, "Pushes that were rejected."},
+        {"rejected", &QueueCounters::rejected, "Pushes that were rejected."},
         {"dropped", &QueueCounters::dropped, "Values that the overflow policy dropped."},
         {"popped", &QueueCounters::popped, "Values that pop returned."},
         {"drained", &QueueCounters::drained, "Values that were executed."},

@@ -22,13 +22,10 @@
 #include <concepts>      // std::constructible_from
 #include <cstddef>       // std::size_t
 #include <system_error>  // std::error_code
-#include <type_traits>   // std::is_base_of_v
 
 #include <belay/core/observer.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
-
-struct QueueCounters;
 
 /// The result of `Queue::drain`.
 struct DrainReport {
@@ -83,10 +80,6 @@ struct QueueHooks {
         static_assert(Rejected::template right<O>,
                       "Queue: the observer's on_rejected must be 'on_rejected(const "
                       "std::error_code&)', or have 'const auto& queue' in front of that");
-        // It inherits on_rejected, so its own hook would never be called.
-        static_assert(!std::is_base_of_v<QueueCounters, O> || !has_hook<OnRefused, O>(),
-                      "Queue: an observer that derives from QueueCounters must rename on_refused "
-                      "to on_rejected");
         static_assert(Dropped::template right<O>,
                       "Queue: the observer's on_dropped must be 'on_dropped(value_type)', or have "
                       "'const auto& queue' in front of that");

@@ -26,10 +26,7 @@ enum class StorageRule : std::uint8_t {
     counts_its_values,
     takes_while_there_is_space,
     rejects_when_full,
-    refuses_when_full [[deprecated("use rejects_when_full")]] = rejects_when_full,
     rejection_changes_nothing,
-    refusal_changes_nothing [[deprecated("use rejection_changes_nothing")]] =
-        rejection_changes_nothing,
     pops_the_oldest,
     move_keeps_everything,
     reopening_keeps_everything,

@@ -19,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI {
 struct AuditRow {
     std::string user{};                  ///< empty if the user is not known by name
     std::string room_id{};               ///< for a listener's rejection, the path
-    std::string_view action = "access";  ///< `refused` for a rejection
+    std::string_view action = "access";  ///< `rejected` for a rejection
     Access level = Access::none;         ///< what was granted
     std::string ip{};
     std::string user_agent{};

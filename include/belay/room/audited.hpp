@@ -32,8 +32,8 @@ struct AuditedOptions {
 ///
 /// It asks another authorizer, and records each access that this one grants. If the row cannot be
 /// recorded, or if the audit throws, the client is not admitted. If a client is checked again
-/// (RoomManager::reauthorize), its access is recorded again. A refusal is recorded as a row whose
-/// action is `refused`. The client's rejection does not wait for that row.
+/// (RoomManager::reauthorize), its access is recorded again. A rejection is recorded as a row whose
+/// action is `rejected`. The client's rejection does not wait for that row.
 ///
 /// Models:        AuthorizerLike.
 /// Thread safety: that of its parts. The audit is called where the authorizer answers.
@@ -77,11 +77,7 @@ public:
     [[nodiscard]] auto rejections() const {
         BELAY_PRECONDITION(recorder_ != nullptr,
                            "Audited::rejections: call it before you move the object");
-        return Refusals{recorder_};
-    }
-    /// The former name of rejections().
-    [[deprecated("use Audited::rejections")]] [[nodiscard]] auto refusals() const {
-        return rejections();
+        return Rejections{recorder_};
     }
 
 private:
@@ -134,7 +130,7 @@ private:
               rate{std::make_shared<Rate>(o.rejections_per_minute)} {}
         /// Records a rejection, unless that exceeds the limit.
         void record_rejection(AuditRow row) {
-            row.action = "refused";
+            row.action = "rejected";
             if (!rate->takes(row.time)) return;
             audit.record(std::move(row),
                          Completion<std::error_code>{
@@ -146,17 +142,17 @@ private:
         WallClock clock;
         const std::shared_ptr<Rate> rate;
     };
-    class Refusals {
+    class Rejections {
     public:
-        explicit Refusals(std::shared_ptr<Recorder> recorder) noexcept
+        explicit Rejections(std::shared_ptr<Recorder> recorder) noexcept
             : recorder_{std::move(recorder)} {}
         /// Records a beast::RejectedUpgrade, or another type with the same `ip` and `path`.
-        template <class Refused>
-            requires requires(const Refused& r) {
+        template <class Rejected>
+            requires requires(const Rejected& r) {
                 std::string{r.ip};
                 std::string_view{r.path};
             }
-        void on_rejected(const Refused& r) {
+        void on_rejected(const Rejected& r) {
             std::string ip{r.ip};
             if (ip.empty()) return;  // no connection was accepted
             const std::string_view asked =

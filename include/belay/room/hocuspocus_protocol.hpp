@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 ///     0 sync: 0 state vector | 1 update, the answer to that | 2 update
 ///     1 awareness    2 auth: 0 token, version | 1 denied, why | 2 granted, scope
-///     3 query awareness    5 stateless    7 close    8 sync status: 1 durable | 0 refused
+///     3 query awareness    5 stateless    7 close    8 sync status: 1 durable | 0 rejected
 ///     9 ping, 10 pong: one byte, without a name
 ///
 /// These frames are rejected, and close their sender:
@@ -80,7 +80,7 @@ struct HocuspocusProtocol {
         switch (message.kind) {
             case Kind::token:
                 return frame({2, 0});
-            case Kind::refused:
+            case Kind::rejected:
                 return frame({2, 1}, message.payload);
             case Kind::granted:
                 return frame({2, 2}, as_bytes(as_text(message.payload) == to_string(Access::edit)

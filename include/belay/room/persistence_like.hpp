@@ -59,7 +59,6 @@ using ListedRooms = Result<std::vector<std::string>, PersistenceError>;
 namespace detail {
 
 BELAY_DETAIL_MEMBER(rooms_to_save);
-BELAY_DETAIL_MEMBER(lagging);  // its former name
 
 [[nodiscard]] constexpr bool is_room_id(std::string_view id) noexcept {
     return !id.empty() && id.size() <= part::room_id_bytes_max;
@@ -109,9 +108,9 @@ template <class P>
 concept HasRoomsToSave = requires(P& p) {
     { p.rooms_to_save() } -> std::same_as<std::vector<std::string>>;
 };
-// A member of this name with another signature, or of the former name, would be ignored.
+// A member of this name with another signature would be ignored.
 template <class P>
-concept RoomsToSaveIsSound = HasRoomsToSave<P> || (!has_rooms_to_save<P>() && !has_lagging<P>());
+concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>();
 
 }  // namespace detail
 
@@ -212,7 +211,7 @@ consteval bool persistence_like() {
         "PersistenceLike: P needs 'void list(std::string_view after, std::size_t count, "
         "belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>)'");
     static_assert(detail::RoomsToSaveIsSound<P>,
-                  "PersistenceLike: P's rooms_to_save, formerly lagging, must be "
+                  "PersistenceLike: P's rooms_to_save must be "
                   "'std::vector<std::string> rooms_to_save()'");
     return PersistenceLike<P>;
 }

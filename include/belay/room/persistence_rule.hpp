@@ -18,11 +18,8 @@ enum class PersistenceRule : std::uint8_t {
     answers_every_call,
     takes_what_it_should,
     rejects_bad_ids,
-    refuses_bad_ids [[deprecated("use rejects_bad_ids")]] = rejects_bad_ids,
     append_needs_a_history,
     rejection_changes_nothing,
-    refusal_changes_nothing [[deprecated("use rejection_changes_nothing")]] =
-        rejection_changes_nothing,
     positions_grow,
     load_finds_what_was_flushed,
     load_shows_only_what_is_stored,
@@ -32,8 +29,6 @@ enum class PersistenceRule : std::uint8_t {
     save_keeps_later_updates,
     save_needs_a_stored_position,
     save_rejects_what_is_older,
-    save_refuses_what_is_older [[deprecated("use save_rejects_what_is_older")]] =
-        save_rejects_what_is_older,
     save_needs_a_room,
     reset_begins_anew,
     erase_ends_the_room,
@@ -41,8 +36,6 @@ enum class PersistenceRule : std::uint8_t {
     move_keeps_everything,
     reopening_keeps_everything,
     failed_flush_names_what_it_rejects,
-    failed_flush_names_what_it_refuses [[deprecated("use failed_flush_names_what_it_rejects")]] =
-        failed_flush_names_what_it_rejects,
     confirms_nothing_when_displaced,
     continues_when_its_files_are_back,
     calls_overlap

@@ -16,7 +16,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
     using C = RoomCounters;
     constexpr Row<C> rows[] = {
         {"joined", &C::joined, "Clients that joined a room."},
-        {"refused", &C::rejected, "Clients that were refused, or closed because of an error."},
+        {"rejected", &C::rejected, "Clients that were rejected, or closed because of an error."},
         {"closed", &C::closed, "Clients that were closed without an error of theirs."},
         {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
         {"updates", &C::updates, "Changes that became durable, and were sent to clients."},
@@ -43,7 +43,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
                            .label = C::Reasons::word(i)});
         }
     };
-    reasons("reasons", "Refusals and closes of clients, by their reason.", counters.reasons);
+    reasons("reasons", "Rejections and closes of clients, by their reason.", counters.reasons);
     reasons("failures", "Failed calls of the storage, by their reason.", counters.failures);
     for (const RoomErrc why : {RoomErrc::forbidden, RoomErrc::document_full})
         visitor(Metric{.part = part,

@@ -112,8 +112,6 @@ struct RoomRejection {
         return text;
     }
 };
-/// The former name of RoomRejection.
-using RoomRefusal [[deprecated("use RoomRejection")]] = RoomRejection;
 
 /// A client and a room that have content but nothing in common, for `on_divergence`. The hook is
 /// called once for each client.

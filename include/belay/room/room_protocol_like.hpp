@@ -34,12 +34,12 @@ struct RoomMessage {
         query_awareness,  ///< requests awareness, which a client must answer
         denied,           ///< to a client: its request is rejected; the payload is the reason
         // Only if frames have addresses:
-        token,    ///< a credential for a document; to a client: requests a fresh one
-        granted,  ///< to a client: it is admitted; the payload is its Access, as by to_string
-        refused,  ///< to a client: it is not admitted, or no longer; the payload is the reason
-        stored,   ///< to a client: one of its changes is durable
-        close,    ///< the document is closed, the connection is not; the payload is the reason
-        ping,     ///< for the connection: requests a pong
+        token,     ///< a credential for a document; to a client: requests a fresh one
+        granted,   ///< to a client: it is admitted; the payload is its Access, as by to_string
+        rejected,  ///< to a client: it is not admitted, or no longer; the payload is the reason
+        stored,    ///< to a client: one of its changes is durable
+        close,     ///< the document is closed, the connection is not; the payload is the reason
+        ping,      ///< for the connection: requests a pong
         pong,
         stateless  ///< text that is no part of the document
     };

@@ -118,7 +118,7 @@ public:
         return std::optional<Frame>{frame};
     }
 
-    /// Returns the type byte of the refused frame; 0 if it could not be read.
+    /// Returns the type byte of the rejected frame; 0 if it could not be read.
     [[nodiscard]] std::uint8_t bad_type() const noexcept { return bad_type_; }
 
 private:

@@ -65,7 +65,7 @@ concept HasCommit = requires(L& ledger) {
 /// - `commit()`: makes everything applied durable before it returns.
 ///
 /// There are two ways to keep effect and progress together:
-/// - a *transaction* that writes both (SQL, LMDB);
+/// - a *transaction* that writes both (SQL);
 /// - *derived* progress, which is part of the effect itself, as in each line of a text file.
 ///
 /// After an error the state of the ledger is uncertain. The receiver closes all connections and

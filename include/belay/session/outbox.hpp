@@ -247,7 +247,7 @@ private:
     static constexpr int sends_per_turn_max = 256;
     static constexpr Duration flush_again_after = std::chrono::seconds{1};
 
-    /// Refuses a connection while the journal cannot be flushed, so that the wait for the next
+    /// Rejects a connection while the journal cannot be flushed, so that the wait for the next
     /// attempt grows.
     struct Check {
         Outbox* me;
@@ -288,7 +288,7 @@ private:
         busy_ = false;
         if (change.to.state != LinkState::connected) {
             window_.restart();
-            release_refused();
+            release_rejected();
         }
         // stop() was called inside a hook: on_state waits until that hook has returned.
         if (notifying_) {
@@ -303,14 +303,14 @@ private:
             // In Flush::each the acknowledgement flushes: the next turn finds that it has failed.
             dirty_ = dirty_ || queue_.storage().failed();
         }
-        release_refused();
+        release_rejected();
         waker_.touch();
         return error;
     }
-    /// Releases refused messages. If the journal does not release one, the outbox tries again
+    /// Releases rejected messages. If the journal does not release one, the outbox tries again
     /// later, because there may be no push or acknowledgement that would.
-    void release_refused() noexcept {
-        if (window_.release_refused()) return;
+    void release_rejected() noexcept {
+        if (window_.release_rejected()) return;
         flush_again_ = detail::smaller(flush_again_, after(now_, flush_again_after));
     }
 
@@ -342,7 +342,7 @@ private:
         if (!dirty_) return {};
         const std::error_code error = flush();
         if (!error) {
-            release_refused();
+            release_rejected();
             return error;
         }
         const Failure why = failure(error);
@@ -406,9 +406,9 @@ private:
                 return true;
             case SendResult::down:
                 return true;
-            case SendResult::refused: {
-                message_type message = window_.refuse();
-                release_refused();
+            case SendResult::rejected: {
+                message_type message = window_.reject();
+                release_rejected();
                 return call<typename Hooks::Unsent>(guard, number, std::move(message));
             }
             case SendResult::sent:

@@ -30,7 +30,7 @@ struct OutboxOptions {
     /// The maximum number of messages that are sent and not acknowledged. With at_most_once over a
     /// journal, the maximum number of messages that one flush removes. > 0.
     std::size_t in_flight_max = 256;
-    /// The maximum size of a message; push() refuses a longer one. Set it to the limit of the
+    /// The maximum size of a message; push() rejects a longer one. Set it to the limit of the
     /// framing. It applies to messages that have `size()`. > 0.
     std::size_t message_bytes_max = no_limit;
     SupervisorOptions link{};
@@ -54,7 +54,7 @@ struct OutboxStatus {
     std::uint64_t sent = 0;          ///< how often a message was handed to a connection
     std::uint64_t sent_again = 0;    ///< how often one of these had been sent before
     std::uint64_t acknowledged = 0;  ///< messages that the application acknowledged
-    std::uint64_t unsent = 0;        ///< messages that the transport refused: see on_unsent
+    std::uint64_t unsent = 0;        ///< messages that the transport rejected: see on_unsent
     std::error_code error{};         ///< the storage's failure, after which nothing is accepted
 };
 

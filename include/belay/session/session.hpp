@@ -289,8 +289,8 @@ private:
         // A disk that was full may have space again.
         dirty_ = journal().durable() != journal().last();
         const SendResult said = say(hello);
-        if (said == SendResult::refused) {
-            return Verdict::rejected(failure(SessionErrc::hello_refused));
+        if (said == SendResult::rejected) {
+            return Verdict::rejected(failure(SessionErrc::hello_rejected));
         }
         return said == SendResult::sent ? Verdict::pending() : Verdict::rejected();
     }
@@ -388,8 +388,8 @@ private:
                 if (unsent_.empty()) return;
             }
             const SendResult result = link_.send(unsent_);
-            if (result == SendResult::refused) {
-                return link_.report_unhealthy(failure_of(LinkErrc::message_refused));
+            if (result == SendResult::rejected) {
+                return link_.report_unhealthy(failure_of(LinkErrc::message_rejected));
             }
             // `down`: the connection has ended, and its end is reported later.
             busy_ = result != SendResult::sent;

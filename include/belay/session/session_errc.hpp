@@ -34,12 +34,8 @@ enum class SessionErrc {
     far_ahead = 19,
     takes_no_more = 20,   ///< drain() was called: nothing is accepted until the session has stopped
     token_too_long = 21,  ///< SessionOptions::token is longer than 4 KiB; nothing was sent
-    hello_refused = 22,   ///< the transport can never carry the first message of a session
-    not_sent = 23,        ///< an acknowledgement of a message that the outbox has not sent
-    rolled_back_receiver [[deprecated("use SessionErrc::receiver_rolled_back")]] =
-        receiver_rolled_back,  ///< receiver_rolled_back
-    rolled_back_sender [[deprecated("use SessionErrc::sender_rolled_back")]] =
-        sender_rolled_back  ///< sender_rolled_back
+    hello_rejected = 22,  ///< the transport can never carry the first message of a session
+    not_sent = 23         ///< an acknowledgement of a message that the outbox has not sent
 };
 
 namespace detail {
@@ -69,7 +65,7 @@ inline constexpr ErrorText session_error_texts[] = {
      Cause::refused},
     {"the session is draining, and accepts no more operations", Cause::refused},
     {"the session's token is longer than 4 KiB: shorten SessionOptions::token", Cause::permanent},
-    {"the transport refused the session's first message: it must carry any bytes, not only text, "
+    {"the transport rejected the session's first message: it must carry any bytes, not only text, "
      "and "
      "messages of 8 KiB",
      Cause::permanent},

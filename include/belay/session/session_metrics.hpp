@@ -58,7 +58,7 @@ void visit_metrics(const OutboxStatus& status, Visitor&& visitor) {
         {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
         {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
         {"acknowledged", &OutboxStatus::acknowledged, "Messages that were acknowledged."},
-        {"unsent", &OutboxStatus::unsent, "Messages that the transport refused."}};
+        {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
     detail::visit_rows({.part = "outbox", .kind = Metric::Kind::gauge}, status, gauges, visitor);
     detail::visit_rows({.part = "outbox"}, status, counters, visitor);
     visitor(Metric{.part = "outbox",

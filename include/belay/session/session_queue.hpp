@@ -28,7 +28,7 @@ concept PushesBytes = requires(Q& queue, BytesView operation) {
 };
 
 /// The queue of a Session: `Queue<Journal<...>>`, with a limit, and with an overflow policy that
-/// refuses or blocks.
+/// rejects or blocks.
 template <class Q>
 concept SessionQueueLike = HasJournal<Q> && NeverDrops<Q> && PushesBytes<Q>;
 

@@ -30,7 +30,7 @@ struct ExploreOptions {
     /// The order of the events of one instant (WorldOptions::order).
     Order order = Order::fifo;
     /// The number of threads, each with a world and a copy of the body. In a test program that
-    /// includes adapter/libc_sim.hpp, they are processes.
+    /// includes libc_sim/program.hpp, they are processes.
     std::uint32_t jobs = 1;
     /// The real time after which no further seed starts.
     Duration budget = forever;

@@ -51,8 +51,8 @@ struct BridgeError {
         list,   ///< the local side could not list its sessions
         read,   ///< the local side could not read the scene
         apply,  ///< the local side did not accept a remote scene
-        fetch,  ///< the remote refused to return the scene
-        push,   ///< the remote refused to accept the scene
+        fetch,  ///< the remote did not return the scene
+        push,   ///< the remote did not accept the scene
         close,  ///< the remote did not confirm the end of the bridge
         /// The local side could not read or store the base of the session. With Cause::none, it has
         /// no base, and the bridge has compared the stamps of two different scenes; reported once.

@@ -33,7 +33,7 @@ struct MemoryStoreOptions {
     /// The number of replaced versions that the store remembers, those of the latest operations. If
     /// an older operation comes again, `SyncResult::overwrote` does not list it again.
     std::size_t replaced_remembered = 10'000;
-    /// How long the store remembers that an element was removed. It refuses operations that are
+    /// How long the store remembers that an element was removed. It rejects operations that are
     /// older than that. `forever` keeps all tombstones.
     Duration tombstones_kept = std::chrono::hours{24 * 30};
     /// The most elements of all sessions together, removed ones included; at most 2^32 - 2.

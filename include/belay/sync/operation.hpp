@@ -95,7 +95,7 @@ struct Operation {
     /// needs none.
     std::optional<Stamp> saw{};
     /// The id that the operation had before it was stamped anew; no_id: it has its first id. The
-    /// processor remembers both. If a network delivers the refused request again later, it has no
+    /// processor remembers both. If a network delivers the rejected request again later, it has no
     /// effect. If that request is applied before this operation arrives, both are decided.
     Id formerly{};
 

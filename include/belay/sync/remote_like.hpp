@@ -68,8 +68,8 @@ concept IsNoHalfMachine =
 ///   bridge waits for the answer for one second at most.
 /// - optional: `remove_scene(session, part::SceneRemoval, Completion<Failure>) -> void`: deletes
 ///   the scene, and stores a tombstone with the removal's stamp and `saw`. From then on `fetch`
-///   returns a scene with these and `removed`, until a scene is pushed again. It may refuse the
-///   deletion of a scene that its author did not see, as it may refuse a push. The local side needs
+///   returns a scene with these and `removed`, until a scene is pushed again. It may reject the
+///   deletion of a scene that its author did not see, as it may reject a push. The local side needs
 ///   `remove_scene`, too. Without it, scenes are never deleted at the remote.
 /// - optional: the members of a MachineLike, all of them. The bridge runs a remote that it owns. If
 ///   it only refers to the remote (std::ref), the owner attaches the remote to a driver.

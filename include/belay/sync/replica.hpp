@@ -323,7 +323,7 @@ public:
         }
         return list;
     }
-    /// Lets the next sync() send a kept edit again, independent of its error. If the server refuses
+    /// Lets the next sync() send a kept edit again, independent of its error. If the server rejects
     /// it as too_old again, that sync gives it a new id and stamp, and sends it as an edit of now.
     ///
     /// Returns: whether it was kept.

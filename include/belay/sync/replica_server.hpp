@@ -81,7 +81,7 @@ public:
     template <std::predicate<std::string_view> Allows>
     [[nodiscard]] Answer answer(BytesView question, Allows&& allows) {
         auto asked = messages_.read_question(question);
-        if (!asked) return {refusal(question), false};
+        if (!asked) return {rejection(question), false};
         const bool batch = asked->kind == detail::SyncMessageKind::sends_batch;
         if (!allows(std::string_view{asked->session})) {
             const auto kind =
@@ -98,7 +98,7 @@ private:
     static constexpr std::size_t operations_at_once = 64;
     static constexpr bool lists_replaced_again = [] {
         if constexpr (requires(Processor& processor) { processor.store(); }) {
-            return detail::RemembersReplaced<
+            return detail::HasReplaced<
                 std::remove_reference_t<decltype(std::declval<Processor&>().store())>>;
         } else {
             return false;
@@ -106,7 +106,7 @@ private:
     }();
 
     /// The answer to something that is no question, in the form that its sender can read.
-    [[nodiscard]] static Bytes refusal(BytesView question) {
+    [[nodiscard]] static Bytes rejection(BytesView question) {
         const auto kind = detail::SyncHeader::kind_of(question);
         return Messages::answer_error(
             kind == detail::SyncMessageKind::sends_batch ? detail::SyncMessageKind::result
@@ -115,7 +115,7 @@ private:
     }
 
     [[nodiscard]] Bytes list(const Question& asked) {
-        const auto refuse = [&](const std::error_code& error) {
+        const auto reject = [&](const std::error_code& error) {
             return Messages::answer_error(detail::SyncMessageKind::page, asked.id, error);
         };
         const std::size_t enough = std::min(options_.answer_bytes, options_.message_bytes_max);
@@ -123,7 +123,7 @@ private:
         for (;;) {
             detail::ProcessorServer<Processor> store{*processor_, asked.session, most};
             auto page = store.changes(asked.since);
-            if (!page) return refuse(page.error());
+            if (!page) return reject(page.error());
             Bytes bytes = messages_.answer_page(asked.id, *page);
             if (bytes.size() <= enough) return bytes;
             // A store without a list of changes ignores `most`, and returns everything.
@@ -136,7 +136,7 @@ private:
                 bytes = messages_.answer_page(asked.id, *page);
             }
             const bool fits = bytes.size() <= options_.message_bytes_max;
-            return fits ? bytes : refuse(make_error_code(QueueErrc::too_large));
+            return fits ? bytes : reject(make_error_code(QueueErrc::too_large));
         }
     }
 

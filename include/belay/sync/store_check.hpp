@@ -214,7 +214,7 @@ private:
         const part::ElementKey key{name.first, name.second};
         part::WriteMark mark = new_mark();
         Element& element = model_.elements[name];
-        if constexpr (RemembersReplaced<Store>) {
+        if constexpr (HasReplaced<Store>) {
             // An operation with the stamp of the version that is there overwrites nothing.
             const bool is_other = mark.stamp != element.state.stamp;
             const bool is_there = element.state.presence != part::Presence::absent;
@@ -457,20 +457,18 @@ private:
         }
     }
     void knows(const Id& id, const part::WriteMark* mark, Rule rule) {
-        const auto answer = applied_in(*store_, id);
+        const auto answer = store_->applied(id);
         const bool is_known = answer && answer->has_value();
         expect(answer && is_known == (mark != nullptr), rule);
-        if constexpr (RemembersReplaced<Store>) {
+        if constexpr (HasReplaced<Store>) {
             const bool is_new = mark == nullptr || rule == Rule::knows_applied_operations;
             if (is_new || part::overwrites(mark->decision)) knows_replaced(id, rule);
         }
         if (mark == nullptr || !is_known) return;
         expect((*answer)->hash == mark->hash, rule);
-        if constexpr (!RemembersHashes<Store>) {
-            const bool particular = rule != Rule::knows_applied_operations;
-            expect((*answer)->decision == mark->decision,
-                   particular ? rule : Rule::knows_their_decisions);
-        }
+        const bool particular = rule != Rule::knows_applied_operations;
+        expect((*answer)->decision == mark->decision,
+               particular ? rule : Rule::knows_their_decisions);
     }
     void knows_replaced(const Id& id, Rule rule) {
         const bool particular =

@@ -129,27 +129,10 @@ template <class S>
 concept HasRemember = requires(S& store, const part::WriteMark& mark) {
     { store.remember(mark) } -> std::same_as<std::error_code>;
 };
-// The form of earlier versions. A store that has it forgets conflicts.
 template <class S>
-concept RemembersHashes = requires(S& store, const Id& operation) {
-    { store.applied(operation) } -> std::same_as<Result<std::optional<std::uint64_t>>>;
-};
-template <class S>
-concept HasApplied = RemembersHashes<S> || requires(S& store, const Id& operation) {
+concept HasApplied = requires(S& store, const Id& operation) {
     { store.applied(operation) } -> std::same_as<Result<std::optional<part::AppliedMark>>>;
 };
-/// Returns what a store remembers of an operation.
-template <HasApplied S>
-[[nodiscard]] Result<std::optional<part::AppliedMark>> applied_in(S& store, const Id& operation) {
-    if constexpr (RemembersHashes<S>) {
-        const auto hash = store.applied(operation);
-        if (!hash) return hash.error();
-        if (!*hash) return std::optional<part::AppliedMark>{};
-        return std::optional{part::AppliedMark{**hash, part::Decision::unknown}};
-    } else {
-        return store.applied(operation);
-    }
-}
 template <class S>
 concept HasExpire = requires(S& store, WallTime now) {
     { store.expire(now) } -> std::same_as<std::error_code>;
@@ -196,9 +179,6 @@ concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operat
 };
 template <class S>
 concept NamesReplaced = HasReplaced<S> || has_replaced<S>();
-// Without the decision of an operation, nothing asks for the version that it replaced.
-template <class S>
-concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 
 }  // namespace detail
 
@@ -220,14 +200,12 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 /// - `remember(mark)`: records that an operation was decided, and changed nothing.
 /// - `applied(operation) -> Result<std::optional<AppliedMark>>`: returns the hash and the decision
 ///   that any of the four calls above stored with this id. The store chooses how many of the latest
-///   operations it remembers (more than a client sends again). It returns nothing for older ones. A
-///   store may also return `Result<std::optional<std::uint64_t>>`, the hash alone. Then a conflict
-///   counts as synced when its operation is sent again.
+///   operations it remembers (more than a client sends again). It returns nothing for older ones.
 /// - `expire(now)`: may forget tombstones that are older than the time for which the store keeps
 ///   them. No other call forgets one. So a removal with a stamp older than the horizon stays until
 ///   the next expire.
 /// - `horizon() const noexcept -> WallTime`: the store has forgotten no tombstone of this moment or
-///   later. The horizon never goes back. An operation older than it is refused, because it cannot
+///   later. The horizon never goes back. An operation older than it is rejected, because it cannot
 ///   be decided.
 /// - optional: `transaction(body)`: calls `body()` once, which returns a std::error_code, and
 ///   returns that code. If it is no error, the store keeps everything that `body` did to the store;
@@ -248,7 +226,7 @@ concept RemembersReplaced = HasReplaced<S> && !RemembersHashes<S>;
 ///   the version in whose place add, update or remove put its own with this id, if the decision of
 ///   the mark `overwrites`. The store chooses how many of the latest it remembers, and returns
 ///   nothing for others. With it, an operation that is sent again reports again what it replaced
-///   unseen. It is not called if `applied` has the form of earlier versions, a hash.
+///   unseen.
 ///
 /// Each call happens as a whole, effect and mark, or not at all, also when it fails. An error code
 /// gives the reason; see SyncErrc. A result that a call has returned survives everything that the

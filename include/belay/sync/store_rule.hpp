@@ -19,8 +19,6 @@ enum class StoreRule : std::uint8_t {
     reads_only_what_is_live,
     update_needs_a_live_element,
     rejection_changes_nothing,
-    refusal_changes_nothing [[deprecated("use rejection_changes_nothing")]] =
-        rejection_changes_nothing,
     knows_applied_operations,
     knows_their_decisions,
     knows_no_others,

@@ -10,7 +10,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The limits of a SyncProcessor.
 struct SyncOptions {
     /// How far a stamp may be ahead of the processor's wall clock. Operations with later stamps are
-    /// refused.
+    /// rejected.
     Duration skew_max = std::chrono::minutes{5};
     /// The longest id of an element, in bytes.
     std::size_t element_id_bytes_max = 1024;

@@ -152,7 +152,7 @@ public:
     /// Returns the conflict of an operation with the store now; nothing if there is none.
     ///
     /// There is none if the id of the operation is known. The call changes nothing. It uses only
-    /// the table of conflicts. It does not check whether process_batch would refuse the operation
+    /// the table of conflicts. It does not check whether process_batch would reject the operation
     /// as malformed, as too old, or because another operation has its id.   Errors: the store's.
     [[nodiscard]] Result<std::optional<Conflict<operation_type>>> detect_conflict(
         std::string_view session, const operation_type& operation) {

@@ -147,7 +147,7 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 ///
 /// A work queue may have no such entry that can be read; then it has only plain items and keys. The
 /// function `salvage_journal` copies those as well. But the keys belong to the old journal, and
-/// refuse nothing any more.
+/// reject nothing any more.
 ///
 /// Errors: those of tool::inspect_journal.   Throws: std::bad_alloc.
 /// Complexity: O(bytes), reads everything twice.
@@ -182,7 +182,7 @@ template <FileSystemLike FileSystem>
 /// It takes no lock and writes nothing, so you may inspect a queue that is open elsewhere. Changes
 /// that are not durable there are missing here, and items leased there are not leased here.
 ///
-/// Errors: those of inspect_journal; foreign_file, future_version, corrupt: an entry that does not
+/// Errors: those of inspect_journal; foreign_file, other_version, corrupt: an entry that does not
 /// belong to a work queue of this journal. Damage is no error: see tool::WorkReport.
 /// Throws: std::bad_alloc; what on_item throws.
 /// Complexity: O(bytes), reads everything twice, and keeps the entries that wait in memory.

@@ -25,8 +25,7 @@ struct WorkOptions {
     /// The treatment of work that expired before it was done.
     enum class Expired : std::uint8_t {
         dead_letter,  ///< it becomes a dead letter
-        drop,         ///< it is removed, and the observer is notified
-        bury [[deprecated("use WorkOptions::Expired::dead_letter")]] = dead_letter  ///< dead_letter
+        drop          ///< it is removed, and the observer is notified
     };
 
     /// How long a lease lasts unless it is extended.   > 0ns.
@@ -53,7 +52,7 @@ struct WorkOptions {
     /// exceed it, by at most 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
     /// The maximum size of a record that the log accepts, or less; a body is at least 52 bytes
-    /// shorter. A log that reports a smaller maximum, as a Journal does, is refused.   >= 128, <=
+    /// shorter. A log that reports a smaller maximum, as a Journal does, is rejected.   >= 128, <=
     /// 2^32 - 64.
     std::size_t record_bytes_max = std::size_t{1} << 20;
     /// How many bytes of released entries may stay in the log, in addition to as many as live items

@@ -30,7 +30,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// returned, or whose lease timed out, is at its old place again. Leases are kept only in memory:
 /// opening ends all of them.
 ///
-/// - `DeadLetters` is KeepDead, or a storage that accepts Bytes. A letter that the storage refuses
+/// - `DeadLetters` is KeepDead, or a storage that accepts Bytes. A letter that the storage rejects
 ///   is kept as by KeepDead. A crash, or a `flush` or `commit` of the storage that fails, may leave
 ///   a letter in both; none is lost.
 /// - `Observer` has the hook `on_dead(const DeadWork&)`: an item is not leased any more. It is not
@@ -178,7 +178,7 @@ public:
     /// Returns an item whose work could not be done.
     ///
     /// The item can be leased again after `delay`, at its old place. If it was leased as often as
-    /// allowed, it becomes a dead letter instead, which stays here if `DeadLetters` refuses it.
+    /// allowed, it becomes a dead letter instead, which stays here if `DeadLetters` rejects it.
     ///
     /// Errors: bad_argument: delay < 0ns; lease_ended; those of the log. The lease then continues,
     /// unless it had ended.
@@ -340,7 +340,7 @@ public:
 
 private:
     /// Returns why a queue cannot be opened with these options over this log. If the log accepted
-    /// only shorter records than the queue may write, it could refuse copies of items and keys, and
+    /// only shorter records than the queue may write, it could reject copies of items and keys, and
     /// would then grow.
     [[nodiscard]] static WorkError why_not_possible(const WorkOptions& o, const Log& log) noexcept {
         const std::error_code bad = make_error_code(QueueErrc::bad_options);

@@ -31,7 +31,7 @@ struct WorkSalvageReport {
 /// journal. If the entry that removed an item cannot be read, the item is there again.
 ///
 /// Do not use `salvage_journal` for a work queue's journal: it numbers operations anew, and entries
-/// name items by number. WorkQueue::open refuses such a copy, unless it has only plain items.
+/// name items by number. WorkQueue::open rejects such a copy, unless it has only plain items.
 ///
 /// Errors: those of inspect_work_queue, of opening and writing; file_exists if `to` holds a journal
 /// already. After an error `to` may hold a part.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/yjs/yjs_error.hpp
-/// UpdateError: why a Yjs update is refused, where, and what to do.
+/// UpdateError: why a Yjs update is rejected, where, and what to do.
 #pragma once
 
 #include <cstddef>       // std::size_t
@@ -11,7 +11,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
-/// The reason why an update or a state vector is refused, with its place and with advice.
+/// The reason why an update or a state vector is rejected, with its place and with advice.
 ///
 /// Thread safety: a plain value.
 struct UpdateError {
@@ -26,17 +26,17 @@ struct UpdateError {
     /// Returns what the reader can do, as a sentence without its full stop.   Complexity: O(1).
     [[nodiscard]] const char* advice() const noexcept {
         if (code == YjsErrc::unknown_content) {
-            return "refuse the update, and use a newer belay that can read the peer's Yjs";
+            return "reject the update, and use a newer belay that can read the peer's Yjs";
         }
         if (code == YjsErrc::version_2_update) {
             return "let the peer send the updates of doc.on('update') and encodeStateAsUpdate, and "
                    "not of 'updateV2' and encodeStateAsUpdateV2";
         }
         if (code == YjsErrc::malformed_state_vector) {
-            return "refuse the message; the peer can start again with the empty state vector, 00";
+            return "reject the message; the peer can start again with the empty state vector, 00";
         }
         if (code == YjsErrc::update_too_large) {
-            return "refuse the update, or raise the exceeded member of yjs::Limits if you trust "
+            return "reject the update, or raise the exceeded member of yjs::Limits if you trust "
                    "the peer";
         }
         if (code == YjsErrc::document_full) {
@@ -44,12 +44,12 @@ struct UpdateError {
                    "another "
                    "document";
         }
-        return "refuse the update, and neither store it nor send it to others: Yjs would stop "
+        return "reject the update, and neither store it nor send it to others: Yjs would stop "
                "reading it here or lose later parts";
     }
 
     /// Returns the error as a sentence, such as "update 0 at byte 17: the update is malformed (a
-    /// text is not UTF-8): refuse the …".
+    /// text is not UTF-8): reject the …".
     ///
     /// Allocates: the text.   Throws: std::bad_alloc.
     [[nodiscard]] std::string message() const {

@@ -3,7 +3,7 @@
 #     conan export tests/consumer/conan --name sqlite3 --version 3.40.0
 from conan import ConanFile
 
-LIBRARIES = {"sqlite3": ["sqlite3"], "lmdb": ["lmdb"], "hiredis": ["hiredis"], "openssl": ["ssl", "crypto"],
+LIBRARIES = {"sqlite3": ["sqlite3"], "hiredis": ["hiredis"], "openssl": ["ssl", "crypto"],
              "libcurl": ["curl"], "fmt": ["fmt"]}
 
 

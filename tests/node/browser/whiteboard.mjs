@@ -54,8 +54,12 @@ const permit = (...what) => answer('--permit', data, ...what)
 
 const check = (claim, what) => { if (!claim) throw new Error(what) }
 const links = await start()
+// Only a failure takes so many milliseconds, also on a busy machine.
+const waitMax = 300000
 const browser = await puppeteer.launch({
   executablePath: chromium,
+  timeout: waitMax,
+  protocolTimeout: waitMax,
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync']
 })
@@ -63,12 +67,13 @@ const desktop = { width: 1000, height: 700 }
 const phone = { width: 360, height: 700, isMobile: true, hasTouch: true }
 const open = async (link, { context, viewport = desktop } = {}) => {
   const page = await (context ?? await browser.createBrowserContext()).newPage()
+  page.setDefaultTimeout(waitMax)
   page.on('pageerror', error => { console.error(error); process.exitCode = 1 })
   await page.setViewport(viewport)
   await page.goto(link)
   return page
 }
-const state = (page, word) => page.waitForSelector(`#badge[data-state=${word}]`, { timeout: 60000 })
+const state = (page, word) => page.waitForSelector(`#badge[data-state=${word}]`)
 const drag = async (page, tool, from, to) => {
   await page.bringToFront()
   await page.click(`[data-tool=${tool}]`)
@@ -95,7 +100,7 @@ const painted = () => {
   })))
 }
 const until = async (claim, what) => {
-  for (let tries = 0; tries < 600; ++tries) {
+  for (const begin = performance.now(); performance.now() - begin < waitMax;) {
     if (await claim()) return
     await new Promise(resolve => setTimeout(resolve, 50))
   }
@@ -136,7 +141,7 @@ const rights = async (ada, bob) => {
   check((await permit('bob', 'demo', 'none')).startsWith('0: bob may not see demo'), 'no right can be taken away')
   const last = await paper(ada)
   for (const page of [bob, beside]) {
-    await state(page, 'refused')
+    await state(page, 'rejected')
     check((await text(page, 'badge')).includes('taken away'), 'who may see it no more is not told why')
     check(await page.$eval('#tools', tools => tools.hidden), 'who may see it no more has tools')
   }
@@ -145,7 +150,7 @@ const rights = async (ada, bob) => {
   for (const page of [bob, beside]) {
     check(await paper(page) === last, 'what is drawn is seen by one who may not see it')
     await page.reload()
-    await state(page, 'refused')
+    await state(page, 'rejected')
     check(!(await text(page, 'badge')).includes('taken away'), 'a right is taken away that there was not')
     await until(async () => await paper(page) === last, 'a reload shows another board to one who may not see it')
   }
@@ -165,7 +170,7 @@ const rights = async (ada, bob) => {
 }
 
 // A server that cannot start says why, and leaves alone the one that runs.
-const refusesToStart = async () => {
+const failsToStart = async () => {
   const other = mkdtempSync(`${tmpdir()}/belay-whiteboard-`)
   for (const [args, why] of [
     [[String(port), web, other], 'another program uses this port'],
@@ -255,10 +260,10 @@ try {
   await state(bob, 'connected')
   await agree([ada, bob], 'after a reload the board is another')
   const stranger = await open(`http://127.0.0.1:${port}/?board=demo#token=no`)
-  await state(stranger, 'refused')
+  await state(stranger, 'rejected')
   check(await paper(stranger) === empty, 'a stranger sees the board')
 
-  await refusesToStart()
+  await failsToStart()
   await rights(ada, bob)
   await onPhone(ada)
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// MCP server for tests/adapter/mcp_*.test.cpp: the SDK's own, with the tools fetch_scene and
+// MCP server for tests/mcp: the SDK's own, with the tools fetch_scene and
 // push_scene, and faults between it and the client. Each request that comes is a line of output.
 //   node server.mjs [--json] [--port N] [--token T] [--one-session] [--strict]
 // Scenes are lost with the process; of one that is not there it tells null, or an error if it is strict. Input, a line each, answered by "done" when it holds:

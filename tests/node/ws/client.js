@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WebSocket clients for tests/adapter/beast_listener.test.cpp: each sends messages, and counts what
+// WebSocket clients for tests/beast/listener.test.cpp: each sends messages, and counts what
 // comes back; says "done <clients> <messages>", or what went wrong.
 //   node client.js <url> <clients> <messages> [certificate]
 'use strict';

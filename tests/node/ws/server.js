@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WebSocket server for tests/adapter/beast_*.test.cpp. What it does with a connection is in its path;
+// WebSocket server for tests/beast. What it does with a connection is in its path;
 // what it sees it writes to its output, a line each. Input "hang up" ends all connections,
 // "text" sends one to all.
 //   node server.js [certificate key]

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// For the page on adapters: a server whose rights are in SQLite.
+// For the page on bindings: a server whose rights are in SQLite.
 #pragma once
 
 #include <functional>
 
-#include <belay/adapter/boost_asio.hpp>
-#include <belay/adapter/jwt_authorizer.hpp>
-#include <belay/adapter/sqlite_boards.hpp>
+#include <belay/asio/boost.hpp>
+#include <belay/openssl/jwt_authorizer.hpp>
 #include <belay/room.hpp>
 #include <belay/room/audited.hpp>
+#include <belay/sqlite/boards.hpp>
 
 #include "usual.hpp"
 

@@ -34,7 +34,7 @@ struct Log {
 };
 extern Log log;
 extern const Bytes update, their_vector;
-void refuse(const yjs::UpdateError& error);
+void reject(const yjs::UpdateError& error);
 void save(const Bytes& part);
 
 }  // namespace frames::room

@@ -2,8 +2,8 @@
 // For the pages on WebSockets: a context of Boost.Asio and its loop, and rooms.
 #pragma once
 
-#include <belay/adapter/asio_loop.hpp>
-#include <belay/adapter/beast_listener.hpp>
+#include <belay/asio/loop.hpp>
+#include <belay/beast/listener.hpp>
 
 #include "room.hpp"
 

@@ -84,8 +84,8 @@ private:
         if (bytes.size() < 128 || !std::equal(magic.begin(), magic.end(), bytes.begin())) {
             return refuse("not a segment");
         }
-        if (page_integer(bytes, 8, 4) > 1 || page_integer(bytes, 96, 8) != 0) {
-            return refuse("a later version");
+        if (page_integer(bytes, 8, 4) != 1 || page_integer(bytes, 96, 8) != 0) {
+            return refuse("another version");
         }
         if (page_crc(bytes, 0, 124) != page_integer(bytes, 124, 4)) return refuse("the header");
         const std::uint64_t first = page_integer(bytes, 40, 8);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "support/catch.hpp"
+#include "support/eventually.hpp"
 
 namespace belay_test {
 
@@ -53,7 +54,7 @@ inline std::uint16_t unused_port(int lowest = 20000, int highest = 32000) {
     }
 }
 
-/// A blocking socket; every read has a limit of five seconds, so that a failing test ends.
+/// A blocking socket; every read has the limit `wait_max`, so that a failing test ends.
 class RawSocket {
 public:
     explicit RawSocket(int fd = -1) : fd_{fd} {}
@@ -158,7 +159,7 @@ private:
     }
     bool readable() const {
         pollfd p{fd_, POLLIN, 0};
-        return ::poll(&p, 1, 5000) == 1;
+        return ::poll(&p, 1, static_cast<int>(wait_max / std::chrono::milliseconds{1})) == 1;
     }
 
     int fd_;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -40,7 +41,7 @@ public:
             std::ofstream file{directory_ / "input"};
             for (const std::string& line : input) file << line << '\n';
         }
-        const std::string command = "node " + scripts() + "/" + script + " <" +
+        const std::string command = "node '" + scripts() + "'/" + script + " <" +
                                     (directory_ / "input") + " >" + (directory_ / "output");
         REQUIRE(std::system(command.c_str()) == 0);
         std::ifstream file{directory_ / "output"};
@@ -55,7 +56,7 @@ public:
     void talk(const std::string& script, F&& answer) {
         const std::string input = directory_ / "questions";
         REQUIRE(::mkfifo(input.c_str(), 0600) == 0);
-        const std::string command = "node " + scripts() + "/" + script + " <" + input;
+        const std::string command = "node '" + scripts() + "'/" + script + " <" + input;
         std::FILE* const output = ::popen(command.c_str(), "r");
         REQUIRE(output != nullptr);
         {
@@ -74,7 +75,9 @@ public:
     }
 
 private:
-    [[nodiscard]] static std::string scripts() { return BELAY_NODE_SCRIPTS "/yjs"; }
+    [[nodiscard]] static std::string scripts() {
+        return beside_program(BELAY_NODE_SCRIPTS) + "/yjs";
+    }
 
     TemporaryDirectory directory_;
 };

@@ -199,7 +199,7 @@ public:
         if (std::exchange(odd_, !odd_) && has(Flaw::alternates)) return {};
         const std::size_t sign = signs.find(belay::as_text(body)[0]);
         auto kind = static_cast<Kind>(sign);
-        if (sign == signs.npos || kind == Kind::granted || kind == Kind::refused ||
+        if (sign == signs.npos || kind == Kind::granted || kind == Kind::rejected ||
             kind == Kind::stored) {
             stopped_ = true;
             if (has(Flaw::accepts_unknown_kinds)) return {true, {}};
@@ -219,7 +219,7 @@ public:
 
     [[nodiscard]] belay::Bytes write(const Message& message) const {
         std::string frame{signs[static_cast<std::size_t>(message.kind)]};
-        if (has(Flaw::refuses_as_it_grants) && message.kind == Kind::refused) return write_grant();
+        if (has(Flaw::refuses_as_it_grants) && message.kind == Kind::rejected) return write_grant();
         if (message.kind == Kind::granted) {
             if (has(Flaw::throws_for_viewers) && message.payload.size() == 7)
                 throw std::invalid_argument{"write"};

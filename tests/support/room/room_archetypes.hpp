@@ -62,7 +62,7 @@ protected:
         const auto number = frame.empty() ? 255U : std::to_integer<unsigned>(frame[0]);
         const auto kind = static_cast<Kind>(number);
         const bool of_server =
-            kind == Kind::granted || kind == Kind::refused || kind == Kind::stored;
+            kind == Kind::granted || kind == Kind::rejected || kind == Kind::stored;
         if (number > static_cast<unsigned>(last) || of_server) return {other, frame, {}};
         return {kind, frame.subspan(1), {}};
     }

@@ -45,7 +45,7 @@ struct OutboxTransport {
         belay::SendResult send(belay::BytesView message) noexcept {
             const SpareMemory spare;
             std::string text{belay::as_text(message)};
-            if (text == server.refuses) return belay::SendResult::refused;
+            if (text == server.refuses) return belay::SendResult::rejected;
             if (server.busy_after == 0) return belay::SendResult::busy;
             if (server.busy_after > 0) --server.busy_after;
             if (server.answer == belay::SendResult::sent) {

@@ -17,8 +17,8 @@
 #include <belay/sim/disk.hpp>
 #include <belay/sync/replica.hpp>
 
-#include "support/adapter/text_codec.hpp"
 #include "support/sync/sync_rig.hpp"
+#include "support/sync/text_codec.hpp"
 
 namespace belay_test {
 

@@ -15,7 +15,7 @@ export class Connection {
       maxBackoffTime: 20000,
       // Pages of one browser would tell each other what the server keeps from one of them.
       disableBc: true,
-      shouldReconnect: event => !refusals[event.code]
+      shouldReconnect: event => !rejections[event.code]
     })
     this.provider.messageHandlers[rightsMessage] = rightsChanged
     this.provider.on('status', ({ status }) => {
@@ -31,19 +31,19 @@ export class Connection {
     addEventListener('online', () => this.now())
   }
 
-  /** Tries at once, if it waits, or was refused. */
+  /** Tries at once, if it waits, or was rejected. */
   now () {
-    if (!this.retryAt && !this.refused) return
+    if (!this.retryAt && !this.rejected) return
     this.provider.disconnect()
     this.provider.wsUnsuccessfulReconnects = 0
     this.provider.connect()
   }
 
   #closed (event) {
-    const refusal = event && refusals[event.code]
-    if (refusal) {
-      this.#say('refused', event.reason || (this.wasIn && refusal.live) || refusal.text)
-      this.refused = true
+    const rejection = event && rejections[event.code]
+    if (rejection) {
+      this.#say('rejected', event.reason || (this.wasIn && rejection.live) || rejection.text)
+      this.rejected = true
       this.wasIn = false
       return
     }
@@ -64,7 +64,7 @@ export class Connection {
   #say (state, text) {
     clearInterval(this.timer)
     this.retryAt = 0
-    this.refused = false
+    this.rejected = false
     this.tell(state, text)
   }
 }
@@ -75,7 +75,7 @@ const rightsMessage = 100
 // A server that closes so has decided; asking again changes nothing.
 const signIn = { text: 'sign in again: the link is not valid any more' }
 const forbidden = { text: 'you may not see this board', live: 'you may not see this board any more: the right to it was taken away' }
-const refusals = {
+const rejections = {
   4001: signIn,
   4401: signIn,
   4003: forbidden,

@@ -23,7 +23,7 @@ const connection = new Connection(board, name, { user, token }, (word, text) => 
   element('badge').textContent = text
   document.body.dataset.state = word
   if (word === 'connected') learnAccess()
-  if (word === 'refused') allow({ user, access: 'none' })
+  if (word === 'rejected') allow({ user, access: 'none' })
 }, () => learnAccess())
 element('badge').addEventListener('click', () => connection.now())
 const awareness = connection.provider.awareness

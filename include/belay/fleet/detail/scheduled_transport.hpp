@@ -20,7 +20,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// of the user threw.
 [[nodiscard]] inline bool is_local(const Failure& failure) noexcept {
     const std::error_code error = failure.error();
-    return error == LinkErrc::token_refused || error == LinkErrc::open_threw ||
+    return error == LinkErrc::no_token || error == LinkErrc::open_threw ||
            error == LinkErrc::check_threw || error == LinkErrc::framing_threw ||
            error == LinkErrc::decorator_threw;
 }
@@ -214,7 +214,7 @@ public:
         /// A source of tokens may need the network. Its rejection alone does not show that, so the
         /// failures of other services must.
         [[nodiscard]] bool lacks_token_in_outage(const Failure& failure) noexcept {
-            return failure.error() == LinkErrc::token_refused &&
+            return failure.error() == LinkErrc::no_token &&
                    (scheduler().suspect || scheduler().held.size() != 0);
         }
         void fail(const Failure& failure, Turn& turn) {

@@ -64,7 +64,7 @@ enum class HttpVerdict : std::uint8_t {
         case HttpErrc::bad_text:
         case HttpErrc::client_failed:
             return HttpVerdict::ours;
-        case HttpErrc::certificate_refused:
+        case HttpErrc::certificate_rejected:
         case HttpErrc::not_http:
         case HttpErrc::too_long:
             return HttpVerdict::final;
@@ -80,7 +80,7 @@ enum class HttpVerdict : std::uint8_t {
     if (failure.category == &http_error_category()) {
         return detail::verdict_of(static_cast<HttpErrc>(failure.code));
     }
-    // An adapter's reason why a certificate is not accepted. Compares names, as cause_of does.
+    // A binding's reason why a certificate is not accepted. Compares names, as cause_of does.
     constexpr std::int32_t handshake_failed = 1;
     if (failure.category != nullptr && std::string_view{failure.category->name()} == "belay.tls") {
         return failure.code == handshake_failed ? HttpVerdict::passing : HttpVerdict::final;

@@ -48,8 +48,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
                "lock ends with its process";
     }
     if (code == QueueErrc::foreign_file) return "choose a file that only this queue uses";
-    if (code == QueueErrc::future_version) {
-        return "open it with the version of belay that wrote it, or a newer one";
+    if (code == QueueErrc::other_version) {
+        return "open it with the version of belay that wrote it, or move it away to begin a new "
+               "one";
     }
     if (code == std::errc::permission_denied || code == std::errc::operation_not_permitted ||
         code == std::errc::read_only_file_system) {
@@ -72,6 +73,14 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         return "choose the path of a file, for example in that directory";
     }
     return "check the disk, and open again";
+}
+
+/// Returns the text of a version of a format that cannot be read, for the words in the parentheses
+/// of an error_message.   Throws: std::bad_alloc.
+template <class Number>
+[[nodiscard]] std::string version_text(Number found, Number readable) {
+    return "it has version " + std::to_string(found) + ", and this program reads only version " +
+           std::to_string(readable);
 }
 
 /// Returns why `path` cannot name a file, or what `options` say is wrong with them; empty if

@@ -244,7 +244,7 @@ private:
         const Result<SegmentHeader> header = decode_segment_header({bytes.data(), *got});
         if (!header) {
             return fail(header.error(), path, 0,
-                        *got < bytes.size() ? "the file is cut short" : "");
+                        *got < bytes.size() ? "the file is cut short" : words_of(bytes));
         }
         if (header->index != index) {
             return fail(make_error_code(QueueErrc::corrupt), path, 0,
@@ -263,6 +263,14 @@ private:
         into.file.emplace(std::move(*file));
         unread_index_ = 0;
         return true;
+    }
+
+    /// Returns the versions if a header has another one; else nothing.
+    static std::string words_of(const journal_format::SegmentHeaderBytes& header) {
+        const auto version = load_le<std::uint32_t>(header.data() + 8);
+        const bool is_own = as_text(header).starts_with(journal_format::magic);
+        if (!is_own || version == journal_format::version) return {};
+        return version_text(version, journal_format::version);
     }
 
     /// Returns whether a segment continues where the previous one ended.

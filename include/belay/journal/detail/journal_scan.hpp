@@ -78,7 +78,7 @@ public:
         }
         end.empty = s_.end <= s_.header.made_bytes;
         if (!end.error && s_.end < s_.header.made_bytes) {
-            refuse(end, QueueErrc::corrupt,
+            reject(end, QueueErrc::corrupt,
                    "the part that was written when the file was created is damaged");
         }
         return end;
@@ -131,7 +131,7 @@ public:
             for (const std::uint32_t run : runs_) evidence.add_run(run);
             evidence.add_number(s_.last, s_.end);
             if (proven_after(records, std::move(evidence), s_.end) > s_.end) {
-                refuse(end, QueueErrc::corrupt,
+                reject(end, QueueErrc::corrupt,
                        "a later record proves that this place was written");
             }
         }
@@ -241,7 +241,7 @@ private:
         using journal_format::Kind;
         const journal_format::RecordHeader& h = record.header;
         if (is_of_a_later_version(h)) {
-            return refuse(end, QueueErrc::future_version, "a record has an unknown kind");
+            return reject(end, QueueErrc::other_version, "a record has an unknown kind");
         }
         s_.durable = larger(s_.durable, h.durable);
         const bool opens = h.kind == Kind::opening;
@@ -250,7 +250,7 @@ private:
         switch (h.kind) {
             case Kind::operation: {
                 if (h.number != s_.last + 1 || h.number > journal_format::number_max) {
-                    return refuse(end, QueueErrc::corrupt,
+                    return reject(end, QueueErrc::corrupt,
                                   "a number is missing between two records");
                 }
                 s_.add(h.number, s_.end);
@@ -260,7 +260,7 @@ private:
             }
             case Kind::opening: {
                 if (h.length != opening_payload_bytes)
-                    return refuse(end, QueueErrc::corrupt, "an opening record is malformed");
+                    return reject(end, QueueErrc::corrupt, "an opening record is malformed");
                 const auto run = static_cast<std::uint32_t>(h.number);
                 s_.open_run(run, load_le<std::uint32_t>(record.payload().data()));
                 g_.begin_run(s_.openings.back());
@@ -269,7 +269,7 @@ private:
             }
             case Kind::ack: {
                 if (h.number > s_.last) {
-                    return refuse(end, QueueErrc::corrupt,
+                    return reject(end, QueueErrc::corrupt,
                                   "a record acknowledges operations that do not exist");
                 }
                 g_.acked = larger(g_.acked, h.number);
@@ -277,14 +277,14 @@ private:
             }
             case Kind::pin: {
                 if (h.length != g_.pin.size()) {
-                    return refuse(end, QueueErrc::corrupt, "a pin record is malformed");
+                    return reject(end, QueueErrc::corrupt, "a pin record is malformed");
                 }
                 std::memcpy(g_.pin.data(), record.payload().data(), g_.pin.size());
                 break;
             }
             case Kind::note: {
                 if (h.length > journal_format::note_bytes_max) {
-                    return refuse(end, QueueErrc::corrupt, "a note record is malformed");
+                    return reject(end, QueueErrc::corrupt, "a note record is malformed");
                 }
                 g_.note.assign(record.payload().begin(), record.payload().end());
                 break;
@@ -293,7 +293,7 @@ private:
                 const Bytes seal = journal_format::encode_seal(s_.check, s_.openings, s_.marks);
                 if (h.number != s_.last || h.length != seal.size() ||
                     std::memcmp(seal.data(), record.payload().data(), seal.size()) != 0) {
-                    return refuse(end, QueueErrc::corrupt, "the seal does not match the records");
+                    return reject(end, QueueErrc::corrupt, "the seal does not match the records");
                 }
                 s_.openings = {};
                 end.sealed = true;
@@ -332,7 +332,7 @@ private:
         return true;
     }
 
-    static void refuse(ScanEnd& end, QueueErrc error, const char* what) noexcept {
+    static void reject(ScanEnd& end, QueueErrc error, const char* what) noexcept {
         end.error = make_error_code(error);
         end.what = what;
     }

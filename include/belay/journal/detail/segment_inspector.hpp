@@ -35,7 +35,7 @@ public:
         look_at_tail();
     }
 
-    /// Returns why the file cannot be read as a segment at all: it has a later version.
+    /// Returns why the file cannot be read as a segment at all: it has another version.
     [[nodiscard]] std::error_code error() const noexcept { return error_; }
     [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
     [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
@@ -57,10 +57,10 @@ private:
     bool read_header() {
         using namespace journal_format;
         Result<SegmentHeader> header = decode_segment_header(head());
-        if (!header && header.error() == QueueErrc::future_version) {
+        if (!header && header.error() == QueueErrc::other_version) {
             header = with_this_version();
             if (!header) {
-                error_ = make_error_code(QueueErrc::future_version);
+                error_ = make_error_code(QueueErrc::other_version);
                 return false;
             }
             damages_.push_back({8, 4, "the version field was changed after it was written"});
@@ -99,7 +99,7 @@ private:
 
     [[nodiscard]] BytesView head() { return bytes_.view(0, journal_format::segment_header_bytes); }
 
-    /// Returns the header as if it had the current version. A genuine header of a later version
+    /// Returns the header as if it had the current version. A genuine header of another version
     /// would have another checksum.
     [[nodiscard]] Result<journal_format::SegmentHeader> with_this_version() {
         using namespace journal_format;
@@ -133,7 +133,7 @@ private:
             std::optional<FoundRecord> record = records_.at(at);
             if (!record || !goes_on(*record)) {
                 if (records_.is_of_later_version(at, record_seed(evidence_.nonce(), run_))) {
-                    error_ = make_error_code(QueueErrc::future_version);
+                    error_ = make_error_code(QueueErrc::other_version);
                     return;
                 }
                 if (passes_opening(at)) continue;

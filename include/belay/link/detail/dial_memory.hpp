@@ -76,7 +76,7 @@ public:
             for (std::size_t i = 0; i < race.started(); ++i) {
                 if (i != 0) text_ += "; ";
                 text_ += name_of(i);
-                text_ += race.is_open(i) ? " no answer" : " " + race.failure_of(i).message();
+                text_ += race.is_open(i) ? " no answer" : ' ' + race.failure_of(i).message();
             }
         });
     }

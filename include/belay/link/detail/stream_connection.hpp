@@ -51,7 +51,7 @@ public:
     /// Sends a message. `sent` means that this connection accepted it and writes it soon.
     ///
     /// Allocates: while the output buffer grows.
-    /// Errors: refused: the framing cannot represent the message, usually because it is too long.
+    /// Errors: rejected: the framing cannot represent the message, usually because it is too long.
     /// Busy: Link::writable follows once. Down: the connection is not open.
     [[nodiscard]] SendResult send(const Bytes& message) noexcept {
         if (!writes()) return SendResult::down;
@@ -72,11 +72,11 @@ public:
             return input_.framing().put(message, output_.end());
         };
         if (!put([&] { framed = put_frame(); })) return SendResult::down;
-        if (!framed) return SendResult::refused;
+        if (!framed) return SendResult::rejected;
         const std::size_t size = output_.size() - before;
         if (!fits(before, size + left_out)) {
             output_.take_back(size);
-            refused_bytes_ = size + left_out;
+            rejected_bytes_ = size + left_out;
             return SendResult::busy;
         }
         if (output_.size() >= early_write_bytes && !blocked_) write();
@@ -99,7 +99,7 @@ public:
         output_limit_ = smaller(bytes, output_bytes_max_);
     }
 
-    /// Resumes reading after a message was refused. Offers that message first.
+    /// Resumes reading after a message was rejected. Offers that message first.
     void resume_reading() noexcept {
         if (!holds_ || state_ != State::open || !offer()) return;
         if (take_input(true)) watch();
@@ -245,7 +245,7 @@ private:
             if (over()) return false;
         }
     }
-    /// Passes a message to the link.   Returns: false if the link refuses it now; it is kept.
+    /// Passes a message to the link.   Returns: false if the link rejects it now; it is kept.
     bool offer() noexcept {
         // If the link is gone, this connection ends soon or lingers, so there is no reason to read.
         return guarded([&] { holds_ = link_.received(std::move(held_)) != driver::Post::taken; }) &&
@@ -324,7 +324,7 @@ private:
         if (!put([&] { framed = input_.framing().put_header(message.size(), output_.end()); })) {
             return SendResult::down;
         }
-        if (!framed) return SendResult::refused;
+        if (!framed) return SendResult::rejected;
         const BytesView header = output_.pending();
         // The next call of write() handles errors.
         const StreamAnswer wrote = self().write_both(header, message);
@@ -337,14 +337,14 @@ private:
         if (output_.size() >= early_write_bytes && !blocked_) write();
         return SendResult::sent;
     }
-    /// Reports space once after send() returned busy: when half the buffer is free and the refused
+    /// Reports space once after send() returned busy: when half the buffer is free and the rejected
     /// message fits. Half the buffer, so that writer and reader do not alternate message by
     /// message.
     void report_space() noexcept {
-        if (refused_bytes_ == 0 || state_ != State::open) return;
+        if (rejected_bytes_ == 0 || state_ != State::open) return;
         if (output_.size() > output_limit_ / 2) return;
-        if (!fits(output_.size(), refused_bytes_)) return;
-        refused_bytes_ = 0;
+        if (!fits(output_.size(), rejected_bytes_)) return;
+        rejected_bytes_ = 0;
         guarded([&] { link_.writable(); });
     }
 
@@ -354,7 +354,7 @@ private:
     std::error_code broken_;
     Failure why_{};
     /// The size of the message for which send() last returned busy; 0 for none.
-    std::size_t refused_bytes_ = 0;
+    std::size_t rejected_bytes_ = 0;
     /// Positions in the output: the bytes written so far, and the ends of the last ping and the
     /// last reply to a ping.
     std::uint64_t written_ = 0;
@@ -365,7 +365,7 @@ private:
     Bytes held_;
     // Last, so that a small first member of the socket fits behind them.
     State state_ = State::connecting;
-    /// No input is read, because held_ was refused; while closing: because the peer has ended its
+    /// No input is read, because held_ was rejected; while closing: because the peer has ended its
     /// stream.
     bool holds_ = false;
     /// The socket accepts no output now. It calls writable() when it does again.

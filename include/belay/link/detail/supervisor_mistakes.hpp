@@ -20,7 +20,7 @@ SendResult accepts_message_type() noexcept {
         !std::same_as<T, T>,
         "Supervisor::send: the message must be of the transport's message_type; convert a view "
         "of bytes with belay::to_bytes(view)");
-    return SendResult::refused;
+    return SendResult::rejected;
 }
 }  // namespace detail
 

@@ -103,7 +103,7 @@ struct SocketAddress {
         char host[INET6_ADDRSTRLEN] = "?";
         const belay::detail::DialAddress of = key();
         ::inet_ntop(storage.ss_family, of.bytes.data(), host, sizeof host);
-        const std::string name = of.is_v6 ? "[" + std::string{host} + "]" : std::string{host};
+        const std::string name = of.is_v6 ? '[' + std::string{host} + ']' : std::string{host};
         return name + ":" + std::to_string(of.port);
     }
 };

@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///   `make_space_for_another` and `on_grant`, to check the access of a client,
 /// - `Closer`: `advance`, `clients`, `close_and_report`, `close_connection_and_report`,
 ///   `limits`, `note_silent`, `release` and `release_all`, to find and close clients,
-/// - `Sessions`: `check_arrivals`, `join`, `on_message`, `pay`, `refused_by_transport` and `watch`,
-///   to process the messages of a client,
+/// - `Sessions`: `check_arrivals`, `join`, `on_message`, `pay`, `rejected_by_transport` and
+///   `watch`, to process the messages of a client,
 /// - `Delivery`: `catch_up`, `limits`, `send_control` and `send_message`, to send.
 ///
 /// Thread safety: home thread only.
@@ -144,7 +144,7 @@ private:
         connection.peer_ended = true;
         if (connection.has_held_frames()) return;
         if (connection.core.has_ever_joined() && connection.link) {
-            const std::error_code why = sessions_.refused_by_transport(connection.link->failure());
+            const std::error_code why = sessions_.rejected_by_transport(connection.link->failure());
             if (why) closer_.close_connection_and_report(connection.io, why);
         }
         // Not an error: the page was closed, or the network failed.
@@ -347,7 +347,7 @@ private:
             const auto why =
                 make_error_code(late ? RoomErrc::unauthorized : RoomErrc::too_many_documents);
             context_.report_rejection(request, {}, why, late ? "token_within" : "");
-            return send_refusal(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
+            return send_rejection(connection, Ref<RoomFrame>::make(to_bytes(name)), why);
         }
         // A client dials again after its connection closes, but not after a rejected document. This
         // is asked last, because it may end others for this document.
@@ -368,16 +368,16 @@ private:
                client->core.state() == ClientCore::State::opening;
     }
     template <class C>
-    void send_refusal(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
+    void send_rejection(C& connection, const Ref<RoomFrame>& address, const std::error_code& why) {
         const std::string reason = reason_of(why);
         delivery_.send_control(connection.io, address,
-                               connection.protocol.write({Kind::refused, as_bytes(reason), {}}));
+                               connection.protocol.write({Kind::rejected, as_bytes(reason), {}}));
     }
     template <class Channel>
     void send_close(Channel& channel) {
         auto& connection = *channel.multiplexed;
         const std::error_code why = channel.end.take();
-        send_refusal(connection, channel.address, why);
+        send_rejection(connection, channel.address, why);
         if (!channel.was_joined || connection.core.ending()) return;
         const std::string reason = reason_of(why);
         delivery_.send_control(connection.io, channel.address,

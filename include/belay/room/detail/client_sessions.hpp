@@ -173,7 +173,7 @@ public:
 
     /// Why the transport has ended a connection: because of a message beyond its limit, or against
     /// its protocol. No error if it has not; a close code of the peer has another cause.
-    [[nodiscard]] std::error_code refused_by_transport(const Failure& failure) const noexcept {
+    [[nodiscard]] std::error_code rejected_by_transport(const Failure& failure) const noexcept {
         if (failure.cause != Cause::protocol) return {};
         if (failure.category != &websocket_category()) return RoomErrc::malformed_frame;
         const int too_large = context_.options.close_codes.too_large;
@@ -292,7 +292,7 @@ private:
     template <class T, class P>
     void on_gone(Client<T, P>& client) {
         if (client.core.joined()) {
-            const std::error_code why = refused_by_transport(client.link->failure());
+            const std::error_code why = rejected_by_transport(client.link->failure());
             if (why) closer_.close_and_report(client, why);
         }
         if (client.end.reaped) return;

@@ -88,12 +88,12 @@ inline void encode(const JournalRoomRecord& record, Bytes& to) {
     to.insert(to.end(), record.update.begin(), record.update.end());
 }
 
-/// Views into `bytes`.   Errors: log_misplaced: no record of rooms; future_version.
+/// Views into `bytes`.   Errors: log_misplaced: no record of rooms; other_version.
 [[nodiscard]] inline Result<JournalRoomRecord> decode_room_record(BytesView bytes) noexcept {
     const auto none = make_error_code(RoomErrc::log_misplaced);
     if (bytes.size() < room_record_head_bytes || bytes[0] != room_record_mark) return none;
-    if (static_cast<std::uint8_t>(bytes[1]) > room_record_version) {
-        return make_error_code(QueueErrc::future_version);
+    if (static_cast<std::uint8_t>(bytes[1]) != room_record_version) {
+        return make_error_code(QueueErrc::other_version);
     }
     JournalRoomRecord record;
     const auto kind = static_cast<std::uint8_t>(bytes[2]);

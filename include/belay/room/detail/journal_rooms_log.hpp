@@ -29,7 +29,7 @@ public:
     JournalRoomsLog(Log log, std::uint64_t bytes_max)
         : log_{std::move(log)}, bytes_max_{bytes_max}, index_{log_.journal_id()} {}
 
-    /// Reads all that the log holds.   Errors: log_misplaced; future_version; as reading.
+    /// Reads all that the log holds.   Errors: log_misplaced; other_version; as reading.
     /// Complexity: of the log's bytes; keeps 16 bytes for each update, and none of its bytes.
     [[nodiscard]] PersistenceError replay() {
         if (record_bytes_max() < record_bytes_min) {
@@ -41,6 +41,11 @@ public:
             const auto where = [&] { return "operation " + std::to_string(number); };
             if (!body) return {body.error(), "the log", where()};
             const Result<JournalRoomRecord> record = decode_room_record(*body);
+            if (record.error() == QueueErrc::other_version) {
+                return {record.error(), "the log",
+                        where() + ": " +
+                            version_text(static_cast<int>((*body)[1]), int{room_record_version})};
+            }
             if (!record) return {record.error(), "the log", where() + " is not a record of rooms"};
             bytes_.add({number, logged_bytes(body->size())});
             take(*record, number);

@@ -139,13 +139,13 @@ template <class File>
 
 /// Reads one, and checks that it is of this id; allocates no more than the file is long.
 ///
-/// Errors: snapshot_damaged; snapshot_misplaced: of another room; future_version; those of the
+/// Errors: snapshot_damaged; snapshot_misplaced: of another room; other_version; those of the
 ///         disk. `what` is the case in words.
 template <class File>
 [[nodiscard]] Result<SnapshotFile, PersistenceError> read_snapshot(const File& file,
                                                                    std::string_view id) {
-    const auto wrong = [](std::error_code code, const char* what) {
-        return PersistenceError{code, {}, what};
+    const auto wrong = [](std::error_code code, std::string what) {
+        return PersistenceError{code, {}, std::move(what)};
     };
     const Result<std::uint64_t> length = file.size();
     if (!length) return wrong(length.error(), "");
@@ -157,8 +157,9 @@ template <class File>
     if (!input.get(head)) return damaged("the file is too short");
     if (as_text(head).substr(0, 8) != snapshot_mark)
         return damaged("the file does not start as a snapshot");
-    if (load_le<std::uint32_t>(head.data() + 8) > snapshot_version) {
-        return wrong(make_error_code(QueueErrc::future_version), "");
+    if (load_le<std::uint32_t>(head.data() + 8) != snapshot_version) {
+        return wrong(make_error_code(QueueErrc::other_version),
+                     version_text(load_le<std::uint32_t>(head.data() + 8), snapshot_version));
     }
     const std::uint64_t id_bytes = load_le<std::uint32_t>(head.data() + 12);
     const auto parts = load_le<std::uint64_t>(head.data() + 16);

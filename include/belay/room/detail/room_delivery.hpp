@@ -109,7 +109,7 @@ public:
     void send_control(ClientConnection& connection, const Ref<RoomFrame>& address, Bytes frame) {
         if (connection.output.empty()) {
             const SendResult sent = connection.send(connection, address.get(), frame);
-            if (sent == SendResult::refused)
+            if (sent == SendResult::rejected)
                 return closer_.close_connection_and_report(
                     connection, make_error_code(RoomErrc::frame_too_large));
             if (sent != SendResult::busy) return connection.note_sent(frame.size(), context_.now);
@@ -177,7 +177,7 @@ public:
             if (sent == SendResult::busy) return wait(connection);
             const std::size_t size = next.size();
             connection.output.pop();
-            if (sent == SendResult::refused)
+            if (sent == SendResult::rejected)
                 return closer_.close_connection_and_report(
                     connection, make_error_code(RoomErrc::frame_too_large));
             connection.note_sent(size, context_.now);
@@ -444,7 +444,7 @@ private:
             wait(*client.connection);
             return false;
         }
-        if (sent == SendResult::refused) {
+        if (sent == SendResult::rejected) {
             closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
         } else {
             client.connection->note_sent(frame.size(), context_.now);
@@ -475,7 +475,7 @@ private:
                 const Bytes frame = client.ops->write(client, {Kind::awareness, piece});
                 const SendResult sent = send(client, frame);
                 if (sent == SendResult::busy) return wait(*client.connection);
-                if (sent == SendResult::refused)
+                if (sent == SendResult::rejected)
                     return closer_.close_and_report(client,
                                                     make_error_code(RoomErrc::frame_too_large));
                 client.connection->note_sent(frame.size(), context_.now);
@@ -490,7 +490,7 @@ private:
     void give(RoomClient& client, const Ref<RoomFrame>& frame, bool counts) {
         if (client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
-            if (sent == SendResult::refused)
+            if (sent == SendResult::rejected)
                 return closer_.close_and_report(client, make_error_code(RoomErrc::frame_too_large));
             if (sent != SendResult::busy)
                 return client.connection->note_sent(frame->bytes.size(), context_.now);

@@ -216,7 +216,7 @@ private:
         if constexpr (AddressesFrames<P>) {
             messages.insert(messages.end(), {{Kind::token, {}},
                                              {Kind::granted, as_bytes(to_string(Access::edit))},
-                                             {Kind::refused, reason()},
+                                             {Kind::rejected, reason()},
                                              {Kind::stored, {}},
                                              {Kind::close, reason()},
                                              {Kind::ping, {}},

@@ -151,7 +151,7 @@ private:
             case Kind::pong:
                 return AddressesFrames<P>;
             case Kind::granted:
-            case Kind::refused:
+            case Kind::rejected:
             case Kind::stored:
                 break;
         }

@@ -201,13 +201,13 @@ public:
     }
     /// A save has succeeded, or was rejected because the stored snapshot is newer. The second may
     /// also mean that the storage has lost what the snapshot covers.
-    void on_saved(RoomBase& room, bool refused) {
+    void on_saved(RoomBase& room, bool rejected) {
         if constexpr (!is_single_server) {
             // A snapshot that covers nothing is rejected without being compared.
-            if (refused && room.history.position == 0) return;
-            room.replication->loss.uncertain = refused;
+            if (rejected && room.history.position == 0) return;
+            room.replication->loss.uncertain = rejected;
             const RoomHistory& covers = room.replication->progress.saving;
-            if (refused || covers.position == 0) return;
+            if (rejected || covers.position == 0) return;
             if (std::exchange(room.notifications.save_waits, false))
                 publish({Kind::saved, server_, 0, {}, {}, covers.epoch, covers.position}, room);
         }

@@ -32,7 +32,7 @@ public:
     struct Item {
         std::uint64_t number = 0;
         std::optional<M> message{};
-        bool refused = false;  // by the transport: only its number is left
+        bool rejected = false;  // by the transport: only its number is left
     };
 
     /// A message that a hook reads, taken out of the window, because the hook may acknowledge it.
@@ -48,7 +48,7 @@ public:
         ~HookMessage() {
             if (guard_.gone()) return;
             Item* const item = window_.find(number_);
-            if (item != nullptr && !item->refused) item->message = std::move(message_);
+            if (item != nullptr && !item->rejected) item->message = std::move(message_);
         }
         [[nodiscard]] const M& message() const noexcept { return *message_; }
 
@@ -117,36 +117,36 @@ public:
         items_.pop_front();
         return message;
     }
-    /// The transport refused the next message. release_refused() must follow.
-    [[nodiscard]] M refuse() {
+    /// The transport rejected the next message. release_rejected() must follow.
+    [[nodiscard]] M reject() {
         Item& item = items_[next_];
         M message = std::move(*item.message);
         item.message.reset();
         ++counters_.unsent;
         if (!keeps_) return items_.pop_front(), message;
-        item.refused = true;
+        item.rejected = true;
         last_sent_ = larger(last_sent_, item.number);
         advance();
         return message;
     }
 
-    /// Releases messages that the transport refused, as soon as they are the first.
+    /// Releases messages that the transport rejected, as soon as they are the first.
     /// Returns: false if the storage did not release one; the next call tries again.
-    bool release_refused() noexcept {
+    bool release_rejected() noexcept {
         bool released = true;
-        while (released && !items_.empty() && items_.front().refused) {
+        while (released && !items_.empty() && items_.front().rejected) {
             released = !release(items_.front().number);
         }
-        skip_refused();
+        skip_rejected();
         return released;
     }
     /// A connection has ended: the next one begins with the first message that is not acknowledged.
-    /// release_refused() must follow.
+    /// release_rejected() must follow.
     void restart() noexcept { next_ = 0; }
 
     /// Releases everything up to a number.
     ///
-    /// release_refused() must follow.
+    /// release_rejected() must follow.
     /// Errors: not_sent; those of the storage, and then nothing was released.
     std::error_code acknowledge(std::uint64_t up_to) noexcept {
         if (!keeps_ || up_to > last_sent_) return SessionErrc::not_sent;
@@ -231,10 +231,10 @@ private:
     }
     void advance() noexcept {
         ++next_;
-        skip_refused();
+        skip_rejected();
     }
-    void skip_refused() noexcept {
-        while (next_ < items_.size() && items_[next_].refused) ++next_;
+    void skip_rejected() noexcept {
+        while (next_ < items_.size() && items_[next_].rejected) ++next_;
     }
     [[nodiscard]] Item* find(std::uint64_t number) noexcept {
         if (items_.empty() || number < items_.front().number || number > items_.back().number) {

@@ -90,7 +90,7 @@ public:
         pong_due_ = false;
         while (true) {
             const auto next = reader.next();
-            if (!next) return refuse(reply, reader.bad_type());
+            if (!next) return reject(reply, reader.bad_type());
             if (!*next) break;
             if (const std::error_code e = take_frame(**next, reply)) return e;
         }
@@ -164,7 +164,7 @@ public:
 private:
     [[nodiscard]] std::error_code take_frame(const session_format::Frame& frame, Bytes& reply) {
         if (phase_ == Phase::closed || frame.lane != 0) {
-            return refuse(reply, static_cast<std::uint8_t>(frame.type));
+            return reject(reply, static_cast<std::uint8_t>(frame.type));
         }
         switch (frame.type) {
             case session_format::FrameType::welcome:
@@ -184,13 +184,13 @@ private:
             default:
                 break;
         }
-        return refuse(reply, static_cast<std::uint8_t>(frame.type));
+        return reject(reply, static_cast<std::uint8_t>(frame.type));
     }
 
     [[nodiscard]] std::error_code on_welcome(const session_format::Frame& frame, Bytes& reply) {
         const auto read = session_format::read_welcome(frame);
         if (!read || read->attach != attach_) {
-            return refuse(reply, static_cast<std::uint8_t>(frame.type));
+            return reject(reply, static_cast<std::uint8_t>(frame.type));
         }
         const session_format::Welcome& g = *read;
         note(g);
@@ -233,7 +233,7 @@ private:
         const auto byte_limit = r.get<std::uint64_t>();
         const std::uint64_t most = phase_ == Phase::adopting ? 0 : window_.highest();
         if (!r.complete() || frame.number > most || number_limit >= detail::number_ceiling) {
-            return refuse(reply, static_cast<std::uint8_t>(frame.type));
+            return reject(reply, static_cast<std::uint8_t>(frame.type));
         }
         if (phase_ == Phase::adopting) {
             // The journal is adopted now, and not before: pinned at WELCOME, a lost START would
@@ -315,7 +315,7 @@ private:
         return error;
     }
 
-    [[nodiscard]] static std::error_code refuse(Bytes& reply, std::uint8_t type) {
+    [[nodiscard]] static std::error_code reject(Bytes& reply, std::uint8_t type) {
         session_format::append_error(reply, SessionErrc::protocol, type);
         return SessionErrc::protocol;
     }

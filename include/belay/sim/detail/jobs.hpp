@@ -27,7 +27,7 @@ struct JobResult {
 /// Runs jobs 0 to `count` - 1, each in a process of its own.   Returns: their results.
 using RunJobs = std::vector<JobResult> (*)(std::uint32_t count, Job& job);
 
-/// Null: jobs are threads. `adapter/libc_sim.hpp` sets it.
+/// Null: jobs are threads. `libc_sim/program.hpp` sets it.
 inline constinit RunJobs run_jobs = nullptr;
 
 }}}  // namespace belay::sim::detail

@@ -42,7 +42,7 @@ public:
         ~Permission() { health_.end(*this); }
 
         [[nodiscard]] static SendResult send(const NoBridgeMessage&) noexcept {
-            return SendResult::refused;
+            return SendResult::rejected;
         }
 
     private:

@@ -108,7 +108,7 @@ public:
         if (!is_well_formed(op)) return Outcome::error_of(SyncErrc::bad_operation);
         part::WriteMark mark{op.stamp, op.id, hash_of_operation(session, op),
                              part::Decision::applied};
-        const auto known = ask_store([&] { return applied_in(store_, mark.operation); });
+        const auto known = ask_store([&] { return store_.applied(mark.operation); });
         if (!known) return Outcome::error_of(known.error());
         // Before the clock is asked: it may have been set back since.
         if (*known) return decided_before(session, op, mark.hash, **known);
@@ -137,7 +137,7 @@ public:
     /// nothing.
     [[nodiscard]] Result<std::optional<ConflictReason>> reason_of(std::string_view session,
                                                                   const Op& op) {
-        const auto known = ask_store([&] { return applied_in(store_, op.id); });
+        const auto known = ask_store([&] { return store_.applied(op.id); });
         if (!known) return known.error();
         if (*known) return std::optional<ConflictReason>{};
         const part::ElementKey key{session, op.element()};
@@ -177,11 +177,11 @@ private:
                kind <= OperationKind::interaction && (!of_element || !element.empty()) &&
                element.size() <= options_.element_id_bytes_max;
     }
-    /// Remembers the id under which an operation was refused before it was stamped anew. If a
+    /// Remembers the id under which an operation was rejected before it was stamped anew. If a
     /// network delivers that request again, its operation has other contents than this one.
     [[nodiscard]] std::error_code remember_former_id(const Op& op, std::uint64_t hash) {
         if constexpr (HasFormerly<Op>) {
-            const auto known = ask_store([&] { return applied_in(store_, op.formerly); });
+            const auto known = ask_store([&] { return store_.applied(op.formerly); });
             if (!known) return known.error();
             if (*known) return {};
             const part::WriteMark mark{op.stamp, op.formerly, hash, part::Decision::applied};
@@ -229,7 +229,7 @@ private:
     /// outcome has the error: its sender would send it again for ever.
     [[nodiscard]] Outcome overwrote_before(const Op& op, part::Decision decision) {
         Outcome outcome = Outcome::of(OperationOutcome::duplicate);
-        if constexpr (RemembersReplaced<Store>) {
+        if constexpr (HasReplaced<Store>) {
             auto replaced = ask_store([&] { return store_.replaced(op.id); });
             if (!replaced) {
                 outcome.error = replaced.error();
@@ -251,7 +251,7 @@ private:
     }
     /// Returns the decision of an operation that is applied in spite of a conflict.
     [[nodiscard]] static part::Decision decision_over(const ConflictReason& reason) noexcept {
-        if constexpr (!RemembersReplaced<Store>) return part::Decision::applied;
+        if constexpr (!HasReplaced<Store>) return part::Decision::applied;
         constexpr part::Decision decisions[] = {
             part::Decision::applied, part::Decision::overwrote_existing,
             part::Decision::overwrote_later, part::Decision::overwrote_concurrent};

@@ -31,7 +31,7 @@ public:
     explicit RemoteHealth(const OutageWait& wait) noexcept : wait_{wait} {}
 
     void start(Instant now) noexcept { view_.since = now; }
-    /// The remote has answered, possibly with a refusal.   Returns: whether the view has changed.
+    /// The remote has answered, possibly with a rejection.   Returns: whether the view has changed.
     bool answered(bool, Turn& turn) noexcept {
         away_ = false;
         if (view_.kind == Kind::connected) return false;

@@ -303,7 +303,7 @@ private:
         return session_ + '\0' + names[static_cast<std::size_t>(stamps)];
     }
     [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
-        // An id of its own, because a store may refuse an id that it knows.
+        // An id of its own, because a store may reject an id that it knows.
         return {stamp, make_id(bits_), 0, part::Decision::unknown};
     }
     [[nodiscard]] std::error_code keep(const part::StoreCursor& cursor) {

@@ -81,7 +81,7 @@ struct VersionStamps {
 template <class VersionOf, class LatestOf, class LostOf>
 VersionStamps(VersionOf, LatestOf, LostOf) -> VersionStamps<VersionOf, LatestOf, LostOf>;
 
-/// Stamps anew the edits that a server has refused as from_the_future, or as too_old if that is
+/// Stamps anew the edits that a server has rejected as from_the_future, or as too_old if that is
 /// wanted. It also stamps the later edits of their elements, which the server has not applied
 /// either.
 template <class Edits>

@@ -17,7 +17,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Whether a server that refuses an operation may take those of other elements.
+/// Whether a server that rejects an operation may take those of other elements.
 template <class Op>
 [[nodiscard]] bool concerns_its_element(const FailedOperation<Op>& one) noexcept {
     if (one.wait || one.error == SyncErrc::from_the_future || one.error == SyncErrc::too_old ||

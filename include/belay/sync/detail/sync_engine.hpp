@@ -317,18 +317,18 @@ private:
     [[nodiscard]] std::error_code in_transaction(Body body) {
         std::exception_ptr thrown;
         bool ran = false;
-        std::error_code refused;
+        std::error_code rejected;
         auto once = [&]() -> std::error_code {
-            if (std::exchange(ran, true)) return refused = SyncErrc::store_disagrees;
+            if (std::exchange(ran, true)) return rejected = SyncErrc::store_disagrees;
 #if defined(__cpp_exceptions)
             try {
-                return refused = body();
+                return rejected = body();
             } catch (...) {
                 thrown = std::current_exception();
-                return refused = SyncErrc::store_threw;
+                return rejected = SyncErrc::store_threw;
             }
 #else
-            return refused = body();
+            return rejected = body();
 #endif
         };
         std::error_code error;
@@ -340,7 +340,7 @@ private:
         if (thrown) std::rethrow_exception(thrown);
         // The content of the store is unknown if it never ran `body`, ran it twice, or did not
         // return its error.
-        if (!error && (!ran || refused)) error = SyncErrc::store_disagrees;
+        if (!error && (!ran || rejected)) error = SyncErrc::store_disagrees;
         return error;
     }
 

@@ -128,7 +128,7 @@ inline void encode(const WorkEntry& e, std::uint32_t mark, Bytes& out) {
 /// Decodes entry `number` of the log with this mark. The bytes may have any content. `tail` points
 /// into them.
 ///
-/// Errors: future_version, corrupt, foreign_file.
+/// Errors: other_version, corrupt, foreign_file.
 class WorkDecoder {
 public:
     WorkDecoder(BytesView bytes, std::uint64_t number, std::uint32_t mark) noexcept
@@ -228,7 +228,7 @@ private:
         return {make_error_code(QueueErrc::corrupt), number_, what};
     }
     [[nodiscard]] WorkError future(const char* what) const noexcept {
-        return {make_error_code(QueueErrc::future_version), number_, what};
+        return {make_error_code(QueueErrc::other_version), number_, what};
     }
 
     BytesView left_;

@@ -41,7 +41,7 @@ private:
 /// Calls `f` with each clock of a state vector, as far as it is valid.
 template <class F>
 [[nodiscard]] UpdateError scan_state_vector(BytesView bytes, const Limits& limits, F&& f) {
-    const auto refused = [](std::size_t offset, const char* what) {
+    const auto rejected = [](std::size_t offset, const char* what) {
         return UpdateError{YjsErrc::malformed_state_vector, 0, offset, what};
     };
     Lib0Reader in{bytes};
@@ -55,9 +55,9 @@ template <class F>
         id.clock = in.varuint();
         f(id);
     }
-    if (in.failed()) return refused(in.offset(), in.what());
+    if (in.failed()) return rejected(in.offset(), in.what());
     if (!in.at_end())
-        return refused(in.offset(), "there are bytes after the end of the state vector");
+        return rejected(in.offset(), "there are bytes after the end of the state vector");
     return {};
 }
 

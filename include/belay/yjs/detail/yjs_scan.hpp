@@ -116,7 +116,7 @@ private:
             blocks_.push_back(block);
             read_structs(block, summary);
         }
-        if (checked && !in_.failed()) refuse_repeated(first, start);
+        if (checked && !in_.failed()) reject_repeated(first, start);
         const auto own = blocks_.begin() + static_cast<std::ptrdiff_t>(first);
         const auto is_empty = [](const Block& b) { return b.structs == 0; };
         blocks_.erase(std::remove_if(own, blocks_.end(), is_empty), blocks_.end());
@@ -141,7 +141,7 @@ private:
     }
 
     // If a client is there twice, Yjs reads only the last part.
-    void refuse_repeated(std::size_t first, const std::byte* start) {
+    void reject_repeated(std::size_t first, const std::byte* start) {
         const auto begin = blocks_.begin() + static_cast<std::ptrdiff_t>(first);
         const auto rises = [](const Block& a, const Block& b) { return a.client <= b.client; };
         if (std::adjacent_find(begin, blocks_.end(), rises) == blocks_.end()) return;

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/asio/boost.hpp
+/// Lets AsioLoop, AsioTcp and sim::AsioNet use Boost.Asio; needs Boost 1.74 or later.
+#pragma once
+
+#include <cstdint>       // std::uint32_t
+#include <string>        // std::string
+#include <system_error>  // std::errc
+#include <type_traits>   // std::decay_t, std::remove_reference_t
+#include <utility>  // std::forward; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
+#    include <boost/asio/associated_cancellation_slot.hpp>
+#endif
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/socket_base.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <belay/asio/detail/asio_of.hpp>
+#include <belay/core/cause.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+template <>
+struct AsioOf<boost::asio::io_context> {
+    using Context = boost::asio::io_context;
+    using Timer = boost::asio::steady_timer;
+    using Tcp = boost::asio::ip::tcp;
+#if !defined(_WIN32)
+    using Local = boost::asio::local::stream_protocol;
+#endif
+    using Error = boost::system::error_code;
+
+    template <class F>
+    static void post(Context& context, F&& f) {
+        boost::asio::post(context, std::decay_t<F>(std::forward<F>(f)));
+    }
+    template <class Bytes>
+    [[nodiscard]] static auto buffer(Bytes bytes) noexcept {
+        return boost::asio::buffer(bytes.data(), bytes.size());
+    }
+
+    [[nodiscard]] static auto address(const std::string& text, Error& error) {
+        return boost::asio::ip::make_address(text, error);
+    }
+    [[nodiscard]] static bool ended(const Error& e) noexcept {
+        return e == boost::asio::error::eof;
+    }
+    [[nodiscard]] static bool would_block(const Error& e) noexcept {
+        return e == boost::asio::error::would_block || e == boost::asio::error::try_again;
+    }
+    /// Returns whether a name was not resolved; an unknown name may be known later.
+    [[nodiscard]] static bool unresolved(const Error& e) noexcept {
+        return e.category() == boost::asio::error::get_netdb_category() ||
+               e.category() == boost::asio::error::get_addrinfo_category();
+    }
+    /// Returns an error of the system in the category of the standard library. The conditions of
+    /// asio's own category cover only a few errors.
+    [[nodiscard]] static std::error_code standard(const Error& e) noexcept {
+        if (e.category() == boost::asio::error::get_system_category()) {
+            return {e.value(), std::system_category()};
+        }
+        return e;
+    }
+
+    // ---- for sim::AsioNet ----------------------------------------------------------------------
+
+    using ExecutionContext = boost::asio::execution_context;
+    using Executor = boost::asio::any_io_executor;
+    using Blocking = boost::asio::execution::blocking_t;
+    using ContextProperty = boost::asio::execution::context_t;
+    using SocketBase = boost::asio::socket_base;
+    using MutableBuffer = boost::asio::mutable_buffer;
+    using ConstBuffer = boost::asio::const_buffer;
+
+    [[nodiscard]] static ExecutionContext& context_of(const Executor& executor) {
+        return boost::asio::query(executor, boost::asio::execution::context);
+    }
+    template <class F>
+    static void post_on(const auto& executor, F&& f) {
+        boost::asio::post(executor, std::forward<F>(f));
+    }
+    template <class Signature, class Token, class Initiation>
+    static auto initiate(Initiation&& initiation, std::remove_reference_t<Token>& token) {
+        return boost::asio::async_initiate<Token, Signature>(std::forward<Initiation>(initiation),
+                                                             token);
+    }
+    template <class Handler>
+    [[nodiscard]] static auto executor_of(const Handler& handler, const Executor& otherwise) {
+        return boost::asio::get_associated_executor(handler, otherwise);
+    }
+    /// Calls `cancel()` when the handler's cancellation slot is signalled; never in a version of
+    /// asio that has no slots.
+    template <class Handler, class F>
+    static void on_cancel(const Handler& handler, F&& cancel) {
+#if __has_include(<boost/asio/associated_cancellation_slot.hpp>)
+        auto slot = boost::asio::get_associated_cancellation_slot(handler);
+        if (!slot.is_connected()) return;
+        using Type = boost::asio::cancellation_type;
+        slot.assign([f = std::forward<F>(cancel)](Type type) mutable {
+            if ((type & Type::all) != Type::none) f();
+        });
+#else
+        static_cast<void>(handler);
+        static_cast<void>(cancel);
+#endif
+    }
+    template <class Buffers, class F>
+    static void for_each_buffer(const Buffers& buffers, F&& f) {
+        const auto end = boost::asio::buffer_sequence_end(buffers);
+        for (auto at = boost::asio::buffer_sequence_begin(buffers); at != end; ++at) f(*at);
+    }
+    [[nodiscard]] static Error error_of(std::errc error) noexcept {
+        return error == std::errc{}
+                   ? Error{}
+                   : Error{static_cast<int>(error), boost::asio::error::get_system_category()};
+    }
+    [[nodiscard]] static Error end_of_stream() noexcept { return boost::asio::error::eof; }
+    [[nodiscard]] static Error aborted() noexcept { return boost::asio::error::operation_aborted; }
+    [[nodiscard]] static Error host_not_found() noexcept {
+        return boost::asio::error::host_not_found;
+    }
+    [[nodiscard]] static Error service_not_found() noexcept {
+        return boost::asio::error::service_not_found;
+    }
+    [[nodiscard]] static Error no_endpoint() noexcept { return boost::asio::error::not_found; }
+    [[nodiscard]] static Error already_open() noexcept { return boost::asio::error::already_open; }
+    [[noreturn]] static void raise(const Error& error, const char* what) {
+        throw boost::system::system_error{error, what};
+    }
+    [[nodiscard]] static auto v4(std::uint32_t address) {
+        return boost::asio::ip::address{boost::asio::ip::address_v4{address}};
+    }
+};
+
+}}}  // namespace belay::detail

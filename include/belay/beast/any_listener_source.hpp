@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/beast/any_listener_source.hpp
+/// The definition of beast::AnyListener: exactly one source file of a program includes it.
+#pragma once
+
+#include <belay/beast/any_listener.hpp>
+#include <belay/beast/listener.hpp>
+
+// The program is compiled with this macro of Boost, so that asio, too, is compiled once. A program
+// that has the code of asio in another file defines the second macro.
+#if defined(BOOST_ASIO_SEPARATE_COMPILATION) && !defined(BELAY_WITHOUT_ASIO_SOURCE)
+#    include <boost/asio/impl/src.hpp>
+#endif
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A connection of an accepted client.
+class AnyConnectionOf final : public AnyConnection {
+public:
+    AnyConnectionOf(beast::Accepted<>& accepted, const Link<Bytes>& link)
+        : connection_{accepted.open(link)} {}
+
+    SendResult send(const Bytes& message) noexcept override { return connection_.send(message); }
+    void ping() noexcept override { connection_.ping(); }
+    void limit_messages(std::size_t bytes) noexcept override { connection_.limit_messages(bytes); }
+    void limit_output(std::size_t bytes) noexcept override { connection_.limit_output(bytes); }
+    void resume_reading() noexcept override { connection_.resume_reading(); }
+    void close(const Failure& why) noexcept override { connection_.close(why); }
+
+private:
+    beast::Accepted<>::Connection connection_;
+};
+
+/// An accepted client that is neither opened nor rejected.
+class AnyUpgradeOf final : public AnyUpgrade {
+public:
+    explicit AnyUpgradeOf(beast::Accepted<> accepted) : accepted_{std::move(accepted)} {}
+
+    UpgradeRequest request() const override { return accepted_.request(); }
+    std::string header(std::string_view name) const override { return accepted_.header(name); }
+    void reject(int status, Duration retry_after) noexcept override {
+        accepted_.reject(status, retry_after);
+    }
+    std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) override {
+        return std::make_unique<AnyConnectionOf>(accepted_, link);
+    }
+
+private:
+    beast::Accepted<> accepted_;
+};
+
+/// A listener that hides its type.
+class AnyAcceptorOf final : public AnyAcceptor {
+    struct Accept {
+        std::function<void(std::unique_ptr<AnyUpgrade>)> f;
+        void operator()(beast::Accepted<> accepted) {
+            f(std::make_unique<AnyUpgradeOf>(std::move(accepted)));
+        }
+    };
+    struct Observer {
+        std::function<void(const beast::RejectedUpgrade&)> f;
+        void on_rejected(const beast::RejectedUpgrade& what) { f(what); }
+    };
+
+public:
+    AnyAcceptorOf(AsioLoop<boost::asio::io_context>& loop, beast::ListenerOptions options,
+                  AnyAcceptorCalls calls)
+        : listener_{loop, Accept{std::move(calls.accept)}, std::move(options),
+                    Observer{std::move(calls.rejected)}} {}
+
+    std::error_code listen(const posix::Endpoint& endpoint) override {
+        return listener_.listen(endpoint);
+    }
+    void close() noexcept override { listener_.close(); }
+    std::uint16_t port() const noexcept override { return listener_.port(); }
+    beast::ListenerCounters counters() const noexcept override { return listener_.counters(); }
+
+private:
+    beast::Listener<Accept, boost::beast::tcp_stream, Observer> listener_;
+};
+
+// Not inline: a second source file that includes this is an error of the linker.
+std::unique_ptr<AnyAcceptor> make_any_acceptor(AsioLoop<boost::asio::io_context>& loop,
+                                               beast::ListenerOptions options,
+                                               AnyAcceptorCalls calls) {
+    return std::make_unique<AnyAcceptorOf>(loop, std::move(options), std::move(calls));
+}
+
+}}}  // namespace belay::detail

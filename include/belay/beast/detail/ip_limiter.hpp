@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/beast/detail/ip_limiter.hpp
+/// IpLimiter and IpPermit: count the connections of a listener by IP address, and enforce its
+/// limits.
+#pragma once
+
+#include <list>      // std::list
+#include <map>       // std::map
+#include <memory>    // std::shared_ptr
+#include <optional>  // std::optional
+#include <utility>   // std::move, std::exchange
+
+#include <belay/beast/detail/upgrade_rules.hpp>
+#include <belay/beast/listener_counters.hpp>
+#include <belay/beast/listener_options.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/steady_clock.hpp>
+#include <belay/link/close_code.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A limit of events per minute. The same number is the largest burst.
+class MinuteRate {
+public:
+    [[nodiscard]] bool allows(Instant now, unsigned per_minute) const noexcept {
+        return spent(now) + cost(per_minute) <= std::chrono::minutes{1};
+    }
+    /// Spends one event, also beyond the limit, up to a minute's worth.
+    void spend(Instant now, unsigned per_minute) noexcept {
+        const Duration sum = spent(now) + cost(per_minute);
+        paid_ = after(now, smaller(sum, Duration{std::chrono::minutes{1}}));
+    }
+
+private:
+    [[nodiscard]] static Duration cost(unsigned per_minute) noexcept {
+        return Duration{std::chrono::minutes{1}} / per_minute;
+    }
+    [[nodiscard]] Duration spent(Instant now) const noexcept {
+        return paid_ <= now ? Duration{} : elapsed(now, paid_);
+    }
+    Instant paid_ = always;
+};
+
+/// Counts connections, in all and for each IP address, and enforces the limits.
+///
+/// It remembers the latest `rested_max` addresses without connections, so that it recognizes a
+/// client that connects too often. Connecting again and again cannot make it use more memory.
+///
+/// Thread safety: the listener's thread.   Complexity: O(log n) each.
+class IpLimiter {
+    using Reason = beast::RejectedUpgrade::Reason;
+    struct Entry {
+        std::size_t connections = 0;
+        std::size_t waiting = 0;
+        MinuteRate upgrades{};
+        MinuteRate rejections{};
+        /// In idle_ if it has no connections, otherwise in busy_.
+        std::list<IpAddress>::iterator place{};
+    };
+    using Entries = std::map<IpAddress, Entry>;
+
+public:
+    static constexpr std::size_t rested_max = 4096;
+
+    explicit IpLimiter(beast::ListenerOptions options) : options_{std::move(options)} {}
+    IpLimiter(const IpLimiter&) = delete;
+    IpLimiter& operator=(const IpLimiter&) = delete;
+
+    /// Counts a connection, for no address yet.   Returns: the limit that is reached; nothing if
+    /// the connection was counted.
+    [[nodiscard]] std::optional<Reason> enter() noexcept {
+        if (connections_ >= options_.connections_max) return Reason::connections_max;
+        if (waiting_ >= options_.waiting_max) return Reason::waiting_max;
+        ++connections_, ++waiting_;
+        return std::nullopt;
+    }
+    /// Returns the limit because of which `claim` would not count a connection for `ip`.
+    [[nodiscard]] std::optional<Reason> why_not(const IpAddress& ip, Instant now) const noexcept {
+        const auto found = entries_.find(ip.share());
+        return found == entries_.end() ? std::nullopt : why_not(found->second, now);
+    }
+    /// Counts the connection for `ip`.   Returns: the limit of that address that is reached;
+    /// nothing if the connection was counted.   Throws: std::bad_alloc.
+    [[nodiscard]] std::optional<Reason> claim(const IpAddress& ip, Instant now) {
+        Entry& entry = entry_of(ip.share());
+        if (const auto why = why_not(entry, now)) return why;
+        entry.upgrades.spend(now, options_.upgrades_per_ip_and_minute);
+        if (entry.connections++ == 0) busy_.splice(busy_.end(), idle_, entry.place);
+        ++entry.waiting;
+        return std::nullopt;
+    }
+    void answered(const std::optional<IpAddress>& ip) noexcept {
+        --waiting_;
+        if (ip) --at(*ip).waiting;
+    }
+    void rejected(const IpAddress& ip, Instant now) noexcept {
+        at(ip).rejections.spend(now, options_.rejections_per_ip_and_minute);
+    }
+    void leave(const std::optional<IpAddress>& ip) noexcept {
+        --connections_;
+        if (!ip) return;
+        Entry& entry = at(*ip);
+        if (--entry.connections == 0) idle_.splice(idle_.end(), busy_, entry.place);
+    }
+
+    beast::ListenerCounters counters{};
+    [[nodiscard]] const beast::ListenerOptions& options() const noexcept { return options_; }
+
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] std::size_t connections() const noexcept { return connections_; }
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+
+private:
+    [[nodiscard]] std::optional<Reason> why_not(const Entry& entry, Instant now) const noexcept {
+        if (entry.connections >= options_.connections_per_ip_max)
+            return Reason::connections_per_ip_max;
+        if (entry.waiting >= options_.waiting_per_ip_max) return Reason::waiting_per_ip_max;
+        if (!entry.upgrades.allows(now, options_.upgrades_per_ip_and_minute))
+            return Reason::upgrades_per_ip_and_minute;
+        if (!entry.rejections.allows(now, options_.rejections_per_ip_and_minute))
+            return Reason::rejections_per_ip_and_minute;
+        return std::nullopt;
+    }
+    Entry& at(const IpAddress& ip) noexcept { return entries_.find(ip.share())->second; }
+    Entry& entry_of(const IpAddress& key) {
+        if (const auto found = entries_.find(key); found != entries_.end()) return found->second;
+        while (idle_.size() >= rested_max) {
+            entries_.erase(idle_.front());
+            idle_.pop_front();
+        }
+        std::list<IpAddress> one{key};
+        Entry& entry = entries_[key];
+        entry.place = one.begin();
+        idle_.splice(idle_.end(), one);
+        return entry;
+    }
+
+    const beast::ListenerOptions options_;
+    std::size_t connections_ = 0;
+    std::size_t waiting_ = 0;
+    Entries entries_;
+    std::list<IpAddress> idle_;  ///< the address that became idle first is in front
+    std::list<IpAddress> busy_;
+};
+
+/// The permit of one connection, until its socket is closed. An empty permit does nothing.
+class IpPermit {
+    using Reason = beast::RejectedUpgrade::Reason;
+
+public:
+    IpPermit() = default;
+    /// Pre: enter() counted a connection for it.
+    explicit IpPermit(std::shared_ptr<IpLimiter> limiter) noexcept
+        : limiter_{std::move(limiter)}, since_{SteadyClock{}.now()} {}
+    IpPermit(IpPermit&& other) noexcept
+        : limiter_{std::move(other.limiter_)},
+          since_{other.since_},
+          ip_{std::exchange(other.ip_, std::nullopt)},
+          waits_{std::exchange(other.waits_, true)} {}
+    IpPermit& operator=(IpPermit&& other) noexcept {
+        if (this == &other) return *this;
+        leave();
+        limiter_ = std::move(other.limiter_);
+        since_ = other.since_;
+        ip_ = std::exchange(other.ip_, std::nullopt);
+        waits_ = std::exchange(other.waits_, true);
+        return *this;
+    }
+    ~IpPermit() { leave(); }
+
+    /// Counts the connection for `ip`.   Returns: the limit of that address that is reached.
+    [[nodiscard]] std::optional<Reason> claim(const IpAddress& ip) {
+        const auto why = limiter_->claim(ip, SteadyClock{}.now());
+        if (!why) ip_ = ip;
+        return why;
+    }
+    /// Whether the connection is counted for an address.
+    [[nodiscard]] bool counts_for_ip() const noexcept { return ip_.has_value(); }
+    void upgraded() noexcept {
+        if (!settle(&beast::ListenerCounters::upgraded)) return;
+        limiter_->counters.upgrades.add(elapsed(since_, SteadyClock{}.now()));
+    }
+    void got_page() noexcept { settle(&beast::ListenerCounters::pages); }
+    void aborted() noexcept { settle(&beast::ListenerCounters::upgrades_aborted); }
+    void given_up() noexcept { settle(&beast::ListenerCounters::given_up, Reason::given_up); }
+    void turned_away(Reason why) noexcept { settle(&beast::ListenerCounters::turned_away, why); }
+    void rejected(Reason why) noexcept {
+        if (settle(&beast::ListenerCounters::rejected, why)) count_rejection();
+    }
+    /// Counts a close code that is a rejection: a server may accept the upgrade and then close.
+    void closed_with(const Failure& why) noexcept {
+        if (!limiter_ || waits_ || why.category != &websocket_category()) return;
+        switch (why.code) {
+            case 1008:
+            case 4001:
+            case 4003:
+            case 4401:
+            case 4403:
+                count_rejection();
+                break;
+            default:
+                break;
+        }
+    }
+    /// The connection has ended; for the reason `why` if nothing was counted before.
+    void leave(Reason why = Reason::unanswered) noexcept {
+        if (!limiter_) return;
+        settle(&beast::ListenerCounters::rejected, why);
+        std::exchange(limiter_, nullptr)->leave(ip_);
+    }
+
+private:
+    /// Returns: false if the result is counted already.
+    bool settle(std::uint64_t beast::ListenerCounters::*which) noexcept {
+        if (!limiter_ || !std::exchange(waits_, false)) return false;
+        ++(limiter_->counters.*which);
+        limiter_->answered(ip_);
+        return true;
+    }
+    bool settle(std::uint64_t beast::ListenerCounters::*which, Reason why) noexcept {
+        if (!settle(which)) return false;
+        limiter_->counters.reasons.add(why);
+        return true;
+    }
+    void count_rejection() noexcept {
+        if (ip_) limiter_->rejected(*ip_, SteadyClock{}.now());
+    }
+
+    std::shared_ptr<IpLimiter> limiter_;
+    Instant since_ = always;  ///< when the connection was accepted
+    std::optional<IpAddress> ip_;
+    bool waits_ = true;
+};
+
+}}}  // namespace belay::detail

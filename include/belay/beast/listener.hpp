@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/beast/listener.hpp
+/// beast::Listener and beast::Accepted: the server side of beast::WebSocket; needs Boost 1.74 or
+/// later.
+#pragma once
+
+#include <concepts>     // std::convertible_to, std::invocable, std::same_as
+#include <memory>       // std::shared_ptr
+#include <string>       // std::string
+#include <type_traits>  // std::remove_cvref
+#include <utility>      // std::move; before asio, which in Boost 1.74 uses std::exchange without
+
+#include <belay/asio/loop.hpp>
+#include <belay/beast/detail/acceptor.hpp>
+#include <belay/beast/detail/connection.hpp>
+#include <belay/beast/detail/listener_hooks.hpp>
+#include <belay/link/transport_like.hpp>
+#include <belay/room/room_request.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace beast {
+
+/// A client that has requested a WebSocket, as a transport that can be opened once.
+///
+/// Look at request() first, for as long as you like, also after the end of the listener. Then
+/// open() accepts the upgrade, or reject() rejects it. Give the client to a ServedLink or a
+/// RoomManager, alone or in a Heartbeat.
+///
+/// If the peer closes before the answer, it is counted, and the link ends with
+/// LinkErrc::closed_by_peer. A second attempt fails with Cause::permanent. If the client is neither
+/// opened nor rejected, the destructor closes the connection.
+///
+/// Models:        TransportLike, move-only; its connections are those of WebSocket.
+/// Thread safety: the thread that runs the context.
+template <class Stream = boost::beast::tcp_stream>
+class Accepted {
+    using PendingUpgrade = detail::BeastPendingUpgrade<Stream>;
+
+public:
+    using message_type = Bytes;
+    using Connection = detail::BeastConnection<Stream>;
+
+    /// Called by the listener.
+    explicit Accepted(std::shared_ptr<PendingUpgrade> pending) noexcept
+        : upgrade_{std::move(pending)} {}
+    Accepted(Accepted&& other) noexcept = default;
+    Accepted& operator=(Accepted&& other) noexcept {
+        std::swap(upgrade_, other.upgrade_);
+        return *this;
+    }
+    ~Accepted() {
+        if (upgrade_) upgrade_->drop();
+    }
+
+    /// Returns the target, the ip, the user agent and the origin of the request.
+    ///
+    /// Once the client is open, only the ip is left. Only the ip is proven, and the origin of a
+    /// page if the client is a browser.   Throws: std::bad_alloc.
+    [[nodiscard]] UpgradeRequest request() const {
+        using Field = detail::Upgrade::Field;
+        const auto& asked = upgrade_->request();
+        return {.target = {asked.target().data(), asked.target().size()},
+                .ip = upgrade_->ip(),
+                .user_agent = std::string{detail::Upgrade::text(asked, Field::user_agent)},
+                .origin = std::string{detail::Upgrade::text(asked, Field::origin)}};
+    }
+    /// Returns a header of the request; several with one name are joined by commas. Empty if there
+    /// is none.   Throws: std::bad_alloc.
+    [[nodiscard]] std::string header(std::string_view name) const {
+        return detail::Upgrade::joined(upgrade_->request(), name);
+    }
+
+    /// Answers with an HTTP status instead of the upgrade.
+    ///
+    /// A browser does not report the status to its page, only the code 1006. So if the page must
+    /// know the reason, open the client, and close it with a code.
+    ///
+    /// Pre: 400 <= status <= 599; neither opened nor rejected before, else it does nothing.
+    void reject(int status, Duration retry_after = {}) noexcept {
+        BELAY_PRECONDITION(status >= 400 && status <= 599,
+                           "beast::Accepted::reject: the status must be one of an error");
+        upgrade_->reject(status, retry_after);
+    }
+    /// Accepts the upgrade; reports the result by `link`.   Throws: std::bad_alloc.
+    [[nodiscard]] Connection open(const Link<Bytes>& link) {
+        auto stream = upgrade_ ? upgrade_->take(link) : nullptr;
+        if (!stream) {
+            // An accepted connection cannot be opened a second time.
+            Failure failure = Failure::from(std::make_error_code(std::errc::bad_file_descriptor));
+            failure.cause = Cause::permanent;
+            Link<Bytes>{link}.closed(failure);
+        }
+        return Connection{std::move(stream)};
+    }
+
+private:
+    std::shared_ptr<PendingUpgrade> upgrade_;
+};
+
+}}}  // namespace belay::beast
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The parameter type of a callable, if it is declared.
+template <class Call>
+struct TakenByCall;
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A)> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) const> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) noexcept> : std::remove_cvref<A> {};
+template <class C, class R, class A>
+struct TakenByCall<R (C::*)(A) const noexcept> : std::remove_cvref<A> {};
+
+template <class T>
+struct StreamOf {};
+template <class S>
+struct StreamOf<beast::Accepted<S>> {
+    using Type = S;
+};
+/// The stream of the accepted connections that a callable takes.
+template <class F>
+struct StreamTakenBy : StreamOf<beast::Accepted<>> {};
+template <class F>
+    requires requires { typename TakenByCall<decltype(&F::operator())>::type; }
+struct StreamTakenBy<F> : StreamOf<typename TakenByCall<decltype(&F::operator())>::type> {};
+template <class F>
+concept TakesAccepted = std::invocable<F&, beast::Accepted<typename StreamTakenBy<F>::Type>>;
+template <class F>
+concept TakesTls = NeedsTls<typename StreamTakenBy<F>::Type>;
+
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace beast {
+
+/// Listens for WebSockets, and calls `on_accept(Accepted<Stream>)` for each valid request.
+///
+/// The call comes before the request is answered.
+///
+///     Listener listener{loop, [&](Accepted<> client) { serve(std::move(client)); }};
+///     Listener secure{loop, tls, [&](Accepted<Tls> client) { ... }, Log{}};
+///     if (const auto error = listener.listen({"0.0.0.0", 8080})) ...
+///
+/// The parameter of on_accept selects the stream. For TLS, include <belay/beast/tls.hpp>;
+/// the context has the certificate and the key.
+///
+/// The listener rejects a request that is late, too long or wrong, and calls the observer's
+/// `on_rejected(const RejectedUpgrade&)`. A peer that gives up is counted, without a call.
+/// Connections beyond a limit are closed without reading, and counted. For 60 of them at once, and
+/// then for 60 per minute, the hook is called, too. `Audited::rejections()` is an observer that
+/// writes rejections into an audit.
+///
+/// on_accept and on_rejected may do everything, even destroy the listener. If one of them throws,
+/// the exception leaves the context's run().
+///
+/// Thread safety: the thread that runs the context, which must outlive it. The loop, the listener
+///                and the clients that it passed on may be destroyed in any order.
+/// Costs:         15 to 25 seconds, and 1 GB, to compile. AnyListener is compiled once, in a source
+///                file of its own.
+template <class F, class Stream = typename detail::StreamTakenBy<F>::Type,
+          class Observer = NoObserver>
+class Listener {
+    static_assert(
+        std::invocable<F&, Accepted<Stream>>,
+        "beast::Listener: on_accept must be callable with a belay::beast::Accepted<Stream>");
+    static_assert(std::is_void_v<std::invoke_result_t<F&, Accepted<Stream>>>,
+                  "beast::Listener: on_accept must return void, because a result would be ignored "
+                  "and a coroutine would never run");
+    static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
+    using Loop = AsioLoop<boost::asio::io_context>;
+    using Tcp = boost::asio::ip::tcp;
+    using TlsContext = typename detail::TlsContextOf<Stream>::Type;
+
+public:
+    Listener(Loop& loop, F on_accept, ListenerOptions options = {}, Observer observer = {})
+        requires(!detail::NeedsTls<Stream>)
+        : state_{std::make_shared<State>(loop.context(), nullptr, std::move(on_accept),
+                                         std::move(options), std::move(observer))} {}
+    Listener(Loop& loop, TlsContext& tls, F on_accept, ListenerOptions options = {},
+             Observer observer = {})
+        requires detail::NeedsTls<Stream>
+        : state_{std::make_shared<State>(loop.context(), &tls, std::move(on_accept),
+                                         std::move(options), std::move(observer))} {}
+    /// Takes an observer without the options.
+    template <std::same_as<Observer> O>
+        requires(!detail::NeedsTls<Stream>)
+    Listener(Loop& loop, F on_accept, O observer)
+        : Listener{loop, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
+    template <std::same_as<Observer> O>
+        requires detail::NeedsTls<Stream>
+    Listener(Loop& loop, TlsContext& tls, F on_accept, O observer)
+        : Listener{loop, tls, std::move(on_accept), ListenerOptions{}, std::move(observer)} {}
+    Listener(const Listener&) = delete;
+    Listener& operator=(const Listener&) = delete;
+    ~Listener() { close(); }
+
+    /// Starts to listen; a listener that listens already stops first.
+    ///
+    /// Errors: those of the system, above all std::errc::address_in_use; invalid_argument if the
+    ///         options name an invalid origin or proxy, or if a duration or limit is not > 0.
+    /// Blocks: while a name is looked up.   Throws: std::bad_alloc.
+    [[nodiscard]] std::error_code listen(const posix::Endpoint& endpoint) {
+        close();
+        return state_->listen(endpoint);
+    }
+    /// Stops listening.
+    ///
+    /// Clients whose request has not been read are closed; clients that were passed to on_accept
+    /// stay.   Errors: none.
+    void close() noexcept { state_->close(); }
+
+    /// Returns the port on which it listens, also if port 0 was requested; 0 if it does not listen.
+    [[nodiscard]] std::uint16_t port() const noexcept { return state_->port(); }
+    /// Returns the counters since the listener was made.
+    [[nodiscard]] ListenerCounters counters() const noexcept { return state_->limiter->counters; }
+
+private:
+    using State =
+        detail::BeastAcceptor<F, Accepted<Stream>, Stream, Observer, detail::ListenerHooks>;
+    std::shared_ptr<State> state_;
+};
+
+template <class F>
+Listener(AsioLoop<boost::asio::io_context>&, F) -> Listener<F>;
+template <class F>
+Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions) -> Listener<F>;
+template <class F, class O>
+Listener(AsioLoop<boost::asio::io_context>&, F, ListenerOptions, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
+template <class F, class O>
+    requires(detail::TakesAccepted<F> && !std::convertible_to<O, ListenerOptions>)
+Listener(AsioLoop<boost::asio::io_context>&, F, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
+template <class T, detail::TakesTls F>
+Listener(AsioLoop<boost::asio::io_context>&, T&, F) -> Listener<F>;
+template <class T, detail::TakesTls F>
+Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions) -> Listener<F>;
+template <class T, detail::TakesTls F, class O>
+    requires(!std::convertible_to<O, ListenerOptions>)
+Listener(AsioLoop<boost::asio::io_context>&, T&, F, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
+template <class T, detail::TakesTls F, class O>
+Listener(AsioLoop<boost::asio::io_context>&, T&, F, ListenerOptions, O)
+    -> Listener<F, typename detail::StreamTakenBy<F>::Type, O>;
+
+}}}  // namespace belay::beast

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/curl/detail/transfer.hpp
+/// CurlTransfer: one request over libcurl, and its result.
+#pragma once
+
+#include <algorithm>  // std::min
+#include <cstring>    // std::memcpy
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <utility>    // std::move, std::exchange
+
+#include <curl/curl.h>
+#include <sys/socket.h>
+
+#include <belay/core/completion.hpp>
+#include <belay/curl/detail/reply.hpp>
+#include <belay/curl/detail/sockets.hpp>
+#include <belay/curl/detail/url.hpp>
+#include <belay/http/http_message.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A function of the user that sets further options of libcurl.
+using CurlConfigure = Function<CURLcode(CURL*)>;
+
+/// One request: the easy handle, its options and its callbacks.
+///
+/// Thread safety: the loop's thread.
+class CurlTransfer : public Counted {
+public:
+    static constexpr int redirects_max = 3;
+    static constexpr std::size_t nowhere = ~std::size_t{0};
+
+    CurlTransfer(HttpRequest request, Completion<HttpResponse> completion)
+        : request_{std::move(request)}, completion_{std::move(completion)} {}
+    CurlTransfer(const CurlTransfer&) = delete;
+    CurlTransfer& operator=(const CurlTransfer&) = delete;
+    ~CurlTransfer() { release(); }
+
+    /// Makes the easy handle.   Returns: why it cannot be sent.   Throws: what `configure` throws.
+    [[nodiscard]] std::optional<HttpErrc> prepare(CurlConfigure& configure,
+                                                  const CurlSockets& sockets);
+    /// Returns whether libcurl, which ended with `code`, must run again: to follow a redirection,
+    /// or because nothing was sent over a connection with unread input.
+    [[nodiscard]] bool continues(CURLcode code);
+    /// Returns the response of a request that ended with `code`, or with `error` before libcurl
+    /// started it.
+    [[nodiscard]] HttpResponse conclude(CURLcode code, std::optional<HttpErrc> error);
+    /// Frees the large members. A user may keep the handle of an ended request.
+    void release() noexcept;
+
+    [[nodiscard]] CURL* easy() const noexcept { return easy_; }
+    [[nodiscard]] Duration limit() const noexcept { return request_.deadline; }
+    void answer(HttpResponse&& response) {
+        std::optional<Completion<HttpResponse>> last = std::exchange(completion_, std::nullopt);
+        if (last) (*last)(std::move(response));
+    }
+    /// Drops the completion: nothing is reported any more.
+    void reject() noexcept {
+        dropped = true;
+        const std::optional<Completion<HttpResponse>> last =
+            std::exchange(completion_, std::nullopt);
+    }
+
+    std::size_t place = nowhere;  ///< index among those under way
+    Instant due = never;
+    bool started = false;  ///< libcurl has it
+    bool dropped = false;  ///< the user dropped it
+
+private:
+    [[nodiscard]] bool prepare_redirect();
+    [[nodiscard]] bool is_sendable() const noexcept;
+    [[nodiscard]] bool put_lines();
+    [[nodiscard]] bool put_line(const std::string& line);
+    [[nodiscard]] CURLcode set_defaults();
+    [[nodiscard]] CURLcode set_ours();
+    [[nodiscard]] CURLcode set_request();
+    template <class T>
+    [[nodiscard]] T info(CURLINFO which) const noexcept {
+        T value{};
+        static_cast<void>(curl_easy_getinfo(easy_, which, &value));
+        return value;
+    }
+
+    /// Sets options one after the other, until libcurl refuses one.
+    struct Options {
+        template <class T>
+        Options& operator()(CURLoption option, T value) noexcept {
+            if (code == CURLE_OK) code = curl_easy_setopt(easy, option, value);
+            return *this;
+        }
+        CURL* easy;
+        CURLcode code = CURLE_OK;
+    };
+
+    // ---- what libcurl calls: nothing may be thrown ---------------------------------------------
+
+    static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) noexcept {
+        return of(self).caught([&](CurlTransfer& t) {
+            return t.take_header({data, size});
+        })
+                   ? size
+                   : 0;
+    }
+    static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) noexcept {
+        // libcurl ends the transfer if fewer bytes are taken than it passed. With no bytes there is
+        // no smaller number.
+        if (size == 0) return 0;
+        return of(self).caught([&](CurlTransfer& t) {
+            return t.take_body({data, size});
+        })
+                   ? size
+                   : 0;
+    }
+    static std::size_t on_read(char* to, std::size_t, std::size_t space, void* self) noexcept {
+        CurlTransfer& t = of(self);
+        const std::size_t size = std::min(space, t.request_.body.size() - t.body_sent_);
+        std::memcpy(to, t.request_.body.data() + t.body_sent_, size);
+        t.body_sent_ += size;
+        return size;
+    }
+    /// Does not rewind a body that was sent: it must not be sent twice without the user's
+    /// knowledge.
+    static int on_seek(void* self, curl_off_t, int) noexcept {
+        return of(self).body_sent_ == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
+    }
+    /// Sends nothing over a kept connection with unread input, which libcurl would take for the
+    /// response. libcurl closes that connection. A new connection is not asked, so this ends.
+    static int on_connected(void* self, char*, char*, int, int local_port) noexcept {
+        CurlTransfer& t = of(self);
+        t.stale_ = t.info<long>(CURLINFO_NUM_CONNECTS) == 0 && t.sockets_->has_input(local_port);
+        return t.stale_ ? 1 : 0;
+    }
+    /// Opens a socket that programs do not get that this process starts.
+    static curl_socket_t on_open(void*, curlsocktype, curl_sockaddr* to) noexcept {
+        return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    }
+    [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
+        return *static_cast<CurlTransfer*>(self);
+    }
+    template <class F>
+    [[nodiscard]] bool caught(F f) noexcept {
+        try {
+            return f(*this);
+        } catch (...) {
+            // No memory.
+            return fail(HttpErrc::client_failed);
+        }
+    }
+    void forget_response() noexcept;
+    [[nodiscard]] bool fail(HttpErrc e) noexcept {
+        error_ = e;
+        return false;
+    }
+
+    [[nodiscard]] bool take_header(std::string_view line);
+    [[nodiscard]] bool take_head();
+    [[nodiscard]] bool take_body(std::string_view piece);
+
+    HttpRequest request_;
+    std::optional<Completion<HttpResponse>> completion_;
+    HttpHead head_;
+    HttpResponse response_;
+    const CurlSockets* sockets_ = nullptr;
+    CURL* easy_ = nullptr;
+    curl_slist* lines_ = nullptr;
+    std::size_t body_sent_ = 0;
+    std::size_t body_bytes_ = 0;
+    long asked_bytes_ = 0;  ///< of all requests that were sent before the head
+    int redirects_ = 0;
+    bool stale_ = false;    ///< the kept connection had unread input
+    std::string next_url_;  ///< the target of the redirection that is followed
+    std::optional<HttpErrc> error_;
+};
+
+inline bool CurlTransfer::is_sendable() const noexcept {
+    if (!is_header_name(request_.method)) return false;
+    for (const HttpHeaders::Field& f : request_.headers) {
+        if (!is_header_name(f.name) || !is_header_value(f.value)) return false;
+        // Two different lengths of a request allow request smuggling.
+        if (is_same_name(f.name, "Content-Length") || is_same_name(f.name, "Transfer-Encoding"))
+            return false;
+    }
+    return true;
+}
+
+inline bool CurlTransfer::put_line(const std::string& line) {
+    curl_slist* const longer = curl_slist_append(lines_, line.c_str());
+    if (longer != nullptr) lines_ = longer;
+    return longer != nullptr;
+}
+
+inline bool CurlTransfer::put_lines() {
+    for (const HttpHeaders::Field& f : request_.headers) {
+        // libcurl writes a header without a value if it ends in a semicolon. "Name:" would remove
+        // it.
+        if (!put_line(f.value.empty() ? f.name + ';' : f.name + ": " + f.value)) return false;
+    }
+    // Removes what libcurl would add: a form's type, and a wait of one second for a "100 Continue".
+    const bool typed = request_.headers.find("Content-Type") != nullptr;
+    const bool expects = request_.headers.find("Expect") != nullptr;
+    return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
+}
+
+inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure,
+                                                     const CurlSockets& sockets) {
+    sockets_ = &sockets;
+    if (!CurlUrl{request_.url}.is_http()) return HttpErrc::bad_url;
+    if (!is_sendable()) return HttpErrc::bad_text;
+    // libcurl would send another method.
+    if (request_.method == "HEAD" && !request_.body.empty()) return HttpErrc::bad_text;
+    if (request_.deadline <= Duration::zero()) return HttpErrc::timed_out;
+    easy_ = curl_easy_init();
+    if (easy_ == nullptr || !put_lines()) return HttpErrc::client_failed;
+    CURLcode code = set_defaults();
+    if (code == CURLE_OK && configure) code = configure(easy_);
+    if (code == CURLE_OK) code = set_ours();
+    if (code == CURLE_OK) code = set_request();
+    return code == CURLE_OK ? std::nullopt : std::optional{HttpErrc::client_failed};
+}
+
+/// Sets the options that `configure` may change.
+inline CURLcode CurlTransfer::set_defaults() {
+    Options set{easy_};
+    // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as complete.
+    set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
+    using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
+    set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open});
+    return set.code;
+}
+
+/// Sets the options that belay's promises depend on.
+inline CURLcode CurlTransfer::set_ours() {
+    using Move = std::size_t (*)(char*, std::size_t, std::size_t, void*);
+    using Seek = int (*)(void*, curl_off_t, int);
+    void* const self = this;
+    Options set{easy_};
+    set(CURLOPT_PRIVATE, self);
+    set(CURLOPT_HEADERFUNCTION, Move{&on_header})(CURLOPT_HEADERDATA, self);
+    set(CURLOPT_WRITEFUNCTION, Move{&on_body})(CURLOPT_WRITEDATA, self);
+    set(CURLOPT_READFUNCTION, Move{&on_read})(CURLOPT_READDATA, self);
+    set(CURLOPT_SEEKFUNCTION, Seek{&on_seek})(CURLOPT_SEEKDATA, self);
+    // Before 7.88, a write over TLS to a closed connection raises SIGPIPE. libcurl suppresses the
+    // signal only without this option, which is meant for look-ups without a thread.
+    const curl_version_info_data& curl = *curl_version_info(CURLVERSION_NOW);
+    const bool signals =
+        curl.version_num < 0x075800 && (curl.features & CURL_VERSION_ASYNCHDNS) != 0;
+    set(CURLOPT_NOSIGNAL, signals ? 0L : 1L);
+    set(CURLOPT_FOLLOWLOCATION, 0L)(CURLOPT_PATH_AS_IS, 1L);
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L)(CURLOPT_HTTP09_ALLOWED, 0L);
+    set(CURLOPT_HTTPHEADER, lines_);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    set(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075000
+    using Connected = int (*)(void*, char*, char*, int, int);
+    set(CURLOPT_PREREQFUNCTION, Connected{&on_connected})(CURLOPT_PREREQDATA, self);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+    // Without it the end of a request would wait for a look-up that is under way.
+    set(CURLOPT_QUICK_EXIT, 1L);
+#endif
+    return set.code;
+}
+
+/// Sets the options that change with a redirection.
+inline CURLcode CurlTransfer::set_request() {
+    const std::string& method = request_.method;
+    const auto is = [&](auto... names) { return ((method == names) || ...); };
+    // libcurl repeats a request that got no answer over a reused connection. on_seek rejects that
+    // for a request with a body. A request without one that changes something gets a new
+    // connection.
+    const bool repeatable = !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
+    Options set{easy_};
+    set(CURLOPT_URL, request_.url.c_str())(CURLOPT_HTTPGET, 1L);
+    set(CURLOPT_NOBODY, is("HEAD") ? 1L : 0L)(CURLOPT_FRESH_CONNECT, repeatable ? 0L : 1L);
+    if (!request_.body.empty() || is("POST", "PUT", "PATCH")) {
+        const auto size = static_cast<curl_off_t>(request_.body.size());
+        set(CURLOPT_POST, 1L)(CURLOPT_POSTFIELDSIZE_LARGE, size);
+    }
+    set(CURLOPT_CUSTOMREQUEST, method.c_str());
+    return set.code;
+}
+
+inline bool CurlTransfer::take_header(std::string_view line) {
+    // One call of libcurl continues several requests, so on_chunk of another one may have dropped
+    // this one.
+    if (dropped) return false;
+    // libcurl may have sent the request again, to authenticate. Only the last response counts.
+    if (response_.status != 0 && line.starts_with("HTTP/") &&
+        info<long>(CURLINFO_REQUEST_SIZE) > asked_bytes_) {
+        forget_response();
+    }
+    // A trailer is counted and not kept.
+    if (response_.status != 0) return head_.count(line) || fail(HttpErrc::too_long);
+    switch (head_.take(line)) {
+        case HttpHead::Line::more:
+            return true;
+        case HttpHead::Line::last:
+            return take_head();
+        case HttpHead::Line::too_long:
+            break;
+    }
+    return fail(HttpErrc::too_long);
+}
+
+inline bool CurlTransfer::take_head() {
+    const auto status = static_cast<int>(info<long>(CURLINFO_RESPONSE_CODE));
+    if (status < 200) return true;  // an interim response: more follows
+    asked_bytes_ = info<long>(CURLINFO_REQUEST_SIZE);
+    response_.status = status;
+    response_.headers = head_.take_headers();
+    const bool redirects =
+        status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    const std::string* const location = response_.headers.find("Location");
+    if (redirects && request_.redirects && redirects_ < redirects_max && location != nullptr) {
+        next_url_ = CurlUrl{request_.url}.within_origin(*location);
+        if (!next_url_.empty()) return true;
+    }
+    if (request_.on_chunk) request_.on_chunk(response_, {});
+    return !dropped;
+}
+
+inline bool CurlTransfer::take_body(std::string_view piece) {
+    if (dropped) return false;
+    // After "101 Switching Protocols", which was not asked for.
+    if (response_.status == 0) return fail(HttpErrc::not_http);
+    if (piece.size() > request_.body_bytes_max - body_bytes_) return fail(HttpErrc::too_long);
+    body_bytes_ += piece.size();
+    if (!next_url_.empty()) return true;
+    if (request_.on_chunk) {
+        request_.on_chunk(response_, piece);
+    } else {
+        response_.body += piece;
+    }
+    return !dropped;
+}
+
+inline void CurlTransfer::forget_response() noexcept {
+    response_ = {};
+    head_ = {};
+    body_bytes_ = 0;
+    next_url_.clear();
+}
+
+inline bool CurlTransfer::continues(CURLcode code) {
+    if (code == CURLE_ABORTED_BY_CALLBACK) return std::exchange(stale_, false);
+    return code == CURLE_OK && prepare_redirect();
+}
+
+inline bool CurlTransfer::prepare_redirect() {
+    if (next_url_.empty()) return false;
+    const int status = response_.status;
+    const bool as_get = (status == 303 && request_.method != "HEAD") ||
+                        (status <= 302 && request_.method == "POST");
+    if (as_get) {
+        request_.method = "GET";
+        request_.body.clear();
+    }
+    request_.url = std::exchange(next_url_, {});
+    forget_response();
+    body_sent_ = 0;
+    ++redirects_;
+    // A half-made request could have another method, so an error ends the transfer.
+    return set_request() == CURLE_OK || fail(HttpErrc::client_failed);
+}
+
+inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc> error) {
+    if (!error) error = error_;
+    // Older versions also report this for a header line beyond their limit.
+    const bool in_head = head_.begun() && response_.status == 0;
+    if (!error && code == CURLE_OUT_OF_MEMORY && in_head) error = HttpErrc::too_long;
+    if (!error && code != CURLE_OK) error = http_errc_of(code);
+    // libcurl accepts a head that breaks off as complete.
+    if (!error && response_.status == 0) error = HttpErrc::lost;
+    HttpResponse response = std::move(response_);
+    if (!error) return response;
+    // If a proxy refuses to connect, the server has not seen the request.
+    const long proxy = easy_ != nullptr ? info<long>(CURLINFO_HTTP_CONNECTCODE) : 0;
+    const bool refused_by_proxy = proxy >= 300;
+    if (refused_by_proxy) error = HttpErrc::not_connected;
+    response.failure =
+        error == HttpErrc::certificate_rejected
+            ? Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)))
+            : Failure::from(*error);
+    const long left = easy_ != nullptr ? info<long>(CURLINFO_REQUEST_SIZE) : 0;
+    response.sent = left != 0 && !refused_by_proxy;
+    return response;
+}
+
+inline void CurlTransfer::release() noexcept {
+    request_ = {};
+    curl_easy_cleanup(std::exchange(easy_, nullptr));
+    curl_slist_free_all(std::exchange(lines_, nullptr));
+}
+
+}}}  // namespace belay::detail

@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/json/sync.hpp
+/// to_json, from_json: the values of sync as JSON; needs nlohmann/json.
+///
+///     nlohmann::json json = result;                           // of a SyncResult
+///     auto operations = json.get<std::vector<Operation<Note>>>();
+///
+/// - Id: 32 hexadecimal digits.
+/// - Stamp: {"wall": nanoseconds since 1970 as a text, "counter", "origin"}. A program that reads
+///   numbers as doubles, such as JavaScript, would round such a number. A number is read, too.
+/// - Scene: {"content", "stamp", "saw"}, and "removed" if it was deleted.
+/// - part::SceneRemoval: {"stamp", "saw"}.
+/// - Operation: {"id", "stamp", "saw", "formerly"} and one of "AddElement": {"id", "element"},
+///   "UpdateElement": {"id", "changes", "base"}, "RemoveElement": {"id"}, "Interaction": {"id",
+///   "what"}.
+/// - The reason of a conflict: "ElementNotFound", "ElementAlreadyExists", "ConcurrentModification",
+///   or {"StaleTimestamp": {"local", "remote"}}.
+/// - Conflict: {"operation", "reason", "resolved"}.
+/// - FailedOperation: {"operation", "error": text, "code": {"category", "value"}, "retryable",
+///   "wait_ms", "kept"}.
+/// - SyncResult: {"success", "synced_count", "conflict_count", "failed_count", "conflicts",
+///   "failed_operations", "overwrote", "duration_ms", "timestamp", "retry_attempts"}.
+/// - A member of "overwrote": {"operation", "reason", "replaced": {"stamp", "value"}}.
+///
+/// `base`, `saw`, `formerly`, `wait_ms`, `overwrote` and `value` are left out if there is none, and
+/// `kept` if it is false. `duration_ms` and `timestamp` (since 1970) are whole milliseconds. Values
+/// have the form of their own to_json and from_json.
+///
+/// Errors: from_json throws nlohmann::json::exception for a document that it cannot read, as is
+///         usual with that library. The reasons are
+/// - wrong types and missing members,
+/// - an operation with none or several actions,
+/// - a failed operation without an error,
+/// - counts that do not fit their type,
+/// - results whose counts are not those of their lists.
+///
+/// nlohmann/json does the parsing, and sets its limits.
+#pragma once
+
+#include <charconv>      // std::from_chars
+#include <cstdint>       // std::int64_t
+#include <optional>      // std::optional
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <utility>       // std::in_range, std::move
+
+#include <belay/queue/queue_errc.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/scene.hpp>
+#include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_result.hpp>
+#include <nlohmann/json.hpp>
+
+namespace nlohmann {
+
+/// Returns a hash, so that JSON can be the value of an operation or the content of a scene.
+///
+/// Documents that differ only in the order of members have the same hash.   Throws: std::bad_alloc.
+[[nodiscard]] inline std::uint64_t content_hash(const json& value) {
+    const std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+    return belay::detail::hash_bytes(belay::as_bytes(text), 0);
+}
+
+}  // namespace nlohmann
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+using Json = nlohmann::json;
+
+/// Rejects a document by an exception, as nlohmann/json does.
+[[noreturn]] inline void reject_json(const std::string& what, const Json& json) {
+    throw Json::other_error::create(599, "belay: " + what, &json);
+}
+inline const Json& object_of(const Json& json, const char* what) {
+    if (!json.is_object()) reject_json(std::string{what} + " must be an object", json);
+    return json;
+}
+template <class T>
+[[nodiscard]] T number_of(const Json& json, const char* what) {
+    if (!json.is_number_integer()) reject_json(std::string{what} + " must be an integer", json);
+    // A number that a program stored as signed stays signed, even if it is not below zero.
+    const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
+                                                : std::in_range<T>(json.get<std::int64_t>());
+    if (!fits) reject_json(std::string{what} + " is out of range", json);
+    return json.get<T>();
+}
+
+/// Returns a number that is written as a number, or as a text of digits.
+[[nodiscard]] inline std::int64_t big_number_of(const Json& json, const char* what) {
+    if (!json.is_string()) return number_of<std::int64_t>(json, what);
+    const auto& text = json.get_ref<const std::string&>();
+    std::int64_t value = 0;
+    const char* const end = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || at != end) {
+        reject_json(std::string{what} + " must be an integer", json);
+    }
+    return value;
+}
+
+[[nodiscard]] inline std::string json_of_id(const Id& id) {
+    static constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    for (const std::byte b : id) {
+        text += digits[std::to_integer<unsigned>(b) >> 4U];
+        text += digits[std::to_integer<unsigned>(b) & 15U];
+    }
+    return text;
+}
+[[nodiscard]] inline Id id_of_json(const Json& json) {
+    const auto& text = json.get_ref<const std::string&>();
+    if (text.size() != 2 * Id{}.size()) reject_json("an id must have 32 hexadecimal digits", json);
+    Id id{};
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        unsigned digit = 0;
+        if (c >= '0' && c <= '9') {
+            digit = static_cast<unsigned>(c - '0');
+        } else if (c >= 'a' && c <= 'f') {
+            digit = static_cast<unsigned>(c - 'a') + 10;
+        } else {
+            reject_json("an id must have 32 hexadecimal digits", json);
+        }
+        id[i / 2] = static_cast<std::byte>(std::to_integer<unsigned>(id[i / 2]) << 4U | digit);
+    }
+    return id;
+}
+
+[[nodiscard]] inline Json json_of_code(const std::error_code& code) {
+    return {{"category", code.category().name()}, {"value", code.value()}};
+}
+/// Returns a code of the categories that stores use; an unknown category becomes store_failed.
+[[nodiscard]] inline std::error_code code_of_json(const Json& json) {
+    const auto& category = json.at("category").get_ref<const std::string&>();
+    const int value = number_of<int>(json.at("value"), "value");
+    if (value == 0) reject_json("a failed operation must have an error", json);
+    if (category == sync_category().name()) return {value, sync_category()};
+    if (category == queue_category().name()) return {value, queue_category()};
+    if (category == std::generic_category().name()) return {value, std::generic_category()};
+    if (category == std::system_category().name()) return {value, std::system_category()};
+    return SyncErrc::store_failed;
+}
+
+[[nodiscard]] inline std::int64_t milliseconds_of(Duration time) noexcept {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+[[nodiscard]] inline Duration duration_of(const Json& json, const char* what) {
+    const auto count = number_of<std::int64_t>(json, what);
+    constexpr std::int64_t most = Duration::max().count() / 1'000'000;
+    if (count > most || count < -most) reject_json(std::string{what} + " is out of range", json);
+    return Duration{count * 1'000'000};
+}
+
+}  // namespace detail
+
+/// Writes a stamp as JSON.
+inline void to_json(nlohmann::json& json, const Stamp& stamp) {
+    json = {{"wall", std::to_string(std::int64_t{stamp.wall.time_since_epoch().count()})},
+            {"counter", stamp.counter},
+            {"origin", detail::json_of_id(stamp.origin)}};
+}
+/// Reads a stamp from JSON.   Throws: nlohmann::json::exception.
+inline void from_json(const nlohmann::json& json, Stamp& stamp) {
+    detail::object_of(json, "a stamp");
+    stamp.wall = WallTime{Duration{detail::big_number_of(json.at("wall"), "wall")}};
+    stamp.counter = detail::number_of<std::uint32_t>(json.at("counter"), "counter");
+    stamp.origin = detail::id_of_json(json.at("origin"));
+}
+
+template <class Content>
+void to_json(nlohmann::json& json, const Scene<Content>& scene) {
+    // Not in `json`: its constructor calls this function, and leaks what it has if a value throws.
+    nlohmann::json made{{"stamp", scene.stamp}};
+    made["content"] = scene.content;
+    if (scene.removed) made["removed"] = true;
+    if (scene.saw) made["saw"] = *scene.saw;
+    if (scene.unaware) made["unaware"] = true;
+    json = std::move(made);
+}
+template <class Content>
+void from_json(const nlohmann::json& json, Scene<Content>& scene) {
+    detail::object_of(json, "a scene");
+    scene.content = json.at("content").get<Content>();
+    scene.stamp = json.at("stamp").get<Stamp>();
+    scene.removed = json.value("removed", false);
+    scene.saw.reset();
+    if (const auto saw = json.find("saw"); saw != json.end()) scene.saw = saw->get<Stamp>();
+    scene.unaware = json.value("unaware", false);
+}
+
+namespace part {
+
+/// Writes the removal of a scene as JSON.   Throws: std::bad_alloc.
+inline void to_json(nlohmann::json& json, const SceneRemoval& removal) {
+    json = {{"stamp", removal.stamp}};
+    if (removal.saw) json["saw"] = *removal.saw;
+}
+/// Reads the removal of a scene.   Throws: nlohmann::json::exception, if it is not one.
+inline void from_json(const nlohmann::json& json, SceneRemoval& removal) {
+    detail::object_of(json, "the removal of a scene");
+    removal.stamp = json.at("stamp").get<Stamp>();
+    removal.saw.reset();
+    if (const auto saw = json.find("saw"); saw != json.end()) removal.saw = saw->get<Stamp>();
+}
+
+}  // namespace part
+
+template <class Value>
+void to_json(nlohmann::json& json, const Operation<Value>& operation) {
+    nlohmann::json made{{"id", detail::json_of_id(operation.id)}, {"stamp", operation.stamp}};
+    if (operation.saw) made["saw"] = *operation.saw;
+    if (operation.formerly != no_id) made["formerly"] = detail::json_of_id(operation.formerly);
+    if (const auto* add = std::get_if<AddElement<Value>>(&operation.action)) {
+        made["AddElement"]["id"] = add->id;
+        made["AddElement"]["element"] = add->element;
+    } else if (const auto* update = std::get_if<UpdateElement<Value>>(&operation.action)) {
+        made["UpdateElement"]["id"] = update->id;
+        made["UpdateElement"]["changes"] = update->changes;
+        if (update->base) made["UpdateElement"]["base"] = *update->base;
+    } else if (const auto* removal = std::get_if<RemoveElement>(&operation.action)) {
+        made["RemoveElement"] = {{"id", removal->id}};
+    } else if (const auto* interaction = std::get_if<Interaction>(&operation.action)) {
+        made["Interaction"] = {{"id", interaction->id}, {"what", interaction->what}};
+    }
+    json = std::move(made);
+}
+template <class Value>
+void from_json(const nlohmann::json& json, Operation<Value>& operation) {
+    detail::object_of(json, "an operation");
+    operation.id = detail::id_of_json(json.at("id"));
+    operation.stamp = json.at("stamp").get<Stamp>();
+    operation.saw.reset();
+    if (const auto saw = json.find("saw"); saw != json.end()) operation.saw = saw->get<Stamp>();
+    operation.formerly = no_id;
+    if (const auto id = json.find("formerly"); id != json.end()) {
+        operation.formerly = detail::id_of_json(*id);
+    }
+    int actions = 0;
+    const auto action = [&](const char* name) -> const nlohmann::json* {
+        const auto at = json.find(name);
+        if (at == json.end()) return nullptr;
+        ++actions;
+        return &detail::object_of(*at, name);
+    };
+    const auto id = [](const nlohmann::json& of) { return of.at("id").get<std::string>(); };
+    if (const nlohmann::json* add = action("AddElement")) {
+        operation.action = AddElement<Value>{id(*add), add->at("element").get<Value>()};
+    }
+    if (const nlohmann::json* update = action("UpdateElement")) {
+        UpdateElement<Value> made{id(*update), update->at("changes").get<Value>(), {}};
+        if (const nlohmann::json::const_iterator base = update->find("base");
+            base != update->end()) {
+            made.base.emplace(base->get<Value>());
+        }
+        operation.action = std::move(made);
+    }
+    if (const nlohmann::json* removal = action("RemoveElement")) {
+        operation.action = RemoveElement{id(*removal)};
+    }
+    if (const nlohmann::json* interaction = action("Interaction")) {
+        operation.action =
+            Interaction{id(*interaction), interaction->at("what").get<std::string>()};
+    }
+    if (actions != 1) detail::reject_json("an operation must have exactly one action", json);
+}
+
+namespace detail {
+
+[[nodiscard]] inline Json json_of_reason(const ConflictReason& reason) {
+    if (const auto* stale = std::get_if<StaleTimestamp>(&reason)) {
+        return {{"StaleTimestamp", {{"local", stale->local}, {"remote", stale->remote}}}};
+    }
+    return std::string{to_string(reason)};
+}
+[[nodiscard]] inline ConflictReason reason_of_json(const Json& json) {
+    if (json.is_object()) {
+        const Json& stale = json.at("StaleTimestamp");
+        return StaleTimestamp{stale.at("local").get<Stamp>(), stale.at("remote").get<Stamp>()};
+    }
+    const auto& name = json.get_ref<const std::string&>();
+    for (const ConflictReason& one :
+         {ConflictReason{ElementNotFound{}}, ConflictReason{ElementAlreadyExists{}},
+          ConflictReason{ConcurrentModification{}}}) {
+        if (name == to_string(one)) return one;
+    }
+    reject_json("the reason of a conflict is unknown", json);
+}
+
+}  // namespace detail
+
+template <OperationLike Op>
+void to_json(nlohmann::json& json, const Conflict<Op>& conflict) {
+    nlohmann::json made{{"reason", detail::json_of_reason(conflict.reason)},
+                        {"resolved", conflict.resolved}};
+    made["operation"] = conflict.operation;
+    json = std::move(made);
+}
+template <OperationLike Op>
+void from_json(const nlohmann::json& json, Conflict<Op>& conflict) {
+    detail::object_of(json, "a conflict");
+    conflict.operation = json.at("operation").get<Op>();
+    conflict.resolved = json.at("resolved").get<bool>();
+    conflict.reason = detail::reason_of_json(json.at("reason"));
+}
+
+namespace detail {
+
+/// `one` is a SyncResult::Overwrite.
+[[nodiscard]] Json json_of_overwrite(const auto& one) {
+    Json replaced{{"stamp", one.replaced.stamp}};
+    if (one.replaced.value) replaced["value"] = *one.replaced.value;
+    Json json{{"reason", json_of_reason(one.reason)}, {"replaced", std::move(replaced)}};
+    json["operation"] = one.operation;
+    return json;
+}
+template <OperationLike Op>
+void read_overwrites(const Json& json, SyncResult<Op>& result) {
+    if (!json.is_array()) reject_json("overwrote must be an array", json);
+    for (const Json& one : json) {
+        const Json& of = object_of(object_of(one, "an overwrite").at("replaced"), "replaced");
+        auto& made = result.overwrote.emplace_back();
+        made.operation = one.at("operation").get<Op>();
+        made.reason = reason_of_json(one.at("reason"));
+        made.replaced.stamp = of.at("stamp").get<Stamp>();
+        if (const auto value = of.find("value"); value != of.end()) {
+            made.replaced.value.emplace(value->get<typename Op::value_type>());
+        }
+    }
+}
+
+}  // namespace detail
+
+template <OperationLike Op>
+void to_json(nlohmann::json& json, const FailedOperation<Op>& failed) {
+    nlohmann::json made{{"error", failed.error.message()},
+                        {"code", detail::json_of_code(failed.error)},
+                        {"retryable", failed.retryable}};
+    made["operation"] = failed.operation;
+    if (failed.wait) made["wait_ms"] = detail::milliseconds_of(*failed.wait);
+    if (failed.kept) made["kept"] = true;
+    json = std::move(made);
+}
+template <OperationLike Op>
+void from_json(const nlohmann::json& json, FailedOperation<Op>& failed) {
+    detail::object_of(json, "a failed operation");
+    failed.operation = json.at("operation").get<Op>();
+    failed.error = detail::code_of_json(json.at("code"));
+    failed.retryable = json.at("retryable").get<bool>();
+    failed.wait.reset();
+    if (const auto wait = json.find("wait_ms"); wait != json.end()) {
+        failed.wait = detail::duration_of(*wait, "wait_ms");
+    }
+    const auto kept = json.find("kept");
+    failed.kept = kept != json.end() && kept->get<bool>();
+}
+
+template <OperationLike Op>
+void to_json(nlohmann::json& json, const SyncResult<Op>& result) {
+    nlohmann::json made{{"success", result.success},
+                        {"synced_count", result.synced_count},
+                        {"conflict_count", result.conflict_count},
+                        {"failed_count", result.failed_count},
+                        {"duration_ms", detail::milliseconds_of(result.duration)},
+                        {"timestamp", detail::milliseconds_of(result.timestamp.time_since_epoch())},
+                        {"retry_attempts", result.retry_attempts}};
+    made["conflicts"] = result.conflicts;
+    made["failed_operations"] = result.failed_operations;
+    for (const auto& one : result.overwrote) {
+        made["overwrote"].push_back(detail::json_of_overwrite(one));
+    }
+    json = std::move(made);
+}
+template <OperationLike Op>
+void from_json(const nlohmann::json& json, SyncResult<Op>& result) {
+    detail::object_of(json, "a result");
+    const auto count = [&](const char* name) {
+        return detail::number_of<std::size_t>(json.at(name), name);
+    };
+    result.success = json.at("success").get<bool>();
+    result.synced_count = count("synced_count");
+    result.conflict_count = count("conflict_count");
+    result.failed_count = count("failed_count");
+    result.conflicts = json.at("conflicts").get<std::vector<Conflict<Op>>>();
+    result.failed_operations = json.at("failed_operations").get<std::vector<FailedOperation<Op>>>();
+    result.duration = detail::duration_of(json.at("duration_ms"), "duration_ms");
+    result.timestamp = WallTime{detail::duration_of(json.at("timestamp"), "timestamp")};
+    result.retry_attempts =
+        detail::number_of<std::uint64_t>(json.at("retry_attempts"), "retry_attempts");
+    result.overwrote.clear();
+    if (const auto all = json.find("overwrote"); all != json.end()) {
+        detail::read_overwrites(*all, result);
+    }
+    if (result.overwrote.size() > result.synced_count ||
+        result.conflicts.size() != result.conflict_count ||
+        result.failed_operations.size() != result.failed_count ||
+        result.success != (result.failed_count == 0)) {
+        detail::reject_json("the counts of a result must match its lists", json);
+    }
+}
+
+}}  // namespace belay

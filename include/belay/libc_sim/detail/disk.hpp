@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/libc_sim/detail/disk.hpp
+/// LibcDiskFile, LibcLocks: files of a simulated program on the disk of its host, and their locks.
+#pragma once
+
+#include <fcntl.h>     // O_APPEND
+#include <sys/stat.h>  // stat
+#include <unistd.h>    // geteuid
+
+#include <algorithm>     // std::min, std::any_of
+#include <cstring>       // std::memcpy
+#include <limits>        // std::numeric_limits
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/libc_sim/detail/process.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+inline int libc_result(std::error_code error) noexcept {
+    return error ? libc_fail(error.value()) : 0;
+}
+
+/// Returns the name of a file on the disk. The current directory is the root.
+inline std::string libc_path(std::string_view path) {
+    std::vector<std::string_view> parts;
+    while (!path.empty()) {
+        const std::string_view part = path.substr(0, path.find('/'));
+        path.remove_prefix(std::min(path.size(), part.size() + 1));
+        if (part == "..") {
+            if (!parts.empty()) parts.pop_back();
+        } else if (!part.empty() && part != ".") {
+            parts.push_back(part);
+        }
+    }
+    std::string name;
+    for (const std::string_view part : parts) name.append("/").append(part);
+    return name.empty() ? "/" : name;
+}
+
+/// The locks of files, of all programs.
+///
+/// A lock of fcntl() belongs to a program, and one of F_OFD_SETLK or flock() to an open file.
+/// Those of flock() do not conflict with the others, as on Linux.
+struct LibcLocks {
+    struct Lock {
+        const sim::Disk* disk;
+        std::uint64_t file;
+        const void* owner;
+        bool whole;  // of flock()
+        std::int64_t begin;
+        std::int64_t end;
+        bool exclusive;
+    };
+
+    [[nodiscard]] static const Lock* conflict(const Lock& wanted) {
+        for (const Lock& l : all()) {
+            if (is_same_file(l, wanted) && l.owner != wanted.owner && overlap(l, wanted) &&
+                (l.exclusive || wanted.exclusive)) {
+                return &l;
+            }
+        }
+        return nullptr;
+    }
+    /// Replaces what the owner has locked of the range.
+    static void set(const Lock& lock) {
+        release(lock);
+        all().push_back(lock);
+    }
+    /// Ends what the owner has locked of the range.
+    static void release(const Lock& range) {
+        std::vector<Lock> kept;
+        for (const Lock& l : all()) {
+            if (!is_same_file(l, range) || l.owner != range.owner || !overlap(l, range)) {
+                kept.push_back(l);
+                continue;
+            }
+            Lock part = l;
+            part.end = range.begin;
+            if (part.begin < part.end) kept.push_back(part);
+            part = l;
+            part.begin = range.end;
+            if (part.begin < part.end) kept.push_back(part);
+        }
+        all() = std::move(kept);
+    }
+
+private:
+    static std::vector<Lock>& all() {
+        static std::vector<Lock> locks;
+        return locks;
+    }
+    static bool is_same_file(const Lock& a, const Lock& b) noexcept {
+        return a.disk == b.disk && a.file == b.file && a.whole == b.whole;
+    }
+    static bool overlap(const Lock& a, const Lock& b) noexcept {
+        return a.begin < b.end && b.begin < a.end;
+    }
+};
+
+/// An open file on the disk of the host.
+class LibcDiskFile final : public LibcFile {
+public:
+    LibcDiskFile(LibcProcess& process, sim::Disk::File file, int flags)
+        : process_{process}, file_{std::move(file)}, flags_{flags} {}
+    ~LibcDiskFile() override { end(); }
+    void end() noexcept override {
+        // A program loses its locks of a file when it closes any descriptor of it.
+        LibcLocks::release(lock_of(&process_, false));
+        LibcLocks::release(lock_of(this, false));
+        LibcLocks::release(lock_of(this, true));
+    }
+
+    std::uint32_t ready() override { return EPOLLIN | EPOLLOUT; }
+    bool is_watchable() const noexcept override { return false; }
+    int mode() const noexcept override { return flags_ & (O_ACCMODE | O_APPEND); }
+    bool set_append(bool on) noexcept override {
+        flags_ = on ? flags_ | O_APPEND : flags_ & ~O_APPEND;
+        return true;
+    }
+
+    ssize_t read(std::span<const iovec> iov) override {
+        ssize_t total = 0;
+        for (const iovec& v : iov) {
+            const ssize_t n = read_at(offset_, v.iov_base, v.iov_len);
+            if (n < 0) return n;
+            offset_ += static_cast<std::uint64_t>(n);
+            total += n;
+        }
+        return total;
+    }
+    ssize_t write(std::span<const iovec> iov) override {
+        ssize_t total = 0;
+        for (const iovec& v : iov) {
+            if ((flags_ & O_APPEND) != 0) {
+                const auto end = size();
+                if (!end) return total != 0 ? total : libc_result(end.error());
+                offset_ = *end;
+            }
+            const ssize_t n = write_at(offset_, v.iov_base, v.iov_len);
+            if (n < 0) return total != 0 ? total : n;
+            offset_ += static_cast<std::uint64_t>(n);
+            total += n;
+            if (static_cast<std::size_t>(n) < v.iov_len) break;
+        }
+        return total;
+    }
+    ssize_t read_at(std::uint64_t offset, void* out, std::size_t bytes) {
+        if ((flags_ & O_ACCMODE) == O_WRONLY) return libc_fail(EBADF);
+        const auto n = file_.read(offset, {static_cast<std::byte*>(out), bytes});
+        return n ? static_cast<ssize_t>(*n) : libc_result(n.error());
+    }
+    ssize_t write_at(std::uint64_t offset, const void* from, std::size_t bytes) {
+        if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EBADF);
+        std::size_t part = 0;
+        const BytesView all{static_cast<const std::byte*>(from), bytes};
+        if (const auto error = file_.write(offset, all, &part)) {
+            // A disk that gets full takes the front, and reports the error at the next call.
+            const bool full = error == std::errc::no_space_on_device;
+            return full && part != 0 ? static_cast<ssize_t>(part) : libc_result(error);
+        }
+        return static_cast<ssize_t>(bytes);
+    }
+    int sync() { return libc_result(file_.sync()); }
+    int resize(std::uint64_t bytes) {
+        if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EINVAL);
+        return libc_result(file_.resize(bytes));
+    }
+    int preallocate(std::uint64_t bytes) { return libc_result(file_.preallocate(bytes)); }
+    [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
+    [[nodiscard]] std::uint64_t number() const { return (*file_.identity())[1]; }
+    std::int64_t seek(std::int64_t to, int from) {
+        if (from != SEEK_SET && from != SEEK_CUR && from != SEEK_END) return libc_fail(EINVAL);
+        Result<std::uint64_t> base = std::uint64_t{from == SEEK_CUR ? offset_ : 0};
+        if (from == SEEK_END) base = size();
+        if (!base) return libc_result(base.error());
+        const std::int64_t place = static_cast<std::int64_t>(*base) + to;
+        if (place < 0) return libc_fail(EINVAL);
+        offset_ = static_cast<std::uint64_t>(place);
+        return place;
+    }
+    [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
+    [[nodiscard]] LibcLocks::Lock lock_of(const void* owner, bool whole) const {
+        return {&process_.host().disk(),
+                number(),
+                owner,
+                whole,
+                0,
+                std::numeric_limits<std::int64_t>::max(),
+                true};
+    }
+
+private:
+    LibcProcess& process_;
+    sim::Disk::File file_;
+    int flags_;
+    std::uint64_t offset_ = 0;
+};
+
+/// An open directory.
+class LibcDirectory final : public LibcFile {
+public:
+    explicit LibcDirectory(std::string path) : path_{std::move(path)} {}
+    std::uint32_t ready() override { return EPOLLIN; }
+    ssize_t read(std::span<const iovec>) override { return libc_fail(EISDIR); }
+    bool is_watchable() const noexcept override { return false; }
+    int mode() const noexcept override { return O_RDONLY | O_DIRECTORY; }
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+private:
+    const std::string path_;
+};
+
+}}}  // namespace belay::detail

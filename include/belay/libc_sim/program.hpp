@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/libc_sim/program.hpp
+/// sim::Program: unmodified networked code on a host of a simulated world.
+#pragma once
+
+#ifndef __linux__
+#    error "libc_sim.hpp: simulated programs need Linux and glibc"
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#    error "libc_sim.hpp: sanitizers replace the same functions; build this test without them"
+#elif defined(__has_feature)
+#    if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+        __has_feature(memory_sanitizer)
+#        error "libc_sim.hpp: sanitizers replace the same functions; build this test without them"
+#    endif
+#endif
+
+#include <memory>       // std::unique_ptr
+#include <optional>     // std::optional
+#include <type_traits>  // std::is_void_v
+#include <utility>      // std::forward
+
+#ifndef __GLIBC__
+#    error "libc_sim.hpp: simulated programs need glibc"
+#elif !__GLIBC_PREREQ(2, 33)
+#    error "libc_sim.hpp: simulated programs need glibc 2.33 or later"
+#endif
+
+#include <belay/libc_sim/detail/aliases.hpp>
+#include <belay/libc_sim/detail/jobs.hpp>
+#include <belay/libc_sim/detail/locks.hpp>
+#include <belay/libc_sim/detail/process.hpp>
+#include <belay/libc_sim/detail/refused.hpp>
+#include <belay/libc_sim/detail/refused_more.hpp>
+#include <belay/libc_sim/detail/signals.hpp>
+#include <belay/libc_sim/detail/streams.hpp>
+#include <belay/libc_sim/detail/symbols.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+// The linker names it if two source files include this header: the functions of the C library
+// cannot be replaced twice.
+extern const char libc_sim_is_included asm(
+    "libc_sim_hpp_must_be_included_by_exactly_one_source_file_of_a_program");
+const char libc_sim_is_included = 0;
+}  // namespace detail
+
+namespace sim {
+
+/// A program on a host of a simulated world, whose calls of the C library are those of its world.
+///
+/// The header replaces functions of the C library in the whole test program: include it in exactly
+/// one source file. Code outside of a Program, such as the test itself, calls the real ones.
+///
+///     world.host("server", [](sim::Host& h) {
+///         return std::make_unique<sim::Program>(h, [] { return server_main(); });
+///     });
+///
+/// The program begins as an event of its own, on a stack of 1 MiB of its own. The world goes on
+/// while the program waits. A kill ends it in the middle of a wait: no destructor runs, and its
+/// memory is not freed.
+///
+/// An exception from `main` leaves the world's `run_...`. If the program calls a function that a
+/// world does not have, `run_...` throws a std::logic_error that names it.
+/// docs/test-your-own-networked-code.md has the list of functions, and what programs share.
+///
+/// Thread safety: the world's thread. All programs at a time are of one world.
+class Program {
+public:
+    /// `main()` returns void, or the exit code.
+    template <class F>
+    Program(Host& host, F&& main)
+        : process_{std::make_unique<belay::detail::LibcProcess>(
+              host, [f = std::decay_t<F>(std::forward<F>(main))]() mutable {
+                  int code = 0;
+                  if constexpr (std::is_void_v<decltype(f())>) {
+                      f();
+                  } else {
+                      code = static_cast<int>(f());
+                  }
+                  belay::detail::LibcStreams::flush(*belay::detail::LibcProcess::current());
+                  return code;
+              })} {
+        for (int number = 0; number < 3; ++number) {
+            process_->open(std::make_shared<belay::detail::LibcStandardStream>(number));
+        }
+    }
+
+    /// Returns what `main` has returned, or has passed to exit(); nothing while it runs, and after
+    /// an exception.
+    [[nodiscard]] std::optional<int> exit_code() const noexcept { return process_->exit_code(); }
+
+private:
+    std::unique_ptr<belay::detail::LibcProcess> process_;
+};
+
+}  // namespace sim
+
+}}  // namespace belay

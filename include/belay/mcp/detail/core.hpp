@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/mcp/detail/core.hpp
+/// McpCore: all decisions of mcp::Remote, without sockets: received messages, requests to send, and
+/// finished calls.
+#pragma once
+
+#include <algorithm>    // std::find_if, std::count_if
+#include <deque>        // std::deque
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move, std::exchange
+#include <vector>       // std::vector
+
+#include <belay/mcp/detail/answer.hpp>
+#include <belay/mcp/detail/step.hpp>
+#include <belay/mcp/options.hpp>
+#include <belay/version.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The limits of an answer, and the function that decides whether an error can be retried.
+struct McpCoreOptions {
+    McpLimits limits{};
+    McpErrorPredicate is_retryable{};
+};
+
+/// One client of one server: its session, its calls, and its requests under way.
+///
+///     const std::uint64_t call = core.call("fetch_scene", {{"session_id", "board-1"}});
+///     for (McpSend& send : core.sends()) post(send);          // initialize, at first
+///     core.receive(number, head, piece); core.finish(number, response);
+///     while (std::optional<McpDone> done = core.next_done()) report(*done);
+///
+/// Thread safety: a plain value that can be moved.   Throws: std::bad_alloc, in all functions that
+/// store something.
+class McpCore {
+    using Aim = McpSend::Aim;
+
+public:
+    explicit McpCore(McpCoreOptions options) : options_{std::move(options)} {}
+
+    /// Starts a call of a tool. next_done() returns its result, once.   Pre: not closed.
+    std::uint64_t call(std::string tool, McpJson arguments) {
+        BELAY_PRECONDITION(!closed_, "McpCore::call: the client must not be closed");
+        calls_.push_back({++last_, std::move(tool), std::move(arguments)});
+        const std::uint64_t number = last_;
+        pump();
+        return number;
+    }
+    /// Drops a call whose result is no longer needed. next_done() does not return it.
+    void give_up(std::uint64_t call) {
+        const auto at = find_numbered(calls_, call);
+        if (at == calls_.end()) return;
+        const auto under_way = find_numbered(exchanges_, at->exchange);
+        calls_.erase(at);
+        if (under_way == exchanges_.end()) return;
+        const Exchange exchange = take(under_way);
+        // A request that was not sent yet is not sent.
+        if (std::erase_if(sends_, [&](const McpSend& s) { return s.number == exchange.number; }) ==
+            0) {
+            drops_.push_back(exchange.number);
+            cancel(exchange, "nobody waits for it any more");
+        }
+    }
+    /// Ends the session. After this there is at most one request, which ends the session.
+    void close() {
+        closed_ = true;
+        end_failure_ = {};
+        calls_.clear();
+        sends_.clear();
+        for (const Exchange& exchange : exchanges_) drops_.push_back(exchange.number);
+        exchanges_.clear();
+        if (session_.empty()) return;
+        post(Aim::end_session, "");
+    }
+
+    /// Sets the token of request `number`, so that no text contains it.
+    void hide(std::uint64_t number, std::string token) {
+        const auto at = find_numbered(exchanges_, number);
+        if (at != exchanges_.end()) at->secret = std::move(token);
+    }
+    /// Takes a piece of the response to request `number`, with its head.
+    void receive(std::uint64_t number, const HttpResponse& head, std::string_view piece) {
+        const auto at = find_numbered(exchanges_, number);
+        if (at == exchanges_.end()) return;
+        if (head.status < 200 || head.status > 299) {
+            // Keeps a part of the text for people. Only the status decides.
+            at->rejection += piece.substr(0, words_max - std::min(words_max, at->rejection.size()));
+            return;
+        }
+        // A request without an answer needs only the status.
+        if (!at->answer) return settle(take(at), head);
+        at->answer->take(head, piece);
+        if (!reply_to(at->answer->requests())) {
+            drops_.push_back(number);
+            return fail(take(find_numbered(exchanges_, number)), mcp::Errc::asks_too_much);
+        }
+        const auto now = find_numbered(exchanges_, number);
+        if (now->answer->over()) settle(take(now), head);
+    }
+    /// Takes the end of the response to request `number`, or the reason for its failure.
+    void finish(std::uint64_t number, const HttpResponse& response) {
+        const auto at = find_numbered(exchanges_, number);
+        if (at != exchanges_.end()) settle(take(at), response);
+    }
+
+    /// Returns the requests to send now, in this order.
+    [[nodiscard]] std::vector<McpSend> sends() { return std::exchange(sends_, {}); }
+    /// Returns the next finished call.
+    [[nodiscard]] std::optional<McpDone> next_done() {
+        if (done_.empty()) return std::nullopt;
+        McpDone done = std::move(done_.front());
+        done_.pop_front();
+        return done;
+    }
+    /// Returns the requests to abort.
+    [[nodiscard]] std::vector<std::uint64_t> drops() { return std::exchange(drops_, {}); }
+    [[nodiscard]] bool has_done() const noexcept { return !done_.empty(); }
+    /// Whether sends(), next_done() or drops() would return anything.
+    [[nodiscard]] bool has_output() const noexcept {
+        return !sends_.empty() || !done_.empty() || !drops_.empty();
+    }
+    /// Whether the response to this request is still needed.
+    [[nodiscard]] bool awaits(std::uint64_t number) const noexcept {
+        return find_numbered(exchanges_, number) != exchanges_.end();
+    }
+    /// Whether the end of the session is still being reported to the server.
+    [[nodiscard]] bool is_closing() const noexcept { return closed_ && !exchanges_.empty(); }
+    /// Returns the failure of the request that ended the session. There is none before that
+    /// request, and none without a session.
+    [[nodiscard]] const Failure& end_failure() const noexcept { return end_failure_; }
+
+private:
+    static constexpr std::size_t words_max = 4096;
+    static constexpr std::size_t cancelled_max = 64;
+    static constexpr const char* newest = "2025-06-18";
+
+    /// A call that waits, or is under way.
+    struct Call {
+        std::uint64_t number;
+        std::string tool;
+        McpJson arguments;
+        std::uint64_t exchange = 0;
+        bool again = false;  // in a new session
+    };
+    /// A request under way.
+    struct Exchange {
+        std::uint64_t number;
+        Aim aim;
+        std::uint64_t call;
+        std::string session;
+        std::optional<McpAnswer> answer;
+        std::string secret{};
+        std::string rejection{};
+    };
+    enum class Phase : std::uint8_t { none, initializing, unconfirmed, confirming, ready };
+
+    [[nodiscard]] std::size_t count_of(Aim aim) const noexcept {
+        return static_cast<std::size_t>(
+            std::count_if(exchanges_.begin(), exchanges_.end(),
+                          [aim](const Exchange& exchange) { return exchange.aim == aim; }));
+    }
+    [[nodiscard]] Exchange take(std::vector<Exchange>::iterator at) {
+        Exchange exchange = std::move(*at);
+        exchanges_.erase(at);
+        return exchange;
+    }
+
+    // ---- requests -------------------------------------------------------------------------------
+
+    std::uint64_t post(Aim aim, std::string body, std::uint64_t call = 0) {
+        const std::uint64_t number = ++last_;
+        std::optional<McpAnswer> answer;
+        if (aim == Aim::initialize || aim == Aim::call) answer.emplace(number, options_.limits);
+        exchanges_.push_back({number, aim, call, session_, std::move(answer)});
+        sends_.push_back({number, aim, std::move(body), session_, version_});
+        return number;
+    }
+    void pump() {
+        if (closed_) return;
+        const bool waits = std::any_of(calls_.begin(), calls_.end(),
+                                       [](const Call& call) { return call.exchange == 0; });
+        if (!waits) return;
+        if (phase_ == Phase::none) return initialize();
+        if (phase_ == Phase::unconfirmed) return confirm();
+        if (phase_ != Phase::ready) return;
+        for (Call& call : calls_) {
+            if (call.exchange != 0) continue;
+            McpJson params{{"name", call.tool}, {"arguments", call.arguments}};
+            call.exchange = post(Aim::call, mcp_request(last_ + 1, "tools/call", std::move(params)),
+                                 call.number);
+        }
+    }
+    void initialize() {
+        phase_ = Phase::initializing;
+        const std::string version = std::to_string(BELAY_VERSION_MAJOR) + "." +
+                                    std::to_string(BELAY_VERSION_MINOR) + "." +
+                                    std::to_string(BELAY_VERSION_PATCH);
+        post(Aim::initialize,
+             mcp_request(last_ + 1, "initialize",
+                         {{"protocolVersion", newest},
+                          {"capabilities", McpJson::object()},
+                          {"clientInfo", {{"name", "belay"}, {"version", version}}}}));
+    }
+    void confirm() {
+        phase_ = Phase::confirming;
+        post(Aim::initialized, mcp_notification("notifications/initialized"));
+    }
+    void cancel(const Exchange& exchange, const char* why) {
+        // A lost session has no calls either.
+        if (phase_ != Phase::ready || exchange.session != session_) return;
+        // Bounds the cancellations that cannot be sent until there is a token.
+        if (count_of(Aim::cancelled) >= cancelled_max) return;
+        post(Aim::cancelled, mcp_notification("notifications/cancelled",
+                                              {{"requestId", exchange.number}, {"reason", why}}));
+    }
+    /// Answers the server's requests.   Returns: false if there are too many.
+    bool reply_to(const std::vector<McpMessage>& requests) {
+        if (count_of(Aim::reply) + requests.size() > mcp_requests_max) return false;
+        for (const McpMessage& request : requests) post(Aim::reply, mcp_reply(request));
+        return true;
+    }
+
+    // ---- responses ------------------------------------------------------------------------------
+
+    void settle(Exchange exchange, const HttpResponse& response) {
+        if (response.status != 0 && (response.status < 200 || response.status > 299)) {
+            return rejected(std::move(exchange), response);
+        }
+        // An answer counts even if the connection broke after it.
+        const bool answered = exchange.answer && exchange.answer->over();
+        if (!answered && !response.complete()) return broken(std::move(exchange), response);
+        switch (exchange.aim) {
+            case Aim::initialize:
+                return initialized(std::move(exchange), response);
+            case Aim::initialized:
+                if (phase_ == Phase::confirming) phase_ = Phase::ready;
+                return pump();
+            case Aim::call:
+                return called(std::move(exchange));
+            case Aim::reply:
+            case Aim::cancelled:
+            case Aim::end_session:
+                return;
+        }
+    }
+    /// Handles a status that is a rejection. The status decides, and not the body.
+    void rejected(Exchange exchange, const HttpResponse& response) {
+        // Also used for an incomplete body.
+        Failure failure =
+            http_failure(HttpResponse{.status = response.status, .headers = response.headers});
+        if (response.status == 403) failure.cause = Cause::unauthorized;
+        if (exchange.aim == Aim::end_session) {
+            // The session is gone, or we may not end it: nothing is left to do.
+            if (failure.cause != Cause::permanent) end_failure_ = failure;
+            return;
+        }
+        const bool lost = is_of_lost_session(exchange, response.status);
+        if (lost && exchange.session == session_) {
+            // After a 400 the server may still have the session, so it is ended.
+            if (response.status != 404) post(Aim::end_session, "");
+            drop_session();
+        }
+        const auto call = find_numbered(calls_, exchange.call);
+        if (lost && exchange.aim == Aim::call && call != calls_.end() && !call->again) {
+            call->again = true;
+            call->exchange = 0;
+            return pump();
+        }
+        std::string words = McpLogText{exchange.secret}(text_of_rejection(exchange.rejection));
+        fail(std::move(exchange), mcp::Error{failure, 0, std::move(words)});
+    }
+    /// Whether the status means that the session is lost. 404 means so. Servers that have one
+    /// session for all clients return 400 after a restart, without an error code for a wrong
+    /// message.
+    [[nodiscard]] static bool is_of_lost_session(const Exchange& exchange, int status) {
+        if (exchange.session.empty()) return false;
+        return status == 404 || (status == 400 && !is_about_message(exchange.rejection));
+    }
+    void broken(Exchange exchange, const HttpResponse& response) {
+        if (exchange.aim == Aim::end_session) end_failure_ = response.failure;
+        if (exchange.aim == Aim::call && response.failure.cause == Cause::timed_out) {
+            cancel(exchange, "timed out");
+        }
+        Failure failure = response.failure;
+        // A request that was not sent is no rejection of the session.
+        if (!response.sent && failure.cause == Cause::permanent) failure.cause = Cause::refused;
+        fail(std::move(exchange), mcp::Error{failure, 0, {}});
+    }
+
+    void initialized(Exchange exchange, const HttpResponse& response) {
+        Result<McpMessage> message = message_in(exchange);
+        if (!message) return fail(std::move(exchange), message.error());
+        if (message->kind == McpMessage::Kind::error) {
+            // Before `exchange` is moved, because the order in which arguments are evaluated is
+            // unspecified.
+            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
+            return fail(std::move(exchange), std::move(error));
+        }
+        const auto version = message->body.find("protocolVersion");
+        constexpr std::string_view known[] = {newest, "2025-11-25", "2025-03-26"};
+        const bool spoken = version != message->body.end() && version->is_string() &&
+                            std::find(std::begin(known), std::end(known),
+                                      version->get_ref<const std::string&>()) != std::end(known);
+        if (!spoken) return fail(std::move(exchange), mcp::Errc::version_rejected);
+        const std::string* const session = response.headers.find("Mcp-Session-Id");
+        if (session != nullptr && !is_session_id(*session)) {
+            return fail(std::move(exchange), mcp::Errc::bad_session);
+        }
+        session_ = session != nullptr ? *session : "";
+        version_ = version->get<std::string>();
+        confirm();
+    }
+    [[nodiscard]] static bool is_session_id(std::string_view id) noexcept {
+        return !id.empty() && id.size() <= 1024 &&
+               std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+    }
+
+    void called(Exchange exchange) {
+        Result<McpMessage> message = message_in(exchange);
+        if (!message) return fail(std::move(exchange), message.error());
+        if (message->kind == McpMessage::Kind::error) {
+            // Before `exchange` is moved, because the order in which arguments are evaluated is
+            // unspecified.
+            mcp::Error error = classified(error_of(message->body, McpLogText{exchange.secret}));
+            return fail(std::move(exchange), std::move(error));
+        }
+        const auto is_error = message->body.find("isError");
+        if (is_error != message->body.end() && *is_error != false) {
+            std::string words = McpLogText{exchange.secret}(text_of_result(message->body));
+            return fail(std::move(exchange),
+                        classified({Failure::from(mcp::Errc::tool_failed), 0, std::move(words)}));
+        }
+        over({exchange.call, {}, std::move(message->body)});
+    }
+    [[nodiscard]] Result<McpMessage> message_in(Exchange& exchange) {
+        exchange.answer->end();
+        // The requests in a JSON body are only known now.
+        if (!reply_to(exchange.answer->requests())) return mcp::Errc::asks_too_much;
+        return std::move(*exchange.answer).answer();
+    }
+
+    // ---- results --------------------------------------------------------------------------------
+
+    void fail(Exchange exchange, std::error_code error) {
+        fail(std::move(exchange), mcp::Error{Failure::from(error), 0, {}});
+    }
+    void fail(Exchange exchange, const mcp::Error& error) {
+        if (exchange.aim == Aim::call) return over({exchange.call, error, {}});
+        if (exchange.aim != Aim::initialize && exchange.aim != Aim::initialized) return;
+        if (phase_ == Phase::initializing) phase_ = Phase::none;
+        if (phase_ == Phase::confirming) phase_ = Phase::unconfirmed;
+        // All waiting calls have waited for this request.
+        for (const Call& call : calls_) {
+            if (call.exchange == 0) done_.push_back({call.number, error, {}});
+        }
+        std::erase_if(calls_, [](const Call& call) { return call.exchange == 0; });
+    }
+    void over(McpDone done) {
+        std::erase_if(calls_, [&](const Call& one) { return one.number == done.call; });
+        done_.push_back(std::move(done));
+        pump();
+    }
+    void drop_session() {
+        phase_ = Phase::none;
+        session_.clear();
+        version_.clear();
+    }
+    [[nodiscard]] mcp::Error classified(mcp::Error error) {
+        if (options_.is_retryable(error)) {
+            error.failure.cause = Cause::overloaded;
+        }
+        return error;
+    }
+
+    McpCoreOptions options_;
+    Phase phase_ = Phase::none;
+    bool closed_ = false;
+    std::string session_;
+    std::string version_;
+    std::uint64_t last_ = 0;
+    std::vector<Call> calls_;
+    std::vector<Exchange> exchanges_;
+    std::vector<McpSend> sends_;
+    std::deque<McpDone> done_;
+    std::vector<std::uint64_t> drops_;
+    Failure end_failure_{};
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/mcp/options.hpp
+/// mcp::Options: the server's tools that an mcp::Remote calls, their arguments, and the token.
+#pragma once
+
+#include <chrono>       // std::chrono::seconds
+#include <concepts>     // std::same_as
+#include <cstddef>      // std::size_t
+#include <string>       // std::string
+#include <type_traits>  // std::is_nothrow_invocable_r_v
+#include <utility>      // std::forward
+
+#include <belay/core/completion.hpp>
+#include <belay/core/detail/function.hpp>
+#include <belay/link/detail/token_source_like.hpp>
+#include <belay/mcp/error.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A source of tokens of any type.
+class McpTokenSource {
+public:
+    McpTokenSource() noexcept = default;
+    template <class Source>
+        requires(!std::same_as<std::decay_t<Source>, McpTokenSource>)
+    McpTokenSource(Source&& source) : ask_{wrapped(std::forward<Source>(source))} {}
+
+    /// Requests a token.   Pre: there is a source.
+    void operator()(Completion<std::string> completion) { ask_(std::move(completion)); }
+    [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(ask_); }
+
+private:
+    template <class Source>
+    [[nodiscard]] static Function<void(Completion<std::string>)> wrapped(Source&& source) {
+        using Kept = std::decay_t<Source>;
+        static_assert(HasTokenType<Kept>,
+                      "mcp::Options: the source of tokens needs a 'token_type'");
+        if constexpr (HasTokenType<Kept>) {
+            static_assert(std::same_as<typename Kept::token_type, std::string>,
+                          "mcp::Options: the source's token_type must be std::string");
+            static_assert(AnswersTokens<Kept>,
+                          "mcp::Options: the source of tokens needs 'void "
+                          "operator()(Completion<token_type>)'");
+            return Function<void(Completion<std::string>)>{
+                [kept = Kept{std::forward<Source>(source)}](Completion<std::string> c) mutable {
+                    kept(std::move(c));
+                }};
+        } else {
+            return {};
+        }
+    }
+
+    Function<void(Completion<std::string>)> ask_;
+};
+
+/// A function that classifies errors; it must be noexcept.
+class McpErrorPredicate {
+public:
+    McpErrorPredicate() noexcept = default;
+    template <class F>
+        requires(!std::same_as<std::decay_t<F>, McpErrorPredicate>)
+    McpErrorPredicate(F&& f) {
+        constexpr bool right =
+            std::is_nothrow_invocable_r_v<bool, std::decay_t<F>&, const mcp::Error&>;
+        static_assert(right,
+                      "mcp::Options: is_retryable and is_missing must be 'bool(const "
+                      "belay::mcp::Error&) noexcept'");
+        if constexpr (right) predicate_ = Function<bool(const mcp::Error&)>{std::forward<F>(f)};
+    }
+
+    [[nodiscard]] bool operator()(const mcp::Error& error) {
+        return predicate_ && predicate_(error);
+    }
+
+private:
+    Function<bool(const mcp::Error&)> predicate_;
+};
+
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace mcp {
+
+/// Options for the calls of a Remote to its server.
+struct Options {
+    /// The tool that returns a scene, and the tool that accepts one.
+    std::string fetch_tool = "fetch_scene";
+    std::string push_tool = "push_scene";
+    /// The names of these tools' arguments: for the name of a session, and for the pushed scene.
+    std::string session_argument = "session_id";
+    std::string scene_argument = "scene";
+
+    /// The source of tokens, called before each request. The request carries the result as
+    /// `Authorization: Bearer`. The source has `token_type`, a std::string, and
+    /// `void operator()(Completion<std::string>)`. It may answer at once, later, or from another
+    /// thread. A token that the server has rejected (401, 403) is sent again after five minutes, in
+    /// one request. Until then, or until the source has another one, calls fail without reaching
+    /// the server (Errc::credentials_needed).
+    detail::McpTokenSource token{};
+    /// A function that returns whether an error of JSON-RPC, or a failure of a tool, may pass with
+    /// time. Its form is `bool(const Error&) noexcept`. It receives the text of the server. Without
+    /// this function, no such error counts as retryable.
+    detail::McpErrorPredicate is_retryable{};
+    /// A function, of the same form, that returns whether a failure of the fetch tool means that
+    /// there is no such session. Without it only the result `null` means that. A bridge does not
+    /// push a scene if it could not fetch the remote one first.
+    detail::McpErrorPredicate is_missing{};
+
+    /// The longest time for a request, from its connection to the end of the answer.
+    Duration timeout = std::chrono::seconds{30};
+    /// The longest answer, and the deepest nesting of its JSON. An answer whose values would take
+    /// more than 128 MiB of memory is too long, too.
+    std::size_t answer_bytes_max = std::size_t{16} << 20;
+    std::size_t depth_max = 64;
+};
+
+}}}  // namespace belay::mcp

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/openssl/tls_error.hpp
+/// tls::Errc: the errors of TLS, with the reason for which a certificate is not accepted.
+#pragma once
+
+#include <belay/core/cause.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace tls {
+
+/// The errors of TLS connections of asio and Boost.Beast, and of certificates in curl::Http;
+/// category "belay.tls".
+///
+/// All have Cause::refused, because people correct them while a program runs, so a policy tries
+/// again. A certificate with several defects has the error of the first one, in this order: its
+/// issuer, its name, its dates. libcurl checks the name last.
+enum class Errc {
+    handshake_failed = 1,            ///< no agreement on TLS, or the peer does not use it
+    certificate_rejected = 2,        ///< for a reason other than those below
+    certificate_expired = 3,         ///< of the server, or of an issuer
+    certificate_not_yet_valid = 4,   ///< of the server, or of an issuer
+    certificate_other_name = 5,      ///< is not for the name or address that was dialled
+    certificate_unknown_issuer = 6,  ///< has no trusted issuer, or its chain is incomplete
+    certificate_self_signed = 7,     ///< is signed by itself, and is not trusted
+    certificate_revoked = 8          ///< is in a revocation list that your context checks
+};
+
+}}}  // namespace belay::tls
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+inline constexpr ErrorText tls_error_texts[] = {
+    {"TLS negotiation failed: check that the peer uses TLS at this port, and which versions",
+     Cause::refused},
+    {"the server's certificate is not acceptable: check its purpose, key and signature",
+     Cause::refused},
+    {"the server's certificate has expired: renew it, or correct the clock of this machine",
+     Cause::refused},
+    {"the server's certificate is not valid yet: correct the clock of the server or of this "
+     "machine",
+     Cause::refused},
+    {"the server's certificate has another name: dial a name that it contains", Cause::refused},
+    {"the issuer of the server's certificate is not trusted: trust it, and let the server send "
+     "the intermediate certificates",
+     Cause::refused},
+    {"the server's certificate is self-signed: trust it, or use one of a trusted issuer",
+     Cause::refused},
+    {"the server's certificate is revoked: replace it", Cause::refused},
+};
+
+/// Returns the category of tls::Errc.
+[[nodiscard]] inline const std::error_category& tls_error_category() noexcept {
+    static const TableCategory category{"belay.tls", tls_error_texts};
+    return category;
+}
+}}}  // namespace belay::detail
+
+namespace belay { inline namespace BELAY_ABI { namespace tls {
+
+/// Makes a std::error_code of an Errc; the implicit conversion calls it.
+[[nodiscard]] inline std::error_code make_error_code(Errc e) noexcept {
+    return {static_cast<int>(e), detail::tls_error_category()};
+}
+
+}}}  // namespace belay::tls
+
+template <>
+struct std::is_error_code_enum<belay::tls::Errc> : std::true_type {};

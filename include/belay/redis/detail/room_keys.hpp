@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/redis/detail/room_keys.hpp
+/// The format of rooms in Redis: keys, entry ids as positions, and snapshots.
+#pragma once
+
+#include <charconv>      // std::from_chars
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <span>          // std::span
+#include <string>        // std::string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::errc
+#include <vector>        // std::vector
+
+#include <belay/core/bytes.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The keys of a room. All contain its id in braces, so they are in one slot of a cluster.
+struct RedisRoomKeys {
+    RedisRoomKeys(const std::string& prefix, std::string_view id) {
+        std::string tag = prefix + ":{";
+        constexpr char digits[] = "0123456789abcdef";
+        for (const char c : id) {
+            // A brace in the id would end the tag.
+            if (c != '{' && c != '}' && c != '%') {
+                tag += c;
+                continue;
+            }
+            const auto byte = static_cast<unsigned char>(c);
+            tag += {'%', digits[byte >> 4U], digits[byte & 15U]};
+        }
+        tag += '}';
+        updates = tag + ":updates";
+        room = tag + ":room";
+        snapshot = tag + ":snapshot";
+        channel = tag + ":channel";
+    }
+    std::string updates{};
+    std::string room{};
+    std::string snapshot{};
+    std::string channel{};
+};
+
+/// The number of bits of an entry's sequence number. A position is an entry's id as one number of
+/// the same order. It has 43 bits of milliseconds, 20 bits of sequence number, and a 0. A final 1
+/// instead marks the position of a change that is not sent yet. No entry has such a position.
+inline constexpr unsigned redis_sequence_bits = 20;
+
+/// Returns nothing if `id` is not one that a clock gives before the year 2248.
+[[nodiscard]] inline std::optional<std::uint64_t> redis_position(std::string_view id) noexcept {
+    const char* const end = id.data() + id.size();
+    std::uint64_t time = 0;
+    std::uint64_t sequence = 0;
+    const auto first = std::from_chars(id.data(), end, time);
+    if (first.ec != std::errc{} || first.ptr == end || *first.ptr != '-') return std::nullopt;
+    const auto second = std::from_chars(first.ptr + 1, end, sequence);
+    if (second.ec != std::errc{} || second.ptr != end) return std::nullopt;
+    if (time >> (63 - redis_sequence_bits) != 0 || sequence >> redis_sequence_bits != 0)
+        return std::nullopt;
+    return (time << redis_sequence_bits | sequence) << 1U;
+}
+[[nodiscard]] inline std::string redis_entry_id(std::uint64_t position) {
+    constexpr std::uint64_t mask = (std::uint64_t{1} << redis_sequence_bits) - 1;
+    position >>= 1U;
+    return std::to_string(position >> redis_sequence_bits) + '-' + std::to_string(position & mask);
+}
+
+/// Returns the updates as one value, each after its length.
+[[nodiscard]] inline std::string redis_packed(std::span<const Bytes> parts) {
+    std::string all;
+    for (const Bytes& part : parts) {
+        std::byte size[4];
+        store_le(size, static_cast<std::uint32_t>(part.size()));
+        all += as_text(size);
+        all += as_text(part);
+    }
+    return all;
+}
+/// Returns nothing if the value is damaged.
+[[nodiscard]] inline std::optional<std::vector<Bytes>> redis_unpacked(BytesView all) {
+    std::vector<Bytes> parts;
+    while (!all.empty()) {
+        if (all.size() < 4) return std::nullopt;
+        const std::size_t size = load_le<std::uint32_t>(all.data());
+        all = all.subspan(4);
+        if (size > all.size()) return std::nullopt;
+        parts.emplace_back(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
+        all = all.subspan(size);
+    }
+    return parts;
+}
+
+}}}  // namespace belay::detail

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/redis/rooms_options.hpp
+/// redis::RoomsOptions: the place, the limits and the timeouts of rooms in Redis.
+#pragma once
+
+#include <chrono>       // std::chrono::milliseconds
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint16_t
+#include <memory>       // std::shared_ptr
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+
+#include <belay/redis/options.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace redis {
+
+/// Options for the connection of a Rooms, and limits for the calls that wait.
+struct RoomsOptions {
+    /// The prefix of all keys, without braces; the same for all servers that share rooms.
+    std::string prefix = "belay";
+
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 6379;
+    /// The path of a Unix domain socket; if not empty, it replaces host and port.
+    std::string socket{};
+    /// The user; empty for the default user.
+    std::string user{};
+    /// The password. If user and password are empty, Rooms does not log in.
+    std::string password{};
+    /// Servers of Redis Sentinel, which name the master; see docs/several-servers.md.
+    Options::Sentinels sentinels{};
+    /// A redis::Tls, for all connections, also to Sentinels; see redis/tls.hpp. If null, there is
+    /// no TLS.
+    std::shared_ptr<const detail::RedisTls> tls{};
+
+    /// How long a call may take to connect, and then again to log in. The lookup of a name comes on
+    /// top.
+    std::chrono::milliseconds connect_timeout{2'000};
+    /// How long a call may wait for an answer.
+    std::chrono::milliseconds command_timeout{5'000};
+    /// The time between two tries to connect during an outage; calls fail at once meanwhile.
+    std::chrono::milliseconds retry_after{500};
+    /// How long the end of a room is remembered. A server that was away for longer takes a room
+    /// that was ended meanwhile for one that was lost.
+    std::chrono::seconds end_is_known{86'400};
+
+    /// The most calls that may wait; the next one fails with `storage_busy`. A message that was
+    /// published is no call.
+    std::size_t calls_max = 100'000;
+    /// The most bytes of updates in waiting calls, with the same error. The snapshots have a second
+    /// limit of the same size for themselves, so that they do not take the space of updates. The
+    /// messages have a third one, and those that a client has left a fourth one. If no update
+    /// waits, one of any length is accepted; likewise a snapshot.
+    std::size_t bytes_max = std::size_t{64} << 20;
+    /// The most calls for one room, so that calls of other rooms find space. From calls_max on, a
+    /// room has no share of its own; likewise bytes_per_room_max.
+    std::size_t calls_per_room_max = 50'000;
+    /// The most bytes of the updates of one room, and of its snapshots. If no update of the room
+    /// waits, one of any length is accepted within bytes_max; likewise a snapshot. The default is
+    /// RoomOptions::unflushed_bytes_max.
+    std::size_t bytes_per_room_max = std::size_t{32} << 20;
+    /// The most bytes that this server adds to a room between two saves. Above, the room is
+    /// `rooms_to_save`, so that the stream does not become long, and a RoomManager saves it at
+    /// once.
+    std::size_t uncovered_bytes_max = std::size_t{64} << 20;
+    /// The most bytes of a reply, in addition to 64 MiB. A room whose snapshot is longer is not
+    /// loaded (`redis::Errc::reply_too_long`). By default, Redis itself limits a snapshot to this
+    /// length.
+    std::size_t reply_bytes_max = std::size_t{512} << 20;
+    /// The most entries in one answer to a subscription.
+    std::size_t batch_entries_max = 256;
+    /// The most bytes of these entries; a single entry of any length is accepted.
+    std::size_t batch_bytes_max = std::size_t{1} << 20;
+    /// The limits of the messages of a room that wait to be published, and of those that have
+    /// arrived and wait; beyond them the oldest is dropped. Messages that a client has left have
+    /// the same limits for themselves until they are published.
+    std::size_t messages_max = 1'000;
+    std::size_t messages_bytes_max = std::size_t{1} << 20;
+
+    /// Returns the options of the connection, in the form that redis::Stream uses, too.
+    [[nodiscard]] Options connection() const {
+        Options same{.stream = "rooms", .consumer = "rooms"};
+        same.host = host;
+        same.port = port;
+        same.socket = socket;
+        same.user = user;
+        same.password = password;
+        same.sentinels = sentinels;
+        same.tls = tls;
+        same.connect_timeout = connect_timeout;
+        same.command_timeout = command_timeout;
+        same.record_bytes_max = reply_bytes_max;
+        return same;
+    }
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] std::string_view check() const {
+        if (prefix.empty() || prefix.find_first_of("{}") != std::string::npos)
+            return "redis::RoomsOptions: prefix must not be empty or contain a brace";
+        if (reply_bytes_max > std::size_t{512} << 20)
+            return "redis::RoomsOptions: reply_bytes_max must be at most 512 MiB";
+        if (tls != nullptr && sentinels.addresses.empty() && !socket.empty())
+            return "redis::RoomsOptions: tls needs host and port instead of socket";
+        if (!connection().check().empty()) {
+            return "redis::RoomsOptions: set host and port, a socket, or sentinels as "
+                   "\"host:port\", without zero bytes and not too long, and timeouts from 1 ms to "
+                   "1 "
+                   "day";
+        }
+        if (retry_after.count() < 1 || retry_after > Options::longest || end_is_known.count() < 1)
+            return "redis::RoomsOptions: retry_after and end_is_known must be > 0, and retry_after "
+                   "at most 1 day";
+        if (calls_max == 0 || bytes_max == 0 || calls_per_room_max == 0 ||
+            bytes_per_room_max == 0 || uncovered_bytes_max == 0 || reply_bytes_max == 0 ||
+            batch_entries_max == 0 || batch_bytes_max == 0 || messages_max == 0 ||
+            messages_bytes_max == 0) {
+            return "redis::RoomsOptions: limits must be > 0";
+        }
+        return {};
+    }
+};
+
+}}}  // namespace belay::redis

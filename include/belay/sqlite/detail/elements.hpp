@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sqlite/detail/elements.hpp
+/// SqliteElements: the tables of a store in SQLite, with values as bytes.
+#pragma once
+
+#include <algorithm>  // std::copy, std::max
+#include <cstdint>    // std::int64_t
+#include <optional>   // std::optional
+#include <string>     // std::string
+#include <utility>    // std::exchange
+
+#include <belay/core/crc32c.hpp>
+#include <belay/core/random.hpp>
+#include <belay/core/result.hpp>
+#include <belay/sqlite/detail/database.hpp>
+#include <belay/sync/detail/store_epochs.hpp>
+#include <belay/sync/store_like.hpp>
+#include <belay/sync/sync_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The SQL statements of a sqlite::Store. See there for the format.
+class SqliteElements {
+public:
+    [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
+        bool is_new = false;
+        std::error_code error = db_.open(path);
+        if (!error) error = db_.recognise({0x62656C73, 5}, is_new);
+        if (!error) error = db_.configure(flushes_each);
+        if (!error && is_new) error = create();
+        const auto prepare = [&](const char* sql, SqliteStatement& into) {
+            if (!error) error = db_.prepare(sql, into);
+        };
+        prepare("SELECT crc, wall, counter, origin, value FROM element WHERE session=? AND id=?",
+                find_);
+        // Includes tombstones: one may be an element whose value is damaged.
+        prepare(
+            "SELECT crc, wall, counter, origin, value, id FROM element WHERE session=? ORDER BY id",
+            list_);
+        prepare("INSERT OR REPLACE INTO element VALUES (?, ?, ?, ?, ?, ?, ?, ?)", put_);
+        prepare(
+            "UPDATE element SET crc=?3, wall=?4, counter=?5, origin=?6, value=?7, change=?8 "
+            "WHERE session=?1 AND id=?2 AND value IS NOT NULL",
+            update_);
+        prepare(
+            "SELECT crc, wall, counter, origin, value, id, change FROM element WHERE session=? AND "
+            "change>? ORDER BY change",
+            changed_);
+        prepare("INSERT INTO applied (id, hash, decision) VALUES (?, ?, ?)", remember_);
+        prepare("SELECT hash, decision FROM applied WHERE id=?", applied_);
+        prepare("DELETE FROM applied WHERE number<=?", forget_);
+        prepare(
+            "INSERT OR REPLACE INTO replaced (id, crc, wall, counter, origin, value) VALUES (?, ?, "
+            "?, ?, ?, ?)",
+            note_replaced_);
+        prepare("SELECT crc, wall, counter, origin, value FROM replaced WHERE id=?", replaced_);
+        prepare("DELETE FROM replaced WHERE number<=?", forget_replaced_);
+        prepare("INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_);
+        std::int64_t found[4] = {};
+        if (!error) {
+            error = db_.ask(
+                "SELECT horizon, ifnull((SELECT min(number) FROM applied), 1), forgotten, "
+                "max(forgotten, ifnull((SELECT max(change) FROM element), 0)) FROM past",
+                found);
+        }
+        horizon_ = WallTime{Duration{found[0]}};
+        first_ = found[1];
+        forgotten_ = found[2];
+        changes_ = found[3];
+        if (!error) error = read_epochs();
+        return error ? error : read_id();
+    }
+
+    /// Returns the element, and its value's bytes if it is live.
+    [[nodiscard]] Result<part::ElementState> find(const part::ElementKey& key, Bytes* value) {
+        const SqliteRun run{find_};
+        run.bind(1, as_bytes(key.session));
+        run.bind(2, as_bytes(key.id));
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return part::ElementState{};
+        if (answer != SQLITE_ROW) return read_failed(answer);
+        BytesView bytes;
+        const Result<part::ElementState> found = read_row(run, key, bytes);
+        if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
+        return found;
+    }
+    /// Calls `visit(id, stamp, bytes)`, which returns a std::error_code, for each live element.
+    template <class Visit>
+    [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
+        const SqliteRun run{list_};
+        run.bind(1, as_bytes(session));
+        int answer = SQLITE_ROW;
+        while ((answer = run.step()) == SQLITE_ROW) {
+            const std::string_view id = as_text(run.bytes(5));
+            BytesView bytes;
+            const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
+            if (!found) return found.error();
+            if (found->presence != part::Presence::live) continue;
+            if (const std::error_code error = visit(id, found->stamp, bytes)) return error;
+        }
+        return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
+    }
+    /// Fills a page of changes; see StoreLike. Calls `take(id, stamp, bytes)`, which returns a
+    /// std::error_code, for each change; a removal has no bytes.
+    template <class Page, class Take>
+    [[nodiscard]] std::error_code changes_since(std::string_view session,
+                                                const part::StoreCursor& since, std::size_t most,
+                                                Page& page, Take take) {
+        const auto number = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+        page.next = since;
+        const bool follows = since.store == id_ && epochs_.include(since, number(changes_));
+        page.other_history = !follows && since.store != no_id;
+        page.begins_copy =
+            !follows || std::max(since.changes, since.copied_at) < number(forgotten_);
+        if (page.begins_copy) page.next = {id_, 0, number(changes_), 0, 0};
+        const SqliteRun run{changed_};
+        run.bind(1, as_bytes(session));
+        run.bind(2, static_cast<std::int64_t>(page.next.changes));
+        int answer = SQLITE_DONE;
+        while (!page.more && page.next.changes < number(changes_) &&
+               (answer = run.step()) == SQLITE_ROW) {
+            const std::uint64_t change = number(run.number(6));
+            // A reader that has nothing from before the copy needs no removals from before it.
+            if (run.is_null(4) && change <= page.next.copied_at) continue;
+            page.more = page.changes.size() == most;
+            if (page.more) break;
+            const std::string_view id = as_text(run.bytes(5));
+            BytesView bytes;
+            const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
+            if (!found) return found.error();
+            const bool live = found->presence == part::Presence::live;
+            if (const std::error_code error =
+                    take(id, found->stamp, live ? std::optional{bytes} : std::nullopt)) {
+                return error;
+            }
+            page.next.changes = change;
+        }
+        if (answer != SQLITE_DONE && answer != SQLITE_ROW) return read_failed(answer);
+        if (!page.more) page.next.changes = number(changes_);
+        page.next.seen = number(changes_);
+        page.next.epoch = epochs_.of(page.next.seen);
+        return {};
+    }
+    /// Makes the element live with this value, also if it was deleted. Without a value it becomes a
+    /// tombstone.
+    [[nodiscard]] std::error_code put(const part::ElementKey& key,
+                                      const std::optional<BytesView>& value,
+                                      const part::WriteMark& mark) {
+        return in_one_piece([&]() -> std::error_code {
+            if (const std::error_code error = keep_replaced(key, mark)) return error;
+            const int answer = write(put_, key, value, mark);
+            return answer == SQLITE_DONE ? note(mark) : failed(answer);
+        });
+    }
+    /// Like put(), for a live element.   Errors: store_disagrees: it is not live.
+    [[nodiscard]] std::error_code update(const part::ElementKey& key, BytesView value,
+                                         const part::WriteMark& mark) {
+        return in_one_piece([&]() -> std::error_code {
+            if (const std::error_code error = keep_replaced(key, mark)) return error;
+            const int answer = write(update_, key, value, mark);
+            if (answer != SQLITE_DONE) return failed(answer);
+            if (db_.changes() == 1) return note(mark);
+            --changes_;
+            return SyncErrc::store_disagrees;
+        });
+    }
+    [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
+        return in_one_piece([&] { return note(mark); });
+    }
+    [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
+        const SqliteRun run{applied_};
+        run.bind(1, BytesView{operation});
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return std::optional<part::AppliedMark>{};
+        if (answer != SQLITE_ROW) return read_failed(answer);
+        const std::int64_t decision = run.number(1);
+        const bool is_known = decision > 0 && decision <= decisions;
+        return std::optional{part::AppliedMark{
+            static_cast<std::uint64_t>(run.number(0)),
+            is_known ? static_cast<part::Decision>(decision) : part::Decision::unknown}};
+    }
+    /// Returns the version that an operation replaced unseen, and its value's bytes if it had one.
+    /// It is absent if it is not remembered.
+    [[nodiscard]] Result<part::ElementState> replaced(const Id& operation, Bytes& value) {
+        const SqliteRun run{replaced_};
+        run.bind(1, BytesView{operation});
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return part::ElementState{};
+        if (answer != SQLITE_ROW) return read_failed(answer);
+        BytesView bytes;
+        const Result<part::ElementState> found = read_row(run, key_of_replaced(operation), bytes);
+        if (found) value.assign(bytes.begin(), bytes.end());
+        return found;
+    }
+    /// Removes the tombstones from before `until`.
+    [[nodiscard]] std::error_code expire(WallTime until) {
+        const std::string before = std::to_string(until.time_since_epoch().count());
+        const std::string gone = "FROM element WHERE value IS NULL AND wall<" + before;
+        const WallTime was = horizon_;
+        const std::int64_t had_forgotten = forgotten_;
+        const std::error_code error = in_one_piece([&] {
+            const std::string sql = "UPDATE past SET horizon=" + before +
+                                    ", forgotten=max(forgotten, ifnull((SELECT max(change) " +
+                                    gone + "), 0)); DELETE " + gone;
+            std::error_code failure = db_.execute(sql.c_str());
+            std::int64_t found[1] = {forgotten_};
+            if (!failure) failure = db_.ask("SELECT forgotten FROM past", found);
+            forgotten_ = found[0];
+            if (failure) broken_ = failure;
+            horizon_ = until;
+            return failure;
+        });
+        if (error) {
+            horizon_ = was;
+            forgotten_ = had_forgotten;
+        }
+        return error;
+    }
+    [[nodiscard]] WallTime horizon() const noexcept { return horizon_; }
+    /// Sets how many operations are remembered, and how many replaced versions. At least one each,
+    /// because SQLite numbers the rows of an empty table from 1 again.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the options
+    void remembers(std::int64_t operations, std::int64_t replaced) noexcept {
+        most_ = std::max(operations, std::int64_t{1});
+        replaced_most_ = replaced;
+    }
+
+    /// Runs `body` in a transaction of SQLite, and undoes it if it cannot be committed.
+    template <class Body>
+    [[nodiscard]] std::error_code transaction(Body& body) {
+        if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
+        Undo undo{*this, horizon_, first_, forgotten_, changes_, epochs_.size()};
+        broken_ = {};
+        const std::error_code error = db_.in_one_piece([&] {
+            const std::error_code failure = body();
+            // A failed statement may have ended the transaction, or left half of its effect.
+            return failure ? failure : broken_;
+        });
+        undo.needed = static_cast<bool>(error);
+        return error;
+    }
+    /// Returns SQLite's text for its last failure; "" if there was none.
+    [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
+
+private:
+    struct Undo {
+        ~Undo() {
+            of.inside_ = false;
+            if (!needed) return;
+            of.horizon_ = horizon;
+            of.first_ = first;
+            of.forgotten_ = forgotten;
+            of.changes_ = changes;
+            if (of.epochs_.size() != epochs) of.epochs_.remove_last();
+        }
+        SqliteElements& of;
+        WallTime horizon;
+        std::int64_t first;
+        std::int64_t forgotten;
+        std::int64_t changes;
+        std::size_t epochs;
+        bool needed = true;
+    };
+
+    static constexpr std::int64_t decisions =
+        static_cast<int>(part::Decision::overwrote_concurrent);
+    // At most this many more than requested are remembered before the oldest are removed.
+    static constexpr std::int64_t forgotten_at_once = 1024;
+
+    [[nodiscard]] static std::uint32_t check(const part::ElementKey& key, const Stamp& stamp,
+                                             BytesView value, bool live) noexcept {
+        std::byte head[29];
+        store_le(head, static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()));
+        store_le(head + 8, stamp.counter);
+        std::copy(stamp.origin.begin(), stamp.origin.end(), head + 12);
+        head[28] = std::byte{live};
+        return part::crc32c(value,
+                            part::crc32c(as_bytes(key.id),
+                                         part::crc32c(as_bytes(key.session), part::crc32c(head))));
+    }
+    /// Reads the row of an element: crc, wall, counter, origin, value.
+    [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
+                                                             const part::ElementKey& key,
+                                                             BytesView& value) {
+        const BytesView origin = run.bytes(3);
+        const bool live = !run.is_null(4);
+        if (live) value = run.bytes(4);
+        Stamp stamp{
+            WallTime{Duration{run.number(1)}}, static_cast<std::uint32_t>(run.number(2)), {}};
+        if (origin.size() != stamp.origin.size()) return make_error_code(QueueErrc::corrupt);
+        std::copy(origin.begin(), origin.end(), stamp.origin.begin());
+        if (run.number(0) != check(key, stamp, value, live)) {
+            return make_error_code(QueueErrc::corrupt);
+        }
+        return part::ElementState{live ? part::Presence::live : part::Presence::removed, stamp};
+    }
+    [[nodiscard]] std::error_code create() noexcept {
+        return db_.execute(
+            "BEGIN; CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT "
+            "NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value "
+            "BLOB, change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
+            "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
+            "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB "
+            "NOT NULL UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE "
+            "TABLE past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT "
+            "NULL); INSERT INTO past VALUES (-9223372036854775808, randomblob(16), 0); CREATE "
+            "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); CREATE TABLE "
+            "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
+            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
+            "PRAGMA application_id=0x62656C73; PRAGMA user_version=5; COMMIT");
+    }
+    [[nodiscard]] std::error_code read_epochs() {
+        SqliteStatement statement;
+        const auto error = db_.prepare("SELECT first, number FROM epoch ORDER BY first", statement);
+        if (error) return error;
+        const SqliteRun run{statement};
+        int answer = SQLITE_DONE;
+        while ((answer = run.step()) == SQLITE_ROW) {
+            epochs_.add({static_cast<std::uint64_t>(run.number(0)),
+                         static_cast<std::uint32_t>(run.number(1))});
+        }
+        former_epochs_ = epochs_.size();
+        return answer == SQLITE_DONE ? std::error_code{} : db_.code_of(answer);
+    }
+    /// Begins the epoch of this opening with the next change.
+    [[nodiscard]] int begin_epoch() {
+        const auto number = static_cast<std::uint32_t>(Random{}() | 1U);
+        epochs_.add({static_cast<std::uint64_t>(changes_ + 1), number});
+        int answer = SQLITE_DONE;
+        {
+            const SqliteRun run{begin_epoch_};
+            run.bind(1, changes_ + 1);
+            run.bind(2, std::int64_t{number});
+            answer = run.step();
+        }
+        if (answer == SQLITE_DONE && former_epochs_ >= StoreEpochs::most) {
+            static const std::string forget =
+                "DELETE FROM epoch WHERE first<(SELECT first FROM epoch ORDER BY first DESC LIMIT "
+                "1 OFFSET " +
+                std::to_string(StoreEpochs::most - 1) + ")";
+            if (db_.execute(forget.c_str())) answer = SQLITE_IOERR;
+        }
+        if (answer != SQLITE_DONE) epochs_.remove_last();
+        return answer;
+    }
+    [[nodiscard]] std::error_code read_id() {
+        SqliteStatement statement;
+        if (const auto error = db_.prepare("SELECT store FROM past", statement)) return error;
+        const SqliteRun run{statement};
+        if (const int answer = run.step(); answer != SQLITE_ROW) return db_.code_of(answer);
+        const BytesView id = run.bytes(0);
+        if (id.size() != id_.size()) return make_error_code(QueueErrc::corrupt);
+        std::copy(id.begin(), id.end(), id_.begin());
+        return {};
+    }
+    [[nodiscard]] int write(const SqliteStatement& statement, const part::ElementKey& key,
+                            const std::optional<BytesView>& value, const part::WriteMark& mark) {
+        if (epochs_.size() == former_epochs_) {
+            if (const int answer = begin_epoch(); answer != SQLITE_DONE) return answer;
+        }
+        const Stamp& stamp = mark.stamp;
+        const SqliteRun run{statement};
+        run.bind(1, as_bytes(key.session));
+        run.bind(2, as_bytes(key.id));
+        run.bind(3,
+                 std::int64_t{check(key, stamp, value.value_or(BytesView{}), value.has_value())});
+        run.bind(4, std::int64_t{stamp.wall.time_since_epoch().count()});
+        run.bind(5, std::int64_t{stamp.counter});
+        run.bind(6, BytesView{stamp.origin});
+        if (value) run.bind(7, *value);
+        run.bind(8, changes_ + 1);
+        const int answer = run.step();
+        // If the transaction is undone, so is this.
+        if (answer == SQLITE_DONE) ++changes_;
+        return answer;
+    }
+    [[nodiscard]] static part::ElementKey key_of_replaced(const Id& operation) noexcept {
+        return {{}, as_text(BytesView{operation})};
+    }
+    /// Remembers the version that an operation replaces unseen, before it does.
+    [[nodiscard]] std::error_code keep_replaced(const part::ElementKey& key,
+                                                const part::WriteMark& mark) {
+        if (!part::overwrites(mark.decision)) return {};
+        const Result<part::ElementState> found = find(key, &bytes_);
+        if (!found) return found.error();
+        if (found->presence == part::Presence::absent) return {};
+        const bool live = found->presence == part::Presence::live;
+        const BytesView value = live ? BytesView{bytes_} : BytesView{};
+        const Stamp& stamp = found->stamp;
+        {
+            const SqliteRun run{note_replaced_};
+            run.bind(1, BytesView{mark.operation});
+            run.bind(2, std::int64_t{check(key_of_replaced(mark.operation), stamp, value, live)});
+            run.bind(3, std::int64_t{stamp.wall.time_since_epoch().count()});
+            run.bind(4, std::int64_t{stamp.counter});
+            run.bind(5, BytesView{stamp.origin});
+            if (live) run.bind(6, value);
+            if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        }
+        const SqliteRun run{forget_replaced_};
+        run.bind(1, db_.last_number() - replaced_most_);
+        const int answer = run.step();
+        return answer == SQLITE_DONE ? std::error_code{} : failed(answer);
+    }
+    [[nodiscard]] std::error_code note(const part::WriteMark& mark) {
+        {
+            const SqliteRun run{remember_};
+            run.bind(1, BytesView{mark.operation});
+            run.bind(2, static_cast<std::int64_t>(mark.hash));
+            run.bind(3, static_cast<std::int64_t>(mark.decision));
+            if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        }
+        const std::int64_t last = db_.last_number();
+        if (last - first_ < most_ + forgotten_at_once) return {};
+        const SqliteRun run{forget_};
+        run.bind(1, last - most_);
+        if (const int answer = run.step(); answer != SQLITE_DONE) return failed(answer);
+        first_ = last - most_ + 1;
+        return {};
+    }
+    /// Returns the error of a read. A read that fails for lack of memory, or by the disk, ends the
+    /// transaction under way. Later writes would then be committed one by one.
+    [[nodiscard]] std::error_code read_failed(int answer) noexcept {
+        const std::error_code error = db_.code_of(answer);
+        if (inside_ && !db_.in_transaction()) broken_ = error;
+        return error;
+    }
+    [[nodiscard]] std::error_code failed(int answer) noexcept {
+        broken_ = db_.code_of_write(answer);
+        return broken_;
+    }
+    /// Runs in the transaction that is under way, or in a new one.
+    template <class Body>
+    [[nodiscard]] std::error_code in_one_piece(Body body) {
+        if (!inside_) return transaction(body);
+        return broken_ ? broken_ : body();
+    }
+
+    // Declared first, because the statements must be destroyed before the database.
+    SqliteDatabase db_;
+    SqliteStatement find_;
+    SqliteStatement list_;
+    SqliteStatement changed_;
+    SqliteStatement put_;
+    SqliteStatement update_;
+    SqliteStatement remember_;
+    SqliteStatement applied_;
+    SqliteStatement forget_;
+    SqliteStatement note_replaced_;
+    SqliteStatement replaced_;
+    SqliteStatement forget_replaced_;
+    SqliteStatement begin_epoch_;
+    WallTime horizon_ = WallTime::min();
+    std::int64_t first_ = 1;  // of the ids that are remembered
+    std::int64_t most_ = 0;
+    std::int64_t replaced_most_ = 0;
+    std::int64_t changes_ = 0;    // the number of the last change
+    std::int64_t forgotten_ = 0;  // that of the last removal that is forgotten
+    Id id_{};
+    StoreEpochs epochs_;
+    std::size_t former_epochs_ = 0;  // of earlier openings
+    Bytes bytes_{};                  // of a version that is being replaced
+    bool inside_ = false;            // a transaction is under way
+    std::error_code broken_{};       // the transaction under way cannot be committed
+};
+
+}}}  // namespace belay::detail

@@ -1,8 +1,0 @@
-// SPDX-License-Identifier: MIT
-// Goal: the types of redis_stream.hpp satisfy their concepts, have the documented sizes, and
-// throw only as documented.
-#include <belay/adapter/redis_stream.hpp>
-
-using namespace belay;
-
-static_assert(LeasableLike<redis::Stream>);

@@ -1,7 +1,0 @@
-// SPDX-License-Identifier: MIT
-// Goal: sqlite::Rooms is a persistence of rooms that can be moved.
-#include <belay/adapter/sqlite_rooms.hpp>
-
-static_assert(belay::PersistenceLike<belay::sqlite::Rooms>);
-static_assert(!std::copyable<belay::sqlite::Rooms>);
-static_assert(std::movable<belay::sqlite::Rooms>);

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// The definition of AnyListener, which is linked into its tests.
+#include <belay/beast/any_listener_source.hpp>
+
+#include <type_traits>
+
+using namespace belay;
+
+static_assert(!std::is_copy_constructible_v<beast::AnyListener>);
+static_assert(std::is_base_of_v<detail::AnyAcceptor, detail::AnyAcceptorOf>);
+static_assert(std::is_final_v<detail::AnyAcceptorOf>);

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Goal: a name lookup that hangs delays neither the loop nor any destruction. Method: the system's
+// function, which libcurl calls in a thread, waits for the test.
+#include <belay/curl/http.hpp>
+
+#include <atomic>
+#include <cstring>
+#include <string>
+
+#include <dlfcn.h>
+#include <netdb.h>
+
+#include "support/catch.hpp"
+#include "support/curl/http_rig.hpp"
+
+namespace {
+
+/// The number of lookups of "hangs.invalid", and whether they may end.
+std::atomic<int> lookups_hanging{0};
+std::atomic<bool> lookups_let_go{false};
+
+}  // namespace
+
+// This function replaces that of the C library, for libcurl, too.
+extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo* hints,
+                           addrinfo** found) {
+    if (name != nullptr && std::strcmp(name, "hangs.invalid") == 0) {
+        ++lookups_hanging;
+        lookups_let_go.wait(false);
+        --lookups_hanging;
+        lookups_hanging.notify_all();
+        return EAI_NONAME;
+    }
+    using Real = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
+    static const auto real = reinterpret_cast<Real>(::dlsym(RTLD_NEXT, "getaddrinfo"));
+    return real(name, service, hints, found);
+}
+
+using namespace belay;
+using namespace std::chrono_literals;
+
+TEST_CASE("curl::Http does not block on a name lookup that hangs", "[curl][http_lookups][fault]") {
+    if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700) {
+        std::puts("SKIP: before 7.87 libcurl waits for its look-ups");
+        return;
+    }
+    belay_test::HttpServer server;
+    belay_test::HttpRig<curl::Http> rig;
+    belay_test::RequestRecord dropped;
+    belay_test::RequestRecord ended;
+    auto handle =
+        std::optional{rig.http.request({.url = "http://hangs.invalid/"}, dropped.completion())};
+    rig.until([&] { return lookups_hanging == 1; });
+    // The other requests continue.
+    CHECK(rig.get(server.url("/hello")).body == "hello");
+    handle.reset();
+    CHECK(dropped.reported);
+    CHECK(lookups_hanging == 1);
+
+    const HttpResponse late = rig.fetch({.url = "http://hangs.invalid/", .deadline = 1ms});
+    CHECK(late == HttpResponse{.failure = Failure::from(HttpErrc::timed_out), .sent = false});
+    CHECK(lookups_hanging >= 1);
+
+    std::optional<curl::Http> client{std::in_place, rig.loop};
+    const int before = lookups_hanging;
+    handle.emplace(client->request({.url = "http://hangs.invalid/"}, ended.completion()));
+    rig.until([&] { return lookups_hanging > before; });
+    client.reset();
+    CHECK(ended.reported);
+    CHECK(lookups_hanging > before);
+
+    lookups_let_go = true;
+    lookups_let_go.notify_all();
+    for (int left = lookups_hanging; left != 0; left = lookups_hanging) lookups_hanging.wait(left);
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// A planted bug that the outage demo must report.
+#pragma once
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+
+#include "e2e/demo_fixture.hpp"
+
+namespace e2e {
+
+struct PlantedBug {
+    std::string program;
+    const char* name;
+    std::vector<std::string> options;
+    const char* seen;
+};
+
+/// Whether a bug shows may depend on the order of the processes, so it has six runs.
+inline void check_planted_bug(const PlantedBug& bug) {
+    for (int seed = 7;; ++seed) {
+        const TestDirectory w;
+        write(w / "input", sample_text(1500));
+        ::setenv("OUTAGE_PLANT", bug.name, 1);
+        std::vector<std::string> words{bug.program, "--file", w / "input",
+                                       "--dir",     w / "d",  "--rate",
+                                       "2000",      "--seed", std::to_string(seed)};
+        words.insert(words.end(), bug.options.begin(), bug.options.end());
+        Process demo{words};
+        const int code = demo.wait();
+        ::unsetenv("OUTAGE_PLANT");
+        if (code == 0 && seed < 12) continue;
+        INFO(bug.name << ":\n" << demo.text());
+        CHECK(code == 1);
+        CHECK(contains(demo.text(), "verdict: WRONG: 1500 lines, "));
+        CHECK(contains(demo.text(), bug.seen));
+        CHECK_FALSE(contains(demo.text(), "precondition violated"));
+        CHECK_FALSE(contains(demo.text(), "1500 lines, 0 lost, 0 duplicated, 0 out of order"));
+        CHECK_FALSE(ledger_equals(w / "d/ledger.txt", read(w / "input")));
+        break;
+    }
+}
+
+}  // namespace e2e

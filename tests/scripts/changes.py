@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Says what changed since the last commit whose gate was green, and what these changes reach through includes.
+
+    changes.py since                prints that commit; nothing if there is none, and then everything counts as changed
+    changes.py folders [COMMIT]     prints the folders of tests that changes since COMMIT reach
+    changes.py headers [COMMIT]     prints the headers below include/ that they reach
+    changes.py record               HEAD is green, with the compilers of this machine
+
+.ci/run leaves out what no change reaches: sanitizers of a folder of tests, and single headers. What is not committed counts as
+changed. A file that is no source reaches what REACHES says of it, or else everything.
+"""
+
+import functools
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TREES = ("include", "tests", "examples", "bench")
+SOURCE = re.compile(r"\.(?:hpp|cpp|inc)$")
+INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
+# What a file that is no source reaches: a folder of tests, or nothing that may be left out.
+REACHES = (
+    (r"(?:docs|packaging|bench|tests/consumer|tests/pages|tests/programs|examples/\w+/web)/", None),
+    (r"tests/scripts/mutants\.py$", "e2e"),  # plants faults in the outage demo
+    (r"tests/scripts/(?!install\.sh|compile$|threaded_tests\.py)", None),
+    (r"(?:[A-Z]+\.md|LICENSE|conanfile\.py|\.gitignore|\.editorconfig|\.clang-format|\.clang-tidy)$|\.ctags\.d/|\.ci/", None),
+    (r"tests/support/(\w+)/", 1),
+    (r"tests/(?!node/|support/|scripts/)(\w+)/", 1),
+)
+# Sources outside its folder that a test runs as programs.
+PROGRAMS = {"e2e": ("examples/outage/", "examples/journal_inspect.cpp")}
+COMPILERS = ("g++", "clang++", "clang-tidy-16")
+RECORDS_MAX = 200
+
+
+def git(root, *arguments):
+    done = subprocess.run(["git", "-c", "safe.directory=*", "-C", str(root), *arguments], capture_output=True, text=True,
+                          check=True)
+    return done.stdout
+
+
+def names(output):
+    return {name for name in output.split("\0") if name}
+
+
+class Changes:
+    """The files that changed since a commit; everything if the commit is empty."""
+
+    def __init__(self, root, since):
+        self.root = root
+        self.sources = {str(path.relative_to(root)): path for tree in TREES for path in sorted((root / tree).rglob("*"))
+                        if SOURCE.search(path.name) and "node_modules" not in path.parts}
+        self.files = set(self.sources)
+        self.reached_folders = set()
+        self.everything = not since
+        if since:
+            self.files = names(git(root, "diff", "-z", "--no-renames", "--name-only", since)) | \
+                names(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
+            for name in self.files:
+                self.look_at(name)
+
+    def look_at(self, name):
+        """Notes what a file reaches that no include tells."""
+        if SOURCE.search(name) and name.startswith(TREES):
+            return
+        for form, folder in REACHES:
+            found = re.match(form, name)
+            if found:
+                self.reached_folders |= {found[folder] if folder == 1 else folder} - {None}
+                return
+        self.everything = True
+
+    @functools.cached_property
+    def includers(self):
+        """By file: the files that include it."""
+        found = {}
+        for name, path in self.sources.items():
+            for included in INCLUDE.findall(path.read_text(encoding="utf-8", errors="replace")):
+                beside = os.path.normpath(os.path.join(os.path.dirname(name), included))
+                for candidate in (beside, *(f"{tree}/{included}" for tree in TREES)):
+                    if candidate in self.sources or candidate in self.files:
+                        found.setdefault(candidate, set()).add(name)
+        return found
+
+    @functools.cached_property
+    def reached(self):
+        """The sources that changed, and those that include one of them, by others too."""
+        if self.everything:
+            return set(self.sources)
+        reached, pending = set(), [name for name in self.files if SOURCE.search(name)]
+        while pending:
+            name = pending.pop()
+            if name not in reached:
+                reached.add(name)
+                pending.extend(self.includers.get(name, ()))
+        return reached & set(self.sources)
+
+    def folders(self):
+        tests = {name.split("/")[1] for name in self.sources if re.search(r"^tests/\w+/.*\.(?:test|static)\.cpp$", name)}
+        reached = {name.split("/")[1] for name in self.reached if name.startswith("tests/")} | self.reached_folders
+        reached |= {folder for folder, programs in PROGRAMS.items()
+                    if any(name.startswith(programs) for name in self.reached)}
+        return sorted(tests if self.everything else tests & reached)
+
+    def headers(self):
+        return sorted(name.removeprefix("include/") for name in self.reached if name.startswith("include/"))
+
+
+def record_file():
+    cache = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
+    return pathlib.Path(cache) / "belay" / "gate-green"
+
+
+def compilers():
+    """What another compiler would change."""
+    versions = []
+    for name in COMPILERS:
+        try:
+            versions.append(subprocess.run([name, "--version"], capture_output=True, text=True, check=False).stdout)
+        except FileNotFoundError:
+            versions.append("")
+    return hashlib.sha256("".join(versions).encode()).hexdigest()[:16]
+
+
+def records(file):
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+
+
+def is_clean(root):
+    return not git(root, "status", "--porcelain").strip()
+
+
+def last_green(root, file):
+    """The last green commit before the tree as it is. HEAD itself does not count: a second run has the same tests."""
+    green = {line.split(" ")[0] for line in records(file) if line.endswith(f" {compilers()}")}
+    commits = git(root, "rev-list", "HEAD").split()
+    return next((commit for commit in commits[1 if is_clean(root) else 0:] if commit in green), "")
+
+
+def record(root, file):
+    if not is_clean(root):
+        return False
+    line = f"{git(root, 'rev-parse', 'HEAD').strip()} {compilers()}"
+    lines = [*(other for other in records(file) if other != line), line][-RECORDS_MAX:]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return True
+
+
+def main():
+    what, *since = sys.argv[1:]
+    if what == "since":
+        print(last_green(ROOT, record_file()))
+    elif what == "record":
+        print("recorded as green" if record(ROOT, record_file()) else "not recorded: the tree has changes without a commit")
+    else:
+        changes = Changes(ROOT, "".join(since))
+        print("\n".join({"folders": changes.folders, "headers": changes.headers}[what]()))
+
+
+if __name__ == "__main__":
+    main()
