@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -41,6 +42,14 @@ using Tls = boost::beast::ssl_stream<boost::beast::tcp_stream>;
 int status_of(std::string_view answer) {
     return answer.size() < 12 ? 0 : std::atoi(std::string{answer.substr(9, 3)}.c_str());
 }
+
+// One type of listeners: each takes a second to compile.
+using Take = std::function<void(beast::Accepted<>)>;
+const Take ignored = [](const beast::Accepted<>&) {};
+struct Ends {
+    std::function<void()> f;
+    void on_rejected(const beast::RejectedUpgrade&) { f(); }
+};
 
 /// A transport for check::transport: the own side was accepted, and the peer sends all messages
 /// back.
@@ -98,11 +107,8 @@ struct AcceptedRig {
     boost::asio::io_context context{};
     AsioLoop<boost::asio::io_context> loop{context};
     std::optional<beast::Accepted<>> accepted{};
-    struct Take {
-        AcceptedRig* rig;
-        void operator()(beast::Accepted<> client) const { rig->accepted = std::move(client); }
-    };
-    beast::Listener<Take> listener{loop, Take{this}};
+    beast::Listener<Take> listener{
+        loop, [this](beast::Accepted<> client) { accepted = std::move(client); }};
     std::optional<Peer> peer{};
     Next transport{this};
 };
@@ -403,7 +409,7 @@ TEST_CASE("An audit records the clients that a listener rejects, without their t
     const auto rejections = audited.rejections();
     boost::asio::io_context context;
     AsioLoop loop{context};
-    beast::Listener listener{loop, [](beast::Accepted<>) {}, {.waiting_per_ip_max = 1}, rejections};
+    beast::Listener listener{loop, ignored, {.waiting_per_ip_max = 1}, rejections};
     REQUIRE_FALSE(listener.listen({"127.0.0.1", 0}));
     const auto rejected = [&](std::uint64_t times) {
         while (listener.counters().rejected + listener.counters().turned_away != times)
@@ -646,7 +652,7 @@ TEST_CASE("Listener::listen reports options that would never match", "[beast][li
     boost::asio::io_context context;
     AsioLoop loop{context};
     const auto listens = [&](beast::ListenerOptions options) {
-        beast::Listener listener{loop, [](beast::Accepted<>) {}, std::move(options)};
+        beast::Listener listener{loop, ignored, std::move(options)};
         return listener.listen({"127.0.0.1", 0});
     };
     CHECK_FALSE(listens({.origins = {"*"}}));
@@ -656,9 +662,9 @@ TEST_CASE("Listener::listen reports options that would never match", "[beast][li
     CHECK(listens({.connections_max = 0}) == std::errc::invalid_argument);
     CHECK(listens({.upgrades_per_ip_and_minute = 0}) == std::errc::invalid_argument);
     CHECK(listens({.upgrade_within = {}}) == std::errc::invalid_argument);
-    beast::Listener first{loop, [](beast::Accepted<>) {}};
+    beast::Listener first{loop, ignored};
     REQUIRE_FALSE(first.listen({"127.0.0.1", 0}));
-    beast::Listener second{loop, [](beast::Accepted<>) {}};
+    beast::Listener second{loop, ignored};
     CHECK(second.port() == 0);
     CHECK(second.listen({"127.0.0.1", first.port()}) == std::errc::address_in_use);
     CHECK(second.listen({"no.such.host.invalid", 1}));
@@ -856,12 +862,9 @@ TEST_CASE("Listener, clients and Accepted may be destroyed at any time",
 }
 
 TEST_CASE("A listener takes an observer without options", "[beast][listener][unit]") {
-    struct Log {
-        void on_rejected(const beast::RejectedUpgrade&) {}
-    };
     boost::asio::io_context context;
     AsioLoop loop{context};
-    beast::Listener plain{loop, [](beast::Accepted<>) {}, Log{}};
+    beast::Listener plain{loop, ignored, Ends{}};
     REQUIRE_FALSE(plain.listen({"127.0.0.1", 0}));
     CHECK(plain.port() != 0);
 }
@@ -869,15 +872,8 @@ TEST_CASE("A listener takes an observer without options", "[beast][listener][uni
 TEST_CASE("A listener may be destroyed in its own hooks", "[beast][listener][fault]") {
     boost::asio::io_context context;
     AsioLoop loop{context};
-    struct Ends {
-        std::function<void()> f;
-        void on_rejected(const beast::RejectedUpgrade&) { f(); }
-    };
-    struct Take {
-        void operator()(beast::Accepted<>) const {}
-    };
     std::optional<beast::Listener<Take, boost::beast::tcp_stream, Ends>> listener;
-    listener.emplace(loop, Take{}, beast::ListenerOptions{.waiting_per_ip_max = 1},
+    listener.emplace(loop, ignored, beast::ListenerOptions{.waiting_per_ip_max = 1},
                      Ends{[&] { listener.reset(); }});
     REQUIRE_FALSE(listener->listen({"127.0.0.1", 0}));
     const bool unheard = GENERATE(false, true);

@@ -16,7 +16,7 @@
 #include <string>
 
 #include <belay/asio/boost.hpp>
-#include <belay/beast/listener.hpp>
+#include <belay/beast/any_listener.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/journal_rooms.hpp>
 #include <belay/room.hpp>
@@ -210,9 +210,9 @@ int serve(const Words& words, posix::JournalRooms stored) {
             access_named(output.substr(first + 1, second - first - 1));
         return Json{}.say("asked", rooms.reauthorize(output.substr(second + 1))).page();
     };
-    beast::Listener listener{
+    beast::AnyListener listener{
         loop,
-        [&](beast::Accepted<> client) {
+        [&](beast::AnyAccepted client) {
             RoomRequest request = room_request(client.request(), "/ws/canvas/");
             if (client.request().target == "/hocuspocus") {
                 rooms.accept(std::move(client), HocuspocusProtocol{}, std::move(request));

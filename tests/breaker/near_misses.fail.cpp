@@ -228,7 +228,7 @@ namespace circuit_breaker_of_numbers {
 belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
                               belay::OpenFor{std::chrono::seconds{30}}};
 #else
-belay::CircuitBreaker breaker{5, std::chrono::seconds{30}};
+belay::CircuitBreaker breaker{5L, std::chrono::seconds{30}};
 #endif
 }  // namespace circuit_breaker_of_numbers
 
@@ -244,11 +244,11 @@ belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}, std::chrono::second
 
 // expect-error: Breaker: pass the trip first, then the open wait: Breaker.ConsecutiveFailures.5., OpenFor.30s..
 namespace circuit_breaker_without_an_open_wait {
+const belay::FailureRate trip{belay::CountWindow<20>{}, {.percent = 50}};
 #if defined(BELAY_CONTROL)
-belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
-                              belay::OpenFor{std::chrono::seconds{30}}};
+belay::CircuitBreaker breaker{trip, belay::OpenFor{std::chrono::seconds{30}}};
 #else
-belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5}};
+belay::CircuitBreaker breaker{trip};
 #endif
 }  // namespace circuit_breaker_without_an_open_wait
 

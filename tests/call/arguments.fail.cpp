@@ -49,7 +49,7 @@ void use(MinimalSleeper& sleeper) {
 #if defined(BELAY_CONTROL)
     static_cast<void>(retry(MaxAttempts{3}, sleeper, fn));
 #else
-    static_cast<void>(retry(3, sleeper, fn));
+    static_cast<void>(retry(3U, sleeper, fn));
 #endif
 }
 }  // namespace retry_a_number_of_times_with_a_sleeper
@@ -60,7 +60,7 @@ void use() {
 #if defined(BELAY_CONTROL)
     static_cast<void>(retry(policy, fn));
 #else
-    static_cast<void>(retry(3, 100ms, fn));
+    static_cast<void>(retry(3L, 100ms, fn));
 #endif
 }
 }  // namespace retry_a_number_of_times_with_a_wait

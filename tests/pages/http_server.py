@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs a program with the port of an HTTP server, which is busy at first: 503 and "Retry-After: 1", 503, then 200.
+"""Runs a program with the port of an HTTP server: http_server.py PROGRAM [ARGUMENT]...
 
+The server is busy at first: 503 and "Retry-After: 1", 503, then 200.
 /hook is busy for five requests. After as many, the usual budget of an HttpCalls pays for no further retry.
 """
 import http.server
@@ -34,4 +35,4 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
-sys.exit(subprocess.run([sys.argv[1], str(server.server_port)]).returncode)
+sys.exit(subprocess.run([*sys.argv[1:], str(server.server_port)]).returncode)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs a program with the URL of a real MCP server that wants a token: mcp_server.py PROGRAM"""
+"""Runs a program with the URL of a real MCP server that wants a token: mcp_server.py PROGRAM [ARGUMENT]..."""
 import pathlib
 import shutil
 import subprocess
@@ -13,6 +13,6 @@ server = subprocess.Popen(["node", directory / "server.mjs", "--token", "a token
                           stdout=subprocess.PIPE, text=True)
 try:
     port = server.stdout.readline().split()[1]
-    sys.exit(subprocess.run([sys.argv[1], f"http://127.0.0.1:{port}/mcp"], check=False).returncode)
+    sys.exit(subprocess.run([*sys.argv[1:], f"http://127.0.0.1:{port}/mcp"], check=False).returncode)
 finally:
     server.kill()

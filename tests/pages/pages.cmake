@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The whole programs of the pages, which page_blocks.py cuts out and names. Each runs in an empty directory. What it
 # prints must be what the page says: the text block that follows the program, if there is one.
-# GCC compiles each as a user would. Clang compiles those that need nothing but belay as a few programs, which takes half
-# of the time, and with precompiled headers: that each includes all that it uses is seen by GCC.
+# GCC compiles each as a user would. Clang compiles several as one program, which takes half of the time, and with
+# precompiled headers: that each includes all that it uses is seen by GCC.
 execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py
                         --programs ${CMAKE_CURRENT_BINARY_DIR}/pages
                 OUTPUT_VARIABLE belay_programs OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
@@ -40,15 +40,48 @@ function(belay_page_test name)
              -P ${CMAKE_CURRENT_SOURCE_DIR}/pages/run_page.cmake)
 endfunction()
 
-# belay_page(NAME [LIBRARIES ...] [THROUGH ...])
-#   THROUGH   what runs it, with the program as the last argument
+set(belay_joins_pages OFF)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND NOT BELAY_TEST_BATCH EQUAL 1)
+    set(belay_joins_pages ON)
+endif()
+# belay_join_pages(KIND COUNT LIBRARIES NAME...): page_joined_KIND_1 and so on, of COUNT programs each. The first argument
+# names the one that runs.
+function(belay_join_pages kind count libraries)
+    set(left ${ARGN})
+    set(number 0)
+    while(left)
+        math(EXPR number "${number} + 1")
+        list(SUBLIST left 0 ${count} names)
+        list(REMOVE_ITEM left ${names})
+        set(program joined_${kind}_${number})
+        execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py
+                                --joined ${CMAKE_CURRENT_BINARY_DIR}/pages/${program}.cpp ${names}
+                        COMMAND_ERROR_IS_FATAL ANY)
+        belay_page_executable(${program} ${libraries})
+        foreach(name IN LISTS names)
+            belay_page_test(${name} ${belay_runs_${name}} $<TARGET_FILE:page_${program}> ${name})
+        endforeach()
+    endwhile()
+endfunction()
+
+# belay_page(NAME [ALONE] [LIBRARIES ...] [THROUGH ...])
+#   ALONE     it cannot be a part of a program of several
+#   THROUGH   what runs it, with the program and its arguments as the last arguments
+set(belay_pages_with_libraries)
+set(belay_libraries_of_pages)
 function(belay_page name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "THROUGH;LIBRARIES")
+    cmake_parse_arguments(PARSE_ARGV 1 arg "ALONE" "" "THROUGH;LIBRARIES")
+    if(belay_joins_pages AND NOT arg_ALONE)
+        set(belay_pages_with_libraries ${belay_pages_with_libraries} ${name} PARENT_SCOPE)
+        set(belay_libraries_of_pages ${belay_libraries_of_pages} ${arg_LIBRARIES} PARENT_SCOPE)
+        set(belay_runs_${name} ${arg_THROUGH} PARENT_SCOPE)
+        return()
+    endif()
     belay_page_executable(${name} ${arg_LIBRARIES})
     belay_page_test(${name} ${arg_THROUGH} $<TARGET_FILE:page_${name}>)
 endfunction()
 
-# The others need nothing but belay, and can be joined.
+# The others need nothing but belay.
 set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-Over-MCP collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
                         several-servers test-your-own-networked-code-With-your-own-asio-code
@@ -57,26 +90,14 @@ set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridg
                         windows)
 set(belay_plain_pages ${belay_page_names})
 list(REMOVE_ITEM belay_plain_pages ${belay_special_pages})
-if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND NOT BELAY_TEST_BATCH EQUAL 1)
-    set(number 0)
-    while(belay_plain_pages)
-        math(EXPR number "${number} + 1")
-        list(SUBLIST belay_plain_pages 0 12 names)
-        list(REMOVE_ITEM belay_plain_pages ${names})
-        execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py
-                                --joined ${CMAKE_CURRENT_BINARY_DIR}/pages/joined_${number}.cpp ${names}
-                        COMMAND_ERROR_IS_FATAL ANY)
-        belay_page_executable(joined_${number})
-        foreach(name IN LISTS names)
-            belay_page_test(${name} $<TARGET_FILE:page_joined_${number}> ${name})
-        endforeach()
-    endwhile()
+if(belay_joins_pages)
+    belay_join_pages(plain 12 "" ${belay_plain_pages})
 else()
     foreach(name IN LISTS belay_plain_pages)
         belay_page(${name})
     endforeach()
 endif()
-belay_page(windows)
+belay_page(windows ALONE)
 if(BELAY_NLOHMANN_INCLUDE)
     belay_page(policies-at-run-time-Policies-in-JSON)
 endif()
@@ -104,27 +125,22 @@ if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
 endif()
 # Of the compilers here, asio 1.22 has coroutines with GCC only.
 if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    belay_page(test-your-own-networked-code-With-your-own-asio-code)
+    belay_page(test-your-own-networked-code-With-your-own-asio-code ALONE)
 endif()
 if(TARGET tests_libc_sim)
-    belay_page(test-your-own-networked-code-Unmodified-by-libc LIBRARIES ${CMAKE_DL_LIBS})
+    belay_page(test-your-own-networked-code-Unmodified-by-libc ALONE LIBRARIES ${CMAKE_DL_LIBS})
     if(BELAY_BOOST_INCLUDE)
-        belay_page(test-your-own-networked-code-A-WebSocket-client LIBRARIES ${CMAKE_DL_LIBS})
+        belay_page(test-your-own-networked-code-A-WebSocket-client ALONE LIBRARIES ${CMAKE_DL_LIBS})
     endif()
 endif()
 if(BELAY_BOOST_INCLUDE)
-    belay_page(bindings-Serving-WebSockets)
+    belay_page(bindings-Serving-WebSockets ALONE)
 endif()
 
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
-    belay_page(collaboration-server LIBRARIES OpenSSL::Crypto
+    belay_page(collaboration-server ALONE LIBRARIES OpenSSL::Crypto
                THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/collaboration_server.py)
-    target_compile_definitions(page_collaboration-server PRIVATE BOOST_ASIO_SEPARATE_COMPILATION)
-    if(TARGET whiteboard_listener)
-        target_sources(page_collaboration-server PRIVATE $<TARGET_OBJECTS:whiteboard_listener>)
-    else()
-        target_sources(page_collaboration-server PRIVATE ${PROJECT_SOURCE_DIR}/examples/whiteboard/listener.cpp)
-    endif()
+    belay_add_listener(page_collaboration-server)
 endif()
 
 # Recipes run against a real server, with the real libraries where they are installed.
@@ -148,7 +164,6 @@ if(CURL_FOUND)
     if(BELAY_NLOHMANN_INCLUDE)
         belay_page(bridge-Over-MCP LIBRARIES CURL::libcurl
                    THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/mcp_server.py)
-        set_tests_properties(pages/bridge-Over-MCP PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
     endif()
 else()
     message(STATUS "belay: no libcurl4-openssl-dev: its recipe and its page are left out")
@@ -168,5 +183,9 @@ if(spdlog_FOUND AND fmt_FOUND)
 else()
     message(STATUS "belay: no libspdlog-dev: its recipe is left out")
 endif()
-belay_page(recipes-gRPC)
+belay_page(recipes-gRPC ALONE)
 target_include_directories(page_recipes-gRPC PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/pages/stubs)
+belay_join_pages(libraries 5 "${belay_libraries_of_pages}" ${belay_pages_with_libraries})
+if(TEST pages/bridge-Over-MCP)
+    set_tests_properties(pages/bridge-Over-MCP PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
+endif()

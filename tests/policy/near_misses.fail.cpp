@@ -416,7 +416,7 @@ namespace stop_on_all_but_a_status {
 #if defined(BELAY_CONTROL)
 const auto rule = belay::StopOn::all_but(belay::Cause::overloaded);
 #else
-const auto rule = belay::StopOn::all_but(503);
+const auto rule = belay::StopOn::all_but(503L);
 #endif
 }  // namespace stop_on_all_but_a_status
 

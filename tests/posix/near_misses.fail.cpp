@@ -47,10 +47,11 @@ void use(belay::Loop<>& loop) {
 // expect-error: posix::Tcp, Unix and Listener: the loop must be a belay::posix::Loop
 namespace unix_on_a_loop_without_sockets {
 #if defined(BELAY_CONTROL)
-void use(belay::posix::Loop<>& loop) {
+using Loop = belay::posix::Loop<>;
 #else
-void use(belay::Loop<>& loop) {
+struct Loop : belay::Loop<> {};
 #endif
+void use(Loop& loop) {
     belay::posix::Unix connector{loop, belay::posix::UnixPath{"/run/app.sock"}};
 }
 }  // namespace unix_on_a_loop_without_sockets
@@ -58,12 +59,11 @@ void use(belay::Loop<>& loop) {
 // expect-error: posix::Tcp, Unix and Listener: the loop must be a belay::posix::Loop
 namespace tcp_on_a_loop_without_sockets {
 #if defined(BELAY_CONTROL)
-void use(belay::posix::Loop<>& loop) {
+using Loop = belay::posix::Loop<>;
 #else
-void use(belay::Loop<>& loop) {
+struct Loop : belay::Loop<> {};
 #endif
-    belay::posix::Tcp tcp{loop, belay::posix::Endpoint{"127.0.0.1", 1}};
-}
+void use(Loop& loop) { belay::posix::Tcp tcp{loop, belay::posix::Endpoint{"127.0.0.1", 1}}; }
 }  // namespace tcp_on_a_loop_without_sockets
 
 // expect-error: posix::Tcp: write the host and the port as an endpoint

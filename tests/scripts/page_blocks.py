@@ -7,7 +7,7 @@
     page_blocks.py [--root DIR] --programs DIRECTORY
         writes each whole program to DIRECTORY/<name>.cpp, its output to <name>.expected, and prints "name page" for it
     page_blocks.py [--root DIR] --joined FILE NAME...
-        writes to FILE one program that runs the whole program whose name is its argument
+        writes to FILE one program that runs the whole program whose name is its first argument
 
 A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
 block that follows it. Its name is that of the page, with the heading that it is below: docs/core.md: core-Randomness.
@@ -151,9 +151,9 @@ def as_function(block):
     """The lines of a program without its includes, and with its main as a function, which returns 0 at its end, too."""
     lines = ["" if INCLUDE.match(text) else text for text in block.code]
     for number, text in enumerate(lines, block.line):
-        if text.startswith(("#", "template <>")) or re.match(r"int main\([^)]", text):
-            raise SystemExit(f"{block.page}:{number}: {text}: list this program in belay_special_pages of pages.cmake: "
-                             "it cannot be joined with others")
+        if text.startswith(("#", "template <>")):
+            raise SystemExit(f"{block.page}:{number}: {text}: give this program ALONE in pages.cmake: it cannot be "
+                             "joined with others")
     begin = next(i for i, text in enumerate(lines) if MAIN.match(text))
     lines[begin] = MAIN.sub("int program(", lines[begin])
     end = end_of_declaration(list(enumerate(lines)), begin)
@@ -165,11 +165,12 @@ def joined(named):
     """One program of several, each in a namespace of its own."""
     includes = dict.fromkeys(text for block in named.values() for text in block.includes())
     text = [*includes, "#include <cstring>"]
-    choice = ["int main(int count, char** words) {", "if (count != 2) return 2;"]
+    choice = ["int main(int count, char** words) {", "if (count < 2) return 2;"]
     for name, block in named.items():
         scope = "page_" + re.sub(r"\W", "_", name)
         text += [f"namespace {scope} {{", f'#line {block.line} "{block.page}"', *as_function(block), "}"]
-        choice.append(f'if (std::strcmp(words[1], "{name}") == 0) return {scope}::program();')
+        arguments = "" if any(line.startswith("int main()") for line in block.code) else "count - 1, words + 1"
+        choice.append(f'if (std::strcmp(words[1], "{name}") == 0) return {scope}::program({arguments});')
     return "\n".join([*text, *choice, "return 2;", "}", ""])
 
 

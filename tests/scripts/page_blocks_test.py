@@ -151,14 +151,16 @@ class PageBlocksTest(unittest.TestCase):
     def test_joined_programs(self):
         other = PROGRAM.replace("2 * n", "n").replace("<cstdio>", "<stdio.h>").replace("int main() { ", "int main() {\n")
         failing = "```cpp\nint main() {\n    return 3;\n}\n```\n"
-        self.write("docs/a.md", PROGRAM + "## One more\n" + other + "## Two\n" + failing)
+        with_words = "```cpp\n#include <cstdio>\nint main(int count, char** words) {\n    std::puts(words[count - 1]);\n}\n```\n"
+        self.write("docs/a.md", PROGRAM + "## One more\n" + other + "## Two\n" + failing + "## Words\n" + with_words)
         program = self.root / "joined.cpp"
         for compiler in COMPILERS:
             subprocess.run([sys.executable, page_blocks.__file__, "--root", self.root, "--joined", program, "a",
-                            "a-One-more", "a-Two"], check=True)
+                            "a-One-more", "a-Two", "a-Words"], check=True)
             subprocess.run([compiler, "-std=c++20", "-Wall", "-Wextra", "-Werror", program, "-o", self.root / "joined"],
                            check=True)
             for words, status, output in ((["a"], 0, "6\n"), (["a-One-more"], 0, "3\n"), (["a-Two"], 3, ""),
+                                          (["a-Words"], 0, "a-Words\n"), (["a-Words", "x"], 0, "x\n"),
                                           (["b"], 2, ""), ([], 2, "")):
                 run = subprocess.run([self.root / "joined", *words], capture_output=True, text=True, check=False)
                 self.assertEqual((run.returncode, run.stdout), (status, output))
@@ -171,10 +173,9 @@ class PageBlocksTest(unittest.TestCase):
         self.assertRegex(run.stderr, r"docs/a\.md:5:.*thrice")
 
     def test_programs_that_cannot_be_joined(self):
-        for line, program in ((2, "#if 1\n#endif\nint main() {}"), (3, "int a;\ntemplate <>\nint main() {}"),
-                              (2, "int main(int, char**) {}")):
+        for line, program in ((2, "#if 1\n#endif\nint main() {}"), (3, "int a;\ntemplate <>\nint main() {}")):
             self.write("docs/a.md", f"```cpp\n{program}\n```\n")
-            with self.assertRaisesRegex(SystemExit, f"docs/a.md:{line}: .*belay_special_pages"):
+            with self.assertRaisesRegex(SystemExit, f"docs/a.md:{line}: .*ALONE"):
                 page_blocks.joined(page_blocks.programs(page_blocks.blocks_of(self.root, "docs/a.md")))
 
     def test_two_programs_below_one_heading(self):

@@ -32,6 +32,7 @@ consteval bool explain_hedge_budget() {
 }
 
 // This replaces a delay if the arguments are wrong.
+template <class... Given>
 struct HedgeMisuse {};
 }  // namespace detail
 
@@ -263,8 +264,8 @@ Hedge(detail::HedgePercentile&, detail::AnyCount<std::size_t>, Shared<Budget>)
 
 // The forms that Hedge does not have, so that a mistake results in a sentence: the number before
 // the delay, a delay alone, and a budget without Shared.
-template <class Choice>
-class Hedge<detail::NoBudget, detail::HedgeMisuse, Choice> {
+template <class... Types, class Choice>
+class Hedge<detail::NoBudget, detail::HedgeMisuse<Types...>, Choice> {
     static_assert(
         !sizeof(Choice),
         "Hedge: pass the delay, then the number of further calls, and a budget as Shared: "
@@ -275,10 +276,10 @@ public:
     constexpr Hedge(Given&&...) noexcept {}
 };
 template <std::integral Number, class... Rest>
-Hedge(Number, Rest&&...) -> Hedge<detail::NoBudget, detail::HedgeMisuse>;
-Hedge(Duration) -> Hedge<detail::NoBudget, detail::HedgeMisuse>;
+Hedge(Number, Rest&&...) -> Hedge<detail::NoBudget, detail::HedgeMisuse<Number, Rest...>>;
+Hedge(Duration) -> Hedge<detail::NoBudget, detail::HedgeMisuse<Duration>>;
 template <class Delay, ShareableLike Object>
 Hedge(Delay, detail::AnyCount<std::size_t>, Object&)
-    -> Hedge<detail::NoBudget, detail::HedgeMisuse>;
+    -> Hedge<detail::NoBudget, detail::HedgeMisuse<Delay, Object>>;
 
 }}  // namespace belay

@@ -1,3 +1,0 @@
-// SPDX-License-Identifier: MIT
-// expect-error: Sample: the promise
-static_assert(true, "Sample: the promise is broken");

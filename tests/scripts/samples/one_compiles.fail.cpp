@@ -1,7 +1,0 @@
-// SPDX-License-Identifier: MIT
-// expect-error: Sample: the promise
-#ifndef BELAY_CONTROL
-static_assert(false, "Sample: the promise is broken");
-#endif
-// expect-error: Sample: the promise
-static_assert(true, "Sample: the promise is broken");
