@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Says what changed since the last commit whose gate was green, and what these changes reach through includes.
 
-    changes.py since                prints that commit; nothing if there is none, and then everything counts as changed
+    changes.py since                prints that commit, or on a machine without one the commit at which the matrix ran the
+                                    sanitizers (docs/platforms.md); nothing if there is none: everything counts as changed
     changes.py folders [COMMIT]     prints the folders of tests that changes since COMMIT reach
     changes.py headers [COMMIT]     prints the headers below include/ that they reach
     changes.py record               HEAD is green, with the compilers of this machine
@@ -145,6 +146,13 @@ def last_green(root, file):
     return next((commit for commit in commits[1 if is_clean(root) else 0:] if commit in green), "")
 
 
+def of_the_matrix(root):
+    """The commit before HEAD whose sanitizers the matrix has run, by its table."""
+    found = re.search(r"^\| `asan` \|[^|]*\| `(\w+)` \|[^|]*\| green", git(root, "show", "HEAD:docs/platforms.md"), re.MULTILINE)
+    commits = git(root, "rev-list", "HEAD").split()[1 if is_clean(root) else 0:]
+    return next((commit for commit in commits if found and commit.startswith(found[1])), "")
+
+
 def record(root, file):
     if not is_clean(root):
         return False
@@ -158,7 +166,7 @@ def record(root, file):
 def main():
     what, *since = sys.argv[1:]
     if what == "since":
-        print(last_green(ROOT, record_file()))
+        print(last_green(ROOT, record_file()) or of_the_matrix(ROOT))
     elif what == "record":
         print("recorded as green" if record(ROOT, record_file()) else "not recorded: the tree has changes without a commit")
     else:
