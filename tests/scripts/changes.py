@@ -4,14 +4,16 @@
 
     changes.py since                prints that commit, or on a machine without one the commit at which the matrix ran the
                                     sanitizers (docs/platforms.md); nothing if there is none: everything counts as changed
-    changes.py folders [COMMIT]     prints the folders of tests that changes since COMMIT reach
-    changes.py headers [COMMIT]     prints the headers below include/ that they reach
+    changes.py folders [COMMIT]     prints the folders of tests that changes since COMMIT reach, at most LINES_MAX lines of tests
+    changes.py headers [COMMIT]     prints the headers below include/ that they reach, at most HEADERS_MAX
     changes.py record               HEAD is green, with the compilers of this machine
 
-.ci/run leaves out what no change reaches: sanitizers of a folder of tests, and single headers. What is not committed counts as
-changed. A file that is no source reaches what REACHES says of it, or else everything.
+.ci/run leaves out what no change reaches: sanitizers of a folder of tests, and single headers. If a change reaches more than the
+gate has time for, those come first of which most has changed, and the others, printed as an error, are left to the matrix. What is
+not committed counts as changed. A file that is no source reaches what REACHES says of it, or else everything.
 """
 
+import collections
 import functools
 import hashlib
 import os
@@ -37,6 +39,9 @@ REACHES = (
 PROGRAMS = {"e2e": ("examples/outage/", "examples/journal_inspect.cpp")}
 COMPILERS = ("g++", "clang++", "clang-tidy-16")
 RECORDS_MAX = 200
+# With sanitizers, a thousand lines of tests take about 25 s of two processors.
+LINES_MAX = 60_000
+HEADERS_MAX = 200
 
 
 def git(root, *arguments):
@@ -108,8 +113,28 @@ class Changes:
                     if any(name.startswith(programs) for name in self.reached)}
         return sorted(tests if self.everything else tests & reached)
 
-    def headers(self):
-        return sorted(name.removeprefix("include/") for name in self.reached if name.startswith("include/"))
+    def nearest_folders(self):
+        """The folders within LINES_MAX, those of which the largest part has changed first, and the others."""
+        part, changed = collections.Counter(), collections.Counter()
+        lines = collections.Counter()
+        for name, path in self.sources.items():
+            own = re.match(r"(?:tests|include/belay)/(\w+)/", name)
+            if own:
+                part[own[1]] += 1
+                changed[own[1]] += name in self.files
+            if own and name.startswith("tests/"):
+                lines[own[1]] += path.read_bytes().count(b"\n")
+        chosen, left, total = [], [], 0
+        for folder in sorted(self.folders(), key=lambda folder: (-changed[folder] / part[folder], folder)):
+            total += lines[folder]
+            (chosen if total <= LINES_MAX or not chosen else left).append(folder)
+        return sorted(chosen), sorted(left)
+
+    def nearest_headers(self):
+        """The headers within HEADERS_MAX, those that changed first, and the others."""
+        headers = [name.removeprefix("include/") for name in sorted(self.reached, key=lambda name: (name not in self.files, name))
+                   if name.startswith("include/")]
+        return sorted(headers[:HEADERS_MAX]), sorted(headers[HEADERS_MAX:])
 
 
 def record_file():
@@ -171,7 +196,10 @@ def main():
         print("recorded as green" if record(ROOT, record_file()) else "not recorded: the tree has changes without a commit")
     else:
         changes = Changes(ROOT, "".join(since))
-        print("\n".join({"folders": changes.folders, "headers": changes.headers}[what]()))
+        chosen, left = {"folders": changes.nearest_folders, "headers": changes.nearest_headers}[what]()
+        print("\n".join(chosen))
+        if left:
+            print(f"left to the matrix: {len(left)} {what}:", *left[:30], file=sys.stderr)
 
 
 if __name__ == "__main__":

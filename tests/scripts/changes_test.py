@@ -68,7 +68,7 @@ class ChangesTest(unittest.TestCase):
         for name in names:
             self.repository.write(name, FILES.get(name, "") + "\n")
         changed = changes.Changes(self.repository.root, self.repository.first)
-        reached = changed.folders(), changed.headers()
+        reached = changed.folders(), changed.nearest_headers()[0]
         self.repository.git("checkout", "-q", ".")
         self.repository.git("clean", "-qfd")
         return reached
@@ -95,13 +95,25 @@ class ChangesTest(unittest.TestCase):
         self.assertEqual(self.reached("tests/support/link/server.py"), (["link"], []))
         self.assertEqual(self.reached("tests/scripts/mutants.py"), (["e2e"], []))
 
+    def test_what_changed_most_comes_first(self):
+        for name in ("include/belay/core/time.hpp", "tests/link/link.static.cpp", "tests/room/help.inc"):
+            self.repository.write(name, FILES[name] + "\n")
+        changed = changes.Changes(self.repository.root, self.repository.first)
+        self.assertEqual(changed.nearest_folders(), (["core", "e2e", "link", "room"], []))
+        with mock.patch.object(changes, "LINES_MAX", 3):
+            self.assertEqual(changed.nearest_folders(), (["core", "link"], ["e2e", "room"]))
+        with mock.patch.object(changes, "LINES_MAX", 0):
+            self.assertEqual(changed.nearest_folders()[0], ["link"])
+        with mock.patch.object(changes, "HEADERS_MAX", 1):
+            self.assertEqual(changed.nearest_headers(), (["belay/core/time.hpp"], ["belay/core/text.hpp", "belay/link/link.hpp"]))
+
     def test_what_is_unknown_reaches_everything(self):
         everything = changes.Changes(self.repository.root, "")
         self.assertEqual(everything.folders(), ["core", "e2e", "link", "room"])
-        self.assertEqual(len(everything.headers()), 4)
+        self.assertEqual(len(everything.nearest_headers()[0]), 4)
         for name in ("CMakeLists.txt", "tests/CMakeLists.txt", "tests/node/yjs/a.mjs", "tests/scripts/install.sh", "new/file",
                      "tests/scripts/compile", "tests/run"):
-            self.assertEqual(self.reached(name), (everything.folders(), everything.headers()), name)
+            self.assertEqual(self.reached(name), (everything.folders(), everything.nearest_headers()[0]), name)
 
     def test_the_last_green_commit_is_an_ancestor(self):
         repository = self.repository
