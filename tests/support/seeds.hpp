@@ -20,6 +20,9 @@ inline std::uint64_t from_environment(const char* name, std::uint64_t otherwise)
     return text != nullptr && *text != '\0' ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
+/// Whether BELAY_LARGE=1 selects the large sizes.
+inline bool is_large() { return from_environment("BELAY_LARGE", 0) != 0; }
+
 /// Returns the number of histories of a property that runs `usual` of them: BELAY_SEEDS if it is
 /// 10,000 or more, or if BELAY_FIRST_SEED is set.
 inline std::uint64_t histories(std::uint64_t usual) {
