@@ -185,12 +185,13 @@ static_assert(is_refused_inside<OkField> && is_refused_inside<OnlyHasValue>);
 // An Outcome has the verdict on its value already.
 static_assert(is_classified<Outcome<Status>> && is_classified<Outcome<CurlCode>>);
 
-TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned unchanged",
-                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A type with ok() fails when ok() is false, and is returned unchanged",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fails = [&] { return Status{++calls, "no"}; };
-    const auto lost = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
+    const auto lost = form.run(steady(1s, 3), sleeper, fails, as_it_is);
     CHECK_FALSE(lost.has_value());
     CHECK(lost.error() == CallErrc::gave_up);
     CHECK(lost.last()->code == 3);
@@ -198,13 +199,13 @@ TEMPLATE_TEST_CASE("A type with ok() fails when ok() is false, and is returned u
 
     calls = 0;
     const auto works = [&] { return Status{++calls < 3 ? 14 : 0}; };
-    CHECK(TestType::run(steady(1s, 3), sleeper, works, as_it_is).value().ok());
+    CHECK(form.run(steady(1s, 3), sleeper, works, as_it_is).value().ok());
     CHECK(calls == 3);
 }
 
-TEMPLATE_TEST_CASE(
-    "A type that tests as bool and has error() fails when it is false, with that error",
-    "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A type that tests as bool and has error() fails when it is false, with that error",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto ask = [&](int works_at) {
@@ -212,22 +213,23 @@ TEMPLATE_TEST_CASE(
             return Reply{++calls == works_at ? std::make_unique<int>(calls) : nullptr, calls};
         };
     };
-    auto reply = TestType::run(steady(1s, 3), sleeper, ask(3), as_it_is);
+    auto reply = form.run(steady(1s, 3), sleeper, ask(3), as_it_is);
     CHECK(*reply.value().body == 3);
     // The cause of its error is one that a retry does not repair.
     calls = 0;
     const Policy stops{steady(1s, 3), StopOn{Cause::forbidden}};
-    const auto denied = TestType::run(stops, sleeper, ask(0), as_it_is);
+    const auto denied = form.run(stops, sleeper, ask(0), as_it_is);
     CHECK_FALSE(denied);
     CHECK(denied.error() == std::errc::permission_denied);
     CHECK(denied.last()->code == 1);
 }
 
-TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true",
-                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A type with value() and category() fails when it tests true",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
-    const auto own = TestType::run(
+    const auto own = form.run(
         steady(1s, 3), sleeper, [&] { return Code{++calls}; }, as_it_is);
     CHECK_FALSE(own);
     CHECK(own.last()->number == 3);
@@ -238,7 +240,7 @@ TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true"
         ++calls;
         return errc::make_error_code(errc::connection_refused);
     };
-    const std::error_code rejected = TestType::run(steady(1s, 3), sleeper, fails, as_it_is);
+    const std::error_code rejected = form.run(steady(1s, 3), sleeper, fails, as_it_is);
     CHECK(rejected == std::errc::connection_refused);
     CHECK(calls == 3);
     // Boost classifies this cause, and a success has none.
@@ -247,14 +249,13 @@ TEMPLATE_TEST_CASE("A type with value() and category() fails when it tests true"
         return errc::make_error_code(errc::permission_denied);
     };
     const Policy stops{steady(1s, 3), StopOn{Cause::forbidden}};
-    CHECK(TestType::run(stops, sleeper, denied, as_it_is) == std::errc::permission_denied);
+    CHECK(form.run(stops, sleeper, denied, as_it_is) == std::errc::permission_denied);
     CHECK(calls == 4);
     const auto works = [&] { return boost::system::error_code{}; };
-    CHECK_FALSE(TestType::run(stops, sleeper, works, as_it_is));
+    CHECK_FALSE(form.run(stops, sleeper, works, as_it_is));
     const auto no_use = [](boost::system::error_code) { return Cause::permanent; };
-    CHECK(TestType::run(StopOn{Cause::permanent}, sleeper, denied, [&](auto fn) {
-              return fails_if(fn, no_use);
-          }) == std::errc::permission_denied);
+    CHECK(form.run(StopOn{Cause::permanent}, sleeper, denied,
+                   [&](auto fn) { return fails_if(fn, no_use); }) == std::errc::permission_denied);
     CHECK(calls == 5);
 #endif
 }
@@ -270,8 +271,9 @@ struct HttpCategory final : boost::system::error_category {
 const HttpCategory http;
 }  // namespace
 
-TEMPLATE_TEST_CASE("A code that its own category treats as no failure is returned as no error",
-                   "[call][answer_traits][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A code that its own category treats as no failure is returned as no error",
+          "[call][answer_traits][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto answers = [&](int status) {
@@ -280,23 +282,24 @@ TEMPLATE_TEST_CASE("A code that its own category treats as no failure is returne
             return boost::system::error_code{status, http};
         };
     };
-    CHECK_FALSE(TestType::run(steady(1s, 3), sleeper, answers(200), as_it_is));
+    CHECK_FALSE(form.run(steady(1s, 3), sleeper, answers(200), as_it_is));
     CHECK(calls == 1);
-    CHECK(TestType::run(steady(1s, 3), sleeper, answers(0), as_it_is) == CallErrc::gave_up);
+    CHECK(form.run(steady(1s, 3), sleeper, answers(0), as_it_is) == CallErrc::gave_up);
     CHECK(calls == 4);
     const Policy stops{steady(1s, 3), StopOn{Cause::lost}};
-    CHECK(TestType::run(stops, sleeper, answers(0), as_it_is) == CallErrc::gave_up);
+    CHECK(form.run(stops, sleeper, answers(0), as_it_is) == CallErrc::gave_up);
     CHECK(calls == 5);
-    CHECK(TestType::run(steady(1s, 3), sleeper, answers(503), as_it_is).value() == 503);
+    CHECK(form.run(steady(1s, 3), sleeper, answers(503), as_it_is).value() == 503);
 }
 #endif
 
-TEMPLATE_TEST_CASE("AnswerTraits defines the failures of a type, and their causes",
-                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("AnswerTraits defines the failures of a type, and their causes",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto down = [&] { return ++calls, curl_couldnt_connect; };
-    const auto lost = TestType::run(steady(1s, 3), sleeper, down, as_it_is);
+    const auto lost = form.run(steady(1s, 3), sleeper, down, as_it_is);
     CHECK(calls == 3);
     CHECK_FALSE(lost);
     CHECK(lost.error() == CallErrc::gave_up);
@@ -304,20 +307,20 @@ TEMPLATE_TEST_CASE("AnswerTraits defines the failures of a type, and their cause
 
     const auto denied = [&] { return ++calls, curl_login_denied; };
     const Policy stops{steady(1s, 3), StopOn{Cause::unauthorized}};
-    CHECK_FALSE(TestType::run(stops, sleeper, denied, as_it_is));
+    CHECK_FALSE(form.run(stops, sleeper, denied, as_it_is));
     CHECK(calls == 4);
     const auto back = [&] { return ++calls < 6 ? curl_couldnt_connect : curl_ok; };
-    CHECK(TestType::run(stops, sleeper, back, as_it_is).value() == curl_ok);
+    CHECK(form.run(stops, sleeper, back, as_it_is).value() == curl_ok);
     CHECK(calls == 6);
 
     // AnswerTraits may be specialized for a template. A predicate has precedence over them.
     const auto box = [&] { return ++calls, Box<int>{0}; };
     calls = 0;
-    CHECK_FALSE(TestType::run(steady(1s, 3), sleeper, box, as_it_is));
+    CHECK_FALSE(form.run(steady(1s, 3), sleeper, box, as_it_is));
     CHECK(calls == 3);
     const auto fine = [](const Box<int>&) { return false; };
     const auto classified = [&](auto fn) { return fails_if(fn, fine); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, box, classified).has_value());
+    CHECK(form.run(steady(1s, 3), sleeper, box, classified).has_value());
     CHECK(calls == 4);
 }
 
@@ -385,11 +388,12 @@ TEST_CASE("retry never turns an error into a success by a conversion",
     }
 }
 
-TEMPLATE_TEST_CASE("AnswerTraits of a type are used when it is returned as const",
-                   "[call][answer_traits][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("AnswerTraits of a type are used when it is returned as const",
+          "[call][answer_traits][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
-    const auto result = TestType::run(
+    const auto result = form.run(
         steady(1s, 3), sleeper,
         [&]() -> const Status {
             ++calls;
@@ -403,11 +407,11 @@ TEMPLATE_TEST_CASE("AnswerTraits of a type are used when it is returned as const
 namespace {
 
 // The last value of a run of three attempts, or the first value that is a success.
-template <class Form, class R>
-auto three_times(R value) {
+template <class R>
+auto three_times(belay_test::RetryForm form, R value) {
     AsyncSleeper sleeper;
     int calls = 0;
-    auto result = Form::run(
+    auto result = form.run(
         steady(1s, 3), sleeper, [&calls, value] { return ++calls, value; }, as_it_is);
     CHECK(calls == (result ? 1 : 3));
     return result;
@@ -415,13 +419,14 @@ auto three_times(R value) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("A failure inside a pair, tuple, variant, container or pointer fails the call",
-                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A failure inside a pair, tuple, variant, container or pointer fails the call",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     const Result<int> lost = timed_out;
     const Result<int> fine = 5;
-    const auto both = [](const auto& good, const auto& bad) {
-        CHECK(three_times<TestType>(good).has_value());
-        const auto result = three_times<TestType>(bad);
+    const auto both = [form](const auto& good, const auto& bad) {
+        CHECK(three_times(form, good).has_value());
+        const auto result = three_times(form, bad);
         CHECK_FALSE(result.has_value());
         CHECK(result.last() != nullptr);
         return result.error();
@@ -442,45 +447,47 @@ TEMPLATE_TEST_CASE("A failure inside a pair, tuple, variant, container or pointe
     CHECK(both(std::optional{Status{}}, std::optional{Status{14}}) == CallErrc::gave_up);
     CHECK(both(Result<Status>{Status{}}, Result<Status>{Status{14}}) == CallErrc::gave_up);
     // A pointer without an object has no value that could fail.
-    CHECK(three_times<TestType>(std::shared_ptr<Result<int>>{}).has_value());
+    CHECK(three_times(form, std::shared_ptr<Result<int>>{}).has_value());
 }
 
-TEMPLATE_TEST_CASE("Numbers, bools and empty optionals inside a result or a container are data",
-                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
-    CHECK(three_times<TestType>(Result<int>{-1}).value() == -1);
-    CHECK(three_times<TestType>(std::optional{503}).value() == 503);
-    CHECK(three_times<TestType>(Result<bool>{false}).value() == false);
-    CHECK(three_times<TestType>(Result<std::optional<int>>{std::optional<int>{}}).has_value());
-    CHECK(three_times<TestType>(std::vector{-1, 0}).has_value());
-    CHECK(three_times<TestType>(std::vector{false}).has_value());
-    CHECK(three_times<TestType>(Bytes{}).has_value());
-    CHECK(three_times<TestType>(std::map<std::string, int>{{"a", -1}}).has_value());
+TEST_CASE("Numbers, bools and empty optionals inside a result or a container are data",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
+    CHECK(three_times(form, Result<int>{-1}).value() == -1);
+    CHECK(three_times(form, std::optional{503}).value() == 503);
+    CHECK(three_times(form, Result<bool>{false}).value() == false);
+    CHECK(three_times(form, Result<std::optional<int>>{std::optional<int>{}}).has_value());
+    CHECK(three_times(form, std::vector{-1, 0}).has_value());
+    CHECK(three_times(form, std::vector{false}).has_value());
+    CHECK(three_times(form, Bytes{}).has_value());
+    CHECK(three_times(form, std::map<std::string, int>{{"a", -1}}).has_value());
     // An optional or a result that is not inside another type fails without a value, too.
-    CHECK(three_times<TestType>(std::optional<Status>{}).error() == CallErrc::gave_up);
-    CHECK(three_times<TestType>(Result<Status>{timed_out}).error() == timed_out);
+    CHECK(three_times(form, std::optional<Status>{}).error() == CallErrc::gave_up);
+    CHECK(three_times(form, Result<Status>{timed_out}).error() == timed_out);
 }
 
-TEMPLATE_TEST_CASE("any_value makes every value a success, and an exception stays a failure",
-                   "[call][answer_traits][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("any_value makes every value a success, and an exception stays a failure",
+          "[call][answer_traits][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     const auto any = [](auto fn) { return any_value(fn); };
-    const Result<int> number = TestType::run(
+    const Result<int> number = form.run(
         steady(1s, 3), sleeper, [] { return -1; }, any);
     CHECK(number.value() == -1);
-    CHECK(TestType::run(
-              steady(1s, 3), sleeper, [] { return false; }, any)
+    CHECK(form.run(
+                  steady(1s, 3), sleeper, [] { return false; }, any)
               .value() == false);
-    CHECK(TestType::run(
-              steady(1s, 3), sleeper, [] { return Status{14}; }, any)
+    CHECK(form.run(
+                  steady(1s, 3), sleeper, [] { return Status{14}; }, any)
               .value()
               .code == 14);
-    CHECK(TestType::run(
-              steady(1s, 3), sleeper, [] { return std::optional<int>{}; }, any)
+    CHECK(form.run(
+                  steady(1s, 3), sleeper, [] { return std::optional<int>{}; }, any)
               .value() == std::nullopt);
 #if defined(__cpp_exceptions)
     int calls = 0;
     const auto throws = [&]() -> int { throw ++calls; };
-    CHECK_THROWS_AS(TestType::run(steady(1s, 3), sleeper, throws, any), int);
+    CHECK_THROWS_AS(form.run(steady(1s, 3), sleeper, throws, any), int);
     CHECK(calls == 3);
 #endif
 }

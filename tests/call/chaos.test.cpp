@@ -35,22 +35,19 @@ namespace {
 using ChaosSleeper = belay_test::AsyncSleeper;
 
 /// Calls through a pipeline, blocking or as a coroutine, and counts the calls of the function.
-template <bool awaits>
 struct ChaosCaller {
-    ChaosSleeper sleeper;
+    bool awaits = false;
+    ChaosSleeper sleeper{};
     int calls = 0;
 
     bool operator()(const auto& pipeline) {
-        if constexpr (awaits) {
-            return belay_test::await(pipeline, sleeper,
-                                     [this]() -> Task<bool> {
-                                         ++calls;
-                                         co_return true;
-                                     })
-                .has_value();
-        } else {
-            return pipeline(sleeper, [this] { return ++calls, true; }).has_value();
-        }
+        if (!awaits)
+            return pipeline(sleeper, [this](Attempt) { return ++calls, true; }).has_value();
+        const auto counts = [this]() -> Task<bool> {
+            ++calls;
+            co_return true;
+        };
+        return belay_test::await(pipeline, sleeper, counts).has_value();
     }
 };
 
@@ -71,11 +68,12 @@ struct ChaosResponse {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE_SIG("chaos::Layer injects nothing while its Faults are off",
-                       "[call][chaos][unit]", ((bool awaits), awaits), false, true) {
+TEST_CASE("chaos::Layer injects nothing while its Faults are off", "[call][chaos][unit]") {
+    const bool awaits = GENERATE(false, true);
+    CAPTURE(awaits);
     chaos::Faults faults{{.failures_per_thousand = 1000, .delays_per_thousand = 1000, .delay = 1s}};
     const Pipeline pipeline{chaos::Layer{faults}};
-    ChaosCaller<awaits> call;
+    ChaosCaller call{awaits};
     CHECK_FALSE(faults.is_on());
     CHECK(call(pipeline));
     faults.switch_on();
@@ -87,13 +85,15 @@ TEMPLATE_TEST_CASE_SIG("chaos::Layer injects nothing while its Faults are off",
     CHECK(call.sleeper.now() == belay_test::at(1s));
 }
 
-TEMPLATE_TEST_CASE_SIG("chaos::Layer at 1000 per thousand fails every call without making it",
-                       "[call][chaos][unit]", ((bool awaits), awaits), false, true) {
+TEST_CASE("chaos::Layer at 1000 per thousand fails every call without making it",
+          "[call][chaos][unit]") {
+    const bool awaits = GENERATE(false, true);
+    CAPTURE(awaits);
     chaos::Faults faults{{.failures_per_thousand = 1000}};
     faults.switch_on();
     const Pipeline pipeline{Retrying{Policy{Backoff{NoJitter{}, Cap{1ms}, 1ms}, MaxAttempts{3}}},
                             chaos::Layer{faults}};
-    ChaosCaller<awaits> call;
+    ChaosCaller call{awaits};
     for (int i = 0; i < 100; ++i) CHECK_FALSE(call(pipeline));
     CHECK(call.calls == 0);
     CHECK(faults.counters().failures == 300);
@@ -110,7 +110,7 @@ TEST_CASE("chaos::Layer injects at its rate, and the same faults for the same se
         chaos::Faults faults{{.failures_per_thousand = 250}, seed};
         faults.switch_on();
         const Pipeline pipeline{chaos::Layer{faults}};
-        ChaosCaller<false> call;
+        ChaosCaller call;
         std::string all;
         for (int i = 0; i < 4000; ++i) all += call(pipeline) ? '.' : 'F';
         CHECK(faults.counters().failures ==
@@ -139,16 +139,17 @@ TEST_CASE("chaos::Layer fails with the error of its options, else with CallErrc:
     CHECK(call() == reset);
 }
 
-TEMPLATE_TEST_CASE_SIG("chaos::Layer delays a call, at most until its deadline",
-                       "[call][chaos][unit]", ((bool awaits), awaits), false, true) {
+TEST_CASE("chaos::Layer delays a call, at most until its deadline", "[call][chaos][unit]") {
+    const bool awaits = GENERATE(false, true);
+    CAPTURE(awaits);
     chaos::Faults faults{{.delays_per_thousand = 1000, .delay = 3s}};
     faults.switch_on();
-    ChaosCaller<awaits> call;
+    ChaosCaller call{awaits};
     CHECK(call(Pipeline{chaos::Layer{faults}}));
     CHECK(call.sleeper.now() == belay_test::at(3s));
     CHECK(call.calls == 1);
     const Pipeline limited{Timeout{2s}, chaos::Layer{faults}};
-    if constexpr (awaits) {
+    if (awaits) {
         CHECK_FALSE(call(limited));
     } else {
         const auto result = limited(call.sleeper, [](Attempt) { return true; });
@@ -184,14 +185,16 @@ TEST_CASE("chaos::Layer makes no call after a stop in its delay", "[call][chaos]
     }
 }
 
-TEMPLATE_TEST_CASE_SIG("chaos::Layer reports no failure or result that a deadline prevents",
-                       "[call][chaos][regression]", ((bool awaits), awaits), false, true) {
+TEST_CASE("chaos::Layer reports no failure or result that a deadline prevents",
+          "[call][chaos][regression]") {
+    const bool awaits = GENERATE(false, true);
+    CAPTURE(awaits);
     chaos::Faults faults{{.failures_per_thousand = 1000, .delays_per_thousand = 1000, .delay = 3s}};
     faults.switch_on();
     ChaosSleeper sleeper;
     std::vector<chaos::Injected> all;
     const auto call = [&](const auto& pipeline) {
-        if constexpr (awaits) {
+        if (awaits) {
             auto task = pipeline(
                 sleeper, []() -> Task<bool> { co_return true; }, NeverStops{}, InjectedNotes{all});
             task.start();
@@ -270,13 +273,14 @@ TEST_CASE("chaos::Layer injects a result that is judged like one of the call",
     CHECK(faults.counters().results == 2);
 }
 
-TEMPLATE_TEST_CASE_SIG("A breaker opens because of injected failures", "[call][chaos][unit]",
-                       ((bool awaits), awaits), false, true) {
+TEST_CASE("A breaker opens because of injected failures", "[call][chaos][unit]") {
+    const bool awaits = GENERATE(false, true);
+    CAPTURE(awaits);
     chaos::Faults faults{{.failures_per_thousand = 1000}};
     faults.switch_on();
     CircuitBreaker breaker{ConsecutiveFailures{3}, OpenFor{30s}};
     const Pipeline pipeline{Shared{breaker}, chaos::Layer{faults}};
-    ChaosCaller<awaits> call;
+    ChaosCaller call{awaits};
     for (int i = 0; i < 10; ++i) CHECK_FALSE(call(pipeline));
     CHECK(breaker.counters().opened == 1);
     CHECK(faults.counters().failures == 3);

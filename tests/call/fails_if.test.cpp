@@ -113,23 +113,25 @@ struct belay::AnswerTraits<UsersExpected<long>> {
     }
 };
 
-TEMPLATE_TEST_CASE("A result without a value that counts as a success has an error",
-                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A result without a value that counts as a success has an error",
+          "[call][fails_if][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
-    const auto result = TestType::run(
+    const auto result = form.run(
         steady(1s, 3), sleeper, [] { return Lookup{}; },
         [](auto fn) { return fails_if(fn, [](const Lookup&) { return false; }); });
     CHECK(!result.has_value());
     CHECK(result.error());
 }
 
-TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failures",
-                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("fails_if retries results that its predicate reports as failures",
+          "[call][fails_if][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     Rig rig;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
-    const auto result = TestType::run(rig.policy(), sleeper, fetch, [](auto fn) {
+    const auto result = form.run(rig.policy(), sleeper, fetch, [](auto fn) {
         return fails_if(fn, [](const Response& r) { return r.status >= 500; });
     });
     CHECK(result.value().status == 200);
@@ -138,17 +140,17 @@ TEMPLATE_TEST_CASE("fails_if retries results that its predicate reports as failu
     CHECK(rig.observed.succeeded == 1);
 }
 
-TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one is available",
-                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("After the last failure there is no value, and the last one is available",
+          "[call][fails_if][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto classified = [](auto classify) {
         return [classify](auto fn) { return fails_if(fn, classify); };
     };
     const auto fetch = [&] { return Response{++calls + 500}; };
-    const auto result =
-        TestType::run(steady(1s, 3), sleeper, fetch,
-                      classified([](const Response& r) { return r.status >= 500; }));
+    const auto result = form.run(steady(1s, 3), sleeper, fetch,
+                                 classified([](const Response& r) { return r.status >= 500; }));
     CHECK_FALSE(result.has_value());
     CHECK_FALSE(result);
     CHECK(result.error() == CallErrc::gave_up);
@@ -157,7 +159,7 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one i
 
     // If the predicate returns an error, the result has that error, and not gave_up.
     const auto knows = [](const Response&) { return Failure::from(timed_out); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, classified(knows)).error() == timed_out);
+    CHECK(form.run(steady(1s, 3), sleeper, fetch, classified(knows)).error() == timed_out);
 
     // A value that can only be moved is returned.
     const auto make = [&] { return std::make_unique<int>(++calls); };
@@ -165,11 +167,11 @@ TEMPLATE_TEST_CASE("After the last failure there is no value, and the last one i
         return [least](const std::unique_ptr<int>& p) { return *p < least; };
     };
     calls = 0;
-    auto made = TestType::run(steady(1s, 3), sleeper, make, classified(at_least(9)));
+    auto made = form.run(steady(1s, 3), sleeper, make, classified(at_least(9)));
     CHECK_FALSE(made);
     const std::unique_ptr<int> last = std::move(*made.last());
     CHECK(*last == 3);
-    made = TestType::run(steady(1s, 3), sleeper, make, classified(at_least(5)));
+    made = form.run(steady(1s, 3), sleeper, make, classified(at_least(5)));
     CHECK(*std::move(made).value() == 5);
 }
 
@@ -186,8 +188,9 @@ TEST_CASE("Without a call there is no last value", "[call][fails_if][unit]") {
     CHECK(calls == 0);
 }
 
-TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an optional",
-                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A predicate of the value tests the value in a Result or an optional",
+          "[call][fails_if][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     const auto classified = [](auto fn) {
         return fails_if(fn, [](const Response& r) { return r.status >= 500; });
@@ -199,16 +202,16 @@ TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an o
             return Response{calls == works_at ? 200 : 503};
         };
     };
-    CHECK(TestType::run(steady(1s, 3), sleeper, result(3), classified).value().status == 200);
+    CHECK(form.run(steady(1s, 3), sleeper, result(3), classified).value().status == 200);
     CHECK(calls == 3);
     calls = 0;
-    const auto failed = TestType::run(steady(1s, 3), sleeper, result(9), classified);
+    const auto failed = form.run(steady(1s, 3), sleeper, result(9), classified);
     CHECK_FALSE(failed);
     CHECK(failed.error() == CallErrc::gave_up);
     CHECK(failed.last()->status == 503);
     // Without a value, the predicate is not called, and the error stays.
     calls = 0;
-    const auto without = TestType::run(steady(1s, 1), sleeper, result(9), classified);
+    const auto without = form.run(steady(1s, 1), sleeper, result(9), classified);
     CHECK(without.error() == timed_out);
     CHECK(without.last() == nullptr);
 
@@ -219,12 +222,12 @@ TEMPLATE_TEST_CASE("A predicate of the value tests the value in a Result or an o
         };
     };
     calls = 0;
-    CHECK(TestType::run(steady(1s, 3), sleeper, maybe(3), classified).value().status == 200);
+    CHECK(form.run(steady(1s, 3), sleeper, maybe(3), classified).value().status == 200);
     calls = 0;
-    const auto unwell = TestType::run(steady(1s, 3), sleeper, maybe(9), classified);
+    const auto unwell = form.run(steady(1s, 3), sleeper, maybe(9), classified);
     CHECK(unwell.last()->status == 503);
     calls = 0;
-    const auto nothing = TestType::run(steady(1s, 1), sleeper, maybe(9), classified);
+    const auto nothing = form.run(steady(1s, 1), sleeper, maybe(9), classified);
     CHECK(nothing.error() == CallErrc::gave_up);
     CHECK(nothing.last() == nullptr);
 }
@@ -317,31 +320,33 @@ TEST_CASE("A predicate may return the cause, and a server's retry_after",
     CHECK(calls == 1);
 }
 
-TEMPLATE_TEST_CASE("A predicate that throws abandons the attempt, and its exception is propagated",
-                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A predicate that throws abandons the attempt, and its exception is propagated",
+          "[call][fails_if][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     Rig rig;
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{200}; };
     const auto classified = [](auto fn) {
         return fails_if(fn, [](const Response&) -> bool { throw std::logic_error{"judge"}; });
     };
-    CHECK_THROWS_WITH(TestType::run(rig.policy(), sleeper, fetch, classified), "judge");
+    CHECK_THROWS_WITH(form.run(rig.policy(), sleeper, fetch, classified), "judge");
     CHECK(rig.observed == CountsFailures::Observed{.begun = 1, .abandoned = 1});
 }
 
-TEMPLATE_TEST_CASE("The Cause that a predicate returns is the Outcome's, and outer layers see it",
-                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("The Cause that a predicate returns is the Outcome's, and outer layers see it",
+          "[call][fails_if][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     const auto fetch = [] { return Response{503}; };
     const auto busy = [](const Response& r) {
         return r.status == 503 ? Cause::overloaded : Cause::none;
     };
     const auto classified = [&](auto fn) { return fails_if(fn, busy); };
-    const auto result = TestType::run(steady(1s, 3), sleeper, fetch, classified);
+    const auto result = form.run(steady(1s, 3), sleeper, fetch, classified);
     CHECK(result.error() == CallErrc::gave_up);
     CHECK(result.cause() == Cause::overloaded);
     const auto fine = [] { return Response{200}; };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fine, classified).cause() == Cause::none);
+    CHECK(form.run(steady(1s, 3), sleeper, fine, classified).cause() == Cause::none);
 
     int calls = 0;
     const auto inner = [&] {
@@ -349,7 +354,7 @@ TEMPLATE_TEST_CASE("The Cause that a predicate returns is the Outcome's, and out
         return retry(MaxAttempts{2}, sleeper, fails_if(fetch, busy));
     };
     const Policy stops{steady(1s, 3), StopOn{Cause::overloaded}};
-    const auto nested = TestType::run(stops, sleeper, inner, belay_test::as_it_is);
+    const auto nested = form.run(stops, sleeper, inner, belay_test::as_it_is);
     CHECK(calls == 1);
     CHECK(nested.cause() == Cause::overloaded);
     CHECK(nested.last()->status == 503);
@@ -402,8 +407,9 @@ TEST_CASE("A failure without an error code gets one in its Outcome",
     CHECK(result.error() == CallErrc::gave_up);
 }
 
-TEMPLATE_TEST_CASE("A std::ref of a fails_if works like the fails_if itself",
-                   "[call][fails_if][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A std::ref of a fails_if works like the fails_if itself",
+          "[call][fails_if][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fetch = [&] { return Response{++calls < 3 ? 503 : 200}; };
@@ -417,18 +423,17 @@ TEMPLATE_TEST_CASE("A std::ref of a fails_if works like the fails_if itself",
     };
     const auto is_bad = [](const Response& r) { return r.status >= 500; };
     const auto classified = [&](auto fn) { return fails_if(fn, is_bad); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, by_reference(classified)).value().status ==
-          200);
+    CHECK(form.run(steady(1s, 3), sleeper, fetch, by_reference(classified)).value().status == 200);
     CHECK(calls == 3);
     // A std::ref inside another wrapper works, too.
     calls = 0;
     const auto inner = by_reference(classified);
     const auto around = [&](auto fn) { return within(Attempt{}, inner(fn)); };
-    CHECK(TestType::run(steady(1s, 3), sleeper, fetch, around).value().status == 200);
+    CHECK(form.run(steady(1s, 3), sleeper, fetch, around).value().status == 200);
     CHECK(calls == 3);
     const auto throws = [&]() -> Result<int> { throw ++calls; };
     const auto others = by_reference([](auto fn) { return fails_on<NetworkError>(fn); });
-    CHECK_THROWS_AS(TestType::run(steady(1s, 3), sleeper, throws, others), int);
+    CHECK_THROWS_AS(form.run(steady(1s, 3), sleeper, throws, others), int);
     CHECK(calls == 4);
 }
 
@@ -486,8 +491,9 @@ TEST_CASE("A predicate may be a pointer to a member", "[call][fails_if][unit]") 
     CHECK(rig.observed.failures.back() == Failure{Cause::overloaded});
 }
 
-TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates others",
-                   "[call][fails_if][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("fails_on retries exceptions of its type, and propagates others",
+          "[call][fails_if][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     Rig rig;
     AsyncSleeper sleeper;
     const auto classified = [](auto fn) { return fails_on<NetworkError>(fn); };
@@ -497,13 +503,13 @@ TEMPLATE_TEST_CASE("fails_on retries exceptions of its type, and propagates othe
         if (calls == 2) throw NetworkError{"itself"};
         throw std::runtime_error{"base"};
     };
-    CHECK_THROWS_WITH(TestType::run(rig.policy(9), sleeper, fails, classified), "base");
+    CHECK_THROWS_WITH(form.run(rig.policy(9), sleeper, fails, classified), "base");
     CHECK(calls == 3);
     CHECK(rig.observed.failed == 2);
     CHECK(rig.observed.abandoned == 1);
     // The last exception of its type is propagated when the policy gives up.
     const auto each = []() -> Result<int> { throw Refused{"last"}; };
-    CHECK_THROWS_AS(TestType::run(rig.policy(2), sleeper, each, classified), Refused);
+    CHECK_THROWS_AS(form.run(rig.policy(2), sleeper, each, classified), Refused);
 }
 
 TEST_CASE("fails_on classifies by a predicate, and nests", "[call][fails_if][unit]") {

@@ -36,6 +36,7 @@ using belay_test::AsyncSleeper;
 using belay_test::at;
 using belay_test::await;
 using belay_test::awaitable;
+using belay_test::RetryForm;
 using belay_test::SleeperClock;
 
 namespace {
@@ -46,11 +47,11 @@ HttpResponse busy_for(int seconds) {
     return {.status = 503, .headers = {{"Retry-After", std::to_string(seconds)}}};
 }
 // The waits of a retry around `call`, which returns an Outcome.
-template <class Form, class F>
-std::vector<Duration> waits_around(F call) {
+template <class F>
+std::vector<Duration> waits_around(RetryForm form, F call) {
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
-    static_cast<void>(Form::run(
+    static_cast<void>(form.run(
         once_more, sleeper, [&] { return call(sleeper); }, as_it_is));
     return sleeper.sleeps;
 }
@@ -101,8 +102,9 @@ struct HalfSpecialized {
 template <>
 struct belay::AnswerTraits<HalfSpecialized> {};
 
-TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry around an Outcome waits until an open breaker admits its call",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     ManualClock clock{at(1h)};
     const bool in_policy = GENERATE(true, false);
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
@@ -115,12 +117,13 @@ TEMPLATE_TEST_CASE("A retry around an Outcome waits until an open breaker admits
         told.push_back(outcome.retry_after());
         return outcome;
     };
-    CHECK(waits_around<TestType>(call) == Waits{30s});
+    CHECK(waits_around(form, call) == Waits{30s});
     CHECK(told == Waits{30s, 0s});
 }
 
-TEMPLATE_TEST_CASE("A retry around an Outcome does not wait for a requested wait that is over",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry around an Outcome does not wait for a requested wait that is over",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
     int calls = 0;
@@ -134,18 +137,18 @@ TEMPLATE_TEST_CASE("A retry around an Outcome does not wait for a requested wait
         return Pipeline{Retrying{once_more}, Shared{breaker}}(sleeper, ask);
     };
     // The inner retry waits 20 s, and is then rejected for 1 s. The second one does the same.
-    CHECK(waits_around<TestType>(call) == Waits{20s, 1s, 20s});
+    CHECK(waits_around(form, call) == Waits{20s, 1s, 20s});
     CHECK(calls == 2);
 }
 
-TEMPLATE_TEST_CASE(
-    "A retry around an Outcome whose error is a Failure waits only once for each wait",
-    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry around an Outcome whose error is a Failure waits only once for each wait",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     // An Outcome with a value in the failure, one without, and a result that is no Outcome.
-    const auto waits = [](auto answer) {
+    const auto waits = [form](auto answer) {
         ManualClock clock{at(1h)};
         CircuitBreaker breaker{ConsecutiveFailures{9}, OpenFor{30s}, clock.view()};
-        return waits_around<TestType>([&](AsyncSleeper& sleeper) {
+        return waits_around(form, [&](AsyncSleeper& sleeper) {
             breaker.set_mode(BreakerMode::automatic);
             return Pipeline{Retrying{once_more}, Shared{breaker}}(sleeper, [&] {
                 breaker.set_mode(BreakerMode::forced_open);
@@ -161,24 +164,25 @@ TEMPLATE_TEST_CASE(
           Waits{20s, 1s, 20s});
 }
 
-TEMPLATE_TEST_CASE(
-    "A retry around an Outcome waits for the rest of a wait that was too long for it",
-    "[call][outcome_wait][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry around an Outcome waits for the rest of a wait that was too long for it",
+          "[call][outcome_wait][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     const auto call = [&](AsyncSleeper& sleeper) {
         const Policy patient{Backoff{NoJitter{}, Cap{5s}, 5s}, MaxElapsed{10s}};
         int asked = 0;
         // The second response requests 60 s, and the policy ends at once.
         return retry(patient, sleeper, [&] { return busy_for(++asked == 1 ? 0 : 60); });
     };
-    CHECK(waits_around<TestType>(call) == Waits{5s, 60s, 5s});
+    CHECK(waits_around(form, call) == Waits{5s, 60s, 5s});
 }
 
-TEMPLATE_TEST_CASE("A retry treats a requested wait of less than 0 as none",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry treats a requested wait of less than 0 as none",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     const Duration asked = GENERATE(Duration{-5s}, Duration{-1}, Duration::min());
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
-    const auto outcome = TestType::run(
+    const auto outcome = form.run(
         once_more, sleeper,
         [&]() -> Result<int, Failure> {
             return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, asked});
@@ -188,8 +192,9 @@ TEMPLATE_TEST_CASE("A retry treats a requested wait of less than 0 as none",
     CHECK(sleeper.sleeps == Waits{1s});
 }
 
-TEMPLATE_TEST_CASE("A retry that MaxElapsed ends before an attempt has the wait of an open breaker",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry that MaxElapsed ends before an attempt has the wait of an open breaker",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}, clock.view()};
     breaker.acquire().failure();
@@ -197,7 +202,7 @@ TEMPLATE_TEST_CASE("A retry that MaxElapsed ends before an attempt has the wait 
     sleeper.time = at(1h);
     const Policy patient{Backoff{NoJitter{}, Cap{1s}, 1s}, MaxElapsed{10s}, Shared{breaker}};
     const auto ask = [] { return HttpResponse{.status = 200}; };
-    const auto outcome = TestType::run(patient, sleeper, ask, as_it_is);
+    const auto outcome = form.run(patient, sleeper, ask, as_it_is);
     CHECK(outcome.error() == CallErrc::gave_up);
     CHECK(outcome.retry_after() >= 30s);
     CHECK(outcome.retry_after() <= 60s);  // with the spread
@@ -268,8 +273,9 @@ TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
     CHECK(rejected.error().retry_after == 9s);
 }
 
-TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that the peer requested",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A predicate of a whole result does not change the wait that the peer requested",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     const Failure busy{Cause::overloaded, 0, nullptr, 60s};
     // The predicate returns `verdict` for each answer.
     const auto check = [&](const auto& answer, auto verdict, Waits waits) {
@@ -278,7 +284,7 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
         const auto classified = [&](auto fn) {
             return fails_if(fn, [verdict](const decltype(answer())&) { return verdict; });
         };
-        const auto outcome = TestType::run(once_more, sleeper, answer, classified);
+        const auto outcome = form.run(once_more, sleeper, answer, classified);
         CHECK_FALSE(outcome.has_value());
         CHECK(detail::failure_without_value(outcome).retry_after == 60s);
         if constexpr (std::same_as<decltype(outcome.error()), const Failure&>) {
@@ -318,13 +324,14 @@ TEMPLATE_TEST_CASE("A predicate of a whole result does not change the wait that 
     CHECK(retry(MaxAttempts{1}, sleeper, fails_if(result, at_once)).retry_after() == 0s);
 }
 
-TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it requests",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
-    const auto check = [](const auto& answer, auto predicate, Duration wait) {
+TEST_CASE("A predicate of a response does not change the wait that it requests",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
+    const auto check = [form](const auto& answer, auto predicate, Duration wait) {
         AsyncSleeper sleeper;
         sleeper.time = at(1h);
         const auto classified = [&](auto fn) { return fails_if(fn, predicate); };
-        const auto outcome = TestType::run(once_more, sleeper, answer, classified);
+        const auto outcome = form.run(once_more, sleeper, answer, classified);
         CHECK_FALSE(outcome.has_value());
         CHECK(outcome.retry_after() == wait);
         CHECK(sleeper.sleeps == Waits{wait > 1s ? wait : 1s});
@@ -361,13 +368,13 @@ TEMPLATE_TEST_CASE("A predicate of a response does not change the wait that it r
         broken, [](const HalfSpecialized& r) { return r.status == 503; }, 0s);
 }
 
-TEMPLATE_TEST_CASE(
-    "A retry returns the last result of a user's class unchanged except for its wait",
-    "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry returns the last result of a user's class unchanged except for its wait",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
     const Failure busy{Cause::overloaded, 0, nullptr, 60s};
-    const auto same = TestType::run(
+    const auto same = form.run(
         MaxAttempts{1}, sleeper, [&] { return TracedResult(busy, "first"); }, as_it_is);
     CHECK(same.request_id == "first");
     CHECK(same.error() == busy);
@@ -377,14 +384,15 @@ TEMPLATE_TEST_CASE(
         return ++calls == 1 ? MutableTracedResult(busy, "first")
                             : MutableTracedResult(Failure{Cause::overloaded}, "second");
     };
-    const auto other = TestType::run(MaxAttempts{2}, sleeper, twice, as_it_is);
+    const auto other = form.run(MaxAttempts{2}, sleeper, twice, as_it_is);
     CHECK(calls == 2);
     CHECK(other.request_id == "second");
     CHECK(other.error() == busy);
 }
 
-TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker that it opened",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry that another rule stops has the wait of a breaker that it opened",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}, clock.view()};
     PolicyHistory history;
@@ -393,7 +401,7 @@ TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker th
     const auto wait_of = [&](const auto& policy, int requested = 0) {
         breaker.set_mode(BreakerMode::automatic);
         const auto ask = [&](Attempt) { return busy_for(requested); };
-        const auto outcome = TestType::run(policy, sleeper, ask, as_it_is);
+        const auto outcome = form.run(policy, sleeper, ask, as_it_is);
         CHECK(outcome.last() != nullptr);
         CHECK(outcome.error() == std::error_code{503, http_category()});
         return outcome.retry_after();
@@ -421,8 +429,9 @@ TEMPLATE_TEST_CASE("A retry that another rule stops has the wait of a breaker th
     CHECK(wait_of(Policy{backoff, MaxAttempts{1}, Shared{breaker}}) == 0s);
 }
 
-TEMPLATE_TEST_CASE("A retry around a retry waits for the breaker that the inner one opened",
-                   "[call][outcome_wait][regression]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("A retry around a retry waits for the breaker that the inner one opened",
+          "[call][outcome_wait][regression]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     ManualClock clock{at(1h)};
     CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{30s}, clock.view()};
     int calls = 0;
@@ -431,7 +440,7 @@ TEMPLATE_TEST_CASE("A retry around a retry waits for the breaker that the inner 
                             Shared{breaker, FailFast{}}};
         return retry(policy, sleeper, [&] { return ++calls, busy_for(0); });
     };
-    CHECK(waits_around<TestType>(call) == Waits{1s, 30s});
+    CHECK(waits_around(form, call) == Waits{1s, 30s});
     CHECK(calls == 3);
 }
 

@@ -4,6 +4,7 @@
 #include <belay/call/pipeline.hpp>
 
 #include <atomic>
+#include <functional>
 #include <new>
 #include <optional>
 #include <stdexcept>
@@ -42,21 +43,26 @@ using belay_test::timed_out;
 
 namespace {
 
-// The two ways to run a pipeline on an `fn(Attempt)`.
 struct Same {
     auto operator()(auto fn) const { return fn; }
 };
-struct Blocking {
+// The two ways to run a pipeline on an `fn(Attempt)`, selected at run time.
+struct PipelineForm {
+    bool awaits;
+
+    // All callables with one result are one type, because a pipeline compiles again for each type.
     template <class P, class F, class Adapt = Same>
-    static auto run(const P& pipeline, AsyncSleeper& sleeper, F fn, Adapt adapt = {}) {
-        return pipeline(sleeper, adapt(fn));
-    }
-};
-struct Awaiting {
-    template <class P, class F, class Adapt = Same>
-    static auto run(const P& pipeline, AsyncSleeper& sleeper, F fn, Adapt adapt = {}) {
+    auto run(const P& pipeline, AsyncSleeper& sleeper, F fn, Adapt adapt = {}) const {
         using Value = std::invoke_result_t<F&, Attempt>;
-        const auto asks = [fn](Attempt attempt) mutable -> Task<Value> { co_return fn(attempt); };
+        return run_call(pipeline, sleeper, std::function<Value(Attempt)>{std::move(fn)}, adapt);
+    }
+
+private:
+    template <class P, class Value, class Adapt>
+    auto run_call(const P& pipeline, AsyncSleeper& sleeper, std::function<Value(Attempt)> fn,
+                  Adapt adapt) const {
+        if (!awaits) return pipeline(sleeper, adapt(fn));
+        const auto asks = [fn](Attempt attempt) -> Task<Value> { co_return fn(attempt); };
         auto task = pipeline(sleeper, adapt(asks));
         task.start();
         sleeper.run();
@@ -101,51 +107,55 @@ struct Breakers {
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
 };
 
+// Runs the rest of a test case for a blocking call and for a coroutine, as `form`.
+#define BELAY_TEST_EACH_PIPELINE_FORM               \
+    const PipelineForm form{GENERATE(false, true)}; \
+    INFO("by a " << (form.awaits ? "coroutine" : "blocking call"))
+
 }  // namespace
 
-TEMPLATE_TEST_CASE("A Pipeline nests its layers in the written order", "[call][pipeline][unit]",
-                   Blocking, Awaiting) {
+TEST_CASE("A Pipeline nests its layers in the written order", "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     std::vector<std::string> lines;
     const Pipeline pipeline{LogLayer{&lines, "outer"}, Retrying{steady(1s, 2)},
                             LogLayer{&lines, "inner"}};
     const auto result =
-        TestType::run(pipeline, sleeper, [](Attempt attempt) { return attempt.number == 2; });
+        form.run(pipeline, sleeper, [](Attempt attempt) { return attempt.number == 2; });
     CHECK(result);
     CHECK(lines == std::vector<std::string>{"outer 1", "inner 1", "inner failed", "inner 2",
                                             "inner worked", "outer worked"});
     CHECK(sleeper.now() == Instant{} + 1s);
 }
 
-TEMPLATE_TEST_CASE("A Pipeline returns the type that fits the call's return type",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("A Pipeline returns the type that fits the call's return type",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     const Pipeline pipeline{Timeout{1s}};
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) -> Result<int> { return 5; }).value() == 5);
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return timed_out; }) == timed_out);
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) {
-              return Result<int>{timed_out};
-          }).error() == timed_out);
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::optional<int>{}; }).error() ==
+    CHECK(form.run(pipeline, sleeper, [](Attempt) -> Result<int> { return 5; }).value() == 5);
+    CHECK(form.run(pipeline, sleeper, [](Attempt) { return timed_out; }) == timed_out);
+    CHECK(form.run(pipeline, sleeper, [](Attempt) { return Result<int>{timed_out}; }).error() ==
+          timed_out);
+    CHECK(form.run(pipeline, sleeper, [](Attempt) { return std::optional<int>{}; }).error() ==
           CallErrc::call_failed);
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return false; }).error() ==
+    CHECK(form.run(pipeline, sleeper, [](Attempt) { return false; }).error() ==
           CallErrc::call_failed);
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return std::string{"x"}; }).value() ==
-          "x");
+    CHECK(form.run(pipeline, sleeper, [](Attempt) { return std::string{"x"}; }).value() == "x");
     const auto throws = [](Attempt) -> Result<int> { throw std::runtime_error{"mine"}; };
-    CHECK_THROWS_WITH(TestType::run(pipeline, sleeper, throws), "mine");
+    CHECK_THROWS_WITH(form.run(pipeline, sleeper, throws), "mine");
 }
 
-TEMPLATE_TEST_CASE(
-    "A breaker inside of Retrying counts every attempt, and one outside counts every call",
-    "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("A breaker inside of Retrying counts every attempt, and one outside counts every call",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     int calls = 0;
     const auto fails = [&](Attempt) { return ++calls, false; };
     {
         Breakers b;
         const Pipeline inside{Retrying{steady(1s, 5)}, Shared{b.breaker}};
-        CHECK_FALSE(TestType::run(inside, sleeper, fails));
+        CHECK_FALSE(form.run(inside, sleeper, fails));
         // Three attempts open it, the fourth is rejected without a call, the fifth is the probe.
         // Backoff waits for the rest of the open wait, so that no attempts are repeated while the
         // breaker is open.
@@ -157,47 +167,49 @@ TEMPLATE_TEST_CASE(
     {
         Breakers b;
         const Pipeline outside{Shared{b.breaker}, Retrying{steady(1s, 5)}};
-        CHECK_FALSE(TestType::run(outside, sleeper, fails));
+        CHECK_FALSE(form.run(outside, sleeper, fails));
         CHECK(calls == 5);
         CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
-        CHECK_FALSE(TestType::run(outside, sleeper, fails));
-        CHECK_FALSE(TestType::run(outside, sleeper, fails));
+        CHECK_FALSE(form.run(outside, sleeper, fails));
+        CHECK_FALSE(form.run(outside, sleeper, fails));
         CHECK(calls == 15);
         CHECK(b.breaker.state(sleeper.now()) == BreakerState::open);
-        CHECK(TestType::run(outside, sleeper, fails).error() == CallErrc::call_rejected);
+        CHECK(form.run(outside, sleeper, fails).error() == CallErrc::call_rejected);
         CHECK(calls == 15);
     }
 }
 
-TEMPLATE_TEST_CASE("A rejection by an inner layer does not count as a failure of the peer",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("A rejection by an inner layer does not count as a failure of the peer",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     Breakers b;
     RateLimiter limiter{Rate{1, 1h}, Burst{1}};
     const Pipeline pipeline{Shared{b.breaker}, Shared{limiter}};
     int calls = 0;
     const auto works = [&](Attempt) { return ++calls, true; };
-    CHECK(TestType::run(pipeline, sleeper, works));
+    CHECK(form.run(pipeline, sleeper, works));
     for (int i = 0; i < 10; ++i) {
-        CHECK(TestType::run(pipeline, sleeper, works).error() == CallErrc::call_rejected);
+        CHECK(form.run(pipeline, sleeper, works).error() == CallErrc::call_rejected);
     }
     CHECK(calls == 1);
     CHECK(b.breaker.state(sleeper.now()) == BreakerState::closed);
 }
 
-TEMPLATE_TEST_CASE("Retrying waits as long as a limiter inside of it requires",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("Retrying waits as long as a limiter inside of it requires", "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10s}, Burst{1}};
     const Pipeline pipeline{Retrying{steady(1s, 9)}, Shared{limiter}};
     int calls = 0;
-    CHECK(TestType::run(pipeline, sleeper, [&](Attempt) { return ++calls == 2; }));
+    CHECK(form.run(pipeline, sleeper, [&](Attempt) { return ++calls == 2; }));
     CHECK(sleeper.now() == Instant{} + 10s);
     CHECK(calls == 2);
 }
 
-TEMPLATE_TEST_CASE("Inner layers and the call see the attempt numbers of the retries around them",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("Inner layers and the call see the attempt numbers of the retries around them",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     std::vector<std::uint64_t> numbers;
     std::vector<bool> retries;
@@ -208,40 +220,40 @@ TEMPLATE_TEST_CASE("Inner layers and the call see the attempt numbers of the ret
         return false;
     };
     // A pipeline in a retry; blocking, because the inner one runs on the same thread.
-    CHECK_FALSE(TestType::run(Pipeline{Retrying{steady(1s, 2)}}, sleeper, [&](Attempt outer) {
+    CHECK_FALSE(form.run(Pipeline{Retrying{steady(1s, 2)}}, sleeper, [&](Attempt outer) {
         return near(sleeper, within(outer, fn)).has_value();
     }));
     CHECK(numbers == std::vector<std::uint64_t>{1, 2, 1, 2});
     CHECK(retries == std::vector<bool>{false, true, true, true});
 }
 
-TEMPLATE_TEST_CASE("Permits are returned on every path through a Pipeline",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("Permits are returned on every path through a Pipeline", "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
     Bulkhead bulkhead{{.limit = 1}};
     const Pipeline pipeline{Shared{breaker}, Shared{bulkhead}};
     const auto open_and_wait = [&] {
-        CHECK_FALSE(TestType::run(pipeline, sleeper, [](Attempt) { return false; }));
+        CHECK_FALSE(form.run(pipeline, sleeper, [](Attempt) { return false; }));
         sleeper.time += 1s;
     };
     // Each time, a call that ends in another way has taken the only probe.
     open_and_wait();
     const auto throws = [](Attempt) -> bool { throw 5; };
-    CHECK_THROWS_AS(TestType::run(pipeline, sleeper, throws), int);
+    CHECK_THROWS_AS(form.run(pipeline, sleeper, throws), int);
     sleeper.time += 1s;
-    CHECK_THROWS_AS(TestType::run(pipeline, sleeper, throws,
-                                  [](auto fn) { return fails_on<std::logic_error>(fn); }),
-                    int);
+    CHECK_THROWS_AS(
+        form.run(pipeline, sleeper, throws, [](auto fn) { return fails_on<std::logic_error>(fn); }),
+        int);
     CHECK(bulkhead.running() == 0);
     // An exception that is no failure is no verdict: the probe is free at once.
     const auto classify = [](bool) -> bool { throw std::logic_error{"judge"}; };
-    CHECK_THROWS_AS(TestType::run(
+    CHECK_THROWS_AS(form.run(
                         pipeline, sleeper, [](Attempt) { return true; },
                         [&](auto fn) { return fails_if(fn, classify); }),
                     std::logic_error);
     CHECK(bulkhead.running() == 0);
-    CHECK(TestType::run(pipeline, sleeper, [](Attempt) { return true; }));
+    CHECK(form.run(pipeline, sleeper, [](Attempt) { return true; }));
     CHECK(breaker.state(sleeper.now()) == BreakerState::closed);
     CHECK(bulkhead.running() == 0);
 }
@@ -267,9 +279,9 @@ TEST_CASE("Destroying a Pipeline's task during a call returns the permits",
     CHECK(sleeper.waiting() == 0);
 }
 
-TEMPLATE_TEST_CASE(
-    "A Pipeline works in the full order: fallback, retry, breaker, limiter, queue, timeout",
-    "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("A Pipeline works in the full order: fallback, retry, breaker, limiter, queue, timeout",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     Breakers b;
     RateLimiter limiter{Rate{100, 1s}, Burst{20}};
@@ -286,22 +298,23 @@ TEMPLATE_TEST_CASE(
         deadlines.push_back(attempt.deadline);
         return attempt.number == 3 ? std::optional{7} : std::nullopt;
     };
-    CHECK(TestType::run(pipeline, sleeper, ask).value() == 7);
+    CHECK(form.run(pipeline, sleeper, ask).value() == 7);
     CHECK(deadlines == std::vector<Instant>{Instant{} + 2s, Instant{} + 3s, Instant{} + 5s});
     CHECK(counters == RetryCounters{.attempts = 3, .retries = 2, .successes = 1, .waited = 3s});
     const auto never_works = [](Attempt) { return std::optional<int>{}; };
-    CHECK(TestType::run(pipeline, sleeper, never_works).value() == -1);
+    CHECK(form.run(pipeline, sleeper, never_works).value() == -1);
     CHECK(counters.give_ups == 1);
     CHECK(bulkhead.running() == 0);
 }
 
-TEMPLATE_TEST_CASE("A Pipeline can be called any number of times, with unchanged rules",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("A Pipeline can be called any number of times, with unchanged rules",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     const Pipeline pipeline{Retrying{steady(1s, 2)}};
     for (int i = 0; i < 3; ++i) {
         int calls = 0;
-        CHECK_FALSE(TestType::run(pipeline, sleeper, [&](Attempt) { return ++calls, false; }));
+        CHECK_FALSE(form.run(pipeline, sleeper, [&](Attempt) { return ++calls, false; }));
         CHECK(calls == 2);
     }
 }
@@ -387,12 +400,12 @@ struct Rejections {
 };
 
 template <class P>
-void ask(Blocking, const P& pipeline, AsyncSleeper& sleeper, Rejections& rejections) {
-    static_cast<void>(pipeline(
-        sleeper, []() -> Result<int> { return 1; }, NeverStops{}, rejections));
-}
-template <class P>
-void ask(Awaiting, const P& pipeline, AsyncSleeper& sleeper, Rejections& rejections) {
+void ask(PipelineForm form, const P& pipeline, AsyncSleeper& sleeper, Rejections& rejections) {
+    if (!form.awaits) {
+        static_cast<void>(pipeline(
+            sleeper, []() -> Result<int> { return 1; }, NeverStops{}, rejections));
+        return;
+    }
     auto task = pipeline(
         sleeper, []() -> Task<Result<int>> { co_return 1; }, NeverStops{}, rejections);
     task.start();
@@ -414,32 +427,35 @@ TEST_CASE("A Timeout before the call was made does not count as a failure of the
     CHECK(breaker.counters().failures == 0);
 }
 
-TEMPLATE_TEST_CASE("A lack of memory does not count as a failure of the peer",
-                   "[call][pipeline][regression]", Blocking, Awaiting) {
+TEST_CASE("A lack of memory does not count as a failure of the peer",
+          "[call][pipeline][regression]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
-    CHECK_THROWS_AS(TestType::run(Pipeline{Shared{breaker}}, sleeper,
-                                  [](Attempt) -> bool { throw std::bad_alloc{}; }),
+    CHECK_THROWS_AS(form.run(Pipeline{Shared{breaker}}, sleeper,
+                             [](Attempt) -> bool { throw std::bad_alloc{}; }),
                     std::bad_alloc);
     CHECK(breaker.state() == BreakerState::closed);
 }
 
-TEMPLATE_TEST_CASE("A rejected call is counted by the layer that rejected it",
-                   "[call][pipeline][regression]", Blocking, Awaiting) {
+TEST_CASE("A rejected call is counted by the layer that rejected it",
+          "[call][pipeline][regression]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1}};
     const auto held = bulkhead.acquire(sleeper.now());
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{1}, OpenFor{60s}};
     breaker.set_mode(BreakerMode::forced_open);
     const auto fn = [](Attempt) { return true; };
-    CHECK_FALSE(TestType::run(Pipeline{Shared{bulkhead}}, sleeper, fn));
-    CHECK_FALSE(TestType::run(Pipeline{Shared{breaker}}, sleeper, fn));
+    CHECK_FALSE(form.run(Pipeline{Shared{bulkhead}}, sleeper, fn));
+    CHECK_FALSE(form.run(Pipeline{Shared{breaker}}, sleeper, fn));
     CHECK(bulkhead.counters().rejected == 1);
     CHECK(breaker.counters().rejected == 1);
 }
 
-TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a call",
-                   "[call][pipeline][unit]", Blocking, Awaiting) {
+TEST_CASE("A Pipeline reports to its observer which layer rejected a call",
+          "[call][pipeline][unit]") {
+    BELAY_TEST_EACH_PIPELINE_FORM;
     AsyncSleeper sleeper;
     Rejections rejections;
     CircuitBreaker<SteadyClock> breaker{ConsecutiveFailures{3}, OpenFor{60s}};
@@ -447,19 +463,19 @@ TEMPLATE_TEST_CASE("A Pipeline reports to its observer which layer rejected a ca
     Bulkhead bulkhead{{.limit = 1, .ask_every = 2ms}};
     const Pipeline pipeline{Fallback{[] { return 0; }}, Shared{breaker}, Shared{bulkhead},
                             Shared{limiter}};
-    ask(TestType{}, pipeline, sleeper, rejections);
+    ask(form, pipeline, sleeper, rejections);
     CHECK(rejections.by.empty());
-    ask(TestType{}, pipeline, sleeper, rejections);
+    ask(form, pipeline, sleeper, rejections);
     CHECK(rejections.by == std::vector<std::string>{"RateLimiter"});
     CHECK(rejections.waits.back() == 10s);
     {
         const auto taken = bulkhead.acquire(sleeper.now());
-        ask(TestType{}, pipeline, sleeper, rejections);
+        ask(form, pipeline, sleeper, rejections);
     }
     CHECK(rejections.by.back() == "Bulkhead");
     CHECK(rejections.waits.back() == 2ms);
     breaker.set_mode(BreakerMode::forced_open);
-    ask(TestType{}, pipeline, sleeper, rejections);
+    ask(form, pipeline, sleeper, rejections);
     CHECK(rejections.by.back() == "CircuitBreaker");
     CHECK(rejections.by.size() == 3);
     // RetryCounters count these rejections, too.

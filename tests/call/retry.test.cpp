@@ -95,10 +95,10 @@ TEST_CASE("retry makes exactly the attempts that a policy allows", "[call][retry
     CHECK(calls_and_wait(Policy{MaxAttempts{1}}) == std::pair{1, Duration{0ns}});
 }
 
-TEMPLATE_TEST_CASE("retry returns the type that fits the callable's return type",
-                   "[call][retry][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("retry returns the type that fits the callable's return type", "[call][retry][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
-    const auto run = [&](auto fn) { return TestType::run(steady(1s, 3), sleeper, fn, as_it_is); };
+    const auto run = [&](auto fn) { return form.run(steady(1s, 3), sleeper, fn, as_it_is); };
     int n = 0;
     CHECK(run([&] { return ++n < 2 ? std::optional<int>{} : 5; }).value() == 5);
     CHECK(run([] { return std::optional<int>{}; }).error() == CallErrc::gave_up);
@@ -137,14 +137,15 @@ TEST_CASE("retry passes the Attempt to a callable that takes one", "[call][retry
           }).value() == 80);
 }
 
-TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
-                   "[call][retry][unit]", BELAY_TEST_RETRY_FORMS) {
+TEST_CASE("retry counts an exception as a failure, and rethrows the last one",
+          "[call][retry][unit]") {
+    BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     Counts::Observed observed;
     const Policy policy{steady(1s, 3), Counts{&observed}};
     int calls = 0;
     const auto fails = [&]() -> Result<int> { throw std::runtime_error{std::to_string(++calls)}; };
-    CHECK_THROWS_WITH(TestType::run(policy, sleeper, fails, as_it_is), "3");
+    CHECK_THROWS_WITH(form.run(policy, sleeper, fails, as_it_is), "3");
     CHECK(observed == Counts::Observed{3, 3, 0, 0});
     CHECK(sleeper.sleeps == std::vector<Duration>{1s, 2s});
 
@@ -152,7 +153,7 @@ TEMPLATE_TEST_CASE("retry counts an exception as a failure, and rethrows the las
         if (++calls < 5) throw 5;
         return calls;
     };
-    CHECK(TestType::run(policy, sleeper, fails_once, as_it_is).value() == 5);
+    CHECK(form.run(policy, sleeper, fails_once, as_it_is).value() == 5);
     CHECK(observed.succeeded == 1);
 }
 

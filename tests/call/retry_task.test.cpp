@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: awaiting retry is lazy, owns its parts, and ends cleanly wherever it is destroyed. Method:
-// virtual time; destruction in every phase. The cases for BELAY_TEST_RETRY_FORMS in other files,
+// virtual time; destruction in every phase. The cases with BELAY_TEST_EACH_RETRY_FORM in other files,
 // and the property in retrying.test.cpp, compare it with blocking retry.
 #include <belay/call/retry_task.hpp>
 

@@ -221,9 +221,12 @@ TEST_CASE("A timer that has no memory to wait does not cause a timeout or a hedg
 }
 #endif
 
-TEMPLATE_TEST_CASE("fails_if(fn, Attempt::late) fails a call that returns after its deadline",
-                   "[call][timeout][unit]", belay_test::BlockingRetry, belay_test::AwaitingRetry,
-                   belay_test::BlockingPipeline) {
+TEST_CASE("fails_if(fn, Attempt::late) fails a call that returns after its deadline",
+          "[call][timeout][unit]") {
+    using Kind = belay_test::RetryForm::Kind;
+    const belay_test::RetryForm form{
+        GENERATE(Kind::blocking_retry, Kind::awaiting_retry, Kind::blocking_pipeline)};
+    INFO("by " << form);
     AsyncSleeper sleeper;
     const auto late = [](auto fn) { return fails_if(fn, Attempt::late); };
     const auto takes_long = [&](Duration time) {
@@ -233,16 +236,16 @@ TEMPLATE_TEST_CASE("fails_if(fn, Attempt::late) fails a call that returns after 
         };
     };
     const Policy policy{AttemptTimeout{100ms}, MaxAttempts{2}};
-    CHECK(TestType::run(policy, sleeper, takes_long(300ms), late).error() == timed_out);
-    CHECK(TestType::run(policy, sleeper, takes_long(100ms), late).value() == 7);
+    CHECK(form.run(policy, sleeper, takes_long(300ms), late).error() == timed_out);
+    CHECK(form.run(policy, sleeper, takes_long(100ms), late).value() == 7);
     // Without Attempt::late, a late answer counts. A failure keeps its own error.
     const auto heeds = [&](Attempt) { return takes_long(300ms)(); };
-    CHECK(TestType::run(policy, sleeper, heeds, belay_test::as_it_is).value() == 7);
+    CHECK(form.run(policy, sleeper, heeds, belay_test::as_it_is).value() == 7);
     const auto fails = [&] {
         return static_cast<void>(takes_long(300ms)()),
                Result<int>{std::make_error_code(std::errc::broken_pipe)};
     };
-    CHECK(TestType::run(policy, sleeper, fails, late).error() == std::errc::broken_pipe);
+    CHECK(form.run(policy, sleeper, fails, late).error() == std::errc::broken_pipe);
 }
 
 TEST_CASE("fails_if(fn, Attempt::late) keeps the last value, and works inside of other wrappers",

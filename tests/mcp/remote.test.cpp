@@ -90,7 +90,7 @@ TEST_CASE("mcp::Remote stores scenes in the SDK's server", "[mcp][remote][integr
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
-    McpServer server{in_mode(as_json)};
+    McpServer& server = McpServer::shared(as_json);
     McpRig rig{server};
     // A number that JavaScript cannot represent.
     constexpr std::int64_t time = 1'795'287'202'146'240'873;
@@ -136,8 +136,7 @@ TEST_CASE("mcp::Remote reports rejections by the server, and results without a s
     CHECK_FALSE(*missing);
     CHECK(knowing.push("board", {{"refuse", true}}).error() == mcp::Errc::tool_failed);
 
-    McpServer lenient{in_mode(as_json)};
-    McpRig plain{lenient};
+    McpRig plain{McpServer::shared(as_json)};
     const Result<std::optional<Scene<json>>, Failure> none = plain.fetch("nobody");
     REQUIRE(none);
     CHECK_FALSE(*none);
@@ -183,7 +182,7 @@ TEST_CASE("mcp::Remote ends a call to a frozen server in time, and cancels it",
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
-    McpServer server{in_mode(as_json)};
+    McpServer& server = McpServer::shared(as_json);
     McpRig rig{server, {.timeout = 300ms}};
     // A busy machine may need more time.
     const auto push_until_taken = [&](int number) {
@@ -204,7 +203,7 @@ TEST_CASE("mcp::Remote ends a call to a frozen server in time, and cancels it",
 
 TEST_CASE("mcp::Remote cancels a call that was abandoned", "[mcp][remote][integration]") {
     if (!McpServer::is_here()) return;
-    McpServer server;
+    McpServer& server = McpServer::shared(false);
     McpRig rig{server};
     REQUIRE(rig.push("board", 1).cause == Cause::none);
     server.order("hang");
@@ -223,7 +222,7 @@ TEST_CASE("mcp::Remote cancels a call that was abandoned", "[mcp][remote][integr
 TEST_CASE("mcp::Remote uses the status: 503 with and without Retry-After, redirections",
           "[mcp][remote][integration]") {
     if (!McpServer::is_here()) return;
-    McpServer server;
+    McpServer& server = McpServer::shared(false);
     McpRig rig{server};
     server.order("status 503 - 1");
     CHECK(rig.push("board", 1) == http_failure(503));
@@ -255,7 +254,7 @@ TEST_CASE("mcp::Remote rejects invalid responses with the reason, and continues"
         {"text/event-stream", "ZGF0YTogPGh0bWw+Cgo=", mcp::Errc::not_json},
         {"text/event-stream", "OiBub3RoaW5nCgo=", mcp::Errc::no_answer},
     };
-    McpServer server;
+    McpServer& server = McpServer::shared(false);
     McpRig rig{server};
     REQUIRE(rig.push("board", 1).cause == Cause::none);
     for (const Row& row : rows) {
@@ -274,7 +273,7 @@ TEST_CASE("mcp::Remote does not accept an answer that is cut anywhere",
     if (!McpServer::is_here()) return;
     const bool as_json = GENERATE(true, false);
     CAPTURE(as_json);
-    McpServer server{in_mode(as_json)};
+    McpServer& server = McpServer::shared(as_json);
     McpRig rig{server};
     REQUIRE(rig.push("board", "x").cause == Cause::none);
     std::size_t lost = 0;
@@ -299,7 +298,7 @@ TEST_CASE("mcp::Remote does not accept an answer that is cut anywhere",
 TEST_CASE("mcp::Remote answers a server's ping, and rejects its other requests",
           "[mcp][remote][integration]") {
     if (!McpServer::is_here()) return;
-    McpServer server;
+    McpServer& server = McpServer::shared(false);
     McpRig rig{server};
     server.order("ask");
     CHECK(rig.push("board", 1).cause == Cause::none);

@@ -15,6 +15,7 @@
 #include "support/beside_program.hpp"
 #include "support/catch.hpp"
 #include "support/sanitizer.hpp"
+#include "support/seeds.hpp"
 #include "support/sqlite/killed_at_a_call.hpp"
 #include "support/sync/text_codec.hpp"
 #include "support/temporary_directory.hpp"
@@ -126,19 +127,22 @@ TEST_CASE("The offline notes report each conflict, and each edit that others rep
 
 TEST_CASE("The offline notes are killed at any system call, and continue",
           "[sqlite][offline_notes]") {
-    // A command has some hundred calls. The step is a prime, so that all phases of a write are met.
-    // A sanitizer makes hundreds of calls more before main(), which needs more runs.
-    constexpr int stride = sanitized ? 149 : 37;
+    // A command has some hundred calls. The step is a prime, and each command is killed at other
+    // calls, so that all phases of a write are met. A sanitizer makes hundreds of calls more before
+    // main(), which needs more runs.
+    const int stride = is_large() && !sanitized ? 37 : 149;
     bool one_dies = true;
     for (int n = 1; one_dies; n += stride) {
-        INFO("killed at system call " << n);
+        INFO("killed from system call " << n << " on");
         const Notes notes;
         one_dies = false;
+        int at = n;
         for (const Words& words : days) {
-            one_dies = killed_at_a_call(notes.command(words), n) || one_dies;
+            one_dies = killed_at_a_call(notes.command(words), at) || one_dies;
             // The command may have finished: repeating it has the same result.
-            static_cast<void>(killed_at_a_call(notes.command(words), n + 7));
+            static_cast<void>(killed_at_a_call(notes.command(words), at + 7));
             REQUIRE(run(notes.command(words)).code == 0);
+            at = n + (at - n + 31) % stride;
         }
         notes.syncs_to_the_end();
     }

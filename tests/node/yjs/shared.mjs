@@ -6,6 +6,9 @@ import * as Y from 'yjs'
 export const hex = bytes => Buffer.from(bytes).toString('hex')
 export const bytes = text => new Uint8Array(Buffer.from(text, 'hex'))
 
+/// Whether the large sizes are wanted.
+export const isLarge = process.env.BELAY_LARGE === '1'
+
 /// Numbers below n, the same for the same seed (mulberry32).
 export const randomOf = seed => {
   let state = seed >>> 0

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,11 +28,23 @@ public:
     static bool is_here() {
         const std::string sdk =
             beside_program(BELAY_MCP_DIRECTORY) + "/node_modules/@modelcontextprotocol/sdk";
-        const bool here =
+        static const bool here =
             ::access(sdk.c_str(), R_OK) == 0 && std::system("node --version >/dev/null 2>&1") == 0;
         if (!here)
             std::puts("SKIP: no node, or tests/node/mcp has no node_modules (tests/run makes it)");
         return here;
+    }
+
+    /// A server that several tests use, because each start of node takes a second. It has the scenes
+    /// of earlier tests.
+    static McpServer& shared(bool as_json) {
+        static std::unique_ptr<McpServer> servers[2];
+        std::unique_ptr<McpServer>& server = servers[as_json ? 1 : 0];
+        const std::vector<std::string> json{"--json"};
+        if (!server)
+            server = std::make_unique<McpServer>(as_json ? json : std::vector<std::string>{});
+        static_cast<void>(server->requests());
+        return *server;
     }
 
     explicit McpServer(std::vector<std::string> arguments = {})
