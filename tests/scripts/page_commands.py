@@ -33,7 +33,7 @@ LIMIT = 7200  # seconds for one command; only a failure takes so long
 ASK = r"""exec 3<>/dev/tcp/127.0.0.1/{}; printf 'GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3
 grep -aq ^HTTP <&3
 """
-PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ +)*(?:(?:tests|examples|examples/\w+|bench|\.ci)/run(?: |$)|"
+PROGRAM = re.compile(r"(?:[A-Z_]+=\S+ +)*(?:(?:(?:tests|examples|examples/\w+|bench|\.ci)/run|\.ci/matrix)(?: |$)|"
                      r"(?:tests/scripts/\S+|build/\S+|cmake|ctest|ninja|conan|vcpkg|c\+\+|g\+\+|npm|node|python3|apt-get|"
                      r"meson|pkg-config|sqlite3|redis-cli|git|journal_inspect|example_\w+|offline_notes|shared_list) )")
 
