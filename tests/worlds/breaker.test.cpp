@@ -202,5 +202,5 @@ TEST_CASE(
                                         .early_closes = 3,
                                         .within = 18s,
                                         .lasts_max = 8s});
-    CHECK(explored("breaker", options, connections_with_one_breaker));
+    CHECK(explored_as_wanted("breaker", options, connections_with_one_breaker));
 }

@@ -243,7 +243,7 @@ TEST_CASE("Connections that share a CircuitBreaker reconnect at different times"
                                                  .cuts = 0,
                                                  .within = 30s});
     options.seeds = 60;
-    CHECK(explored("breaker_herd", options, [](sim::World& world) {
+    CHECK(explored_as_wanted("breaker_herd", options, [](sim::World& world) {
         world.reachable("the breaker opened");
         return herd_after_an_outage(world);
     }));

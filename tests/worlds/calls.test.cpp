@@ -345,5 +345,5 @@ TEST_CASE(
                                         .drops = 4,
                                         .within = 11s,
                                         .lasts_max = 6s});
-    CHECK(explored("calls", options, calls_over_a_pool));
+    CHECK(explored_as_wanted("calls", options, calls_over_a_pool));
 }

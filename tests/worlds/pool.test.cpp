@@ -221,5 +221,5 @@ TEST_CASE("Pool with borrowers answers each question, and reconnects after outag
                                         .half_opens = 4,
                                         .within = 14s,
                                         .lasts_max = 12s});
-    CHECK(explored("pool", options, pool_with_borrowers));
+    CHECK(explored_as_wanted("pool", options, pool_with_borrowers));
 }

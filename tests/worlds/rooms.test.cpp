@@ -324,9 +324,7 @@ void explore_rooms(std::string_view name, sim::ScenarioOptions faults, bool lose
     for (const bool swarm : {false, true}) {
         faults.swarm = swarm;
         REQUIRE(explored_as_wanted(
-            name,
-            {.seeds = std::max(from_environment("BELAY_SEEDS", 200) / 2, std::uint64_t{1}),
-             .scenario = faults},
+            name, {.seeds = world_seeds() / 2, .scenario = faults},
             [loses](sim::World& world) { return rooms_share_a_storage(world, loses); }));
     }
 }

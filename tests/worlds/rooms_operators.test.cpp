@@ -581,9 +581,7 @@ TEST_CASE(
     "[worlds][room][sim][property]") {
     // A quarter of the worlds that other tests have, because each one has eight clients and runs 40
     // s.
-    CHECK(explored_as_wanted(
-        "rooms_operators",
-        {.seeds = std::max(from_environment("BELAY_SEEDS", 200) / 4, std::uint64_t{1}),
-         .scenario = operated_faults()},
-        operators_call_servers));
+    CHECK(explored_as_wanted("rooms_operators",
+                             {.seeds = world_seeds() / 4, .scenario = operated_faults()},
+                             operators_call_servers));
 }

@@ -369,5 +369,5 @@ TEST_CASE("Sessions under all commands of operators deliver each order once",
                                         .within = 7s,
                                         .lasts_max = 5s,
                                         .number_max = 16});
-    CHECK(explored("session_operators", options, operated_sessions));
+    CHECK(explored_as_wanted("session_operators", options, operated_sessions));
 }

@@ -483,6 +483,6 @@ TEST_CASE("Replicas and a program with a Bridge lose no edit on one server, and 
                                   .within = 18s,
                                   .clock_wrong_max = 20s});
     // 50 seeds, because a world takes longer than the others; or a quarter of BELAY_SEEDS.
-    options.seeds = std::max<std::uint64_t>(50, from_environment("BELAY_SEEDS", 200) / 4);
+    options.seeds = std::max<std::uint64_t>(50, world_seeds() / 4);
     CHECK(explored_as_wanted("sync_bridge", options, replicas_and_a_bridge));
 }

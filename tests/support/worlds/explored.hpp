@@ -4,7 +4,9 @@
 /// continue ends.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -19,23 +21,19 @@
 
 namespace belay_test {
 
-/// 200 seeds, or BELAY_SEEDS. BELAY_SIM_MARKS=1 prints how many worlds reached each mark.
+/// The number of seeds for each world of composed parts: BELAY_SEEDS, else 200, and at least 50,
+/// because fewer worlds do not reach all marks.
+[[nodiscard]] inline std::uint64_t world_seeds() {
+    return std::max<std::uint64_t>(50, from_environment("BELAY_SEEDS", 200));
+}
+
+/// BELAY_SIM_MARKS=1 prints how many worlds reached each mark.
 [[nodiscard]] inline belay::sim::ExploreOptions world_options(belay::sim::ScenarioOptions faults) {
-    return {.seeds = 200, .scenario = std::move(faults)};
+    return {.seeds = world_seeds(), .scenario = std::move(faults)};
 }
 
 inline void print_if_asked(std::string_view name, const belay::sim::Report& report) {
     if (std::getenv("BELAY_SIM_MARKS") != nullptr) std::cout << name << ": " << report.text();
-}
-
-/// Explores, and prints a report if the environment asks for it.
-template <class Body>
-[[nodiscard]] belay::sim::Report explored(std::string_view name,
-                                          const belay::sim::ExploreOptions& options,
-                                          const Body& body) {
-    belay::sim::Report report = belay::sim::explore(options, body);
-    print_if_asked(name, report);
-    return report;
 }
 
 /// Explores as many worlds as a test wants, regardless of BELAY_SEEDS. BELAY_SIM_SEED and
