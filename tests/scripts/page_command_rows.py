@@ -54,6 +54,7 @@ ROWS = {
     "cmake --workflow --preset dev": Run(),
     ".ci/run": Cannot("it runs this script"),
     ".ci/matrix": Cannot("it runs this script"),
+    ".ci/matrix --check": Elsewhere("tests/scripts/matrix_test.py", '"--check"'),
     "cmake -B build": Run(quick=True),
     "cmake -B build && cmake --install build": Run(quick=True, before='export DESTDIR="$STAGE"'),
     "conan create *": Cannot("Debian has no conan; where it is installed, consumer/conan runs it"),
