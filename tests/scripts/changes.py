@@ -114,20 +114,19 @@ class Changes:
         return sorted(tests if self.everything else tests & reached)
 
     def nearest_folders(self):
-        """The folders within LINES_MAX, those of which the largest part has changed first, and the others."""
-        part, changed = collections.Counter(), collections.Counter()
-        lines = collections.Counter()
+        """The folders within LINES_MAX, those with most changed files first, and the others."""
+        changed, lines = collections.Counter(), collections.Counter()
         for name, path in self.sources.items():
             own = re.match(r"(?:tests|include/belay)/(\w+)/", name)
             if own:
-                part[own[1]] += 1
                 changed[own[1]] += name in self.files
             if own and name.startswith("tests/"):
                 lines[own[1]] += path.read_bytes().count(b"\n")
         chosen, left, total = [], [], 0
-        for folder in sorted(self.folders(), key=lambda folder: (-changed[folder] / part[folder], folder)):
-            total += lines[folder]
-            (chosen if total <= LINES_MAX or not chosen else left).append(folder)
+        for folder in sorted(self.folders(), key=lambda folder: (-changed[folder], folder)):
+            fits = total + lines[folder] <= LINES_MAX or not chosen
+            (chosen if fits else left).append(folder)
+            total += lines[folder] if fits else 0
         return sorted(chosen), sorted(left)
 
     def nearest_headers(self):

@@ -101,9 +101,9 @@ class ChangesTest(unittest.TestCase):
         changed = changes.Changes(self.repository.root, self.repository.first)
         self.assertEqual(changed.nearest_folders(), (["core", "e2e", "link", "room"], []))
         with mock.patch.object(changes, "LINES_MAX", 3):
-            self.assertEqual(changed.nearest_folders(), (["core", "link"], ["e2e", "room"]))
+            self.assertEqual(changed.nearest_folders(), (["core", "e2e", "link"], ["room"]))
         with mock.patch.object(changes, "LINES_MAX", 0):
-            self.assertEqual(changed.nearest_folders()[0], ["link"])
+            self.assertEqual(changed.nearest_folders()[0], ["core"])
         with mock.patch.object(changes, "HEADERS_MAX", 1):
             self.assertEqual(changed.nearest_headers(), (["belay/core/time.hpp"], ["belay/core/text.hpp", "belay/link/link.hpp"]))
 
