@@ -68,5 +68,5 @@ TEST_CASE("to_string of an Advice, an Attempt and a CallRejected prints `never` 
     CHECK(to_string(CallRejected{.attempt = {.number = 2},
                                  .advice = {Advice::Verb::stop, never, "RateLimiter"},
                                  .wait = forever}) ==
-          "attempt=2 refused=true wait=forever by=RateLimiter");
+          "attempt=2 rejected=true wait=forever by=RateLimiter");
 }

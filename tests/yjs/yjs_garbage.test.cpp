@@ -17,6 +17,7 @@
 #include "support/room/node.hpp"
 
 using namespace belay;
+using belay_test::beside_program;
 using belay_test::from_hex;
 using belay_test::RealYjs;
 using belay_test::to_hex;

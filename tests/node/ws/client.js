@@ -25,7 +25,7 @@ for (let i = 0; i < Number(clients); ++i) {
   });
   socket.on('pong', () => socket.close(1000));
   socket.on('unexpected-response', (request, response) => {
-    say('refused ' + response.statusCode + ' ' + (response.headers['retry-after'] || '-'));
+    say('rejected ' + response.statusCode + ' ' + (response.headers['retry-after'] || '-'));
     socket.terminate();
   });
   socket.on('error', () => {});
