@@ -114,7 +114,9 @@ class Changes:
         return sorted(tests if self.everything else tests & reached)
 
     def nearest_folders(self):
-        """The folders within LINES_MAX, those with most changed files first, and the others."""
+        """The folders within LINES_MAX, those with most changed files first, and the others. If all count as changed: the
+        smallest first, so that most of them fit.
+        """
         changed, lines = collections.Counter(), collections.Counter()
         for name, path in self.sources.items():
             own = re.match(r"(?:tests|include/belay)/(\w+)/", name)
@@ -123,7 +125,7 @@ class Changes:
             if own and name.startswith("tests/"):
                 lines[own[1]] += path.read_bytes().count(b"\n")
         chosen, left, total = [], [], 0
-        for folder in sorted(self.folders(), key=lambda folder: (-changed[folder], folder)):
+        for folder in sorted(self.folders(), key=lambda folder: (lines[folder] if self.everything else -changed[folder], folder)):
             fits = total + lines[folder] <= LINES_MAX or not chosen
             (chosen if fits else left).append(folder)
             total += lines[folder] if fits else 0
