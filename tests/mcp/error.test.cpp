@@ -27,5 +27,5 @@ TEST_CASE("mcp::Error::message contains the parts that are present", "[mcp][erro
     CHECK(mcp::Error{Failure::from(mcp::Errc::tool_failed), 0, "no scene"}.message() ==
           "permanent: the tool failed (no scene)");
     CHECK(mcp::Error{Failure::from(mcp::Errc::rpc_error), -32601, ""}.message() ==
-          "permanent: the server refuses the call, -32601");
+          "permanent: the server rejects the call, -32601");
 }
