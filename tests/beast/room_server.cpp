@@ -87,7 +87,7 @@ struct App {
     bool saved = false;
 
     void on_rejected(const RoomRejection& refusal) const {
-        std::fprintf(stderr, "refused %s of %s: %s\n", refusal.user.c_str(),
+        std::fprintf(stderr, "rejected %s of %s: %s\n", refusal.user.c_str(),
                      refusal.room_id.c_str(), refusal.error.message().c_str());
     }
     void on_room_failed(const RoomFailure& failure) const {

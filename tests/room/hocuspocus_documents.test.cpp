@@ -62,7 +62,7 @@ TEST_CASE("hocuspocus: a rejected document does not affect the client's other do
     CHECK(count_of(received, named("a\nb", no)) == 1);
     CHECK(received.size() == 7);
     // The reports do not contain an invalid id either, because it may contain line breaks.
-    const std::string none = "refused  : " + make_error_code(RoomErrc::bad_room_id).message();
+    const std::string none = "rejected  : " + make_error_code(RoomErrc::bad_room_id).message();
     CHECK(std::count(w.reported.begin(), w.reported.end(), none) == 3);
     CHECK(w.rooms().clients() == 2);
     CHECK(w.rooms().rooms() == 2);
@@ -891,7 +891,7 @@ TEST_CASE("hocuspocus: a message held until admission costs as much as a later o
     }
     w.run(2s);
     CHECK(w.rooms().counters().divergences == 0);
-    w.run(2500ms);
+    w.run(2950ms);
     CHECK(count_of(eve.received(), named("big", let_in)) == 1);
     CHECK(w.rooms().counters().divergences > 50);
     CHECK(w.rooms().counters().divergences < 250);

@@ -251,7 +251,7 @@ TEST_CASE("RoomManager: a client below client_rate_min is closed, although it ne
     CHECK_FALSE(room.slow.online());
     CHECK(room.author.closed_with == 0);
     REQUIRE_FALSE(room.w.reported.empty());
-    CHECK(room.w.reported.back() == "refused board slow: the client is too slow");
+    CHECK(room.w.reported.back() == "rejected board slow: the client is too slow");
     CHECK(room.w.rooms().observer().last_limit == "client_rate_min");
 }
 

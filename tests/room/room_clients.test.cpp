@@ -43,8 +43,8 @@ TEST_CASE("RoomManager: a rejected client receives the upgrade and a close code,
     CHECK(w.rooms().clients() == 0);
     std::sort(w.reported.begin(), w.reported.end());
     CHECK(w.reported ==
-          std::vector<std::string>{"refused board : the client is not known",
-                                   "refused board mallory: the client has no right to "
+          std::vector<std::string>{"rejected board : the client is not known",
+                                   "rejected board mallory: the client has no right to "
                                    "this room"});
 }
 

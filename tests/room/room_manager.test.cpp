@@ -90,7 +90,7 @@ TEST_CASE("RoomManager: a failed load closes with 1013, and never saves an empty
     CHECK(w.disk.saves == 1);
     CHECK(w.rooms().rooms() == 0);
     CHECK(w.reported == Recorded{"failed board: the stored snapshot is damaged",
-                                 "refused board bob: the room is not loaded"});
+                                 "rejected board bob: the room is not loaded"});
     w.dial(bob);
     CHECK(bob.document() == state_of(w.rooms()));
     CHECK(bob.has(typed(1, 0, "precious")));

@@ -111,7 +111,7 @@ TEST_CASE("RoomManager: a user has at most its share of the clients of a room an
     CHECK(eve.closed_with(1013) == 1);
     CHECK(w.rooms().counters().reasons.of(RoomErrc::too_many_of_user) == 1);
     CHECK(w.reported.back() ==
-          "refused board eve: the user has too many rooms, clients or waiting changes");
+          "rejected board eve: the user has too many rooms, clients or waiting changes");
     for (int i = 0; i < 3; ++i) eve.join("other");
     w.run(1s);
     CHECK(eve.online() == 5);
@@ -162,7 +162,7 @@ TEST_CASE("RoomManager: users without a name have the share of their address",
         CHECK(join("board", "192.0.2.1").closed_with == 1013);
         CHECK(join("board", "192.0.2.2").online());
         CHECK(w.reported.back() ==
-              "refused board : the user has too many rooms, clients or waiting changes");
+              "rejected board : the user has too many rooms, clients or waiting changes");
     }
     SECTION("of rooms") {
         CHECK(join("a", "192.0.2.1").online());
@@ -202,7 +202,7 @@ TEST_CASE("RoomManager: a client that becomes another user takes that user's sha
     w.run(1s);
     CHECK(ada.closed_with(1013) == 1);
     CHECK(w.reported.back() ==
-          "refused board eve: the user has too many rooms, clients or waiting changes");
+          "rejected board eve: the user has too many rooms, clients or waiting changes");
     CHECK(eve.online() == 2);
     // The share of the first user is free again.
     eve.all.back()->hang_up();

@@ -369,7 +369,7 @@ struct RoomRecorder {
     void on_rejected(const RoomRejection& r) {
         begin_call("on_rejected");
         last_limit = r.limit;
-        reported->push_back("refused " + r.room_id + " " + r.user + ": " + r.error.message());
+        reported->push_back("rejected " + r.room_id + " " + r.user + ": " + r.error.message());
     }
     void on_room_event(const RoomEvent& e) {
         begin_call("on_room_event");
