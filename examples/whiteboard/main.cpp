@@ -254,13 +254,26 @@ void check_again(auto& rooms, const std::string& board) {
     rooms.reauthorize(board);
 }
 
+std::string path_of(const HttpRequest& request) {
+    return request.url.substr(0, request.url.find('?'));
+}
+
+/// Answers a request for a file of the page, or for the rights on a board.
+HttpResponse page_answer(const HttpRequest& request,
+                         const std::map<std::string, HttpResponse>& page, sqlite::Boards& boards,
+                         const jwt::Verifier& verifier) {
+    const std::string path = path_of(request);
+    if (const auto found = page.find(path); found != page.end()) return found->second;
+    if (path.starts_with("/access/")) return access_answer(request, boards, verifier);
+    return {.status = 404};
+}
+
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
           const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
     const std::string secret = secret_in(data + "/secret");
     if (secret.empty()) return fails(data + "/secret: the file can be neither read nor created");
-    // One for the rooms, and one for the pages.
-    auto verifier = jwt::Verifier::make({}, {{.material = secret}});
+    auto verifier = jwt::Verifier::make({}, {{.material = secret}});  // of the rooms
     const auto at_pages = jwt::Verifier::make({}, {{.material = secret}});
     if (!verifier) return fails(verifier.error().message());
     if (!at_pages) return fails(at_pages.error().message());
@@ -269,7 +282,6 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     // Commands have threads of their own, because they may wait for another program's lock.
     auto of_commands = rights_in(data + "/rights.db");
     if (!of_commands) return fails(of_commands.error());
-
     boost::asio::io_context context{1};
     AsioLoop loop{context};
     EventLog log;
@@ -300,11 +312,8 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     beast::ListenerOptions options{.too_large_code = yjs_close_codes().too_large};
     std::function<beast::ListenerCounters()> listener_counters;
     options.pages = [&](const HttpRequest& request) -> HttpResponse {
-        const std::string path = request.url.substr(0, request.url.find('?'));
-        if (const auto found = page.find(path); found != page.end()) return found->second;
-        if (path.starts_with("/access/")) return access_answer(request, boards, *at_pages);
-        if (path != "/metrics") return {.status = 404};
-        return metrics_answer(rooms, listener_counters());
+        if (path_of(request) == "/metrics") return metrics_answer(rooms, listener_counters());
+        return page_answer(request, page, boards, *at_pages);
     };
     const auto accept = [&](beast::AnyAccepted client) {
         RoomRequest request = room_request(client.request(), "/ws/canvas/");
