@@ -87,6 +87,26 @@ class CompileTest(unittest.TestCase):
         self.assertNotEqual(one.precompile(), two.precompile())
         if has_ccache:
             self.assertFalse(two.compile(*use))
+        shutil.rmtree(one.root)
+        two.compile(*use)
+        two.precompile()
+
+    def test_another_tree_gets_the_precompiled_header_of_gcc_and_what_uses_it(self):
+        one, two = self.trees("g++")
+        if shutil.which("ccache") is None:
+            self.skipTest("no ccache here")
+        hits = []
+        for tree in (one, two):
+            # As CMake does it.
+            tree.write("build/pch.hxx", "#include <pch.hpp>\n")
+            tree.write("build/pch.hxx.cxx", "/* nothing */\n")
+            include = (f"-I{tree.root}/tests", "-Winvalid-pch", "-include", f"{tree.build}/pch.hxx")
+            made = tree.run(*include, "-x", "c++-header", "-MD", "-MF", "pch.d", "-o", "pch.hxx.gch", "-c",
+                            f"{tree.build}/pch.hxx.cxx")
+            self.assertEqual(made.returncode, 0, made.stderr)
+            hits.append("direct_cache_hit" in tree.log.read_text(encoding="utf-8"))
+            hits.append(tree.compile(*include))
+        self.assertEqual(hits, [False, False, True, True])
 
     def test_in_a_path_with_a_space_no_tree_depends_on_another(self):
         use = ("-Xclang", "-include-pch", "-Xclang", "a.pch")
