@@ -12,7 +12,7 @@ TEST_CASE("yjs::UpdateError::message has the reason, the place and the advice",
           "[room][yjs_error][unit]") {
     const yjs::UpdateError error{YjsErrc::malformed_update, 2, 17, "a text is not UTF-8"};
     CHECK(error.message() ==
-          "update 2 at byte 17: the update is malformed (a text is not UTF-8): refuse the update, "
+          "update 2 at byte 17: the update is malformed (a text is not UTF-8): reject the update, "
           "and neither store it nor send it to others: Yjs would stop reading it here or lose "
           "later parts");
     CHECK(static_cast<bool>(error));
