@@ -287,7 +287,7 @@ TEST_CASE("redis::Rooms: a reply that is too long is an error of its room, and n
     redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
     options.reply_bytes_max = 1;
-    options.command_timeout = 1min;
+    options.command_timeout = 15min;
     options.retry_after = 1h;
     redis::Rooms rooms{options};
     begin(rooms);
@@ -305,7 +305,9 @@ TEST_CASE("redis::Rooms loads a long stream in steps", "[redis][redis_rooms][fau
     belay_test::RedisProxy proxy{server.socket()};
     redis::RoomsOptions options = rooms_at(server);
     options.socket = proxy.socket();
-    redis::Rooms other{rooms_at(server)};
+    redis::RoomsOptions patient = rooms_at(server);
+    patient.command_timeout = 15min;
+    redis::Rooms other{patient};
     redis::Rooms rooms{options};
     begin(rooms);
     const auto saved = [&](std::string_view snapshot) {

@@ -367,7 +367,7 @@ TEST_CASE("redis::Stream limits the length of a reply", "[redis][redis_stream][f
     RedisProxy proxy{server.socket()};
     redis::Options options = server.options("one");
     options.socket = proxy.socket();
-    options.command_timeout = 60s;
+    options.command_timeout = 15min;
     redis::Stream queue = opened(options);
     push(queue, "a");
     proxy.next(Fault::endless_reply);

@@ -50,6 +50,7 @@ ROWS = {
     "tests/run --all": Run(),
     "tests/run --preset libcxx": Elsewhere("tests/scripts/matrix.py", '"tests/run", "--preset", "libcxx"'),
     "tests/run --preset mingw": Elsewhere("tests/scripts/matrix.py", '"tests/run", "--preset", "mingw"'),
+    "BELAY_LARGE=1 tests/run --filter ^room/": Run(),
     "BELAY_SEEDS=100000 tests/run --filter ^session/": Run(instead=("100000", "1000")),
     "cmake --workflow --preset dev": Run(),
     ".ci/run": Cannot("it runs this script"),
