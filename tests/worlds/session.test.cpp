@@ -99,6 +99,8 @@ private:
             // The wait may end early until then, because reconnect_now may delay it to the allowed
             // time.
             record_.manual_until = after(host_.now(), 1100ms);
+            // The waits begin anew, so that the dials until then do not count for the rate.
+            record_.name += ", reconnected";
             static_cast<void>(sender_->reconnect_now());
         }
         const std::uint64_t next = sender_->status().taken + 1;
