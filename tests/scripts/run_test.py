@@ -73,7 +73,8 @@ class Run(unittest.TestCase):
 
     def environment(self, path=None, **values):
         path = path or f"{self.bin}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "HANG_SCRIPT": str(self.root / "script.sh"), "HANG_IN": "", "FAIL_IN": "",
+        own = {name: value for name, value in os.environ.items() if not name.startswith("BELAY_")}
+        return {**own, "PATH": path, "HANG_SCRIPT": str(self.root / "script.sh"), "HANG_IN": "", "FAIL_IN": "",
                 "LACK_SPACE_IN": "", **values}
 
     @contextlib.contextmanager
