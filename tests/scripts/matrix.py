@@ -67,8 +67,8 @@ ROWS = (
         ("include/", "examples/", ".clang-tidy", "tests/scripts/tidy.py")),
     Row("commands", "Every command of README and the pages, in a fresh clone", ("python3", "tests/scripts/page_commands.py", "--all"),
         (*TESTS, "CONTRIBUTING.md", "bench/", "packaging/", "conanfile.py"), ("tests/scripts/page_commands.py",)),
-    Row("user_builds", "Examples and programs of pages as a user compiles them: GCC 12, -O2 and -O3",
-        ("sh", "-c", "python3 tests/scripts/user_build.py --flags=-O2 && python3 tests/scripts/user_build.py --flags=-O3"),
+    Row("user_builds", "Examples and programs of pages as a user compiles them: GCC 12, -O2 and -O3, with and without NDEBUG",
+        ("sh", "-c", "for flags in -O2 -O3 '-O3 -DNDEBUG'; do python3 tests/scripts/user_build.py --flags=\"$flags\" || failed=1; done; exit $failed"),
         ("include/", "examples/", "docs/", "README.md", "tests/scripts/user_build.py"), ("tests/scripts/user_build.py",)),
 )
 
