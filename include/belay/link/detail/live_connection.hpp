@@ -206,7 +206,7 @@ private:
             if (end != nullptr) {
                 live.box_->post_end(std::move(*end));
             } else {
-                // Read before the copy: after it, GCC 12 warns of a load from a null pointer at -O3.
+                // Read before the copy, after which GCC 12 warns of a null pointer at -O3.
                 const std::uint32_t epoch = live.epoch();
                 Link<M>{live.box_, epoch}.closed(failure_of(LinkErrc::decorator_threw));
             }
