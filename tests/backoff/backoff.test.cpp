@@ -49,7 +49,7 @@ struct Shrinking {
 };
 
 constexpr Failure lost_for(Duration retry_after) {
-    return Failure{Cause::lost, 0, nullptr, retry_after};
+    return Failure{.cause = Cause::lost, .retry_after = retry_after};
 }
 
 // Calls `f` with a backoff of each kind, and its floor.   Pre: 2ns <= base < cap.
@@ -418,7 +418,7 @@ TEST_CASE("Backoff does not count planned failures", "[backoff][backoff][unit]")
     CHECK(backoff.attempts() == 0);
     static_cast<void>(backoff.next());
     static_cast<void>(backoff.next());
-    const Failure hinted{Cause::planned, 0, nullptr, 1min};
+    const Failure hinted{.cause = Cause::planned, .retry_after = 1min};
     CHECK(backoff.failed(hinted, turn).until == turn.now + 1min);
     CHECK(backoff.next() == 4s);
 

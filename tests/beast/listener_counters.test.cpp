@@ -79,7 +79,7 @@ TEST_CASE("A rejection by status, or by an authorization close code, counts agai
         IpPermit slot = counted.enter();
         slot.upgraded();
         slot.closed_with(websocket_failure(code));
-        slot.closed_with(Failure{Cause::forbidden, 4003});
+        slot.closed_with(Failure{.cause = Cause::forbidden, .code = 4003});
         CHECK(counted.is_notified());
     }
     IpPermit none;

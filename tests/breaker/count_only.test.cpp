@@ -29,7 +29,7 @@ struct FiveHundreds {
     }
 };
 
-constexpr Failure status(std::int32_t code) { return {Cause::lost, code}; }
+constexpr Failure status(std::int32_t code) { return {.cause = Cause::lost, .code = code}; }
 
 }  // namespace
 

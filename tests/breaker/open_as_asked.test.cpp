@@ -17,7 +17,9 @@ using belay_test::BreakerBench;
 
 namespace {
 
-constexpr Failure later(Duration wait) { return {Cause::overloaded, 503, nullptr, wait}; }
+constexpr Failure later(Duration wait) {
+    return {.cause = Cause::overloaded, .code = 503, .retry_after = wait};
+}
 
 }  // namespace
 

@@ -109,7 +109,8 @@ TEST_CASE("OpenAsAsked passes the counts to its own wait", "[breaker][open_wait_
         const Advice by_counts = b.fail();
         bool ok = by_counts == Advice::suspend(b.now + 2s + 100min);
         b.now += 2s + 100min;
-        const Advice as_asked = b.fail({Cause::overloaded, 503, nullptr, 3h});
+        const Advice as_asked =
+            b.fail({.cause = Cause::overloaded, .code = 503, .retry_after = 3h});
         return ok && as_asked == Advice::suspend(b.now + 3h);
     }());
 }

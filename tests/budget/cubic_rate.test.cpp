@@ -82,7 +82,8 @@ struct Played {
                 permit.success(turn);
             } else {
                 ++throttled;
-                static_cast<void>(permit.failure(Failure{Cause::overloaded, 429}, turn));
+                static_cast<void>(
+                    permit.failure(Failure{.cause = Cause::overloaded, .code = 429}, turn));
             }
         }
     }

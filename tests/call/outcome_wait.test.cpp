@@ -156,7 +156,7 @@ TEST_CASE("A retry around an Outcome whose error is a Failure waits only once fo
             });
         });
     };
-    const Failure busy{Cause::overloaded, 0, nullptr, 20s};
+    const Failure busy{.cause = Cause::overloaded, .retry_after = 20s};
     CHECK(waits([&] { return Result<HttpResponse, Failure>::failure(busy); }) ==
           Waits{20s, 1s, 20s});
     CHECK(waits([&] { return Result<int, Failure>::failure(busy); }) == Waits{20s, 1s, 20s});
@@ -185,7 +185,8 @@ TEST_CASE("A retry treats a requested wait of less than 0 as none",
     const auto outcome = form.run(
         once_more, sleeper,
         [&]() -> Result<int, Failure> {
-            return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, asked});
+            return Result<int, Failure>::failure(
+                Failure{.cause = Cause::overloaded, .retry_after = asked});
         },
         as_it_is);
     CHECK_FALSE(outcome.has_value());
@@ -253,10 +254,9 @@ TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
     CHECK(wait_of([] { return busy_for(7); }) == 7s);
     CHECK(wait_of([]() -> Result<HttpResponse> { return busy_for(7); }) == 7s);
     CHECK(wait_of([]() -> std::optional<HttpResponse> { return busy_for(7); }) == 7s);
-    CHECK(wait_of(fails_if([] { return 5; },
-                           [](int) {
-                               return Failure{Cause::overloaded, 0, nullptr, 7s};
-                           })) == 7s);
+    CHECK(wait_of(fails_if(
+              [] { return 5; },
+              [](int) { return Failure{.cause = Cause::overloaded, .retry_after = 7s}; })) == 7s);
     CHECK(wait_of([] { return HttpResponse{.status = 200}; }) == 0s);
     // An Outcome that the program constructs.
     using Page = Outcome<HttpResponse>;
@@ -268,7 +268,8 @@ TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
     // A result whose error is a Failure keeps the wait of a rejection, too.
     const auto rejected =
         Pipeline{Retrying{MaxAttempts{1}}}(sleeper, [&]() -> Result<int, Failure> {
-            return Result<int, Failure>::failure(Failure{Cause::overloaded, 0, nullptr, 9s});
+            return Result<int, Failure>::failure(
+                Failure{.cause = Cause::overloaded, .retry_after = 9s});
         });
     CHECK(rejected.error().retry_after == 9s);
 }
@@ -276,7 +277,7 @@ TEST_CASE("Outcome::retry_after is that of the failure for each kind of result",
 TEST_CASE("A predicate of a whole result does not change the wait that the peer requested",
           "[call][outcome_wait][regression]") {
     BELAY_TEST_EACH_RETRY_FORM;
-    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    const Failure busy{.cause = Cause::overloaded, .retry_after = 60s};
     // The predicate returns `verdict` for each answer.
     const auto check = [&](const auto& answer, auto verdict, Waits waits) {
         AsyncSleeper sleeper;
@@ -373,7 +374,7 @@ TEST_CASE("A retry returns the last result of a user's class unchanged except fo
     BELAY_TEST_EACH_RETRY_FORM;
     AsyncSleeper sleeper;
     sleeper.time = at(1h);
-    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    const Failure busy{.cause = Cause::overloaded, .retry_after = 60s};
     const auto same = form.run(
         MaxAttempts{1}, sleeper, [&] { return TracedResult(busy, "first"); }, as_it_is);
     CHECK(same.request_id == "first");

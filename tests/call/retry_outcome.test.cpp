@@ -92,22 +92,24 @@ TEST_CASE("RetryOutcome finds the cause of a failure", "[call][retry_outcome][un
           Cause::overloaded);
     CHECK(detail::failure_of(std::string{"?"}).cause == Cause::lost);
     // A result may carry a whole Failure, with the wait that the server requested.
-    CHECK(detail::failure_of(Failure{Cause::refused, 0, nullptr, 7s}).retry_after == 7s);
+    CHECK(detail::failure_of(Failure{.cause = Cause::refused, .retry_after = 7s}).retry_after ==
+          7s);
 }
 
 TEST_CASE("RetryOutcome uses the wait of an Outcome, which is by default that of its error",
           "[call][retry_outcome][unit]") {
     const auto wait_of = [](Duration outcome, Duration error) {
         return detail::failure_without_value(
-                   Outcome<int, Failure>::failure(5, Failure{Cause::overloaded, 0, nullptr, error},
-                                                  Cause::none, outcome))
+                   Outcome<int, Failure>::failure(
+                       5, Failure{.cause = Cause::overloaded, .retry_after = error}, Cause::none,
+                       outcome))
             .retry_after;
     };
     CHECK(wait_of(0s, 60s) == 0s);
     CHECK(wait_of(20s, 0s) == 20s);
     CHECK(wait_of(20s, 60s) == 20s);
     using Whole = Outcome<int, Failure>;
-    const Failure busy{Cause::overloaded, 0, nullptr, 60s};
+    const Failure busy{.cause = Cause::overloaded, .retry_after = 60s};
     CHECK(detail::failure_without_value(Whole{busy}).retry_after == 60s);
     CHECK(detail::failure_without_value(Whole::failure(5, busy)).retry_after == 60s);
     CHECK(detail::failure_without_value(Whole::failure(5, busy, Cause::lost)).retry_after == 60s);

@@ -61,7 +61,7 @@ TEST_CASE("Rules take half a second as a floating-point number", "[call][units][
     CHECK(OpenFor{half}.next(bits) == 500ms);
     STATIC_REQUIRE(CooldownOn{Cause::overloaded, half, 2 * half} ==
                    CooldownOn{Cause::overloaded, 500ms, 1s});
-    const Failure asks{Cause::overloaded, 0, nullptr, 1h};
+    const Failure asks{.cause = Cause::overloaded, .retry_after = 1h};
     CHECK(OpenAsAsked{OpenFor{100ms}, half}.next(bits, asks) == 500ms);
     CHECK(OpenFor{std::chrono::minutes{2}}.next(bits) == 120s);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a failure keeps its error code, makes its text on demand, and the more severe of two
-// counts. Method: examples.
+// counts. It states which side decided it. Method: examples; every row of the tables of errors.
 #include <belay/core/failure.hpp>
+#include <belay/core/http_failure.hpp>
 
 #include "support/catch.hpp"
 
@@ -30,4 +31,41 @@ TEST_CASE("Failure without a code has no error and a short text", "[core][failur
     CHECK(Failure{.cause = Cause::lost}.message() == "lost");
     CHECK(Failure::from({}).cause == Cause::none);
     CHECK(Failure::from({}).message() == "none");
+}
+
+TEST_CASE("Failure::from states which side decided the failure", "[core][failure][unit]") {
+    using enum belay::detail::FailureOrigin;
+    const auto origin = [](const std::error_code& error) { return Failure::from(error).origin; };
+    for (const auto ours : {std::errc::not_enough_memory, std::errc::too_many_files_open,
+                            std::errc::too_many_files_open_in_system, std::errc::no_buffer_space,
+                            std::errc::operation_canceled}) {
+        CHECK(origin(std::make_error_code(ours)) == local);
+        CHECK(origin({static_cast<int>(ours), std::system_category()}) == local);
+    }
+    CHECK(origin(std::make_error_code(std::errc::connection_refused)) == answered);
+    CHECK(origin(std::make_error_code(std::errc::connection_reset)) == unset);
+    CHECK(origin({}) == unset);
+    for (const int status : {100, 404, 502, 599}) CHECK(http_failure(status).origin == answered);
+    CHECK(http_failure(0).origin == unset);
+    CHECK(http_failure(200).origin == unset);
+}
+
+TEST_CASE("Failure::Origin is a condition that a category of the user can state",
+          "[core][failure][unit]") {
+    static constexpr detail::ErrorText texts[] = {
+        {"ours", Cause::lost, Failure::Origin::local},
+        {"late", Cause::timed_out, Failure::Origin::silent},
+        {"said no", Cause::refused, Failure::Origin::answered},
+        {"lost", Cause::lost},
+    };
+    static const detail::TableCategory category{"test", texts};
+    for (int i = 1; i <= 4; ++i) {
+        const Failure failure = Failure::from({i, category});
+        CHECK(failure.origin == texts[i - 1].origin);
+        CHECK(failure.error() == texts[i - 1].origin);
+        CHECK(failure.error() == texts[i - 1].cause);
+    }
+    CHECK(Failure::from({5, category}).origin == Failure::Origin::unset);
+    CHECK(make_error_condition(Failure::Origin::local).message() == "this side");
+    CHECK(make_error_condition(Failure::Origin{9}).message() == "unknown");
 }

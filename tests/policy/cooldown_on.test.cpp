@@ -35,8 +35,8 @@ TEST_CASE("CooldownOn ignores other causes, and draws nothing for them",
     for (int c = 0; c <= static_cast<int>(Cause::unauthorized); ++c) {
         const auto cause = static_cast<Cause>(c);
         if (cause == Cause::overloaded) continue;
-        CHECK(rule.failed(Failure{cause, 0, nullptr, 1h}, turn) == Advice::go());
-        CHECK(rule.lost(Failure{cause, 0, nullptr, 1h}, turn) == Advice::go());
+        CHECK(rule.failed(Failure{.cause = cause, .retry_after = 1h}, turn) == Advice::go());
+        CHECK(rule.lost(Failure{.cause = cause, .retry_after = 1h}, turn) == Advice::go());
     }
     CHECK_FALSE(bits.seeded());
 }
@@ -47,13 +47,15 @@ TEST_CASE("CooldownOn waits as long as the server requested, if that is longer",
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
     const auto wait = [&](Duration asked) {
-        return rule.failed(Failure{Cause::overloaded, 0, nullptr, asked}, turn).until - turn.now;
+        return rule.failed(Failure{.cause = Cause::overloaded, .retry_after = asked}, turn).until -
+               turn.now;
     };
     CHECK(wait(60s) == 60s);
     CHECK(wait(1s) >= 5s);
     CHECK(wait(1s) <= 15s);
     CHECK(wait(-1s) >= 5s);
-    CHECK(rule.failed(Failure{Cause::overloaded, 0, nullptr, forever}, turn).until == never);
+    CHECK(rule.failed(Failure{.cause = Cause::overloaded, .retry_after = forever}, turn).until ==
+          never);
 }
 
 TEST_CASE("CooldownOn accepts equal and extreme bounds", "[policy][cooldown_on][unit]") {

@@ -44,6 +44,10 @@ struct BeastTls<Stream> {
     [[nodiscard]] static bool is_cut(const boost::system::error_code& error) noexcept {
         return error == boost::asio::ssl::error::stream_truncated;
     }
+    /// Returns whether it is an error of OpenSSL, which an alert or other bytes of the peer cause.
+    [[nodiscard]] static bool is_alert(const boost::system::error_code& error) noexcept {
+        return error.category() == boost::asio::error::get_ssl_category();
+    }
     /// Returns the failure of a handshake as the client that has ended with `error`.
     [[nodiscard]] static Failure failure(Stream& stream, const std::error_code& error) noexcept {
         return tls_failure(stream.native_handle(), error);

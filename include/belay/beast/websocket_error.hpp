@@ -26,10 +26,12 @@ enum class WebSocketErrc {
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText websocket_error_texts[] = {
-    {"a token is sent only over TLS or to this machine: use wss", Cause::forbidden},
+    {"a token is sent only over TLS or to this machine: use wss", Cause::forbidden,
+     FailureOrigin::local},
     {"a header, token, target or host is too long or contains a character that is not allowed",
-     Cause::permanent},
-    {"the server did not accept the requested subprotocol", Cause::protocol},
+     Cause::permanent, FailureOrigin::local},
+    {"the server did not accept the requested subprotocol", Cause::protocol,
+     FailureOrigin::answered},
     {"", Cause::refused},  // 4 and 5 are not used
     {"", Cause::refused},
     {"the upgrade request is malformed", Cause::protocol},

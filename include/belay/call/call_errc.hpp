@@ -22,10 +22,10 @@ enum class CallErrc {
 namespace detail {
 inline constexpr ErrorText call_error_texts[] = {
     {"a rule of the policy stopped the retries", Cause::lost},
-    {"stopped on request", Cause::planned},
-    {"the circuit breaker is open", Cause::overloaded},
+    {"stopped on request", Cause::planned, FailureOrigin::local},
+    {"the circuit breaker is open", Cause::overloaded, FailureOrigin::local},
     {"the call failed", Cause::lost},
-    {"the call was rejected before it was made", Cause::overloaded},
+    {"the call was rejected before it was made", Cause::overloaded, FailureOrigin::local},
     {"the failure was injected on purpose", Cause::lost},
 };
 

@@ -44,6 +44,25 @@ enum class Cause : std::uint8_t {
 
 namespace detail {
 
+/// Which side decided a failure; see Failure::Origin.
+enum class FailureOrigin : std::uint8_t {
+    unset = 0,     ///< not stated; counts as the peer's failure
+    answered = 1,  ///< the peer, or a machine on the way to it, answered
+    silent = 2,    ///< the peer sent nothing in time
+    local = 3      ///< this side: it lacked a resource, rejected the call, or ended it
+};
+
+class OriginCategory final : public std::error_category {
+public:
+    constexpr OriginCategory() noexcept = default;
+    const char* name() const noexcept override { return "belay.origin"; }
+    std::string message(int value) const override {
+        constexpr const char* texts[] = {"not stated", "the peer answered", "the peer was silent",
+                                         "this side"};
+        return value >= 0 && value < 4 ? texts[value] : "unknown";
+    }
+};
+
 class CauseCategory final : public std::error_category {
 public:
     constexpr CauseCategory() noexcept = default;
@@ -57,7 +76,14 @@ public:
 struct ErrorText {
     const char* text;
     Cause cause;
+    FailureOrigin origin = FailureOrigin::unset;
 };
+
+/// Returns the category of FailureOrigin as an error condition.
+[[nodiscard]] inline const std::error_category& origin_category() noexcept {
+    static const OriginCategory category;
+    return category;
+}
 
 /// Returns the category of Cause as an error condition.
 [[nodiscard]] inline const std::error_category& cause_category() noexcept {
@@ -74,8 +100,13 @@ struct ErrorText {
 
 namespace detail {
 
+/// Makes the error condition of a FailureOrigin, so that `code == Failure::Origin::local` works.
+[[nodiscard]] inline std::error_condition make_error_condition(FailureOrigin origin) noexcept {
+    return {static_cast<int>(origin), origin_category()};
+}
+
 /// An error category made from a table. Entry i describes the error value i + 1.
-class TableCategory final : public std::error_category {
+class TableCategory : public std::error_category {
 public:
     template <std::size_t N>
     constexpr TableCategory(const char* name, const ErrorText (&table)[N]) noexcept
@@ -88,6 +119,12 @@ public:
     std::error_condition default_error_condition(int value) const noexcept override {
         return known(value) ? make_error_condition(table_[value - 1].cause)
                             : std::error_condition{value, *this};
+    }
+    bool equivalent(int value, const std::error_condition& condition) const noexcept override {
+        if (condition.category() != origin_category()) {
+            return std::error_category::equivalent(value, condition);
+        }
+        return known(value) && static_cast<int>(table_[value - 1].origin) == condition.value();
     }
 
 private:
@@ -131,6 +168,28 @@ private:
     }
 }
 
+[[nodiscard]] inline FailureOrigin origin_of_errno(int value) noexcept {
+    switch (value) {
+        case ENOMEM:
+        case EMFILE:
+        case ENFILE:
+        case ENOBUFS:
+        case ECANCELED:
+            return FailureOrigin::local;
+        case ECONNREFUSED:
+            return FailureOrigin::answered;
+        default:
+            return FailureOrigin::unset;
+    }
+}
+
+/// Returns whether the values of a condition are those of `errno`. It compares by name, too: until
+/// Boost 1.76, Boost's generic category, to which other Boost codes map, is another object.
+[[nodiscard]] inline bool is_errno(const std::error_condition& condition) noexcept {
+    return condition.category() == std::generic_category() ||
+           std::string_view{condition.category().name()} == std::generic_category().name();
+}
+
 }  // namespace detail
 
 /// Returns the cause of an error code.
@@ -143,16 +202,35 @@ private:
     const std::error_condition condition = code.default_error_condition();
     if (condition.category() == detail::cause_category())
         return static_cast<Cause>(condition.value());
-    // Compares by name, too: until Boost 1.76, Boost's generic category, to which other Boost codes
-    // map, is another object.
-    if (condition.category() == std::generic_category() ||
-        std::string_view{condition.category().name()} == std::generic_category().name()) {
-        return detail::cause_of_errno(condition.value());
-    }
+    if (detail::is_errno(condition)) return detail::cause_of_errno(condition.value());
     return Cause::lost;
 }
+
+namespace detail {
+
+/// Returns the origin of an error code.
+///
+/// - `local`: a lack of memory, descriptors or buffers, or a cancelled operation
+/// - `answered`: a refused connection
+/// - `unset`: the category does not state the origin of the code
+/// Complexity: O(1).   Throws: nothing.
+[[nodiscard]] inline FailureOrigin origin_of(const std::error_code& code) noexcept {
+    if (!code) return FailureOrigin::unset;
+    const std::error_condition condition = code.default_error_condition();
+    if (is_errno(condition)) return origin_of_errno(condition.value());
+    for (const auto origin :
+         {FailureOrigin::local, FailureOrigin::answered, FailureOrigin::silent}) {
+        if (code.category().equivalent(code.value(), make_error_condition(origin))) return origin;
+    }
+    return FailureOrigin::unset;
+}
+
+}  // namespace detail
 
 }}  // namespace belay
 
 template <>
 struct std::is_error_condition_enum<belay::Cause> : std::true_type {};
+
+template <>
+struct std::is_error_condition_enum<belay::detail::FailureOrigin> : std::true_type {};

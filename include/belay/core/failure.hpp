@@ -14,8 +14,17 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct Failure {
+    /// Which side decided a failure: `answered`, `silent`, `local`, or `unset`.
+    ///
+    /// A `local` failure never counts against the peer, and an `unset` one counts as the peer's. An
+    /// Origin is also an error condition, like a Cause. Your error category takes part if its
+    /// `equivalent` returns true for one of these values.
+    using Origin = detail::FailureOrigin;
+
     /// The classification that rules use for their decisions.
     Cause cause = Cause::none;
+    /// Which side decided the failure.
+    Origin origin = Origin::unset;
     /// The value of the error code that occurred; 0 if there was none.
     std::int32_t code = 0;
     /// The category of `code`; null if there was none. Error categories are never destroyed.
@@ -26,7 +35,8 @@ struct Failure {
     /// Returns the failure that an error code describes.   Complexity: O(1).
     [[nodiscard]] static Failure from(const std::error_code& error,
                                       Duration retry_after = {}) noexcept {
-        return {cause_of(error), error.value(), &error.category(), retry_after};
+        return {cause_of(error), detail::origin_of(error), error.value(), &error.category(),
+                retry_after};
     }
 
     /// Returns the error code that occurred, or an empty one.

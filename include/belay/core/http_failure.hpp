@@ -36,6 +36,11 @@ public:
                                                                           : Cause::lost);
         }
     }
+    // Status 0 means that no server answered.
+    bool equivalent(int status, const std::error_condition& condition) const noexcept override {
+        if (condition == Failure::Origin::answered) return status >= 100;
+        return std::error_category::equivalent(status, condition);
+    }
 };
 
 }  // namespace detail

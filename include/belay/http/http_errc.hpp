@@ -28,25 +28,33 @@ enum class HttpErrc {
 
 namespace detail {
 inline constexpr ErrorText http_error_texts[] = {
-    {"the URL is not an http or https URL without credentials", Cause::permanent},
+    {"the URL is not an http or https URL without credentials", Cause::permanent,
+     FailureOrigin::local},
     {"the method or a header is not allowed: it is too long, contains a control character, or sets "
      "the length of the request; or a HEAD request has a body",
-     Cause::permanent},
+     Cause::permanent, FailureOrigin::local},
     {"the server's name was not found", Cause::refused},
     {"the connection to the server failed", Cause::refused},
-    {"the server's certificate is not trusted or has another name", Cause::refused},
-    {"TLS negotiation with the server failed", Cause::refused},
+    {"the server's certificate is not trusted or has another name", Cause::refused,
+     FailureOrigin::answered},
+    {"TLS negotiation with the server failed", Cause::refused, FailureOrigin::answered},
     {"the response did not arrive in time", Cause::timed_out},
     {"the connection ended before the response did", Cause::lost},
-    {"the response is not HTTP", Cause::protocol},
-    {"the response is longer than allowed", Cause::permanent},
-    {"the HTTP library of this program lacks a feature that the request needs", Cause::overloaded},
+    {"the response is not HTTP", Cause::protocol, FailureOrigin::answered},
+    {"the response is longer than allowed", Cause::permanent, FailureOrigin::answered},
+    {"the HTTP library of this program lacks a feature that the request needs", Cause::overloaded,
+     FailureOrigin::local},
 };
 
 /// Returns the category of HttpErrc.
 [[nodiscard]] inline const std::error_category& http_error_category() noexcept {
     static const TableCategory category{"belay.http", http_error_texts};
     return category;
+}
+/// Returns the condition of an HttpErrc. A binding's own error is equivalent to it if the binding
+/// knows a more exact reason.
+[[nodiscard]] inline std::error_condition http_error_condition(HttpErrc errc) noexcept {
+    return {static_cast<int>(errc), http_error_category()};
 }
 }  // namespace detail
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <belay/core/cause.hpp>
+#include <belay/http/http_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace tls {
 
@@ -29,26 +30,41 @@ enum class Errc {
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText tls_error_texts[] = {
     {"TLS negotiation failed: check that the peer uses TLS at this port, and which versions",
-     Cause::refused},
+     Cause::refused, FailureOrigin::answered},
     {"the server's certificate is not acceptable: check its purpose, key and signature",
-     Cause::refused},
+     Cause::refused, FailureOrigin::answered},
     {"the server's certificate has expired: renew it, or correct the clock of this machine",
-     Cause::refused},
+     Cause::refused, FailureOrigin::answered},
     {"the server's certificate is not valid yet: correct the clock of the server or of this "
      "machine",
-     Cause::refused},
-    {"the server's certificate has another name: dial a name that it contains", Cause::refused},
+     Cause::refused, FailureOrigin::answered},
+    {"the server's certificate has another name: dial a name that it contains", Cause::refused,
+     FailureOrigin::answered},
     {"the issuer of the server's certificate is not trusted: trust it, and let the server send "
      "the intermediate certificates",
-     Cause::refused},
+     Cause::refused, FailureOrigin::answered},
     {"the server's certificate is self-signed: trust it, or use one of a trusted issuer",
-     Cause::refused},
-    {"the server's certificate is revoked: replace it", Cause::refused},
+     Cause::refused, FailureOrigin::answered},
+    {"the server's certificate is revoked: replace it", Cause::refused, FailureOrigin::answered},
+};
+
+/// TableCategory, whose errors of certificates are equivalent to
+/// HttpErrc::certificate_rejected.
+class TlsCategory final : public TableCategory {
+public:
+    constexpr TlsCategory() noexcept : TableCategory{"belay.tls", tls_error_texts} {}
+
+    bool equivalent(int value, const std::error_condition& condition) const noexcept override {
+        if (condition == http_error_condition(HttpErrc::certificate_rejected)) {
+            return value != static_cast<int>(tls::Errc::handshake_failed);
+        }
+        return TableCategory::equivalent(value, condition);
+    }
 };
 
 /// Returns the category of tls::Errc.
 [[nodiscard]] inline const std::error_category& tls_error_category() noexcept {
-    static const TableCategory category{"belay.tls", tls_error_texts};
+    static const TlsCategory category;
     return category;
 }
 }}}  // namespace belay::detail

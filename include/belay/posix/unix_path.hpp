@@ -41,10 +41,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 inline constexpr ErrorText unix_error_texts[] = {
     {"the path of the Unix socket has more bytes than the system permits (107 on Linux, 103 on "
      "macOS and BSD): use a shorter path",
-     Cause::permanent},
+     Cause::permanent, FailureOrigin::local},
     {"the path of the Unix socket is empty, contains a NUL, or is abstract on a system that has "
      "no such names: use the path of a file",
-     Cause::permanent},
+     Cause::permanent, FailureOrigin::local},
     {"the file at the path is not a Unix socket for streams: remove it, or use another path",
      Cause::refused},
 };

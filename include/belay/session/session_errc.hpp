@@ -58,20 +58,22 @@ inline constexpr ErrorText session_error_texts[] = {
     {"the receiver has operations that this journal never had", Cause::permanent},
     {"the sender and the receiver have different operations with the same number",
      Cause::permanent},
-    {"the sender's own journal failed", Cause::permanent},
-    {"the peer did not answer in time", Cause::timed_out},
+    {"the sender's own journal failed", Cause::permanent, FailureOrigin::local},
+    {"the peer did not answer in time", Cause::timed_out, FailureOrigin::silent},
     {"the receiver rejects the number of starts of this sender: authorize the sender there, or "
      "move to a new journal",
      Cause::refused},
-    {"the session is draining, and accepts no more operations", Cause::refused},
-    {"the session's token is longer than 4 KiB: shorten SessionOptions::token", Cause::permanent},
+    {"the session is draining, and accepts no more operations", Cause::refused,
+     FailureOrigin::local},
+    {"the session's token is longer than 4 KiB: shorten SessionOptions::token", Cause::permanent,
+     FailureOrigin::local},
     {"the transport rejected the session's first message: it must carry any bytes, not only text, "
      "and "
      "messages of 8 KiB",
-     Cause::permanent},
+     Cause::permanent, FailureOrigin::local},
     {"the outbox has not sent the acknowledged message, or removes messages without "
      "acknowledgements: pass a number that on_sent has reported, with at_least_once",
-     Cause::refused},
+     Cause::refused, FailureOrigin::local},
 };
 
 /// Returns the category of SessionErrc.

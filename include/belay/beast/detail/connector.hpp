@@ -144,7 +144,13 @@ private:
         namespace websocket = boost::beast::websocket;
         request_ = {};  // holds the token, so it is cleared early
         if (error == websocket::error::upgrade_declined) return this->end(rejection_of(response_));
-        if (error) return this->end(BeastFailure::of_handshake(error));
+        if (error) {
+            Failure failure = BeastFailure::of_handshake(error);
+            if constexpr (is_tls) {
+                if (BeastTls<Stream>::is_alert(error)) failure.origin = FailureOrigin::answered;
+            }
+            return this->end(failure);
+        }
         const auto chosen = response_[boost::beast::http::field::sec_websocket_protocol];
         if (this->options_->subprotocol != std::string_view{chosen.data(), chosen.size()}) {
             return this->end(

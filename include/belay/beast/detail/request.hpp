@@ -86,7 +86,7 @@ template <class Message>
     const auto status = static_cast<int>(answer.result_int());
     // 200 is the answer of some other web page: at present no server there supports the protocol.
     if (status >= 200 && status < 300) {
-        return {Cause::refused, status, &http_category(), wait};
+        return {Cause::refused, FailureOrigin::answered, status, &http_category(), wait};
     }
     return http_failure(status, wait);
 }

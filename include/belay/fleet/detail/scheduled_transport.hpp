@@ -16,20 +16,10 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether this process caused a failure of the link layer: it had no credentials, or code
-/// of the user threw.
-[[nodiscard]] inline bool is_local(const Failure& failure) noexcept {
-    const std::error_code error = failure.error();
-    return error == LinkErrc::no_token || error == LinkErrc::open_threw ||
-           error == LinkErrc::check_threw || error == LinkErrc::framing_threw ||
-           error == LinkErrc::decorator_threw;
-}
-
 /// Returns whether the network may have caused a failure. A local lack of memory, for example, is
 /// excluded.
-[[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
-    if (failure.category != nullptr && is_our_own(failure)) return false;
-    if (is_local(failure)) return false;
+[[nodiscard]] constexpr bool may_be_network(const Failure& failure) noexcept {
+    if (failure.origin == FailureOrigin::local) return false;
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }
@@ -38,29 +28,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// answer beyond "not now". An unreachable or silent peer proves nothing, and neither does this
 /// process.
 [[nodiscard]] inline bool is_answer(const Failure& failure) noexcept {
-    if (failure.category == nullptr) return !may_be_network(failure);
-    const std::string_view category{failure.category->name()};
-    if (category == "http") return failure.code >= 100;
-    // OpenSSL's own errors, by Asio. A stream that merely ends has another category.
-    if (category == "asio.ssl") return true;
-    // The peer has sent a certificate or something else that is not accepted, or has closed.
-    if (category == "belay.tls") return true;
-    if (category == "belay.unix") return false;
-    if (category == "belay.link") return failure.error() == LinkErrc::too_many_pings;
-    if (failure.error() == std::errc::connection_refused) return true;
-    const std::error_condition condition = failure.error().default_error_condition();
-    if (std::string_view{condition.category().name()} == "generic") return false;
-    return !may_be_network(failure);
-}
-
-/// Returns whether the owner of a connection has ended it because its peer was silent. Unlike other
-/// evidence from outside the connection, the network may be the cause.
-[[nodiscard]] inline bool is_silence(const Failure& failure) noexcept {
-    if (failure.category == nullptr) return false;
-    if (failure.error() == LinkErrc::heartbeat_lost) return true;
-    // The value is that of SessionErrc, whose component depends on this one.
-    constexpr std::int32_t silent = 18;
-    return failure.code == silent && std::string_view{failure.category->name()} == "belay.session";
+    if (failure.origin != FailureOrigin::unset) return failure.origin == FailureOrigin::answered;
+    if (may_be_network(failure)) return false;
+    // An error of this system may be that of a firewall.
+    return failure.category == nullptr || !is_errno(failure.error().default_error_condition());
 }
 
 /// Returns whether the endpoint of a transport is on this machine. A refusal of this machine proves
@@ -180,7 +151,7 @@ public:
         [[gnu::noinline]] bool ends_above(const Failure& failure, Turn& turn, bool withdrawn) {
             if (entry().was_held) entry().span = elapsed(entry().at, turn.now);
             const bool is_open = owner_.live_ == this && inner_.get() != nullptr;
-            if (!is_open || withdrawn || !is_silence(failure)) return true;
+            if (!is_open || withdrawn || failure.origin != FailureOrigin::silent) return true;
             if (scheduler().options.hold == Duration::zero()) return true;
             hold(failure, turn);
             return false;

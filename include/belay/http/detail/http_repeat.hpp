@@ -80,10 +80,9 @@ enum class HttpVerdict : std::uint8_t {
     if (failure.category == &http_error_category()) {
         return detail::verdict_of(static_cast<HttpErrc>(failure.code));
     }
-    // A binding's reason why a certificate is not accepted. Compares names, as cause_of does.
-    constexpr std::int32_t handshake_failed = 1;
-    if (failure.category != nullptr && std::string_view{failure.category->name()} == "belay.tls") {
-        return failure.code == handshake_failed ? HttpVerdict::passing : HttpVerdict::final;
+    // A binding may have a more exact reason why a certificate is not accepted.
+    if (failure.error() == http_error_condition(HttpErrc::certificate_rejected)) {
+        return HttpVerdict::final;
     }
     switch (failure.cause) {
         case Cause::permanent:
