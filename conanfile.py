@@ -4,23 +4,29 @@ import os
 import re
 
 from conan import ConanFile
+from conan.errors import ConanInvalidConfiguration
 from conan.tools.build import check_min_cppstd
 from conan.tools.files import copy, load
 from conan.tools.layout import basic_layout
+from conan.tools.scm import Version
 
 required_conan_version = ">=2.0"
 
-# For each component: the library that its bindings include, and what this library calls its target.
+# For each component: the library that its bindings include, and what this library calls its target. The versions are ConanCenter's,
+# whose rules allow a range for the stable ones only.
 COMPONENTS = {
-    "asio": ("asio/[>=1.22 <2]", "asio::asio"),
-    "beast": ("boost/[>=1.74 <2]", "boost::headers"),
-    "curl": ("libcurl/[>=7.66 <9]", "libcurl::libcurl"),
-    "fmt": ("fmt/[>=9 <13]", "fmt::fmt"),
-    "json": ("nlohmann_json/[>=3.9 <4]", "nlohmann_json::nlohmann_json"),
+    "asio": ("asio/1.28.1", "asio::asio"),
+    "beast": ("boost/1.86.0", "boost::headers"),
+    "curl": ("libcurl/[>=7.78 <9]", "libcurl::libcurl"),
+    "fmt": ("fmt/11.0.2", "fmt::fmt"),
+    "json": ("nlohmann_json/3.11.3", "nlohmann_json::nlohmann_json"),
     "openssl": ("openssl/[>=1.1.1 <4]", "openssl::openssl"),
-    "redis": ("hiredis/[>=1.0 <2]", "hiredis::hiredis"),
-    "sqlite": ("sqlite3/[>=3.40 <4]", "sqlite3::sqlite3"),
+    "redis": ("hiredis/1.2.0", "hiredis::hiredis"),
+    "sqlite": ("sqlite3/3.47.2", "sqlite3::sqlite3"),
 }
+
+# The oldest version of each compiler that compiles belay; None: no version does.
+COMPILERS = {"gcc": "12", "clang": "14", "msvc": None}
 
 
 def define_component(cpp_info, name, pkg_config_name):
@@ -63,6 +69,10 @@ class BelayConan(ConanFile):
 
     def validate(self):
         check_min_cppstd(self, 20)
+        compiler, version = str(self.settings.compiler), str(self.settings.compiler.version)
+        oldest = COMPILERS.get(compiler, "0")
+        if oldest is None or Version(version) < oldest:
+            raise ConanInvalidConfiguration(f"{self.ref} needs GCC 12 or Clang 14, or later; {compiler} {version} does not compile it")
 
     def package(self):
         copy(self, "LICENSE", src=self.source_folder, dst=os.path.join(self.package_folder, "licenses"))
@@ -71,6 +81,7 @@ class BelayConan(ConanFile):
 
     def package_info(self):
         self.cpp_info.set_property("cmake_file_name", "belay")
+        self.cpp_info.set_property("cmake_config_version_compat", "SameMinorVersion")
         # All components at once.
         self.cpp_info.set_property("cmake_target_name", "belay::all")
         self.cpp_info.set_property("pkg_config_name", "belay-all")

@@ -148,50 +148,65 @@ elseif(CONSUMER STREQUAL "conan")
     copy_belay(${WORK}/source)
     run(${CONAN} profile detect)
     run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote)
-    # With all options, over the libraries of this machine.
-    set(options)
-    foreach(library IN ITEMS sqlite3/3.40.0 hiredis/1.0.0 boost/1.74.0 asio/1.22.0 openssl/3.0.0
-                             nlohmann_json/3.11.0 libcurl/7.88.0 fmt/9.1.0)
-        string(REPLACE "/" ";" library ${library})
-        list(GET library 0 name)
-        list(GET library 1 version)
-        run(${CONAN} export ${CMAKE_CURRENT_LIST_DIR}/conan --name ${name} --version ${version})
-    endforeach()
-    foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
-        list(APPEND options -o "belay/*:with_${component}=True")
-    endforeach()
-    run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote --build missing ${options})
     file(STRINGS ${BELAY_SOURCE_DIR}/include/belay/version.hpp version REGEX "^#define BELAY_VERSION_[A-Z]+ [0-9]+$")
     list(TRANSFORM version REPLACE "[^0-9]+" "")
     list(JOIN version "." version)
+    # With all options, over the libraries of this machine.
+    set(options)
+    foreach(library IN ITEMS sqlite3/3.47.2 hiredis/1.2.0 boost/1.86.0 asio/1.28.1 openssl/3.0.0
+                             nlohmann_json/3.11.3 libcurl/7.88.0 fmt/11.0.2)
+        string(REPLACE "/" ";" library ${library})
+        list(GET library 0 name)
+        list(GET library 1 of_library)
+        run(${CONAN} export ${CMAKE_CURRENT_LIST_DIR}/conan --name ${name} --version ${of_library})
+    endforeach()
+    foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
+        list(APPEND options -o "belay/${version}:with_${component}=True")
+    endforeach()
+    run(${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote --build missing ${options})
     run(${CONAN} install --requires belay/${version} -s compiler.cppstd=20 -s build_type=Release --no-remote
         --build missing -g CMakeDeps -g CMakeToolchain -of ${WORK}/conan ${options})
     build_and_run(components -DCMAKE_TOOLCHAIN_FILE=${WORK}/conan/conan_toolchain.cmake -DBY_CONAN=ON)
+    # What does not work is rejected: another minor version, an option that does not exist, and compilers that cannot compile belay.
+    run_refused("not accepted|no version" ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/install -B ${WORK}/older -G ${GENERATOR}
+        -DCMAKE_BUILD_TYPE=Release -DCMAKE_TOOLCHAIN_FILE=${WORK}/conan/conan_toolchain.cmake -DWANTED=0.0)
+    run_refused("option 'with_nonsense' doesn't exist" ${CONAN} create ${WORK}/source -s compiler.cppstd=20 --no-remote
+        -o "&:with_nonsense=True")
+    run_refused("needs GCC 12 or Clang 14" ${CONAN} create ${WORK}/source --no-remote -s compiler=gcc -s compiler.version=10
+        -s compiler.cppstd=20)
+    run_refused("needs GCC 12 or Clang 14" ${CONAN} create ${WORK}/source --no-remote -s os=Windows -s compiler=msvc
+        -s compiler.version=193 -s compiler.runtime=dynamic -s compiler.cppstd=20)
 elseif(CONSUMER STREQUAL "vcpkg_port")
     set(PORT belay)
     set(CURRENT_PORT_DIR ${BELAY_SOURCE_DIR}/packaging/vcpkg)
     set(CURRENT_PACKAGES_DIR ${WORK}/package)
+    set(FEATURES core json)
     include(${CMAKE_CURRENT_LIST_DIR}/vcpkg_stub.cmake)
     include(${CURRENT_PORT_DIR}/portfile.cmake)
     # What vcpkg wants in a package of headers, and nothing else.
     file(GLOB_RECURSE found RELATIVE ${CURRENT_PACKAGES_DIR} LIST_DIRECTORIES FALSE ${CURRENT_PACKAGES_DIR}/*)
     list(FILTER found EXCLUDE REGEX "^include/belay/.*[.]hpp$")
     set(wanted share/belay/belay-components.cmake share/belay/belay-config-version.cmake share/belay/belay-config.cmake
-        share/belay/belay-targets.cmake share/belay/copyright)
+        share/belay/belay-features.cmake share/belay/belay-targets.cmake share/belay/copyright)
     foreach(component IN ITEMS asio beast curl fmt json openssl redis sqlite)
         list(APPEND wanted share/pkgconfig/belay-${component}.pc)
     endforeach()
+    list(PREPEND wanted share/belay/usage)
     list(APPEND wanted share/pkgconfig/belay.pc)
+    list(SORT wanted)
     if(NOT found STREQUAL wanted)
         message(FATAL_ERROR "beside headers the package has ${found}; wanted: ${wanted}")
     endif()
     build_and_run(install -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
-    run_refused("no component \"nonsense\"" ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components -B ${WORK}/refused
-        -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR} -DWANTED=nonsense)
+    # The machine has SQLite, but the feature is not installed.
+    run_refused("component \"sqlite\" of belay[ \n]+is[ \n]+a[ \n]+feature" ${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/components
+        -B ${WORK}/refused -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${CURRENT_PACKAGES_DIR})
 elseif(CONSUMER STREQUAL "vcpkg")
     need_program(VCPKG vcpkg HINTS ENV VCPKG_ROOT)
-    run(${VCPKG} install belay --classic --overlay-ports=${BELAY_SOURCE_DIR}/packaging/vcpkg
-        --x-install-root=${WORK}/installed --binarysource=clear)
+    # A warning about the port is an error.
+    run(${VCPKG} install belay --classic --overlay-ports=${BELAY_SOURCE_DIR}/packaging/vcpkg --enforce-port-checks
+        --x-install-root=${WORK}/installed --x-buildtrees-root=${WORK}/trees --x-packages-root=${WORK}/packages
+        --downloads-root=${WORK}/downloads --binarysource=clear)
     file(GLOB prefix ${WORK}/installed/*/share/belay)
     cmake_path(GET prefix PARENT_PATH prefix)
     cmake_path(GET prefix PARENT_PATH prefix)

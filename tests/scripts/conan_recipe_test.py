@@ -47,6 +47,19 @@ class Strict:
         self.__dict__[name] = value
 
 
+class Compiler(Strict):
+    def __str__(self):
+        return self.name
+
+
+class Version:
+    def __init__(self, text):
+        self.parts = [int(part) for part in text.split(".")]
+
+    def __lt__(self, other):
+        return self.parts < Version(other).parts
+
+
 class Options(Strict):
     def get_safe(self, name, default=None):
         return self.__dict__.get(name, default)
@@ -58,7 +71,7 @@ class CppInfo(Strict):
                          properties={}, components=collections.defaultdict(CppInfo))
 
     def set_property(self, name, value):
-        known = ("cmake_file_name", "cmake_target_name", "pkg_config_name")
+        known = ("cmake_file_name", "cmake_config_version_compat", "cmake_target_name", "pkg_config_name")
         if name not in known:
             raise AttributeError(f"no generator reads the property {name}")
         self.properties[name] = value
@@ -99,11 +112,13 @@ class CMake:
 
 STUBS = {
     "conan": {"ConanFile": ConanFile},
+    "conan.errors": {"ConanInvalidConfiguration": Refused},
     "conan.tools": {},
     "conan.tools.build": {"check_min_cppstd": check_min_cppstd, "can_run": lambda recipe: True},
     "conan.tools.cmake": {"CMake": CMake, "cmake_layout": lambda recipe: recipe.done.append("layout")},
     "conan.tools.files": {"copy": copy, "load": lambda recipe, path: pathlib.Path(path).read_text()},
     "conan.tools.layout": {"basic_layout": lambda recipe: recipe.done.append("layout")},
+    "conan.tools.scm": {"Version": Version},
 }
 
 
@@ -134,13 +149,14 @@ def load(path):
     return found[0]
 
 
-def made(path, system="Linux", cppstd="20", **chosen):
+def made(path, system="Linux", cppstd="20", compiler=("gcc", "12"), **chosen):
     """An object of the recipe as Conan would make it, its options as chosen."""
     recipe = load(path)()
     recipe.done, recipe.required, recipe.ran = [], [], []
     recipe.recipe_folder = str(path.parent)
     recipe.settings = Strict(os=system, arch="x86_64", build_type="Release",
-                             compiler=Strict(cppstd=cppstd, version="12"))
+                             compiler=Compiler(name=compiler[0], version=compiler[1], cppstd=cppstd))
+    recipe.ref = "belay/0"
     options = getattr(type(recipe), "options", {})
     defaults = getattr(type(recipe), "default_options", {})
     for name, value in chosen.items():
@@ -265,6 +281,13 @@ class ConanRecipeTest(unittest.TestCase):
         made(ROOT / "conanfile.py", cppstd="gnu20").validate()
         with self.assertRaises(Refused):
             made(ROOT / "conanfile.py", cppstd="gnu17").validate()
+
+    def test_compilers(self):
+        for one in (("gcc", "12"), ("gcc", "13.2"), ("clang", "14"), ("apple-clang", "15.0")):
+            made(ROOT / "conanfile.py", compiler=one).validate()
+        for one in (("gcc", "11.4"), ("clang", "13"), ("msvc", "193")):
+            with self.assertRaises(Refused):
+                made(ROOT / "conanfile.py", compiler=one).validate()
 
     def test_systems(self):
         libraries = {}

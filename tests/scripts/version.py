@@ -28,7 +28,13 @@ def changelog(root):
     return match and match[1]
 
 
-COPIES = {"packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
+def adding(root):
+    """The version that a program requires of Conan; all places have one."""
+    found = set(re.findall(r"^belay/([0-9.]+)", (root / "docs/adding.md").read_text(), re.M))
+    return ", ".join(sorted(found))
+
+
+COPIES = {"docs/adding.md": adding, "packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
 
 
 def differences(root):
