@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/asio/tls.hpp
-/// Lets AsioTcp use TLS; needs OpenSSL 1.1.1 or later.
+/// Lets AsioTcp use TLS; needs OpenSSL 1.1.1 or later. Link belay::openssl.
 #pragma once
 
 #include <concepts>  // std::convertible_to

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/beast/tls.hpp
 /// Lets beast::WebSocket and beast::Listener use streams with TLS; needs OpenSSL.
+/// Link belay::openssl.
 #pragma once
 
 #include <utility>  // std::forward; before asio, which in Boost 1.74 uses std::exchange without

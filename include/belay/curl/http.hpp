@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/curl/http.hpp
-/// curl::Http: makes HTTP requests by libcurl on a posix::Loop.
+/// curl::Http: makes HTTP requests by libcurl on a posix::Loop. Link belay::curl or -lcurl.
 #pragma once
 
 #include <concepts>  // std::derived_from, std::invocable

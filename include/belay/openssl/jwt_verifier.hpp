@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/openssl/jwt_verifier.hpp
 /// jwt::Verifier: verifies JSON Web Tokens and returns their claims; needs OpenSSL 1.1.1 or
-/// later.
+/// later. Link belay::openssl or -lcrypto.
 #pragma once
 
 #include <string>       // std::string

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/redis/rooms.hpp
 /// redis::Rooms: stores rooms in Redis, for several servers at a time; needs hiredis.
+/// Link belay::redis or -lhiredis.
 #pragma once
 
 #include <cstdint>       // std::uint64_t

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/redis/stream.hpp
 /// redis::Stream: a queue for many machines in a Redis stream; needs hiredis.
+/// Link belay::redis or -lhiredis.
 #pragma once
 
 #include <charconv>  // std::to_chars

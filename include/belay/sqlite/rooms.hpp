@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sqlite/rooms.hpp
 /// sqlite::Rooms: stores rooms in one SQLite file; needs sqlite3.
+/// Link belay::sqlite or -lsqlite3.
 #pragma once
 
 #include <functional>   // std::less

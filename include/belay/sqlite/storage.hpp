@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sqlite/storage.hpp
 /// sqlite::Storage: a durable queue in one SQLite file; needs sqlite3.
+/// Link belay::sqlite or -lsqlite3.
 #pragma once
 
 #include <string>       // std::string

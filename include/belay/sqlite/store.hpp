@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sqlite/store.hpp
 /// sqlite::Store: stores the elements of sessions in one SQLite file; needs sqlite3.
+/// Link belay::sqlite or -lsqlite3.
 #pragma once
 
 #include <concepts>  // std::same_as
