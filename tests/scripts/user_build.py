@@ -18,7 +18,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import page_blocks  # noqa: E402
@@ -44,11 +43,14 @@ def sources_of(root, directory):
     return found
 
 
-def compile_one(root, command, name, path):
+def compile_one(root, directory, command, name, path):
     """The verdict, and what the compiler printed."""
     options = [option for start, more in OPTIONS.items() if name.startswith(start) for option in more]
-    run = subprocess.run([*command, *options, "-S", "-o", os.devnull, path], cwd=root, capture_output=True, text=True,
+    # Not to /dev/null, from which ccache keeps nothing.
+    output = directory / (re.sub(r"\W", "_", name) + ".s")
+    run = subprocess.run([*command, *options, "-S", "-o", output, path], cwd=root, capture_output=True, text=True,
                          errors="replace", check=False)
+    output.unlink(missing_ok=True)
     if not run.returncode:
         return "passed", ""
     missing = MISSING.search(run.stderr)
@@ -66,15 +68,19 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
     root = options.root.resolve()
-    command = [options.compiler, "-std=c++20", *shlex.split(options.flags), "-Wall", "-Wextra", "-Werror", "-Iinclude"]
+    launcher = root / "tests/scripts/compile"
+    command = [*([launcher] if launcher.exists() else []), options.compiler, "-std=c++20", *shlex.split(options.flags),
+               "-Wall", "-Wextra", "-Werror", "-Iinclude"]
+    # The same one in each run, as ccache takes a source of another path for another one.
+    directory = root / "build/user_build" / re.sub(r"\W", "", f"{pathlib.Path(options.compiler).name}{options.flags}")
+    directory.mkdir(parents=True, exist_ok=True)
     counts = dict.fromkeys(("passed", "failed", "skipped"), 0)
-    with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        sources = {name: path for name, path in sources_of(root, pathlib.Path(directory)).items()
-                   if re.search(options.filter, name)}
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        sources = {name: path for name, path in sources_of(root, directory).items() if re.search(options.filter, name)}
         if not sources:
             print(f"user_build.py: no source matches {options.filter}", file=sys.stderr)
             return 2
-        running = {pool.submit(compile_one, root, command, *source): source[0] for source in sources.items()}
+        running = {pool.submit(compile_one, root, directory, command, *source): source[0] for source in sources.items()}
         for future in concurrent.futures.as_completed(running):
             verdict, text = future.result()
             counts[verdict] += 1
