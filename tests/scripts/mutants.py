@@ -26,7 +26,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -1090,6 +1089,8 @@ class Runner:
     def __init__(self, root, compiler, work, run_seconds=RUN_SECONDS_MAX):
         self.root, self.compiler, self.work = root, compiler, work
         self.include = root / "include"
+        launcher = root / "tests/scripts/compile"
+        self.launcher = [launcher] if launcher.exists() else []
         self.run_seconds = run_seconds
         self.main = Once(self.compile_main)
         self.libraries = Once(self.find_libraries)
@@ -1097,7 +1098,7 @@ class Runner:
         self.sound = Once(self.run_sound)
 
     def compile(self, source, include, output):
-        command = [self.compiler, *FLAGS, f"-I{include}", "-c", str(source), "-o", str(output)]
+        command = [*self.launcher, self.compiler, *FLAGS, f"-I{include}", "-c", str(source), "-o", str(output)]
         try:
             done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, timeout=COMPILE_SECONDS_MAX)
         except subprocess.TimeoutExpired:
@@ -1267,9 +1268,15 @@ def main(arguments=None, mutants=MUTANTS, run_seconds=RUN_SECONDS_MAX):
         changed = changes.Changes(root, options.since)
         mutants, count = chosen(mutants, changed, former_table(root, options.since) if options.since else {}, options.most)
         print(f"{len(mutants)} of {count} mutants of what changed{f' since {options.since[:12]}' if options.since else ''}")
-    with tempfile.TemporaryDirectory(prefix="belay-mutants-") as folder:
-        run = Run(Runner(root, options.compiler, pathlib.Path(folder), run_seconds))
+    # The same one in each run, for ccache.
+    work = root / "build/mutants"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        run = Run(Runner(root, options.compiler, work, run_seconds))
         run.run(mutants, options.jobs)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     print(f"{len(run.passed)} passed, {len(run.failed)} failed")
     return 1 if run.failed or mutants and not run.passed else 0
 
