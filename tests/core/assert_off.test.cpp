@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: the macros evaluate nothing when they are off, and still check that their operands compile.
+// BELAY_OPTION is never off.
 // One program may contain both modes.
 #undef BELAY_ASSERTIONS
 #define BELAY_ASSERTIONS 0
+#include <type_traits>
+
 #include <belay/core/instant.hpp>
 
+#include "support/aborts.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -21,6 +25,15 @@ constexpr int half(int n) {
 static_assert(half(3) == 1,
               "off, a broken precondition is not seen in constant expressions either");
 
+constexpr int option(int n) {
+    BELAY_OPTION(n % 3 == 0, "option: n must be a multiple of 3");
+    return n / 3;
+}
+static_assert(option(3) == 1);
+template <int n>
+concept IsConstant = requires { typename std::integral_constant<int, option(n)>; };
+static_assert(IsConstant<6> && !IsConstant<7>, "a wrong option in a constant does not compile");
+
 }  // namespace
 
 TEST_CASE("BELAY_PRECONDITION does not evaluate its condition when it is off",
@@ -35,4 +48,9 @@ TEST_CASE("The inline namespace separates the two modes", "[core][assert][unit]"
     // instant.test.cpp of the same program is compiled with assertions on.
     constexpr belay::Instant (*here)(belay::Instant, belay::Duration) noexcept = &belay::v0::after;
     CHECK(here(belay::Instant{}, belay::Duration{1}) == belay::Instant{belay::Duration{1}});
+}
+
+TEST_CASE("BELAY_OPTION ends the program when assertions are off", "[core][assert][unit]") {
+    CHECK_THAT(belay_test::aborts_with([] { static_cast<void>(option(4)); }),
+               Catch::Matchers::Contains("option: n must be a multiple of 3"));
 }

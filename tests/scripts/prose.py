@@ -58,7 +58,7 @@ IDIOMS = [(re.compile(r"\b" + form, re.IGNORECASE), instead) for form, instead i
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*]*\s+(?=[\"'(\[*]*[A-Z0-9`])")
 ITEM = re.compile(r"\s*(?:[-*+]|\d+[.)])\s+")
 FIELD = re.compile(r"[A-Z][a-z]+(?: [a-z]+)?:\s")
-CALL = re.compile(r"\b(?:static_assert|BELAY_PRECONDITION|BELAY_INVARIANT)\(|#\s*error\b")
+CALL = re.compile(r"\b(?:static_assert|BELAY_OPTION|BELAY_PRECONDITION|BELAY_INVARIANT)\(|#\s*error\b")
 TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|[()]')
 LITERALS_BEGIN = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"\s*)+')
 LITERALS = re.compile(r'(?:"(?:[^"\\\n]|\\.)*"[\s\\]*)+$')

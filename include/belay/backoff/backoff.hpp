@@ -207,24 +207,23 @@ public:
 private:
     constexpr Backoff(Jitter jitter, Limit cap, Growth growth, Random bits) noexcept
         : growth_{growth}, bits_{bits}, cap_{cap}, jitter_{jitter} {
-        [[maybe_unused]] const BackoffErrc wrong = check(jitter, cap, growth);
-        BELAY_PRECONDITION(wrong != BackoffErrc::bad_base,
-                           "Backoff: the base must be > 0ns, and at most 292 years");
-        BELAY_PRECONDITION(wrong != BackoffErrc::bad_factor,
-                           "Backoff: the factor must be finite and >= 1");
-        BELAY_PRECONDITION(
-            wrong != BackoffErrc::bad_delays,
-            "Backoff: the delays must be in [0ns, 292 years], and the last one > 0ns");
-        BELAY_PRECONDITION(wrong != BackoffErrc::bad_jitter,
-                           "Backoff: the percentages of the jitter must be <= 100");
+        const BackoffErrc wrong = check(jitter, cap, growth);
+        BELAY_OPTION(wrong != BackoffErrc::bad_base,
+                     "Backoff: the base must be > 0ns, and at most 292 years");
+        BELAY_OPTION(wrong != BackoffErrc::bad_factor,
+                     "Backoff: the factor must be finite and >= 1");
+        BELAY_OPTION(wrong != BackoffErrc::bad_delays,
+                     "Backoff: the delays must be in [0ns, 292 years], and the last one > 0ns");
+        BELAY_OPTION(wrong != BackoffErrc::bad_jitter,
+                     "Backoff: the percentages of the jitter must be <= 100");
         if (std::is_constant_evaluated() && wrong == BackoffErrc::bad_cap) {
             detail::the_cap_of_a_backoff_must_not_be_below_its_base();
         }
-        BELAY_PRECONDITION(wrong != BackoffErrc::bad_cap,
-                           "Backoff: the cap must be > 0ns, <= 292 years and >= the first wait");
-        BELAY_PRECONDITION(wrong != BackoffErrc::bad_floor,
-                           "Backoff: the floor must be >= 0ns, and leave the jitter a range");
-        BELAY_PRECONDITION(wrong == BackoffErrc{}, "Backoff: check() must report no error");
+        BELAY_OPTION(wrong != BackoffErrc::bad_cap,
+                     "Backoff: the cap must be > 0ns, <= 292 years and >= the first wait");
+        BELAY_OPTION(wrong != BackoffErrc::bad_floor,
+                     "Backoff: the floor must be >= 0ns, and leave the jitter a range");
+        BELAY_OPTION(wrong == BackoffErrc{}, "Backoff: check() must report no error");
     }
 
     // After this number of waits, a growth no longer falls; see GrowthLike.

@@ -50,11 +50,10 @@ public:
 
     using Connection = detail::BeastConnection<Stream, detail::BeastConnector<Stream>>;
 
+    /// Pre: options.too_large_code is a close code that may be sent.
     WebSocket(Context& context, posix::Endpoint server, WebSocketOptions options = {})
         requires(!detail::NeedsTls<Stream>)
-        : context_{&context},
-          server_{std::move(server)},
-          options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
+        : context_{&context}, server_{std::move(server)}, options_{checked(std::move(options))} {}
     /// Constructs a transport with TLS. `tls` defines the trusted certificates, for example by
     /// `tls.set_default_verify_paths()`.
     WebSocket(Context& context, TlsContext& tls, posix::Endpoint server,
@@ -63,7 +62,7 @@ public:
         : context_{&context},
           tls_{&tls},
           server_{std::move(server)},
-          options_{std::make_shared<const WebSocketOptions>(std::move(options))} {}
+          options_{checked(std::move(options))} {}
 
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc, and what asio
     /// throws.
@@ -85,6 +84,12 @@ public:
     [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
+    [[nodiscard]] static std::shared_ptr<const WebSocketOptions> checked(WebSocketOptions options) {
+        BELAY_OPTION(
+            detail::BeastFailure::is_sendable(options.too_large_code),
+            "WebSocketOptions: too_large_code must be a close code that may be sent, such as 1009");
+        return std::make_shared<const WebSocketOptions>(std::move(options));
+    }
     [[nodiscard]] Connection dial(const Link<Bytes>& link, const posix::Endpoint& server,
                                   const std::string* token) {
         auto connector = make_connector(link);

@@ -22,7 +22,7 @@ public:
     /// Pre: limit >= 1. A number above 2^32 - 1 means that.
     constexpr explicit ConsecutiveFailures(detail::AnyCount<std::uint32_t> limit) noexcept
         : limit_{limit} {
-        BELAY_PRECONDITION(limit_ >= 1, "ConsecutiveFailures: the limit must be >= 1");
+        BELAY_OPTION(limit_ >= 1, "ConsecutiveFailures: the limit must be >= 1");
     }
 
     [[nodiscard]] constexpr bool record(bool failed) noexcept {

@@ -39,7 +39,7 @@ public:
     /// Pre: at_most > 0ns.
     constexpr OpenAsAsked(OpenWait otherwise, detail::AnyUnit at_most) noexcept
         : otherwise_{otherwise}, at_most_{at_most} {
-        BELAY_PRECONDITION(at_most_.count() > 0, "OpenAsAsked: the bound must be > 0ns");
+        BELAY_OPTION(at_most_.count() > 0, "OpenAsAsked: the bound must be > 0ns");
     }
 
     [[nodiscard]] constexpr Duration next(Random& bits) noexcept { return otherwise_.next(bits); }

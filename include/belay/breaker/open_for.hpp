@@ -18,7 +18,7 @@ class OpenFor {
 public:
     /// Pre: wait > 0ns.
     constexpr explicit OpenFor(detail::AnyUnit wait) noexcept : wait_{wait} {
-        BELAY_PRECONDITION(wait_.count() > 0, "OpenFor: the wait must be > 0ns");
+        BELAY_OPTION(wait_.count() > 0, "OpenFor: the wait must be > 0ns");
     }
     [[nodiscard]] constexpr Duration next(Random&) const noexcept { return wait_; }
     /// Returns the wait; see link/bounds.hpp.

@@ -30,7 +30,7 @@ public:
     constexpr SlowCallRate(detail::AnyUnit slow_after, Window window,
                            part::RateThreshold threshold = {}) noexcept
         : slow_after_{slow_after}, rate_{window, threshold} {
-        BELAY_PRECONDITION(slow_after_.count() > 0, "SlowCallRate: slow_after must be > 0ns");
+        BELAY_OPTION(slow_after_.count() > 0, "SlowCallRate: slow_after must be > 0ns");
     }
 
     [[nodiscard]] constexpr bool record(bool, Instant now, Duration took) noexcept {

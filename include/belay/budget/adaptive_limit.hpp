@@ -107,7 +107,7 @@ public:
         Algorithm algorithm = Algorithm{},
         detail::AnyUnit ask_again = std::chrono::milliseconds{100}) noexcept
         : ask_again_{ask_again}, state_{State{algorithm}} {
-        BELAY_PRECONDITION(ask_again_.count() > 0, "AdaptiveLimit: the wait must be > 0ns");
+        BELAY_OPTION(ask_again_.count() > 0, "AdaptiveLimit: the wait must be > 0ns");
     }
 
     /// Returns whether an attempt could begin at `now`, and takes nothing.
@@ -122,8 +122,8 @@ public:
     ///
     /// Pre: 1 <= kept_per_thousand <= 999.
     [[nodiscard]] constexpr LowPriority low_priority(std::uint32_t kept_per_thousand) noexcept {
-        BELAY_PRECONDITION(kept_per_thousand >= 1 && kept_per_thousand <= 999,
-                           "AdaptiveLimit::low_priority: the share must be in [1, 999]");
+        BELAY_OPTION(kept_per_thousand >= 1 && kept_per_thousand <= 999,
+                     "AdaptiveLimit::low_priority: the share must be in [1, 999]");
         return LowPriority{*this, kept_per_thousand};
     }
 

@@ -127,13 +127,12 @@ private:
     friend Permit;
 
     static constexpr void expect(const AdaptiveThrottleOptions& options) noexcept {
-        BELAY_PRECONDITION(
+        BELAY_OPTION(
             options.attempts_per_thousand >= 1000 && options.attempts_per_thousand <= 1'000'000,
             "AdaptiveThrottle: attempts_per_thousand must be in [1000, 1000000]");
-        BELAY_PRECONDITION(options.rejected_per_thousand_max < 1000,
-                           "AdaptiveThrottle: rejected_per_thousand_max must be < 1000");
-        BELAY_PRECONDITION(options.ask_again.count() > 0,
-                           "AdaptiveThrottle: ask_again must be > 0ns");
+        BELAY_OPTION(options.rejected_per_thousand_max < 1000,
+                     "AdaptiveThrottle: rejected_per_thousand_max must be < 1000");
+        BELAY_OPTION(options.ask_again.count() > 0, "AdaptiveThrottle: ask_again must be > 0ns");
     }
 
     struct State {

@@ -81,9 +81,9 @@ public:
     /// Pre: rate_milli is 0, or in [500, 1,000,000,000] thousandths of an attempt per second.
     /// Thread safety: any thread.   Errors: none.   Complexity: O(1).
     constexpr void set_rate(std::uint64_t rate_milli, Instant now) noexcept {
-        BELAY_PRECONDITION(rate_milli == 0 || (rate_milli >= detail::CubicState::least &&
-                                               rate_milli <= detail::CubicState::most),
-                           "CubicRate: the rate must be 0, or in [500, 1000000000] thousandths");
+        BELAY_OPTION(rate_milli == 0 || (rate_milli >= detail::CubicState::least &&
+                                         rate_milli <= detail::CubicState::most),
+                     "CubicRate: the rate must be 0, or in [500, 1000000000] thousandths");
         state_.with([=](detail::CubicState& s) { s.set_rate(rate_milli, now); });
     }
 

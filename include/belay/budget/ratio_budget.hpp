@@ -44,8 +44,8 @@ struct RatioBudgetOptions {
     [[nodiscard]] static constexpr RatioBudgetOptions envoy(
         detail::AnyCount<std::uint32_t> per_thousand = 200,
         detail::AnyCount<std::uint32_t> in_any_case = 3) noexcept {
-        BELAY_PRECONDITION(!per_thousand.is_negative() && !in_any_case.is_negative(),
-                           "RatioBudgetOptions::envoy: the share and the floor must be >= 0");
+        BELAY_OPTION(!per_thousand.is_negative() && !in_any_case.is_negative(),
+                     "RatioBudgetOptions::envoy: the share and the floor must be >= 0");
         return {.at_least = unlimited,
                 .at_once_per_thousand = per_thousand,
                 .at_once_at_least = in_any_case};

@@ -51,9 +51,9 @@ struct TokenBudgetOptions {
     [[nodiscard]] static constexpr TokenBudgetOptions grpc(
         detail::AnyCount<std::uint32_t> tokens,
         detail::AnyCount<std::uint32_t> ratio_milli) noexcept {
-        BELAY_PRECONDITION(tokens >= 1 && tokens <= 1000,
-                           "TokenBudgetOptions::grpc: tokens must be in [1, 1000]");
-        BELAY_PRECONDITION(ratio_milli >= 1, "TokenBudgetOptions::grpc: the ratio must be > 0");
+        BELAY_OPTION(tokens >= 1 && tokens <= 1000,
+                     "TokenBudgetOptions::grpc: tokens must be in [1, 1000]");
+        BELAY_OPTION(ratio_milli >= 1, "TokenBudgetOptions::grpc: the ratio must be > 0");
         return {.capacity_milli = tokens * 1000,
                 .threshold_milli = tokens * 500,
                 .retry_cost_milli = 0,

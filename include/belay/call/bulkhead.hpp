@@ -58,8 +58,8 @@ public:
     /// Pre: limit >= 1, ask_every > 0ns.
     constexpr explicit Bulkhead(BulkheadOptions options) noexcept
         : options_{options}, limit_{options.limit} {
-        BELAY_PRECONDITION(options.limit >= 1, "Bulkhead: limit must be >= 1");
-        BELAY_PRECONDITION(options.ask_every.count() > 0, "Bulkhead: ask_every must be > 0ns");
+        BELAY_OPTION(options.limit >= 1, "Bulkhead: limit must be >= 1");
+        BELAY_OPTION(options.ask_every.count() > 0, "Bulkhead: ask_every must be > 0ns");
     }
     /// Does not compile, because the options have a name for the limit.
     template <std::integral Limit, std::integral... Queue>
@@ -100,7 +100,7 @@ public:
     /// Source: resilience4j's `Bulkhead.changeConfig`.
     void set_limit(detail::AnyCount<std::uint32_t> most) noexcept {
         const std::uint32_t limit = most;
-        BELAY_PRECONDITION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1");
+        BELAY_OPTION(limit >= 1, "Bulkhead::set_limit: limit must be >= 1");
         const detail::SpinLock lock{mutex_};
         limit_.store(limit, std::memory_order_relaxed);
         // While a caller waits, the word changes only under the lock.

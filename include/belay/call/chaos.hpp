@@ -74,7 +74,7 @@ public:
     /// Pre: options.check() is empty.
     constexpr explicit Faults(Options options, Seed seed = Seed{1}) noexcept
         : state_{State{options, Random{seed}, {}}} {
-        BELAY_PRECONDITION(options.check().empty(), "chaos::Faults: see chaos::Options::check()");
+        BELAY_OPTION(options.check().empty(), "chaos::Faults: see chaos::Options::check()");
     }
 
     void switch_on() noexcept { on_.store(true, std::memory_order_relaxed); }
@@ -83,7 +83,7 @@ public:
 
     /// Replaces the options for the calls that follow.   Pre: options.check() is empty.
     void set(Options options) noexcept {
-        BELAY_PRECONDITION(options.check().empty(), "chaos::Faults: see chaos::Options::check()");
+        BELAY_OPTION(options.check().empty(), "chaos::Faults: see chaos::Options::check()");
         state_.with([&options](State& s) { s.options = options; });
     }
     [[nodiscard]] Options options() const noexcept {

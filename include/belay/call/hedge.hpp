@@ -164,7 +164,7 @@ public:
     /// After a longer one, the Hedge ends with the failure, whose `retry_after` is the wait.
     /// Pre: most >= 0ns.
     [[nodiscard]] constexpr Hedge retry_after_max(Duration most) const {
-        BELAY_PRECONDITION(most.count() >= 0, "Hedge: retry_after_max must be >= 0ns");
+        BELAY_OPTION(most.count() >= 0, "Hedge: retry_after_max must be >= 0ns");
         Hedge other = *this;
         other.plan_.retry_after_max = most;
         return other;
@@ -240,10 +240,10 @@ private:
 
     constexpr explicit Hedge(const Plan& plan) noexcept : plan_{plan} {
         if constexpr (std::same_as<Delay, detail::HedgeFixedDelay>) {
-            BELAY_PRECONDITION(plan.delay.delay.count() >= 0, "Hedge: the delay must be >= 0ns");
+            BELAY_OPTION(plan.delay.delay.count() >= 0, "Hedge: the delay must be >= 0ns");
         }
-        BELAY_PRECONDITION(plan.further >= 1 && plan.further <= further_max,
-                           "Hedge: the number of further calls must be in [1, 7]");
+        BELAY_OPTION(plan.further >= 1 && plan.further <= further_max,
+                     "Hedge: the number of further calls must be in [1, 7]");
     }
     Plan plan_;
 };

@@ -26,9 +26,9 @@ public:
     /// Pre: 1 <= percent <= 99; at_first > 0ns.
     constexpr HedgePercentile(std::uint32_t percent, Duration at_first) noexcept
         : percent_{percent}, at_first_{at_first}, recent_{Recent{}} {
-        BELAY_PRECONDITION(percent >= 1 && percent <= 99,
-                           "Hedge::Percentile: percent must be in [1, 99]");
-        BELAY_PRECONDITION(at_first.count() > 0, "Hedge::Percentile: at_first must be > 0ns");
+        BELAY_OPTION(percent >= 1 && percent <= 99,
+                     "Hedge::Percentile: percent must be in [1, 99]");
+        BELAY_OPTION(at_first.count() > 0, "Hedge::Percentile: at_first must be > 0ns");
     }
     HedgePercentile(const HedgePercentile&) = delete;
     HedgePercentile& operator=(const HedgePercentile&) = delete;

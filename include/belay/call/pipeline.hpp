@@ -147,9 +147,9 @@ constexpr void expect_one_place([[maybe_unused]] const Layers&... layers) noexce
             return true;
         }
     };
-    BELAY_PRECONDITION((is_only(layers) && ...),
-                       "Pipeline: a breaker, adaptive limit or throttle must be in one place "
-                       "around the call: a layer, or the policy of Retrying");
+    BELAY_OPTION((is_only(layers) && ...),
+                 "Pipeline: a breaker, adaptive limit or throttle must be in one place "
+                 "around the call: a layer, or the policy of Retrying");
 }
 
 }  // namespace detail

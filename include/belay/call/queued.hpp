@@ -46,7 +46,7 @@ class Queued {
 public:
     /// Pre: the object has a queue: its `queue` is > 0.
     constexpr explicit Queued(Object& object) noexcept : object_{&object} {
-        BELAY_PRECONDITION(has_queue(object), queue_needed);
+        BELAY_OPTION(has_queue(object), queue_needed);
     }
     /// Pre: permits >= 1; the object has a queue.
     constexpr Queued(Object& object, detail::AnyCount<std::uint64_t> permits) noexcept
@@ -54,8 +54,8 @@ public:
         static_assert(is_limiter,
                       "Queued: a call takes one permit of a Bulkhead: Queued{bulkhead}. Only a "
                       "RateLimiter gives several");
-        BELAY_PRECONDITION(permits_ >= 1, "Queued: the permits of each call must be >= 1");
-        BELAY_PRECONDITION(has_queue(object), queue_needed);
+        BELAY_OPTION(permits_ >= 1, "Queued: the permits of each call must be >= 1");
+        BELAY_OPTION(has_queue(object), queue_needed);
     }
 
     /// Does not compile, because a temporary would be destroyed at once.

@@ -26,8 +26,8 @@ struct Rate {
     /// Pre: calls >= 1, per > 0ns.
     constexpr Rate(detail::AnyCount<std::uint64_t> calls, detail::AnyUnit per) noexcept
         : calls_{calls}, per_{per} {
-        BELAY_PRECONDITION(calls_ >= 1, "Rate: calls must be >= 1");
-        BELAY_PRECONDITION(per_.count() > 0, "Rate: per must be > 0ns");
+        BELAY_OPTION(calls_ >= 1, "Rate: calls must be >= 1");
+        BELAY_OPTION(per_.count() > 0, "Rate: per must be > 0ns");
     }
 
     /// Does not compile, because a rate has a time.
@@ -54,7 +54,7 @@ private:
 struct Burst {
     /// Pre: calls >= 1.
     constexpr explicit Burst(detail::AnyCount<std::uint64_t> calls) noexcept : calls_{calls} {
-        BELAY_PRECONDITION(calls_ >= 1, "Burst: calls must be >= 1");
+        BELAY_OPTION(calls_ >= 1, "Burst: calls must be >= 1");
     }
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
 
@@ -119,13 +119,13 @@ public:
     constexpr RateLimiter(Rate rate, Burst burst,
                           detail::AnyCount<std::uint32_t> queue = 0) noexcept
         : rate_{numbers_of(rate, burst)}, queue_{queue} {
-        BELAY_PRECONDITION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
+        BELAY_OPTION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
     }
     /// Makes a limiter that counts in fixed windows.   Pre: queue >= 0.
     constexpr explicit RateLimiter(FixedWindow window,
                                    detail::AnyCount<std::uint32_t> queue = 0) noexcept
         : rate_{numbers_of(window)}, queue_{queue} {
-        BELAY_PRECONDITION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
+        BELAY_OPTION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
     }
     /// Does not compile, because a rate and a burst are two numbers.
     template <class First, class... Second>
@@ -238,8 +238,8 @@ private:
         constexpr Duration earned_max = forever / 2;
         const Duration interval = rate.interval();
         const auto most = static_cast<std::uint64_t>(earned_max / interval);
-        BELAY_PRECONDITION(burst.calls() <= 1 || burst.calls() <= most,
-                           "RateLimiter: the rate must refill the whole burst within 146 years");
+        BELAY_OPTION(burst.calls() <= 1 || burst.calls() <= most,
+                     "RateLimiter: the rate must refill the whole burst within 146 years");
         return {interval, detail::smaller(burst.calls(), detail::larger(most, std::uint64_t{1}))};
     }
     [[nodiscard]] static constexpr detail::RateNumbers numbers_of(FixedWindow window) noexcept {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/assert.hpp
-/// BELAY_PRECONDITION and BELAY_INVARIANT: checks that report a mistake where it happens.
+/// BELAY_OPTION, BELAY_PRECONDITION and BELAY_INVARIANT: checks that report a mistake where it
+/// happens.
 ///
-/// Both are expressions of type void. You can use them in constant expressions, where a violated
-/// check does not compile. The checks are on unless NDEBUG is defined. Define BELAY_ASSERTIONS as 0
-/// or 1 to override this. The mode and the major version are part of the inline namespace
-/// BELAY_ABI, so one program may contain translation units of both modes.
+/// They are expressions of type void. You can use them in constant expressions, where a violated
+/// check does not compile. BELAY_OPTION is on in every build. The others are on unless NDEBUG is
+/// defined. Define BELAY_ASSERTIONS as 0 or 1 to override this. The mode and the major version are
+/// part of the inline namespace BELAY_ABI, so one program may contain translation units of both
+/// modes.
 #pragma once
 
 #include <cstdio>   // std::fprintf
@@ -39,15 +41,20 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 }}}  // namespace belay::detail
 
+#define BELAY_DETAIL_EXPECT(kind, cond, what) \
+    ((cond) ? static_cast<void>(0)            \
+            : ::belay::detail::assertion_failed(kind, what, #cond, __FILE__, __LINE__))
 #if BELAY_ASSERTIONS
-#    define BELAY_DETAIL_CHECK(kind, cond, what) \
-        ((cond) ? static_cast<void>(0)           \
-                : ::belay::detail::assertion_failed(kind, what, #cond, __FILE__, __LINE__))
+#    define BELAY_DETAIL_CHECK(kind, cond, what) BELAY_DETAIL_EXPECT(kind, cond, what)
 #else
 // The operands still have to compile, so that the checks of a release build stay valid code.
 #    define BELAY_DETAIL_CHECK(kind, cond, what) static_cast<void>(sizeof(!(cond)))
 #endif
 
+/// Checks an option, or another value that a program sets up once and then relies on. Such values
+/// come from files, and a release build must not lose data because of one. Values that are made for
+/// each call, such as a Timeout, have preconditions.
+#define BELAY_OPTION(cond, what) BELAY_DETAIL_EXPECT("precondition", cond, what)
 /// Checks what the caller must ensure. `what` has the form "Type::function: what must hold".
 #define BELAY_PRECONDITION(cond, what) BELAY_DETAIL_CHECK("precondition", cond, what)
 /// Checks what belay itself must ensure. A failure is a defect in belay.

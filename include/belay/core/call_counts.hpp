@@ -61,13 +61,12 @@ concept CallWindow = std::copyable<W> &&
 /// Checks that the threshold is valid, and that the window can hold enough calls to reach it.
 template <CallWindow W>
 constexpr void check(const part::RateThreshold& threshold, const W& window) noexcept {
-    BELAY_PRECONDITION(threshold.percent >= 1 && threshold.percent <= 100,
-                       "RateThreshold: percent must be in [1, 100]");
-    BELAY_PRECONDITION(threshold.min_calls >= 1, "RateThreshold: min_calls must be >= 1");
-    BELAY_PRECONDITION(threshold.min_calls <= window.capacity(),
-                       "RateThreshold: min_calls must be <= the calls of the window, because "
-                       "otherwise it never trips");
-    static_cast<void>(threshold), static_cast<void>(window);
+    BELAY_OPTION(threshold.percent >= 1 && threshold.percent <= 100,
+                 "RateThreshold: percent must be in [1, 100]");
+    BELAY_OPTION(threshold.min_calls >= 1, "RateThreshold: min_calls must be >= 1");
+    BELAY_OPTION(threshold.min_calls <= window.capacity(),
+                 "RateThreshold: min_calls must be <= the calls of the window, because "
+                 "otherwise it never trips");
 }
 
 }  // namespace detail

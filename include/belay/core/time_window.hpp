@@ -32,7 +32,7 @@ class TimeWindow {
 public:
     /// Pre: length > 0ns.
     constexpr explicit TimeWindow(detail::AnyUnit length) noexcept : width_{width_of(length)} {
-        BELAY_PRECONDITION(width_.count() > 0, "TimeWindow: the length must be > 0ns");
+        BELAY_OPTION(width_.count() > 0, "TimeWindow: the length must be > 0ns");
     }
 
     /// Counts one more call.

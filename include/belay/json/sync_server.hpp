@@ -201,8 +201,7 @@ public:
     /// Pre: options.within > 0ns.
     JsonSyncServer(Exchange exchange, RemoteSyncServerOptions options)
         : exchange_{std::move(exchange)}, options_{std::move(options)} {
-        BELAY_PRECONDITION(options_.within > Duration{},
-                           "JsonSyncServer: within must be above 0ns");
+        BELAY_OPTION(options_.within > Duration{}, "JsonSyncServer: within must be above 0ns");
     }
 
     /// Applies operations on the server. One that has no JSON fails alone, with bad_operation.

@@ -61,7 +61,7 @@ public:
     LinkAwaits() : LinkAwaits{1024} {}
     /// Pre: messages_max > 0.
     explicit LinkAwaits(std::size_t messages_max) : messages_max_{messages_max} {
-        BELAY_PRECONDITION(messages_max > 0, "LinkAwaits: messages_max must be > 0");
+        BELAY_OPTION(messages_max > 0, "LinkAwaits: messages_max must be > 0");
     }
     LinkAwaits(LinkAwaits&& other) noexcept : messages_max_{other.messages_max_} {
         BELAY_PRECONDITION(other.connections_.empty() && other.receivers_.empty(),

@@ -75,8 +75,7 @@ public:
     /// Pre: options.check() is empty.
     constexpr explicit LinkFaults(LinkOptions options, Seed seed = Seed{1}) noexcept
         : state_{State{options, Random{seed}, {}}} {
-        BELAY_PRECONDITION(options.check().empty(),
-                           "chaos::LinkFaults: see chaos::LinkOptions::check()");
+        BELAY_OPTION(options.check().empty(), "chaos::LinkFaults: see chaos::LinkOptions::check()");
     }
 
     void switch_on() noexcept { on_.store(true, std::memory_order_relaxed); }
@@ -85,8 +84,7 @@ public:
 
     /// Replaces the options for what follows.   Pre: options.check() is empty.
     void set(LinkOptions options) noexcept {
-        BELAY_PRECONDITION(options.check().empty(),
-                           "chaos::LinkFaults: see chaos::LinkOptions::check()");
+        BELAY_OPTION(options.check().empty(), "chaos::LinkFaults: see chaos::LinkOptions::check()");
         state_.with([&options](State& s) { s.options = options; });
     }
     /// Returns the faults since it was made.

@@ -34,7 +34,7 @@ class Countdown {
 public:
     /// Pre: every > 0ns.
     Countdown(Duration every, Show show) : every_{every}, show_{std::move(show)} {
-        BELAY_PRECONDITION(every > Duration::zero(), "Countdown: every must be > 0ns");
+        BELAY_OPTION(every > Duration::zero(), "Countdown: every must be > 0ns");
     }
     Countdown(const Countdown&) = delete;
     Countdown& operator=(const Countdown&) = delete;

@@ -158,7 +158,7 @@ public:
           finals_{list_.size()},
           shuffles_{options.order == EndpointsOptions::shuffled},
           shuffle_{shuffles_} {
-        BELAY_PRECONDITION(!list_.empty(), "Endpoints: the list must not be empty");
+        BELAY_OPTION(!list_.empty(), "Endpoints: the list must not be empty");
     }
     Endpoints(Transport transport, std::initializer_list<Endpoint> list,
               EndpointsOptions options = {})

@@ -38,11 +38,10 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Returns the options; options that no supervisor can satisfy end the program at construction.
 [[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
     const timeline::SupervisorCoreOptions& options) {
-    BELAY_PRECONDITION(options.start_within.count() >= 0 && options.spread_within.count() >= 0 &&
-                           options.manual_gap.count() >= 0 &&
-                           options.overslept_after.count() >= 0 &&
-                           options.retry_after_max.count() >= 0,
-                       "SupervisorCoreOptions: durations must be >= 0ns");
+    BELAY_OPTION(options.start_within.count() >= 0 && options.spread_within.count() >= 0 &&
+                     options.manual_gap.count() >= 0 && options.overslept_after.count() >= 0 &&
+                     options.retry_after_max.count() >= 0,
+                 "SupervisorCoreOptions: durations must be >= 0ns");
     return options;
 }
 }}}  // namespace belay::detail

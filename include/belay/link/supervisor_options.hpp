@@ -24,10 +24,9 @@ struct SupervisorOptions {
 namespace detail {
 /// Returns the options; options that no supervisor can satisfy end the program at construction.
 [[nodiscard]] constexpr const SupervisorOptions& checked(const SupervisorOptions& options) {
-    BELAY_PRECONDITION(options.messages_max > 0 && options.events_per_turn_max > 0,
-                       "SupervisorOptions: messages_max and events_per_turn_max must be > 0");
-    BELAY_PRECONDITION(options.linger_max.count() >= 0,
-                       "SupervisorOptions: linger_max must be >= 0ns");
+    BELAY_OPTION(options.messages_max > 0 && options.events_per_turn_max > 0,
+                 "SupervisorOptions: messages_max and events_per_turn_max must be > 0");
+    BELAY_OPTION(options.linger_max.count() >= 0, "SupervisorOptions: linger_max must be >= 0ns");
     return options;
 }
 }  // namespace detail

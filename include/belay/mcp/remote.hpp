@@ -59,10 +59,10 @@ public:
     ///
     /// Pre: tools and arguments have names; the timeout is above 0ns.
     explicit Remote(Http http, std::string url, Options options = {}) {
-        BELAY_PRECONDITION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
-                               !options.session_argument.empty() && !options.scene_argument.empty(),
-                           "mcp::Remote: tools and arguments must have names");
-        BELAY_PRECONDITION(options.timeout > Duration{}, "mcp::Remote: timeout must be > 0ns");
+        BELAY_OPTION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
+                         !options.session_argument.empty() && !options.scene_argument.empty(),
+                     "mcp::Remote: tools and arguments must have names");
+        BELAY_OPTION(options.timeout > Duration{}, "mcp::Remote: timeout must be > 0ns");
         state_ = std::make_unique<State>(std::move(http), std::move(url), std::move(options));
     }
 

@@ -22,7 +22,7 @@ public:
 
     /// Sets the limit; `forever` is legal.   Pre: most > 0ns.
     constexpr explicit AttemptTimeout(detail::AnyUnit most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most_.count() > 0, "AttemptTimeout: the limit must be > 0ns");
+        BELAY_OPTION(most_.count() > 0, "AttemptTimeout: the limit must be > 0ns");
     }
 
     [[nodiscard]] constexpr Duration attempt_limit() const noexcept { return most_; }

@@ -28,9 +28,9 @@ public:
     /// Pre: 0ns <= least <= most; cause is not Cause::none.
     constexpr CooldownOn(Cause cause, detail::AnyUnit least, detail::AnyUnit most) noexcept
         : least_{least}, most_{most}, cause_{cause} {
-        BELAY_PRECONDITION(least_.count() >= 0, "CooldownOn: the shortest wait must be >= 0ns");
-        BELAY_PRECONDITION(least_ <= most_, "CooldownOn: the shortest wait must be <= the longest");
-        BELAY_PRECONDITION(cause != Cause::none, "CooldownOn: Cause::none is no failure");
+        BELAY_OPTION(least_.count() >= 0, "CooldownOn: the shortest wait must be >= 0ns");
+        BELAY_OPTION(least_ <= most_, "CooldownOn: the shortest wait must be <= the longest");
+        BELAY_OPTION(cause != Cause::none, "CooldownOn: Cause::none is no failure");
     }
 
     [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) const noexcept {

@@ -23,7 +23,7 @@ public:
 
     /// Pre: most >= 1.
     constexpr explicit MaxAttempts(detail::AnyCount<std::uint64_t> most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most_ >= 1, "MaxAttempts: the limit must be >= 1");
+        BELAY_OPTION(most_ >= 1, "MaxAttempts: the limit must be >= 1");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept {

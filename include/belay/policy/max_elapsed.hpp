@@ -35,7 +35,7 @@ public:
     /// Sets the longest time. 0ns allows the first attempt, and others only in the same instant.
     /// Pre: most >= 0ns.
     constexpr explicit MaxElapsed(detail::AnyUnit most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most_.count() >= 0, "MaxElapsed: the time must be >= 0ns");
+        BELAY_OPTION(most_.count() >= 0, "MaxElapsed: the time must be >= 0ns");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {

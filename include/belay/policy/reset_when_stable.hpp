@@ -29,7 +29,7 @@ public:
     /// Sets the window; with 0ns a connection is stable as soon as it is validated.
     /// Pre: window >= 0ns.
     constexpr explicit ResetWhenStable(detail::AnyUnit window) noexcept : coded_{window} {
-        BELAY_PRECONDITION(coded_.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
+        BELAY_OPTION(coded_.count() >= 0, "ResetWhenStable: the window must be >= 0ns");
     }
 
     /// Makes a rule by which age alone decides, for a peer that never sends anything. A frozen peer

@@ -33,7 +33,7 @@ public:
 
     /// Pre: period > 0ns.
     constexpr explicit RestartIntensity(detail::AnyUnit period) noexcept : period_{period} {
-        BELAY_PRECONDITION(period_.count() > 0, "RestartIntensity: the period must be > 0ns");
+        BELAY_OPTION(period_.count() > 0, "RestartIntensity: the period must be > 0ns");
     }
 
     [[nodiscard]] constexpr Advice admit(Instant) const noexcept {

@@ -69,8 +69,8 @@ public:
 
 private:
     constexpr explicit SpreadHint(std::uint32_t percent) noexcept : percent_{percent} {
-        BELAY_PRECONDITION(percent >= 1 && percent <= 100,
-                           "SpreadHint: the percentage must be in [1, 100]");
+        BELAY_OPTION(percent >= 1 && percent <= 100,
+                     "SpreadHint: the percentage must be in [1, 100]");
     }
 
     std::uint32_t percent_;

@@ -48,7 +48,7 @@ public:
     constexpr explicit StopOn(std::same_as<Cause> auto... causes) noexcept
         requires(sizeof...(causes) >= 1)
         : causes_{causes...} {
-        BELAY_PRECONDITION(!causes_.has(Cause::none), "StopOn: Cause::none is no failure");
+        BELAY_OPTION(!causes_.has(Cause::none), "StopOn: Cause::none is no failure");
     }
 
     /// Does not compile, because a rule sees causes, and no statuses or codes.

@@ -90,10 +90,10 @@ public:
           options_{options},
           on_accept_{std::move(on_accept)},
           watch_{loop, this, [](void* self, short) { static_cast<Listener*>(self)->ready(); }} {
-        BELAY_PRECONDITION(options.accepts_per_turn_max > 0,
-                           "ListenerOptions: accepts_per_turn_max must be > 0");
-        BELAY_PRECONDITION(options.exhausted_pause.count() >= 0,
-                           "ListenerOptions: exhausted_pause must be >= 0ns");
+        BELAY_OPTION(options.accepts_per_turn_max > 0,
+                     "ListenerOptions: accepts_per_turn_max must be > 0");
+        BELAY_OPTION(options.exhausted_pause.count() >= 0,
+                     "ListenerOptions: exhausted_pause must be >= 0ns");
         loop.attach(*this);
     }
     template <ClockLike Clock>

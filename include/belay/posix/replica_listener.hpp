@@ -79,15 +79,15 @@ public:
                     ReplicaListenerOptions options = {})
         : devices_{loop, processor, std::move(codec), options},
           listener_{loop, Accept{&devices_}, Frames{{}, options.question_bytes}, options.listener} {
-        BELAY_PRECONDITION(options.heartbeat.check().empty(),
-                           "ReplicaListener: 0ns < heartbeat.every < heartbeat.dead_after must "
-                           "hold");
-        BELAY_PRECONDITION(options.devices_max > 0 && options.question_bytes > 0,
-                           "ReplicaListener: devices_max and question_bytes must be greater than "
-                           "0, because it would serve no device");
-        BELAY_PRECONDITION(options.answers.message_bytes_max <= LengthPrefixed{}.bytes_max,
-                           "ReplicaListener: answers.message_bytes_max must be at most that of "
-                           "LengthPrefixed, because the devices accept no more");
+        BELAY_OPTION(options.heartbeat.check().empty(),
+                     "ReplicaListener: 0ns < heartbeat.every < heartbeat.dead_after must "
+                     "hold");
+        BELAY_OPTION(options.devices_max > 0 && options.question_bytes > 0,
+                     "ReplicaListener: devices_max and question_bytes must be greater than "
+                     "0, because it would serve no device");
+        BELAY_OPTION(options.answers.message_bytes_max <= LengthPrefixed{}.bytes_max,
+                     "ReplicaListener: answers.message_bytes_max must be at most that of "
+                     "LengthPrefixed, because the devices accept no more");
     }
     ReplicaListener(const ReplicaListener&) = delete;
     ReplicaListener& operator=(const ReplicaListener&) = delete;

@@ -33,10 +33,9 @@ public:
     /// Pre: timeout >= 0ns, 0ns < interval < forever.
     explicit Block(Sleeper& sleeper, BlockOptions options = {}) noexcept
         : sleeper_{&sleeper}, options_{options} {
-        BELAY_PRECONDITION(options.timeout.count() >= 0 && options.interval.count() > 0,
-                           "Block::Block: the timeout must be >= 0ns, and the interval > 0ns");
-        BELAY_PRECONDITION(options.interval != forever,
-                           "Block::Block: the interval must not be forever");
+        BELAY_OPTION(options.timeout.count() >= 0 && options.interval.count() > 0,
+                     "Block::Block: the timeout must be >= 0ns, and the interval > 0ns");
+        BELAY_OPTION(options.interval != forever, "Block::Block: the interval must not be forever");
     }
 
     /// Waits for capacity.

@@ -34,7 +34,7 @@ public:
     Deque() noexcept : Deque{no_limit} {}
     /// Pre: capacity > 0.
     explicit Deque(std::size_t capacity) noexcept : capacity_{capacity}, full_at_{capacity} {
-        BELAY_PRECONDITION(capacity > 0, "Deque::Deque: the capacity must be > 0");
+        BELAY_OPTION(capacity > 0, "Deque::Deque: the capacity must be > 0");
     }
     Deque(Deque&& other) noexcept : capacity_{other.capacity_}, full_at_{capacity_} { swap(other); }
     Deque& operator=(Deque&& other) noexcept {

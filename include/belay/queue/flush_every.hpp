@@ -47,8 +47,8 @@ public:
     /// Makes a machine for a log, which must outlive it and stay in place.
     /// Pre: 0ns < interval < forever. The machine would never flush with `forever`.
     FlushEvery(Log& log, Duration interval) noexcept : log_{&log}, interval_{interval} {
-        BELAY_PRECONDITION(interval.count() > 0 && interval != forever,
-                           "FlushEvery::FlushEvery: interval must be > 0ns, and not forever");
+        BELAY_OPTION(interval.count() > 0 && interval != forever,
+                     "FlushEvery::FlushEvery: interval must be > 0ns, and not forever");
     }
     FlushEvery(const FlushEvery&) = delete;
     FlushEvery& operator=(const FlushEvery&) = delete;

@@ -71,7 +71,7 @@ public:
     explicit Priority(std::array<Storage, Lanes> lanes, LaneOf lane_of = {},
                       PriorityOptions options = {})
         : lanes_{std::move(lanes)}, lane_of_{std::move(lane_of)}, in_a_row_{options.in_a_row} {
-        BELAY_PRECONDITION(in_a_row_ > 0, "Priority::Priority: in_a_row must be > 0");
+        BELAY_OPTION(in_a_row_ > 0, "Priority::Priority: in_a_row must be > 0");
     }
 
     /// Adds a value at the back of its lane. A value that was not taken is unchanged.

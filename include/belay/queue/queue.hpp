@@ -63,13 +63,13 @@ public:
           observer_{std::move(observer)},
           limit_{detail::smaller(options.limit, storage_.capacity())},
           bytes_limit_{options.bytes_limit} {
-        BELAY_PRECONDITION(limit_ > 0, "Queue::Queue: the limit must be > 0");
-        BELAY_PRECONDITION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
-        BELAY_PRECONDITION(counts_bytes || bytes_limit_ == no_limit,
-                           "Queue::Queue: a limit of bytes needs a storage with 'bytes()'");
+        BELAY_OPTION(limit_ > 0, "Queue::Queue: the limit must be > 0");
+        BELAY_OPTION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
+        BELAY_OPTION(counts_bytes || bytes_limit_ == no_limit,
+                     "Queue::Queue: a limit of bytes needs a storage with 'bytes()'");
         // With less, DropOldest would drop all that waits at each push, and free nothing.
         if constexpr (detail::FreesSegments<Storage>) {
-            BELAY_PRECONDITION(
+            BELAY_OPTION(
                 bytes_limit_ / 2 >= storage_.segment_bytes(),
                 "Queue::Queue: a limit of bytes must be at least two segments of the journal, "
                 "which frees whole files: see JournalOptions::segment_bytes");

@@ -89,7 +89,7 @@ public:
     /// Pre: `context` is not null. It is shared, so the caller may free its own reference.
     explicit Tls(SSL_CTX* context, TlsOptions options = {})
         : context_{context}, options_{std::move(options)} {
-        BELAY_PRECONDITION(context != nullptr, "redis::Tls: the context must not be null");
+        BELAY_OPTION(context != nullptr, "redis::Tls: the context must not be null");
         SSL_CTX_up_ref(context);
     }
 

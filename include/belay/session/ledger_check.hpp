@@ -50,8 +50,8 @@ template <class Make, std::invocable Reopen, class Effects>
     requires std::invocable<Effects&, const detail::MadeBy<Make>&>
 [[nodiscard]] std::optional<LedgerFault> ledger(Make make, Reopen reopen, Effects effects,
                                                 const LedgerOptions& options = {}) {
-    BELAY_PRECONDITION(options.senders >= 1 && options.senders <= 200,
-                       "LedgerOptions: senders must be from 1 to 200");
+    BELAY_OPTION(options.senders >= 1 && options.senders <= 200,
+                 "LedgerOptions: senders must be from 1 to 200");
     Id previous = no_id;
     for (std::uint64_t history = 0; history < options.histories; ++history) {
         detail::LedgerChecker<Make, Reopen, Effects> checker{

@@ -173,14 +173,13 @@ private:
 template <class Body, class Recover>
 [[nodiscard]] CrashPointsReport crash_points(Body body, Recover recover,
                                              CrashPointsOptions options = {}) {
-    BELAY_PRECONDITION(options.enumerated_max != 0,
-                       "sim::crash_points: enumerated_max must be >= 1");
-    BELAY_PRECONDITION(options.first_operation != 0,
-                       "sim::crash_points: first_operation must be >= 1; the first one is 1");
+    BELAY_OPTION(options.enumerated_max != 0, "sim::crash_points: enumerated_max must be >= 1");
+    BELAY_OPTION(options.first_operation != 0,
+                 "sim::crash_points: first_operation must be >= 1; the first one is 1");
     detail::CrashPlayer<Body, Recover> player{body, recover, options};
     player.play_all(0);  // this counts the operations
-    BELAY_PRECONDITION(options.first_operation <= player.report.operations + 1,
-                       "sim::crash_points: first_operation must not be behind the last operation");
+    BELAY_OPTION(options.first_operation <= player.report.operations + 1,
+                 "sim::crash_points: first_operation must not be behind the last operation");
     for (std::uint64_t n = options.first_operation; n <= player.report.operations; ++n) {
         player.play_all(n);
     }

@@ -119,8 +119,8 @@ struct Fault {
 /// Network::latency. It lasts. Order is kept.   Pre: 0ns <= min <= max.
 [[nodiscard]] inline Fault latency(std::string_view from, std::string_view to, Duration min,
                                    Duration max) {
-    BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
-                       "sim::latency: 0ns <= min <= max must hold");
+    BELAY_OPTION(Duration::zero() <= min && min <= max,
+                 "sim::latency: 0ns <= min <= max must hold");
     return {.kind = Fault::Kind::latency,
             .host = std::string{from},
             .peer = std::string{to},
@@ -132,8 +132,8 @@ struct Fault {
 /// Pre: 0ns <= min <= mean <= 24h.
 [[nodiscard]] inline Fault exponential_latency(std::string_view from, std::string_view to,
                                                Duration min, Duration mean) {
-    BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
-                       "sim::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+    BELAY_OPTION(detail::is_exponential_latency(min, mean),
+                 "sim::exponential_latency: 0ns <= min <= mean <= 24h must hold");
     return {.kind = Fault::Kind::exponential_latency,
             .host = std::string{from},
             .peer = std::string{to},
@@ -145,8 +145,8 @@ struct Fault {
 [[nodiscard]] inline Fault bandwidth(std::string_view from, std::string_view to,
                                      std::uint64_t bytes_per_second,
                                      std::uint64_t queue_bytes = 0) {
-    BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
-                       "sim::bandwidth: 0 < bytes_per_second <= 10'000'000'000 must hold");
+    BELAY_OPTION(detail::is_bandwidth(bytes_per_second),
+                 "sim::bandwidth: 0 < bytes_per_second <= 10'000'000'000 must hold");
     return {.kind = Fault::Kind::bandwidth,
             .host = std::string{from},
             .peer = std::string{to},
@@ -165,8 +165,8 @@ struct Fault {
 /// Makes a fault in which a host's process reads so many bytes per second
 /// (Network::slow_reader). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.
 [[nodiscard]] inline Fault slow_reader(std::string_view host, std::uint64_t bytes_per_second) {
-    BELAY_PRECONDITION(detail::is_bandwidth(bytes_per_second),
-                       "sim::slow_reader: 0 < bytes_per_second <= 10'000'000'000 must hold");
+    BELAY_OPTION(detail::is_bandwidth(bytes_per_second),
+                 "sim::slow_reader: 0 < bytes_per_second <= 10'000'000'000 must hold");
     return {
         .kind = Fault::Kind::slow_reader, .host = std::string{host}, .number = bytes_per_second};
 }
@@ -210,9 +210,9 @@ struct Fault {
 /// Pre: `wrong_by` is from -30 to 30 years; -1'000'000 < drift_ppm <= 1'000'000.
 [[nodiscard]] inline Fault set_wall_clock(std::string_view host, Duration wrong_by,
                                           std::int32_t drift_ppm = 0) {
-    BELAY_PRECONDITION(detail::is_wall_setting(wrong_by, drift_ppm),
-                       "sim::set_wall_clock: wrong_by must be from -30 to 30 years, and "
-                       "-1'000'000 < drift_ppm <= 1'000'000");
+    BELAY_OPTION(detail::is_wall_setting(wrong_by, drift_ppm),
+                 "sim::set_wall_clock: wrong_by must be from -30 to 30 years, and "
+                 "-1'000'000 < drift_ppm <= 1'000'000");
     return {.kind = Fault::Kind::set_wall_clock,
             .host = std::string{host},
             .min = wrong_by,
@@ -240,21 +240,19 @@ struct Fault {
 /// Makes a fault in which one operation of a host's disk, if it is a write, goes to another place:
 /// the `number`-th from then on (Disk::misdirect_at).   Pre: number > 0.
 [[nodiscard]] inline Fault misdirect_write(std::string_view host, std::uint64_t number) {
-    BELAY_PRECONDITION(number > 0,
-                       "sim::misdirect_write: number must be > 0, 1 is the next operation");
+    BELAY_OPTION(number > 0, "sim::misdirect_write: number must be > 0, 1 is the next operation");
     return {.kind = Fault::Kind::misdirect_write, .host = std::string{host}, .number = number};
 }
 /// Makes a fault in which one operation of a host's disk fails with an I/O error: the `number`-th
 /// from then on (Disk::fail_at).   Pre: number > 0.
 [[nodiscard]] inline Fault fail_disk(std::string_view host, std::uint64_t number) {
-    BELAY_PRECONDITION(number > 0, "sim::fail_disk: number must be > 0, 1 is the next operation");
+    BELAY_OPTION(number > 0, "sim::fail_disk: number must be > 0, 1 is the next operation");
     return {.kind = Fault::Kind::fail_disk, .host = std::string{host}, .number = number};
 }
 /// Makes a fault in which one operation of a host's disk takes effect, and ends with an I/O error
 /// all the same: the `number`-th from then on (Disk::fail_after).   Pre: number > 0.
 [[nodiscard]] inline Fault fail_disk_after(std::string_view host, std::uint64_t number) {
-    BELAY_PRECONDITION(number > 0,
-                       "sim::fail_disk_after: number must be > 0, 1 is the next operation");
+    BELAY_OPTION(number > 0, "sim::fail_disk_after: number must be > 0, 1 is the next operation");
     return {.kind = Fault::Kind::fail_disk_after, .host = std::string{host}, .number = number};
 }
 /// Makes a fault in which a host's process can open no file, and neither dial nor accept
@@ -265,7 +263,7 @@ struct Fault {
 /// Makes a fault in which one read of a host's disk fails with an I/O error: the `number`-th from
 /// then on (Disk::fail_read_at).   Pre: number > 0.
 [[nodiscard]] inline Fault fail_read(std::string_view host, std::uint64_t number) {
-    BELAY_PRECONDITION(number > 0, "sim::fail_read: number must be > 0, 1 is the next read");
+    BELAY_OPTION(number > 0, "sim::fail_read: number must be > 0, 1 is the next read");
     return {.kind = Fault::Kind::fail_read, .host = std::string{host}, .number = number};
 }
 

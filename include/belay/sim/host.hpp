@@ -120,9 +120,9 @@ public:
     /// after World::heal.
     /// Pre: `wrong_by` is from -30 to 30 years; -1'000'000 < drift_ppm <= 1'000'000.
     void set_wall_clock(Duration wrong_by, std::int32_t drift_ppm = 0) noexcept {
-        BELAY_PRECONDITION(detail::is_wall_setting(wrong_by, drift_ppm),
-                           "Host::set_wall_clock: wrong_by must be from -30 to 30 years, and "
-                           "-1'000'000 < drift_ppm <= 1'000'000");
+        BELAY_OPTION(detail::is_wall_setting(wrong_by, drift_ppm),
+                     "Host::set_wall_clock: wrong_by must be from -30 to 30 years, and "
+                     "-1'000'000 < drift_ppm <= 1'000'000");
         station_.wall = {engine().now(), wrong_by, drift_ppm};
         engine().note(detail::Mark::clock, station_.index,
                       detail::mix(static_cast<std::uint64_t>(wrong_by.count()),

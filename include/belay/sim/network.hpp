@@ -33,28 +33,28 @@ public:
     /// Sets how long a message travels, one way, between all hosts; 1 to 5 ms by default. Each time
     /// in the range is equally likely. Order is kept.   Pre: 0ns <= min <= max.
     void latency(Duration min, Duration max) noexcept {
-        BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
-                           "Network::latency: 0ns <= min <= max must hold");
+        BELAY_OPTION(Duration::zero() <= min && min <= max,
+                     "Network::latency: 0ns <= min <= max must hold");
         fabric_.links.latency = {min, max};
     }
     /// Sets how long a message travels from one host to another, instead of between all hosts.
     /// Pre: 0ns <= min <= max.
     void latency(const Host& from, const Host& to, Duration min, Duration max) {
-        BELAY_PRECONDITION(Duration::zero() <= min && min <= max,
-                           "Network::latency: 0ns <= min <= max must hold");
+        BELAY_OPTION(Duration::zero() <= min && min <= max,
+                     "Network::latency: 0ns <= min <= max must hold");
         set_latency(from, to, {min, max});
     }
     /// Sets how long a message travels, as latency(), with the exponential distribution: `min` at
     /// least, `mean` on average, and at most `min` + 17 x (`mean` - `min`).
     /// Pre: 0ns <= min <= mean <= 24h.
     void exponential_latency(Duration min, Duration mean) noexcept {
-        BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
-                           "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+        BELAY_OPTION(detail::is_exponential_latency(min, mean),
+                     "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
         fabric_.links.latency = {min, mean, true};
     }
     void exponential_latency(const Host& from, const Host& to, Duration min, Duration mean) {
-        BELAY_PRECONDITION(detail::is_exponential_latency(min, mean),
-                           "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
+        BELAY_OPTION(detail::is_exponential_latency(min, mean),
+                     "Network::exponential_latency: 0ns <= min <= mean <= 24h must hold");
         set_latency(from, to, {min, mean, true});
     }
     /// Sets how many bytes per second travel from one host to another; 0: no limit, the default.
@@ -67,10 +67,10 @@ public:
     /// Pre: bytes_per_second <= 10'000'000'000; queue_bytes is 0 if bytes_per_second is 0.
     void bandwidth(const Host& from, const Host& to, std::uint64_t bytes_per_second,
                    std::uint64_t queue_bytes = 0) {
-        BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
-                           "Network::bandwidth: bytes_per_second <= 10'000'000'000 must hold");
-        BELAY_PRECONDITION(bytes_per_second != 0 || queue_bytes == 0,
-                           "Network::bandwidth: queue_bytes must be 0 if bytes_per_second is 0");
+        BELAY_OPTION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
+                     "Network::bandwidth: bytes_per_second <= 10'000'000'000 must hold");
+        BELAY_OPTION(bytes_per_second != 0 || queue_bytes == 0,
+                     "Network::bandwidth: queue_bytes must be 0 if bytes_per_second is 0");
         BELAY_PRECONDITION(&from != &to, "Network::bandwidth: the two hosts must differ");
         detail::Bottleneck& link = fabric_.links.bandwidth_of(from.station_, to.station_);
         link.own = {bytes_per_second, queue_bytes};
@@ -80,7 +80,7 @@ public:
     /// Sets how many bytes one end may have sent that the other has not read; 64 KiB by default. A
     /// single message may be larger.   Pre: bytes > 0.
     void window_bytes(std::size_t bytes) noexcept {
-        BELAY_PRECONDITION(bytes != 0, "Network::window_bytes: the window must be > 0");
+        BELAY_OPTION(bytes != 0, "Network::window_bytes: the window must be > 0");
         fabric_.window_bytes = bytes;
     }
 
@@ -168,8 +168,8 @@ public:
     /// together; 0: no limit, the default. Windows of its peers become full, and it reads and
     /// answers pings late.   Pre: bytes_per_second <= 10'000'000'000.
     void slow_reader(Host& host, std::uint64_t bytes_per_second) noexcept {
-        BELAY_PRECONDITION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
-                           "Network::slow_reader: bytes_per_second <= 10'000'000'000 must hold");
+        BELAY_OPTION(bytes_per_second == 0 || detail::is_bandwidth(bytes_per_second),
+                     "Network::slow_reader: bytes_per_second <= 10'000'000'000 must hold");
         host.station_.reads.own = {bytes_per_second, 0};
         host.station_.reads.settle();
         fabric_.links.limits_bandwidth = fabric_.links.limits_bandwidth || bytes_per_second != 0;

@@ -58,7 +58,7 @@ public:
     /// Adds a fault at a time since the start of the world. A fault that lasts holds until
     /// World::heal, or until a fault that ends it (`restart`, `resume`).   Pre: time >= 0ns.
     Scenario& at(Duration time, Fault fault) & {
-        BELAY_PRECONDITION(time >= Duration::zero(), "Scenario::at: the time must be >= 0ns");
+        BELAY_OPTION(time >= Duration::zero(), "Scenario::at: the time must be >= 0ns");
         return add({.fault = std::move(fault), .from = time});
     }
     [[nodiscard]] Scenario&& at(Duration time, Fault fault) && {
@@ -67,10 +67,10 @@ public:
     /// Adds a fault that holds from one time to another, both since the start of the world.
     /// Pre: 0ns <= from <= to, and the fault lasts.
     Scenario& during(Duration from, Duration to, Fault fault) & {
-        BELAY_PRECONDITION(Duration::zero() <= from && from <= to,
-                           "Scenario::during: 0ns <= from <= to must hold");
-        BELAY_PRECONDITION(fault.lasts(),
-                           "Scenario::during: the fault must be one that lasts; see sim::Fault");
+        BELAY_OPTION(Duration::zero() <= from && from <= to,
+                     "Scenario::during: 0ns <= from <= to must hold");
+        BELAY_OPTION(fault.lasts(),
+                     "Scenario::during: the fault must be one that lasts; see sim::Fault");
         return add({.fault = std::move(fault), .from = from, .lasts = to - from});
     }
     [[nodiscard]] Scenario&& during(Duration from, Duration to, Fault fault) && {
@@ -78,11 +78,10 @@ public:
     }
     /// Adds a fault that begins when a message is sent, and holds for `lasts`.
     Scenario& when(MessageKey message, Fault fault, Duration lasts = forever) & {
-        BELAY_PRECONDITION(
-            message.number > 0,
-            "Scenario::when: MessageKey::number must be > 0, 1 is the first message");
-        BELAY_PRECONDITION(lasts == forever || fault.lasts(),
-                           "Scenario::when: the fault must be one that lasts; see sim::Fault");
+        BELAY_OPTION(message.number > 0,
+                     "Scenario::when: MessageKey::number must be > 0, 1 is the first message");
+        BELAY_OPTION(lasts == forever || fault.lasts(),
+                     "Scenario::when: the fault must be one that lasts; see sim::Fault");
         return add({.fault = std::move(fault), .lasts = lasts, .message = std::move(message)});
     }
     [[nodiscard]] Scenario&& when(MessageKey message, Fault fault, Duration lasts = forever) && {
@@ -91,7 +90,7 @@ public:
     /// Calls World::heal at a time since the start of the world, which ends every fault. Faults
     /// that would begin later do not happen.
     Scenario& heal_at(Duration time) & {
-        BELAY_PRECONDITION(time >= Duration::zero(), "Scenario::heal_at: the time must be >= 0ns");
+        BELAY_OPTION(time >= Duration::zero(), "Scenario::heal_at: the time must be >= 0ns");
         heal_at_ = time;
         return *this;
     }
@@ -355,19 +354,19 @@ private:
     // The reason comes at once, and not with the first seed that draws such a fault.
     static void require_sound(const ScenarioOptions& o) noexcept {
         constexpr Duration none{};
-        BELAY_PRECONDITION(none <= o.within && none <= o.lasts_max,
-                           "ScenarioOptions: within and lasts_max must not be negative");
-        BELAY_PRECONDITION(none <= o.latency_max && (o.exponential_latencies == 0 ||
-                                                     is_exponential_latency(none, o.latency_max)),
-                           "ScenarioOptions: latency_max must not be negative, and be at most 24h "
-                           "with exponential_latencies");
-        BELAY_PRECONDITION(o.bandwidth_max == 0 || is_bandwidth(o.bandwidth_max),
-                           "ScenarioOptions: bandwidth_max <= 10'000'000'000 must hold");
-        BELAY_PRECONDITION(none <= o.clock_wrong_max && o.clock_wrong_max <= clock_wrong_by_max,
-                           "ScenarioOptions: clock_wrong_max must be from 0 to 30 years");
-        BELAY_PRECONDITION(0 <= o.clock_drift_max && o.clock_drift_max < drift_ppm_max,
-                           "ScenarioOptions: 0 <= clock_drift_max < 1'000'000 must hold");
-        BELAY_PRECONDITION(
+        BELAY_OPTION(none <= o.within && none <= o.lasts_max,
+                     "ScenarioOptions: within and lasts_max must not be negative");
+        BELAY_OPTION(none <= o.latency_max && (o.exponential_latencies == 0 ||
+                                               is_exponential_latency(none, o.latency_max)),
+                     "ScenarioOptions: latency_max must not be negative, and be at most 24h "
+                     "with exponential_latencies");
+        BELAY_OPTION(o.bandwidth_max == 0 || is_bandwidth(o.bandwidth_max),
+                     "ScenarioOptions: bandwidth_max <= 10'000'000'000 must hold");
+        BELAY_OPTION(none <= o.clock_wrong_max && o.clock_wrong_max <= clock_wrong_by_max,
+                     "ScenarioOptions: clock_wrong_max must be from 0 to 30 years");
+        BELAY_OPTION(0 <= o.clock_drift_max && o.clock_drift_max < drift_ppm_max,
+                     "ScenarioOptions: 0 <= clock_drift_max < 1'000'000 must hold");
+        BELAY_OPTION(
             o.number_max != 0 || (o.cuts == 0 && o.disk_errors == 0 && o.late_disk_errors == 0),
             "ScenarioOptions: number_max must be > 0 with cuts, disk_errors or late_disk_errors");
     }

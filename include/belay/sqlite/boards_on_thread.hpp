@@ -136,10 +136,9 @@ private:
     public:
         Work(Boards boards, Options options)
             : boards_{std::move(boards)}, options_{std::move(options)} {
-            BELAY_PRECONDITION(options_.calls_max > 0,
-                               "sqlite::Boards::OnThread: calls_max must be > 0");
-            BELAY_PRECONDITION(options_.look_every > Duration{},
-                               "sqlite::Boards::OnThread: look_every must be > 0ns");
+            BELAY_OPTION(options_.calls_max > 0, "sqlite::Boards::OnThread: calls_max must be > 0");
+            BELAY_OPTION(options_.look_every > Duration{},
+                         "sqlite::Boards::OnThread: look_every must be > 0ns");
             // A call that meets a lock is made again, so that it does not delay the others.
             boards_.db_.wait_for_locks(Duration{});
             if (const auto version = boards_.data_version()) version_ = *version;

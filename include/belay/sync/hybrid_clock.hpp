@@ -59,9 +59,9 @@ public:
     /// Pre: `origin` is not no_id, and no other clock uses it; durations >= 0ns.
     explicit HybridClock(const Id& origin, WallClock clock = {}, HybridClockOptions options = {})
         : clock_{std::move(clock)}, options_{options} {
-        BELAY_PRECONDITION(origin != no_id, "HybridClock: the origin must not be no_id");
-        BELAY_PRECONDITION(options.skew_max >= Duration{} && options.note_covers >= Duration{},
-                           "HybridClock: durations must be >= 0ns");
+        BELAY_OPTION(origin != no_id, "HybridClock: the origin must not be no_id");
+        BELAY_OPTION(options.skew_max >= Duration{} && options.note_covers >= Duration{},
+                     "HybridClock: durations must be >= 0ns");
         last_.origin = origin;
     }
 

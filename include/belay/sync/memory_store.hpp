@@ -80,8 +80,8 @@ public:
             Random bits;
             id_ = make_id(bits);
         }
-        BELAY_PRECONDITION(options.tombstones_kept >= Duration{},
-                           "MemoryStore: tombstones_kept must be >= 0ns");
+        BELAY_OPTION(options.tombstones_kept >= Duration{},
+                     "MemoryStore: tombstones_kept must be >= 0ns");
     }
 
     /// Creates a session without elements, if it does not exist.

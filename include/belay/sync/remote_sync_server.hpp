@@ -70,8 +70,7 @@ public:
         : exchange_{std::move(exchange)},
           messages_{std::move(codec)},
           options_{std::move(options)} {
-        BELAY_PRECONDITION(options_.within > Duration{},
-                           "RemoteSyncServer: within must be above 0ns");
+        BELAY_OPTION(options_.within > Duration{}, "RemoteSyncServer: within must be above 0ns");
     }
 
     /// Applies operations on the server.

@@ -115,8 +115,7 @@ public:
           edits_{std::move(codec)} {
         static_assert(!detail::copies_a_store<L> && !detail::copies_a_store<S>,
                       "Replica: pass a log or store that is a variable as std::ref or std::move");
-        BELAY_PRECONDITION(options_.batch_operations > 0,
-                           "Replica: batch_operations must be above 0");
+        BELAY_OPTION(options_.batch_operations > 0, "Replica: batch_operations must be above 0");
     }
     template <class L, class S>
         requires(!std::constructible_from<Log, L> || !std::constructible_from<Store, S>)

@@ -131,10 +131,10 @@ public:
 
 private:
     [[nodiscard]] static std::string checked(ReplicaLinkOptions& options) {
-        BELAY_PRECONDITION(!options.session.empty(),
-                           "ReplicaLink: options.session must name the session of the replica");
-        BELAY_PRECONDITION(options.connected_within >= Duration::zero(),
-                           "ReplicaLink: options.connected_within must be >= 0ns");
+        BELAY_OPTION(!options.session.empty(),
+                     "ReplicaLink: options.session must name the session of the replica");
+        BELAY_OPTION(options.connected_within >= Duration::zero(),
+                     "ReplicaLink: options.connected_within must be >= 0ns");
         return std::move(options.session);
     }
     [[nodiscard]] bool connects() {

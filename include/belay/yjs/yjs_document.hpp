@@ -83,10 +83,10 @@ public:
     /// Makes an empty document.
     /// Pre: options.limits.nesting_max <= yjs::nesting_ceiling; both limits of pending updates > 0.
     explicit YjsDocument(const YjsDocumentOptions& options) : options_{options} {
-        BELAY_PRECONDITION(options.limits.nesting_max <= yjs::nesting_ceiling,
-                           "YjsDocument: limits.nesting_max must be <= yjs::nesting_ceiling");
-        BELAY_PRECONDITION(options.pending_updates_max > 0 && options.pending_bytes_max > 0,
-                           "YjsDocument: pending_updates_max and pending_bytes_max must be > 0");
+        BELAY_OPTION(options.limits.nesting_max <= yjs::nesting_ceiling,
+                     "YjsDocument: limits.nesting_max must be <= yjs::nesting_ceiling");
+        BELAY_OPTION(options.pending_updates_max > 0 && options.pending_bytes_max > 0,
+                     "YjsDocument: pending_updates_max and pending_bytes_max must be > 0");
     }
 
     /// Returns whether an update of a peer adds anything to what was merged last, or why it is

@@ -145,8 +145,8 @@ template <class Updates>
 /// Complexity: O(bytes), and O(n log n) in the delete ranges.
 [[nodiscard]] inline Result<std::vector<Bytes>, UpdateError> split_update(
     BytesView update, std::size_t piece_bytes_max, const Limits& limits = {}) {
-    BELAY_PRECONDITION(piece_bytes_max >= split_bytes_min,
-                       "yjs::split_update: piece_bytes_max must be >= split_bytes_min");
+    BELAY_OPTION(piece_bytes_max >= split_bytes_min,
+                 "yjs::split_update: piece_bytes_max must be >= split_bytes_min");
     if (const auto summary = validate(update, limits); !summary) return summary.error();
     detail::Splitter splitter{update, piece_bytes_max};
     std::vector<Bytes> pieces;

@@ -74,11 +74,7 @@ public:
           output_limit_{options_->output_bytes_max},
           context_{context},
           close_timer_{context},
-          ws_{std::forward<A>(stream)...} {
-        BELAY_PRECONDITION(
-            BeastFailure::is_sendable(options_->too_large_code),
-            "WebSocketOptions: too_large_code must be a close code that may be sent, such as 1009");
-    }
+          ws_{std::forward<A>(stream)...} {}
     BeastStream(const BeastStream&) = delete;
     BeastStream& operator=(const BeastStream&) = delete;
 

@@ -52,12 +52,12 @@ public:
           probes_{half_open.probes},
           successes_needed_{half_open.successes},
           failures_needed_{half_open.failures} {
-        BELAY_PRECONDITION(half_open.probes >= 1, "HalfOpenOptions: probes must be >= 1");
-        BELAY_PRECONDITION(half_open.successes >= 1, "HalfOpenOptions: successes must be >= 1");
-        BELAY_PRECONDITION(half_open.failures >= 1, "HalfOpenOptions: failures must be >= 1");
-        BELAY_PRECONDITION(half_open.probe_timeout.count() > 0,
-                           "HalfOpenOptions: probe_timeout must be > 0ns");
-        BELAY_PRECONDITION(half_open.at_most.count() > 0, "HalfOpenOptions: at_most must be > 0ns");
+        BELAY_OPTION(half_open.probes >= 1, "HalfOpenOptions: probes must be >= 1");
+        BELAY_OPTION(half_open.successes >= 1, "HalfOpenOptions: successes must be >= 1");
+        BELAY_OPTION(half_open.failures >= 1, "HalfOpenOptions: failures must be >= 1");
+        BELAY_OPTION(half_open.probe_timeout.count() > 0,
+                     "HalfOpenOptions: probe_timeout must be > 0ns");
+        BELAY_OPTION(half_open.at_most.count() > 0, "HalfOpenOptions: at_most must be > 0ns");
     }
 
     /// Returns `go` if a call would be permitted, or else until when not.   Errors: none.

@@ -59,13 +59,11 @@ struct OptionField {
     std::abort();
 }
 
-/// Ends the program if `wrong`, the result of an options struct's check(), is not empty. Like a
-/// precondition, it does nothing if BELAY_ASSERTIONS is 0.
-constexpr void expect_options([[maybe_unused]] std::string_view wrong,
-                              [[maybe_unused]] std::initializer_list<OptionField> fields) noexcept {
-#if BELAY_ASSERTIONS
+/// Ends the program if `wrong`, the result of an options struct's check(), is not empty. Like
+/// BELAY_OPTION, it is on in every build.
+constexpr void expect_options(std::string_view wrong,
+                              std::initializer_list<OptionField> fields) noexcept {
     if (!wrong.empty()) options_failed(wrong, fields);
-#endif
 }
 
 }}}  // namespace belay::detail

@@ -101,8 +101,8 @@ template <class P, class R>
 constexpr void expect_one_rule([[maybe_unused]] const P& policy,
                                [[maybe_unused]] const R& rule) noexcept {
     if constexpr (judges_results<R>) {
-        BELAY_PRECONDITION(policy.places_of(rule) == 1,
-                           "Policy: a breaker, adaptive limit or throttle must be in one rule");
+        BELAY_OPTION(policy.places_of(rule) == 1,
+                     "Policy: a breaker, adaptive limit or throttle must be in one rule");
     }
 }
 

@@ -230,8 +230,8 @@ public:
 protected:
     BasicResolver(const ResolverOptions& options, LookUps::LookUp f)
         : look_ups_{belay::detail::Ref<LookUps>::make(options, f)} {
-        BELAY_PRECONDITION(options.threads_max > 0 && options.waiting_max > 0,
-                           "Resolver: threads_max and waiting_max must be > 0");
+        BELAY_OPTION(options.threads_max > 0 && options.waiting_max > 0,
+                     "Resolver: threads_max and waiting_max must be > 0");
     }
     ~BasicResolver() { look_ups_->close(); }
 

@@ -29,8 +29,8 @@ concept RingValue = std::is_nothrow_move_constructible_v<T> && std::is_nothrow_d
 inline constexpr std::size_t side_bytes = 128;
 
 [[nodiscard]] inline std::size_t checked_capacity(std::size_t capacity) noexcept {
-    BELAY_PRECONDITION(capacity > 0 && std::uint64_t{capacity} <= (std::uint64_t{1} << 48),
-                       "Ring::Ring: the capacity must be from 1 to 2^48");
+    BELAY_OPTION(capacity > 0 && std::uint64_t{capacity} <= (std::uint64_t{1} << 48),
+                 "Ring::Ring: the capacity must be from 1 to 2^48");
     return capacity;
 }
 

@@ -43,7 +43,7 @@ public:
     /// Pre: options.id is not no_id.
     SenderCore(Log& journal, SenderOptions options)
         : journal_{&journal}, options_{std::move(options)} {
-        BELAY_PRECONDITION(options_.id != no_id, "SenderCore: options.id must be set");
+        BELAY_OPTION(options_.id != no_id, "SenderCore: options.id must be set");
     }
 
     /// Forgets the connection, and nothing else.

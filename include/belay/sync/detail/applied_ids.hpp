@@ -24,8 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class AppliedIds {
 public:
     explicit AppliedIds(std::size_t most) noexcept : most_{most} {
-        BELAY_PRECONDITION(most < (std::size_t{1} << 31U),
-                           "AppliedIds: the limit must be below 2^31");
+        BELAY_OPTION(most < (std::size_t{1} << 31U), "AppliedIds: the limit must be below 2^31");
     }
 
     /// Reserves capacity for one more, so that insert() cannot fail.   Throws: std::bad_alloc.

@@ -173,8 +173,8 @@ private:
         return static_cast<std::size_t>(std::countr_zero(bits));
     }
     [[nodiscard]] static std::size_t checked(std::size_t capacity) noexcept {
-        BELAY_PRECONDITION(capacity <= capacity_max,
-                           "KeyWindow::KeyWindow: the capacity must be below 2^31");
+        BELAY_OPTION(capacity <= capacity_max,
+                     "KeyWindow::KeyWindow: the capacity must be below 2^31");
         return capacity;
     }
     /// Returns a mask of the bits of an entry that are its tag.

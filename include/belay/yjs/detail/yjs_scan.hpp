@@ -62,8 +62,8 @@ public:
           structs_{in_, limits.nesting_max},
           limits_{limits},
           blocks_{blocks} {
-        BELAY_PRECONDITION(limits.nesting_max <= nesting_ceiling,
-                           "yjs::Limits: nesting_max must be <= nesting_ceiling");
+        BELAY_OPTION(limits.nesting_max <= nesting_ceiling,
+                     "yjs::Limits: nesting_max must be <= nesting_ceiling");
     }
 
     /// Appends the blocks of the update, which is number `update` of several.
