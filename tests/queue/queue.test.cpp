@@ -5,6 +5,7 @@
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/sim/crash_points.hpp>
 #include <memory>
@@ -323,7 +324,20 @@ TEST_CASE("Queue accepts a bytes_limit only over a storage that counts bytes",
     CHECK(complaint([] {
               Queue{Scales{}, {.limit = 0}};
           }).find("the limit must") != std::string::npos);
-    CHECK(Queue{Scales{}, {.bytes_limit = 1}}.limit() == 1000);
+    CHECK(Queue{Scales{}}.limit() == 1000);
+    CHECK(Queue{Scales{}, {.limit = 1000, .bytes_limit = 1}}.limit() == 1000);
+}
+
+TEST_CASE("Queue has no limit of values besides a bytes_limit that is given alone",
+          "[queue][queue][regression]") {
+    CHECK(Queue{Scales{}, {.bytes_limit = 1}}.limit() == Scales{}.capacity());
+    sim::Disk disk;
+    auto journal = Journal<sim::Disk>::open(disk, "q", {.seed = Seed{1}});
+    REQUIRE(journal);
+    Queue queue{std::move(*journal), DropOldest{}, {.bytes_limit = 100 << 20}, QueueCounters{}};
+    for (int i = 0; i < 5000; ++i) REQUIRE_FALSE(queue.push("a small line"));
+    CHECK(queue.size() == 5000);
+    CHECK(queue.observer().dropped == 0);
 }
 
 TEST_CASE("Queue over a Journal accepts only a bytes_limit of two segments or more",

@@ -27,6 +27,8 @@ struct NoBytes {
     std::size_t operator()(const belay_test::MoveOnly&) const noexcept { return 0; }
 };
 
+constexpr std::size_t own = sizeof(std::string);
+
 }  // namespace
 
 static_assert(std::is_same_v<decltype(Weighed{Ring<std::string, 4>{}}),
@@ -82,27 +84,27 @@ TEST_CASE("Weighed counts the bytes of its values", "[queue][weighed][property]"
                     }
             }
             std::uint64_t sum = 0;
-            for (const std::string& value : model) sum += value.size();
+            for (const std::string& value : model) sum += own + value.size();
             RC_ASSERT(storage.bytes() == sum);
         }
     }));
 }
 
 TEST_CASE("A Queue over a Weighed storage has a limit of bytes", "[queue][weighed][unit]") {
-    Queue queue{Weighed{Deque<std::string>{}}, {.limit = no_limit, .bytes_limit = 100}};
+    Queue queue{Weighed{Deque<std::string>{}}, {.bytes_limit = 3 * own + 100}};
     int pushed = 0;
     while (!queue.push(std::string(30, 'x'))) ++pushed;
     CHECK(pushed == 4);
-    CHECK(queue.bytes() == 120);
+    CHECK(queue.bytes() == 4 * own + 120);
     // A value that is being executed cannot be changed, and its bytes count until it is done.
     static_cast<void>(queue.drain([&](const std::string& value) {
         CHECK(value.size() == 30);
-        CHECK(queue.bytes() == 120);
+        CHECK(queue.bytes() == 4 * own + 120);
         return false;
     }));
-    CHECK(queue.bytes() == 120);
+    CHECK(queue.bytes() == 4 * own + 120);
     CHECK(queue.drain([](std::string value) { return value.size() == 30; }, 2).drained == 2);
-    CHECK(queue.bytes() == 60);
+    CHECK(queue.bytes() == 2 * own + 60);
     CHECK_FALSE(queue.push("y"));
 }
 
@@ -114,26 +116,33 @@ TEST_CASE("A Queue over a Weighed storage drops by bytes", "[queue][weighed][uni
     };
     Queue queue{Weighed{Deque<std::unique_ptr<std::string>>{}, BytesOfOwned{}},
                 DropOldest{},
-                {.bytes_limit = 10}};
+                {.bytes_limit = 10 + 3 * sizeof(void*)}};
     for (const std::size_t size : {4u, 4u, 4u, 1u}) {
         CHECK_FALSE(queue.push(std::make_unique<std::string>(size, 'x')));
     }
     CHECK(queue.size() == 3);
-    CHECK(queue.bytes() == 9);
+    CHECK(queue.bytes() == 9 + 3 * sizeof(void*));
     auto refused = std::make_unique<std::string>("kept");
     queue.suspend();
     CHECK(queue.push(std::move(refused)) == QueueErrc::queue_suspended);
     REQUIRE(refused != nullptr);
-    CHECK(queue.bytes() == 9);
+    CHECK(queue.bytes() == 9 + 3 * sizeof(void*));
 }
 
 TEST_CASE("Weighed keeps its bytes when it moves", "[queue][weighed][regression]") {
     Weighed<Deque<std::string>> from;
     REQUIRE(from.try_push("12345"));
     Weighed to{std::move(from)};
-    CHECK(to.bytes() == 5);
+    CHECK(to.bytes() == own + 5);
     CHECK(from.bytes() == from.size());
     from = std::move(to);
-    CHECK(from.bytes() == 5);
+    CHECK(from.bytes() == own + 5);
     CHECK(to.bytes() == to.size());
+}
+
+TEST_CASE("A Queue with a limit of bytes bounds empty values", "[queue][weighed][regression]") {
+    Queue queue{Weighed{Deque<std::string>{}}, {.bytes_limit = 100 * own}};
+    int pushed = 0;
+    while (pushed < 1000 && !queue.push(std::string{})) ++pushed;
+    CHECK(pushed == 100);
 }

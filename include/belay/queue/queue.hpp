@@ -20,12 +20,15 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The options of a Queue.
 struct QueueOptions {
+    /// A limit that was not given: 1000 values, or none if `bytes_limit` is given.
+    static constexpr std::size_t default_limit = no_limit - 1;
+
     /// The most values that wait at a time; the storage's capacity if that is smaller.
-    std::size_t limit = 1000;
+    std::size_t limit = default_limit;
     /// The queue is also full if its storage has this number of bytes. It needs a storage that
-    /// counts them, `bytes() const noexcept`. A push that crosses the limit is still taken, and so
-    /// is a push into an empty queue. A journal frees bytes by whole files, so the limit must be at
-    /// least two of its segments.
+    /// counts them, and its own cost for each value: `bytes() const noexcept`. A push that crosses
+    /// the limit is still taken, and so is a push into an empty queue. A journal frees bytes by
+    /// whole files, so the limit must be at least two of its segments.
     std::size_t bytes_limit = no_limit;
 };
 
@@ -61,7 +64,7 @@ public:
         : storage_{std::move(storage)},
           overflow_{std::move(overflow)},
           observer_{std::move(observer)},
-          limit_{detail::smaller(options.limit, storage_.capacity())},
+          limit_{detail::smaller(limit_of(options), storage_.capacity())},
           bytes_limit_{options.bytes_limit} {
         BELAY_OPTION(limit_ > 0, "Queue::Queue: the limit must be > 0");
         BELAY_OPTION(bytes_limit_ > 0, "Queue::Queue: the limit of bytes must be > 0");
@@ -238,6 +241,11 @@ public:
     [[nodiscard]] auto& observer() const noexcept { return detail::unwrap(observer_); }
 
 private:
+    [[nodiscard]] static constexpr std::size_t limit_of(const QueueOptions& options) noexcept {
+        if (options.limit != QueueOptions::default_limit) return options.limit;
+        return options.bytes_limit == no_limit ? 1000 : no_limit;
+    }
+
     using Hooks = detail::QueueHooks<const Queue, value_type>;
     template <class Hook>
     static constexpr bool has_hook = detail::has_hook_of<Hook, Observer>;

@@ -32,10 +32,11 @@ struct BytesOfElements {
 
 /// Counts the bytes of the values that a storage in memory holds, so that a Queue can limit them.
 ///
-///     Queue queue{Weighed{Deque<std::string>{}}, {.limit = no_limit, .bytes_limit = 10 << 20}};
+///     Queue queue{Weighed{Deque<std::string>{}}, {.bytes_limit = 10 << 20}};
 ///
-/// `bytes_of(value)` returns how many bytes a value has. It must return the same number for the
-/// same value. A leased value is const, because otherwise its bytes could change unnoticed.
+/// `bytes_of(value)` returns how many bytes a value has outside of itself. It must return the same
+/// number for the same value. A value also counts `sizeof(value_type)`, so that empty values have a
+/// bound, too. A leased value is const, because otherwise its bytes could change unnoticed.
 ///
 /// Models:        StorageLike; LeasableLike if the storage does, and leases pointers.
 /// Thread safety: distinct objects safe, one thread at a time, even if the storage allows more.
@@ -80,19 +81,19 @@ public:
 
     /// Adds a value at the back. A value that was not taken is unchanged.
     [[nodiscard]] auto try_push(value_type&& value) noexcept {
-        const std::uint64_t weight = bytes_of_(value);
+        const std::uint64_t weight = weight_of(value);
         return weigh(weight, storage_.try_push(std::move(value)));
     }
     /// Adds a copy of a value.   Throws: what copying throws, and then nothing was added.
     [[nodiscard]] auto try_push(const value_type& value)
         requires detail::TakesPush<Storage, const value_type&>
     {
-        return weigh(bytes_of_(value), storage_.try_push(value));
+        return weigh(weight_of(value), storage_.try_push(value));
     }
     /// Takes the oldest value; nothing if there is none.
     [[nodiscard]] std::optional<value_type> try_pop() {
         std::optional<value_type> value = storage_.try_pop();
-        if (value) bytes_ -= bytes_of_(*value);
+        if (value) bytes_ -= weight_of(*value);
         return value;
     }
 
@@ -101,7 +102,7 @@ public:
         requires detail::LeasesPointer<Storage>
     {
         const value_type* const leased = storage_.front();
-        if (leased != nullptr) leased_bytes_ = bytes_of_(*leased);
+        if (leased != nullptr) leased_bytes_ = weight_of(*leased);
         return leased;
     }
     /// Removes the leased value.   Pre: `front` leased a value.
@@ -125,6 +126,9 @@ public:
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
 private:
+    [[nodiscard]] std::uint64_t weight_of(const value_type& value) const noexcept {
+        return bytes_of_(value) + sizeof(value_type);
+    }
     template <class Answer>
     [[nodiscard]] Answer weigh(std::uint64_t weight, Answer answer) noexcept {
         if (!detail::error_of(answer, QueueErrc::queue_full)) bytes_ += weight;
