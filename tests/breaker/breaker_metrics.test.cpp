@@ -19,10 +19,10 @@ using belay_test::Collected;
 
 TEST_CASE("visit_metrics passes each member of BreakerCounters", "[breaker][metrics][unit]") {
     BreakerCounters counters;
-    auto& [failures, rejected, probes, lost, stale, opened, reopened, closed, would_open] =
-        counters;
-    belay_test::check_each_member_visited(counters, failures, rejected, probes, lost, stale, opened,
-                                          reopened, closed, would_open);
+    auto& [successes, failures, rejected, probes, lost, stale, opened, reopened, closed,
+           would_open] = counters;
+    belay_test::check_each_member_visited(counters, successes, failures, rejected, probes, lost,
+                                          stale, opened, reopened, closed, would_open);
 }
 
 TEST_CASE("visit_metrics passes the state and the mode of a CircuitBreaker",

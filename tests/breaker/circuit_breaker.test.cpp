@@ -60,7 +60,7 @@ static_assert(std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5}, OpenF
 static_assert(!std::is_copy_constructible_v<Permit> &&
               std::is_nothrow_move_constructible_v<Permit>);
 static_assert(!std::is_move_constructible_v<Breaking>);
-static_assert(sizeof(Permit) <= 24 && sizeof(CircuitBreaker<SteadyClock>) <= 192);
+static_assert(sizeof(Permit) <= 24 && sizeof(CircuitBreaker<SteadyClock>) <= 832);
 static_assert(noexcept(std::declval<Breaking&>().acquire()));
 static_assert(
     std::same_as<decltype(CircuitBreaker{ConsecutiveFailures{5}, OpenFor{300s}, {.probes = 3}}),
@@ -342,7 +342,8 @@ TEST_CASE("CircuitBreaker counts rejections, openings, closings and stale verdic
     clock.advance(60s);
     static_cast<void>(breaker.acquire());
     breaker.acquire().success();
-    CHECK(breaker.counters() == BreakerCounters{.failures = 3,
+    CHECK(breaker.counters() == BreakerCounters{.successes = 2,
+                                                .failures = 3,
                                                 .rejected = 1,
                                                 .probes = 3,
                                                 .stale = 1,
@@ -366,6 +367,26 @@ TEST_CASE("CircuitBreaker counts each failure once in metrics_only",
     CHECK(failures_of(TimeWindowed{TimeWindow{10s}}) == 10);
 }
 
+TEST_CASE("CircuitBreaker counts successes in each state and by each trip",
+          "[breaker][circuit_breaker][regression]") {
+    const auto successes_of = [](auto trip) {
+        CircuitBreaker breaker{trip, OpenFor{60s}};
+        for (int i = 0; i < 5; ++i) breaker.acquire().success();
+        breaker.acquire().failure();
+        breaker.acquire().success();                           // clears the failure in a row
+        breaker.acquire().failure(Failure{Cause::permanent});  // the peer answered
+        breaker.set_mode(BreakerMode::metrics_only);
+        breaker.acquire().success();
+        breaker.set_mode(BreakerMode::disabled);
+        breaker.acquire().success();  // is not judged
+        CHECK(breaker.counters().failures == 1);
+        return breaker.counters().successes;
+    };
+    CHECK(successes_of(ConsecutiveFailures{3}) == 8);
+    CHECK(successes_of(FailureRate{CountWindow<8>{}, {.percent = 90, .min_calls = 3}}) == 8);
+    CHECK(successes_of(TimeWindowed{TimeWindow{10s}}) == 8);
+}
+
 TEST_CASE("CircuitBreaker counts no success as a failure, although it was too slow",
           "[breaker][circuit_breaker][unit]") {
     ManualClock clock;
@@ -377,7 +398,8 @@ TEST_CASE("CircuitBreaker counts no success as a failure, although it was too sl
         slow.success();
         clock.advance(1s);
     }
-    CHECK(breaker.counters() == BreakerCounters{.probes = 1, .opened = 1, .reopened = 1});
+    CHECK(breaker.counters() ==
+          BreakerCounters{.successes = 2, .probes = 1, .opened = 1, .reopened = 1});
 }
 
 namespace {

@@ -244,9 +244,10 @@ TEST_CASE("CircuitBreaker with windows and several probes is consistent under th
             if (choice == 7) kept = std::move(permit);
             if (i % 100 == 0) {
                 const BreakerCounters after = breaker.counters();
-                if (after.failures < before.failures || after.opened < before.opened ||
-                    after.closed < before.closed || after.lost < before.lost ||
-                    after.rejected < before.rejected || after.stale < before.stale) {
+                if (after.failures < before.failures || after.successes < before.successes ||
+                    after.opened < before.opened || after.closed < before.closed ||
+                    after.lost < before.lost || after.rejected < before.rejected ||
+                    after.stale < before.stale) {
                     fell = true;
                 }
                 before = after;
@@ -262,6 +263,18 @@ TEST_CASE("CircuitBreaker with windows and several probes is consistent under th
     clock.advance(1h);
     for (int i = 0; i < 3; ++i) breaker.acquire().success();
     CHECK(breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("CircuitBreaker counts each success of each thread",
+          "[breaker][circuit_breaker_threads]") {
+    CircuitBreaker breaker{ConsecutiveFailures{2}, OpenFor{1s}};
+    // More threads than lines, several times.
+    for (int round = 0; round < 3; ++round) {
+        on_threads(20, [&](std::uint64_t) {
+            for (int i = 0; i < 1'000; ++i) breaker.acquire().success();
+        });
+    }
+    CHECK(breaker.counters() == BreakerCounters{.successes = 60'000});
 }
 
 TEST_CASE("CircuitBreaker follows an operator's mode under concurrent calls",

@@ -10,9 +10,12 @@
 #include <belay/backoff/no_jitter.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/bulkhead.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retrying.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/shared.hpp>
@@ -297,6 +300,74 @@ TEST_CASE("RetryCounters add up over many runs", "[call][retry_observer][propert
         RC_ASSERT(counters == expected);
         RC_ASSERT(counters.attempts == counters.successes + failed);
     }));
+}
+
+TEST_CASE("An open breaker and RetryCounters count what FailFast rejects",
+          "[call][retry_observer][regression]") {
+    const auto check = [](auto wrap) {
+        Random bits{Seed{1}};
+        MinimalSleeper sleeper{bits};
+        CircuitBreaker breaker{ConsecutiveFailures{3}, OpenFor{30s}};
+        const auto policy = wrap(Policy{Backoff{FullJitter{}, Cap{1ms}, 1ms},
+                                        Shared{breaker, FailFast{}}, MaxAttempts{5}});
+        RetryCounters counters;
+        for (int i = 0; i < 10; ++i) {
+            CHECK(retry(
+                      policy, sleeper, [](const Attempt&) { return false; }, NeverStops{}, counters)
+                      .error() == CallErrc::call_rejected);
+        }
+        CHECK(counters.attempts == 3);
+        CHECK(counters.give_ups == 10);
+        CHECK(counters.rejections == 10);
+        CHECK(breaker.counters().rejected == 10);
+    };
+    check([](auto policy) { return policy; });
+    check([](auto policy) { return policies::AnyPolicy{policy}; });
+    check([](auto policy) { return Policy{policies::AnyPolicy{policy}}; });
+}
+
+TEST_CASE("A bulkhead and a limiter count the attempts that the check of a rule rejects",
+          "[call][retry_observer][regression]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    Bulkhead bulkhead{{.limit = 1}};
+    const auto held = bulkhead.acquire(sleeper.now());
+    const auto rejected = [&](auto rule) {
+        RetryCounters counters;
+        const auto done = retry(
+            Policy{rule, MaxAttempts{2}}, sleeper, [] { return true; }, NeverStops{}, counters);
+        CHECK(done.error() == CallErrc::call_rejected);
+        CHECK(counters.rejections == 1);
+    };
+    rejected(Shared{bulkhead, FailFast{}});
+    CHECK(bulkhead.counters().rejected == 1);
+    RateLimiter limiter{Rate{1, 1h}, Burst{1}};
+    static_cast<void>(limiter.acquire(sleeper.now()));
+    rejected(Shared{limiter, FailFast{}});
+    CHECK(limiter.counters().rejected == 1);
+}
+
+TEST_CASE("A breaker counts each time that a rule without FailFast waits for it",
+          "[call][retry_observer][unit]") {
+    Random bits{Seed{1}};
+    MinimalSleeper sleeper{bits};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{30s}};
+    RetryCounters counters;
+    int calls = 0;
+    CHECK(retry(
+        Policy{Shared{breaker}, MaxAttempts{3}}, sleeper, [&] { return ++calls == 2; },
+        NeverStops{}, counters));
+    // The wait after the failure is the plan, and rejects no attempt that is due.
+    CHECK(counters.rejections == 0);
+    CHECK(breaker.counters().rejected == 0);
+    Turn turn{sleeper.now(), bits};
+    breaker.acquire(turn).failure(turn);
+    calls = 1;
+    CHECK(retry(
+        Policy{Shared{breaker}, MaxAttempts{3}}, sleeper, [&] { return ++calls == 2; },
+        NeverStops{}, counters));
+    CHECK(counters.rejections == 1);
+    CHECK(breaker.counters().rejected == 1);
 }
 
 TEST_CASE("RetryCounters saturate with endless waits", "[call][retry_observer][unit]") {

@@ -41,11 +41,12 @@ struct BreakerEvent {
 
 /// Counts what happened to a CircuitBreaker since it was made. No number ever falls.
 ///
-/// Successes of a closed breaker are not counted, because the count would be the only write on that
-/// path.
+/// The share of failures is `failures / (failures + successes)`, each as a difference of two
+/// readings.
 struct BreakerCounters {
+    std::uint64_t successes = 0;   ///< verdicts `success` that counted, slow ones included
     std::uint64_t failures = 0;    ///< verdicts `failure` that counted; no slow successes
-    std::uint64_t rejected = 0;    ///< calls that got no permit; not the checks of policies
+    std::uint64_t rejected = 0;    ///< calls that got no permit, also by the check of a policy
     std::uint64_t probes = 0;      ///< permits given while half-open
     std::uint64_t lost = 0;        ///< times that probes were given up as lost
     std::uint64_t stale = 0;       ///< failures and successes that came too late to count

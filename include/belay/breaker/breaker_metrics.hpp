@@ -15,6 +15,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 template <class Visitor>
 void visit_metrics(const BreakerCounters& counters, Visitor&& visitor) {
     constexpr detail::Row<BreakerCounters> rows[] = {
+        {"successes", &BreakerCounters::successes, "Verdicts that counted as successes."},
         {"failures", &BreakerCounters::failures, "Verdicts that counted as failures."},
         {"rejected", &BreakerCounters::rejected, "Calls that got no permit."},
         {"probes", &BreakerCounters::probes, "Permits given while half-open."},

@@ -270,6 +270,9 @@ public:
     /// Requests a permit for a call at the turn's time.   Errors: a rejected permit.
     Permit acquire(Turn& turn) noexcept { return acquire_by(TurnTime{turn}); }
 
+    /// Counts an attempt that a Shared rule's check of this breaker rejected.
+    void rejected() noexcept { engine_.rejected(); }
+
     /// Returns whether a call at `now` would be let through, and takes nothing.   Errors: none.
     [[nodiscard]] Advice admit(Instant now) const noexcept { return engine_.admit(now); }
     /// Returns the state at `now`.   Errors: none.

@@ -81,6 +81,9 @@ public:
     /// Requests a permit for a call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
 
+    /// Counts an attempt that a Shared rule's check of this bulkhead rejected.
+    void rejected() noexcept { counters_.reject(); }
+
     /// Returns whether a call would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         return can_take(word_.load(std::memory_order_relaxed)) ? Advice::go()

@@ -23,8 +23,7 @@ void visit_metrics(const RetryCounters& counters, Visitor&& visitor) {
         {"attempts", &RetryCounters::attempts, "Calls that were made."},
         {"retries", &RetryCounters::retries, "Calls that were not the first of their run."},
         {"successes", &RetryCounters::successes, "Runs that ended with a success."},
-        {"rejected", &RetryCounters::rejections,
-         "Times that a rule rejected an attempt that was due."},
+        {"rejected", &RetryCounters::rejections, "Times that a rule rejected an attempt."},
         {"give_ups", &RetryCounters::give_ups, "Runs that ended without a success."}};
     detail::visit_rows({.part = "retry"}, counters, rows, visitor);
     visitor(Metric{.part = "retry",

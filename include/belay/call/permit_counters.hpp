@@ -12,8 +12,8 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// Counts what happened to the callers of a RateLimiter or a Bulkhead since it was made.
 ///
-/// No number ever falls. Calls of `admit` are not counted: a policy calls it before it begins, also
-/// when an attempt is not yet due.
+/// No number ever falls. Calls of `admit` are not counted. A `retry` and a Supervisor report an
+/// attempt that was due, and that the check of a Shared rule rejected, by `rejected()`.
 /// Thread safety: a plain value.
 struct PermitCounters {
     std::uint64_t admitted = 0;  ///< callers that got what they requested

@@ -159,6 +159,9 @@ public:
     /// Requests a permit for one call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
 
+    /// Counts an attempt that a Shared rule's check of this limiter rejected.
+    void rejected() noexcept { counters_.reject(); }
+
     /// Returns whether a call at `now` would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
         detail::RateState seen{detail::RateNumbers{}};

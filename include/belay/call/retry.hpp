@@ -108,10 +108,10 @@ public:
         if (turn.now > deadline_) return end_late(turn.now, plan());
         if (state_ == State::planned) {
             const Advice advice = planned(turn.now);
-            if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
+            if (!advice.allows(turn.now)) return rejected(turn.now, advice);
         } else {
             const Advice advice = policy_.admit(turn.now);
-            if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
+            if (!advice.allows(turn.now)) return rejected(turn.now, advice);
         }
         const Advice rejection = policy_.begin(turn);
         if (rejection.verb != Advice::Verb::go) return wait_or_end(turn.now, rejection);
@@ -153,6 +153,7 @@ public:
         }
         const Advice advice = policy_.failed(failure, turn);
         if (advice.verb == Advice::Verb::stop) {
+            if (fails_fast(advice)) report_rejection(turn.now);
             static_cast<void>(end_by_rule(advice, turn.now));
             return;
         }
@@ -232,6 +233,16 @@ private:
         return RetryStep::call;
     }
 
+    // The attempt waits, or is rejected by a check of a rule. Then it requested no permit, so the
+    // object of that rule has not counted it.
+    [[gnu::noinline]] RetryStep rejected(Instant now, Advice advice) {
+        if (plan().allows(now)) report_rejection(now);
+        return wait_or_end(now, advice);
+    }
+    void report_rejection(Instant now) {
+        Turn turn{now, sleeper_.bits()};
+        detail::reject(policy_, turn);
+    }
     [[gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
@@ -261,8 +272,11 @@ private:
         return is_limit ? elapsed(now, advice.until) : Duration{};
     }
     // A stop with an instant is that of a rule with FailFast, which may be asked again then.
+    [[nodiscard]] static bool fails_fast(const Advice& advice) noexcept {
+        return advice.until != never && advice.until != always;
+    }
     RetryStep end_by_rule(const Advice& advice, Instant now, Duration wait = {}) {
-        if (advice.until == never || advice.until == always) return end_for_ever(advice, wait);
+        if (!fails_fast(advice)) return end_for_ever(advice, wait);
         return end(CallErrc::call_rejected, advice,
                    detail::larger(wait, elapsed(now, advice.until)));
     }

@@ -10,6 +10,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/call/attempt.hpp>
+#include <belay/call/call_errc.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/policy/rule.hpp>
 
@@ -224,7 +225,8 @@ struct RetryCounters {
     std::uint64_t retries = 0;
     /// Runs that ended with a success.
     std::uint64_t successes = 0;
-    /// The number of times that an attempt was due and a rule rejected it.
+    /// The number of times that an attempt was due and a rule rejected it, and of runs that a rule
+    /// with FailFast ended.
     std::uint64_t rejections = 0;
     /// Runs that ended without success, except those that an exception or destruction ended.
     std::uint64_t give_ups = 0;
@@ -241,7 +243,10 @@ struct RetryCounters {
         add(rejection.wait);
     }
     constexpr void on_success(const Attempt&) noexcept { ++successes; }
-    constexpr void on_give_up(const RetryEnded&) noexcept { ++give_ups; }
+    void on_give_up(const RetryEnded& ended) noexcept {
+        ++give_ups;
+        if (ended.why == CallErrc::call_rejected) ++rejections;
+    }
 
     friend constexpr bool operator==(const RetryCounters&, const RetryCounters&) noexcept = default;
 

@@ -11,6 +11,7 @@
 #include <belay/core/detail/event_ring.hpp>
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/detail/this_thread.hpp>
 #include <belay/core/waker.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace driver {
@@ -23,16 +24,6 @@ enum class Post : std::uint8_t {
 };
 
 }}}  // namespace belay::driver
-
-namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// Returns an address that is unique to the calling thread, without <thread>.
-[[nodiscard]] inline const void* this_thread() noexcept {
-    static thread_local char name;
-    return &name;
-}
-
-}}}  // namespace belay::detail
 
 namespace belay { inline namespace BELAY_ABI { namespace driver {
 

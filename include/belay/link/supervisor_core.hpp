@@ -12,6 +12,7 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/supervisor_core_options.hpp>
 #include <belay/link/timeline.hpp>
+#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {
@@ -355,7 +356,10 @@ private:
         report_wanted(turn);
         if (!force) {
             const Advice advice = policy_.admit(turn.now);
-            if (!advice.allows(turn.now)) return plan_wait(advice, turn);
+            if (!advice.allows(turn.now)) {
+                detail::reject(policy_, turn);
+                return plan_wait(advice, turn);
+            }
         }
         const Advice advice = policy_.begin(turn);
         if (advice.verb != Verb::go) return plan_wait(advice, turn);

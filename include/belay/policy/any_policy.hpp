@@ -93,6 +93,8 @@ public:
     /// Reports that the attempt was made, and its result is not awaited.
     /// Retries stay paid for.
     void spend(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::spend, turn); }
+    /// Reports that an attempt was due, and that `admit` rejected it.
+    void rejected(Turn& turn) noexcept { rules_.notify(detail::RuleNotice::rejected, turn); }
     /// Starts counts afresh, by the user's command.
     void reset() noexcept { rules_.reset(); }
 

@@ -67,7 +67,8 @@ enum class RuleNotice : std::uint8_t {
     wanted,
     succeeded,
     abandoned,
-    spend
+    spend,
+    rejected
 };
 /// The calls of a group of rules whose advice is combined with that of other rules.
 enum class RuleQuestion : std::uint8_t { failed, lost, review, replay_reviews };
@@ -591,8 +592,7 @@ template <class R>
 }
 template <class R>
 using AsPolicy = decltype(as_policy(std::declval<R>()));
-/// The type that a run of a policy or of a single rule copies. A group of rules needs no Policy
-/// around it for that.
+/// The type that a run of a policy or of a single rule copies. A group of rules needs no Policy.
 template <class R>
 using RunPolicy = std::conditional_t<is_rule_group<R>, R, AsPolicy<R>>;
 }  // namespace detail

@@ -96,6 +96,7 @@ public:
         paused(turn.now);
     }
     void spend(Turn& turn) noexcept { detail::spend(policy_, turn); }
+    void rejected(Turn& turn) noexcept { detail::reject(policy_, turn); }
     void reset() noexcept {
         if (restored_) {
             restored_ = false;

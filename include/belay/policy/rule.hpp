@@ -295,6 +295,8 @@ inline constexpr bool judges_results = false;
 ///   rule gives back what `begin` or `review` took.
 /// - `spend(Turn&)`: the attempt was made, and its caller stopped waiting for the result. Only
 ///   `retry` and Retrying call it, before `abandoned`. A rule that wraps a policy passes it on.
+/// - `rejected(Turn&)`: an attempt was due, and the `admit` of a rule rejected it. A rule that
+///   wraps a policy passes it on.
 /// - `rejects_until(Instant now) const -> Instant`: only for a rule that wraps a policy, which
 ///   passes it on. Other rules need none, because `retry` asks their `admit`; see
 ///   Policy::rejects_until.

@@ -62,6 +62,11 @@ template <class S>
 concept SharedWantedIsSound = !TakesWanted<S> || requires(S& object, Turn& turn) {
     { object.wanted(turn) } noexcept -> std::same_as<void>;
 };
+// Not by its name: an object of a user may have such a counter.
+template <class S>
+concept CountsRejections = requires(S& object) {
+    { object.rejected() } noexcept -> std::same_as<void>;
+};
 template <class S>
 concept HasSpread = has_spread<S>() || requires(S& object) { object.spread(); };
 template <class S>
@@ -115,6 +120,8 @@ concept PermitSpendIsSound =
 ///   it grant a retry again. No attempt has to succeed for that, and no permit to be given back. A
 ///   Shared rule asks after each rejected reservation. If not, AskAgain makes attempts without a
 ///   reservation, because otherwise no caller might ever attempt again.
+/// - `rejected()`, returning void, optional: counts an attempt that was due, and that `admit`
+///   rejected. `acquire` was not called for it.
 /// - `static constexpr std::string_view name`, optional: the name in the Advice.
 /// - `static constexpr bool judges_results = true`, optional: the results of its attempts decide
 ///   what it admits, as in a breaker. A Pipeline then rejects a Fallback inside of it, and a second

@@ -249,7 +249,7 @@ public:
         if (failure.cause == Cause::planned) {
             permit_.neutral();
             if constexpr (spreads) draw_share(turn);
-            return rejected(goes_on(asked(turn.now), turn.now));
+            return as_rejection(goes_on(asked(turn.now), turn.now));
         }
         if constexpr (reserves) {
             memory_.why = failure.cause == Cause::none ? Cause::lost : failure.cause;
@@ -267,9 +267,9 @@ public:
             way_.share = 0;
             // The object may reject this caller later, when it can draw nothing.
             if (!has_opened_it) draw_share(turn);
-            return rejected(goes_on(advice, turn.now));
+            return as_rejection(goes_on(advice, turn.now));
         } else {
-            return rejected(goes_on(verdict(failure, turn), turn.now));
+            return as_rejection(goes_on(verdict(failure, turn), turn.now));
         }
     }
     [[gnu::always_inline]] constexpr void succeeded(Turn& turn) noexcept {
@@ -293,6 +293,12 @@ public:
         requires reserves && detail::TakesSpending<typename Object::Permit>
     {
         permit_.spend(turn);
+    }
+    /// Lets the object count an attempt that was due, if it is the object that rejects it.
+    constexpr void rejected([[maybe_unused]] Turn& turn) noexcept {
+        if constexpr (detail::CountsRejections<Object>) {
+            if (asked(turn.now).verb != Advice::Verb::go) object_->rejected();
+        }
     }
     /// Returns 1 if both refer to the same object, else 0.
     [[nodiscard]] constexpr std::size_t places_of(const Shared& other) const noexcept {
@@ -318,7 +324,7 @@ private:
     }
     [[nodiscard]] [[gnu::noinline]] constexpr Advice held_back(Advice advice,
                                                                Instant now) const noexcept {
-        return rejected(goes_on(advice, now));
+        return as_rejection(goes_on(advice, now));
     }
     [[nodiscard]] constexpr Advice asked(Instant now) const noexcept {
         return static_cast<const Object*>(object_)->admit(now);
@@ -347,7 +353,7 @@ private:
         if constexpr (spreads) {
             if (way_.share == 0 && advice.verb == Advice::Verb::suspend) draw_share(turn);
         }
-        return rejected(advice);
+        return as_rejection(advice);
     }
 
     [[nodiscard]] [[gnu::noinline]] constexpr Advice reserve(Turn& turn) noexcept
@@ -408,7 +414,7 @@ private:
     // The stop keeps the instant, from which retry computes the wait. A wait ends up to one spread
     // later, because the object would admit all callers that wait for it at the same instant. Each
     // instant has a draw of its own, so that no caller loses to the others again and again.
-    [[nodiscard]] constexpr Advice rejected(Advice advice) const noexcept {
+    [[nodiscard]] constexpr Advice as_rejection(Advice advice) const noexcept {
         if (advice.verb != Advice::Verb::suspend) return advice;
         if (way_.fails_fast) advice.verb = Advice::Verb::stop;
         if constexpr (spreads) {

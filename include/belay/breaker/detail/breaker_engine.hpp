@@ -3,10 +3,11 @@
 /// BreakerEngine: a BreakerCore shared by several threads; the implementation of CircuitBreaker.
 #pragma once
 
-#include <atomic>    // std::atomic
-#include <concepts>  // std::same_as
-#include <cstdint>   // std::int32_t, std::uint16_t, std::uint32_t, std::uint64_t
-#include <utility>   // std::move
+#include <atomic>       // std::atomic
+#include <concepts>     // std::same_as
+#include <cstdint>      // std::int32_t, std::uint16_t, std::uint32_t, std::uint64_t
+#include <type_traits>  // std::conditional_t
+#include <utility>      // std::move
 
 #include <belay/breaker/breaker_event.hpp>
 #include <belay/breaker/count_only.hpp>
@@ -59,19 +60,13 @@ public:
     }
 
     template <class Time>
-    void success(std::uint32_t generation, Instant began, Time time) noexcept {
+    [[gnu::always_inline]] void success(std::uint32_t generation, Instant began,
+                                        Time time) noexcept {
         if constexpr (counts_in_row<Trip>) {
             // Usually there is nothing to clear.
-            if (word_.is({0, generation, Gate::closed})) return;
+            if (word_.is({0, generation, Gate::closed})) return unlocked_.successes.add();
         }
-        Word word = word_.load();
-        if constexpr (counts_in_row<Trip>) {
-            while (word.is(Gate::closed, generation)) {
-                if (word.failures == 0) return;
-                if (word_.replace(word, {0, generation, Gate::closed})) return;
-            }
-        }
-        record(false, word, generation, began, time, Failure{});
+        clear_or_record(generation, began, time);
     }
     template <class Time>
     void failure(std::uint32_t generation, Instant began, Time time, const Failure& why) noexcept {
@@ -125,11 +120,17 @@ public:
         const detail::SpinLock lock{mutex_};
         return core_.mode();
     }
+    /// Counts a call that a rule's check rejected, and that requested no permit.
+    void rejected() noexcept {
+        const detail::SpinLock lock{mutex_};
+        ++counters_.rejected;
+    }
     [[nodiscard]] BreakerCounters counters() const noexcept {
         const detail::SpinLock lock{mutex_};
         BreakerCounters all = counters_;
         all.failures += unlocked_.failures.load(std::memory_order_relaxed);
         all.stale = unlocked_.stale.load(std::memory_order_relaxed);
+        if constexpr (counts_in_row<Trip>) all.successes += unlocked_.successes.read();
         return all;
     }
 
@@ -210,9 +211,12 @@ private:
         std::int32_t code = 0;
     };
     // Counted without the lock.
+    struct NotInRow {};
     struct Unlocked {
         std::atomic<std::uint64_t> failures{0};
         std::atomic<std::uint64_t> stale{0};
+        [[no_unique_address]] std::conditional_t<counts_in_row<Trip>, SuccessCount, NotInRow>
+            successes{};
     };
 
     static constexpr bool needs_no_time =
@@ -269,6 +273,19 @@ private:
         return grant;
     }
 
+    template <class Time>
+    [[gnu::noinline]] void clear_or_record(std::uint32_t generation, Instant began,
+                                           Time time) noexcept {
+        Word word = word_.load();
+        if constexpr (counts_in_row<Trip>) {
+            while (word.is(Gate::closed, generation)) {
+                if (word.failures == 0) return unlocked_.successes.add();
+                if (word_.replace(word, {0, generation, Gate::closed}))
+                    return unlocked_.successes.add();
+            }
+        }
+        record(false, word, generation, began, time, Failure{});
+    }
     // Handles a verdict that may change more than a count in the word.
     template <class Time>
     [[gnu::noinline]] void record(bool failed, Word word, std::uint32_t generation, Instant began,
@@ -300,6 +317,8 @@ private:
         if (failed) {
             ++counters_.failures;
             last_ = {why.cause, why.code};
+        } else {
+            ++counters_.successes;
         }
         if constexpr (needs_no_time) {
             // Only a call that opens the breaker reads the clock, not a call that changes nothing.

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <atomic>   // std::atomic
-#include <cstdint>  // std::uint8_t, std::uint32_t, std::uint64_t
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint8_t, std::uint32_t, std::uint64_t, std::uintptr_t
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/this_thread.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -66,6 +68,47 @@ public:
 
 private:
     std::atomic<std::uint64_t> bits_{0};
+};
+
+/// Counts the successes of a closed breaker.
+///
+/// The first thread that comes to a line owns it, and writes nothing that threads share. A thread
+/// whose line has an owner shares it, so the sum is exact for any number of threads. After its
+/// thread has ended, a line belongs to the next thread at its address.
+/// Thread safety: any thread.
+class SuccessCount {
+public:
+    void add() noexcept {
+        const void* const me = this_thread();
+        // The addresses of threads differ by their stacks, and those by a guard page at least.
+        Line& line = lines_[reinterpret_cast<std::uintptr_t>(me) >> 12U & (count - 1)];
+        if (line.owner.load(std::memory_order_relaxed) != me) return add_shared(line, me);
+        const std::uint64_t seen = line.of_owner.load(std::memory_order_relaxed);
+        line.of_owner.store(seen + 1, std::memory_order_relaxed);
+    }
+    [[nodiscard]] std::uint64_t read() const noexcept {
+        std::uint64_t sum = 0;
+        for (const Line& line : lines_) {
+            sum += line.of_owner.load(std::memory_order_relaxed) +
+                   line.of_others.load(std::memory_order_relaxed);
+        }
+        return sum;
+    }
+
+private:
+    static constexpr std::size_t count = 8;
+    struct alignas(64) Line {
+        std::atomic<const void*> owner{nullptr};
+        std::atomic<std::uint64_t> of_owner{0};
+        std::atomic<std::uint64_t> of_others{0};
+    };
+    [[gnu::cold, gnu::noinline]] static void add_shared(Line& line, const void* me) noexcept {
+        const void* none = nullptr;
+        line.owner.compare_exchange_strong(none, me, std::memory_order_relaxed);
+        line.of_others.fetch_add(1, std::memory_order_relaxed);
+    }
+
+    Line lines_[count];
 };
 
 /// The number of outstanding permits. Counted in checked builds only, because it costs a shared

@@ -59,6 +59,7 @@ public:
         policy_.succeeded(then);
     }
     void abandoned(Turn& turn) noexcept { policy_.abandoned(turn); }
+    void rejected(Turn& turn) noexcept { detail::reject(policy_, turn); }
     void reset() noexcept {
         entry_->keeps_rank = false;
         policy_.reset();

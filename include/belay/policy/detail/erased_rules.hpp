@@ -40,6 +40,8 @@ struct Policy<Rules...>::Halves {
                 return policy.abandoned(turn);
             case detail::RuleNotice::spend:
                 return detail::spend(policy, turn);
+            case detail::RuleNotice::rejected:
+                return detail::reject(policy, turn);
         }
     }
     static constexpr void ask(Policy& policy, detail::RuleQuestion what, detail::AdviceFold& fold,
