@@ -62,14 +62,15 @@ struct Answer {
     }
     /// Makes the answer for a call that was not made; ask again after `wait`.
     ///
-    /// The failure has the cause of `why`, and the code CallErrc::call_rejected. By that code,
-    /// rules recognise that the rejection did not come from a peer.
+    /// The failure has the cause of `why`, and the code CallErrc::call_rejected. By its origin,
+    /// `local`, rules recognise that the rejection did not come from a peer.
     [[nodiscard]] static Answer reject(const std::error_code& why, Duration wait) {
         Failure failure = Failure::from(why, wait);
         if (detail::peer_evidence(failure) != detail::PeerEvidence::nothing) {
             const std::error_code ours = CallErrc::call_rejected;
             failure.code = ours.value();
             failure.category = &ours.category();
+            failure.origin = Failure::Origin::local;
         }
         Answer answer = none(why, failure);
         answer.rejected = true;
