@@ -71,6 +71,7 @@ TEST_CASE("An Answer can be made by a layer", "[call][answer][unit]") {
     using A = part::Answer<std::optional<int>>;
     CHECK(unwrap(call, A::success(7)).value() == 7);
     CHECK(A::success(7).worked());
+    CHECK(A::reject(timed_out, 3s).failure->origin == Failure::Origin::local);
     const A rejected = A::reject(CallErrc::call_rejected, 3s);
     CHECK(rejected.rejected);
     CHECK(rejected.failure->cause == Cause::overloaded);
