@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_calls_options.hpp
 /// HttpCallsOptions: how often, how long and how fast an HttpCalls repeats a request.
+/// HttpCallsHooks: a user's functions for it.
 /// HttpCallsCounters: what it has done.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <belay/budget/token_budget.hpp>
 #include <belay/core/call_counts.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/http/http_verdict.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -81,6 +83,14 @@ struct HttpCallsOptions {
         if (hedge_after < zero) return "HttpCallsOptions: hedge_after must be >= 0ns";
         return budget.check();
     }
+};
+
+/// The functions of a user that an HttpCalls calls, all on the thread of its sleeper.
+///
+/// Thread safety: a plain value.
+struct HttpCallsHooks {
+    /// Decides on responses before http_verdict does.
+    HttpClassify classify{};
 };
 
 /// Counts what an HttpCalls has done since it was made.

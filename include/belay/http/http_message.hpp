@@ -5,6 +5,7 @@
 
 #include <initializer_list>  // std::initializer_list
 #include <limits>            // std::numeric_limits
+#include <optional>          // std::optional
 #include <string>            // std::string
 #include <string_view>       // std::string_view
 #include <utility>           // std::move, std::forward
@@ -82,6 +83,9 @@ struct HttpResponse {
     /// Whether the server may have seen the request. It is false only if the server certainly has
     /// not: then sending the request again does nothing twice.
     bool sent = true;
+    /// The wall clock of the client when the head of a response without a `Date` arrived. It serves
+    /// a Retry-After that is a date.
+    std::optional<WallTime> received{};
 
     /// Returns whether the response is whole, for any status.
     [[nodiscard]] bool complete() const noexcept { return failure.cause == Cause::none; }
@@ -94,14 +98,19 @@ struct HttpResponse {
 /// This is the reason why the response is not whole. For a whole response, it is the failure of its
 /// status, with the wait that its Retry-After asks for. A status from 200 to 299 is no failure.
 ///
-/// A Retry-After that is a date is measured from the response's own `Date`. The wait is at most one
-/// day.
-[[nodiscard]] inline Failure http_failure(const HttpResponse& response) noexcept {
+/// Seconds are rounded up, and the first element of a list counts. A date is measured from the
+/// response's own `Date`. Without one, it is measured from HttpResponse::received, and counts only
+/// up to `trusted_max`. A value that cannot be read is a wait of 5 s, or of `trusted_max` if that is
+/// shorter. The wait is at most one day.
+[[nodiscard]] inline Failure http_failure(const HttpResponse& response,
+                                          Duration trusted_max = std::chrono::seconds{
+                                              30}) noexcept {
     if (!response.complete()) return response.failure;
     const std::string* const wait = response.headers.find("Retry-After");
     const std::string* const date = response.headers.find("Date");
     if (wait == nullptr) return http_failure(response.status);
-    const detail::RetryAfter asked{*wait, date != nullptr ? std::string_view{*date} : ""};
+    const detail::RetryAfter asked{*wait, date != nullptr ? std::string_view{*date} : "",
+                                   response.received, trusted_max};
     return http_failure(response.status, asked.wait());
 }
 
@@ -167,6 +176,9 @@ struct HttpRequest {
     /// Whether redirections are followed: at most three, and only to the same scheme, host and
     /// port. A redirection that is not followed is the response.
     bool redirects = false;
+    /// Whether the request gets a connection of its own, which is dialled anew, and no kept one. For
+    /// a status of 421, and for a server that has moved.
+    bool fresh_connection = false;
     /// Receives the response in pieces, if given: `(const HttpResponse& head, std::string_view
     /// piece) noexcept`. Each call has the status and headers. The first call comes as soon as
     /// these have arrived, with an empty piece. The response's body then stays empty.
