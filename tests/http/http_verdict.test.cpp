@@ -22,6 +22,10 @@ using belay_test::AsyncSleeper;
 using belay_test::ended;
 using belay_test::ScriptedHttp;
 using belay_test::status;
+using HttpVerdict = HttpResponse::Verdict;
+using HttpHistory = HttpResponse::History;
+using HttpClassify = HttpResponse::Classify;
+using HostVerdict = HttpVerdict::Host;
 using Row = std::vector<std::string>;
 using Step = ScriptedHttp::Step;
 
@@ -61,14 +65,14 @@ std::string host_text(HostVerdict host) {
 }
 Failure failure_of(const HttpRequest& request, const HttpResponse& response,
                    const HttpHistory& history = {}) {
-    return detail::failure_by(http_verdict(request, response, history), response, 30s);
+    return detail::failure_by(response.verdict(request, history), response, 30s);
 }
 /// The row of a status, as the code decides.
 Row row_of_status(int code) {
     const HttpResponse response = status(code);
-    const HttpVerdict call = http_verdict(a_call, response);
-    const HttpVerdict upgrade = http_verdict(an_upgrade, response);
-    const HttpVerdict settled = http_verdict(an_upgrade, response, {.settled = true});
+    const HttpVerdict call = response.verdict(a_call);
+    const HttpVerdict upgrade = response.verdict(an_upgrade);
+    const HttpVerdict settled = response.verdict(an_upgrade, {.settled = true});
     return {cause_text(failure_of(a_call, response)),
             yes_or_no(call.repeats),
             host_text(call.host),
@@ -134,7 +138,7 @@ TEST_CASE("docs/http-calls.md has the verdict on each error", "[http][http_verdi
     const auto check = [&](const std::string& name, const std::error_code& error) {
         INFO(name);
         const HttpResponse none{.failure = Failure::from(error)};
-        const HttpVerdict verdict = http_verdict(a_call, none);
+        const HttpVerdict verdict = none.verdict(a_call);
         CHECK(rows[name] == Row{cause_text(none.failure), yes_or_no(verdict.repeats),
                                 host_text(verdict.host), yes_or_no(verdict.pays)});
         rows.erase(name);
@@ -159,7 +163,7 @@ TEST_CASE("docs/http-calls.md has the verdict on each error", "[http][http_verdi
 TEST_CASE("A rejected upgrade is final only after it was repeated for some time",
           "[http][http_verdict][regression]") {
     detail::HttpRejections rejections;
-    const HttpPatience patience;
+    const detail::HttpPatience patience;
     const auto cause_at = [&](int code, Duration at) {
         const HttpHistory history = rejections.take(code, code == 101, Instant{} + at, patience);
         return failure_of(an_upgrade, status(code), history).cause;
@@ -179,10 +183,10 @@ TEST_CASE("A rejected upgrade is final only after it was repeated for some time"
     for (int i = 0; i < 100; ++i) {
         CHECK(cause_at(i % 2 == 0 ? 421 : 425, 4h + i * 1h) == Cause::refused);
     }
-    CHECK(rejections.take(404, false, Instant{}, HttpPatience::at_once()).settled);
+    CHECK(rejections.take(404, false, Instant{}, detail::HttpPatience::at_once()).settled);
 }
 
-TEST_CASE("HttpCallsHooks::classify decides before http_verdict does",
+TEST_CASE("HttpCallsOptions::Hooks::classify decides before HttpResponse::verdict does",
           "[http][http_verdict][unit]") {
     const auto busy_key = [](const HttpRequest& request, const HttpResponse& response,
                              const HttpHistory&) -> std::optional<HttpVerdict> {
@@ -224,7 +228,7 @@ TEST_CASE("HttpCallsHooks::classify decides before http_verdict does",
     CHECK(broken.calls.breaker_state(a_url) == BreakerState::open);
 }
 
-TEST_CASE("HttpCallsHooks::classify decides on hedged requests and errors, too",
+TEST_CASE("HttpCallsOptions::Hooks::classify decides on hedged requests and errors, too",
           "[http][http_verdict][unit]") {
     int called = 0;
     const auto never_repeats = [&called](const HttpRequest&, const HttpResponse& response,
@@ -241,7 +245,7 @@ TEST_CASE("HttpCallsHooks::classify decides on hedged requests and errors, too",
     CHECK(rig.http.seen.size() == 50);
     CHECK(called == 50);
     CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
-    // The verdict on a function that throws is that of http_verdict.
+    // The verdict on a function that throws is the default one.
 #if defined(__cpp_exceptions)
     VerdictRig throws{[](const HttpRequest&, const HttpResponse&,
                          const HttpHistory&) -> std::optional<HttpVerdict> { throw 1; }};

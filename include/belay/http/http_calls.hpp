@@ -205,7 +205,7 @@ private:
 /// It is a Pipeline of a deadline, a Retrying and, on request, a Hedge. Each attempt sends a copy
 /// of the request, with its body. A request is sent again if all of these hold:
 ///
-/// - the failure may pass: HttpCallsHooks::classify or http_verdict returns a verdict that repeats;
+/// - the failure may pass: Hooks::classify or HttpResponse::verdict returns a verdict that repeats;
 /// - sending it twice does no harm: the method is GET, HEAD, OPTIONS, TRACE, PUT or DELETE, the
 ///   request has an Idempotency-Key, or the client reports that nothing was sent;
 /// - no part of the response has been passed to on_chunk;
@@ -240,7 +240,7 @@ public:
 
     /// Pre: options.check() is empty.   Throws: std::bad_alloc.
     HttpCalls(Http& http, Sleeper& sleeper, HttpCallsOptions options = {},
-              HttpCallsHooks hooks = {})
+              HttpCallsOptions::Hooks hooks = {})
         : http_{http}, sleeper_{sleeper}, options_{options}, hooks_{std::move(hooks)} {
         detail::expect_options(options_.check(),
                                {{"attempts_max", std::uint64_t{options_.attempts_max}},
@@ -464,9 +464,9 @@ private:
     Failure failure_of(detail::HttpCall& call, detail::HttpHost& host,
                        const HttpResponse& response) noexcept {
         const bool accepts = response.status >= 200 && response.status < 300;
-        const HttpHistory history =
+        const HttpResponse::History history =
             host.rejections.take(response.status, accepts, sleeper_.now(), {});
-        const HttpVerdict verdict =
+        const HttpResponse::Verdict verdict =
             detail::verdict_by(hooks_.classify, call.request(), response, history);
         const Failure failure = detail::failure_by(verdict, response, options_.retry_after_max);
         if (failure.cause != Cause::none) call.progress.note(failure, verdict);
@@ -559,7 +559,7 @@ private:
     Http& http_;
     Sleeper& sleeper_;
     const HttpCallsOptions options_;
-    const HttpCallsHooks hooks_;
+    const HttpCallsOptions::Hooks hooks_;
     HttpCallsCounters counters_{};
     detail::HttpHosts hosts_{options_};
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
@@ -571,6 +571,6 @@ HttpCalls(Http&, Sleeper&) -> HttpCalls<Http, Sleeper>;
 template <class Http, class Sleeper>
 HttpCalls(Http&, Sleeper&, HttpCallsOptions) -> HttpCalls<Http, Sleeper>;
 template <class Http, class Sleeper>
-HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsHooks) -> HttpCalls<Http, Sleeper>;
+HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsOptions::Hooks) -> HttpCalls<Http, Sleeper>;
 
 }}  // namespace belay

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_calls_options.hpp
 /// HttpCallsOptions: how often, how long and how fast an HttpCalls repeats a request.
-/// HttpCallsHooks: a user's functions for it.
 /// HttpCallsCounters: what it has done.
 #pragma once
 
@@ -11,7 +10,7 @@
 #include <belay/budget/token_budget.hpp>
 #include <belay/core/call_counts.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/http/http_verdict.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -19,6 +18,12 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct HttpCallsOptions {
+    /// The functions of a user that an HttpCalls calls, all on the thread of its sleeper.
+    struct Hooks {
+        /// Decides on responses before HttpResponse::verdict does.
+        HttpResponse::Classify classify{};
+    };
+
     /// The most attempts of one call, the first one included.   Pre: >= 1.
     std::uint32_t attempts_max = 4;
     /// The wait after the first failure is drawn from 0ns to this. The limit doubles each time.
@@ -83,14 +88,6 @@ struct HttpCallsOptions {
         if (hedge_after < zero) return "HttpCallsOptions: hedge_after must be >= 0ns";
         return budget.check();
     }
-};
-
-/// The functions of a user that an HttpCalls calls, all on the thread of its sleeper.
-///
-/// Thread safety: a plain value.
-struct HttpCallsHooks {
-    /// Decides on responses before http_verdict does.
-    HttpClassify classify{};
 };
 
 /// Counts what an HttpCalls has done since it was made.

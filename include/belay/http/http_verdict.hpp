@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/http_verdict.hpp
-/// http_verdict: what an HTTP response, or its absence, means for the next attempt and its server.
+/// HttpResponse::verdict: the meaning of a response, or of its absence, for the next attempt.
 #pragma once
 
 #include <cstdint>     // std::uint8_t, std::uint32_t
@@ -13,52 +13,17 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-/// What a response shows about the health of its server.
-enum class HostVerdict : std::uint8_t {
-    failure,  ///< the server, or the way to it, is in trouble
-    success,  ///< the server is well, also if it rejects the request
-    neutral   ///< nothing: the cause is on this side, or the server only asks for a slower pace
-};
-
-/// The meaning of a response, or of its absence. The three members are independent.
-///
-/// Thread safety: a plain value.
-struct HttpVerdict {
-    /// Whether another attempt may succeed.
-    bool repeats = false;
-    /// What a breaker counts.
-    HostVerdict host = HostVerdict::success;
-    /// Whether the failure costs what a budget takes for a failure.
-    bool pays = false;
-
-    friend constexpr bool operator==(const HttpVerdict&, const HttpVerdict&) noexcept = default;
-};
-
-/// What an endpoint has answered before, as http_verdict needs it.
-///
-/// Thread safety: a plain value.
-struct HttpHistory {
-    /// Whether the endpoint has accepted a request or an upgrade since the program began.
-    bool accepted = false;
-    /// The definite rejections in a row, this one included; 0 if this is none.
-    std::uint32_t rejections = 0;
-    /// The time since the first of them.
-    Duration lasting{};
-    /// Whether they are as many, and have lasted as long, as HttpPatience requires.
-    bool settled = false;
-
-    friend constexpr bool operator==(const HttpHistory&, const HttpHistory&) noexcept = default;
-};
+namespace detail {
 
 /// How often and how long an endpoint must reject upgrades, until a link gives it up.
 ///
 /// While a server restarts, the proxy in front of it answers in its place, often with 404. So one
 /// such status is not the word of the server. A status counts if it is a definite rejection: 100 to
-/// 499, except those that http_verdict repeats anyway.
+/// 499, except those that HttpResponse::verdict repeats anyway.
 ///
 /// Thread safety: a plain value.
 struct HttpPatience {
-    /// The rejections in a row.   Pre: >= 1.
+    /// The rejections in a row; 0 is the same as 1.
     std::uint32_t times = 5;
     /// The time from the first to the last of them, for an endpoint that has accepted an upgrade.
     Duration after_accepting = std::chrono::minutes{10};
@@ -69,11 +34,9 @@ struct HttpPatience {
     [[nodiscard]] static constexpr HttpPatience at_once() noexcept { return {1, {}, {}}; }
 };
 
-namespace detail {
-
 /// Returns the verdict on a status as the answer to a call. docs/http-calls.md has the table.
 [[nodiscard]] constexpr HttpVerdict verdict_of_status(int status) noexcept {
-    using enum HostVerdict;
+    using enum HttpVerdict::Host;
     constexpr HttpVerdict passes{true, failure, true}, unserved{false, failure, true};
     switch (status) {
         case 421:  // Misdirected Request: another connection may serve it
@@ -118,13 +81,14 @@ namespace detail {
     if (status == 401 || status == 407) return verdict_of_status(status);
     if (is_rejection(status) && settled) return {};
     const HttpVerdict usual = verdict_of_status(status);
-    if (usual.host == HostVerdict::neutral) return {true, HostVerdict::neutral, usual.pays};
-    return {true, HostVerdict::failure, true};
+    if (usual.host == HttpVerdict::Host::neutral)
+        return {true, HttpVerdict::Host::neutral, usual.pays};
+    return {true, HttpVerdict::Host::failure, true};
 }
 
 /// Returns the verdict on the end of a request that has no whole response.
 [[nodiscard]] inline HttpVerdict verdict_of_error(const Failure& why) noexcept {
-    using enum HostVerdict;
+    using enum HttpVerdict::Host;
     constexpr HttpVerdict passes{true, failure, true};
     constexpr HttpVerdict unserved{false, failure, true};
     if (why.category == &http_error_category()) {
@@ -173,40 +137,15 @@ namespace detail {
 
 }  // namespace detail
 
-/// Returns the verdict on the answer to a request: the default of HttpCalls, and of the upgrades of
-/// beast::WebSocket.
-///
-/// A request with the header `Upgrade` opens a connection. Each status of its answer may pass,
-/// except 401, 407, and a rejection for which `history.settled` is true. docs/http-calls.md has the
-/// table of all statuses and errors, for both.
-///
-/// Complexity: O(1).
-[[nodiscard]] inline HttpVerdict http_verdict(const HttpRequest& request,
-                                              const HttpResponse& response,
-                                              const HttpHistory& history = {}) noexcept {
-    if (!response.complete()) return detail::verdict_of_error(response.failure);
+inline HttpResponse::Verdict HttpResponse::verdict(const HttpRequest& request,
+                                                   const History& history) const noexcept {
+    if (!complete()) return detail::verdict_of_error(failure);
     if (request.headers.find("Upgrade") != nullptr) {
-        return detail::verdict_of_upgrade(response.status, history.settled);
+        return detail::verdict_of_upgrade(status, history.settled);
     }
-    const bool is_ok = response.status >= 200 && response.status < 300;
-    return is_ok ? HttpVerdict{} : detail::verdict_of_status(response.status);
+    const bool is_ok = status >= 200 && status < 300;
+    return is_ok ? Verdict{} : detail::verdict_of_status(status);
 }
-
-/// A user's own verdicts. It returns nullopt for a response on which http_verdict decides, and is
-/// called once for each response, on the thread of the caller. If it throws, http_verdict decides.
-///
-///     .classify = [](const HttpRequest& request, const HttpResponse& response,
-///                    const HttpHistory&) -> std::optional<HttpVerdict> {
-///         if (response.status == 409 && request.headers.find("Idempotency-Key") != nullptr) {
-///             return HttpVerdict{.repeats = true, .host = HostVerdict::success, .pays = true};
-///         }
-///         return std::nullopt;
-///     }
-///
-/// A status from 200 to 299 with a verdict that repeats, or that is a failure of the host, is a
-/// failure of the call.
-using HttpClassify = std::function<std::optional<HttpVerdict>(
-    const HttpRequest&, const HttpResponse&, const HttpHistory&)>;
 
 namespace detail {
 
@@ -239,8 +178,8 @@ private:
     Instant first_ = always;
 };
 
-/// Returns the user's verdict, or else that of http_verdict.
-[[nodiscard]] inline HttpVerdict verdict_by(const HttpClassify& classify,
+/// Returns the user's verdict, or else the default one.
+[[nodiscard]] inline HttpVerdict verdict_by(const HttpResponse::Classify& classify,
                                             const HttpRequest& request,
                                             const HttpResponse& response,
                                             const HttpHistory& history) noexcept {
@@ -254,7 +193,7 @@ private:
 #else
     if (classify) own = classify(request, response, history);
 #endif
-    return own ? *own : http_verdict(request, response, history);
+    return own ? *own : response.verdict(request, history);
 }
 
 /// Returns the failure of a response with this verdict; no failure if the response is a success.
@@ -267,16 +206,17 @@ private:
     Failure failure = http_failure(response, trusted_max);
     const bool is_whole = response.complete();
     if (failure.cause == Cause::none) {
-        if (!verdict.repeats && verdict.host != HostVerdict::failure) return {};
+        if (!verdict.repeats && verdict.host != HttpVerdict::Host::failure) return {};
         failure = {.cause = Cause::refused,
                    .origin = Failure::Origin::answered,
                    .code = response.status,
-                   .category = &http_category()};
+                   .category = &http_category(),
+                   .retry_after = detail::requested_wait(response, trusted_max)};
     }
     const bool is_final = failure.cause == Cause::permanent || failure.cause == Cause::forbidden ||
                           failure.cause == Cause::unauthorized;
     if (verdict.repeats && is_final) failure.cause = Cause::refused;
-    if (is_whole && !verdict.repeats && !is_final && verdict.host != HostVerdict::failure) {
+    if (is_whole && !verdict.repeats && !is_final && verdict.host != HttpVerdict::Host::failure) {
         failure.cause = response.status == 403 ? Cause::forbidden : Cause::permanent;
     }
     return failure;

@@ -40,10 +40,11 @@ public:
 
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
         const HttpVerdict verdict = progress_->verdict_of(failure);
-        const HostVerdict host = !pays                                  ? verdict.host
-                                 : verdict.pays                         ? HostVerdict::failure
-                                 : verdict.host == HostVerdict::neutral ? HostVerdict::neutral
-                                                                        : HostVerdict::success;
+        const HttpVerdict::Host host = !pays          ? verdict.host
+                                       : verdict.pays ? HttpVerdict::Host::failure
+                                       : verdict.host == HttpVerdict::Host::neutral
+                                           ? HttpVerdict::Host::neutral
+                                           : HttpVerdict::Host::success;
         return Shared<Object>::failed(detail::as_evidence(failure, host), turn);
     }
     void spend(Turn& turn) noexcept {

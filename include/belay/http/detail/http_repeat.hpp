@@ -121,16 +121,17 @@ struct HedgeChosen<HttpDefinite> {
     [[nodiscard]] static constexpr bool chooses(const HttpResponse&) noexcept { return true; }
 };
 
-/// Returns a failure of which a shared object takes what a verdict says of the host.
-[[nodiscard]] inline Failure as_evidence(const Failure& failure, HostVerdict verdict) noexcept {
+/// Returns a failure that is for a shared object what the verdict is for the host.
+[[nodiscard]] inline Failure as_evidence(const Failure& failure,
+                                         HttpVerdict::Host verdict) noexcept {
     switch (verdict) {
-        case HostVerdict::failure:
+        case HttpVerdict::Host::failure:
             return peer_evidence(failure) == PeerEvidence::unwell
                        ? failure
                        : Failure{.cause = Cause::lost, .retry_after = failure.retry_after};
-        case HostVerdict::success:
+        case HttpVerdict::Host::success:
             return {.cause = Cause::permanent};
-        case HostVerdict::neutral:
+        case HttpVerdict::Host::neutral:
             break;
     }
     return {.cause = Cause::planned};

@@ -127,7 +127,7 @@ struct HttpDate {
 };
 
 /// Reads a date by a pattern. The letters d, o, y, h, m and s stand for digits of the day, month,
-/// year, hour, minute and second, n for a letter of the month, and w for any letter. An underscore
+/// year, hour, minute and second. An n is a letter of the month, and a w any letter. An underscore
 /// stands for a digit of the day or a space, and any other character for itself.
 [[nodiscard]] constexpr std::optional<HttpDate> http_date(std::string_view text,
                                                           std::string_view pattern) noexcept {
@@ -173,8 +173,8 @@ struct HttpDate {
     // Sunday, 06-Nov-94 08:49:37 GMT, the format of RFC 850
     return detail::http_date(rest, "dd-nnn-yy hh:mm:ss GMT");
 }
-/// Returns the time of a date that a server writes, though no recipient must accept it: without a
-/// weekday, with another name of UTC, or in the form of RFC 3339.
+/// Reads a date in one of the three formats, or in another one that servers send. Others have no
+/// weekday, no zone, another name of UTC, or the form of RFC 3339.
 [[nodiscard]] constexpr std::optional<HttpDate> other_date(std::string_view text) noexcept {
     if (const auto date = detail::http_date(text)) return date;
     for (const std::string_view pattern :
