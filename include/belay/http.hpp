@@ -7,3 +7,4 @@
 #include <belay/http/http_errc.hpp>
 #include <belay/http/http_like.hpp>
 #include <belay/http/http_message.hpp>
+#include <belay/http/http_verdict.hpp>

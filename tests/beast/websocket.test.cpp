@@ -8,6 +8,9 @@
 #endif
 
 #include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
 
 #include <array>
 #include <atomic>
@@ -19,6 +22,9 @@
 #include <thread>
 #include <vector>
 
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/cap.hpp>
+#include <belay/backoff/no_jitter.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/link/with_token.hpp>
@@ -34,6 +40,7 @@
 using namespace belay;
 using namespace std::chrono_literals;
 using belay_test::NodeServer;
+using Patience = beast::WebSocketOptions::Patience;
 
 namespace {
 
@@ -90,6 +97,83 @@ public:
 
 private:
     std::thread thread_;
+};
+
+/// A server on the loopback that answers each upgrade with the next status of a script: 101 accepts
+/// the WebSocket and closes it with 1012, any other status rejects the upgrade.
+class StatusServer {
+    using tcp = boost::asio::ip::tcp;
+
+public:
+    explicit StatusServer(std::vector<int> statuses)
+        : acceptor_{context_, {boost::asio::ip::make_address("127.0.0.1"), 0}},
+          port{acceptor_.local_endpoint().port()},
+          thread_{[this, statuses = std::move(statuses)] {
+              for (const int status : statuses) serve(status);
+          }} {}
+    StatusServer(const StatusServer&) = delete;
+    StatusServer& operator=(const StatusServer&) = delete;
+    ~StatusServer() { thread_.join(); }
+
+private:
+    void serve(int status) {
+        namespace websocket = boost::beast::websocket;
+        boost::system::error_code error;
+        tcp::socket socket = acceptor_.accept(error);
+        if (status == 101) {
+            websocket::stream<tcp::socket> stream{std::move(socket)};
+            stream.accept(error);
+            stream.close(websocket::close_reason{websocket::close_code::service_restart}, error);
+            return;
+        }
+        boost::beast::flat_buffer input;
+        boost::beast::http::request<boost::beast::http::string_body> request;
+        boost::beast::http::read(socket, input, request, error);
+        const std::string answer = "HTTP/1.1 " + std::to_string(status) +
+                                   " Reason\r\nX-Proxy: 1\r\nContent-Length: 2\r\n\r\nno";
+        boost::asio::write(socket, boost::asio::buffer(answer), error);
+    }
+
+    boost::asio::io_context context_{};
+    tcp::acceptor acceptor_;
+
+public:
+    const std::uint16_t port;
+
+private:
+    std::thread thread_;
+};
+
+auto dials_at_once() { return Policy{Backoff{NoJitter{}, Cap{2ms}, 1ms}}; }
+
+/// A link that dials again at once, and what it has observed.
+struct DialingRig {
+    DialingRig(std::uint16_t port, beast::WebSocketOptions options)
+        : link{Plain{context, {"127.0.0.1", port}, std::move(options)},
+               dials_at_once(),
+               {},
+               std::ref(*this)} {
+        loop.attach(link);
+        link.start();
+    }
+    void on_state(const Transition& change) {
+        state = change.to.state;
+        if (state == LinkState::connected) ++connections;
+        if (change.from == LinkState::connecting && state != LinkState::connected) {
+            causes.push_back(change.to.failure.cause);
+        }
+    }
+    template <class Done>
+    void until(Done done) {
+        belay_test::run_until(context, done);
+    }
+
+    boost::asio::io_context context{};
+    AsioLoop<boost::asio::io_context> loop{context};
+    LinkState state = LinkState::stopped;
+    int connections = 0;
+    std::vector<Cause> causes{};
+    Supervisor<Plain, decltype(dials_at_once()), std::reference_wrapper<DialingRig>> link;
 };
 
 /// A server of Beast on the loopback. It accepts one connection, and reads when the test requests
@@ -242,6 +326,51 @@ TEST_CASE("A rejected upgrade maps to the failure of http_failure, with its Retr
     CHECK(PlainRig{server, {.target = "/refuse?status=401"}}.failure().cause ==
           Cause::unauthorized);
     CHECK(PlainRig{server, {.target = "/refuse?status=200"}}.failure().cause == Cause::refused);
+}
+
+TEST_CASE("A link whose server restarts behind a proxy connects again",
+          "[beast][websocket][regression]") {
+    StatusServer server{{101, 404, 421, 425, 410, 301, 200, 503, 404, 101}};
+    DialingRig rig{server.port, {}};
+    rig.until([&] { return rig.connections == 2; });
+    using enum Cause;
+    CHECK(rig.causes ==
+          std::vector{refused, refused, refused, refused, refused, refused, overloaded, refused});
+}
+
+TEST_CASE("A link fails when its server has rejected upgrades long enough",
+          "[beast][websocket][regression]") {
+    const Patience three{.times = 3, .after_accepting = 0s, .before_accepting = 0s};
+    StatusServer server{{404, 404, 503, 404, 410, 404}};
+    DialingRig rig{server.port, {.patience = three}};
+    rig.until([&] { return rig.state == LinkState::failed; });
+    CHECK(rig.causes.size() == 6);
+    CHECK(rig.causes.back() == Cause::permanent);
+    StatusServer one{{404}};
+    DialingRig hasty{one.port, {.patience = Patience::at_once()}};
+    hasty.until([&] { return hasty.state == LinkState::failed; });
+    CHECK(hasty.causes == std::vector{Cause::permanent});
+}
+
+TEST_CASE("WebSocketOptions::classify_upgrade decides on a rejected upgrade first",
+          "[beast][websocket][unit]") {
+    std::vector<std::string> seen;
+    const auto classify =
+        [&](const HttpRequest& request, const HttpResponse& response,
+            const HttpResponse::History& history) -> std::optional<HttpResponse::Verdict> {
+        const std::string* const proxy = response.headers.find("x-proxy");
+        seen.push_back(request.url.substr(request.url.find('/', 8)) + ' ' +
+                       std::to_string(response.status) + ' ' + response.body + ' ' +
+                       (proxy != nullptr ? *proxy : "-") + ' ' +
+                       std::to_string(history.rejections));
+        if (response.status != 503) return std::nullopt;
+        return HttpResponse::Verdict{.repeats = false};
+    };
+    StatusServer server{{404, 503}};
+    DialingRig rig{server.port, {.target = "/ws?a", .classify_upgrade = classify}};
+    rig.until([&] { return rig.state == LinkState::failed; });
+    CHECK(rig.causes == std::vector{Cause::refused, Cause::permanent});
+    CHECK(seen == std::vector<std::string>{"/ws?a 404 no 1 1", "/ws?a 503 no 1 0"});
 }
 
 TEST_CASE("A message of the other kind ends the connection with 1003", "[beast][websocket][unit]") {
@@ -617,7 +746,8 @@ public:
     using Base::Base;
     void dial_hosts(const std::vector<std::string>& hosts, std::uint16_t port,
                     const Link<Bytes>& link, belay::detail::OwnDialMemory& memory) {
-        dial({"localhost", port}, nullptr, link, memory);
+        belay::detail::BeastHistory history;
+        dial({"localhost", port}, nullptr, link, memory, history);
         std::vector<boost::asio::ip::tcp::endpoint> found;
         for (const std::string& host : hosts) {
             found.emplace_back(boost::asio::ip::make_address(host), port);

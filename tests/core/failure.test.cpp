@@ -46,6 +46,7 @@ TEST_CASE("Failure::from states which side decided the failure", "[core][failure
     CHECK(origin(std::make_error_code(std::errc::connection_reset)) == unset);
     CHECK(origin({}) == unset);
     for (const int status : {100, 404, 502, 599}) CHECK(http_failure(status).origin == answered);
+    for (const int status : {407, 511}) CHECK(http_failure(status).origin == local);
     CHECK(http_failure(0).origin == unset);
     CHECK(http_failure(200).origin == unset);
 }

@@ -15,7 +15,10 @@ TEST_CASE("http_failure classifies statuses", "[core][http_failure][golden]") {
     CHECK(cause(403) == Cause::refused);
     CHECK(cause(404) == Cause::permanent);
     CHECK(cause(408) == Cause::timed_out);
+    CHECK(cause(421) == Cause::refused);
+    CHECK(cause(425) == Cause::refused);
     CHECK(cause(429) == Cause::overloaded);
+    CHECK(cause(529) == Cause::overloaded);
     CHECK(cause(500) == Cause::lost);
     CHECK(cause(502) == Cause::lost);
     CHECK(cause(503) == Cause::overloaded);

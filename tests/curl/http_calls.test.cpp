@@ -7,6 +7,9 @@
 #include <optional>
 #include <string>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <belay/drive.hpp>
 
 #include "support/catch.hpp"
@@ -154,4 +157,67 @@ TEST_CASE("HttpCalls sends no hedged request through a client that was destroyed
     REQUIRE(loop.run_until([&] { return task.done(); }, 40s));
     CHECK(task.take().error() == HttpErrc::client_failed);
     CHECK(calls.counters().requests == 1);
+}
+
+TEST_CASE("HttpCalls over curl::Http is neutral to faults of this program",
+          "[curl][http_calls][regression]") {
+    // The server is not asked, so it needs no TLS.
+    HttpServer server;
+    belay_test::HttpRig<curl::Http> rig{
+        [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_SSLCERT, "/nowhere/client.pem"); }};
+    LoopSleeper sleeper{rig.loop};
+    HttpCalls calls{rig.http, sleeper};
+    const std::string url = "https://127.0.0.1:" + std::to_string(server.port);
+    for (int i = 0; i < 30; ++i) {
+        const auto out = calls.send_blocking(rig.loop, {.url = url});
+        CHECK(out.error() == HttpErrc::client_certificate);
+    }
+    CHECK(calls.counters().requests == 30);
+    CHECK(calls.breaker_state(url) == BreakerState::closed);
+}
+
+TEST_CASE("curl::Http reports that this program has no descriptors",
+          "[curl][http_calls][regression]") {
+    HttpServer server;
+    CallsFixture rig{{.attempts_max = 1}};
+    REQUIRE(rig.send({.url = server.url("/hello")}));
+    // Fills the table of descriptors, of which the loop and libcurl have theirs by now.
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &old) == 0);
+    const rlimit few{.rlim_cur = 64, .rlim_max = old.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &few) == 0);
+    std::vector<int> all;
+    for (int fd = ::dup(0); fd >= 0; fd = ::dup(0)) all.push_back(fd);
+    std::vector<std::error_code> seen;
+    for (int i = 0; i < 30; ++i) {
+        const auto out = rig.send({.url = server.other_url("/hello")});
+        seen.push_back(out.error());
+    }
+    const BreakerState state = rig.calls.breaker_state(server.other_url("/"));
+    for (const int fd : all) ::close(fd);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &old) == 0);
+    for (const std::error_code& error : seen) CHECK(error == std::errc::too_many_files_open);
+    CHECK(state == BreakerState::closed);
+    CHECK(rig.send({.url = server.other_url("/hello")}));
+}
+
+TEST_CASE("curl::Http reports a proxy that rejects this program's credentials",
+          "[curl][http_calls][regression]") {
+    HttpServer server;
+    belay_test::HttpRig<curl::Http> rig{[proxy = server.url("")](CURL* curl) {
+        return curl_easy_setopt(curl, CURLOPT_PROXY, proxy.c_str());
+    }};
+    LoopSleeper sleeper{rig.loop};
+    HttpCalls calls{rig.http, sleeper};
+    for (const std::string scheme : {"https", "http"}) {
+        INFO(scheme);
+        const std::string url = scheme + "://proxied.example:407/";
+        const auto out = calls.send_blocking(rig.loop, {.url = url});
+        if (scheme == "https") {
+            CHECK(out.error() == HttpErrc::proxy_rejected);
+        } else {
+            CHECK(out.error() == std::error_code{407, http_category()});
+        }
+    }
+    CHECK(calls.counters().requests == 2);
 }

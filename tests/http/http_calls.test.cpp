@@ -115,21 +115,26 @@ TEST_CASE("HttpCalls::send repeats only statuses of temporary failures",
     CallsRig rig{only_attempts};
     for (int code = 100; code < 600; ++code) {
         INFO(code);
-        const bool passing = code == 408 || code == 429 || code == 500 ||
-                             (code >= 502 && code <= 504) || code == 522 || code == 524;
+        const bool passing = code == 408 || code == 421 || code == 425 || code == 429 ||
+                             code == 500 || (code >= 502 && code <= 504) ||
+                             (code >= 520 && code <= 524) || code == 527 || code == 529 ||
+                             code == 530;
         CHECK(rig.requests_of({.url = a_url}, status(code)) == (passing ? 4U : 1U));
     }
-    // A final response is no verdict on the server.
-    CHECK(detail::failure_of_call(status(403)).cause == Cause::forbidden);
-    CHECK(detail::failure_of_call(status(501)).cause == Cause::permanent);
-    CHECK(detail::failure_of_call(status(404)).cause == Cause::permanent);
-    CHECK(detail::failure_of_call(status(500)).cause == Cause::lost);
-    CHECK(detail::failure_of_call(status(204)) == Failure{});
+    const auto cause_of = [&](int code) {
+        rig.http.script = {Step{status(code)}};
+        return rig.get().cause();
+    };
+    CHECK(cause_of(403) == Cause::forbidden);
+    CHECK(cause_of(501) == Cause::permanent);
+    CHECK(cause_of(404) == Cause::permanent);
+    CHECK(cause_of(500) == Cause::lost);
+    CHECK(cause_of(525) == Cause::lost);
 }
 
 TEST_CASE("HttpCalls::send repeats only temporary errors", "[http][http_calls][unit]") {
     CallsRig rig{only_attempts};
-    for (int i = 1; i <= 11; ++i) {
+    for (int i = 1; i <= 13; ++i) {
         const auto error = static_cast<HttpErrc>(i);
         INFO(make_error_code(error).message());
         const bool passing = error == HttpErrc::name_not_found ||
@@ -535,10 +540,10 @@ TEST_CASE("HttpCalls::send with hedging sends no second request after a definite
     options.attempts_max = 1;
     options.hedge_after = 2s;
     CallsRig rig{options};
-    for (int i = 1; i <= 11; ++i) {
+    for (int i = 1; i <= 13; ++i) {
         const auto error = static_cast<HttpErrc>(i);
         INFO(make_error_code(error).message());
-        const bool passing = detail::verdict_of(error) == detail::HttpVerdict::passing;
+        const bool passing = detail::verdict_of(Failure::from(error)).repeats;
         CHECK(rig.requests_of({.url = a_url}, ended(error)) == (passing ? 2U : 1U));
     }
     const HttpResponse expired{.failure = Failure::from(tls::Errc::certificate_expired),
@@ -858,12 +863,16 @@ TEST_CASE("HttpCalls: the error of a call with a response is that of the respons
     CHECK(none.error() == HttpErrc::not_connected);
     REQUIRE(none.last() != nullptr);
     CHECK(none.last()->status == 0);
-    // A server that is always overloaded.
+    // A server that is always overloaded, and one that only asks for a slower pace.
+    CallsRig overloaded;
+    overloaded.http.script = {Step{status(503)}};
+    for (int i = 0; i < 30; ++i) static_cast<void>(overloaded.get());
+    CHECK(overloaded.http.seen.size() == 20);
+    CHECK(overloaded.calls.breaker_state(a_url) == BreakerState::open);
     CallsRig limited;
     limited.http.script = {Step{status(429, {{"Retry-After", "1"}})}};
     for (int i = 0; i < 30; ++i) static_cast<void>(limited.get());
-    CHECK(limited.http.seen.size() == 20);
-    CHECK(limited.calls.breaker_state(a_url) == BreakerState::open);
+    CHECK(limited.calls.breaker_state(a_url) == BreakerState::closed);
 }
 
 TEST_CASE("HttpCalls repeats no request after its client was destroyed",

@@ -152,11 +152,11 @@ private:
         return step;
     }
     void check_repetition(const ModelCall& call) {
-        const Failure failure = detail::failure_of_call(*call.last);
+        const Failure failure = http_failure(*call.last);
         const bool idempotent =
             call.has_key || call.method == "GET" || call.method == "HEAD" || call.method == "PUT";
         if (!idempotent && call.last->sent) wrong("a repetition that is not safe");
-        if (detail::verdict_of(failure) != detail::HttpVerdict::passing || !failure.category) {
+        if (!detail::verdict_of(failure).repeats || !failure.category) {
             wrong("a repetition of a definite answer");
         }
         if (failure.retry_after > options_.retry_after_max) wrong("a wait beyond the limit");

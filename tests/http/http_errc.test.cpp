@@ -18,8 +18,10 @@ TEST_CASE("HttpErrc has a text and a cause for each value", "[link][http_errc][g
     CHECK(cause_of(HttpErrc::not_http) == Cause::protocol);
     CHECK(cause_of(HttpErrc::too_long) == Cause::permanent);
     CHECK(cause_of(HttpErrc::client_failed) == Cause::overloaded);
+    CHECK(cause_of(HttpErrc::client_certificate) == Cause::permanent);
+    CHECK(cause_of(HttpErrc::proxy_rejected) == Cause::permanent);
     const std::error_category& category = make_error_code(HttpErrc::lost).category();
     CHECK(std::string{category.name()} == "belay.http");
-    for (int i = 1; i <= 11; ++i) CHECK(category.message(i) != "unknown error");
-    CHECK(category.message(12) == "unknown error");
+    for (int i = 1; i <= 13; ++i) CHECK(category.message(i) != "unknown error");
+    CHECK(category.message(14) == "unknown error");
 }

@@ -23,9 +23,11 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 ///     WebSocket<Tls> secure{context, tls_context, {"feed.example.org", 443}};
 ///
 /// Each message is one WebSocket message, of the kind that the options select. The code of a peer's
-/// close becomes the failure of websocket_failure. A rejected upgrade becomes the failure of
-/// http_failure, with the wait of its Retry-After. The function close(failure) sends the code of a
-/// failure of websocket_category, and 1000 for any other.
+/// close becomes the failure of websocket_failure. A rejected upgrade becomes the failure of its
+/// status, with the wait of its Retry-After. A status such as 404 is final only after some time
+/// (WebSocketOptions::patience), because the proxy of a server that restarts sends it, too. The
+/// function close(failure) sends the code of a failure of websocket_category, and 1000 for any
+/// other.
 ///
 /// If a name has several addresses, they race (RFC 8305), also those of a proxy.
 ///
@@ -93,7 +95,7 @@ private:
     [[nodiscard]] Connection dial(const Link<Bytes>& link, const posix::Endpoint& server,
                                   const std::string* token) {
         auto connector = make_connector(link);
-        connector->dial(server, token, link, memory_);
+        connector->dial(server, token, link, memory_, history_);
         return Connection{std::move(connector)};
     }
     [[nodiscard]] auto make_connector(const Link<Bytes>& link) const {
@@ -111,6 +113,7 @@ private:
     /// Shared, because asio may hold a connection longer than the transport lives.
     std::shared_ptr<const WebSocketOptions> options_;
     detail::OwnDialMemory memory_{};
+    detail::BeastHistory history_{};
 };
 
 }}}  // namespace belay::beast

@@ -11,6 +11,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/failure.hpp>
+#include <belay/http/http_verdict.hpp>
 #include <belay/link/detail/dial_memory.hpp>
 #include <belay/posix/endpoint.hpp>
 
@@ -23,6 +24,8 @@ enum class WebSocketFrames : std::uint8_t { binary, text };
 
 /// Options of a WebSocket transport for its connections.
 struct WebSocketOptions {
+    using Patience = detail::HttpPatience;
+
     /// The path and query of the request.
     std::string target = "/";
     WebSocketFrames frames = WebSocketFrames::binary;
@@ -62,6 +65,14 @@ struct WebSocketOptions {
     /// without a close frame. It must call nothing of the supervisor. A Failure has no text, so
     /// copy the reason if you need it later.
     std::function<Failure(int code, std::string_view reason)> classify{};
+    /// Decides on rejected upgrades before HttpResponse::verdict does. A link uses only `repeats`
+    /// of the verdict: without it, the cause is final. The request has the URL, `headers` and the
+    /// header `Upgrade`, and never the token. The history is that of the server, for this
+    /// transport.
+    HttpResponse::Classify classify_upgrade{};
+    /// How often and how long a server must reject upgrades, until the link fails.
+    /// Patience::at_once(): the first time.
+    Patience patience{};
 };
 
 }}}  // namespace belay::beast

@@ -26,8 +26,13 @@ public:
             case 408:
             case 504:
                 return make_error_condition(Cause::timed_out);
+            // The wrong connection, and too early on this one: a server refuses neither for ever.
+            case 421:
+            case 425:
+                return make_error_condition(Cause::refused);
             case 429:
             case 503:
+            case 529:
                 return make_error_condition(Cause::overloaded);
             default:
                 // A redirection that was not followed would be repeated. Status 0 means that no
@@ -36,9 +41,12 @@ public:
                                                                           : Cause::lost);
         }
     }
-    // Status 0 means that no server answered.
+    // Status 0 means that no server answered. A proxy of this side asks for credentials by 407, and
+    // a network that this side has to log in to by 511.
     bool equivalent(int status, const std::error_condition& condition) const noexcept override {
-        if (condition == Failure::Origin::answered) return status >= 100;
+        const bool is_ours = status == 407 || status == 511;
+        if (condition == Failure::Origin::answered) return status >= 100 && !is_ours;
+        if (condition == Failure::Origin::local) return is_ours;
         return std::error_category::equivalent(status, condition);
     }
 };
@@ -55,11 +63,13 @@ public:
 ///
 /// - 200 to 299: no failure
 /// - 401: unauthorized
-/// - 403: refused
+/// - 403, 421, 425: refused
 /// - 408, 504: timed out
-/// - 429, 503: overloaded
+/// - 429, 503, 529: overloaded
 /// - others from 100 to 499: permanent
 /// - all others: lost
+///
+/// 407 and 511 are failures of this side: those of its proxy, and of its network.
 ///
 /// `retry_after` is the value of the header with that name, or 0ns without one.
 [[nodiscard]] inline Failure http_failure(int status, Duration retry_after = {}) noexcept {

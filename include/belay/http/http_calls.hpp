@@ -116,7 +116,8 @@ struct HttpDeadline {
             .body = request.body,
             .deadline = request.deadline,
             .body_bytes_max = request.body_bytes_max,
-            .redirects = request.redirects};
+            .redirects = request.redirects,
+            .fresh_connection = request.fresh_connection};
 }
 
 /// One call: the request, of which each attempt sends a copy, and what became of it.
@@ -133,6 +134,12 @@ public:
     [[nodiscard]] HttpRequest copy(Duration deadline, std::string_view deadline_header) {
         HttpRequest copy = detail::copy_of(request_);
         copy.deadline = deadline;
+        // The server that the kept connection leads to does not serve this name.
+        constexpr int misdirected_request = 421;
+        const Failure& last = progress.noted[0].failure;
+        if (last.code == misdirected_request && last.category == &http_category()) {
+            copy.fresh_connection = true;
+        }
         if (!deadline_header.empty() && deadline != forever) {
             const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline);
             copy.headers.set({std::string{deadline_header},
@@ -198,8 +205,7 @@ private:
 /// It is a Pipeline of a deadline, a Retrying and, on request, a Hedge. Each attempt sends a copy
 /// of the request, with its body. A request is sent again if all of these hold:
 ///
-/// - the failure may pass: a status of 408, 429, 500, 502, 503, 504, 522 or 524, or an HttpErrc
-///   that is name_not_found, not_connected, tls_failed, timed_out or lost;
+/// - the failure may pass: Hooks::classify or HttpResponse::verdict returns a verdict that repeats;
 /// - sending it twice does no harm: the method is GET, HEAD, OPTIONS, TRACE, PUT or DELETE, the
 ///   request has an Idempotency-Key, or the client reports that nothing was sent;
 /// - no part of the response has been passed to on_chunk;
@@ -233,8 +239,9 @@ public:
     using Counters = HttpCallsCounters;
 
     /// Pre: options.check() is empty.   Throws: std::bad_alloc.
-    HttpCalls(Http& http, Sleeper& sleeper, HttpCallsOptions options = {})
-        : http_{http}, sleeper_{sleeper}, options_{options} {
+    HttpCalls(Http& http, Sleeper& sleeper, HttpCallsOptions options = {},
+              HttpCallsOptions::Hooks hooks = {})
+        : http_{http}, sleeper_{sleeper}, options_{options}, hooks_{std::move(hooks)} {
         detail::expect_options(options_.check(),
                                {{"attempts_max", std::uint64_t{options_.attempts_max}},
                                 {"first_wait", options_.first_wait},
@@ -385,6 +392,7 @@ private:
         Instant ends = never;          // its own deadline
         Instant waits_until = always;  // the last of its callers' deadlines
         std::optional<Outcome<HttpResponse>> outcome{};
+        bool repeats = false;  // whether another request may succeed after a failure
         detail::HttpProgress* progress = nullptr;  // until it is finished
         std::optional<Task<bool>> task{};
         // The flight that its callers share after it. They join it also if it has ended already,
@@ -432,20 +440,37 @@ private:
         const Retrying retrying{use.host().policy(options_, call.progress, counters_), retries};
         const detail::HttpDeadline deadline{call.request().deadline};
         auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
-                                detail::failure_of_call);
+                                [&](const HttpResponse& response) noexcept {
+                                    return failure_of(call, use.host(), response);
+                                });
+        const auto ended = [&](Outcome<HttpResponse> outcome) {
+            if (flight != nullptr) flight->repeats = call.progress.noted[0].verdict.repeats;
+            return outcome;
+        };
         if (call.progress.repeatable && !call.in_pieces() && options_.hedge_after != forever) {
             const Pipeline pipeline{deadline, retrying,
                                     Hedge{options_.hedge_after, 1, Shared{use.host().budget}}
-                                        .until(detail::HttpDefinite{})
+                                        .until(detail::HttpDefinite{call.progress})
                                         .retry_after_max(options_.retry_after_max)};
             auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
-            Outcome<HttpResponse> outcome = co_await std::move(task);
-            co_return outcome;
+            co_return ended(co_await std::move(task));
         }
         const Pipeline pipeline{deadline, retrying};
         auto task = pipeline(sleeper_, std::move(attempt), std::move(stop), hedges);
-        Outcome<HttpResponse> outcome = co_await std::move(task);
-        co_return outcome;
+        co_return ended(co_await std::move(task));
+    }
+
+    // Returns the failure of a response, and notes the verdict on it for the rules.
+    Failure failure_of(detail::HttpCall& call, detail::HttpHost& host,
+                       const HttpResponse& response) noexcept {
+        const bool accepts = response.status >= 200 && response.status < 300;
+        const HttpResponse::History history =
+            host.rejections.take(response.status, accepts, sleeper_.now(), {});
+        const HttpResponse::Verdict verdict =
+            detail::verdict_by(hooks_.classify, call.request(), response, history);
+        const Failure failure = detail::failure_by(verdict, response, options_.retry_after_max);
+        if (failure.cause != Cause::none) call.progress.note(failure, verdict);
+        return failure;
     }
 
     Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt) {
@@ -476,7 +501,8 @@ private:
         Outcome<HttpResponse> outcome = co_await std::move(first);
         // This call may have had only a part of the time and of the attempts of a flight that it
         // joined. All such calls share one more, which lasts as long as any of them may wait.
-        if (!is_late || sleeper_.now() >= end || !detail::may_go_on(outcome)) co_return outcome;
+        if (!is_late || sleeper_.now() >= end || !detail::may_go_on(outcome, flight->repeats))
+            co_return outcome;
         if (!flight->next) flight->next = flight_of(key);
         if (!flight->next)
             flight->next = begin_flight(key, std::move(request), flight->waits_until);
@@ -533,6 +559,7 @@ private:
     Http& http_;
     Sleeper& sleeper_;
     const HttpCallsOptions options_;
+    const HttpCallsOptions::Hooks hooks_;
     HttpCallsCounters counters_{};
     detail::HttpHosts hosts_{options_};
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
@@ -543,5 +570,7 @@ template <class Http, class Sleeper>
 HttpCalls(Http&, Sleeper&) -> HttpCalls<Http, Sleeper>;
 template <class Http, class Sleeper>
 HttpCalls(Http&, Sleeper&, HttpCallsOptions) -> HttpCalls<Http, Sleeper>;
+template <class Http, class Sleeper>
+HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsOptions::Hooks) -> HttpCalls<Http, Sleeper>;
 
 }}  // namespace belay

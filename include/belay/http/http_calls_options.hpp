@@ -10,6 +10,7 @@
 #include <belay/budget/token_budget.hpp>
 #include <belay/core/call_counts.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -17,6 +18,12 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct HttpCallsOptions {
+    /// The functions of a user that an HttpCalls calls, all on the thread of its sleeper.
+    struct Hooks {
+        /// Decides on responses before HttpResponse::verdict does.
+        HttpResponse::Classify classify{};
+    };
+
     /// The most attempts of one call, the first one included.   Pre: >= 1.
     std::uint32_t attempts_max = 4;
     /// The wait after the first failure is drawn from 0ns to this. The limit doubles each time.

@@ -23,7 +23,10 @@ enum class HttpErrc {
     not_http = 9,              ///< the server's answer is not HTTP, or is not what it declares
     too_long = 10,             ///< the body is longer than `body_bytes_max`, or the headers are too
                                ///< long
-    client_failed = 11         ///< this program could not send it: no memory, no descriptors
+    client_failed = 11,        ///< this program could not send it: no memory, or a file or an
+                               ///< interface that its configuration names is not there
+    client_certificate = 12,   ///< this program's own certificate or key cannot be used
+    proxy_rejected = 13        ///< the proxy does not accept the credentials of this program (407)
 };
 
 namespace detail {
@@ -42,7 +45,13 @@ inline constexpr ErrorText http_error_texts[] = {
     {"the connection ended before the response did", Cause::lost},
     {"the response is not HTTP", Cause::protocol, FailureOrigin::answered},
     {"the response is longer than allowed", Cause::permanent, FailureOrigin::answered},
-    {"the HTTP library of this program lacks a feature that the request needs", Cause::overloaded,
+    {"this program could not send the request: it has no memory, or lacks what its configuration "
+     "names",
+     Cause::overloaded, FailureOrigin::local},
+    {"this program's own certificate cannot be used: check its file, its key, and whether the "
+     "server asks for another one",
+     Cause::permanent, FailureOrigin::local},
+    {"the proxy rejects the request: check the credentials for the proxy", Cause::permanent,
      FailureOrigin::local},
 };
 

@@ -3,8 +3,11 @@
 /// HttpHeaders, HttpRequest, HttpResponse: a request to an HTTP client, and its answer.
 #pragma once
 
+#include <cstdint>           // std::uint8_t, std::uint32_t
+#include <functional>        // std::function
 #include <initializer_list>  // std::initializer_list
 #include <limits>            // std::numeric_limits
+#include <optional>          // std::optional
 #include <string>            // std::string
 #include <string_view>       // std::string_view
 #include <utility>           // std::move, std::forward
@@ -63,6 +66,46 @@ private:
     std::vector<Field> fields_;
 };
 
+namespace detail {
+
+/// See HttpResponse::Verdict.
+struct HttpVerdict {
+    /// The health of a server, as a response shows it.
+    enum class Host : std::uint8_t {
+        failure,  ///< the server, or the way to it, is in trouble
+        success,  ///< the server is well, also if it rejects the request
+        neutral   ///< nothing is shown: the cause is on this side, or the server only asks for a
+                  ///< slower pace
+    };
+
+    /// Whether another attempt may succeed.
+    bool repeats = false;
+    /// The result for a breaker.
+    Host host = Host::success;
+    /// Whether the failure costs what a budget takes for a failure.
+    bool pays = false;
+
+    friend constexpr bool operator==(const HttpVerdict&, const HttpVerdict&) noexcept = default;
+};
+
+/// See HttpResponse::History.
+struct HttpHistory {
+    /// Whether the endpoint has accepted a request or an upgrade since the program began.
+    bool accepted = false;
+    /// The definite rejections in a row, this one included; 0 if this is none.
+    std::uint32_t rejections = 0;
+    /// The time since the first of them.
+    Duration lasting{};
+    /// Whether they are as many, and have lasted as long, as a Patience requires.
+    bool settled = false;
+
+    friend constexpr bool operator==(const HttpHistory&, const HttpHistory&) noexcept = default;
+};
+
+}  // namespace detail
+
+struct HttpRequest;
+
 /// The response of a server, or the reason why there is none.
 ///
 /// Every response that arrived whole is complete(), for any status. Look at the status first, then
@@ -71,6 +114,25 @@ private:
 ///
 /// Thread safety: a plain value.
 struct HttpResponse {
+    /// The meaning of a response, or of its absence. The three members are independent.
+    using Verdict = detail::HttpVerdict;
+    /// The former answers of the endpoint, for a verdict.
+    using History = detail::HttpHistory;
+    /// A user's own verdicts. The function returns nullopt for a response that verdict() decides.
+    /// It is called once for each response, on the thread of the caller. If it throws, verdict()
+    /// decides.
+    ///
+    ///     .classify = [](const HttpRequest& request, const HttpResponse& response,
+    ///                    const auto&) -> std::optional<HttpResponse::Verdict> {
+    ///         if (response.status != 409 || !request.headers.find("Idempotency-Key")) return {};
+    ///         return HttpResponse::Verdict{.repeats = true, .pays = true};
+    ///     }
+    ///
+    /// A status from 200 to 299 with a verdict that repeats, or that is a failure of the host, is a
+    /// failure of the call.
+    using Classify = std::function<std::optional<Verdict>(const HttpRequest&, const HttpResponse&,
+                                                          const History&)>;
+
     /// The status code that the server sent; 0 if nothing arrived.
     int status = 0;
     HttpHeaders headers{};
@@ -82,27 +144,52 @@ struct HttpResponse {
     /// Whether the server may have seen the request. It is false only if the server certainly has
     /// not: then sending the request again does nothing twice.
     bool sent = true;
+    /// The wall clock of the client when the head of a response without a `Date` arrived. It serves
+    /// a Retry-After that is a date.
+    std::optional<WallTime> received{};
 
     /// Returns whether the response is whole, for any status.
     [[nodiscard]] bool complete() const noexcept { return failure.cause == Cause::none; }
+    /// Returns the verdict on this answer to a request: the default of HttpCalls, and of the
+    /// upgrades of beast::WebSocket. docs/http-calls.md has the table for both.
+    ///
+    /// A request with the header `Upgrade` opens a connection. Each status of its answer may pass,
+    /// except 401, 407, and a rejection with `history.settled`.
+    ///
+    /// Complexity: O(1).
+    [[nodiscard]] Verdict verdict(const HttpRequest& request,
+                                  const History& history = {}) const noexcept;
 
     friend bool operator==(const HttpResponse&, const HttpResponse&) = default;
 };
+
+namespace detail {
+/// Returns the wait that the Retry-After of a response asks for; 0ns without one.
+[[nodiscard]] inline Duration requested_wait(const HttpResponse& response,
+                                             Duration trusted_max) noexcept {
+    const std::string* const wait = response.headers.find("Retry-After");
+    const std::string* const date = response.headers.find("Date");
+    if (wait == nullptr) return {};
+    return RetryAfter{*wait, date != nullptr ? std::string_view{*date} : "", response.received,
+                      trusted_max}
+        .wait();
+}
+}  // namespace detail
 
 /// Returns the failure that a response stands for.
 ///
 /// This is the reason why the response is not whole. For a whole response, it is the failure of its
 /// status, with the wait that its Retry-After asks for. A status from 200 to 299 is no failure.
 ///
-/// A Retry-After that is a date is measured from the response's own `Date`. The wait is at most one
-/// day.
-[[nodiscard]] inline Failure http_failure(const HttpResponse& response) noexcept {
+/// Seconds are rounded up, and the first element of a list counts. A date is measured from the
+/// response's own `Date`. Without one, it is measured from HttpResponse::received, and counts only
+/// up to `trusted_max`. A value that cannot be read is a wait of 5 s, or of `trusted_max` if that
+/// is shorter. The wait is at most one day.
+[[nodiscard]] inline Failure http_failure(const HttpResponse& response,
+                                          Duration trusted_max = std::chrono::seconds{
+                                              30}) noexcept {
     if (!response.complete()) return response.failure;
-    const std::string* const wait = response.headers.find("Retry-After");
-    const std::string* const date = response.headers.find("Date");
-    if (wait == nullptr) return http_failure(response.status);
-    const detail::RetryAfter asked{*wait, date != nullptr ? std::string_view{*date} : ""};
-    return http_failure(response.status, asked.wait());
+    return http_failure(response.status, detail::requested_wait(response, trusted_max));
 }
 
 /// Makes calls that return an HttpResponse fail as http_failure(response) defines.
@@ -167,6 +254,9 @@ struct HttpRequest {
     /// Whether redirections are followed: at most three, and only to the same scheme, host and
     /// port. A redirection that is not followed is the response.
     bool redirects = false;
+    /// Whether the request gets a connection of its own, which is dialled anew, and no kept one.
+    /// HttpCalls sets it after a status of 421.
+    bool fresh_connection = false;
     /// Receives the response in pieces, if given: `(const HttpResponse& head, std::string_view
     /// piece) noexcept`. Each call has the status and headers. The first call comes as soon as
     /// these have arrived, with an empty piece. The response's body then stays empty.

@@ -70,6 +70,7 @@ public:
     [[nodiscard]] Handle request(belay::HttpRequest request,
                                  belay::Completion<belay::HttpResponse> done) {
         if (throws != 0 && throws-- != 0) throw std::bad_alloc{};
+        if (on_request) on_request(request);
         seen.push_back({request.url, request.method, request.headers, request.body,
                         request.deadline, sleeper_.now()});
         Step step = answer ? answer(seen.back()) : next();
@@ -92,6 +93,7 @@ public:
     std::vector<Seen> seen{};
     std::vector<std::string> pieces{};  ///< of each body that is passed to an on_chunk
     std::function<void()> on_end{};     ///< called before each answer
+    std::function<void(const belay::HttpRequest&)> on_request{};
     int aborted = 0;
     int throws = 0;
 

@@ -36,10 +36,13 @@ public:
                    A&... stream)
         : Parent{runs_in, std::move(options), link, runs_in, stream...} {}
 
-    /// `memory` is that of the transport.
+    /// `memory` and `history` are those of the transport.
     void dial(const posix::Endpoint& server, const std::string* token, const Link<Bytes>& link,
-              OwnDialMemory& memory) {
+              OwnDialMemory& memory, BeastHistory& history) {
         server_ = server;
+        answers_ = history.of(server);
+        // When the machine began this attempt, by its own clock.
+        began_ = link.published().status.since;
         has_token_ = token != nullptr;
         if (const auto wrong = request_.make(server, *this->options_, token, is_tls ? 443 : 80)) {
             return this->end(Failure::from(wrong));
@@ -105,7 +108,7 @@ private:
             this->socket(), this->input_, *answer_, on([](auto& self, const Error& e, std::size_t) {
                 if (e) return self.end(BeastFailure::of_handshake(e));
                 const auto& answer = self.answer_->get();
-                if (answer.result_int() / 100 != 2) return self.end(rejection_of(answer));
+                if (answer.result_int() / 100 != 2) return self.reject(answer);
                 // The server has received no request yet, so these bytes are no answer.
                 if (self.input_.size() != 0) return self.end(BeastFailure::garbage());
                 self.secure();
@@ -143,7 +146,7 @@ private:
     void answered(const Error& error) {
         namespace websocket = boost::beast::websocket;
         request_ = {};  // holds the token, so it is cleared early
-        if (error == websocket::error::upgrade_declined) return this->end(rejection_of(response_));
+        if (error == websocket::error::upgrade_declined) return reject(response_);
         if (error) {
             Failure failure = BeastFailure::of_handshake(error);
             if constexpr (is_tls) {
@@ -156,12 +159,32 @@ private:
             return this->end(
                 Failure::from(make_error_code(beast::WebSocketErrc::subprotocol_rejected)));
         }
+        static_cast<void>(note(101));
         response_ = {}, this->input_ = {};
         this->begin();
+    }
+    HttpHistory note(int status) noexcept {
+        constexpr int switching_protocols = 101;
+        return answers_->rejections.take(status, status == switching_protocols, began_,
+                                         this->options_->patience);
+    }
+    template <class Message>
+    void reject(const Message& answer) {
+        const HttpHistory history = note(static_cast<int>(answer.result_int()));
+        this->guarded([&] {
+            const beast::WebSocketOptions& options = *this->options_;
+            HttpRequest request{
+                .url = (is_tls ? "https://" : "http://") + server_.to_string() + options.target,
+                .headers = {{"Upgrade", "websocket"}}};
+            for (const auto& [name, value] : options.headers) request.headers.add({name, value});
+            this->end(rejection_of(answer, request, history, options));
+        });
     }
 
     bool has_token_ = false;
     posix::Endpoint server_;
+    std::shared_ptr<BeastHistory::Entry> answers_;
+    Instant began_ = always;
     BeastRequest request_;
     std::string text_;
     std::optional<boost::beast::http::response_parser<boost::beast::http::empty_body>> answer_;

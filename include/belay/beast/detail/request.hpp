@@ -3,7 +3,10 @@
 /// BeastRequest: the checked texts of one upgrade request.
 #pragma once
 
+#include <memory>   // std::shared_ptr
+#include <string>   // std::string
 #include <utility>  // std::move; before asio, which in Boost 1.74 uses std::exchange without
+#include <vector>   // std::vector
 
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/version.hpp>
@@ -11,8 +14,9 @@
 
 #include <belay/beast/websocket_error.hpp>
 #include <belay/beast/websocket_options.hpp>
-#include <belay/core/http_failure.hpp>
+#include <belay/core/steady_clock.hpp>
 #include <belay/http/detail/http_text.hpp>
+#include <belay/http/http_verdict.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -73,22 +77,56 @@ struct BeastRequest {
     }
 };
 
-/// Returns the failure for an HTTP answer of a server or a proxy that did not do what was
-/// requested.
-template <class Message>
-[[nodiscard]] Failure rejection_of(const Message& answer) {
-    const auto text = [&](boost::beast::http::field name) {
-        const auto value = answer[name];
-        return std::string_view{value.data(), value.size()};
+/// The answers of the servers that one transport has dialled. A copy of a transport is another one,
+/// and begins without them.
+///
+/// Thread safety: that of the transport.
+class BeastHistory {
+public:
+    struct Entry {
+        posix::Endpoint server;
+        HttpRejections rejections{};
     };
-    using boost::beast::http::field;
-    const Duration wait = RetryAfter{text(field::retry_after), text(field::date)}.wait();
-    const auto status = static_cast<int>(answer.result_int());
-    // 200 is the answer of some other web page: at present no server there supports the protocol.
-    if (status >= 200 && status < 300) {
-        return {Cause::refused, FailureOrigin::answered, status, &http_category(), wait};
+
+    BeastHistory() noexcept = default;
+    BeastHistory(const BeastHistory&) noexcept {}
+    BeastHistory(BeastHistory&&) noexcept = default;
+    BeastHistory& operator=(BeastHistory other) noexcept {
+        entries_ = std::move(other.entries_);
+        return *this;
     }
-    return http_failure(status, wait);
+    ~BeastHistory() = default;
+
+    /// Returns the answers of one server. They may outlive the transport.   Throws: std::bad_alloc.
+    [[nodiscard]] std::shared_ptr<Entry> of(const posix::Endpoint& server) {
+        for (const auto& entry : entries_) {
+            if (entry->server == server) return entry;
+        }
+        if (entries_.size() == entries_max) entries_.erase(entries_.begin());
+        return entries_.emplace_back(std::make_shared<Entry>(Entry{server}));
+    }
+
+private:
+    static constexpr std::size_t entries_max = 64;
+
+    std::vector<std::shared_ptr<Entry>> entries_;  // the oldest first
+};
+
+/// Returns the failure for an HTTP answer of a server or a proxy that did not do what was
+/// requested.   Throws: std::bad_alloc.
+template <class Message>
+[[nodiscard]] Failure rejection_of(const Message& answer, const HttpRequest& request,
+                                   const HttpHistory& history,
+                                   const beast::WebSocketOptions& options) {
+    const auto text = [](const auto& part) { return std::string{part.data(), part.size()}; };
+    HttpResponse response{.status = static_cast<int>(answer.result_int())};
+    for (const auto& field : answer) {
+        response.headers.add({text(field.name_string()), text(field.value())});
+    }
+    response.received = SystemClock{}.now();
+    if constexpr (requires { response.body = answer.body(); }) response.body = answer.body();
+    const HttpVerdict verdict = verdict_by(options.classify_upgrade, request, response, history);
+    return failure_by(verdict, response, std::chrono::minutes{1});
 }
 
 }}}  // namespace belay::detail

@@ -98,7 +98,6 @@ private:
         case CURLE_COULDNT_RESOLVE_PROXY:
             return HttpErrc::name_not_found;
         case CURLE_COULDNT_CONNECT:
-        case CURLE_INTERFACE_FAILED:
             return HttpErrc::not_connected;
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_ISSUER_ERROR:
@@ -107,8 +106,9 @@ private:
             return HttpErrc::certificate_rejected;
         case CURLE_SSL_CONNECT_ERROR:
         case CURLE_SSL_CIPHER:
-        case CURLE_SSL_CERTPROBLEM:
             return HttpErrc::tls_failed;
+        case CURLE_SSL_CERTPROBLEM:
+            return HttpErrc::client_certificate;
         case CURLE_OPERATION_TIMEDOUT:
             return HttpErrc::timed_out;
         case CURLE_UNSUPPORTED_PROTOCOL:  // HTTP/0.9, which has no format
@@ -119,14 +119,29 @@ private:
             return HttpErrc::bad_url;
         case CURLE_OUT_OF_MEMORY:
         case CURLE_FAILED_INIT:
+        case CURLE_NOT_BUILT_IN:
+        case CURLE_BAD_FUNCTION_ARGUMENT:
+        case CURLE_UNKNOWN_OPTION:
+        case CURLE_INTERFACE_FAILED:
+        case CURLE_SSL_ENGINE_NOTFOUND:
+        case CURLE_SSL_ENGINE_SETFAILED:
         case CURLE_SSL_ENGINE_INITFAILED:
         case CURLE_SSL_CACERT_BADFILE:
+        case CURLE_SSL_CRL_BADFILE:
             return HttpErrc::client_failed;
         default:
             break;
     }
-    // CURLE_TOO_LARGE, which has no name before 8.6.
-    return static_cast<int>(code) == 100 ? HttpErrc::too_long : HttpErrc::lost;
+    switch (static_cast<int>(code)) {
+        case 97:  // CURLE_PROXY, which has no name before 7.73
+            return HttpErrc::not_connected;
+        case 98:  // CURLE_SSL_CLIENTCERT, which has no name before 7.77
+            return HttpErrc::client_certificate;
+        case 100:  // CURLE_TOO_LARGE, which has no name before 8.6
+            return HttpErrc::too_long;
+        default:
+            return HttpErrc::lost;
+    }
 }
 
 }}}  // namespace belay::detail

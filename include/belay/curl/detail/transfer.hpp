@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::min
+#include <cerrno>     // errno
 #include <cstring>    // std::memcpy
 #include <optional>   // std::optional
 #include <string>     // std::string
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 
 #include <belay/core/completion.hpp>
+#include <belay/core/steady_clock.hpp>
 #include <belay/curl/detail/reply.hpp>
 #include <belay/curl/detail/sockets.hpp>
 #include <belay/curl/detail/url.hpp>
@@ -132,8 +134,12 @@ private:
         return t.stale_ ? 1 : 0;
     }
     /// Opens a socket that programs do not get that this process starts.
-    static curl_socket_t on_open(void*, curlsocktype, curl_sockaddr* to) noexcept {
-        return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* to) noexcept {
+        const int socket = ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+        const bool is_lack =
+            errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+        if (socket < 0 && is_lack) of(self).lack_ = errno;
+        return socket;
     }
     [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
         return *static_cast<CurlTransfer*>(self);
@@ -168,6 +174,7 @@ private:
     std::size_t body_bytes_ = 0;
     long asked_bytes_ = 0;  ///< of all requests that were sent before the head
     int redirects_ = 0;
+    int lack_ = 0;          ///< the error for which this program could open no socket
     bool stale_ = false;    ///< the kept connection had unread input
     std::string next_url_;  ///< the target of the redirection that is followed
     std::optional<HttpErrc> error_;
@@ -225,7 +232,7 @@ inline CURLcode CurlTransfer::set_defaults() {
     // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as complete.
     set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
     using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
-    set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open});
+    set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open})(CURLOPT_OPENSOCKETDATA, this);
     return set.code;
 }
 
@@ -273,9 +280,10 @@ inline CURLcode CurlTransfer::set_request() {
     // for a request with a body. A request without one that changes something gets a new
     // connection.
     const bool repeatable = !request_.body.empty() || is("GET", "HEAD", "PUT", "DELETE", "OPTIONS");
+    const bool fresh = request_.fresh_connection || !repeatable;
     Options set{easy_};
     set(CURLOPT_URL, request_.url.c_str())(CURLOPT_HTTPGET, 1L);
-    set(CURLOPT_NOBODY, is("HEAD") ? 1L : 0L)(CURLOPT_FRESH_CONNECT, repeatable ? 0L : 1L);
+    set(CURLOPT_NOBODY, is("HEAD") ? 1L : 0L)(CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
     if (!request_.body.empty() || is("POST", "PUT", "PATCH")) {
         const auto size = static_cast<curl_off_t>(request_.body.size());
         set(CURLOPT_POST, 1L)(CURLOPT_POSTFIELDSIZE_LARGE, size);
@@ -312,6 +320,7 @@ inline bool CurlTransfer::take_head() {
     asked_bytes_ = info<long>(CURLINFO_REQUEST_SIZE);
     response_.status = status;
     response_.headers = head_.take_headers();
+    if (response_.headers.find("Date") == nullptr) response_.received = SystemClock{}.now();
     const bool redirects =
         status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     const std::string* const location = response_.headers.find("Location");
@@ -380,11 +389,19 @@ inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc
     // If a proxy refuses to connect, the server has not seen the request.
     const long proxy = easy_ != nullptr ? info<long>(CURLINFO_HTTP_CONNECTCODE) : 0;
     const bool refused_by_proxy = proxy >= 300;
-    if (refused_by_proxy) error = HttpErrc::not_connected;
+    constexpr long proxy_authentication_required = 407;
+    if (refused_by_proxy) {
+        error = proxy == proxy_authentication_required ? HttpErrc::proxy_rejected
+                                                       : HttpErrc::not_connected;
+    }
     response.failure =
         error == HttpErrc::certificate_rejected
             ? Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)))
             : Failure::from(*error);
+    // The reason is on this side, and a policy knows it by its code.
+    if (lack_ != 0 && error == HttpErrc::not_connected) {
+        response.failure = Failure::from({lack_, std::generic_category()});
+    }
     const long left = easy_ != nullptr ? info<long>(CURLINFO_REQUEST_SIZE) : 0;
     response.sent = left != 0 && !refused_by_proxy;
     return response;

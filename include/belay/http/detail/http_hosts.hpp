@@ -12,7 +12,6 @@
 #include <belay/backoff/cap.hpp>
 #include <belay/backoff/full_jitter.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/count_only.hpp>
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/open_for.hpp>
 #include <belay/budget/token_budget.hpp>
@@ -27,26 +26,39 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-using HttpTrip = CountOnly<FailureRate<TimeWindow<>>, HttpEvidence>;
+using HttpTrip = FailureRate<TimeWindow<>>;
 using HttpBreaker = CircuitBreaker<SteadyClock, HttpTrip, OpenFor>;
 
-/// The breaker or the budget of a host in the policy of one call. An unanswered attempt, as
-/// HttpRepeat has decided before it, is a failure.
+/// The breaker or the budget of a host in the policy of one call. It takes the verdict on the
+/// response instead of the failure's cause. An unanswered attempt, as HttpRepeat has decided before
+/// it, is a failure.
 template <class Object>
 class HttpShared : public Shared<Object> {
 public:
     HttpShared(const Shared<Object>& rule, const HttpProgress& progress) noexcept
         : Shared<Object>{rule}, progress_{&progress} {}
 
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        const HttpVerdict verdict = progress_->verdict_of(failure);
+        const HttpVerdict::Host host = !pays          ? verdict.host
+                                       : verdict.pays ? HttpVerdict::Host::failure
+                                       : verdict.host == HttpVerdict::Host::neutral
+                                           ? HttpVerdict::Host::neutral
+                                           : HttpVerdict::Host::success;
+        return Shared<Object>::failed(detail::as_evidence(failure, host), turn);
+    }
     void spend(Turn& turn) noexcept {
         if (progress_->unanswered) {
-            static_cast<void>(this->failed(Failure::from(HttpErrc::timed_out), turn));
+            const Failure unanswered = Failure::from(HttpErrc::timed_out);
+            static_cast<void>(Shared<Object>::failed(unanswered, turn));
         } else if constexpr (requires(Shared<Object>& rule) { rule.spend(turn); }) {
             Shared<Object>::spend(turn);
         }
     }
 
 private:
+    static constexpr bool pays = part::ReservableLike<Object>;
+
     const HttpProgress* progress_;
 };
 
@@ -70,6 +82,7 @@ struct HttpHost {
 
     TokenBudget budget;
     HttpBreaker breaker;
+    HttpRejections rejections{};
     std::size_t under_way = 0;
     std::uint64_t last_use = 0;
     Instant used_at = always;  // when a call last began or ended
@@ -78,7 +91,7 @@ private:
     [[nodiscard]] static HttpTrip trip(const HttpCallsOptions& options) noexcept {
         part::RateThreshold threshold = options.breaker;
         if (threshold.percent == 0) threshold.percent = 100;  // the breaker is disabled
-        return {FailureRate{TimeWindow<>{options.breaker_window}, threshold}, HttpEvidence{}};
+        return FailureRate{TimeWindow<>{options.breaker_window}, threshold};
     }
 };
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/detail/http_repeat.hpp
-/// Decides which HTTP requests may be sent again, and which failures are those of the server.
+/// Decides which HTTP requests may be sent again.
 #pragma once
 
-#include <cstdint>      // std::uint8_t
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
@@ -13,6 +12,7 @@
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_calls_options.hpp>
 #include <belay/http/http_message.hpp>
+#include <belay/http/http_verdict.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -28,118 +28,29 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return key != nullptr && !key->empty();
 }
 
-/// The meaning of a request's failure for the next one.
-enum class HttpVerdict : std::uint8_t {
-    passing,  ///< the server, or the way to it, is in trouble: another attempt may succeed
-    final,    ///< the server answered, and would answer the same again
-    ours      ///< the request did not reach a server, for a reason in the request or this program
-};
-
-/// Statuses of servers that may do better soon: those of `curl --retry`.
-[[nodiscard]] constexpr bool is_passing_status(int status) noexcept {
-    switch (status) {
-        case 408:
-        case 429:
-        case 500:
-        case 502:
-        case 503:
-        case 504:
-        case 522:
-        case 524:
-            return true;
-        default:
-            return false;
-    }
-}
-
-[[nodiscard]] inline HttpVerdict verdict_of(HttpErrc error) noexcept {
-    switch (error) {
-        case HttpErrc::name_not_found:
-        case HttpErrc::not_connected:
-        case HttpErrc::tls_failed:
-        case HttpErrc::timed_out:
-        case HttpErrc::lost:
-            return HttpVerdict::passing;
-        case HttpErrc::bad_url:
-        case HttpErrc::bad_text:
-        case HttpErrc::client_failed:
-            return HttpVerdict::ours;
-        case HttpErrc::certificate_rejected:
-        case HttpErrc::not_http:
-        case HttpErrc::too_long:
-            return HttpVerdict::final;
-    }
-    return HttpVerdict::final;
-}
-
-/// Returns the verdict on any failure of a call.
-[[nodiscard]] inline HttpVerdict verdict_of(const Failure& failure) noexcept {
-    if (failure.category == &http_category()) {
-        return is_passing_status(failure.code) ? HttpVerdict::passing : HttpVerdict::final;
-    }
-    if (failure.category == &http_error_category()) {
-        return detail::verdict_of(static_cast<HttpErrc>(failure.code));
-    }
-    // A binding may have a more exact reason why a certificate is not accepted.
-    if (failure.error() == http_error_condition(HttpErrc::certificate_rejected)) {
-        return HttpVerdict::final;
-    }
-    switch (failure.cause) {
-        case Cause::permanent:
-        case Cause::forbidden:
-        case Cause::unauthorized:
-        case Cause::protocol:
-            return HttpVerdict::final;
-        default:
-            return HttpVerdict::passing;
-    }
-}
-
-/// The choice of a hedged request: any success, and each failure that no other request corrects.
-struct HttpDefinite {};
-template <>
-struct HedgeChosen<HttpDefinite> {
-    constexpr explicit HedgeChosen(HttpDefinite) noexcept {}
-
-    [[nodiscard]] static bool is_definite(const Failure& failure) noexcept {
-        return detail::verdict_of(failure) != HttpVerdict::passing;
-    }
-    [[nodiscard]] static constexpr bool chooses(const HttpResponse&) noexcept { return true; }
-};
-
-/// Returns the failure of a response as a call judges it. Unlike for http_failure, a 403 is a
-/// definite answer, and so is each 5xx that is not passing (501, 505): the server is well.
-[[nodiscard]] inline Failure failure_of_call(const HttpResponse& response) noexcept {
-    Failure failure = http_failure(response);
-    if (failure.category != &http_category()) return failure;
-    if (failure.code == 403) {
-        failure.cause = Cause::forbidden;
-    } else if (failure.code >= 500 && !is_passing_status(failure.code)) {
-        failure.cause = Cause::permanent;
-    }
-    return failure;
-}
-
-/// Counts for a breaker only the failures that are those of the server; see CountOnly.
-struct HttpEvidence {
-    [[nodiscard]] Cause operator()(const Failure& failure) const noexcept {
-        switch (detail::verdict_of(failure)) {
-            case HttpVerdict::passing:
-                return Cause::lost;
-            case HttpVerdict::final:
-                // A server with a wrong certificate, or that is no HTTP server, serves no client.
-                return failure.cause == Cause::refused || failure.cause == Cause::protocol
-                           ? Cause::lost
-                           : Cause::none;
-            case HttpVerdict::ours:
-                break;
-        }
-        return Cause::planned;
-    }
-};
-
 /// The facts about the requests of one call that a rule needs.
 struct HttpProgress {
+    /// Notes the verdict on a failed response.
+    void note(const Failure& failure, const HttpVerdict& verdict) noexcept {
+        noted[1] = noted[0];
+        noted[0] = {failure, verdict};
+    }
+    /// Returns the verdict on a failure of the last attempt, which has two responses at most.
+    [[nodiscard]] HttpVerdict verdict_of(const Failure& failure) const noexcept {
+        for (const Noted& n : noted) {
+            // A Hedge changes the wait of its failure.
+            const bool is_same = n.failure.category == failure.category &&
+                                 n.failure.code == failure.code && n.failure.cause == failure.cause;
+            if (is_same && failure.cause != Cause::none) return n.verdict;
+        }
+        return detail::verdict_of(failure);
+    }
+
+    struct Noted {
+        Failure failure{};
+        HttpVerdict verdict{};
+    };
+    Noted noted[2] = {};  ///< the last one first
     bool repeatable = false;
     bool sent = true;    ///< the server may have seen the last request
     bool begun = false;  ///< on_chunk has received a part of a response
@@ -185,8 +96,7 @@ public:
     [[nodiscard]] Advice failed(const Failure& failure, Turn&) const noexcept {
         const HttpProgress& p = *progress_;
         const bool harmless = p.repeatable || !p.sent;
-        if (p.begun || !harmless) return Advice::stop();
-        if (detail::verdict_of(failure) != HttpVerdict::passing) return Advice::stop();
+        if (p.begun || !harmless || !p.verdict_of(failure).repeats) return Advice::stop();
         return failure.retry_after > retry_after_max_ ? Advice::stop() : Advice::go();
     }
 
@@ -197,6 +107,36 @@ private:
     Duration unanswered_after_;
 };
 
+/// The choice of a hedged request: any success, and each failure that no other request corrects.
+struct HttpDefinite {
+    const HttpProgress& progress;
+};
+template <>
+struct HedgeChosen<HttpDefinite> {
+    HttpDefinite of;
+
+    [[nodiscard]] bool is_definite(const Failure& failure) const noexcept {
+        return !of.progress.verdict_of(failure).repeats;
+    }
+    [[nodiscard]] static constexpr bool chooses(const HttpResponse&) noexcept { return true; }
+};
+
+/// Returns a failure that is for a shared object what the verdict is for the host.
+[[nodiscard]] inline Failure as_evidence(const Failure& failure,
+                                         HttpVerdict::Host verdict) noexcept {
+    switch (verdict) {
+        case HttpVerdict::Host::failure:
+            return peer_evidence(failure) == PeerEvidence::unwell
+                       ? failure
+                       : Failure{.cause = Cause::lost, .retry_after = failure.retry_after};
+        case HttpVerdict::Host::success:
+            return {.cause = Cause::permanent};
+        case HttpVerdict::Host::neutral:
+            break;
+    }
+    return {.cause = Cause::planned};
+}
+
 /// Returns whether calls that send equal requests at the same time may share one response.
 [[nodiscard]] inline bool is_shareable(const HttpRequest& request) noexcept {
     return (request.method == "GET" || request.method == "HEAD") && request.body.empty() &&
@@ -204,9 +144,10 @@ private:
 }
 /// Returns whether a call whose shared request failed may send one of its own: the failure may
 /// pass, and neither the server nor the breaker wants a wait.
-[[nodiscard]] inline bool may_go_on(const belay::Outcome<HttpResponse>& outcome) noexcept {
+[[nodiscard]] inline bool may_go_on(const belay::Outcome<HttpResponse>& outcome,
+                                    bool repeats) noexcept {
     return !outcome && outcome.last() != nullptr && outcome.retry_after() <= Duration::zero() &&
-           detail::verdict_of(Failure::from(outcome.error())) == HttpVerdict::passing;
+           repeats;
 }
 /// Returns a text that two requests share only if they are equal.   Throws: std::bad_alloc.
 [[nodiscard]] inline std::string flight_key(const HttpRequest& request) {
@@ -221,7 +162,7 @@ private:
         add(field.value);
     }
     key += std::to_string(request.deadline.count()) + ' ' + std::to_string(request.body_bytes_max) +
-           (request.redirects ? " r" : "");
+           (request.redirects ? " r" : "") + (request.fresh_connection ? " f" : "");
     return key;
 }
 

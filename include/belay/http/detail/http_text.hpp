@@ -4,12 +4,14 @@
 #pragma once
 
 #include <charconv>     // std::from_chars
+#include <cstdint>      // std::int64_t
 #include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -124,16 +126,17 @@ struct HttpDate {
     }
 };
 
-/// Reads a date by a pattern. The letters d, y, h, m and s stand for digits, and n for a letter of
-/// the month. An underscore stands for a digit of the day or a space, and any other character for
-/// itself.
+/// Reads a date by a pattern. The letters d, o, y, h, m and s stand for digits of the day, month,
+/// year, hour, minute and second. An n is a letter of the month, and a w any letter. An underscore
+/// stands for a digit of the day or a space, and any other character for itself.
 [[nodiscard]] constexpr std::optional<HttpDate> http_date(std::string_view text,
                                                           std::string_view pattern) noexcept {
-    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec", keys = "dyhms";
+    constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec", keys = "dyhmso";
     if (text.size() != pattern.size()) return std::nullopt;
     unsigned numbers[keys.size()] = {};
     for (std::size_t i = 0; i < text.size(); ++i) {
-        if (pattern[i] == 'n' || (pattern[i] == '_' && text[i] == ' ')) continue;
+        if (pattern[i] == 'n' || pattern[i] == 'w' || (pattern[i] == '_' && text[i] == ' '))
+            continue;
         const std::size_t key = pattern[i] == '_' ? 0 : keys.find(pattern[i]);
         if (key == keys.npos ? text[i] != pattern[i] : text[i] < '0' || text[i] > '9') {
             return std::nullopt;
@@ -142,10 +145,12 @@ struct HttpDate {
             numbers[key] = numbers[key] * 10 + static_cast<unsigned>(text[i] - '0');
         }
     }
-    const auto [day, year, hour, minute, second] = numbers;
-    const std::size_t month = months.find(text.substr(pattern.find('n'), 3));
+    const auto [day, year, hour, minute, second, number] = numbers;
+    const std::size_t name = pattern.find('n');
+    const std::size_t month =
+        name != pattern.npos ? months.find(text.substr(name, 3)) : number * 3 - 3;
     // The second 60 is a leap second.
-    if (month == months.npos || month % 3 != 0 || hour > 23 || minute > 59 || second > 60) {
+    if (month >= months.size() || month % 3 != 0 || hour > 23 || minute > 59 || second > 60) {
         return std::nullopt;
     }
     return HttpDate{.year = static_cast<int>(year),
@@ -168,34 +173,119 @@ struct HttpDate {
     // Sunday, 06-Nov-94 08:49:37 GMT, the format of RFC 850
     return detail::http_date(rest, "dd-nnn-yy hh:mm:ss GMT");
 }
-/// The delay that a Retry-After requests: seconds, or a date. A date is measured from the
-/// response's own `Date`, so the local clock does not matter. The delay is 0ns if there is no
-/// readable value, and at most one day.
-struct RetryAfter {
-    std::string_view value;
-    std::string_view date;
+/// Reads a date in one of the three formats, or in another one that servers send. Others have no
+/// weekday, no zone, another name of UTC, or the form of RFC 3339.
+[[nodiscard]] constexpr std::optional<HttpDate> other_date(std::string_view text) noexcept {
+    if (const auto date = detail::http_date(text)) return date;
+    for (const std::string_view pattern :
+         {"www, dd nnn yyyy hh:mm:ss UTC", "www, dd nnn yyyy hh:mm:ss +0000",
+          "www, dd nnn yyyy hh:mm:ss -0000", "www, dd nnn yyyy hh:mm:ss",
+          "dd nnn yyyy hh:mm:ss GMT", "yyyy-oo-ddThh:mm:ssZ", "yyyy-oo-ddThh:mm:ss+00:00",
+          "yyyy-oo-dd hh:mm:ssZ"}) {
+        if (const auto date = detail::http_date(text, pattern)) return date;
+    }
+    return std::nullopt;
+}
 
-    [[nodiscard]] Duration wait() const noexcept {
-        constexpr std::chrono::seconds most = std::chrono::hours{24};
-        std::chrono::seconds wait{0};
-        if (const auto seconds = number_in(value)) {
-            wait = std::chrono::seconds{*seconds};
-        } else {
-            wait = until_date();
+/// The delay that a Retry-After requests: seconds, or a date. A date is measured from the
+/// response's own `Date`, so the local clock does not matter. Without a `Date`, it is measured from
+/// `received`, and counts only between 0ns and `trusted_max`, because that clock may be wrong.
+///
+/// The delay is at most one day. It is 0ns without a value, and `unreadable_wait`, but at most
+/// `trusted_max`, if the value cannot be read: the server has asked for some wait.
+struct RetryAfter {
+    static constexpr Duration unreadable_wait = std::chrono::seconds{5};
+
+    std::string_view value;
+    std::string_view date{};
+    /// The wall clock when the response arrived, if it is known.
+    std::optional<WallTime> received{};
+    Duration trusted_max = std::chrono::seconds{30};
+
+    [[nodiscard]] constexpr Duration wait() const noexcept {
+        using std::chrono::seconds;
+        constexpr seconds most = std::chrono::hours{24};
+        const std::string_view text = trimmed(value);
+        if (text.empty()) return {};
+        std::optional<seconds> wait;
+        if (const auto count = seconds_in(text.substr(0, text.find_first_of(",;")))) {
+            // Some servers send the time in seconds since 1970.
+            wait = is_since_1970(*count) ? until(*count) : count;
+        } else if (const auto then = other_date(text)) {
+            wait = until(*then);
         }
-        return wait.count() <= 0 ? Duration{} : wait < most ? wait : most;
+        if (!wait) return smaller(unreadable_wait, trusted_max);
+        return wait->count() <= 0 ? Duration{} : *wait < most ? *wait : most;
     }
 
 private:
+    [[nodiscard]] static constexpr std::string_view trimmed(std::string_view text) noexcept {
+        constexpr std::string_view around = " \t\"";
+        const std::size_t first = text.find_first_not_of(around);
+        if (first == text.npos) return {};
+        return text.substr(first, text.find_last_not_of(around) - first + 1);
+    }
+    /// Returns a number of seconds, rounded up: "120", "2.5", "-1", "30 seconds", "500ms".
+    [[nodiscard]] static constexpr std::optional<std::chrono::seconds> seconds_in(
+        std::string_view text) noexcept {
+        constexpr std::int64_t number_max = 100'000'000'000;
+        const bool is_negative = text.starts_with('-');
+        if (is_negative || text.starts_with('+')) text.remove_prefix(1);
+        std::int64_t number = 0;
+        std::size_t at = 0;
+        const auto is_digit = [&] {
+            return at < text.size() && text[at] >= '0' && text[at] <= '9';
+        };
+        for (; is_digit(); ++at) number = smaller(number * 10 + (text[at] - '0'), number_max);
+        if (at == 0) return std::nullopt;
+        if (at < text.size() && text[at] == '.') {
+            std::int64_t part = 0;
+            for (++at; is_digit(); ++at) part += text[at] - '0';
+            number += part != 0 ? 1 : 0;
+        }
+        const std::string_view unit = trimmed(text.substr(at));
+        if (unit == "ms") {
+            number = (number + 999) / 1000;
+        } else if (!unit.empty() && unit != "s" && unit != "sec" && unit != "second" &&
+                   unit != "seconds") {
+            return std::nullopt;
+        }
+        return std::chrono::seconds{is_negative ? 0 : number};
+    }
+    [[nodiscard]] static constexpr bool is_since_1970(std::chrono::seconds count) noexcept {
+        return count.count() >= 1'000'000'000 && count.count() < 4'000'000'000;
+    }
+    /// Returns the time until an instant since 1970; nullopt if no clock that is trusted has it.
+    [[nodiscard]] constexpr std::optional<std::chrono::seconds> until(
+        std::chrono::seconds then) const noexcept {
+        if (const auto now = http_date(date)) {
+            const auto from = now->with_year_near(2000).since_1970();
+            if (from) return then - *from;
+        }
+        if (!received) return std::nullopt;
+        const auto from = std::chrono::floor<std::chrono::seconds>(received->time_since_epoch());
+        const std::chrono::seconds wait = then - from;
+        if (wait.count() < 0 || wait > trusted_max) return std::nullopt;
+        return wait;
+    }
     // The century of a year of two digits is that in which it is nearest to the year of the other
     // date.
-    [[nodiscard]] constexpr std::chrono::seconds until_date() const noexcept {
-        const std::optional<HttpDate> now = http_date(date), then = http_date(value);
-        if (!now || !then) return {};
+    [[nodiscard]] constexpr std::optional<std::chrono::seconds> until(
+        const HttpDate& then) const noexcept {
         constexpr int some_year = 2000;  // only the difference counts
-        const HttpDate begin = now->with_year_near(then->year_is_short ? some_year : then->year);
-        const auto from = begin.since_1970(), to = then->with_year_near(begin.year).since_1970();
-        return from && to ? *to - *from : std::chrono::seconds{};
+        if (const std::optional<HttpDate> now = http_date(date)) {
+            const HttpDate begin = now->with_year_near(then.year_is_short ? some_year : then.year);
+            const auto from = begin.since_1970(), to = then.with_year_near(begin.year).since_1970();
+            if (!from || !to) return std::nullopt;
+            return *to - *from;
+        }
+        const auto to = then.with_year_near(year_now()).since_1970();
+        return to ? until(*to) : std::nullopt;
+    }
+    [[nodiscard]] constexpr int year_now() const noexcept {
+        if (!received) return 2000;
+        const std::chrono::year_month_day today{std::chrono::floor<std::chrono::days>(*received)};
+        return static_cast<int>(today.year());
     }
 };
 
