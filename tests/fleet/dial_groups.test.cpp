@@ -154,6 +154,7 @@ TEST_CASE("Fleet: the limit of an attempt begins when it leaves a queue of this 
         CHECK(rig.recorded[0].abandoned == 1);
         CHECK(rig.recorded[0].failed == 0);
         CHECK(rig.status(0).failure.error() == LinkErrc::attempt_timed_out);
+        CHECK(rig.status(0).failure.origin == Failure::Origin::local);
         CHECK(rig.status(0).withdrawn);
         rig.run(31s);
         CHECK(rig.transports[0].dials == 2);

@@ -546,6 +546,7 @@ consteval bool a_limit_that_ends_in_the_queue_counts_for_no_policy(int rounds) {
         if (!a.teardown || !a.excused || !s.withdrawn || s.failure.cause != Cause::timed_out) {
             return false;
         }
+        if (s.failure.origin != Failure::Origin::local) return false;
         if (s.state != LinkState::cooldown || s.attempt != 0) return false;
         t.now = t.core.deadline();
         if (!t.step({.input = Input::tick}).dial) return false;

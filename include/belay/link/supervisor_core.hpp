@@ -304,14 +304,18 @@ private:
         plan_wait(advice, turn);
     }
 
+    constexpr void on_late_attempt(Turn& turn) noexcept {
+        Failure failure = late(LinkErrc::attempt_timed_out);
+        if (queued_ != 0) failure.origin = Failure::Origin::local;
+        on_closed({.failure = failure, .withdrawn = queued_ != 0}, turn);
+    }
+
     constexpr void on_tick(Turn& turn) noexcept {
         if (turn.now < deadline()) return;
         if (trying() && gates_.any_shut(turn.now)) return go_offline(turn);
         switch (status_.state) {
             case LinkState::connecting:
-                return on_closed(
-                    {.failure = late(LinkErrc::attempt_timed_out), .withdrawn = queued_ != 0},
-                    turn);
+                return on_late_attempt(turn);
             case LinkState::draining:
                 return on_closed({.failure = late(LinkErrc::not_drained)}, turn);
             case LinkState::connected:

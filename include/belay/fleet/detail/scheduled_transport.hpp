@@ -125,8 +125,9 @@ public:
             if (c == nullptr) return;
             part::advance(*c, turn);
             if (entry().phase != ServicePhase::dialling || turn.now < limit_ends_) return;
-            const Failure late = failure_of(LinkErrc::attempt_timed_out);
+            Failure late = failure_of(LinkErrc::attempt_timed_out);
             if (queued_ == 0) return fail(late, turn);
+            late.origin = Failure::Origin::local;
             limit_ends_ = never;
             own_.withdraw(late);
         }
