@@ -131,6 +131,36 @@ TEST_CASE("Fleet: a slow dial moves to the slow group, and continues there",
     CHECK(rig.recorded[0].failed == 2);  // it has its 30 s there, too
 }
 
+TEST_CASE("Fleet: the limit of an attempt begins when it leaves a queue of this side",
+          "[fleet][dial_groups][regression]") {
+    FleetRig rig;
+    rig.add(1);
+    rig.fleet.start();
+    rig.run(0s);
+    rig.transports[0].link.queued();
+    rig.run(20s);
+    SECTION("it dials in time") {
+        rig.transports[0].link.begun();
+        rig.run(50s - 1ns);
+        CHECK(rig.recorded[0].failed == 0);
+        rig.run(51s);
+        CHECK(rig.recorded[0].failed == 1);
+        CHECK(rig.recorded[0].abandoned == 0);
+    }
+    SECTION("it does not, which counts for no policy") {
+        rig.run(30s - 1ns);
+        CHECK(rig.recorded[0].abandoned == 0);
+        rig.run(30s);
+        CHECK(rig.recorded[0].abandoned == 1);
+        CHECK(rig.recorded[0].failed == 0);
+        CHECK(rig.status(0).failure.error() == LinkErrc::attempt_timed_out);
+        CHECK(rig.status(0).failure.origin == Failure::Origin::local);
+        CHECK(rig.status(0).withdrawn);
+        rig.run(31s);
+        CHECK(rig.transports[0].dials == 2);
+    }
+}
+
 TEST_CASE("Fleet: if the slow group is full, a dial ends without a failure",
           "[fleet][dial_groups][unit]") {
     FleetRig rig{{.dials_max = 1, .slow_dials_max = 1, .hold = 0s}};

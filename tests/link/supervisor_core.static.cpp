@@ -514,6 +514,50 @@ consteval bool a_silent_peer_is_given_up() {
 }
 static_assert(a_silent_peer_is_given_up());
 
+/// Two connections of an attempt wait in a queue of this side, and then dial.
+consteval bool the_limit_begins_when_the_last_queue_ends() {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
+    t.step({.input = Input::begun});
+    t.step({.input = Input::start});
+    t.step({.input = Input::queued});
+    t.step({.input = Input::queued});
+    t.now = at(3s);
+    t.step({.input = Input::begun});
+    if (t.core.deadline() != at(4s)) return false;
+    t.step({.input = Input::begun});
+    if (t.core.deadline() != at(7s)) return false;
+    t.now = at(5s);
+    t.step({.input = Input::begun});  // one too many changes nothing
+    if (t.core.deadline() != at(7s)) return false;
+    t.now = at(7s);
+    t.step({.input = Input::tick});
+    return t.core.status().state == LinkState::failed && !t.core.status().withdrawn;
+}
+static_assert(the_limit_begins_when_the_last_queue_ends());
+
+consteval bool a_limit_that_ends_in_the_queue_counts_for_no_policy(int rounds) {
+    Timeline t{Policy{Backoff{NoJitter{}, Cap{60s}, 1s}, AttemptTimeout{4s}, MaxAttempts{1}}};
+    t.step({.input = Input::start});
+    for (int i = 0; i < rounds; ++i) {
+        t.step({.input = Input::queued});
+        t.now = t.core.deadline();
+        const timeline::Actions a = t.step({.input = Input::tick});
+        const LinkStatus& s = t.core.status();
+        if (!a.teardown || !a.excused || !s.withdrawn || s.failure.cause != Cause::timed_out) {
+            return false;
+        }
+        if (s.failure.origin != Failure::Origin::local) return false;
+        if (s.state != LinkState::cooldown || s.attempt != 0) return false;
+        t.now = t.core.deadline();
+        if (!t.step({.input = Input::tick}).dial) return false;
+    }
+    // An attempt that does not wait there has failed at its limit.
+    t.now = t.core.deadline();
+    t.step({.input = Input::tick});
+    return t.core.status().state == LinkState::failed;
+}
+static_assert(a_limit_that_ends_in_the_queue_counts_for_no_policy(3));
+
 // ---- A wait that ended during a sleep is spread again: many clients wake at the same instant -----
 
 constexpr auto naps = Policy{Backoff{NoJitter{}, Cap{60s}, 4s}, MaxAttempts{10}};

@@ -87,6 +87,28 @@ TEST_CASE("Validated connects when the check has passed", "[link][validated][uni
     CHECK(c.rig.notes.observed == Observed{"connecting", "connected"});
 }
 
+TEST_CASE("Validated passes on that an attempt waits in a queue, and that it dials",
+          "[link][validated][regression]") {
+    TransportState a, b;
+    std::vector<std::string> checked;
+    std::function<void()> inside;
+    LinkRig rig{Validated{Bundle{FakeTransport<>{a}, FakeTransport<>{b}}, Asks{&checked, &inside}}};
+    rig.start();
+    a.link.queued();
+    b.link.queued();
+    rig.run(20s);
+    a.link.begun();
+    rig.run(29s);
+    const bool dials = GENERATE(false, true);
+    if (dials) b.link.begun();
+    rig.run(30s);
+    CHECK((rig.state() == LinkState::connecting) == dials);
+    CHECK(rig.link.status().attempt == (dials ? 1U : 0U));
+    rig.run(60s);
+    CHECK(rig.link.status().failure.cause == Cause::timed_out);
+    CHECK(rig.link.status().withdrawn == !dials);
+}
+
 TEST_CASE("Validated delivers messages that follow the answer, after connected",
           "[link][validated][unit]") {
     Checked c;

@@ -15,21 +15,13 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using posix::detail::Found;
 
 namespace {
 
-/// Every name has these addresses.
-struct ListedHosts {
-    static inline std::vector<std::string> hosts;
-    static Found look_up(const std::string&) {
-        Found found;
-        for (const std::string& host : hosts) found.addresses.push_back(numeric(host, 0));
-        return found;
-    }
-};
-struct ListResolver : posix::detail::BasicResolver {
-    ListResolver() : BasicResolver{{}, &ListedHosts::look_up} {}
+/// Gives every name these addresses.
+struct ListResolver {
+    std::vector<std::string> hosts;
+    void look_up(const std::string&, Completion<HostAddresses> done) const { done({hosts, {}}); }
 };
 
 /// A supervised Tcp to a name with these addresses.
@@ -37,7 +29,7 @@ struct NameRig {
     NameRig(std::vector<std::string> hosts, std::uint16_t port, posix::TcpOptions options = {})
         : link{Tcp{loop, resolver, {"name", port}, LengthPrefixed{}, options}, tcp_policy(),
                SupervisorOptions{}, std::ref(app)} {
-        ListedHosts::hosts = std::move(hosts);
+        resolver.hosts = std::move(hosts);
         loop.attach(link);
         link.start();
     }
@@ -77,7 +69,7 @@ struct NameRig {
 
     ManualClock clock{Instant{1h}};
     ClockedLoop loop{clock.view()};
-    ListResolver resolver;
+    ListResolver resolver{};
     TcpApp app;
     TcpSupervisor<Tcp> link;
 };
@@ -289,8 +281,7 @@ TEST_CASE("Tcp may end after its loop in a dial of several addresses",
           "[posix][posix_dial][fault]") {
     Hosts hosts{"127.0.0.1"};
     hosts.swallow("127.0.0.2");
-    ListedHosts::hosts = {"127.0.0.2", "127.0.0.1"};
-    ListResolver resolver;
+    ListResolver resolver{{"127.0.0.2", "127.0.0.1"}};
     TcpApp app;
     auto loop = std::make_unique<posix::Loop<>>();
     TcpSupervisor<posix::Tcp<>> link{posix::Tcp{*loop, resolver, {"name", hosts.port}},
@@ -307,9 +298,8 @@ TEST_CASE("Tcp reaches a name in a decorator, whose dial has its own timers",
           "[posix][posix_dial][unit]") {
     Hosts hosts{"127.0.0.1"};
     hosts.swallow("127.0.0.2");
-    ListedHosts::hosts = {"127.0.0.2", "127.0.0.1"};
     posix::Loop loop;
-    ListResolver resolver;
+    ListResolver resolver{{"127.0.0.2", "127.0.0.1"}};
     TcpApp app;
     Supervisor link{Heartbeat{posix::Tcp{loop, resolver, {"name", hosts.port}},
                               {.every = 10s, .dead_after = 25s}},

@@ -2,11 +2,14 @@
 // Goal: names are looked up outside of the loop, each by one thread at a time, within limits. A
 // look-up that hangs stops neither the loop, nor other names, nor the resolver's destruction.
 // Method: the system's own resolver with the name of the loopback; a function that hangs in its
-// place.
+// place, with a clock of its own.
 #include <belay/posix/resolver.hpp>
 
 #include <atomic>
+#include <condition_variable>
 #include <deque>
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include <belay/link/endpoints.hpp>
@@ -18,49 +21,70 @@
 using namespace belay;
 using namespace belay_test;
 using namespace std::chrono_literals;
-using posix::detail::Found;
 
 namespace {
 
-/// The behaviour of the fake look-up.
+/// The behaviour of the fake look-up, and its time.
 struct Hang {
-    static inline std::atomic<bool> hangs{false};
+    static inline std::mutex mutex;
+    static inline std::condition_variable changed;
+    static inline bool hangs = false;              // all names except "quick"
+    static inline std::set<std::string> released;  // these do not hang, either
     static inline std::atomic<int> calls{0};
     static inline std::atomic<int> inside{0};
+    static inline std::atomic<Duration> time{1h};
 
     static void release() {
+        const std::lock_guard lock{mutex};
         hangs = false;
-        hangs.notify_all();
+        changed.notify_all();
     }
-    static Found look_up(const std::string& host) {
+    static void release(const std::string& host) {
+        const std::lock_guard lock{mutex};
+        released.insert(host);
+        changed.notify_all();
+    }
+    static Instant now() noexcept { return Instant{time}; }
+    static HostAddresses look_up(const std::string& host) {
         ++calls;
         ++inside;
-        if (host != "quick") hangs.wait(true);
+        {
+            std::unique_lock lock{mutex};
+            changed.wait(lock, [&] { return !hangs || host == "quick" || released.count(host); });
+        }
         --inside;
-        posix::detail::Addresses addresses;
-        Found found;
-        found.error = addresses.resolve({"127.0.0.1", 0}, false);
-        found.addresses = posix::detail::copy_of(addresses.first());
-        return found;
+        return {{"127.0.0.1"}, {}};
     }
-};
-
-struct HangingResolver : posix::detail::BasicResolver {
-    explicit HangingResolver(posix::ResolverOptions options = {})
-        : BasicResolver{options, &Hang::look_up} {
-        Hang::hangs = true;
-        Hang::calls = 0;
-    }
-    ~HangingResolver() {
-        if (releases) Hang::release();
-    }
-    bool releases = true;
 };
 
 template <class F>
 void spin_until(F&& holds) {
     while (!holds()) std::this_thread::yield();
 }
+
+struct HangingResolver : posix::detail::BasicResolver {
+    explicit HangingResolver(posix::ResolverOptions options = {})
+        : BasicResolver{options, &Hang::look_up, &Hang::now} {
+        Hang::hangs = true;
+        Hang::released.clear();
+        Hang::calls = 0;
+    }
+    ~HangingResolver() {
+        if (!releases) return;
+        Hang::release();
+        spin_until([] { return Hang::inside == 0; });
+    }
+    bool releases = true;
+};
+
+/// A request for a name.
+struct Request {
+    Request(HangingResolver& resolver, const std::string& host) {
+        resolver.look_up(host, done.ask(), begun.ask());
+    }
+    driver::Question<HostAddresses> done;
+    driver::Question<LookUpBegun> begun;
+};
 
 template <class T>
 auto supervised(T transport, TcpApp& app) {
@@ -153,14 +177,14 @@ TEST_CASE(
 TEST_CASE("Resolver looks up a name once for all concurrent requests",
           "[posix][posix_resolver][unit]") {
     HangingResolver resolver;
-    std::deque<driver::Question<Found>> questions(50);
+    std::deque<driver::Question<HostAddresses>> questions(50);
     for (auto& question : questions) resolver.look_up("name", question.ask());
     spin_until([] { return Hang::inside == 1; });
     Hang::release();
     spin_until([&] { return questions.back().answered(); });
     for (auto& question : questions) {
         REQUIRE(question.answered());
-        const std::optional<Found> found = question.take();
+        const std::optional<HostAddresses> found = question.take();
         REQUIRE(found);
         CHECK(found->addresses.size() == 1);
     }
@@ -169,8 +193,8 @@ TEST_CASE("Resolver looks up a name once for all concurrent requests",
 
 TEST_CASE("Resolver bounds threads and requests; abandoned ones free their slots",
           "[posix][posix_resolver][fault]") {
-    HangingResolver resolver{{.threads_max = 2, .waiting_max = 5}};
-    std::deque<driver::Question<Found>> questions(6);
+    HangingResolver resolver{{.threads_max = 3, .waiting_max = 5}};
+    std::deque<driver::Question<HostAddresses>> questions(6);
     for (std::size_t i = 0; i < 5; ++i) {
         resolver.look_up("name" + std::to_string(i), questions[i].ask());
     }
@@ -190,10 +214,106 @@ TEST_CASE("Resolver bounds threads and requests; abandoned ones free their slots
     CHECK(Hang::calls == 5);
 }
 
+TEST_CASE("Resolver looks up a name at once while 24 others hang",
+          "[posix][posix_resolver][regression]") {
+    HangingResolver resolver;
+    std::deque<Request> requests;
+    for (int i = 0; i < 24; ++i) requests.emplace_back(resolver, "name" + std::to_string(i));
+    Request quick{resolver, "quick"};
+    for (const Request& request : requests) CHECK(request.begun.answered());
+    spin_until([&] { return quick.done.answered(); });
+}
+
+TEST_CASE("Resolver keeps a thread for names that answer, and looks up names that hung last",
+          "[posix][posix_resolver][regression]") {
+    HangingResolver resolver{{.threads_max = 3}};
+    const auto idle = [&] { return resolver.threads() == 0; };
+    {
+        const Request first{resolver, "hangs"}, second{resolver, "hangs, too"};
+        spin_until([] { return Hang::inside == 2; });
+        Hang::time = Hang::time.load() + 2s;
+        Hang::release("hangs");
+        Hang::release("hangs, too");
+        spin_until([&] { return idle() && first.done.answered() && second.done.answered(); });
+    }
+    {
+        const Request quick{resolver, "quick"};
+        spin_until([&] { return idle() && quick.done.answered(); });
+    }
+    Hang::released.clear();
+    const Request hung{resolver, "hangs"}, hung_later{resolver, "hangs, too"};
+    CHECK(hung.begun.answered());
+    CHECK_FALSE(hung_later.begun.answered());
+    const Request fresh{resolver, "new"}, fresh_later{resolver, "another"};
+    CHECK(fresh.begun.answered());
+    CHECK_FALSE(fresh_later.begun.answered());
+    Request quick{resolver, "quick"};
+    CHECK(quick.begun.answered());
+    spin_until([&] { return quick.done.answered(); });
+    CHECK_FALSE(hung_later.begun.answered());
+    CHECK_FALSE(fresh_later.begun.answered());
+    // A place for any name: the new one comes first, although it asked last.
+    Hang::release("hangs");
+    spin_until([&] { return fresh_later.begun.answered(); });
+    CHECK_FALSE(hung_later.begun.answered());
+    // It hung, but now it answers in less than 2 s.
+    spin_until([&] { return hung.done.answered() && resolver.threads() == 2; });
+    Request again{resolver, "hangs"};
+    CHECK(again.begun.answered());
+}
+
+TEST_CASE("The limit of an attempt runs from the beginning of its look-up",
+          "[posix][posix_resolver][regression]") {
+    ManualClock clock{Instant{1h}};
+    ClockedLoop loop{clock.view()};
+    HangingResolver resolver{{.threads_max = 1}};
+    const Request other{resolver, "other"};
+    TcpApp app;
+    auto link = supervised(posix::Tcp{loop, resolver, {"name", 9}}, app);
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until([] { return true; }));
+    clock.advance(29s);
+    REQUIRE(loop.run_until([] { return true; }));
+    Hang::release("other");
+    REQUIRE(loop.run_until([&] { return link.core().deadline() == clock.now() + 30s; }));
+    CHECK(app.state() == LinkState::connecting);
+    clock.advance(30s);
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }));
+    CHECK(link.status().attempt == 1);
+    CHECK_FALSE(link.status().withdrawn);
+}
+
+TEST_CASE("An attempt that waits for the resolver up to its limit gives the next endpoint its turn",
+          "[posix][posix_resolver][regression]") {
+    ManualClock clock{Instant{1h}};
+    ClockedLoop loop{clock.view()};
+    HangingResolver resolver{{.threads_max = 1}};
+    const Request other{resolver, "other"};
+    RawSocket server = RawSocket::listen();
+    TcpApp app;
+    auto link = supervised(
+        Endpoints{posix::Tcp{loop, resolver},
+                  {posix::Endpoint{"name", 9}, posix::Endpoint{"127.0.0.1", server.port()}}},
+        app);
+    loop.attach(link);
+    link.start();
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::connecting; }));
+    REQUIRE(loop.run_until([] { return true; }));
+    clock.advance(30s);
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }));
+    CHECK(link.status().attempt == 0);
+    CHECK(link.status().withdrawn);
+    CHECK(app.failure.error() == LinkErrc::attempt_timed_out);
+    clock.advance(1s);
+    REQUIRE(loop.run_until([&] { return app.state() == LinkState::connected; }));
+    CHECK(link.transport().place() == 1);
+}
+
 TEST_CASE("Resolver ends at once while a look-up hangs, and drops waiting requests",
           "[posix][posix_resolver][fault]") {
-    driver::Question<Found> running;
-    driver::Question<Found> queued;
+    driver::Question<HostAddresses> running;
+    driver::Question<HostAddresses> queued;
     {
         HangingResolver resolver{{.threads_max = 1}};
         resolver.look_up("running", running.ask());
@@ -223,10 +343,12 @@ TEST_CASE("Tcp reports that its resolver was destroyed", "[posix][posix_resolver
     link.start();
     REQUIRE(loop.run_until([] { return true; }));
     spin_until([] { return Hang::inside == 1; });
+    resolver->releases = false;
     resolver.reset();
     REQUIRE(loop.run_until([&] { return app.state() == LinkState::cooldown; }, 5min));
     CHECK(app.failure.error() == std::errc::operation_canceled);
     link.stop();
+    Hang::release();
     spin_until([] { return Hang::inside == 0; });
 }
 

@@ -8,6 +8,6 @@ using namespace belay;
 
 static_assert(std::is_aggregate_v<posix::ResolverOptions>);
 static_assert(posix::ResolverOptions{}.threads_max > 0 &&
-              posix::ResolverOptions{}.threads_max <= 8);
+              posix::ResolverOptions{}.threads_max <= 32);
 static_assert(posix::ResolverOptions{}.waiting_max > 0 &&
               posix::ResolverOptions{}.waiting_max <= 4096);

@@ -34,7 +34,9 @@ enum class EventKind : std::uint8_t {
     note,      ///< a decorator's note to itself; see `code`
     report,    ///< a decorator's report to the observer; `code` is a Report
     command,   ///< a command in the supervisor's mailbox; a sift never sees it
-    written    ///< output that waited for capacity has left, at least a part of it
+    written,   ///< output that waited for capacity has left, at least a part of it
+    queued,    ///< the attempt waits in a queue of this side, and does not dial yet
+    begun      ///< it dials now
 };
 
 /// A measurement that a decorator reports to the observer.

@@ -130,6 +130,11 @@ public:
         return box_ && box_->epoch.load(std::memory_order_acquire) == epoch_;
     }
 
+    /// Reports that this attempt waits in a queue of this side, and does not dial yet. If its limit
+    /// ends it there, that is no failure of the peer, and no policy counts it.
+    driver::Post queued() const { return control(part::EventKind::queued); }
+    /// Reports that the attempt dials now, after queued(). Its limit begins anew.
+    driver::Post begun() const { return control(part::EventKind::begun); }
     /// Reports that the connection is usable.
     driver::Post opened() const { return control(part::EventKind::opened); }
     /// Reports that the connection ended, or could not be opened. Report it once; later events are

@@ -306,6 +306,10 @@ private:
             if (event.epoch != live_.epoch()) return;  // a rule's `succeeded` called stop()
         }
         switch (event.kind) {
+            case part::EventKind::queued:
+                return step({.input = timeline::Input::queued});
+            case part::EventKind::begun:
+                return step({.input = timeline::Input::begun});
             case part::EventKind::opened:
                 return step({.input = timeline::Input::opened, .proof = event.proof});
             case part::EventKind::closed:

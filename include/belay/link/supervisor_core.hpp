@@ -110,6 +110,11 @@ private:
                 return on_reconnect_now(s.force, turn);
             case Input::drain:
                 return on_drain(s.within, turn);
+            case Input::queued:
+                if (status_.state == LinkState::connecting) ++queued_;
+                return;
+            case Input::begun:
+                return on_begun(turn);
             case Input::opened:
                 return on_opened(s.proof, turn);
             case Input::alive:
@@ -217,6 +222,11 @@ private:
         }
     }
 
+    constexpr void on_begun(const Turn& turn) noexcept {
+        if (status_.state != LinkState::connecting || queued_ == 0 || --queued_ != 0) return;
+        attempt_ends_ = after(turn.now, policy_.attempt_limit());
+    }
+
     constexpr void on_opened(bool proof, Turn& turn) noexcept {
         if (status_.state != LinkState::connecting) return;
         alive_ = proof || policy_.stable_by_age();
@@ -295,12 +305,18 @@ private:
         plan_wait(advice, turn);
     }
 
+    constexpr void on_late_attempt(Turn& turn) noexcept {
+        Failure failure = late(LinkErrc::attempt_timed_out);
+        if (queued_ != 0) failure.origin = Failure::Origin::local;
+        on_closed({.failure = failure, .withdrawn = queued_ != 0}, turn);
+    }
+
     constexpr void on_tick(Turn& turn) noexcept {
         if (turn.now < deadline()) return;
         if (trying() && gates_.any_shut(turn.now)) return go_offline(turn);
         switch (status_.state) {
             case LinkState::connecting:
-                return on_closed({.failure = late(LinkErrc::attempt_timed_out)}, turn);
+                return on_late_attempt(turn);
             case LinkState::draining:
                 return on_closed({.failure = late(LinkErrc::not_drained)}, turn);
             case LinkState::connected:
@@ -364,6 +380,7 @@ private:
         const Advice advice = policy_.begin(turn);
         if (advice.verb != Verb::go) return plan_wait(advice, turn);
         begun_ = true;
+        queued_ = 0;
         planned_ = spread_ = fresh_credentials_ = false;
         if (status_.attempt != ~std::uint32_t{0}) ++status_.attempt;
         attempt_ends_ = after(turn.now, policy_.attempt_limit());
@@ -511,6 +528,7 @@ protected:
     bool spread_ = false;   // the end of this wait was overslept, and a second wait has replaced it
     bool fresh_credentials_ = false;  // given since the attempt in flight began
     bool recycles_;                   // SupervisorCoreOptions::recycle
+    std::uint16_t queued_ = 0;  // connecting: so many connections of the attempt wait in a queue
     detail::AsPolicy<Policy> policy_;
     Times times_;
     detail::Gates gates_;

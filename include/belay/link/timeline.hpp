@@ -16,6 +16,8 @@ enum class Input : std::uint8_t {
     credentials,    ///< there are new credentials
     reconnect_now,  ///< the user does not want to wait; see Step::force
     drain,          ///< nothing more is sent; sent messages may leave within Step::within
+    queued,         ///< the attempt waits in a queue of this side, and does not dial yet
+    begun,          ///< it dials now, and its limit begins anew
     opened,         ///< the live connection is open and validated; see Step::proof
     alive,          ///< the peer has sent a message, or answered a ping, on the open connection
     closed,         ///< the live connection ended, or could not be opened; see Step::failure

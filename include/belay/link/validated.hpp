@@ -152,6 +152,9 @@ public:
                 return true;
             }
             const bool begins = event.kind == part::EventKind::opened;
+            if (event.kind == part::EventKind::queued || event.kind == part::EventKind::begun) {
+                return true;
+            }
             if (!begins && event.kind != part::EventKind::received) return false;
             // A transport that reports `opened` twice does not make the check begin twice.
             if (begins && std::exchange(asked_, true)) return false;

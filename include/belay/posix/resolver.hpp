@@ -14,8 +14,10 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 ///     Supervisor link{posix::Tcp{loop, resolver, {"example.org", 9000}}, policy};
 ///
 /// Each name is looked up by one thread at a time, for all requests that wait for it. At most
-/// `threads_max` names are looked up at once. A name that hangs delays the others only if that many
-/// names hang.
+/// `threads_max` names are looked up at once. A look-up that takes 2 s hangs. Names whose last
+/// look-up hung go last, and may use all threads except two. New names may use all except one. So a
+/// name that has answered before begins at once, however many names hang, and a new name does if
+/// those that hang were looked up before. It remembers the last 1024 names.
 ///
 /// The resolver caches nothing: each attempt looks the name up anew. When `waiting_max` requests
 /// wait, the next one first removes those whose result is no longer wanted. If that frees no place,

@@ -3,7 +3,7 @@
 /// posix::Tcp: a transport over TCP that carries whole messages.
 #pragma once
 
-#include <concepts>     // std::convertible_to, std::derived_from, std::integral, std::same_as
+#include <concepts>     // std::convertible_to, std::integral, std::same_as
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
@@ -24,7 +24,7 @@ struct Anywhere {};
 /// `Tcp{loop, server, Lines{.bytes_max = 4096}}`.
 ///
 /// Calls do not block, except for the lookup of names. To look names up without blocking, add a
-/// Resolver: `Tcp{loop, resolver, server}`. If a name has several addresses, they race (RFC 8305,
+/// Resolver, or a ResolverLike of your own: `Tcp{loop, resolver, server}`. If a name has several addresses, they race (RFC 8305,
 /// "happy eyeballs"); see docs/posix.md. Without an endpoint, `Tcp{loop}` or
 /// `Tcp{loop, resolver}` is the transport of an Endpoints.
 ///
@@ -48,21 +48,24 @@ public:
 
     Tcp(Poller& loop, Endpoint endpoint, Framing framing = {}, TcpOptions options = {})
         requires is_fixed
-        : Tcp{loop, nullptr, std::move(endpoint), std::move(framing), options} {}
+        : Tcp{loop, ResolverRef{}, std::move(endpoint), std::move(framing), options} {}
     Tcp(Poller& loop, Endpoint endpoint, TcpOptions options)
         requires(is_fixed && std::default_initializable<Framing>)
-        : Tcp{loop, nullptr, std::move(endpoint), Framing{}, options} {}
-    Tcp(Poller& loop, detail::BasicResolver& resolver, Endpoint endpoint, Framing framing = {},
+        : Tcp{loop, ResolverRef{}, std::move(endpoint), Framing{}, options} {}
+    Tcp(Poller& loop, ResolverRef resolver, Endpoint endpoint, Framing framing = {},
         TcpOptions options = {})
         requires is_fixed
-        : Tcp{loop, &resolver, std::move(endpoint), std::move(framing), options} {}
+        : poller_{&loop},
+          resolver_{resolver},
+          endpoint_{std::move(endpoint)},
+          framing_{std::move(framing)},
+          options_{options} {}
     explicit Tcp(Poller& loop, Framing framing = {}, TcpOptions options = {})
         requires(!is_fixed)
-        : Tcp{loop, nullptr, Where{}, std::move(framing), options} {}
-    Tcp(Poller& loop, detail::BasicResolver& resolver, Framing framing = {},
-        TcpOptions options = {})
+        : Tcp{loop, ResolverRef{}, std::move(framing), options} {}
+    Tcp(Poller& loop, ResolverRef resolver, Framing framing = {}, TcpOptions options = {})
         requires(!is_fixed)
-        : Tcp{loop, &resolver, Where{}, std::move(framing), options} {}
+        : poller_{&loop}, resolver_{resolver}, framing_{std::move(framing)}, options_{options} {}
 
     /// Does not compile, because only a posix::Loop waits for sockets.
     template <class Loop, class... More>
@@ -118,17 +121,9 @@ public:
     [[nodiscard]] std::string_view dial_report() const noexcept { return memory_.text(); }
 
 private:
-    Tcp(Poller& loop, detail::BasicResolver* resolver, Where where, Framing framing,
-        TcpOptions options)
-        : poller_{&loop},
-          resolver_{resolver},
-          endpoint_{std::move(where)},
-          framing_{std::move(framing)},
-          options_{options} {}
-
     Poller* poller_;
-    detail::BasicResolver* resolver_;
-    [[no_unique_address]] Where endpoint_;
+    ResolverRef resolver_;
+    [[no_unique_address]] Where endpoint_{};
     Framing framing_;
     TcpOptions options_;
     belay::detail::OwnDialMemory memory_{};
@@ -137,11 +132,6 @@ private:
 /// The type of `Tcp{loop}` and `Tcp{loop, resolver}`, which dial the endpoints of an Endpoints.
 template <FramingLike Framing = LengthPrefixed>
 using TcpForEndpoints = Tcp<Framing, detail::Anywhere>;
-
-namespace detail {
-template <class R>
-concept IsResolver = std::derived_from<R, BasicResolver>;
-}  // namespace detail
 
 template <class Loop>
 Tcp(Loop&, Endpoint) -> Tcp<>;
@@ -153,11 +143,11 @@ template <class Loop, FramingLike Framing>
 Tcp(Loop&, Endpoint, Framing) -> Tcp<Framing>;
 template <class Loop, FramingLike Framing>
 Tcp(Loop&, Endpoint, Framing, TcpOptions) -> Tcp<Framing>;
-template <class Loop, detail::IsResolver R>
+template <class Loop, ResolverLike R>
 Tcp(Loop&, R&, Endpoint) -> Tcp<>;
-template <class Loop, detail::IsResolver R, FramingLike Framing>
+template <class Loop, ResolverLike R, FramingLike Framing>
 Tcp(Loop&, R&, Endpoint, Framing) -> Tcp<Framing>;
-template <class Loop, detail::IsResolver R, FramingLike Framing>
+template <class Loop, ResolverLike R, FramingLike Framing>
 Tcp(Loop&, R&, Endpoint, Framing, TcpOptions) -> Tcp<Framing>;
 template <class Loop>
 Tcp(Loop&) -> Tcp<LengthPrefixed, detail::Anywhere>;
@@ -165,11 +155,11 @@ template <class Loop, FramingLike Framing>
 Tcp(Loop&, Framing) -> Tcp<Framing, detail::Anywhere>;
 template <class Loop, FramingLike Framing>
 Tcp(Loop&, Framing, TcpOptions) -> Tcp<Framing, detail::Anywhere>;
-template <class Loop, detail::IsResolver R>
+template <class Loop, ResolverLike R>
 Tcp(Loop&, R&) -> Tcp<LengthPrefixed, detail::Anywhere>;
-template <class Loop, detail::IsResolver R, FramingLike Framing>
+template <class Loop, ResolverLike R, FramingLike Framing>
 Tcp(Loop&, R&, Framing) -> Tcp<Framing, detail::Anywhere>;
-template <class Loop, detail::IsResolver R, FramingLike Framing>
+template <class Loop, ResolverLike R, FramingLike Framing>
 Tcp(Loop&, R&, Framing, TcpOptions) -> Tcp<Framing, detail::Anywhere>;
 
 }}}  // namespace belay::posix

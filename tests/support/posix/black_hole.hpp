@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/posix/detail/basic_resolver.hpp>
+#include <belay/posix/detail/addresses.hpp>
 
 #include "support/posix/raw_socket.hpp"
 
@@ -18,7 +18,9 @@ namespace belay_test {
 inline belay::posix::detail::SocketAddress numeric(const std::string& host, std::uint16_t port) {
     belay::posix::detail::Addresses addresses;
     if (addresses.resolve_numeric({host, port}, false)) std::abort();
-    return belay::posix::detail::copy_of(addresses.first()).front();
+    std::vector<belay::posix::detail::SocketAddress> all;
+    belay::posix::detail::append(all, addresses.first());
+    return all.front();
 }
 inline RawSocket socket_for(const std::string& host, int flags = 0) {
     const int family = host.find(':') != std::string::npos ? AF_INET6 : AF_INET;

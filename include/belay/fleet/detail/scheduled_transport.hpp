@@ -4,6 +4,7 @@
 /// decision on failures.
 #pragma once
 
+#include <cstdint>      // std::uint16_t
 #include <string_view>  // std::string_view
 #include <utility>      // std::exchange, std::move
 
@@ -108,6 +109,10 @@ public:
                 scheduler().connected(entry(), turn.now);
                 limit_ends_ = never;
             }
+            if (event.kind == part::EventKind::queued) ++queued_;
+            if (event.kind == part::EventKind::begun && queued_ != 0 && --queued_ == 0) {
+                limit_ends_ = after(turn.now, entry().span);
+            }
             if (event.proof && scheduler().rounds != 0) scheduler().prove(entry(), turn.now);
             return event.kind != part::EventKind::closed || ends(event, turn);
         }
@@ -120,7 +125,11 @@ public:
             if (c == nullptr) return;
             part::advance(*c, turn);
             if (entry().phase != ServicePhase::dialling || turn.now < limit_ends_) return;
-            fail(failure_of(LinkErrc::attempt_timed_out), turn);
+            Failure late = failure_of(LinkErrc::attempt_timed_out);
+            if (queued_ == 0) return fail(late, turn);
+            late.origin = Failure::Origin::local;
+            limit_ends_ = never;
+            own_.withdraw(late);
         }
 
         /// Starts the dial, when the scheduler reaches this connection.
@@ -211,6 +220,7 @@ public:
         ScheduledTransport& owner_;
         Link<message_type> own_;
         Instant limit_ends_ = never;
+        std::uint16_t queued_ = 0;  // so many connections of the attempt wait in a queue
         part::Slot<Inner> inner_;
     };
 

@@ -5,13 +5,17 @@
 
 #include <cerrno>   // errno
 #include <cstdio>   // std::snprintf
+#include <cstring>  // std::memcpy
 #include <string>   // std::string
 #include <utility>  // std::exchange
+#include <vector>   // std::vector
 
 #include <netdb.h>
 #include <sys/socket.h>
 
 #include <belay/core/cause.hpp>
+#include <belay/link/resolver_like.hpp>
+#include <belay/posix/detail/socket.hpp>
 #include <belay/posix/endpoint.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
@@ -89,5 +93,30 @@ private:
 
     addrinfo* first_ = nullptr;
 };
+
+/// The most addresses of a name that are used. The others are ignored.
+inline constexpr std::size_t addresses_max = 256;
+
+/// Appends a list of addresses of the system.   Throws: std::bad_alloc.
+inline void append(std::vector<SocketAddress>& all, const addrinfo* first) {
+    for (; first != nullptr && all.size() < addresses_max; first = first->ai_next) {
+        if (first->ai_addrlen > sizeof(sockaddr_storage)) continue;
+        SocketAddress& a = all.emplace_back();
+        std::memcpy(&a.storage, first->ai_addr, first->ai_addrlen);
+        a.size = first->ai_addrlen;
+    }
+}
+
+/// Looks up `host` in the system.   Blocks: as long as its resolver takes.
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline HostAddresses look_up_by_system(const std::string& host) {
+    Addresses addresses;
+    HostAddresses found;
+    found.error = addresses.resolve(Endpoint{host, 0}, false);
+    std::vector<SocketAddress> all;
+    append(all, addresses.first());
+    for (const SocketAddress& address : all) found.addresses.push_back(address.host());
+    return found;
+}
 
 }}}  // namespace belay::posix::detail

@@ -3,7 +3,8 @@
 /// BasicResolver: looks up names on its own threads, with any look-up function.
 #pragma once
 
-#include <cstring>  // std::memcpy
+#include <chrono>   // std::chrono::seconds
+#include <cstdint>  // std::uint8_t
 #include <list>     // std::list
 #include <new>      // std::bad_alloc
 #include <string>   // std::string
@@ -13,97 +14,81 @@
 #include <pthread.h>
 #include <signal.h>
 
-#include <belay/core/completion.hpp>
+#include <belay/core/order.hpp>
+#include <belay/core/steady_clock.hpp>
 #include <belay/posix/detail/addresses.hpp>
-#include <belay/posix/detail/socket.hpp>
 #include <belay/posix/resolver_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
-/// The addresses of a name, in the order in which to try them; with port 0.
-struct Found {
-    std::vector<SocketAddress> addresses{};
-    std::error_code error{};
-};
-
-/// The most addresses of a name that are used. The others are ignored.
-inline constexpr std::size_t addresses_max = 256;
-
-/// Copies a list of addresses of the system.   Throws: std::bad_alloc.
-[[nodiscard]] inline std::vector<SocketAddress> copy_of(const addrinfo* first) {
-    std::vector<SocketAddress> all;
-    for (; first != nullptr && all.size() < addresses_max; first = first->ai_next) {
-        if (first->ai_addrlen > sizeof(sockaddr_storage)) continue;
-        SocketAddress& a = all.emplace_back();
-        std::memcpy(&a.storage, first->ai_addr, first->ai_addrlen);
-        a.size = first->ai_addrlen;
-    }
-    return all;
-}
-
-/// Looks up `host` in the system.   Blocks: as long as its resolver takes.
-/// Throws: std::bad_alloc.
-[[nodiscard]] inline Found look_up_by_system(const std::string& host) {
-    Addresses addresses;
-    Found found;
-    found.error = addresses.resolve(Endpoint{host, 0}, false);
-    found.addresses = copy_of(addresses.first());
-    return found;
-}
-
-/// The jobs of a resolver, shared with its threads. It outlives the resolver while a thread runs.
+/// The look-ups of a resolver, shared with its threads. It outlives the resolver while a thread
+/// runs.
+///
+/// A look-up that hangs keeps its thread, because the system cannot cancel it. So each rank of
+/// names leaves one thread to the rank above it: a name whose last look-up hung may use all but
+/// two, a new name all but one, and a name that has answered all of them.
 ///
 /// Thread safety: any thread.
 class LookUps : public belay::detail::Counted {
 public:
-    using LookUp = Found (*)(const std::string& host);
-    using Waiting = std::vector<Completion<Found>>;
+    using LookUp = HostAddresses (*)(const std::string& host);
+    using Now = Instant (*)() noexcept;
+    using Done = Completion<HostAddresses>;
+    using Begun = Completion<LookUpBegun>;
 
-    LookUps(const ResolverOptions& options, LookUp f) noexcept : options_{options}, look_up_{f} {}
+    /// A look-up that has taken this long hangs.
+    static constexpr Duration hangs_after = std::chrono::seconds{2};
+    /// The most names whose last look-up is remembered.
+    static constexpr std::size_t names_max = 1024;
 
-    /// Adds a look-up.   Returns: whether it was accepted; if not, `done` is untouched.
-    /// Throws: std::bad_alloc.
-    [[nodiscard]] bool take(const std::string& host, Completion<Found>& done) {
+    enum class Admission : std::uint8_t { rejected, accepted, needs_thread };
+
+    LookUps(const ResolverOptions& options, LookUp f, Now now) noexcept
+        : options_{options}, look_up_{f}, now_{now} {}
+
+    /// Adds a look-up. It keeps `begun` if the look-up must wait. If it needs another thread, that
+    /// one is already counted.   Throws: std::bad_alloc.
+    [[nodiscard]] Admission take(const std::string& host, Done& done, Begun& begun) {
+        std::list<Job> dropped;
         const belay::detail::SpinLock lock{mutex_};
-        if (waiting() >= options_.waiting_max) forget_unwanted();
-        if (waiting() >= options_.waiting_max) return false;
-        for (Job& job : jobs_) {
-            if (job.host != host) continue;
-            job.completions.push_back(std::move(done));
-            return true;
+        if (waiting() >= options_.waiting_max) forget_unwanted(dropped);
+        if (waiting() >= options_.waiting_max) return Admission::rejected;
+        Job* job = nullptr;
+        for (Job& other : jobs_) {
+            if (other.host == host) job = &other;
         }
-        Job& job = jobs_.emplace_back();
-        job.host = host;
-        job.completions.push_back(std::move(done));
-        return true;
-    }
-    /// Whether another thread is needed. If so, it is already counted.
-    [[nodiscard]] bool wants_thread() noexcept {
-        const belay::detail::SpinLock lock{mutex_};
-        if (threads_ >= options_.threads_max) return false;
-        for (const Job& job : jobs_) {
-            if (job.running) continue;
+        const bool is_new = job == nullptr;
+        if (is_new) job = &jobs_.emplace_back(Job{host, rank_of(host)});
+        job->completions.push_back(std::move(done));
+        if (is_new && threads_ < threads_max(job->rank)) {
+            job->state = State::placed;
             ++threads_;
-            return true;
+            return Admission::needs_thread;
         }
-        return false;
+        if (job->state == State::waiting) job->begins.push_back(std::move(begun));
+        return Admission::accepted;
     }
     /// Handles the failure to start that thread. If there is no other thread, it completes all
     /// waiting look-ups with `error`.
     void lack_thread(const std::error_code& error) noexcept {
         {
             const belay::detail::SpinLock lock{mutex_};
+            for (Job& job : jobs_) {
+                if (job.state == State::placed) job.state = State::waiting;
+            }
             if (--threads_ != 0) return;
         }
-        const Found found{{}, error};
+        const HostAddresses found{{}, error};
         for (Waiting completions = pop_waiting(); !completions.empty(); completions = pop_waiting())
             answer(completions, found);
     }
     /// The body of a thread: looks up what waits, until nothing does.
     void work() noexcept {
         for (auto job = next(); job != jobs_.end(); job = next()) {
-            Found found = ask(job->host);
-            Waiting completions = finish(job);
+            job->begins.clear();
+            const Instant began = now_();
+            const HostAddresses found = ask(job->host);
+            Waiting completions = finish(job, elapsed(began, now_()) >= hangs_after);
             answer(completions, found);
         }
     }
@@ -118,10 +103,20 @@ public:
     }
 
 private:
+    using Waiting = std::vector<Done>;
+    /// In the order in which waiting names are looked up.
+    enum class Rank : std::uint8_t { answers, is_new, hung };
+    enum class State : std::uint8_t { waiting, placed, running };
     struct Job {
         std::string host;
-        Waiting completions;
-        bool running = false;
+        Rank rank;
+        State state = State::waiting;
+        Waiting completions{};
+        std::vector<Begun> begins{};  // waiting: those to complete when it begins
+    };
+    struct Name {
+        std::string host;
+        Rank rank;
     };
     using Place = std::list<Job>::iterator;
 
@@ -138,45 +133,60 @@ private:
 #endif
         return true;
     }
-    static void answer(Waiting& completions, const Found& found) noexcept {
-        for (Completion<Found>& done : completions) {
+    static void answer(Waiting& completions, const HostAddresses& found) noexcept {
+        for (Done& done : completions) {
             if (done.wanted()) guarded([&] { done(found); });
         }
     }
-    [[nodiscard]] Found ask(const std::string& host) noexcept {
-        Found found;
+    [[nodiscard]] HostAddresses ask(const std::string& host) noexcept {
+        HostAddresses found;
         if (!guarded([&] { found = look_up_(host); })) {
             found = {{}, std::make_error_code(std::errc::not_enough_memory)};
         }
         return found;
     }
+    /// Returns the most threads that may run when a name of this rank begins.
+    [[nodiscard]] unsigned threads_max(Rank rank) const noexcept {
+        const auto left = static_cast<unsigned>(rank);
+        return belay::detail::larger(options_.threads_max, left + 1) - left;
+    }
     /// Returns the next job with a wanted completion. If there is none, returns the end, and the
     /// thread is no longer counted.
     [[nodiscard]] Place next() noexcept {
+        std::list<Job> dropped;
         const belay::detail::SpinLock lock{mutex_};
-        forget_unwanted();
+        forget_unwanted(dropped);
+        Place best = jobs_.end();
         for (auto job = jobs_.begin(); job != jobs_.end(); ++job) {
-            if (job->running) continue;
-            job->running = true;
-            return job;
+            if (job->state == State::running) continue;
+            // The thread that was counted for a placed job takes another one.
+            const bool may_begin =
+                job->state == State::placed || threads_ <= threads_max(job->rank);
+            if (may_begin && (best == jobs_.end() || job->rank < best->rank)) best = job;
         }
-        --threads_;
-        return jobs_.end();
+        if (best == jobs_.end()) {
+            --threads_;
+        } else {
+            best->state = State::running;
+        }
+        return best;
     }
-    [[nodiscard]] Waiting finish(Place job) noexcept {
+    [[nodiscard]] Waiting finish(Place job, bool hung) noexcept {
         const belay::detail::SpinLock lock{mutex_};
+        guarded([&] { remember(job->host, hung ? Rank::hung : Rank::answers); });
         Waiting completions = std::move(job->completions);
         jobs_.erase(job);
         return completions;
     }
     /// Removes and returns the completions of one job; none if there is no job with any.
     [[nodiscard]] Waiting pop_waiting() noexcept {
+        std::list<Job> dropped;
         const belay::detail::SpinLock lock{mutex_};
         Waiting completions;
         for (auto job = jobs_.begin(); job != jobs_.end() && completions.empty();) {
             const auto at = job++;
             completions.swap(at->completions);
-            if (!at->running) jobs_.erase(at);
+            if (at->state != State::running) dropped.splice(dropped.end(), jobs_, at);
         }
         return completions;
     }
@@ -185,19 +195,42 @@ private:
         for (const Job& job : jobs_) n += job.completions.size();
         return n;
     }
-    void forget_unwanted() noexcept {
+    /// Moves the jobs that nobody waits for to `dropped`, which is destroyed without the lock.
+    void forget_unwanted(std::list<Job>& dropped) noexcept {
         for (auto job = jobs_.begin(); job != jobs_.end();) {
             const auto at = job++;
-            std::erase_if(at->completions,
-                          [](const Completion<Found>& done) { return !done.wanted(); });
-            if (at->completions.empty() && !at->running) jobs_.erase(at);
+            std::erase_if(at->completions, [](const Done& done) { return !done.wanted(); });
+            if (at->completions.empty() && at->state != State::running) {
+                dropped.splice(dropped.end(), jobs_, at);
+            }
         }
+    }
+    [[nodiscard]] auto name_of(const std::string& host) noexcept {
+        auto name = names_.begin();
+        while (name != names_.end() && name->host != host) ++name;
+        return name;
+    }
+    [[nodiscard]] Rank rank_of(const std::string& host) noexcept {
+        const auto name = name_of(host);
+        return name != names_.end() ? name->rank : Rank::is_new;
+    }
+    /// Throws: std::bad_alloc.
+    void remember(const std::string& host, Rank rank) {
+        auto name = name_of(host);
+        if (name == names_.end()) {
+            name = names_.insert(name, Name{host, rank});
+            if (names_.size() > names_max) names_.pop_front();
+        }
+        name->rank = rank;
+        names_.splice(names_.end(), names_, name);
     }
 
     const ResolverOptions options_;
     const LookUp look_up_;
+    const Now now_;
     mutable belay::detail::SpinMutex mutex_;
     std::list<Job> jobs_;
+    std::list<Name> names_;  // those that were looked up, the last one at the end
     unsigned threads_ = 0;
 };
 
@@ -213,23 +246,33 @@ public:
     BasicResolver(const BasicResolver&) = delete;
     BasicResolver& operator=(const BasicResolver&) = delete;
 
-    /// Completes `done` with the addresses of `host`, on another thread. If the resolver is
-    /// destroyed before, `done` is completed without a value.
+    /// Completes `done` with the addresses of `host`, on another thread, and `begun` when their
+    /// look-up begins. If the resolver is destroyed before, both are dropped.
     /// Throws: std::bad_alloc.
-    void look_up(const std::string& host, Completion<Found> done) {
-        if (!look_ups_->take(host, done)) {
-            return done(Found{{}, std::make_error_code(std::errc::resource_unavailable_try_again)});
+    void look_up(const std::string& host, Completion<HostAddresses> done,
+                 Completion<LookUpBegun> begun) {
+        switch (look_ups_->take(host, done, begun)) {
+            case LookUps::Admission::rejected:
+                done({{}, std::make_error_code(std::errc::no_buffer_space)});
+                break;
+            case LookUps::Admission::needs_thread:
+                if (const std::error_code error = start_thread()) look_ups_->lack_thread(error);
+                break;
+            case LookUps::Admission::accepted:
+                break;
         }
-        if (!look_ups_->wants_thread()) return;
-        const std::error_code error = start_thread();
-        if (error) look_ups_->lack_thread(error);
+    }
+    void look_up(const std::string& host, Completion<HostAddresses> done) {
+        look_up(host, std::move(done), Completion<LookUpBegun>{{}});
     }
     /// Returns the number of threads, including those that hang.
     [[nodiscard]] unsigned threads() const noexcept { return look_ups_->threads(); }
 
 protected:
-    BasicResolver(const ResolverOptions& options, LookUps::LookUp f)
-        : look_ups_{belay::detail::Ref<LookUps>::make(options, f)} {
+    BasicResolver(
+        const ResolverOptions& options, LookUps::LookUp f,
+        LookUps::Now now = []() noexcept { return SteadyClock{}.now(); })
+        : look_ups_{belay::detail::Ref<LookUps>::make(options, f, now)} {
         BELAY_OPTION(options.threads_max > 0 && options.waiting_max > 0,
                      "Resolver: threads_max and waiting_max must be > 0");
     }

@@ -8,9 +8,10 @@
 #include <utility>   // std::move
 
 #include <belay/link/detail/dial_memory.hpp>
-#include <belay/link/detail/link_wake.hpp>
+#include <belay/link/detail/pending_look_up.hpp>
 #include <belay/link/detail/socket_failure.hpp>
-#include <belay/posix/detail/basic_resolver.hpp>
+#include <belay/link/resolver_like.hpp>
+#include <belay/posix/detail/addresses.hpp>
 #include <belay/posix/poller.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
@@ -29,7 +30,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// The resolver and the memory with which a transport dials names.
 struct DialNames {
-    BasicResolver* resolver = nullptr;               ///< null: a look-up blocks
+    ResolverRef resolver{};                          ///< none: a look-up blocks
     belay::detail::OwnDialMemory* memory = nullptr;  ///< null: nothing is remembered
 };
 
@@ -54,22 +55,22 @@ public:
     }
 
     /// Looks the name up. Without a resolver it blocks.   Throws: std::bad_alloc.
-    void begin(const Endpoint& endpoint, BasicResolver* resolver) {
+    void begin(const Endpoint& endpoint, ResolverRef resolver) {
         port_ = endpoint.port;
-        if (resolver == nullptr) {
-            found_.emplace(look_up_by_system(endpoint.host));
+        if (resolver) {
+            look_up_.begin(link_, resolver, endpoint.host);
         } else {
-            resolver->look_up(endpoint.host, question_.ask(belay::detail::LinkWake<Bytes>{link_}));
+            found_.emplace(look_up_by_system(endpoint.host));
         }
     }
     [[nodiscard]] Instant deadline() const noexcept {
         if (found_ || ready_) return always;
-        return plan_.begun() ? plan_.deadline() : question_.deadline();
+        return plan_.begun() ? plan_.deadline() : look_up_.deadline();
     }
     /// Continues.   Returns: whether the dial is over: with socket() if it is not empty, else with
     /// failure().   Throws: std::bad_alloc.
     [[nodiscard]] bool advance(Instant now) {
-        if (question_.answered()) take_answer();
+        if (!plan_.begun() && !found_) found_ = look_up_.advance(link_);
         if (found_) start_race(now);
         if (!plan_.begun()) return false;
         ready_ = false;
@@ -143,19 +144,21 @@ private:
         BELAY_INVARIANT(false, "Dial: an open attempt must have a socket");
         return slots_.front();
     }
-    void take_answer() {
-        found_ = question_.take();
-        if (!found_) found_ = Found{{}, std::make_error_code(std::errc::operation_canceled)};
-    }
     void start_race(Instant now) {
-        Found found = std::move(*found_);
+        const HostAddresses found = std::move(*found_);
         found_.reset();
-        const bool none = found.addresses.empty();
-        failure_ = failure_of_dial(found.error || !none
-                                       ? found.error
-                                       : std::make_error_code(std::errc::address_not_available));
-        for (SocketAddress& address : found.addresses) address.set_port(port_);
-        plan_.begin(found.addresses, now, [](const SocketAddress& a) { return a.key(); });
+        std::error_code error = found.error;
+        std::vector<SocketAddress> addresses;
+        for (const std::string& host : found.addresses) {
+            Addresses numeric;
+            error = numeric.resolve_numeric({host, port_}, false);
+            append(addresses, numeric.first());
+        }
+        if (addresses.empty()) {
+            if (!error) error = std::make_error_code(std::errc::address_not_available);
+            failure_ = failure_of_dial(error);
+        }
+        plan_.begin(addresses, now, [](const SocketAddress& a) { return a.key(); });
     }
     void start(std::size_t attempt) {
         std::error_code error;
@@ -170,8 +173,8 @@ private:
     belay::detail::DialPlan<SocketAddress> plan_;
     std::uint16_t port_ = 0;
     bool ready_ = false;  // a slot has a result
-    belay::detail::AskingByLink<Found, Bytes> question_;
-    std::optional<Found> found_;
+    belay::detail::PendingLookUp<Bytes> look_up_;
+    std::optional<HostAddresses> found_;
     std::array<Slot, Race::open_max> slots_;
     Socket socket_;
     Failure failure_{};

@@ -98,13 +98,17 @@ struct SocketAddress {
         }
         return key;
     }
+    /// Returns the address without the port, "fe80::1%2".   Throws: std::bad_alloc.
+    [[nodiscard]] std::string host() const {
+        char text[INET6_ADDRSTRLEN] = "?";
+        const belay::detail::DialAddress of = key();
+        ::inet_ntop(storage.ss_family, of.bytes.data(), text, sizeof text);
+        return of.scope == 0 ? std::string{text} : text + ('%' + std::to_string(of.scope));
+    }
     /// Returns the address for people, "[::1]:80".   Throws: std::bad_alloc.
     [[nodiscard]] std::string text() const {
-        char host[INET6_ADDRSTRLEN] = "?";
-        const belay::detail::DialAddress of = key();
-        ::inet_ntop(storage.ss_family, of.bytes.data(), host, sizeof host);
-        const std::string name = of.is_v6 ? '[' + std::string{host} + ']' : std::string{host};
-        return name + ":" + std::to_string(of.port);
+        const std::string name = storage.ss_family == AF_INET6 ? '[' + host() + ']' : host();
+        return name + ":" + std::to_string(port());
     }
 };
 

@@ -123,7 +123,8 @@ private:
     /// Dials a numeric address. It needs no turn.
     void dial(const detail::Addresses& addresses) {
         std::error_code error;
-        std::vector<detail::SocketAddress> found = detail::copy_of(addresses.first());
+        std::vector<detail::SocketAddress> found;
+        detail::append(found, addresses.first());
         if (!found.empty()) socket_ = detail::start_to_connect(found.front(), error);
         if (!socket_) return this->end(detail::failure_of_dial(error));
         watch_.start(socket_.get(), POLLOUT);

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/link/resolver_like.hpp
+/// ResolverLike: looks up the addresses of names; implement it to use your own resolver.
+#pragma once
+
+#include <concepts>      // std::same_as
+#include <string>        // std::string
+#include <system_error>  // std::error_code
+#include <type_traits>   // std::remove_const_t
+#include <utility>       // std::move
+#include <vector>        // std::vector
+
+#include <belay/core/completion.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// The addresses of a host.   Thread safety: a plain value.
+struct HostAddresses {
+    /// Numeric addresses, in the order in which to try them: "192.0.2.1", "2001:db8::1",
+    /// "fe80::1%2". Others are ignored.
+    std::vector<std::string> addresses{};
+    /// Why there are none.
+    std::error_code error{};
+};
+
+/// The value of the completion that a resolver answers when a look-up begins.
+struct LookUpBegun {};
+
+namespace detail {
+template <class R>
+concept LooksUp = requires(R& r, const std::string& host, Completion<HostAddresses> done) {
+    { r.look_up(host, std::move(done)) } -> std::same_as<void>;
+};
+template <class R>
+concept QueuesLookUps = requires(R& r, const std::string& host, Completion<HostAddresses> done,
+                                 Completion<LookUpBegun> begun) {
+    { r.look_up(host, std::move(done), std::move(begun)) } -> std::same_as<void>;
+};
+}  // namespace detail
+
+/// Looks up the addresses of names for transports.
+///
+/// One of:
+/// - `look_up(const std::string& host, Completion<HostAddresses> done)`: completes `done` at once
+///   or later, from any thread. Dropping it is the error ECANCELED. The call must not block. If
+///   `done.wanted()` is false, nobody waits for the result any more.
+/// - `look_up(host, done, Completion<LookUpBegun> begun)`, for a resolver with a queue: it answers
+///   or drops `begun` when the look-up begins. The limit of the attempt runs from there, and
+///   nothing that ends before counts against the peer.
+///
+/// It must outlive the transports that use it. It should not cache: each dial looks the name up
+/// again, so that a peer that has moved is found.
+///
+/// Models: posix::Resolver.
+template <class R>
+concept ResolverLike = detail::LooksUp<R> || detail::QueuesLookUps<R>;
+
+namespace explain {
+
+/// Names every requirement of ResolverLike that R lacks.
+template <class R>
+consteval bool resolver_like() {
+    static_assert(ResolverLike<R>,
+                  "ResolverLike: R needs 'void look_up(const std::string& host, "
+                  "belay::Completion<belay::HostAddresses> done)'; see docs/posix.md");
+    return ResolverLike<R>;
+}
+
+}  // namespace explain
+
+/// Refers to a resolver of any type, or to none.
+///
+/// Thread safety: a plain value; look_up() has that of the resolver.   Size: two pointers.
+class ResolverRef {
+public:
+    constexpr ResolverRef() noexcept = default;
+    template <ResolverLike R>
+        requires(!std::same_as<std::remove_const_t<R>, ResolverRef>)
+    constexpr ResolverRef(R& resolver) noexcept
+        : resolver_{&resolver},
+          look_up_{[](void* r, const std::string& host, Completion<HostAddresses> done,
+                      Completion<LookUpBegun> begun) {
+              if constexpr (detail::QueuesLookUps<R>) {
+                  static_cast<R*>(r)->look_up(host, std::move(done), std::move(begun));
+              } else {
+                  begun({});
+                  static_cast<R*>(r)->look_up(host, std::move(done));
+              }
+          }} {}
+
+    [[nodiscard]] constexpr explicit operator bool() const noexcept { return resolver_ != nullptr; }
+    /// Looks a name up.   Pre: it refers to a resolver.   Throws: what the resolver throws.
+    void look_up(const std::string& host, Completion<HostAddresses> done,
+                 Completion<LookUpBegun> begun) const {
+        look_up_(resolver_, host, std::move(done), std::move(begun));
+    }
+
+private:
+    void* resolver_ = nullptr;
+    void (*look_up_)(void*, const std::string&, Completion<HostAddresses>,
+                     Completion<LookUpBegun>) = nullptr;
+};
+
+}}  // namespace belay
