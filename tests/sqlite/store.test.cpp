@@ -504,3 +504,18 @@ TEST_CASE("sqlite::Store on a full disk keeps its elements, and continues when i
         return processor.process_batch("s", batch).success;
     }));
 }
+
+TEST_CASE("sqlite::Store::for_each visits all elements except those that its codec rejects",
+          "[sqlite][store]") {
+    const TemporaryDirectory dir;
+    TextStore store = store_in(dir / "s");
+    for (const char* const id : {"a", "c"}) {
+        REQUIRE_FALSE(store.add({"s", id}, id, {stamp(1), fresh_id(), 1}));
+    }
+    REQUIRE_FALSE(store.add({"s", "b"}, "undecodable", {stamp(2), fresh_id(), 1}));
+    std::string all;
+    CHECK(store.for_each("s", [&](std::string_view id, const std::string&, const Stamp&) {
+        all += id;
+    }) == QueueErrc::corrupt);
+    CHECK(all == "ac");
+}

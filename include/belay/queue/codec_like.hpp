@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>     // std::movable, std::same_as
+#include <new>          // std::bad_alloc
 #include <optional>     // std::optional
 #include <type_traits>  // std::remove_cvref_t
 
@@ -51,6 +52,28 @@ concept HasEncode =
 template <class C>
 concept CodecLike = std::movable<C> && detail::HasDecode<C> && detail::DecodeGivesOptional<C> &&
                     detail::DecodesMovable<C> && detail::HasEncode<C>;
+
+namespace detail {
+
+/// Returns the value that a codec decodes; nothing if the codec rejects the bytes, or throws.
+///
+/// Throws: std::bad_alloc.
+template <CodecLike Codec>
+[[nodiscard]] std::optional<DecodedBy<Codec>> decode_value(Codec& codec, BytesView bytes) {
+#if defined(__cpp_exceptions)
+    try {
+        return codec.decode(bytes);
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (...) {
+        return std::nullopt;
+    }
+#else
+    return codec.decode(bytes);
+#endif
+}
+
+}  // namespace detail
 
 namespace explain {
 

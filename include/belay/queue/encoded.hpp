@@ -104,7 +104,7 @@ public:
             if (!body) return detail::why_nothing(body);
             // Also if decoding throws.
             undecoded_ = true;
-            std::optional<value_type> value = decode(BytesView{*body});
+            std::optional<value_type> value = detail::decode_value(codec_, BytesView{*body});
             if (value) {
                 undecoded_ = false;
                 return std::move(*value);
@@ -177,20 +177,6 @@ private:
         } else {
             return detail::error_of(storage_.try_push(Bytes(buffer_)), QueueErrc::queue_full);
         }
-    }
-
-    [[nodiscard]] std::optional<value_type> decode(BytesView bytes) {
-#if defined(__cpp_exceptions)
-        try {
-            return codec_.decode(bytes);
-        } catch (const std::bad_alloc&) {
-            throw;
-        } catch (...) {
-            return std::nullopt;
-        }
-#else
-        return codec_.decode(bytes);
-#endif
     }
 
     /// Moves the leased bytes to the dead letters. Returns an error if they are, or may be, still

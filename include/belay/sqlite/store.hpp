@@ -105,7 +105,7 @@ public:
         const Result<part::ElementState> found = tables_.find(key, &bytes_);
         if (!found) return found.error();
         if (found->presence != part::Presence::live) return std::optional<value_type>{};
-        std::optional<value_type> value = codec_.decode(BytesView{bytes_});
+        std::optional<value_type> value = detail::decode_value(codec_, bytes_);
         if (!value) return make_error_code(QueueErrc::corrupt);
         return value;
     }
@@ -138,7 +138,7 @@ public:
         }
         part::ReplacedVersion<value_type> version{found->stamp, std::nullopt};
         if (found->presence == part::Presence::live) {
-            version.value = codec_.decode(BytesView{bytes_});
+            version.value = detail::decode_value(codec_, bytes_);
             if (!version.value) return make_error_code(QueueErrc::corrupt);
         }
         return std::optional{std::move(version)};
@@ -167,7 +167,7 @@ public:
             auto& change = page.changes.emplace_back();
             change.id = id;
             change.stamp = stamp;
-            if (bytes) change.value = codec_.decode(*bytes);
+            if (bytes) change.value = detail::decode_value(codec_, *bytes);
             if (bytes && !change.value) change.error = QueueErrc::corrupt;
             return {};
         };
@@ -186,17 +186,21 @@ public:
     ///
     /// `visit` must not use the store.
     ///
-    /// Errors: as of read; then not all elements were visited.   Throws: what `visit` throws.
+    /// Errors: as of read. If only values cannot be decoded, all others were visited; otherwise not
+    ///         all elements were.   Throws: what `visit` throws.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit&& visit) {
-        return tables_.for_each(
-            session,
-            [&](std::string_view id, const Stamp& stamp, BytesView bytes) -> std::error_code {
-                const std::optional<value_type> value = codec_.decode(bytes);
-                if (!value) return make_error_code(QueueErrc::corrupt);
-                visit(id, *value, stamp);
-                return {};
+        std::error_code undecoded;
+        const auto error = tables_.for_each(
+            session, [&](std::string_view id, const Stamp& stamp, BytesView bytes) {
+                const std::optional<value_type> value = detail::decode_value(codec_, bytes);
+                if (value) {
+                    visit(id, *value, stamp);
+                } else {
+                    undecoded = QueueErrc::corrupt;
+                }
             });
+        return error ? error : undecoded;
     }
 
 private:

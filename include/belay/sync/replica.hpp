@@ -131,8 +131,11 @@ public:
     /// Until it has succeeded, edit(), read(), for_each() and sync() return not_loaded, and change
     /// nothing: an edit from before the restart would be overtaken or released.
     ///
-    /// Errors: corrupt: the journal has a record that is none of a Replica, or that the codec
-    ///         cannot decode; store_corrupt: its note is none of a clock; those of the journal.
+    /// An edit whose value the codec rejects, because another version of the program has written
+    /// it, is in kept(). Only the later edits of its element wait for it.
+    ///
+    /// Errors: corrupt: the journal has a record that is none of a Replica; store_corrupt: its note
+    ///         is none of a clock; those of the journal.
     [[nodiscard]] std::error_code load() {
         BELAY_PRECONDITION(!is_loaded_ && edits_.all().empty(),
                            "Replica::load: it was called before; make a new Replica to read the "
@@ -195,7 +198,7 @@ public:
     ///
     /// `visit` may call edit(). An element that it edits is not visited after that.
     /// Pre:    `visit` does not call drop() or sync().
-    /// Errors: the local store's.
+    /// Errors: the local store's. If it cannot read a value, the other elements are visited.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(Visit&& visit) {
         static_assert(std::is_invocable_v<Visit&, std::string_view, const value_type&>,
@@ -209,11 +212,10 @@ public:
                               [&](std::string_view id, const value_type& value, const Stamp&) {
                                   if (edits_.shown(edits_.last_of(id)) == nullptr) visit(id, value);
                               });
-        if (error) return error;
         edits_.for_each_shown(made, [&](std::string_view id, const auto& edit) {
             if (edit.operation.kind() != OperationKind::remove) visit(id, edit.operation.value());
         });
-        return {};
+        return error;
     }
 
     /// Sends the edits that wait, brings what the server has into the local store, and releases
@@ -311,10 +313,15 @@ public:
         }
     }
 
-    /// Returns the edits that the server did not take, in their order.
+    /// Returns the edits that the server did not take, and those that cannot be read, in their
+    /// order.
     ///
     /// An edit with `retryable` is sent again with each sync(), except after too_old. Later edits
     /// of its element wait for it (held_back).
+    ///
+    /// If the codec rejects the value of an edit, the error is `unreadable`, and the operation is
+    /// an Interaction that has only its element. The value stays in the journal: a later program
+    /// whose codec reads it sends the edit.
     [[nodiscard]] std::vector<FailedOperation<operation_type>> kept() const {
         std::vector<FailedOperation<operation_type>> list;
         for (const auto& [seq, edit] : edits_.all()) {
@@ -325,10 +332,12 @@ public:
     /// Lets the next sync() send a kept edit again, independent of its error. If the server rejects
     /// it as too_old again, that sync gives it a new id and stamp, and sends it as an edit of now.
     ///
-    /// Returns: whether it was kept.
+    /// Returns: whether it was kept, and can be read.
     bool send_again(const Id& edit) {
         const auto found = kept_edit(edit);
-        if (found == edits_.all().end()) return false;
+        if (found == edits_.all().end() || found->second.is_unreadable()) {
+            return false;
+        };
         found->second.renews = found->second.why == SyncErrc::too_old;
         found->second.state = detail::EditState::waiting;
         edits_.count_kept();
@@ -446,8 +455,9 @@ private:
             above = found->stamp;
             if (wants_base && found->presence == part::Presence::live) {
                 auto value = store().read(key);
-                if (!value) return value.error();
-                update->base = std::move(*value);
+                // An edit replaces a value that cannot be read.
+                if (!value && !detail::is_unreadable(value.error())) return value.error();
+                if (value) update->base = std::move(*value);
             }
         }
         const Result<Stamp> latest = latest_of(element, *operation.saw);
@@ -514,8 +524,10 @@ private:
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
         for (const auto& [seq, edit] : edits_.all()) {
+            const bool is_new = edit.is_unreadable() && edit.recorded != edit.state;
+            if (is_new) report.kept.push_back(edit.failed());
             if (edit.operation.formerly == no_id) continue;
-            report.restamped.push_back({edit.operation.formerly, edit.operation});
+            report.restamped.push_back({edit.operation.formerly, edit.failed().operation});
         }
         for (const auto& [id, change] : unreadable_.changes) report.unreadable.push_back(change);
     }

@@ -93,7 +93,8 @@ struct ReplicaReport {
     std::vector<Conflict<operation_type>> conflicts{};
     /// The edits that replaced a version that their author had not seen, with that version.
     std::vector<typename SyncResult<operation_type>::Overwrite> overwrote{};
-    /// The edits that the server did not take, and that are in kept() from now on.
+    /// The edits that the server did not take, or that this program cannot read, and that are in
+    /// kept() from now on. Each is listed once.
     std::vector<FailedOperation<operation_type>> kept{};
     std::vector<Replaced> replaced{};
     /// The edits that have a new id and a new stamp; see ReplicaOptions::restamp_after. Each
@@ -137,7 +138,8 @@ struct ReplicaReport {
         }
         for (const auto& one : replaced_) {
             show(Entry{ReportList::replaced, one.mine.id, nullptr, pointer_to(one.mine.value),
-                       pointer_to(one.now.value), one.now.error});
+                       pointer_to(one.now.value), one.now.error ? one.now.error : one.mine.error,
+                       bool{one.mine.error}});
         }
         for (const auto& one : restamped_) show(Entry::of(ReportList::restamped, one.operation));
         for (const auto& id : rebased_) show(Entry{ReportList::rebased, id});
@@ -167,9 +169,11 @@ struct ReplicaReport<Value>::Entry {
     /// In overwrote the value that the edit replaced, and in `replaced` the value that is there
     /// now; null for a removal.
     const Value* other = nullptr;
-    /// In `kept` the reason; in `unreadable`, and in `replaced` if the new version cannot be read,
-    /// the error of the value.
+    /// In `kept` the reason; in `unreadable`, and in `replaced` if a version cannot be read, the
+    /// error of the value.
     std::error_code error{};
+    /// In `replaced`, whether this program cannot read the value of this replica's version.
+    bool mine_is_unreadable = false;
 
     /// Returns one line with everything in the entry. `text_of(const Value&)` returns the text of a
     /// value.
@@ -185,10 +189,12 @@ struct ReplicaReport<Value>::Entry {
         if (edit != nullptr && edit->kind() == OperationKind::interaction) {
             line += ": " + std::string{what_happened(*edit)};
         } else if (edit != nullptr || list == ReportList::replaced) {
-            line += ": " + shown(mine);
+            line += ": " + (mine_is_unreadable ? "unreadable" : shown(mine));
         }
         if (list == ReportList::overwrote) line += " in place of " + shown(other);
-        if (list == ReportList::replaced && !error) line += " is now " + shown(other);
+        if (list == ReportList::replaced && (!error || other != nullptr)) {
+            line += " is now " + shown(other);
+        }
         if (error) line += " (" + error.message() + ')';
         return line;
     }

@@ -37,7 +37,8 @@ enum class SyncErrc {
     other_store = 20,      ///< the server's store is another one, or an older state of it
     scene_changed = 21,    ///< the remote has another scene than the one that a push replaces
     not_loaded = 22,       ///< a Replica has not read its journal: load() comes first
-    endless_changes = 23   ///< a server sends empty pages of changes, and no end of them
+    endless_changes = 23,  ///< a server sends empty pages of changes, and no end of them
+    unreadable = 24        ///< the codec rejects the value of an edit, or of a version, in the log
 };
 
 namespace detail {
@@ -71,6 +72,7 @@ inline constexpr ErrorText sync_error_texts[] = {
      Cause::permanent},
     {"the server sends empty pages and no end of them; mend its changes(), see docs/replica.md",
      Cause::protocol},
+    {"this program cannot read the value of the edit", Cause::corrupt},
 };
 
 /// Returns the category of SyncErrc.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/sync/text_codec.hpp
-/// TextCodec: texts as bytes.
+/// TextCodec, ChangedCodec: texts as bytes.
 #pragma once
 
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include <belay/core/bytes.hpp>
@@ -21,6 +22,25 @@ struct TextCodec {
         std::string text{belay::as_text(bytes)};
         if (text == "undecodable") return std::nullopt;
         return text;
+    }
+};
+
+/// The codec of another program, which rejects the texts that begin with `rejected`.
+struct ChangedCodec {
+    std::string rejected{};
+    bool throws = false;
+
+    bool encode(const std::string& text, belay::Bytes& into) const {
+        return into = belay::to_bytes(text), !rejects(text);
+    }
+    std::optional<std::string> decode(belay::BytesView bytes) const {
+        std::string text{belay::as_text(bytes)};
+        if (!rejects(text)) return text;
+        if (throws) throw std::invalid_argument{"an old form"};
+        return std::nullopt;
+    }
+    [[nodiscard]] bool rejects(const std::string& text) const {
+        return !rejected.empty() && text.starts_with(rejected);
     }
 };
 

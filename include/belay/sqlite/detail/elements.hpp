@@ -84,7 +84,7 @@ public:
         if (found && value != nullptr) value->assign(bytes.begin(), bytes.end());
         return found;
     }
-    /// Calls `visit(id, stamp, bytes)`, which returns a std::error_code, for each live element.
+    /// Calls `visit(id, stamp, bytes)` for each live element.
     template <class Visit>
     [[nodiscard]] std::error_code for_each(std::string_view session, Visit visit) {
         const SqliteRun run{list_};
@@ -96,7 +96,7 @@ public:
             const Result<part::ElementState> found = read_row(run, {session, id}, bytes);
             if (!found) return found.error();
             if (found->presence != part::Presence::live) continue;
-            if (const std::error_code error = visit(id, found->stamp, bytes)) return error;
+            visit(id, found->stamp, bytes);
         }
         return answer == SQLITE_DONE ? std::error_code{} : read_failed(answer);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/edit_record.hpp
-/// EditRecord: the edits of a Replica as the records of its journal.
+/// UndecidedEdit, EditRecord: an edit of a Replica, in memory and as a record of its journal.
 #pragma once
 
 #include <algorithm>     // std::copy
@@ -16,15 +16,56 @@
 #include <belay/sync/detail/sync_bytes.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_result.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The state of an edit, as a record of the journal states it.
 enum class EditState : std::uint8_t {
-    waiting,   ///< it is to be sent
-    kept,      ///< the server did not take it, and may take it later
-    rejected,  ///< the server will never take it
-    dropped,   ///< the application has given it up, or the server has decided it
+    waiting,     ///< it is to be sent
+    kept,        ///< the server did not take it, and may take it later
+    rejected,    ///< the server will never take it
+    dropped,     ///< the application has given it up, or the server has decided it
+    unreadable,  ///< the codec of this program rejects its values, which only the journal has
+};
+
+/// An edit that the server has not decided.
+template <class Op>
+struct UndecidedEdit {
+    explicit UndecidedEdit(Op&& made) noexcept : operation{std::move(made)} {}
+
+    Op operation;
+    std::uint64_t number = 0;  // of its latest record
+    std::uint64_t before = 0;  // the edit before it on its element; 0: none
+    EditState state = EditState::waiting;
+    EditState recorded = EditState::waiting;
+    bool outdated = false;  // its record has the former stamp of the edit before it
+    bool renews = false;    // after too_old it gets a new stamp
+    bool hidden = false;    // decided against it, or the local store has its result
+    std::error_code why{};
+    std::optional<Duration> wait{};
+
+    /// Returns whether the edit has or had this id.
+    [[nodiscard]] bool has_id(const Id& id) const noexcept {
+        return operation.id == id || (operation.formerly != no_id && operation.formerly == id);
+    }
+    [[nodiscard]] bool is_kept() const noexcept {
+        return state == EditState::kept || state == EditState::rejected || is_unreadable();
+    }
+    /// Returns whether the next sync sends it.
+    [[nodiscard]] bool is_due() const noexcept {
+        return state == EditState::waiting ||
+               (state == EditState::kept && why != SyncErrc::too_old);
+    }
+    /// Returns whether only the log has its values. It is a removal here.
+    [[nodiscard]] bool is_unreadable() const noexcept { return state == EditState::unreadable; }
+    [[nodiscard]] FailedOperation<Op> failed() const {
+        if (!is_unreadable()) return {operation, why, state == EditState::kept, wait};
+        FailedOperation<Op> one{operation, SyncErrc::unreadable};
+        // An application may make the operation again, and that must not remove the element.
+        one.operation.action = Interaction{std::string{operation.element()}, {}};
+        return one;
+    }
 };
 
 /// A record consists of these fields, with their sizes in bytes:
@@ -45,6 +86,7 @@ public:
     EditState state = EditState::waiting;
     std::uint32_t error = 0;  // of SyncErrc; 0: none, or of another category
     Op operation{};
+    bool readable = true;  // otherwise the codec rejects a value, and `operation` is a removal
 
     /// The meaning of a record for an operation.
     struct Status {
@@ -55,74 +97,51 @@ public:
     /// Returns: whether there are bytes for it.   Throws: what the codec throws; std::bad_alloc.
     [[nodiscard]] static bool encode(const Op& op, const Status& status, Codec& codec, Bytes& into,
                                      Bytes& scratch) {
-        into.clear();
-        const bool own = status.why.category() == sync_category();
         const OperationKind kind = op.kind();
         const bool valued = kind == OperationKind::add || kind == OperationKind::update;
         const Value* const base = op.base();
-        Head head;
-        head.put(tag);
-        head.put(static_cast<std::byte>(status.state));
-        head.put(own ? static_cast<std::uint32_t>(status.why.value()) : 0);
-        head.put(op.id);
-        head.put(op.stamp);
-        head.put(static_cast<std::byte>(kind));
-        const bool renamed = !is_no_id(op.formerly);
-        head.put(static_cast<std::byte>((op.saw ? 1 : 0) | (valued ? 2 : 0) |
-                                        (base != nullptr ? 4 : 0) | (renamed ? 8 : 0)));
-        if (op.saw) head.put(*op.saw);
-        into.insert(into.end(), head.bytes, head.bytes + head.size);
-        bool right = append_text(into, as_bytes(op.element()));
+        const auto flags = (valued ? 2U : 0U) | (base != nullptr ? 4U : 0U);
+        bool right = put_head(op, status, kind, flags, into);
         if (kind == OperationKind::interaction) {
             right = right && append_text(into, as_bytes(what_happened(op)));
         }
         if (valued) right = right && put_value(into, op.value(), codec, scratch);
         if (base != nullptr) right = right && put_value(into, *base, codec, scratch);
-        if (renamed) into.insert(into.end(), op.formerly.begin(), op.formerly.end());
+        put_formerly(op, into);
         return right;
     }
-    /// Returns: nothing if the bytes are not those of a record.
+    /// Does the same for an operation whose values, which the codec rejects, are in `former`.
+    [[nodiscard]] static bool encode_again(BytesView former, const Op& op, const Status& status,
+                                           Bytes& into) {
+        const std::optional<Fields> fields = Fields::of(former);
+        if (!fields) return false;
+        bool right = put_head(op, status, fields->kind, fields->flags & 6U, into);
+        if ((fields->flags & 2U) != 0) right = right && append_text(into, fields->value);
+        if ((fields->flags & 4U) != 0) right = right && append_text(into, fields->base);
+        put_formerly(op, into);
+        return right;
+    }
+    /// Returns: nothing if the bytes are not those of a record.   Throws: std::bad_alloc.
     [[nodiscard]] static std::optional<EditRecord> decode(BytesView bytes, Codec& codec) {
-        SyncReader in{bytes};
-        EditRecord made;
-        if (in.byte() != tag) return std::nullopt;
-        const auto state = static_cast<unsigned>(in.byte());
-        if (state > static_cast<unsigned>(EditState::dropped)) return std::nullopt;
-        made.state = static_cast<EditState>(state);
-        made.error = in.number();
-        made.operation.id = in.id();
-        made.operation.stamp = in.stamp();
-        const auto kind = static_cast<unsigned>(in.byte());
-        const auto flags = static_cast<unsigned>(in.byte());
-        if (kind > static_cast<unsigned>(OperationKind::interaction)) return std::nullopt;
-        if ((flags & 1U) != 0) made.operation.saw = in.stamp();
-        std::string element{as_text(in.text())};
+        std::optional<Fields> in = Fields::of(bytes);
+        if (!in) return std::nullopt;
+        EditRecord made{in->state, in->error, std::move(in->operation)};
+        std::string element{in->element};
         std::optional<Value> value;
         std::optional<Value> base;
-        std::string what;
-        const auto of_kind = static_cast<OperationKind>(kind);
-        if (of_kind == OperationKind::interaction) what = as_text(in.text());
-        if ((flags & 2U) != 0) value = codec.decode(in.text());
-        if ((flags & 4U) != 0) base = codec.decode(in.text());
-        if ((flags & 8U) != 0) made.operation.formerly = in.id();
-        const bool valued = of_kind == OperationKind::add || of_kind == OperationKind::update;
-        const bool whole = in.whole() && value.has_value() == ((flags & 2U) != 0) &&
-                           base.has_value() == ((flags & 4U) != 0);
-        if (!whole || valued != value.has_value()) return std::nullopt;
-        switch (of_kind) {
-            case OperationKind::add:
-                made.operation.action = AddElement<Value>{std::move(element), std::move(*value)};
-                break;
-            case OperationKind::update:
-                made.operation.action =
-                    UpdateElement<Value>{std::move(element), std::move(*value), std::move(base)};
-                break;
-            case OperationKind::remove:
-                made.operation.action = RemoveElement{std::move(element)};
-                break;
-            case OperationKind::interaction:
-                made.operation.action = Interaction{std::move(element), std::move(what)};
-                break;
+        if ((in->flags & 2U) != 0) value = decode_value(codec, in->value);
+        if ((in->flags & 4U) != 0) base = decode_value(codec, in->base);
+        made.readable = value.has_value() == ((in->flags & 2U) != 0) &&
+                        base.has_value() == ((in->flags & 4U) != 0);
+        if (!made.readable || in->kind == OperationKind::remove) {
+            made.operation.action = RemoveElement{std::move(element)};
+        } else if (in->kind == OperationKind::add) {
+            made.operation.action = AddElement<Value>{std::move(element), std::move(*value)};
+        } else if (in->kind == OperationKind::update) {
+            made.operation.action =
+                UpdateElement<Value>{std::move(element), std::move(*value), std::move(base)};
+        } else {
+            made.operation.action = Interaction{std::move(element), std::string{in->what}};
         }
         return made;
     }
@@ -130,6 +149,65 @@ public:
 private:
     static constexpr std::byte tag{0xED};
 
+    /// A record that is taken apart, with its values as bytes of it. `operation` has no action.
+    struct Fields {
+        [[nodiscard]] static std::optional<Fields> of(BytesView bytes) {
+            SyncReader in{bytes};
+            Fields made;
+            if (in.byte() != tag) return std::nullopt;
+            const auto state = static_cast<unsigned>(in.byte());
+            if (state > static_cast<unsigned>(EditState::unreadable)) return std::nullopt;
+            made.state = static_cast<EditState>(state);
+            made.error = in.number();
+            made.operation.id = in.id();
+            made.operation.stamp = in.stamp();
+            const auto kind = static_cast<unsigned>(in.byte());
+            if (kind > static_cast<unsigned>(OperationKind::interaction)) return std::nullopt;
+            made.kind = static_cast<OperationKind>(kind);
+            made.flags = static_cast<unsigned>(in.byte());
+            if ((made.flags & 1U) != 0) made.operation.saw = in.stamp();
+            made.element = as_text(in.text());
+            if (made.kind == OperationKind::interaction) made.what = as_text(in.text());
+            if ((made.flags & 2U) != 0) made.value = in.text();
+            if ((made.flags & 4U) != 0) made.base = in.text();
+            if ((made.flags & 8U) != 0) made.operation.formerly = in.id();
+            const bool valued =
+                made.kind == OperationKind::add || made.kind == OperationKind::update;
+            if (!in.whole() || valued != ((made.flags & 2U) != 0)) return std::nullopt;
+            return made;
+        }
+
+        EditState state = EditState::waiting;
+        std::uint32_t error = 0;
+        Op operation{};
+        OperationKind kind{};
+        unsigned flags = 0;
+        std::string_view element{};
+        std::string_view what{};
+        BytesView value{};
+        BytesView base{};
+    };
+    /// Puts the fields up to the element, also the flags for `saw` and `formerly`.
+    [[nodiscard]] static bool put_head(const Op& op, const Status& status, OperationKind kind,
+                                       unsigned flags, Bytes& into) {
+        into.clear();
+        const bool own = status.why.category() == sync_category();
+        Head head;
+        head.put(tag);
+        head.put(static_cast<std::byte>(status.state));
+        head.put(own ? static_cast<std::uint32_t>(status.why.value()) : 0);
+        head.put(op.id);
+        head.put(op.stamp);
+        head.put(static_cast<std::byte>(kind));
+        flags |= (op.saw ? 1U : 0U) | (is_no_id(op.formerly) ? 0U : 8U);
+        head.put(static_cast<std::byte>(flags));
+        if (op.saw) head.put(*op.saw);
+        into.insert(into.end(), head.bytes, head.bytes + head.size);
+        return append_text(into, as_bytes(op.element()));
+    }
+    static void put_formerly(const Op& op, Bytes& into) {
+        if (!is_no_id(op.formerly)) append_id(into, op.formerly);
+    }
     /// The part of fixed length, which is appended at once.
     struct Head {
         void put(std::byte one) noexcept { bytes[size++] = one; }

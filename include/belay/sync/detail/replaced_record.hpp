@@ -15,9 +15,11 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/result.hpp>
+#include <belay/queue/codec_like.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/sync_bytes.hpp>
+#include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -85,8 +87,8 @@ public:
         Change mine;
         mine.stamp = in.stamp();
         if (in.byte() != std::byte{0}) {
-            mine.value = codec.decode(in.text());
-            if (!mine.value) return std::nullopt;
+            mine.value = decode_value(codec, in.text());
+            if (!mine.value) mine.error = SyncErrc::unreadable;
         }
         mine.id = as_text(in.text());
         return in.whole() ? std::optional{std::move(mine)} : std::nullopt;
@@ -162,6 +164,7 @@ public:
     /// is durable after the next commit.
     template <class Log, class Codec>
     [[nodiscard]] std::error_code note(Log& log, const Change& mine, Codec& codec) {
+        if (mine.error) return {};
         // A value that the codec rejects, or that is too long, was no edit of this replica.
         if (!Record::encode(mine, codec, record_, scratch_) || noted_.count(as_text(record_)) != 0)
             return {};

@@ -14,6 +14,7 @@
 #include <utility>        // std::move
 #include <vector>         // std::vector
 
+#include <belay/core/cause.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/processor_server.hpp>
@@ -21,6 +22,25 @@
 #include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Returns whether the value of an element cannot be read, as with the codec of another program.
+[[nodiscard]] inline bool is_unreadable(const std::error_code& error) noexcept {
+    return cause_of(error) == Cause::corrupt;
+}
+/// Reads the value of a version in a local store. If it cannot be read, the version has the error.
+///
+/// Errors: the store's other ones.
+template <class Store, class Change>
+[[nodiscard]] std::error_code read_value(Store& store, std::string_view session, Change& version) {
+    auto value = store.read({session, version.id});
+    if (value) {
+        version.value = std::move(*value);
+        return {};
+    }
+    if (!is_unreadable(value.error())) return value.error();
+    version.error = SyncErrc::unreadable;
+    return {};
+}
 
 /// Brings pages of changes into a store.
 ///
@@ -211,10 +231,11 @@ public:
         bool empty = true;
         const std::error_code error = visit_all(
             store_, session_, [&](std::string_view, const Value&, const Stamp&) { empty = false; });
-        if (error) return error;
-        return empty;
+        if (error && !is_unreadable(error)) return error;
+        return empty && !error;
     }
-    /// Returns the live elements that are not in `copied`, with their stamps.
+    /// Returns the live elements that are not in `copied`, with their stamps, except those whose
+    /// values cannot be read.
     [[nodiscard]] Result<std::vector<Change>> beside(
         const std::unordered_set<std::string>& copied) {
         std::vector<Change> gone;
@@ -223,7 +244,7 @@ public:
                 std::string name{id};
                 if (copied.count(name) == 0) gone.push_back({std::move(name), stamp, std::nullopt});
             });
-        if (error) return error;
+        if (error && !is_unreadable(error)) return error;
         return gone;
     }
     /// Ends a copy, or what is read again: removes the elements that are gone, and keeps the cursor

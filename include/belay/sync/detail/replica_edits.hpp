@@ -26,7 +26,6 @@
 #include <belay/sync/detail/replaced_record.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
-#include <belay/sync/sync_result.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -44,37 +43,7 @@ public:
     using Record = EditRecord<Codec>;
     using Op = typename Record::Op;
     using Replaced = ReplacedVersions<DecodedBy<Codec>>;
-
-    struct Edit {
-        explicit Edit(Op&& made) noexcept : operation{std::move(made)} {}
-
-        Op operation;
-        std::uint64_t number = 0;  // of its latest record
-        std::uint64_t before = 0;  // the edit before it on its element; 0: none
-        EditState state = EditState::waiting;
-        EditState recorded = EditState::waiting;
-        bool outdated = false;  // its record has the former stamp of the edit before it
-        bool renews = false;    // after too_old it gets a new stamp
-        bool hidden = false;    // decided against it, or the local store has its result
-        std::error_code why{};
-        std::optional<Duration> wait{};
-
-        /// Returns whether the edit has or had this id.
-        [[nodiscard]] bool has_id(const Id& id) const noexcept {
-            return operation.id == id || (operation.formerly != no_id && operation.formerly == id);
-        }
-        [[nodiscard]] bool is_kept() const noexcept {
-            return state == EditState::kept || state == EditState::rejected;
-        }
-        /// Returns whether the next sync sends it.
-        [[nodiscard]] bool is_due() const noexcept {
-            return state == EditState::waiting ||
-                   (state == EditState::kept && why != SyncErrc::too_old);
-        }
-        [[nodiscard]] FailedOperation<Op> failed() const {
-            return {operation, why, state == EditState::kept, wait};
-        }
-    };
+    using Edit = UndecidedEdit<Op>;
     using Edits = EditList<Edit>;
 
     /// If an exception leaves a sync, its report is lost. The edits are then sent again, and the
@@ -109,6 +78,7 @@ public:
 
     /// Reads the log, and the versions in it that are not reported.
     ///
+    /// An edit whose values the codec rejects is unreadable, and a later program may read it.
     /// Errors: corrupt: a record is not one of a Replica; those of the log.
     [[nodiscard]] std::error_code load(Log& log, Replaced& replaced) {
         std::map<Id, std::uint64_t> known;
@@ -143,9 +113,13 @@ public:
             const bool is_made =
                 record->state == EditState::waiting && record->operation.formerly == no_id;
             Edit& edit = is_new ? add(std::move(record->operation)) : edits_.at(at->second);
+            bool readable = record->readable;
             if (!is_new) {
-                if (!is_same_edit(edit.operation, record->operation)) {
-                    return make_error_code(QueueErrc::corrupt);
+                if (!is_same_edit(edit, *record)) return make_error_code(QueueErrc::corrupt);
+                // All records of an edit have the same values.
+                if (!readable && !edit.is_unreadable()) {
+                    record->operation.action = std::move(edit.operation.action);
+                    readable = true;
                 }
                 // It may name another version than its record before, whose author had a new stamp.
                 edit.operation = std::move(record->operation);
@@ -156,6 +130,8 @@ public:
             if (!is_no_id(edit.operation.formerly)) known.emplace(edit.operation.formerly, seq);
             edit.number = number;
             edit.state = edit.recorded = record->state;
+            if (!readable) edit.state = EditState::unreadable;
+            if (readable && edit.is_unreadable()) edit.state = EditState::waiting;
             edit.why = {};
             if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
         }
@@ -187,7 +163,8 @@ public:
         std::uint64_t at = last != nullptr ? *last : 0;
         while (at != 0) {
             const Edit& edit = edits_.at(at);
-            if (edit.state != EditState::rejected && !edit.hidden) return &edit;
+            const bool shows = edit.state != EditState::rejected && !edit.is_unreadable();
+            if (shows && !edit.hidden) return &edit;
             at = edit.before;
         }
         return nullptr;
@@ -224,7 +201,14 @@ public:
 
     /// Writes the state of an edit, which is durable after the next commit.
     [[nodiscard]] std::error_code write(Log& log, Edit& edit) {
-        if (!Record::encode(edit.operation, {edit.state, edit.why}, codec_, record_, scratch_)) {
+        const typename Record::Status status{edit.state, edit.why};
+        if (edit.is_unreadable()) {
+            const Result<BytesView> former = log.read(edit.number);
+            if (!former) return former.error();
+            if (!Record::encode_again(*former, edit.operation, status, record_)) {
+                return QueueErrc::corrupt;
+            }
+        } else if (!Record::encode(edit.operation, status, codec_, record_, scratch_)) {
             return SyncErrc::bad_operation;
         }
         const Result<std::uint64_t> number = log.append(record_);
@@ -246,7 +230,7 @@ public:
         for (std::size_t i = 0; i < edits.size(); ++i) {
             Edit& edit = made.emplace_back(*edits[i]);
             edit.operation = std::move(operations[i]);
-            edit.state = EditState::waiting;
+            if (!edit.is_unreadable()) edit.state = EditState::waiting;
             edit.why = {};
             edit.wait.reset();
             edit.renews = false;
@@ -295,10 +279,12 @@ public:
         edits_.erase(edit);
     }
 
-    /// Counts the kept edits; call it after a change of states.
+    /// Counts the kept edits, except those that cannot be read; call it after a change of states.
     void count_kept() noexcept {
         kept_ = 0;
-        for (const auto& [seq, edit] : edits_) kept_ += edit.is_kept() ? 1U : 0U;
+        for (const auto& [seq, edit] : edits_) {
+            kept_ += edit.is_kept() && !edit.is_unreadable() ? 1U : 0U;
+        }
     }
     /// Returns the number of kept edits at the last count.
     [[nodiscard]] std::size_t kept() const noexcept { return kept_; }
@@ -391,8 +377,10 @@ private:
         unlink(last_, edits_.back());
         edits_.pop_back();
     }
-    [[nodiscard]] static bool is_same_edit(const Op& a, const Op& b) noexcept {
-        return a.kind() == b.kind() && a.element() == b.element();
+    [[nodiscard]] static bool is_same_edit(const Edit& a, const Record& b) noexcept {
+        const bool same_kind = a.operation.kind() == b.operation.kind();
+        return (same_kind || a.is_unreadable() || !b.readable) &&
+               a.operation.element() == b.operation.element();
     }
     /// The version that the server makes of an edit if it has the one that its author saw.
     [[nodiscard]] static Stamp version_of(const Edit& edit) noexcept {
@@ -469,7 +457,9 @@ private:
         std::unordered_set<std::string_view> kept;
         for (auto& [seq, edit] : edits_) {
             if (edit.operation.kind() == OperationKind::interaction) continue;
-            if (edit.state == EditState::kept) kept.insert(edit.operation.element());
+            if (edit.state == EditState::kept || edit.is_unreadable()) {
+                kept.insert(edit.operation.element());
+            }
             if (edit.state != EditState::waiting) continue;
             if (kept.empty() || kept.count(edit.operation.element()) == 0) continue;
             edit.state = EditState::kept;

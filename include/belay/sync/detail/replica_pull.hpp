@@ -321,6 +321,7 @@ private:
             operation.action = RemoveElement{there.id};
             if (here->presence == part::Presence::live) {
                 auto value = store_.read(key);
+                if (!value && is_unreadable(value.error())) continue;
                 if (!value) return value.error();
                 if (!*value) return SyncErrc::store_disagrees;
                 if (!there.is_removal()) {
@@ -392,9 +393,9 @@ private:
         const bool replaced_by_own =
             edit != nullptr && edit->state == EditState::dropped && !edit->hidden;
         if (!is_mine || replaced_by_own) return {};
-        auto value = store_.read({context_.options.session, change.id});
-        if (!value) return value.error();
-        report.replaced.push_back({{change.id, local.stamp, std::move(*value)}, change});
+        Change mine{change.id, local.stamp, std::nullopt};
+        if (const auto error = read_value(store_, context_.options.session, mine)) return error;
+        report.replaced.push_back({std::move(mine), change});
         return replaced_.note(log_, report.replaced.back().mine, edits_.codec());
     }
 

@@ -117,10 +117,9 @@ public:
                 is_noted(operation)) {
                 continue;
             }
-            auto value = store_.read(key);
-            if (!value) return value.error();
             Change now{std::string{operation.element()},
-                       is_outdated && !is_live ? Stamp{} : local->stamp, std::move(*value)};
+                       is_outdated && !is_live ? Stamp{} : local->stamp, std::nullopt};
+            if (const auto error = read_value(store_, context_.session, now)) return error;
             // Another version of this replica may be one that another device has restored.
             if (local->stamp.origin == context_.origin && !is_outdated &&
                 is_result_of(now, operation)) {
@@ -149,12 +148,13 @@ private:
             const part::ElementKey key{context_.session, mine.id};
             const auto local = store_.find(key);
             if (!local) return local.error();
-            auto value = store_.read(key);
-            if (!value) return value.error();
-            Change now{mine.id, local->stamp, std::move(*value)};
+            Change now{mine.id, local->stamp, std::nullopt};
+            if (const auto error = read_value(store_, context_.session, now)) return error;
             // The process ended before the change was here, or another device has restored the
             // version. This sync may replace it.
-            if (version_of(now) == version_of(mine)) continue;
+            const bool is_same =
+                mine.error ? now.stamp == mine.stamp : version_of(now) == version_of(mine);
+            if (is_same) continue;
             report.replaced.push_back({mine, std::move(now)});
             listed.insert(version_of(mine));
         }
@@ -165,7 +165,7 @@ private:
     [[nodiscard]] static bool is_version_of(const Change& version, const Op& operation) {
         // The stamp alone is not enough; see Version.
         if (version.stamp < operation.stamp) return false;
-        if (operation.kind() == OperationKind::remove) return !version.value;
+        if (operation.kind() == OperationKind::remove) return version.is_removal();
         return version.value &&
                hash_of_value(*version.value, 0) == hash_of_value(operation.value(), 0);
     }

@@ -93,7 +93,8 @@ public:
     ReplicaRestamping(Edits& edits, Duration after) : edits_{edits}, after_{after} {
         std::unordered_set<std::string_view> elements;
         for (auto& [seq, edit] : edits_.all()) {
-            const bool waits = edit.state == EditState::kept || edit.state == EditState::waiting;
+            const bool waits = edit.state == EditState::kept || edit.state == EditState::waiting ||
+                               edit.is_unreadable();
             if (!waits) continue;
             const bool has_element = edit.operation.kind() != OperationKind::interaction;
             const std::string_view element = edit.operation.element();

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// Goal: values in the local store of a Replica that the codec of a later program rejects hold back
+// no other element. Method: a device with a sqlite::Store, before and after an update.
+#include <belay/sync/replica.hpp>
+
+#include <map>
+
+#include <belay/journal/journal.hpp>
+#include <belay/sim/disk.hpp>
+#include <belay/sqlite/store.hpp>
+
+#include "support/catch.hpp"
+#include "support/sync/sync_rig.hpp"
+#include "support/sync/text_codec.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace belay;
+using namespace belay_test;
+
+TEST_CASE("Replica syncs and edits the elements of a sqlite::Store whose values it cannot read",
+          "[sqlite][replica]") {
+    using LocalStore = sqlite::Store<ChangedCodec>;
+    const TemporaryDirectory dir;
+    sim::Disk disk;
+    Memory server_store;
+    SyncProcessor server{std::ref(server_store), LastWriteWins{}};
+    const auto run = [&](const ChangedCodec& codec, auto body) {
+        auto journal = Journal<sim::Disk>::open(disk, "device");
+        auto copy = LocalStore::open(dir / "copy", {.flushes_each = false}, codec);
+        REQUIRE(journal);
+        REQUIRE(copy);
+        Replica device{std::move(*journal), std::move(*copy), codec, {.session = "s"}};
+        REQUIRE_FALSE(device.load());
+        body(device);
+    };
+    run({}, [&](auto& device) {
+        for (const char* const id : {"a", "b", "c"}) {
+            REQUIRE(device.edit(AddElement{id, "old " + std::string{id}}));
+        }
+        REQUIRE(device.edit(AddElement{"d", std::string{"new d"}}));
+        REQUIRE_FALSE(device.sync(server).error);
+    });
+    const Stamp now = server_store.find({"s", "a"})->stamp;
+    Op other = update("a", "new a", {now.wall + Duration{1}, 0, id_of(99)});
+    REQUIRE(server.process_batch("s", {&other, 1}).success);
+    run({"old"}, [&](auto& device) {
+        // Another device has replaced "a", and this one replaces "b".
+        const auto id = device.edit(UpdateElement{"b", std::string{"new b"}});
+        REQUIRE(id);
+        const auto report = device.sync(server);
+        CHECK_FALSE(report.error);
+        REQUIRE(report.replaced.size() == 1);
+        CHECK(report.replaced[0].mine.id == "a");
+        CHECK(report.replaced[0].mine.error == SyncErrc::unreadable);
+        CHECK(report.replaced[0].now.value == "new a");
+        std::map<std::string, std::string> shown;
+        const auto error = device.for_each(
+            [&](std::string_view of, const std::string& text) { shown.emplace(of, text); });
+        CHECK(error == QueueErrc::corrupt);  // "c"
+        CHECK(shown ==
+              std::map<std::string, std::string>{{"a", "new a"}, {"b", "new b"}, {"d", "new d"}});
+        CHECK(device.waiting() == 0);
+    });
+    CHECK(server_store.read({"s", "b"}).value() == "new b");
+}
