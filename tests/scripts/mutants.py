@@ -613,8 +613,8 @@ WORLD_MUTANTS = (
     explored("policies", "never_replaces", 'always "a run keeps its policy"',
              ("belay/policy/registry.hpp", "            std::swap(entry.object, added.entry().object);\n", "")),
     explored("policies", "limits_no_attempt", 'always "a supervisor keeps its policy"',
-             (CORE, "attempt_ends_ = after(turn.now, policy_.attempt_limit());",
-              "attempt_ends_ = after(turn.now, std::chrono::seconds{30});")),
+             (CORE, "attempt_ends_ = after(turn.now, policy_.attempt_limit());\n        actions_->dial = true;",
+              "attempt_ends_ = after(turn.now, std::chrono::seconds{30});\n        actions_->dial = true;")),
     explored("policies", "keeps_abandoned_probes",
              'eventually "every asker has its answers, and the line is connected"', KEEPS_ABANDONED_PROBES),
 
