@@ -46,7 +46,7 @@ EXCEPTIONS = {
     "StopOn{Cause::forbidden}": "it shows one rule, which ends the first attempt",
     "Backoff{FullJitter{}, Cap{30s}, 10ms}, CooldownOn{Cause::overloaded, 5s, 15s}, PauseAfterFailures{}, "
     "MaxAttempts{10}": OWN_RULE,
-    "Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, AvoidMinuteStart{10s}, Breaker{FailuresAhead{3}, "
+    "Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, AvoidMinuteStart{10s, wall}, Breaker{FailuresAhead{3}, "
     "OpenFor{40s}}, MaxAttempts{8}": OWN_RULE,
     "Backoff{FullJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 15s}, Breaker{ConsecutiveFailures{5}, "
     "OpenFor{300s}}, MaxAttempts{10}, ResetWhenStable{10s}, StopOnCorrupt{}": OWN_RULE,
