@@ -2,6 +2,7 @@
 // Parts of your own: a jitter, a growth, a rule, a trip of a breaker, an observer. Each is a small
 // struct with the members that it needs, and goes wherever one of belay's goes.
 #include <cstdio>
+#include <cstdlib>
 
 #include <belay/belay.hpp>
 
@@ -29,16 +30,30 @@ struct Squares {
     }
 };
 
-/// A rule: no attempt in the first `quiet` after each full minute, when the jobs of many programs
-/// start.
+/// A rule: no attempt in the first `quiet` after each full minute of the wall clock, when the jobs
+/// of many programs start. An Instant has no time of day, so the rule compares it with a wall clock
+/// at each event. In a simulated world, pass `host.wall_clock()`.
+template <WallClockLike WallClock>
 struct AvoidMinuteStart {
     static constexpr std::string_view name = "AvoidMinuteStart";
     Duration quiet;
-    constexpr Advice admit(Instant now) const noexcept {
-        const Duration into = now.time_since_epoch() % 1min;
-        return into < quiet ? Advice::wait_at_least(now + (quiet - into)) : Advice::go();
+    WallClock wall;
+    Duration ahead{};  // how far the wall clock is ahead of the turn's clock
+
+    Advice admit(Instant now) const noexcept {
+        const Duration into = (now.time_since_epoch() + ahead) % 1min;
+        return into < quiet ? Advice::wait_at_least(after(now, quiet - into)) : Advice::go();
+    }
+    void wanted(Turn& turn) noexcept { compare(turn); }
+    Advice failed(const Failure&, Turn& turn) noexcept { return compare(turn); }
+    Advice lost(const Failure&, Turn& turn) noexcept { return compare(turn); }
+    Advice compare(const Turn& turn) noexcept {
+        ahead = wall.now().time_since_epoch() - turn.now.time_since_epoch();
+        return Advice::go();
     }
 };
+template <class WallClock>
+AvoidMinuteStart(Duration, WallClock) -> AvoidMinuteStart<WallClock>;
 
 /// A trip: opens when failures are ahead of successes by `lead`.
 struct FailuresAhead {
@@ -49,6 +64,14 @@ struct FailuresAhead {
         return balance >= lead;
     }
     constexpr void reset() noexcept { balance = 0; }
+};
+
+/// A virtual wall clock. A program passes a belay::SystemClock instead.
+struct VirtualWallClock {
+    const VirtualSleeper* sleeper;
+    [[nodiscard]] WallTime now() const noexcept {
+        return WallTime{sleeper->now().time_since_epoch() + 55s};
+    }
 };
 
 /// An observer that prints what happened.
@@ -75,11 +98,17 @@ struct PrintingObserver {
 
 int main() {
     VirtualSleeper sleeper;
-    const Policy policy{Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, AvoidMinuteStart{10s},
-                        Breaker{FailuresAhead{3}, OpenFor{40s}}, MaxAttempts{8}};
+    const VirtualWallClock wall{&sleeper};
+    const Policy policy{Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}},
+                        AvoidMinuteStart{10s, wall}, Breaker{FailuresAhead{3}, OpenFor{40s}},
+                        MaxAttempts{8}};
     int calls = 0;
-    const Result<void> result = retry(
-        policy, sleeper, [&] { return ++calls == 5; }, NeverStops{}, PrintingObserver{sleeper});
+    const auto call = [&] {
+        if (wall.now().time_since_epoch() % 1min < 10s) std::abort();  // the rule prevents that
+        return ++calls == 5;
+    };
+    const Result<void> result =
+        retry(policy, sleeper, call, NeverStops{}, PrintingObserver{sleeper});
     std::printf("%s after %d calls\n", result ? "worked" : "gave up", calls);
     return result && calls == 5 ? 0 : 1;
 }

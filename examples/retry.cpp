@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Retries any callable. Time is virtual here, so that an outage of half a minute takes no time.
+// Retries any callable. Time is virtual here, so that an outage takes no time.
 #include <cstdio>
 #include <functional>
 #include <optional>
 #include <string>
+
+#include <belay/call/policies.hpp>
 
 #include "virtual_sleeper.hpp"
 
@@ -12,9 +14,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// A server that is down for half a minute.
+/// A server that is down for three seconds.
 std::optional<std::string> fetch_scene(Instant now) {
-    if (now < Instant{} + 30s) return std::nullopt;
+    if (now < Instant{} + 3s) return std::nullopt;
     return "a mountain hut at dawn";
 }
 
@@ -35,11 +37,11 @@ struct Observer {
 int main() {
     VirtualSleeper sleeper;
     // excerpt: begin
-    const Policy policy{Backoff{FullJitter{}, Cap{10s}, 1s}, MaxAttempts{20}};
-    // The sleeper makes time virtual. To wait in real time, write retry(policy, [&] { ... }).
+    TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};  // one for all calls of this server
+    const Policy policy{Backoff{FullJitter{}, Cap{10s}, 1s}, Shared{budget}, MaxAttempts{5}};
     const auto scene = retry(policy, sleeper, [&] { return fetch_scene(sleeper.now()); });
     if (!scene) return std::printf("gave up: %s\n", scene.error().message().c_str()), 1;
-    std::printf("after an outage of 30 s: %s\n", scene->c_str());
+    std::printf("after an outage of 3 s: %s\n", scene->c_str());
     // excerpt: end
 
     // A rule can stop the attempts at once. retry returns the last error.
@@ -53,8 +55,9 @@ int main() {
     RetryCounters counters;
     const auto busy_twice = [](Attempt a) { return Response{a.number < 3 ? 503 : 200}; };
     const auto failed = [](const Response& r) { return r.status >= 500; };
-    const Result<Response> response = retry(policy, sleeper, fails_if(busy_twice, failed),
-                                            NeverStops{}, Tee{std::ref(counters), Observer{}});
+    const Result<Response> response =
+        retry(policies::bridge(), sleeper, fails_if(busy_twice, failed), NeverStops{},
+              Tee{std::ref(counters), Observer{}});
     std::printf("status %d after %u attempts\n", response->status,
                 static_cast<unsigned>(counters.attempts));
     return response->status == 200 ? 0 : 1;

@@ -3,11 +3,14 @@
 // and prints the tables of docs/stability.md.
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include <belay/backoff/any_jitter.hpp>
 #include <belay/belay.hpp>
 #include <belay/call/policies.hpp>
+#include <belay/policy/optional_rule.hpp>
 #include <belay/policy/stability_check.hpp>
 
 using namespace belay;
@@ -18,8 +21,10 @@ namespace {
 // The objects to which the Shared rules of a policy refer. Each process has its own.
 struct Objects {
     CircuitBreaker<> breaker{ConsecutiveFailures{5}, OpenFor{30s}};
-    TokenBudget budget{TokenBudgetOptions::aws()};
-    TokenBudget grpc_budget{TokenBudgetOptions::grpc(10, 100)};
+    TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};
+    TokenBudget aws_budget{TokenBudgetOptions::aws()};
+    policies::AnyJitter jitter = FullJitter{};
+    std::optional<MaxElapsed> limit{MaxElapsed{30s}};
     CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> rate_breaker{
         FailureRate{TimeWindow<>{30s}, {.percent = 10, .min_calls = 100}}, OpenFor{5s}};
     CircuitBreaker<SteadyClock, FailureRate<TimeWindow<>>> http_breaker{
@@ -142,30 +147,33 @@ void plots() {
          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}, MaxAttempts{4},
                 MaxElapsed{30s}));
     plot("four attempts and gRPC's budget",
-         PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}, Shared{grpc_budget}, MaxAttempts{4}));
+         PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}, Shared{budget}, MaxAttempts{4}));
 }
 
 void ready_made_calls() {
     calls("", PLAYED(MaxAttempts{1}));
-    calls("", PLAYED(policies::aws_standard(budget)));
+    calls("", PLAYED(policies::aws_standard(aws_budget)));
     calls("", PLAYED(policies::bridge()));
-    calls("with a budget", PLAYED(policies::bridge(grpc_budget)));
+    calls("with a budget", PLAYED(policies::bridge(budget)));
     calls("", PLAYED(policies::sync()));
-    calls("with a budget", PLAYED(policies::sync(grpc_budget)));
+    calls("with a budget", PLAYED(policies::sync(budget)));
     calls("HttpCalls, by default",
           PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms}, SpreadHint::plus_percent(25),
-                 Shared{http_breaker, FailFast{}}, Shared{grpc_budget}, MaxAttempts{4}),
+                 Shared{http_breaker, FailFast{}}, Shared{budget}, MaxAttempts{4}),
           true);
 }
 
 void calls_of_the_pages() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 10ms}, MaxAttempts{5}));
-    calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 1s}, MaxAttempts{20}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 10ms}, Shared{budget}, MaxAttempts{5}));
+    calls("its jitter and a limit are chosen at run time",
+          PLAYED(Backoff{jitter, Cap{10s}, 10ms}, limit, Shared{budget}, MaxAttempts{5}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 1s}, Shared{budget}, MaxAttempts{5}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{60s}, 1s}, MaxAttempts{10}));
-    calls("",
-          PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
-                 StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized}, MaxAttempts{4}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
+                     StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized},
+                     Shared{budget}, MaxAttempts{4}));
     calls("",
           PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}},
                  Shared{budget}, MaxAttempts{4}, MaxElapsed{30s}),
@@ -184,9 +192,8 @@ void calls_of_the_pages() {
         true);
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle, FailFast{}},
                      MaxAttempts{3}));
-    calls("with a budget",
-          PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle, FailFast{}},
-                 Shared{grpc_budget}, MaxAttempts{3}));
+    calls("with a budget", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms},
+                                  Shared{throttle, FailFast{}}, Shared{budget}, MaxAttempts{3}));
     calls("callers that wait",
           PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle}, MaxAttempts{3}));
     calls("",
@@ -194,13 +201,16 @@ void calls_of_the_pages() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{gradient, FailFast{}},
                      MaxAttempts{3}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{2ms}, 1ms}, Shared{budget}, MaxAttempts{4}));
+    calls("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
+                     StopOn{Cause::permanent, Cause::unauthorized}, Shared{budget}, MaxAttempts{4},
+                     MaxElapsed{30s}));
     calls("",
-          PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms},
-                 StopOn{Cause::permanent, Cause::unauthorized}, MaxAttempts{4}, MaxElapsed{30s}));
+          PLAYED(Backoff{FullJitter{}, Cap{1ms}, 1ms}, Shared{breaker, FailFast{}}, MaxAttempts{5}),
+          true);
     calls("",
           PLAYED(Backoff{FullJitter{}, Cap{5s}, 10ms},
                  StopOn{Cause::permanent, Cause::forbidden, Cause::unauthorized, Cause::corrupt},
-                 MaxAttempts{4}));
+                 Shared{budget}, MaxAttempts{4}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 100ms},
                      StopOn{Cause::permanent, Cause::forbidden}, MaxAttempts{10}));
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}));
@@ -209,7 +219,7 @@ void calls_of_the_pages() {
 // The defaults of other libraries, by their rules, and not the libraries themselves.
 void calls_of_peers() {
     calls("gRPC A6, with throttling",
-          PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}, Shared{grpc_budget}, MaxAttempts{4}));
+          PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}, Shared{budget}, MaxAttempts{4}));
     calls("Envoy, with its retry budget",
           PLAYED(Backoff{FullJitter{}, Cap{250ms}, 25ms}, Shared{envoy_budget}, MaxAttempts{2}));
     calls("Finagle, with its retry budget", PLAYED(Shared{finagle_budget}, MaxAttempts{26}));
@@ -225,6 +235,7 @@ void connections_of_belay() {
     connections("", PLAYED(policies::grpc_connection()));
     connections("", PLAYED(policies::reconnection()));
     connections("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}));
+    connections("", PLAYED(Backoff{FullJitter{}, Cap{1s}, 100ms}));
     connections("", PLAYED(Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s},
                            Shared{budget, AskAgain{15s}}));
     connections("", PLAYED(Backoff{FullJitter{}, Cap{5s}, 100ms}, AttemptTimeout{3s}));

@@ -67,6 +67,27 @@ static_assert(Rate{1, 1ns}.interval() == 1ns);
 static_assert(Rate{~std::uint64_t{0}, 1h}.interval() == 1ns);
 static_assert(sizeof(RateLimiter) <= 104);
 
+TEST_CASE("RateLimiter grants the whole burst at the lowest instant",
+          "[call][rate_limiter][regression]") {
+    const Instant now = GENERATE(always, always + Duration{1}, always + Duration{2}, Instant{});
+    const auto calls_of = [now](auto& limiter) {
+        int calls = 0;
+        for (; calls < 10 && limiter.admit(now).verb == Advice::Verb::go; ++calls) {
+            CHECK(granted(limiter.acquire(now)));
+        }
+        CHECK_FALSE(granted(limiter.acquire(now)));
+        return calls;
+    };
+    RateLimiter limiter{Rate{1, 1s}, Burst{5}};
+    CHECK(calls_of(limiter) == 5);
+    RateLimiter at_once{Rate{1, 1s}, Burst{5}};
+    CHECK(granted(at_once.acquire(now, 5)));
+    RateLimiter windows{RateLimiter::FixedWindow{Rate{5, 1s}}};
+    CHECK(calls_of(windows) == 5);
+    RateLimiter queued{Rate{1, 1s}, Burst{5}, 10};
+    CHECK(calls_of(queued) == 5);
+}
+
 TEST_CASE("RateLimiter admits a burst, and then one call per interval",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{10, 1s}, Burst{3}};

@@ -162,6 +162,33 @@ TEST_CASE("A peer that only receives does not fail a link, however often it is l
     CHECK(transport.dials == 101);
 }
 
+TEST_CASE("A peer that is silent on a quiet link does not fail it, if its connections grow old",
+          "[link][evidence][regression]") {
+    const auto losses_until_failed = [](auto policy, Duration lived) {
+        TransportState transport;
+        Supervisor link{FakeTransport<>{transport}, policy};
+        link.start();
+        Instant now{};
+        Accepts accepts{transport};
+        int losses = 0;
+        for (; losses < 30 && link.status().state != LinkState::failed; ++losses) {
+            while (link.status().state != LinkState::connected) {
+                play(link, now, now + 1s, accepts);
+            }
+            play(link, now, after(link.status().since, lived), accepts);
+            transport.link.closed();
+            link.advance(now);
+        }
+        return losses;
+    };
+    CHECK(losses_until_failed(policies::reconnection(), 72h) == 30);
+    CHECK(losses_until_failed(policies::reconnection(), 30s) == 30);
+    CHECK(losses_until_failed(ten_tries, 72h) == 30);
+    // A balancer without a server behind it accepts, and closes after some seconds.
+    CHECK(losses_until_failed(policies::reconnection(), 29s) == 10);
+    CHECK(losses_until_failed(ten_tries, 29s) == 10);
+}
+
 TEST_CASE("A link ends its attempts when the peer drops each connection, also after a sent message",
           "[link][evidence][unit]") {
     TransportState transport;

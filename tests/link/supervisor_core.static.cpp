@@ -479,6 +479,11 @@ static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).state ==
 static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).attempt == 1);
 // Within the window, written bytes are no evidence.
 static_assert(after_losses(ten_attempts, 11, 9999ms, lost_after_writes).state == LinkState::failed);
+// The same on a quiet link, if the connections live for 30 s.
+constexpr timeline::Step lost_quietly{
+    .input = Input::closed, .failure = {.cause = Cause::lost}, .quiet = true};
+static_assert(after_losses(ten_attempts, 20, 30s, lost_quietly).attempt == 1);
+static_assert(after_losses(ten_attempts, 11, 29s, lost_quietly).state == LinkState::failed);
 // With this option, the age of the connection is enough.
 constexpr Policy by_age{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
                         ResetWhenStable::by_age(10s)};

@@ -217,7 +217,7 @@ SUPERVISOR_MUTANTS = (
          ("        if (failure.cause == Cause::planned && is_new) failure.cause = Cause::lost;\n", "")),
     # a peer that never sends anything fails a link by old losses
     core("old_losses_fail",
-         ("        if (begun_ && s.wrote && state == LinkState::connected && turn.now >= stable_at()) {\n",
+         ("        if (begun_ && state == LinkState::connected && turn.now >= proves_nothing_at(s)) {\n",
           "        if (false) {\n")),
     # refused credentials are tried for ever
     core("retries_unauthorized",

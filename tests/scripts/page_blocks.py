@@ -273,6 +273,9 @@ def complaints_about(root, command, blocks):
 
 
 def judge(root, command, blocks):
+    for block in blocks:
+        if block.is_program and re.search(r"^int main\(int,", "\n".join(block.code), re.M):
+            yield f"{block.page}:{block.line}: the program reads arguments that may be missing: compare their number"
     fragments = [block for block in blocks if not block.is_program and not block.is_excerpt]
     groups = {}
     for block in fragments:

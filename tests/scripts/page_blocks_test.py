@@ -104,6 +104,9 @@ class PageBlocksTest(unittest.TestCase):
     def test_an_ignored_result_is_an_error(self):
         self.wrong(fragment("struct A {\n    [[nodiscard]] int f() { return 1; }\n};\nA{}.f();"), 6, "nodiscard")
 
+    def test_a_program_that_ignores_how_many_arguments_it_has(self):
+        self.wrong(PROGRAM.replace("int main()", "int main(int, char** words)"), 2, "arguments that may be missing")
+
     def test_a_frame_that_does_not_exist(self):
         self.wrong(fragment("int a = 1;", "queues"), 1, "no such frame")
 

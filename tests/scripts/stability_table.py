@@ -6,7 +6,8 @@
     stability_table.py [--root DIR] --list      prints the policies that it finds, with the first place of each
     stability_table.py [--root DIR] --write PROGRAM   writes the tables into the page
 
-PROGRAM is example_stability_table. A policy is the text between the braces of `Policy{...}` or `Policy name{...}` in
+The policies in the first program of README and of each page break no rule in the table, because people copy them. PROGRAM
+is example_stability_table. A policy is the text between the braces of `Policy{...}` or `Policy name{...}` in
 README.md, docs/ and examples/, and each function of call/policies.hpp. stability_table_test.py plants mistakes.
 """
 
@@ -28,25 +29,21 @@ OWN_RULE = "it shows how to write a rule, which only its page or example has"
 EXCEPTIONS = {
     "Backoff{FullJitter{}, Cap{100ms}, 5ms}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}": ONE_CLIENT,
-    "Backoff{FullJitter{}, Cap{50ms}, 5ms}, ResetWhenStable{10s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{500ms}, 10ms}, ResetWhenStable{10s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 10ms}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{10s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{1s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 50ms}, ResetWhenStable{1s}, AttemptTimeout{1s}": ONE_CLIENT,
-    "Backoff{FullJitter{}, Cap{1s}, 100ms}": ONE_CLIENT,
-    "Backoff{FullJitter{}, Cap{1ms}, 1ms}, Shared{breaker, FailFast{}}, MaxAttempts{5}": ONE_CLIENT,
     "Backoff{NoJitter{}, Cap{1ms}, 1ms}, Shared{breaker, FailFast{}}, MaxAttempts{4}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{400ms}, 50ms}, MaxAttempts{options.attempts}, AttemptTimeout{1s}": ONE_CLIENT,
     "Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}": "a proof of exact waits, by one client",
-    "Backoff{jitter, Cap{10s}, 10ms}, limit, MaxAttempts{5}": "its jitter and a limit are chosen at run time",
     "read, Shared{breaker, FailFast{}}": "its rules are read at run time",
     "any, Shared{breaker, FailFast{}}": "its other rules are chosen at run time",
     "*policy, Shared{host.breaker, FailFast{}}, Shared{host.budget}, MaxElapsed{60s}": "its rules are read at run time",
     "StopOn{Cause::forbidden}": "it shows one rule, which ends the first attempt",
     "Backoff{FullJitter{}, Cap{30s}, 10ms}, CooldownOn{Cause::overloaded, 5s, 15s}, PauseAfterFailures{}, "
     "MaxAttempts{10}": OWN_RULE,
-    "Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, AvoidMinuteStart{10s}, Breaker{FailuresAhead{3}, "
+    "Backoff{UpToAQuarterLate{}, Cap{30s}, Squares{5s}}, AvoidMinuteStart{10s, wall}, Breaker{FailuresAhead{3}, "
     "OpenFor{40s}}, MaxAttempts{8}": OWN_RULE,
     "Backoff{FullJitter{}, Cap{30s}, 1s}, CooldownOn{Cause::overloaded, 5s, 15s}, Breaker{ConsecutiveFailures{5}, "
     "OpenFor{300s}}, MaxAttempts{10}, ResetWhenStable{10s}, StopOnCorrupt{}": OWN_RULE,
@@ -97,6 +94,30 @@ def played(table):
             yield re.sub(r"^(policies::\w+)\(.*$", r"\1", rules)
 
 
+def broken(table):
+    """{policy: the rules that its rows break}."""
+    found, rules = {}, ""
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.strip("|\n").split(" |")]
+        if line.startswith("| ") and len(cells) > 4 and not cells[0].startswith("-"):
+            match = re.match(r"[^`]*`([^`]+)`", cells[0])
+            rules = normal(match[1]) if match else rules
+            found.setdefault(rules, set()).update({cells[-1]} - {""})
+    return found
+
+
+def first_programs(root):
+    """(policy, path) of the first program of README and of each page."""
+    for path in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        name = path.relative_to(root).as_posix()
+        blocks = re.findall(r"^```cpp\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
+        programs = [block for block in blocks if name == "README.md" or re.search(r"^int main\(", block, re.M)]
+        if programs and name != PAGE:
+            text = COMMENT.sub("", programs[0])
+            for match in START.finditer(text):
+                yield normal(rules_after(text, match.end())), name
+
+
 def check(root, table, exceptions):
     """What is wrong: "path:line: what"."""
     found = {}
@@ -111,6 +132,11 @@ def check(root, table, exceptions):
     for rules in exceptions:
         if rules not in found:
             yield f"tests/scripts/stability_table.py:1: nowhere: {rules}: remove the exception"
+    breaks = broken(table)
+    for rules, path in first_programs(root):
+        # An exception may be for one client, or have a rule of its own.
+        if breaks.get(rules):
+            yield f"{path}:1: its first program breaks \"{', '.join(sorted(breaks[rules]))}\": {rules}: add a budget"
     page = (root / PAGE).read_text(encoding="utf-8")
     block = TABLE.search(page)
     if not block:

@@ -51,6 +51,15 @@ class StabilityTableTest(unittest.TestCase):
         self.write("include/belay/call/policies.hpp", POLICIES + POLICIES.replace("sync", "other"))
         self.assertIn("not in the table: policies::other", self.wrong()[0])
 
+    def test_a_first_program_that_breaks_a_rule(self):
+        self.write("docs/new.md", "```cpp\nint f();\n```\n```cpp\nint main() {\n    retry(Policy{MaxAttempts{9}}, f);\n}\n```\n")
+        row = "| `MaxAttempts{9}` | 500 ms | 9.00 | calls in the outage |  |\n|  | no bound | 9.00 | 1.00 |  |\n"
+        self.write("docs/stability.md", PAGE.replace(TABLE, TABLE + row))
+        self.assertEqual(self.wrong(TABLE + row), [])
+        row = row.replace("1.00 |  |", "1.00 | calls in the outage |")
+        self.write("docs/stability.md", PAGE.replace(TABLE, TABLE + row))
+        self.assertIn("docs/new.md:1: its first program breaks \"calls in the outage\"", self.wrong(TABLE + row)[0])
+
     def test_a_policy_in_readme(self):
         self.write("README.md", "Policy{MaxAttempts{9}}")
         self.assertIn("README.md:1: not in the table: MaxAttempts{9}", self.wrong()[0])

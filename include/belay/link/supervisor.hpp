@@ -319,7 +319,8 @@ private:
                              .closed_locally = event.closed_locally,
                              .withdrawn = event.withdrawn,
                              .has_alternative = event.has_alternative,
-                             .wrote = live_.has_taken() && !found_here(event)});
+                             .wrote = live_.has_taken() && !found_here(event),
+                             .quiet = !live_.has_taken() && !found_here(event)});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:

@@ -72,7 +72,8 @@ public:
         if (due == never) return never;
         const Duration early =
             part::saturating_multiply(length, burst - larger(calls, std::uint64_t{1}));
-        const bool fits = due.time_since_epoch() >= Duration::min() + early;
+        // A time up to `first` has come at `always`, too.
+        const bool fits = due.time_since_epoch() > first.time_since_epoch() + early;
         return fits ? Instant{due.time_since_epoch() - early} : always;
     }
     // NOLINTEND(bugprone-easily-swappable-parameters)
