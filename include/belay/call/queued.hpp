@@ -32,10 +32,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// the end of a coroutine end the wait, and the callers after it move up. A stop from a StopToken
 /// takes effect at once; any other token is checked every 10 ms.
 ///
-/// A call gets a permit only if at least half of its limit is left; see Timeout::counts_after. The
-/// wait ends when less would be left. If that is before the caller's turn, as the queue stands, it
-/// ends at its beginning. For a bulkhead, the turn is not known in advance. A request for more permits than the
-/// limiter's burst ends in std::errc::invalid_argument.
+/// A call gets a permit only if at least half of its limit is left; see Timeout::counts_after.
+/// The wait ends when less would be left. If that is before the caller's turn, as the queue
+/// stands, it ends at its beginning. For a bulkhead, the turn is not known in advance. A
+/// request for more permits than the limiter's burst ends in std::errc::invalid_argument.
 ///
 /// The object to which it refers must outlive it.   Thread safety: distinct objects safe.
 template <class Object>

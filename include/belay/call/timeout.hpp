@@ -20,22 +20,24 @@ namespace belay { inline namespace BELAY_ABI {
 /// In a coroutine, the caller continues when the time is over, with std::errc::timed_out. The inner
 /// layers are destroyed during their call, so what `fn` awaits must make this safe.
 ///
-/// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the Attempt.
-/// Your `fn` must take the Attempt, so that it can pass the deadline to its sockets. A Retrying
-/// inside begins no attempt at or after the deadline. An answer that comes too late still counts as an
-/// answer, except with fails_if(fn, Attempt::late), whose `fn` need not take an Attempt.
+/// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the
+/// Attempt. Your `fn` must take the Attempt, so that it can pass the deadline to its sockets. A
+/// Retrying inside begins no attempt at or after the deadline. An answer that comes too late
+/// still counts as an answer, except with fails_if(fn, Attempt::late), whose `fn` need not take
+/// an Attempt.
 ///
 ///     Pipeline{Timeout{2s}, Retrying{policy}}                    // 2 s from the call on
 ///     Pipeline{Timeout::until(request_deadline), Retrying{policy}}
 ///
 /// A late answer, and a call that a Timeout destroys, count against the peer only if it had at
-/// least half of the limit; see counts_after. Otherwise a breaker gets its permit back, its count of
-/// failures stays, and a retry stays paid for. No wait of an inner layer begins that would leave
-/// less: a queue, a breaker, a backoff or the delay of a Hedge. The call then ends at once.
+/// least half of the limit; see counts_after. Otherwise a breaker gets its permit back, its
+/// count of failures stays, and a retry stays paid for. No wait of an inner layer begins that
+/// would leave less: a queue, a breaker, a backoff or the delay of a Hedge. The call then ends
+/// at once.
 ///
-/// The earliest of nested deadlines counts, and half of the shortest limit. If the time is over before `fn` was called at all, for
-/// example in a queue, that is a rejection. It is no verdict on the peer, and the pipeline's
-/// observer is notified.
+/// The earliest of nested deadlines counts, and half of the shortest limit. If the time is over
+/// before `fn` was called at all, for example in a queue, that is a rejection. It is no verdict
+/// on the peer, and the pipeline's observer is notified.
 ///
 /// Thread safety: a plain value.
 class Timeout {
