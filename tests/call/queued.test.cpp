@@ -83,6 +83,15 @@ struct Classifies {
     }
 };
 
+// A slow layer of the user.
+struct TakesTime {
+    Duration time;
+    auto call(const auto& next, auto& context, const Attempt& attempt) const {
+        context.sleeper.time += time;
+        return next(attempt);
+    }
+};
+
 PermitCounters counted(std::uint64_t admitted, std::uint64_t rejected, std::uint64_t waited,
                        std::uint64_t left) {
     return {admitted, rejected, waited, left};
@@ -203,11 +212,12 @@ TEST_CASE("A stop, a deadline and destruction end the wait in the queue", "[call
     CHECK(bulkhead.waiting() == 0);
     CHECK(bulkhead.running() == 1);
     CHECK(bulkhead.counters() == counted(1, 0, 3, 3));
-    // A blocking call: no caller returns the permit, so the deadline ends the wait.
+    // A blocking call: no caller returns the permit, so the wait ends while there is still time
+    // for a call.
     const Pipeline blocking{Timeout{10ms}, Queued{bulkhead}};
     CHECK(blocking(sleeper, [](Attempt) -> Result<int> { return 1; }).error() ==
           std::errc::timed_out);
-    CHECK(sleeper.now() == at(1010ms));
+    CHECK(sleeper.now() == at(1005ms));
     CHECK(bulkhead.waiting() == 0);
 }
 
@@ -342,7 +352,7 @@ TEST_CASE("A caller that leaves a limiter's queue uses no permit, and later call
     CHECK(limiter.counters() == counted(2, 0, 3, 2));
 }
 
-TEST_CASE("A deadline before its turn ends a caller's wait at the beginning",
+TEST_CASE("A turn that leaves too little time ends a caller's wait at the beginning",
           "[call][queued][unit]") {
     AsyncSleeper sleeper;
     RateLimiter limiter{Rate{1, 10ms}, Burst{1}, 10};
@@ -352,12 +362,12 @@ TEST_CASE("A deadline before its turn ends a caller's wait at the beginning",
     auto second = patient(sleeper, ask);
     first.start();
     second.start();
-    const Pipeline hasty{Timeout{20ms - 1ns}, Queued{limiter}};
+    const Pipeline hasty{Timeout{39ms}, Queued{limiter}};
     auto late = hasty(sleeper, ask);
     late.start();
     REQUIRE(late.done());
     CHECK(late.take().error() == std::errc::timed_out);
-    const Pipeline in_time{Timeout{20ms}, Queued{limiter}};
+    const Pipeline in_time{Timeout{40ms}, Queued{limiter}};
     auto just = in_time(sleeper, [&] { return takes(sleeper, 0ms, 2); });
     just.start();
     CHECK_FALSE(just.done());
@@ -417,8 +427,8 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and retry repe
     CHECK(hasty(sleeper, ask, NeverStops{}, rejections).error() == std::errc::timed_out);
     CHECK(rejections.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead", "Bulkhead"});
     CHECK(late.unimpressed(sleeper.now()));
-    // Three attempts of 10 ms each: no rule stopped because of the first rejection.
-    CHECK(sleeper.now() == at(30ms));
+    // Three waits of 5 ms each: no rule stopped because of the first rejection.
+    CHECK(sleeper.now() == at(15ms));
 
     Classifies awaited;
     const Pipeline hasty_too{Retrying{awaited.policy()}, Timeout{10ms}, Queued{bulkhead}};
@@ -447,7 +457,7 @@ TEST_CASE("A rejection by a full queue is no verdict on the peer, and retry repe
     CHECK(received.breaker.state(sleeper.now()) == BreakerState::open);
 }
 
-TEST_CASE("A Timeout that ends a wait for a permit reports a rejection",
+TEST_CASE("A wait that leaves no time for a call reports a rejection by the queue",
           "[call][queued][regression]") {
     AsyncSleeper sleeper;
     Bulkhead bulkhead{{.limit = 1, .queue = 3}};
@@ -455,15 +465,70 @@ TEST_CASE("A Timeout that ends a wait for a permit reports a rejection",
     const Pipeline pipeline{Timeout{25ms}, Queued{bulkhead}};
     bool asked_to_stop = false;
     RejectionRecorder rejections;
-    // The token is polled every 10 ms, so the queue's own wait starts later than that of the
-    // Timeout.
     auto task = pipeline(
         sleeper, [&] { return takes(sleeper, 0ms, 1); }, AskedToken{&asked_to_stop}, rejections);
     task.start();
     sleeper.run_until(at(1s));
     REQUIRE(task.done());
     CHECK(task.take().error() == std::errc::timed_out);
-    CHECK(rejections.by == std::vector<std::string_view>{"Timeout"});
+    CHECK(rejections.by == std::vector<std::string_view>{"Bulkhead"});
+}
+
+TEST_CASE("Queued gives no place to a call with less than half of its limit left",
+          "[call][queued][unit]") {
+    AsyncSleeper sleeper;
+    Bulkhead bulkhead{{.limit = 1, .queue = 3}};
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1h}};
+    RejectionRecorder rejects;
+    int calls = 0;
+    const auto ask = [&](Attempt) -> Result<int> { return ++calls; };
+    const auto after_a_delay = [&](Duration delay, auto timeout) {
+        return Pipeline{Shared{breaker}, timeout, TakesTime{delay}, Queued{bulkhead}}(
+            sleeper, ask, NeverStops{}, rejects);
+    };
+    CHECK(after_a_delay(50ms, Timeout{100ms}).value() == 1);
+    CHECK(after_a_delay(51ms, Timeout{100ms}).error() == std::errc::timed_out);
+    CHECK(after_a_delay(90ms, Timeout{100ms}.counts_after(10ms)).value() == 2);
+    CHECK(after_a_delay(91ms, Timeout{100ms}.counts_after(10ms)).error() == std::errc::timed_out);
+    CHECK(calls == 2);
+    CHECK(rejects.by == std::vector<std::string_view>{"Bulkhead", "Bulkhead"});
+    // This side rejected the calls, and returned the places.
+    CHECK(breaker.state(sleeper.now()) == BreakerState::closed);
+    CHECK(bulkhead.running() == 0);
+}
+
+TEST_CASE("Calls of an overloaded bulkhead succeed as often as its places allow",
+          "[call][queued][regression]") {
+    for (const std::size_t callers : {16U, 20U, 24U, 40U}) {
+        AsyncSleeper sleeper;
+        Bulkhead bulkhead{{.limit = 4, .queue = 1000}};
+        CircuitBreaker breaker{ConsecutiveFailures{5}, OpenFor{5s}};
+        const Pipeline pipeline{Timeout{500ms}, Queued{bulkhead}, Shared{breaker}};
+        int ok = 0;
+        // A healthy peer, which takes 100 ms. A call ends by its deadline.
+        const auto ask = [&](Attempt a) -> Task<Result<int>> {
+            const Instant answer = after(sleeper.now(), 100ms);
+            co_await sleeper.async_sleep_until(std::min(answer, a.deadline));
+            if (a.deadline < answer) co_return std::make_error_code(std::errc::timed_out);
+            co_return 7;
+        };
+        const auto calls_all_the_time = [&]() -> Task<bool> {
+            while (sleeper.now() < at(20s)) {
+                auto call = pipeline(sleeper, ask);
+                const auto result = co_await std::move(call);
+                if (result) ++ok;
+                if (!result) co_await sleeper.async_sleep_until(after(sleeper.now(), 5ms));
+            }
+            co_return true;
+        };
+        std::vector<Task<bool>> tasks;
+        for (std::size_t i = 0; i < callers; ++i) tasks.push_back(calls_all_the_time());
+        for (auto& task : tasks) task.start();
+        sleeper.run_until(at(30s));
+        CAPTURE(callers);
+        CHECK(ok >= 790);
+        CHECK(breaker.counters().opened == 0);
+    }
 }
 
 TEST_CASE("Callers leave a queue in the order of their arrival, in any history",

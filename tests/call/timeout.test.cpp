@@ -90,18 +90,27 @@ TEST_CASE("Timeout inside of Retrying limits each attempt, outside all of them",
     CHECK(sleeper.now() == begun + 5s);
 }
 
-TEST_CASE("Retrying starts no wait that ends after the deadline", "[call][timeout][unit]") {
+TEST_CASE("Retrying starts no wait after which an attempt has too little time",
+          "[call][timeout][unit]") {
     const Policy policy{Backoff{NoJitter{}, Cap{30s}, 1s}, MaxAttempts{9}};
     AsyncSleeper sleeper;
     RetryCounters counters;
     const Pipeline pipeline{Timeout{10s}, Retrying{policy, counters}};
     int calls = 0;
-    // Waits of 1, 2 and 4 s. The next would end at 15 s, so the failure is returned at once.
-    CHECK(pipeline(sleeper, [&](Attempt) { return ++calls, false; }).error() ==
-          std::errc::timed_out);
-    CHECK(calls == 4);
-    CHECK(sleeper.now() == at(7s));
+    const auto fails = [&](Attempt) { return ++calls, false; };
+    // Waits of 1 and 2 s. The next would end at 7 s, with less than half of the limit left, so the
+    // failure is returned at once.
+    CHECK(pipeline(sleeper, fails).error() == std::errc::timed_out);
+    CHECK(calls == 3);
+    CHECK(sleeper.now() == at(3s));
     CHECK(counters.give_ups == 1);
+    // The innermost limit decides how much time an attempt needs, unless its option does.
+    calls = 0;
+    CHECK_FALSE(Pipeline{Timeout{10s}, Retrying{policy}, Timeout{2s}}(sleeper, fails));
+    CHECK(calls == 4);
+    calls = 0;
+    CHECK_FALSE(Pipeline{Timeout{10s}.counts_after(1s), Retrying{policy}}(sleeper, fails));
+    CHECK(calls == 4);
 }
 
 TEST_CASE("The earliest of nested deadlines counts, and the call can read it",
@@ -155,7 +164,7 @@ struct TakesItsTime {
 };
 }  // namespace
 
-TEST_CASE("Retrying does not start its first attempt after the deadline",
+TEST_CASE("Retrying does not start its first attempt at or after the deadline",
           "[call][timeout][regression]") {
     AsyncSleeper sleeper;
     int calls = 0;
@@ -163,8 +172,10 @@ TEST_CASE("Retrying does not start its first attempt after the deadline",
     const auto result = pipeline(sleeper, [&](Attempt) -> Result<int> { return ++calls; });
     CHECK(calls == 0);
     CHECK(result.error() == std::errc::timed_out);
+    // At the deadline there is no time for a call either.
     const Pipeline just{Timeout{2s}, TakesItsTime{}, Retrying{MaxAttempts{5}}};
-    CHECK(just(sleeper, [&](Attempt) -> Result<int> { return ++calls; }).value() == 1);
+    CHECK_FALSE(just(sleeper, [&](Attempt) -> Result<int> { return ++calls; }));
+    CHECK(calls == 0);
 }
 
 TEST_CASE("Retrying reports that its last attempt took too long", "[call][timeout][regression]") {

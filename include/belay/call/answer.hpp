@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>      // std::convertible_to, std::same_as
+#include <cstdint>       // std::uint64_t
 #include <exception>     // std::exception_ptr
 #include <new>           // std::bad_alloc
 #include <optional>      // std::optional
@@ -81,6 +82,48 @@ struct Answer {
 }  // namespace part
 
 namespace detail {
+
+/// A limit of the time of a call, and the time that the peer must have had, for a late answer to
+/// count against it.
+struct TimeLimit {
+    Duration limit = forever;
+    Duration least{};
+};
+
+/// The calls that one run of a Pipeline has made, and whether their peer had enough time.
+struct MadeCalls {
+    /// The number of calls of `fn` by the inner layers.
+    std::uint64_t asked = 0;
+    /// The time that the peer must have had, for a late answer to count against it; 0ns without a
+    /// limit.
+    Duration least{};
+    /// When the last call of `fn` began, or the first one of a Hedge. Unknown without a limit.
+    Instant began = never;
+
+    /// Returns the last instant at which a call with this deadline has enough time.
+    [[nodiscard]] constexpr Instant latest(Instant deadline) const noexcept {
+        return before(deadline, least);
+    }
+    /// Marks the failure of the last call as this side's if the call was late, because it had too
+    /// little time.
+    void judge(Failure& failure, Instant deadline, Instant now) const noexcept {
+        if (began <= latest(deadline)) return;
+        if (failure.cause != Cause::timed_out && now < deadline) return;
+        failure.origin = Failure::Origin::local;
+    }
+    /// Returns the failure of the last call, which its deadline ended.
+    [[nodiscard]] Failure cut(Instant deadline) const noexcept {
+        Failure failure = Failure::from(std::make_error_code(std::errc::timed_out));
+        judge(failure, deadline, deadline);
+        return failure;
+    }
+};
+
+/// Returns whether a call that was made failed for lack of time of its own. Then the permit of a
+/// breaker is returned, and a retry stays paid for.
+[[nodiscard]] constexpr bool had_no_time(const Failure& failure) noexcept {
+    return failure.origin == FailureOrigin::local && failure.cause == Cause::timed_out;
+}
 
 // The result of a Fallback may stand for what the call returns, or for the value in it. It must
 // convert by itself, but not in the way in which text or numbers become bool.

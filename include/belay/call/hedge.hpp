@@ -57,6 +57,8 @@ struct HedgeMisuse {};
 /// - with a failure after which nothing else is under way and no further call may begin before the
 ///   deadline.
 ///
+/// A further call begins only if at least half of its limit is left; see Timeout::counts_after.
+///
 /// With `until`, a success that is not chosen does not end the whole. The calls that are under way
 /// continue, and further ones begin after their delays. If none is chosen, the last success counts.
 ///

@@ -67,12 +67,17 @@ struct Layered<> {
     template <class Answer, class Context, class F>
     static Answer run(Context& context, F& fn, const Attempt& attempt) {
         context.note_call();
-        return Callee<F, CallResult<F>>::make(fn, attempt, context.sleeper);
+        Answer answer = Callee<F, CallResult<F>>::make(fn, attempt, context.sleeper);
+        context.judge(answer, attempt);
+        return answer;
     }
     template <class Answer, bool, class Context, class F>
     static belay::Task<Answer> await(Context& context, F& fn, const Attempt& attempt) {
         context.note_call();
-        return detail::awaited_call(fn, attempt, context.sleeper);
+        return detail::awaited_call(fn, attempt, context);
+    }
+    static constexpr Duration least_time(Instant, TimeLimit shortest) noexcept {
+        return shortest.least;
     }
 };
 template <class First, class... Inner>
@@ -101,6 +106,16 @@ struct Layered<First, Inner...> {
             inner, context, fn};
         explain_awaiting_layer<requires { layer_of(first).await(next, context, attempt); }>();
         return layer_of(first).await(next, context, attempt);
+    }
+
+    /// Returns the least time of the shortest limit, usually the innermost one; 0ns without one.
+    [[nodiscard]] constexpr Duration least_time(Instant now,
+                                                TimeLimit shortest = {}) const noexcept {
+        if constexpr (LimitsTime<First>) {
+            const TimeLimit own = first.time_limit(now);
+            if (own.limit <= shortest.limit && own.limit != forever) shortest = own;
+        }
+        return inner.least_time(now, shortest);
     }
 
     [[no_unique_address]] First first;
@@ -158,7 +173,7 @@ namespace part {
 
 /// The state that the layers of a Pipeline share during one call; your own layers receive it.
 template <class Sleeper, class Stop, class Observer = const NoObserver>
-struct CallContext {
+struct CallContext : detail::MadeCalls {
     /// Gives time, randomness and waits.
     Sleeper& sleeper;
     /// Requests a stop; a stop ends waits, not calls.
@@ -167,16 +182,26 @@ struct CallContext {
     Observer& observer;
     /// The number of calls that a Hedge has begun.
     std::uint64_t calls = 0;
-    /// The number of calls of `fn` by the inner layers.
-    std::uint64_t asked = 0;
     /// The context of the Hedge around this one, whose calls run side by side; null without one.
     CallContext* around = nullptr;
 
+    CallContext(Sleeper& s, const Stop& token, Observer& o) noexcept
+        : sleeper{s}, stop{token}, observer{o} {}
+
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
-    /// Counts a call of `fn`, also for the Hedge around.
+    /// Counts a call of `fn`, which begins now, also for the Hedge around.
     void note_call() noexcept {
         ++asked;
-        if (around != nullptr) ++around->asked;
+        if (least != Duration::zero()) began = sleeper.now();
+        if (around == nullptr) return;
+        ++around->asked;
+        around->began = detail::smaller(around->began, began);
+    }
+    /// Marks a failure of the last call as this side's if the call had too little time.
+    template <class Answer>
+    void judge(Answer& answer, const Attempt& attempt) const noexcept {
+        if (!answer.failure || least == Duration::zero()) return;
+        MadeCalls::judge(*answer.failure, attempt.deadline, sleeper.now());
     }
     /// Reports that a Hedge makes a further call.
     void hedged([[maybe_unused]] const Attempt& attempt) const {
@@ -208,7 +233,7 @@ struct CallContext {
 ///
 /// The order decides what is counted. A breaker inside Retrying sees every attempt, and outside it
 /// every call. A Timeout inside limits each attempt, and outside it limits all of them with their
-/// waits.
+/// waits. The peer is charged only for the time that it had; see Timeout.
 ///
 /// The layers are Fallback, Retrying, Timeout, Hedge (coroutines only), Queued, and Shared with any
 /// ShareableLike: a CircuitBreaker, a RateLimiter, a Bulkhead. A layer of your own is a copyable
@@ -259,9 +284,10 @@ public:
             detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
         using Callable = std::remove_reference_t<F>;
         using Callee = detail::Callee<Callable, detail::CallResult<Callable>>;
-        detail::explain_deadline<Callable, (detail::LimitsTime<Layers> || ...)>();
+        detail::explain_deadline<Callable, limits_time>();
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
+        if constexpr (limits_time) context.least = layers_.least_time(sleeper.now());
         auto answer = layers_.template run<typename Callee::Answer>(context, fn, Attempt{});
         Callee::include_limits(answer, sleeper);
         return Callee::unwrap(std::move(answer));
@@ -320,6 +346,8 @@ public:
     }
 
 private:
+    static constexpr bool limits_time = (detail::LimitsTime<Layers> || ...);
+
     // Self is `const Pipeline&`, or a Pipeline that the Task owns.
     template <class Self, class F, class Observer, class Sleeper, class Stop>
     [[nodiscard]] static auto begin(Self&& self, Sleeper& sleeper, std::remove_reference_t<F>& fn,
@@ -337,6 +365,7 @@ private:
                                                Observer observer) {
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
+        if constexpr (limits_time) context.least = self.layers_.least_time(sleeper.now());
         auto answering =
             self.layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);

@@ -32,9 +32,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// the end of a coroutine end the wait, and the callers after it move up. A stop from a StopToken
 /// takes effect at once; any other token is checked every 10 ms.
 ///
-/// If the deadline is before the caller's turn, as the queue stands, the wait ends at its
-/// beginning. For a bulkhead, the turn is not known in advance. A request for more permits than the
-/// limiter's burst ends in std::errc::invalid_argument.
+/// A call gets a permit only if at least half of its limit is left; see Timeout::counts_after.
+/// The wait ends when less would be left. If that is before the caller's turn, as the queue
+/// stands, it ends at its beginning. For a bulkhead, the turn is not known in advance. A
+/// request for more permits than the limiter's burst ends in std::errc::invalid_argument.
 ///
 /// The object to which it refers must outlive it.   Thread safety: distinct objects safe.
 template <class Object>
@@ -106,7 +107,10 @@ private:
     class Wait {
     public:
         Wait(const Queued& queued, Context& context, const Attempt& attempt) noexcept
-            : context_{context}, attempt_{attempt}, waiter_{queued.waiter()} {}
+            : context_{context},
+              attempt_{attempt},
+              latest_{context.latest(attempt.deadline)},
+              waiter_{queued.waiter()} {}
         Wait(const Wait&) = delete;
         Wait& operator=(const Wait&) = delete;
 
@@ -122,8 +126,8 @@ private:
             const detail::WaitAnswer answer = waiter_.ask(now, permit);
             switch (answer.state) {
                 case WaitState::granted:
-                    // A sleeper may be late, and a call must not begin after its deadline.
-                    if (until_ == always || now < attempt_.deadline) return false;
+                    // The place is for a call that has enough time.
+                    if (now <= latest_ && now < attempt_.deadline) return false;
                     permit = {};
                     return reject(Advice::suspend(now), std::make_error_code(std::errc::timed_out),
                                   {});
@@ -137,15 +141,14 @@ private:
                 case WaitState::first:
                     break;
             }
-            if (answer.earliest > attempt_.deadline || now >= attempt_.deadline) {
+            if (answer.earliest > latest_ || now >= latest_) {
                 return reject(Advice::suspend(answer.earliest > now ? answer.earliest : now),
                               std::make_error_code(std::errc::timed_out),
                               elapsed(now, answer.earliest));
             }
             if (!stop_) stop_.emplace(context_.stop, waiter_.wake());
             token_ = waiter_.wake().token();
-            until_ = Stop::slice(
-                now, answer.wake_at < attempt_.deadline ? answer.wake_at : attempt_.deadline);
+            until_ = Stop::slice(now, detail::smaller(answer.wake_at, latest_));
             return true;
         }
         [[nodiscard]] Instant until() const noexcept { return until_; }
@@ -166,6 +169,7 @@ private:
 
         Context& context_;
         const Attempt attempt_;
+        const Instant latest_;  // the last instant at which the call may begin
         // The order matters: the members that could wake the waiter, and its tokens, are destroyed
         // before it.
         Waiter waiter_;

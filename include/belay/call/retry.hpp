@@ -5,7 +5,7 @@
 
 #include <concepts>      // std::same_as
 #include <cstdint>       // std::uint8_t, std::uint64_t
-#include <exception>     // std::exception_ptr
+#include <exception>     // std::exception_ptr, std::uncaught_exceptions
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::remove_reference_t
@@ -40,6 +40,10 @@ struct AlwaysMade {
     struct Rejections {};
     static constexpr void begin() noexcept {}
     [[nodiscard]] static constexpr bool is_made() noexcept { return true; }
+    [[nodiscard]] static constexpr Instant latest(Instant deadline) noexcept { return deadline; }
+    [[nodiscard]] static Failure cut(Instant) noexcept {
+        return Failure::from(std::make_error_code(std::errc::timed_out));
+    }
 };
 /// With layers inside a retry, an attempt may have waited in a queue until its end. It was made if
 /// they have made a call.
@@ -49,11 +53,15 @@ struct MadeByLayers {
         bool has_last = false;  // whether the last attempt was rejected
         Instant until = always;
     };
-    const std::uint64_t* asked;  // the calls of the layers
+    const MadeCalls* calls;  // of the layers
     std::uint64_t asked_before = 0;
 
-    constexpr void begin() noexcept { asked_before = *asked; }
-    [[nodiscard]] constexpr bool is_made() const noexcept { return *asked != asked_before; }
+    constexpr void begin() noexcept { asked_before = calls->asked; }
+    [[nodiscard]] constexpr bool is_made() const noexcept { return calls->asked != asked_before; }
+    [[nodiscard]] constexpr Instant latest(Instant deadline) const noexcept {
+        return calls->latest(deadline);
+    }
+    [[nodiscard]] Failure cut(Instant deadline) const noexcept { return calls->cut(deadline); }
 };
 
 /// The next step of a run of retry.
@@ -73,9 +81,10 @@ struct RetryPast {
 /// Decides one run of retry, blocking or not: the copy of the policy, and the last answer.
 ///
 /// It keeps the promise to the policy: its destructor abandons what has begun or is planned. An
-/// attempt that was made stays paid for, also if the caller did not wait for its result. Otherwise
-/// a budget would not limit the retries of callers with a short deadline around them. By `Made`,
-/// it finds out whether an attempt that has begun was made.
+/// attempt that its deadline ended has failed. Another attempt that was made stays paid for, also
+/// if the caller did not wait for its result. Otherwise a budget would not limit the retries of
+/// callers with a short deadline around them. By `Made`, it finds out whether an attempt that has
+/// begun was made, and whether the peer had enough time.
 ///
 /// Most runs succeed at once. For these, it sets as few members as it can, and the seldom parts are
 /// functions of their own, which are not inlined.
@@ -105,7 +114,7 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (turn.now > deadline_) return end_late(turn.now, plan());
+        if (turn.now >= deadline_) return end_late(turn.now, plan());
         if (state_ == State::planned) {
             const Advice advice = planned(turn.now);
             if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
@@ -151,7 +160,7 @@ public:
             Instant& until = end_of_wait();
             until = detail::larger(until, after(turn.now, failure.retry_after));
         }
-        const Advice advice = policy_.failed(failure, turn);
+        const Advice advice = told(failure, turn);
         if (advice.verb == Advice::Verb::stop) {
             static_cast<void>(end_by_rule(advice, turn.now));
             return;
@@ -235,7 +244,8 @@ private:
     [[gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
-        if (advice.until > deadline_) return end_late(now, advice);
+        // A call that begins after the wait must have enough time.
+        if (advice.until > made_.latest(deadline_)) return end_late(now, advice);
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);
         if (then.verb == Advice::Verb::stop) return end_by_rule(then, now, limit_wait(now, advice));
@@ -333,12 +343,22 @@ private:
         detail::notify<H>(observer_, no_machine, event);
     }
 
+    // Reports a failure to the policy.
+    Advice told(const Failure& failure, Turn& turn) noexcept {
+        if (had_no_time(failure) && made_.is_made()) detail::spend(policy_, turn);
+        return policy_.failed(failure, turn);
+    }
     // Pre: is_held().
     [[gnu::cold, gnu::noinline]] void abandon() noexcept {
         const bool is_made = state_ == State::begun && made_.is_made();
         state_ = State::idle;
         Turn turn{sleeper_.now(), sleeper_.bits()};
-        if (is_made) detail::spend(policy_, turn);
+        // An exception that leaves the call is no verdict.
+        if (is_made && turn.now >= attempt_.deadline && std::uncaught_exceptions() == 0) {
+            static_cast<void>(told(made_.cut(attempt_.deadline), turn));
+        } else if (is_made) {
+            detail::spend(policy_, turn);
+        }
         policy_.abandoned(turn);
     }
 

@@ -103,12 +103,18 @@ public:
         return detail::places_of(shared, policy_);
     }
 
+    /// Returns the AttemptTimeout of the policy, and half of it.
+    [[nodiscard]] constexpr detail::TimeLimit time_limit(Instant) const noexcept {
+        const Duration limit = detail::limit_wish(policy_);  // negative if there is none
+        return limit.count() < 0 ? detail::TimeLimit{} : detail::TimeLimit{limit, limit / 2};
+    }
+
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& around) const {
         auto&& observer = observer_.get();
-        return detail::run_retry(
-            policy_, context.sleeper, detail::LayeredCall<Next>{next}, context.stop, observer,
-            detail::AroundRetry<detail::MadeByLayers>{around, {&context.asked}});
+        return detail::run_retry(policy_, context.sleeper, detail::LayeredCall<Next>{next},
+                                 context.stop, observer,
+                                 detail::AroundRetry<detail::MadeByLayers>{around, {&context}});
     }
 
     template <class Next, class Context>
@@ -121,7 +127,7 @@ public:
         const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::RunPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
-            core{policy_, context.sleeper, observer, around, {&context.asked}};
+            core{policy_, context.sleeper, observer, around, {&context}};
         for (;;) {
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;

@@ -20,17 +20,24 @@ namespace belay { inline namespace BELAY_ABI {
 /// In a coroutine, the caller continues when the time is over, with std::errc::timed_out. The inner
 /// layers are destroyed during their call, so what `fn` awaits must make this safe.
 ///
-/// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the Attempt.
-/// Your `fn` must take the Attempt, so that it can pass the deadline to its sockets. A Retrying
-/// inside begins no attempt after the deadline. An answer that comes too late still counts as an
-/// answer, except with fails_if(fn, Attempt::late), whose `fn` need not take an Attempt.
+/// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the
+/// Attempt. Your `fn` must take the Attempt, so that it can pass the deadline to its sockets. A
+/// Retrying inside begins no attempt at or after the deadline. An answer that comes too late
+/// still counts as an answer, except with fails_if(fn, Attempt::late), whose `fn` need not take
+/// an Attempt.
 ///
 ///     Pipeline{Timeout{2s}, Retrying{policy}}                    // 2 s from the call on
 ///     Pipeline{Timeout::until(request_deadline), Retrying{policy}}
 ///
-/// The earliest of nested deadlines counts. If the time is over before `fn` was called at all, for
-/// example in a queue, that is a rejection. It is no verdict on the peer, and the pipeline's
-/// observer is notified.
+/// A late answer, and a call that a Timeout destroys, count against the peer only if it had at
+/// least half of the limit; see counts_after. Otherwise a breaker gets its permit back, its
+/// count of failures stays, and a retry stays paid for. No wait of an inner layer begins that
+/// would leave less: a queue, a breaker, a backoff or the delay of a Hedge. The call then ends
+/// at once.
+///
+/// The earliest of nested deadlines counts, and half of the shortest limit. If the time is over
+/// before `fn` was called at all, for example in a queue, that is a rejection. It is no verdict
+/// on the peer, and the pipeline's observer is notified.
 ///
 /// Thread safety: a plain value.
 class Timeout {
@@ -61,6 +68,21 @@ public:
         return Timeout{forever, end};
     }
 
+    /// Returns the same layer with another time that a peer must have had, for a late answer to
+    /// count against it. The default is half of the limit.   Pre: least >= 0ns.
+    [[nodiscard]] constexpr Timeout counts_after(detail::AnyUnit least) const noexcept {
+        BELAY_PRECONDITION(Duration{least}.count() >= 0, "Timeout: counts_after must be >= 0ns");
+        Timeout other = *this;
+        other.least_ = least;
+        return other;
+    }
+    /// Returns the limit of a call that begins now, and that time.
+    [[nodiscard]] constexpr detail::TimeLimit time_limit(Instant now) const noexcept {
+        const Duration limit =
+            detail::smaller(limit_, end_ == never ? forever : elapsed(now, end_));
+        return {limit, least_ != forever ? least_ : limit / 2};
+    }
+
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
         const Instant now = context.sleeper.now();
@@ -88,8 +110,10 @@ public:
             if (!work.done()) static_cast<void>(timer.take());
         }
         if (work.done()) co_return work.take();
-        const std::error_code why = std::make_error_code(std::errc::timed_out);
-        if (context.asked != asked) co_return Answer::none(why, Failure::from(why));
+        if (context.asked != asked) {
+            co_return Answer::none(std::make_error_code(std::errc::timed_out),
+                                   context.cut(inner.deadline));
+        }
         // A caller that waited in a queue for all that time has called no peer.
         co_return late<Answer>(context, inner, inner.deadline);
     }
@@ -112,6 +136,7 @@ private:
 
     Duration limit_;
     Instant end_ = never;
+    Duration least_ = forever;  // forever: half of the limit
 };
 
 }}  // namespace belay

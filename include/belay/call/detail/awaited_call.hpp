@@ -33,11 +33,11 @@ concept AwaitableAnywhere =
         detail::awaiter_of(std::forward<A>(a)).await_suspend(anybody);
     };
 
-/// Makes one call and awaits its answer. `fn` and the sleeper must outlive it.
+/// Makes one call and awaits its answer. `fn` and the context must outlive it.
 /// Throws: an exception that is not a failure, and what a predicate throws.
-template <AwaitingCall F, class Sleeper>
+template <AwaitingCall F, class Context>
 belay::Task<part::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
-                                                        const Sleeper& sleeper) {
+                                                        const Context& context) {
     static_assert(AwaitableAnywhere<CallResult<F>>,
                   "Pipeline: fn's awaitable must not be restricted to coroutines of its own kind");
     using Callee = AwaitedCallee<F>;
@@ -60,7 +60,8 @@ belay::Task<part::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
     }
 #endif
     Callee::classify(fn, answer);
-    Callee::check_time(answer.failure, attempt, sleeper);
+    Callee::check_time(answer.failure, attempt, context.sleeper);
+    context.judge(answer, attempt);
     co_return answer;
 }
 

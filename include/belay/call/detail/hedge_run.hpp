@@ -50,7 +50,9 @@ public:
     }
     void settle(const std::optional<Failure>& failure, Turn& turn) noexcept {
         if (!permit_) return;
-        if (failure) {
+        if (failure && had_no_time(*failure)) {
+            if constexpr (requires { permit_->spend(turn); }) permit_->spend(turn);
+        } else if (failure) {
             static_cast<void>(permit_->failed(*failure, turn));
         } else {
             permit_->succeeded(turn);
@@ -92,7 +94,9 @@ template <class Answer, class Plan, class Context, std::size_t calls_max, bool c
 class HedgeRun {
 public:
     HedgeRun(const Plan& plan, Context& context, const Attempt& around)
-        : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {}
+        : plan_{plan}, context_{context}, around_{around}, next_at_{context.sleeper.now()} {
+        context_.began = never;  // until the first call
+    }
     HedgeRun(const HedgeRun&) = delete;
     HedgeRun& operator=(const HedgeRun&) = delete;
     /// A caller that stops waiting destroys the run. Further calls that were made are paid for.
@@ -100,7 +104,12 @@ public:
         Turn turn = context_.turn();
         for (std::size_t i = 0; i < begun_; ++i) {
             if (calls_[i].task) note_unfinished(calls_[i], turn.now);
-            if (i != 0) settle_unfinished(calls_[i], Failure{Cause::timed_out}, turn);
+            if (i == 0) continue;
+            const bool is_late = turn.now >= around_.deadline && calls_[i].context;
+            settle_unfinished(calls_[i],
+                              is_late ? calls_[i].context->cut(around_.deadline)
+                                      : Failure{.cause = Cause::timed_out},
+                              turn);
         }
     }
 
@@ -216,6 +225,7 @@ private:
     [[nodiscard]] Context own_context() const noexcept {
         Context own = context_;
         own.asked = 0;
+        own.began = never;
         own.around = &context_;
         return own;
     }
@@ -239,8 +249,9 @@ private:
 
     [[nodiscard]] bool may_begin() const noexcept {
         if (closed_) return false;
-        return begun_ == 0 || (begun_ <= plan_.further && !context_.stop.stop_requested() &&
-                               next_at_ < around_.deadline);
+        return begun_ == 0 ||
+               (begun_ <= plan_.further && !context_.stop.stop_requested() &&
+                next_at_ <= context_.latest(around_.deadline) && next_at_ < around_.deadline);
     }
 
     void note(Call& call, const Answer& answer) {

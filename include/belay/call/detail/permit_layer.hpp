@@ -3,6 +3,9 @@
 /// PermitLayer: uses a Shared object as a layer of a Pipeline. Each call needs one of its permits.
 #pragma once
 
+#include <cstdint>    // std::uint64_t
+#include <exception>  // std::uncaught_exceptions
+
 #include <belay/call/answer.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/order.hpp>
@@ -12,12 +15,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The permit of one call. Its destructor returns the permit if there was no verdict.
+/// The permit of one call. Without a verdict its destructor returns it, unless a deadline has ended
+/// the call.
 template <class Rule, class Context>
 class HeldPermit {
 public:
     // A copy of a rule refers to the same object and holds no permit.
-    HeldPermit(const Rule& rule, Context& context) noexcept : rule_{rule}, context_{context} {
+    HeldPermit(const Rule& rule, Context& context, const Attempt& attempt) noexcept
+        : rule_{rule}, context_{context}, asked_{context.asked}, deadline_{attempt.deadline} {
         Turn turn = context_.turn();
         rule_.do_not_spread();
         if constexpr (requires { rule_.wanted(turn); }) rule_.wanted(turn);
@@ -32,6 +37,13 @@ public:
     }
     HeldPermit(const HeldPermit&) = delete;
     HeldPermit& operator=(const HeldPermit&) = delete;
+    // An exception that leaves the call is no verdict.
+    ~HeldPermit() {
+        if (!held_ || context_.asked == asked_ || std::uncaught_exceptions() != 0) return;
+        Turn turn = context_.turn();
+        if (turn.now < deadline_) return;
+        static_cast<void>(rule_.failed(context_.cut(deadline_), turn));
+    }
     [[nodiscard]] bool granted() const noexcept { return held_; }
     // Also notifies the observer.
     template <class Answer>
@@ -42,6 +54,7 @@ public:
     // A call that an inner layer rejected shows nothing about the peer.
     template <class Answer>
     void settle(Answer& answer) noexcept {
+        held_ = false;
         if (answer.rejected) return;
         Turn turn = context_.turn();
         if (answer.worked()) return rule_.succeeded(turn);
@@ -53,6 +66,8 @@ public:
 private:
     Rule rule_;
     Context& context_;
+    const std::uint64_t asked_;  // before the call
+    const Instant deadline_;
     Advice advice_{};
     Duration wait_{};
     bool held_ = false;
@@ -64,7 +79,7 @@ struct PermitLayer {
 
     template <class Next, class Context>
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
-        HeldPermit<Rule, Context> permit{rule, context};
+        HeldPermit<Rule, Context> permit{rule, context, attempt};
         if (!permit.granted()) return permit.template rejection<typename Next::Answer>(attempt);
         typename Next::Answer answer = next(attempt);
         permit.settle(answer);
@@ -80,7 +95,7 @@ private:
     template <class Next, class Context>
     static belay::Task<typename Next::Answer> hold(const Rule& rule, Next next, Context& context,
                                                    Attempt attempt) {
-        HeldPermit<Rule, Context> permit{rule, context};
+        HeldPermit<Rule, Context> permit{rule, context, attempt};
         if (!permit.granted()) co_return permit.template rejection<typename Next::Answer>(attempt);
         auto answering = next(attempt);
         typename Next::Answer answer = co_await std::move(answering);
