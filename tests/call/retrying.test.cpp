@@ -13,7 +13,10 @@
 #include <belay/call/pipeline.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>
+#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/stop_on.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/call/retry_forms.hpp"
@@ -213,14 +216,53 @@ TEST_CASE("Retrying passes an AttemptTimeout to blocking calls, as retry does",
               static_cast<void>(Pipeline{Retrying{policy}}(sleeper, fn));
           }) == each);
     // A deadline of all attempts together counts if it is earlier. It ends the retries, too.
-    const std::vector<Instant> bounded{at(5s), at(5500ms), at(5500ms)};
+    const std::vector<Instant> bounded{at(5s), at(6s), at(9s)};
     CHECK(check([&](auto& sleeper, auto fn) {
-              static_cast<void>(Pipeline{Timeout{5500ms}, Retrying{policy}}(sleeper, fn));
+              static_cast<void>(Pipeline{Timeout{9s}, Retrying{policy}}(sleeper, fn));
           }) == bounded);
     // Without an AttemptTimeout there is no limit, and not the 30 s of a connection.
     CHECK(check([&](auto& sleeper, auto fn) {
               static_cast<void>(retry(MaxAttempts{1}, sleeper, fn));
           }) == std::vector<Instant>{never});
+}
+
+TEST_CASE("An AttemptTimeout does not cut the last attempt, which has the rest of the deadline",
+          "[call][retrying][regression]") {
+    using Deadlines = std::vector<Instant>;
+    const auto check = [](const auto& policy, Duration limit) {
+        AsyncSleeper sleeper;
+        Deadlines blocking;
+        static_cast<void>(Pipeline{Timeout{limit}, Retrying{policy}}(sleeper, [&](Attempt a) {
+            blocking.push_back(a.deadline);
+            sleeper.time = a.deadline;
+            return false;
+        }));
+        AsyncSleeper other;
+        Deadlines awaiting;
+        belay_test::Event hangs;
+        const Pipeline pipeline{Timeout{limit}, Retrying{policy}};
+        static_cast<void>(belay_test::await(pipeline, other, [&](Attempt a) -> Task<Result<int>> {
+            awaiting.push_back(a.deadline);
+            co_await hangs;
+            co_return 1;
+        }));
+        CHECK(blocking == awaiting);
+        CHECK(other.now() == at(limit));
+        return blocking;
+    };
+    const Backoff at_once{NoJitter{}, Cap{1ns}, 1ns};
+    const Policy four{at_once, AttemptTimeout{10s}, MaxAttempts{4}};
+    CHECK(check(four, 60s) == Deadlines{at(10s), at(20s + 1ns), at(30s + 2ns), at(60s)});
+    CHECK(check(policies::AnyPolicy{four}, 60s) == check(four, 60s));
+    CHECK(check(Policy{AttemptTimeout{10s}, MaxAttempts{1}}, 60s) == Deadlines{at(60s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}, MaxElapsed{15s}}, 60s) ==
+          Deadlines{at(10s), at(60s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}, Deadline{at(5s)}}, 60s) == Deadlines{at(60s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}, StopOn{Cause::timed_out}}, 60s) ==
+          Deadlines{at(60s)});
+    // A wait after which less than half of the limit is left never begins.
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 25s) == Deadlines{at(10s), at(25s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 14s) == Deadlines{at(14s)});
 }
 
 TEST_CASE("An attempt that takes too long does not end the retries after it",

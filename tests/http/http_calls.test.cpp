@@ -222,10 +222,10 @@ TEST_CASE("HttpCalls::send keeps the deadline of the request over all attempts",
     const auto page = rig.send({.url = a_url, .deadline = 25s});
     CHECK(page.error() == HttpErrc::timed_out);
     CHECK(rig.sleeper.now() == Instant{} + 25s);
-    REQUIRE(rig.http.seen.size() == 3);
+    // A third request would have less than half of its limit.
+    REQUIRE(rig.http.seen.size() == 2);
     CHECK(rig.http.seen[0].deadline == 10s);
-    CHECK(rig.http.seen[1].deadline == 10s);
-    CHECK(rig.http.seen[2].deadline < 5s);
+    CHECK(rig.http.seen[1].deadline > 14s);
     // The client sends nothing if the deadline has passed.
     for (const Duration passed : {Duration{}, Duration{-1s}, Duration::min()}) {
         const auto late = rig.send({.url = a_url, .method = "POST", .deadline = passed});
@@ -233,6 +233,24 @@ TEST_CASE("HttpCalls::send keeps the deadline of the request over all attempts",
         CHECK_FALSE(late.last()->sent);
         CHECK(rig.http.seen.back().deadline == 0s);
     }
+    CHECK(rig.http.seen.size() == 5);
+}
+
+TEST_CASE("HttpCalls::send gives the last attempt the rest of the deadline",
+          "[http][http_calls][regression]") {
+    // A server that needs 12 s, and an attempt_timeout of 10 s.
+    CallsRig rig{only_attempts};
+    rig.http.script = {Step{status(200), 12s}};
+    const auto posted = rig.send({.url = a_url, .method = "POST", .deadline = 60s});
+    CHECK(posted);
+    CHECK(rig.sleeper.now() == Instant{} + 12s);
+    CHECK(rig.http.seen.size() == 1);
+    CHECK(rig.send({.url = a_url, .deadline = 60s}));
+    CHECK(rig.http.seen.size() == 5);
+    CHECK(rig.http.seen[3].deadline == 10s);
+    CHECK(rig.http.seen[4].deadline > 20s);
+    // With a deadline of 14 s there is no time for two attempts.
+    CHECK(rig.send({.url = a_url, .deadline = 14s}));
     CHECK(rig.http.seen.size() == 6);
 }
 
@@ -246,12 +264,12 @@ TEST_CASE("HttpCalls::send sends the time for which its response is awaited, on 
     CallsRig rig{{.attempt_timeout = 4s, .deadline_header = "X-Timeout-Ms"}};
     rig.http.script = {Step{status(200), forever}};
     static_cast<void>(rig.send(
-        {.url = a_url, .headers = {{"x-timeout-ms", "of somebody else"}}, .deadline = 5s}));
+        {.url = a_url, .headers = {{"x-timeout-ms", "of somebody else"}}, .deadline = 9s}));
     REQUIRE(rig.http.seen.size() == 2);
     CHECK(rig.http.seen[0].headers == HttpHeaders{{"X-Timeout-Ms", "4000"}});
     const int rest = std::stoi(*rig.http.seen[1].headers.find("X-Timeout-Ms"));
-    CHECK(rest > 800);
-    CHECK(rest <= 1000);
+    CHECK(rest > 4800);
+    CHECK(rest <= 5000);
     static_cast<void>(rig.send({.url = a_url, .deadline = 1ns}));
     CHECK(rig.http.seen.back().headers == HttpHeaders{{"X-Timeout-Ms", "1"}});
 }

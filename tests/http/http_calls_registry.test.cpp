@@ -208,9 +208,9 @@ TEST_CASE(
             REQUIRE(rig.judge().empty());
         }
         rig.heal();
-        // Time for the calls under way to end: a request of 2 s, three waits of 2 s, and a breaker
-        // of 5 s.
-        rig.pass(20s);
+        // Time for the calls under way to end: a request that has the rest of its deadline of 30 s,
+        // three waits of 2 s, and a breaker of 5 s.
+        rig.pass(50s);
         REQUIRE(rig.judge().empty());
         REQUIRE(rig.under_way() == 0);
         REQUIRE(rig.is_well_within(1s));

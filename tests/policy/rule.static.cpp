@@ -163,6 +163,10 @@ struct WantedByInstant : Only<0> {
 };
 static_assert(!RuleLike<WantedThrows> && !RuleLike<WantedAdvises>);
 static_assert(!RuleLike<WantedWithoutTurn> && !RuleLike<WantedByInstant>);
+struct StopsAfterReturnsAdvice : Only<0> {
+    Advice stops_after(Instant) const noexcept;
+};
+static_assert(!RuleLike<StopsAfterReturnsAdvice>);
 struct LimitNotConst : Only<0> {
     Duration attempt_limit() noexcept;
 };

@@ -114,7 +114,10 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        if (turn.now >= deadline_) return end_late(turn.now, plan());
+        // At the deadline itself, a first attempt still shows whether the peer answers at once.
+        if (turn.now > deadline_ || (turn.now == deadline_ && attempt_.number != 0)) {
+            return end_late(turn.now, plan());
+        }
         if (state_ == State::planned) {
             const Advice advice = planned(turn.now);
             if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
@@ -232,13 +235,18 @@ private:
         state_ = State::wanted;
         ++attempt_.number;
         if constexpr (limits_attempts<P>) {
-            const Instant end = after(now, policy_.attempt_limit(forever));
-            attempt_.deadline = detail::smaller(end, deadline_);
+            attempt_.deadline = end_of_attempt(after(now, policy_.attempt_limit(forever)));
         }
         notify<RetryRunHooks::Begun>(attempt_);
         made_.begin();
         state_ = State::begun;
         return RetryStep::call;
+    }
+
+    // The limit of an attempt makes room for another one, so the last one has all the time left.
+    [[nodiscard]] Instant end_of_attempt(Instant end) const noexcept {
+        const bool is_last = policy_.stops_after(end) || end >= made_.latest(deadline_);
+        return is_last && deadline_ != never ? deadline_ : detail::smaller(end, deadline_);
     }
 
     [[gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {

@@ -67,7 +67,7 @@ struct LayeredCall {
 /// Repeats the inner layers of a Pipeline as its policy advises; each call runs a copy of the
 /// policy.
 ///
-/// An AttemptTimeout in the policy is a Timeout around each attempt.
+/// An AttemptTimeout in the policy is a Timeout around each attempt that is not the last one.
 ///
 /// The observer, if there is one, is that of `retry`. An lvalue, or one in a std::ref, must outlive
 /// the pipeline. A temporary one is stored, and must be copyable: each call notifies a copy of it.
@@ -121,10 +121,6 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
         using Answer = typename Next::Answer;
         auto&& observer = observer_.get();
-        const Duration requested = detail::limit_wish(policy_);  // negative if there is none
-        const Duration wish = requested.count() < 0 ? forever : requested;
-        // A limit of 0ns means at once, which a Timeout does not accept.
-        const Timeout timeout{wish.count() > 0 ? wish : Duration{1}};
         detail::RetryCore<detail::RunPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
             core{policy_, context.sleeper, observer, around, {&context}};
@@ -132,8 +128,13 @@ public:
             const detail::RetryStep step = core.next(context.stop.stop_requested());
             if (step == detail::RetryStep::finished) break;
             if (step == detail::RetryStep::call) {
-                auto answering = wish == forever ? next(core.attempt())
-                                                 : timeout.await(next, context, core.attempt());
+                const Attempt& attempt = core.attempt();
+                // A limit of 0ns means at once, which a Timeout does not accept.
+                const Timeout limit{
+                    detail::larger(elapsed(context.sleeper.now(), attempt.deadline), Duration{1})};
+                auto answering = attempt.deadline == around.deadline
+                                     ? next(attempt)
+                                     : limit.await(next, context, attempt);
                 Answer answer = co_await std::move(answering);
                 core.took(std::move(answer));
             } else {

@@ -22,7 +22,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// A blocking call cannot be interrupted. There, a Timeout only sets the deadline in the
 /// Attempt. Your `fn` must take the Attempt, so that it can pass the deadline to its sockets. A
-/// Retrying inside begins no attempt at or after the deadline. An answer that comes too late
+/// Retrying inside begins no attempt after the deadline. An answer that comes too late
 /// still counts as an answer, except with fails_if(fn, Attempt::late), whose `fn` need not take
 /// an Attempt.
 ///

@@ -94,8 +94,15 @@ belay::Task<std::optional<HttpResponse>> http_exchange(Http& http, Sleeper& slee
 /// A layer that gives the inner ones a deadline. It does not end a call. The client keeps the
 /// deadline of its request, and a breaker must see that the server did not answer.
 struct HttpDeadline {
-    Duration limit;
+    static constexpr bool limits_time = true;
 
+    Duration limit;
+    Duration attempt_timeout;
+
+    [[nodiscard]] constexpr TimeLimit time_limit(Instant) const noexcept {
+        const Duration shortest = smaller(larger(limit, Duration{}), attempt_timeout);
+        return {shortest, shortest / 2};
+    }
     template <class Next, class Context>
     belay::Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
         // The rest of a deadline that has passed is negative.
@@ -430,7 +437,7 @@ private:
         Retries retries{counters_};
         Hedges hedges{counters_};
         const Retrying retrying{use.host().policy(options_, call.progress, counters_), retries};
-        const detail::HttpDeadline deadline{call.request().deadline};
+        const detail::HttpDeadline deadline{call.request().deadline, options_.attempt_timeout};
         auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
                                 detail::failure_of_call);
         if (call.progress.repeatable && !call.in_pieces() && options_.hedge_after != forever) {
@@ -453,7 +460,11 @@ private:
         Duration limit = call.in_pieces() ? forever : options_.attempt_timeout;
         if (attempt.deadline != never) {
             const Duration left = elapsed(sleeper_.now(), attempt.deadline);
-            if (left < limit) limit = left;
+            // The limit makes room for another attempt, so the last one has all the time left.
+            const bool is_last = !call.progress.repeatable ||
+                                 call.progress.attempts >= options_.attempts_max || left <= limit ||
+                                 left - limit <= limit / 2;
+            if (is_last) limit = left;
         }
         call.progress.sent = false;
         auto exchange = detail::http_exchange(

@@ -24,9 +24,10 @@ struct HttpCallsOptions {
     Duration first_wait = std::chrono::milliseconds{100};
     /// The longest wait, unless the server requests another.   Pre: > first_wait.
     Duration wait_max = std::chrono::seconds{5};
-    /// The longest time of one request, and without `hedge_after` of one attempt.
-    /// HttpRequest::deadline limits all of them together, with their waits. Requests with an
-    /// on_chunk have only that limit.   Pre: > 0ns.
+    /// The longest time of one request, and without `hedge_after` of one attempt. It holds only
+    /// while another attempt is possible: the last one has the rest of HttpRequest::deadline, which
+    /// limits all of them together, with their waits. Requests with an on_chunk have only that
+    /// limit.   Pre: > 0ns.
     Duration attempt_timeout = std::chrono::seconds{10};
     /// The longest Retry-After to wait for. If the server requests a longer wait, the call ends
     /// with that response at once. The wait itself is up to a quarter longer, by a draw.

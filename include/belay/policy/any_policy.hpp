@@ -108,6 +108,8 @@ public:
         Duration otherwise = detail::default_attempt_limit) const noexcept {
         return rules_.attempt_limit(otherwise);
     }
+    /// Returns whether a rule stops after an attempt that times out at `end`.
+    [[nodiscard]] bool stops_after(Instant end) const noexcept { return rules_.stops_after(end); }
 
     /// Returns the rules, for a Policy in which this is a rule.
     [[nodiscard]] detail::ErasedRules& rules() noexcept { return rules_; }

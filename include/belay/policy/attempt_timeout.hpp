@@ -14,6 +14,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// coroutines. A `retry` cannot interrupt a running call. There the limit is the deadline in the
 /// Attempt, which the call can pass to its sockets.
 ///
+/// For a call with a deadline, the limit holds only while another attempt is possible. The last
+/// attempt has the rest of the deadline. It is the last one if a rule stops after it (its
+/// `stops_after`), or if less than half of the limit would be left for another attempt.
+///
 /// Models:        RuleLike.
 /// Thread safety: a plain value.
 class AttemptTimeout {

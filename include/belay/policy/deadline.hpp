@@ -53,6 +53,8 @@ public:
         return admit(waits ? planned.until : turn.now);
     }
 
+    [[nodiscard]] constexpr bool stops_after(Instant end) const noexcept { return end > last_; }
+
     friend constexpr bool operator==(Deadline, Deadline) noexcept = default;
 
 private:

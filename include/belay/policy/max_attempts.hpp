@@ -33,6 +33,9 @@ public:
         if (failure.cause != Cause::planned && failures_ < most_) ++failures_;
         return admit(turn.now);
     }
+    [[nodiscard]] constexpr bool stops_after(Instant) const noexcept {
+        return failures_ + 1 >= most_;
+    }
     constexpr void succeeded(Turn&) noexcept { failures_ = 0; }
     constexpr void reset() noexcept { failures_ = 0; }
 

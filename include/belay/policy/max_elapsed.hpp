@@ -54,6 +54,9 @@ public:
             planned.verb == Advice::Verb::go ? Duration::zero() : elapsed(turn.now, planned.until);
         return part::saturating_add(spent(turn.now), wait) > most_ ? Advice::stop() : Advice::go();
     }
+    [[nodiscard]] constexpr bool stops_after(Instant end) const noexcept {
+        return spent(end) > most_;
+    }
     constexpr void succeeded(Turn&) noexcept { reset(); }
     constexpr void abandoned(Turn& turn) noexcept {
         spent_ = spent(turn.now);

@@ -19,9 +19,6 @@ namespace detail {
 /// The time that a connection must live to count as stable, if no rule requests another.
 inline constexpr Duration default_stable_window = std::chrono::seconds{10};
 
-}  // namespace detail
-namespace detail {
-
 /// The longest time of an attempt, if no rule requests another. It is not `forever`, because a
 /// silent peer must not hold the attempt.
 inline constexpr Duration default_attempt_limit = std::chrono::seconds{30};
@@ -223,14 +220,11 @@ public:
         return longest.count() < 0 ? otherwise : longest;
     }
 
-    /// Returns whether age alone makes a connection stable, because a rule requests it. Otherwise
-    /// the peer must also give evidence that it is alive.
+    /// Returns whether age alone makes a connection stable, without evidence of a live peer.
     [[nodiscard]] constexpr bool stable_by_age() const noexcept {
         bool by_age = false;
         visit([&](const auto& rule) {
-            if constexpr (requires { rule.stable_by_age(); }) {
-                by_age = by_age || rule.stable_by_age();
-            }
+            if constexpr (requires { rule.stable_by_age(); }) by_age |= rule.stable_by_age();
         });
         return by_age;
     }
@@ -238,15 +232,19 @@ public:
     /// Returns how long an attempt may take: the shortest request of a rule, else `otherwise`.
     [[nodiscard]] constexpr Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {
-        bool wished = false;
-        Duration shortest = forever;
+        Duration shortest{-1};
         visit([&](const auto& rule) {
             const Duration wish = detail::limit_wish(rule);
-            if (wish.count() < 0) return;
-            if (wish < shortest) shortest = wish;
-            wished = true;
+            if (wish.count() >= 0 && (shortest.count() < 0 || wish < shortest)) shortest = wish;
         });
-        return wished ? shortest : otherwise;
+        return shortest.count() < 0 ? otherwise : shortest;
+    }
+
+    /// Returns whether a rule stops after an attempt that times out at `end`.
+    [[nodiscard]] constexpr bool stops_after(Instant end) const noexcept {
+        bool stops = false;
+        visit([&](const auto& rule) { stops |= detail::stops_after(rule, end); });
+        return stops;
     }
 
     /// Returns how many of the rules refer to the object of `shared`, a Shared.

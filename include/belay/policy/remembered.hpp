@@ -115,6 +115,8 @@ public:
         Duration otherwise = detail::default_attempt_limit) const noexcept {
         return policy_.attempt_limit(otherwise);
     }
+    /// Returns whether a rule of the policy stops after an attempt that times out at `end`.
+    [[nodiscard]] bool stops_after(Instant end) const noexcept { return policy_.stops_after(end); }
     /// Returns how many rules of the policy refer to the object of `shared`, a Shared.
     template <class S>
     [[nodiscard]] std::size_t places_of(const S& shared) const noexcept {

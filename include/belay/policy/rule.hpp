@@ -202,6 +202,10 @@ concept AttemptLimitIsSound =
          }));
 
 template <class R>
+concept StopsAfterIsSound = !has_stops_after<R>() || requires(const R& r, Instant t) {
+    { r.stops_after(t) } noexcept -> std::same_as<bool>;
+};
+template <class R>
 concept RejectsUntilIsSound = !has_rejects_until<R>() || requires(const R& r, Instant t) {
     { r.rejects_until(t) } noexcept -> std::same_as<Instant>;
 };
@@ -260,8 +264,8 @@ template <class R>
     return WantedIsSound<R> && AdmitIsSound<R> && BeginIsSound<R> && FailedIsSound<R> &&
            LostIsSound<R> && ReviewIsSound<R> && SucceededIsSound<R> && AbandonedIsSound<R> &&
            ResetIsSound<R> && StableWindowIsSound<R> && StableByAgeIsSound<R> &&
-           AttemptLimitIsSound<R> && RejectsUntilIsSound<R> && SpendIsSound<R> && NameIsSound<R> &&
-           ListensIsSound<R> && IsSharedIsSound<R>;
+           AttemptLimitIsSound<R> && StopsAfterIsSound<R> && RejectsUntilIsSound<R> &&
+           SpendIsSound<R> && NameIsSound<R> && ListensIsSound<R> && IsSharedIsSound<R>;
 }
 template <class R>
 [[nodiscard]] consteval bool advises_or_listens() {
@@ -301,6 +305,8 @@ inline constexpr bool judges_results = false;
 /// - `reset()`: starts afresh, by the user's command.
 /// - `stable_window() const -> Duration`, `attempt_limit() const -> Duration`: requested times, >=
 ///   0ns. A rule that wraps a policy takes an argument: the result if the policy requests nothing.
+/// - `stops_after(Instant end) const -> bool`: whether the rule stops after an attempt that times
+///   out at `end`. Then `attempt_limit` does not cut the last attempt; see AttemptTimeout.
 /// - `stable_by_age() const -> bool`, in addition to `stable_window`: whether age alone makes a
 ///   connection stable, without evidence that the peer is alive.
 /// - `longest_wait(std::uint64_t failures) const -> Duration`: for proofs only, see
@@ -373,6 +379,9 @@ consteval bool rule_like() {
     static_assert(
         detail::AttemptLimitIsSound<R>,
         "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept', and public");
+    static_assert(
+        detail::StopsAfterIsSound<R>,
+        "RuleLike: stops_after must be 'bool stops_after(Instant) const noexcept', and public");
     static_assert(
         detail::RejectsUntilIsSound<R>,
         "RuleLike: rejects_until must be 'Instant rejects_until(Instant) const noexcept', and "

@@ -79,6 +79,10 @@ public:
         return failed(failure, turn);
     }
 
+    [[nodiscard]] constexpr bool stops_after(Instant) const noexcept {
+        return causes_(Failure{.cause = Cause::timed_out});
+    }
+
     /// Returns `forever` if it stops on a cause of a peer that is down (lost, refused, timed_out).
     ///
     /// Otherwise it returns 0ns; see link/bounds.hpp.

@@ -53,6 +53,7 @@ void twins_agree(A first, B second, const std::vector<TwinEvent>& events = twin_
         RC_ASSERT(first.stable_window(std::chrono::hours{1}) ==
                   second.stable_window(std::chrono::hours{1}));
         RC_ASSERT(first.stable_by_age() == second.stable_by_age());
+        RC_ASSERT(first.stops_after(turns[0].now) == second.stops_after(turns[1].now));
         if (event.what == 0) {
             first.abandoned(turns[0]);
             second.abandoned(turns[1]);

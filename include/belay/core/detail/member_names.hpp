@@ -27,8 +27,8 @@ struct MemberNames {
         on_error, on_divergence, on_room_failed, on_room_event, on_stateless, on_stopped, on_sent,
         on_unmatched, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
-        stable_by_age, attempt_limit, rejects_until, name, listens, is_shared, reserve, spread,
-        gains_by_time, spend;
+        stable_by_age, attempt_limit, stops_after, rejects_until, name, listens, is_shared, reserve,
+        spread, gains_by_time, spend;
     int delay, check, grows, least, before_jitter;
     int too_slow, counts, tripped_by;
     int put_ping, put_header;
@@ -79,6 +79,7 @@ BELAY_DETAIL_MEMBER(reset);
 BELAY_DETAIL_MEMBER(stable_window);
 BELAY_DETAIL_MEMBER(stable_by_age);
 BELAY_DETAIL_MEMBER(attempt_limit);
+BELAY_DETAIL_MEMBER(stops_after);
 BELAY_DETAIL_MEMBER(rejects_until);
 BELAY_DETAIL_MEMBER(name);
 BELAY_DETAIL_MEMBER(listens);

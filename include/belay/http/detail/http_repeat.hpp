@@ -143,6 +143,7 @@ struct HttpProgress {
     bool repeatable = false;
     bool sent = true;    ///< the server may have seen the last request
     bool begun = false;  ///< on_chunk has received a part of a response
+    std::uint32_t attempts = 0;
     // The requests of the attempt that began last:
     bool answered = false;         ///< one of them had its whole response
     Instant silent_since = never;  ///< when the first was sent that had none when its caller left
@@ -171,6 +172,7 @@ public:
           unanswered_after_{options.unanswered_after} {}
 
     void begin(Turn&) noexcept {
+        ++progress_->attempts;
         progress_->answered = progress_->timed_out = progress_->unanswered = false;
         progress_->silent_since = never;
     }

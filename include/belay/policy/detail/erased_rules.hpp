@@ -85,6 +85,7 @@ struct RulesRequests {
     Duration (*stable_window)(const void*, Duration) noexcept;
     bool (*stable_by_age)(const void*) noexcept;
     Duration (*attempt_limit)(const void*, Duration) noexcept;
+    bool (*stops_after)(const void*, Instant) noexcept;
 };
 /// The functions of a policy of one type. See Policy::Halves for most of them.
 struct RulesTable {
@@ -150,6 +151,9 @@ template <class P>
     requests.stable_by_age = [](const void* p) noexcept { return rules_as<P>(p).stable_by_age(); };
     requests.attempt_limit = [](const void* p, Duration otherwise) noexcept {
         return rules_as<P>(p).attempt_limit(otherwise);
+    };
+    requests.stops_after = [](const void* p, Instant end) noexcept {
+        return rules_as<P>(p).stops_after(end);
     };
     return requests;
 }
@@ -237,6 +241,9 @@ public:
     }
     [[nodiscard]] Duration attempt_limit(Duration otherwise) const noexcept {
         return table().requests.attempt_limit(policy_, otherwise);
+    }
+    [[nodiscard]] bool stops_after(Instant end) const noexcept {
+        return table().requests.stops_after(policy_, end);
     }
 
 private:

@@ -67,6 +67,17 @@ template <class R>
     }
 }
 
+/// Returns whether a rule stops after an attempt that times out at `end`.
+template <class R>
+[[nodiscard]] constexpr bool stops_after([[maybe_unused]] const R& rule,
+                                         [[maybe_unused]] Instant end) noexcept {
+    if constexpr (requires { rule.stops_after(end); }) {
+        return rule.stops_after(end);
+    } else {
+        return false;
+    }
+}
+
 /// Returns until when a rule rejects attempts as a limit, such as an open breaker; `always` if it
 /// does not, or for ever. A rule that holds a policy returns the latest instant of its rules.
 template <class R>
