@@ -550,6 +550,10 @@ TEST_CASE("Pipeline rejects a breaker in two places around a call", "[call][pipe
     const Policy policy{MaxAttempts{3}, place};
     CHECK(aborts(place, place));
     CHECK(aborts(place, Timeout{1s}, place));
+    Bulkhead queue{{.limit = 2, .queue = 2}};
+    Bulkhead other_queue{{.limit = 2, .queue = 2}};
+    CHECK(aborts(Queued{queue}, Retrying{MaxAttempts{3}}, Queued{queue}));
+    CHECK_FALSE(aborts(Queued{queue}, Retrying{MaxAttempts{3}}, Queued{other_queue}));
     CHECK(aborts(Retrying{policy}, place));
     CHECK(aborts(place, Retrying{policy}));
     CHECK(aborts(Retrying{place}, Timeout{1s}, place));

@@ -51,7 +51,10 @@ struct Play {
 
     explicit Play(Seed seed) : random{seed} {
         peer.took = ms(1, 300);
-        peer.hangs = some(1) == 0;
+        const std::uint64_t way = some(2);
+        peer.fails_after = way == 0   ? Duration{}
+                           : way == 1 ? forever
+                                      : stack.limit() / 100 * static_cast<int>(some(99));
         // Short gaps find more, and take more time.
         const std::uint64_t length = some(9);
         gap = length == 0 ? ms(1, 50) : length < 6 ? ms(50, 1000) : ms(1000, 10'000);
@@ -106,7 +109,7 @@ struct Play {
     [[nodiscard]] std::string text() const {
         const auto in_ms = [](Duration d) { return std::to_string(d / 1ms) + " ms"; };
         return stack.text + "; answers take " + in_ms(peer.took) + ", gap " + in_ms(gap) +
-               ", the peer " + (peer.hangs ? "hangs" : "refuses");
+               ", fails after " + in_ms(peer.fails_after);
     }
     /// The longest time from the end of the outage to the first success: the rest of a call that
     /// began in the outage, an open wait, a gap between calls, and an answer.
@@ -130,16 +133,24 @@ template <bool hedges>
 void check_outage(Play<hedges>& play) {
     INFO(play.text());
     REQUIRE(play.first_success_after(up_again) <= up_again + play.slowest_return());
+    const auto asked_in_outage = std::ranges::count_if(play.history.asked, [](const auto& call) {
+        return call.first >= down_from && call.first < up_again;
+    });
+    // The calls of the outage open the breaker.
+    const auto failed = std::ranges::count_if(play.history.calls, [](const auto& call) {
+        const auto& [begun, ended, error] = call;
+        return begun >= down_from && ended < up_again && error && error != CallErrc::call_rejected;
+    });
+    if (play.stack.has_breaker && asked_in_outage >= 50 && failed >= 50) {
+        REQUIRE(play.history.opened >= 1);
+    }
     if (play.stack.repeats_unpaid) return;
     // Each retry in the outage costs 5 of the budget's 500 tokens, and none comes back. A call that
     // began before it may still earn one.
-    const auto in_outage = [](Instant t) { return t >= down_from && t < up_again; };
     const auto calls = std::ranges::count_if(play.history.calls, [&](const auto& call) {
         return std::get<0>(call) < up_again && std::get<1>(call) >= down_from;
     });
-    const auto asked = std::ranges::count_if(
-        play.history.asked, [&](const auto& call) { return in_outage(call.first); });
-    REQUIRE(asked <= calls + 100 + callers_max / 5);
+    REQUIRE(asked_in_outage <= calls + 100 + callers_max / 5);
 }
 
 template <bool hedges>

@@ -151,12 +151,16 @@ template <class First, class... Inner>
     }
 }
 
-/// Checks that a call takes at most one permit of an object that judges results. With two, the
-/// outer place takes the probe of a half-open breaker, and the inner place rejects the call.
+template <class L>
+concept WaitsForPermit = requires { requires L::holds_permit; };
+
+/// Checks that a call takes at most one permit of an object that judges results or has a queue. With
+/// two, the outer place takes the probe of a half-open breaker, and the inner place rejects the
+/// call. Calls that hold one place of a bulkhead and wait for another would wait for each other.
 template <class... Layers>
 constexpr void expect_one_place([[maybe_unused]] const Layers&... layers) noexcept {
     [[maybe_unused]] const auto is_only = [&]<class L>([[maybe_unused]] const L& layer) noexcept {
-        if constexpr (judges_results<L>) {
+        if constexpr (judges_results<L> || WaitsForPermit<L>) {
             return (std::size_t{0} + ... + detail::places_of(layer, layers)) == 1;
         } else {
             return true;
@@ -164,7 +168,8 @@ constexpr void expect_one_place([[maybe_unused]] const Layers&... layers) noexce
     };
     BELAY_PRECONDITION((is_only(layers) && ...),
                        "Pipeline: a breaker, adaptive limit or throttle must be in one place "
-                       "around the call: a layer, or the policy of Retrying");
+                       "around the call: a layer, or the policy of Retrying. So must the object "
+                       "of a Queued");
 }
 
 }  // namespace detail
@@ -265,8 +270,8 @@ class Pipeline {
 
 public:
     /// Pre: no two layers, nor a layer and the policy of a Retrying, refer to the same object that
-    /// judges results: a breaker, an AdaptiveLimit, a CubicRate or an AdaptiveThrottle. The rules
-    /// of a policies::AnyPolicy are not checked.
+    /// judges results: a breaker, an AdaptiveLimit, a CubicRate or an AdaptiveThrottle. No two
+    /// Queued wait for the same object. The rules of a policies::AnyPolicy are not checked.
     constexpr explicit Pipeline(Layers... layers)
         : layers_{(detail::expect_one_place(layers...), detail::layered(std::move(layers)...))} {}
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>      // std::same_as
+#include <cstddef>       // std::size_t
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
 #include <system_error>  // std::errc
@@ -40,6 +41,10 @@ namespace belay { inline namespace BELAY_ABI {
 /// The object to which it refers must outlive it.   Thread safety: distinct objects safe.
 template <class Object>
 class Queued {
+public:
+    static constexpr bool holds_permit = true;
+
+private:
     static constexpr bool is_limiter = std::same_as<Object, RateLimiter>;
     static_assert(is_limiter || std::same_as<Object, Bulkhead>,
                   "Queued: the object must be a Bulkhead or a RateLimiter");
@@ -64,6 +69,11 @@ public:
         static_assert(!sizeof(Object),
                       "Queued: the bulkhead or limiter must be a variable that outlives it, and "
                       "not a temporary");
+    }
+
+    /// Returns 1 if both wait for the same object, else 0.
+    [[nodiscard]] constexpr std::size_t places_of(const Queued& other) const noexcept {
+        return object_ == other.object_ ? 1 : 0;
     }
 
     template <class Next, class Context>

@@ -114,10 +114,9 @@ public:
         if (stopped) return end(CallErrc::stopped, Advice::go());
         Turn turn{sleeper_.now(), sleeper_.bits()};
         want(turn);
-        // At the deadline itself, a first attempt still shows whether the peer answers at once.
-        if (turn.now > deadline_ || (turn.now == deadline_ && attempt_.number != 0)) {
-            return end_late(turn.now, plan());
-        }
+        // A further attempt must have enough time, with or without a wait before it.
+        const Instant last = attempt_.number == 0 ? deadline_ : made_.latest(deadline_);
+        if (turn.now > last) return end_late(turn.now, plan());
         if (state_ == State::planned) {
             const Advice advice = planned(turn.now);
             if (!advice.allows(turn.now)) return wait_or_end(turn.now, advice);
@@ -252,7 +251,6 @@ private:
     [[gnu::noinline]] RetryStep wait_or_end(Instant now, Advice advice) {
         if (advice.verb == Advice::Verb::stop) return end_by_rule(advice, now);
         if (advice.until == never) return end_for_ever(advice);
-        // A call that begins after the wait must have enough time.
         if (advice.until > made_.latest(deadline_)) return end_late(now, advice);
         // Do not sleep for an attempt that a rule will not allow when it is due.
         const Advice then = policy_.admit(advice.until);

@@ -91,13 +91,14 @@ struct DrawnLayer {
     }
 };
 
-/// The peer of a stack: it refuses or hangs in its outage, and is well before and after.
+/// The peer of a stack: in its outage it refuses, hangs or fails late, and is well before and after.
 struct StackPeer {
     AsyncSleeper& sleeper;
     Duration took{};
     Instant down_from = never;
     Instant up_again = never;
-    bool hangs = false;
+    /// How long it takes to fail in its outage; `forever` if it hangs.
+    Duration fails_after{};
     /// The beginning and the deadline of each call.
     std::vector<std::pair<Instant, Instant>> calls{};
 
@@ -110,10 +111,10 @@ struct StackPeer {
         const Instant now = sleeper.now();
         calls.emplace_back(now, attempt.deadline);
         const bool is_down = now >= down_from && now < up_again;
-        if (is_down && !hangs) return {now, std::make_error_code(std::errc::connection_refused)};
-        const Instant answers = is_down ? never : after(now, took);
+        const Instant answers = after(now, is_down ? fails_after : took);
         const Instant limit = std::min(attempt.deadline, after(now, std::chrono::seconds{5}));
-        if (answers < limit) return {answers, {}};
+        const auto answer = is_down ? std::errc::connection_refused : std::errc{};
+        if (answers < limit) return {answers, std::make_error_code(answer)};
         return {limit, std::make_error_code(std::errc::timed_out)};
     }
     Result<int> ask(const Attempt& attempt) {
@@ -137,6 +138,7 @@ struct DrawnStack {
     std::array<Layer, 6> layers{};
     std::string text{};
     bool repeats_unpaid = false;  // a Retrying without a budget
+    bool has_breaker = false;
 
     DrawnStack(Random& random, StackObjects& objects) {
         const auto some = [&random](std::uint64_t most) { return uniform_upto(random, most); };
@@ -165,7 +167,7 @@ struct DrawnStack {
                 Retrying{StackPolicy{Backoff{FullJitter{}, Cap{std::chrono::seconds{10}}, base},
                                      limit, budget, MaxAttempts{1 + some(3)}}});
         }
-        if (some(5) != 0) add("breaker", Shared{objects.breaker});
+        if (some(5) != 0) add("breaker", Shared{objects.breaker}), has_breaker = true;
         if (some(2) == 0) add("Queued{limiter}", Queued{objects.limiter});
         if (some(2) == 0) add("Queued{bulkhead}", Queued{objects.bulkhead});
         if (some(3) == 0) add("Timeout{" + in_ms(inner) + "}", Timeout{inner});
