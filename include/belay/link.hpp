@@ -20,7 +20,6 @@
 #include <belay/link/link_log.hpp>
 #include <belay/link/observer.hpp>
 #include <belay/link/part.hpp>
-#include <belay/link/resolver_like.hpp>
 #include <belay/link/served_link.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>

@@ -18,6 +18,7 @@
 #include <belay/posix/loop.hpp>
 #include <belay/posix/poller.hpp>
 #include <belay/posix/resolver.hpp>
+#include <belay/posix/resolver_like.hpp>
 #include <belay/posix/resolver_options.hpp>
 #include <belay/posix/tcp.hpp>
 #include <belay/posix/unix.hpp>

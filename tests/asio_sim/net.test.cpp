@@ -532,6 +532,26 @@ TEST_CASE("A name that no host has is not found, also after a cancellation",
     CHECK(ends[1] == net::error::host_not_found);
 }
 
+TEST_CASE("A look-up that hangs fails after 10 s, and delays the others of its context",
+          "[asio_sim][net][sim]") {
+    SimPair p;
+    p.world.network().hanging_name(p.here);
+    SimNet::tcp::resolver first{p.client()}, second{p.client()}, other{p.server()};
+    std::vector<std::string> ends;
+    const auto collect = [&](const char* name) {
+        return [&ends, name](SocketError e, auto&&...) {
+            ends.push_back(name + (e ? " failed" : std::string{" found"}));
+        };
+    };
+    first.async_resolve("client", "80", collect("hangs"));
+    second.async_resolve("server", "80", collect("waits"));
+    other.async_resolve("server", "80", collect("other"));
+    p.world.run_for(9s);
+    CHECK(ends == std::vector<std::string>{"other found"});
+    p.world.run_for(2s);
+    CHECK(ends == std::vector<std::string>{"other found", "hangs failed", "waits found"});
+}
+
 TEST_CASE("A listener on the loopback address accepts only its own host", "[asio_sim][net][sim]") {
     SimPair p;
     const auto loopback = net::ip::address_v4::loopback();

@@ -736,46 +736,16 @@ TEST_CASE("beast::WebSocket may be destroyed at any time, and its handlers run l
 
 namespace {
 
-using TcpStream = boost::beast::tcp_stream;
-
-/// A connector whose name has the addresses of these hosts.
-class ListedConnector : public belay::detail::BeastConnector<TcpStream> {
-    using Base = belay::detail::BeastConnector<TcpStream>;
-
-public:
-    using Base::Base;
-    void dial_hosts(const std::vector<std::string>& hosts, std::uint16_t port,
-                    const Link<Bytes>& link, belay::detail::OwnDialMemory& memory) {
-        belay::detail::BeastHistory history;
-        dial({"localhost", port}, nullptr, link, memory, history);
-        std::vector<boost::asio::ip::tcp::endpoint> found;
-        for (const std::string& host : hosts) {
-            found.emplace_back(boost::asio::ip::make_address(host), port);
-        }
-        dial_->found({}, std::move(found));
-    }
+struct WithHosts {
+    belay_test::ListResolver resolver;
 };
-struct ListedWebSocket {
-    using message_type = Bytes;
-    using Connection = belay::detail::BeastConnection<TcpStream, ListedConnector>;
-    Connection open(const Link<Bytes>& link) {
-        auto connector = std::make_shared<ListedConnector>(
-            *context, std::make_shared<const beast::WebSocketOptions>(), link);
-        connector->dial_hosts(hosts, port, link, *memory);
-        return Connection{std::move(connector)};
-    }
-    boost::asio::io_context* context;
-    std::vector<std::string> hosts;
-    std::uint16_t port;
-    belay::detail::OwnDialMemory* memory;
-};
-
-/// A client of hosts at one port.
-struct ListedRig : belay_test::WebSocketRig<ListedWebSocket> {
-    ListedRig(std::vector<std::string> hosts, std::uint16_t port,
-              belay::detail::OwnDialMemory& memory)
-        : belay_test::WebSocketRig<ListedWebSocket>{[&](auto& io) {
-              return ListedWebSocket{&io, std::move(hosts), port, &memory};
+/// A client of a name that has the addresses of these hosts.
+struct ListedRig : WithHosts, belay_test::WebSocketRig<Plain> {
+    ListedRig(std::vector<std::string> hosts, std::uint16_t port)
+        : WithHosts{{std::move(hosts)}}, belay_test::WebSocketRig<Plain>{[&](auto& io) {
+              beast::WebSocketOptions options;
+              options.resolver = resolver;
+              return Plain{io, {"name", port}, options};
           }} {}
 };
 
@@ -791,13 +761,11 @@ TEST_CASE("beast::WebSocket connects to a name whose first addresses drop packet
         hosts.insert(hosts.begin() + 1, "::1");
         holes.emplace_back("::1", server.port);
     }
-    belay::detail::OwnDialMemory memory;
-    ListedRig client{hosts, server.port, memory};
+    ListedRig client{hosts, server.port};
     client.until([&] {
         server.turn();
         return client.app.state == LinkState::connected;
     });
-    CHECK(memory.get()->size() == holes.size());
     CHECK(client.link.send(to_bytes("hello")) == SendResult::sent);
     client.until([&] {
         server.turn();
@@ -811,10 +779,9 @@ TEST_CASE("beast::WebSocket reports each address of a name that refuses, with it
     const std::uint16_t free = belay_test::unused_port();
     const std::string refused = ":" + std::to_string(free) + " refused: " +
                                 std::make_error_code(std::errc::connection_refused).message();
-    belay::detail::OwnDialMemory memory;
-    ListedRig client{{"127.0.0.2", "127.0.0.1"}, free, memory};
+    ListedRig client{{"127.0.0.2", "127.0.0.1"}, free};
     CHECK(client.failure().error() == std::errc::connection_refused);
-    CHECK(memory.text() == "127.0.0.2" + refused + "; 127.0.0.1" + refused);
+    CHECK(client.link.transport().dial_report() == "127.0.0.2" + refused + "; 127.0.0.1" + refused);
     // A numeric address has no report: its failure is complete.
     belay_test::WebSocketRig<Plain> numeric{[&](auto& io) {
         return Plain{io, {"127.0.0.1", free}};
@@ -827,8 +794,7 @@ TEST_CASE("beast::WebSocket dials again after the system has found no way to its
           "[beast][websocket][regression]") {
     belay_test::WebSocketRig<Plain> numeric{[](auto& io) { return Plain{io, {"fe80::1", 9}}; }};
     CHECK(numeric.failure().cause == Cause::refused);
-    belay::detail::OwnDialMemory memory;
-    ListedRig named{{"fe80::1", "127.0.0.1"}, belay_test::unused_port(), memory};
+    ListedRig named{{"fe80::1", "127.0.0.1"}, belay_test::unused_port()};
     CHECK(named.failure().cause == Cause::refused);
 }
 
@@ -837,8 +803,7 @@ TEST_CASE("beast::WebSocket may end at any time of a dial of several addresses",
     const belay_test::BlackHole first{"127.0.0.2"};
     const belay_test::BlackHole second{"127.0.0.3", first.port()};
     for (int steps = 0; steps < 10; ++steps) {
-        belay::detail::OwnDialMemory memory;
-        ListedRig client{{"127.0.0.2", "127.0.0.3"}, first.port(), memory};
+        ListedRig client{{"127.0.0.2", "127.0.0.3"}, first.port()};
         for (int i = 0; i < steps; ++i) {
             client.context.restart();
             client.context.run_one_for(50ms);

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <thread>
+#include <vector>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/no_jitter.hpp>
@@ -76,7 +77,38 @@ TEST_CASE("ThreadSleeper has its own random bits, or those of a seed",
     CHECK(a.bits()() != b.bits()());
     ThreadSleeper c{Seed{7}};
     ThreadSleeper d{Seed{7}};
-    CHECK(c.bits()() == d.bits()());
+    for (int i = 0; i < 3; ++i) CHECK(c.bits()() == d.bits()());
+    ThreadSleeper copy{c};
+    const std::uint64_t next = c.bits()();
+    CHECK(copy.bits()() == next);
+    copy = c;
+    CHECK(copy.bits()() == c.bits()());
+}
+
+TEST_CASE("Threads that share a ThreadSleeper draw from generators of their own",
+          "[drive][thread_sleeper][regression]") {
+    const bool is_seeded = GENERATE(false, true);
+    ThreadSleeper sleeper = is_seeded ? ThreadSleeper{Seed{7}} : ThreadSleeper{};
+    Random& own = sleeper.bits();
+    std::vector<std::uint64_t> drawn{own()};
+    bool is_shared = true;
+    std::thread other{[&] {
+        Random& others = sleeper.bits();
+        is_shared = &others == &own;
+        drawn.push_back(others());
+    }};
+    other.join();
+    CHECK_FALSE(is_shared);
+    CHECK(drawn[0] != drawn[1]);
+    const Policy policy{Backoff{NoJitter{}, Cap{1ms}, 1us}, MaxAttempts{3}};
+    std::vector<std::thread> threads;
+    std::atomic<int> calls{0};
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back(
+            [&] { static_cast<void>(retry(policy, sleeper, [&] { return ++calls, false; })); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(calls == 12);
 }
 
 TEST_CASE("retry without a sleeper really waits", "[drive][thread_sleeper][unit]") {

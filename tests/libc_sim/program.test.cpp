@@ -227,6 +227,23 @@ TEST_CASE("Programs of a world exchange bytes over blocking sockets", "[libc_sim
     CHECK(Programs::exit_code(client) == 0);
 }
 
+TEST_CASE("getaddrinfo fails after 10 s for a name whose look-ups hang",
+          "[libc_sim][program][sim]") {
+    Programs p;
+    Host& host = p.run("host", [] {
+        addrinfo* found = nullptr;
+        const std::time_t begins = std::time(nullptr);
+        CHECK(getaddrinfo("host", "1", nullptr, &found) == EAI_NONAME);
+        CHECK(std::time(nullptr) - begins == 10);
+        CHECK(getaddrinfo("localhost", "1", nullptr, &found) == 0);
+        CHECK(std::time(nullptr) - begins == 10);
+        freeaddrinfo(found);
+    });
+    p.world.network().hanging_name(host);
+    p.world.run_for(20s);
+    CHECK(Programs::exit_code(host) == 0);
+}
+
 TEST_CASE("getaddrinfo answers from the names of the world", "[libc_sim][program][sim]") {
     Programs p;
     Host& host = p.run("host", [] {

@@ -18,12 +18,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Gives every name these addresses.
-struct ListResolver {
-    std::vector<std::string> hosts;
-    void look_up(const std::string&, Completion<HostAddresses> done) const { done({hosts, {}}); }
-};
-
 /// A supervised Tcp to a name with these addresses.
 struct NameRig {
     NameRig(std::vector<std::string> hosts, std::uint16_t port, posix::TcpOptions options = {})

@@ -45,7 +45,7 @@ struct Hang {
         changed.notify_all();
     }
     static Instant now() noexcept { return Instant{time}; }
-    static HostAddresses look_up(const std::string& host) {
+    static posix::HostAddresses look_up(const std::string& host) {
         ++calls;
         ++inside;
         {
@@ -82,8 +82,8 @@ struct Request {
     Request(HangingResolver& resolver, const std::string& host) {
         resolver.look_up(host, done.ask(), begun.ask());
     }
-    driver::Question<HostAddresses> done;
-    driver::Question<LookUpBegun> begun;
+    driver::Question<posix::HostAddresses> done;
+    driver::Question<posix::LookUpBegun> begun;
 };
 
 template <class T>
@@ -177,14 +177,14 @@ TEST_CASE(
 TEST_CASE("Resolver looks up a name once for all concurrent requests",
           "[posix][posix_resolver][unit]") {
     HangingResolver resolver;
-    std::deque<driver::Question<HostAddresses>> questions(50);
+    std::deque<driver::Question<posix::HostAddresses>> questions(50);
     for (auto& question : questions) resolver.look_up("name", question.ask());
     spin_until([] { return Hang::inside == 1; });
     Hang::release();
     spin_until([&] { return questions.back().answered(); });
     for (auto& question : questions) {
         REQUIRE(question.answered());
-        const std::optional<HostAddresses> found = question.take();
+        const std::optional<posix::HostAddresses> found = question.take();
         REQUIRE(found);
         CHECK(found->addresses.size() == 1);
     }
@@ -194,7 +194,7 @@ TEST_CASE("Resolver looks up a name once for all concurrent requests",
 TEST_CASE("Resolver bounds threads and requests; abandoned ones free their slots",
           "[posix][posix_resolver][fault]") {
     HangingResolver resolver{{.threads_max = 3, .waiting_max = 5}};
-    std::deque<driver::Question<HostAddresses>> questions(6);
+    std::deque<driver::Question<posix::HostAddresses>> questions(6);
     for (std::size_t i = 0; i < 5; ++i) {
         resolver.look_up("name" + std::to_string(i), questions[i].ask());
     }
@@ -312,8 +312,8 @@ TEST_CASE("An attempt that waits for the resolver up to its limit gives the next
 
 TEST_CASE("Resolver ends at once while a look-up hangs, and drops waiting requests",
           "[posix][posix_resolver][fault]") {
-    driver::Question<HostAddresses> running;
-    driver::Question<HostAddresses> queued;
+    driver::Question<posix::HostAddresses> running;
+    driver::Question<posix::HostAddresses> queued;
     {
         HangingResolver resolver{{.threads_max = 1}};
         resolver.look_up("running", running.ask());

@@ -49,6 +49,7 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::bandwidth("a", "b", 1, 6),
                                       sim::black_hole("a"),
                                       sim::unknown_name("a"),
+                                      sim::hanging_name("a"),
                                       sim::slow_reader("a", 1),
                                       sim::slow_reader("a", 2),
                                       sim::set_wall_clock("a", 1s),
@@ -92,6 +93,7 @@ TEST_CASE("Fault::lasts returns whether a fault has an end", "[sim][fault][unit]
     CHECK(sim::exponential_latency("a", "b", 0ms, 1ms).lasts());
     CHECK(sim::black_hole("a").lasts());
     CHECK(sim::unknown_name("a").lasts());
+    CHECK(sim::hanging_name("a").lasts());
     CHECK(sim::slow_reader("a", 1).lasts());
     CHECK_FALSE(sim::flip_bit("a", 1).lasts());
     CHECK_FALSE(sim::set_wall_clock("a", 1s).lasts());

@@ -958,6 +958,26 @@ TEST_CASE("Network::unknown_name ends dials at once, and no connection", "[sim][
     CHECK(rig.connected());
 }
 
+TEST_CASE("Network::hanging_name ends dials after 10 s, and no connection",
+          "[sim][network][unit]") {
+    NetworkRig rig;
+    rig.connect();
+    rig.net.hanging_name(rig.server);
+    rig.world.run_for(1s);
+    CHECK(rig.connected());
+    rig.net.drop_connections(rig.client, rig.server);
+    const std::size_t connections = rig.connection_log.size();
+    rig.world.run_for(9s);
+    CHECK_FALSE(rig.connected());
+    CHECK(rig.notes.count("cooldown refused") == 0);
+    rig.world.run_for(3s);
+    CHECK(rig.notes.count("cooldown refused") == 1);
+    CHECK(rig.connection_log.size() == connections);
+    rig.net.hanging_name(rig.server, false);
+    rig.world.run_for(14s);
+    CHECK(rig.connected());
+}
+
 TEST_CASE("Network::slow_reader fills the windows of the peers", "[sim][network][unit]") {
     NetworkRig rig;
     rig.connect();

@@ -759,8 +759,11 @@ TEST_CASE("draw makes faults of links and readers on demand, and does not change
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         const sim::Scenario without = sim::draw({}, Seed{seed}, {"a", "b"});
         sim::Scenario rest;
-        const sim::ScenarioOptions options{
-            .exponential_latencies = 3, .slow_readers = 3, .black_holes = 3, .unknown_names = 3};
+        const sim::ScenarioOptions options{.exponential_latencies = 3,
+                                           .slow_readers = 3,
+                                           .black_holes = 3,
+                                           .unknown_names = 3,
+                                           .hanging_names = 3};
         const sim::Scenario with = sim::draw(options, Seed{seed}, {"a", "b"});
         for (const auto& step : with.steps()) {
             const sim::Fault& f = step.fault;
@@ -774,8 +777,8 @@ TEST_CASE("draw makes faults of links and readers on demand, and does not change
         }
         CHECK(rest == without);
     }
-    for (const Kind kind :
-         {Kind::exponential_latency, Kind::black_hole, Kind::unknown_name, Kind::slow_reader}) {
+    for (const Kind kind : {Kind::exponential_latency, Kind::black_hole, Kind::unknown_name,
+                            Kind::slow_reader, Kind::hanging_name}) {
         CHECK(counts[kind] > 5);
     }
 }

@@ -209,6 +209,18 @@ TEST_CASE("sim::Stream ends like a connection of posix::Tcp", "[sim][stream][uni
         rig.world.run_for(5s);
         CHECK(rig.notes.count("cooldown refused") > before);
     }
+    SECTION("the look-up of its name hangs") {
+        rig.connect();
+        rig.world.network().hanging_name(rig.server);
+        rig.world.network().drop_connections(rig.client, rig.server);
+        rig.world.run_for(9s);
+        CHECK(rig.notes.count("cooldown refused") == 0);
+        rig.world.run_for(3s);
+        CHECK(rig.notes.count("cooldown refused") == 1);
+        rig.world.network().hanging_name(rig.server, false);
+        rig.world.run_for(14s);
+        rig.connect();
+    }
     SECTION("the peer closes after its last message") {
         rig.connect();
         REQUIRE(rig.peer().send(to_bytes("last")) == SendResult::sent);

@@ -17,6 +17,7 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -33,6 +34,7 @@ template <>
 struct AsioOf<boost::asio::io_context> {
     using Context = boost::asio::io_context;
     using Timer = boost::asio::steady_timer;
+    using Work = boost::asio::executor_work_guard<Context::executor_type>;
     using Tcp = boost::asio::ip::tcp;
 #if !defined(_WIN32)
     using Local = boost::asio::local::stream_protocol;
@@ -71,9 +73,10 @@ struct AsioOf<boost::asio::io_context> {
         return e;
     }
 
+    using ExecutionContext = boost::asio::execution_context;
+
     // ---- for sim::AsioNet ----------------------------------------------------------------------
 
-    using ExecutionContext = boost::asio::execution_context;
     using Executor = boost::asio::any_io_executor;
     using Blocking = boost::asio::execution::blocking_t;
     using ContextProperty = boost::asio::execution::context_t;

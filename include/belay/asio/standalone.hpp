@@ -17,6 +17,7 @@
 #include <asio/async_result.hpp>
 #include <asio/error.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/local/stream_protocol.hpp>
@@ -33,6 +34,7 @@ template <>
 struct AsioOf<asio::io_context> {
     using Context = asio::io_context;
     using Timer = asio::steady_timer;
+    using Work = asio::executor_work_guard<Context::executor_type>;
     using Tcp = asio::ip::tcp;
 #if !defined(_WIN32)
     using Local = asio::local::stream_protocol;
@@ -69,9 +71,10 @@ struct AsioOf<asio::io_context> {
         return e;
     }
 
+    using ExecutionContext = asio::execution_context;
+
     // ---- for sim::AsioNet ----------------------------------------------------------------------
 
-    using ExecutionContext = asio::execution_context;
     using Executor = asio::any_io_executor;
     using Blocking = asio::execution::blocking_t;
     using ContextProperty = asio::execution::context_t;

@@ -11,6 +11,7 @@
 #include <belay/asio/detail/tcp_stream.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/transport_like.hpp>
+#include <belay/posix/resolver_like.hpp>
 #include <belay/posix/unix_path.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -22,6 +23,9 @@ struct AsioTcpOptions {
     std::size_t output_bytes_max = std::size_t{1} << 20;
     /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
     Duration silent_for = detail::DialMemory::default_time;
+    /// The resolver of names, which must outlive the transport. Without one, all transports of the
+    /// context share a posix::Resolver, or on Windows the resolver of asio.
+    posix::ResolverRef resolver{};
     /// Whether TLS accepts any certificate, of any server, without verification. For tests.
     bool insecure_no_verify = false;
 };
@@ -61,7 +65,8 @@ public:
             : stream_{std::make_shared<Stream>(
                   *owner.context_, owner.framing_, owner.options_.output_bytes_max, link,
                   Layer{owner.trust_, endpoint, owner.options_.insecure_no_verify})} {
-            stream_->dial(endpoint, link, owner.memory_, owner.options_.silent_for);
+            stream_->dial(endpoint, link, owner.memory_, owner.options_.silent_for,
+                          owner.options_.resolver);
         }
         Connection(const Connection&) = delete;
         Connection& operator=(const Connection&) = delete;

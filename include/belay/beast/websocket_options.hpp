@@ -14,6 +14,7 @@
 #include <belay/http/http_verdict.hpp>
 #include <belay/link/detail/dial_memory.hpp>
 #include <belay/posix/endpoint.hpp>
+#include <belay/posix/resolver_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 
@@ -55,6 +56,8 @@ struct WebSocketOptions {
     std::string proxy_authorization{};
     /// How long an address of a name that did not answer is tried last. 0 ns: not at all.
     Duration silent_for = detail::DialMemory::default_time;
+    /// The resolver of names, as AsioTcpOptions::resolver.
+    posix::ResolverRef resolver{};
     /// Whether TLS accepts any certificate, of any server, without verification. For tests.
     bool insecure_no_verify = false;
     /// Classifies the server's close frame: `(int code, std::string_view reason) -> Failure`. Use

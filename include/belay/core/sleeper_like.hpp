@@ -47,7 +47,7 @@ concept SleepIsNoexcept = requires(S& sleeper, Instant until, const StopTokenArc
 /// - `sleep_until(Instant, const Stop&)` for every StopTokenLike: returns at the instant, or when a
 ///   stop is requested.
 ///
-/// All of them are noexcept. One sleeper serves one thread at a time.
+/// All of them are noexcept. One sleeper serves one thread at a time, unless it states otherwise.
 template <class S>
 concept SleeperLike =
     ClockLike<S> && detail::HasBits<S> && detail::HasSleepUntil<S> && detail::SleepIsNoexcept<S>;

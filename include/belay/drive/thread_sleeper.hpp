@@ -3,7 +3,9 @@
 /// ThreadSleeper, retry: waits that block the calling thread.
 #pragma once
 
+#include <atomic>              // std::atomic
 #include <condition_variable>  // std::condition_variable
+#include <cstdint>             // std::uint64_t
 #include <mutex>               // std::mutex
 #include <utility>             // std::forward
 
@@ -17,7 +19,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// A StopToken wakes it at once. Any other token is polled every 10 ms.
 ///
 /// Models:        SleeperLike.
-/// Thread safety: one thread at a time.
+/// Thread safety: any thread. Each thread draws from a generator of its own.
 class ThreadSleeper {
 public:
     /// The interval at which a token that cannot wake the sleeper is polled.
@@ -25,11 +27,27 @@ public:
 
     /// Takes its random bits from the system's entropy.
     ThreadSleeper() noexcept = default;
-    /// Draws a fixed sequence of random bits from a seed.
-    explicit ThreadSleeper(Seed seed) noexcept : bits_{seed} {}
+    /// Draws a fixed sequence of random bits from a seed. Threads that share the sleeper draw parts
+    /// of it.
+    explicit ThreadSleeper(Seed seed) noexcept : seed_{seed.value}, is_seeded_{true} {}
+    ThreadSleeper(const ThreadSleeper& other) noexcept
+        : seed_{other.seed_.load(std::memory_order_relaxed)}, is_seeded_{other.is_seeded_} {}
+    ThreadSleeper& operator=(const ThreadSleeper& other) noexcept {
+        seed_ = other.seed_.load(std::memory_order_relaxed);
+        is_seeded_ = other.is_seeded_;
+        return *this;
+    }
+    ~ThreadSleeper() = default;
 
     [[nodiscard]] Instant now() const noexcept { return SteadyClock{}.now(); }
-    [[nodiscard]] Random& bits() noexcept { return bits_; }
+    /// Returns a generator that is for the calling thread until its next call.
+    [[nodiscard]] Random& bits() noexcept {
+        static thread_local Random own;
+        if (!is_seeded_) return own;
+        static thread_local Random seeded;
+        seeded.seed(Seed{seed_.fetch_add(step, std::memory_order_relaxed)});
+        return seeded;
+    }
 
     /// Sleeps until `until`, or until a stop is requested.   Blocks: until then.
     void sleep_until(Instant until, const StopToken& stop) noexcept {
@@ -76,7 +94,11 @@ private:
         }
     };
 
-    Random bits_;
+    /// Makes the seeds of other sleepers unlikely to follow.
+    static constexpr std::uint64_t step = 0xD1B54A32D192ED03U;
+
+    std::atomic<std::uint64_t> seed_{0};  // of the next generator
+    bool is_seeded_ = false;
 };
 
 /// Retries a call with sleeps on the calling thread, and with random bits from the system's

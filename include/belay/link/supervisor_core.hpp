@@ -535,7 +535,7 @@ protected:
     bool spread_ = false;   // the end of this wait was overslept, and a second wait has replaced it
     bool fresh_credentials_ = false;  // given since the attempt in flight began
     bool recycles_;                   // SupervisorCoreOptions::recycle
-    std::uint16_t queued_ = 0;  // connecting: so many connections of the attempt wait in a queue
+    std::uint8_t queued_ = 0;  // connecting: so many connections of the attempt wait in a queue
     detail::AsPolicy<Policy> policy_;
     Times times_;
     detail::Gates gates_;

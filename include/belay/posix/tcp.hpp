@@ -24,9 +24,9 @@ struct Anywhere {};
 /// `Tcp{loop, server, Lines{.bytes_max = 4096}}`.
 ///
 /// Calls do not block, except for the lookup of names. To look names up without blocking, add a
-/// Resolver, or a ResolverLike of your own: `Tcp{loop, resolver, server}`. If a name has several addresses, they race (RFC 8305,
-/// "happy eyeballs"); see docs/posix.md. Without an endpoint, `Tcp{loop}` or
-/// `Tcp{loop, resolver}` is the transport of an Endpoints.
+/// Resolver, or a ResolverLike of your own: `Tcp{loop, resolver, server}`. If a name has several
+/// addresses, they race (RFC 8305, "happy eyeballs"); see docs/posix.md. Without an endpoint,
+/// `Tcp{loop}` or `Tcp{loop, resolver}` is the transport of an Endpoints.
 ///
 /// Limits apply in both directions. A peer that sends too much in one message, or garbage, is
 /// closed with Cause::protocol.

@@ -59,7 +59,8 @@ struct Fault {
         set_wall_clock = 23,       ///< Host::set_wall_clock(min, drift_ppm)
         fail_read = 24,            ///< Disk::fail_read_at: the `number`-th read from now fails
         fail_disk_after = 25,      ///< Disk::fail_after: the `number`-th operation from now
-        exhaust_descriptors = 26   ///< lasts: Host::exhaust_descriptors
+        exhaust_descriptors = 26,  ///< lasts: Host::exhaust_descriptors
+        hanging_name = 27          ///< lasts: Network::hanging_name
     };
 
     Kind kind;
@@ -161,6 +162,10 @@ struct Fault {
 /// Makes a fault in which no name service finds a host (Network::unknown_name). It lasts.
 [[nodiscard]] inline Fault unknown_name(std::string_view host) {
     return {.kind = Fault::Kind::unknown_name, .host = std::string{host}};
+}
+/// Makes a fault in which look-ups of a host's name hang (Network::hanging_name). It lasts.
+[[nodiscard]] inline Fault hanging_name(std::string_view host) {
+    return {.kind = Fault::Kind::hanging_name, .host = std::string{host}};
 }
 /// Makes a fault in which a host's process reads so many bytes per second
 /// (Network::slow_reader). It lasts.   Pre: 0 < bytes_per_second <= 10'000'000'000.

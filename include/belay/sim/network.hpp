@@ -164,6 +164,9 @@ public:
     /// Takes the host's name out of the name service: dialling it by name fails at once, as for a
     /// host that is not there. Connections and addresses still work. `false` ends that.
     void unknown_name(Host& host, bool on = true) noexcept { host.station_.faults.nameless = on; }
+    /// Makes look-ups of the host's name hang: a look-up that begins now fails after 10 s, as if no
+    /// name server answered. Connections and addresses still work. `false` ends that.
+    void hanging_name(Host& host, bool on = true) noexcept { host.station_.faults.name_hangs = on; }
     /// Limits how many bytes per second the host's process reads, from all its connections
     /// together; 0: no limit, the default. Windows of its peers become full, and it reads and
     /// answers pings late.   Pre: bytes_per_second <= 10'000'000'000.

@@ -175,8 +175,9 @@ namespace detail {
                                             "set_wall_clock",
                                             "fail_read",
                                             "fail_disk_after",
-                                            "exhaust_descriptors"};
-    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::exhaust_descriptors));
+                                            "exhaust_descriptors",
+                                            "hanging_name"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::hanging_name));
     return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {
@@ -231,6 +232,7 @@ struct ScenarioOptions {
     std::uint32_t slow_readers = 0;
     std::uint32_t black_holes = 0;
     std::uint32_t unknown_names = 0;
+    std::uint32_t hanging_names = 0;
     std::uint32_t refusals = 2;
     std::uint32_t early_closes = 0;  ///< times in which connections are accepted and closed
     std::uint32_t drops = 2;         ///< connections dropped at a time
@@ -305,6 +307,7 @@ public:
         });
         each("black hole", o.black_holes, 1, [&](Pick& p) { last(p, sim::black_hole(p.a)); });
         each("unknown name", o.unknown_names, 1, [&](Pick& p) { last(p, sim::unknown_name(p.a)); });
+        each("hanging name", o.hanging_names, 1, [&](Pick& p) { last(p, sim::hanging_name(p.a)); });
         each("early close", o.early_closes, 1,
              [&](Pick& p) { last(p, sim::accept_then_close(p.a)); });
         each("refuse", o.refusals, 1, [&](Pick& p) { last(p, sim::refuse(p.a)); });

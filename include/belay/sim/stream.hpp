@@ -40,6 +40,11 @@ public:
     FramedConnection(Host& host, std::string_view peer, std::uint16_t port, const Framing& framing,
                      const Link<Bytes>& link)
         : FramedConnection{host, framing, link} {
+        if (detail::name_hangs(detail::Kernel::fabric(host), peer)) {
+            ready_ = host_.after(detail::hang_time,
+                                 [this] { this->end(failure(std::errc::host_unreachable)); });
+            return;
+        }
         const std::optional<detail::Address> address = detail::Socket::look_up(host, peer);
         const std::errc error = detail::Kernel::lacks_descriptors(host)
                                     ? std::errc::too_many_files_open

@@ -58,6 +58,12 @@ public:
 
 private:
     belay::detail::Ref<detail::Channel> dial(const Link<Bytes>& link, const Endpoint& endpoint) {
+        if (detail::name_hangs(detail::Kernel::fabric(*host_), endpoint.host)) {
+            host_->after(detail::hang_time, [link] {
+                link.closed(Failure::from(std::make_error_code(std::errc::host_unreachable)));
+            });
+            return {};
+        }
         detail::Station* const to = detail::Kernel::fabric(*host_).look_up(endpoint.host);
         if (to == nullptr || !host_->alive()) {
             link.closed(Failure::from(std::make_error_code(std::errc::host_unreachable)));

@@ -188,6 +188,7 @@ public:
             network_.accept(*h);
             network_.accept_then_close(*h, false);
             network_.unknown_name(*h, false);
+            network_.hanging_name(*h, false);
             network_.slow_reader(*h, 0);
             h->mend();
             change(*h, Change::resume);

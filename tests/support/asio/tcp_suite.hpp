@@ -309,16 +309,10 @@ struct AsioTcpSuite {
     /// A dial in virtual time, of hosts at one port.
     struct TimedDial {
         using Dial = belay::detail::AsioDial<Context>;
-        using Address = typename belay::detail::AsioOf<Context>::Tcp::endpoint;
 
-        TimedDial(const std::vector<std::string>& hosts, std::uint16_t port) {
+        TimedDial(std::vector<std::string> hosts, std::uint16_t port) : resolver{std::move(hosts)} {
             events->epoch = 1;
-            std::vector<Address> found;
-            for (const std::string& host : hosts) {
-                typename belay::detail::AsioOf<Context>::Error error;
-                found.emplace_back(belay::detail::AsioOf<Context>::address(host, error), port);
-            }
-            dial->found({}, std::move(found));
+            dial->begin({"name", port}, resolver);
         }
         ~TimedDial() { end(); }
         /// Runs the work that is due.   Returns: whether the dial has ended.
@@ -342,6 +336,7 @@ struct AsioTcpSuite {
             context.run();
         }
 
+        ListResolver resolver;
         Context context{};
         belay::detail::Ref<belay::detail::LinkBox<Bytes>> events =
             belay::detail::Ref<belay::detail::LinkBox<Bytes>>::make(std::size_t{8});
@@ -400,16 +395,16 @@ struct AsioTcpSuite {
             CHECK(std::count(text.begin(), text.end(), ';') == 15);
         }
     }
-    /// The empty name has the addresses of the loopback, in both families.
     static void names_of_both_families() {
         if (!has_ipv6()) {
             WARN("skipped: this machine has no IPv6 loopback");
             return;
         }
+        ListResolver both{{"::1", "127.0.0.1"}};
         SECTION("IPv6 is silent") {
             const BlackHole hole{"::1"};
             const RawSocket server = listen_at("127.0.0.1", hole.port());
-            Supervised rig{{"", hole.port()}};
+            Supervised rig{{"name", hole.port()}, {.resolver = both}};
             rig.until([&] { return rig.app.state == LinkState::connected; });
             CHECK(rig.link.transport().dial_report().empty());
             const RawSocket peer = server.accept();
@@ -418,17 +413,17 @@ struct AsioTcpSuite {
         }
         SECTION("only IPv6 listens") {
             const RawSocket server = listen_at("::1");
-            Supervised rig{{"", port_of(server)}};
+            Supervised rig{{"name", port_of(server)}, {.resolver = both}};
             rig.until([&] { return rig.app.state == LinkState::connected; });
         }
         SECTION("only IPv4 listens") {
             const RawSocket server = listen_at("127.0.0.1");
-            Supervised rig{{"", port_of(server)}};
+            Supervised rig{{"name", port_of(server)}, {.resolver = both}};
             rig.until([&] { return rig.app.state == LinkState::connected; });
         }
         SECTION("none listens") {
             const std::uint16_t free = unused_port();
-            Supervised rig{{"", free}};
+            Supervised rig{{"name", free}, {.resolver = both}};
             CHECK(rig.failure().error() == std::errc::connection_refused);
             const std::string at = ":" + std::to_string(free) + " refused: ";
             const std::string_view report = rig.link.transport().dial_report();
@@ -443,15 +438,17 @@ struct AsioTcpSuite {
         }
         const BlackHole hole{"::1"};
         const BlackHole other{"127.0.0.1", hole.port()};
+        ListResolver both{{"::1", "127.0.0.1"}};
         for (int steps = 0; steps < 12; ++steps) {
             Context context;
             {
                 AsioLoop loop{context};
                 AsioApp app;
-                Supervisor link{AsioTcp{context, {"", hole.port()}},
-                                OneAttempt{MaxAttempts{1}},
-                                {},
-                                std::ref(app)};
+                Supervisor link{
+                    AsioTcp{context, {"name", hole.port()}, AsioTcpOptions{.resolver = both}},
+                    OneAttempt{MaxAttempts{1}},
+                    {},
+                    std::ref(app)};
                 loop.attach(link);
                 link.start();
                 for (int i = 0; i < steps; ++i) {

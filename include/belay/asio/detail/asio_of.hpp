@@ -9,9 +9,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Maps an io_context to its asio. boost_asio.hpp and standalone_asio.hpp specialize it.
 ///
-/// Types: Context, Timer, Tcp (its `ip::tcp`), Error (the error type of its calls). Functions:
-/// post(), buffer(), address(). Functions that classify errors: ended(), would_block(),
-/// unresolved(), standard().
+/// Types: Context, Timer, Work (a work guard), Tcp (its `ip::tcp`), Error (the error type of its
+/// calls), ExecutionContext. Functions: post(), buffer(), address(). Functions that classify
+/// errors: ended(), would_block(), unresolved(), standard().
 template <class Context>
 struct AsioOf;
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>     // std::copy
 #include <array>         // std::array
+#include <cstdint>       // std::uint16_t
 #include <memory>        // std::enable_shared_from_this
 #include <optional>      // std::optional
 #include <string>        // std::to_string
@@ -14,10 +15,12 @@
 
 #include <belay/asio/detail/asio_of.hpp>
 #include <belay/asio/detail/close_on_exec.hpp>
+#include <belay/asio/detail/resolver.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/link/detail/dial_memory.hpp>
 #include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/link.hpp>
+#include <belay/posix/detail/pending_look_up.hpp>
 #include <belay/posix/endpoint.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -42,46 +45,26 @@ public:
     static constexpr std::size_t addresses_max = 256;
 
     AsioDial(Context& context, const Link<Bytes>& link, Ref<DialMemory> memory, Duration silent_for)
-        : context_{context},
-          resolver_{context},
-          link_{link},
-          plan_{std::move(memory), silent_for} {}
+        : context_{context}, link_{link}, plan_{std::move(memory), silent_for} {}
     AsioDial(const AsioDial&) = delete;
     AsioDial& operator=(const AsioDial&) = delete;
 
-    /// Looks a name up.   Throws: std::bad_alloc, and what asio throws.
-    void begin(const posix::Endpoint& endpoint) {
-        resolver_.async_resolve(
-            endpoint.host, std::to_string(endpoint.port), Tcp::resolver::numeric_service,
-            [self = this->shared_from_this()](const Error& e, const auto& found) {
-                std::vector<Endpoint> addresses;
-                for (auto at = found.begin(); at != found.end(); ++at) {
-                    if (addresses.size() < addresses_max) addresses.push_back(at->endpoint());
-                }
-                self->found(e, std::move(addresses));
-            });
-    }
-    /// Takes the addresses of the name. Only the first answer counts.
-    void found(const Error& error, std::vector<Endpoint> addresses) {
-        if (over_ || found_ || plan_.begun()) return;
-        const bool none = addresses.empty();
-        if (error) {
-            failure_ = failure_of(error);
-        } else if (none) {
-            failure_ = Failure::from(std::make_error_code(std::errc::address_not_available));
-        }
-        found_ = std::move(addresses);
-        link_.wake();
+    /// Looks a name up, by the resolver of the context if there is no other.
+    /// Throws: std::bad_alloc, and what the resolver and asio throw.
+    void begin(const posix::Endpoint& endpoint, posix::ResolverRef resolver) {
+        port_ = endpoint.port;
+        work_.emplace(context_.get_executor());
+        look_up_.begin(link_, resolver ? resolver : AsioResolver<Context>::of(context_),
+                       endpoint.host);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (found_ || ready_) return always;
-        return plan_.deadline();
+        if (ready_) return always;
+        return plan_.begun() ? plan_.deadline() : look_up_.deadline();
     }
     /// Continues.   Returns: whether the dial is over: with socket() if there is one, else with
     /// failure().   Throws: std::bad_alloc, and what asio throws.
     [[nodiscard]] bool advance(Instant now) {
-        if (found_) start_race(now);
-        if (!plan_.begun()) return false;
+        if (!plan_.begun() && !start_race(now)) return false;
         ready_ = false;
         for (auto& slot : slots_) {
             if (slot && slot->ready) finish(slot);
@@ -105,20 +88,19 @@ public:
     /// Ends the dial, closes all sockets except socket(), and passes the result on. Once.
     void cancel() noexcept {
         if (std::exchange(over_, true)) return;
-        resolver_.cancel();
+        look_up_.drop();
+        work_.reset();
         for (auto& slot : slots_) slot.reset();
         plan_.learn(&AsioDial::text_of);
     }
 
-    [[nodiscard]] static Failure failure_of(const Error& error) noexcept {
-        Failure failure = socket_failure(Asio::standard(error), Cause::refused);
-        if (Asio::unresolved(error)) failure.cause = Cause::refused;
-        return failure;
-    }
-    /// Whether a socket to a free port of the local machine has connected to itself.
-    [[nodiscard]] static bool is_connected_to_itself(const Socket& socket) noexcept {
+    /// Returns the failure of an attempt that has ended with `error`; Cause::none if it connected.
+    [[nodiscard]] static Failure failure_of(const Socket& socket, const Error& error) noexcept {
+        if (error) return socket_failure(Asio::standard(error), Cause::refused);
+        // A dial to a free port of the local machine may connect to itself.
         Error ignored;
-        return socket.local_endpoint(ignored) == socket.remote_endpoint(ignored);
+        if (socket.local_endpoint(ignored) != socket.remote_endpoint(ignored)) return {};
+        return Failure::from(std::make_error_code(std::errc::connection_refused));
     }
 
 private:
@@ -157,10 +139,24 @@ private:
         BELAY_INVARIANT(false, "AsioDial: an open attempt must have a socket");
         return slots_.front();
     }
-    void start_race(Instant now) {
-        const std::vector<Endpoint> found = std::move(*found_);
-        found_.reset();
-        plan_.begin(found, now, &AsioDial::key_of);
+    /// Returns: false if the addresses are not known yet.
+    [[nodiscard]] bool start_race(Instant now) {
+        const std::optional<posix::HostAddresses> found = look_up_.advance(link_);
+        if (!found) return false;
+        work_.reset();
+        std::error_code error = found->error;
+        std::vector<Endpoint> addresses;
+        for (const std::string& host : found->addresses) {
+            Error wrong;
+            const auto address = Asio::address(host, wrong);
+            if (!wrong && addresses.size() < addresses_max) addresses.emplace_back(address, port_);
+        }
+        if (addresses.empty()) {
+            if (!error) error = std::make_error_code(std::errc::address_not_available);
+            failure_ = socket_failure(error, Cause::refused);
+        }
+        plan_.begin(addresses, now, &AsioDial::key_of);
+        return true;
     }
     void start(std::size_t attempt) {
         for (auto& slot : slots_) {
@@ -186,22 +182,21 @@ private:
     void finish(std::optional<Slot>& slot) {
         slot->ready = false;
         const std::size_t attempt = slot->attempt;
-        Failure failure = failure_of(slot->error);
-        if (!slot->error && is_connected_to_itself(slot->socket)) {
-            failure = Failure::from(std::make_error_code(std::errc::connection_refused));
-        }
+        const Failure failure = failure_of(slot->socket, slot->error);
         if (failure.cause == Cause::none) return plan_.race().connected(attempt);
         slot.reset();
         plan_.race().failed(attempt, failure);
     }
 
     Context& context_;
-    typename Tcp::resolver resolver_;
     const Link<Bytes> link_;
     DialPlan<Endpoint> plan_;
     bool ready_ = false;  // a slot has a result
     bool over_ = false;
-    std::optional<std::vector<Endpoint>> found_;
+    posix::detail::PendingLookUp<Bytes> look_up_;
+    /// The context runs while a look-up is under way.
+    std::optional<typename Asio::Work> work_;
+    std::uint16_t port_ = 0;
     std::array<std::optional<Slot>, Race::open_max> slots_;
     std::optional<Socket> socket_;
     Failure failure_{};

@@ -82,12 +82,12 @@ public:
 
     /// `memory` is that of the transport.
     void dial(const posix::Endpoint& endpoint, const Link<Bytes>& link, OwnDialMemory& memory,
-              Duration silent_for) {
+              Duration silent_for, posix::ResolverRef resolver) {
         Error error;
         const auto address = Asio::address(endpoint.host, error);
         if (error) {
             dial_ = std::make_shared<Dial>(context_, link, memory.get(), silent_for);
-            return dial_->begin(endpoint);
+            return dial_->begin(endpoint, resolver);
         }
         // An address needs no look-up, and no thread for it.
         const typename Tcp::endpoint to{address, endpoint.port};
@@ -98,7 +98,8 @@ public:
     }
 #if !defined(_WIN32)
     /// Connects to a Unix domain socket, which needs no waiting.
-    void dial(const posix::UnixPath& path, const Link<Bytes>&, OwnDialMemory&, Duration) {
+    void dial(const posix::UnixPath& path, const Link<Bytes>&, OwnDialMemory&, Duration,
+              posix::ResolverRef) {
         posix::detail::SocketAddress address;
         posix::detail::Socket made;
         std::error_code error = posix::detail::unix_address(path, address);
@@ -134,12 +135,9 @@ private:
         if (const std::shared_ptr<Dial> dial = std::exchange(dial_, nullptr)) dial->cancel();
     }
     void connected(const Error& error) {
-        if (error) return this->end(Dial::failure_of(error));
         if constexpr (!is_unix) {
-            if (Dial::is_connected_to_itself(socket_)) {
-                return this->end(
-                    Failure::from(std::make_error_code(std::errc::connection_refused)));
-            }
+            const Failure failure = Dial::failure_of(socket_, error);
+            if (failure.cause != Cause::none) return this->end(failure);
         }
         Error failed;
         socket_.non_blocking(true, failed);

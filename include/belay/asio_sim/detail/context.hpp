@@ -69,6 +69,8 @@ public:
     }
     [[nodiscard]] std::uint64_t next_id() noexcept { return ++last_id_; }
 
+    Instant look_ups_free_at = always;  ///< when no look-up hangs any more
+
 private:
     static constexpr std::size_t sweep_min = 32;
 

@@ -188,12 +188,19 @@ class AsioSimLookUps final : public AsioSimObject,
 public:
     explicit AsioSimLookUps(sim::Host& host) noexcept : host_{host} {}
 
-    void look_up(std::string host, std::string service, AsioSimOp<Error, Results> op) {
+    /// `free_at`: when the look-ups of the context that hang have ended. As asio's one thread, they
+    /// delay all others.
+    void look_up(std::string host, std::string service, AsioSimOp<Error, Results> op,
+                 Instant& free_at) {
         const std::uint64_t id = op.id;
         waits_.add(std::move(op));
-        host_.after(lookup_time, [weak = this->weak_from_this(), id, name = std::move(host),
-                                  port = std::move(service)] {
-            if (const auto self = weak.lock()) self->answer(id, name, port);
+        const bool hangs = sim::detail::name_hangs(sim::detail::Kernel::fabric(host_), host);
+        const Instant begins = larger(host_.now(), free_at);
+        const Instant ends = after(begins, hangs ? sim::detail::hang_time : lookup_time);
+        if (hangs) free_at = ends;
+        host_.at(ends, [weak = this->weak_from_this(), id, hangs, name = std::move(host),
+                        port = std::move(service)] {
+            if (const auto self = weak.lock()) self->answer(id, hangs, name, port);
         });
     }
     void cancel() { waits_.complete_all(Asio::aborted(), Results{}); }
@@ -203,9 +210,10 @@ public:
     void drop() override { waits_.drop(); }
 
 private:
-    void answer(std::uint64_t id, const std::string& name, const std::string& service) {
+    void answer(std::uint64_t id, bool hung, const std::string& name, const std::string& service) {
         auto op = waits_.take(id);
         if (!op.complete) return;
+        if (hung) return op.complete(Asio::host_not_found(), Results{});
         std::uint16_t port = 0;
         const char* const end = service.data() + service.size();
         const auto [read_to, error] = std::from_chars(service.data(), end, port);
@@ -234,7 +242,7 @@ private:
 /// A resolver of the world's names, with the asynchronous interface of asio::ip::tcp::resolver.
 ///
 /// It resolves the names of hosts, "localhost" and numeric addresses, and answers after 1 ms, also
-/// in a partition. A service is a port number.
+/// in a partition, unless a look-up of this context hangs. A service is a port number.
 ///
 /// Thread safety: the world's thread.
 template <class Asio>
@@ -273,7 +281,8 @@ public:
                 lookups_->look_up(name, port,
                                   make_asio_sim_op<Asio, Error, results_type>(
                                       std::forward<decltype(handler)>(handler), executor_, *core_,
-                                      std::weak_ptr<LookUps>{lookups_}));
+                                      std::weak_ptr<LookUps>{lookups_}),
+                                  core_->look_ups_free_at);
             },
             token);
     }

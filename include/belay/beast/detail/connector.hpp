@@ -53,12 +53,14 @@ public:
         if (error) {
             this->dial_ = std::make_shared<Dial>(this->context_, link, memory.get(),
                                                  this->options_->silent_for);
-            return this->dial_->begin(next);
+            return this->dial_->begin(next, this->options_->resolver);
         }
         const Tcp::endpoint to{address, next.port};
         open_to_dial<Error>(this->socket(), to);
         this->socket().async_connect(to, on([](auto& self, const Error& e) {
-                                         e ? self.end(BeastFailure::of_dial(e)) : self.connected();
+                                         const Failure failure = Dial::failure_of(self.socket(), e);
+                                         if (failure.cause != Cause::none) return self.end(failure);
+                                         self.connected();
                                      }));
     }
     [[nodiscard]] Instant deadline() const noexcept {

@@ -27,9 +27,7 @@ struct BeastFailure {
         return Failure::from(std::make_error_code(std::errc::protocol_error));
     }
     [[nodiscard]] static Failure of_dial(const Error& error) noexcept {
-        Failure failure = socket_failure(Asio::standard(error), Cause::refused);
-        if (Asio::unresolved(error)) failure.cause = Cause::refused;
-        return failure;
+        return socket_failure(Asio::standard(error), Cause::refused);
     }
     [[nodiscard]] static Failure of_handshake(const Error& error) noexcept {
         namespace http = boost::beast::http;

@@ -14,9 +14,9 @@
 #include <sys/socket.h>
 
 #include <belay/core/cause.hpp>
-#include <belay/link/resolver_like.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/endpoint.hpp>
+#include <belay/posix/resolver_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 

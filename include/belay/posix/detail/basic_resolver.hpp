@@ -25,8 +25,8 @@ namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 /// runs.
 ///
 /// A look-up that hangs keeps its thread, because the system cannot cancel it. So each rank of
-/// names leaves one thread to the rank above it: a name whose last look-up hung may use all but
-/// two, a new name all but one, and a name that has answered all of them.
+/// names leaves one thread to the rank above it. A name that has answered may use all threads, a
+/// new name all but one, and a name whose last look-up hung all but two.
 ///
 /// Thread safety: any thread.
 class LookUps : public belay::detail::Counted {
@@ -195,7 +195,7 @@ private:
         for (const Job& job : jobs_) n += job.completions.size();
         return n;
     }
-    /// Moves the jobs that nobody waits for to `dropped`, which is destroyed without the lock.
+    /// Moves the jobs that no attempt needs to `dropped`, which is destroyed without the lock.
     void forget_unwanted(std::list<Job>& dropped) noexcept {
         for (auto job = jobs_.begin(); job != jobs_.end();) {
             const auto at = job++;

@@ -8,11 +8,11 @@
 #include <utility>   // std::move
 
 #include <belay/link/detail/dial_memory.hpp>
-#include <belay/link/detail/pending_look_up.hpp>
 #include <belay/link/detail/socket_failure.hpp>
-#include <belay/link/resolver_like.hpp>
 #include <belay/posix/detail/addresses.hpp>
+#include <belay/posix/detail/pending_look_up.hpp>
 #include <belay/posix/poller.hpp>
+#include <belay/posix/resolver_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
@@ -173,7 +173,7 @@ private:
     belay::detail::DialPlan<SocketAddress> plan_;
     std::uint16_t port_ = 0;
     bool ready_ = false;  // a slot has a result
-    belay::detail::PendingLookUp<Bytes> look_up_;
+    PendingLookUp<Bytes> look_up_;
     std::optional<HostAddresses> found_;
     std::array<Slot, Race::open_max> slots_;
     Socket socket_;

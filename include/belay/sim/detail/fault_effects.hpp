@@ -38,6 +38,8 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().black_hole(host);
         case Fault::Kind::unknown_name:
             return world.network().unknown_name(host);
+        case Fault::Kind::hanging_name:
+            return world.network().hanging_name(host);
         case Fault::Kind::drop_connections:
             return world.network().drop_connections(host, *peer);
         case Fault::Kind::half_open:
@@ -99,6 +101,8 @@ void take_back_by_call(World& world, Host& host, Host* peer, const Fault& f) {
             return world.network().black_hole(host, false);
         case Fault::Kind::unknown_name:
             return world.network().unknown_name(host, false);
+        case Fault::Kind::hanging_name:
+            return world.network().hanging_name(host, false);
         case Fault::Kind::kill:
             if (!host.alive()) world.restart(host);
             return;

@@ -105,6 +105,7 @@ struct Station {
         bool closes_early = false;  // accepts a connection, and closes it at once
         bool unreachable = false;   // no traffic reaches or leaves the host
         bool nameless = false;      // no name service knows its name
+        bool name_hangs = false;    // no name service answers for its name
         bool lacks_descriptors = false;
     };
 
@@ -245,5 +246,13 @@ struct Fabric {
         return false;
     }
 };
+
+/// The time after which a look-up that hangs fails.
+inline constexpr Duration hang_time = std::chrono::seconds{10};
+
+[[nodiscard]] inline bool name_hangs(const Fabric& fabric, std::string_view name) noexcept {
+    const Station* const s = fabric.find(name);
+    return s != nullptr && s->faults.name_hangs;
+}
 
 }}}  // namespace belay::sim::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/resolver_like.hpp
-/// ResolverLike: looks up the addresses of names; implement it to use your own resolver.
+/// \file belay/posix/resolver_like.hpp
+/// posix::ResolverLike: looks up the addresses of names; implement it to use your own resolver.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -13,6 +13,8 @@
 #include <belay/core/completion.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace posix {
 
 /// The addresses of a host.   Thread safety: a plain value.
 struct HostAddresses {
@@ -43,7 +45,7 @@ concept QueuesLookUps = requires(R& r, const std::string& host, Completion<HostA
 /// One of:
 /// - `look_up(const std::string& host, Completion<HostAddresses> done)`: completes `done` at once
 ///   or later, from any thread. Dropping it is the error ECANCELED. The call must not block. If
-///   `done.wanted()` is false, nobody waits for the result any more.
+///   `done.wanted()` is false, the attempt is over.
 /// - `look_up(host, done, Completion<LookUpBegun> begun)`, for a resolver with a queue: it answers
 ///   or drops `begun` when the look-up begins. The limit of the attempt runs from there, and
 ///   nothing that ends before counts against the peer.
@@ -51,22 +53,26 @@ concept QueuesLookUps = requires(R& r, const std::string& host, Completion<HostA
 /// It must outlive the transports that use it. It should not cache: each dial looks the name up
 /// again, so that a peer that has moved is found.
 ///
-/// Models: posix::Resolver.
+/// Models: Resolver.
 template <class R>
 concept ResolverLike = detail::LooksUp<R> || detail::QueuesLookUps<R>;
+
+}  // namespace posix
 
 namespace explain {
 
 /// Names every requirement of ResolverLike that R lacks.
 template <class R>
 consteval bool resolver_like() {
-    static_assert(ResolverLike<R>,
+    static_assert(posix::ResolverLike<R>,
                   "ResolverLike: R needs 'void look_up(const std::string& host, "
-                  "belay::Completion<belay::HostAddresses> done)'; see docs/posix.md");
-    return ResolverLike<R>;
+                  "belay::Completion<belay::posix::HostAddresses> done)'; see docs/posix.md");
+    return posix::ResolverLike<R>;
 }
 
 }  // namespace explain
+
+namespace posix {
 
 /// Refers to a resolver of any type, or to none.
 ///
@@ -77,7 +83,7 @@ public:
     template <ResolverLike R>
         requires(!std::same_as<std::remove_const_t<R>, ResolverRef>)
     constexpr ResolverRef(R& resolver) noexcept
-        : resolver_{&resolver},
+        : resolver_{const_cast<std::remove_const_t<R>*>(&resolver)},
           look_up_{[](void* r, const std::string& host, Completion<HostAddresses> done,
                       Completion<LookUpBegun> begun) {
               if constexpr (detail::QueuesLookUps<R>) {
@@ -100,5 +106,7 @@ private:
     void (*look_up_)(void*, const std::string&, Completion<HostAddresses>,
                      Completion<LookUpBegun>) = nullptr;
 };
+
+}  // namespace posix
 
 }}  // namespace belay

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/link/detail/pending_look_up.hpp
+/// \file belay/posix/detail/pending_look_up.hpp
 /// PendingLookUp: the look-up with which an attempt begins.
 #pragma once
 
@@ -8,9 +8,9 @@
 #include <system_error>  // std::make_error_code
 
 #include <belay/link/detail/link_wake.hpp>
-#include <belay/link/resolver_like.hpp>
+#include <belay/posix/resolver_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace detail {
+namespace belay { inline namespace BELAY_ABI { namespace posix::detail {
 
 /// A look-up under way, whose attempt reports whether it waits in the queue of the resolver.
 ///
@@ -20,13 +20,13 @@ class PendingLookUp {
 public:
     /// Throws: std::bad_alloc, and what the resolver throws.
     void begin(const Link<M>& link, ResolverRef resolver, const std::string& host) {
-        Completion<HostAddresses> done = done_.ask(LinkWake<M>{link});
-        resolver.look_up(host, std::move(done), begun_.ask(LinkWake<M>{link}));
+        Completion<HostAddresses> done = done_.ask(belay::detail::LinkWake<M>{link});
+        resolver.look_up(host, std::move(done), begun_.ask(belay::detail::LinkWake<M>{link}));
         if (begun_.answered()) return begun_.drop();
         link.queued();
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        return smaller(begun_.deadline(), done_.deadline());
+        return belay::detail::smaller(begun_.deadline(), done_.deadline());
     }
     /// Returns the addresses, if the resolver has answered.   Throws: std::bad_alloc.
     [[nodiscard]] std::optional<HostAddresses> advance(const Link<M>& link) {
@@ -45,8 +45,8 @@ public:
     }
 
 private:
-    AskingByLink<LookUpBegun, M> begun_;
-    AskingByLink<HostAddresses, M> done_;
+    belay::detail::AskingByLink<LookUpBegun, M> begun_;
+    belay::detail::AskingByLink<HostAddresses, M> done_;
 };
 
-}}}  // namespace belay::detail
+}}}  // namespace belay::posix::detail
