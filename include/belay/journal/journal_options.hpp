@@ -59,8 +59,8 @@ namespace detail {
 struct JournalOptions {
     /// The action of a Journal after a write or a flush of the disk has failed.
     enum class AfterFailure : std::uint8_t {
-        /// Each later call first closes the file, opens it again, and writes again what is not known to
-        /// be on the medium. If that succeeds, the journal goes on.
+        /// Each later call first closes the file, opens it again, and writes again what is not
+        /// known to be on the medium. If that succeeds, the journal goes on.
         reopens,
         stops  ///< nothing more is taken until the program opens the journal again
     };
