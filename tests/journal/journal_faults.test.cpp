@@ -21,9 +21,12 @@ struct Done {
 };
 
 /// Appends, syncs and acknowledges, and continues after each failure, like a user who tries again.
-Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt, bool stops = false) {
+Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt, bool stops = false,
+         JournalOptions::AfterFailure after = JournalOptions::AfterFailure::stops) {
     Done done;
-    auto journal = SimJournal::open(disk, "q", small_journal(seed));
+    JournalOptions options = small_journal(seed);
+    options.after_failure = after;
+    auto journal = SimJournal::open(disk, "q", options);
     if (!journal) {
         ++done.failures;
         return done;
@@ -54,7 +57,8 @@ Done use(sim::Disk& disk, std::uint64_t seed, std::uint32_t& salt, bool stops = 
         if (round % 3 == 2) {
             static_cast<void>(journal->ack(std::min(journal->base() + 8, journal->durable())));
         }
-        done.poisoned = done.poisoned || static_cast<bool>(journal->failed());
+        done.poisoned = done.poisoned ||
+                        (after == JournalOptions::AfterFailure::stops && bool{journal->failed()});
         if (stops && done.failures != 0) break;
     }
     return done;
@@ -106,6 +110,72 @@ TEST_CASE("Journal survives a failure of every single operation", "[journal][jou
     CHECK(poisoned > 0);
 }
 
+TEST_CASE("Journal that reopens its files goes on after a failure of every single operation",
+          "[journal][journal][fault]") {
+    const std::errc what = GENERATE(std::errc::io_error, std::errc::no_space_on_device);
+    const bool takes_effect = GENERATE(false, true);
+    // The next attempt fails, too, at one of its operations.
+    const std::uint64_t second = GENERATE(0U, 1U, 2U, 3U);
+    sim::Disk whole;
+    std::uint32_t salt = 0;
+    REQUIRE(use(whole, 1, salt).failures == 0);
+    const std::uint64_t operations = whole.operations();
+    for (std::uint64_t number = 12; number <= operations; ++number) {
+        sim::Disk disk;
+        const std::error_code error = std::make_error_code(what);
+        takes_effect ? disk.fail_after(number, error) : disk.fail_at(number, error);
+        if (second != 0) disk.fail_at(number + second, error);
+        const Done done = use(disk, 1, salt, false, JournalOptions::AfterFailure::reopens);
+        INFO("operation " << number << (takes_effect ? " takes effect, " : ", ") << error.message()
+                          << ", and again after " << second);
+        REQUIRE_FALSE(done.false_success);
+        CHECK(done.failures <= 3);
+        CHECK(done.taken >= 74);
+        CHECK(done.durable + 8 >= done.taken);  // the last calls may be the failing ones
+        CHECK(disk.open_files() == 0);
+        Random bits{Seed{number}};
+        disk.crash(bits);
+        REQUIRE(all_there(disk, done, salt));
+    }
+}
+
+TEST_CASE("Journal that reopens its files confirms nothing that a failed flush has lost",
+          "[journal][journal][fault]") {
+    // In Flush::none, the system drops what was written before the flush.
+    sim::Disk disk;
+    JournalOptions options = small_journal(1);
+    options.flush = Flush::none;
+    auto journal = SimJournal::open(disk, "q", options);
+    REQUIRE(journal);
+    REQUIRE(journal->append(as_bytes("one")));
+    REQUIRE_FALSE(journal->flush());
+    REQUIRE(journal->append(as_bytes("two")));
+    REQUIRE_FALSE(journal->commit());
+    disk.fail_at(disk.operations() + 1, std::make_error_code(std::errc::io_error));
+    REQUIRE(journal->flush() == std::errc::io_error);
+    const bool drops = GENERATE(false, true);
+    const std::string path = "q/" + journal_format::segment_name(1);
+    if (drops) {
+        auto file = disk.open(path, OpenMode::write);
+        REQUIRE(file);
+        const auto size = file->size();
+        REQUIRE(size);
+        Bytes all(*size);
+        REQUIRE(file->read(0, all));
+        const auto at = as_text(all).find("two");
+        REQUIRE(at != std::string_view::npos);
+        REQUIRE_FALSE(file->write(at, Bytes(3)));
+    }
+    CHECK(bool{journal->flush()} == drops);
+    CHECK(bool{journal->failed()} == drops);
+    if (drops) return;
+    Random bits{Seed{1}};
+    disk.crash(bits);
+    auto again = SimJournal::open(disk, "q", small_journal(2));
+    REQUIRE(again);
+    CHECK(again->last() == 2);
+}
+
 TEST_CASE("Journal survives a failure of every single read", "[journal][journal][fault]") {
     sim::Disk whole;
     std::uint32_t salt = 0;
@@ -155,10 +225,12 @@ TEST_CASE("Journal survives a lack of descriptors at every single open",
     }
 }
 
-TEST_CASE("Journal whose flush failed accepts nothing more, and reports the error",
+TEST_CASE("Journal whose flush failed accepts nothing more if it stops after a failure",
           "[journal][journal][fault]") {
     sim::Disk disk;
-    auto journal = SimJournal::open(disk, "q", small_journal(1));
+    JournalOptions options = small_journal(1);
+    options.after_failure = JournalOptions::AfterFailure::stops;
+    auto journal = SimJournal::open(disk, "q", options);
     REQUIRE(journal);
     REQUIRE(journal->append(as_bytes("one")));
     REQUIRE_FALSE(journal->commit());
@@ -305,13 +377,17 @@ TEST_CASE("Journal on a full disk opens any number of times, and acknowledgement
 TEST_CASE("Journal::try_pop loses no operation at any failure, and repeats at most one",
           "[journal][journal][regression]") {
     constexpr std::uint64_t count = 60;
+    JournalOptions options = small_journal(1);
+    options.after_failure =
+        GENERATE(JournalOptions::AfterFailure::stops, JournalOptions::AfterFailure::reopens);
+    const bool stops = options.after_failure == JournalOptions::AfterFailure::stops;
     int repeated = 0;
     int failures = 0;
     for (std::uint64_t failing = 1; failing < 40; ++failing) {
         sim::Disk disk;
         std::uint64_t popped = 0;
         {
-            auto journal = SimJournal::open(disk, "q", small_journal(1));
+            auto journal = SimJournal::open(disk, "q", options);
             REQUIRE(journal);
             for (std::uint64_t n = 1; n <= count; ++n) REQUIRE(journal->append(body_of(n, 0)));
             REQUIRE_FALSE(journal->commit());
@@ -329,18 +405,20 @@ TEST_CASE("Journal::try_pop loses no operation at any failure, and repeats at mo
         REQUIRE(journal->base() - 1 <= popped);
         repeated += journal->base() - 1 < popped ? 1 : 0;
     }
-    CHECK(failures > 0);
+    CHECK((failures > 0) == stops);
     CHECK(repeated > 0);
 }
 
 TEST_CASE("Journal that is opened after a failed flush does not rely on the page cache",
           "[journal][journal][regression]") {
+    JournalOptions options = small_journal(1);
+    options.after_failure = JournalOptions::AfterFailure::stops;
     std::uint64_t states = 0;
     for (std::uint64_t failing = 1; failing < 60; ++failing) {
         for (std::uint64_t torn = 0; torn < 8; ++torn) {
             sim::Disk disk;
             {
-                auto journal = SimJournal::open(disk, "q", small_journal(1));
+                auto journal = SimJournal::open(disk, "q", options);
                 REQUIRE(journal);
                 disk.fail_at(disk.operations() + failing,
                              std::make_error_code(std::errc::io_error));

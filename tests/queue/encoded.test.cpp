@@ -325,7 +325,10 @@ const Order& as_order(const Order& order) { return order; }
 
 template <class Wrap>
 PopOutcome with_failure(std::uint64_t failing, Wrap wrap) {
-    const JournalOptions options{.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{1}};
+    const JournalOptions options{.segment_bytes = 4096,
+                                 .record_bytes_max = 1024,
+                                 .after_failure = JournalOptions::AfterFailure::stops,
+                                 .seed = Seed{1}};
     sim::Disk disk;
     PopOutcome outcome;
     {

@@ -430,3 +430,31 @@ TEST_CASE("JournalRooms removes the files of erased rooms also if one of them ca
     CHECK(!rooms->status().tidying);
     CHECK(disk.contents(rooms.file("a")).empty());
 }
+
+TEST_CASE("JournalRooms stores changes again after one failure of any operation of the disk",
+          "[room][journal_rooms][fault]") {
+    for (std::uint64_t failing = 1; failing <= 12; ++failing) {
+        sim::Disk disk;
+        DiskRooms rooms{disk};
+        begin_room(rooms);
+        begin_room(rooms, "b");
+        disk.fail_at(disk.operations() + failing, std::make_error_code(std::errc::io_error));
+        bool is_stored = false;
+        for (int attempt = 0; attempt < 3 && !is_stored; ++attempt) {
+            is_stored = rooms->append("a", as_bytes("3")) && !flushed(*rooms);
+        }
+        INFO("operation " << failing);
+        CHECK(is_stored);
+        bool is_saved = false;
+        for (int attempt = 0; attempt < 3 && !is_saved; ++attempt) {
+            is_saved = !saved(*rooms, "b", parts({"1", "2"}), rooms.room("b").position) &&
+                       !flushed(*rooms);
+        }
+        CHECK(is_saved);
+        Random bits{Seed{failing}};
+        disk.crash(bits);
+        rooms.reopen();
+        CHECK(text_of(rooms.room("a")).find('3') != std::string::npos);
+        CHECK(text_of(rooms.room("b")) == "1,2|");
+    }
+}

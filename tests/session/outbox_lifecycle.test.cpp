@@ -291,7 +291,7 @@ TEST_CASE("Outbox accepts nothing more after its journal has failed, and reports
         OutboxRig<OutboxJournal> rig{options};
         rig.connect();
         rig.push("a");
-        rig.disk.fail_at(rig.disk.operations() + 2, belay_test::eio);
+        rig.disk.refuse(true);
         rig.run();
         CHECK(rig.server.take().empty());
         CHECK(rig.box->status().link.state == LinkState::failed);
@@ -307,9 +307,28 @@ TEST_CASE("Outbox accepts nothing more after its journal has failed, and reports
         CHECK(rig.box->status().link.state == LinkState::failed);
         CHECK(rig.server.take().empty());
         // The next process finds the durable messages, and perhaps the last message.
+        rig.disk.refuse(false);
         rig.crash();
         CHECK(rig.box->depth() <= 1);
     }
+}
+
+TEST_CASE("Outbox goes on after a failure of its disk that passes",
+          "[session][outbox_lifecycle][unit]") {
+    OutboxRig<OutboxJournal> rig{at_least_once};
+    rig.connect();
+    rig.push("a");
+    rig.disk.fail_at(rig.disk.operations() + 2, belay_test::eio);
+    rig.run();
+    CHECK_FALSE(rig.box->status().error);
+    rig.run(rig.now + 10s);
+    if (rig.box->status().link.state != LinkState::connected) {
+        rig.server.link.opened();
+        rig.run();
+    }
+    rig.push("b");
+    rig.run();
+    CHECK(rig.server.take() == std::vector<std::string>{"a", "b"});
 }
 
 TEST_CASE(
@@ -509,7 +528,7 @@ TEST_CASE("Outbox in Flush::each finds a failure of its journal in the next turn
     rig.box.reset();
     rig.open(Flush::each);
     rig.connect();
-    rig.disk.fail_at(rig.disk.operations() + 2, belay_test::eio);
+    rig.disk.refuse(true);
     CHECK(rig.box->push("a") == belay_test::eio);
     rig.run();
     CHECK(rig.box->status().link.state == LinkState::failed);

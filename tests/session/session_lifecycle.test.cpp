@@ -798,14 +798,31 @@ TEST_CASE("Session accepts and sends nothing more after its journal has failed",
     r.line().sent_frames();
     r.notes.take();
     r.send("b");
-    // The write succeeds, the sync does not.
-    r.disk.fail_at(r.disk.operations() + 2, eio);
+    r.disk.refuse(true);
     SECTION("in a turn") { r.run(); }
     SECTION("in commit") {
         CHECK(r.session->commit() == eio);
         r.run();
     }
     stays_failed(r);
+}
+
+TEST_CASE("Session goes on after a failure of its disk that passes", "[session][session][fault]") {
+    Rig r;
+    r.connect();
+    r.send("a");
+    // The write succeeds, the sync does not.
+    r.disk.fail_at(r.disk.operations() + 2, eio);
+    CHECK(r.session->commit() == eio);
+    CHECK(r.session->status().accepted == 0);
+    r.run();
+    CHECK(r.blocked() == Blocked::none);
+    CHECK(r.state() == LinkState::connected);
+    r.send("b");
+    CHECK_FALSE(r.session->commit());
+    CHECK(r.session->status().accepted == 2);
+    r.run();
+    CHECK(r.line().sent_frames() == Observed{"data 1 a", "data 2 b"});
 }
 
 TEST_CASE("Session::commit reports the operations that a full disk rejected as not durable",
@@ -1007,8 +1024,7 @@ TEST_CASE("Session over a journal in Flush::each accepts nothing after a send th
     r.run();
     CHECK(r.line().sent_frames() == Observed{"data 1 a"});
     CHECK(r.notes.take() == Observed{"accepted 1"});
-    // The write succeeds, the sync does not.
-    r.disk.fail_at(r.disk.operations() + 2, eio);
+    r.disk.refuse(true);
     CHECK(r.session->send(as_bytes("b")).error() == eio);
     CHECK(r.session->deadline() == always);
     SECTION("in a turn") { r.run(); }
@@ -1033,7 +1049,7 @@ TEST_CASE("Session wakes its driver when a send has broken the journal",
     loop.attach(*r.session);
     // Without a wake, the loop would not advance the session again.
     loop.run_until([] { return true; }, 0s);
-    r.disk.fail_at(r.disk.operations() + 2, eio);
+    r.disk.refuse(true);
     CHECK(r.session->send(as_bytes("a")).error() == eio);
     CHECK(loop.run_until([&] { return !r.notes.observed.empty(); }, 10s));
     CHECK(r.notes.take() == Observed{"blocked journal_failed"});

@@ -857,7 +857,7 @@ TEST_CASE("WorkQueue reports that the log has failed", "[work][work_queue][fault
     rig.push("a");
     rig.push("b");
     rig.lease_next();
-    rig.disk.fail_at(rig.disk.operations() + 1, std::make_error_code(std::errc::io_error));
+    rig.disk.refuse(true);
     CHECK(rig.work->commit() == std::errc::io_error);
     CHECK(rig.work->failed() == std::errc::io_error);
     CHECK(rig.work->push(as_bytes("c"), rig.now).error() == std::errc::io_error);
@@ -866,6 +866,12 @@ TEST_CASE("WorkQueue reports that the log has failed", "[work][work_queue][fault
     CHECK(rig.work->nack(rig.last, rig.now) == std::errc::io_error);
     CHECK(rig.work->extend(rig.last, rig.now, 1s) == std::errc::io_error);
     CHECK(rig.work->size() == 2);
+    // It goes on when the disk works again.
+    rig.disk.refuse(false);
+    CHECK_FALSE(rig.work->ack(rig.last));
+    CHECK(rig.lease_next() == "b");
+    CHECK_FALSE(rig.work->commit());
+    CHECK(rig.work->size() == 1);
 }
 
 TEST_CASE("WorkQueue::open reports the entry that it cannot decode", "[work][work_queue][fault]") {

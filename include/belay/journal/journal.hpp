@@ -81,7 +81,7 @@ public:
     /// Errors:     too_large; no space, or no descriptor, permission or memory for a new file; the
     ///             error of `failed`; displaced, if the disk is written to and the files are not at
     ///             their path any more. The operation was then not taken. But after a failure of
-    ///             the disk in Flush::each, the next opening may find it.
+    ///             the disk in Flush::each that has not ended, the next opening may find it.
     /// Complexity: O(length).   Allocates: when a segment is full.
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) noexcept {
         return log_->append(body);
@@ -98,7 +98,8 @@ public:
     /// Errors: no space for the write; displaced; those of looking at the path. After these nothing
     /// is lost, and you may call it again. The error `displaced` means that the files are not at
     /// their path any more. Operations that are not durable yet may then be lost. After any other
-    /// error, also no space in the sync, the journal has failed.
+    /// error, also no space in the sync, the journal has failed. With `reopens`, a later call that
+    /// succeeds makes everything durable.
     [[nodiscard]] std::error_code commit() noexcept { return log_->commit(); }
 
     /// Makes everything durable that was appended, kept and acknowledged before the call, in every
@@ -210,8 +211,12 @@ public:
     [[nodiscard]] std::size_t segment_bytes() const noexcept {
         return log_->options().segment_bytes;
     }
-    /// Returns the failure of the disk after which the journal takes nothing more; no error if
-    /// there was none. Open the journal again to find out what was saved.
+    /// Returns the failure of the disk for which the journal takes nothing; no error if there is
+    /// none.
+    ///
+    /// With JournalOptions::AfterFailure::reopens, each call that uses the disk first tries to end
+    /// the failure, and this one does, too. With `stops`, open the journal again to find out what
+    /// was saved.   Blocks: after a failure, for one flush.
     [[nodiscard]] std::error_code failed() const noexcept { return log_->failed(); }
     /// Returns an error of a call together with the directory and advice.   Throws: std::bad_alloc.
     [[nodiscard]] JournalError explain(std::error_code error) const {

@@ -57,6 +57,14 @@ namespace detail {
 
 /// The options for opening a journal.
 struct JournalOptions {
+    /// The action of a Journal after a write or a flush of the disk has failed.
+    enum class AfterFailure : std::uint8_t {
+        /// Each later call first closes the file, opens it again, and writes again what is not
+        /// known to be on the medium. If that succeeds, the journal goes on.
+        reopens,
+        stops  ///< nothing more is taken until the program opens the journal again
+    };
+
     Flush flush = Flush::group;
     /// The size of a segment file, reserved when it is made; 4 KiB to 1 GiB. Existing segments keep
     /// their size. If the last one is larger, opening continues in a new one of this size.
@@ -69,6 +77,8 @@ struct JournalOptions {
     /// How much opening reads. For a million operations, `tail` takes a few milliseconds and
     /// `everything` a tenth of a second.
     Verify verify = Verify::tail;
+    /// Whether a failure of the disk that passes ends by itself; see docs/journal.md.
+    AfterFailure after_failure = AfterFailure::reopens;
     /// The seed of ids and salts; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;
 

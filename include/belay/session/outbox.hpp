@@ -97,8 +97,12 @@ public:
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
-        if (dirty_ || !deferred_.empty() || has_work() || is_drained()) return always;
-        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()), flush_again_);
+        if (dirty_ || !deferred_.empty() || has_work() || is_drained() || tells_undeliverable_) {
+            return always;
+        }
+        const Instant sends = waits_alone() ? sends_from_ : never;
+        return detail::smaller(detail::smaller(link_.deadline(), drain_.ends()),
+                               detail::smaller(flush_again_, sends));
     }
 
     /// Runs one turn: the connection's events, one flush, and then messages to send.
@@ -109,7 +113,7 @@ public:
         // Left over after a hook threw. They precede the changes of this turn.
         if (!deferred_.empty() && !call<typename Hooks::State>(guard, deferred_.pop())) return;
         link_.advance(now_);
-        if (guard.gone()) return;
+        if (guard.gone() || !tell_undeliverable(guard)) return;
         // The command that waited for this turn was no start().
         if (link_.status().state == LinkState::stopped) end_drain();
         dirty_ = dirty_ || flush_again_ <= now_;
@@ -219,7 +223,10 @@ public:
     /// Connects now; see Supervisor::reconnect_now.
     Reconnect reconnect_now(bool force = false) { return link_.reconnect_now(force); }
     /// Ends the connection on outside evidence, for example a server that does not acknowledge.
-    void report_unhealthy(Failure failure = {}) noexcept { link_.report_unhealthy(failure); }
+    void report_unhealthy(Failure failure = {}) noexcept {
+        ends_here_ = true;
+        link_.report_unhealthy(failure);
+    }
 
     // ---- observers -----------------------------------------------------------------------------
 
@@ -246,6 +253,10 @@ private:
     using Hooks = detail::OutboxHooks<Outbox, message_type>;
     static constexpr int sends_per_turn_max = 256;
     static constexpr Duration flush_again_after = std::chrono::seconds{1};
+    // A connection that a proxy cannot continue usually ends within a second, and at the latest
+    // after the proxy's own attempts, which rarely take longer than 30 s.
+    static constexpr Duration quiet_min = std::chrono::seconds{1};
+    static constexpr Duration quiet_max = std::chrono::seconds{30};
 
     /// Rejects a connection while the journal cannot be flushed, so that the wait for the next
     /// attempt grows.
@@ -287,14 +298,44 @@ private:
         if (change.to.state == LinkState::stopped) end_drain();
         busy_ = false;
         if (change.to.state != LinkState::connected) {
-            window_.restart();
+            const bool closed = change.from == LinkState::connected && is_closed_by_peer(change.to);
+            tells_undeliverable_ = window_.restart(closed) || tells_undeliverable_;
             release_rejected();
+        } else if (change.from != LinkState::connected) {
+            ends_here_ = false;
+            sent_at_ = never;
+            sends_from_ = window_.is_alone() ? after(now_, quiet_) : now_;
         }
         // stop() was called inside a hook: on_state waits until that hook has returned.
         if (notifying_) {
             deferred_.push(Transition{change});
         } else {
             detail::notify<typename Hooks::State>(observer_, *this, change);
+        }
+    }
+
+    /// Returns whether the peer has ended a connection, after a message was sent on it.
+    bool is_closed_by_peer(const LinkStatus& status) noexcept {
+        const auto origin = status.failure.origin;
+        if (ends_here_ || status.withdrawn || origin == Failure::Origin::local ||
+            origin == Failure::Origin::silent || sent_at_ == never) {
+            return false;
+        }
+        // A proxy whose server is down may close each connection after a fixed time. A message that
+        // would be sent later than that is not sent, and so not blamed.
+        quiet_ = detail::smaller(detail::larger(2 * elapsed(sent_at_, now_), quiet_min), quiet_max);
+        return true;
+    }
+    /// Returns: false if the outbox was destroyed.
+    bool tell_undeliverable(const driver::TurnGuard& guard) {
+        if (!std::exchange(tells_undeliverable_, false)) return true;
+        if constexpr (detail::has_hook_of<typename Hooks::Undeliverable, Observer>) {
+            const std::uint64_t number = window_.counters().undeliverable;
+            if (number == 0) return true;
+            const typename Window::HookMessage held{window_, number, guard};
+            return call<typename Hooks::Undeliverable>(guard, number, held.message());
+        } else {
+            return true;
         }
     }
 
@@ -349,7 +390,7 @@ private:
         // A dial goes on while the disk is full, because it may take longer than the time between
         // two flushes. Check flushes again when the connection is open.
         const bool dials = link_.status().state == LinkState::connecting;
-        if (!dials || why.cause == Cause::permanent) link_.report_unhealthy(why);
+        if (!dials || why.cause == Cause::permanent) report_unhealthy(why);
         return error;
     }
     /// Returns what the storage's error means for the connection: another attempt, or its end.
@@ -366,7 +407,13 @@ private:
     // ---- sending -------------------------------------------------------------------------------
 
     [[nodiscard]] bool can_send() const noexcept {
-        return link_.status().state == LinkState::connected && !busy_ && !flush_failed_ && !failed_;
+        return link_.status().state == LinkState::connected && !busy_ && !flush_failed_ &&
+               !failed_ && !waits_alone();
+    }
+    /// Whether the first message waits until the connection has been open for a while.
+    [[nodiscard]] bool waits_alone() const noexcept {
+        return now_ < sends_from_ && window_.is_alone() &&
+               link_.status().state == LinkState::connected;
     }
     [[nodiscard]] bool has_work() const noexcept {
         return can_send() && (window_.next() != nullptr || window_.can_fill());
@@ -375,7 +422,7 @@ private:
     /// Takes messages from the queue.   Returns: whether they may be sent.
     bool fill() {
         const std::error_code error = window_.fill();
-        if (error) link_.report_unhealthy(failure(error));
+        if (error) report_unhealthy(failure(error));
         return !error;
     }
 
@@ -414,6 +461,7 @@ private:
             case SendResult::sent:
                 break;
         }
+        if (sent_at_ == never) sent_at_ = now_;
         std::optional<message_type> removed = window_.sent();
         if constexpr (detail::has_hook_of<typename Hooks::Sent, Observer>) {
             if (removed) return call<typename Hooks::Sent>(guard, number, std::as_const(*removed));
@@ -479,10 +527,15 @@ private:
     bool busy_ = false;
     bool notifying_ = false;
     bool closing_ = false;                    // a drain: everything was sent
+    bool ends_here_ = false;                  // this side ended the connection
+    bool tells_undeliverable_ = false;        // on_undeliverable is due
     detail::EventRing<Transition> deferred_;  // of the connection, while a hook runs
     Instant now_ = always;
     detail::DrainLimit drain_;
     Instant flush_again_ = never;  // after a flush that has failed
+    Instant sent_at_ = never;      // when the first message on this connection was sent
+    Instant sends_from_ = always;  // when a message that is alone may be sent on it
+    Duration quiet_ = quiet_min;   // how long such a message waits
     Link link_;
 };
 

@@ -33,6 +33,14 @@ struct OutboxOptions {
     /// The maximum size of a message; push() rejects a longer one. Set it to the limit of the
     /// framing. It applies to messages that have `size()`. > 0.
     std::size_t message_bytes_max = no_limit;
+    /// How often the first message is delivered before it is undeliverable: the status has its
+    /// number, and on_undeliverable is called once. With at_least_once. > 0.
+    ///
+    /// A delivery counts if the message was the only one in flight when the peer closed the
+    /// connection. After two connections that the peer closed while the same message was the first
+    /// in flight, it is sent alone. It then waits until the connection has been open for a while,
+    /// so that a proxy that accepts and closes connections during an outage counts no delivery.
+    std::uint32_t deliveries_max = 10;
     SupervisorOptions link{};
 
     /// Returns the rule that these options break, as a sentence; an empty text if they break none.
@@ -42,6 +50,7 @@ struct OutboxOptions {
         }
         if (in_flight_max == 0) return "OutboxOptions: in_flight_max must be > 0";
         if (message_bytes_max == 0) return "OutboxOptions: message_bytes_max must be > 0";
+        if (deliveries_max == 0) return "OutboxOptions: deliveries_max must be > 0";
         return {};
     }
 };
@@ -55,7 +64,10 @@ struct OutboxStatus {
     std::uint64_t sent_again = 0;    ///< how often one of these had been sent before
     std::uint64_t acknowledged = 0;  ///< messages that the application acknowledged
     std::uint64_t unsent = 0;        ///< messages that the transport rejected: see on_unsent
-    std::error_code error{};         ///< the storage's failure, after which nothing is accepted
+    /// The number of the first message, if it is undeliverable: see OutboxOptions::deliveries_max.
+    /// Otherwise 0. The messages after it wait until you acknowledge it.
+    std::uint64_t undeliverable = 0;
+    std::error_code error{};  ///< the storage's failure, after which nothing is accepted
 };
 
 namespace detail {
@@ -64,7 +76,8 @@ namespace detail {
     expect_options(options.check(),
                    {{"promise", std::uint64_t{options.promise}},
                     {"in_flight_max", std::uint64_t{options.in_flight_max}},
-                    {"message_bytes_max", std::uint64_t{options.message_bytes_max}}});
+                    {"message_bytes_max", std::uint64_t{options.message_bytes_max}},
+                    {"deliveries_max", std::uint64_t{options.deliveries_max}}});
     return options;
 }
 }  // namespace detail

@@ -160,7 +160,7 @@ public:
     ///         failed before, the edit was not taken, and is not visible. Call edit() again. If
     ///         only the flush failed, waiting() counts the edit, and it is visible. It becomes
     ///         durable, and is sent, with the next edit() or sync() that succeeds. If the journal
-    ///         has failed, open it again for a new Replica, which has the edit or not.
+    ///         stays failed, open it again for a new Replica, which has the edit or not.
     /// Blocks: for one flush of the journal.
     [[nodiscard]] Result<Id> edit(Action action) {
         operation_type operation{.id = make_id(bits_), .action = std::move(action)};

@@ -120,7 +120,10 @@ public:
         position_ += bytes;
         exclusive_ = true;
         const std::error_code error = flush(true);
-        if (error && !failed_) take_back(bytes);
+        if (error && !failed_)
+            take_back(bytes);
+        else if (error)
+            buffer_.drop_back(bytes);  // recover() erases it in the file
         exclusive_ = false;
         if (error) return failed_ ? failed_ : error;
         if (kind == journal_format::Kind::operation) {
@@ -137,7 +140,7 @@ public:
     ///
     /// Errors: those of `File::look`, and no space for the write: the buffer still has everything,
     /// and may be written later. After any other error, also no space in the sync, the content of
-    /// the medium is unknown, and the writer has failed.
+    /// the medium is unknown, and the writer has failed. The buffer has everything then, too.
     std::error_code flush(bool to_disk) {
         BELAY_INVARIANT(!writing_, "GroupWriter::flush: only one writer may run at a time");
         begin_writing();
@@ -155,14 +158,16 @@ public:
         const bool written = !error;
         Duration taken{};
         if (written && to_disk) error = file_.sync(taken);
+        if (!error && !to_disk) unsynced_crc_ = part::crc32c(bytes, unsynced_crc_);
         mutex_.lock();
-        if (written) {
+        if (!error) {
             buffer_.drop_front(bytes.size());
             buffer_offset_ += static_cast<std::uint32_t>(bytes.size());
             written_position_ = position;
         }
-        if (written && to_disk && !error) {
+        if (to_disk && !error) {
             synced_offset_ = buffer_offset_;
+            unsynced_crc_ = 0;
             synced_position_ = position;
             group_.flushed(served, taken);
         } else if (to_disk) {
@@ -174,6 +179,28 @@ public:
         if (error && found && (written || !is_lack_of_space(error))) failed_ = error;
         end_writing();
         return error;
+    }
+
+    /// Opens the file again after a failure, and writes again what is not known to be on the
+    /// medium. The buffer has the rest, for the next flush. Unlocks.
+    ///
+    /// A failed flush may have dropped earlier writes, so they are read back, and must be the same.
+    /// Returns: the failure, if the writer is still failed.
+    std::error_code recover() {
+        while (writing_) wait_for_writer();
+        if (!failed_) return {};
+        begin_exclusive();
+        Bytes earlier(buffer_offset_ - synced_offset_);
+        unlock();
+        const std::error_code error = write_again(earlier);
+        mutex_.lock();
+        if (!error) {
+            failed_ = {};
+            synced_offset_ = buffer_offset_;
+            unsynced_crc_ = 0;
+        }
+        end_exclusive({});
+        return failed_;
     }
 
     /// Begins the end of the writer. From here on it waits for no other threads, and writes to the
@@ -266,6 +293,7 @@ public:
         file_ = std::move(file);
         buffer_.drop_front(buffer_.size());
         buffer_offset_ = synced_offset_ = offset;
+        unsynced_crc_ = 0;
         written_position_ = synced_position_ = position_;
         group_.all_served();
         durable_.store(last(), std::memory_order_release);
@@ -363,6 +391,21 @@ private:
         failed_ = error;
         end_writing();
     }
+    /// Writes the bytes before the buffer again. Erases the header after it, which may be that of a
+    /// record that was not accepted, or of a seal.   Pre: exclusive, without the lock.
+    std::error_code write_again(std::span<std::byte> earlier) {
+        std::error_code error = file_.reopen();
+        if (!error && !earlier.empty()) {
+            const Result<std::size_t> got = file_.read(synced_offset_, earlier);
+            if (!got) return got.error();
+            if (*got != earlier.size() || part::crc32c(earlier) != unsynced_crc_) {
+                return QueueErrc::corrupt;
+            }
+            error = file_.write(synced_offset_, earlier);
+        }
+        if (!error) error = erase_header(end_offset());
+        return error ? error : file_.sync();
+    }
     /// Erases the header at `offset`. A partly written record that ends with zeros is complete,
     /// because the file has zeros there already.
     std::error_code erase_header(std::uint32_t offset) {
@@ -389,7 +432,8 @@ private:
     // Everything in the file below it is on the medium. This excludes bytes that an opening has
     // read, which may be only in the system's memory until the first flush.
     std::uint32_t synced_offset_ = journal_format::segment_header_bytes;
-    std::uint64_t position_ = 0;  // bytes put, in all files
+    std::uint32_t unsynced_crc_ = 0;  // of the bytes from there to buffer_offset_
+    std::uint64_t position_ = 0;      // bytes put, in all files
     std::uint64_t written_position_ = 0;
     std::uint64_t synced_position_ = 0;
     const Flush mode_;

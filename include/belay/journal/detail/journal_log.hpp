@@ -30,12 +30,18 @@ public:
 
     // ---- the main operations --------------------------------------------------------------------
 
+    /// Returns the failure of the disk, after an attempt to end it if the options say so.
+    [[nodiscard]] std::error_code failed() {
+        const Guard guard{writer_};
+        return recover();
+    }
     [[nodiscard]] Result<std::uint64_t> append(BytesView body) {
         if (body.size() > options_.record_bytes_max) return make_error_code(QueueErrc::too_large);
         const std::uint32_t crc = part::crc32c(body);
         const Guard guard{writer_};
         if (last() >= journal_format::number_max) return make_error_code(QueueErrc::queue_full);
-        std::error_code error = make_space(body.size(), Kind::operation);
+        std::error_code error = recover();
+        if (!error) error = make_space(body.size(), Kind::operation);
         const std::uint64_t number = last() + 1;
         const std::uint32_t offset = writer_.end_offset();
         if (!error) error = writer_.add(Kind::operation, number, body, crc, seed());
@@ -54,6 +60,7 @@ public:
     /// Writes everything and, if `to_disk`, flushes it, in every mode.
     [[nodiscard]] std::error_code commit(bool to_disk) {
         const Guard guard{writer_};
+        if (const std::error_code failed = recover()) return failed;
         // Includes acknowledgements. If there is no space for them, they wait; operations do not
         // wait for them.
         static_cast<void>(note_ack());
@@ -69,7 +76,8 @@ public:
             return make_error_code(QueueErrc::too_large);
         }
         const Guard guard{writer_};
-        std::error_code error = make_space(note.size(), Kind::note);
+        std::error_code error = recover();
+        if (!error) error = make_space(note.size(), Kind::note);
         if (!error) error = writer_.add(Kind::note, 0, note, part::crc32c(note), seed());
         if (error) return error;
         // The new note may be a part of the current one.
@@ -85,6 +93,7 @@ public:
     /// Owner.
     [[nodiscard]] std::error_code pin(const Id& store) {
         const Guard guard{writer_};
+        if (const std::error_code failed = recover()) return failed;
         if (store != pin_) {
             if (const std::error_code error = make_space(store.size(), Kind::pin)) return error;
             writer_.put(Kind::pin, 0, store, part::crc32c(store), seed());
@@ -96,7 +105,7 @@ public:
     /// Owner.
     [[nodiscard]] std::error_code ack(std::uint64_t up_to) {
         const Guard guard{writer_};
-        if (writer_.failed()) return writer_.failed();
+        if (const std::error_code failed = recover()) return failed;
         if (up_to > last()) return make_error_code(QueueErrc::unknown_number);
         if (up_to > acked()) acked_.store(up_to, std::memory_order_release);
         const bool frees = index_.given_up() != 0 || index_.first_ends_by(acked());
@@ -156,6 +165,7 @@ public:
     /// crash. Owner; at the end.
     void close() {
         const Guard guard{writer_};
+        static_cast<void>(recover());
         writer_.begin_end();
         static_cast<void>(note_ack());
         if (write_all(options_.flush != Flush::none)) return;
@@ -190,6 +200,11 @@ private:
     static constexpr std::size_t files_per_call = 16;
     static constexpr std::size_t all_files = ~std::size_t{0};
 
+    /// Returns the failure of the writer, after an attempt to end it. Unlocks.
+    std::error_code recover() {
+        const bool stops = options_.after_failure == JournalOptions::AfterFailure::stops;
+        return stops || !writer_.failed() ? writer_.failed() : writer_.recover();
+    }
     std::uint32_t seed() const noexcept {
         return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }

@@ -74,10 +74,6 @@ public:
         const Guard guard{writer_};
         return acked_durable_;
     }
-    [[nodiscard]] std::error_code failed() const noexcept {
-        const Guard guard{writer_};
-        return writer_.failed();
-    }
     [[nodiscard]] const JournalOptions& options() const noexcept { return options_; }
     [[nodiscard]] const Id& journal_id() const noexcept { return id_; }
     [[nodiscard]] const Id& store_pin() const noexcept { return pin_; }

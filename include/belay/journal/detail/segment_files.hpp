@@ -49,6 +49,16 @@ public:
         }
     }
     [[nodiscard]] FileSystem& file_system() const noexcept { return *fs_; }
+    /// Closes the file, and opens it again.   Errors: as `look`; those of opening and locking.
+    [[nodiscard]] std::error_code reopen() noexcept {
+        Result<File> file = fs_->open(path_, OpenMode::write);
+        if (!file) return displaced_if_gone(file.error());
+        const Result<FileIdentity> identity = file->identity();
+        if (!identity) return identity.error();
+        if (*identity != identity_) return QueueErrc::displaced;
+        file_ = std::move(*file);  // closes the former one, which has the lock
+        return file_.lock();
+    }
 
 private:
     FileSystem* fs_;

@@ -3,7 +3,8 @@
 /// OutboxWindow: the messages of an outbox between its queue and the connection.
 #pragma once
 
-#include <cstddef>       // std::size_t
+#include <algorithm>     // std::all_of
+#include <cstddef>       // std::ptrdiff_t, std::size_t
 #include <cstdint>       // std::uint64_t
 #include <deque>         // std::deque
 #include <optional>      // std::optional
@@ -62,6 +63,7 @@ public:
     OutboxWindow(Queue& queue, const OutboxOptions& options)
         : queue_{queue},
           keeps_{options.promise == OutboxOptions::at_least_once},
+          deliveries_max_{options.deliveries_max},
           // Over memory, messages stay in the queue, and so within its limit, until they are sent.
           items_max_{keeps_ || is_log ? options.in_flight_max : 1} {}
 
@@ -72,7 +74,7 @@ public:
 
     /// Whether fill() would take a message.
     [[nodiscard]] bool can_fill() const noexcept {
-        if (items_.size() >= items_max_) return false;
+        if (items_.size() >= items_max_ || is_alone()) return false;
         if constexpr (is_log) {
             return keeps_ ? unread() <= log().durable() : log().base() <= log().last();
         } else {
@@ -103,7 +105,12 @@ public:
 
     /// Returns the next message to send; null if there is none.
     [[nodiscard]] const Item* next() const noexcept {
-        return next_ < items_.size() ? &items_[next_] : nullptr;
+        const bool waits = next_ != 0 && is_alone();
+        return next_ < items_.size() && !waits ? &items_[next_] : nullptr;
+    }
+    /// Whether the first message is sent alone, because connections ended while it was in flight.
+    [[nodiscard]] bool is_alone() const noexcept {
+        return suspect_.losses >= losses_before_alone && is_suspect();
     }
 
     /// The next message was handed to the connection.   Returns: the message, if it is done with.
@@ -142,7 +149,17 @@ public:
     }
     /// A connection has ended: the next one begins with the first message that is not acknowledged.
     /// release_rejected() must follow.
-    void restart() noexcept { next_ = 0; }
+    /// Returns: whether that message has become undeliverable, because the peer has closed it.
+    bool restart(bool closed_by_peer) noexcept {
+        const std::size_t sent = std::exchange(next_, 0);
+        if (!closed_by_peer || !keeps_ || sent == 0) return false;
+        if (!is_suspect()) suspect_ = {items_.front().number};
+        ++suspect_.losses;
+        const auto end = items_.begin() + static_cast<std::ptrdiff_t>(sent);
+        const bool is_only =
+            std::all_of(items_.begin() + 1, end, [](const Item& item) { return item.rejected; });
+        return is_only && ++suspect_.deliveries == deliveries_max_;
+    }
 
     /// Releases everything up to a number.
     ///
@@ -181,6 +198,8 @@ public:
             is_log && keeps_ ? queue_.size() : queue_.size() + items_.size();
         status.waiting = depth - next_;
         status.in_flight = next_;
+        const bool is_undeliverable = suspect_.deliveries >= deliveries_max_ && is_suspect();
+        status.undeliverable = is_undeliverable ? suspect_.number : 0;
         return status;
     }
 
@@ -236,6 +255,10 @@ private:
     void skip_rejected() noexcept {
         while (next_ < items_.size() && items_[next_].rejected) ++next_;
     }
+    /// Whether the first message is the one whose losses were counted.
+    [[nodiscard]] bool is_suspect() const noexcept {
+        return !items_.empty() && items_.front().number == suspect_.number;
+    }
     [[nodiscard]] Item* find(std::uint64_t number) noexcept {
         if (items_.empty() || number < items_.front().number || number > items_.back().number) {
             return nullptr;
@@ -243,8 +266,17 @@ private:
         return &items_[static_cast<std::size_t>(number - items_.front().number)];
     }
 
+    /// The first message when the peer closed the last connection on which one was in flight.
+    struct Suspect {
+        std::uint64_t number = 0;
+        std::uint32_t losses = 0;      // connections that ended so
+        std::uint32_t deliveries = 0;  // of those, the ones on which it was the only one
+    };
+    static constexpr std::uint32_t losses_before_alone = 2;
+
     Queue& queue_;
     const bool keeps_;
+    const std::uint32_t deliveries_max_;
     const std::size_t items_max_;
     std::deque<Item> items_{};
     std::size_t next_ = 0;      // the messages before it were sent on this connection
@@ -252,6 +284,7 @@ private:
     std::uint64_t taken_ = 0;   // numbers that were given, over memory
     std::uint64_t removed_ = 0;
     std::uint64_t last_sent_ = 0;
+    Suspect suspect_{};
     OutboxStatus counters_{};
 };
 

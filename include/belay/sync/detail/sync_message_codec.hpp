@@ -86,7 +86,7 @@ public:
                 // In memory, an operation takes a multiple of the shortest record.
                 if (text.size() < Record::bytes_min) return std::nullopt;
                 std::optional<Record> record = Record::decode(text, codec_);
-                if (record) {
+                if (record && record->readable) {
                     made.batch.emplace_back(std::move(record->operation));
                 } else {
                     made.batch.emplace_back();
@@ -330,7 +330,7 @@ private:
         if (form == std::byte{0}) return in.valid();
         const BytesView bytes = in.text();
         if (!in.valid()) return false;
-        value = codec_.decode(bytes);
+        value = decode_value(codec_, bytes);
         if (!value) error = SyncErrc::bad_operation;
         return true;
     }
