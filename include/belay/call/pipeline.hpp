@@ -154,9 +154,10 @@ template <class First, class... Inner>
 template <class L>
 concept WaitsForPermit = requires { requires L::holds_permit; };
 
-/// Checks that a call takes at most one permit of an object that judges results or has a queue. With
-/// two, the outer place takes the probe of a half-open breaker, and the inner place rejects the
-/// call. Calls that hold one place of a bulkhead and wait for another would wait for each other.
+/// Checks that a call takes at most one permit of an object that judges results or has a queue.
+/// With two, the outer place takes the probe of a half-open breaker, and the inner place rejects
+/// the call. Calls that hold one place of a bulkhead and wait for another would wait for each
+/// other.
 template <class... Layers>
 constexpr void expect_one_place([[maybe_unused]] const Layers&... layers) noexcept {
     [[maybe_unused]] const auto is_only = [&]<class L>([[maybe_unused]] const L& layer) noexcept {
