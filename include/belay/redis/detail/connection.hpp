@@ -298,6 +298,13 @@ private:
         }
         return error;
     }
+    /// Whether a dial to a free port of this machine has connected to itself.
+    [[nodiscard]] bool is_connected_to_itself() const noexcept {
+        posix::detail::Socket socket{context_->fd};
+        const bool is_itself = posix::detail::connected_to_itself(socket);
+        static_cast<void>(socket.release());
+        return is_itself;
+    }
     /// Returns 0, or the errno.
     [[nodiscard]] int connect_once(Milliseconds time) noexcept {
         // The time may be over by now, and 0 would mean no limit.
@@ -311,7 +318,7 @@ private:
                                        : redisConnectUnixWithTimeout(socket_.c_str(), limit));
         const int system = errno;
         if (context_ == nullptr) return ENOMEM;
-        if (context_->err == 0) return 0;
+        if (context_->err == 0) return is_connected_to_itself() ? ECONNREFUSED : 0;
         // An unknown name has no errno, unless the look-up itself failed.
         const bool has_errno =
             (context_->err == REDIS_ERR_IO && system != 0) || system == EMFILE || system == ENFILE;
