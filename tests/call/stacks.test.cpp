@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "support/catch.hpp"
+#include "support/page.hpp"
 #include "support/seeds.hpp"
 #include "support/shorthand.hpp"
 
@@ -213,5 +214,102 @@ TEST_CASE("A peer that answers in the least time of a call never opens a breaker
         awaiting.answers_in_time();
         awaiting.call_awaiting(1 + awaiting.some(callers_max - 1));
         check_healthy(awaiting);
+    });
+}
+
+namespace {
+
+/// The requests of an order of layers in an outage of 10 s, and the time from its end to the first
+/// success.
+struct OrderResult {
+    std::size_t requests = 0;
+    Duration back_after = forever;
+};
+
+/// Runs twenty callers, which call again 100 ms after each answer. The peer takes 20 ms.
+template <class Make>
+OrderResult run_order(const Make& make, Duration fails_after) {
+    AsyncSleeper sleeper;
+    StackObjects objects;
+    const auto pipeline = make(objects);
+    StackPeer peer{sleeper, 20ms, down_from, up_again, fails_after};
+    OrderResult result;
+    const auto calls_again = [&]() -> Task<bool> {
+        while (sleeper.now() < at(60s)) {
+            auto call = pipeline(sleeper, [&peer](Attempt a) { return peer.await(a); });
+            const Result<int> answer = co_await std::move(call);
+            if (answer && sleeper.now() > up_again) {
+                result.back_after = std::min(result.back_after, elapsed(up_again, sleeper.now()));
+            }
+            co_await sleeper.async_sleep_until(after(sleeper.now(), 100ms));
+        }
+        co_return true;
+    };
+    std::vector<Task<bool>> tasks;
+    for (int i = 0; i < 20; ++i) tasks.push_back(calls_again());
+    for (auto& task : tasks) task.start();
+    sleeper.run();
+    result.requests =
+        static_cast<std::size_t>(std::ranges::count_if(peer.calls, [](const auto& call) {
+            return call.first >= down_from && call.first < up_again;
+        }));
+    return result;
+}
+
+/// Returns the row of docs/call.md for an order of layers.
+template <class Make>
+std::string row_of(const std::string& order, const Make& make) {
+    const OrderResult refused = run_order(make, Duration{});
+    const OrderResult hung = run_order(make, forever);
+    const auto in_s = [](Duration d) {
+        const auto tenths = (d + 50ms) / 100ms;
+        return d == forever
+                   ? std::string{"never"}
+                   : std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
+    };
+    return "| `" + order + "` | " + std::to_string(refused.requests) + " | " +
+           in_s(refused.back_after) + " | " + std::to_string(hung.requests) + " | " +
+           in_s(hung.back_after) + " |";
+}
+
+}  // namespace
+
+TEST_CASE("The table of orders in docs/call.md states what the orders do", "[call][stacks][page]") {
+    const Policy policy{Backoff{FullJitter{}, Cap{1s}, 100ms}, AttemptTimeout{1s}, MaxAttempts{3}};
+    const std::string page = belay_test::page_text("call.md");
+    const auto check = [&](const std::string& order, const auto& make) {
+        const std::string row = row_of(order, make);
+        CAPTURE(row);
+        CHECK(page.find("\n" + row) != std::string::npos);
+    };
+    check("Timeout, Retrying, breaker, Queued", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Retrying{policy}, Shared{o.breaker}, Queued{o.bulkhead}};
+    });
+    check("Timeout, Retrying, Queued, breaker", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Retrying{policy}, Queued{o.bulkhead}, Shared{o.breaker}};
+    });
+    check("Timeout, Queued, Retrying, breaker", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Queued{o.bulkhead}, Retrying{policy}, Shared{o.breaker}};
+    });
+    check("Timeout, breaker, Retrying", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Shared{o.breaker}, Retrying{policy}};
+    });
+    check("breaker, Timeout, Retrying", [&](StackObjects& o) {
+        return Pipeline{Shared{o.breaker}, Timeout{3s}, Retrying{policy}};
+    });
+    check("Retrying, breaker, Timeout", [&](StackObjects& o) {
+        return Pipeline{Retrying{policy}, Shared{o.breaker}, Timeout{1s}};
+    });
+    check("Retrying, Timeout, breaker", [&](StackObjects& o) {
+        return Pipeline{Retrying{policy}, Timeout{1s}, Shared{o.breaker}};
+    });
+    check("Timeout, Retrying with the breaker in its policy", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Retrying{Policy{Shared{o.breaker}, policy}}};
+    });
+    check("Timeout, Retrying with the breaker and FailFast", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Retrying{Policy{Shared{o.breaker, FailFast{}}, policy}}};
+    });
+    check("Timeout, Retrying, Queued, without a breaker", [&](StackObjects& o) {
+        return Pipeline{Timeout{3s}, Retrying{policy}, Queued{o.bulkhead}};
     });
 }
