@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include <belay/call/call_errc.hpp>
+
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"
 
@@ -36,6 +38,15 @@ static_assert(std::is_nothrow_move_constructible_v<Outcome<std::unique_ptr<int>>
 static_assert(!std::is_copy_constructible_v<Outcome<std::unique_ptr<int>>>);
 // A Result of these types could not distinguish the value from the error.
 static_assert(!std::is_convertible_v<Outcome<std::error_code>, Result<std::error_code>>);
+
+TEST_CASE("Outcome::message has the cause, also of a failure without an error",
+          "[call][outcome][regression]") {
+    const std::error_code gave_up = CallErrc::gave_up;
+    CHECK(Text::failure("", gave_up, Cause::refused).message() == "refused: " + gave_up.message());
+    CHECK(Text{timed_out}.message() == "timed_out: " + timed_out.message());
+    const Failure lost{.cause = Cause::lost};
+    CHECK(Outcome<int, Failure>{lost}.message() == "lost");
+}
 
 TEST_CASE("Outcome::value exists after a success only", "[call][outcome][unit]") {
     Text good = Text::success("news");

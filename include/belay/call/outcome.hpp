@@ -5,6 +5,7 @@
 
 #include <concepts>  // std::same_as, std::convertible_to, std::copy_constructible
 #include <optional>  // std::optional
+#include <string>    // std::string
 #include <utility>   // std::move, std::forward
 
 #include <belay/core/assert.hpp>
@@ -108,6 +109,14 @@ public:
     [[nodiscard]] const E& error() const noexcept { return error_; }
     /// Returns the kind of failure, from a predicate or from the error; none if it worked.
     [[nodiscard]] Cause cause() const noexcept { return cause_; }
+    /// Returns a text for people: the cause, and the text of the error, "refused: Connection
+    /// refused". Without an error of its own, a failure has the reason why the attempts ended.
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] std::string message() const {
+        Failure failure = detail::failure_of(error_);
+        failure.cause = cause_;
+        return failure.message();
+    }
     /// Returns the time after which to call again, from the end of the call on.
     ///
     /// It is the longest wait that is known. The peer requested it, or a limit of this program,
