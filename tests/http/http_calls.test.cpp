@@ -209,6 +209,7 @@ TEST_CASE("HttpCalls::send does not wait for a Retry-After beyond its limit",
     CHECK(rig.sleeper.now() == Instant{});
     CHECK(rig.calls.counters().not_repeated == 1);
 
+    rig.sleeper.time += 7s;
     rig.http.seen.clear();
     rig.http.script = {Step{status(503, {{"Retry-After", "5"}})}, Step{status(200)}};
     CHECK(rig.get());

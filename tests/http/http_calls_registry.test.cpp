@@ -230,5 +230,8 @@ TEST_CASE("A retry around HttpCalls waits as long as the server requested",
     sleeper.run();
     REQUIRE(task.done());
     CHECK(task.take());
-    CHECK(http.waits() == std::vector<Duration>{60s});
+    // The pace of the host adds up to an eighth, by a draw.
+    REQUIRE(http.waits().size() == 1);
+    CHECK(http.waits()[0] >= 60s);
+    CHECK(http.waits()[0] <= 67500ms);
 }

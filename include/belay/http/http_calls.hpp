@@ -218,6 +218,8 @@ private:
 /// - no part of the response has been passed to on_chunk;
 /// - attempts, budget and time are left;
 /// - the breaker is closed;
+/// - the pace of the host allows it. A 429 or 503 with a Retry-After makes all calls to the host
+///   wait without a request;
 /// - the server requests no wait longer than HttpCallsOptions::retry_after_max.
 ///
 /// HttpRequest::deadline limits the whole call. With an on_chunk, the pieces of a response with
@@ -285,7 +287,8 @@ public:
     /// error() is the reason:
     /// - the status, in http_category();
     /// - an HttpErrc;
-    /// - CallErrc::call_rejected if the breaker was open before the first request;
+    /// - CallErrc::call_rejected if, before the first request, the breaker was open, or the host
+    ///   had asked for a wait beyond the deadline or `retry_after_max`;
     /// - CallErrc::stopped if a stop was requested before it.
     ///
     /// Destroying the Task aborts the request. It is a failure of the host only as
@@ -444,7 +447,10 @@ private:
         if (flight != nullptr) flight->progress = &call.progress;
         Retries retries{counters_};
         Hedges hedges{counters_};
-        const Retrying retrying{use.host().policy(options_, call.progress, counters_), retries};
+        const Instant end =
+            after(sleeper_.now(), detail::larger(call.request().deadline, Duration{}));
+        const Retrying retrying{use.host().policy(options_, call.progress, counters_, end),
+                                retries};
         const detail::HttpDeadline deadline{call.request().deadline, options_.attempt_timeout};
         auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
                                 [&](const HttpResponse& response) noexcept {

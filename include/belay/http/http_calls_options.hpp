@@ -101,7 +101,8 @@ struct HttpCallsCounters {
     std::uint64_t succeeded = 0;   ///< calls that ended with a status from 200 to 299
     std::uint64_t failed = 0;      ///< calls that ended with another response, or without one
     std::uint64_t rejected = 0;    ///< calls that ended without a response or error of the client:
-                                   ///< the breaker was open, or a stop was requested
+                                   ///< the breaker was open, the host had asked for a wait, or a
+                                   ///< stop was requested
     std::uint64_t dropped = 0;     ///< calls whose Task was destroyed before the end
     std::uint64_t unanswered = 0;  ///< of these: those that are failures of their hosts; see
                                    ///< HttpCallsOptions::unanswered_after

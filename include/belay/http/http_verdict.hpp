@@ -143,8 +143,12 @@ inline HttpResponse::Verdict HttpResponse::verdict(const HttpRequest& request,
     if (request.headers.find("Upgrade") != nullptr) {
         return detail::verdict_of_upgrade(status, history.settled);
     }
-    const bool is_ok = status >= 200 && status < 300;
-    return is_ok ? Verdict{} : detail::verdict_of_status(status);
+    if (status >= 200 && status < 300) return {};
+    Verdict verdict = detail::verdict_of_status(status);
+    // The pace of the host protects it already.
+    constexpr int too_many_requests = 429;
+    if (status == too_many_requests && headers.find("Retry-After") != nullptr) verdict.pays = false;
+    return verdict;
 }
 
 namespace detail {

@@ -17,6 +17,7 @@
 #include <belay/budget/token_budget.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/time_window.hpp>
+#include <belay/http/detail/http_pace.hpp>
 #include <belay/http/detail/http_repeat.hpp>
 #include <belay/http/http_calls_options.hpp>
 #include <belay/policy/max_attempts.hpp>
@@ -71,8 +72,9 @@ struct HttpHost {
 
     /// Returns the policy of one call. It refers to this host, `progress` and `counters`.
     [[nodiscard]] auto policy(const HttpCallsOptions& options, HttpProgress& progress,
-                              HttpCallsCounters& counters) {
-        return Policy{Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
+                              HttpCallsCounters& counters, Instant deadline = never) {
+        return Policy{HttpPaced{pace, deadline, options.retry_after_max},
+                      Backoff{FullJitter{}, Cap{options.wait_max}, options.first_wait},
                       SpreadHint::plus_percent(25),
                       HttpRepeat{progress, options, counters},
                       HttpShared{Shared{breaker, FailFast{}}, progress},
@@ -82,6 +84,7 @@ struct HttpHost {
 
     TokenBudget budget;
     HttpBreaker breaker;
+    HttpPace pace{};
     HttpRejections rejections{};
     std::size_t under_way = 0;
     std::uint64_t last_use = 0;
