@@ -189,6 +189,23 @@ TEST_CASE("A peer that is silent on a quiet link does not fail it, if its connec
     CHECK(losses_until_failed(ten_tries, 29s) == 10);
 }
 
+TEST_CASE("A peer that answers no ping fails a quiet link, also if it closes the connection itself",
+          "[link][evidence][unit]") {
+    TransportState transport;
+    Supervisor link{Heartbeat{FakeTransport<>{transport}, {.every = 30s, .dead_after = 90s}},
+                    ten_tries};
+    link.start();
+    Instant now{};
+    Accepts accepts{transport};
+    for (int i = 0; i < 10; ++i) {
+        while (link.status().state != LinkState::connected) play(link, now, now + 1s, accepts);
+        play(link, now, after(link.status().since, 60s), accepts);
+        transport.link.closed();
+        link.advance(now);
+    }
+    CHECK(link.status().state == LinkState::failed);
+}
+
 TEST_CASE("A link ends its attempts when the peer drops each connection, also after a sent message",
           "[link][evidence][unit]") {
     TransportState transport;
