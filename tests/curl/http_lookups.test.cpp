@@ -2,6 +2,7 @@
 // Goal: a name lookup that hangs delays neither the loop nor any destruction. Method: the system's
 // function, which libcurl calls in a thread, waits for the test.
 #include <belay/curl/http.hpp>
+#include <belay/http/http_calls.hpp>
 
 #include <atomic>
 #include <cstring>
@@ -9,6 +10,8 @@
 
 #include <dlfcn.h>
 #include <netdb.h>
+
+#include <belay/drive.hpp>
 
 #include "support/catch.hpp"
 #include "support/curl/http_rig.hpp"
@@ -18,6 +21,9 @@ namespace {
 /// The number of lookups of "hangs.invalid", and whether they may end.
 std::atomic<int> lookups_hanging{0};
 std::atomic<bool> lookups_let_go{false};
+/// The number of lookups of "moves.test", which has the address 127.0.0.1 from the third one on.
+/// Before, it is that of a machine that refuses connections.
+std::atomic<int> lookups_moving{0};
 
 }  // namespace
 
@@ -31,6 +37,9 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
         lookups_hanging.notify_all();
         return EAI_NONAME;
     }
+    if (name != nullptr && std::strcmp(name, "moves.test") == 0) {
+        name = ++lookups_moving <= 2 ? "127.0.0.9" : "127.0.0.1";
+    }
     using Real = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
     static const auto real = reinterpret_cast<Real>(::dlsym(RTLD_NEXT, "getaddrinfo"));
     return real(name, service, hints, found);
@@ -38,6 +47,43 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
 
 using namespace belay;
 using namespace std::chrono_literals;
+
+TEST_CASE("HttpCalls over curl::Http finds a server that has moved within its retries",
+          "[curl][http_lookups][regression]") {
+    belay_test::HttpServer server;
+    belay_test::HttpRig<curl::Http> rig;
+    LoopSleeper sleeper{rig.loop};
+    HttpCalls calls{rig.http, sleeper, {.first_wait = 1ms, .wait_max = 2ms}};
+    const std::string url = "http://moves.test:" + std::to_string(server.port) + "/hello";
+    const auto found = calls.send_blocking(rig.loop, {.url = url});
+    REQUIRE(found);
+    CHECK(found->body == "hello");
+    CHECK(lookups_moving == 3);
+    // A kept connection needs no lookup.
+    CHECK(calls.send_blocking(rig.loop, {.url = url}));
+    CHECK(lookups_moving == 3);
+}
+
+TEST_CASE("curl::Http uses no kept connection beyond its age", "[curl][http_lookups][regression]") {
+    if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075000) {
+        std::puts("SKIP: before 7.80 libcurl has no age of connections");
+        return;
+    }
+    belay_test::HttpServer server;
+    belay_test::HttpRig<curl::Http> rig{detail::CurlConfigure{},
+                                        curl::Http::Options{.connection_age = 1s}};
+    const auto last_line = [&] {
+        const std::string log = rig.get(server.url("/log")).body;
+        return log.substr(log.rfind('\n') + 1);
+    };
+    CHECK(rig.get(server.url("/hello")).body == "hello");
+    const std::string first = last_line();
+    const Instant end = after(rig.loop.now(), belay_test::wait_max);
+    while (last_line() == first && rig.loop.now() < end) {
+        CHECK(rig.get(server.url("/hello")).body == "hello");
+    }
+    CHECK(last_line() != first);
+}
 
 TEST_CASE("curl::Http does not block on a name lookup that hangs", "[curl][http_lookups][fault]") {
     if (curl_version_info(CURLVERSION_NOW)->version_num < 0x075700) {

@@ -36,6 +36,10 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 /// The client never sends a body again by itself. libcurl would do so if a persistent connection
 /// ends without an answer. The response then reports HttpErrc::lost, and the caller decides.
 ///
+/// Each new connection looks its name up, and no connection is used for longer than
+/// Options::connection_age. So requests find a server that has moved. CURLOPT_DNS_CACHE_TIMEOUT
+/// makes libcurl keep the addresses of names.
+///
 /// A kept connection of HTTP/1 on which bytes have arrived since its last response is closed, and
 /// not used again. Before libcurl 7.80, the next request gets these bytes as its response.
 ///
@@ -75,16 +79,28 @@ public:
         detail::Ref<detail::CurlTransfer> transfer_;
     };
 
+    struct Options {
+        /// The longest time for which requests use a kept connection after it was made, in whole
+        /// seconds. `forever`: no limit. Before libcurl 7.80, there is none.   Pre: > 0ns.
+        Duration connection_age = std::chrono::minutes{5};
+    };
+
     /// Constructs a client. `loop` must live as long as requests are made.
     ///
     /// Throws: std::bad_alloc.
     template <std::derived_from<posix::Poller> Loop>
-    explicit Http(Loop& loop) : Http{loop, detail::CurlConfigure{}} {}
+    explicit Http(Loop& loop) : Http{loop, detail::CurlConfigure{}, Options{}} {}
     /// Constructs a client that calls `configure(curl) -> CURLcode` with the handle of each
     /// request.
     template <std::derived_from<posix::Poller> Loop>
     Http(Loop& loop, detail::CurlConfigure configure)
-        : core_{detail::Ref<detail::CurlCore>::make(loop, std::move(configure))} {
+        : Http{loop, std::move(configure), Options{}} {}
+    template <std::derived_from<posix::Poller> Loop>
+    Http(Loop& loop, detail::CurlConfigure configure, Options options)
+        : core_{detail::Ref<detail::CurlCore>::make(
+              loop, detail::CurlSetup{std::move(configure), options.connection_age})} {
+        BELAY_PRECONDITION(options.connection_age > Duration::zero(),
+                           "curl::Http: connection_age must be > 0ns");
         loop.attach(*core_);
     }
     Http(Http&&) noexcept = default;

@@ -25,8 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Thread safety: the loop's thread.
 class CurlCore : public Counted {
 public:
-    CurlCore(posix::Poller& poller, CurlConfigure configure)
-        : poller_{poller}, configure_{std::move(configure)} {
+    CurlCore(posix::Poller& poller, CurlSetup setup) : poller_{poller}, setup_{std::move(setup)} {
         // Initializes libcurl before other code of the process calls it.
         static_cast<void>(is_ready());
     }
@@ -55,7 +54,7 @@ public:
     [[nodiscard]] Ref<CurlTransfer> begin(HttpRequest&& request,
                                           Completion<HttpResponse>&& completion) {
         auto transfer = Ref<CurlTransfer>::make(std::move(request), std::move(completion));
-        std::optional<HttpErrc> error = transfer->prepare(configure_, sockets_);
+        std::optional<HttpErrc> error = transfer->prepare(setup_, sockets_);
         if (!error && !is_ready()) error = HttpErrc::client_failed;
         if (error) {
             end(transfer, CURLE_OK, error);
@@ -290,7 +289,7 @@ private:
     }
 
     posix::Poller& poller_;
-    CurlConfigure configure_;
+    CurlSetup setup_;
     CurlSockets sockets_;
     CURLM* multi_ = nullptr;
     Waker waker_;

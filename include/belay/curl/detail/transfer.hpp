@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include <belay/core/completion.hpp>
+#include <belay/core/order.hpp>
 #include <belay/core/steady_clock.hpp>
 #include <belay/curl/detail/reply.hpp>
 #include <belay/curl/detail/sockets.hpp>
@@ -24,6 +25,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A function of the user that sets further options of libcurl.
 using CurlConfigure = Function<CURLcode(CURL*)>;
+
+/// The options of all requests of a client.
+struct CurlSetup {
+    CurlConfigure configure;
+    Duration connection_age;  ///< the longest time for which requests use a kept connection
+};
 
 /// One request: the easy handle, its options and its callbacks.
 ///
@@ -40,8 +47,7 @@ public:
     ~CurlTransfer() { release(); }
 
     /// Makes the easy handle.   Returns: why it cannot be sent.   Throws: what `configure` throws.
-    [[nodiscard]] std::optional<HttpErrc> prepare(CurlConfigure& configure,
-                                                  const CurlSockets& sockets);
+    [[nodiscard]] std::optional<HttpErrc> prepare(CurlSetup& setup, const CurlSockets& sockets);
     /// Returns whether libcurl, which ended with `code`, must run again: to follow a redirection,
     /// or because nothing was sent over a connection with unread input.
     [[nodiscard]] bool continues(CURLcode code);
@@ -74,7 +80,7 @@ private:
     [[nodiscard]] bool is_sendable() const noexcept;
     [[nodiscard]] bool put_lines();
     [[nodiscard]] bool put_line(const std::string& line);
-    [[nodiscard]] CURLcode set_defaults();
+    [[nodiscard]] CURLcode set_defaults(Duration connection_age);
     [[nodiscard]] CURLcode set_ours();
     [[nodiscard]] CURLcode set_request();
     template <class T>
@@ -209,8 +215,7 @@ inline bool CurlTransfer::put_lines() {
     return (typed || put_line("Content-Type:")) && (expects || put_line("Expect:"));
 }
 
-inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure,
-                                                     const CurlSockets& sockets) {
+inline std::optional<HttpErrc> CurlTransfer::prepare(CurlSetup& setup, const CurlSockets& sockets) {
     sockets_ = &sockets;
     if (!CurlUrl{request_.url}.is_http()) return HttpErrc::bad_url;
     if (!is_sendable()) return HttpErrc::bad_text;
@@ -219,18 +224,27 @@ inline std::optional<HttpErrc> CurlTransfer::prepare(CurlConfigure& configure,
     if (request_.deadline <= Duration::zero()) return HttpErrc::timed_out;
     easy_ = curl_easy_init();
     if (easy_ == nullptr || !put_lines()) return HttpErrc::client_failed;
-    CURLcode code = set_defaults();
-    if (code == CURLE_OK && configure) code = configure(easy_);
+    CURLcode code = set_defaults(setup.connection_age);
+    if (code == CURLE_OK && setup.configure) code = setup.configure(easy_);
     if (code == CURLE_OK) code = set_ours();
     if (code == CURLE_OK) code = set_request();
     return code == CURLE_OK ? std::nullopt : std::optional{HttpErrc::client_failed};
 }
 
 /// Sets the options that `configure` may change.
-inline CURLcode CurlTransfer::set_defaults() {
+inline CURLcode CurlTransfer::set_defaults([[maybe_unused]] Duration connection_age) {
     Options set{easy_};
     // No CURLOPT_ACCEPT_ENCODING: libcurl reports a compressed body that breaks off as complete.
     set(CURLOPT_SSL_VERIFYPEER, 1L)(CURLOPT_SSL_VERIFYHOST, 2L);
+    // Each new connection looks its name up, so a server that has moved is found.
+    set(CURLOPT_DNS_CACHE_TIMEOUT, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+    const bool has_age = curl_version_info(CURLVERSION_NOW)->version_num >= 0x075000;
+    if (has_age && connection_age != forever) {
+        const auto age = std::chrono::ceil<std::chrono::seconds>(connection_age).count();
+        set(CURLOPT_MAXLIFETIME_CONN, static_cast<long>(larger(age, decltype(age){1})));
+    }
+#endif
     using Open = curl_socket_t (*)(void*, curlsocktype, curl_sockaddr*);
     set(CURLOPT_OPENSOCKETFUNCTION, Open{&on_open})(CURLOPT_OPENSOCKETDATA, this);
     return set.code;
