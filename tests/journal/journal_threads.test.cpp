@@ -6,6 +6,7 @@
 #include <atomic>
 #include <latch>
 #include <thread>
+#include <vector>
 
 #include "support/journal/journal_model.hpp"
 #include "support/journal/watched_disk.hpp"
@@ -173,4 +174,57 @@ TEST_CASE("Flush::none: commit does not flush in any thread", "[journal][journal
     CHECK(wrong == 0);
     CHECK(disk.gate.started() == before);
     CHECK(journal.unflushed());
+}
+
+TEST_CASE("Journal: threads go on after flushes that fail, and lose nothing that was confirmed",
+          "[journal][journal][fault]") {
+    constexpr int threads = 4;
+    constexpr int rounds = 60;
+    const Flush mode = GENERATE(Flush::group, Flush::each, Flush::none);
+    WatchedDisk disk;
+    std::atomic<int> syncs{0};
+    std::atomic<bool> fails{true};
+    disk.on_sync = [&] {
+        const bool now = ++syncs % 5 == 0 && fails;
+        return now ? std::make_error_code(std::errc::io_error) : std::error_code{};
+    };
+    std::atomic<std::uint64_t> confirmed{0};
+    std::atomic<std::uint64_t> taken{0};
+    {
+        JournalOptions options = small_journal(1);
+        options.flush = mode;
+        syncs = 0;
+        fails = false;
+        auto journal = GatedJournal::open(disk, "q", options);
+        REQUIRE(journal);
+        fails = true;
+        std::vector<std::thread> all;
+        for (int i = 0; i < threads; ++i) {
+            all.emplace_back([&] {
+                for (int round = 0; round < rounds; ++round) {
+                    const auto number = journal->append(as_bytes("an operation"));
+                    if (number) ++taken;
+                    if (!number || journal->flush()) continue;
+                    std::uint64_t before = confirmed;
+                    while (before < *number && !confirmed.compare_exchange_weak(before, *number)) {
+                    }
+                }
+            });
+        }
+        for (std::thread& one : all) one.join();
+        fails = false;
+        CHECK_FALSE(journal->failed());
+        CHECK_FALSE(journal->flush());
+        CHECK(journal->last() == taken);
+        CHECK(confirmed > 0);
+        CHECK(taken > threads * rounds / 3);
+        Random bits{Seed{1}};
+        disk.crash(bits);
+    }
+    auto again = SimJournal::open(disk, "q", small_journal(2));
+    REQUIRE(again);
+    CHECK(again->last() == taken);
+    for (std::uint64_t n = 1; n <= again->last(); ++n) {
+        CHECK(as_text(*again->read(n)) == "an operation");
+    }
 }
