@@ -11,16 +11,16 @@
 using namespace belay;
 using namespace belay_test;
 using Plain = beast::WebSocket<>;
-using PlainRig = WebSocketRig<Plain>;
+using LookUpRig = WebSocketRig<Plain>;
 
 TEST_CASE("beast::WebSocket: a name that hangs delays neither another name nor their context's end",
           "[beast][look_ups][regression]") {
     const HangingNames hanging;
     ListenerRig<> server;
     {
-        PlainRig rig{[&](auto& context) { return Plain{context, {"localhost", server.port}}; }};
+        LookUpRig rig{[&](auto& context) { return Plain{context, {"localhost", server.port}}; }};
         WebSocketApp stuck;
-        Supervisor link{Plain{rig.context, {"hangs", 9}}, PlainRig::Policy{MaxAttempts{1}},
+        Supervisor link{Plain{rig.context, {"hangs", 9}}, LookUpRig::Policy{MaxAttempts{1}},
                         SupervisorOptions{}, std::ref(stuck)};
         rig.loop.attach(link);
         link.start();
@@ -39,7 +39,7 @@ TEST_CASE("A dial of beast::WebSocket that connects to itself counts as refused"
     const SelfConnections on;
     for (const char* const host : {"127.0.0.1", "localhost"}) {
         CAPTURE(host);
-        PlainRig rig{[&](auto& context) { return Plain{context, {host, unused_port()}}; }};
+        LookUpRig rig{[&](auto& context) { return Plain{context, {host, unused_port()}}; }};
         CHECK(rig.failure().error() == std::errc::connection_refused);
     }
 }
