@@ -139,9 +139,14 @@ public:
           run_{run},
           record_{&run.history, "client " + std::to_string(++run.starts)},
           other_{&run.other_dials, "other"} {
-        auto log = Log::open(
-            run.disk.over(host.disk()), "outbox",
-            {.segment_bytes = 4096, .record_bytes_max = 512, .seed = Seed{run.world.bits()()}});
+        auto log =
+            Log::open(run.disk.over(host.disk()), "outbox",
+                      {.segment_bytes = 4096,
+                       .record_bytes_max = 512,
+                       // Every other start, so that both are explored.
+                       .after_failure = run.starts % 2 == 0 ? JournalOptions::AfterFailure::reopens
+                                                            : JournalOptions::AfterFailure::stops,
+                       .seed = Seed{run.world.bits()()}});
         if (!log) {
             exit_and_restart(run.world, host);
             return;
