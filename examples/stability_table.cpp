@@ -190,6 +190,9 @@ void calls_of_the_pages() {
         "",
         PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker, FailFast{}}, MaxAttempts{5}),
         true);
+}
+
+void other_calls_of_the_pages() {
     calls("", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{throttle, FailFast{}},
                      MaxAttempts{3}));
     calls("with a budget", PLAYED(Backoff{FullJitter{}, Cap{10s}, 100ms},
@@ -269,6 +272,7 @@ int main() {
     std::printf("### Calls\n\n%s\n", call_head.data());
     ready_made_calls();
     calls_of_the_pages();
+    other_calls_of_the_pages();
     std::printf("\n### Calls, by the defaults of other libraries\n\n%s\n", call_head.data());
     calls_of_peers();
     std::printf("\n### Connections of 10,000 clients\n\n%s\n", connection_head.data());

@@ -132,8 +132,8 @@ public:
             edit.state = edit.recorded = record->state;
             if (!readable) edit.state = EditState::unreadable;
             if (readable && edit.is_unreadable()) edit.state = EditState::waiting;
-            edit.why = {};
-            if (record->error != 0) edit.why = static_cast<SyncErrc>(record->error);
+            edit.why = record->error != 0 ? make_error_code(static_cast<SyncErrc>(record->error))
+                                          : std::error_code{};
         }
         forget_decided();
         order(former_stamps, late);
