@@ -16,7 +16,7 @@
 using namespace belay;
 using namespace belay_test;
 using Context = boost::asio::io_context;
-using Suite = AsioTcpSuite<Context>;
+using LookUpSuite = AsioTcpSuite<Context>;
 
 TEST_CASE("AsioTcp: 24 names that hang delay neither another name nor the end of their context",
           "[asio][look_ups][regression]") {
@@ -45,7 +45,7 @@ TEST_CASE("AsioTcp: 24 names that hang delay neither another name nor the end of
 TEST_CASE("AsioTcp reports a look-up that ends while nothing else keeps the context busy",
           "[asio][look_ups][unit]") {
     std::optional<HangingNames> hanging{std::in_place};
-    Suite::Supervised rig{{"hangs", 9}};
+    LookUpSuite::Supervised rig{{"hangs", 9}};
     run_until(rig.context, [] { return HangingNames::inside == 1; });
     hanging.reset();
     rig.context.restart();
@@ -59,7 +59,7 @@ TEST_CASE("A dial of AsioTcp that connects to itself counts as refused",
     const SelfConnections on;
     for (const char* const host : {"127.0.0.1", "localhost"}) {
         CAPTURE(host);
-        Suite::Supervised rig{{host, unused_port()}};
+        LookUpSuite::Supervised rig{{host, unused_port()}};
         CHECK(rig.failure().error() == std::errc::connection_refused);
     }
 }

@@ -18,7 +18,7 @@ using Step = ScriptedHttp::Step;
 
 namespace {
 
-const std::string a_url = "http://a.example/x";
+const std::string paced_url = "http://a.example/x";
 
 /// A server that accepts `rate` requests in a second, and `burst` at once. It answers one too many,
 /// and each one in the 2 s after that, with 429. If `is_strict`, each of these begins the 2 s anew.
@@ -58,7 +58,7 @@ struct PacedCalls {
     explicit PacedCalls(HttpCallsOptions options = {}) : calls{http, sleeper, options} {}
 
     void begin(Duration deadline = 30s) {
-        HttpRequest request{.url = a_url, .deadline = deadline};
+        HttpRequest request{.url = paced_url, .deadline = deadline};
         tasks.push_back(calls.send(request));
         tasks.back().start();
     }
@@ -155,7 +155,7 @@ TEST_CASE("HttpCalls learns what a host accepts, and is seldom banned",
                 CHECK(server.accepted >= 0.9 * server.allows(time));
                 // At most those that were under way at a ban.
                 CHECK(server.in_ban <= 1);
-                CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+                CHECK(rig.calls.breaker_state(paced_url) == BreakerState::closed);
             }
         }
     }
@@ -176,7 +176,7 @@ TEST_CASE("HttpCalls does not open the breaker of a host that rejects each secon
         rig.tasks.clear();
     }
     CHECK(failed == 0);
-    CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+    CHECK(rig.calls.breaker_state(paced_url) == BreakerState::closed);
 }
 
 TEST_CASE("HttpCalls sends as fast as it is called again, when a host accepts that",

@@ -31,9 +31,9 @@ using Step = ScriptedHttp::Step;
 
 namespace {
 
-const std::string a_url = "http://a.example/x";
-const HttpRequest a_call{.url = a_url};
-const HttpRequest an_upgrade{.url = a_url, .headers = {{"Upgrade", "websocket"}}};
+const std::string judged_url = "http://a.example/x";
+const HttpRequest a_call{.url = judged_url};
+const HttpRequest an_upgrade{.url = judged_url, .headers = {{"Upgrade", "websocket"}}};
 
 /// The rows of the table that begins with this head, without backquotes.
 std::vector<Row> table(const std::string& head) {
@@ -201,31 +201,32 @@ TEST_CASE("HttpCallsOptions::Hooks::classify decides before HttpResponse::verdic
     };
     VerdictRig rig{busy_key};
     const auto keyed = [] {
-        return HttpRequest{.url = a_url, .method = "POST", .headers = {{"Idempotency-Key", "k"}}};
+        return HttpRequest{
+            .url = judged_url, .method = "POST", .headers = {{"Idempotency-Key", "k"}}};
     };
     rig.http.script = {Step{status(409)}, Step{status(409)}, Step{status(200)}};
     CHECK(rig.send(keyed()));
     CHECK(rig.http.seen.size() == 3);
     rig.http.script = {Step{status(409)}};
-    CHECK(rig.send({.url = a_url}).error() == std::error_code{409, http_category()});
+    CHECK(rig.send({.url = judged_url}).error() == std::error_code{409, http_category()});
     CHECK(rig.http.seen.size() == 4);
     // Calls that pay nothing leave the budget full, and a server that is well keeps its breaker.
     for (int i = 0; i < 50; ++i) CHECK_FALSE(rig.send(keyed()));
-    CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+    CHECK(rig.calls.breaker_state(judged_url) == BreakerState::closed);
     CHECK(rig.calls.counters().over_budget == 0);
     // An error inside of a 200.
     rig.http.script = {Step{{.status = 200, .body = R"({"error":1})"}},
                        Step{{.status = 200, .body = "{}"}}};
-    CHECK(rig.send({.url = a_url})->body == "{}");
+    CHECK(rig.send({.url = judged_url})->body == "{}");
     rig.http.script = {Step{{.status = 200, .body = R"({"error":1})"}}};
-    const auto failed = rig.send({.url = a_url});
+    const auto failed = rig.send({.url = judged_url});
     CHECK(failed.error() == std::error_code{200, http_category()});
     REQUIRE(failed.last() != nullptr);
     CHECK(failed.last()->body == R"({"error":1})");
     VerdictRig broken{busy_key};
     broken.http.script = rig.http.script;
-    for (int i = 0; i < 50; ++i) CHECK_FALSE(broken.send({.url = a_url}));
-    CHECK(broken.calls.breaker_state(a_url) == BreakerState::open);
+    for (int i = 0; i < 50; ++i) CHECK_FALSE(broken.send({.url = judged_url}));
+    CHECK(broken.calls.breaker_state(judged_url) == BreakerState::open);
 }
 
 TEST_CASE("HttpCallsOptions::Hooks::classify decides on hedged requests and errors, too",
@@ -241,16 +242,16 @@ TEST_CASE("HttpCallsOptions::Hooks::classify decides on hedged requests and erro
     };
     VerdictRig rig{never_repeats, {.hedge_after = 1s}};
     rig.http.script = {Step{ended(HttpErrc::lost)}};
-    for (int i = 0; i < 50; ++i) CHECK(rig.send({.url = a_url}).error() == HttpErrc::lost);
+    for (int i = 0; i < 50; ++i) CHECK(rig.send({.url = judged_url}).error() == HttpErrc::lost);
     CHECK(rig.http.seen.size() == 50);
     CHECK(called == 50);
-    CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+    CHECK(rig.calls.breaker_state(judged_url) == BreakerState::closed);
     // The verdict on a function that throws is the default one.
 #if defined(__cpp_exceptions)
     VerdictRig throws{[](const HttpRequest&, const HttpResponse&,
                          const HttpHistory&) -> std::optional<HttpVerdict> { throw 1; }};
     throws.http.script = {Step{status(503)}, Step{status(200)}};
-    CHECK(throws.send({.url = a_url}));
+    CHECK(throws.send({.url = judged_url}));
 #endif
 }
 
@@ -262,7 +263,7 @@ TEST_CASE("HttpCalls sends a request that was misdirected over a new connection"
     rig.http.on_request = [&](const HttpRequest& request) {
         fresh.push_back(request.fresh_connection);
     };
-    CHECK(rig.send({.url = a_url}));
+    CHECK(rig.send({.url = judged_url}));
     CHECK(fresh == std::vector{false, true, false});
 }
 
@@ -273,19 +274,19 @@ TEST_CASE("HttpCalls: a fault of this program is neither repeated nor the host's
         INFO(make_error_code(why).message());
         VerdictRig rig{{}};
         rig.http.script = {Step{ended(why, false)}};
-        for (int i = 0; i < 100; ++i) CHECK(rig.send({.url = a_url}).error() == why);
+        for (int i = 0; i < 100; ++i) CHECK(rig.send({.url = judged_url}).error() == why);
         CHECK(rig.http.seen.size() == 100);
-        CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+        CHECK(rig.calls.breaker_state(judged_url) == BreakerState::closed);
         // The budget is still full.
         rig.http.script = {Step{status(503)}, Step{status(503)}, Step{status(503)},
                            Step{status(200)}};
-        CHECK(rig.send({.url = a_url}));
+        CHECK(rig.send({.url = judged_url}));
     }
     VerdictRig rig{{}};
     const Failure no_descriptors =
         Failure::from(std::make_error_code(std::errc::too_many_files_open));
     rig.http.script = {Step{{.failure = no_descriptors, .sent = false}}};
-    for (int i = 0; i < 100; ++i) CHECK_FALSE(rig.send({.url = a_url, .method = "POST"}));
+    for (int i = 0; i < 100; ++i) CHECK_FALSE(rig.send({.url = judged_url, .method = "POST"}));
     CHECK(rig.http.seen.size() == 400);
-    CHECK(rig.calls.breaker_state(a_url) == BreakerState::closed);
+    CHECK(rig.calls.breaker_state(judged_url) == BreakerState::closed);
 }

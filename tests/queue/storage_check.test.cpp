@@ -400,7 +400,7 @@ struct TableStorage {
 private:
     template <class F>
     std::error_code change(F f) {
-        if (failed && after == JournalOptions::AfterFailure::stops) return failed;
+        if (failed && after == AfterFailure::stops) return failed;
         const std::error_code error = table->call(f);
         if (error) failed = error;
         return error;
@@ -428,7 +428,7 @@ std::string broken_table(bool takes_effect) {
 TEST_CASE("check::storage_failures accepts a push and an ack that failed and took effect",
           "[queue][storage_check][unit]") {
     const bool takes_effect = GENERATE(false, true);
-    CHECK(broken_table<JournalOptions::AfterFailure::stops>(takes_effect) == "");
+    CHECK(broken_table<AfterFailure::stops>(takes_effect) == "");
     CHECK(broken_table<AfterFailure::takes_another_key>(takes_effect) == "");
     const auto confirmed = to_string(check::StorageRule::failure_keeps_what_is_confirmed);
     CHECK(broken_table<AfterFailure::takes_the_key_again>(takes_effect) ==
@@ -437,7 +437,7 @@ TEST_CASE("check::storage_failures accepts a push and an ack that failed and too
 
 TEST_CASE("check::storage_failures aborts if no call fails", "[queue][storage_check][unit]") {
     FailingTable table;
-    const auto open = [&] { return TableStorage<JournalOptions::AfterFailure::stops>{table}; };
+    const auto open = [&] { return TableStorage<AfterFailure::stops>{table}; };
     const std::string text = belay_test::aborts_with([&] {
         static_cast<void>(check::storage_failures(
             open, [](std::uint64_t i) { return static_cast<int>(i); }, open,

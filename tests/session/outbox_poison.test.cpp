@@ -71,13 +71,13 @@ struct PoisonServer {
     std::list<Guest> guests{};
 };
 
-auto patience() {
+auto poison_policy() {
     return Policy{Backoff{FullJitter{}, Cap{5s}, 100ms}, AttemptTimeout{3s}, ResetWhenStable{10s}};
 }
 
 struct PoisonClient {
     PoisonClient(sim::Host& host, bool moves)
-        : outbox{sim::Tcp{host, "server", 9000}, patience(),
+        : outbox{sim::Tcp{host, "server", 9000}, poison_policy(),
                  Queue{std::move(*Journal<sim::Disk>::open(host.disk(), "o"))},
                  OutboxOptions{.promise = OutboxOptions::at_least_once}, std::ref(*this)},
           moves_letters{moves} {
@@ -92,7 +92,7 @@ struct PoisonClient {
         letters.push_back(message);
         CHECK_FALSE(box.acknowledge(number));
     }
-    Outbox<sim::Tcp, decltype(patience()), Queue<Journal<sim::Disk>>,
+    Outbox<sim::Tcp, decltype(poison_policy()), Queue<Journal<sim::Disk>>,
            std::reference_wrapper<PoisonClient>>
         outbox;
     bool moves_letters;

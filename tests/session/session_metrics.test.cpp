@@ -28,11 +28,12 @@ TEST_CASE("visit_metrics passes each member of SessionStatus and OutboxStatus",
           "unknown");
 
     OutboxStatus outbox;
-    auto& [of, waiting, in_flight, sent, sent_again, delivered, unsent, error] = outbox;
+    auto& [of, waiting, in_flight, sent, sent_again, delivered, unsent, undeliverable, error] =
+        outbox;
     of.state = LinkState::connected;
     error = make_error_code(std::errc::io_error);
     belay_test::check_each_member_visited(outbox, waiting, in_flight, sent, sent_again, delivered,
-                                          unsent);
+                                          unsent, undeliverable);
     CHECK(Collected{outbox}["outbox.failed"] == 1);
     CHECK(Collected{outbox}["outbox.state.connected"] == 1);
 }

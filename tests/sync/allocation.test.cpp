@@ -26,6 +26,7 @@ struct StoreThatIsDown : Memory {
 /// A log that stores nothing, and counts its records.
 struct LogOfNumbers {
     Result<std::uint64_t> append(BytesView) { return ++last_; }
+    Result<BytesView> read(std::uint64_t) const { return make_error_code(QueueErrc::corrupt); }
     std::error_code commit() { return {}; }
     std::error_code ack(std::uint64_t until) {
         base_ = until + 1;

@@ -53,7 +53,9 @@ void visit_metrics(const OutboxStatus& status, Visitor&& visitor) {
     detail::visit_link("outbox", status.link, visitor);
     constexpr detail::Row<OutboxStatus> gauges[] = {
         {"waiting", &OutboxStatus::waiting, "Messages that wait to be sent."},
-        {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."}};
+        {"in_flight", &OutboxStatus::in_flight, "Messages sent and not acknowledged."},
+        {"undeliverable", &OutboxStatus::undeliverable,
+         "The number of the first message if it is undeliverable, else 0."}};
     constexpr detail::Row<OutboxStatus> counters[] = {
         {"sent", &OutboxStatus::sent, "Times that a message was handed to a connection."},
         {"sent_again", &OutboxStatus::sent_again, "Times that it had been sent before."},
