@@ -39,9 +39,11 @@ struct CoreRig {
         core.reset();
         journal.reset();
         disk.kill();
-        auto opened = DiskJournal::open(
-            disk, "data/journal",
-            {.segment_bytes = 4096, .record_bytes_max = 1024, .seed = Seed{disk.operations()}});
+        auto opened = DiskJournal::open(disk, "data/journal",
+                                        {.segment_bytes = 4096,
+                                         .record_bytes_max = 1024,
+                                         .after_failure = JournalOptions::AfterFailure::stops,
+                                         .seed = Seed{disk.operations()}});
         REQUIRE(opened.has_value());
         journal.emplace(std::move(*opened));
         core.emplace(*journal, SenderOptions{.id = id(1)});
