@@ -100,6 +100,8 @@ ROWS = {
     'cp -p "$DATA/secret" *': WHITEBOARD,
     "sqlite3 server.db \"VACUUM INTO 'copy.db'\"":
         Run(quick=True, needs="sqlite3", before="sqlite3 server.db 'CREATE TABLE notes (text)'"),
+    "sqlite3 outbox.db VACUUM":
+        Run(quick=True, needs="sqlite3", before="sqlite3 outbox.db 'CREATE TABLE operations (text)'"),
     "redis-cli --rdb FILE": Elsewhere("tests/redis/deployments.test.cpp", "redis-cli --rdb FILE"),
     "apt-get install *": Elsewhere("tests/scripts/install.sh", "need libboost-dev"),
     OWN_SERVER: Run(lines=6, server=True, needs="npm", before=PROGRAMS + "cp programs/collaboration-server.cpp server.cpp",
