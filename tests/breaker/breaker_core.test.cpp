@@ -280,6 +280,38 @@ TEST_CASE("BreakerCore stays half-open, and is not stuck, after a probe without 
 }
 
 // Pitfall 14.
+TEST_CASE("BreakerCore gives the next call the permit of a probe that had too little time",
+          "[breaker][breaker_core][unit]") {
+    for (const auto origin : {Failure::Origin::cut_short, Failure::Origin::local}) {
+        auto b = due();
+        REQUIRE(b.acquire().advice.verb == Advice::Verb::go);
+        // While the probe has its time, others ask again soon.
+        CHECK(b.core.admit(b.now) == Advice::suspend(b.now + detail::breaker_recheck));
+        Turn turn{b.now, b.bits};
+        const Failure late{Cause::timed_out, origin};
+        if (origin == Failure::Origin::local) {
+            b.core.neutral(b.core.generation(), late);
+        } else {
+            CHECK(b.core.verdict(true, b.core.generation(), turn, {}, late) == none);
+        }
+        CHECK(b.state() == BreakerState::half_open);
+        REQUIRE(b.acquire().advice.verb == Advice::Verb::go);
+        // Callers that wait would have too little time, too, so they do not ask again soon.
+        CHECK(b.core.admit(b.now) == Advice::suspend(b.now + HalfOpenOptions{}.probe_timeout));
+        // A probe that had its time decides, and the next round begins as any other.
+        CHECK(b.fail() == reopened);
+        b.now += 60s;
+        REQUIRE(b.acquire().advice.verb == Advice::Verb::go);
+        CHECK(b.core.admit(b.now) == Advice::suspend(b.now + detail::breaker_recheck));
+    }
+    // While closed, such a call counts.
+    auto closed = fresh({}, 2);
+    Turn turn{closed.now, closed.bits};
+    const Failure late{Cause::timed_out, Failure::Origin::cut_short};
+    CHECK(closed.core.verdict(true, closed.core.generation(), turn, {}, late) == none);
+    CHECK(closed.core.verdict(true, closed.core.generation(), turn, {}, late) == opened);
+}
+
 TEST_CASE("BreakerCore gives a lost probe's permit to the next caller after its time",
           "[breaker][breaker_core][unit]") {
     STATIC_REQUIRE([] {

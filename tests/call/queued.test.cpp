@@ -531,6 +531,66 @@ TEST_CASE("Calls of an overloaded bulkhead succeed as often as its places allow"
     }
 }
 
+TEST_CASE("Queued learns how long calls take, so a slow peer is well in an overload",
+          "[call][queued][regression]") {
+    struct Callers {
+        AsyncSleeper sleeper{};
+        Bulkhead bulkhead{{.limit = 4, .queue = 1000}};
+        CircuitBreaker<> breaker{ConsecutiveFailures{5}, OpenFor{5s}};
+        Pipeline<Timeout, Queued<Bulkhead>, Shared<CircuitBreaker<>>> pipeline{
+            Timeout{500ms}, Queued{bulkhead}, Shared{breaker}};
+        Duration took{};
+        int ok = 0;
+        int late = 0;
+
+        Task<Result<int>> ask(Attempt a) {
+            const Instant answer = after(sleeper.now(), took);
+            co_await sleeper.async_sleep_until(std::min(answer, a.deadline));
+            if (a.deadline >= answer) co_return 7;
+            ++late;
+            co_return std::make_error_code(std::errc::timed_out);
+        }
+        Task<bool> call_until(Instant end) {
+            while (sleeper.now() < end) {
+                auto call = pipeline(sleeper, [this](Attempt a) { return ask(a); });
+                const auto result = co_await std::move(call);
+                if (result) ++ok;
+                if (!result) co_await sleeper.async_sleep_until(after(sleeper.now(), 5ms));
+            }
+            co_return true;
+        }
+        void run(Duration time) {
+            std::vector<Task<bool>> tasks;
+            for (int i = 0; i < 40; ++i) tasks.push_back(call_until(after(sleeper.now(), time)));
+            for (auto& task : tasks) task.start();
+            sleeper.run();
+            for (auto& task : tasks) REQUIRE(task.done());
+        }
+    };
+    for (const Duration took : {300ms, 400ms, 460ms}) {
+        Callers callers{.took = took};
+        callers.run(20s);
+        CAPTURE(took / 1ms);
+        CHECK(callers.ok >= 4 * (20s / took) - 8);
+        CHECK(callers.breaker.counters().failures == 0);
+        // It becomes slower while the queue is full, and later faster.
+        callers.took = 460ms;
+        callers.run(5s);
+        CHECK(callers.breaker.counters().opened == 0);
+        callers.took = 50ms;
+        callers.run(5s);
+        callers.ok = 0;
+        callers.run(20s);
+        CHECK(callers.ok >= 1500);
+        // A peer that hangs opens the breaker, also through a full queue.
+        callers.late = 0;
+        callers.took = forever;
+        callers.run(2s);
+        CHECK(callers.breaker.counters().opened == 1);
+        CHECK(callers.late <= 40);
+    }
+}
+
 TEST_CASE("Callers leave a queue in the order of their arrival, in any history",
           "[call][queued][property]") {
     struct Caller {

@@ -263,6 +263,10 @@ TEST_CASE("An AttemptTimeout does not cut the last attempt, which has the rest o
     // A wait after which less than half of the limit is left never begins.
     CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 25s) == Deadlines{at(10s), at(25s)});
     CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 14s) == Deadlines{at(14s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 19s) == Deadlines{at(10s), at(19s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 20s) == Deadlines{at(10s), at(20s)});
+    CHECK(check(Policy{at_once, AttemptTimeout{10s}}, 30s - 1ns) ==
+          Deadlines{at(10s), at(30s - 1ns)});
 }
 
 TEST_CASE("An attempt that takes too long does not end the retries after it",

@@ -255,9 +255,13 @@ TEST_CASE("HttpCalls::send gives the last attempt the rest of the deadline",
     CHECK(rig.http.seen.size() == 5);
     CHECK(rig.http.seen[3].deadline == 10s);
     CHECK(rig.http.seen[4].deadline > 20s);
+    // By default, the deadline is 30 s, and the attempt_timeout 10 s.
+    CHECK(rig.send({.url = a_url}));
+    CHECK(rig.http.seen.size() == 7);
+    CHECK(rig.http.seen.back().deadline > 19s);
     // With a deadline of 14 s there is no time for two attempts.
     CHECK(rig.send({.url = a_url, .deadline = 14s}));
-    CHECK(rig.http.seen.size() == 6);
+    CHECK(rig.http.seen.size() == 8);
 }
 
 TEST_CASE("HttpCalls::send sends the time for which its response is awaited, on request",

@@ -61,7 +61,7 @@ public:
                 succeeded(turn);
                 break;
             case detail::PeerEvidence::nothing:
-                abandoned(turn);
+                core_.neutral(core_.generation(), failure);
                 break;
         }
         return admit(turn.now);

@@ -387,7 +387,7 @@ private:
             case detail::PeerEvidence::well:
                 return engine_.success(generation, began, time);
             case detail::PeerEvidence::nothing:
-                return engine_.neutral(generation);
+                return engine_.neutral(generation, why);
         }
     }
     template <class Time>

@@ -88,28 +88,38 @@ namespace detail {
 struct TimeLimit {
     Duration limit = forever;
     Duration least{};
+
+    [[nodiscard]] constexpr bool is_set() const noexcept { return limit != forever; }
+    /// Returns the time that counts as the whole limit. The rest is for the way to the call.
+    [[nodiscard]] constexpr Duration whole() const noexcept { return limit - limit / 16; }
 };
 
 /// The calls that one run of a Pipeline has made, and whether their peer had enough time.
 struct MadeCalls {
     /// The number of calls of `fn` by the inner layers.
     std::uint64_t asked = 0;
-    /// The time that the peer must have had, for a late answer to count against it; 0ns without a
-    /// limit.
-    Duration least{};
+    /// The shortest limit around `fn`.
+    TimeLimit time{};
     /// When the last call of `fn` began, or the first one of a Hedge. Unknown without a limit.
     Instant began = never;
+    /// Whether a Queued is around `fn`. It learns how long calls take, so a late call with less
+    /// than the whole limit is a wrong guess of its own.
+    bool is_queued = false;
 
     /// Returns the last instant at which a call with this deadline has enough time.
-    [[nodiscard]] constexpr Instant latest(Instant deadline) const noexcept {
-        return before(deadline, least);
+    ///
+    /// `learned` is the time that calls have taken, up to the whole limit.
+    [[nodiscard]] constexpr Instant latest(Instant deadline, Duration learned = {}) const noexcept {
+        return before(deadline, detail::larger(time.least, detail::smaller(learned, time.whole())));
     }
-    /// Marks the failure of the last call as this side's if the call was late, because it had too
-    /// little time.
+    /// Marks the failure of the last call as `local` or `cut_short` if the call was late, because
+    /// it had only a part of the limit.
     void judge(Failure& failure, Instant deadline, Instant now) const noexcept {
-        if (began <= latest(deadline)) return;
+        const Duration had = elapsed(began, deadline);
+        if (had >= detail::larger(time.least, time.whole())) return;
         if (failure.cause != Cause::timed_out && now < deadline) return;
-        failure.origin = Failure::Origin::local;
+        const bool counts = had >= time.least && !is_queued;
+        failure.origin = counts ? Failure::Origin::cut_short : Failure::Origin::local;
     }
     /// Returns the failure of the last call, which its deadline ended.
     [[nodiscard]] Failure cut(Instant deadline) const noexcept {

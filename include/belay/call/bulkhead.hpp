@@ -293,6 +293,7 @@ private:
     detail::AtomicPermitCounters counters_;
     detail::SpinMutex mutex_;
     detail::WaitQueue waiters_;  // under mutex_
+    detail::AnswerTime answer_time_;
 };
 
 }}  // namespace belay

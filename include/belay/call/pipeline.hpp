@@ -76,9 +76,7 @@ struct Layered<> {
         context.note_call();
         return detail::awaited_call(fn, attempt, context);
     }
-    static constexpr Duration least_time(Instant, TimeLimit shortest) noexcept {
-        return shortest.least;
-    }
+    static constexpr TimeLimit time_limit(Instant, TimeLimit shortest) noexcept { return shortest; }
 };
 template <class First, class... Inner>
 struct Layered<First, Inner...> {
@@ -108,14 +106,14 @@ struct Layered<First, Inner...> {
         return layer_of(first).await(next, context, attempt);
     }
 
-    /// Returns the least time of the shortest limit, usually the innermost one; 0ns without one.
-    [[nodiscard]] constexpr Duration least_time(Instant now,
-                                                TimeLimit shortest = {}) const noexcept {
+    /// Returns the shortest limit, usually the innermost one.
+    [[nodiscard]] constexpr TimeLimit time_limit(Instant now,
+                                                 TimeLimit shortest = {}) const noexcept {
         if constexpr (LimitsTime<First>) {
             const TimeLimit own = first.time_limit(now);
-            if (own.limit <= shortest.limit && own.limit != forever) shortest = own;
+            if (own.limit <= shortest.limit && own.is_set()) shortest = own;
         }
-        return inner.least_time(now, shortest);
+        return inner.time_limit(now, shortest);
     }
 
     [[no_unique_address]] First first;
@@ -198,15 +196,16 @@ struct CallContext : detail::MadeCalls {
     /// Counts a call of `fn`, which begins now, also for the Hedge around.
     void note_call() noexcept {
         ++asked;
-        if (least != Duration::zero()) began = sleeper.now();
+        if (time.is_set()) began = sleeper.now();
         if (around == nullptr) return;
         ++around->asked;
+        around->is_queued |= is_queued;
         around->began = detail::smaller(around->began, began);
     }
     /// Marks a failure of the last call as this side's if the call had too little time.
     template <class Answer>
     void judge(Answer& answer, const Attempt& attempt) const noexcept {
-        if (!answer.failure || least == Duration::zero()) return;
+        if (!answer.failure || !time.is_set()) return;
         MadeCalls::judge(*answer.failure, attempt.deadline, sleeper.now());
     }
     /// Reports that a Hedge makes a further call.
@@ -293,7 +292,7 @@ public:
         detail::explain_deadline<Callable, limits_time>();
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
-        if constexpr (limits_time) context.least = layers_.least_time(sleeper.now());
+        if constexpr (limits_time) context.time = layers_.time_limit(sleeper.now());
         auto answer = layers_.template run<typename Callee::Answer>(context, fn, Attempt{});
         Callee::include_limits(answer, sleeper);
         return Callee::unwrap(std::move(answer));
@@ -371,7 +370,7 @@ private:
                                                Observer observer) {
         part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
                                                                                     observer};
-        if constexpr (limits_time) context.least = self.layers_.least_time(sleeper.now());
+        if constexpr (limits_time) context.time = self.layers_.time_limit(sleeper.now());
         auto answering =
             self.layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
         auto answer = co_await std::move(answering);

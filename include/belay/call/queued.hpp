@@ -33,10 +33,12 @@ namespace belay { inline namespace BELAY_ABI {
 /// the end of a coroutine end the wait, and the callers after it move up. A stop from a StopToken
 /// takes effect at once; any other token is checked every 10 ms.
 ///
-/// A call gets a permit only if at least half of its limit is left; see Timeout::counts_after.
-/// The wait ends when less would be left. If that is before the caller's turn, as the queue
-/// stands, it ends at its beginning. For a bulkhead, the turn is not known in advance. A
-/// request for more permits than the limiter's burst ends in std::errc::invalid_argument.
+/// A call gets a permit only if at least half of its limit is left, see Timeout::counts_after, and
+/// at least the time that recent calls of this object took. The wait ends when less would be left.
+/// If that is before the caller's turn, as the queue stands, it ends at its beginning. For a
+/// bulkhead, the turn is not known in advance. So use an object of its own for calls that take much
+/// longer than others. A request for more permits than the limiter's burst ends in
+/// std::errc::invalid_argument.
 ///
 /// The object to which it refers must outlive it.   Thread safety: distinct objects safe.
 template <class Object>
@@ -80,7 +82,10 @@ public:
     typename Next::Answer call(const Next& next, Context& context, const Attempt& attempt) const {
         Wait<typename Next::Answer, Context> wait{*this, context, attempt};
         while (wait.goes_on()) context.sleeper.sleep_until(wait.until(), wait.token());
-        return wait.permit ? next(attempt) : std::move(*wait.rejection);
+        if (!wait.permit) return std::move(*wait.rejection);
+        typename Next::Answer answer = next(attempt);
+        wait.end(answer);
+        return answer;
     }
 
     template <class Next, class Context>
@@ -93,7 +98,9 @@ public:
         }
         if (!wait.permit) co_return std::move(*wait.rejection);
         auto answering = next(attempt);
-        co_return co_await std::move(answering);
+        typename Next::Answer answer = co_await std::move(answering);
+        wait.end(answer);
+        co_return answer;
     }
 
 private:
@@ -112,17 +119,21 @@ private:
         }
     }
 
-    // One caller's way through the queue. Afterwards there is a permit or a rejection.
+    // One caller's way through the queue. Afterwards there is a permit or a rejection. It also
+    // measures the call. Without an answer, the deadline has ended that.
     template <class Answer, class Context>
     class Wait {
     public:
         Wait(const Queued& queued, Context& context, const Attempt& attempt) noexcept
-            : context_{context},
+            : object_{*queued.object_},
+              context_{context},
               attempt_{attempt},
-              latest_{context.latest(attempt.deadline)},
-              waiter_{queued.waiter()} {}
+              waiter_{queued.waiter()} {
+            context_.is_queued = true;
+        }
         Wait(const Wait&) = delete;
         Wait& operator=(const Wait&) = delete;
+        ~Wait() { note_late(); }
 
         // Whether to sleep until `until`, or until a stop of `token`, and then ask again.
         [[nodiscard]] bool goes_on() {
@@ -133,11 +144,17 @@ private:
                 return false;
             }
             const Instant now = context_.sleeper.now();
+            const Instant latest =
+                context_.latest(attempt_.deadline, object_.answer_time_.recent());
             const detail::WaitAnswer answer = waiter_.ask(now, permit);
             switch (answer.state) {
                 case WaitState::granted:
                     // The place is for a call that has enough time.
-                    if (now <= latest_ && now < attempt_.deadline) return false;
+                    if (now <= latest && now < attempt_.deadline) {
+                        asked_ = context_.asked;
+                        began_ = now;
+                        return false;
+                    }
                     permit = {};
                     return reject(Advice::suspend(now), std::make_error_code(std::errc::timed_out),
                                   {});
@@ -151,15 +168,25 @@ private:
                 case WaitState::first:
                     break;
             }
-            if (answer.earliest > latest_ || now >= latest_) {
+            if (answer.earliest > latest || now >= latest) {
                 return reject(Advice::suspend(answer.earliest > now ? answer.earliest : now),
                               std::make_error_code(std::errc::timed_out),
                               elapsed(now, answer.earliest));
             }
             if (!stop_) stop_.emplace(context_.stop, waiter_.wake());
             token_ = waiter_.wake().token();
-            until_ = Stop::slice(now, detail::smaller(answer.wake_at, latest_));
+            until_ = Stop::slice(now, detail::smaller(answer.wake_at, latest));
             return true;
+        }
+        // Learns from the end of the call how long calls take.
+        template <class Result>
+        void end(const Result& answer) noexcept {
+            if (answer.worked() && attempt_.deadline != never) {
+                object_.answer_time_.answered(elapsed(began_, context_.sleeper.now()));
+            } else if (!answer.worked() && answer.failure->cause == Cause::timed_out) {
+                note_late();
+            }
+            began_ = never;
         }
         [[nodiscard]] Instant until() const noexcept { return until_; }
         [[nodiscard]] const StopToken& token() const noexcept { return token_; }
@@ -170,6 +197,11 @@ private:
     private:
         using Stop = detail::WaitStop<std::remove_cvref_t<decltype(std::declval<Context&>().stop)>>;
 
+        void note_late() noexcept {
+            if (began_ == never || context_.asked == asked_) return;
+            if (context_.sleeper.now() < attempt_.deadline) return;
+            object_.answer_time_.cut_short(elapsed(began_, attempt_.deadline));
+        }
         [[nodiscard]] bool reject(Advice advice, const std::error_code& why, Duration wait) {
             advice.by = Object::name;
             context_.rejected(attempt_, advice);
@@ -177,9 +209,11 @@ private:
             return false;
         }
 
+        Object& object_;
         Context& context_;
         const Attempt attempt_;
-        const Instant latest_;  // the last instant at which the call may begin
+        std::uint64_t asked_ = 0;  // the calls before this one
+        Instant began_ = never;    // while the call is under way
         // The order matters: the members that could wake the waiter, and its tokens, are destroyed
         // before it.
         Waiter waiter_;

@@ -74,6 +74,7 @@ struct RetryPast {
     Advice plan{};               // while an attempt is planned
     Instant until = always;      // the end of the wait that next() has returned
     Instant requested = always;  // the end of the waits that answers have requested
+    bool was_cut = false;        // whether an attempt took as long as its limit
     [[no_unique_address]] Rejections rejections{};
     std::optional<Answer> answer{};
 };
@@ -158,6 +159,7 @@ public:
     [[gnu::noinline]] void failed(Failure failure) {
         Turn turn{sleeper_.now(), sleeper_.bits()};
         state_ = State::idle;
+        if constexpr (limits_attempts<P>) past_->was_cut |= turn.now >= attempt_.deadline;
         if (failure.retry_after > Duration::zero()) {
             Instant& until = end_of_wait();
             until = detail::larger(until, after(turn.now, failure.retry_after));
@@ -256,7 +258,9 @@ private:
 
     // The limit of an attempt makes room for another one, so the last one has all the time left.
     [[nodiscard]] Instant end_of_attempt(Instant end) const noexcept {
-        const bool is_last = policy_.stops_after(end) || end >= made_.latest(deadline_);
+        const Duration limit = policy_.attempt_limit(forever);
+        const Duration room = past_ && past_->was_cut ? limit : limit / 2;
+        const bool is_last = policy_.stops_after(end) || end > before(deadline_, room);
         return is_last && deadline_ != never ? deadline_ : detail::smaller(end, deadline_);
     }
 

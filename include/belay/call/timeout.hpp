@@ -31,9 +31,10 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// A late answer, and a call that a Timeout destroys, count against the peer only if it had at
 /// least half of the limit; see counts_after. Otherwise a breaker gets its permit back, its
-/// count of failures stays, and a retry stays paid for. No wait of an inner layer begins that
-/// would leave less: a queue, a breaker, a backoff or the delay of a Hedge. The call then ends
-/// at once.
+/// count of failures stays, and a retry stays paid for. Inside a Queued, and for the probe of a
+/// half-open breaker, it must have had 15/16 of the limit. No wait of an inner layer begins that
+/// would leave less than half: a queue, a breaker, a backoff or the delay of a Hedge. The call then
+/// ends at once.
 ///
 /// The earliest of nested deadlines counts, and half of the shortest limit. If the time is over
 /// before `fn` was called at all, for example in a queue, that is a rejection. It is no verdict

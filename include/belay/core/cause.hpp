@@ -49,7 +49,8 @@ enum class FailureOrigin : std::uint8_t {
     unset = 0,     ///< not stated; counts as the peer's failure
     answered = 1,  ///< the peer, or a machine on the way to it, answered
     silent = 2,    ///< the peer sent nothing in time
-    local = 3      ///< this side: it lacked a resource, rejected the call, or ended it
+    local = 3,     ///< this side: it lacked a resource, rejected the call, or ended it
+    cut_short = 4  ///< the peer sent nothing in the part of its time that this side left
 };
 
 class OriginCategory final : public std::error_category {
@@ -58,8 +59,8 @@ public:
     const char* name() const noexcept override { return "belay.origin"; }
     std::string message(int value) const override {
         constexpr const char* texts[] = {"not stated", "the peer answered", "the peer was silent",
-                                         "this side"};
-        return value >= 0 && value < 4 ? texts[value] : "unknown";
+                                         "this side", "the call was cut short"};
+        return value >= 0 && value < 5 ? texts[value] : "unknown";
     }
 };
 

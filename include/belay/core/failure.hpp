@@ -14,9 +14,10 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: a plain value.
 struct Failure {
-    /// Which side decided a failure: `answered`, `silent`, `local`, or `unset`.
+    /// Which side decided a failure: `answered`, `silent`, `cut_short`, `local`, or `unset`.
     ///
-    /// A `local` failure never counts against the peer, and an `unset` one counts as the peer's. An
+    /// A `local` failure never counts against the peer, and an `unset` one counts as the peer's. A
+    /// call that a Pipeline has `cut_short` counts, too, but not if it was a breaker's probe. An
     /// Origin is also an error condition, like a Cause. Your error category takes part if its
     /// `equivalent` returns true for one of these values.
     using Origin = detail::FailureOrigin;

@@ -492,15 +492,19 @@ private:
         if (attempt.deadline != never) {
             const Duration left = elapsed(sleeper_.now(), attempt.deadline);
             // The limit makes room for another attempt, so the last one has all the time left.
+            // After one that took as long, another must have at least that.
+            const Duration room = call.progress.was_cut ? limit : limit / 2;
             const bool is_last = !call.progress.repeatable ||
                                  call.progress.attempts >= options_.attempts_max || left <= limit ||
-                                 left - limit <= limit / 2;
+                                 left - limit < room;
             if (is_last) limit = left;
         }
         call.progress.sent = false;
         auto exchange = detail::http_exchange(
             http_, sleeper_, call.copy(limit, options_.deadline_header), call.progress);
+        const Instant end = after(sleeper_.now(), limit);
         std::optional<HttpResponse> response = co_await std::move(exchange);
+        call.progress.was_cut |= sleeper_.now() >= end;
         co_return call.ended(std::move(response));
     }
 

@@ -16,7 +16,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// For a call with a deadline, the limit holds only while another attempt is possible. The last
 /// attempt has the rest of the deadline. It is the last one if a rule stops after it (its
-/// `stops_after`), or if less than half of the limit would be left for another attempt.
+/// `stops_after`), or if less than half of the limit would be left for another attempt. After an
+/// attempt that took as long as the limit, another one must have the whole limit. So a lost request
+/// is repeated, and a server that needs longer has more time in the end.
 ///
 /// Models:        RuleLike.
 /// Thread safety: a plain value.

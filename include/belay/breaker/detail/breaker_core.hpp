@@ -71,7 +71,8 @@ public:
         }
         if (has_space() || now >= until_ || round_is_over(now)) return Advice::go();
         const Instant recheck = after(now, detail::breaker_recheck);
-        return Advice::suspend(recheck < until_ ? recheck : until_);
+        // Callers that wait would take every probe, and have too little time for it.
+        return Advice::suspend(recheck < until_ && !was_cut_short_ ? recheck : until_);
     }
 
     struct Answer {
@@ -119,11 +120,18 @@ public:
             return record(failed, turn.now, took) ? trip_now(turn, why) : BreakerChange::none;
         }
         if (out_ == 0) return BreakerChange::none;
+        if (failed && why.origin == FailureOrigin::cut_short) {
+            neutral(generation, why);
+            return BreakerChange::none;
+        }
         return record_probe(failed || too_slow(trip_, took), turn, why);
     }
     /// Records that a call of `generation` was not made, or shows nothing about the peer.
-    constexpr void neutral(std::uint32_t generation) noexcept {
-        if (generation == generation_ && out_ > 0) --out_;
+    constexpr void neutral(std::uint32_t generation, const Failure& why = {}) noexcept {
+        if (generation != generation_ || out_ == 0) return;
+        --out_;
+        // The probe had too little time, because it had waited. A call that has not has more.
+        if (why.cause == Cause::timed_out) was_cut_short_ = true;
     }
     /// The first half of a verdict on a closed breaker: returns whether it must open.
     /// Pre: closed.
@@ -277,6 +285,7 @@ private:
         out_ = 0;
         successes_ = 0;
         failures_ = 0;
+        was_cut_short_ = false;
     }
     constexpr void renew() noexcept { generation_ = (generation_ + 1) & generation_mask; }
 
@@ -299,6 +308,7 @@ private:
     std::uint8_t successes_needed_;
     std::uint8_t failures_needed_;
     std::uint16_t openings_ = 0;
+    bool was_cut_short_ = false;  // whether a probe of this round was
 };
 
 }}}  // namespace belay::detail

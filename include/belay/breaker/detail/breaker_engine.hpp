@@ -91,10 +91,10 @@ public:
             return peer_evidence(why);
         }
     }
-    void neutral(std::uint32_t generation) noexcept {
+    void neutral(std::uint32_t generation, const Failure& why = {}) noexcept {
         if (!word_.load().is(Gate::guarded, generation)) return;
         const detail::SpinLock lock{mutex_};
-        core_.neutral(generation);
+        core_.neutral(generation, why);
     }
 
     [[nodiscard]] Advice admit(Instant now) const noexcept {

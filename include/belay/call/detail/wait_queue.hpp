@@ -3,6 +3,7 @@
 /// WaitQueue: callers that wait for a permit, in order of arrival.
 #pragma once
 
+#include <atomic>   // std::atomic
 #include <cstdint>  // std::uint8_t
 
 #include <belay/core/instant.hpp>
@@ -80,6 +81,32 @@ struct WaitAnswer {
     Instant wake_at = belay::never;
     /// The earliest possible time, as things stand.
     Instant earliest = always;
+};
+
+/// The time that the calls of an object take, as far as their ends have shown. Lock-free.
+///
+/// It rises at once and falls slowly, so it stays near the longest of the recent calls. A call that
+/// was late although it had only a part of its limit needs longer than that.
+class AnswerTime {
+public:
+    /// Returns 0ns until a call has ended.
+    [[nodiscard]] Duration recent() const noexcept {
+        return Duration{ticks_.load(std::memory_order_relaxed)};
+    }
+    void answered(Duration took) noexcept {
+        const Duration most = recent();
+        store(took > most ? took : most - (most - took) / 8);
+    }
+    void cut_short(Duration had) noexcept {
+        const Duration longer = had > forever / 2 ? forever : had + had / 4;
+        if (longer > recent()) store(longer);
+    }
+
+private:
+    // If two threads store at once, one of the calls has no effect.
+    void store(Duration time) noexcept { ticks_.store(time.count(), std::memory_order_relaxed); }
+
+    std::atomic<Duration::rep> ticks_{0};
 };
 
 /// Wakes a waiting caller when the caller's stop token requests a stop. A StopToken wakes it at

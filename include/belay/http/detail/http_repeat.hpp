@@ -52,8 +52,9 @@ struct HttpProgress {
     };
     Noted noted[2] = {};  ///< the last one first
     bool repeatable = false;
-    bool sent = true;    ///< the server may have seen the last request
-    bool begun = false;  ///< on_chunk has received a part of a response
+    bool was_cut = false;  ///< a request took as long as its limit
+    bool sent = true;      ///< the server may have seen the last request
+    bool begun = false;    ///< on_chunk has received a part of a response
     std::uint32_t attempts = 0;
     // The requests of the attempt that began last:
     bool answered = false;         ///< one of them had its whole response
