@@ -6,7 +6,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/count_only.hpp>
 #include <belay/breaker/count_window.hpp>

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/budget/gradient.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/policy.hpp>

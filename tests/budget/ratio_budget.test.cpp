@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

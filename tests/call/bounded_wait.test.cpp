@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/open_for.hpp>

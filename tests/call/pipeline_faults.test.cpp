@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/ratio_budget.hpp>

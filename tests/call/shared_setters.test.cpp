@@ -7,7 +7,7 @@
 #include <utility>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>

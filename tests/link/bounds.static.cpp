@@ -2,9 +2,8 @@
 // Goal: bounds are proven where they hold, to the nanosecond, and nowhere else.
 #include <belay/link/bounds.hpp>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/linear.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/count_window.hpp>
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/open_as_asked.hpp>

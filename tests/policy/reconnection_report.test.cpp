@@ -4,7 +4,7 @@
 #include <belay/policy/reconnection_report.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/budget/ratio_budget.hpp>
 #include <belay/budget/token_budget.hpp>

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/token_budget.hpp>
 #include <belay/call/bulkhead.hpp>

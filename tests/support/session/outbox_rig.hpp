@@ -10,8 +10,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue_counters.hpp>

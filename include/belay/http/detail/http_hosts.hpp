@@ -9,8 +9,8 @@
 #include <string_view>  // std::string_view
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/failure_rate.hpp>
 #include <belay/breaker/open_for.hpp>
