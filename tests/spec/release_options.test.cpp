@@ -175,11 +175,6 @@ TEST_CASE("Release builds check the options of breakers and budgets", "[spec][op
          [] {
              AdaptiveLimit<Aimd> l{Aimd{AimdOptions{}}, 0s};
          }},
-        {"AdaptiveLimit::low_priority",
-         [] {
-             AdaptiveLimit<Aimd> l{Aimd{AimdOptions{}}};
-             static_cast<void>(l.low_priority(0));
-         }},
         {"AdaptiveThrottle: ask_again",
          [] { AdaptiveThrottle t{AdaptiveThrottleOptions{.ask_again = 0s}}; }},
         {"CubicRate: the rate",

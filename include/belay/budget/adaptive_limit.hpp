@@ -39,8 +39,6 @@ concept LimitAlgorithm =
 /// one signal. The limit is never below 1, so there is always a probe. It cannot be copied or
 /// moved, and must outlive its permits.
 ///
-/// To shed calls of low priority first, give their policies a LowPriority of the limit.
-///
 /// An algorithm is any copyable value with `limit() const -> std::uint32_t`, `succeeded(Duration
 /// took, std::uint32_t in_flight)` and `failed()`, all noexcept.
 ///
@@ -62,46 +60,6 @@ public:
     /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveLimit, PermitData>;
 
-    /// The same limit for callers of low priority, who leave a share of it to the others:
-    ///
-    ///     auto batch = limit.low_priority(400);   // keeps 400 thousandths free
-    ///     Policy jobs{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{batch, FailFast{}}};
-    ///
-    /// When the limit shrinks, or the other callers need more, calls of low priority are rejected
-    /// first. Different shares make several levels. While no attempt is under way, one of low
-    /// priority is admitted. A limit grows only while at least half of it is used. So, if the share
-    /// is at most 500, it can grow again without the other callers. It must not outlive the limit.
-    ///
-    /// Models:        ShareableLike.
-    /// Thread safety: any thread.
-    /// Source:        failsafe-go's prioritized limiters; here with shares instead of a threshold.
-    class LowPriority {
-    public:
-        static constexpr std::string_view name = "AdaptiveLimit::LowPriority";
-        /// The results of its calls decide; see ShareableLike.
-        static constexpr bool judges_results = true;
-        using Permit = typename AdaptiveLimit::Permit;
-
-        /// Returns whether an attempt could begin at `now`, and takes nothing.
-        [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-            return limit_->admit_beside(now, kept_per_thousand_);
-        }
-        /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
-        constexpr Permit acquire(Turn& turn) noexcept {
-            return limit_->acquire_beside(turn, kept_per_thousand_);
-        }
-        /// Returns the spread of the limit.   Errors: none.
-        [[nodiscard]] constexpr Duration spread() const noexcept { return limit_->spread(); }
-
-    private:
-        friend AdaptiveLimit;
-        constexpr LowPriority(AdaptiveLimit& limit, std::uint32_t kept_per_thousand) noexcept
-            : limit_{&limit}, kept_per_thousand_{kept_per_thousand} {}
-
-        AdaptiveLimit* limit_;
-        std::uint32_t kept_per_thousand_;
-    };
-
     /// Makes a limit. A rejected caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
     constexpr explicit AdaptiveLimit(
         Algorithm algorithm = Algorithm{},
@@ -112,20 +70,19 @@ public:
 
     /// Returns whether an attempt could begin at `now`, and takes nothing.
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return admit_beside(now, 0);
+        const bool full = state_.with([](const State& s) { return s.full(); });
+        return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
     }
     /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
-    constexpr Permit acquire(Turn& turn) noexcept { return acquire_beside(turn, 0); }
+    constexpr Permit acquire(Turn& turn) noexcept {
+        return state_.with([this, &turn](State& s) {
+            if (s.full()) return Permit{after(turn.now, ask_again_)};
+            ++s.in_flight;
+            return Permit{*this, PermitData{turn.now, s.round}};
+        });
+    }
     /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
     [[nodiscard]] constexpr Duration spread() const noexcept { return ask_again_; }
-    /// Returns the same limit for callers of low priority, who keep a share of it free.
-    ///
-    /// Pre: 1 <= kept_per_thousand <= 999.
-    [[nodiscard]] constexpr LowPriority low_priority(std::uint32_t kept_per_thousand) noexcept {
-        BELAY_OPTION(kept_per_thousand >= 1 && kept_per_thousand <= 999,
-                     "AdaptiveLimit::low_priority: the share must be in [1, 999]");
-        return LowPriority{*this, kept_per_thousand};
-    }
 
     /// Changes how the limit is found, while callers use it; the next attempt follows the new rule.
     ///
@@ -161,30 +118,11 @@ private:
         std::uint32_t in_flight = 0;
         std::uint32_t round = 0;  // how often the limit has shrunk
 
-        [[nodiscard]] constexpr bool full(std::uint32_t kept_per_thousand) const noexcept {
+        [[nodiscard]] constexpr bool full() const noexcept {
             const std::uint32_t limit = algorithm.limit();
-            // Rounded up, so that a small limit keeps a place free, too.
-            const auto kept =
-                static_cast<std::uint32_t>((std::uint64_t{limit} * kept_per_thousand + 999) / 1000);
-            // Without half of an odd limit, a share of at most 500 could not make it grow.
-            const std::uint32_t least = kept_per_thousand <= 500 ? limit / 2 + limit % 2 : 1;
-            const std::uint32_t places = limit - kept > least ? limit - kept : least;
-            return in_flight >= (places >= 1 ? places : 1);
+            return in_flight >= (limit >= 1 ? limit : 1);
         }
     };
-
-    [[nodiscard]] constexpr Advice admit_beside(Instant now,
-                                                std::uint32_t kept_per_thousand) const noexcept {
-        const bool full = state_.with([=](const State& s) { return s.full(kept_per_thousand); });
-        return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
-    }
-    constexpr Permit acquire_beside(Turn& turn, std::uint32_t kept_per_thousand) noexcept {
-        return state_.with([this, &turn, kept_per_thousand](State& s) {
-            if (s.full(kept_per_thousand)) return Permit{after(turn.now, ask_again_)};
-            ++s.in_flight;
-            return Permit{*this, PermitData{turn.now, s.round}};
-        });
-    }
 
     constexpr void on_success(PermitData data, Instant now) noexcept {
         state_.with([=](State& s) {
