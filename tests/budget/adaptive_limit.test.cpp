@@ -10,7 +10,6 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/budget/gradient.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: retries are never more than the share of the window, or the floor. Waiting retries count. A
 // brute-force model agrees.
-#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/budgets.hpp>
 
 #include <algorithm>
 #include <atomic>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: tokens are neither lost nor created, on any path and by any thread; the options of gRPC
 // and AWS are exact to the thousandth. Method: examples, properties and threads.
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 
 #include <atomic>
 #include <thread>

@@ -5,7 +5,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/open_as_asked.hpp>
+#include <belay/breaker/open_waits.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>

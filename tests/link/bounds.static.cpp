@@ -4,9 +4,8 @@
 
 #include <belay/backoff/growths.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/open_as_asked.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/max_elapsed.hpp>

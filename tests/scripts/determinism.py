@@ -51,7 +51,7 @@ EXCUSED = {
     "libc_sim/detail/symbols.hpp: random device": "defines these functions: in a world, those of detail/calls.hpp",
     "libc_sim/detail/symbols.hpp: real clock": "defines these functions: in a world, those of detail/calls.hpp",
     "backoff/growths.hpp: floating point": "reads the bits of a factor that the user wrote, and computes with integers",
-    "breaker/detail/breaker_word.hpp: address order": "which line a thread counts in; the sum is the same",
+    "breaker/circuit_breaker.hpp: address order": "which line a thread counts in; the sum is the same",
     "budget/detail/rate_state.hpp: floating point": "products and quotients alone, which IEEE 754 defines to the last bit",
     "call/detail/answer_kinds.hpp: floating point": "a type in a concept; nothing is computed",
     "call/policies.hpp: floating point": "a factor of Exponential, which reads its bits",

@@ -10,8 +10,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
