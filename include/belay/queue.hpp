@@ -19,7 +19,6 @@
 #include <belay/queue/flushable_like.hpp>
 #include <belay/queue/leasable_like.hpp>
 #include <belay/queue/mpmc_ring.hpp>
-#include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/oldest_age.hpp>
 #include <belay/queue/overflow_like.hpp>
 #include <belay/queue/priority.hpp>

@@ -5,7 +5,6 @@
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/mpmc_ring.hpp>
-#include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/spsc_ring.hpp>
@@ -61,11 +60,9 @@ std::size_t allocations_of(Storage& storage) {
 
 TEST_CASE("Rings between threads push and pop without allocating", "[queue][allocation][unit]") {
     SpscRing<int> spsc{64};
-    MpscRing<int> mpsc{64};
     MpmcRing<int> mpmc{64};
     BlockingRing<SpscRing<int>> blocking{64};
     CHECK(allocations_of(spsc) == 0);
-    CHECK(allocations_of(mpsc) == 0);
     CHECK(allocations_of(mpmc) == 0);
     CHECK(allocations_of(blocking) == 0);
 }

@@ -99,7 +99,6 @@ FRIENDS = {
     "fleet/pool.hpp PoolMemberObserver": "reports what happens to a member",
     "link/supervisor.hpp LifetimeFlagOf": "gives a handle its state",
     "queue/mpmc_ring.hpp BlockingRing": "ends the pushes, and waits until their values were taken",
-    "queue/mpsc_ring.hpp BlockingRing": "ends the pushes, and waits until their values were taken",
     "queue/spsc_ring.hpp BlockingRing": "ends the pushes, and waits until their values were taken",
     "room/room_manager.hpp LifetimeFlagOf": "gives a handle its state",
     "session/receiver.hpp LifetimeFlagOf": "gives a handle its state",

@@ -252,7 +252,7 @@ TEST_CASE("Release builds check the options of queues", "[spec][options][unit]")
         {"Deque::Deque: the capacity", [] { Deque<int>{0}; }},
         {"Ring::Ring: the capacity", [] { Ring<int>{0}; }},
         {"Ring::Ring: the capacity", [] { SpscRing<int>{0}; }},
-        {"Ring::Ring: the capacity", [] { MpscRing<int>{0}; }},
+        {"Ring::Ring: the capacity", [] { MpmcRing<int>{0}; }},
         {"Priority::Priority: in_a_row",
          [] {
              Priority<Deque<int>, 2, FirstLane>{{}, {}, {.in_a_row = 0}};

@@ -21,7 +21,7 @@ struct BlockingRingOptions {
     unsigned spins = 64;
 };
 
-/// A SpscRing, MpscRing or MpmcRing on which a thread can wait for space and for values.
+/// A SpscRing or MpmcRing on which a thread can wait for space and for values.
 ///
 /// Each change costs one atomic operation more than on the ring alone, and a system call if a
 /// thread sleeps. It wakes all threads that sleep on the other side. For an orderly shutdown,
@@ -133,8 +133,8 @@ public:
 
 private:
     // The producer of an SpscRing publishes by an exchange. A consumer that goes to sleep changes
-    // the same variable, so a push needs no second exchange to see it. A producer of the other
-    // rings publishes by a store into the slot, and then exchanges.
+    // the same variable, so a push needs no second exchange to see it. A producer of an
+    // MpmcRing publishes by a store into the slot, and then exchanges.
     static constexpr bool announced = Ring::publishes_by_exchange;
 
     /// Adds a value, unless the ring is full or closed.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/detail/numbered_slots.hpp
-/// NumberedSlots: the slots of MpscRing and MpmcRing. Each slot stores whose turn it is.
+/// NumberedSlots: the slots of MpmcRing. Each slot stores whose turn it is.
 #pragma once
 
 #include <atomic>    // std::memory_order_acquire
