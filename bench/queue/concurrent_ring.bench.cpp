@@ -2,9 +2,7 @@
 // How many values the rings pass between threads, beside the packaged lock-free queues. One
 // iteration passes 2^18 random values; threads are started and ended outside the measured time.
 #include <belay/core/random.hpp>
-#include <belay/queue/detail/ring_waiters.hpp>
-#include <belay/queue/mpmc_ring.hpp>
-#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
 #include <algorithm>
 #include <array>

@@ -9,7 +9,7 @@
 #include <belay/fleet/fleet.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 

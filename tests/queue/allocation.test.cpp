@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: a ring allocates nothing after it was made, a codec nothing in the steady state; each
 // holds as much memory as its page states. Method: a counting operator new.
-#include <belay/queue/blocking_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
-#include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
-#include <belay/queue/spsc_ring.hpp>
 
 #include <algorithm>
 

@@ -2,9 +2,7 @@
 // Goal: a thread that waits on a BlockingRing wakes up for every change and for the close, and
 // no value is lost. Method: every order of the atomic accesses of small scripts, and real
 // threads.
-#include <belay/queue/blocking_ring.hpp>
-#include <belay/queue/mpmc_ring.hpp>
-#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
 #include <memory>
 #include <thread>

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Queue is drained by its thread while others push into its storage: each value once, in
 // the order of its producer. Method: real threads, over rings and journals; for ThreadSanitizer.
+#include <belay/queue/concurrent_rings.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
-#include <belay/queue/spsc_ring.hpp>
 
 #include <belay/posix/journal.hpp>
 

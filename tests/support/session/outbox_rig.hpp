@@ -14,7 +14,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/sim/disk.hpp>
 
