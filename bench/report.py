@@ -66,7 +66,6 @@ GOALS = [
     Goal("queue/spsc_ring/pass_64_bytes", "readerwriterqueue", 0.95, "0.95 of moodycamel's ReaderWriterQueue"),
     Goal("queue/spsc_ring/pass_64_bytes", "atomic_queue", 0.95, "0.95 of atomic_queue"),
     Goal("queue/spsc_ring/batches_of_32", "single", 2.0, "2x its own single values"),
-    Goal("queue/mpsc_ring/pass_2_to_1", "mpmc_ring", 1.2, "1.2x our MpmcRing"),
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "concurrentqueue", 1.2, "1.2x moodycamel's ConcurrentQueue"),
     Goal("queue/mpmc_ring/pass_2_to_2_8_bytes", "boost_queue", 5.0, "5x boost::lockfree::queue"),
     Goal("queue/mpmc_ring/push_pop", PER_SECOND, 1e8, "an uncontended push and pop within 10 ns"),

@@ -3,10 +3,8 @@
 #include <cstdio>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/make_backoff.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 
 using namespace belay;  // in examples only
 using namespace std::chrono_literals;

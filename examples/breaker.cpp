@@ -2,10 +2,7 @@
 // One breaker shared by many callers: while the server is down, few of them ask it. Then one by
 // hand, with everything. A rate or slow calls trip it, and two probes decide. An observer is
 // notified, and the breaker survives a restart.
-#include <belay/breaker/any_trip.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/time_window.hpp>
 
 #include <cstdio>

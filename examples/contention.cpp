@@ -13,10 +13,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "chart.hpp"
 

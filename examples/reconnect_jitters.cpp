@@ -11,9 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/belay.hpp>
 #include <belay/sim.hpp>
 

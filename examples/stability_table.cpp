@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <belay/backoff/any_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/belay.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/policy/optional_rule.hpp>

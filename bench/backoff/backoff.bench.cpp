@@ -8,8 +8,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>

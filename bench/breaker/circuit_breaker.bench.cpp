@@ -7,8 +7,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/time_window.hpp>
 
 using namespace belay;

@@ -3,7 +3,7 @@
 // Virtual time: no clock is read.
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>

@@ -11,8 +11,8 @@
 #include <benchmark/benchmark.h>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/policy/reset_when_stable.hpp>
 #include <belay/posix.hpp>
 

@@ -10,7 +10,7 @@
 #include <benchmark/benchmark.h>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/shared.hpp>
 

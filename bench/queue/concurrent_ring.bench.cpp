@@ -2,10 +2,7 @@
 // How many values the rings pass between threads, beside the packaged lock-free queues. One
 // iteration passes 2^18 random values; threads are started and ended outside the measured time.
 #include <belay/core/random.hpp>
-#include <belay/queue/detail/ring_waiters.hpp>
-#include <belay/queue/mpmc_ring.hpp>
-#include <belay/queue/mpsc_ring.hpp>
-#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
 #include <algorithm>
 #include <array>
@@ -324,11 +321,6 @@ const bool registered = [] {
     add((batches + std::string{"belay"}).c_str(), pass_batches<Ours<SpscRing<Small>>, Small>)
         ->UseManualTime();
     add((batches + std::string{"single"}).c_str(), pass<Ours<SpscRing<Small>>, Small, 1, 1>)
-        ->UseManualTime();
-    const char* const two_to_one = "queue/mpsc_ring/pass_2_to_1/";
-    add((two_to_one + std::string{"belay"}).c_str(), pass<Ours<MpscRing<Small>>, Small, 2, 1>)
-        ->UseManualTime();
-    add((two_to_one + std::string{"mpmc_ring"}).c_str(), pass<Ours<MpmcRing<Small>>, Small, 2, 1>)
         ->UseManualTime();
     add("queue/mpmc_ring/push_pop/belay", push_pop<Ours<MpmcRing<Small>>>);
 #if defined(BELAY_BENCH_CONCURRENTQUEUE)

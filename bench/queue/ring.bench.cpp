@@ -18,7 +18,6 @@
 #include <belay/queue/deque.hpp>
 #include <belay/queue/oldest_age.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 #include <belay/queue/weighed.hpp>
 
 using namespace belay;

@@ -12,7 +12,7 @@
 #include <utility>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/policy/attempt_timeout.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: no draw allocates, alone or in a policy. Method: a counting operator new.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/catch.hpp"

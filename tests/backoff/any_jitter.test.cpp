@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: an AnyJitter makes the waits of the jitter that it was made from. Method: both draw from
 // the same seed; examples.
-#include <belay/backoff/any_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/make_backoff.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/catch.hpp"
 

@@ -8,17 +8,9 @@
 #include <string>
 #include <type_traits>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/delays.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/fibonacci.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/linear.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/aborts.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the numbers, texts and causes of BackoffErrc are fixed.
-#include <belay/backoff/backoff_errc.hpp>
+#include <belay/backoff/growths.hpp>
 
 #include <string>
 

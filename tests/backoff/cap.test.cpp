@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Goal: Cap is the smaller of two waits, and a hard limit for every jitter. Method: examples at
 // compile time.
-#include <belay/backoff/cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include <limits>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: CapLike accepts its archetype, and rejects types that lack one requirement each.
-#include <belay/backoff/cap_like.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/archetypes.hpp"
 

@@ -2,9 +2,9 @@
 // Goal: a Backoff that violates a precondition is no constant expression. Method: each wrong value,
 // with the nearest valid one.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/delays.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/catch.hpp"
 #include "support/is_constant.hpp"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: DecorrelatedJitter draws between the base and three times the last wait, uniformly under
 // the cap. Method: ranges, means and fixed sequences.
-#include <belay/backoff/decorrelated_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
-#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: Delays are used as written, and the last one repeats for ever. Method: examples.
-#include <belay/backoff/delays.hpp>
+#include <belay/backoff/growths.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

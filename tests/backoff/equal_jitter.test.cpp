@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: EqualJitter waits at least half of the nominal wait, also at the cap.
-#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
-#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: Exponential is the exact power of any factor, at any attempt, on every compiler.
-#include <belay/backoff/exponential.hpp>
+#include <belay/backoff/growths.hpp>
 
 #include <cmath>
 #include <limits>

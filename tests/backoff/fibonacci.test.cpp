@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: Fibonacci adds the two waits before, and saturates.
-#include <belay/backoff/fibonacci.hpp>
+#include <belay/backoff/growths.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: a floor raises the range of a draw, and never the draw itself. Method: ranges and
 // distributions.
-#include <belay/backoff/floor.hpp>
+#include <belay/backoff/caps.hpp>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/delays.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

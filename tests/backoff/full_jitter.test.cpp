@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: FullJitter is uniform over [0, nominal], also at the cap, and the same on every
 // compiler. Method: ranges, means and fixed sequences.
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
-#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

@@ -6,17 +6,9 @@
 #include <cstdio>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/delays.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/fibonacci.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/linear.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/spread_hint.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: GrowthLike accepts its archetype and lambdas, and rejects types that lack one
 // requirement each.
-#include <belay/backoff/growth_like.hpp>
+#include <belay/backoff/growths.hpp>
 
 #include "support/archetypes.hpp"
 

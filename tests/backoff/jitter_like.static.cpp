@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: JitterLike accepts its archetype, and rejects types that lack one requirement each.
-#include <belay/backoff/jitter_like.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/archetypes.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of linear.hpp satisfy their concepts, have the documented sizes, and throw
 // only as documented.
-#include <belay/backoff/linear.hpp>
+#include <belay/backoff/growths.hpp>
 
 using namespace belay;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: Linear grows by the base, and saturates.
-#include <belay/backoff/linear.hpp>
+#include <belay/backoff/growths.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

@@ -1,20 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: invalid parameters that are known only at run time are rejected with the reason, and never
 // replaced. Method: each part wrong in turn.
-#include <belay/backoff/make_backoff.hpp>
+#include <belay/backoff/backoff.hpp>
 
 #include <limits>
 #include <string>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/delays.hpp>
-#include <belay/backoff/fibonacci.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/linear.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/catch.hpp"
 

@@ -3,12 +3,8 @@
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 
 // expect-error: CapLike: C::least must be
 namespace cap_floor_in_seconds {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of no_cap.hpp satisfy their concepts, have the documented sizes, and throw
 // only as documented.
-#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include <type_traits>
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: NoCap sets no bound and adds no size.
-#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/catch.hpp"
 

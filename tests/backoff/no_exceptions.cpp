@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: backoff/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/make_backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: NoJitter gives the exact wait and draws no random number.
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include <belay/backoff/backoff.hpp>
 

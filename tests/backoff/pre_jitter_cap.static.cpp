@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of pre_jitter_cap.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 using namespace belay;
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: PreJitterCap bounds the nominal wait only. Method: examples at compile time.
-#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/catch.hpp"
 

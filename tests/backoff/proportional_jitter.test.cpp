@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: ProportionalJitter stays in its interval, also at the cap and for every length of wait.
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

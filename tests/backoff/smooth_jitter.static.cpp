@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of smooth_jitter.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 using namespace belay;
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: SmoothJitter has the distribution of the formula, at every attempt number, and the same
 // draws on every machine. Method: its integer curve is compared with the formula in floating point.
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
 
-#include <belay/backoff/no_cap.hpp>
+#include <belay/backoff/caps.hpp>
 
 #include "support/backoff/wait_samples.hpp"
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: part::uniform_wait is even over its range, both ends included, the same on every compiler.
-#include <belay/backoff/wait_range.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include <array>
 

@@ -23,8 +23,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/link/with_token.hpp>

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: no call of a breaker allocates, alone or in a policy. Method: a counting operator new.
-#include <belay/breaker/any_trip.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
-#include <belay/breaker/trip_when.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/policy.hpp>

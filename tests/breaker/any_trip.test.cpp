@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Goal: each trip gets every call, and their results are combined by any or all. Values that no
 // trip needs are not measured. Method: examples and properties.
-#include <belay/breaker/any_trip.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <type_traits>
 #include <vector>
 
 #include <belay/breaker/breaker.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
 #include <belay/core/time_window.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/call_errc.hpp>
 #include <belay/policy/policy.hpp>
 

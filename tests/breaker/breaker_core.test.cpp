@@ -7,8 +7,8 @@
 #include <type_traits>
 #include <vector>
 
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"

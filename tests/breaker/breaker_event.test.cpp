@@ -2,7 +2,7 @@
 // Goal: an observer is notified of every change after it was made, in order, and never under the
 // lock. A slow observer can detect how many events it missed. Method: recording observers and
 // threads.
-#include <belay/breaker/breaker_event.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 
 #include <atomic>
 #include <cerrno>
@@ -14,9 +14,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/tee.hpp>
 

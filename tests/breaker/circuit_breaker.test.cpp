@@ -8,10 +8,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/breaker/any_trip.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/shared.hpp>

@@ -6,11 +6,9 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/count_only.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 
 #include "support/budget/granted.hpp"

@@ -10,10 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/breaker/any_trip.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/core/time_window.hpp>
 

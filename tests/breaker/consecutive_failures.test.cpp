@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the given number of failures in a row trips it, and nothing else does.
-#include <belay/breaker/consecutive_failures.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <type_traits>
 #include <vector>

@@ -2,8 +2,7 @@
 // Goal: a breaker that violates a precondition is no constant expression. Method: each wrong value,
 // with the nearest valid one.
 #include <belay/breaker/breaker.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include "support/catch.hpp"
 #include "support/is_constant.hpp"

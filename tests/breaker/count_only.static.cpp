@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: CountOnly is a trip, adds no size without state, and accepts only filters that can be used.
-#include <belay/breaker/count_only.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <belay/breaker/breaker.hpp>
 

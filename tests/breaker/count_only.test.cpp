@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: a breaker counts the failures that its user selects, and no others: alone, shared, and with
 // probes. Method: examples.
-#include <belay/breaker/count_only.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <atomic>
 #include <system_error>
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/shared.hpp>
 

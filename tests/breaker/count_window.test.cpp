@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a CountWindow holds exactly the last N calls. Method: compared with a list of all calls.
-#include <belay/breaker/count_window.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <algorithm>
 #include <type_traits>

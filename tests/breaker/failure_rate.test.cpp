@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Goal: FailureRate trips at its percentage, and not before its minimum of calls, in either window.
 // Method: examples, and a count by hand.
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <deque>
 #include <vector>
 
 #include <belay/breaker/breaker.hpp>
-#include <belay/breaker/count_window.hpp>
 #include <belay/core/time_window.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

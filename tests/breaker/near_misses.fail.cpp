@@ -2,13 +2,9 @@
 // Goal: misuse of this component does not compile, and the error states the reason. Method: each
 // case, from one expect-error to the next, has an error of that text; with BELAY_CONTROL all of
 // them compile.
-#include <belay/breaker/any_trip.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/count_only.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 
 // expect-error: AnyTrip, AllTrips: a trip must not be a CountOnly
 namespace any_trip_count_only {

@@ -2,7 +2,7 @@
 // Goal: breaker/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/failure_rate.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

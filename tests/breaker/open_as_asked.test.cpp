@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: a breaker stays open as long as the peer requested, up to the limit, and never shorter than
 // its own wait. Method: timelines.
-#include <belay/breaker/open_as_asked.hpp>
+#include <belay/breaker/open_waits.hpp>
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/open_for.hpp>
 #include <belay/core/manual_clock.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

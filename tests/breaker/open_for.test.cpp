@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the wait is the configured one at every opening, and draws nothing. Method: examples.
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
 
 #include <type_traits>
 

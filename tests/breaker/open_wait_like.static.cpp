@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: OpenWaitLike accepts its archetype, and rejects types that lack one requirement each.
-#include <belay/breaker/open_wait_like.hpp>
+#include <belay/breaker/open_waits.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"
 

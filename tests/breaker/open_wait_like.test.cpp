@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: an open wait receives the calls that the trip had counted, as Polly's BreakDurationGenerator
 // receives the failure rate and the failure count. Method: timelines.
-#include <belay/breaker/open_wait_like.hpp>
+#include <belay/breaker/open_waits.hpp>
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/count_only.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/open_as_asked.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
-#include <belay/breaker/trip_when.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/manual_clock.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: slow successful calls open a breaker, and a slow probe does not close it. Method:
 // timelines.
-#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <belay/breaker/breaker.hpp>
-#include <belay/breaker/count_window.hpp>
 #include <belay/core/time_window.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

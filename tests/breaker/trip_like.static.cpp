@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: TripLike accepts its archetype in each of its forms, and rejects types that lack one
 // requirement.
-#include <belay/breaker/trip_like.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"
 

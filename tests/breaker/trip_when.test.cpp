@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: a user's predicate opens a breaker. It is called with the counts of the window. Method:
 // examples.
-#include <belay/breaker/trip_when.hpp>
+#include <belay/breaker/trips.hpp>
 
 #include <belay/breaker/breaker.hpp>
-#include <belay/breaker/count_window.hpp>
 #include <belay/core/time_window.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

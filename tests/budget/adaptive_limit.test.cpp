@@ -9,8 +9,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/budget/gradient.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
@@ -247,96 +246,6 @@ TEST_CASE("AdaptiveLimit aborts on invalid options", "[budget][adaptive_limit][u
     CHECK(belay_test::aborts_with([] {
               static_cast<void>(AdaptiveLimit{Aimd{}, 0ns});
           }).find("the wait must be > 0ns") != std::string::npos);
-}
-
-TEST_CASE("AdaptiveLimit::low_priority rejects its calls first, as failsafe-go's priorities do",
-          "[budget][adaptive_limit][unit]") {
-    STATIC_REQUIRE([] {
-        Limit limit{Fixed{10}, 50ms};
-        auto batch = limit.low_priority(400);
-        auto crawl = limit.low_priority(700);
-        Random bits{Seed{1}};
-        Turn turn{Instant{1s}, bits};
-        Limit::Permit held[10];
-        bool ok = true;
-        for (std::uint32_t n = 0; n < 10; ++n) {
-            ok = ok && (crawl.admit(turn.now) == Advice::go()) == (n < 3);
-            {
-                const Limit::Permit lower = batch.acquire(turn);
-                ok = ok && static_cast<bool>(lower) == (n < 6);
-            }
-            held[n] = limit.acquire(turn);
-            ok = ok && held[n] && limit.in_flight() == n + 1;
-        }
-        return ok && limit.admit(turn.now) != Advice::go() &&
-               batch.admit(turn.now) == Advice::suspend(turn.now + 50ms);
-    }());
-}
-
-TEST_CASE("A limit of one rejects calls of low priority first, and grows by them alone",
-          "[budget][adaptive_limit][unit]") {
-    AdaptiveLimit limit{Aimd{{.initial = 10, .least = 1, .most = 10}}};
-    auto batch = limit.low_priority(200);
-    Random bits{Seed{1}};
-    Turn turn{Instant{1s}, bits};
-    while (limit.limit() > 1) {
-        auto failing = limit.acquire(turn);
-        REQUIRE(failing);
-        static_cast<void>(failing.failure(turn));
-    }
-    {
-        const auto other = limit.acquire(turn);
-        CHECK_FALSE(granted(batch.acquire(turn)));
-    }
-    for (int i = 0; i < 1000 && limit.limit() < 10; ++i) {
-        std::vector<decltype(limit)::Permit> all;
-        for (auto one = batch.acquire(turn); one; one = batch.acquire(turn)) {
-            all.push_back(std::move(one));
-        }
-        for (auto& one : all) one.success(turn);
-    }
-    CHECK(limit.limit() == 10);
-}
-
-TEST_CASE("A limit grows by calls of low priority alone for each share of at most a half",
-          "[budget][adaptive_limit][unit]") {
-    // Before this rule, a limit of 3 with a share of 400 kept 2 slots free. One call is not half of
-    // 3, so the limit stayed at 3.
-    const auto reached = [](std::uint32_t share, auto algorithm) {
-        AdaptiveLimit limit{algorithm};
-        auto batch = limit.low_priority(share);
-        Random bits{Seed{1}};
-        Turn turn{Instant{1s}, bits};
-        for (int i = 0; i < 100 && limit.limit() < 10; ++i) {
-            std::vector<typename decltype(limit)::Permit> all;
-            for (auto one = batch.acquire(turn); one; one = batch.acquire(turn)) {
-                all.push_back(std::move(one));
-            }
-            turn.now += 10ms;
-            for (auto& one : all) one.success(turn);
-        }
-        return limit.limit();
-    };
-    for (std::uint32_t share = 1; share <= 500; ++share) {
-        INFO(share);
-        CHECK(reached(share, Aimd{{.initial = 1, .least = 1, .most = 10}}) == 10);
-        CHECK(reached(share, Gradient{{.initial = 1, .least = 1, .most = 10}}) == 10);
-    }
-    // A larger share keeps the limit from growing. One call is always admitted.
-    CHECK(reached(999, Aimd{{.initial = 1, .least = 1, .most = 10}}) < 10);
-}
-
-TEST_CASE("A policy of low priority is rejected at once where another one is admitted",
-          "[budget][adaptive_limit][unit]") {
-    Limit limit{Fixed{2}};
-    auto batch = limit.low_priority(500);
-    Policy urgent{Shared{limit, FailFast{}}};
-    Policy background{Shared{batch, FailFast{}}};
-    Random bits{Seed{1}};
-    Turn turn{Instant{1s}, bits};
-    const auto first = limit.acquire(turn);
-    CHECK(background.admit(turn.now).verb == Advice::Verb::stop);
-    CHECK(urgent.admit(turn.now) == Advice::go());
 }
 
 TEST_CASE("AdaptiveLimit::set_algorithm changes the limit while attempts are under way",

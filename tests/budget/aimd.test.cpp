@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the limit grows by one per round of successes, shrinks by a share per failure, and stays
 // within its bounds.
-#include <belay/budget/aimd.hpp>
+#include <belay/budget/adaptive_limit.hpp>
 
 #include <algorithm>
 #include <type_traits>

@@ -5,8 +5,7 @@
 
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the limit follows the duration of attempts: it grows while they take their usual time, and
 // shrinks when queues grow. Method: simulated peers.
-#include <belay/budget/gradient.hpp>
+#include <belay/budget/adaptive_limit.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -11,7 +11,6 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/budget/adaptive_limit.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

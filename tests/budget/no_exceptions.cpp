@@ -2,9 +2,7 @@
 // Goal: budget/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/aimd.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of ratio_budget.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/budgets.hpp>
 
 #include "support/default_member.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: retries are never more than the share of the window, or the floor. Waiting retries count. A
 // brute-force model agrees.
-#include <belay/budget/ratio_budget.hpp>
+#include <belay/budget/budgets.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

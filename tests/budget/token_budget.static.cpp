@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of token_budget.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 
 using namespace belay;
 

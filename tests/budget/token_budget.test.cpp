@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: tokens are neither lost nor created, on any path and by any thread; the options of gRPC
 // and AWS are exact to the thousandth. Method: examples, properties and threads.
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 
 #include <atomic>
 #include <thread>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>

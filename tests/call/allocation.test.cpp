@@ -2,7 +2,7 @@
 // Goal: blocking calls allocate nothing, a coroutine's retry only its frame. Method: a counting
 // operator new.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/fallback.hpp>

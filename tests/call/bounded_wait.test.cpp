@@ -5,13 +5,12 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/budget/adaptive_limit.hpp>
-#include <belay/budget/aimd.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>

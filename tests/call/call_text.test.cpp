@@ -6,8 +6,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/random.hpp>
 #include <belay/policy/max_attempts.hpp>

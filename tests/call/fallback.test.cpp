@@ -8,8 +8,8 @@
 #include <string>
 
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/timeout.hpp>

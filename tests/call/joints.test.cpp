@@ -10,13 +10,11 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/gradient.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/chaos.hpp>
 #include <belay/call/hedge.hpp>

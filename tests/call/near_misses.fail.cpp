@@ -15,9 +15,9 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>

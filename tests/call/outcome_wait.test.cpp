@@ -3,9 +3,9 @@
 // that was rejected. A retry around the call then waits long enough, and no wait twice. Method:
 // virtual time; the outer retry in its four forms.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/open_as_asked.hpp>
+#include <belay/breaker/open_waits.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>

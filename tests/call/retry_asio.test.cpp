@@ -13,7 +13,7 @@
 #endif
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/core/steady_clock.hpp>
 #include <belay/policy/max_attempts.hpp>
 

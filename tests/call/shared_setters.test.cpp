@@ -7,14 +7,12 @@
 #include <utility>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/aimd.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/budget/cubic_rate.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>

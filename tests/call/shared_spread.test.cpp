@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
@@ -112,8 +112,6 @@ TEST_CASE("Shared spreads the callers that wait for an AdaptiveLimit over its wa
     AdaptiveLimit limit{Aimd{{.initial = 1, .least = 1, .most = 1}}, 300ms};
     const auto held = limit.acquire(turn);
     check_spread(limit, turn, turn.now + 300ms, 300ms);
-    auto batch = limit.low_priority(400);
-    check_spread(batch, turn, turn.now + 300ms, 300ms);
 }
 
 TEST_CASE("Shared spreads the callers that a throttle rejects over ask_again",

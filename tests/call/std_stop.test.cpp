@@ -7,7 +7,7 @@
 #include <thread>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/drive/thread_sleeper.hpp>
 

@@ -9,14 +9,10 @@
 #include <ratio>
 #include <type_traits>
 
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/open_as_asked.hpp>
-#include <belay/breaker/open_for.hpp>
-#include <belay/breaker/slow_call_rate.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/budget/adaptive_limit.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>

@@ -9,7 +9,7 @@
 #include <belay/core/driver_like.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/tee.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/catch.hpp"

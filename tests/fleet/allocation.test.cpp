@@ -4,12 +4,12 @@
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/max_attempts.hpp>

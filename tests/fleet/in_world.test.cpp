@@ -8,8 +8,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/max_attempts.hpp>

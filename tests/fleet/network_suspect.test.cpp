@@ -6,7 +6,7 @@
 
 #include <stdexcept>
 
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/policy/max_attempts.hpp>
 

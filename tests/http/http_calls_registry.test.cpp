@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include <belay/backoff/constant.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/policy/registry.hpp>
 

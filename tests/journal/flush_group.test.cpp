@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a thread that flushes yields if that helps, and less and less often if it does not. Method:
 // the decision logic alone, with flushes of two alternating threads.
-#include <belay/journal/detail/flush_group.hpp>
+#include <belay/journal/detail/group_writer.hpp>
 
 #include <vector>
 

@@ -245,6 +245,22 @@ TEST_CASE("GroupWriter: a new file serves threads that wait for a group",
     CHECK(group.disk.yields == yields);
 }
 
+TEST_CASE("GroupWriter::finish_file is fatal unless it only lacks space",
+          "[journal][group_writer][unit]") {
+    const auto [planted, is_fatal] = GENERATE(std::pair{std::errc::io_error, true},
+                                              std::pair{std::errc::no_space_on_device, false});
+    Group group;
+    group.disk.fail_at(group.disk.operations() + 1, std::make_error_code(planted));
+    const Group::Writer::Guard guard{group.writer};
+    group.writer.begin_exclusive();
+    group.writer.unlock();
+    bool fatal = !is_fatal;
+    CHECK(group.writer.finish_file(as_bytes("seal"), fatal) == planted);
+    CHECK(fatal == is_fatal);
+    group.writer.relock();
+    group.writer.end_exclusive({});
+}
+
 TEST_CASE("Journal: threads that commit all the time lose nothing in groups",
           "[journal][group_writer][unit]") {
     constexpr int count = 4;

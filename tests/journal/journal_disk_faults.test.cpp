@@ -11,7 +11,7 @@
 #include <utility>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/sim/crash_points.hpp>
 #include <belay/sim/disk.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a JournalError has the reason, the place and the advice. Method: the texts, for each kind
 // of error.
-#include <belay/journal/journal_error.hpp>
+#include <belay/journal/journal_options.hpp>
 
 #include "support/catch.hpp"
 

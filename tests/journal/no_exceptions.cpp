@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: journal/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
 #include <belay/journal/journal.hpp>
-#include <belay/queue/drop_newest.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/flush_every.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/queue/number_codec.hpp"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: PartCrcs returns the checksum of any part of the bytes. Method: random parts, and parts
 // at the step boundaries, compared with crc32c.
-#include <belay/journal/detail/part_crcs.hpp>
-
 #include <belay/journal/detail/record_search.hpp>
 
 #include "support/catch.hpp"

@@ -2,7 +2,7 @@
 // Goal: after damage no content of a body is taken for a record, and every real record is found.
 // Method: bodies of small integers after a lost sector, bodies with content that needs the nonce of
 // their file, and records copied over each other.
-#include <belay/journal/detail/record_evidence.hpp>
+#include <belay/journal/detail/record_search.hpp>
 
 #include <algorithm>
 #include <set>

@@ -6,7 +6,6 @@
 
 #include <string>
 
-#include <belay/journal/detail/record_evidence.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/sim/disk.hpp>

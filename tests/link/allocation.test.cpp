@@ -2,8 +2,8 @@
 // Goal: in the steady state neither a message nor a dial allocates. Method: a counting operator
 // new.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>

@@ -2,12 +2,10 @@
 // Goal: bounds are proven where they hold, to the nanosecond, and nowhere else.
 #include <belay/link/bounds.hpp>
 
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/linear.hpp>
-#include <belay/backoff/no_jitter.hpp>
-#include <belay/breaker/count_window.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/open_as_asked.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/max_elapsed.hpp>

@@ -5,8 +5,8 @@
 #include <belay/link/supervisor.hpp>
 
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>

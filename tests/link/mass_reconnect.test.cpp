@@ -4,7 +4,7 @@
 // bench/link/mass_reconnect. A policy without randomness shows that the measurement works.
 #include <belay/call/policies.hpp>
 
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 
 #include "support/catch.hpp"
 #include "support/link/mass_reconnect.hpp"

@@ -4,8 +4,8 @@
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"

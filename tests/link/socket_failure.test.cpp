@@ -7,8 +7,8 @@
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/link/detail/stream_connection.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/supervisor.hpp>

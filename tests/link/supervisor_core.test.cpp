@@ -9,11 +9,11 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/open_as_asked.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>

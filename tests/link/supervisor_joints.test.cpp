@@ -11,8 +11,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/optional_rule.hpp>

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/link/supervisor_core.hpp>

@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/policy/policy.hpp>

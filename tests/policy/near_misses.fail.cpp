@@ -10,8 +10,7 @@
 #include <system_error>
 
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>

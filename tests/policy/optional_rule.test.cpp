@@ -5,7 +5,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/breaker.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/attempt_timeout.hpp>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/cooldown_on.hpp>

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/consecutive_failures.hpp>
-#include <belay/breaker/open_for.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/manual_clock.hpp>
 #include <belay/link/supervisor_core.hpp>

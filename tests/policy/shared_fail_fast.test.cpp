@@ -9,7 +9,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/fallback.hpp>
 #include <belay/call/pipeline.hpp>

@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>

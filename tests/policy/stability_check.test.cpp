@@ -7,8 +7,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/shared.hpp>

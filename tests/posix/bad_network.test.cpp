@@ -4,7 +4,7 @@
 // with a proxy between them that follows a script.
 #include <belay/posix/tcp.hpp>
 
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/posix/listener.hpp>
 #include <belay/queue/queue.hpp>

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/fleet.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/posix.hpp>

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: a ring allocates nothing after it was made, a codec nothing in the steady state; each
 // holds as much memory as its page states. Method: a counting operator new.
-#include <belay/queue/blocking_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
-#include <belay/queue/mpmc_ring.hpp>
-#include <belay/queue/mpsc_ring.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
-#include <belay/queue/spsc_ring.hpp>
 
 #include <algorithm>
 
@@ -61,11 +58,9 @@ std::size_t allocations_of(Storage& storage) {
 
 TEST_CASE("Rings between threads push and pop without allocating", "[queue][allocation][unit]") {
     SpscRing<int> spsc{64};
-    MpscRing<int> mpsc{64};
     MpmcRing<int> mpmc{64};
     BlockingRing<SpscRing<int>> blocking{64};
     CHECK(allocations_of(spsc) == 0);
-    CHECK(allocations_of(mpsc) == 0);
     CHECK(allocations_of(mpmc) == 0);
     CHECK(allocations_of(blocking) == 0);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: Block waits for space, and no longer than its timeout. Method: a sleeper whose time is a
 // number.
-#include <belay/queue/block.hpp>
+#include <belay/queue/overflows.hpp>
+
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
 #include <functional>

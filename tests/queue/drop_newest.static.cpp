@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of drop_newest.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/queue/drop_newest.hpp>
+#include <belay/queue/overflows.hpp>
 
 using namespace belay;
 

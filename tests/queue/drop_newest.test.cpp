@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: DropNewest keeps its values, accepts every push, and reports each loss. Method:
 // examples, and a model.
-#include <belay/queue/drop_newest.hpp>
+#include <belay/queue/overflows.hpp>
 
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 #include <belay/sim/disk.hpp>
 #include <memory>
 #include <string>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: DropOldest keeps the newest values, and reports each loss. Method: examples, and a
 // model.
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>

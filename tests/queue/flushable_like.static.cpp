@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: FlushableLike holds for the archetype, and for nothing that lacks one of its requirements.
-#include <belay/queue/flushable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 #include <belay/queue/flush_every.hpp>
 

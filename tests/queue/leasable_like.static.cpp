@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: LeasableLike holds for the archetype, and for nothing that lacks one of its requirements.
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 #include "support/queue/queue_archetypes.hpp"
 

@@ -2,9 +2,9 @@
 // Goal: MpmcRing is a storage, and any number of threads may use both its sides. Method: the
 // conformance suite, a model, every order of the atomic accesses of small scripts, and a load on
 // real threads.
-#include <belay/queue/mpmc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 #include "support/queue/ring_model.hpp"
 #include "support/queue/ring_suite.hpp"

@@ -6,16 +6,13 @@
 #include <vector>
 
 #include <belay/queue/codec_like.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/flush_every.hpp>
-#include <belay/queue/flushable_like.hpp>
-#include <belay/queue/mpmc_ring.hpp>
 #include <belay/queue/priority.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
-#include <belay/queue/spsc_ring.hpp>
 #include <belay/queue/storage_check.hpp>
 #include <belay/queue/storage_like.hpp>
 #include <belay/queue/weighed.hpp>

@@ -5,10 +5,8 @@
 
 #include <belay/core/random.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_newest.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"

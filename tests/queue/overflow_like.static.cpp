@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: OverflowLike holds for the archetype, and for nothing that lacks one of its requirements.
-#include <belay/queue/overflow_like.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 
 #include "support/queue/queue_archetypes.hpp"

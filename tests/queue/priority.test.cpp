@@ -10,9 +10,9 @@
 
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_oldest.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/flush_every.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/queue/weighed.hpp>
 #include <belay/sim/crash_points.hpp>

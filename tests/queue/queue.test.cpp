@@ -4,8 +4,7 @@
 
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_oldest.hpp>
-#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/ring.hpp>
 #include <belay/sim/crash_points.hpp>
 #include <memory>

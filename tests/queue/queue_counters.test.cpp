@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: QueueCounters counts every event once. Method: random histories compared with the test's
 // own counts.
-#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/queue.hpp>
 
 #include <belay/core/random.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_newest.hpp>
-#include <belay/queue/drop_oldest.hpp>
-#include <belay/queue/queue.hpp>
+#include <belay/queue/overflows.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Queue is drained by its thread while others push into its storage: each value once, in
 // the order of its producer. Method: real threads, over rings and journals; for ThreadSanitizer.
-#include <belay/queue/mpsc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
-#include <belay/queue/spsc_ring.hpp>
 
 #include <belay/posix/journal.hpp>
 
@@ -117,43 +115,6 @@ TEST_CASE("Queue over an SpscRing is drained while another thread pushes",
         [](const ProducerTask& task) { return task; });
 }
 
-TEST_CASE("Queue over an MpscRing is drained while other threads push",
-          "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<ProducerTask>{64}};
-    MpscRing<ProducerTask>& ring = queue.storage();
-    drain_while_others_push(
-        queue, 3, in_memory, [&](ProducerTask task) { return ring.try_push(std::move(task)); },
-        [](const ProducerTask& task) { return task; });
-}
-
-TEST_CASE("Queue over an MpscRing accepts pushes of its own thread between those of others",
-          "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<ProducerTask>{64}};
-    MpscRing<ProducerTask>& ring = queue.storage();
-    std::atomic<bool> done{false};
-    std::thread other{[&] {
-        for (std::uint32_t i = 0; i < in_memory; ++i) {
-            while (!ring.try_push(ProducerTask{0, i})) std::this_thread::yield();
-        }
-        done = true;
-    }};
-    std::uint32_t next[2] = {0, 0};
-    std::uint32_t pushed = 0;
-    bool in_order = true;
-    while (!done || !queue.empty() || next[1] != pushed) {
-        // Every task of the other thread makes one of this thread, where there is space.
-        static_cast<void>(queue.drain([&](const ProducerTask& task) {
-            in_order = in_order && task.number == next[task.producer]++;
-            if (task.producer == 0 && !queue.push(ProducerTask{1, pushed})) ++pushed;
-        }));
-    }
-    other.join();
-    CHECK(in_order);
-    CHECK(next[0] == in_memory);
-    CHECK(next[1] == pushed);
-    CHECK(pushed > 0);
-}
-
 TEST_CASE("Queue over a journal is drained while other threads append and sync",
           "[queue][queue_drain_threads][unit]") {
     for (const Flush mode : {Flush::each, Flush::group, Flush::none}) {
@@ -182,8 +143,8 @@ TEST_CASE("Queue over a journal is drained while other threads append and sync",
 
 TEST_CASE("Queue ignores pushes of other threads in its limit, suspension and counters",
           "[queue][queue_drain_threads][unit]") {
-    Queue queue{MpscRing<ProducerTask>{8}, Reject{}, {.limit = 2}, QueueCounters{}};
-    MpscRing<ProducerTask>& inbox = queue.storage();
+    Queue queue{SpscRing<ProducerTask>{8}, Reject{}, {.limit = 2}, QueueCounters{}};
+    SpscRing<ProducerTask>& inbox = queue.storage();
     queue.suspend();
     CHECK(queue.push(ProducerTask{}) == QueueErrc::queue_suspended);
     for (std::uint32_t i = 0; i < 8; ++i) CHECK(inbox.try_push(ProducerTask{0, i}));
@@ -200,7 +161,7 @@ TEST_CASE("The lines of docs/queue.md about other threads work as described",
           "[queue][queue_drain_threads][unit]") {
     int ran = 0;
     const auto run = [&ran](const ProducerTask&) { ++ran; };
-    Queue queue{MpscRing<ProducerTask>{256}};
+    Queue queue{SpscRing<ProducerTask>{256}};
     auto& inbox = queue.storage();  // before the threads begin
     std::atomic<bool> done{false};
     std::thread other{[&] {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: a queue's observer is notified of every event, after it happened, and its exceptions do
 // no harm. Method: a recording observer.
-#include <belay/queue/queue_observer.hpp>
+#include <belay/queue/queue.hpp>
 
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_newest.hpp>
-#include <belay/queue/drop_oldest.hpp>
-#include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/ring.hpp>
 #include <concepts>
 #include <functional>

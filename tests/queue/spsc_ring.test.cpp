@@ -2,7 +2,7 @@
 // Goal: SpscRing is a storage, and two threads may use its two sides. Method: the conformance
 // suite, a model, every order of the atomic accesses of small scripts, and a load on real
 // threads.
-#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
 #include "support/queue/ring_model.hpp"
 #include "support/queue/ring_suite.hpp"

@@ -5,7 +5,7 @@
 
 #include <belay/core/random.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 #include <deque>

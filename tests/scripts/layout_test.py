@@ -134,13 +134,18 @@ class LayoutTest(unittest.TestCase):
 
     def test_sizes(self):
         a = CLEAN["include/belay/core/a.hpp"]
-        many = {}
-        for i in range(20):
-            many |= {f"include/belay/core/n{i}.hpp": header(f"core/n{i}.hpp"),
-                     f"tests/core/n{i}.test.cpp": test_of(f"core/n{i}.hpp")}
-        many |= umbrella("core", *(f"n{i}" for i in range(20)))
-        self.finds("header-size", many | {"include/belay/core/a.hpp": a + "//\n" * 600})
-        self.assertEqual(violations(many | {"include/belay/core/a.hpp": a + "//\n" * 590}), [])
+        self.finds("header-size", {"include/belay/core/a.hpp": a + "int x;\n" * 1200})
+        self.assertEqual(violations({"include/belay/core/a.hpp": a + "int x;\n" * 1190 + "// y\n" * 50}), [])
+
+    def test_a_small_header_with_one_includer(self):
+        small = including("backoff/detail/small.hpp") | including("backoff/b.hpp", "<belay/backoff/detail/small.hpp>") \
+            | umbrella("backoff", "b") | {"tests/backoff/b.test.cpp": test_of("backoff/b.hpp")}
+        self.finds("header-size", small)
+        large = CLEAN["include/belay/core/a.hpp"].replace("core/a.hpp", "backoff/detail/small.hpp") + "int x;\n" * 60
+        self.assertEqual(violations(small | {"include/belay/backoff/detail/small.hpp": large}), [])
+        second = including("backoff/c.hpp", "<belay/backoff/detail/small.hpp>") | umbrella("backoff", "b", "c") \
+            | {"tests/backoff/c.test.cpp": test_of("backoff/c.hpp")}
+        self.assertEqual(violations(small | second), [])
 
     def test_line_length(self):
         a = CLEAN["include/belay/core/a.hpp"]
@@ -207,7 +212,7 @@ class LayoutTest(unittest.TestCase):
             for included in layout.ARROWS:
                 name = f"{including_folder}/from.hpp"
                 changes = including(name, f"<belay/{included}/to.hpp>") | {
-                    f"include/belay/{included}/to.hpp": header(f"{included}/to.hpp"),
+                    f"include/belay/{included}/to.hpp": header(f"{included}/to.hpp", "int x;\n" * 60),
                     f"tests/{included}/to.test.cpp": test_of(f"{included}/to.hpp"),
                     f"tests/{name[:-4]}.test.cpp": test_of(name),
                 } | umbrella(included, "to") | umbrella(including_folder, "from")
@@ -324,7 +329,15 @@ class LayoutTest(unittest.TestCase):
     def test_test_form(self):
         a = CLEAN["tests/core/a.test.cpp"]
         self.finds("test-form", {"tests/core/a.test.cpp": a.replace("// Goal and method.\n", "")})
-        self.finds("test-form", {"tests/core/a.test.cpp": a.replace("#include", "#include <vector>\n#include")})
+        layout.NOT_MERGED -= {"core"}
+        other_first = a.replace("#include", "#include <vector>\n#include")
+        self.finds("test-form", {"tests/core/a.test.cpp": other_first, "tests/core/a.static.cpp": a})
+        # A test is named after a header, or after a type that a header of its folder defines.
+        types = {"include/belay/core/a.hpp": header("core/a.hpp", "template <class T>\nconcept FastLike = true;\nstruct Other;\n")}
+        for name in ("fast_like.test.cpp", "fast_like.static.cpp"):
+            self.assertEqual(violations(types | {f"tests/core/{name}": a}), [])
+            self.finds("test-form", types | {f"tests/core/{name}": other_first})
+        self.assertEqual(violations(types | {"tests/core/other.test.cpp": other_first}), [])
 
     def test_git_and_plain_trees_list_the_same_files(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -807,7 +807,7 @@ WORLD_MUTANTS = (
            Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
     # two records of any later run are accepted after damage
     Mutant("journal_accepts_records_of_any_later_run",
-           (Change("belay/journal/detail/record_evidence.hpp",
+           (Change("belay/journal/detail/record_search.hpp",
                    "return ahead <= runs_per_record * smaller(records, records_in_row_max);",
                    "return ahead <= journal_format::runs_in_a_row_max || records == 0;"),),
            Test("tests/journal/record_evidence.test.cpp",

@@ -8,7 +8,7 @@
 #include <belay/link/lines.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>

@@ -6,8 +6,7 @@
 #include <stdexcept>
 
 #include <belay/link/bundle.hpp>
-#include <belay/queue/drop_newest.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 
 #include "support/aborts.hpp"
 #include "support/session/outbox_rig.hpp"

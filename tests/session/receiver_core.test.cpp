@@ -88,6 +88,17 @@ TEST_CASE("ReceiverCore remembers an attach number that is not recorded yet",
     CHECK(core.check_hello(hello(8), record(2)).error == SessionErrc::fenced);
 }
 
+TEST_CASE("ReceiverCore grants each connection credit from the settled progress",
+          "[session][receiver_core][unit]") {
+    // The first connection applied operations whose commit failed: the second one repeats them.
+    Core core{store, {.number_window = 10}};
+    CHECK(core.attach(1, hello(2), record(1, 5)).number_limit == 15);
+    core.applied(record(2, 12));
+    CHECK(core.grant().number_limit == 22);
+    CHECK(core.attach(2, hello(3), record(2, 5)).number_limit == 15);
+    CHECK(core.grant().number_limit == 15);
+}
+
 TEST_CASE("ReceiverCore::progress_after carries journal, attach, number and check",
           "[session][receiver_core][unit]") {
     Core core{store, {}};

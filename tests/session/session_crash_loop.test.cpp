@@ -9,7 +9,7 @@
 #include <optional>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/sim.hpp>

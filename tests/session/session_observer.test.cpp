@@ -5,7 +5,7 @@
 
 #include <belay/core/tee.hpp>
 #include <belay/link/link_log.hpp>
-#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/session/ledger_like.hpp>
 
 #include "support/core/observed_in_every_form.hpp"

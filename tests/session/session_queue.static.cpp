@@ -4,7 +4,7 @@
 
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/session/session_archetypes.hpp"

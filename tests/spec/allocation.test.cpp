@@ -3,7 +3,7 @@
 // a million sends into a bounded queue, nothing is allocated any more.
 #include <belay/backoff/backoff.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>
 

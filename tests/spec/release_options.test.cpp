@@ -175,11 +175,6 @@ TEST_CASE("Release builds check the options of breakers and budgets", "[spec][op
          [] {
              AdaptiveLimit<Aimd> l{Aimd{AimdOptions{}}, 0s};
          }},
-        {"AdaptiveLimit::low_priority",
-         [] {
-             AdaptiveLimit<Aimd> l{Aimd{AimdOptions{}}};
-             static_cast<void>(l.low_priority(0));
-         }},
         {"AdaptiveThrottle: ask_again",
          [] { AdaptiveThrottle t{AdaptiveThrottleOptions{.ask_again = 0s}}; }},
         {"CubicRate: the rate",
@@ -257,7 +252,7 @@ TEST_CASE("Release builds check the options of queues", "[spec][options][unit]")
         {"Deque::Deque: the capacity", [] { Deque<int>{0}; }},
         {"Ring::Ring: the capacity", [] { Ring<int>{0}; }},
         {"Ring::Ring: the capacity", [] { SpscRing<int>{0}; }},
-        {"Ring::Ring: the capacity", [] { MpscRing<int>{0}; }},
+        {"Ring::Ring: the capacity", [] { MpmcRing<int>{0}; }},
         {"Priority::Priority: in_a_row",
          [] {
              Priority<Deque<int>, 2, FirstLane>{{}, {}, {.in_a_row = 0}};

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>

@@ -4,7 +4,7 @@
 /// compiled with them, which proves that it uses only what the concept promises.
 #pragma once
 
-#include <belay/backoff/jitter_like.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/core/clock_like.hpp>
 #include <belay/core/random.hpp>
 #include <belay/policy/rule.hpp>

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <thread>
 
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/drive/loop.hpp>
 #include <belay/policy/max_attempts.hpp>
 

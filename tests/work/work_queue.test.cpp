@@ -599,6 +599,21 @@ TEST_CASE("WorkQueue may be opened with another size of the key window",
     CHECK(rig.work->push(as_bytes("x"), rig.now, {.key = "5"}).error() == QueueErrc::bad_argument);
 }
 
+TEST_CASE("WorkQueue opened without keys gives up the entries that the log kept for them",
+          "[work][work_queue][unit]") {
+    Rig rig{{.keys = 10}};
+    for (int i = 0; i < 10; ++i) {
+        rig.push("x", {.key = std::to_string(i)});
+        rig.lease_next();
+        REQUIRE_FALSE(rig.work->ack(rig.last));
+    }
+    REQUIRE_FALSE(rig.work->commit());
+    CHECK(rig.work->log().base() == 1);
+    rig.options.keys = 0;
+    rig.open();
+    CHECK(rig.work->log().base() > 10);
+}
+
 // ---- limits -------------------------------------------------------------------------------------
 
 TEST_CASE("WorkQueue rejects items above its limits of number and bytes",

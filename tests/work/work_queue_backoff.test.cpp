@@ -2,7 +2,7 @@
 // Goal: redelivery waits as specified by a Backoff, and rejected work does not use up its
 // deliveries. Method: an item that always fails, and an outage, in virtual time.
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/work/work_queue.hpp>
 
 #include <algorithm>

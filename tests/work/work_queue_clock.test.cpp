@@ -126,6 +126,16 @@ TEST_CASE(
     CHECK(rig.lease_next() == "stays");
 }
 
+TEST_CASE("WorkQueue: an item expires at its time, not after it", "[work][work_queue][unit]") {
+    ClockRig rig{{.lease = 1s}};
+    rig.push("expires", {.expires_after = 1h});
+    rig.now = {rig.now.now + 1h, rig.now.wall + 1h - 1ms};
+    CHECK(rig.lease_next() == "expires");
+    rig.now = {rig.now.now + 1h, rig.now.wall + 1ms};
+    CHECK(rig.lease_next().empty());
+    CHECK(rig.received() == Lines{"dead expires"});
+}
+
 TEST_CASE("WorkQueue: an item that expires by a clock jump moves to the dead letter storage",
           "[work][work_queue][unit]") {
     ClockRig<Deque<Bytes>> rig;

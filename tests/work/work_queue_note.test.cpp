@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/work/work_salvage.hpp>
 
 #include "support/journal/journal_model.hpp"

@@ -14,9 +14,9 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>

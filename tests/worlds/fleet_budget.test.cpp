@@ -8,10 +8,9 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/equal_jitter.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>

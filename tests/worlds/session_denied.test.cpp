@@ -8,8 +8,8 @@
 #include <string>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/policy/attempt_timeout.hpp>

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/reset_when_stable.hpp>

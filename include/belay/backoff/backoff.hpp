@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/backoff/backoff.hpp
-/// Backoff: waits that grow from attempt to attempt, capped and jittered.
+/// Backoff: waits that grow from attempt to attempt, capped and jittered. make_backoff makes one
+/// from parameters that are known only at run time.
 #pragma once
 
 #include <concepts>     // std::convertible_to, std::same_as
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <type_traits>  // std::conditional_t, std::is_arithmetic_v, std::is_trivially_copyable_v
 
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/cap_like.hpp>
-#include <belay/backoff/constant.hpp>
-#include <belay/backoff/exponential.hpp>
-#include <belay/backoff/full_jitter.hpp>
-#include <belay/backoff/growth_like.hpp>
-#include <belay/backoff/jitter_like.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/core/detail/any_unit.hpp>
+#include <belay/core/result.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -343,5 +341,31 @@ Backoff(Jitter, Limit, Base, Factor) -> Backoff<Jitter, Limit, detail::FactorAft
 template <class Jitter, class Rep, class Period, class Limit>
 Backoff(Jitter, std::chrono::duration<Rep, Period>, Limit)
     -> Backoff<Jitter, Limit, detail::CapAfterBase>;
+
+/// Makes the Backoff of these parts, or returns what is wrong with them.
+///
+/// The parts may hold any values, and lengths of time in any unit (hours, years, seconds as a
+/// double).
+///
+///     auto backoff = make_backoff(FullJitter{}, Cap{config.cap}, Exponential{config.base, 1.5});
+///     if (!backoff) return backoff.error();   // "the base of a backoff must be > 0ns, ..."
+///
+/// `third` is a base or a growth, as for Backoff. Without a seed, the backoff seeds itself.
+///
+/// Errors:     BackoffErrc::bad_base, bad_factor, bad_delays, bad_jitter, bad_cap, bad_floor, or
+///             what check() of a part of your own returns.
+/// Complexity: O(1).   Allocates: never.
+template <class Jitter, class Limit, class Third, std::same_as<Seed>... Fixed>
+    requires(sizeof...(Fixed) <= 1)
+[[nodiscard]] auto make_backoff(Jitter jitter, Limit cap, Third third, Fixed... seed)
+    -> Result<Backoff<Jitter, Limit, detail::GrowthOf<Jitter, Third>>> {
+    using Growth = detail::GrowthOf<Jitter, Third>;
+    using Made = Backoff<Jitter, Limit, Growth>;
+    const Growth growth{third};
+    if (const BackoffErrc wrong = Made::check(jitter, cap, growth); wrong != BackoffErrc{}) {
+        return wrong;
+    }
+    return Made{jitter, cap, growth, seed...};
+}
 
 }}  // namespace belay

@@ -6,9 +6,9 @@
 #include <concepts>     // std::same_as
 #include <type_traits>  // std::conditional_t
 
-#include <belay/breaker/consecutive_failures.hpp>
 #include <belay/breaker/detail/breaker_core.hpp>
-#include <belay/breaker/open_for.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -3,7 +3,6 @@
 /// visit_metrics for breakers: their counters, state and mode.
 #pragma once
 
-#include <belay/breaker/breaker_event.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/metrics/metric.hpp>
 

@@ -5,8 +5,8 @@
 
 #include <string>  // std::string
 
-#include <belay/breaker/breaker_event.hpp>
 #include <belay/breaker/breaker_state.hpp>
+#include <belay/breaker/circuit_breaker.hpp>
 #include <belay/core/text.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

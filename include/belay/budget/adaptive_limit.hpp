@@ -1,19 +1,211 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/budget/adaptive_limit.hpp
-/// AdaptiveLimit: allows as many concurrent attempts as the peer can handle.
+/// AdaptiveLimit: a limit on concurrent calls that adapts to what the peer can take, by an Aimd or
+/// a Gradient.
 #pragma once
 
 #include <concepts>     // std::copyable, std::same_as
-#include <cstdint>      // std::uint32_t, std::uint64_t
+#include <cstdint>      // std::int64_t, std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/budget/aimd.hpp>
 #include <belay/budget/detail/budget_permit.hpp>
 #include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/expect_options.hpp>
 #include <belay/policy/detail/guarded.hpp>
 #include <belay/policy/shareable_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// The options of an Aimd.   Thread safety: a plain value.
+struct AimdOptions {
+    /// The limit at the start, and the bounds within which it may change.
+    std::uint32_t initial = 20;
+    std::uint32_t least = 1;
+    std::uint32_t most = 1000;
+    /// The share of the limit that is left, in thousandths, when attempts fail.
+    std::uint32_t shrink_to_per_thousand = 900;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (least < 1 || least > initial || initial > most) {
+            return "AimdOptions: 1 <= least <= initial <= most must hold";
+        }
+        if (shrink_to_per_thousand < 1 || shrink_to_per_thousand > 999) {
+            return "AimdOptions: a decrease must leave 1 to 999 thousandths";
+        }
+        return {};
+    }
+};
+
+/// A concurrency limit with additive increase and multiplicative decrease.
+///
+/// It grows by one after as many successes as the limit, and shrinks by a share after a failure. It
+/// is an algorithm of AdaptiveLimit.
+///
+/// Thread safety: a plain value.
+/// Source:        D. Chiu, R. Jain, "Analysis of the Increase and Decrease Algorithms for
+///                Congestion Avoidance in Computer Networks" (1989); TCP's congestion avoidance.
+class Aimd {
+public:
+    constexpr Aimd() noexcept : Aimd{AimdOptions{}} {}
+    /// Pre: options.check() is empty: 1 <= least <= initial <= most; shrink_to_per_thousand in [1,
+    ///      999].
+    constexpr explicit Aimd(AimdOptions options) noexcept
+        : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
+        detail::expect_options(options.check(),
+                               {{"least", options.least},
+                                {"initial", options.initial},
+                                {"most", options.most},
+                                {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
+    }
+
+    [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+        return static_cast<std::uint32_t>(limit_milli_ / 1000);
+    }
+    /// Records an attempt that succeeded while `in_flight` were under way, including itself.
+    constexpr void succeeded(Duration, std::uint32_t in_flight) noexcept {
+        if (std::uint64_t{in_flight} * 2 < limit()) return;
+        const std::uint64_t step = 1'000'000 / limit_milli_;
+        const std::uint64_t most = std::uint64_t{options_.most} * 1000;
+        limit_milli_ += step >= 1 ? step : 1;
+        if (limit_milli_ > most) limit_milli_ = most;
+    }
+    constexpr void failed() noexcept {
+        const std::uint64_t least = std::uint64_t{options_.least} * 1000;
+        limit_milli_ = limit_milli_ * options_.shrink_to_per_thousand / 1000;
+        if (limit_milli_ < least) limit_milli_ = least;
+    }
+
+private:
+    std::uint64_t limit_milli_;
+    AimdOptions options_;
+};
+
+/// The options of a Gradient.   Thread safety: a plain value.
+struct GradientOptions {
+    /// The limit at the start, and the bounds within which it may change.
+    std::uint32_t initial = 20;
+    std::uint32_t least = 1;
+    std::uint32_t most = 1000;
+    /// The number of attempts that may queue at the peer. The limit tries to grow by this; with 0
+    /// it could not.
+    std::uint32_t queue = 4;
+    /// The time, in thousandths of the usual time, up to which an attempt counts as usual.
+    std::uint32_t tolerance_per_thousand = 1500;
+    /// The share of the way to a new limit that is made at once, in thousandths.
+    std::uint32_t smoothing_per_thousand = 200;
+    /// The share of the limit that is left, in thousandths, when attempts fail.
+    std::uint32_t shrink_to_per_thousand = 800;
+
+    /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
+    /// serves a static_assert.   Complexity: O(1).
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (least < 1 || least > initial || initial > most) {
+            return "GradientOptions: 1 <= least <= initial <= most must hold";
+        }
+        if (queue < 1) return "GradientOptions: the queue must be >= 1";
+        if (tolerance_per_thousand < 1000 || tolerance_per_thousand > 8000) {
+            return "GradientOptions: the tolerance must be in [1000, 8000] thousandths";
+        }
+        if (smoothing_per_thousand < 1 || smoothing_per_thousand > 1000) {
+            return "GradientOptions: the smoothing must be in [1, 1000] thousandths";
+        }
+        if (shrink_to_per_thousand < 1 || shrink_to_per_thousand > 999) {
+            return "GradientOptions: a decrease must leave 1 to 999 thousandths";
+        }
+        return {};
+    }
+};
+
+/// A concurrency limit that compares how long each attempt took with the long-run mean.
+///
+/// Queues at the peer increase the time before anything fails. The new limit is `limit * gradient +
+/// queue`, where the gradient is `tolerance * mean / took` within [0.5, 1].
+///
+/// It is an algorithm of AdaptiveLimit, for calls. For connections, the time until they are stable
+/// gives no information.
+///
+/// Thread safety: a plain value.
+/// Source:        Netflix concurrency-limits, Gradient2Limit: its formula and its constants, in
+///                integer arithmetic; docs/budget.md has the differences. Shrinking after failures
+///                is an addition of belay, and the bounds 1 and 1000 are its choice (there: 20 and
+///                200). With `least` 20, callers in the model of docs/stability.md send 3.1 times
+///                the usual load in an outage.
+class Gradient {
+public:
+    constexpr Gradient() noexcept : Gradient{GradientOptions{}} {}
+    /// Pre: options.check() is empty: 1 <= least <= initial <= most; queue >= 1;
+    ///      tolerance_per_thousand in [1000, 8000]; smoothing_per_thousand in [1, 1000];
+    ///      shrink_to_per_thousand in [1, 999].
+    constexpr explicit Gradient(GradientOptions options) noexcept
+        : limit_milli_{std::uint64_t{options.initial} * 1000}, options_{options} {
+        detail::expect_options(options.check(),
+                               {{"least", options.least},
+                                {"initial", options.initial},
+                                {"most", options.most},
+                                {"queue", options.queue},
+                                {"tolerance_per_thousand", options.tolerance_per_thousand},
+                                {"smoothing_per_thousand", options.smoothing_per_thousand},
+                                {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
+    }
+
+    [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
+        return static_cast<std::uint32_t>(limit_milli_ / 1000);
+    }
+    /// Returns the long-run mean of how long attempts take; 0ns before the first.
+    [[nodiscard]] constexpr Duration usual() const noexcept { return Duration{mean_ / fine}; }
+
+    /// Records an attempt that succeeded while `in_flight` were under way, including itself.
+    constexpr void succeeded(Duration took, std::uint32_t in_flight) noexcept {
+        const std::int64_t ticks = took.count() < 1           ? 1
+                                   : took.count() > took_most ? took_most
+                                                              : took.count();
+        const std::int64_t sample = ticks * fine;
+        learn(sample);
+        if (std::uint64_t{in_flight} * 2 < limit()) return;
+        const auto mean = static_cast<std::uint64_t>(mean_);
+        std::uint64_t gradient =
+            mean * options_.tolerance_per_thousand / static_cast<std::uint64_t>(sample);
+        gradient = gradient < 500 ? 500 : gradient > 1000 ? 1000 : gradient;
+        const std::uint64_t aim =
+            limit_milli_ * gradient / 1000 + std::uint64_t{options_.queue} * 1000;
+        const std::uint64_t smoothing = options_.smoothing_per_thousand;
+        // There is only one division, because two roundings would lose a small step.
+        set((limit_milli_ * (1000 - smoothing) + aim * smoothing) / 1000);
+    }
+    constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
+
+private:
+    // The first samples have equal weight. After that the mean is the exponential one of a window
+    // of 600 samples, and forgets with a half-life of 208.
+    static constexpr std::int64_t warm_up = 10;
+    static constexpr std::int64_t window = 600;
+    // The mean is stored in fractions of a tick, so that small differences are not lost.
+    static constexpr std::int64_t fine = 1024;
+    // 18 minutes; with this limit nothing here overflows.
+    static constexpr std::int64_t took_most = std::int64_t{1} << 40;
+
+    constexpr void learn(std::int64_t sample) noexcept {
+        if (seen_ < warm_up) {
+            mean_ += (sample - mean_) / ++seen_;
+        } else {
+            mean_ += (sample - mean_) * 2 / (window + 1);
+        }
+        // After a long time of slow attempts, the mean must not take as long to fall.
+        if (mean_ > 2 * sample) mean_ = mean_ / 100 * 95;
+    }
+    constexpr void set(std::uint64_t limit_milli) noexcept {
+        const std::uint64_t least = std::uint64_t{options_.least} * 1000;
+        const std::uint64_t most = std::uint64_t{options_.most} * 1000;
+        limit_milli_ = limit_milli < least ? least : limit_milli > most ? most : limit_milli;
+    }
+
+    std::uint64_t limit_milli_;
+    std::int64_t mean_ = 0;  // in 1/1024 ns
+    std::int64_t seen_ = 0;
+    GradientOptions options_;
+};
 
 namespace detail {
 template <class A>
@@ -39,8 +231,6 @@ concept LimitAlgorithm =
 /// one signal. The limit is never below 1, so there is always a probe. It cannot be copied or
 /// moved, and must outlive its permits.
 ///
-/// To shed calls of low priority first, give their policies a LowPriority of the limit.
-///
 /// An algorithm is any copyable value with `limit() const -> std::uint32_t`, `succeeded(Duration
 /// took, std::uint32_t in_flight)` and `failed()`, all noexcept.
 ///
@@ -62,46 +252,6 @@ public:
     /// The right to make one attempt, and the duty to report its result.
     using Permit = detail::BudgetPermit<AdaptiveLimit, PermitData>;
 
-    /// The same limit for callers of low priority, who leave a share of it to the others:
-    ///
-    ///     auto batch = limit.low_priority(400);   // keeps 400 thousandths free
-    ///     Policy jobs{Backoff{FullJitter{}, Cap{20s}, 50ms}, Shared{batch, FailFast{}}};
-    ///
-    /// When the limit shrinks, or the other callers need more, calls of low priority are rejected
-    /// first. Different shares make several levels. While no attempt is under way, one of low
-    /// priority is admitted. A limit grows only while at least half of it is used. So, if the share
-    /// is at most 500, it can grow again without the other callers. It must not outlive the limit.
-    ///
-    /// Models:        ShareableLike.
-    /// Thread safety: any thread.
-    /// Source:        failsafe-go's prioritized limiters; here with shares instead of a threshold.
-    class LowPriority {
-    public:
-        static constexpr std::string_view name = "AdaptiveLimit::LowPriority";
-        /// The results of its calls decide; see ShareableLike.
-        static constexpr bool judges_results = true;
-        using Permit = typename AdaptiveLimit::Permit;
-
-        /// Returns whether an attempt could begin at `now`, and takes nothing.
-        [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-            return limit_->admit_beside(now, kept_per_thousand_);
-        }
-        /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
-        constexpr Permit acquire(Turn& turn) noexcept {
-            return limit_->acquire_beside(turn, kept_per_thousand_);
-        }
-        /// Returns the spread of the limit.   Errors: none.
-        [[nodiscard]] constexpr Duration spread() const noexcept { return limit_->spread(); }
-
-    private:
-        friend AdaptiveLimit;
-        constexpr LowPriority(AdaptiveLimit& limit, std::uint32_t kept_per_thousand) noexcept
-            : limit_{&limit}, kept_per_thousand_{kept_per_thousand} {}
-
-        AdaptiveLimit* limit_;
-        std::uint32_t kept_per_thousand_;
-    };
-
     /// Makes a limit. A rejected caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
     constexpr explicit AdaptiveLimit(
         Algorithm algorithm = Algorithm{},
@@ -112,20 +262,19 @@ public:
 
     /// Returns whether an attempt could begin at `now`, and takes nothing.
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
-        return admit_beside(now, 0);
+        const bool full = state_.with([](const State& s) { return s.full(); });
+        return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
     }
     /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
-    constexpr Permit acquire(Turn& turn) noexcept { return acquire_beside(turn, 0); }
+    constexpr Permit acquire(Turn& turn) noexcept {
+        return state_.with([this, &turn](State& s) {
+            if (s.full()) return Permit{after(turn.now, ask_again_)};
+            ++s.in_flight;
+            return Permit{*this, PermitData{turn.now, s.round}};
+        });
+    }
     /// Returns `ask_again`, over which Shared rules spread the callers that wait.   Errors: none.
     [[nodiscard]] constexpr Duration spread() const noexcept { return ask_again_; }
-    /// Returns the same limit for callers of low priority, who keep a share of it free.
-    ///
-    /// Pre: 1 <= kept_per_thousand <= 999.
-    [[nodiscard]] constexpr LowPriority low_priority(std::uint32_t kept_per_thousand) noexcept {
-        BELAY_OPTION(kept_per_thousand >= 1 && kept_per_thousand <= 999,
-                     "AdaptiveLimit::low_priority: the share must be in [1, 999]");
-        return LowPriority{*this, kept_per_thousand};
-    }
 
     /// Changes how the limit is found, while callers use it; the next attempt follows the new rule.
     ///
@@ -161,30 +310,11 @@ private:
         std::uint32_t in_flight = 0;
         std::uint32_t round = 0;  // how often the limit has shrunk
 
-        [[nodiscard]] constexpr bool full(std::uint32_t kept_per_thousand) const noexcept {
+        [[nodiscard]] constexpr bool full() const noexcept {
             const std::uint32_t limit = algorithm.limit();
-            // Rounded up, so that a small limit keeps a place free, too.
-            const auto kept =
-                static_cast<std::uint32_t>((std::uint64_t{limit} * kept_per_thousand + 999) / 1000);
-            // Without half of an odd limit, a share of at most 500 could not make it grow.
-            const std::uint32_t least = kept_per_thousand <= 500 ? limit / 2 + limit % 2 : 1;
-            const std::uint32_t places = limit - kept > least ? limit - kept : least;
-            return in_flight >= (places >= 1 ? places : 1);
+            return in_flight >= (limit >= 1 ? limit : 1);
         }
     };
-
-    [[nodiscard]] constexpr Advice admit_beside(Instant now,
-                                                std::uint32_t kept_per_thousand) const noexcept {
-        const bool full = state_.with([=](const State& s) { return s.full(kept_per_thousand); });
-        return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
-    }
-    constexpr Permit acquire_beside(Turn& turn, std::uint32_t kept_per_thousand) noexcept {
-        return state_.with([this, &turn, kept_per_thousand](State& s) {
-            if (s.full(kept_per_thousand)) return Permit{after(turn.now, ask_again_)};
-            ++s.in_flight;
-            return Permit{*this, PermitData{turn.now, s.round}};
-        });
-    }
 
     constexpr void on_success(PermitData data, Instant now) noexcept {
         state_.with([=](State& s) {

@@ -5,9 +5,8 @@
 
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/budget/cubic_rate.hpp>
-#include <belay/budget/ratio_budget.hpp>
-#include <belay/budget/token_budget.hpp>
 #include <belay/metrics/metric.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {

@@ -7,11 +7,10 @@
 #pragma once
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/no_cap.hpp>
-#include <belay/backoff/pre_jitter_cap.hpp>
-#include <belay/backoff/proportional_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>

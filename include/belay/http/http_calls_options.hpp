@@ -7,7 +7,7 @@
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/core/call_counts.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/http/http_message.hpp>

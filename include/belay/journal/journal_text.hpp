@@ -6,8 +6,8 @@
 #include <string>  // std::string
 
 #include <belay/core/text.hpp>
-#include <belay/journal/journal_error.hpp>
-#include <belay/queue/queue_observer.hpp>
+#include <belay/journal/journal_options.hpp>
+#include <belay/queue/queue.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

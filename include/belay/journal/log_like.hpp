@@ -141,4 +141,16 @@ consteval bool log_like() {
 
 }  // namespace explain
 
+namespace detail {
+
+/// Semantics that the compiler cannot check: each note replaces the one before. The log keeps the
+/// latest note as long as it exists. `commit()` makes the note durable.
+template <class L>
+concept KeepsNote = requires(L& log, const L& known, BytesView note) {
+    { log.keep(note) } noexcept -> std::same_as<std::error_code>;
+    { known.kept() } noexcept -> std::same_as<BytesView>;
+};
+
+}  // namespace detail
+
 }}  // namespace belay

@@ -10,7 +10,7 @@
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::exchange, std::swap
 
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -11,8 +11,7 @@
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/dead_letters.hpp>
 #include <belay/queue/detail/storage_calls.hpp>
-#include <belay/queue/flushable_like.hpp>
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -7,7 +7,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/core/machine_like.hpp>
-#include <belay/queue/flushable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

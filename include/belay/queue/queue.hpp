@@ -1,22 +1,151 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/queue.hpp
-/// Queue: work that waits, in any storage, within a limit.
+/// Queue: work that waits, in any storage, within a limit. QueueCounters is an observer that counts
+/// what happens to it.
 #pragma once
 
-#include <concepts>     // std::convertible_to, std::default_initializable, std::same_as
-#include <cstdint>      // std::uint64_t
-#include <optional>     // std::optional
-#include <type_traits>  // std::remove_reference_t
-#include <utility>      // std::forward, std::move
+#include <concepts>
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t
+#include <optional>      // std::optional
+#include <system_error>  // std::error_code
+#include <type_traits>   // std::remove_reference_t
+#include <utility>       // std::forward, std::move
 
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/queue/detail/storage_calls.hpp>
-#include <belay/queue/flushable_like.hpp>
-#include <belay/queue/leasable_like.hpp>
-#include <belay/queue/overflow_like.hpp>
-#include <belay/queue/queue_observer.hpp>
+#include <belay/queue/overflows.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// The result of `Queue::drain`.
+struct DrainReport {
+    /// Values that were executed, and removed without an error. If a removal fails, one more was
+    /// executed.
+    std::size_t drained = 0;
+    /// Why it stopped before the end; no error if it did not.
+    std::error_code error{};
+};
+
+namespace detail {
+
+BELAY_DETAIL_HOOK(OnPopped, on_popped);
+BELAY_DETAIL_HOOK(OnDrained, on_drained);
+BELAY_DETAIL_HOOK(OnReleased, on_released);
+
+/// The hook on_dropped receives the dropped value: a stored one, or the pushed one. The pushed one
+/// is passed as it was pushed, if the observer accepts that.
+template <class Q, class V>
+struct DroppedHook : Hook<OnDropped, Q, V> {
+    using Stored = Hook<OnDropped, Q, V>;
+    template <class O, class B>
+    static constexpr void call(O& o, Q& queue, B&& dropped) {
+        using AsPushed = Hook<OnDropped, Q, B>;
+        if constexpr (AsPushed::template callable_on<O>) {
+            AsPushed::call(o, queue, static_cast<B&&>(dropped));
+        } else if constexpr (std::constructible_from<V, B>) {
+            Stored::call(o, queue, V(dropped));
+        } else if constexpr (requires { V(dropped.begin(), dropped.end()); }) {
+            Stored::call(o, queue, V(dropped.begin(), dropped.end()));
+        } else {
+            Stored::call(o, queue, static_cast<B&&>(dropped));
+        }
+    }
+};
+
+/// The hooks that a queue Q of V calls.
+template <class Q, class V>
+struct QueueHooks {
+    using Pushed = Hook<OnPushed, Q, std::size_t>;
+    using Rejected = Hook<OnRejected, Q, const std::error_code&>;
+    using Dropped = DroppedHook<Q, V>;
+    using Popped = Hook<OnPopped, Q, std::size_t>;
+    using Drained = Hook<OnDrained, Q, const DrainReport&>;
+    using Released = Hook<OnReleased, Q, std::size_t, std::size_t>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Pushed::template right<O>,
+                      "Queue: the observer's on_pushed must be 'on_pushed(std::size_t)', or have "
+                      "'const auto& queue' in front of that");
+        static_assert(Rejected::template right<O>,
+                      "Queue: the observer's on_rejected must be 'on_rejected(const "
+                      "std::error_code&)', or have 'const auto& queue' in front of that");
+        static_assert(Dropped::template right<O>,
+                      "Queue: the observer's on_dropped must be 'on_dropped(value_type)', or have "
+                      "'const auto& queue' in front of that");
+        static_assert(Popped::template right<O>,
+                      "Queue: the observer's on_popped must be 'on_popped(std::size_t) noexcept', "
+                      "or have 'const auto& queue' in front of that");
+        static_assert(Popped::template never_throws<O>(),
+                      "Queue: the observer's on_popped must be noexcept");
+        static_assert(Drained::template right<O>,
+                      "Queue: the observer's on_drained must be 'on_drained(const "
+                      "belay::DrainReport&) noexcept', or have 'const auto& queue' in front of "
+                      "that");
+        static_assert(Drained::template never_throws<O>(),
+                      "Queue: the observer's on_drained must be noexcept");
+        static_assert(Released::template right<O>,
+                      "Queue: the observer's on_released must be 'on_released(std::size_t count, "
+                      "std::size_t size)', or have 'const auto& queue' in front of that");
+        static_assert(has_any_hook_of<O, Pushed, Rejected, Dropped, Popped, Drained, Released>,
+                      "Queue: the observer has no hook: it needs one of on_pushed, on_rejected, "
+                      "on_dropped, on_popped, on_drained, on_released. Derive an observer without "
+                      "hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+}  // namespace detail
+
+/// Counts what a queue does, from the queue's beginning.
+///
+///     Queue queue{Deque<Task>{}, Reject{}, {.limit = 100}, QueueCounters{}};
+///     const QueueCounters before = queue.observer();
+///
+/// A copy is a snapshot: the difference of two, divided by the time between them, is a rate. Other
+/// values have their own sources:
+/// - how many values wait now: `queue.size()`;
+/// - how many bytes wait, if the storage counts them: `queue.bytes()`;
+/// - how long the first value has waited: an OldestAge.
+///
+/// Thread safety: that of the queue.   Errors: none; no count overflows in practice.
+struct QueueCounters {
+    /// Values that the queue took.
+    std::uint64_t pushed = 0;
+    /// Pushes that were rejected.
+    std::uint64_t rejected = 0;
+    /// Values that the overflow policy dropped: old ones, or the pushed one.
+    std::uint64_t dropped = 0;
+    /// Values that `pop` returned.
+    std::uint64_t popped = 0;
+    /// Values that were executed.
+    std::uint64_t drained = 0;
+    /// Values that a Session delivered, or that an Outbox removed from a journal.
+    std::uint64_t released = 0;
+    /// Drains that ended with an error, or by an exception.
+    std::uint64_t failed = 0;
+    /// The most values that waited after a push.
+    std::size_t deepest = 0;
+
+    constexpr void on_pushed(std::size_t size) noexcept {
+        ++pushed;
+        if (size > deepest) deepest = size;
+    }
+    void on_rejected(const std::error_code&) noexcept { ++rejected; }
+    constexpr void on_dropped(const auto&) noexcept { ++dropped; }
+    constexpr void on_popped(std::size_t) noexcept { ++popped; }
+    void on_drained(const DrainReport& result) noexcept {
+        drained += result.drained;
+        if (result.error) ++failed;
+    }
+
+    constexpr void on_released(std::size_t count, std::size_t) noexcept { released += count; }
+
+    friend constexpr bool operator==(const QueueCounters&, const QueueCounters&) noexcept = default;
+};
 
 /// The options of a Queue.
 struct QueueOptions {

@@ -7,7 +7,6 @@
 
 #include <belay/metrics/metric.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {
 

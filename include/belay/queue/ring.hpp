@@ -10,7 +10,7 @@
 #include <utility>      // std::exchange, std::move
 
 #include <belay/queue/detail/ring_slots.hpp>
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -14,8 +14,8 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
-#include <belay/queue/flushable_like.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 

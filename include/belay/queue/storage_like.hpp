@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/queue/storage_like.hpp
-/// StorageLike: stores the values of a Queue, first in, first out.
+/// StorageLike: stores the values of a Queue, first in, first out. LeasableLike also leases its
+/// oldest value until the value is acknowledged, and FlushableLike can make values durable.
 #pragma once
 
-#include <concepts>      // std::same_as, std::movable
+#include <concepts>      // std::movable, std::same_as
 #include <cstddef>       // std::size_t
 #include <optional>      // std::optional
 #include <system_error>  // std::error_code
+#include <type_traits>   // std::is_void_v
 #include <utility>       // std::declval
 
 #include <belay/core/assert.hpp>
@@ -101,6 +103,98 @@ consteval bool storage_like() {
                   "StorageLike: S needs 'size()' and 'capacity()', both 'const noexcept -> "
                   "std::size_t'");
     return StorageLike<S>;
+}
+
+}  // namespace explain
+
+namespace detail {
+
+template <class S>
+concept HasFront = requires(S& s) {
+    static_cast<bool>(s.front());
+    *s.front();
+};
+template <class Answer>
+concept AckAnswer = std::is_void_v<Answer> || std::same_as<Answer, std::error_code>;
+template <class S>
+concept HasAck = requires(S& s) {
+    { s.ack() } noexcept -> AckAnswer;
+};
+template <class S>
+concept HasNack = requires(S& s) {
+    { s.nack() } noexcept -> AckAnswer;
+};
+
+}  // namespace detail
+
+/// A storage that leases its oldest value, so that you can remove it after the work is done.
+///
+/// Semantics the compiler cannot check:
+/// - `front()` leases the oldest value. It returns a pointer, optional or result. This is false if
+///   there is no value, or if reading it failed; its `error()` then gives the reason. The value
+///   stays valid while values are pushed, until `front`, `try_pop`, `ack` or `nack`. While a value
+///   is leased, `front()` returns the same value again.
+/// - `ack()` ends the lease: the value took effect, and is removed. If it fails, a durable storage
+///   that is opened again may have the value or not.
+/// - `nack()` ends the lease: the value did not take effect, and is the first again. In a storage
+///   of several orders, as a Priority is, it is the first of its own order.
+/// - `try_pop()` takes the leased value, and ends the lease.
+///
+/// Pre of `ack` and `nack`: `front()` returned a value, and the lease has not ended.
+template <class S>
+concept LeasableLike =
+    StorageLike<S> && detail::HasFront<S> && detail::HasAck<S> && detail::HasNack<S>;
+
+namespace explain {
+
+/// Names every requirement of LeasableLike that S lacks.
+template <class S>
+consteval bool leasable_like() {
+    static_assert(storage_like<S>());
+    static_assert(detail::HasFront<S>,
+                  "LeasableLike: S needs 'front()', which returns a pointer, optional or result");
+    static_assert(detail::HasAck<S>,
+                  "LeasableLike: S needs 'ack() noexcept', which returns void or std::error_code");
+    static_assert(detail::HasNack<S>,
+                  "LeasableLike: S needs 'nack() noexcept', which returns void or std::error_code");
+    return LeasableLike<S>;
+}
+
+}  // namespace explain
+
+namespace detail {
+
+template <class L>
+concept HasFlush = requires(L& log) {
+    { log.flush() } noexcept -> std::same_as<std::error_code>;
+};
+template <class L>
+concept HasUnflushed = requires(const L& log) {
+    { log.unflushed() } noexcept -> std::same_as<bool>;
+};
+
+}  // namespace detail
+
+/// A log that can make its contents durable, and can report whether they are.
+///
+/// Semantics the compiler cannot check:
+/// - `flush()` makes everything durable that was taken before it. If it returns no error,
+///   `unflushed()` is false, unless something was taken meanwhile. After an error, it may be called
+///   again.
+/// - `unflushed()` returns whether there is something that a `flush()` would have to make durable.
+template <class L>
+concept FlushableLike = detail::HasFlush<L> && detail::HasUnflushed<L>;
+
+namespace explain {
+
+/// Names every requirement of FlushableLike that L lacks.
+template <class L>
+consteval bool flushable_like() {
+    static_assert(detail::HasFlush<L>,
+                  "FlushableLike: L needs 'flush() noexcept -> std::error_code'");
+    static_assert(detail::HasUnflushed<L>,
+                  "FlushableLike: L needs 'unflushed() const noexcept -> bool'");
+    return FlushableLike<L>;
 }
 
 }  // namespace explain

@@ -9,7 +9,7 @@
 #include <utility>      // std::exchange, std::move
 
 #include <belay/queue/detail/storage_calls.hpp>
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

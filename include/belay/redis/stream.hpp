@@ -11,7 +11,7 @@
 #include <utility>   // std::move
 
 #include <belay/core/result.hpp>
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 #include <belay/redis/detail/connection.hpp>
 #include <belay/redis/detail/scripts.hpp>
 

@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/result.hpp>
-#include <belay/queue/leasable_like.hpp>
+#include <belay/queue/storage_like.hpp>
 #include <belay/sqlite/detail/table.hpp>
 #include <belay/sqlite/detail/table_storage.hpp>
 #include <belay/sqlite/error.hpp>

@@ -9,8 +9,8 @@
 #include <utility>       // std::exchange, std::move
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/link/requests.hpp>
 #include <belay/policy/attempt_timeout.hpp>

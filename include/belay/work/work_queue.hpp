@@ -10,8 +10,8 @@
 #include <utility>      // std::move
 
 #include <belay/core/observer.hpp>
-#include <belay/journal/detail/keeps_note.hpp>
-#include <belay/queue/flushable_like.hpp>
+#include <belay/journal/log_like.hpp>
+#include <belay/queue/storage_like.hpp>
 #include <belay/work/detail/work_dead_letters.hpp>
 #include <belay/work/detail/work_leasing.hpp>
 #include <belay/work/detail/work_replay.hpp>

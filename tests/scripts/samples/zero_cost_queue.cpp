@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Compiled by zero_cost.py: with -DZERO_COST_OBSERVER=0 nobody observes, with 1 one without hooks
 // does, with 2 one that does nothing in its hooks, with 3 one that counts.
-#include <belay/queue/drop_oldest.hpp>
+#include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/queue_counters.hpp>
 #include <belay/queue/ring.hpp>
 
 using namespace belay;

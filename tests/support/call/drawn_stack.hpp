@@ -14,9 +14,9 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/call/bulkhead.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>

@@ -5,7 +5,7 @@
 /// late as possible.
 #pragma once
 
-#include <belay/journal/journal_error.hpp>
+#include <belay/journal/journal_options.hpp>
 #include <belay/journal/log_like.hpp>
 #include <map>
 #include <set>

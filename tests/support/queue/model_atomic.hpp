@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/queue/detail/ring_atomics.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
 #include "support/queue/explorer.hpp"
 

@@ -6,9 +6,8 @@
 #include <belay/journal/file_system_like.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/queue/flushable_like.hpp>
-#include <belay/queue/leasable_like.hpp>
-#include <belay/queue/overflow_like.hpp>
+#include <belay/queue/overflows.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay_test {
 

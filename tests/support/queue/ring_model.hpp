@@ -9,7 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include <belay/queue/spsc_ring.hpp>
+#include <belay/queue/concurrent_rings.hpp>
 
 #include "support/catch.hpp"
 #include "support/queue/model_atomic.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/queue/ring_suite.hpp
-/// The common tests of SpscRing, MpscRing and MpmcRing, as functions over `Ring<T>`.
+/// The common tests of SpscRing and MpmcRing, as functions over `Ring<T>`.
 #pragma once
 
 #include <array>

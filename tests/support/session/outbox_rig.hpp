@@ -10,11 +10,11 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>
-#include <belay/queue/queue_counters.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/sim/disk.hpp>
 

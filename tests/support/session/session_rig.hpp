@@ -8,8 +8,8 @@
 #include <memory>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/no_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/session/session.hpp>
 #include <belay/sim/disk.hpp>

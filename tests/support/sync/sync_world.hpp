@@ -16,8 +16,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/reset_when_stable.hpp>

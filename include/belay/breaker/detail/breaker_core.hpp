@@ -7,8 +7,8 @@
 #include <type_traits>  // std::is_class_v
 
 #include <belay/breaker/breaker_state.hpp>
-#include <belay/breaker/open_wait_like.hpp>
-#include <belay/breaker/trip_like.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 

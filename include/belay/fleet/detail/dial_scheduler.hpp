@@ -9,8 +9,8 @@
 #include <utility>   // std::exchange, std::move
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/equal_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/fleet/detail/dial_groups.hpp>
 #include <belay/fleet/fleet_options.hpp>
 #include <belay/fleet/network_suspect.hpp>

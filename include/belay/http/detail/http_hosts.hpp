@@ -9,12 +9,12 @@
 #include <string_view>  // std::string_view
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/backoff/cap.hpp>
-#include <belay/backoff/full_jitter.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/breaker/failure_rate.hpp>
-#include <belay/breaker/open_for.hpp>
-#include <belay/budget/token_budget.hpp>
+#include <belay/breaker/open_waits.hpp>
+#include <belay/breaker/trips.hpp>
+#include <belay/budget/budgets.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/http/detail/http_pace.hpp>

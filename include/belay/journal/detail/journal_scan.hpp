@@ -8,11 +8,9 @@
 #include <vector>   // std::vector
 
 #include <belay/journal/check.hpp>
-#include <belay/journal/detail/file_part.hpp>
 #include <belay/journal/detail/file_window.hpp>
-#include <belay/journal/detail/record_evidence.hpp>
 #include <belay/journal/detail/record_search.hpp>
-#include <belay/journal/detail/segment_index.hpp>
+#include <belay/journal/detail/segment_files.hpp>
 #include <belay/journal/journal_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

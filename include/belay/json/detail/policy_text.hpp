@@ -15,13 +15,10 @@
 #include <variant>       // std::variant, std::visit
 #include <vector>        // std::vector
 
-#include <belay/backoff/any_jitter.hpp>
-#include <belay/backoff/decorrelated_jitter.hpp>
-#include <belay/backoff/fibonacci.hpp>
-#include <belay/backoff/floor.hpp>
-#include <belay/backoff/linear.hpp>
-#include <belay/backoff/make_backoff.hpp>
-#include <belay/backoff/smooth_jitter.hpp>
+#include <belay/backoff/backoff.hpp>
+#include <belay/backoff/caps.hpp>
+#include <belay/backoff/growths.hpp>
+#include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/attempt_timeout.hpp>

@@ -9,8 +9,8 @@
 #include <cstdint>      // std::uint64_t
 #include <type_traits>  // std::is_void_v
 
-#include <belay/queue/leasable_like.hpp>
 #include <belay/queue/queue_errc.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

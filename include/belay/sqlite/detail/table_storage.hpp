@@ -12,8 +12,8 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/result.hpp>
-#include <belay/queue/leasable_like.hpp>
 #include <belay/queue/queue_errc.hpp>
+#include <belay/queue/storage_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
