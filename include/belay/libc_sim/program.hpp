@@ -20,20 +20,18 @@
 #include <type_traits>  // std::is_void_v
 #include <utility>      // std::forward
 
+#ifndef __LP64__
+#    error "libc_sim.hpp: simulated programs need a 64-bit system"
+#endif
 #ifndef __GLIBC__
 #    error "libc_sim.hpp: simulated programs need glibc"
 #elif !__GLIBC_PREREQ(2, 33)
 #    error "libc_sim.hpp: simulated programs need glibc 2.33 or later"
 #endif
 
-#include <belay/libc_sim/detail/aliases.hpp>
 #include <belay/libc_sim/detail/jobs.hpp>
 #include <belay/libc_sim/detail/locks.hpp>
 #include <belay/libc_sim/detail/process.hpp>
-#include <belay/libc_sim/detail/refused.hpp>
-#include <belay/libc_sim/detail/refused_more.hpp>
-#include <belay/libc_sim/detail/signals.hpp>
-#include <belay/libc_sim/detail/streams.hpp>
 #include <belay/libc_sim/detail/symbols.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
