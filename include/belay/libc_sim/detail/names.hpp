@@ -95,6 +95,15 @@ inline int getaddrinfo(LibcProcess& p, const char* node, const char* service, co
 inline void freeaddrinfo(LibcProcess&, addrinfo* info) {
     const std::unique_ptr<Entry> entry{reinterpret_cast<Entry*>(info)};
 }
+inline int getnameinfo(LibcProcess& p, const sockaddr* address, socklen_t size, char* name,
+                       socklen_t name_size, char* service, socklen_t service_size, int flags) {
+    if (name != nullptr && name_size != 0 && (flags & NI_NUMERICHOST) == 0) {
+        p.refuse(
+            "called \"getnameinfo\" without NI_NUMERICHOST; a world has no names for addresses");
+    }
+    return libc_real<"getnameinfo", int>(address, size, name, name_size, service, service_size,
+                                         flags);
+}
 inline int gethostname(LibcProcess& p, char* out, std::size_t size) {
     const std::string name{p.host().name()};
     if (size <= name.size()) return libc_fail(ENAMETOOLONG);

@@ -6,6 +6,9 @@
 
 #include <signal.h>  // sigaction
 
+#include <cstring>  // strsignal
+#include <string>   // std::string
+
 #include <belay/libc_sim/detail/process.hpp>
 #include <belay/libc_sim/detail/real.hpp>
 
@@ -45,6 +48,15 @@ inline int sigaction(LibcProcess& p, int number, const struct sigaction* action,
     const struct sigaction before = p.pipe_action().get();
     if (action != nullptr) p.pipe_action().set(*action);
     if (old != nullptr) *old = before;
+    return 0;
+}
+
+inline int raise(LibcProcess& p, int number) {
+    if (number != SIGPIPE) {
+        p.refuse("raised the signal " + std::to_string(number) + " (" + ::strsignal(number) +
+                 "), which a world does not have");
+    }
+    p.pipe_action().raise(p);
     return 0;
 }
 

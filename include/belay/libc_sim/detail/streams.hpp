@@ -176,6 +176,12 @@ inline int fflush(LibcProcess& p, FILE* stream) {
     return streams != 0 || out != 0 ? EOF : 0;
 }
 
+/// Does what exit() does before the end: functions of atexit(), and then the streams.
+inline void end(LibcProcess& p) {
+    p.call_exit_functions();
+    LibcStreams::flush(p);
+}
+
 }  // namespace libc_streams
 
 }}}  // namespace belay::detail

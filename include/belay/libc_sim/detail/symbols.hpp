@@ -3,8 +3,15 @@
 /// libc_symbols: the functions that replace those of the C library in a test program.
 #pragma once
 
+#include <argp.h>   // argp
+#include <err.h>    // vwarn
+#include <error.h>  // error_message_count
+
+#include <cerrno>       // program_invocation_name
 #include <cstdarg>      // va_list
 #include <cstddef>      // std::size_t
+#include <cstdio>       // std::vfprintf
+#include <cstring>      // strerror
 #include <string>       // std::string
 #include <type_traits>  // std::is_pointer_v
 #include <utility>      // std::index_sequence_for
@@ -186,7 +193,7 @@ inline int dprintf(int fd, const char* format, ...) {
 
 // ---- names --------------------------------------------------------------------------------------
 
-BELAY_DETAIL_REPLACE(libc_names, getaddrinfo, freeaddrinfo, gethostname, uname)
+BELAY_DETAIL_REPLACE(libc_names, getaddrinfo, freeaddrinfo, getnameinfo, gethostname, uname)
 
 // ---- files and streams --------------------------------------------------------------------------
 
@@ -224,8 +231,9 @@ BELAY_DETAIL_REPLACE_BY(fflush_unlocked, libc_streams::fflush)
 // ---- signals ------------------------------------------------------------------------------------
 
 BELAY_DETAIL_REPLACE(libc_signals,
-    signal, sigaction, sigset, sigignore, sighold, sigrelse, pthread_sigmask, sigprocmask,
+    signal, sigaction, raise, sigset, sigignore, sighold, sigrelse, pthread_sigmask, sigprocmask,
     sigpending, sigtimedwait)
+BELAY_DETAIL_REPLACE_BY(gsignal, libc_signals::raise)
 BELAY_DETAIL_REPLACE_BY(bsd_signal, libc_signals::signal)
 BELAY_DETAIL_REPLACE_BY(ssignal, libc_signals::signal)
 BELAY_DETAIL_REPLACE_BY(__sysv_signal, libc_signals::sysv_signal)
@@ -235,29 +243,165 @@ BELAY_DETAIL_REPLACE_BY(__sysv_signal, libc_signals::sysv_signal)
 BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit(int) asm("exit");
 inline void exit(int code) {
     if (LibcProcess* const p = LibcProcess::current()) {
-        LibcStreams::flush(*p);
+        libc_streams::end(*p);
         p->exit(code);
     }
     libc_real<"exit", void>(code);
     __builtin_unreachable();
 }
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit_now(int) asm("_exit");
-inline void exit_now(int code) {
-    if (LibcProcess* const p = LibcProcess::current()) p->exit(code);
-    libc_real<"_exit", void>(code);
-    __builtin_unreachable();
+inline void exit_now(LibcProcess& p, int code) { p.exit(code); }
+BELAY_DETAIL_REPLACE_BY(_exit, libc_symbols::exit_now)
+BELAY_DETAIL_REPLACE_BY(_Exit, libc_symbols::exit_now)
+BELAY_DETAIL_REPLACE_BY(quick_exit, libc_symbols::exit_now)
+BELAY_DETAIL_SYMBOL inline int atexit(void (*)()) asm("atexit");
+/// A part of each program, and not of the C library.
+inline int atexit(void (*f)()) {
+    if (LibcProcess* const p = LibcProcess::current()) return p->at_exit(f), 0;
+    return libc_real<"__cxa_atexit", int>(f, nullptr, nullptr);
 }
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit_c(int) asm("_Exit");
-inline void exit_c(int code) { libc_symbols::exit_now(code); }
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void quick_exit(int) asm("quick_exit");
-inline void quick_exit(int code) {
-    if (LibcProcess* const p = LibcProcess::current()) p->exit(code);
-    libc_real<"quick_exit", void>(code);
-    __builtin_unreachable();
+/// The program goes on as its own child. Its output stays that of the test.
+inline int daemon(LibcProcess&) noexcept { return 0; }
+BELAY_DETAIL_REPLACE(libc_symbols, daemon)
+inline void abort(LibcProcess& p) {
+    p.refuse(
+        "called \"abort\", after an assertion or an exception that nothing caught; its output has "
+        "the text");
 }
+inline void assert_fail(LibcProcess& p, const char* condition, const char* file, unsigned line) {
+    p.refuse("failed the assertion \"" + std::string{condition} + "\" (" + file + ":" +
+             std::to_string(line) + ")");
+}
+inline void assert_error(LibcProcess& p, int error, const char* file, unsigned line) {
+    libc_symbols::assert_fail(p, ::strerror(error), file, line);
+}
+BELAY_DETAIL_REPLACE(libc_symbols, abort)
+BELAY_DETAIL_REPLACE_BY(__assert_fail, libc_symbols::assert_fail)
+BELAY_DETAIL_REPLACE_BY(__assert, libc_symbols::assert_fail)
+BELAY_DETAIL_REPLACE_BY(__assert_perror_fail, libc_symbols::assert_error)
+
+// The C library calls its own exit() in these, which is not replaced there.
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void verr(int, const char*, va_list) asm("verr");
+inline void verr(int code, const char* format, va_list arguments) {
+    ::vwarn(format, arguments);
+    libc_symbols::exit(code);
+}
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void verrx(int, const char*, va_list) asm("verrx");
+inline void verrx(int code, const char* format, va_list arguments) {
+    ::vwarnx(format, arguments);
+    libc_symbols::exit(code);
+}
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void err(int, const char*, ...) asm("err");
+inline void err(int code, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::verr(code, format, arguments);
+}
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void errx(int, const char*, ...) asm("errx");
+inline void errx(int code, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::verrx(code, format, arguments);
+}
+inline void report_error(int code, int number, const std::string& place, const char* format,
+                         va_list arguments) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s:%s ", ::program_invocation_name, place.c_str());
+    std::vfprintf(stderr, format, arguments);
+    std::fprintf(stderr, "%s%s\n", number != 0 ? ": " : "", number != 0 ? ::strerror(number) : "");
+    ++::error_message_count;
+    if (code != 0) libc_symbols::exit(code);
+}
+BELAY_DETAIL_SYMBOL inline void error(int, int, const char*, ...) asm("error");
+inline void error(int code, int number, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::report_error(code, number, "", format, arguments);
+    va_end(arguments);
+}
+BELAY_DETAIL_SYMBOL inline void error_at_line(int, int, const char*, unsigned, const char*,
+                                              ...) asm("error_at_line");
+inline void error_at_line(int code, int number, const char* file, unsigned line,
+                          const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const std::string place = std::string{file} + ":" + std::to_string(line) + ":";
+    libc_symbols::report_error(code, number, place, format, arguments);
+    va_end(arguments);
+}
+/// The library's own parsers end the process. Here the program does, with the same code.
+inline int argp_parse(LibcProcess&, const argp* options, int count, char** arguments,
+                      unsigned flags, int* end, void* input) {
+    const unsigned all = (flags & ARGP_NO_EXIT) != 0 ? flags : flags | ARGP_NO_EXIT | ARGP_NO_HELP;
+    const int error = libc_real<"argp_parse", int>(options, count, arguments, all, end, input);
+    if (error != 0 && (flags & ARGP_NO_EXIT) == 0) libc_symbols::exit(::argp_err_exit_status);
+    return error;
+}
+BELAY_DETAIL_REPLACE(libc_symbols, argp_parse)
+
+// ---- the log of the system, which is the test's stderr ------------------------------------------
+
+BELAY_DETAIL_SYMBOL inline void vsyslog(int, const char*, va_list) asm("vsyslog");
+inline void vsyslog(int priority, const char* format, va_list arguments) {
+    if (LibcProcess::current() == nullptr) {
+        return libc_real<"vsyslog", void>(priority, format, arguments);
+    }
+    std::vfprintf(stderr, format, arguments);
+    std::fputc('\n', stderr);
+}
+BELAY_DETAIL_SYMBOL inline void syslog(int, const char*, ...) asm("syslog");
+inline void syslog(int priority, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::vsyslog(priority, format, arguments);
+    va_end(arguments);
+}
+BELAY_DETAIL_SYMBOL inline void vsyslog_chk(int, int, const char*, va_list) asm("__vsyslog_chk");
+inline void vsyslog_chk(int priority, int, const char* format, va_list arguments) {
+    libc_symbols::vsyslog(priority, format, arguments);
+}
+BELAY_DETAIL_SYMBOL inline void syslog_chk(int, int, const char*, ...) asm("__syslog_chk");
+inline void syslog_chk(int priority, int, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::vsyslog(priority, format, arguments);
+    va_end(arguments);
+}
+inline void openlog(LibcProcess&) noexcept {}
+inline void closelog(LibcProcess&) noexcept {}
+BELAY_DETAIL_REPLACE(libc_symbols, openlog, closelog)
+
 /// The destructors of a program's thread-local variables do not run: the thread is the test's.
 inline int thread_atexit(LibcProcess&) noexcept { return 0; }
 BELAY_DETAIL_REPLACE_BY(__cxa_thread_atexit, libc_symbols::thread_atexit)
+
+// ---- names that the library itself gives them ---------------------------------------------------
+
+BELAY_DETAIL_REPLACE_BY(__clock_gettime, libc_calls::clock_gettime)
+BELAY_DETAIL_REPLACE_BY(__gettimeofday, libc_calls::gettimeofday)
+BELAY_DETAIL_REPLACE_BY(__nanosleep, libc_calls::nanosleep)
+BELAY_DETAIL_REPLACE_BY(__sched_yield, libc_calls::sched_yield)
+BELAY_DETAIL_REPLACE_BY(pthread_yield, libc_calls::sched_yield)
+BELAY_DETAIL_REPLACE_BY(thrd_yield, libc_calls::sched_yield)
+BELAY_DETAIL_REPLACE_BY(__close, libc_calls::close)
+BELAY_DETAIL_REPLACE_BY(__read, libc_calls::read)
+BELAY_DETAIL_REPLACE_BY(__write, libc_calls::write)
+BELAY_DETAIL_REPLACE_BY(__fcntl, libc_calls::fcntl)
+BELAY_DETAIL_REPLACE_BY(__pipe, libc_calls::pipe)
+BELAY_DETAIL_REPLACE_BY(__poll, libc_calls::poll)
+BELAY_DETAIL_REPLACE_BY(__select, libc_calls::select)
+BELAY_DETAIL_REPLACE_BY(__connect, libc_calls::connect)
+BELAY_DETAIL_REPLACE_BY(__send, libc_calls::send)
+BELAY_DETAIL_REPLACE_BY(__open, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(__open64, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(__libc_pread, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(__pread64, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(__libc_pwrite, libc_files::pwrite)
+BELAY_DETAIL_REPLACE_BY(__pwrite64, libc_files::pwrite)
+BELAY_DETAIL_REPLACE_BY(__lseek, libc_files::lseek)
+BELAY_DETAIL_REPLACE_BY(llseek, libc_files::lseek)
+BELAY_DETAIL_REPLACE_BY(__fstat64, libc_files::fstat)
+BELAY_DETAIL_REPLACE_BY(__sigaction, libc_signals::sigaction)
+BELAY_DETAIL_REPLACE_BY(sysv_signal, libc_signals::sysv_signal)
 
 // ---- names that the library gives them with -D_FORTIFY_SOURCE -----------------------------------
 
@@ -302,13 +446,18 @@ BELAY_DETAIL_ROUTE(__fxstatat64, libc_route_version, &libc_files::fstatat)
 // ---- refused: other processes and threads, and waits for them -----------------------------------
 
 BELAY_DETAIL_REFUSE(
-    fork, posix_spawn, posix_spawnp, execve, execv, execvp, execvpe, fexecve, system, popen,
-    wait, wait3, wait4, waitid, waitpid, pthread_create, thrd_create,
+    fork, _Fork, __fork, __libc_fork, clone, __clone, forkpty, posix_spawn, posix_spawnp,
+    pidfd_spawn, pidfd_spawnp, execve, execveat, execv, execvp, execvpe, fexecve, system, popen,
+    _IO_popen, _IO_proc_open, wordexp, ptrace, wait, __wait, wait3, wait4, waitid, waitpid,
+    __waitpid, pthread_create, thrd_create, pthread_exit, thrd_exit, pthread_cancel,
     pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait, pthread_barrier_wait,
-    cnd_wait, cnd_timedwait, sem_wait, sem_timedwait, sem_clockwait, thrd_sleep)
+    cnd_wait, cnd_timedwait, sem_wait, sem_timedwait, sem_clockwait, sem_open, sem_unlink,
+    thrd_sleep, dlmopen)
 /// A function that returns twice cannot be passed on. fork() may take its place.
 BELAY_DETAIL_SYMBOL inline long vfork() asm("vfork");
 inline long vfork() { return libc_refuse<"fork">({}); }
+BELAY_DETAIL_SYMBOL inline long vfork_of_library() asm("__vfork");
+inline long vfork_of_library() { return libc_refuse<"fork">({}); }
 /// Returns the arguments of execl() and its kind, up to the null pointer.
 inline std::vector<const char*> exec_arguments(const char* first, va_list& rest) {
     std::vector<const char*> all{first};
@@ -347,29 +496,74 @@ inline int execle(const char* path, const char* first, ...) {
     return execute(&libc_execve, path, all, environment);
 }
 
-// ---- refused: signals, timers and results by a thread or a signal -------------------------------
+// ---- refused: signals, timers, and results by a thread or a signal ------------------------------
 
 BELAY_DETAIL_REFUSE(
-    signalfd, sigwait, sigwaitinfo, sigsuspend, pause, alarm, setitimer, timer_create,
-    getaddrinfo_a, aio_read, aio_write, aio_fsync, lio_listio, aio_read64, aio_write64,
-    aio_fsync64, lio_listio64)
+    kill, killpg, tgkill, sigqueue, pthread_kill, pthread_sigqueue, pidfd_open, pidfd_getfd,
+    pidfd_send_signal, signalfd, sigwait, sigwaitinfo, sigsuspend, __sigsuspend, sigpause,
+    __sigpause, __xpg_sigpause, pause, on_exit, __cxa_at_quick_exit, argp_error, argp_failure,
+    argp_usage, argp_state_help, alarm, ualarm, setitimer, timer_create, profil, sprofil,
+    monstartup, __monstartup, moncontrol, _mcleanup, getaddrinfo_a, gai_suspend, aio_read,
+    aio_write, aio_fsync, aio_suspend, lio_listio, aio_read64, aio_write64, aio_fsync64,
+    aio_suspend64, lio_listio64, mq_open, __mq_open_2, mq_unlink, mq_notify, shmget, msgget,
+    semget, ftok)
+
+// ---- refused: state of the machine and of the test's process ------------------------------------
+
+BELAY_DETAIL_REFUSE(
+    settimeofday, clock_settime, clock_adjtime, adjtime, adjtimex, __adjtimex, ntp_adjtime,
+    ntp_gettime, ntp_gettimex, stime, ftime, times, getdate, getdate_r, setuid, setgid, seteuid,
+    setegid, setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid, setgroups, initgroups,
+    setsid, setpgid, __setpgid, setpgrp, setlogin, capset, chroot, pivot_root, mount, umount,
+    umount2, move_mount, mount_setattr, open_tree, fsopen, fsmount, fsconfig, fspick, setns,
+    unshare, personality, reboot, swapon, swapoff, acct, quotactl, klogctl, init_module,
+    delete_module, create_module, nfsservctl, bdflush, uselib, iopl, ioperm, vhangup, revoke,
+    sethostname, setdomainname, sethostid, gethostid, sync, syncfs, sync_file_range,
+    process_vm_readv, process_vm_writev, process_madvise, process_mrelease, fanotify_init,
+    posix_openpt, getpt, openpty, login_tty, getpass, login, logout, logwtmp, pututline,
+    pututxline, updwtmp, updwtmpx, lckpwdf, fcloseall)
 
 // ---- refused: descriptors and files -------------------------------------------------------------
 
 BELAY_DETAIL_REFUSE(
-    dup, dup2, dup3, inotify_init, inotify_init1, sendfile, sendfile64, splice, recvmmsg, sendmmsg,
-    preadv2, pwritev2, preadv64v2, pwritev64v2, lockf, lockf64, copy_file_range, close_range,
-    closefrom, memfd_create, fdopendir, rmdir, chdir, fchdir, chmod, link, symlink, realpath,
-    __realpath_chk, unlinkat, renameat, renameat2, mkdirat, linkat, symlinkat, readlinkat,
-    faccessat, mknod, mkfifo, mknodat, mkfifoat, shm_open, shm_unlink, mkdtemp, mkstemp, mkostemp,
-    mkstemps, mkostemps, freopen, mkstemp64, mkostemp64, mkstemps64, mkostemps64, freopen64,
-    tmpfile, tmpfile64, fchmodat, fchownat, chown, lchown, utimensat, utimes, utime, lutimes,
-    futimes, futimens, statvfs, fstatvfs, statvfs64, fstatvfs64, rewinddir, telldir, seekdir,
-    dirfd, readdir_r, readdir64_r, scandir, scandir64, ftw, ftw64, nftw, nftw64, glob, glob64)
+    dup, dup2, __dup2, dup3, inotify_init, inotify_init1, sendfile, sendfile64, splice, tee,
+    vmsplice, recvmmsg, sendmmsg, preadv2, pwritev2, preadv64v2, pwritev64v2, lockf, lockf64,
+    copy_file_range, close_range, closefrom, memfd_create, fdopendir, rmdir, chdir, fchdir, chmod,
+    link, symlink, realpath, __realpath_chk, canonicalize_file_name, get_current_dir_name, getwd,
+    __getwd_chk, unlinkat, renameat, renameat2, mkdirat, linkat, symlinkat, readlinkat,
+    __readlinkat_chk, faccessat, eaccess, euidaccess, mknod, mkfifo, mknodat, mkfifoat, __xmknod,
+    __xmknodat, shm_open, shm_unlink, mkdtemp, mkstemp, mkostemp, mkstemps, mkostemps, mktemp,
+    tempnam, tmpnam, tmpnam_r, freopen, mkstemp64, mkostemp64, mkstemps64, mkostemps64, freopen64,
+    tmpfile, tmpfile64, _IO_fopen, _IO_file_fopen, _IO_file_open, setmntent, __setmntent)
+BELAY_DETAIL_REFUSE(
+    fchmodat, lchmod, chflags, fchownat, chown, lchown, utimensat, futimesat, utimes, utime,
+    lutimes, futimes, futimens, statfs, __statfs, statfs64, statvfs, fstatvfs, statvfs64,
+    fstatvfs64, ustat, pathconf, getxattr, lgetxattr, setxattr, lsetxattr, listxattr, llistxattr,
+    removexattr, lremovexattr, name_to_handle_at, open_by_handle_at, openat2, rewinddir, telldir,
+    seekdir, dirfd, readdir_r, readdir64_r, scandir, scandir64, scandirat, scandirat64, ftw, ftw64,
+    nftw, nftw64, fts_open, fts64_open, glob, glob64)
 
-// ---- refused: names, interfaces and system calls by number --------------------------------------
+// ---- refused: what leaves the machine, and system calls by number -------------------------------
 
-BELAY_DETAIL_REFUSE(gethostbyname, getifaddrs)
+BELAY_DETAIL_REFUSE(
+    gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r, gethostbyaddr,
+    gethostbyaddr_r, gethostent, gethostent_r, sethostent, getnetbyname, getnetbyname_r,
+    getnetbyaddr, getnetbyaddr_r, getnetent, getnetent_r, setnetent, innetgr, setnetgrent,
+    getnetgrent, getnetgrent_r, getifaddrs, if_nametoindex, if_indextoname, if_nameindex,
+    ether_hostton, ether_ntohost, getaliasbyname, getaliasbyname_r, getaliasent, getaliasent_r,
+    setaliasent, res_query, __res_query, res_search, __res_search, res_querydomain,
+    __res_querydomain, res_send, __res_send, res_nquery, __res_nquery, res_nsearch, __res_nsearch,
+    res_nquerydomain, __res_nquerydomain, res_nsend, __res_nsend, rcmd, rcmd_af, rexec, rexec_af,
+    ruserok, ruserok_af, ruserpass, iruserok, iruserok_af, rresvport, rresvport_af, bindresvport)
+// Remote procedure calls, which only objects that were built with glibc before 2.32 can make.
+BELAY_DETAIL_REFUSE(
+    rtime, callrpc, clnt_broadcast, clnt_create, clnttcp_create, clntudp_create,
+    clntudp_bufcreate, clntunix_create, get_myaddress, getrpcport, pmap_getmaps, pmap_getport,
+    pmap_rmtcall, pmap_set, pmap_unset, registerrpc, svc_register, svc_unregister, svc_run,
+    svctcp_create, svcudp_create, svcudp_bufcreate, svcunix_create, authdes_create,
+    authdes_pk_create, authdes_getucred, key_decryptsession, key_decryptsession_pk,
+    key_encryptsession, key_encryptsession_pk, key_gendes, key_get_conv, key_secretkey_is_set,
+    key_setnet, key_setsecret, getpublickey, getsecretkey, netname2user)
 inline long syscall(LibcProcess& p, long number) {
     p.refuse("made the system call " + std::to_string(number) +
              " by \"syscall\", which a world does not have");
