@@ -48,8 +48,6 @@ HASHED_ADVICE = "its order differs between standard libraries; iterate over a ve
 EXCUSED = {
     "libc_sim/detail/calls.hpp: random device": "defines these functions for a world, over the bits of its host",
     "libc_sim/detail/calls.hpp: real clock": "defines these functions for a world, over its clocks",
-    "libc_sim/detail/symbols.hpp: random device": "defines these functions: in a world, those of detail/calls.hpp",
-    "libc_sim/detail/symbols.hpp: real clock": "defines these functions: in a world, those of detail/calls.hpp",
     "backoff/growths.hpp: floating point": "reads the bits of a factor that the user wrote, and computes with integers",
     "breaker/circuit_breaker.hpp: address order": "which line a thread counts in; the sum is the same",
     "budget/detail/rate_state.hpp: floating point": "products and quotients alone, which IEEE 754 defines to the last bit",

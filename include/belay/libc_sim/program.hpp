@@ -20,20 +20,18 @@
 #include <type_traits>  // std::is_void_v
 #include <utility>      // std::forward
 
+#ifndef __LP64__
+#    error "libc_sim.hpp: simulated programs need a 64-bit system"
+#endif
 #ifndef __GLIBC__
 #    error "libc_sim.hpp: simulated programs need glibc"
 #elif !__GLIBC_PREREQ(2, 33)
 #    error "libc_sim.hpp: simulated programs need glibc 2.33 or later"
 #endif
 
-#include <belay/libc_sim/detail/aliases.hpp>
 #include <belay/libc_sim/detail/jobs.hpp>
 #include <belay/libc_sim/detail/locks.hpp>
 #include <belay/libc_sim/detail/process.hpp>
-#include <belay/libc_sim/detail/refused.hpp>
-#include <belay/libc_sim/detail/refused_more.hpp>
-#include <belay/libc_sim/detail/signals.hpp>
-#include <belay/libc_sim/detail/streams.hpp>
 #include <belay/libc_sim/detail/symbols.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -61,8 +59,13 @@ namespace sim {
 /// while the program waits. A kill ends it in the middle of a wait: no destructor runs, and its
 /// memory is not freed.
 ///
-/// An exception from `main` leaves the world's `run_...`. If the program calls a function that a
-/// world does not have, `run_...` throws a std::logic_error that names it.
+/// A program that ends itself, by its `main`, exit(), _exit() or err(), takes its host down:
+/// Host::exit_code has its code, and so does the history. World::exits counts these programs.
+///
+/// An exception from `main` leaves the function that runs the world. A program that calls abort(),
+/// or a function that a world does not have, makes that function throw a std::logic_error. Its text
+/// names the call.
+///
 /// docs/test-your-own-networked-code.md has the list of functions, and what programs share.
 ///
 /// Thread safety: the world's thread. All programs at a time are of one world.
@@ -79,7 +82,7 @@ public:
                   } else {
                       code = static_cast<int>(f());
                   }
-                  belay::detail::LibcStreams::flush(*belay::detail::LibcProcess::current());
+                  belay::detail::libc_streams::end(*belay::detail::LibcProcess::current());
                   return code;
               })} {
         for (int number = 0; number < 3; ++number) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>    // std::max
 #include <memory>       // std::unique_ptr
+#include <optional>     // std::optional
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_invocable_v, std::is_void_v
 #include <utility>      // std::move, std::forward
@@ -139,12 +140,17 @@ public:
     }
 
     [[nodiscard]] std::string_view name() const noexcept { return station_.name; }
-    [[nodiscard]] bool alive() const noexcept { return station_.alive; }
+    /// Returns whether a process runs: it was started, has not ended itself, and was not killed.
+    [[nodiscard]] bool alive() const noexcept { return station_.alive && !exit_code_; }
+    /// Returns the code with which the process has ended itself, such as that of exit(). The host
+    /// is down then, until a restart: World::heal does not start it. Nothing while the process runs
+    /// and after a kill.
+    [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
     [[nodiscard]] bool paused() const noexcept { return station_.frozen; }
     /// Returns how often the process was started.
     [[nodiscard]] std::uint64_t starts() const noexcept { return starts_; }
-    /// Returns the living process, if the factory returned a `T` or a smart pointer to one;
-    /// otherwise null.
+    /// Returns the process, if the factory returned a `T` or a smart pointer to one; null after a
+    /// kill, and otherwise. A process that has ended itself stays until a kill or a restart.
     template <class T>
     [[nodiscard]] T* process() noexcept {
         return process_.type == &detail::type_name<T> ? static_cast<T*>(process_.object) : nullptr;
@@ -233,6 +239,13 @@ private:
         stalled_.clear();
         station_.listeners.clear();
         process_ = {};
+        exit_code_.reset();
+    }
+    /// The process has ended itself. Its object stays, for tests, and its kernel goes on.
+    void exit(int code) noexcept {
+        exit_code_ = code;
+        ++fabric_.exits;
+        engine().note(detail::Mark::exit, station_.index, static_cast<std::uint32_t>(code));
     }
     void mend() {
         if (station_.faults.lacks_descriptors) exhaust_descriptors(false);
@@ -312,6 +325,7 @@ private:
     belay::detail::Ref<belay::detail::TimerQueue> timers_ =
         belay::detail::Ref<belay::detail::TimerQueue>::make();
     std::uint64_t starts_ = 0;
+    std::optional<int> exit_code_;
     std::uint64_t next_machine_ = 0;
 };
 
@@ -328,6 +342,7 @@ struct Kernel {
     [[nodiscard]] static bool lacks_descriptors(const Host& host) noexcept {
         return host.station_.faults.lacks_descriptors;
     }
+    static void exit(Host& host, int code) noexcept { host.exit(code); }
     template <class F>
     [[nodiscard]] static Timer after(Host& host, Duration d, F&& f) {
         return host.kernel_after(d, std::forward<F>(f));

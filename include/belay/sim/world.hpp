@@ -130,9 +130,7 @@ public:
         at(belay::after(engine_.now(), d).time_since_epoch(), std::forward<F>(f));
     }
     /// Plays a scenario: its faults begin and end at their times, in addition to those of the
-    /// scenarios before.
-    ///
-    /// Pre: check(scenario) is empty.
+    /// scenarios before.   Pre: check(scenario) is empty.
     void play(const Scenario& scenario) {
         options_.draw.reset();
         BELAY_PRECONDITION(check(scenario).empty(),
@@ -213,8 +211,7 @@ public:
         kept_.emplace_back(made, [](void* p) { delete static_cast<T*>(p); });
         return *made;
     }
-    /// Returns a generator for the script, seeded from the world's seed; the world itself does not
-    /// draw from it.
+    /// Returns a generator for the script. The world itself does not draw from it.
     [[nodiscard]] Random& bits() noexcept { return bits_; }
 
     // ---- running -------------------------------------------------------------------------------
@@ -364,6 +361,8 @@ public:
     [[nodiscard]] std::uint64_t faults_begun() const noexcept { return stage_.begun(); }
     /// Returns whether the hosts sent and stored nothing from the first fault to heal().
     [[nodiscard]] bool was_idle() const noexcept { return stage_.was_idle(); }
+    /// Returns how many processes have ended themselves (Host::exit_code).
+    [[nodiscard]] std::uint64_t exits() const noexcept { return fabric_.exits; }
     /// Returns how many events and turns there were.
     [[nodiscard]] std::uint64_t events() const noexcept { return engine_.events(); }
 

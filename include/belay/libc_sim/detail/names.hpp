@@ -3,10 +3,11 @@
 /// libc_names: getaddrinfo() of a simulated program, with the names of its world.
 #pragma once
 
-#include <arpa/inet.h>   // inet_pton
-#include <netdb.h>       // addrinfo
-#include <netinet/in.h>  // sockaddr_in
-#include <sys/socket.h>  // AF_INET
+#include <arpa/inet.h>    // inet_pton
+#include <netdb.h>        // addrinfo
+#include <netinet/in.h>   // sockaddr_in
+#include <sys/socket.h>   // AF_INET
+#include <sys/utsname.h>  // utsname
 
 #include <charconv>      // std::from_chars
 #include <chrono>        // std::chrono::milliseconds
@@ -18,6 +19,7 @@
 #include <system_error>  // std::errc
 
 #include <belay/libc_sim/detail/process.hpp>
+#include <belay/libc_sim/detail/real.hpp>
 #include <belay/sim/detail/socket.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_names {
@@ -93,11 +95,24 @@ inline int getaddrinfo(LibcProcess& p, const char* node, const char* service, co
 inline void freeaddrinfo(LibcProcess&, addrinfo* info) {
     const std::unique_ptr<Entry> entry{reinterpret_cast<Entry*>(info)};
 }
+inline int getnameinfo(LibcProcess& p, const sockaddr* address, socklen_t size, char* name,
+                       socklen_t name_size, char* service, socklen_t service_size, int flags) {
+    if (name != nullptr && name_size != 0 && (flags & NI_NUMERICHOST) == 0) {
+        p.refuse(
+            "called \"getnameinfo\" without NI_NUMERICHOST; a world has no names for addresses");
+    }
+    return libc_real<"getnameinfo", int>(address, size, name, name_size, service, service_size,
+                                         flags);
+}
 inline int gethostname(LibcProcess& p, char* out, std::size_t size) {
     const std::string name{p.host().name()};
     if (size <= name.size()) return libc_fail(ENAMETOOLONG);
     std::memcpy(out, name.c_str(), name.size() + 1);
     return 0;
+}
+inline int uname(LibcProcess& p, utsname* out) {
+    const int result = libc_real<"uname", int>(out);
+    return result != 0 ? result : libc_names::gethostname(p, out->nodename, sizeof out->nodename);
 }
 
 }}}}  // namespace belay::detail::libc_names

@@ -19,6 +19,7 @@
 #include <stdexcept>  // std::logic_error
 #include <string>     // std::string
 #include <utility>    // std::move, std::exchange
+#include <vector>     // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/libc_sim/detail/fiber.hpp>
@@ -190,6 +191,16 @@ public:
         exit_code_ = code;
         abandon();
     }
+    /// Calls `f` at the end by exit(), or by the end of main.
+    void at_exit(void (*f)()) { at_exit_.push_back(f); }
+    /// Calls these functions, the last one first.
+    void call_exit_functions() {
+        while (!at_exit_.empty()) {
+            const auto f = at_exit_.back();
+            at_exit_.pop_back();
+            f();
+        }
+    }
 
     /// Gives a file the lowest number that is free.   Returns: the number, or -1 with EMFILE.
     int open(std::shared_ptr<LibcFile> file) {
@@ -296,6 +307,7 @@ private:
                         "sim::Program: the executable must have included "
                         "libc_sim.hpp itself, and not a shared library");
         if (!exit_code_ && !error_) return;
+        if (exit_code_) sim::detail::Kernel::exit(host_, *exit_code_);
         // The kernel closes what the program has left open.
         end_files();
         if (error_) std::rethrow_exception(std::exchange(error_, {}));
@@ -310,6 +322,7 @@ private:
     std::optional<int> exit_code_;
     std::exception_ptr error_;
     Calls calls_;
+    std::vector<void (*)()> at_exit_;
     std::uint64_t number_ = 0;
     LibcPipeAction pipe_action_;
     LibcFiber fiber_;

@@ -29,6 +29,8 @@ R libc_real(A... arguments) {
     Function function = next.load(std::memory_order_relaxed);
     if (function == nullptr) {
         function = reinterpret_cast<Function>(dlsym(RTLD_NEXT, Name.text));
+        BELAY_OPTION(function != nullptr,
+                     "sim::Program: the C library does not have this function");
         next.store(function, std::memory_order_relaxed);
     }
     return function(arguments...);

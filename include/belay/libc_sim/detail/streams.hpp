@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/libc_sim/detail/streams.hpp
-/// LibcStreams: fopen() of a simulated program, over its descriptors, and exit(), which flushes.
+/// LibcStreams: fopen() of a simulated program, over its descriptors.
 #pragma once
 
 #include <stdio.h>      // fopencookie
@@ -13,10 +13,8 @@
 #include <utility>      // std::exchange
 #include <vector>       // std::vector
 
-#include <belay/libc_sim/detail/symbols.hpp>
-
-// Shared libraries find only visible symbols, so -fvisibility-inlines-hidden must not hide these.
-#define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
+#include <belay/libc_sim/detail/calls.hpp>
+#include <belay/libc_sim/detail/real.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -149,63 +147,41 @@ private:
     }
 };
 
-namespace libc_symbols {
+namespace libc_streams {
 
-BELAY_DETAIL_SYMBOL inline FILE* fopen(const char*, const char*) asm("fopen");
-inline FILE* fopen(const char* path, const char* mode) {
-    LibcProcess* const p = LibcProcess::current();
-    if (p == nullptr) return libc_real<"fopen", FILE*>(path, mode);
+inline FILE* fopen(LibcProcess& p, const char* path, const char* mode) {
     const int flags = LibcStreams::flags_of(mode);
     if (flags < 0) return errno = EINVAL, nullptr;
-    const int fd = libc_files::open(*p, path, flags, 0666);
-    return fd < 0 ? nullptr : LibcStreams::open(*p, fd, mode);
+    const int fd = libc_files::open(p, path, flags, 0666);
+    return fd < 0 ? nullptr : LibcStreams::open(p, fd, mode);
 }
-BELAY_DETAIL_SYMBOL inline FILE* fopen64(const char*, const char*) asm("fopen64");
-inline FILE* fopen64(const char* path, const char* mode) { return libc_symbols::fopen(path, mode); }
-BELAY_DETAIL_SYMBOL inline FILE* fdopen(int, const char*) asm("fdopen");
-inline FILE* fdopen(int fd, const char* mode) {
-    LibcProcess* const p = LibcProcess::current();
-    if (p == nullptr) return libc_real<"fdopen", FILE*>(fd, mode);
-    const std::shared_ptr<LibcFile> file = p->file(fd);
+inline FILE* fdopen(LibcProcess& p, int fd, const char* mode) {
+    const std::shared_ptr<LibcFile> file = p.file(fd);
     if (!file) return errno = EBADF, nullptr;
     const int flags = LibcStreams::flags_of(mode);
     const int access = file->mode() & O_ACCMODE;
     const bool fits = access == O_RDWR || access == (flags & O_ACCMODE);
     if (flags < 0 || !fits) return errno = EINVAL, nullptr;
-    return LibcStreams::open(*p, fd, mode);
+    return LibcStreams::open(p, fd, mode);
 }
-BELAY_DETAIL_SYMBOL inline int fileno(FILE*) asm("fileno");
-inline int fileno(FILE* stream) {
-    const bool inside = LibcProcess::current() != nullptr;
-    const int fd = inside ? LibcStreams::number(stream) : -1;
+inline int fileno(LibcProcess&, FILE* stream) {
+    const int fd = LibcStreams::number(stream);
     return fd >= 0 ? fd : libc_real<"fileno", int>(stream);
 }
-BELAY_DETAIL_SYMBOL inline int fileno_unlocked(FILE*) asm("fileno_unlocked");
-inline int fileno_unlocked(FILE* stream) { return libc_symbols::fileno(stream); }
 /// A program flushes its own streams, and the standard ones.
-BELAY_DETAIL_SYMBOL inline int fflush(FILE*) asm("fflush");
-inline int fflush(FILE* stream) {
-    LibcProcess* const p = LibcProcess::current();
-    if (p == nullptr) return libc_real<"fflush", int>(stream);
+inline int fflush(LibcProcess& p, FILE* stream) {
     if (stream != nullptr) return LibcStreams::flush(stream);
-    const int streams = LibcStreams::flush(*p);
+    const int streams = LibcStreams::flush(p);
     const int out = libc_real<"fflush", int>(stdout);
     return streams != 0 || out != 0 ? EOF : 0;
 }
-BELAY_DETAIL_SYMBOL inline int fflush_unlocked(FILE*) asm("fflush_unlocked");
-inline int fflush_unlocked(FILE* stream) { return libc_symbols::fflush(stream); }
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit(int) asm("exit");
-inline void exit(int code) {
-    if (LibcProcess* const p = LibcProcess::current()) {
-        LibcStreams::flush(*p);
-        p->exit(code);
-    }
-    libc_real<"exit", void>(code);
-    __builtin_unreachable();
+
+/// Does what exit() does before the end: functions of atexit(), and then the streams.
+inline void end(LibcProcess& p) {
+    p.call_exit_functions();
+    LibcStreams::flush(p);
 }
 
-}  // namespace libc_symbols
+}  // namespace libc_streams
 
 }}}  // namespace belay::detail
-
-#undef BELAY_DETAIL_SYMBOL

@@ -3,165 +3,178 @@
 /// libc_symbols: the functions that replace those of the C library in a test program.
 #pragma once
 
-#include <time.h>  // clockid_t
+#include <argp.h>   // argp
+#include <err.h>    // vwarn
+#include <error.h>  // error_message_count
 
-#include <sys/utsname.h>  // utsname
-
+#include <cerrno>       // program_invocation_name
 #include <cstdarg>      // va_list
 #include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint32_t
-#include <type_traits>  // std::type_identity_t
+#include <cstdio>       // std::vfprintf
+#include <cstring>      // strerror
+#include <string>       // std::string
+#include <type_traits>  // std::is_pointer_v
+#include <utility>      // std::index_sequence_for
+#include <vector>       // std::vector
 
 #include <belay/libc_sim/detail/calls.hpp>
 #include <belay/libc_sim/detail/disk_calls.hpp>
 #include <belay/libc_sim/detail/names.hpp>
 #include <belay/libc_sim/detail/real.hpp>
+#include <belay/libc_sim/detail/signals.hpp>
+#include <belay/libc_sim/detail/streams.hpp>
 
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 // NOLINTBEGIN(readability-function-size): the parameters of the C library
-
-// Shared libraries find only visible symbols. -fvisibility-inlines-hidden must not hide them.
-#define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
 
 namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_symbols {
 
 // Each function has two names. The one for the compiler is its own, so that its declaration need
 // not agree with the header of the C library. The one for the linker is the library's. The objects
 // of the program and shared libraries use it.
+//
+// All have the same parameters. In the C ABI of a 64-bit Linux, each number and each pointer has a
+// register of its own, or a place on the stack. A function ignores the rest.
 
+/// Converts a register to the type of a parameter.
+template <class T>
+T libc_argument(long value) noexcept {
+    if constexpr (std::is_pointer_v<T>) {
+        return reinterpret_cast<T>(value);
+    } else {
+        return static_cast<T>(value);
+    }
+}
+template <std::size_t... I, class R, class... A>
+long libc_call(std::index_sequence<I...>, R (*in_world)(LibcProcess&, A...), LibcProcess& p,
+               const long (&values)[7]) {
+    if constexpr (std::is_void_v<R>) {
+        in_world(p, libc_argument<A>(values[I])...);
+        return 0;
+    } else if constexpr (std::is_pointer_v<R>) {
+        return reinterpret_cast<long>(in_world(p, libc_argument<A>(values[I])...));
+    } else {
+        return static_cast<long>(in_world(p, libc_argument<A>(values[I])...));
+    }
+}
 /// Calls a function of a simulated program, or that of the C library outside of programs.
 template <LibcName Name, class R, class... A>
-R libc_route(R (*in_world)(LibcProcess&, A...), std::type_identity_t<A>... arguments) {
-    if (LibcProcess* const p = LibcProcess::current()) return in_world(*p, arguments...);
-    return libc_real<Name, R>(arguments...);
+long libc_route(R (*in_world)(LibcProcess&, A...), const long (&v)[7]) {
+    if (LibcProcess* const p = LibcProcess::current()) {
+        return libc_call(std::index_sequence_for<A...>{}, in_world, *p, v);
+    }
+    return libc_real<Name, long>(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
+}
+/// Rejects a call of a simulated program. Outside of programs, it calls the C library.
+template <LibcName Name>
+long libc_refuse(const long (&v)[7]) {
+    return libc_route<Name>(
+        +[](LibcProcess& p) {
+            p.refuse("called \"" + std::string{Name.text} + "\", which a world does not have");
+        },
+        v);
 }
 
-// ---- time ---------------------------------------------------------------------------------
+/// The same, of a function whose first argument is the version of a struct.
+template <LibcName Name, class R, class... A>
+long libc_route_version(R (*in_world)(LibcProcess&, A...), const long (&v)[7]) {
+    if (LibcProcess* const p = LibcProcess::current()) {
+        return libc_call(std::index_sequence_for<A...>{}, in_world, *p,
+                         {v[1], v[2], v[3], v[4], v[5], v[6], 0});
+    }
+    return libc_real<Name, long>(v[0], v[1], v[2], v[3], v[4], v[5], v[6]);
+}
 
-BELAY_DETAIL_SYMBOL inline int clock_gettime(clockid_t, timespec*) asm("clock_gettime");
-inline int clock_gettime(clockid_t clock, timespec* out) {
-    return libc_route<"clock_gettime">(&libc_calls::clock_gettime, clock, out);
-}
-BELAY_DETAIL_SYMBOL inline int gettimeofday(timeval*, void*) asm("gettimeofday");
-inline int gettimeofday(timeval* out, void* zone) {
-    return libc_route<"gettimeofday">(&libc_calls::gettimeofday, out, zone);
-}
-BELAY_DETAIL_SYMBOL inline time_t time(time_t*) asm("time");
-inline time_t time(time_t* out) { return libc_route<"time">(&libc_calls::time, out); }
-BELAY_DETAIL_SYMBOL inline int timespec_get(timespec*, int) asm("timespec_get");
-inline int timespec_get(timespec* out, int base) {
-    return libc_route<"timespec_get">(&libc_calls::timespec_get, out, base);
-}
-BELAY_DETAIL_SYMBOL inline clock_t clock() asm("clock");
-inline clock_t clock() { return libc_route<"clock">(&libc_calls::clock); }
-BELAY_DETAIL_SYMBOL inline int nanosleep(const timespec*, timespec*) asm("nanosleep");
-inline int nanosleep(const timespec* t, timespec* rest) {
-    return libc_route<"nanosleep">(&libc_calls::nanosleep, t, rest);
-}
-BELAY_DETAIL_SYMBOL inline int clock_nanosleep(clockid_t, int, const timespec*,
-                                               timespec*) asm("clock_nanosleep");
-inline int clock_nanosleep(clockid_t clock, int flags, const timespec* t, timespec* rest) {
-    return libc_route<"clock_nanosleep">(&libc_calls::clock_nanosleep, clock, flags, t, rest);
-}
-BELAY_DETAIL_SYMBOL inline int usleep(useconds_t) asm("usleep");
-inline int usleep(useconds_t us) { return libc_route<"usleep">(&libc_calls::usleep, us); }
-BELAY_DETAIL_SYMBOL inline unsigned int sleep(unsigned int) asm("sleep");
-inline unsigned int sleep(unsigned int seconds) {
-    return libc_route<"sleep">(&libc_calls::sleep, seconds);
-}
-BELAY_DETAIL_SYMBOL inline int sched_yield() asm("sched_yield");
-inline int sched_yield() { return libc_route<"sched_yield">(&libc_calls::sched_yield); }
+// ---- functions whose parameters are in another order --------------------------------------------
 
-// ---- randomness ---------------------------------------------------------------------------------
+inline int pselect(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
+                   const timespec* timeout, const sigset_t* mask) {
+    return libc_calls::pselect(p, count, {reads, writes, exceptions}, timeout, mask);
+}
+inline ssize_t recvfrom(LibcProcess& p, int fd, void* out, std::size_t size, int flags, sockaddr*,
+                        socklen_t* from_size) {
+    return libc_calls::recvfrom(p, fd, out, size, flags, from_size);
+}
+inline ssize_t recv_checked(LibcProcess& p, int fd, void* out, std::size_t size, std::size_t,
+                            int flags) {
+    return libc_calls::recv(p, fd, out, size, flags);
+}
+inline ssize_t recvfrom_checked(LibcProcess& p, int fd, void* out, std::size_t size, std::size_t,
+                                int flags, sockaddr*, socklen_t* from_size) {
+    return libc_calls::recvfrom(p, fd, out, size, flags, from_size);
+}
+inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection, int flags, int fd,
+                  off_t offset) {
+    if (fd != -1) return libc_files::mmap(p, fd);
+    return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
+}
 
-BELAY_DETAIL_SYMBOL inline ssize_t getrandom(void*, std::size_t, unsigned int) asm("getrandom");
-inline ssize_t getrandom(void* out, std::size_t size, unsigned int flags) {
-    return libc_route<"getrandom">(&libc_calls::getrandom, out, size, flags);
-}
-BELAY_DETAIL_SYMBOL inline int getentropy(void*, std::size_t) asm("getentropy");
-inline int getentropy(void* out, std::size_t size) {
-    return libc_route<"getentropy">(&libc_calls::getentropy, out, size);
-}
-BELAY_DETAIL_SYMBOL inline std::uint32_t arc4random() asm("arc4random");
-inline std::uint32_t arc4random() { return libc_route<"arc4random">(&libc_calls::arc4random); }
-BELAY_DETAIL_SYMBOL inline std::uint32_t arc4random_uniform(std::uint32_t) asm(
-    "arc4random_uniform");
-inline std::uint32_t arc4random_uniform(std::uint32_t bound) {
-    return libc_route<"arc4random_uniform">(&libc_calls::arc4random_uniform, bound);
-}
-BELAY_DETAIL_SYMBOL inline void arc4random_buf(void*, std::size_t) asm("arc4random_buf");
-inline void arc4random_buf(void* out, std::size_t size) {
-    return libc_route<"arc4random_buf">(&libc_random, out, size);
-}
+// ---- the macros ---------------------------------------------------------------------------------
+
+// Shared libraries find only visible symbols. -fvisibility-inlines-hidden must not hide them.
+#define BELAY_DETAIL_SYMBOL [[gnu::used, gnu::visibility("default")]]
+// Defines a function of this name, which calls `route<name>(..., values)`.
+#define BELAY_DETAIL_ROUTE(name, route, ...)                                          \
+    BELAY_DETAIL_SYMBOL inline long libc_##name(long, long, long, long, long, long,   \
+                                                long) asm(#name);                     \
+    inline long libc_##name(long a, long b, long c, long d, long e, long f, long g) { \
+        return route<#name>(__VA_ARGS__ __VA_OPT__(, ){a, b, c, d, e, f, g});         \
+    }
+// Defines functions that have the same name in a namespace of calls.
+#define BELAY_DETAIL_REPLACE(calls, ...) \
+    BELAY_DETAIL_EACH(BELAY_DETAIL_REPLACE_ONE, calls, __VA_ARGS__)
+#define BELAY_DETAIL_REPLACE_ONE(calls, name) BELAY_DETAIL_ROUTE(name, libc_route, &calls::name)
+// Defines a function that is another one in a program.
+#define BELAY_DETAIL_REPLACE_BY(name, in_world) BELAY_DETAIL_ROUTE(name, libc_route, &in_world)
+// Defines functions that a program must not call.
+#define BELAY_DETAIL_REFUSE(...) BELAY_DETAIL_EACH(BELAY_DETAIL_REFUSE_ONE, , __VA_ARGS__)
+#define BELAY_DETAIL_REFUSE_ONE(unused, name) BELAY_DETAIL_ROUTE(name, libc_refuse)
+// Applies a macro to each name of a list, with the same first argument. At most 256 names.
+// Source: D. Mazieres, "Recursive macros with C++20 __VA_OPT__" (2021).
+#define BELAY_DETAIL_EACH(macro, first, ...) \
+    BELAY_DETAIL_SCAN_256(BELAY_DETAIL_NEXT(macro, first, __VA_ARGS__))
+#define BELAY_DETAIL_NEXT(macro, first, name, ...) \
+    macro(first, name)                             \
+        __VA_OPT__(BELAY_DETAIL_AGAIN BELAY_DETAIL_PARENTHESES(macro, first, __VA_ARGS__))
+#define BELAY_DETAIL_AGAIN() BELAY_DETAIL_NEXT
+#define BELAY_DETAIL_PARENTHESES ()
+#define BELAY_DETAIL_SCAN_256(...) \
+    BELAY_DETAIL_SCAN_64(          \
+        BELAY_DETAIL_SCAN_64(BELAY_DETAIL_SCAN_64(BELAY_DETAIL_SCAN_64(__VA_ARGS__))))
+#define BELAY_DETAIL_SCAN_64(...) \
+    BELAY_DETAIL_SCAN_16(         \
+        BELAY_DETAIL_SCAN_16(BELAY_DETAIL_SCAN_16(BELAY_DETAIL_SCAN_16(__VA_ARGS__))))
+#define BELAY_DETAIL_SCAN_16(...) \
+    BELAY_DETAIL_SCAN_4(BELAY_DETAIL_SCAN_4(BELAY_DETAIL_SCAN_4(BELAY_DETAIL_SCAN_4(__VA_ARGS__))))
+#define BELAY_DETAIL_SCAN_4(...) \
+    BELAY_DETAIL_SCAN(BELAY_DETAIL_SCAN(BELAY_DETAIL_SCAN(BELAY_DETAIL_SCAN(__VA_ARGS__))))
+#define BELAY_DETAIL_SCAN(...) __VA_ARGS__
+
+// It sets each name of a list on a line of its own.
+// clang-format off
+
+// ---- time and randomness ------------------------------------------------------------------------
+
+BELAY_DETAIL_REPLACE(libc_calls,
+    clock_gettime, gettimeofday, time, timespec_get, clock, nanosleep, clock_nanosleep, usleep,
+    sleep, sched_yield, getrandom, getentropy, arc4random, arc4random_uniform)
+BELAY_DETAIL_REPLACE_BY(arc4random_buf, libc_random)
 #ifdef __GLIBCXX__
-BELAY_DETAIL_SYMBOL inline unsigned int random_device(void*) asm(
-    "_ZNSt13random_device9_M_getvalEv");
-inline unsigned int random_device(void* self) {
-    return libc_route<"_ZNSt13random_device9_M_getvalEv">(&libc_calls::random_device, self);
-}
+BELAY_DETAIL_REPLACE_BY(_ZNSt13random_device9_M_getvalEv, libc_calls::random_device)
 #else
-BELAY_DETAIL_SYMBOL inline unsigned int random_device(void*) asm("_ZNSt3__113random_deviceclEv");
-inline unsigned int random_device(void* self) {
-    return libc_route<"_ZNSt3__113random_deviceclEv">(&libc_calls::random_device, self);
-}
+BELAY_DETAIL_REPLACE_BY(_ZNSt3__113random_deviceclEv, libc_calls::random_device)
 #endif
 
-// ---- descriptors --------------------------------------------------------------------------------
+// ---- descriptors, waiting for many, and sockets -------------------------------------------------
 
-BELAY_DETAIL_SYMBOL inline int close(int) asm("close");
-inline int close(int fd) { return libc_route<"close">(&libc_calls::close, fd); }
-BELAY_DETAIL_SYMBOL inline ssize_t read(int, void*, std::size_t) asm("read");
-inline ssize_t read(int fd, void* out, std::size_t size) {
-    return libc_route<"read">(&libc_calls::read, fd, out, size);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t readv(int, const iovec*, int) asm("readv");
-inline ssize_t readv(int fd, const iovec* iov, int count) {
-    return libc_route<"readv">(&libc_calls::readv, fd, iov, count);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t write(int, const void*, std::size_t) asm("write");
-inline ssize_t write(int fd, const void* bytes, std::size_t size) {
-    return libc_route<"write">(&libc_calls::write, fd, bytes, size);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t writev(int, const iovec*, int) asm("writev");
-inline ssize_t writev(int fd, const iovec* iov, int count) {
-    return libc_route<"writev">(&libc_calls::writev, fd, iov, count);
-}
-BELAY_DETAIL_SYMBOL inline int fcntl(int, int, long) asm("fcntl");
-inline int fcntl(int fd, int command, long argument) {
-    return libc_route<"fcntl">(&libc_calls::fcntl, fd, command, argument);
-}
-BELAY_DETAIL_SYMBOL inline int fcntl64(int, int, long) asm("fcntl64");
-inline int fcntl64(int fd, int command, long argument) {
-    return libc_route<"fcntl64">(&libc_calls::fcntl, fd, command, argument);
-}
-BELAY_DETAIL_SYMBOL inline int ioctl(int, unsigned long, void*) asm("ioctl");
-inline int ioctl(int fd, unsigned long request, void* argument) {
-    return libc_route<"ioctl">(&libc_calls::ioctl, fd, request, argument);
-}
-BELAY_DETAIL_SYMBOL inline int pipe(int*) asm("pipe");
-inline int pipe(int* ends) { return libc_route<"pipe">(&libc_calls::pipe, ends); }
-BELAY_DETAIL_SYMBOL inline int pipe2(int*, int) asm("pipe2");
-inline int pipe2(int* ends, int flags) {
-    return libc_route<"pipe2">(&libc_calls::pipe2, ends, flags);
-}
-BELAY_DETAIL_SYMBOL inline int socketpair(int, int, int, int*) asm("socketpair");
-inline int socketpair(int domain, int type, int protocol, int* ends) {
-    return libc_route<"socketpair">(&libc_calls::socketpair, domain, type, protocol, ends);
-}
-BELAY_DETAIL_SYMBOL inline int eventfd(unsigned int, int) asm("eventfd");
-inline int eventfd(unsigned int start, int flags) {
-    return libc_route<"eventfd">(&libc_calls::eventfd, start, flags);
-}
-BELAY_DETAIL_SYMBOL inline int eventfd_read(int, std::uint64_t*) asm("eventfd_read");
-inline int eventfd_read(int fd, std::uint64_t* out) {
-    return libc_route<"eventfd_read">(&libc_calls::eventfd_read, fd, out);
-}
-BELAY_DETAIL_SYMBOL inline int eventfd_write(int, std::uint64_t) asm("eventfd_write");
-inline int eventfd_write(int fd, std::uint64_t more) {
-    return libc_route<"eventfd_write">(&libc_calls::eventfd_write, fd, more);
-}
-BELAY_DETAIL_SYMBOL inline int isatty(int) asm("isatty");
-inline int isatty(int fd) { return libc_route<"isatty">(&libc_calls::isatty, fd); }
+BELAY_DETAIL_REPLACE(libc_calls,
+    close, read, readv, write, writev, fcntl, ioctl, pipe, pipe2, socketpair, eventfd,
+    eventfd_read, eventfd_write, isatty, timerfd_create, timerfd_settime, timerfd_gettime,
+    epoll_create, epoll_create1, epoll_ctl, epoll_wait, epoll_pwait, epoll_pwait2, poll, ppoll,
+    select, socket, bind, listen, accept, accept4, connect, shutdown, getsockopt, setsockopt,
+    getsockname, getpeername, send, sendto, sendmsg, recv, recvmsg)
+BELAY_DETAIL_REPLACE(libc_symbols, pselect, recvfrom)
+BELAY_DETAIL_REPLACE_BY(fcntl64, libc_calls::fcntl)
 BELAY_DETAIL_SYMBOL inline int vdprintf(int, const char*, va_list) asm("vdprintf");
 inline int vdprintf(int fd, const char* format, va_list arguments) {
     if (LibcProcess* const p = LibcProcess::current()) {
@@ -177,409 +190,406 @@ inline int dprintf(int fd, const char* format, ...) {
     va_end(arguments);
     return size;
 }
-BELAY_DETAIL_SYMBOL inline int timerfd_create(int, int) asm("timerfd_create");
-inline int timerfd_create(int clock, int flags) {
-    return libc_route<"timerfd_create">(&libc_calls::timerfd_create, clock, flags);
-}
-BELAY_DETAIL_SYMBOL inline int timerfd_settime(int, int, const itimerspec*,
-                                               itimerspec*) asm("timerfd_settime");
-inline int timerfd_settime(int fd, int flags, const itimerspec* to, itimerspec* old) {
-    return libc_route<"timerfd_settime">(&libc_calls::timerfd_settime, fd, flags, to, old);
-}
-BELAY_DETAIL_SYMBOL inline int timerfd_gettime(int, itimerspec*) asm("timerfd_gettime");
-inline int timerfd_gettime(int fd, itimerspec* out) {
-    return libc_route<"timerfd_gettime">(&libc_calls::timerfd_gettime, fd, out);
-}
-
-// ---- waiting for many ---------------------------------------------------------------------------
-
-BELAY_DETAIL_SYMBOL inline int epoll_create(int) asm("epoll_create");
-inline int epoll_create(int size) {
-    return libc_route<"epoll_create">(&libc_calls::epoll_create, size);
-}
-BELAY_DETAIL_SYMBOL inline int epoll_create1(int) asm("epoll_create1");
-inline int epoll_create1(int flags) {
-    return libc_route<"epoll_create1">(&libc_calls::epoll_create1, flags);
-}
-BELAY_DETAIL_SYMBOL inline int epoll_ctl(int, int, int, epoll_event*) asm("epoll_ctl");
-inline int epoll_ctl(int fd, int operation, int watched, epoll_event* event) {
-    return libc_route<"epoll_ctl">(&libc_calls::epoll_ctl, fd, operation, watched, event);
-}
-BELAY_DETAIL_SYMBOL inline int epoll_wait(int, epoll_event*, int, int) asm("epoll_wait");
-inline int epoll_wait(int fd, epoll_event* out, int count, int timeout) {
-    return libc_route<"epoll_wait">(&libc_calls::epoll_wait, fd, out, count, timeout);
-}
-BELAY_DETAIL_SYMBOL inline int epoll_pwait(int, epoll_event*, int, int,
-                                           const sigset_t*) asm("epoll_pwait");
-inline int epoll_pwait(int fd, epoll_event* out, int count, int timeout, const sigset_t* mask) {
-    return libc_route<"epoll_pwait">(&libc_calls::epoll_pwait, fd, out, count, timeout, mask);
-}
-BELAY_DETAIL_SYMBOL inline int epoll_pwait2(int, epoll_event*, int, const timespec*,
-                                            const sigset_t*) asm("epoll_pwait2");
-inline int epoll_pwait2(int fd, epoll_event* out, int count, const timespec* timeout,
-                        const sigset_t* mask) {
-    return libc_route<"epoll_pwait2">(&libc_calls::epoll_pwait2, fd, out, count, timeout, mask);
-}
-BELAY_DETAIL_SYMBOL inline int poll(pollfd*, nfds_t, int) asm("poll");
-inline int poll(pollfd* entries, nfds_t count, int timeout) {
-    return libc_route<"poll">(&libc_calls::poll, entries, count, timeout);
-}
-BELAY_DETAIL_SYMBOL inline int ppoll(pollfd*, nfds_t, const timespec*,
-                                     const sigset_t*) asm("ppoll");
-inline int ppoll(pollfd* entries, nfds_t count, const timespec* timeout, const sigset_t* mask) {
-    return libc_route<"ppoll">(&libc_calls::ppoll, entries, count, timeout, mask);
-}
-BELAY_DETAIL_SYMBOL inline int select(int, fd_set*, fd_set*, fd_set*, timeval*) asm("select");
-inline int select(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, timeval* timeout) {
-    return libc_route<"select">(&libc_calls::select, count, reads, writes, exceptions, timeout);
-}
-BELAY_DETAIL_SYMBOL inline int pselect(int, fd_set*, fd_set*, fd_set*, const timespec*,
-                                       const sigset_t*) asm("pselect");
-inline int pselect(int count, fd_set* reads, fd_set* writes, fd_set* exceptions,
-                   const timespec* timeout, const sigset_t* mask) {
-    if (LibcProcess* const p = LibcProcess::current()) {
-        return libc_calls::pselect(*p, count, {reads, writes, exceptions}, timeout, mask);
-    }
-    return libc_real<"pselect", int>(count, reads, writes, exceptions, timeout, mask);
-}
-
-// ---- sockets ------------------------------------------------------------------------------------
-
-BELAY_DETAIL_SYMBOL inline int socket(int, int, int) asm("socket");
-inline int socket(int domain, int type, int protocol) {
-    return libc_route<"socket">(&libc_calls::socket, domain, type, protocol);
-}
-BELAY_DETAIL_SYMBOL inline int bind(int, const sockaddr*, socklen_t) asm("bind");
-inline int bind(int fd, const sockaddr* address, socklen_t size) {
-    return libc_route<"bind">(&libc_calls::bind, fd, address, size);
-}
-BELAY_DETAIL_SYMBOL inline int listen(int, int) asm("listen");
-inline int listen(int fd, int backlog) {
-    return libc_route<"listen">(&libc_calls::listen, fd, backlog);
-}
-BELAY_DETAIL_SYMBOL inline int accept(int, sockaddr*, socklen_t*) asm("accept");
-inline int accept(int fd, sockaddr* peer, socklen_t* size) {
-    return libc_route<"accept">(&libc_calls::accept, fd, peer, size);
-}
-BELAY_DETAIL_SYMBOL inline int accept4(int, sockaddr*, socklen_t*, int) asm("accept4");
-inline int accept4(int fd, sockaddr* peer, socklen_t* size, int flags) {
-    return libc_route<"accept4">(&libc_calls::accept4, fd, peer, size, flags);
-}
-BELAY_DETAIL_SYMBOL inline int connect(int, const sockaddr*, socklen_t) asm("connect");
-inline int connect(int fd, const sockaddr* address, socklen_t size) {
-    return libc_route<"connect">(&libc_calls::connect, fd, address, size);
-}
-BELAY_DETAIL_SYMBOL inline int shutdown(int, int) asm("shutdown");
-inline int shutdown(int fd, int how) {
-    return libc_route<"shutdown">(&libc_calls::shutdown, fd, how);
-}
-BELAY_DETAIL_SYMBOL inline int getsockopt(int, int, int, void*, socklen_t*) asm("getsockopt");
-inline int getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
-    return libc_route<"getsockopt">(&libc_calls::getsockopt, fd, level, name, value, size);
-}
-BELAY_DETAIL_SYMBOL inline int setsockopt(int, int, int, const void*, socklen_t) asm("setsockopt");
-inline int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
-    return libc_route<"setsockopt">(&libc_calls::setsockopt, fd, level, name, value, size);
-}
-BELAY_DETAIL_SYMBOL inline int getsockname(int, sockaddr*, socklen_t*) asm("getsockname");
-inline int getsockname(int fd, sockaddr* out, socklen_t* size) {
-    return libc_route<"getsockname">(&libc_calls::getsockname, fd, out, size);
-}
-BELAY_DETAIL_SYMBOL inline int getpeername(int, sockaddr*, socklen_t*) asm("getpeername");
-inline int getpeername(int fd, sockaddr* out, socklen_t* size) {
-    return libc_route<"getpeername">(&libc_calls::getpeername, fd, out, size);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t send(int, const void*, std::size_t, int) asm("send");
-inline ssize_t send(int fd, const void* bytes, std::size_t size, int flags) {
-    return libc_route<"send">(&libc_calls::send, fd, bytes, size, flags);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t sendto(int, const void*, std::size_t, int, const sockaddr*,
-                                          socklen_t) asm("sendto");
-inline ssize_t sendto(int fd, const void* bytes, std::size_t size, int flags, const sockaddr* to,
-                      socklen_t to_size) {
-    if (LibcProcess* const p = LibcProcess::current()) {
-        return libc_calls::send(*p, fd, bytes, size, flags);  // TCP ignores the address
-    }
-    return libc_real<"sendto", ssize_t>(fd, bytes, size, flags, to, to_size);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t sendmsg(int, const msghdr*, int) asm("sendmsg");
-inline ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-    return libc_route<"sendmsg">(&libc_calls::sendmsg, fd, message, flags);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t recv(int, void*, std::size_t, int) asm("recv");
-inline ssize_t recv(int fd, void* out, std::size_t size, int flags) {
-    return libc_route<"recv">(&libc_calls::recv, fd, out, size, flags);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t recvfrom(int, void*, std::size_t, int, sockaddr*,
-                                            socklen_t*) asm("recvfrom");
-inline ssize_t recvfrom(int fd, void* out, std::size_t size, int flags, sockaddr* from,
-                        socklen_t* from_size) {
-    if (LibcProcess* const p = LibcProcess::current()) {
-        return libc_calls::recvfrom(*p, fd, out, size, flags, from_size);
-    }
-    return libc_real<"recvfrom", ssize_t>(fd, out, size, flags, from, from_size);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t recvmsg(int, msghdr*, int) asm("recvmsg");
-inline ssize_t recvmsg(int fd, msghdr* message, int flags) {
-    return libc_route<"recvmsg">(&libc_calls::recvmsg, fd, message, flags);
-}
 
 // ---- names --------------------------------------------------------------------------------------
 
-BELAY_DETAIL_SYMBOL inline int getaddrinfo(const char*, const char*, const addrinfo*,
-                                           addrinfo**) asm("getaddrinfo");
-inline int getaddrinfo(const char* node, const char* service, const addrinfo* hints,
-                       addrinfo** out) {
-    return libc_route<"getaddrinfo">(&libc_names::getaddrinfo, node, service, hints, out);
-}
-BELAY_DETAIL_SYMBOL inline void freeaddrinfo(addrinfo*) asm("freeaddrinfo");
-inline void freeaddrinfo(addrinfo* info) {
-    return libc_route<"freeaddrinfo">(&libc_names::freeaddrinfo, info);
-}
-BELAY_DETAIL_SYMBOL inline int gethostname(char*, std::size_t) asm("gethostname");
-inline int gethostname(char* out, std::size_t size) {
-    return libc_route<"gethostname">(&libc_names::gethostname, out, size);
-}
+BELAY_DETAIL_REPLACE(libc_names, getaddrinfo, freeaddrinfo, getnameinfo, gethostname, uname)
 
-BELAY_DETAIL_SYMBOL inline int uname(utsname*) asm("uname");
-inline int uname(utsname* out) {
-    const int result = libc_real<"uname", int>(out);
+// ---- files and streams --------------------------------------------------------------------------
+
+BELAY_DETAIL_REPLACE(libc_files,
+    open, openat, creat, pread, pwrite, preadv, pwritev, lseek, truncate, ftruncate, fallocate,
+    posix_fallocate, fsync, stat, fstat, fstatat, statx, access, readlink, fchown, fchmod, mkdir,
+    unlink, remove, rename, getcwd, opendir, readdir, closedir, flock)
+BELAY_DETAIL_REPLACE(libc_symbols, mmap)
+BELAY_DETAIL_REPLACE_BY(fdatasync, libc_files::fsync)
+BELAY_DETAIL_REPLACE_BY(lstat, libc_files::stat)
+BELAY_DETAIL_REPLACE_BY(open64, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(openat64, libc_files::openat)
+BELAY_DETAIL_REPLACE_BY(creat64, libc_files::creat)
+BELAY_DETAIL_REPLACE_BY(pread64, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(pwrite64, libc_files::pwrite)
+BELAY_DETAIL_REPLACE_BY(preadv64, libc_files::preadv)
+BELAY_DETAIL_REPLACE_BY(pwritev64, libc_files::pwritev)
+BELAY_DETAIL_REPLACE_BY(lseek64, libc_files::lseek)
+BELAY_DETAIL_REPLACE_BY(truncate64, libc_files::truncate)
+BELAY_DETAIL_REPLACE_BY(ftruncate64, libc_files::ftruncate)
+BELAY_DETAIL_REPLACE_BY(fallocate64, libc_files::fallocate)
+BELAY_DETAIL_REPLACE_BY(posix_fallocate64, libc_files::posix_fallocate)
+BELAY_DETAIL_REPLACE_BY(mmap64, libc_symbols::mmap)
+BELAY_DETAIL_REPLACE_BY(stat64, libc_files::stat)
+BELAY_DETAIL_REPLACE_BY(lstat64, libc_files::stat)
+BELAY_DETAIL_REPLACE_BY(fstat64, libc_files::fstat)
+BELAY_DETAIL_REPLACE_BY(fstatat64, libc_files::fstatat)
+BELAY_DETAIL_REPLACE_BY(readdir64, libc_files::readdir)
+
+BELAY_DETAIL_REPLACE(libc_streams, fopen, fdopen, fileno, fflush)
+BELAY_DETAIL_REPLACE_BY(fopen64, libc_streams::fopen)
+BELAY_DETAIL_REPLACE_BY(fileno_unlocked, libc_streams::fileno)
+BELAY_DETAIL_REPLACE_BY(fflush_unlocked, libc_streams::fflush)
+
+// ---- signals ------------------------------------------------------------------------------------
+
+BELAY_DETAIL_REPLACE(libc_signals,
+    signal, sigaction, raise, sigset, sigignore, sighold, sigrelse, pthread_sigmask, sigprocmask,
+    sigpending, sigtimedwait)
+BELAY_DETAIL_REPLACE_BY(gsignal, libc_signals::raise)
+BELAY_DETAIL_REPLACE_BY(bsd_signal, libc_signals::signal)
+BELAY_DETAIL_REPLACE_BY(ssignal, libc_signals::signal)
+BELAY_DETAIL_REPLACE_BY(__sysv_signal, libc_signals::sysv_signal)
+
+// ---- the end ------------------------------------------------------------------------------------
+
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit(int) asm("exit");
+inline void exit(int code) {
     if (LibcProcess* const p = LibcProcess::current()) {
-        return libc_names::gethostname(*p, out->nodename, sizeof out->nodename);
+        libc_streams::end(*p);
+        p->exit(code);
     }
-    return result;
-}
-
-// ---- files --------------------------------------------------------------------------------------
-
-BELAY_DETAIL_SYMBOL inline int open(const char*, int, mode_t) asm("open");
-inline int open(const char* path, int flags, mode_t mode) {
-    return libc_route<"open">(&libc_files::open, path, flags, mode);
-}
-BELAY_DETAIL_SYMBOL inline int open64(const char*, int, mode_t) asm("open64");
-inline int open64(const char* path, int flags, mode_t mode) {
-    return libc_route<"open64">(&libc_files::open, path, flags, mode);
-}
-BELAY_DETAIL_SYMBOL inline int openat(int, const char*, int, mode_t) asm("openat");
-inline int openat(int directory, const char* path, int flags, mode_t mode) {
-    return libc_route<"openat">(&libc_files::openat, directory, path, flags, mode);
-}
-BELAY_DETAIL_SYMBOL inline int openat64(int, const char*, int, mode_t) asm("openat64");
-inline int openat64(int directory, const char* path, int flags, mode_t mode) {
-    return libc_route<"openat64">(&libc_files::openat, directory, path, flags, mode);
-}
-BELAY_DETAIL_SYMBOL inline int creat(const char*, mode_t) asm("creat");
-inline int creat(const char* path, mode_t mode) {
-    return libc_route<"creat">(&libc_files::creat, path, mode);
-}
-BELAY_DETAIL_SYMBOL inline int creat64(const char*, mode_t) asm("creat64");
-inline int creat64(const char* path, mode_t mode) {
-    return libc_route<"creat64">(&libc_files::creat, path, mode);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t pread(int, void*, std::size_t, off_t) asm("pread");
-inline ssize_t pread(int fd, void* out, std::size_t size, off_t offset) {
-    return libc_route<"pread">(&libc_files::pread, fd, out, size, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t pread64(int, void*, std::size_t, off_t) asm("pread64");
-inline ssize_t pread64(int fd, void* out, std::size_t size, off_t offset) {
-    return libc_route<"pread64">(&libc_files::pread, fd, out, size, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t pwrite(int, const void*, std::size_t, off_t) asm("pwrite");
-inline ssize_t pwrite(int fd, const void* bytes, std::size_t size, off_t offset) {
-    return libc_route<"pwrite">(&libc_files::pwrite, fd, bytes, size, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t pwrite64(int, const void*, std::size_t, off_t) asm("pwrite64");
-inline ssize_t pwrite64(int fd, const void* bytes, std::size_t size, off_t offset) {
-    return libc_route<"pwrite64">(&libc_files::pwrite, fd, bytes, size, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t preadv(int, const iovec*, int, off_t) asm("preadv");
-inline ssize_t preadv(int fd, const iovec* iov, int count, off_t offset) {
-    return libc_route<"preadv">(&libc_files::preadv, fd, iov, count, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t preadv64(int, const iovec*, int, off_t) asm("preadv64");
-inline ssize_t preadv64(int fd, const iovec* iov, int count, off_t offset) {
-    return libc_route<"preadv64">(&libc_files::preadv, fd, iov, count, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t pwritev(int, const iovec*, int, off_t) asm("pwritev");
-inline ssize_t pwritev(int fd, const iovec* iov, int count, off_t offset) {
-    return libc_route<"pwritev">(&libc_files::pwritev, fd, iov, count, offset);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t pwritev64(int, const iovec*, int, off_t) asm("pwritev64");
-inline ssize_t pwritev64(int fd, const iovec* iov, int count, off_t offset) {
-    return libc_route<"pwritev64">(&libc_files::pwritev, fd, iov, count, offset);
-}
-BELAY_DETAIL_SYMBOL inline off_t lseek(int, off_t, int) asm("lseek");
-inline off_t lseek(int fd, off_t to, int from) {
-    return libc_route<"lseek">(&libc_files::lseek, fd, to, from);
-}
-BELAY_DETAIL_SYMBOL inline off_t lseek64(int, off_t, int) asm("lseek64");
-inline off_t lseek64(int fd, off_t to, int from) {
-    return libc_route<"lseek64">(&libc_files::lseek, fd, to, from);
-}
-BELAY_DETAIL_SYMBOL inline int truncate(const char*, off_t) asm("truncate");
-inline int truncate(const char* path, off_t bytes) {
-    return libc_route<"truncate">(&libc_files::truncate, path, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int truncate64(const char*, off_t) asm("truncate64");
-inline int truncate64(const char* path, off_t bytes) {
-    return libc_route<"truncate64">(&libc_files::truncate, path, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int ftruncate(int, off_t) asm("ftruncate");
-inline int ftruncate(int fd, off_t bytes) {
-    return libc_route<"ftruncate">(&libc_files::ftruncate, fd, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int ftruncate64(int, off_t) asm("ftruncate64");
-inline int ftruncate64(int fd, off_t bytes) {
-    return libc_route<"ftruncate64">(&libc_files::ftruncate, fd, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int fallocate(int, int, off_t, off_t) asm("fallocate");
-inline int fallocate(int fd, int mode, off_t offset, off_t bytes) {
-    return libc_route<"fallocate">(&libc_files::fallocate, fd, mode, offset, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int fallocate64(int, int, off_t, off_t) asm("fallocate64");
-inline int fallocate64(int fd, int mode, off_t offset, off_t bytes) {
-    return libc_route<"fallocate64">(&libc_files::fallocate, fd, mode, offset, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int posix_fallocate(int, off_t, off_t) asm("posix_fallocate");
-inline int posix_fallocate(int fd, off_t offset, off_t bytes) {
-    return libc_route<"posix_fallocate">(&libc_files::posix_fallocate, fd, offset, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int posix_fallocate64(int, off_t, off_t) asm("posix_fallocate64");
-inline int posix_fallocate64(int fd, off_t offset, off_t bytes) {
-    return libc_route<"posix_fallocate64">(&libc_files::posix_fallocate, fd, offset, bytes);
-}
-BELAY_DETAIL_SYMBOL inline int fsync(int) asm("fsync");
-inline int fsync(int fd) { return libc_route<"fsync">(&libc_files::fsync, fd); }
-BELAY_DETAIL_SYMBOL inline int fdatasync(int) asm("fdatasync");
-inline int fdatasync(int fd) { return libc_route<"fdatasync">(&libc_files::fsync, fd); }
-BELAY_DETAIL_SYMBOL inline void* mmap(void*, std::size_t, int, int, int, off_t) asm("mmap");
-inline void* mmap(void* place, std::size_t size, int protection, int flags, int fd, off_t offset) {
-    LibcProcess* const p = LibcProcess::current();
-    if (p != nullptr && fd != -1) return libc_files::mmap(*p, fd);
-    return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
-}
-BELAY_DETAIL_SYMBOL inline void* mmap64(void*, std::size_t, int, int, int, off_t) asm("mmap64");
-inline void* mmap64(void* place, std::size_t size, int protection, int flags, int fd,
-                    off_t offset) {
-    LibcProcess* const p = LibcProcess::current();
-    if (p != nullptr && fd != -1) return libc_files::mmap(*p, fd);
-    return libc_real<"mmap64", void*>(place, size, protection, flags, fd, offset);
-}
-BELAY_DETAIL_SYMBOL inline int stat(const char*, struct stat*) asm("stat");
-inline int stat(const char* path, struct stat* out) {
-    return libc_route<"stat">(&libc_files::stat, path, out);
-}
-BELAY_DETAIL_SYMBOL inline int stat64(const char*, struct stat*) asm("stat64");
-inline int stat64(const char* path, struct stat* out) {
-    return libc_route<"stat64">(&libc_files::stat, path, out);
-}
-BELAY_DETAIL_SYMBOL inline int lstat(const char*, struct stat*) asm("lstat");
-inline int lstat(const char* path, struct stat* out) {
-    return libc_route<"lstat">(&libc_files::stat, path, out);
-}
-BELAY_DETAIL_SYMBOL inline int lstat64(const char*, struct stat*) asm("lstat64");
-inline int lstat64(const char* path, struct stat* out) {
-    return libc_route<"lstat64">(&libc_files::stat, path, out);
-}
-BELAY_DETAIL_SYMBOL inline int fstat(int, struct stat*) asm("fstat");
-inline int fstat(int fd, struct stat* out) {
-    return libc_route<"fstat">(&libc_files::fstat, fd, out);
-}
-BELAY_DETAIL_SYMBOL inline int fstat64(int, struct stat*) asm("fstat64");
-inline int fstat64(int fd, struct stat* out) {
-    return libc_route<"fstat64">(&libc_files::fstat, fd, out);
-}
-BELAY_DETAIL_SYMBOL inline int fstatat(int, const char*, struct stat*, int) asm("fstatat");
-inline int fstatat(int directory, const char* path, struct stat* out, int flags) {
-    return libc_route<"fstatat">(&libc_files::fstatat, directory, path, out, flags);
-}
-BELAY_DETAIL_SYMBOL inline int fstatat64(int, const char*, struct stat*, int) asm("fstatat64");
-inline int fstatat64(int directory, const char* path, struct stat* out, int flags) {
-    return libc_route<"fstatat64">(&libc_files::fstatat, directory, path, out, flags);
-}
-BELAY_DETAIL_SYMBOL inline int statx(int, const char*, int, unsigned int,
-                                     struct statx*) asm("statx");
-inline int statx(int directory, const char* path, int flags, unsigned int mask, struct statx* out) {
-    return libc_route<"statx">(&libc_files::statx, directory, path, flags, mask, out);
-}
-BELAY_DETAIL_SYMBOL inline int access(const char*, int) asm("access");
-inline int access(const char* path, int mode) {
-    return libc_route<"access">(&libc_files::access, path, mode);
-}
-BELAY_DETAIL_SYMBOL inline ssize_t readlink(const char*, char*, std::size_t) asm("readlink");
-inline ssize_t readlink(const char* path, char* out, std::size_t size) {
-    return libc_route<"readlink">(&libc_files::readlink, path, out, size);
-}
-BELAY_DETAIL_SYMBOL inline int fchown(int, uid_t, gid_t) asm("fchown");
-inline int fchown(int fd, uid_t user, gid_t group) {
-    return libc_route<"fchown">(&libc_files::fchown, fd, user, group);
-}
-BELAY_DETAIL_SYMBOL inline int fchmod(int, mode_t) asm("fchmod");
-inline int fchmod(int fd, mode_t mode) {
-    return libc_route<"fchmod">(&libc_files::fchmod, fd, mode);
-}
-BELAY_DETAIL_SYMBOL inline int mkdir(const char*, mode_t) asm("mkdir");
-inline int mkdir(const char* path, mode_t mode) {
-    return libc_route<"mkdir">(&libc_files::mkdir, path, mode);
-}
-BELAY_DETAIL_SYMBOL inline int unlink(const char*) asm("unlink");
-inline int unlink(const char* path) { return libc_route<"unlink">(&libc_files::unlink, path); }
-BELAY_DETAIL_SYMBOL inline int remove(const char*) asm("remove");
-inline int remove(const char* path) { return libc_route<"remove">(&libc_files::remove, path); }
-BELAY_DETAIL_SYMBOL inline int rename(const char*, const char*) asm("rename");
-inline int rename(const char* from, const char* to) {
-    return libc_route<"rename">(&libc_files::rename, from, to);
-}
-BELAY_DETAIL_SYMBOL inline char* getcwd(char*, std::size_t) asm("getcwd");
-inline char* getcwd(char* out, std::size_t size) {
-    return libc_route<"getcwd">(&libc_files::getcwd, out, size);
-}
-BELAY_DETAIL_SYMBOL inline DIR* opendir(const char*) asm("opendir");
-inline DIR* opendir(const char* path) { return libc_route<"opendir">(&libc_files::opendir, path); }
-BELAY_DETAIL_SYMBOL inline dirent* readdir(DIR*) asm("readdir");
-inline dirent* readdir(DIR* directory) {
-    return libc_route<"readdir">(&libc_files::readdir, directory);
-}
-BELAY_DETAIL_SYMBOL inline dirent* readdir64(DIR*) asm("readdir64");
-inline dirent* readdir64(DIR* directory) {
-    return libc_route<"readdir64">(&libc_files::readdir, directory);
-}
-BELAY_DETAIL_SYMBOL inline int closedir(DIR*) asm("closedir");
-inline int closedir(DIR* directory) {
-    return libc_route<"closedir">(&libc_files::closedir, directory);
-}
-BELAY_DETAIL_SYMBOL inline int flock(int, int) asm("flock");
-inline int flock(int fd, int operation) {
-    return libc_route<"flock">(&libc_files::flock, fd, operation);
-}
-
-// ---- the end ------------------------------------------------------------------------------
-
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit_now(int) asm("_exit");
-inline void exit_now(int code) {
-    if (LibcProcess* const p = LibcProcess::current()) p->exit(code);
-    libc_real<"_exit", void>(code);
+    libc_real<"exit", void>(code);
     __builtin_unreachable();
 }
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void exit_c(int) asm("_Exit");
-inline void exit_c(int code) { libc_symbols::exit_now(code); }
-BELAY_DETAIL_SYMBOL [[noreturn]] inline void quick_exit(int) asm("quick_exit");
-inline void quick_exit(int code) {
-    if (LibcProcess* const p = LibcProcess::current()) p->exit(code);
-    libc_real<"quick_exit", void>(code);
-    __builtin_unreachable();
+inline void exit_now(LibcProcess& p, int code) { p.exit(code); }
+BELAY_DETAIL_REPLACE_BY(_exit, libc_symbols::exit_now)
+BELAY_DETAIL_REPLACE_BY(_Exit, libc_symbols::exit_now)
+BELAY_DETAIL_REPLACE_BY(quick_exit, libc_symbols::exit_now)
+BELAY_DETAIL_SYMBOL inline int atexit(void (*)()) asm("atexit");
+/// A part of each program, and not of the C library.
+inline int atexit(void (*f)()) {
+    if (LibcProcess* const p = LibcProcess::current()) return p->at_exit(f), 0;
+    return libc_real<"__cxa_atexit", int>(f, nullptr, nullptr);
 }
+/// The program goes on as its own child. Its output stays that of the test.
+inline int daemon(LibcProcess&) noexcept { return 0; }
+BELAY_DETAIL_REPLACE(libc_symbols, daemon)
+inline void abort(LibcProcess& p) {
+    p.refuse(
+        "called \"abort\", after an assertion or an exception that nothing caught; its output has "
+        "the text");
+}
+inline void assert_fail(LibcProcess& p, const char* condition, const char* file, unsigned line) {
+    p.refuse("failed the assertion \"" + std::string{condition} + "\" (" + file + ":" +
+             std::to_string(line) + ")");
+}
+inline void assert_error(LibcProcess& p, int error, const char* file, unsigned line) {
+    libc_symbols::assert_fail(p, ::strerror(error), file, line);
+}
+BELAY_DETAIL_REPLACE(libc_symbols, abort)
+BELAY_DETAIL_REPLACE_BY(__assert_fail, libc_symbols::assert_fail)
+BELAY_DETAIL_REPLACE_BY(__assert, libc_symbols::assert_fail)
+BELAY_DETAIL_REPLACE_BY(__assert_perror_fail, libc_symbols::assert_error)
+
+// The C library calls its own exit() in these, which is not replaced there.
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void verr(int, const char*, va_list) asm("verr");
+inline void verr(int code, const char* format, va_list arguments) {
+    ::vwarn(format, arguments);
+    libc_symbols::exit(code);
+}
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void verrx(int, const char*, va_list) asm("verrx");
+inline void verrx(int code, const char* format, va_list arguments) {
+    ::vwarnx(format, arguments);
+    libc_symbols::exit(code);
+}
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void err(int, const char*, ...) asm("err");
+inline void err(int code, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::verr(code, format, arguments);
+}
+BELAY_DETAIL_SYMBOL [[noreturn]] inline void errx(int, const char*, ...) asm("errx");
+inline void errx(int code, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::verrx(code, format, arguments);
+}
+inline void report_error(int code, int number, const std::string& place, const char* format,
+                         va_list arguments) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "%s:%s ", ::program_invocation_name, place.c_str());
+    std::vfprintf(stderr, format, arguments);
+    std::fprintf(stderr, "%s%s\n", number != 0 ? ": " : "", number != 0 ? ::strerror(number) : "");
+    ++::error_message_count;
+    if (code != 0) libc_symbols::exit(code);
+}
+BELAY_DETAIL_SYMBOL inline void error(int, int, const char*, ...) asm("error");
+inline void error(int code, int number, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::report_error(code, number, "", format, arguments);
+    va_end(arguments);
+}
+BELAY_DETAIL_SYMBOL inline void error_at_line(int, int, const char*, unsigned, const char*,
+                                              ...) asm("error_at_line");
+inline void error_at_line(int code, int number, const char* file, unsigned line,
+                          const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const std::string place = std::string{file} + ":" + std::to_string(line) + ":";
+    libc_symbols::report_error(code, number, place, format, arguments);
+    va_end(arguments);
+}
+/// The library's own parsers end the process. Here the program does, with the same code.
+inline int argp_parse(LibcProcess&, const argp* options, int count, char** arguments,
+                      unsigned flags, int* end, void* input) {
+    const unsigned all = (flags & ARGP_NO_EXIT) != 0 ? flags : flags | ARGP_NO_EXIT | ARGP_NO_HELP;
+    const int error = libc_real<"argp_parse", int>(options, count, arguments, all, end, input);
+    if (error != 0 && (flags & ARGP_NO_EXIT) == 0) libc_symbols::exit(::argp_err_exit_status);
+    return error;
+}
+BELAY_DETAIL_REPLACE(libc_symbols, argp_parse)
+
+// ---- the log of the system, which is the test's stderr ------------------------------------------
+
+BELAY_DETAIL_SYMBOL inline void vsyslog(int, const char*, va_list) asm("vsyslog");
+inline void vsyslog(int priority, const char* format, va_list arguments) {
+    if (LibcProcess::current() == nullptr) {
+        return libc_real<"vsyslog", void>(priority, format, arguments);
+    }
+    std::vfprintf(stderr, format, arguments);
+    std::fputc('\n', stderr);
+}
+BELAY_DETAIL_SYMBOL inline void syslog(int, const char*, ...) asm("syslog");
+inline void syslog(int priority, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::vsyslog(priority, format, arguments);
+    va_end(arguments);
+}
+BELAY_DETAIL_SYMBOL inline void vsyslog_chk(int, int, const char*, va_list) asm("__vsyslog_chk");
+inline void vsyslog_chk(int priority, int, const char* format, va_list arguments) {
+    libc_symbols::vsyslog(priority, format, arguments);
+}
+BELAY_DETAIL_SYMBOL inline void syslog_chk(int, int, const char*, ...) asm("__syslog_chk");
+inline void syslog_chk(int priority, int, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    libc_symbols::vsyslog(priority, format, arguments);
+    va_end(arguments);
+}
+inline void openlog(LibcProcess&) noexcept {}
+inline void closelog(LibcProcess&) noexcept {}
+BELAY_DETAIL_REPLACE(libc_symbols, openlog, closelog)
+
 /// The destructors of a program's thread-local variables do not run: the thread is the test's.
-BELAY_DETAIL_SYMBOL inline int thread_atexit(void (*)(void*), void*,
-                                             void*) asm("__cxa_thread_atexit");
-inline int thread_atexit(void (*destroy)(void*), void* object, void* library) {
-    if (LibcProcess::current() != nullptr) return 0;
-    return libc_real<"__cxa_thread_atexit", int>(destroy, object, library);
+inline int thread_atexit(LibcProcess&) noexcept { return 0; }
+BELAY_DETAIL_REPLACE_BY(__cxa_thread_atexit, libc_symbols::thread_atexit)
+
+// ---- names that the library itself gives them ---------------------------------------------------
+
+BELAY_DETAIL_REPLACE_BY(__clock_gettime, libc_calls::clock_gettime)
+BELAY_DETAIL_REPLACE_BY(__gettimeofday, libc_calls::gettimeofday)
+BELAY_DETAIL_REPLACE_BY(__nanosleep, libc_calls::nanosleep)
+BELAY_DETAIL_REPLACE_BY(__sched_yield, libc_calls::sched_yield)
+BELAY_DETAIL_REPLACE_BY(pthread_yield, libc_calls::sched_yield)
+BELAY_DETAIL_REPLACE_BY(thrd_yield, libc_calls::sched_yield)
+BELAY_DETAIL_REPLACE_BY(__close, libc_calls::close)
+BELAY_DETAIL_REPLACE_BY(__read, libc_calls::read)
+BELAY_DETAIL_REPLACE_BY(__write, libc_calls::write)
+BELAY_DETAIL_REPLACE_BY(__fcntl, libc_calls::fcntl)
+BELAY_DETAIL_REPLACE_BY(__pipe, libc_calls::pipe)
+BELAY_DETAIL_REPLACE_BY(__poll, libc_calls::poll)
+BELAY_DETAIL_REPLACE_BY(__select, libc_calls::select)
+BELAY_DETAIL_REPLACE_BY(__connect, libc_calls::connect)
+BELAY_DETAIL_REPLACE_BY(__send, libc_calls::send)
+BELAY_DETAIL_REPLACE_BY(__open, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(__open64, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(__libc_pread, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(__pread64, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(__libc_pwrite, libc_files::pwrite)
+BELAY_DETAIL_REPLACE_BY(__pwrite64, libc_files::pwrite)
+BELAY_DETAIL_REPLACE_BY(__lseek, libc_files::lseek)
+BELAY_DETAIL_REPLACE_BY(llseek, libc_files::lseek)
+BELAY_DETAIL_REPLACE_BY(__fstat64, libc_files::fstat)
+BELAY_DETAIL_REPLACE_BY(__sigaction, libc_signals::sigaction)
+BELAY_DETAIL_REPLACE_BY(sysv_signal, libc_signals::sysv_signal)
+
+// ---- names that the library gives them with -D_FORTIFY_SOURCE -----------------------------------
+
+BELAY_DETAIL_REPLACE_BY(__read_chk, libc_calls::read)
+BELAY_DETAIL_REPLACE_BY(__recv_chk, libc_symbols::recv_checked)
+BELAY_DETAIL_REPLACE_BY(__recvfrom_chk, libc_symbols::recvfrom_checked)
+BELAY_DETAIL_REPLACE_BY(__poll_chk, libc_calls::poll)
+BELAY_DETAIL_REPLACE_BY(__ppoll_chk, libc_calls::ppoll)
+BELAY_DETAIL_REPLACE_BY(__open_2, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(__open64_2, libc_files::open)
+BELAY_DETAIL_REPLACE_BY(__openat_2, libc_files::openat)
+BELAY_DETAIL_REPLACE_BY(__openat64_2, libc_files::openat)
+BELAY_DETAIL_REPLACE_BY(__pread_chk, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(__pread64_chk, libc_files::pread)
+BELAY_DETAIL_REPLACE_BY(__getcwd_chk, libc_files::getcwd)
+BELAY_DETAIL_REPLACE_BY(__readlink_chk, libc_files::readlink)
+BELAY_DETAIL_REPLACE_BY(__gethostname_chk, libc_names::gethostname)
+BELAY_DETAIL_SYMBOL inline int vdprintf_chk(int, int, const char*, va_list) asm("__vdprintf_chk");
+inline int vdprintf_chk(int fd, int, const char* format, va_list arguments) {
+    return libc_symbols::vdprintf(fd, format, arguments);
 }
+BELAY_DETAIL_SYMBOL inline int dprintf_chk(int, int, const char*, ...) asm("__dprintf_chk");
+inline int dprintf_chk(int fd, int, const char* format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = libc_symbols::vdprintf(fd, format, arguments);
+    va_end(arguments);
+    return size;
+}
+
+// ---- names in objects that were built with glibc before 2.33 ------------------------------------
+
+BELAY_DETAIL_ROUTE(__xstat, libc_route_version, &libc_files::stat)
+BELAY_DETAIL_ROUTE(__xstat64, libc_route_version, &libc_files::stat)
+BELAY_DETAIL_ROUTE(__lxstat, libc_route_version, &libc_files::stat)
+BELAY_DETAIL_ROUTE(__lxstat64, libc_route_version, &libc_files::stat)
+BELAY_DETAIL_ROUTE(__fxstat, libc_route_version, &libc_files::fstat)
+BELAY_DETAIL_ROUTE(__fxstat64, libc_route_version, &libc_files::fstat)
+BELAY_DETAIL_ROUTE(__fxstatat, libc_route_version, &libc_files::fstatat)
+BELAY_DETAIL_ROUTE(__fxstatat64, libc_route_version, &libc_files::fstatat)
+
+// ---- refused: other processes and threads, and waits for them -----------------------------------
+
+BELAY_DETAIL_REFUSE(
+    fork, _Fork, __fork, __libc_fork, clone, __clone, forkpty, posix_spawn, posix_spawnp,
+    pidfd_spawn, pidfd_spawnp, execve, execveat, execv, execvp, execvpe, fexecve, system, popen,
+    _IO_popen, _IO_proc_open, wordexp, ptrace, wait, __wait, wait3, wait4, waitid, waitpid,
+    __waitpid, pthread_create, thrd_create, pthread_exit, thrd_exit, pthread_cancel,
+    pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait, pthread_barrier_wait,
+    cnd_wait, cnd_timedwait, sem_wait, sem_timedwait, sem_clockwait, sem_open, sem_unlink,
+    thrd_sleep, dlmopen)
+/// A function that returns twice cannot be passed on. fork() may take its place.
+BELAY_DETAIL_SYMBOL inline long vfork() asm("vfork");
+inline long vfork() { return libc_refuse<"fork">({}); }
+BELAY_DETAIL_SYMBOL inline long vfork_of_library() asm("__vfork");
+inline long vfork_of_library() { return libc_refuse<"fork">({}); }
+/// Returns the arguments of execl() and its kind, up to the null pointer.
+inline std::vector<const char*> exec_arguments(const char* first, va_list& rest) {
+    std::vector<const char*> all{first};
+    while (all.back() != nullptr) all.push_back(va_arg(rest, const char*));
+    return all;
+}
+inline int execute(long (*function)(long, long, long, long, long, long, long), const char* file,
+                   const std::vector<const char*>& arguments, char* const* environment = nullptr) {
+    return static_cast<int>(function(reinterpret_cast<long>(file),
+                                     reinterpret_cast<long>(arguments.data()),
+                                     reinterpret_cast<long>(environment), 0, 0, 0, 0));
+}
+BELAY_DETAIL_SYMBOL inline int execl(const char*, const char*, ...) asm("execl");
+inline int execl(const char* path, const char* first, ...) {
+    va_list rest;
+    va_start(rest, first);
+    const auto all = exec_arguments(first, rest);
+    va_end(rest);
+    return execute(&libc_execv, path, all);
+}
+BELAY_DETAIL_SYMBOL inline int execlp(const char*, const char*, ...) asm("execlp");
+inline int execlp(const char* file, const char* first, ...) {
+    va_list rest;
+    va_start(rest, first);
+    const auto all = exec_arguments(first, rest);
+    va_end(rest);
+    return execute(&libc_execvp, file, all);
+}
+BELAY_DETAIL_SYMBOL inline int execle(const char*, const char*, ...) asm("execle");
+inline int execle(const char* path, const char* first, ...) {
+    va_list rest;
+    va_start(rest, first);
+    const auto all = exec_arguments(first, rest);
+    char* const* const environment = va_arg(rest, char* const*);
+    va_end(rest);
+    return execute(&libc_execve, path, all, environment);
+}
+
+// ---- refused: signals, timers, and results by a thread or a signal ------------------------------
+
+BELAY_DETAIL_REFUSE(
+    kill, killpg, tgkill, sigqueue, pthread_kill, pthread_sigqueue, pidfd_open, pidfd_getfd,
+    pidfd_send_signal, signalfd, sigwait, sigwaitinfo, sigsuspend, __sigsuspend, sigpause,
+    __sigpause, __xpg_sigpause, pause, on_exit, __cxa_at_quick_exit, argp_error, argp_failure,
+    argp_usage, argp_state_help, alarm, ualarm, setitimer, timer_create, profil, sprofil,
+    monstartup, __monstartup, moncontrol, _mcleanup, getaddrinfo_a, gai_suspend, aio_read,
+    aio_write, aio_fsync, aio_suspend, lio_listio, aio_read64, aio_write64, aio_fsync64,
+    aio_suspend64, lio_listio64, mq_open, __mq_open_2, mq_unlink, mq_notify, shmget, msgget,
+    semget, ftok)
+
+// ---- refused: state of the machine and of the test's process ------------------------------------
+
+BELAY_DETAIL_REFUSE(
+    settimeofday, clock_settime, clock_adjtime, adjtime, adjtimex, __adjtimex, ntp_adjtime,
+    ntp_gettime, ntp_gettimex, stime, ftime, times, getdate, getdate_r, setuid, setgid, seteuid,
+    setegid, setreuid, setregid, setresuid, setresgid, setfsuid, setfsgid, setgroups, initgroups,
+    setsid, setpgid, __setpgid, setpgrp, setlogin, capset, chroot, pivot_root, mount, umount,
+    umount2, move_mount, mount_setattr, open_tree, fsopen, fsmount, fsconfig, fspick, setns,
+    unshare, personality, reboot, swapon, swapoff, acct, quotactl, klogctl, init_module,
+    delete_module, create_module, nfsservctl, bdflush, uselib, iopl, ioperm, vhangup, revoke,
+    sethostname, setdomainname, sethostid, gethostid, sync, syncfs, sync_file_range,
+    process_vm_readv, process_vm_writev, process_madvise, process_mrelease, fanotify_init,
+    posix_openpt, getpt, openpty, login_tty, getpass, login, logout, logwtmp, pututline,
+    pututxline, updwtmp, updwtmpx, lckpwdf, fcloseall)
+
+// ---- refused: descriptors and files -------------------------------------------------------------
+
+BELAY_DETAIL_REFUSE(
+    dup, dup2, __dup2, dup3, inotify_init, inotify_init1, sendfile, sendfile64, splice, tee,
+    vmsplice, recvmmsg, sendmmsg, preadv2, pwritev2, preadv64v2, pwritev64v2, lockf, lockf64,
+    copy_file_range, close_range, closefrom, memfd_create, fdopendir, rmdir, chdir, fchdir, chmod,
+    link, symlink, realpath, __realpath_chk, canonicalize_file_name, get_current_dir_name, getwd,
+    __getwd_chk, unlinkat, renameat, renameat2, mkdirat, linkat, symlinkat, readlinkat,
+    __readlinkat_chk, faccessat, eaccess, euidaccess, mknod, mkfifo, mknodat, mkfifoat, __xmknod,
+    __xmknodat, shm_open, shm_unlink, mkdtemp, mkstemp, mkostemp, mkstemps, mkostemps, mktemp,
+    tempnam, tmpnam, tmpnam_r, freopen, mkstemp64, mkostemp64, mkstemps64, mkostemps64, freopen64,
+    tmpfile, tmpfile64, _IO_fopen, _IO_file_fopen, _IO_file_open, setmntent, __setmntent)
+BELAY_DETAIL_REFUSE(
+    fchmodat, lchmod, chflags, fchownat, chown, lchown, utimensat, futimesat, utimes, utime,
+    lutimes, futimes, futimens, statfs, __statfs, statfs64, statvfs, fstatvfs, statvfs64,
+    fstatvfs64, ustat, pathconf, getxattr, lgetxattr, setxattr, lsetxattr, listxattr, llistxattr,
+    removexattr, lremovexattr, name_to_handle_at, open_by_handle_at, openat2, rewinddir, telldir,
+    seekdir, dirfd, readdir_r, readdir64_r, scandir, scandir64, scandirat, scandirat64, ftw, ftw64,
+    nftw, nftw64, fts_open, fts64_open, glob, glob64)
+
+// ---- refused: what leaves the machine, and system calls by number -------------------------------
+
+BELAY_DETAIL_REFUSE(
+    gethostbyname, gethostbyname_r, gethostbyname2, gethostbyname2_r, gethostbyaddr,
+    gethostbyaddr_r, gethostent, gethostent_r, sethostent, getnetbyname, getnetbyname_r,
+    getnetbyaddr, getnetbyaddr_r, getnetent, getnetent_r, setnetent, innetgr, setnetgrent,
+    getnetgrent, getnetgrent_r, getifaddrs, if_nametoindex, if_indextoname, if_nameindex,
+    ether_hostton, ether_ntohost, getaliasbyname, getaliasbyname_r, getaliasent, getaliasent_r,
+    setaliasent, res_query, __res_query, res_search, __res_search, res_querydomain,
+    __res_querydomain, res_send, __res_send, res_nquery, __res_nquery, res_nsearch, __res_nsearch,
+    res_nquerydomain, __res_nquerydomain, res_nsend, __res_nsend, rcmd, rcmd_af, rexec, rexec_af,
+    ruserok, ruserok_af, ruserpass, iruserok, iruserok_af, rresvport, rresvport_af, bindresvport)
+// Remote procedure calls, which only objects that were built with glibc before 2.32 can make.
+BELAY_DETAIL_REFUSE(
+    rtime, callrpc, clnt_broadcast, clnt_create, clnttcp_create, clntudp_create,
+    clntudp_bufcreate, clntunix_create, get_myaddress, getrpcport, pmap_getmaps, pmap_getport,
+    pmap_rmtcall, pmap_set, pmap_unset, registerrpc, svc_register, svc_unregister, svc_run,
+    svctcp_create, svcudp_create, svcudp_bufcreate, svcunix_create, authdes_create,
+    authdes_pk_create, authdes_getucred, key_decryptsession, key_decryptsession_pk,
+    key_encryptsession, key_encryptsession_pk, key_gendes, key_get_conv, key_secretkey_is_set,
+    key_setnet, key_setsecret, getpublickey, getsecretkey, netname2user)
+inline long syscall(LibcProcess& p, long number) {
+    p.refuse("made the system call " + std::to_string(number) +
+             " by \"syscall\", which a world does not have");
+}
+BELAY_DETAIL_REPLACE(libc_symbols, syscall)
+
+// clang-format on
 
 }}}}  // namespace belay::detail::libc_symbols
 
 #undef BELAY_DETAIL_SYMBOL
+#undef BELAY_DETAIL_ROUTE
+#undef BELAY_DETAIL_REPLACE
+#undef BELAY_DETAIL_REPLACE_ONE
+#undef BELAY_DETAIL_REPLACE_BY
+#undef BELAY_DETAIL_REFUSE
+#undef BELAY_DETAIL_REFUSE_ONE
+#undef BELAY_DETAIL_EACH
+#undef BELAY_DETAIL_NEXT
+#undef BELAY_DETAIL_AGAIN
+#undef BELAY_DETAIL_PARENTHESES
+#undef BELAY_DETAIL_SCAN_256
+#undef BELAY_DETAIL_SCAN_64
+#undef BELAY_DETAIL_SCAN_16
+#undef BELAY_DETAIL_SCAN_4
+#undef BELAY_DETAIL_SCAN
 
 // NOLINTEND(readability-function-size)
 // NOLINTEND(bugprone-easily-swappable-parameters)

@@ -134,6 +134,7 @@ private:
             case Mark::fault_end:
             case Mark::heal:
             case Mark::clock:
+            case Mark::exit:
                 return true;
             default:
                 return false;
@@ -178,8 +179,8 @@ private:
         static constexpr const char* names[] = {"function",  "start", "kill",   "pause",   "resume",
                                                 "dial",      "send",  "arrive", "accept",  "refuse",
                                                 "hang_up",   "cut",   "block",  "unblock", "fault",
-                                                "fault_end", "heal",  "clock"};
-        static_assert(std::size(names) == static_cast<std::size_t>(Mark::clock));
+                                                "fault_end", "heal",  "clock",  "exit"};
+        static_assert(std::size(names) == static_cast<std::size_t>(Mark::exit));
         return names[static_cast<std::size_t>(mark) - 1];
     }
     /// `text` has no control characters: the constructor has replaced them.
@@ -257,6 +258,9 @@ private:
                 return "heal";
             case Mark::clock:
                 return "the wall clock of " + who + " is set";
+            case Mark::exit:
+                return who + " ends itself with code " +
+                       std::to_string(static_cast<std::int32_t>(r.facts));
         }
         return {};
     }

@@ -220,6 +220,7 @@ struct Fabric {
     std::size_t window_bytes = 64 * 1024;
     std::uint64_t cut_one_in = 0;
     std::uint64_t sends = 0;  // all messages that were sent
+    std::uint64_t exits = 0;  // all processes that ended themselves
     // Called for each message that is sent: the channel, the sender's side, the message.
     Function<void(Channel&, int, const Bytes&)> on_send{};
     bool watches_messages = false;  // cut_one_in or on_send is set

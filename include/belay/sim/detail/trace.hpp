@@ -31,7 +31,8 @@ enum class Mark : std::uint8_t {
     fault = 15,      // a scenario's fault begins; facts: its key
     fault_end = 16,  // and ends
     heal = 17,
-    clock = 18  // a wall clock is set
+    clock = 18,  // a wall clock is set
+    exit = 19    // a process ends itself; facts: its code
 };
 
 /// The host index of events that belong to no host.
