@@ -68,7 +68,7 @@ def normal(rules):
 
 def listed(root):
     """(policy, path, line) of each policy, in the order of the files."""
-    paths = [root / "README.md", *sorted((root / "docs").glob("*.md")),
+    paths = [root / "README.md", *sorted((root / "docs").rglob("*.md")),
              *sorted(p for p in (root / "examples").rglob("*") if p.suffix in (".cpp", ".hpp"))]
     for path in paths:
         name = path.relative_to(root).as_posix()
@@ -108,7 +108,7 @@ def broken(table):
 
 def first_programs(root):
     """(policy, path) of the first program of README and of each page."""
-    for path in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+    for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         name = path.relative_to(root).as_posix()
         blocks = re.findall(r"^```cpp\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
         programs = [block for block in blocks if name == "README.md" or re.search(r"^int main\(", block, re.M)]
