@@ -6,7 +6,7 @@
     stability_table.py [--root DIR] --list      prints the policies that it finds, with the first place of each
     stability_table.py [--root DIR] --write PROGRAM   writes the tables into the page
 
-The policies in the first program of README and of each page break no rule in the table, because people copy them. PROGRAM
+The policies of README, and of the first program of each page, break no rule in the table, because people copy them. PROGRAM
 is example_stability_table. A policy is the text between the braces of `Policy{...}` or `Policy name{...}` in
 README.md, docs/ and examples/, and each function of call/policies.hpp. stability_table_test.py plants mistakes.
 """
@@ -107,13 +107,13 @@ def broken(table):
 
 
 def first_programs(root):
-    """(policy, path) of the first program of README and of each page."""
+    """(policy, path) of each program of README, and of the first one of each page."""
     for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         name = path.relative_to(root).as_posix()
         blocks = re.findall(r"^```cpp\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
         programs = [block for block in blocks if name == "README.md" or re.search(r"^int main\(", block, re.M)]
         if programs and name != PAGE:
-            text = COMMENT.sub("", programs[0])
+            text = COMMENT.sub("", "\n".join(programs) if name == "README.md" else programs[0])
             for match in START.finditer(text):
                 yield normal(rules_after(text, match.end())), name
 
