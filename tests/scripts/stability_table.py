@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that the table of docs/stability.md has each policy of the pages and examples, and the figures of today.
+"""Checks that the table of docs/explanation/stability.md has each policy of the pages and examples, and the figures of today.
 
     stability_table.py [--root DIR] PROGRAM     prints "path:line: what is wrong"; exits with 1 if it printed any
     stability_table.py [--root DIR] --list      prints the policies that it finds, with the first place of each
@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 
-PAGE = "docs/stability.md"
+PAGE = "docs/explanation/stability.md"
 TABLE = re.compile(r"(<!-- table: begin -->\n).*?(<!-- table: end -->)", re.S)
 START = re.compile(r"\bPolicy(?: +\w+)?\{")
 READY_MADE = re.compile(r"^\[\[nodiscard\]\] constexpr auto (\w+)\(", re.M)
