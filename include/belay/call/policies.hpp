@@ -89,7 +89,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// most 1.05 s.
 ///
 /// Do not use it for many clients of one server. In an outage it sends four times the load, and its
-/// waits are not spread from zero. It is an exception in the table of docs/explanation/stability.md for that
+/// waits are not spread from zero. It is an exception in docs/reference/stability-table.md for that
 /// reason. Pass a budget, or use full jitter.
 ///
 /// A choice of belay: permanent, forbidden and unauthorized failures are not retried.
