@@ -36,13 +36,11 @@ struct Observer {
 
 int main() {
     VirtualSleeper sleeper;
-    // excerpt: begin
     TokenBudget budget{TokenBudgetOptions::grpc(10, 100)};  // one for all calls of this server
     const Policy policy{Backoff{FullJitter{}, Cap{10s}, 1s}, Shared{budget}, MaxAttempts{5}};
     const auto scene = retry(policy, sleeper, [&] { return fetch_scene(sleeper.now()); });
     if (!scene) return std::printf("gave up: %s\n", scene.error().message().c_str()), 1;
     std::printf("after an outage of 3 s: %s\n", scene->c_str());
-    // excerpt: end
 
     // A rule can stop the attempts at once. retry returns the last error.
     const std::error_code rejected = retry(Policy{StopOn{Cause::forbidden}}, sleeper, [] {

@@ -50,7 +50,6 @@ bool serve(const std::string& directory, Client writer) {
     if (!log) return std::puts(log.error().message().c_str()), false;
     auto stored = posix::JournalRooms::open(directory + "/rooms", std::move(*log));
     if (!stored) return std::puts(stored.error().message().c_str()), false;
-    // excerpt: begin
     RoomManager rooms{std::move(*stored), EveryoneEdits{}, Log{}};
     loop.attach(rooms);
     rooms.start();
@@ -58,7 +57,6 @@ bool serve(const std::string& directory, Client writer) {
         rooms.accept(std::move(client), YjsProtocol{}, RoomRequest{.room_id = "plan"});
     };
     posix::Listener listener{loop, accept};  // for browsers: beast::Listener, with WebSockets
-    // excerpt: end
     if (listener.listen({"127.0.0.1", 0})) return false;
 
     const posix::Endpoint server{"127.0.0.1", listener.port()};

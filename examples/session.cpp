@@ -47,7 +47,6 @@ int main() {
     const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
     auto journal = posix::Journal::open(scratch.path + "/outbox", {.flush = Flush::group});
     if (!journal) return std::printf("%s\n", journal.error().message().c_str()), 2;
-    // excerpt: begin
     Session session{posix::Tcp{loop, peer}, policy, Queue{std::move(journal).value()},
                     SessionOptions{.id = Id{std::byte{1}}}};
     loop.attach(session);
@@ -56,7 +55,6 @@ int main() {
         if (!session.send(as_bytes(operation))) return 1;
     }
     if (session.commit()) return 1;  // durable: it will be delivered, also after a crash
-    // excerpt: end
     std::printf("durable: %d, delivered: %zu\n", static_cast<int>(session.status().accepted),
                 storage.delivered.size());
 

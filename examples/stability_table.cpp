@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Plays each policy of the pages and examples, and the defaults of other libraries, through an outage of its server,
-// and prints the tables of docs/stability.md.
+// and prints the tables of docs/reference/stability-table.md.
 #include <cstdio>
 #include <memory>
 #include <optional>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Keeps a connection open over real sockets. The peer closes it three times, and belay reconnects.
+// Keeps a connection open over real sockets. The peer closes the first one, and belay reconnects.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -19,7 +19,7 @@ struct App {
 
     void on_message(auto& link, const Bytes& message) {
         std::printf("received: %s\n", std::string{as_text(message)}.c_str());
-        if (++greetings == 4) {
+        if (++greetings == 2) {
             link.stop();
             loop.stop();
         }
@@ -29,7 +29,7 @@ struct App {
     }
 };
 
-/// The peer. It greets every connection, and closes each of the first three at once.
+/// The peer. It greets every connection, and closes the first one at once.
 class Host {
 public:
     explicit Host(posix::Loop<>& loop) : loop_{loop} {}
@@ -47,7 +47,7 @@ private:
         void on_state(auto& link, const Transition& t) {
             if (t.to.state != LinkState::connected) return;
             static_cast<void>(link.send("hello, visit " + std::to_string(number)));
-            if (number < 4) link.stop();
+            if (number < 2) link.stop();
         }
     };
     using ServedConnection = Supervisor<posix::Accepted<>, MaxAttempts, Greeter>;
@@ -67,13 +67,13 @@ int main() {
     }
     const posix::Endpoint peer{"127.0.0.1", listener.port()};
     // excerpt: begin
-    const Policy policy{Backoff{FullJitter{}, Cap{100ms}, 5ms}, ResetWhenStable{1s}};
+    const Policy policy{Backoff{FullJitter{}, Cap{30s}, 1s}, ResetWhenStable{10s}};
     const HeartbeatOptions heartbeat{.every = 10s, .dead_after = 25s};
     // App is the observer: it has on_message(link, message) and on_state(transition).
     Supervisor link{Heartbeat{posix::Tcp{loop, peer}, heartbeat}, policy, App{loop}};
     loop.attach(link);
     link.start();
     // excerpt: end
-    const auto over = [&] { return link.observer().greetings == 4; };
+    const auto over = [&] { return link.observer().greetings == 2; };
     return loop.run_until(over, 10s) || over() ? 0 : 1;
 }

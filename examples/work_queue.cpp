@@ -48,7 +48,6 @@ int main() {
     {
         auto orders = open_orders(directory.string());
         if (!orders) return std::printf("%s\n", orders.error().message().c_str()), 1;
-        // excerpt: begin
         for (const char* const order : {"a piano", "a book", "a lamp"}) {
             if (!orders->push(as_bytes(order), now(), {.key = order})) return 1;
         }
@@ -59,7 +58,6 @@ int main() {
             if (done ? orders->ack(*job) : orders->nack(*job, now())) return 1;
             shipped += done ? 1U : 0U;
         }
-        // excerpt: end
         // The client did not receive the answer, and sends the order again.
         const auto again = orders->push(as_bytes("a book"), now(), {.key = "a book"});
         std::printf("a book, again: %s\n", again.error().message().c_str());

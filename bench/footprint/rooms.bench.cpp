@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The memory of an idle room and client in a RoomManager, and the work for a delivered update. No sockets and no
-// storage count: bench/room/servers has whole servers. docs/performance.md has the command that
+// storage count: bench/room/servers has whole servers. docs/contributing/performance.md has the command that
 // counts instructions.
 #include <malloc.h>
 

@@ -2,7 +2,7 @@
 // Ten thousand clients lose their server for 20 s: how many dial at the same time when it is back, and
 // how often in all, by belay's policy for connections and by the rules of five known clients. In virtual
 // time: the figures are the same on every machine. With BELAY_MASS_RECONNECT_SVG=FILE in the environment the
-// picture of docs/performance.md is drawn.
+// picture of docs/contributing/performance.md is drawn.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: close codes map to the causes that docs/link.md lists, and unknown codes are retried.
+// Goal: close codes map to the causes that docs/explanation/links.md lists, and unknown codes are retried.
 // Method: all rows of the list.
 #include <belay/link/close_code.hpp>
 

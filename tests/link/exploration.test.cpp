@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every reachable state of the core keeps the contract. tests/scripts/mutants.py leaves rules
 // out of the core, one by one, and this exploration must detect each. Method: sim::exhaust over all
-// inputs. BELAY_DEPTH in the environment is the depth; docs/link.md has the counts.
+// inputs. BELAY_DEPTH in the environment is the depth; docs/contributing/tests.md has the counts.
 #include <belay/core/detail/time_left.hpp>
 #include <belay/link/supervisor_core.hpp>
 

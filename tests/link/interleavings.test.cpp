@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: no interleaving of commands, transport events, time and user code breaks the contract of
-// docs/link.md. Method: random scripts over nested decorators, run twice (at the deadlines, and at
+// docs/explanation/links.md. Method: random scripts over nested decorators, run twice (at the deadlines, and at
 // a superset of them); messages carry their epoch. BELAY_SEEDS is the number of scripts, BELAY_SEED
 // replays one of them and prints its history.
 #include <belay/link/supervisor.hpp>

@@ -58,7 +58,7 @@ struct Timeline {
     }
 };
 
-// ---- docs/link.md has these lines: keep both in step --------------------------------------------
+// ---- docs/how-to/prove-a-connection.md has these lines: keep both in step --------------------------------------------
 
 consteval bool gives_up_after_two() {
     timeline::SupervisorCore core{Policy{Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}}};

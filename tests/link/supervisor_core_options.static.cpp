@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the options of a core have the defaults that docs/link.md promises.
+// Goal: the options of a core have the defaults that docs/reference/links.md promises.
 #include <belay/link/supervisor_core_options.hpp>
 
 #include <concepts>

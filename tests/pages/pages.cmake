@@ -13,7 +13,7 @@ foreach(program IN LISTS belay_programs)
     list(APPEND belay_page_names ${CMAKE_MATCH_1})
     set(belay_page_of_${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
 endforeach()
-file(GLOB belay_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
+file(GLOB_RECURSE belay_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
              ${belay_pages} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py)
 
@@ -101,6 +101,13 @@ belay_page(windows ALONE)
 if(BELAY_NLOHMANN_INCLUDE)
     belay_page(policies-at-run-time-Policies-in-JSON)
 endif()
+# The policy that README shows is stable.
+add_executable(page_readme_check pages/readme_check.cpp)
+target_link_libraries(page_readme_check PRIVATE belay_dev)
+belay_precompiled(page_readme_check belay_program_pch)
+target_include_directories(page_readme_check PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
+target_compile_definitions(page_readme_check PRIVATE BELAY_README_PAGE="pages/README-Retry-a-call.cpp")
+belay_add_test(NAME pages/readme_check COMMAND page_readme_check)
 # The ledger of the page of sessions, with crashes.
 add_executable(page_session_check pages/session_check.cpp)
 target_link_libraries(page_session_check PRIVATE belay_dev Threads::Threads)

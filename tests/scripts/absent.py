@@ -42,7 +42,7 @@ WORD = re.compile(r"\w+")
 
 
 def pages(root):
-    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
 
 
 def statements(page):

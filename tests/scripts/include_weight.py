@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 
-# Headers, and what they may cost. A goal that was never met stands in docs/performance.md instead.
+# Headers, and what they may cost. A goal that was never met stands in docs/contributing/performance.md instead.
 BUDGETS = {
     "backoff/backoff.hpp": 1.1,
     "breaker/circuit_breaker.hpp": 1.2,

@@ -198,6 +198,8 @@ MACROS_ALLOWED = ("include/belay/core/assert.hpp", "include/belay/core/detail/me
 MACROS_OF_SYSTEM = {"include/belay/windows/detail/win32.hpp": ("NOMINMAX", "WIN32_LEAN_AND_MEAN")}
 
 INDEX = "docs/README.md"
+MAINTAINERS_INDEX = "docs/contributing/README.md"
+DESIGN = "docs/design.md"  # the map of the code, for maintainers, too
 # Lines that are neither blank nor only a comment. A header below the first that one header of its component includes is a part
 # of that one; above the second, it holds more than a reader wants to see at once.
 HEADER_CODE_MIN = 60
@@ -272,20 +274,27 @@ class Layout:
 
     def check_pitfalls(self):
         tests = "\n".join("\n".join(lines) for path, lines in self.text.items() if path.startswith("tests/"))
-        for page in ("docs/pitfalls.md", "docs/crash-list.md"):
+        for page in ("docs/contributing/pitfalls.md", "docs/contributing/crash-list.md"):
             for number, line in enumerate(self.text.get(page, []), 1):
                 for name in re.findall(r'\| "([^"]+)" \|$', line):
                     if f'"{name}"' not in tests:
                         self.report(page, number, "pitfall", f"no test is called {name}")
 
     def check_index(self):
-        """docs/README.md, which README links to, lists every page of docs/."""
-        listed = {target for line in self.text.get(INDEX, []) for target in LINK.findall(line)}
+        """docs/README.md, which README links to, lists every page of docs/ for users, and only these. The index of
+        docs/contributing/ lists the others."""
+        listed = {index: {posixpath.normpath(posixpath.join(posixpath.dirname(index), target.partition("#")[0]))
+                          for line in self.text.get(index, []) for target in LINK.findall(line)}
+                  for index in (INDEX, MAINTAINERS_INDEX)}
         for path in self.text:
-            page = pathlib.PurePath(path)
-            if INDEX in self.text and path != INDEX and str(page.parent) == "docs" and page.suffix == ".md" \
-                    and page.name not in listed:
-                self.report(path, 1, "index", f"{INDEX} does not list this page")
+            if not path.startswith("docs/") or not path.endswith(".md") or path in listed:
+                continue
+            maintainers = path.startswith(posixpath.dirname(MAINTAINERS_INDEX)) or path == DESIGN
+            index, other = (MAINTAINERS_INDEX, INDEX) if maintainers else (INDEX, MAINTAINERS_INDEX)
+            if index in self.text and path not in listed[index]:
+                self.report(path, 1, "index", f"{index} does not list this page")
+            if maintainers and path in listed[other]:
+                self.report(path, 1, "index", f"{other} lists this page, which is for maintainers")
 
     def check_links(self, path, lines):
         for number, line in enumerate(outside_code(lines), 1):

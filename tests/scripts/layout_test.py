@@ -164,6 +164,11 @@ class LayoutTest(unittest.TestCase):
         pages = {"docs/README.md": "# Pages\n[a](a.md)\n", "docs/a.md": "# A\n"}
         self.assertEqual(violations(pages), [])
         self.finds("index", pages | {"docs/b.md": "# B\n"})
+        self.finds("index", pages | {"docs/how-to/b.md": "# B\n"})
+        maintainers = {"docs/contributing/README.md": "# Pages\n[d](../design.md)\n", "docs/design.md": "# D\n"}
+        self.assertEqual(violations(pages | maintainers), [])
+        self.finds("index", pages | maintainers | {"docs/contributing/b.md": "# B\n"})
+        self.finds("index", maintainers | {"docs/README.md": "# Pages\n[d](design.md)\n"})
 
     def test_readme_builds(self):
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
@@ -175,8 +180,8 @@ class LayoutTest(unittest.TestCase):
 
     def test_pitfalls(self):
         test = {"tests/core/a.test.cpp": CLEAN["tests/core/a.test.cpp"] + 'TEST_CASE("a holds", "[core]") {}\n'}
-        self.assertEqual(violations(test | {"docs/pitfalls.md": '| 1 | x | y | "a holds" |\n'}), [])
-        self.finds("pitfall", test | {"docs/pitfalls.md": '| 1 | x | y | "a falls" |\n'})
+        self.assertEqual(violations(test | {"docs/contributing/pitfalls.md": '| 1 | x | y | "a holds" |\n'}), [])
+        self.finds("pitfall", test | {"docs/contributing/pitfalls.md": '| 1 | x | y | "a falls" |\n'})
 
     def test_heavy_includes(self):
         tests = {f"tests/{folder}/h.test.cpp": test_of(f"{folder}/h.hpp") for folder in layout.ARROWS}

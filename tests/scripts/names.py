@@ -23,18 +23,18 @@ import layout
 # Who needs them, and the page that explains them.
 SPECIAL = {
     "chaos": "faults that are injected on purpose, into [calls](call.md#faults-on-purpose) and "
-             "[connections](link.md#faults-on-purpose)",
+             "[connections](how-to/prove-a-connection.md#faults-on-purpose)",
     "check": "for tests of parts of your own: [checks](check.md)",
     "driver": "for writers of drivers and machines: [core](core.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
     "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](metrics.md)",
     "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
-            "of framings, and transports that wrap transports: [link](link.md); of formats with a checksum: "
+            "of framings, and transports that wrap transports: [link](reference/transports.md); of formats with a checksum: "
             "[core](core.md#bytes); of layers: [call](call.md#layers-of-your-own); of stores: "
             "[offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
-                "[link](link.md#proving-bounds)",
+                "[link](how-to/prove-a-connection.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-journal), "
             "[work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
@@ -50,7 +50,7 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
+PAGES = {"link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
          **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
          "asio_sim": ("test-your-own-networked-code",), "libc_sim": ("test-your-own-networked-code",)}
 # No names of belay: comments, texts, and members of an object.

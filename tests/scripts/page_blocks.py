@@ -116,7 +116,7 @@ def blocks_of(root, page):
 
 def pages_of(root):
     return [name for name in ["README.md"] if (root / name).is_file()] + sorted(
-        str(path.relative_to(root)) for path in (root / "docs").glob("*.md"))
+        str(path.relative_to(root)) for path in (root / "docs").rglob("*.md"))
 
 
 def programs(blocks):

@@ -60,8 +60,6 @@ ROWS = {
     "cmake -B build && cmake --install build": Run(quick=True, before='export DESTDIR="$STAGE"'),
     "conan create *": Cannot("Debian has no conan; where it is installed, consumer/conan runs it"),
     "vcpkg install *": Cannot("Debian has no vcpkg; where it is installed, consumer/vcpkg runs it"),
-    "c++ -std=c++20 $(pkg-config --cflags belay) app.cpp":
-        Run(quick=True, needs="pkg-config", before=INSTALLED + "main.cpp app.cpp"),
     "c++ -std=c++20 app.cpp $(pkg-config --cflags --libs belay)":
         Run(quick=True, needs="pkg-config", before=INSTALLED + "main.cpp app.cpp"),
     "c++ -std=c++20 app.cpp $(pkg-config --cflags --libs belay-sqlite belay-curl)":

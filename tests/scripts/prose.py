@@ -299,7 +299,7 @@ class Prose:
     def check(self, paths=None):
         pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md"]
         pages = [page for page in pages if (self.root / page).is_file()]
-        pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").glob("*.md"))
+        pages += sorted(str(path.relative_to(self.root)) for path in (self.root / "docs").rglob("*.md"))
         headers = sorted(str(path.relative_to(self.root)) for path in (self.root / "include").rglob("*.hpp"))
         examples = sorted(str(path.relative_to(self.root)) for path in (self.root / "examples").rglob("*.[ch]pp"))
         tests = sorted(str(path.relative_to(self.root)) for path in (self.root / "tests").rglob("*.[ch]pp"))

@@ -19,9 +19,10 @@ import subprocess
 import sys
 import textwrap
 
-CODE_LINES_MAX = 12
+CODE_LINES_MAX = 20
 OUTPUT_LINES_MAX = 4
-README_LINES_MAX = 180
+README_LINES_MAX = 130
+README_WORDS_MAX = 900
 
 MARKER = re.compile(r"<!-- excerpt: (\S+) -->$")
 BEGIN, END = "// excerpt: begin", "// excerpt: end"
@@ -77,6 +78,10 @@ class Readme:
         if len(self.lines) > README_LINES_MAX:
             yield (f"README.md:{README_LINES_MAX + 1}: README has {len(self.lines)} lines: "
                    f"move something into docs/, the limit is {README_LINES_MAX}")
+        words = sum(len(line.split()) for line in self.lines)
+        if words > README_WORDS_MAX:
+            yield (f"README.md:1: README has {words} words: move something into docs/, the limit is "
+                   f"{README_WORDS_MAX}")
         for marker, example in self.excerpts():
             try:
                 self.check(marker, example)

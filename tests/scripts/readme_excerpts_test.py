@@ -89,8 +89,8 @@ class ReadmeExcerptsTest(unittest.TestCase):
             self.expect(3, "no single excerpt")
 
     def test_an_excerpt_that_is_too_long(self):
-        self.write("examples/one.cpp", EXAMPLE.replace("    // excerpt: end", "    ;\n" * 10 + "    // excerpt: end"))
-        self.expect(3, "13 lines")
+        self.write("examples/one.cpp", EXAMPLE.replace("    // excerpt: end", "    ;\n" * 18 + "    // excerpt: end"))
+        self.expect(3, "21 lines")
 
     def test_an_output_that_is_missing_or_too_long(self):
         self.write("README.md", README.replace("```text\nhello\n```\n", ""))
@@ -103,8 +103,10 @@ class ReadmeExcerptsTest(unittest.TestCase):
         self.expect(3, "no link")
 
     def test_a_readme_that_is_too_long(self):
-        self.write("README.md", README + "\n" * 180)
-        self.expect(181, "the limit is 180")
+        self.write("README.md", README + "\n" * 130)
+        self.expect(131, "the limit is 130")
+        self.write("README.md", README + "word " * 900)
+        self.expect(1, "the limit is 900")
 
     def run_example(self, program, example="examples/one.cpp"):
         script = pathlib.Path(readme_excerpts.__file__)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Checks that the table of docs/stability.md has each policy of the pages and examples, and the figures of today.
+"""Checks that the table of docs/reference/stability-table.md has each policy of pages and examples, and today's figures.
 
     stability_table.py [--root DIR] PROGRAM     prints "path:line: what is wrong"; exits with 1 if it printed any
     stability_table.py [--root DIR] --list      prints the policies that it finds, with the first place of each
     stability_table.py [--root DIR] --write PROGRAM   writes the tables into the page
 
-The policies in the first program of README and of each page break no rule in the table, because people copy them. PROGRAM
+The policies of README, and of the first program of each page, break no rule in the table, because people copy them. PROGRAM
 is example_stability_table. A policy is the text between the braces of `Policy{...}` or `Policy name{...}` in
 README.md, docs/ and examples/, and each function of call/policies.hpp. stability_table_test.py plants mistakes.
 """
@@ -17,7 +17,8 @@ import re
 import subprocess
 import sys
 
-PAGE = "docs/stability.md"
+PAGE = "docs/reference/stability-table.md"
+MODEL = "docs/explanation/stability.md"  # its first program is what not to do
 TABLE = re.compile(r"(<!-- table: begin -->\n).*?(<!-- table: end -->)", re.S)
 START = re.compile(r"\bPolicy(?: +\w+)?\{")
 READY_MADE = re.compile(r"^\[\[nodiscard\]\] constexpr auto (\w+)\(", re.M)
@@ -68,11 +69,11 @@ def normal(rules):
 
 def listed(root):
     """(policy, path, line) of each policy, in the order of the files."""
-    paths = [root / "README.md", *sorted((root / "docs").glob("*.md")),
+    paths = [root / "README.md", *sorted((root / "docs").rglob("*.md")),
              *sorted(p for p in (root / "examples").rglob("*") if p.suffix in (".cpp", ".hpp"))]
     for path in paths:
         name = path.relative_to(root).as_posix()
-        if name in (PAGE, "examples/stability_table.cpp", "docs/names.md"):
+        if name in (PAGE, MODEL, "examples/stability_table.cpp", "docs/names.md"):
             continue
         text = COMMENT.sub(lambda m: " " * len(m[0]), path.read_text(encoding="utf-8"))
         for match in START.finditer(text):
@@ -107,13 +108,13 @@ def broken(table):
 
 
 def first_programs(root):
-    """(policy, path) of the first program of README and of each page."""
-    for path in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+    """(policy, path) of each program of README, and of the first one of each page."""
+    for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         name = path.relative_to(root).as_posix()
         blocks = re.findall(r"^```cpp\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)
         programs = [block for block in blocks if name == "README.md" or re.search(r"^int main\(", block, re.M)]
-        if programs and name != PAGE:
-            text = COMMENT.sub("", programs[0])
+        if programs and name not in (PAGE, MODEL):
+            text = COMMENT.sub("", "\n".join(programs) if name == "README.md" else programs[0])
             for match in START.finditer(text):
                 yield normal(rules_after(text, match.end())), name
 

@@ -28,7 +28,7 @@ class StabilityTableTest(unittest.TestCase):
         self.directory = tempfile.TemporaryDirectory()
         self.addCleanup(self.directory.cleanup)
         self.root = pathlib.Path(self.directory.name)
-        for path, text in {"README.md": "# belay\n", "docs/stability.md": PAGE, "examples/one.cpp": EXAMPLE,
+        for path, text in {"README.md": "# belay\n", "docs/reference/stability-table.md": PAGE, "examples/one.cpp": EXAMPLE,
                            "include/belay/call/policies.hpp": POLICIES}.items():
             self.write(path, text)
 
@@ -54,10 +54,10 @@ class StabilityTableTest(unittest.TestCase):
     def test_a_first_program_that_breaks_a_rule(self):
         self.write("docs/new.md", "```cpp\nint f();\n```\n```cpp\nint main() {\n    retry(Policy{MaxAttempts{9}}, f);\n}\n```\n")
         row = "| `MaxAttempts{9}` | 500 ms | 9.00 | calls in the outage |  |\n|  | no bound | 9.00 | 1.00 |  |\n"
-        self.write("docs/stability.md", PAGE.replace(TABLE, TABLE + row))
+        self.write("docs/reference/stability-table.md", PAGE.replace(TABLE, TABLE + row))
         self.assertEqual(self.wrong(TABLE + row), [])
         row = row.replace("1.00 |  |", "1.00 | calls in the outage |")
-        self.write("docs/stability.md", PAGE.replace(TABLE, TABLE + row))
+        self.write("docs/reference/stability-table.md", PAGE.replace(TABLE, TABLE + row))
         self.assertIn("docs/new.md:1: its first program breaks \"calls in the outage\"", self.wrong(TABLE + row)[0])
 
     def test_a_policy_in_readme(self):
@@ -73,10 +73,10 @@ class StabilityTableTest(unittest.TestCase):
         self.assertIn("nowhere: MaxAttempts{77}", self.wrong(exceptions=old)[0])
 
     def test_old_figures(self):
-        self.assertIn("docs/stability.md:3: old figures", self.wrong(table=TABLE.replace("1.00", "1.01"))[0])
+        self.assertIn("docs/reference/stability-table.md:3: old figures", self.wrong(table=TABLE.replace("1.00", "1.01"))[0])
 
     def test_a_page_without_the_table(self):
-        self.write("docs/stability.md", "# Stability\n")
+        self.write("docs/reference/stability-table.md", "# Stability\n")
         self.assertIn("no table", self.wrong()[0])
 
 

@@ -42,7 +42,7 @@ struct AdaptiveThrottleOptions {
 ///                  Shared{budget}, MaxAttempts{3}};
 ///
 /// K = 2 and the window of 2 min are those of the book. They have two consequences, with figures
-/// from the model of docs/stability.md:
+/// from the model of docs/explanation/stability.md:
 /// - Until the attempts are K times those that succeeded in the window, nothing is rejected. In an
 ///   outage, callers with three attempts send 3.0 times the usual load until then. With a budget
 ///   they send 1.05 times the load.

@@ -76,7 +76,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// Returns the same policy, which retries only while the budget lasts.
 ///
 /// Many callers that share the budget do not multiply the load of an outage by five; see
-/// docs/stability.md. The budget must outlive the policy.
+/// docs/explanation/stability.md. The budget must outlive the policy.
 [[nodiscard]] constexpr auto bridge(TokenBudget& budget) noexcept {
     return Policy{bridge(), Shared{budget}};
 }
@@ -88,7 +88,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// most 1.05 s.
 ///
 /// Do not use it for many clients of one server. In an outage it sends four times the load, and its
-/// waits are not spread from zero. It is an exception in the table of docs/stability.md for that
+/// waits are not spread from zero. It is an exception in docs/reference/stability-table.md for that
 /// reason. Pass a budget, or use full jitter.
 ///
 /// A choice of belay: permanent, forbidden and unauthorized failures are not retried.
@@ -100,7 +100,7 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 /// Returns the same policy, which retries only while the budget lasts.
 ///
 /// Many callers that share the budget do not multiply the load of an outage by four; see
-/// docs/stability.md. The budget must outlive the policy.
+/// docs/explanation/stability.md. The budget must outlive the policy.
 [[nodiscard]] constexpr auto sync(TokenBudget& budget) noexcept {
     return Policy{sync(), Shared{budget}};
 }

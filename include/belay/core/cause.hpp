@@ -21,7 +21,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// part if its `default_error_condition` returns a Cause.
 enum class Cause : std::uint8_t {
     none = 0,          ///< no failure
-    planned = 1,       ///< announced by the peer: a rotation, a restart; see docs/link.md
+    planned = 1,       ///< announced by the peer: a rotation, a restart
     lost = 2,          ///< broke off, or has no better classification; try again
     refused = 3,       ///< nothing listens there, or the peer does not accept us now
     timed_out = 4,     ///< no answer in time

@@ -119,7 +119,7 @@ consteval bool connection_like() {
                   "ConnectionLike: the connection's destructor must be noexcept");
     static_assert(detail::SendsPlain<C, M> || detail::SendsOnLane<C, M>,
                   "ConnectionLike: the connection needs 'SendResult send(const message_type&) "
-                  "noexcept'; see docs/link.md");
+                  "noexcept'; see docs/reference/transports.md");
     static_assert(detail::ClosesSoundly<C>,
                   "ConnectionLike: close must be 'void close(const belay::Failure&) noexcept'");
     static_assert(detail::PingsSoundly<C>, "ConnectionLike: ping must be 'void ping() noexcept'");

@@ -75,7 +75,7 @@ struct EndpointsOptions {
 /// abandoned. A live connection is never left for a better endpoint.
 ///
 /// A final failure (`permanent`, `forbidden`, `unauthorized`) of one endpoint does not end the link
-/// while another endpoint may accept it. docs/link.md gives the conditions.
+/// while another endpoint may accept it. docs/how-to/several-endpoints.md gives the conditions.
 ///
 /// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
 ///
@@ -111,7 +111,8 @@ private:
                           !detail::opens_inside<Transport, A...>(),
                       "Endpoints: the transport inside has an endpoint of its own; write "
                       "posix::Tcp{loop} without an endpoint, and a Heartbeat around the Endpoints: "
-                      "Heartbeat{Endpoints{posix::Tcp{loop}, {a, b}}, options}; see docs/link.md");
+                      "Heartbeat{Endpoints{posix::Tcp{loop}, {a, b}}, options}; "
+                      "see docs/how-to/several-endpoints.md");
         static_assert(
             detail::OpensWith<Transport, Endpoint, A...> || detail::opens_inside<Transport, A...>(),
             "Endpoints: the transport needs 'open(Link<message_type>, const Endpoint&)' of "

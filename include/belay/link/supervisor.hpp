@@ -47,7 +47,7 @@ public:
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
-/// Source:        docs/link.md explains the order of a turn and the rule of epochs.
+/// Source:        docs/explanation/links.md explains the order of a turn and the rule of epochs.
 template <TransportLike Transport, RuleLike Policy, class Observer>
 class Supervisor<Transport, Policy, Observer> {
 public:
@@ -100,7 +100,7 @@ public:
         return detail::smaller(core_.deadline(), live_.deadline());
     }
 
-    /// Runs one turn: events first, then timers; see docs/link.md for the order.
+    /// Runs one turn: events first, then timers; see docs/explanation/links.md for the order.
     void advance(Instant now) {
         BELAY_PRECONDITION(!lifetime_.in_turn(), "Supervisor::advance: a hook must not call it");
         box().begin_turn();

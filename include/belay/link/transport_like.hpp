@@ -75,11 +75,11 @@ consteval bool transport_like() {
                           "TransportLike: T has no endpoint of its own; write posix::Tcp{loop, "
                           "endpoint}, or put it directly into an Endpoints, and a Heartbeat around "
                           "that: Heartbeat{Endpoints{posix::Tcp{loop}, {a, b}}, options}; see "
-                          "docs/link.md");
+                          "docs/reference/transports.md");
         } else {
             static_assert(detail::OpensLink<T>,
                           "TransportLike: T needs 'open(belay::Link<message_type>)', which returns "
-                          "its connection; see docs/link.md");
+                          "its connection; see docs/reference/transports.md");
         }
     }
     return TransportLike<T>;

@@ -48,8 +48,8 @@ struct AskAgain {
 /// attempt was made before, `retry` ends with the result of that attempt.
 ///
 /// Use it for calls. Callers that wait for the same object all return when it admits them. Their
-/// load may make an outage worse; see docs/stability.md. Do not use it for a Supervisor, which
-/// would end.
+/// load may make an outage worse; see docs/explanation/stability.md. Do not use it for a
+/// Supervisor, which would end.
 /// Thread safety: a plain value.
 struct FailFast {};
 
@@ -138,10 +138,10 @@ inline constexpr bool judges_results<Shared<Object>> =
 ///
 /// Each wait has a bound, but a caller may wait several times. Calls that arrive all the time and
 /// all wait become more and more. After an outage of n open waits, they send up to 1 + n times the
-/// offered load during one open wait. In the model of docs/stability.md, a server without a bounded
-/// queue then stays overloaded. No spread prevents this, because no object rejects a call. So use
-/// FailFast for calls, or at least MaxElapsed. With MaxElapsed of one open wait, the load is
-/// twice the offered load (2.1 times in the worst second of the model).
+/// offered load during one open wait. In the model of docs/explanation/stability.md, a server
+/// without a bounded queue then stays overloaded. No spread prevents this, because no object
+/// rejects a call. So use FailFast for calls, or at least MaxElapsed. With MaxElapsed of one open
+/// wait, the load is twice the offered load (2.1 times in the worst second of the model).
 ///
 /// The first attempt to restore a lost connection is not a retry. After a planned retry was
 /// abandoned (a gate shut), the attempt that replaces it reserves when it begins.

@@ -68,8 +68,8 @@ namespace check {
 ///
 /// The server has a capacity, a queue and a latency. After a steady time it is dead, and then it
 /// returns. After the recovery follow errors at a rate, slow answers, and a brown-out with little
-/// capacity. The server goes on working for callers that gave up. The page docs/stability.md
-/// describes the model.
+/// capacity. The server goes on working for callers that gave up. The page
+/// docs/explanation/stability.md describes the model.
 ///
 /// The same policy, load and seed give the same report on every platform, because the model uses
 /// integers only.

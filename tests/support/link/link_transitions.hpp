@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/link/link_transitions.hpp
-/// The table of legal transitions of docs/link.md, for the tests that explore.
+/// The table of legal transitions of docs/reference/links.md, for the tests that explore.
 #pragma once
 
 #include <belay/link/status.hpp>
 
 namespace belay_test {
 
-/// Whether a supervisor may change from `from` to `to`; the table of docs/link.md, row by row.
+/// Whether a supervisor may change from `from` to `to`; the table of docs/reference/links.md, row by row.
 constexpr bool is_legal(belay::LinkState from, belay::LinkState to) noexcept {
     //                     to: stopped offline blocked cooldown suspended connecting connected
     //                     failed draining
