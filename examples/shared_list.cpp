@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 
 #include <belay/posix.hpp>
 #include <belay/posix/replica_listener.hpp>
@@ -23,12 +24,23 @@ using Store = sqlite::Store<TextCodec>;
 
 int fail(const std::string& why) { return std::fprintf(stderr, "%s\n", why.c_str()), 2; }
 
+struct Rejections {  // logs each cause once per minute
+    void on_rejected(const Failure& why) {
+        const Instant now = SteadyClock{}.now();
+        Instant& due = next.try_emplace(why.cause, always).first->second;
+        if (now < due) return;
+        due = after(now, 1min);
+        std::fprintf(stderr, "rejected a device: %s\n", why.message().c_str());
+    }
+    std::map<Cause, Instant> next{};
+};
+
 int serve(std::uint16_t port) {
     auto store = Store::open("server.db");
     if (!store) return fail(store.error().message());
     SyncProcessor processor{std::ref(*store), LastWriteWins{}};
     posix::Loop loop;
-    posix::ReplicaListener server{loop, processor, TextCodec{}};
+    posix::ReplicaListener server{loop, processor, TextCodec{}, {}, Rejections{}};
     if (const auto error = server.listen({"127.0.0.1", port})) return fail(error.message());
     loop.run();
     return 0;
