@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 
 #include <belay/posix.hpp>
@@ -35,10 +36,21 @@ struct Rejections {  // logs each cause once per minute
     std::map<Cause, Instant> next{};
 };
 
+// After a failed flush, it is unknown what the medium has. The supervisor starts the program
+// again.
+void end_if_must_reopen(const std::error_code& error) {
+    if (error == QueueErrc::must_reopen) std::_Exit(75);
+}
+struct Failures {
+    void on_operation(const OperationReport<Operation<std::string>>& operation) {
+        end_if_must_reopen(operation.error);
+    }
+};
+
 int serve(std::uint16_t port) {
     auto store = Store::open("server.db");
     if (!store) return fail(store.error().message());
-    SyncProcessor processor{std::ref(*store), LastWriteWins{}};
+    SyncProcessor processor{std::ref(*store), LastWriteWins{}, Failures{}};
     posix::Loop loop;
     posix::ReplicaListener server{loop, processor, TextCodec{}, {}, Rejections{}};
     if (const auto error = server.listen({"127.0.0.1", port})) return fail(error.message());
@@ -127,6 +139,7 @@ int edit(const std::string& name, std::uint16_t port) {
     const auto sync = [&] {
         // Printed before the edits leave the journal, so that no crash loses a report.
         const auto report = list.sync(server, [](const auto& now) { print(now); });
+        end_if_must_reopen(report.error);
         due = false;
         const auto kept = list.kept();
         std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,
