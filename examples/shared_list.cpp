@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <map>
 
 #include <belay/posix.hpp>
 #include <belay/posix/replica_listener.hpp>
@@ -23,12 +25,34 @@ using Store = sqlite::Store<TextCodec>;
 
 int fail(const std::string& why) { return std::fprintf(stderr, "%s\n", why.c_str()), 2; }
 
+struct Rejections {  // logs each cause once per minute
+    void on_rejected(const Failure& why) {
+        const Instant now = SteadyClock{}.now();
+        Instant& due = next.try_emplace(why.cause, always).first->second;
+        if (now < due) return;
+        due = after(now, 1min);
+        std::fprintf(stderr, "rejected a device: %s\n", why.message().c_str());
+    }
+    std::map<Cause, Instant> next{};
+};
+
+// After a failed flush, it is unknown what the medium has. The supervisor starts the program
+// again.
+void end_if_must_reopen(const std::error_code& error) {
+    if (error == QueueErrc::must_reopen) std::_Exit(75);
+}
+struct Failures {
+    void on_operation(const OperationReport<Operation<std::string>>& operation) {
+        end_if_must_reopen(operation.error);
+    }
+};
+
 int serve(std::uint16_t port) {
     auto store = Store::open("server.db");
     if (!store) return fail(store.error().message());
-    SyncProcessor processor{std::ref(*store), LastWriteWins{}};
+    SyncProcessor processor{std::ref(*store), LastWriteWins{}, Failures{}};
     posix::Loop loop;
-    posix::ReplicaListener server{loop, processor, TextCodec{}};
+    posix::ReplicaListener server{loop, processor, TextCodec{}, {}, Rejections{}};
     if (const auto error = server.listen({"127.0.0.1", port})) return fail(error.message());
     loop.run();
     return 0;
@@ -115,6 +139,7 @@ int edit(const std::string& name, std::uint16_t port) {
     const auto sync = [&] {
         // Printed before the edits leave the journal, so that no crash loses a report.
         const auto report = list.sync(server, [](const auto& now) { print(now); });
+        end_if_must_reopen(report.error);
         due = false;
         const auto kept = list.kept();
         std::printf("%zu sent, %zu received, %zu lost, %zu kept: %s\n", report.synced,

@@ -6,22 +6,20 @@
 #include <belay/core/steady_clock.hpp>
 #include <belay/room/room_observer.hpp>
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
 
-/// Prints at most `lines_per_minute` lines for each kind of event. It prints only the number of the
-/// others. /metrics counts all events by their reason.
+/// Prints one line per minute for each kind of event and its reason. So a flood of one reason does
+/// not hide another one. The next line of that kind has the number of those that were left out.
+/// /metrics counts all events by their reason.
 ///
 /// Thread safety: any thread.
 class EventLog {
 public:
-    static constexpr unsigned lines_per_minute = 20;
-
     /// An observer of a beast::Listener and of a RoomManager; copies share the log.
     struct Observer {
         EventLog* log;
@@ -32,7 +30,7 @@ public:
             add(line, {"reason", to_string(rejected.reason)});
             if (rejected.unreported != 0)
                 add(line, {"unreported", std::to_string(rejected.unreported)});
-            log->print(Kind::connection, line);
+            log->print(to_string(rejected.reason), line);
         }
         void on_rejected(const belay::RoomRejection& rejected) const {
             std::string line = "client rejected";
@@ -40,13 +38,13 @@ public:
             add(line, {"user", rejected.user});
             add(line, {"ip", rejected.ip});
             add(line, {"reason", rejected.message()});
-            log->print(Kind::client, line);
+            log->print(rejected.message(), line);
         }
         void on_room_failed(const belay::RoomFailure& failure) const {
             std::string line = "storage failed";
             add(line, {"board", failure.room_id});
             add(line, {"error", failure.error.message()});
-            log->print(Kind::storage, line);
+            log->print(failure.error.code.message(), line);
         }
     };
     [[nodiscard]] Observer observer() noexcept { return {this}; }
@@ -54,34 +52,30 @@ public:
     void on_rights_failed(const std::error_code& error) {
         std::string line = "the database of rights and of the audit failed";
         add(line, {"error", error.message()});
-        print(Kind::rights, line);
+        print(error.message(), line);
     }
 
 private:
-    enum class Kind : std::uint8_t { connection, client, storage, rights };
     struct Minute {
         belay::Instant begun = belay::always;
-        unsigned lines = 0;
         std::uint64_t left_out = 0;
     };
 
-    void print(Kind kind, const std::string& line) {
+    /// `line` begins with the kind.
+    void print(std::string_view reason, const std::string& line) {
         const std::lock_guard lock{mutex_};
-        Minute& minute = minutes_[static_cast<std::size_t>(kind)];
+        Minute& minute = minutes_[line.substr(0, line.find('=')).append(reason)];
         const belay::Instant now = belay::SteadyClock{}.now();
-        if (belay::elapsed(minute.begun, now) >= std::chrono::minutes{1}) {
-            if (minute.left_out != 0)
-                std::printf("%llu more lines of this kind were left out\n",
-                            static_cast<unsigned long long>(minute.left_out));
-            minute = {now, 0, 0};
+        if (belay::elapsed(minute.begun, now) < std::chrono::minutes{1}) {
+            ++minute.left_out;
+            return;
         }
-        if (minute.lines == lines_per_minute) {
-            if (minute.left_out++ != 0) return;
-            std::printf("further lines of this kind are left out for a minute; see /metrics\n");
-        } else {
-            ++minute.lines;
+        if (minute.left_out != 0)
+            std::printf("%s; %llu more of this reason before it\n", line.c_str(),
+                        static_cast<unsigned long long>(minute.left_out));
+        else
             std::printf("%s\n", line.c_str());
-        }
+        minute = {now, 0};
         std::fflush(stdout);
     }
     struct Field {
@@ -100,5 +94,5 @@ private:
     }
 
     std::mutex mutex_;
-    std::array<Minute, 4> minutes_{};
+    std::map<std::string, Minute> minutes_;  // as many as there are reasons
 };

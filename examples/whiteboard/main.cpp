@@ -46,12 +46,21 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// After a failed flush, it is unknown what the medium has. The supervisor starts the program
+/// again.
+void end_if_must_reopen(const std::error_code& error) {
+    if (error == QueueErrc::must_reopen) std::_Exit(75);
+}
+
 struct App {
     boost::asio::io_context* context;
     bool saved = false;
     EventLog::Observer log;
     void on_rejected(const RoomRejection& rejection) { log.on_rejected(rejection); }
-    void on_room_failed(const RoomFailure& failure) { log.on_room_failed(failure); }
+    void on_room_failed(const RoomFailure& failure) {
+        log.on_room_failed(failure);
+        end_if_must_reopen(failure.error.code);
+    }
     void on_stopped(std::error_code error) {
         saved = !error;
         if (error) {
@@ -167,6 +176,7 @@ std::string permit(const std::string& user, const std::string& board, const std:
     for (const Access access : {Access::none, Access::view, Access::comment, Access::edit}) {
         if (level != to_string(access)) continue;
         if (const auto error = boards.permit({.room_id = board, .user = user}, access)) {
+            end_if_must_reopen(error);
             const bool unknown = error == RoomErrc::unknown_room;
             return unknown ? "there is no board " + board + "; use the board demo"
                            : error.message();
@@ -293,7 +303,11 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
              [&](std::string_view board) {
                  boost::asio::post(context, [&, id = std::string{board}] { on_changed(id); });
              },
-         .on_failed = [&](const std::error_code& error) { log.on_rights_failed(error); }}};
+         .on_failed =
+             [&](const std::error_code& error) {
+                 log.on_rights_failed(error);
+                 end_if_must_reopen(error);
+             }}};
     const auto rights = [&](const jwt::Claims& who, const RoomRequest& request,
                             Completion<std::optional<Access>> answer) {
         checks.access({.room_id = request.room_id, .user = who.subject}, std::move(answer));

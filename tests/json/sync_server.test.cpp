@@ -368,7 +368,7 @@ TEST_CASE("answers of a JsonReplicaServer keep answer_bytes", "[json][sync_serve
         REQUIRE_FALSE(rig.store.add({"s", std::to_string(i)}, std::string(100, 'x'),
                                     {stamp(9), id_of(100 + i), 0, {}}));
     }
-    for (const std::size_t page_elements : {0U, 1U, 1000U}) {
+    for (const std::size_t page_elements : {1U, 1000U}) {
         CAPTURE(page_elements);
         rig.server = part::JsonReplicaServer{
             rig.processor, {.page_elements = page_elements, .answer_bytes = 1000}};

@@ -195,3 +195,34 @@ TEST_CASE("ReplicaListener disconnects a device with a question above question_b
     CHECK(wrong.read(100).size() < 100);  // the first ping, and the end
     CHECK_FALSE(right.ended());
 }
+
+TEST_CASE("ReplicaListener notifies its observer of each device that a limit rejects",
+          "[posix][posix_replica_listener][integration]") {
+    struct Rejections {
+        std::vector<Cause>* causes;
+        void on_rejected(const Failure& why) const { causes->push_back(why.cause); }
+    };
+    posix::Loop<> loop;
+    SyncProcessor processor{MemoryStore<std::string>{}, LastWriteWins{}};
+    std::vector<Cause> causes;
+    posix::ReplicaListener server{
+        loop, processor, TextCodec{}, {.devices_max = 1}, Rejections{&causes}};
+    REQUIRE_FALSE(server.listen({"127.0.0.1", 0}));
+    const RawSocket first = RawSocket::connect(server.port());
+    REQUIRE(loop.run_until([&] { return server.devices() == 1; }, 5min));
+    const RawSocket second = RawSocket::connect(server.port());
+    REQUIRE(loop.run_until([&] { return !causes.empty(); }, 5min));
+    CHECK(causes == std::vector{Cause::overloaded});
+    Bytes header;
+    REQUIRE(LengthPrefixed{}.put_header((std::size_t{1} << 20U) + 1, header));
+    first.send(as_text(header));
+    REQUIRE(loop.run_until([&] { return server.devices() == 0; }, 5min));
+    CHECK(causes == std::vector{Cause::overloaded, Cause::protocol});
+    // A device that ends by itself is not rejected.
+    {
+        const RawSocket third = RawSocket::connect(server.port());
+        REQUIRE(loop.run_until([&] { return server.devices() == 1; }, 5min));
+    }
+    REQUIRE(loop.run_until([&] { return server.devices() == 0; }, 5min));
+    CHECK(causes.size() == 2);
+}

@@ -7,13 +7,13 @@
 using namespace belay;
 
 TEST_CASE("QueueErrc has a text and a cause for every value", "[queue][queue_errc][unit]") {
-    for (int i = 1; i <= static_cast<int>(QueueErrc::bad_argument); ++i) {
+    for (int i = 1; i <= static_cast<int>(QueueErrc::must_reopen); ++i) {
         const std::error_code code = static_cast<QueueErrc>(i);
         CHECK(code.message() != "unknown error");
         CHECK(cause_of(code) != Cause::none);
         CHECK(std::string{code.category().name()} == "belay.queue");
     }
-    const std::error_code beyond{static_cast<int>(QueueErrc::bad_argument) + 1,
+    const std::error_code beyond{static_cast<int>(QueueErrc::must_reopen) + 1,
                                  belay::detail::queue_category()};
     CHECK(beyond.message() == "unknown error");
 }

@@ -18,6 +18,7 @@
 #include <belay/link/chaos_transport.hpp>
 #include <belay/link/countdown.hpp>
 #include <belay/link/requests.hpp>
+#include <belay/metrics/page.hpp>
 #include <belay/policy/registry.hpp>
 #include <belay/posix.hpp>
 #include <belay/posix/replica_listener.hpp>
@@ -27,6 +28,8 @@
 #include <belay/session/ledger_check.hpp>
 #include <belay/sim.hpp>
 #include <belay/sync.hpp>
+#include <belay/sync/http_exchange.hpp>
+#include <belay/sync/remote_sync_server.hpp>
 #include <belay/sync/replica_link.hpp>
 #include <belay/work.hpp>
 #include <belay/yjs.hpp>
@@ -99,6 +102,18 @@ void link(const SupervisorOptions& options) {
     Parts parts;
     Supervisor l{parts.tcp(), MaxAttempts{1}, options};
 }
+void replica(const ReplicaOptions& options) {
+    Parts parts;
+    Replica r{parts.journal(), MemoryStore<std::string>{}, TextCodec{}, options};
+}
+void replica_server(const part::ReplicaServerOptions& options) {
+    SyncProcessor p{MemoryStore<std::string>{}, LastWriteWins{}};
+    part::ReplicaServer s{p, TextCodec{}, options};
+}
+void remote(const part::RemoteSyncServerOptions& options) {
+    const auto exchange = [](const Bytes& question, Duration) { return Result<Bytes>{question}; };
+    part::RemoteSyncServer s{exchange, TextCodec{}, options};
+}
 
 /// Hides a wrong value from the compiler, which would warn of it.
 template <class T>
@@ -123,7 +138,9 @@ TEST_CASE("Release builds check the options of rules", "[spec][options][unit]") 
          [] {
              CooldownOn{Cause::lost, -1ns, 1ns};
          }},
+        {"AskAgain: the wait must be > 0ns", [] { AskAgain{0s}; }},
         {"Registry: entries_max", [] { policies::Registry<> r{{.entries_max = 0}}; }},
+        {"Registry: entries_max", [] { policies::Registry<> r{{.key_bytes_max = 0}}; }},
         {"Policy: a breaker, adaptive limit or throttle must be in one rule",
          [] {
              CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{1s}};
@@ -271,6 +288,12 @@ TEST_CASE("Release builds check the options of queues", "[spec][options][unit]")
     });
     // open() returns an error.
     sim::Disk disk;
+    auto rooms_log = Journal<sim::Disk>::open(disk, "r", {.seed = Seed{1}});
+    REQUIRE(rooms_log);
+    CHECK(JournalRooms<Journal<sim::Disk>, sim::Disk>::open(disk, "rooms", std::move(*rooms_log),
+                                                            {.log_bytes_max = 0})
+              .error()
+              .code == QueueErrc::bad_options);
     CHECK_FALSE(Journal<sim::Disk>::open(disk, "j", {.segment_bytes = 1, .seed = Seed{1}}));
     auto log = Journal<sim::Disk>::open(disk, "w", {.seed = Seed{1}});
     REQUIRE(log);
@@ -305,6 +328,21 @@ TEST_CASE("Release builds check the options of connections", "[spec][options][un
              Requests r{parts.tcp(), MaxAttempts{1}, part::InOrder{}, {.in_flight_max = 0}};
          }},
         {"FleetOptions", [] { Fleet f{{.dials_max = 0}}; }},
+        {"PoolOptions",
+         [] {
+             Parts parts;
+             Pool p{parts.tcp(), MaxAttempts{1}, {.size = 0}};
+         }},
+        {"PageOptions", [] { metrics::Page p{{.samples_max = 0}}; }},
+        {"PageOptions", [] { metrics::Page p{{.name_bytes_max = 0}}; }},
+        {"silent_for",
+         [] {
+             posix::Loop loop;
+             Supervisor l{posix::Tcp{loop, {"localhost", 1}, {.silent_for = -1ns}}, MaxAttempts{1}};
+             loop.attach(l);
+             l.start();
+             static_cast<void>(loop.run_until([] { return false; }, Duration{}));
+         }},
         {"HttpCallsOptions",
          [] {
              NoHttp http;
@@ -355,11 +393,35 @@ TEST_CASE("Release builds check the options of replicas and bridges", "[spec][op
                        TextCodec{},
                        {.session = "s", .batch_operations = 0}};
          }},
+        {"Replica: batch_operations, edits_max and kept_max", [] { replica({.edits_max = 0}); }},
+        {"Replica: batch_operations, edits_max and kept_max", [] { replica({.kept_max = 0}); }},
+        {"Replica: restamp_after", [] { replica({.restamp_after = -1ns}); }},
+        {"Replica: session", [] { replica({.session = ""}); }},
+        {"ReplicaServerOptions: the limits", [] { replica_server({.page_elements = 0}); }},
+        {"ReplicaServerOptions: the limits", [] { replica_server({.answer_bytes = 0}); }},
+        {"ReplicaServerOptions: the limits", [] { replica_server({.message_bytes_max = 0}); }},
+        {"RemoteSyncServer: within and question_bytes",
+         [] { remote({.session = "s", .question_bytes = 0}); }},
+        {"RemoteSyncServer: session", [] { remote({}); }},
+        {"HttpExchangeOptions: set url",
+         [] {
+             NoHttp http;
+             Loop loop;
+             part::HttpExchange e{http, loop, {}};
+         }},
         {"HybridClock: the origin", [] { HybridClock<> c{no_id}; }},
         {"MemoryStore: tombstones_kept",
          [] { MemoryStore<std::string> s{{.tombstones_kept = -1ns}}; }},
+        {"MemoryStore: elements_max", [] { MemoryStore<std::string> s{{.elements_max = 0}}; }},
+        {"MemoryStore: elements_max",
+         [] { MemoryStore<std::string> s{{.elements_max = no_limit}}; }},
         {"AppliedIds: the limit",
          [] { MemoryStore<std::string> s{{.ids_remembered = std::size_t{1} << 31}}; }},
+        {"SyncProcessor: transaction_operations and element_id_bytes_max",
+         [] {
+             SyncProcessor p{
+                 MemoryStore<std::string>{}, LastWriteWins{}, {.element_id_bytes_max = 0}};
+         }},
         {"SyncProcessor: transaction_operations",
          [] {
              SyncProcessor p{
@@ -400,6 +462,9 @@ TEST_CASE("Release builds check the options of rooms and documents", "[spec][opt
          [] {
              OnThread r{MemoryRooms{}, {.calls_max = 0}};
          }},
+        {"OpaqueDocumentOptions", [] { OpaqueDocument d{{.updates_max = 0}}; }},
+        {"MemoryRoomsOptions", [] { MemoryRooms r{{.bytes_max = 0}}; }},
+        {"YjsDocument: the limits of bytes", [] { YjsDocument d{{.bytes_max = 0}}; }},
         {"YjsDocument: pending_updates_max", [] { YjsDocument d{{.pending_updates_max = 0}}; }},
         {"yjs::Limits: nesting_max",
          [] {

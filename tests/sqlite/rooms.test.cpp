@@ -217,6 +217,8 @@ TEST_CASE("sqlite::Rooms rejects files of other programs, and keeps them", "[sql
     alter(dir / "r", "PRAGMA user_version=1");
     CHECK(sqlite::Rooms::open(dir / "r"));
     CHECK(refused_rooms("").code == QueueErrc::bad_options);
+    CHECK(sqlite::Rooms::open(dir / "r", {.unflushed_bytes_max = 0}).error().code ==
+          QueueErrc::bad_options);
     CHECK(refused_rooms(dir / "no" + "/r").code == std::errc::no_such_file_or_directory);
     const sqlite::Rooms open = rooms_in(dir / "open");
     CHECK(in_child([&] {

@@ -205,6 +205,9 @@ TEST_CASE("sqlite::Store remembers a limited number of replaced versions", "[sql
     options.replaced_remembered = 0;
     CHECK(refused_store(dir / "s", options).code == QueueErrc::bad_options);
     options.replaced_remembered = 2;
+    options.value_bytes_max = 0;
+    CHECK(refused_store(dir / "s", options).code == QueueErrc::bad_options);
+    options.value_bytes_max = fast.value_bytes_max;
     auto store = TextStore::open(dir / "s", options);
     REQUIRE(store);
     auto processor = processor_of(*store, LastWriteWins{});

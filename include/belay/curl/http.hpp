@@ -99,8 +99,8 @@ public:
     Http(Loop& loop, detail::CurlConfigure configure, Options options)
         : core_{detail::Ref<detail::CurlCore>::make(
               loop, detail::CurlSetup{std::move(configure), options.connection_age})} {
-        BELAY_PRECONDITION(options.connection_age > Duration::zero(),
-                           "curl::Http: connection_age must be > 0ns");
+        BELAY_OPTION(options.connection_age > Duration::zero(),
+                     "curl::Http: connection_age must be > 0ns");
         loop.attach(*core_);
     }
     Http(Http&&) noexcept = default;

@@ -49,6 +49,7 @@ public:
           observer_{std::move(observer)},
           root_{detail::Ref<Root>::make(*this)} {
         static_assert(detail::explain_observer<Hooks, Observer>());
+        BELAY_OPTION(options.size > 0, "PoolOptions: size must be > 0");
         resize(options.size);
     }
     /// With the usual options.

@@ -11,7 +11,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The options of a Pool.
 struct PoolOptions {
-    /// The number of connections that the pool keeps; see Pool::resize().
+    /// The number of connections that the pool keeps at first, > 0; see Pool::resize().
     std::size_t size = 4;
     /// The options of each connection's supervisor.
     SupervisorOptions supervisor{};

@@ -57,12 +57,14 @@ public:
 
     /// Constructs a remote for the server at `url`.
     ///
-    /// Pre: tools and arguments have names; the timeout is above 0ns.
+    /// Pre: tools and arguments have names; the timeout and the limits are > 0.
     explicit Remote(Http http, std::string url, Options options = {}) {
         BELAY_OPTION(!options.fetch_tool.empty() && !options.push_tool.empty() &&
                          !options.session_argument.empty() && !options.scene_argument.empty(),
                      "mcp::Remote: tools and arguments must have names");
-        BELAY_OPTION(options.timeout > Duration{}, "mcp::Remote: timeout must be > 0ns");
+        BELAY_OPTION(
+            options.timeout > Duration{} && options.answer_bytes_max > 0 && options.depth_max > 0,
+            "mcp::Remote: timeout, answer_bytes_max and depth_max must be > 0");
         state_ = std::make_unique<State>(std::move(http), std::move(url), std::move(options));
     }
 

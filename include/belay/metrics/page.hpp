@@ -68,7 +68,11 @@ class Page {
 
 public:
     Page() : Page{PageOptions{}} {}
-    explicit Page(PageOptions options) : options_{options} {}
+    /// Pre: the limits of `options` are > 0.
+    explicit Page(PageOptions options) : options_{options} {
+        BELAY_OPTION(options.samples_max > 0 && options.name_bytes_max > 0,
+                     "PageOptions: samples_max and name_bytes_max must be > 0");
+    }
 
     /// Adds the numbers of a part, under a name that is unique among the parts of its kind.
     ///

@@ -118,7 +118,8 @@ public:
 
     /// Pre: options.entries_max >= 1, options.idle_after >= 0ns.
     explicit Registry(RegistryOptions options = {}) : options_{options} {
-        BELAY_OPTION(options.entries_max >= 1, "Registry: entries_max must be >= 1");
+        BELAY_OPTION(options.entries_max >= 1 && options.key_bytes_max >= 1,
+                     "Registry: entries_max and key_bytes_max must be >= 1");
         BELAY_OPTION(options.idle_after.count() >= 0, "Registry: idle_after must be >= 0ns");
     }
     Registry(const Registry&) = delete;

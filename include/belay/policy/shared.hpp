@@ -36,7 +36,7 @@ namespace belay { inline namespace BELAY_ABI {
 struct AskAgain {
     /// Pre: wait > 0ns.
     constexpr explicit AskAgain(detail::AnyUnit after_wait) noexcept : wait{after_wait} {
-        BELAY_PRECONDITION(wait.count() > 0, "AskAgain: the wait must be > 0ns");
+        BELAY_OPTION(wait.count() > 0, "AskAgain: the wait must be > 0ns");
     }
     Duration wait;
 };

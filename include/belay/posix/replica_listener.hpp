@@ -10,6 +10,9 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/length_prefixed.hpp>
@@ -33,11 +36,24 @@ struct QuestionFrames : LengthPrefixed {
     }
 };
 
+/// The hook of a ReplicaListener.
+struct ReplicaListenerHooks {
+    using Rejected = belay::detail::Hook<belay::detail::OnRejected, const belay::detail::NoMachine,
+                                         const Failure&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(belay::detail::has_any_hook_of<O, Rejected>,
+                      "ReplicaListener: the observer needs 'on_rejected(const belay::Failure&)'");
+        return true;
+    }
+};
+
 }  // namespace detail
 
 /// Options of a ReplicaListener.
 struct ReplicaListenerOptions {
-    /// The maximum number of connected devices; > 0. A connection above it is closed at once.
+    /// The maximum number of connected devices; > 0. A connection above it is rejected.
     std::size_t devices_max = 1000;
     /// The maximum length of a question; > 0. A device with a longer one is disconnected. It bounds
     /// the memory for what a device sends. It must not be below that of the devices.
@@ -64,10 +80,15 @@ struct ReplicaListenerOptions {
 ///
 /// Two of them over one processor do not notify each other's devices: notify() does.
 ///
+/// An observer, the last argument, has `on_rejected(const Failure&)`. The listener calls it for
+/// each connection above devices_max (Cause::overloaded), and for each device that it disconnects
+/// because of a question that is malformed, or above question_bytes (Cause::protocol). The hook
+/// must not destroy the listener.
+///
 /// Thread safety: the loop's thread.
 /// Throws:        an exception of the processor or of the codec leaves the loop's run(), and the
 ///                device asks again.
-template <class Processor, CodecLike Codec, class TheLoop = Loop<>>
+template <class Processor, CodecLike Codec, class TheLoop = Loop<>, class Observer = NoObserver>
 class ReplicaListener {
     struct Devices;
 
@@ -76,9 +97,10 @@ public:
     ///      and question_bytes are > 0. No hook of the processor's observer destroys it, or the
     ///      processor.
     ReplicaListener(TheLoop& loop, Processor& processor, Codec codec,
-                    ReplicaListenerOptions options = {})
-        : devices_{loop, processor, std::move(codec), options},
+                    ReplicaListenerOptions options = {}, Observer observer = {})
+        : devices_{loop, processor, std::move(codec), options, std::move(observer)},
           listener_{loop, Accept{&devices_}, Frames{{}, options.question_bytes}, options.listener} {
+        static_assert(belay::detail::explain_observer<detail::ReplicaListenerHooks, Observer>());
         BELAY_OPTION(options.heartbeat.check().empty(),
                      "ReplicaListener: 0ns < heartbeat.every < heartbeat.dead_after must "
                      "hold");
@@ -110,7 +132,7 @@ private:
     using Transport = Heartbeat<Accepted<Frames>>;
 
     /// The observer of one connection.
-    struct Observer {
+    struct DeviceObserver {
         void on_message(auto& device, Bytes question) {
             waiting = std::move(question);
             if (!is_full) devices->answer(device);
@@ -123,7 +145,10 @@ private:
         void on_state(auto& device, const Transition& change) {
             const bool ended =
                 change.from == LinkState::connected || belay::detail::rests(change.to.state);
-            if (ended) devices->forget(device);
+            if (!ended) return;
+            if (change.to.failure.cause == Cause::protocol)
+                devices->note_rejected(change.to.failure);
+            devices->forget(device);
         }
         void send_notice(auto& device) noexcept {
             owes_notice = is_full || send(device, devices->notice) == SendResult::busy;
@@ -141,17 +166,21 @@ private:
         bool owes_notice = false;
         std::optional<Bytes> waiting{};  // the newest question, if it has no answer
     };
-    using Device = Supervisor<Transport, MaxAttempts, Observer>;
+    using Device = Supervisor<Transport, MaxAttempts, DeviceObserver>;
 
     struct Devices {
         Devices(TheLoop& of, Processor& processor, Codec codec,
-                const ReplicaListenerOptions& chosen)
-            : loop{of}, options{chosen}, server{processor, std::move(codec), chosen.answers} {}
+                const ReplicaListenerOptions& chosen, Observer&& notified)
+            : loop{of},
+              options{chosen},
+              server{processor, std::move(codec), chosen.answers},
+              observer{std::move(notified)} {}
 
         void accept(Accepted<Frames> accepted) {
-            if (all.size() >= options.devices_max) return;
+            if (all.size() >= options.devices_max)
+                return note_rejected({.cause = Cause::overloaded});
             Device& device = all.emplace_back(Transport{std::move(accepted), options.heartbeat},
-                                              MaxAttempts{1}, Observer{this});
+                                              MaxAttempts{1}, DeviceObserver{this});
             // A device that no loop runs would never end.
             struct Undo {
                 ~Undo() {
@@ -165,7 +194,7 @@ private:
         }
         /// Answers the question that waits. If there is no space, it waits again.
         void answer(Device& device) {
-            Observer& its = device.observer();
+            DeviceObserver& its = device.observer();
             Bytes question = *std::exchange(its.waiting, std::nullopt);
             const auto answer = server.answer(question);
             if (its.send(device, answer.bytes) == SendResult::busy) {
@@ -178,6 +207,10 @@ private:
                 if (&one != except) one.observer().send_notice(one);
             }
         }
+        void note_rejected(const Failure& why) {
+            belay::detail::notify<detail::ReplicaListenerHooks::Rejected>(
+                observer, belay::detail::no_machine, why);
+        }
         void forget(const Device& device) {
             all.remove_if([&](const Device& one) { return &one == &device; });
         }
@@ -185,6 +218,7 @@ private:
         TheLoop& loop;
         ReplicaListenerOptions options;
         part::ReplicaServer<Processor, Codec> server;
+        Observer observer;
         Bytes notice = part::SyncMessages::notice();  // made once, so that notify() throws nothing
         std::list<Device> all{};
     };

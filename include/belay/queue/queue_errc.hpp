@@ -31,7 +31,8 @@ enum class QueueErrc {
     lease_ended = 16,     ///< the lease ended: acknowledged, returned, or leased again
     bad_encoding = 17,    ///< the codec could not make bytes of the value, or a value of the bytes
     displaced = 18,       ///< the files of an open storage are no longer at its path
-    bad_argument = 19     ///< a value in the call is out of its range; the call did nothing
+    bad_argument = 19,    ///< a value in the call is out of its range; the call did nothing
+    must_reopen = 20      ///< a flush failed: nothing is stored until the storage is opened again
 };
 
 namespace detail {
@@ -58,6 +59,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"a delay, an expiry or a lease is out of its range, or the queue remembers no keys; see "
      "docs/work.md#opening-and-leasing",
      Cause::permanent},
+    {"a flush failed, and the storage must be opened again", Cause::refused},
 };
 
 /// Returns the category "belay.queue".

@@ -61,7 +61,7 @@ public:
     /// Errors:
     /// - log_misplaced: the log is not the one that the snapshots were saved with, is an older copy
     ///   of that log, or is not a log of rooms;
-    /// - already_locked; foreign_file; corrupt;
+    /// - already_locked; foreign_file; corrupt; bad_options;
     /// - those of the disk, with their path.
     ///
     /// Without `adopt`, opening reads no snapshots, so a damaged one is an error of `load`.
@@ -70,6 +70,9 @@ public:
     /// that no snapshot covers.
     [[nodiscard]] static Result<JournalRooms, PersistenceError> open(
         FileSystem& fs, std::string path, Log log, JournalRoomsOptions options = {}) {
+        if (options.log_bytes_max == 0)
+            return PersistenceError{QueueErrc::bad_options, std::move(path),
+                                    "JournalRoomsOptions: log_bytes_max must be > 0"};
         JournalRooms rooms{fs, std::move(path), std::move(log), options};
         if (PersistenceError error = rooms.begin(options.adopt)) return error;
         return rooms;

@@ -35,7 +35,10 @@ struct MemoryRoomsOptions {
 class MemoryRooms {
 public:
     MemoryRooms() noexcept = default;
-    explicit MemoryRooms(MemoryRoomsOptions options) noexcept : options_{options} {}
+    /// Pre: options.bytes_max > 0.
+    explicit MemoryRooms(MemoryRoomsOptions options) noexcept : options_{options} {
+        BELAY_OPTION(options.bytes_max > 0, "MemoryRoomsOptions: bytes_max must be > 0");
+    }
 
     /// Errors: bad_room_id.
     void load(std::string_view id,

@@ -38,7 +38,12 @@ struct OpaqueDocumentOptions {
 class OpaqueDocument {
 public:
     OpaqueDocument() noexcept : OpaqueDocument{OpaqueDocumentOptions{}} {}
-    explicit OpaqueDocument(OpaqueDocumentOptions options) noexcept : options_{options} {}
+    /// Pre: the limits of `options` are > 0.
+    explicit OpaqueDocument(OpaqueDocumentOptions options) noexcept : options_{options} {
+        BELAY_OPTION(
+            options.update_bytes_max > 0 && options.updates_max > 0 && options.bytes_max > 0,
+            "OpaqueDocumentOptions: limits must be > 0");
+    }
 
     /// Returns whether an update of a peer adds anything.
     /// Errors: update_too_large; document_full.   Complexity: O(log n) comparisons.

@@ -51,6 +51,8 @@ struct PersistenceError {
             return "restore the log and the snapshots from the same backup. If the log is lost, "
                    "open with `adopt`, and changes that only the log had are lost";
         }
+        if (code == QueueErrc::must_reopen)
+            return "end the program with a status at which its supervisor starts it again";
         if (code == RoomErrc::storage_busy) return "try again when fewer calls are running";
         if (code == RoomErrc::history_reset || code == RoomErrc::room_erased)
             return "let the clients connect again, because the history of the room was ended";

@@ -61,7 +61,7 @@ public:
                                                    RoomsOptions options = {}) {
         Rooms rooms{path, options};
         std::error_code error;
-        if (path.empty() || path.find('\0') != path.npos) {
+        if (path.empty() || path.find('\0') != path.npos || options.unflushed_bytes_max == 0) {
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = rooms.tables_.open(path, options.flushes_each);

@@ -86,8 +86,9 @@ public:
         Store store{options, std::move(codec)};
         std::error_code error;
         if (path.empty() || path.find('\0') != path.npos || options.tombstones_kept < Duration{} ||
-            options.value_bytes_max > 1'000'000'000 || options.ids_remembered >> 40U != 0 ||
-            options.replaced_remembered >> 40U != 0 || options.replaced_remembered == 0) {
+            options.value_bytes_max == 0 || options.value_bytes_max > 1'000'000'000 ||
+            options.ids_remembered >> 40U != 0 || options.replaced_remembered >> 40U != 0 ||
+            options.replaced_remembered == 0) {
             error = make_error_code(QueueErrc::bad_options);
         }
         if (!error) error = store.tables_.open(path, options.flushes_each);

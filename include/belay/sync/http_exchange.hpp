@@ -42,8 +42,12 @@ struct HttpExchangeOptions {
 template <HttpLike Http, class Loop>
 class HttpExchange {
 public:
+    /// Pre: options.url is not empty, and options.answer_bytes_max > 0.
     HttpExchange(Http& http, Loop& loop, HttpExchangeOptions options)
-        : http_{&http}, loop_{&loop}, options_{std::move(options)} {}
+        : http_{&http}, loop_{&loop}, options_{std::move(options)} {
+        BELAY_OPTION(!options_.url.empty() && options_.answer_bytes_max > 0,
+                     "HttpExchangeOptions: set url, and answer_bytes_max above 0");
+    }
 
     /// Errors: the code of http_failure(response), for each status except 200 to 299; unanswered.
     [[nodiscard]] Result<Bytes> operator()(Bytes question, Duration within) {

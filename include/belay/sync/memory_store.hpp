@@ -3,7 +3,7 @@
 /// MemoryStore: keeps the elements of sessions in memory.
 #pragma once
 
-#include <algorithm>      // std::max, std::min, std::pop_heap, std::push_heap
+#include <algorithm>      // std::max, std::pop_heap, std::push_heap
 #include <functional>     // std::hash
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -82,6 +82,8 @@ public:
         }
         BELAY_OPTION(options.tombstones_kept >= Duration{},
                      "MemoryStore: tombstones_kept must be >= 0ns");
+        BELAY_OPTION(options.elements_max > 0 && options.elements_max <= Elements::most,
+                     "MemoryStore: elements_max must be from 1 to 2^32 - 2");
     }
 
     /// Creates a session without elements, if it does not exist.
@@ -299,7 +301,7 @@ private:
     std::error_code write(const part::ElementKey& key, Place at, const Value* value,
                           const part::WriteMark& mark) {
         if (at.session == nullptr && !options_.creates_sessions) return SyncErrc::unknown_session;
-        if (at.node == nullptr && count_ >= std::min(options_.elements_max, Elements::most)) {
+        if (at.node == nullptr && count_ >= options_.elements_max) {
             return SyncErrc::store_full;
         }
         // Everything that may throw comes first.

@@ -65,12 +65,14 @@ public:
     using value_type = detail::DecodedBy<Codec>;
     using operation_type = Operation<value_type>;
 
-    /// Pre: options.within > 0ns.
+    /// Pre: options.within and options.question_bytes are > 0, and options.session has a name.
     RemoteSyncServer(Exchange exchange, Codec codec, RemoteSyncServerOptions options)
         : exchange_{std::move(exchange)},
           messages_{std::move(codec)},
           options_{std::move(options)} {
-        BELAY_OPTION(options_.within > Duration{}, "RemoteSyncServer: within must be above 0ns");
+        BELAY_OPTION(options_.within > Duration{} && options_.question_bytes > 0,
+                     "RemoteSyncServer: within and question_bytes must be > 0");
+        BELAY_OPTION(!options_.session.empty(), "RemoteSyncServer: session must not be empty");
     }
 
     /// Applies operations on the server.

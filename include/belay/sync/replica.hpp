@@ -103,7 +103,8 @@ public:
 
     /// Constructs a replica over a log and a local store, given by `std::ref` or moved in.
     ///
-    /// Pre: options.batch_operations > 0; call load() before all other members.
+    /// Pre: the limits of `options` are > 0, and its session has a name. Call load() before all
+    /// other members.
     template <class L, class S>
         requires std::constructible_from<Log, L> && std::constructible_from<Store, S>
     Replica(L&& log, S&& copy, Codec codec, ReplicaOptions options = {}, WallClock clock = {})
@@ -115,7 +116,11 @@ public:
           edits_{std::move(codec)} {
         static_assert(!detail::copies_a_store<L> && !detail::copies_a_store<S>,
                       "Replica: pass a log or store that is a variable as std::ref or std::move");
-        BELAY_OPTION(options_.batch_operations > 0, "Replica: batch_operations must be above 0");
+        BELAY_OPTION(
+            options_.batch_operations > 0 && options_.edits_max > 0 && options_.kept_max > 0,
+            "Replica: batch_operations, edits_max and kept_max must be > 0");
+        BELAY_OPTION(options_.restamp_after >= Duration{}, "Replica: restamp_after must be >= 0ns");
+        BELAY_OPTION(!options_.session.empty(), "Replica: session must not be empty");
     }
     template <class L, class S>
         requires(!std::constructible_from<Log, L> || !std::constructible_from<Store, S>)

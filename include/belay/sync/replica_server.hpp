@@ -3,7 +3,7 @@
 /// ReplicaServer: answers the questions of devices that sync over a network.
 #pragma once
 
-#include <algorithm>     // std::max, std::min
+#include <algorithm>     // std::min
 #include <concepts>      // std::predicate, std::same_as
 #include <cstdint>       // std::uint32_t
 #include <map>           // std::map
@@ -63,8 +63,13 @@ public:
         bool changed = false;
     };
 
+    /// Pre: the limits of `options` are > 0.
     ReplicaServer(Processor& processor, Codec codec, ReplicaServerOptions options = {})
-        : processor_{&processor}, messages_{std::move(codec)}, options_{options} {}
+        : processor_{&processor}, messages_{std::move(codec)}, options_{options} {
+        BELAY_OPTION(
+            options.page_elements > 0 && options.answer_bytes > 0 && options.message_bytes_max > 0,
+            "ReplicaServerOptions: the limits must be > 0");
+    }
 
     /// Answers a question about any session.
     ///
@@ -119,7 +124,7 @@ private:
             return Messages::answer_error(detail::SyncMessageKind::page, asked.id, error);
         };
         const std::size_t enough = std::min(options_.answer_bytes, options_.message_bytes_max);
-        std::size_t most = std::max<std::size_t>(options_.page_elements, 1);
+        std::size_t most = options_.page_elements;
         for (;;) {
             detail::ProcessorServer<Processor> store{*processor_, asked.session, most};
             auto page = store.changes(asked.since);

@@ -78,8 +78,8 @@ public:
                       "or std::move(store)");
         static_assert(explain::strategy_like<Strategy, operation_type>());
         static_assert(detail::explain_observer<detail::SyncHooks<operation_type>, Observer>());
-        BELAY_OPTION(options.transaction_operations > 0,
-                     "SyncProcessor: transaction_operations must be above 0");
+        BELAY_OPTION(options.transaction_operations > 0 && options.element_id_bytes_max > 0,
+                     "SyncProcessor: transaction_operations and element_id_bytes_max must be > 0");
         BELAY_OPTION(options.skew_max >= Duration{}, "SyncProcessor: skew_max must be >= 0ns");
         BELAY_OPTION(options.pending_for >= Duration{},
                      "SyncProcessor: pending_for must be >= 0ns");

@@ -87,6 +87,10 @@ public:
                      "YjsDocument: limits.nesting_max must be <= yjs::nesting_ceiling");
         BELAY_OPTION(options.pending_updates_max > 0 && options.pending_bytes_max > 0,
                      "YjsDocument: pending_updates_max and pending_bytes_max must be > 0");
+        BELAY_OPTION(options.bytes_max > 0 && options.structs_max > 0 && options.clients_max > 0 &&
+                         options.limits.bytes_max > 0 && options.limits.structs_max > 0 &&
+                         options.limits.clients_max > 0,
+                     "YjsDocument: the limits of bytes, structs and clients must be > 0");
     }
 
     /// Returns whether an update of a peer adds anything to what was merged last, or why it is

@@ -181,6 +181,7 @@ class DialPlan {
 public:
     DialPlan(Ref<DialMemory> memory, Duration silent_for) noexcept
         : memory_{std::move(memory)}, silent_for_{silent_for} {
+        BELAY_OPTION(silent_for.count() >= 0, "silent_for must be >= 0ns");
         memory_->begin();
     }
 

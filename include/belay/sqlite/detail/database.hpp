@@ -167,8 +167,10 @@ public:
     /// open. If they do not, the next opening would not find what is written. Call it before each
     /// commit.
     ///
-    /// Errors: displaced; those of looking.
+    /// Errors: displaced; those of looking; must_reopen after a failed flush of `write` or
+    ///         `in_one_piece`.
     [[nodiscard]] std::error_code look() const noexcept {
+        if (flush_failed_) return make_error_code(QueueErrc::must_reopen);
         if (!place_.is_known()) {
             return has_moved() ? make_error_code(QueueErrc::displaced) : std::error_code{};
         }
@@ -316,7 +318,13 @@ private:
         int at = 0;
         (run.bind(++at, values), ...);
         const int answer = run.step();
-        return answer == SQLITE_DONE ? std::error_code{} : code_of_write(answer);
+        if (answer == SQLITE_DONE) return {};
+        // The system may have dropped what it could not write, and SQLite cannot detect that.
+        if (sqlite3_extended_errcode(db_.get()) == SQLITE_IOERR_FSYNC) {
+            flush_failed_ = true;
+            return make_error_code(QueueErrc::must_reopen);
+        }
+        return code_of_write(answer);
     }
     /// Asks SQLite, which compares the inode of the path with that of its file.
     [[nodiscard]] bool has_moved() const noexcept {
@@ -353,6 +361,7 @@ private:
     std::unique_ptr<sqlite3, SqliteClose> db_;
     std::string path_;
     std::string versions_{};  // of a file that has another version of the format
+    bool flush_failed_ = false;
     DatabasePlace place_;
     DatabasePlace log_;
     std::chrono::milliseconds lock_time_{};  // the time to wait for the lock of another connection
