@@ -305,8 +305,8 @@ APPLIES_TWICE = (RECEIVER, "        const AbortIfThrown guard{peer};\n",
 IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
                          "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
                          "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")
-KEEPS_ABANDONED_PROBES = (BREAKER_CORE, "if (generation == generation_ && out_ > 0) --out_;",
-                          "static_cast<void>(generation);")
+KEEPS_ABANDONED_PROBES = (BREAKER_CORE, "if (generation != generation_ || out_ == 0) return;\n        --out_;",
+                          "if (generation != generation_ || out_ == 0) return;")
 LEASES_END_EARLY = (LEASING, "if (slot.when > items_.clock().now) return;",
                     "if (slot.when > after(items_.clock().now, options().lease / 2)) return;")
 LEASES_NEVER_END = (LEASING, "if (slot.when > items_.clock().now) return;",
