@@ -32,5 +32,6 @@ endif()
 
 target_compile_definitions(tests_e2e PRIVATE
     OUTAGE_BINARY="../examples/$<TARGET_FILE_NAME:outage>" OUTAGE_PLANTED_BINARY="$<TARGET_FILE_NAME:outage_planted>"
-    JOURNAL_INSPECT_BINARY="../examples/$<TARGET_FILE_NAME:journal_inspect>")
+    JOURNAL_INSPECT_BINARY="../examples/$<TARGET_FILE_NAME:journal_inspect>"
+    SESSION_SENDER="${belay_tests_beside_program}/../examples/session_sender.py")
 add_dependencies(tests_e2e outage outage_planted journal_inspect)
