@@ -142,6 +142,19 @@ TEST_CASE("docs/http-calls.md has the verdict on each error", "[http][http_verdi
     CHECK(rows.empty());
 }
 
+TEST_CASE("The budget pays for a 429 unless its Retry-After makes the host's calls wait",
+          "[http][http_verdict][regression]") {
+    const auto pays = [](HttpHeaders headers) {
+        return status(429, std::move(headers)).verdict(a_call).pays;
+    };
+    CHECK(pays({}));
+    CHECK(pays({{"Retry-After", "0"}}));
+    for (const char* const waits : {"1", "", "-3", "soon"}) {
+        INFO(waits);
+        CHECK_FALSE(pays({{"Retry-After", waits}}));
+    }
+}
+
 TEST_CASE("A rejected upgrade is final only after it was repeated for some time",
           "[http][http_verdict][regression]") {
     detail::HttpRejections rejections;

@@ -125,7 +125,8 @@ inline HttpResponse::Verdict HttpResponse::verdict(const HttpRequest& request,
     Verdict verdict = detail::verdict_of_status(status);
     // The pace of the host protects it already.
     constexpr int too_many_requests = 429;
-    if (status == too_many_requests && headers.find("Retry-After") != nullptr) verdict.pays = false;
+    const bool is_paced = detail::requested_wait(*this, std::chrono::seconds{1}) > Duration{};
+    if (status == too_many_requests && is_paced) verdict.pays = false;
     return verdict;
 }
 
