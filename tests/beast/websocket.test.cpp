@@ -705,6 +705,12 @@ TEST_CASE("A connection through a proxy begins with CONNECT", "[beast][websocket
     options.proxy_authorization = "Basic ZTpt";
     CHECK(PlainRig{server, options}.message().starts_with("/request\n"));
     CHECK(server.line_with("proxy") == "proxy 127.0.0.1:" + std::to_string(server.port));
+    // A proxy that is not there is a failure of this side, and of no endpoint.
+    for (const std::string host : {"127.0.0.1", "localhost"}) {
+        const Failure refused = PlainRig{server, {.proxy = {host, 1}}}.failure();
+        CHECK(refused.error() == std::errc::connection_refused);
+        CHECK(refused.origin == Failure::Origin::local);
+    }
 }
 
 TEST_CASE("beast::WebSocket may be destroyed at any time, and its handlers run later",

@@ -45,6 +45,8 @@ TEST_CASE("cause_of classifies the system's errors", "[core][cause][unit]") {
     CHECK(cause_of({ECONNREFUSED, std::system_category()}) == Cause::refused);
     CHECK(cause_of({ETIMEDOUT, std::generic_category()}) == Cause::timed_out);
     CHECK(cause_of({EMFILE, std::system_category()}) == Cause::overloaded);
+    CHECK(cause_of({ENOMEM, std::system_category()}) == Cause::overloaded);
+    CHECK(cause_of({ENETDOWN, std::system_category()}) == Cause::refused);
     CHECK(cause_of({EPROTO, std::system_category()}) == Cause::protocol);
     CHECK(cause_of({EACCES, std::system_category()}) == Cause::forbidden);
     CHECK(cause_of({EINVAL, std::system_category()}) == Cause::permanent);

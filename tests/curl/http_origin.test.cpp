@@ -105,11 +105,11 @@ TEST_CASE("curl::Http connects through a proxy, which may reject it", "[curl][ht
     CHECK(rig.get("http://elsewhere.invalid/hello").status == 404);
     const HttpResponse refused = rig.get("https://elsewhere.invalid/hello");
     CHECK(refused ==
-          HttpResponse{.failure = Failure::from(HttpErrc::not_connected), .sent = false});
+          HttpResponse{.failure = Failure::from(HttpErrc::proxy_rejected), .sent = false});
     OriginRig nobody{
         [](CURL* curl) { return curl_easy_setopt(curl, CURLOPT_PROXY, "nobody.invalid:1"); }};
     CHECK(nobody.get("http://elsewhere.invalid/").failure ==
-          Failure::from(HttpErrc::name_not_found));
+          Failure::from(HttpErrc::proxy_not_connected));
 }
 
 TEST_CASE("curl::Http follows no redirection unless the request allows it",

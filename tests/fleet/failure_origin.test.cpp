@@ -5,6 +5,7 @@
 #include <belay/call/call_errc.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/fleet/detail/scheduled_transport.hpp>
+#include <belay/link/detail/socket_failure.hpp>
 #include <belay/policy/detail/peer_evidence.hpp>
 #include <belay/session/session_errc.hpp>
 
@@ -34,6 +35,21 @@ TEST_CASE("A failure of this side counts neither against a peer nor against the 
         CAPTURE(failure.message());
         CHECK(peer_evidence(failure) == PeerEvidence::nothing);
         CHECK_FALSE(may_be_network(failure));
+        CHECK_FALSE(is_answer(failure));
+    }
+}
+
+TEST_CASE("An error of this side's network counts against the network, and against no peer",
+          "[fleet][failure][regression]") {
+    for (const auto error :
+         {std::errc::network_unreachable, std::errc::network_down, std::errc::address_not_available,
+          std::errc::permission_denied, std::errc::operation_not_permitted,
+          std::errc::address_family_not_supported, std::errc::invalid_argument}) {
+        const Failure failure =
+            belay::detail::socket_failure(std::make_error_code(error), Cause::refused);
+        CAPTURE(failure.message());
+        CHECK(peer_evidence(failure) == PeerEvidence::nothing);
+        CHECK(may_be_network(failure));
         CHECK_FALSE(is_answer(failure));
     }
 }

@@ -26,7 +26,7 @@ using HttpVerdict = HttpResponse::Verdict;
 using HttpHistory = HttpResponse::History;
 using HttpClassify = HttpResponse::Classify;
 using HostVerdict = HttpVerdict::Host;
-using Row = std::vector<std::string>;
+using Row = belay_test::PageRow;
 using Step = ScriptedHttp::Step;
 
 namespace {
@@ -35,27 +35,6 @@ const std::string judged_url = "http://a.example/x";
 const HttpRequest a_call{.url = judged_url};
 const HttpRequest an_upgrade{.url = judged_url, .headers = {{"Upgrade", "websocket"}}};
 
-/// The rows of the table that begins with this head, without backquotes.
-std::vector<Row> table(const std::string& head) {
-    std::istringstream text{belay_test::page_text("http-calls.md")};
-    std::vector<Row> rows;
-    std::string line;
-    while (std::getline(text, line) && !line.starts_with(head)) {
-    }
-    std::getline(text, line);  // | --- | --- |
-    while (std::getline(text, line) && line.starts_with("|")) {
-        std::erase(line, '`');
-        std::istringstream cells{line.substr(1)};
-        std::string cell;
-        rows.emplace_back();
-        while (std::getline(cells, cell, '|')) {
-            rows.back().push_back(cell.substr(1, cell.size() - 2));
-        }
-    }
-    INFO(head);
-    REQUIRE(rows.size() > 5);
-    return rows;
-}
 std::string yes_or_no(bool yes) { return yes ? "yes" : "no"; }
 std::string cause_text(const Failure& failure) { return std::string{to_string(failure.cause)}; }
 std::string host_text(HostVerdict host) {
@@ -102,7 +81,7 @@ struct VerdictRig {
 TEST_CASE("docs/http-calls.md has the verdict on each status", "[http][http_verdict][golden]") {
     std::set<int> listed;
     std::vector<std::pair<std::pair<int, int>, Row>> others;
-    for (const Row& row : table("| status |")) {
+    for (const Row& row : belay_test::table_of_page("http-calls.md", "| status |")) {
         const std::string& names = row.front();
         const Row decided{row.begin() + 1, row.begin() + 7};
         std::istringstream parts{names};
@@ -133,7 +112,7 @@ TEST_CASE("docs/http-calls.md has the verdict on each status", "[http][http_verd
 
 TEST_CASE("docs/http-calls.md has the verdict on each error", "[http][http_verdict][golden]") {
     std::map<std::string, Row> rows;
-    for (const Row& row : table("| error |"))
+    for (const Row& row : belay_test::table_of_page("http-calls.md", "| error |"))
         rows[row.front()] = {row.begin() + 1, row.begin() + 5};
     const auto check = [&](const std::string& name, const std::error_code& error) {
         INFO(name);
@@ -156,8 +135,24 @@ TEST_CASE("docs/http-calls.md has the verdict on each error", "[http][http_verdi
     check("client_failed", HttpErrc::client_failed);
     check("client_certificate", HttpErrc::client_certificate);
     check("proxy_rejected", HttpErrc::proxy_rejected);
+    check("proxy_not_connected", HttpErrc::proxy_not_connected);
     check("std::errc::too_many_files_open", std::make_error_code(std::errc::too_many_files_open));
+    check("std::errc::network_unreachable", std::make_error_code(std::errc::network_unreachable));
+    check("std::errc::permission_denied", std::make_error_code(std::errc::permission_denied));
     CHECK(rows.empty());
+}
+
+TEST_CASE("The budget pays for a 429 unless its Retry-After makes the host's calls wait",
+          "[http][http_verdict][regression]") {
+    const auto pays = [](HttpHeaders headers) {
+        return status(429, std::move(headers)).verdict(a_call).pays;
+    };
+    CHECK(pays({}));
+    CHECK(pays({{"Retry-After", "0"}}));
+    for (const char* const waits : {"1", "", "-3", "soon"}) {
+        INFO(waits);
+        CHECK_FALSE(pays({{"Retry-After", waits}}));
+    }
 }
 
 TEST_CASE("A rejected upgrade is final only after it was repeated for some time",
@@ -282,11 +277,22 @@ TEST_CASE("HttpCalls: a fault of this program is neither repeated nor the host's
                            Step{status(200)}};
         CHECK(rig.send({.url = judged_url}));
     }
-    VerdictRig rig{{}};
-    const Failure no_descriptors =
-        Failure::from(std::make_error_code(std::errc::too_many_files_open));
-    rig.http.script = {Step{{.failure = no_descriptors, .sent = false}}};
-    for (int i = 0; i < 100; ++i) CHECK_FALSE(rig.send({.url = judged_url, .method = "POST"}));
-    CHECK(rig.http.seen.size() == 400);
-    CHECK(rig.calls.breaker_state(judged_url) == BreakerState::closed);
+    // One that may pass is repeated, and one that lasts is not.
+    const auto requests_after = [](const std::error_code& error) {
+        VerdictRig rig{{}};
+        rig.http.script = {Step{{.failure = Failure::from(error), .sent = false}}};
+        for (int i = 0; i < 100; ++i) CHECK_FALSE(rig.send({.url = judged_url, .method = "POST"}));
+        CHECK(rig.calls.breaker_state(judged_url) == BreakerState::closed);
+        return rig.http.seen.size();
+    };
+    using enum std::errc;
+    for (const auto passing : {too_many_files_open, not_enough_memory, no_buffer_space,
+                               network_unreachable, network_down, address_not_available}) {
+        CHECK(requests_after(std::make_error_code(passing)) == 400);
+    }
+    CHECK(requests_after(HttpErrc::proxy_not_connected) == 400);
+    for (const auto lasting : {permission_denied, operation_not_permitted, invalid_argument,
+                               address_family_not_supported}) {
+        CHECK(requests_after(std::make_error_code(lasting)) == 100);
+    }
 }

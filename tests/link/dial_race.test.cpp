@@ -192,6 +192,26 @@ TEST_CASE("DialRace fails with the most severe cause, and the first of equal one
     CHECK(dial.race.failure().code == 1);
 }
 
+TEST_CASE("DialRace: a failure of this side counts only if no address has failed otherwise",
+          "[link][dial_race][regression]") {
+    const auto failure = [](std::initializer_list<std::errc> errors) {
+        DialRace race{errors.size()};
+        std::size_t i = 0;
+        for (const std::errc error : errors) {
+            REQUIRE(race.next(Instant{}).kind == DialRace::Kind::start);
+            race.failed(i++, Failure::from(std::make_error_code(error)));
+        }
+        REQUIRE(race.next(Instant{}).kind == DialRace::Kind::failed);
+        return race.failure();
+    };
+    using enum std::errc;
+    // Most programs have no route for one family of addresses.
+    CHECK(failure({network_unreachable, connection_refused}).error() == connection_refused);
+    CHECK(failure({permission_denied, timed_out}).error() == timed_out);
+    CHECK(failure({connection_refused, too_many_files_open}).error() == connection_refused);
+    CHECK(failure({network_unreachable, network_down}).error() == network_unreachable);
+}
+
 TEST_CASE("DialRace ends when the last attempt has had its time", "[link][dial_race][unit]") {
     const PlayedDial dial{{silent_fate, silent_fate}};
     CHECK(dial.steps == DialSteps{"0 start 0", "250 start 1"});

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include "support/beside_program.hpp"
 #include "support/catch.hpp"
@@ -32,6 +33,30 @@ inline std::string block_of_page(const std::string& page, const std::string& beg
     REQUIRE(at != std::string::npos);
     REQUIRE(text.find("\n" + begin, at + 1) == std::string::npos);
     return text.substr(at + 1, text.find("\n```", at) - at);
+}
+
+using PageRow = std::vector<std::string>;
+
+/// Returns the rows of the first table of the page whose head begins so, without backquotes.
+inline std::vector<PageRow> table_of_page(const std::string& page, const std::string& head) {
+    std::istringstream text{page_text(page)};
+    std::vector<PageRow> rows;
+    std::string line;
+    while (std::getline(text, line) && !line.starts_with(head)) {
+    }
+    std::getline(text, line);  // | --- | --- |
+    while (std::getline(text, line) && line.starts_with("|")) {
+        std::erase(line, '`');
+        std::istringstream cells{line.substr(1)};
+        std::string cell;
+        rows.emplace_back();
+        while (std::getline(cells, cell, '|')) {
+            rows.back().push_back(cell.size() < 2 ? "" : cell.substr(1, cell.size() - 2));
+        }
+    }
+    INFO("docs/" << page << ": " << head);
+    REQUIRE(rows.size() > 5);
+    return rows;
 }
 
 /// Replaces the only occurrence of `what` in the text.

@@ -138,49 +138,54 @@ private:
     std::size_t count_;
 };
 
-[[nodiscard]] inline Cause cause_of_errno(int value) noexcept {
+/// The meaning of a value of `errno`.
+struct ErrnoMeaning {
+    Cause cause = Cause::lost;
+    FailureOrigin origin = FailureOrigin::unset;
+};
+
+/// Returns the meaning of a value of `errno`; for links, requests and calls alike.
+///
+/// The system of this side decides on an address, a port, a permission or a lack before it sends
+/// anything. ENETUNREACH is this side's, too: nearly always, this system has no route or no address
+/// of that family. EHOSTUNREACH is not, because it is also the error for a host that is down.
+[[nodiscard]] inline ErrnoMeaning meaning_of_errno(int value) noexcept {
+    using enum FailureOrigin;
     switch (value) {
         case ECONNREFUSED:
+            return {Cause::refused, answered};
         case EHOSTUNREACH:
+            return {Cause::refused};
         case ENETUNREACH:
+        case ENETDOWN:
         case EADDRNOTAVAIL:
-            return Cause::refused;
+        case EADDRINUSE:
+            return {Cause::refused, local};
         case ETIMEDOUT:
-            return Cause::timed_out;
+            return {Cause::timed_out};
         case EAGAIN:
+            return {Cause::overloaded};
         case ENOBUFS:
+        case ENOMEM:
         case EMFILE:
         case ENFILE:
-            return Cause::overloaded;
+            return {Cause::overloaded, local};
         case EPROTO:
         case EBADMSG:
         case EPROTOTYPE:
-            return Cause::protocol;
+            return {Cause::protocol};
         case EACCES:
         case EPERM:
-            return Cause::forbidden;
+            return {Cause::forbidden, local};
         case EINVAL:
         case EAFNOSUPPORT:
         case EPROTONOSUPPORT:
         case ENOSYS:
-            return Cause::permanent;
-        default:
-            return Cause::lost;
-    }
-}
-
-[[nodiscard]] inline FailureOrigin origin_of_errno(int value) noexcept {
-    switch (value) {
-        case ENOMEM:
-        case EMFILE:
-        case ENFILE:
-        case ENOBUFS:
+            return {Cause::permanent, local};
         case ECANCELED:
-            return FailureOrigin::local;
-        case ECONNREFUSED:
-            return FailureOrigin::answered;
+            return {Cause::lost, local};
         default:
-            return FailureOrigin::unset;
+            return {};
     }
 }
 
@@ -203,7 +208,7 @@ private:
     const std::error_condition condition = code.default_error_condition();
     if (condition.category() == detail::cause_category())
         return static_cast<Cause>(condition.value());
-    if (detail::is_errno(condition)) return detail::cause_of_errno(condition.value());
+    if (detail::is_errno(condition)) return detail::meaning_of_errno(condition.value()).cause;
     return Cause::lost;
 }
 
@@ -211,14 +216,13 @@ namespace detail {
 
 /// Returns the origin of an error code.
 ///
-/// - `local`: a lack of memory, descriptors or buffers, or a cancelled operation
-/// - `answered`: a refused connection
+/// - `local`, `answered`: as `meaning_of_errno` states, or the category of the code
 /// - `unset`: the category does not state the origin of the code
 /// Complexity: O(1).   Throws: nothing.
 [[nodiscard]] inline FailureOrigin origin_of(const std::error_code& code) noexcept {
     if (!code) return FailureOrigin::unset;
     const std::error_condition condition = code.default_error_condition();
-    if (is_errno(condition)) return origin_of_errno(condition.value());
+    if (is_errno(condition)) return meaning_of_errno(condition.value()).origin;
     for (const auto origin :
          {FailureOrigin::local, FailureOrigin::answered, FailureOrigin::silent}) {
         if (code.category().equivalent(code.value(), make_error_condition(origin))) return origin;

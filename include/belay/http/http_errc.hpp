@@ -13,8 +13,8 @@ enum class HttpErrc {
     bad_url = 1,   ///< the URL is malformed, not of http or https, or has credentials in it
     bad_text = 2,  ///< a method or header that may not be sent, because it has a control character,
                    ///< is too long, or defines where a request ends; or a HEAD with a body
-    name_not_found = 3,        ///< the name of the server, or of the proxy, is not known
-    not_connected = 4,         ///< no connection to the server, or to the proxy
+    name_not_found = 3,        ///< the name of the server is not known
+    not_connected = 4,         ///< no connection to the server
     certificate_rejected = 5,  ///< the server's certificate is not for its name, or not trusted;
                                ///< curl::Http returns the tls::Errc of the reason instead
     tls_failed = 6,            ///< the server and the client do not agree on TLS
@@ -23,10 +23,12 @@ enum class HttpErrc {
     not_http = 9,              ///< the server's answer is not HTTP, or is not what it declares
     too_long = 10,             ///< the body is longer than `body_bytes_max`, or the headers are too
                                ///< long
-    client_failed = 11,        ///< this program could not send it: no memory, or a file or an
-                               ///< interface that its configuration names is not there
+    client_failed = 11,        ///< this program could not send it: no memory, or a file, an
+                               ///< interface or a cipher of its configuration is not there
     client_certificate = 12,   ///< this program's own certificate or key cannot be used
-    proxy_rejected = 13        ///< the proxy does not accept the credentials of this program (407)
+    proxy_rejected = 13,       ///< the proxy does not accept the credentials of this program (407),
+                               ///< does not permit the request, or is not trusted
+    proxy_not_connected = 14   ///< no connection to the proxy, or its name is not known
 };
 
 namespace detail {
@@ -51,7 +53,9 @@ inline constexpr ErrorText http_error_texts[] = {
     {"this program's own certificate cannot be used: check its file, its key, and whether the "
      "server asks for another one",
      Cause::permanent, FailureOrigin::local},
-    {"the proxy rejects the request: check the credentials for the proxy", Cause::permanent,
+    {"the proxy rejects the request: check its rules, its certificate, and the credentials for it",
+     Cause::permanent, FailureOrigin::local},
+    {"the connection to the proxy failed: check its address, and whether it runs", Cause::refused,
      FailureOrigin::local},
 };
 

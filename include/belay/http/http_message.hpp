@@ -183,8 +183,8 @@ namespace detail {
 ///
 /// Seconds are rounded up, and the first element of a list counts. A date is measured from the
 /// response's own `Date`. Without one, it is measured from HttpResponse::received, and counts only
-/// up to `trusted_max`. A value that cannot be read is a wait of 5 s, or of `trusted_max` if that
-/// is shorter. The wait is at most one day.
+/// up to `trusted_max`. A value that is empty, negative or of another form, and a date that has
+/// passed, is a wait of 5 s, or of `trusted_max` if that is shorter. The wait is at most one day.
 [[nodiscard]] inline Failure http_failure(const HttpResponse& response,
                                           Duration trusted_max = std::chrono::seconds{
                                               30}) noexcept {

@@ -89,44 +89,22 @@ struct HttpPatience {
 /// Returns the verdict on the end of a request that has no whole response.
 [[nodiscard]] inline HttpVerdict verdict_of_error(const Failure& why) noexcept {
     using enum HttpVerdict::Host;
-    constexpr HttpVerdict passes{true, failure, true};
-    constexpr HttpVerdict unserved{false, failure, true};
-    if (why.category == &http_error_category()) {
-        switch (static_cast<HttpErrc>(why.code)) {
-            case HttpErrc::name_not_found:
-            case HttpErrc::not_connected:
-            case HttpErrc::tls_failed:
-            case HttpErrc::timed_out:
-            case HttpErrc::lost:
-                return passes;
-            // A server with a wrong certificate, or that is no HTTP server, serves no client.
-            case HttpErrc::certificate_rejected:
-            case HttpErrc::not_http:
-                return unserved;
-            case HttpErrc::too_long:
-                return {};
-            case HttpErrc::bad_url:
-            case HttpErrc::bad_text:
-            case HttpErrc::client_failed:
-            case HttpErrc::client_certificate:
-            case HttpErrc::proxy_rejected:
-                break;
-        }
-        return {false, neutral, false};
-    }
-    // No descriptors, or no memory: other requests of this program may end and free some.
-    if (detail::peer_evidence(why) == PeerEvidence::nothing) return {true, neutral, false};
-    // A binding may have a more exact reason why a certificate is not accepted.
-    if (why.error() == http_error_condition(HttpErrc::certificate_rejected)) return unserved;
+    constexpr HttpVerdict unserved{false, failure, true}, ours{false, neutral, false};
+    // A failure of this side neither counts for the host nor costs anything.
+    const bool is_ours = detail::peer_evidence(why) == PeerEvidence::nothing;
+    const std::error_code error = why.error();
+    // A server with a wrong certificate serves no client. A binding may have a more exact reason.
+    if (error == http_error_condition(HttpErrc::certificate_rejected)) return unserved;
+    if (error == http_error_condition(HttpErrc::client_failed)) return ours;
     switch (why.cause) {
         case Cause::permanent:
         case Cause::forbidden:
         case Cause::unauthorized:
-            return {};
+            return is_ours ? ours : HttpVerdict{};
         case Cause::protocol:
             return unserved;
         default:
-            return passes;
+            return {true, is_ours ? neutral : failure, !is_ours};
     }
 }
 /// Returns the verdict on a failure of a call, if nothing else is known of its response.
@@ -147,7 +125,8 @@ inline HttpResponse::Verdict HttpResponse::verdict(const HttpRequest& request,
     Verdict verdict = detail::verdict_of_status(status);
     // The pace of the host protects it already.
     constexpr int too_many_requests = 429;
-    if (status == too_many_requests && headers.find("Retry-After") != nullptr) verdict.pays = false;
+    const bool is_paced = detail::requested_wait(*this, std::chrono::seconds{1}) > Duration{};
+    if (status == too_many_requests && is_paced) verdict.pays = false;
     return verdict;
 }
 

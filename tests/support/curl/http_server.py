@@ -87,8 +87,9 @@ class Connection(threading.Thread):
     # Each answers whether the connection is kept.
 
     def on_nothing(self, request):
-        if ":407" in request.target:  # as a proxy
-            return self.send(response(b"", "407 Proxy Authentication Required"))
+        _, _, port = request.target.partition("proxied.example:")
+        if port[:3].isdigit():  # as a proxy
+            return self.send(response(b"", port[:3] + " Of Proxy"))
         return self.send(response(b"no such page", "404 Not Found"))
 
     def on_hello(self, _):

@@ -59,7 +59,8 @@ public:
         open_to_dial<Error>(this->socket(), to);
         this->socket().async_connect(to, on([](auto& self, const Error& e) {
                                          const Failure failure = Dial::failure_of(self.socket(), e);
-                                         if (failure.cause != Cause::none) return self.end(failure);
+                                         if (failure.cause != Cause::none)
+                                             return self.end_dial_with(failure);
                                          self.connected();
                                      }));
     }
@@ -69,7 +70,7 @@ public:
     /// Continues the dial of a name.
     void advance(Instant now) {
         if (!this->dial_ || !this->dial_->advance(now)) return;
-        if (!this->dial_->socket()) return this->end(Failure{this->dial_->failure()});
+        if (!this->dial_->socket()) return end_dial_with(this->dial_->failure());
         this->socket() = std::move(*this->dial_->socket());
         this->end_dial();
         connected();
@@ -82,6 +83,11 @@ private:
     }
     [[nodiscard]] bool has_proxy() const noexcept { return !this->options_->proxy.host.empty(); }
 
+    // A proxy that is not there is a failure of this side.
+    void end_dial_with(Failure failure) {
+        if (has_proxy()) failure.origin = FailureOrigin::local;
+        this->end(std::move(failure));
+    }
     void connected() {
         Error error;
         this->socket().set_option(Tcp::no_delay{true}, error);

@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 
 #include <belay/http/http_message.hpp>
+#include <belay/http/http_verdict.hpp>
 #include <belay/openssl/tls_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -91,13 +92,16 @@ private:
     }
 }
 
-/// Maps an error of libcurl to an HttpErrc.
+/// Maps an error of libcurl to an HttpErrc. A number has a name from the version in its comment on.
 [[nodiscard]] inline HttpErrc http_errc_of(CURLcode code) noexcept {
-    switch (code) {
-        case CURLE_COULDNT_RESOLVE_HOST:
+    switch (static_cast<int>(code)) {
         case CURLE_COULDNT_RESOLVE_PROXY:
+            return HttpErrc::proxy_not_connected;
+        case CURLE_COULDNT_RESOLVE_HOST:
             return HttpErrc::name_not_found;
         case CURLE_COULDNT_CONNECT:
+        case 96:  // CURLE_QUIC_CONNECT_ERROR, 7.69
+        case 97:  // CURLE_PROXY, 7.73
             return HttpErrc::not_connected;
         case CURLE_PEER_FAILED_VERIFICATION:
         case CURLE_SSL_ISSUER_ERROR:
@@ -105,9 +109,10 @@ private:
         case CURLE_SSL_INVALIDCERTSTATUS:
             return HttpErrc::certificate_rejected;
         case CURLE_SSL_CONNECT_ERROR:
-        case CURLE_SSL_CIPHER:
+        case 101:  // CURLE_ECH_REQUIRED, 8.8
             return HttpErrc::tls_failed;
         case CURLE_SSL_CERTPROBLEM:
+        case 98:  // CURLE_SSL_CLIENTCERT, 7.77
             return HttpErrc::client_certificate;
         case CURLE_OPERATION_TIMEDOUT:
             return HttpErrc::timed_out;
@@ -117,31 +122,68 @@ private:
             return HttpErrc::not_http;
         case CURLE_URL_MALFORMAT:
             return HttpErrc::bad_url;
+        case CURLE_FILESIZE_EXCEEDED:
+        case 100:  // CURLE_TOO_LARGE, 8.6
+            return HttpErrc::too_long;
+        // A lack of memory, an option of this program, or a library that it names.
         case CURLE_OUT_OF_MEMORY:
         case CURLE_FAILED_INIT:
         case CURLE_NOT_BUILT_IN:
+        case CURLE_FUNCTION_NOT_FOUND:
         case CURLE_BAD_FUNCTION_ARGUMENT:
         case CURLE_UNKNOWN_OPTION:
+        case 49:  // CURLE_SETOPT_OPTION_SYNTAX, 7.78
         case CURLE_INTERFACE_FAILED:
+        case CURLE_SSL_CIPHER:
         case CURLE_SSL_ENGINE_NOTFOUND:
         case CURLE_SSL_ENGINE_SETFAILED:
         case CURLE_SSL_ENGINE_INITFAILED:
         case CURLE_SSL_CACERT_BADFILE:
         case CURLE_SSL_CRL_BADFILE:
+        case CURLE_NO_CONNECTION_AVAILABLE:
+        case CURLE_RECURSIVE_API_CALL:
+        case 94:  // CURLE_AUTH_ERROR, 7.66: no ticket, for example
+        case 99:  // CURLE_UNRECOVERABLE_POLL, 7.84
             return HttpErrc::client_failed;
-        default:
-            break;
-    }
-    switch (static_cast<int>(code)) {
-        case 97:  // CURLE_PROXY, which has no name before 7.73
-            return HttpErrc::not_connected;
-        case 98:  // CURLE_SSL_CLIENTCERT, which has no name before 7.77
-            return HttpErrc::client_certificate;
-        case 100:  // CURLE_TOO_LARGE, which has no name before 8.6
-            return HttpErrc::too_long;
         default:
             return HttpErrc::lost;
     }
 }
+
+/// Maps the status with which a proxy rejects a CONNECT. One of 500 or more is about the server.
+[[nodiscard]] inline HttpErrc http_errc_of_proxy(int status) noexcept {
+    if (status >= 500) return HttpErrc::not_connected;
+    return detail::verdict_of_status(status).repeats ? HttpErrc::proxy_not_connected
+                                                     : HttpErrc::proxy_rejected;
+}
+
+#if LIBCURL_VERSION_NUM >= 0x074900
+/// Maps the error of a SOCKS proxy.
+[[nodiscard]] inline HttpErrc http_errc_of_proxy(CURLproxycode code) noexcept {
+    switch (code) {
+        // The proxy has tried to reach the server.
+        case CURLPX_REPLY_CONNECTION_REFUSED:
+        case CURLPX_REPLY_GENERAL_SERVER_FAILURE:
+        case CURLPX_REPLY_HOST_UNREACHABLE:
+        case CURLPX_REPLY_NETWORK_UNREACHABLE:
+        case CURLPX_REPLY_TTL_EXPIRED:
+        case CURLPX_REQUEST_FAILED:
+            return HttpErrc::not_connected;
+        case CURLPX_RESOLVE_HOST:
+            return HttpErrc::name_not_found;
+        case CURLPX_CLOSED:
+        case CURLPX_RECV_ADDRESS:
+        case CURLPX_RECV_AUTH:
+        case CURLPX_RECV_CONNECT:
+        case CURLPX_RECV_REQACK:
+        case CURLPX_SEND_AUTH:
+        case CURLPX_SEND_CONNECT:
+        case CURLPX_SEND_REQUEST:
+            return HttpErrc::proxy_not_connected;
+        default:
+            return HttpErrc::proxy_rejected;
+    }
+}
+#endif
 
 }}}  // namespace belay::detail

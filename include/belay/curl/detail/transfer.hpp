@@ -141,10 +141,15 @@ private:
     }
     /// Opens a socket that programs do not get that this process starts.
     static curl_socket_t on_open(void* self, curlsocktype, curl_sockaddr* to) noexcept {
+        CurlTransfer& t = of(self);
+        // That of the address before, which the next one may overwrite.
+        t.note_errno(static_cast<int>(t.info<long>(CURLINFO_OS_ERRNO)));
+        posix::detail::SocketAddress address;
+        address.size = std::min(to->addrlen, static_cast<unsigned>(sizeof address.storage));
+        std::memcpy(&address.storage, &to->addr, address.size);
+        t.dialled_port_ = address.port();
         const int socket = ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-        const bool is_lack =
-            errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-        if (socket < 0 && is_lack) of(self).lack_ = errno;
+        if (socket < 0) t.note_errno(errno);
         return socket;
     }
     [[nodiscard]] static CurlTransfer& of(void* self) noexcept {
@@ -159,6 +164,17 @@ private:
             return fail(HttpErrc::client_failed);
         }
     }
+    /// Notes why an address was not reached. An error of this side counts only if all are.
+    void note_errno(int error) noexcept {
+        if (error == 0) return;
+        is_all_ours_ = is_all_ours_ && meaning_of_errno(error).origin == FailureOrigin::local;
+        errno_ = error;
+    }
+    /// Returns whether the new connection is one to a proxy.
+    [[nodiscard]] bool dials_proxy() const noexcept {
+        return dialled_port_ != 0 && dialled_port_ != url_port_;
+    }
+    [[nodiscard]] Failure failure_of(CURLcode code, HttpErrc error) const noexcept;
     void forget_response() noexcept;
     [[nodiscard]] bool fail(HttpErrc e) noexcept {
         error_ = e;
@@ -180,9 +196,11 @@ private:
     std::size_t body_bytes_ = 0;
     long asked_bytes_ = 0;  ///< of all requests that were sent before the head
     int redirects_ = 0;
-    int lack_ = 0;          ///< the error for which this program could open no socket
-    bool stale_ = false;    ///< the kept connection had unread input
-    std::string next_url_;  ///< the target of the redirection that is followed
+    int errno_ = 0;                             ///< the last error of the system while it connected
+    bool is_all_ours_ = true;                   ///< each such error is of this side
+    unsigned url_port_ = 0, dialled_port_ = 0;  ///< of the URL, and of a new connection
+    bool stale_ = false;                        ///< the kept connection had unread input
+    std::string next_url_;                      ///< the target of the redirection that is followed
     std::optional<HttpErrc> error_;
 };
 
@@ -217,7 +235,9 @@ inline bool CurlTransfer::put_lines() {
 
 inline std::optional<HttpErrc> CurlTransfer::prepare(CurlSetup& setup, const CurlSockets& sockets) {
     sockets_ = &sockets;
-    if (!CurlUrl{request_.url}.is_http()) return HttpErrc::bad_url;
+    const CurlUrl url{request_.url};
+    if (!url.is_http()) return HttpErrc::bad_url;
+    url_port_ = url.port();
     if (!is_sendable()) return HttpErrc::bad_text;
     // libcurl would send another method.
     if (request_.method == "HEAD" && !request_.body.empty()) return HttpErrc::bad_text;
@@ -400,25 +420,42 @@ inline HttpResponse CurlTransfer::conclude(CURLcode code, std::optional<HttpErrc
     if (!error && response_.status == 0) error = HttpErrc::lost;
     HttpResponse response = std::move(response_);
     if (!error) return response;
+    if (easy_ != nullptr) note_errno(static_cast<int>(info<long>(CURLINFO_OS_ERRNO)));
+    response.failure = easy_ != nullptr ? failure_of(code, *error) : Failure::from(*error);
     // If a proxy refuses to connect, the server has not seen the request.
-    const long proxy = easy_ != nullptr ? info<long>(CURLINFO_HTTP_CONNECTCODE) : 0;
-    const bool refused_by_proxy = proxy >= 300;
-    constexpr long proxy_authentication_required = 407;
-    if (refused_by_proxy) {
-        error = proxy == proxy_authentication_required ? HttpErrc::proxy_rejected
-                                                       : HttpErrc::not_connected;
-    }
-    response.failure =
-        error == HttpErrc::certificate_rejected
-            ? Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)))
-            : Failure::from(*error);
-    // The reason is on this side, and a policy knows it by its code.
-    if (lack_ != 0 && error == HttpErrc::not_connected) {
-        response.failure = Failure::from({lack_, std::generic_category()});
-    }
-    const long left = easy_ != nullptr ? info<long>(CURLINFO_REQUEST_SIZE) : 0;
-    response.sent = left != 0 && !refused_by_proxy;
+    response.sent = easy_ != nullptr && info<long>(CURLINFO_REQUEST_SIZE) != 0 &&
+                    info<long>(CURLINFO_HTTP_CONNECTCODE) < 300;
     return response;
+}
+
+/// Returns the failure for an error, with the most exact reason that libcurl has.
+inline Failure CurlTransfer::failure_of(CURLcode code, HttpErrc error) const noexcept {
+    const auto of_proxy = static_cast<int>(info<long>(CURLINFO_HTTP_CONNECTCODE));
+    if (of_proxy >= 300) return Failure::from(http_errc_of_proxy(of_proxy));
+#if LIBCURL_VERSION_NUM >= 0x074900
+    if (code == CURLE_PROXY) {
+        const auto why = static_cast<CURLproxycode>(info<long>(CURLINFO_PROXY_ERROR));
+        return Failure::from(http_errc_of_proxy(why));
+    }
+#endif
+    if (error == HttpErrc::certificate_rejected) {
+        if (info<long>(CURLINFO_PROXY_SSL_VERIFYRESULT) != 0)
+            return Failure::from(HttpErrc::proxy_rejected);
+        return Failure::from(certificate_error_of(code, info<long>(CURLINFO_SSL_VERIFYRESULT)));
+    }
+    // Without descriptors, the C library cannot open its own files, and reports an unknown name.
+    if (error == HttpErrc::name_not_found && !posix::detail::Socket::stream(AF_UNIX))
+        return Failure::from(posix::detail::errno_code());
+    if (error == HttpErrc::not_connected) {
+        if (errno_ != 0 && is_all_ours_) return Failure::from({errno_, std::generic_category()});
+        if (dials_proxy()) return Failure::from(HttpErrc::proxy_not_connected);
+    }
+    Failure failure = Failure::from(error);
+    const bool is_connected = info<curl_off_t>(CURLINFO_CONNECT_TIME_T) != 0;
+    if (error == HttpErrc::timed_out && !is_connected && dials_proxy()) {
+        failure.origin = Failure::Origin::local;
+    }
+    return failure;
 }
 
 inline void CurlTransfer::release() noexcept {

@@ -35,6 +35,10 @@ public:
         const std::string scheme = part(CURLUPART_SCHEME);
         return is_same_name(scheme, "http") || is_same_name(scheme, "https");
     }
+    /// Returns the port, which may be that of the scheme; 0 if the URL is not valid.
+    [[nodiscard]] unsigned port() const {
+        return valid_ ? detail::number_in(part(CURLUPART_PORT)).value_or(0) : 0;
+    }
     /// Resolves a `Location` header against this URL.
     /// Returns: the absolute URL; empty if it is not valid, or of another scheme, host or port.
     [[nodiscard]] std::string within_origin(const std::string& location) {

@@ -17,10 +17,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Returns whether the network may have caused a failure. A local lack of memory, for example, is
-/// excluded.
-[[nodiscard]] constexpr bool may_be_network(const Failure& failure) noexcept {
-    if (failure.origin == FailureOrigin::local) return false;
+/// Returns whether the network may have caused a failure. This side may have no route, for example.
+/// A lack of memory or another failure of this process is excluded.
+[[nodiscard]] inline bool may_be_network(const Failure& failure) noexcept {
+    if (failure.origin == FailureOrigin::local) {
+        return failure.cause == Cause::refused &&
+               is_errno(failure.error().default_error_condition());
+    }
     return failure.cause == Cause::lost || failure.cause == Cause::refused ||
            failure.cause == Cause::timed_out;
 }

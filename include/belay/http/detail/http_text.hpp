@@ -173,6 +173,37 @@ struct HttpDate {
     // Sunday, 06-Nov-94 08:49:37 GMT, the format of RFC 850
     return detail::http_date(rest, "dd-nnn-yy hh:mm:ss GMT");
 }
+/// Reads the offset of a zone from UTC: "Z", "+01:30", "-0800", or " UTC".
+[[nodiscard]] constexpr std::optional<std::chrono::minutes> zone_offset(
+    std::string_view zone) noexcept {
+    if (zone == "Z" || zone == "z" || zone == " UTC") return std::chrono::minutes{};
+    if (zone.starts_with(' ')) zone.remove_prefix(1);
+    const bool has_colon = zone.size() == 6 && zone[3] == ':';
+    if (zone.size() != 5 && !has_colon) return std::nullopt;
+    int digits[] = {zone[1], zone[2], zone[zone.size() - 2], zone[zone.size() - 1]};
+    for (int& digit : digits) {
+        digit -= '0';
+        if (digit < 0 || digit > 9) return std::nullopt;
+    }
+    const std::chrono::minutes east{(digits[0] * 10 + digits[1]) * 60 + digits[2] * 10 + digits[3]};
+    if (zone[0] == '+') return east;
+    return zone[0] == '-' ? std::optional{-east} : std::nullopt;
+}
+/// Reads a date of RFC 3339, with or without a part of a second.
+[[nodiscard]] constexpr std::optional<HttpDate> rfc3339_date(std::string_view text) noexcept {
+    constexpr std::size_t head = 19;
+    if (text.size() <= head) return std::nullopt;
+    auto date = detail::http_date(text.substr(0, head), "yyyy-oo-ddThh:mm:ss");
+    if (!date) date = detail::http_date(text.substr(0, head), "yyyy-oo-dd hh:mm:ss");
+    std::string_view zone = text.substr(head);
+    if (zone.starts_with('.')) {
+        zone.remove_prefix(smaller(zone.find_first_not_of("0123456789", 1), zone.size()));
+    }
+    const auto offset = detail::zone_offset(zone);
+    if (!date || !offset) return std::nullopt;
+    date->time -= *offset;
+    return date;
+}
 /// Reads a date in one of the three formats, or in another one that servers send. Others have no
 /// weekday, no zone, another name of UTC, or the form of RFC 3339.
 [[nodiscard]] constexpr std::optional<HttpDate> other_date(std::string_view text) noexcept {
@@ -180,19 +211,19 @@ struct HttpDate {
     for (const std::string_view pattern :
          {"www, dd nnn yyyy hh:mm:ss UTC", "www, dd nnn yyyy hh:mm:ss +0000",
           "www, dd nnn yyyy hh:mm:ss -0000", "www, dd nnn yyyy hh:mm:ss",
-          "dd nnn yyyy hh:mm:ss GMT", "yyyy-oo-ddThh:mm:ssZ", "yyyy-oo-ddThh:mm:ss+00:00",
-          "yyyy-oo-dd hh:mm:ssZ"}) {
+          "dd nnn yyyy hh:mm:ss GMT"}) {
         if (const auto date = detail::http_date(text, pattern)) return date;
     }
-    return std::nullopt;
+    return detail::rfc3339_date(text);
 }
 
 /// The delay that a Retry-After requests: seconds, or a date. A date is measured from the
 /// response's own `Date`, so the local clock does not matter. Without a `Date`, it is measured from
 /// `received`, and counts only between 0ns and `trusted_max`, because that clock may be wrong.
 ///
-/// The delay is at most one day. It is 0ns without a value, and `unreadable_wait`, but at most
-/// `trusted_max`, if the value cannot be read: the server has asked for some wait.
+/// The delay is at most one day. It is `unreadable_wait`, but at most `trusted_max`, if the value
+/// is empty, negative or of another form, or if its date has passed: the server has asked for some
+/// wait.
 struct RetryAfter {
     static constexpr Duration unreadable_wait = std::chrono::seconds{5};
 
@@ -206,16 +237,17 @@ struct RetryAfter {
         using std::chrono::seconds;
         constexpr seconds most = std::chrono::hours{24};
         const std::string_view text = trimmed(value);
-        if (text.empty()) return {};
         std::optional<seconds> wait;
         if (const auto count = seconds_in(text.substr(0, text.find_first_of(",;")))) {
-            // Some servers send the time in seconds since 1970.
-            wait = is_since_1970(*count) ? until(*count) : count;
+            // Some servers send the time in seconds since 1970, or in milliseconds.
+            wait = is_since_1970(*count)          ? until(*count)
+                   : is_since_1970(*count / 1000) ? until(*count / 1000)
+                                                  : count;
         } else if (const auto then = other_date(text)) {
             wait = until(*then);
         }
-        if (!wait) return smaller(unreadable_wait, trusted_max);
-        return wait->count() <= 0 ? Duration{} : *wait < most ? *wait : most;
+        if (!wait || wait->count() < 0) return smaller(unreadable_wait, trusted_max);
+        return *wait < most ? *wait : most;
     }
 
 private:
@@ -225,32 +257,53 @@ private:
         if (first == text.npos) return {};
         return text.substr(first, text.find_last_not_of(around) - first + 1);
     }
-    /// Returns a number of seconds, rounded up: "120", "2.5", "-1", "30 seconds", "500ms".
+    /// Returns the milliseconds of a unit of time, that of no name included; 0 for no unit.
+    [[nodiscard]] static constexpr std::int64_t unit_of(std::string_view name) noexcept {
+        constexpr auto is = [](std::string_view n, auto... names) {
+            return (is_same_name(n, names) || ...);
+        };
+        if (is(name, "ms")) return 1;
+        if (is(name, "", "s", "sec", "secs", "second", "seconds")) return 1'000;
+        if (is(name, "m", "min", "mins", "minute", "minutes")) return 60'000;
+        return is(name, "h", "hr", "hrs", "hour", "hours") ? 3'600'000 : 0;
+    }
+    /// Returns a length of time, rounded up to seconds: "120", "2.5", "30 seconds", "500ms",
+    /// "1m30s", "PT1M30S".
     [[nodiscard]] static constexpr std::optional<std::chrono::seconds> seconds_in(
         std::string_view text) noexcept {
-        constexpr std::int64_t number_max = 100'000'000'000;
-        const bool is_negative = text.starts_with('-');
-        if (is_negative || text.starts_with('+')) text.remove_prefix(1);
-        std::int64_t number = 0;
-        std::size_t at = 0;
-        const auto is_digit = [&] {
-            return at < text.size() && text[at] >= '0' && text[at] <= '9';
-        };
-        for (; is_digit(); ++at) number = smaller(number * 10 + (text[at] - '0'), number_max);
-        if (at == 0) return std::nullopt;
-        if (at < text.size() && text[at] == '.') {
-            std::int64_t part = 0;
-            for (++at; is_digit(); ++at) part += text[at] - '0';
-            number += part != 0 ? 1 : 0;
-        }
-        const std::string_view unit = trimmed(text.substr(at));
-        if (unit == "ms") {
-            number = (number + 999) / 1000;
-        } else if (!unit.empty() && unit != "s" && unit != "sec" && unit != "second" &&
-                   unit != "seconds") {
-            return std::nullopt;
-        }
-        return std::chrono::seconds{is_negative ? 0 : number};
+        constexpr std::int64_t most = 5'000'000'000'000'000;
+        std::int64_t total = 0;  // milliseconds
+        if (text.starts_with("PT")) text.remove_prefix(2);
+        if (text.starts_with('+')) text.remove_prefix(1);
+        do {
+            std::int64_t whole = 0, thousandths = 0, rest = 0;
+            std::size_t at = 0;
+            const auto digit = [&] {
+                const bool is_digit = at < text.size() && text[at] >= '0' && text[at] <= '9';
+                return is_digit ? text[at++] - '0' : -1;
+            };
+            for (int d = digit(); d >= 0; d = digit()) whole = smaller(whole * 10 + d, most);
+            if (at == 0) return std::nullopt;
+            if (text.substr(at).starts_with('.')) {
+                ++at;
+                int scale = 1000;
+                for (int d = digit(); d >= 0; d = digit()) {
+                    scale /= 10;
+                    thousandths += d * scale;
+                    if (scale == 0 && d != 0) rest = 1;
+                }
+                thousandths += rest;
+            }
+            text = trimmed(text.substr(at));
+            const std::size_t end = smaller(text.find_first_of("0123456789+-.: "), text.size());
+            const std::int64_t unit = unit_of(text.substr(0, end));
+            text = trimmed(text.substr(end));
+            // Only a single number needs no unit.
+            if (unit == 0 || (end == 0 && (total != 0 || !text.empty()))) return std::nullopt;
+            total += smaller(whole, most / unit) * unit + (thousandths * unit + 999) / 1000;
+            total = smaller(total, most);
+        } while (!text.empty());
+        return std::chrono::seconds{(total + 999) / 1000};
     }
     [[nodiscard]] static constexpr bool is_since_1970(std::chrono::seconds count) noexcept {
         return count.count() >= 1'000'000'000 && count.count() < 4'000'000'000;

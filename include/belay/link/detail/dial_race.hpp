@@ -101,13 +101,16 @@ public:
     [[nodiscard]] const Failure& failure_of(std::size_t attempt) const noexcept {
         return attempts_[attempt].failure;
     }
-    /// Returns the most severe failure of all attempts; of equal ones, the first.
+    /// Returns the most severe failure of all attempts; of equal ones, the first. One of this side
+    /// counts only if all are: often, it has no route to one family of addresses.
     [[nodiscard]] Failure failure() const noexcept {
-        Failure worst;
+        Failure theirs, ours;
         for (std::size_t i = 0; i < started_; ++i) {
-            worst = more_severe(worst, attempts_[i].failure);
+            const Failure& one = attempts_[i].failure;
+            Failure& worst = one.origin == Failure::Origin::local ? ours : theirs;
+            worst = more_severe(worst, one);
         }
-        return worst;
+        return theirs.cause != Cause::none ? theirs : ours;
     }
 
 private:
