@@ -11,105 +11,10 @@
 
 #include "support/sqlite/database_faults.hpp"
 #include "support/sqlite/database_suite.hpp"
+#include "support/sqlite/failing_files.hpp"
 
 using namespace belay;
 using namespace belay_test;
-
-namespace {
-
-/// Executes statements like another program.
-void execute_as_another_program(const std::string& path, const char* sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-    REQUIRE(sqlite3_close(db) == SQLITE_OK);
-}
-
-/// SQLite's own file system, in which one write or flush fails, and flushes are counted.
-struct FailingFiles {
-    static inline int flushes = 0;
-    static inline int countdown = -1;  // writes and flushes until one fails; -1: none
-    static inline int answer = SQLITE_OK;
-    static inline int errno_of_database = 0;  // the reported error of the system, if not 0
-    static inline int errno_of_log = 0;
-    static inline sqlite3_vfs* base = nullptr;
-    static inline sqlite3_vfs vfs{};
-
-    /// A flush fails with SQLITE_IOERR_FSYNC, and a write with any other result, unless both fail.
-    static int failure(bool is_flush) {
-        if (is_flush ? answer == SQLITE_IOERR_WRITE && output() : answer == SQLITE_IOERR_FSYNC) {
-            return SQLITE_OK;
-        }
-        if (countdown < 0 || countdown-- > 0) return SQLITE_OK;
-        return answer;
-    }
-    static bool output() { return errno_of_database != 0 || errno_of_log != 0; }
-    /// The database and its log, which have different kinds.
-    template <int kind>
-    struct Methods {
-        static inline const sqlite3_io_methods* real = nullptr;
-        static inline sqlite3_io_methods mine{};
-
-        static int write(sqlite3_file* file, const void* bytes, int count, sqlite3_int64 at) {
-            const int fails = failure(false);
-            return fails != SQLITE_OK ? fails : real->xWrite(file, bytes, count, at);
-        }
-        static int sync(sqlite3_file* file, int flags) {
-            ++flushes;
-            const int fails = failure(true);
-            return fails != SQLITE_OK ? fails : real->xSync(file, flags);
-        }
-        static int control(sqlite3_file* file, int what, void* argument) {
-            const int system = kind == 0 ? errno_of_database : errno_of_log;
-            if (what != SQLITE_FCNTL_LAST_ERRNO || system == 0) {
-                return real->xFileControl(file, what, argument);
-            }
-            *static_cast<int*>(argument) = system;
-            return SQLITE_OK;
-        }
-        static void replace(sqlite3_file* file) {
-            real = file->pMethods;
-            mine = *real;
-            mine.xWrite = write;
-            mine.xSync = sync;
-            mine.xFileControl = control;
-            file->pMethods = &mine;
-        }
-    };
-    static int open(sqlite3_vfs*, const char* name, sqlite3_file* file, int flags, int* out) {
-        const int result = base->xOpen(base, name, file, flags, out);
-        if (file->pMethods == nullptr) return result;
-        (flags & SQLITE_OPEN_MAIN_DB) != 0 ? Methods<0>::replace(file) : Methods<1>::replace(file);
-        return result;
-    }
-
-    FailingFiles() {
-        base = sqlite3_vfs_find(nullptr);
-        vfs = *base;
-        vfs.zName = "failing";
-        vfs.xOpen = open;
-        sqlite3_vfs_register(&vfs, 1);
-    }
-    FailingFiles(const FailingFiles&) = delete;
-    FailingFiles& operator=(const FailingFiles&) = delete;
-    ~FailingFiles() {
-        countdown = -1;
-        errno_of_database = errno_of_log = 0;
-        sqlite3_vfs_unregister(&vfs);
-    }
-};
-
-struct Sqlite {
-    using Storage = sqlite::Storage;
-    using Options = sqlite::Options;
-    using System = FailingFiles;
-    static constexpr sqlite::Options full{};
-    static constexpr sqlite::Options fast{.flush = sqlite::Flush::normal};
-    static constexpr std::uint64_t openings = 30;
-    static constexpr std::errc no_room = std::errc::file_too_large;
-};
-
-}  // namespace
 
 TEST_CASE("sqlite::Storage passes the tests of all databases", "[sqlite][storage][fault]") {
     belay_test::check_database<Sqlite>();
@@ -212,21 +117,21 @@ TEST_CASE("sqlite::Storage::open leaves the files of other programs unchanged",
           "[sqlite][storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(1000, 'x');
-    execute_as_another_program(dir / "db", "CREATE TABLE notes (text)");
-    execute_as_another_program(dir / "named", "PRAGMA application_id=7");
+    run_sql(dir / "db", "CREATE TABLE notes (text)");
+    run_sql(dir / "named", "PRAGMA application_id=7");
     for (const char* const name : {"text", "db", "named"}) {
         belay_test::check_foreign<Sqlite>(dir / name);
     }
     fill<Sqlite>(dir / "later", 1);
     for (const std::string version : {"0", "2"}) {
         const std::string sql = "PRAGMA user_version=" + version;
-        execute_as_another_program(dir / "later", sql.c_str());
+        run_sql(dir / "later", sql.c_str());
         const sqlite::Error error = refused<Sqlite>(dir / "later");
         CHECK(error.code == QueueErrc::other_version);
         CHECK(error.what ==
               "it has version " + version + ", and this program reads only version 1");
     }
-    execute_as_another_program(dir / "later", "PRAGMA user_version=1");
+    run_sql(dir / "later", "PRAGMA user_version=1");
     CHECK(sqlite::Storage::open(dir / "later")->size() == 1);
 }
 
@@ -239,7 +144,7 @@ TEST_CASE("sqlite::Storage::open rejects a queue that lacks operations",
         const TemporaryDirectory dir;
         const std::string path = dir / "q";
         fill<Sqlite>(path, 10);
-        execute_as_another_program(path, sql);
+        run_sql(path, sql);
         CHECK(refused<Sqlite>(path).code == QueueErrc::corrupt);
     }
 }
@@ -248,7 +153,7 @@ TEST_CASE("sqlite::Storage detects an operation that differs from the pushed one
           "[sqlite][storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 3);
-    execute_as_another_program(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
+    run_sql(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
     sqlite::Storage storage = opened<Sqlite>(dir / "q");
     CHECK(as_text(*storage.try_pop()) == text_for(1));
     CHECK(storage.front().error() == QueueErrc::corrupt);
@@ -258,9 +163,9 @@ TEST_CASE("sqlite::Storage detects an operation that differs from the pushed one
     CHECK(as_text(*storage.front()) == text_for(3));
     // Whole operations, in the place of each other.
     fill<Sqlite>(dir / "swapped", 2);
-    execute_as_another_program(dir / "swapped",
-                               "UPDATE queue SET number = number + 10;"
-                               "UPDATE queue SET number = 13 - number");
+    run_sql(dir / "swapped",
+            "UPDATE queue SET number = number + 10;"
+            "UPDATE queue SET number = 13 - number");
     CHECK(opened<Sqlite>(dir / "swapped").front().error() == QueueErrc::corrupt);
 }
 
