@@ -18,6 +18,7 @@
 #include "support/catch.hpp"
 #include "support/displacer.hpp"
 #include "support/room/persistence_calls.hpp"
+#include "support/sqlite/failing_files.hpp"
 #include "support/sqlite/sql_program.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -38,12 +39,6 @@ sqlite::Error refused_rooms(const std::string& path) {
     const auto rooms = sqlite::Rooms::open(path, unflushed);
     REQUIRE_FALSE(rooms);
     return rooms.error();
-}
-void alter(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-    REQUIRE(sqlite3_close(db) == SQLITE_OK);
 }
 Id epoch_of(std::uint64_t i) {
     Id id{};
@@ -202,19 +197,19 @@ TEST_CASE("sqlite::Rooms keeps flushed changes when it is killed at any moment",
 
 TEST_CASE("sqlite::Rooms rejects files of other programs, and keeps them", "[sqlite][rooms]") {
     const TemporaryDirectory dir;
-    alter(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
+    run_sql(dir / "theirs", "CREATE TABLE mine (x); INSERT INTO mine VALUES (1)");
     CHECK(refused_rooms(dir / "theirs").code == QueueErrc::foreign_file);
     std::ofstream{dir / "text"} << std::string(5000, 'x');
     CHECK(refused_rooms(dir / "text").code == QueueErrc::foreign_file);
     { const sqlite::Rooms rooms = rooms_in(dir / "r"); }
     for (const std::string version : {"0", "2"}) {
-        alter(dir / "r", "PRAGMA user_version=" + version);
+        run_sql(dir / "r", "PRAGMA user_version=" + version);
         const sqlite::Error error = refused_rooms(dir / "r");
         CHECK(error.code == QueueErrc::other_version);
         CHECK(error.what ==
               "it has version " + version + ", and this program reads only version 1");
     }
-    alter(dir / "r", "PRAGMA user_version=1");
+    run_sql(dir / "r", "PRAGMA user_version=1");
     CHECK(sqlite::Rooms::open(dir / "r"));
     CHECK(refused_rooms("").code == QueueErrc::bad_options);
     CHECK(sqlite::Rooms::open(dir / "r", {.unflushed_bytes_max = 0}).error().code ==
@@ -279,7 +274,7 @@ TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can res
             REQUIRE(rooms.append("a", as_bytes("2")));
             REQUIRE(!flushed(rooms));
         }
-        alter(dir / "r", damage);
+        run_sql(dir / "r", damage);
         sqlite::Rooms rooms = rooms_in(dir / "r");
         const part::LoadedRoom room = loaded(rooms, "a");
         REQUIRE_FALSE(room);
@@ -307,7 +302,7 @@ TEST_CASE("sqlite::Rooms stores no update at a position that its room has passed
         REQUIRE(!flushed(rooms));
         REQUIRE(!saved(rooms, "a", parts({"12"}), *last));
     }
-    alter(dir / "r", "UPDATE past SET last=0");
+    run_sql(dir / "r", "UPDATE past SET last=0");
     sqlite::Rooms rooms = rooms_in(dir / "r");
     REQUIRE(rooms.append("a", as_bytes("3")));
     CHECK(flushed(rooms).code == QueueErrc::corrupt);

@@ -16,28 +16,6 @@
 using namespace belay;
 using namespace belay_test;
 
-namespace {
-
-/// Executes statements like another program.
-void execute_as_another_program(const std::string& path, const char* sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
-    REQUIRE(sqlite3_close(db) == SQLITE_OK);
-}
-
-struct Sqlite {
-    using Storage = sqlite::Storage;
-    using Options = sqlite::Options;
-    using System = FailingFiles;
-    static constexpr sqlite::Options full{};
-    static constexpr sqlite::Options fast{.flush = sqlite::Flush::normal};
-    static constexpr std::uint64_t openings = 30;
-    static constexpr std::errc no_room = std::errc::file_too_large;
-};
-
-}  // namespace
-
 TEST_CASE("sqlite::Storage passes the tests of all databases", "[sqlite][storage][fault]") {
     belay_test::check_database<Sqlite>();
 }
@@ -139,21 +117,21 @@ TEST_CASE("sqlite::Storage::open leaves the files of other programs unchanged",
           "[sqlite][storage][fault]") {
     const TemporaryDirectory dir;
     std::ofstream{dir / "text"} << std::string(1000, 'x');
-    execute_as_another_program(dir / "db", "CREATE TABLE notes (text)");
-    execute_as_another_program(dir / "named", "PRAGMA application_id=7");
+    run_sql(dir / "db", "CREATE TABLE notes (text)");
+    run_sql(dir / "named", "PRAGMA application_id=7");
     for (const char* const name : {"text", "db", "named"}) {
         belay_test::check_foreign<Sqlite>(dir / name);
     }
     fill<Sqlite>(dir / "later", 1);
     for (const std::string version : {"0", "2"}) {
         const std::string sql = "PRAGMA user_version=" + version;
-        execute_as_another_program(dir / "later", sql.c_str());
+        run_sql(dir / "later", sql.c_str());
         const sqlite::Error error = refused<Sqlite>(dir / "later");
         CHECK(error.code == QueueErrc::other_version);
         CHECK(error.what ==
               "it has version " + version + ", and this program reads only version 1");
     }
-    execute_as_another_program(dir / "later", "PRAGMA user_version=1");
+    run_sql(dir / "later", "PRAGMA user_version=1");
     CHECK(sqlite::Storage::open(dir / "later")->size() == 1);
 }
 
@@ -166,7 +144,7 @@ TEST_CASE("sqlite::Storage::open rejects a queue that lacks operations",
         const TemporaryDirectory dir;
         const std::string path = dir / "q";
         fill<Sqlite>(path, 10);
-        execute_as_another_program(path, sql);
+        run_sql(path, sql);
         CHECK(refused<Sqlite>(path).code == QueueErrc::corrupt);
     }
 }
@@ -175,7 +153,7 @@ TEST_CASE("sqlite::Storage detects an operation that differs from the pushed one
           "[sqlite][storage][fault]") {
     const TemporaryDirectory dir;
     fill<Sqlite>(dir / "q", 3);
-    execute_as_another_program(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
+    run_sql(dir / "q", "UPDATE queue SET body = x'00' WHERE number = 2");
     sqlite::Storage storage = opened<Sqlite>(dir / "q");
     CHECK(as_text(*storage.try_pop()) == text_for(1));
     CHECK(storage.front().error() == QueueErrc::corrupt);
@@ -185,9 +163,9 @@ TEST_CASE("sqlite::Storage detects an operation that differs from the pushed one
     CHECK(as_text(*storage.front()) == text_for(3));
     // Whole operations, in the place of each other.
     fill<Sqlite>(dir / "swapped", 2);
-    execute_as_another_program(dir / "swapped",
-                               "UPDATE queue SET number = number + 10;"
-                               "UPDATE queue SET number = 13 - number");
+    run_sql(dir / "swapped",
+            "UPDATE queue SET number = number + 10;"
+            "UPDATE queue SET number = 13 - number");
     CHECK(opened<Sqlite>(dir / "swapped").front().error() == QueueErrc::corrupt);
 }
 

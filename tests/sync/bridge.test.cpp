@@ -527,6 +527,9 @@ TEST_CASE("Bridge: a session that crashes the remote does not stop the others",
     rig.run_for(5min);
     CHECK(rig.server.scenes["a"].content == "29");
     CHECK(rig.board.scenes["b"].content == "29");
+    // The reports name the session for which the remote never answers, and no other.
+    CHECK(rig.count("error poison fetch timed_out") >= 3);
+    CHECK(rig.count("error") == rig.count("error poison"));
     rig.server.moods.clear();
     rig.run_for(5min);
     CHECK(rig.server.scenes["poison"].content == "x");

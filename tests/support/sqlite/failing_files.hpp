@@ -1,10 +1,28 @@
 // SPDX-License-Identifier: MIT
-// FailingFiles: a file system of SQLite in which a write or a flush fails.
+/// \file tests/support/sqlite/failing_files.hpp
+/// FailingFiles: SQLite's files, in which a write or flush fails; and Sqlite, the database of the
+/// tests of all databases.
 #pragma once
 
 #include <sqlite3.h>
 
+#include <cstdint>
+#include <string>
+#include <system_error>
+
+#include <belay/sqlite/storage.hpp>
+
+#include "support/catch.hpp"
+
 namespace belay_test {
+
+/// Executes statements like another program.
+inline void run_sql(const std::string& path, const std::string& sql) {
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    REQUIRE(sqlite3_close(db) == SQLITE_OK);
+}
 
 /// SQLite's own file system, in which one write or flush fails, and flushes are counted.
 struct FailingFiles {
@@ -78,6 +96,16 @@ struct FailingFiles {
         errno_of_database = errno_of_log = 0;
         sqlite3_vfs_unregister(&vfs);
     }
+};
+
+struct Sqlite {
+    using Storage = belay::sqlite::Storage;
+    using Options = belay::sqlite::Options;
+    using System = FailingFiles;
+    static constexpr belay::sqlite::Options full{};
+    static constexpr belay::sqlite::Options fast{.flush = belay::sqlite::Flush::normal};
+    static constexpr std::uint64_t openings = 30;
+    static constexpr std::errc no_room = std::errc::file_too_large;
 };
 
 }  // namespace belay_test

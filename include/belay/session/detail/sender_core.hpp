@@ -108,12 +108,11 @@ public:
         while (out.size() < bytes_max && wants_to_send()) {
             const std::uint64_t number = window_.next();
             const auto body = journal_->read(number);
+            const bool unfit = !body || body->size() > peer_payload_bytes_max_;
+            // The operations before it are delivered first.
+            if (unfit && !out.empty()) return {};
             if (!body) return body.error();
-            if (body->size() > peer_payload_bytes_max_) {
-                // The operations before it are delivered first.
-                if (!out.empty()) return {};
-                return block(Blocked::too_large, SessionErrc::too_large);
-            }
+            if (unfit) return block(Blocked::too_large, SessionErrc::too_large);
             const std::size_t bytes = session_format::frame_header_bytes + body->size();
             if (!out.empty() && bytes > bytes_max - out.size()) return {};
             if (!window_.admits(body->size())) return {};

@@ -247,6 +247,7 @@ private:
         }
         s.busy = false;
         s.wait.reset();
+        s.failed_alone = 0;
         if (std::exchange(s.again, false) && (s.edited || s.wanted)) get_ready(s);
     }
     /// Ends the round. The next one begins after a wait.
@@ -404,6 +405,7 @@ private:
         finish(s);
     }
     void remote_answered(bool at_once) {
+        sessions_.count_answer();
         Turn turn{now_, bits_};
         if (health_.answered(at_once, turn)) pending_events_.state(health_.view());
     }
@@ -412,6 +414,7 @@ private:
         const bool push = kind == Call::Kind::push;
         (push ? s.edited : s.wanted) = true;
         const Failure& failure = *reply.failure;
+        const Step step = push ? Step::push : Step::fetch;
         if (is_of_session(failure.cause)) {
             if (!reply.rejected) remote_answered(false);
             if (push && failure.error() == SyncErrc::scene_changed &&
@@ -422,9 +425,10 @@ private:
                 s.wanted = options_.pull.enabled;
                 return sessions_.ready(s, ReadyQueue::edits);
             }
-            pending_events_.error(s.name, push ? Step::push : Step::fetch, failure);
+            pending_events_.error(s.name, step, failure);
             return hold(s, failure);
         }
+        if (sessions_.fails_alone(s)) pending_events_.error(s.name, step, failure);
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};

@@ -45,6 +45,11 @@ struct BridgeSession {
     bool listed = false;
     /// How often in a row the remote had changed before a push came.
     std::uint8_t outrun = 0;
+    /// How many of its calls in a row found the remote unavailable, although it had answered
+    /// another call since the one before.
+    std::uint8_t failed_alone = 0;
+    /// BridgeSessions::count_answer() at the last of them.
+    std::uint64_t answers = 0;
     /// The stamp of the remote scene that a push replaces, Stamp{} if there is none; none if it is
     /// not known.
     std::optional<Stamp> replaces{};
@@ -102,6 +107,18 @@ public:
         std::size_t n = 0;
         for (const auto& [name, session] : all_) n += session.reported ? 1U : 0U;
         return n;
+    }
+
+    // ---- sessions that fail alone ---------------------------------------------------------------
+
+    void count_answer() noexcept { ++answers_; }
+    /// Counts a call that found the remote unavailable.
+    /// Returns: whether the session may be the reason, because the remote answers others.
+    [[nodiscard]] bool fails_alone(BridgeSession& s) noexcept {
+        constexpr std::uint8_t reported_from = 3;
+        if (std::exchange(s.answers, answers_) == answers_) return false;
+        if (s.failed_alone < reported_from) ++s.failed_alone;
+        return s.failed_alone == reported_from;
     }
 
     // ---- ready sessions -------------------------------------------------------------------------
@@ -180,6 +197,7 @@ private:
     Ends edits_;
     Ends pulls_;
     std::uint64_t last_order_ = 0;
+    std::uint64_t answers_ = 0;  // of the remote
 };
 
 }}}  // namespace belay::detail
