@@ -12,6 +12,7 @@ namespace net = asio;
 }
 
 #include "support/asio_sim/cases.hpp"
+#include "support/asio_sim/foreign.hpp"
 #if defined(ASIO_HAS_CO_AWAIT)
 #    include "support/asio_sim/chat.hpp"
 #endif
@@ -86,6 +87,11 @@ TEST_CASE("A slot of asio may be signalled after the end of its socket", "[asio]
     p.settle();
     REQUIRE(ends.size() == 3);
     for (const SocketError& e : ends) CHECK(e == net::error::operation_aborted);
+}
+
+TEST_CASE("A world rejects the I/O objects of standalone asio on a simulated context",
+          "[asio][asio_sim][sim]") {
+    foreign_objects_are_rejected();
 }
 
 }  // namespace asio_sim_test

@@ -15,6 +15,7 @@ namespace net = boost::asio;
 }
 
 #include "support/asio_sim/cases.hpp"
+#include "support/asio_sim/foreign.hpp"
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
 #    include "support/asio_sim/chat.hpp"
 #endif
@@ -620,6 +621,11 @@ TEST_CASE("A frozen process accepts and reads after it is resumed", "[asio_sim][
     p.world.resume(p.there);
     p.settle();
     CHECK(is_accepted);
+}
+
+TEST_CASE("A world rejects the I/O objects of Boost's asio on a simulated context",
+          "[asio_sim][net][sim]") {
+    foreign_objects_are_rejected();
 }
 
 }  // namespace asio_sim_test

@@ -3,6 +3,7 @@
 /// Lets AsioLoop, AsioTcp and sim::AsioNet use Boost.Asio; needs Boost 1.74 or later.
 #pragma once
 
+#include <chrono>        // std::chrono::steady_clock
 #include <cstdint>       // std::uint32_t
 #include <string>        // std::string
 #include <system_error>  // std::errc
@@ -20,8 +21,10 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
 #include <boost/asio/socket_base.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -79,6 +82,7 @@ struct AsioOf<boost::asio::io_context> {
 
     using Executor = boost::asio::any_io_executor;
     using Blocking = boost::asio::execution::blocking_t;
+    using Tracked = boost::asio::execution::outstanding_work_t::tracked_t;
     using ContextProperty = boost::asio::execution::context_t;
     using SocketBase = boost::asio::socket_base;
     using MutableBuffer = boost::asio::mutable_buffer;
@@ -87,6 +91,48 @@ struct AsioOf<boost::asio::io_context> {
     [[nodiscard]] static ExecutionContext& context_of(const Executor& executor) {
         return boost::asio::query(executor, boost::asio::execution::context);
     }
+#if defined(_WIN32) || defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
+    static void add_idle_scheduler(ExecutionContext&) noexcept {}
+    [[nodiscard]] static bool has_io_objects(ExecutionContext&) noexcept { return false; }
+    [[nodiscard]] static const char* used_io_object(ExecutionContext&) noexcept { return nullptr; }
+#else
+    /// Gives a context a scheduler that nothing runs. Without it, the first I/O object of asio that
+    /// is made for the context starts a thread, which runs its handlers in real time.
+    static void add_idle_scheduler(ExecutionContext& context) {
+        using Scheduler = boost::asio::detail::scheduler;
+        if constexpr (std::is_constructible_v<Scheduler, ExecutionContext&, int, bool>) {
+            boost::asio::add_service(context, new Scheduler{context, 0, false});
+        } else {
+            boost::asio::add_service(context, new Scheduler{context, false});
+        }
+    }
+    /// Returns whether an I/O object of asio was made for the context.
+    [[nodiscard]] static bool has_io_objects(ExecutionContext& context) {
+        return has<boost::asio::detail::reactor, boost::asio::detail::resolver_service<Tcp>,
+                   boost::asio::detail::resolver_service<boost::asio::ip::udp>>(context);
+    }
+    /// Returns the kind of an I/O object of asio that was made for the context; null if there is
+    /// none. Timers count when they wait: the TLS streams of asio have some that do not.
+    [[nodiscard]] static const char* used_io_object(ExecutionContext& context) {
+        namespace detail = boost::asio::detail;
+        using Udp = boost::asio::ip::udp;
+        if (!has_io_objects(context)) return nullptr;
+        if (has<detail::resolver_service<Tcp>, detail::resolver_service<Udp>>(context)) {
+            return "a resolver";
+        }
+        if (has<detail::reactive_socket_service<Tcp>>(context)) return "an ip::tcp socket";
+        if (has<detail::reactive_socket_service<Udp>>(context)) return "an ip::udp socket";
+        if (has<detail::signal_set_service>(context)) return "a signal_set";
+        auto& scheduler = boost::asio::use_service<detail::scheduler>(context);
+        Error error;
+        scheduler.restart();
+        // It is stopped if nothing waits.
+        if (scheduler.poll(error) == 0 && scheduler.stopped()) return nullptr;
+        if (has<TimersOf<std::chrono::steady_clock>>(context)) return "a steady_timer";
+        if (has<TimersOf<std::chrono::system_clock>>(context)) return "a system_timer";
+        return "an I/O object";
+    }
+#endif
     template <class F>
     static void post_on(const auto& executor, F&& f) {
         boost::asio::post(executor, std::forward<F>(f));
@@ -142,6 +188,17 @@ struct AsioOf<boost::asio::io_context> {
     [[nodiscard]] static auto v4(std::uint32_t address) {
         return boost::asio::ip::address{boost::asio::ip::address_v4{address}};
     }
+
+#if !defined(_WIN32) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT)
+private:
+    template <class... Services>
+    [[nodiscard]] static bool has(ExecutionContext& context) {
+        return (boost::asio::has_service<Services>(context) || ...);
+    }
+    template <class Clock>
+    using TimersOf = boost::asio::detail::deadline_timer_service<
+        boost::asio::detail::chrono_time_traits<Clock, boost::asio::wait_traits<Clock>>>;
+#endif
 };
 
 }}}  // namespace belay::detail

@@ -3,6 +3,7 @@
 /// Lets AsioLoop, AsioTcp and sim::AsioNet use the standalone asio; needs asio 1.22 or later.
 #pragma once
 
+#include <chrono>        // std::chrono::steady_clock
 #include <cstdint>       // std::uint32_t
 #include <string>        // std::string
 #include <system_error>  // std::errc
@@ -20,8 +21,10 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
+#include <asio/ip/udp.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
+#include <asio/signal_set.hpp>
 #include <asio/socket_base.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -77,6 +80,7 @@ struct AsioOf<asio::io_context> {
 
     using Executor = asio::any_io_executor;
     using Blocking = asio::execution::blocking_t;
+    using Tracked = asio::execution::outstanding_work_t::tracked_t;
     using ContextProperty = asio::execution::context_t;
     using SocketBase = asio::socket_base;
     using MutableBuffer = asio::mutable_buffer;
@@ -85,6 +89,48 @@ struct AsioOf<asio::io_context> {
     [[nodiscard]] static ExecutionContext& context_of(const Executor& executor) {
         return asio::query(executor, asio::execution::context);
     }
+#if defined(_WIN32) || defined(ASIO_HAS_IO_URING_AS_DEFAULT)
+    static void add_idle_scheduler(ExecutionContext&) noexcept {}
+    [[nodiscard]] static bool has_io_objects(ExecutionContext&) noexcept { return false; }
+    [[nodiscard]] static const char* used_io_object(ExecutionContext&) noexcept { return nullptr; }
+#else
+    /// Gives a context a scheduler that nothing runs. Without it, the first I/O object of asio that
+    /// is made for the context starts a thread, which runs its handlers in real time.
+    static void add_idle_scheduler(ExecutionContext& context) {
+        using Scheduler = asio::detail::scheduler;
+        if constexpr (std::is_constructible_v<Scheduler, ExecutionContext&, int, bool>) {
+            asio::add_service(context, new Scheduler{context, 0, false});
+        } else {
+            asio::add_service(context, new Scheduler{context, false});
+        }
+    }
+    /// Returns whether an I/O object of asio was made for the context.
+    [[nodiscard]] static bool has_io_objects(ExecutionContext& context) {
+        return has<asio::detail::reactor, asio::detail::resolver_service<Tcp>,
+                   asio::detail::resolver_service<asio::ip::udp>>(context);
+    }
+    /// Returns the kind of an I/O object of asio that was made for the context; null if there is
+    /// none. Timers count when they wait: the TLS streams of asio have some that do not.
+    [[nodiscard]] static const char* used_io_object(ExecutionContext& context) {
+        namespace detail = asio::detail;
+        using Udp = asio::ip::udp;
+        if (!has_io_objects(context)) return nullptr;
+        if (has<detail::resolver_service<Tcp>, detail::resolver_service<Udp>>(context)) {
+            return "a resolver";
+        }
+        if (has<detail::reactive_socket_service<Tcp>>(context)) return "an ip::tcp socket";
+        if (has<detail::reactive_socket_service<Udp>>(context)) return "an ip::udp socket";
+        if (has<detail::signal_set_service>(context)) return "a signal_set";
+        auto& scheduler = asio::use_service<detail::scheduler>(context);
+        Error error;
+        scheduler.restart();
+        // It is stopped if nothing waits.
+        if (scheduler.poll(error) == 0 && scheduler.stopped()) return nullptr;
+        if (has<TimersOf<std::chrono::steady_clock>>(context)) return "a steady_timer";
+        if (has<TimersOf<std::chrono::system_clock>>(context)) return "a system_timer";
+        return "an I/O object";
+    }
+#endif
     template <class F>
     static void post_on(const auto& executor, F&& f) {
         asio::post(executor, std::forward<F>(f));
@@ -137,6 +183,17 @@ struct AsioOf<asio::io_context> {
     [[nodiscard]] static auto v4(std::uint32_t address) {
         return asio::ip::address{asio::ip::address_v4{address}};
     }
+
+#if !defined(_WIN32) && !defined(ASIO_HAS_IO_URING_AS_DEFAULT)
+private:
+    template <class... Services>
+    [[nodiscard]] static bool has(ExecutionContext& context) {
+        return (asio::has_service<Services>(context) || ...);
+    }
+    template <class Clock>
+    using TimersOf = asio::detail::deadline_timer_service<
+        asio::detail::chrono_time_traits<Clock, asio::wait_traits<Clock>>>;
+#endif
 };
 
 }}}  // namespace belay::detail

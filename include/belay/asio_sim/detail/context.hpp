@@ -8,6 +8,8 @@
 #include <deque>      // std::deque
 #include <list>       // std::list
 #include <memory>     // std::shared_ptr, std::enable_shared_from_this
+#include <stdexcept>  // std::logic_error
+#include <string>     // std::string
 #include <utility>    // std::move, std::forward
 
 #include <belay/asio/detail/asio_of.hpp>
@@ -32,7 +34,15 @@ protected:
 /// Thread safety: the world's thread.
 class AsioSimCore : public std::enable_shared_from_this<AsioSimCore> {
 public:
-    explicit AsioSimCore(sim::Host& host) noexcept : host_{host} {}
+    /// Looks for I/O objects of asio that were made for the context: `any()` returns whether there
+    /// are some, and `used()` the kind of one in use, or null.
+    struct Foreign {
+        Function<bool()> any;
+        Function<const char*()> used;
+    };
+
+    AsioSimCore(sim::Host& host, Foreign foreign) noexcept
+        : host_{host}, foreign_{std::move(foreign)} {}
     AsioSimCore(const AsioSimCore&) = delete;
     AsioSimCore& operator=(const AsioSimCore&) = delete;
 
@@ -41,6 +51,10 @@ public:
         if (over_ || !host_.alive()) return;
         ready_.push_back(std::move(f));
         static_cast<void>(host_.post([self = shared_from_this()] { self->run_next(); }));
+    }
+    /// An operation begins. If it may be one of a foreign object, the next event looks.
+    void begin_operation() {
+        if (!over_ && !is_running_ && foreign_.any()) post([] {});
     }
     /// Destroys all functions and handlers.
     void end() {
@@ -78,15 +92,29 @@ private:
         if (over_ || ready_.empty()) return;
         Function<void()> f = std::move(ready_.front());
         ready_.pop_front();
+        struct Running {
+            bool& on;
+            ~Running() { on = false; }
+        };
+        is_running_ = true;
+        const Running running{is_running_};
         f();
+        const char* const used = over_ ? nullptr : foreign_.used();
+        if (used == nullptr) return;
+        throw std::logic_error{
+            "sim::AsioNet on \"" + std::string{host_.name()} + "\": " + used +
+            " of asio itself was made for a simulated context, and would wait in "
+            "real time; use the type of sim::AsioNet"};
     }
 
     sim::Host& host_;
+    Foreign foreign_;
     std::deque<Function<void()>> ready_;
     std::list<std::weak_ptr<AsioSimObject>> objects_;
     std::size_t sweep_at_ = sweep_min;
     std::uint64_t last_id_ = 0;
     bool over_ = false;
+    bool is_running_ = false;
 };
 
 /// Registers the core in its context, so that it is found by any executor of the context.
@@ -125,7 +153,11 @@ class AsioSimContext : public Asio::ExecutionContext {
 public:
     using executor_type = AsioSimExecutor<Asio>;
 
-    explicit AsioSimContext(sim::Host& host) : core_{std::make_shared<AsioSimCore>(host)} {
+    explicit AsioSimContext(sim::Host& host)
+        : core_{std::make_shared<AsioSimCore>(
+              host, AsioSimCore::Foreign{[this] { return Asio::has_io_objects(*this); },
+                                         [this] { return Asio::used_io_object(*this); }})} {
+        Asio::add_idle_scheduler(*this);
         make_service<AsioSimService<Asio>>(*this, core_);
     }
     ~AsioSimContext() {
@@ -156,6 +188,11 @@ public:
         return Blocking{typename Blocking::never_t{}};
     }
     [[nodiscard]] AsioSimExecutor require(typename Blocking::never_t) const noexcept {
+        return *this;
+    }
+    /// Asked for by an operation that begins.
+    [[nodiscard]] AsioSimExecutor require(typename Asio::Tracked) const noexcept {
+        context_->core_->begin_operation();
         return *this;
     }
     template <class F>
