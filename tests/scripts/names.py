@@ -35,7 +35,7 @@ SPECIAL = {
             "[offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
-    "tool": "over the files of a journal or work queue, damaged or not: [journal](reference/journal.md#a-damaged-journal), "
+    "tool": "over the files of a journal or work queue, damaged or not: [journal](how-to/damaged-journal.md), "
             "[work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
