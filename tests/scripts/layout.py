@@ -199,6 +199,10 @@ MACROS_OF_SYSTEM = {"include/belay/windows/detail/win32.hpp": ("NOMINMAX", "WIN3
 
 INDEX = "docs/README.md"
 MAINTAINERS_INDEX = "docs/contributing/README.md"
+NAMES = "docs/names.md"
+# Users' pages that still name tests or private headers. This list only shrinks.
+NAME_FILES = {"docs/bindings.md", "docs/explore.md", "docs/http-calls.md", "docs/queue.md", "docs/sim.md", "docs/work.md"}
+MAINTAINERS_FILE = re.compile(r"\btests/\w+/\w|\b\w+\.test\.cpp|(?<!boost/)\b(?!boost)\w+/detail/\w+\.hpp")
 DESIGN = "docs/design.md"  # the map of the code, for maintainers, too
 # Lines that are neither blank nor only a comment. A header below the first that one header of its component includes is a part
 # of that one; above the second, it holds more than a reader wants to see at once.
@@ -270,6 +274,7 @@ class Layout:
         self.check_readme_code()
         self.check_pitfalls()
         self.check_index()
+        self.check_users_pages()
         return self.found
 
     def check_pitfalls(self):
@@ -295,6 +300,17 @@ class Layout:
                 self.report(path, 1, "index", f"{index} does not list this page")
             if maintainers and path in listed[other]:
                 self.report(path, 1, "index", f"{other} lists this page, which is for maintainers")
+
+    def check_users_pages(self):
+        """A page for users names no test and no private header."""
+        for path, lines in self.text.items():
+            users = path.startswith("docs/") and path.endswith(".md") and path not in (DESIGN, NAMES) \
+                and not path.startswith(posixpath.dirname(MAINTAINERS_INDEX))
+            named = [n for n, line in enumerate(outside_blocks(lines), 1) if MAINTAINERS_FILE.search(line)] if users else []
+            if path in NAME_FILES and not named:
+                self.report(path, 1, "users-page", "it names no such file any more: remove it from NAME_FILES")
+            for number in named if path not in NAME_FILES else []:
+                self.report(path, number, "users-page", "names a test or a private header: move that to docs/contributing/")
 
     def check_links(self, path, lines):
         for number, line in enumerate(outside_code(lines), 1):
@@ -591,13 +607,18 @@ def sentences(lines):
         fenced = fenced != fence
 
 
-def outside_code(lines):
-    """The lines, those of fenced blocks and of code in backquotes emptied."""
+def outside_blocks(lines):
+    """The lines, those of fenced blocks emptied."""
     fenced = False
     for line in lines:
         fence = line.lstrip().startswith("```")
-        yield "" if fenced or fence else re.sub(r"`[^`]*`", "", line)
+        yield "" if fenced or fence else line
         fenced = fenced != fence
+
+
+def outside_code(lines):
+    """The lines, those of fenced blocks and of code in backquotes emptied."""
+    return (re.sub(r"`[^`]*`", "", line) for line in outside_blocks(lines))
 
 
 def anchors(lines):

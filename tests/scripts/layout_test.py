@@ -170,6 +170,14 @@ class LayoutTest(unittest.TestCase):
         self.finds("index", pages | maintainers | {"docs/contributing/b.md": "# B\n"})
         self.finds("index", maintainers | {"docs/README.md": "# Pages\n[d](design.md)\n"})
 
+    def test_users_pages(self):
+        pages = {"docs/a.md": "# A\n`tests/run` and `tests/scripts`\n", "docs/design.md": "# D\n`tests/core/a.test.cpp`\n"}
+        self.assertEqual(violations(pages), [])
+        self.finds("users-page", pages | {"docs/a.md": "# A\n`tests/core/a.test.cpp`\n"})
+        self.finds("users-page", pages | {"docs/how-to/a.md": "# A\nsee `a.test.cpp`\n"})
+        self.finds("users-page", pages | {"docs/a.md": "# A\n`room/detail/core.hpp`\n"})
+        self.finds("users-page", pages | {"docs/queue.md": "# Queues\n"})
+
     def test_readme_builds(self):
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):
             readme = {"README.md": f"```{language}\nfind(it)   # or not\nuse(it)\n```\n"}

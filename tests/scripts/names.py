@@ -35,7 +35,7 @@ SPECIAL = {
             "[offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
-    "tool": "over the files of a journal or work queue, damaged or not: [journal](journal.md#a-damaged-journal), "
+    "tool": "over the files of a journal or work queue, damaged or not: [journal](how-to/damaged-journal.md), "
             "[work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
@@ -50,7 +50,7 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
+PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
          **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
          "asio_sim": ("test-your-own-networked-code",), "libc_sim": ("test-your-own-networked-code",)}
 # No names of belay: comments, texts, and members of an object.

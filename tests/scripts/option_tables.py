@@ -18,7 +18,7 @@ import sys
 # (header, struct): page
 TABLES = {
     ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/several-servers.md",
-    ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/journal.md",
+    ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/reference/journal.md",
     ("include/belay/link/supervisor_core_options.hpp", "SupervisorCoreOptions"): "docs/reference/links.md",
     ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/reference/links.md",
     ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/room.md",

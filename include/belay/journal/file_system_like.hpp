@@ -151,7 +151,7 @@ consteval bool file_system_like() {
     if constexpr (detail::HasFile<S>) {
         static_assert(detail::FileCanReadAndWrite<typename S::File>,
                       "FileSystemLike: S::File needs 'read', 'write' and 'size', all noexcept; see "
-                      "docs/journal.md");
+                      "docs/reference/journal.md");
         static_assert(detail::FileCanSync<typename S::File>,
                       "FileSystemLike: S::File needs 'sync() noexcept -> std::error_code'");
         static_assert(detail::FileCanLock<typename S::File>,

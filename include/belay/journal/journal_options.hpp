@@ -169,7 +169,7 @@ struct JournalOptions {
     /// How much opening reads. For a million operations, `tail` takes a few milliseconds and
     /// `everything` a tenth of a second.
     Verify verify = Verify::tail;
-    /// Whether a failure of the disk that passes ends by itself; see docs/journal.md.
+    /// Whether a failure of the disk that passes ends by itself; see docs/reference/journal.md.
     AfterFailure after_failure = AfterFailure::reopens;
     /// The seed of ids and salts; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;

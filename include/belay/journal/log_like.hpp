@@ -114,7 +114,8 @@ consteval bool log_like() {
     static_assert(std::movable<S>, "LogLike: S must be movable");
     static_assert(detail::HasJournalIdentity<S>,
                   "LogLike: S needs 'journal_id() const noexcept -> const Id&', and 'run()' and "
-                  "'salt()', both 'const noexcept -> std::uint32_t'; see docs/journal.md");
+                  "'salt()', both 'const noexcept -> std::uint32_t'; see "
+                  "docs/reference/journal.md");
     static_assert(detail::HasStorePin<S>,
                   "LogLike: S needs 'store_pin() const noexcept -> const Id&' and "
                   "'pin_store(const Id&) noexcept -> std::error_code'");

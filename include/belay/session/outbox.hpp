@@ -44,7 +44,7 @@ concept OutboxQueue =
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
-/// Source:        docs/how-to/outbox.md.
+/// Source:        docs/reference/outbox.md.
 template <class Transport, class Policy, class Queue, class Observer = NoObserver>
 class Outbox {
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.
