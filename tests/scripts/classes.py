@@ -72,7 +72,7 @@ LISTED = {
     "room/detail/persistence_scheduler.hpp PersistenceScheduler": "the calls of rooms and of the administrator to one storage",
     "room/detail/room_state.hpp RoomBase": "one member for each part of a room",
     "room/detail/turn_context.hpp TurnContext": "what all parts of a turn share: options, time, events and errors",
-    "session/detail/outbox_window.hpp OutboxWindow": "one function for each event of a message",
+    "session/outbox.hpp OutboxWindow": "one function for each event of a message",
     "session/detail/sender_core.hpp SenderCore": "the state of the protocol at the sender, as a value",
     "session/receiver.hpp Receiver": "the ledger, the senders and their connections",
     "session/outbox.hpp Outbox": "queue, window, supervisor, and the state of the storage and of a drain",

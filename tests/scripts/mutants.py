@@ -391,7 +391,7 @@ WORLD_MUTANTS = (
     explored("throwing_hooks", "ack_before_commit", 'always "the rules of the parts"',
              (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
     explored("throwing_hooks", "sends_nothing_again", 'eventually "all is sent, and every connection is open"',
-             ("belay/session/detail/outbox_window.hpp", "std::exchange(next_, 0);", "next_;")),
+             ("belay/session/outbox.hpp", "std::exchange(next_, 0);", "next_;")),
     explored("throwing_hooks", "applies_twice", 'require "sessions deliver once, and in order"',
              (RECEIVER, "in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); })",
               "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
@@ -404,7 +404,7 @@ WORLD_MUTANTS = (
              ("belay/backoff/backoff.hpp", "Duration wait = planned ? first(turn.bits) : next(turn.bits);",
               "Duration wait = first(turn.bits);")),
     explored("outbox_bundle", "sends_nothing_again", 'eventually "all letters are done, and all lanes are open"',
-             ("belay/session/detail/outbox_window.hpp", "std::exchange(next_, 0);", "next_;")),
+             ("belay/session/outbox.hpp", "std::exchange(next_, 0);", "next_;")),
     explored("outbox_bundle", "sends_twice", 'require "the promise"',
              ("belay/session/outbox.hpp", "        switch (link_.send(*item.message)) {\n",
               "        if (window_.removes_before_sending()) static_cast<void>(link_.send(*item.message));\n"
