@@ -297,7 +297,7 @@ def replicas(name, property, *changes):
 
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
-SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_groups.hpp",
+SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_scheduler.hpp",
                             "            if (slow.is_taken()) return entry;\n", "")
 APPLIES_TWICE = (RECEIVER, "        const AbortIfThrown guard{peer};\n",
                  "        static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload));\n"
@@ -944,7 +944,7 @@ EXHAUSTED_MUTANTS = (
                   "groups.move_slow(now, options.slow_after)) {\n            if (groups.slow.queue.empty()) return;\n")),
     # nothing is due although the slow group has a place
     fleet_of_all("forgets_the_slow_queue",
-                 ("belay/fleet/detail/dial_groups.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
+                 ("belay/fleet/detail/dial_scheduler.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
                   "fast.can_dial() ? smaller")),
     # services wait for a network that is back
     fleet_of_all("never_resumes",
