@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule has its own text.
-#include <belay/drive/driver_rule.hpp>
+#include <belay/drive/driver_check.hpp>
 
 #include <string_view>
 

@@ -4,7 +4,7 @@
 #include "support/catch.hpp"
 
 #include <belay/link/length_prefixed.hpp>
-#include <belay/session/greeting.hpp>
+#include <belay/session/session_format.hpp>
 
 #include "e2e/demo_fixture.hpp"
 #include "e2e/socket.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: dials that hang delay no other service, and a slow dial has its time. Method: scripted
 // connections and time, with 1 to 300 servers that never answer.
-#include <belay/fleet/detail/dial_groups.hpp>
+#include <belay/fleet/detail/dial_scheduler.hpp>
 
 #include <string>
 #include <vector>

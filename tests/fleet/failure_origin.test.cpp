@@ -7,7 +7,7 @@
 #include <belay/fleet/detail/scheduled_transport.hpp>
 #include <belay/link/detail/socket_failure.hpp>
 #include <belay/policy/detail/peer_evidence.hpp>
-#include <belay/session/session_errc.hpp>
+#include <belay/session/session_format.hpp>
 
 #include "support/catch.hpp"
 

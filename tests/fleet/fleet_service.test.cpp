@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a service behaves like a Supervisor for its user. Method: its commands, directly and by
 // a handle; a transport that throws; credentials; graceful closes.
-#include <belay/fleet/fleet_service.hpp>
+#include <belay/fleet/fleet.hpp>
 
 #include <stdexcept>
 

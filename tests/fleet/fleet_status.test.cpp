@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: one value has the status of all services. Method: services in every state.
-#include <belay/fleet/fleet_status.hpp>
+#include <belay/fleet/fleet.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
 

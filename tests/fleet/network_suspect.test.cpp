@@ -2,7 +2,7 @@
 // Goal: when all services fail at about the same time, no policy counts it, all wait the same time,
 // and the observer is notified once. Otherwise each failure is handled on its own, with its own
 // time. Method: scripted connections and time.
-#include <belay/fleet/network_suspect.hpp>
+#include <belay/fleet/fleet_options.hpp>
 
 #include <stdexcept>
 

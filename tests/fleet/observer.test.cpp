@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a fleet calls its observer in every form. The observers of its services work like those of
 // a Supervisor. Method: one outage; and the events of a service, in every form.
-#include <belay/fleet/observer.hpp>
+#include <belay/fleet/fleet.hpp>
 
 #include <functional>
 #include <memory>

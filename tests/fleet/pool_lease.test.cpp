@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a lease whose pool shrinks, stops or is destroyed is stale, and never dangles. Method: each
 // of these, in hooks and outside, with leases in use.
-#include <belay/fleet/pool_lease.hpp>
+#include <belay/fleet/pool.hpp>
 
 #include <functional>
 

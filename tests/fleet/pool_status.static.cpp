@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the defaults of the page. Method: static_assert.
-#include <belay/fleet/pool_status.hpp>
+#include <belay/fleet/pool.hpp>
 
 #include <type_traits>
 

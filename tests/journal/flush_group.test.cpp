@@ -3,6 +3,7 @@
 // the decision logic alone, with flushes of two alternating threads.
 #include <belay/journal/detail/group_writer.hpp>
 
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -65,6 +66,19 @@ TEST_CASE("FlushGroup: a yield that takes far longer than a flush happens once i
     for (int round = 0; round < 3; ++round) {
         CHECK(flush_for_one(group, 10ms));
         for (int n = 0; n < 64; ++n) CHECK_FALSE(flush_for_one(group, 10ms));
+    }
+}
+
+TEST_CASE("FlushGroup: a yield of more than eight times the patience takes far longer",
+          "[journal][flush_group][unit]") {
+    for (const auto& [spent, skipped] :
+         {std::pair{8 * in_vain, 2}, std::pair{8 * in_vain + 8ns, 64}}) {
+        detail::FlushGroup group;
+        CHECK_FALSE(flush_for_one(group, spent));
+        CHECK(flush_for_one(group, spent));
+        int skips = 0;
+        while (!flush_for_one(group, in_time)) REQUIRE(++skips <= 64);
+        CHECK(skips == skipped);
     }
 }
 

@@ -297,7 +297,7 @@ def replicas(name, property, *changes):
 
 SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_rank ? rank > next_rank : earlier)) {",
               "if (static_cast<void>(earlier), next == nullptr) {")
-SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_groups.hpp",
+SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_scheduler.hpp",
                             "            if (slow.is_taken()) return entry;\n", "")
 APPLIES_TWICE = (RECEIVER, "        const AbortIfThrown guard{peer};\n",
                  "        static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload));\n"
@@ -391,7 +391,7 @@ WORLD_MUTANTS = (
     explored("throwing_hooks", "ack_before_commit", 'always "the rules of the parts"',
              (RECEIVER, "if (failed_ || must_commit()) return;", "if (failed_) return;")),
     explored("throwing_hooks", "sends_nothing_again", 'eventually "all is sent, and every connection is open"',
-             ("belay/session/detail/outbox_window.hpp", "std::exchange(next_, 0);", "next_;")),
+             ("belay/session/outbox.hpp", "std::exchange(next_, 0);", "next_;")),
     explored("throwing_hooks", "applies_twice", 'require "sessions deliver once, and in order"',
              (RECEIVER, "in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); })",
               "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
@@ -404,7 +404,7 @@ WORLD_MUTANTS = (
              ("belay/backoff/backoff.hpp", "Duration wait = planned ? first(turn.bits) : next(turn.bits);",
               "Duration wait = first(turn.bits);")),
     explored("outbox_bundle", "sends_nothing_again", 'eventually "all letters are done, and all lanes are open"',
-             ("belay/session/detail/outbox_window.hpp", "std::exchange(next_, 0);", "next_;")),
+             ("belay/session/outbox.hpp", "std::exchange(next_, 0);", "next_;")),
     explored("outbox_bundle", "sends_twice", 'require "the promise"',
              ("belay/session/outbox.hpp", "        switch (link_.send(*item.message)) {\n",
               "        if (window_.removes_before_sending()) static_cast<void>(link_.send(*item.message));\n"
@@ -944,7 +944,7 @@ EXHAUSTED_MUTANTS = (
                   "groups.move_slow(now, options.slow_after)) {\n            if (groups.slow.queue.empty()) return;\n")),
     # nothing is due although the slow group has a place
     fleet_of_all("forgets_the_slow_queue",
-                 ("belay/fleet/detail/dial_groups.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
+                 ("belay/fleet/detail/dial_scheduler.hpp", "fast.can_dial() || slow.can_dial() ? smaller",
                   "fast.can_dial() ? smaller")),
     # services wait for a network that is back
     fleet_of_all("never_resumes",

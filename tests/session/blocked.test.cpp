@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every value of Blocked has its own name. Method: all values.
-#include <belay/session/blocked.hpp>
+#include <belay/session/session_format.hpp>
 
 #include "support/catch.hpp"
 

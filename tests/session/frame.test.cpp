@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: frames have exactly the bytes that the protocol page specifies, and a damaged frame is
 // never accepted. Method: golden bytes, flipped bits and cuts.
-#include <belay/session/frame.hpp>
+#include <belay/session/session_format.hpp>
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"

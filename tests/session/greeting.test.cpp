@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: HELLO, WELCOME, START, ACK and ERROR have exactly the bytes that the protocol page
 // specifies, and other bytes are rejected. Method: golden bytes, with each field changed.
-#include <belay/session/greeting.hpp>
+#include <belay/session/session_format.hpp>
 
 #include "support/catch.hpp"
 #include "support/hex.hpp"

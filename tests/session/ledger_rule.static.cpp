@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule has a sentence, and other values have none.
-#include <belay/session/ledger_rule.hpp>
+#include <belay/session/ledger_check.hpp>
 
 #include <string_view>
 

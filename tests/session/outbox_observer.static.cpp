@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: an observer of an outbox is checked for the form of its hooks. Method: static_assert.
-#include <belay/session/outbox_observer.hpp>
+#include <belay/session/outbox.hpp>
 
 #include <string>
 

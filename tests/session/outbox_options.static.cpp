@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: OutboxOptions names the rule that it breaks, also at compile time. Method: static_assert.
-#include <belay/session/outbox_options.hpp>
+#include <belay/session/outbox.hpp>
 
 namespace {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each hook of a receiver is called, with and without the machine as first parameter, in every
 // form of observer; a wrong form does not compile. Method: the test plays the senders.
-#include <belay/session/receiver_observer.hpp>
+#include <belay/session/receiver.hpp>
 
 #include "support/core/observed_in_every_form.hpp"
 #include "support/session/receiver_rig.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every error of the protocol has a fixed number, a text, and the cause that decides how a
 // supervisor reacts. Method: all values.
-#include <belay/session/session_errc.hpp>
+#include <belay/session/session_format.hpp>
 
 #include <set>
 

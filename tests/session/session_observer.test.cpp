@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each hook of a session is called, with and without the machine as first parameter, in every
 // form of observer; a wrong form does not compile. Method: the test plays the other end.
-#include <belay/session/session_observer.hpp>
+#include <belay/session/session.hpp>
 
 #include <belay/core/tee.hpp>
 #include <belay/link/link_log.hpp>

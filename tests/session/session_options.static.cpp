@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the defaults that the protocol's section 7 states.
-#include <belay/session/session_options.hpp>
+#include <belay/session/session.hpp>
 
 namespace {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Session accepts a queue over a journal that rejects or blocks, and no other.
-#include <belay/session/session_queue.hpp>
+#include <belay/session/session.hpp>
 
 #include <belay/journal/journal.hpp>
 #include <belay/queue/deque.hpp>

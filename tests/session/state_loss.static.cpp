@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each loss that the receiver's numbers can show has its name, and without a loss there is
 // none.
-#include <belay/session/detail/state_loss.hpp>
+#include <belay/session/detail/sender_core.hpp>
 
 namespace {
 

@@ -70,6 +70,7 @@ BELAY_DETAIL_HOOK(OnRejected, on_rejected);
 BELAY_DETAIL_HOOK(OnPushed, on_pushed);
 BELAY_DETAIL_HOOK(OnDropped, on_dropped);
 BELAY_DETAIL_HOOK(OnConflict, on_conflict);
+BELAY_DETAIL_HOOK(OnJournalReplaced, on_journal_replaced);
 
 /// Returns whether an observer has a member of this name, in any form. For a final class, it
 /// detects only what `is_plain` detects.

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/fleet.hpp
 /// Fleet: many supervised connections, which share the number of dials and detect a network
-/// failure.
+/// failure. FleetStatus: the state of all of them as one consistent value; FleetCounters: its
+/// numbers alone. FleetService: a Supervisor that is part of a Fleet.
+///
+/// A Fleet has these hooks of an observer:
+///
+/// - `on_network_suspect(auto& fleet, const NetworkSuspect&)`
+/// - `on_service(auto& fleet, std::string_view name, const Transition&)`: a service has changed its
+///   state. The service's own observer was notified before. If that has removed the service, or has
+///   thrown, the fleet's is not notified. The name is valid until the service is destroyed.
+///
+/// Each hook may leave out the fleet. Hooks run on the home thread. They may call every command of
+/// the fleet, also remove(), and may destroy it. An exception from a hook leaves the call that ran
+/// it.
 #pragma once
 
+#include <array>        // std::array
 #include <concepts>     // std::convertible_to, std::same_as
+#include <cstddef>      // std::size_t
+#include <memory>       // std::unique_ptr
 #include <optional>     // std::optional
 #include <set>          // std::set
 #include <string>       // std::string
@@ -14,11 +29,166 @@
 #include <vector>       // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/fleet/fleet_service.hpp>
-#include <belay/fleet/fleet_status.hpp>
-#include <belay/fleet/observer.hpp>
+#include <belay/core/machine_group.hpp>
+#include <belay/core/observer.hpp>
+#include <belay/fleet/detail/scheduled_transport.hpp>
+#include <belay/fleet/detail/service_calls.hpp>
+#include <belay/fleet/fleet_options.hpp>
+#include <belay/link/status.hpp>
+#include <belay/link/supervisor.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// The state of one service of a Fleet.
+struct ServiceStatus {
+    std::string name{};
+    /// The state, its reason (`failure`, `decided_by`), `retry_at`, and the rest.
+    LinkStatus link{};
+    /// The result of its ServiceOptions::queued; 0 without that function.
+    std::size_t queued = 0;
+    /// Whether the service is connecting but has not dialled yet, because others are before it.
+    bool waiting_to_dial = false;
+};
+
+/// The state of all services of a Fleet.
+///
+/// Thread safety: a plain value.
+struct FleetStatus {
+    /// The services, sorted by name.
+    std::vector<ServiceStatus> services{};
+    /// The number of services in each state; see count().
+    std::array<std::size_t, detail::link_states> totals{};
+    /// The sum of `queued` over all services.
+    std::size_t queued = 0;
+    /// The number of connections that are being opened, except slow ones; at most
+    /// FleetOptions::dials_max.
+    std::size_t dialling = 0;
+    /// The number of connections that are being opened in the slow group; at most
+    /// FleetOptions::slow_dials_max.
+    std::size_t dialling_slowly = 0;
+    /// Whether all services failed at once, and nothing has ended that suspicion; see
+    /// docs/fleet.md.
+    bool network_suspect = false;
+    /// When the next service dials, as a scout, while the others wait because of that; `never` if
+    /// they do not wait.
+    Instant retry_at = never;
+
+    /// Returns how many services are in a state.   Complexity: O(1).
+    [[nodiscard]] std::size_t count(LinkState state) const noexcept {
+        return totals[static_cast<std::size_t>(state)];
+    }
+};
+
+/// The numbers of a Fleet, for a monitor.
+///
+/// Thread safety: a plain value.
+struct FleetCounters {
+    /// The number of services in each state; see count(). A service is counted in a state as soon
+    /// as its observer is notified of it.
+    std::array<std::size_t, detail::link_states> totals{};
+    /// The number of services that wait to dial, in both groups.
+    std::size_t waiting_to_dial = 0;
+    /// As FleetStatus::dialling.
+    std::size_t dialling = 0;
+    /// As FleetStatus::dialling_slowly.
+    std::size_t dialling_slowly = 0;
+    /// The number of failures that are held until the fleet has decided about the network.
+    std::size_t held = 0;
+    /// The number of waits for a scout since a peer last gave evidence that the network works.
+    std::size_t scouts = 0;
+    /// Whether the network is suspect; see FleetStatus::network_suspect.
+    bool network_suspect = false;
+
+    /// Returns how many services are in a state.   Complexity: O(1).
+    [[nodiscard]] std::size_t count(LinkState state) const noexcept {
+        return totals[static_cast<std::size_t>(state)];
+    }
+    friend constexpr bool operator==(const FleetCounters&, const FleetCounters&) noexcept = default;
+};
+
+namespace detail {
+
+BELAY_DETAIL_HOOK(OnNetworkSuspect, on_network_suspect);
+BELAY_DETAIL_HOOK(OnService, on_service);
+
+/// The hooks of a Fleet F.
+template <class F>
+struct FleetHooks {
+    using Suspect = Hook<OnNetworkSuspect, F, const NetworkSuspect&>;
+    using Service = Hook<OnService, F, std::string_view, const Transition&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Suspect::template right<O>,
+                      "Fleet: the observer's on_network_suspect must be 'on_network_suspect(const "
+                      "belay::NetworkSuspect&)', or have 'auto& fleet' in front of that");
+        static_assert(Service::template right<O>,
+                      "Fleet: the observer's on_service must be 'on_service(std::string_view name, "
+                      "const belay::Transition&)', or have 'auto& fleet' in front of that");
+        static_assert(has_any_hook_of<O, Suspect, Service>,
+                      "Fleet: the observer has no hook: it needs on_network_suspect or on_service. "
+                      "Derive an observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+}  // namespace detail
+
+/// A service of a Fleet: a Supervisor with all its commands.
+///
+/// The fleet makes it. It is valid until it is removed, and if it is removed in one of its own
+/// hooks, until that hook returns.
+///
+/// Its attempts wait in LinkState::connecting for their turn to dial. The limit of an attempt runs
+/// from the dial on.
+///
+/// Thread safety: as Supervisor.
+template <class Transport, class Policy, class Observer>
+class FleetService
+    : private detail::ServiceEntry,
+      public Supervisor<detail::ScheduledTransport<Transport>, detail::FleetPolicy<Policy>,
+                        detail::ServiceObserver<Observer>> {
+    using Entry = detail::ServiceEntry;
+    using Base = Supervisor<detail::ScheduledTransport<Transport>, detail::FleetPolicy<Policy>,
+                            detail::ServiceObserver<Observer>>;
+
+public:
+    /// Makes a service. For the fleet.
+    FleetService(const detail::Ref<detail::DialScheduler>& fleet, std::string called,
+                 Transport transport, Policy policy, ServiceOptions& options, Observer observer)
+        : Entry{detail::ServiceCalls<FleetService>::table, fleet, std::move(called)},
+          Base{detail::ScheduledTransport<Transport>{std::move(transport), *this},
+               detail::fleet_policy(std::move(policy), *this), options.supervisor,
+               detail::ServiceObserver<Observer>{this, std::move(observer)}},
+          queued_{options.queued ? std::make_unique<Depth>(std::move(options.queued)) : nullptr} {
+        this->priority = options.priority;
+    }
+
+    /// Attempts now, as Supervisor::reconnect_now() does. It also does not wait while the network
+    /// is suspect.
+    Reconnect reconnect_now(bool force = false) {
+        const Reconnect granted = Base::reconnect_now(force);
+        detail::let_pass(*this, granted, Base::status());
+        return granted;
+    }
+
+    [[nodiscard]] std::string_view name() const noexcept { return Entry::name; }
+    [[nodiscard]] auto& observer() noexcept { return detail::unwrap(Base::observer().user); }
+    [[nodiscard]] Transport& transport() noexcept { return Base::transport().inner(); }
+
+private:
+    template <class>
+    friend struct detail::ServiceCalls;
+    using Depth = detail::Function<std::size_t()>;
+
+    [[nodiscard]] std::size_t queued() const { return queued_ ? (*queued_)() : 0; }
+    [[nodiscard]] bool in_turn() const noexcept { return detail::LifetimeFlagOf::in_turn(*this); }
+    [[nodiscard]] Base& link() noexcept { return *this; }
+    [[nodiscard]] const Base& link() const noexcept { return *this; }
+
+    std::unique_ptr<Depth> queued_;  // on the heap, because few services have one
+    driver::GroupedMachine<FleetService> self_;
+};
 
 /// Keeps any number of connections open, each with its own name, transport and policy.
 ///

@@ -7,9 +7,7 @@
 #include <cstdint>  // std::uint64_t
 
 #include <belay/fleet/fleet.hpp>
-#include <belay/fleet/fleet_status.hpp>
 #include <belay/fleet/pool.hpp>
-#include <belay/fleet/pool_status.hpp>
 #include <belay/metrics/metric.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace metrics {

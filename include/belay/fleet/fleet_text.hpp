@@ -6,9 +6,9 @@
 #include <cstddef>  // std::size_t
 #include <string>   // std::string
 
-#include <belay/fleet/fleet_status.hpp>
-#include <belay/fleet/network_suspect.hpp>
-#include <belay/fleet/pool_status.hpp>
+#include <belay/fleet/fleet.hpp>
+#include <belay/fleet/fleet_options.hpp>
+#include <belay/fleet/pool.hpp>
 #include <belay/link/link_text.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -1,19 +1,230 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/pool.hpp
-/// Pool: several connections to one service, for borrowers.
+/// Pool: several connections to one service, for borrowers, who get a PoolLease. PoolOptions,
+/// PoolStatus: its options and its state.
 #pragma once
 
 #include <concepts>  // std::convertible_to, std::copy_constructible, std::same_as
-#include <utility>   // std::move
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint64_t
+#include <utility>   // std::exchange, std::move
 #include <vector>    // std::vector
 
+#include <belay/core/detail/intrusive.hpp>
 #include <belay/core/machine_group.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/fleet/detail/endpoints_of.hpp>
-#include <belay/fleet/detail/pool_member.hpp>
-#include <belay/fleet/pool_lease.hpp>
-#include <belay/fleet/pool_status.hpp>
+#include <belay/link/event.hpp>
+#include <belay/link/supervisor.hpp>
+#include <belay/link/supervisor_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// The options of a Pool.
+struct PoolOptions {
+    /// The number of connections that the pool keeps at first, > 0; see Pool::resize().
+    std::size_t size = 4;
+    /// The options of each connection's supervisor.
+    SupervisorOptions supervisor{};
+};
+
+/// The state of the connections of a Pool.
+///
+/// Thread safety: a plain value.
+struct PoolStatus {
+    std::size_t size = 0;       ///< connections that the pool keeps, or wants
+    std::size_t connected = 0;  ///< connections that are connected
+    std::size_t leased = 0;     ///< connected and leased
+    std::size_t suspect = 0;    ///< connected, not leased, and perhaps dead
+    std::size_t idle = 0;       ///< connected and ready to be leased
+    std::size_t awaited = 0;    ///< calls of acquire() that found none, since on_idle was due last
+    bool scouting = false;      ///< one connection dials again, and the others wait for it
+
+    friend constexpr bool operator==(const PoolStatus&, const PoolStatus&) noexcept = default;
+};
+
+namespace detail {
+
+/// The state that a pool shares with its leases. It outlives the pool while leases exist.
+template <class Pool>
+struct PoolRoot : Counted {
+    explicit PoolRoot(Pool& p) noexcept : pool{&p} {}
+    Pool* pool;  ///< null after the pool was destroyed
+};
+
+/// Identifies one lease of one connection of a pool.
+struct PoolLeaseId {
+    std::size_t connection = 0;
+    std::uint64_t ticket = 0;  ///< 0: no lease
+};
+
+}  // namespace detail
+
+/// One connection of a Pool, for one borrower at a time.
+///
+/// The lease becomes stale when the connection ends, or when the pool shrinks, stops or is
+/// destroyed. A stale lease converts to false, and its functions have no effect. The destructor
+/// gives the connection back.
+///
+/// Thread safety: the pool's home thread.
+template <class Pool>
+class [[nodiscard]] PoolLease {
+public:
+    using message_type = typename Pool::message_type;
+
+    /// Makes a lease without a connection.
+    PoolLease() noexcept = default;
+    PoolLease(PoolLease&& other) noexcept
+        : root_{std::move(other.root_)}, id_{std::exchange(other.id_, {})} {}
+    PoolLease& operator=(PoolLease&& other) noexcept {
+        if (this != &other) {
+            give_back();
+            root_ = std::move(other.root_);
+            id_ = std::exchange(other.id_, {});
+        }
+        return *this;
+    }
+    ~PoolLease() { give_back(); }
+
+    /// Returns whether the lease still has its connection.   Complexity: O(1).
+    [[nodiscard]] explicit operator bool() const noexcept { return connection() != nullptr; }
+    /// Returns the index of the connection in the pool, which the pool's observer gets with a
+    /// message.
+    [[nodiscard]] std::size_t index() const noexcept { return id_.connection; }
+
+    /// Sends a message. Returns `down` if the lease is stale; a stale lease stays stale.
+    /// Throws: nothing.
+    [[nodiscard]] SendResult send(const message_type& message, Lane lane = 0) noexcept {
+        auto* const c = connection();
+        return c != nullptr ? c->send(message, lane) : SendResult::down;
+    }
+    /// Ends the connection because the borrower has found that it is dead. The pool does not lease
+    /// it again, also if the lease gives it back before the end.
+    void report_unhealthy(const Failure& failure = {}) {
+        auto* const c = connection();
+        if (c == nullptr) return;
+        c->condemned = true;
+        c->report_unhealthy(failure);
+    }
+    /// Gives the connection back before the lease ends.
+    void give_back() noexcept {
+        if (Pool* const pool = owner()) pool->take_back(id_);
+        id_ = {};
+        root_ = {};
+    }
+
+private:
+    friend Pool;
+    PoolLease(detail::Ref<detail::PoolRoot<Pool>> root, detail::PoolLeaseId id) noexcept
+        : root_{std::move(root)}, id_{id} {}
+
+    [[nodiscard]] Pool* owner() const noexcept {
+        return id_.ticket != 0 && root_ ? root_->pool : nullptr;
+    }
+    [[nodiscard]] auto* connection() const noexcept {
+        Pool* const pool = owner();
+        return pool != nullptr ? pool->leased(id_) : nullptr;
+    }
+
+    detail::Ref<detail::PoolRoot<Pool>> root_;
+    detail::PoolLeaseId id_{};
+};
+
+namespace detail {
+
+BELAY_DETAIL_HOOK(OnIdle, on_idle);
+BELAY_DETAIL_HOOK(OnLeases, on_leases);
+
+/// The hooks of a Pool P of messages M.
+template <class P, class M>
+struct PoolHooks {
+    using State = Hook<OnState, P, std::size_t, const Transition&>;
+    using Message = MessageHook<P, std::size_t, M>;
+    using Writable = Hook<OnWritable, P, std::size_t, Lane>;
+    using Idle = Hook<OnIdle, P>;
+    using Leases = Hook<OnLeases, P, const PoolStatus&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Pool: the observer's on_state must be 'on_state(std::size_t connection, "
+                      "const belay::Transition&)', or have 'auto& pool' in front of that");
+        static_assert(Message::template right<O>,
+                      "Pool: the observer's on_message must be 'on_message(std::size_t "
+                      "connection, message_type)', or have 'auto& pool' in front of that, a "
+                      "'belay::Lane' after it, or both");
+        static_assert(Writable::template right<O>,
+                      "Pool: the observer's on_writable must be 'on_writable(std::size_t "
+                      "connection, belay::Lane)', or have 'auto& pool' in front of that");
+        static_assert(Idle::template right<O>,
+                      "Pool: the observer's on_idle must be 'on_idle()', or 'on_idle(auto& pool)'");
+        static_assert(Leases::template right<O>,
+                      "Pool: the observer's on_leases must be 'on_leases(const "
+                      "belay::PoolStatus&)', or have 'auto& pool' in front of that");
+        static_assert(
+            has_any_hook_of<O, State, Message, Writable, Idle, Leases>,
+            "Pool: the observer has no hook: it needs one of on_state, on_message, on_writable, "
+            "on_idle, on_leases. Derive an observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+/// Passes the events of one connection to its pool. A connection that has left the pool passes
+/// none.
+template <class Pool>
+struct PoolMemberObserver {
+    Pool* pool;  ///< null after the connection has left the pool, or the pool is destroyed
+    std::size_t index;
+
+    void on_state(const Transition& change) {
+        if (pool != nullptr) pool->take_state(index, change);
+    }
+    void on_message(typename Pool::message_type message, Lane lane) {
+        if (pool != nullptr) pool->take_message(index, std::move(message), lane);
+    }
+    void on_writable(Lane lane) {
+        if (pool != nullptr) pool->take_writable(index, lane);
+    }
+};
+
+/// One connection of a pool.   Models: MachineLike.
+template <class Pool, class Transport, class Policy>
+struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
+    using Base = Supervisor<Transport, Policy, PoolMemberObserver<Pool>>;
+    using Base::Base;
+
+    [[nodiscard]] bool is_up() const noexcept {
+        return this->status().state == LinkState::connected;
+    }
+    /// Returns whether the connection is down and will dial, if it may.
+    [[nodiscard]] bool seeks() const noexcept {
+        const LinkState state = this->status().state;
+        return state != LinkState::connected && state != LinkState::failed &&
+               state != LinkState::blocked_auth;
+    }
+    /// Returns the last sign of life of the connection that is up, or was up last.
+    [[nodiscard]] Instant proof() const noexcept { return larger(up_at, this->received_at()); }
+    /// Ends the connection so that it is opened anew, which is no failure.
+    void renew() noexcept { this->give_up({}, true); }
+    void wait_for_scout(bool yes) {
+        // The last of the gates that are reserved for users.
+        constexpr Gate gate{1U << 31};
+        if (waits == yes) return;
+        if (yes) {
+            this->shut(gate);
+        } else {
+            this->open(gate);
+        }
+        waits = yes;
+    }
+
+    std::uint64_t ticket = 0;  ///< of the lease; 0: none
+    Instant up_at = always;    ///< when it last connected
+    bool waits = false;        ///< whether its gate is shut
+    bool condemned = false;    ///< reported dead by its borrower; it ends in the next turn
+};
+
+}  // namespace detail
 
 /// Keeps several connections to one service open, and leases them to borrowers.
 ///

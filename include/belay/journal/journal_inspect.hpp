@@ -148,7 +148,7 @@ template <class Source>
         is_counted = true;
     }
     RecordEvidence evidence{records, most.seed - run};
-    evidence.add_run(run);
+    // The run itself is one of them.
     for (const SeededRows& row : rows) {
         const std::uint32_t other = row.seed - evidence.nonce();
         const std::uint32_t distance = other > run ? other - run : run - other;

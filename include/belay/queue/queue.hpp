@@ -2,6 +2,24 @@
 /// \file belay/queue/queue.hpp
 /// Queue: work that waits, in any storage, within a limit. QueueCounters is an observer that counts
 /// what happens to it.
+///
+/// The events that an observer of a Queue receives.
+///
+/// The observer may have any of these hooks, each also with `const auto& queue` as the first
+/// parameter. The queue calls a hook after the change:
+///
+/// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now.
+/// - `on_rejected(const std::error_code& why)`: a push was rejected.
+/// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the pushed one. The
+///   value exists nowhere else; the hook may move it away.
+/// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left.
+/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception.
+/// - `on_released(std::size_t count, std::size_t size)`: code that works on the storage itself,
+///   such as a Session, is done with the first `count` values; `size` are left.
+///
+/// Hooks may read the queue, and must not change it. An exception of a hook leaves the call that
+/// ran it; the change before it remains. Two hooks must not throw: `pop` would lose its value, and
+/// a drain may have ended by an exception already.
 #pragma once
 
 #include <concepts>

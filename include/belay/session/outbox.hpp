@@ -1,27 +1,425 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/outbox.hpp
 /// Outbox: a queue in front of any server, which sends its messages while the connection is open.
+/// OutboxOptions, OutboxStatus: its options and its state.
+///
+/// An Outbox has these hooks, each of which may leave out the outbox:
+/// - `on_state(auto& outbox, const Transition&)`
+/// - `on_message(auto& outbox, message_type [, Lane])`: a message of the server.
+/// - `on_sent(auto& outbox, std::uint64_t number, const message_type&)`: a message was handed to
+///   the connection. With at_least_once it has the same number each time that it is sent.
+/// - `on_unsent(auto& outbox, std::uint64_t number, message_type)`: the transport can never carry
+///   the message, so the outbox does not send it again on this connection.
+/// - `on_undeliverable(auto& outbox, std::uint64_t number, const message_type&)`: the peer has
+///   closed OutboxOptions::deliveries_max connections on which this message was alone. Nothing is
+///   dropped. To drop it, store it elsewhere, and acknowledge the number.
+///
+/// Hooks may call every function of the outbox, and may destroy it. An exception from a hook leaves
+/// the `advance` that ran it.
 #pragma once
 
+#include <algorithm>     // std::all_of
 #include <concepts>      // std::same_as
+#include <cstddef>       // std::ptrdiff_t, std::size_t
+#include <cstdint>       // std::uint64_t
+#include <deque>         // std::deque
+#include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::conditional_t, std::remove_cvref_t
-#include <utility>       // std::forward, std::move
+#include <utility>       // std::exchange, std::forward, std::move
 
+#include <belay/core/detail/expect_options.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/no_limit.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/link/detail/drain_limit.hpp>
+#include <belay/link/observer.hpp>
+#include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
+#include <belay/link/supervisor_options.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session/detail/log_failure.hpp>
-#include <belay/session/detail/outbox_window.hpp>
-#include <belay/session/outbox_observer.hpp>
-#include <belay/session/outbox_options.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
+/// The options of an Outbox.
+struct OutboxOptions {
+    /// The promise for each message, which decides when the outbox removes the message.
+    enum Promise : std::uint8_t {
+        not_chosen,    ///< not allowed: choose one of the others
+        at_most_once,  ///< a message is removed before it is sent, and is never sent again
+        at_least_once  ///< a message is removed when it is acknowledged; until then it is sent
+                       ///< again on each new connection
+    };
+
+    /// Required.
+    Promise promise = not_chosen;
+    /// The maximum number of messages that are sent and not acknowledged. With at_most_once over a
+    /// journal, the maximum number of messages that one flush removes. > 0.
+    std::size_t in_flight_max = 256;
+    /// The maximum size of a message; push() rejects a longer one. Set it to the limit of the
+    /// framing. It applies to messages that have `size()`. > 0.
+    std::size_t message_bytes_max = no_limit;
+    /// How often the first message is delivered before it is undeliverable: the status has its
+    /// number, and on_undeliverable is called once. With at_least_once. > 0.
+    ///
+    /// A delivery counts if the message was the only one in flight when the peer closed the
+    /// connection. After two connections that the peer closed while the same message was the first
+    /// in flight, it is sent alone. It then waits until the connection has been open for a while,
+    /// so that a proxy that accepts and closes connections during an outage counts no delivery.
+    std::uint32_t deliveries_max = 10;
+    SupervisorOptions link{};
+
+    /// Returns the rule that these options break, as a sentence; an empty text if they break none.
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        if (promise != at_most_once && promise != at_least_once) {
+            return "OutboxOptions: promise must be at_most_once or at_least_once";
+        }
+        if (in_flight_max == 0) return "OutboxOptions: in_flight_max must be > 0";
+        if (message_bytes_max == 0) return "OutboxOptions: message_bytes_max must be > 0";
+        if (deliveries_max == 0) return "OutboxOptions: deliveries_max must be > 0";
+        return {};
+    }
+};
+
+/// The state of an outbox, as one consistent value.
+struct OutboxStatus {
+    LinkStatus link{};
+    std::uint64_t waiting = 0;       ///< messages that wait to be sent on this connection
+    std::uint64_t in_flight = 0;     ///< messages that were sent on it, and not acknowledged
+    std::uint64_t sent = 0;          ///< how often a message was handed to a connection
+    std::uint64_t sent_again = 0;    ///< how often one of these had been sent before
+    std::uint64_t acknowledged = 0;  ///< messages that the application acknowledged
+    std::uint64_t unsent = 0;        ///< messages that the transport rejected: see on_unsent
+    /// The number of the first message, if it is undeliverable: see OutboxOptions::deliveries_max.
+    /// Otherwise 0. The messages after it wait until you acknowledge it.
+    std::uint64_t undeliverable = 0;
+    std::error_code error{};  ///< the storage's failure, after which nothing is accepted
+};
+
 namespace detail {
+/// Returns the options; options that no outbox can satisfy end the program at construction.
+[[nodiscard]] inline const OutboxOptions& checked(const OutboxOptions& options) {
+    expect_options(options.check(),
+                   {{"promise", std::uint64_t{options.promise}},
+                    {"in_flight_max", std::uint64_t{options.in_flight_max}},
+                    {"message_bytes_max", std::uint64_t{options.message_bytes_max}},
+                    {"deliveries_max", std::uint64_t{options.deliveries_max}}});
+    return options;
+}
+
+BELAY_DETAIL_HOOK(OnSent, on_sent);
+BELAY_DETAIL_HOOK(OnUndeliverable, on_undeliverable);
+
+/// The hooks of an Outbox S of messages M.
+template <class S, class M>
+struct OutboxHooks {
+    using State = Hook<OnState, S, const Transition&>;
+    using Message = MessageHook<S, M>;
+    using Sent = Hook<OnSent, S, std::uint64_t, const M&>;
+    using Unsent = Hook<OnUnsent, S, std::uint64_t, M>;
+    using Undeliverable = Hook<OnUndeliverable, S, std::uint64_t, const M&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Outbox: the observer's on_state must be 'on_state(const "
+                      "belay::Transition&)', or have 'auto& outbox' in front of that");
+        static_assert(Message::template right<O>,
+                      "Outbox: the observer's on_message must be 'on_message(message_type)', or "
+                      "have 'auto& outbox' in front of that, a 'belay::Lane' after it, or both");
+        static_assert(Sent::template right<O>,
+                      "Outbox: the observer's on_sent must be 'on_sent(std::uint64_t number, const "
+                      "message_type&)', or have 'auto& outbox' in front of that");
+        static_assert(Unsent::template right<O>,
+                      "Outbox: the observer's on_unsent must be 'on_unsent(std::uint64_t number, "
+                      "message_type)', or have 'auto& outbox' in front of that");
+        static_assert(Undeliverable::template right<O>,
+                      "Outbox: the observer's on_undeliverable must be "
+                      "'on_undeliverable(std::uint64_t number, const message_type&)', or have "
+                      "'auto& outbox' in front of that");
+        static_assert(has_any_hook_of<O, State, Message, Sent, Unsent, Undeliverable>,
+                      "Outbox: the observer has no hook: it needs one of on_state, on_message, "
+                      "on_sent, on_unsent, on_undeliverable. Derive an observer without hooks from "
+                      "belay::NoObserver");
+        return true;
+    }
+};
+
+/// The messages that an Outbox has taken from its queue and is not done with, in order.
+///
+/// Over a log, at_least_once reads messages, and releases them when they are acknowledged. With
+/// at_most_once, and over memory, the window owns its messages.
+template <class Queue>
+class OutboxWindow {
+public:
+    using M = typename Queue::value_type;
+    using Storage = typename Queue::storage_type;
+    static constexpr bool is_log = LogLike<Storage>;
+
+    struct Item {
+        std::uint64_t number = 0;
+        std::optional<M> message{};
+        bool rejected = false;  // by the transport: only its number is left
+    };
+
+    /// A message that a hook reads, taken out of the window, because the hook may acknowledge it.
+    class HookMessage {
+    public:
+        HookMessage(OutboxWindow& window, std::uint64_t number,
+                    const driver::TurnGuard& guard) noexcept
+            : window_{window}, number_{number}, guard_{guard} {
+            if (Item* const item = window_.find(number_)) message_ = std::move(item->message);
+        }
+        HookMessage(const HookMessage&) = delete;
+        HookMessage& operator=(const HookMessage&) = delete;
+        ~HookMessage() {
+            if (guard_.gone()) return;
+            Item* const item = window_.find(number_);
+            if (item != nullptr && !item->rejected) item->message = std::move(message_);
+        }
+        [[nodiscard]] const M& message() const noexcept { return *message_; }
+
+    private:
+        OutboxWindow& window_;
+        const std::uint64_t number_;
+        const driver::TurnGuard& guard_;
+        std::optional<M> message_{};
+    };
+
+    OutboxWindow(Queue& queue, const OutboxOptions& options)
+        : queue_{queue},
+          keeps_{options.promise == OutboxOptions::at_least_once},
+          deliveries_max_{options.deliveries_max},
+          // Over memory, messages stay in the queue, and so within its limit, until they are sent.
+          items_max_{keeps_ || is_log ? options.in_flight_max : 1} {}
+
+    /// Whether a flush must follow fill() before anything is sent.
+    [[nodiscard]] bool removes_before_sending() const noexcept { return is_log && !keeps_; }
+    /// Returns the last number that a flush must have made durable before anything is sent.
+    [[nodiscard]] std::uint64_t removed() const noexcept { return removed_; }
+
+    /// Whether fill() would take a message.
+    [[nodiscard]] bool can_fill() const noexcept {
+        if (items_.size() >= items_max_ || is_alone()) return false;
+        if constexpr (is_log) {
+            return keeps_ ? unread() <= log().durable() : log().base() <= log().last();
+        } else {
+            return !queue_.empty();
+        }
+    }
+
+    /// Takes messages, as many as may be in flight.
+    ///
+    /// Errors: those of reading and acknowledging, if there is nothing to send.
+    /// Throws: std::bad_alloc; no message is lost.
+    std::error_code fill() {
+        while (can_fill()) {
+            if constexpr (is_log) {
+                // The messages before the one that cannot be read are sent first.
+                if (const std::error_code error = read_one()) {
+                    return next() != nullptr ? std::error_code{} : error;
+                }
+            } else {
+                items_.emplace_back();
+                items_.back().message = queue_.pop();
+                if (!items_.back().message) return items_.pop_back(), std::error_code{};
+                items_.back().number = ++taken_;
+            }
+        }
+        return {};
+    }
+
+    /// Returns the next message to send; null if there is none.
+    [[nodiscard]] const Item* next() const noexcept {
+        const bool waits = next_ != 0 && is_alone();
+        return next_ < items_.size() && !waits ? &items_[next_] : nullptr;
+    }
+    /// Whether the first message is sent alone, because connections ended while it was in flight.
+    [[nodiscard]] bool is_alone() const noexcept {
+        return suspect_.losses >= losses_before_alone && is_suspect();
+    }
+
+    /// The next message was handed to the connection.   Returns: the message, if it is done with.
+    std::optional<M> sent() noexcept {
+        const std::uint64_t number = items_[next_].number;
+        ++counters_.sent;
+        if (number <= last_sent_) ++counters_.sent_again;
+        last_sent_ = larger(last_sent_, number);
+        if (keeps_) return advance(), std::nullopt;
+        std::optional<M> message = std::move(items_.front().message);
+        items_.pop_front();
+        return message;
+    }
+    /// The transport rejected the next message. release_rejected() must follow.
+    [[nodiscard]] M reject() {
+        Item& item = items_[next_];
+        M message = std::move(*item.message);
+        item.message.reset();
+        ++counters_.unsent;
+        if (!keeps_) return items_.pop_front(), message;
+        item.rejected = true;
+        last_sent_ = larger(last_sent_, item.number);
+        advance();
+        return message;
+    }
+
+    /// Releases messages that the transport rejected, as soon as they are the first.
+    /// Returns: false if the storage did not release one; the next call tries again.
+    bool release_rejected() noexcept {
+        bool released = true;
+        while (released && !items_.empty() && items_.front().rejected) {
+            released = !release(items_.front().number);
+        }
+        skip_rejected();
+        return released;
+    }
+    /// A connection has ended: the next one begins with the first message that is not acknowledged.
+    /// release_rejected() must follow.
+    /// Returns: whether that message has become undeliverable, because the peer has closed it.
+    bool restart(bool closed_by_peer) noexcept {
+        const std::size_t sent = std::exchange(next_, 0);
+        if (!closed_by_peer || !keeps_ || sent == 0) return false;
+        if (!is_suspect()) suspect_ = {items_.front().number};
+        ++suspect_.losses;
+        const auto end = items_.begin() + static_cast<std::ptrdiff_t>(sent);
+        const bool is_only =
+            std::all_of(items_.begin() + 1, end, [](const Item& item) { return item.rejected; });
+        return is_only && ++suspect_.deliveries == deliveries_max_;
+    }
+
+    /// Releases everything up to a number.
+    ///
+    /// release_rejected() must follow.
+    /// Errors: not_sent; those of the storage, and then nothing was released.
+    std::error_code acknowledge(std::uint64_t up_to) noexcept {
+        if (!keeps_ || up_to > last_sent_) return SessionErrc::not_sent;
+        const std::uint64_t before = done();
+        if (const std::error_code error = release(up_to)) return error;
+        counters_.acknowledged += done() - before;
+        return {};
+    }
+    /// Releases the first message that was sent on this connection.
+    std::error_code acknowledge_first() noexcept {
+        if (next_ == 0) return SessionErrc::not_sent;
+        return acknowledge(items_.front().number);
+    }
+
+    /// Prepares a push into a full queue, whose policy may drop the oldest value.
+    void before_push() noexcept {
+        if constexpr (is_log && Queue::drops) {
+            if (!keeps_) return;
+            queue_.hold_oldest(next_ != 0);
+            if (next_ == 0 && queue_.full()) items_.clear();
+        }
+    }
+
+    /// Returns how many values left the storage without a pop since the last call.
+    [[nodiscard]] std::size_t take_released() noexcept { return std::exchange(released_, 0); }
+
+    /// Returns the counters. `link` and `error` are the outbox's.
+    [[nodiscard]] OutboxStatus counters() const noexcept {
+        OutboxStatus status = counters_;
+        // Accepted, and not done with.
+        const std::uint64_t depth =
+            is_log && keeps_ ? queue_.size() : queue_.size() + items_.size();
+        status.waiting = depth - next_;
+        status.in_flight = next_;
+        const bool is_undeliverable = suspect_.deliveries >= deliveries_max_ && is_suspect();
+        status.undeliverable = is_undeliverable ? suspect_.number : 0;
+        return status;
+    }
+
+private:
+    [[nodiscard]] Storage& log() noexcept { return queue_.storage(); }
+    [[nodiscard]] const Storage& log() const noexcept { return queue_.storage(); }
+    /// Returns the first number after the window.
+    [[nodiscard]] std::uint64_t unread() const noexcept {
+        return items_.empty() ? log().base() : items_.back().number + 1;
+    }
+    /// Returns the number up to which everything is released.
+    [[nodiscard]] std::uint64_t done() const noexcept {
+        if constexpr (is_log) {
+            return log().base() - 1;
+        } else {
+            return taken_ - items_.size();
+        }
+    }
+
+    std::error_code read_one() {
+        const std::uint64_t number = keeps_ ? unread() : log().base();
+        const Result<BytesView> body = log().read(number);
+        if (!body) return body.error();
+        items_.push_back({number, M(body->begin(), body->end())});
+        if (keeps_) return {};
+        // Removed first: after a crash, a message that was sent must not be here any more.
+        const std::error_code error = log().ack(number);
+        if (log().base() <= number) return items_.pop_back(), error;
+        removed_ = number;
+        ++released_;
+        return {};
+    }
+
+    std::error_code release(std::uint64_t up_to) noexcept {
+        if constexpr (is_log) {
+            if (up_to < log().base()) return {};
+            const std::uint64_t before = log().base();
+            // An error of deleting a file, or of the flush, comes after the release.
+            const std::error_code error = log().ack(up_to);
+            if (log().base() <= up_to) return error;
+            released_ += static_cast<std::size_t>(log().base() - before);
+        }
+        while (!items_.empty() && items_.front().number <= up_to) {
+            items_.pop_front();
+            if (next_ != 0) --next_;
+        }
+        return {};
+    }
+    void advance() noexcept {
+        ++next_;
+        skip_rejected();
+    }
+    void skip_rejected() noexcept {
+        while (next_ < items_.size() && items_[next_].rejected) ++next_;
+    }
+    /// Whether the first message is the one whose losses were counted.
+    [[nodiscard]] bool is_suspect() const noexcept {
+        return !items_.empty() && items_.front().number == suspect_.number;
+    }
+    [[nodiscard]] Item* find(std::uint64_t number) noexcept {
+        if (items_.empty() || number < items_.front().number || number > items_.back().number) {
+            return nullptr;
+        }
+        return &items_[static_cast<std::size_t>(number - items_.front().number)];
+    }
+
+    /// The first message when the peer closed the last connection on which one was in flight.
+    struct Suspect {
+        std::uint64_t number = 0;
+        std::uint32_t losses = 0;      // connections that ended so
+        std::uint32_t deliveries = 0;  // of those, the ones on which it was the only one
+    };
+    static constexpr std::uint32_t losses_before_alone = 2;
+
+    Queue& queue_;
+    const bool keeps_;
+    const std::uint32_t deliveries_max_;
+    const std::size_t items_max_;
+    std::deque<Item> items_{};
+    std::size_t next_ = 0;      // the messages before it were sent on this connection
+    std::size_t released_ = 0;  // not reported to the queue's observer yet
+    std::uint64_t taken_ = 0;   // numbers that were given, over memory
+    std::uint64_t removed_ = 0;
+    std::uint64_t last_sent_ = 0;
+    Suspect suspect_{};
+    OutboxStatus counters_{};
+};
+
 /// A queue over a log, or over memory. Messages that an outbox takes out of another durable storage
 /// would be lost in a crash.
 template <class Q>

@@ -1,21 +1,177 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/receiver.hpp
 /// Receiver: the other end of sessions; applies each operation exactly once, in order.
+///
+/// A Receiver has these hooks, each of which may leave out the receiver:
+/// - `on_attached(auto& receiver, const Id& sender, const Progress&)`
+/// - `on_committed(auto& receiver, const Id& sender, const Progress&)`
+/// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`
+/// - `on_rejected(auto& receiver, SessionErrc, const Id& sender)`
+/// - `on_ledger_failed(auto& receiver, std::error_code)`
 #pragma once
 
-#include <concepts>     // std::default_initializable, std::same_as
-#include <type_traits>  // std::is_same_v
-#include <utility>      // std::exchange, std::move
+#include <concepts>      // std::default_initializable, std::same_as
+#include <cstddef>       // std::ptrdiff_t, std::size_t
+#include <system_error>  // std::error_code
+#include <type_traits>   // std::is_same_v
+#include <utility>       // std::exchange, std::move
+#include <vector>        // std::vector
 
 #include <belay/core/machine_like.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/journal/id.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/session/detail/receiver_core.hpp>
-#include <belay/session/detail/receiver_event.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
-#include <belay/session/detail/sender_table.hpp>
+#include <belay/session/ledger_like.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+struct Progress;
+
+namespace detail {
+
+BELAY_DETAIL_HOOK(OnAttached, on_attached);
+BELAY_DETAIL_HOOK(OnCommitted, on_committed);
+BELAY_DETAIL_HOOK(OnLedgerFailed, on_ledger_failed);
+
+/// The hooks of a Receiver R.
+template <class R>
+struct ReceiverHooks {
+    using Attached = Hook<OnAttached, R, const Id&, const Progress&>;
+    using Committed = Hook<OnCommitted, R, const Id&, const Progress&>;
+    using JournalReplaced = Hook<OnJournalReplaced, R, const Id&, const Progress&>;
+    using Rejected = Hook<OnRejected, R, SessionErrc, const Id&>;
+    using LedgerFailed = Hook<OnLedgerFailed, R, std::error_code>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Attached::template right<O>,
+                      "Receiver: the observer's on_attached must be 'on_attached(const belay::Id&, "
+                      "const belay::Progress&)', or have 'auto& receiver' in front of that");
+        static_assert(Committed::template right<O>,
+                      "Receiver: the observer's on_committed must be 'on_committed(const "
+                      "belay::Id&, const belay::Progress&)', or have 'auto& receiver' in front of "
+                      "that");
+        static_assert(JournalReplaced::template right<O>,
+                      "Receiver: the observer's on_journal_replaced must be 'on_journal_replaced("
+                      "const belay::Id&, const belay::Progress&)', or have 'auto& receiver' in "
+                      "front of that");
+        static_assert(
+            Rejected::template right<O>,
+            "Receiver: the observer's on_rejected must be 'on_rejected(belay::SessionErrc, "
+            "const belay::Id&)', or have 'auto& receiver' in front of that");
+        static_assert(LedgerFailed::template right<O>,
+                      "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
+                      "std::error_code)', or have 'auto& receiver' in front of that");
+        static_assert(
+            has_any_hook_of<O, Attached, Committed, JournalReplaced, Rejected, LedgerFailed>,
+            "Receiver: the observer has no hook: it needs one of on_attached, "
+            "on_committed, on_journal_replaced, on_rejected, on_ledger_failed. Derive an "
+            "observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+struct ReceiverEvent {
+    enum class Kind : std::uint8_t { attached, committed, replaced, rejected, failed } kind;
+    Id sender{};
+    Progress progress{};
+    std::error_code error{};
+};
+
+/// Calls the hook for an event.   Throws: what the hook throws.
+template <class O, class R>
+void notify_of(O& observer, R& receiver, const ReceiverEvent& n) {
+    using Kind = ReceiverEvent::Kind;
+    using Hooks = ReceiverHooks<R>;
+    switch (n.kind) {
+        case Kind::attached:
+            return notify<typename Hooks::Attached>(observer, receiver, n.sender, n.progress);
+        case Kind::committed:
+            return notify<typename Hooks::Committed>(observer, receiver, n.sender, n.progress);
+        case Kind::replaced:
+            return notify<typename Hooks::JournalReplaced>(observer, receiver, n.sender,
+                                                           n.progress);
+        case Kind::rejected:
+            return notify<typename Hooks::Rejected>(
+                observer, receiver, static_cast<SessionErrc>(n.error.value()), n.sender);
+        case Kind::failed:
+            return notify<typename Hooks::LedgerFailed>(observer, receiver,
+                                                        std::error_code{n.error});
+    }
+}
+
+/// A bounded, sorted table.   Thread safety: home thread of the receiver.
+class SenderTable {
+public:
+    struct Sender {
+        Id id;
+        ReceiverCore core;
+        bool begun = false;  ///< some of its operations are applied, and not committed
+    };
+
+    /// Returns null if there is none.   Complexity: O(log n).
+    [[nodiscard]] Sender* find(const Id& id) {
+        const std::size_t i = place_of(id);
+        return i < senders_.size() && senders_[i].id == id ? &senders_[i] : nullptr;
+    }
+    /// Returns the sender, and adds it if there is none. If there are `most`, it first forgets one
+    /// that is idle, because all its durable state is in the ledger. Returns null if all of them
+    /// are busy. Other senders may move in memory.
+    [[nodiscard]] Sender* find_or_add(const Id& id, std::size_t most, const ReceiverCore& fresh) {
+        if (Sender* const s = find(id)) return s;
+        if (senders_.size() >= most && !forget_idle()) return nullptr;
+        const auto place = senders_.begin() + static_cast<std::ptrdiff_t>(place_of(id));
+        return &*senders_.insert(place, Sender{id, fresh});
+    }
+    /// Records that a sender has operations that wait for their commit.   Throws: std::bad_alloc;
+    /// then nothing is recorded.
+    void begin(Sender& sender) {
+        if (sender.begun) return;
+        begun_.push_back(sender.id);
+        sender.begun = true;
+    }
+    /// Returns whether operations of a sender wait for their commit.
+    [[nodiscard]] bool has_begun() const noexcept { return !begun_.empty(); }
+    /// All operations of the listed senders are committed: calls `f(sender)` for each. If `f`
+    /// throws, the next call continues with that sender.
+    template <class F>
+    void committed(F&& f) {
+        for (const Id& id : begun_) {
+            // Those that an earlier call has reported may be forgotten since then.
+            Sender* const sender = find(id);
+            if (sender == nullptr || !sender->begun) continue;
+            f(*sender);
+            sender->begun = false;
+        }
+        begun_.clear();
+    }
+    void clear() noexcept {
+        senders_.clear();
+        begun_.clear();
+    }
+
+private:
+    bool forget_idle() {
+        for (auto i = senders_.begin(); i != senders_.end(); ++i) {
+            if (i->begun || i->core.attached() != 0) continue;
+            senders_.erase(i);
+            return true;
+        }
+        return false;
+    }
+    [[nodiscard]] std::size_t place_of(const Id& id) const {
+        return first_after(senders_, [&id](const Sender& s) { return s.id < id; });
+    }
+
+    std::vector<Sender> senders_;
+    std::vector<Id> begun_;
+};
+
+}  // namespace detail
 
 /// Serves sessions over connections that a listener hands to it, and applies their operations to
 /// one ledger.

@@ -10,7 +10,7 @@
 #include <belay/core/no_limit.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/link/heartbeat_options.hpp>
-#include <belay/session/frame.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

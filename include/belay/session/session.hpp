@@ -1,27 +1,225 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session.hpp
 /// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
+/// SessionOptions, SessionStatus: its options and its state. SessionQueueLike: the queues that it
+/// takes.
+///
+/// A Session has these hooks, each of which may leave out the session:
+/// - `on_state(auto& session, const Transition&)`
+/// - `on_accepted(auto& session, std::uint64_t up_to)`: operations are durable and will be
+///   delivered.
+/// - `on_acknowledged(auto& session, std::uint64_t up_to)`: operations are delivered.
+/// - `on_blocked(auto& session, Blocked, const BlockedDetails&)`: a loss, about which the session
+///   must not guess, has stopped it.
+/// - `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver replaced another
+///   journal of this sender by this one.
+/// - `on_stalled(auto& session)`: the session is connected, but made no progress for a long time.
 #pragma once
 
 #include <concepts>     // std::same_as
+#include <cstdint>      // std::uint32_t, std::uint64_t, std::uint8_t
+#include <string_view>  // std::string_view
 #include <type_traits>  // std::is_same_v, std::remove_cvref_t
-#include <utility>      // std::move, std::exchange
+#include <utility>      // std::declval, std::exchange, std::move
 
+#include <belay/core/detail/expect_options.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/journal/id.hpp>
+#include <belay/journal/log_like.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/detail/drain_limit.hpp>
+#include <belay/link/heartbeat_options.hpp>
+#include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/session/detail/checked_transport.hpp>
+#include <belay/link/supervisor_options.hpp>
+#include <belay/link/validated.hpp>
+#include <belay/queue/queue.hpp>
 #include <belay/session/detail/log_failure.hpp>
 #include <belay/session/detail/sender_core.hpp>
 #include <belay/session/detail/session_core.hpp>
-#include <belay/session/session_observer.hpp>
-#include <belay/session/session_options.hpp>
-#include <belay/session/session_queue.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+/// The payload of an ACK: two limits.
+inline constexpr std::uint32_t ack_bytes = 16;
+}  // namespace detail
+
+/// The options of a Session.
+struct SessionOptions {
+    /// The id of the stream of work, not of the process. It never changes. Required.
+    Id id{};
+    /// The maximum size of a payload that is accepted from the receiver: 16, the size of an ACK, to
+    /// 16 MiB (session_format::payload_bytes_ceiling).
+    std::uint32_t payload_bytes_max = 1U << 20U;
+    /// A token that is sent in HELLO, if the transport has not authenticated already. It has at
+    /// most 4 KiB (session_format::token_bytes_max). With a longer one, each attempt fails with
+    /// SessionErrc::token_too_long, and sends nothing.
+    Bytes token{};
+    /// The time within which HELLO and START must be answered.
+    Duration greeting_max = std::chrono::seconds{10};
+    /// The time after which on_stalled is called, with unacknowledged operations and without
+    /// progress.
+    Duration stalled_after = std::chrono::seconds{60};
+    /// The maximum size of a message with several DATA frames. A longer operation is a message of
+    /// its own, with the 24 bytes of its frame. > 0.
+    std::size_t batch_bytes = std::size_t{32} << 10U;
+    /// When a silent receiver is pinged and given up, over any transport.
+    HeartbeatOptions heartbeat{};
+    SupervisorOptions link{};
+    /// As a service of a Fleet: the priority among services that want to dial; see
+    /// ServiceOptions::priority.
+    std::uint8_t priority = 0;
+
+    /// Returns the rule that these options break, as a sentence; an empty text if they break none.
+    [[nodiscard]] std::string_view check() const noexcept {
+        if (id == no_id) return "SessionOptions: id must be set";
+        if (greeting_max <= Duration::zero() || stalled_after <= Duration::zero()) {
+            return "SessionOptions: greeting_max and stalled_after must be > 0ns";
+        }
+        if (payload_bytes_max < detail::ack_bytes ||
+            payload_bytes_max > session_format::payload_bytes_ceiling) {
+            return "SessionOptions: payload_bytes_max must be from 16 to 16777216";
+        }
+        if (batch_bytes == 0) {
+            return "SessionOptions: batch_bytes must be > 0, or no operation is sent";
+        }
+        return heartbeat.check();
+    }
+};
+
+namespace detail {
+/// Returns the options; options that no session can satisfy end the program at construction.
+[[nodiscard]] inline SessionOptions&& checked(SessionOptions&& options) {
+    expect_options(options.check(),
+                   {{"greeting_max", options.greeting_max},
+                    {"stalled_after", options.stalled_after},
+                    {"payload_bytes_max", std::uint64_t{options.payload_bytes_max}},
+                    {"batch_bytes", std::uint64_t{options.batch_bytes}},
+                    {"heartbeat.every", options.heartbeat.every},
+                    {"heartbeat.dead_after", options.heartbeat.dead_after}});
+    return static_cast<SessionOptions&&>(options);
+}
+/// Returns the time, in milliseconds, within which a session needs a sign of life while it sends a
+/// long frame. It is a third of `dead_after`, so that two late signs end no connection. It is 0 if
+/// that is 1 s or more, because a receiver sends one each second anyway.
+[[nodiscard]] constexpr std::uint16_t sign_within_ms(const HeartbeatOptions& heartbeat) noexcept {
+    const auto third = heartbeat.dead_after / 3 / std::chrono::milliseconds{1};
+    return third >= 1000 ? 0 : static_cast<std::uint16_t>(third > 0 ? third : 1);
+}
+}  // namespace detail
+
+/// The state of a session, as one consistent value.
+struct SessionStatus {
+    LinkStatus link{};                ///< `connected` means that the session has resumed and
+                                      ///< operations flow
+    Blocked blocked = Blocked::none;  ///< why nothing is sent; none if operations may be sent
+    BlockedDetails details{};         ///< the facts about that
+    std::uint64_t taken = 0;          ///< the highest number that send() returned
+    std::uint64_t accepted = 0;       ///< operations up to this number are durable and will be
+                                      ///< delivered
+    std::uint64_t acknowledged = 0;   ///< operations up to this number are delivered
+    std::error_code flush_error{};    ///< of the last flush, for example on a full disk; none if
+                                      ///< it succeeded
+};
+
+namespace detail {
+
+BELAY_DETAIL_HOOK(OnAccepted, on_accepted);
+BELAY_DETAIL_HOOK(OnAcknowledged, on_acknowledged);
+BELAY_DETAIL_HOOK(OnBlocked, on_blocked);
+BELAY_DETAIL_HOOK(OnStalled, on_stalled);
+
+/// The hooks of a Session S.
+template <class S>
+struct SessionHooks {
+    using State = Hook<OnState, S, const Transition&>;
+    using Accepted = Hook<OnAccepted, S, std::uint64_t>;
+    using Acknowledged = Hook<OnAcknowledged, S, std::uint64_t>;
+    using IsBlocked = Hook<OnBlocked, S, Blocked, const BlockedDetails&>;
+    using JournalReplaced = Hook<OnJournalReplaced, S, const BlockedDetails&>;
+    using Stalled = Hook<OnStalled, S>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Session: the observer's on_state must be 'on_state(const "
+                      "belay::Transition&)', or have 'auto& session' in front of that");
+        static_assert(Accepted::template right<O>,
+                      "Session: the observer's on_accepted must be 'on_accepted(std::uint64_t)', "
+                      "or have 'auto& session' in front of that");
+        static_assert(Acknowledged::template right<O>,
+                      "Session: the observer's on_acknowledged must be 'on_acknowledged("
+                      "std::uint64_t)', or have 'auto& session' in front of that");
+        static_assert(IsBlocked::template right<O>,
+                      "Session: the observer's on_blocked must be 'on_blocked(belay::Blocked, "
+                      "const belay::BlockedDetails&)', or have 'auto& session' in front of that");
+        static_assert(JournalReplaced::template right<O>,
+                      "Session: the observer's on_journal_replaced must be 'on_journal_replaced("
+                      "const belay::BlockedDetails&)', or have 'auto& session' in front of that");
+        static_assert(Stalled::template right<O>,
+                      "Session: the observer's on_stalled must be 'on_stalled()', or "
+                      "'on_stalled(auto& session)'");
+        static_assert(
+            has_any_hook_of<O, State, Accepted, Acknowledged, IsBlocked, JournalReplaced, Stalled>,
+            "Session: the observer has no hook: it needs one of on_state, on_accepted, "
+            "on_acknowledged, on_blocked, on_journal_replaced, on_stalled. Derive an observer "
+            "without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+template <class Q>
+using JournalOf = std::remove_cvref_t<decltype(std::declval<Q&>().storage())>;
+
+template <class Q>
+concept HasJournal = requires(Q& queue) { queue.storage(); } && LogLike<JournalOf<Q>>;
+template <class Q>
+concept NeverDrops = requires {
+    { Q::drops } -> std::same_as<const bool&>;
+} && !Q::drops;
+template <class Q>
+concept PushesBytes = requires(Q& queue, BytesView operation) {
+    { queue.push(operation) } -> std::same_as<std::error_code>;
+};
+
+/// The queue of a Session: `Queue<Journal<...>>`, with a limit, and with an overflow policy that
+/// rejects or blocks.
+template <class Q>
+concept SessionQueueLike = HasJournal<Q> && NeverDrops<Q> && PushesBytes<Q>;
+
+}  // namespace detail
+
+namespace explain {
+
+/// Names every requirement of SessionQueueLike that Q lacks.
+template <class Q>
+consteval bool session_queue() {
+    static_assert(detail::HasJournal<Q>,
+                  "Session: the queue must be a Queue over a LogLike storage, such as Journal");
+    static_assert(
+        detail::NeverDrops<Q>,
+        "Session: the queue must not drop operations, because each must be delivered exactly once");
+    static_assert(!detail::HasJournal<Q> || detail::PushesBytes<Q>,
+                  "Session: the queue must take belay::BytesView");
+    return detail::SessionQueueLike<Q>;
+}
+
+}  // namespace explain
+
+namespace detail {
+
+/// Puts a check into a transport. It is specialised for a decorator that must stay the outermost.
+template <class Transport, class Check>
+struct CheckedTransport {
+    using type = Validated<Transport, Check>;
+    [[nodiscard]] static type make(Transport transport, Check check) {
+        return {std::move(transport), std::move(check)};
+    }
+};
+
 template <class Transport, class Policy, class Queue, class Observer>
 class SessionService;
 }  // namespace detail

@@ -15,10 +15,8 @@
 #include <utility>      // std::move
 
 #include <belay/core/machine_group.hpp>
-#include <belay/fleet/detail/fleet_rules.hpp>
 #include <belay/fleet/detail/scheduled_transport.hpp>
 #include <belay/fleet/detail/service_calls.hpp>
-#include <belay/fleet/detail/service_observer.hpp>
 #include <belay/session/session.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -6,9 +6,9 @@
 #include <string>  // std::string
 
 #include <belay/link/link_text.hpp>
-#include <belay/session/blocked.hpp>
-#include <belay/session/outbox_options.hpp>
-#include <belay/session/session_options.hpp>
+#include <belay/session/outbox.hpp>
+#include <belay/session/session.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

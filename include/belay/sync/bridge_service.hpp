@@ -15,9 +15,7 @@
 #include <utility>      // std::forward, std::move
 
 #include <belay/core/machine_group.hpp>
-#include <belay/fleet/detail/fleet_rules.hpp>
 #include <belay/fleet/detail/service_calls.hpp>
-#include <belay/fleet/detail/service_observer.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/policy.hpp>

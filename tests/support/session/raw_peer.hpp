@@ -10,7 +10,7 @@
 
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/session/greeting.hpp>
+#include <belay/session/session_format.hpp>
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"

@@ -1,21 +1,300 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/fleet/detail/dial_scheduler.hpp
-/// DialScheduler: decides which service may dial, and whether the network has failed.
+/// DialScheduler: decides which service may dial, and whether the network has failed. ServiceEntry:
+/// its entry for a service. DialGroups: the services that wait to dial and those that dial.
 #pragma once
 
 #include <array>     // std::array
+#include <chrono>    // std::chrono::minutes
+#include <cstddef>   // std::size_t
+#include <cstdint>   // std::uint32_t, std::uint64_t, std::uint8_t
 #include <optional>  // std::optional
 #include <string>    // std::string
 #include <utility>   // std::exchange, std::move
+#include <vector>    // std::vector
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/fleet/detail/dial_groups.hpp>
+#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/machine_like.hpp>
+#include <belay/core/order.hpp>
 #include <belay/fleet/fleet_options.hpp>
-#include <belay/fleet/network_suspect.hpp>
+#include <belay/link/status.hpp>
+#include <belay/link/supervisor_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+struct DialScheduler;
+struct ServiceEntry;
+
+/// The operations of a fleet on a service, independent of its transport, policy and observer.
+struct ServiceOps {
+    const LinkStatus& (*status)(const ServiceEntry&) noexcept;
+    std::size_t (*queued)(const ServiceEntry&);
+    /// Returns whether one of its turns or hooks is on the call stack.
+    bool (*in_turn)(const ServiceEntry&) noexcept;
+    void (*start)(ServiceEntry&);
+    void (*stop)(ServiceEntry&);
+    Reconnect (*reconnect)(ServiceEntry&, bool force);
+    /// Returns whether reconnect() would attempt now.
+    bool (*may_attempt)(const ServiceEntry&, Instant now) noexcept;
+    /// Attempts, if it only waits for the network.
+    void (*resume)(ServiceEntry&);
+    void (*unhealthy)(ServiceEntry&, const Failure&);
+    /// Permits its connection to open.
+    void (*dial)(ServiceEntry&);
+    /// Ends its connection with a failure, which counts against the service unless `withdrawn`.
+    void (*close)(ServiceEntry&, const Failure&, bool withdrawn);
+    /// Destroys it: at once, or after its turn.
+    void (*end)(ServiceEntry&) noexcept;
+};
+
+/// The phase of a service's connection, as the fleet counts it.
+enum class ServicePhase : std::uint8_t {
+    idle,       ///< there is no connection
+    queued,     ///< waits for its turn to dial
+    dialling,   ///< opening and validating; counts towards the limit of its group
+    connected,  ///< validated
+    held,       ///< has failed, and waits for the decision about the network
+    ended       ///< has ended; the supervisor is notified next
+};
+
+/// The entry of the DialScheduler for one service.
+///
+/// Thread safety: the fleet's home thread.
+struct ServiceEntry {
+    static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
+
+    // Defined in dial_scheduler.hpp, where DialScheduler is complete.
+    ServiceEntry(const ServiceOps& o, Ref<DialScheduler> h, std::string n) noexcept;
+    ~ServiceEntry();
+    ServiceEntry(const ServiceEntry&) = delete;
+    ServiceEntry& operator=(const ServiceEntry&) = delete;
+
+    const ServiceOps* ops;
+    Ref<DialScheduler> scheduler;
+    const std::string name;
+    ServiceEntry* previous = nullptr;
+    ServiceEntry* next = nullptr;
+    /// Queued: its rank, as a time. Dialling: the time of the dial. Held: the time of the failure.
+    Instant at = always;
+    Instant asked_at = always;  ///< when the attempt began that is queued to dial
+    /// Queued and dialling: the limit of the attempt, from the dial on. After a hold: how late its
+    /// supervisor is notified of the end; `forever` until then.
+    Duration span{};
+    Failure failure{};         ///< held: the failure
+    std::uint32_t ticket = 0;  ///< queued: the order of asking
+    std::uint32_t place = nowhere;
+    ServicePhase phase = ServicePhase::idle;
+    std::uint8_t priority = 0;
+    std::uint16_t endpoints = 1;             ///< between which its transport chooses
+    std::uint16_t scouted = 0;               ///< of them in a row, as a scout; 0 after the last one
+    LinkState counted = LinkState::stopped;  ///< the state it is counted in
+    bool keeps_rank = false;         ///< removed from the queue: it asks again at its old rank
+    bool removed : 1 = false;        ///< its observer is not notified any more
+    bool passes : 1 = false;         ///< the next dial does not wait for the network
+    bool is_scout : 1 = false;       ///< that dial also waits for no other dial
+    bool was_held : 1 = false;       ///< its connection ended at `at`, not when that was reported
+    bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow group
+    bool awaits_place : 1 = false;   ///< its dial ended because the slow group had no place
+    bool was_connected : 1 = false;  ///< and no dial has failed since
+    bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
+};
+
+/// Entries in order of arrival. An entry is in at most one such list.
+///
+/// Thread safety: one thread.   Complexity: O(1).
+class ServiceList {
+public:
+    [[nodiscard]] ServiceEntry* front() const noexcept { return first_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    void push(ServiceEntry& entry) noexcept {
+        entry.previous = last_;
+        entry.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &entry;
+        last_ = &entry;
+        ++size_;
+    }
+    void remove(ServiceEntry& entry) noexcept {
+        (entry.previous != nullptr ? entry.previous->next : first_) = entry.next;
+        (entry.next != nullptr ? entry.next->previous : last_) = entry.previous;
+        entry.previous = entry.next = nullptr;
+        --size_;
+    }
+
+private:
+    ServiceEntry* first_ = nullptr;
+    ServiceEntry* last_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// Entries that wait to dial, by rank, then by the order of asking. It is a binary heap.
+///
+/// Thread safety: one thread.   Complexity: O(log n).   Allocates: while it grows.
+class DialQueue {
+public:
+    [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
+    [[nodiscard]] ServiceEntry& front() const noexcept { return *heap_.front(); }
+
+    /// Throws: std::bad_alloc.
+    void push(ServiceEntry& entry) {
+        heap_.push_back(&entry);
+        entry.ticket = ++tickets_;
+        rise(heap_.size() - 1, entry);
+    }
+    void remove(ServiceEntry& entry) noexcept {
+        const std::size_t hole = entry.place;
+        ServiceEntry& last = *heap_.back();
+        heap_.pop_back();
+        entry.place = ServiceEntry::nowhere;
+        if (&last == &entry) return;
+        rise(hole, last);
+        sink(last.place, last);
+    }
+
+private:
+    static bool before(const ServiceEntry& a, const ServiceEntry& b) noexcept {
+        if (a.at != b.at) return a.at < b.at;
+        // By their distance, because the count of tickets may begin again.
+        return static_cast<std::int32_t>(a.ticket - b.ticket) < 0;
+    }
+    void put(std::size_t place, ServiceEntry& entry) noexcept {
+        heap_[place] = &entry;
+        entry.place = static_cast<std::uint32_t>(place);
+    }
+    void rise(std::size_t place, ServiceEntry& entry) noexcept {
+        for (; place != 0 && before(entry, *heap_[(place - 1) / 2]); place = (place - 1) / 2) {
+            put(place, *heap_[(place - 1) / 2]);
+        }
+        put(place, entry);
+    }
+    void sink(std::size_t place, ServiceEntry& entry) noexcept {
+        for (std::size_t child = 2 * place + 1; child < heap_.size(); child = 2 * place + 1) {
+            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
+            if (!before(*heap_[child], entry)) break;
+            put(place, *heap_[child]);
+            place = child;
+        }
+        put(place, entry);
+    }
+
+    std::vector<ServiceEntry*> heap_;
+    std::uint32_t tickets_ = 0;
+};
+
+/// A limited number of dials, and the services that wait for one of them.
+///
+/// Thread safety: the fleet's home thread.
+struct DialGroup {
+    [[nodiscard]] bool has_place() const noexcept { return dialling.size() < dials_max; }
+    [[nodiscard]] bool can_dial() const noexcept { return !queue.empty() && has_place(); }
+    /// Returns whether the dials and the services that wait take all places.
+    [[nodiscard]] bool is_taken() const noexcept {
+        return dialling.size() + queue.size() >= dials_max;
+    }
+
+    std::size_t dials_max;
+    DialQueue queue{};
+    ServiceList dialling{};  ///< in the order in which they entered this group
+};
+
+/// Keeps dials that hang from delaying the others: a dial that has taken FleetOptions::slow_after
+/// leaves the fast group.
+///
+/// Thread safety: the fleet's home thread.   Complexity: O(log n).
+struct DialGroups {
+    explicit DialGroups(const FleetOptions& options) noexcept
+        : fast{options.dials_max}, slow{options.slow_dials_max} {}
+
+    /// Queues a service in the group of its last dial.   Throws: std::bad_alloc.
+    void enqueue(ServiceEntry& entry, const FleetOptions& options) {
+        // A command or a scout must find out soon whether a dial succeeds now. So must a service
+        // that was connected and has lost its connection.
+        const bool lost = entry.was_connected && !entry.awaits_place;
+        const bool needs_dial = entry.passes || (lost && slow.is_taken());
+        entry.is_slow = entry.is_slow && !needs_dial;
+        // Priority is a head start and not an absolute rank, so a waiting service eventually
+        // precedes all services that ask later.
+        const auto steps = static_cast<std::uint64_t>(entry.priority);
+        const Duration ahead =
+            part::saturating_add(part::saturating_multiply(options.head_start, steps),
+                                 entry.was_connected ? lost_head_start : Duration::zero());
+        entry.at = entry.is_scout ? always : before(entry.asked_at, ahead);
+        of(entry).queue.push(entry);
+        ++queued;
+        entry.phase = ServicePhase::queued;
+    }
+    /// Returns the group in which the next dial may begin; null if there is none.
+    [[nodiscard]] DialGroup* next() noexcept {
+        if (queued == 0) return nullptr;
+        if (!slow.can_dial()) return fast.can_dial() ? &fast : nullptr;
+        if (!fast.can_dial()) return &slow;
+        return slow.queue.front().at < fast.queue.front().at ? &slow : &fast;
+    }
+    /// Lets a service of this group's queue dial.
+    void begin(DialGroup& group, ServiceEntry& entry, Instant now) noexcept {
+        group.queue.remove(entry);
+        --queued;
+        entry.phase = ServicePhase::dialling;
+        entry.passes = entry.is_scout = entry.awaits_place = false;
+        entry.at = now;
+        group.dialling.push(entry);
+    }
+    /// Moves the dials that have taken `slow_after` to the slow group, while it has places.
+    /// Returns: the first for which there is none, and which must end; null if there is no such.
+    [[nodiscard]] ServiceEntry* move_slow(Instant now, Duration slow_after) noexcept {
+        while (ServiceEntry* const entry = fast.dialling.front()) {
+            if (after(entry->at, slow_after) > now) break;
+            if (slow.is_taken()) return entry;
+            fast.dialling.remove(*entry);
+            entry->is_slow = true;
+            slow.dialling.push(*entry);
+        }
+        return nullptr;
+    }
+    /// Pre: it is queued or dialling.
+    void leave(ServiceEntry& entry) noexcept {
+        if (entry.phase == ServicePhase::queued) {
+            of(entry).queue.remove(entry);
+            --queued;
+        } else {
+            of(entry).dialling.remove(entry);
+        }
+    }
+    /// Returns when something is due here, except for a scout.
+    [[nodiscard]] Instant deadline(Instant next_dial, Duration slow_after) const noexcept {
+        const ServiceEntry* const oldest = fast.dialling.front();
+        const Instant moves = oldest != nullptr ? after(oldest->at, slow_after) : never;
+        if (queued == 0) return moves;
+        return fast.can_dial() || slow.can_dial() ? smaller(moves, next_dial) : moves;
+    }
+    /// Returns a dial that began before the others, or about then; null if none is under way.
+    [[nodiscard]] ServiceEntry* oldest() const noexcept {
+        return slow.dialling.front() != nullptr ? slow.dialling.front() : fast.dialling.front();
+    }
+    /// Returns the oldest slow dial of a service that was connected; null if there is none.
+    [[nodiscard]] ServiceEntry* oldest_of_connected() const noexcept {
+        ServiceEntry* entry = slow.dialling.front();
+        while (entry != nullptr && !entry->was_connected) entry = entry->next;
+        return entry;
+    }
+
+    DialGroup fast;
+    DialGroup slow;
+    std::size_t queued = 0;  ///< in both groups
+
+private:
+    /// Services that have lost a connection precede those that were never connected, or whose dials
+    /// fail. A bounded time, so that no service starves.
+    static constexpr Duration lost_head_start = std::chrono::minutes{10};
+
+    [[nodiscard]] DialGroup& of(const ServiceEntry& entry) noexcept {
+        return entry.is_slow ? slow : fast;
+    }
+};
 
 /// How a service notifies the observer of its fleet.
 struct FleetWatch {

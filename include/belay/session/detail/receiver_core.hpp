@@ -6,9 +6,9 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/check.hpp>
 #include <belay/session/detail/credit.hpp>
-#include <belay/session/greeting.hpp>
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/receiver_options.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -8,8 +8,8 @@
 
 #include <belay/link/detail/served_peers.hpp>
 #include <belay/session/detail/credit.hpp>
-#include <belay/session/greeting.hpp>
 #include <belay/session/receiver_options.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

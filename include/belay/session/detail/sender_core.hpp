@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/sender_core.hpp
-/// SenderCore: the state and the frames of a sender, over any number of connections.
+/// SenderCore: the state and the frames of a sender, over any number of connections. StateLoss: the
+/// loss of state on either side that a WELCOME reveals.
 #pragma once
 
 #include <utility>  // std::move
@@ -8,12 +9,40 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/queue_errc.hpp>
-#include <belay/session/blocked.hpp>
 #include <belay/session/detail/credit.hpp>
-#include <belay/session/detail/state_loss.hpp>
-#include <belay/session/greeting.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The sender's state, which is compared with the receiver's.
+struct SenderFacts {
+    std::uint64_t acked = 0;
+    std::uint64_t durable = 0;
+    Id pinned_store{};
+};
+
+/// Why a session must not continue, and the error that reports it.
+struct StateLoss {
+    Blocked blocked = Blocked::none;
+    SessionErrc error{};
+};
+
+/// Compares the numbers. If they agree, the checks at `w.applied` must agree too.
+/// Source: docs/session-protocol.md, section 5.1.
+[[nodiscard]] constexpr StateLoss detect_state_loss(const SenderFacts& mine,
+                                                    const session_format::Welcome& w) noexcept {
+    if (mine.pinned_store != no_id && (mine.pinned_store != w.store || !w.known)) {
+        return {Blocked::receiver_lost_state, SessionErrc::store_changed};
+    }
+    if (!w.known) return {};
+    if (w.applied < mine.acked) {
+        return {Blocked::receiver_rolled_back, SessionErrc::receiver_rolled_back};
+    }
+    if (w.applied > mine.durable) {
+        return {Blocked::sender_rolled_back, SessionErrc::sender_rolled_back};
+    }
+    return {};
+}
 
 /// The options of a SenderCore.
 struct SenderOptions {

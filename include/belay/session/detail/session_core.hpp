@@ -9,7 +9,7 @@
 #include <belay/core/order.hpp>
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/status.hpp>
-#include <belay/session/blocked.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
