@@ -576,7 +576,8 @@ WORLD_MUTANTS = (
 
     # the local side fails, and nobody learns of it
     explored("bridge", "hides_failures_of_the_local_side", 'always "a file that cannot be written is reported"',
-             (BRIDGE_ENGINE, "        pending_events_.error(s.name, step, failure);\n", "        static_cast<void>(step);\n")),
+             (BRIDGE_ENGINE, "const Failure failure = Failure::from(error);\n        pending_events_.error(s.name, step, failure);\n",
+              "const Failure failure = Failure::from(error);\n        static_cast<void>(step);\n")),
     # the next scene of an author is reported as a change of another one
     Mutant("bridge_reports_the_author",
            (Change(RECONCILIATION, "return by_author ? Shows::change : Shows::overwrote;",
