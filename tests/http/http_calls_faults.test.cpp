@@ -92,6 +92,11 @@ public:
             if (outcome || outcome.last() != nullptr) wrong("an answer of no server");
             return;
         }
+        // A stop ends the request under way.
+        if (call.stopped_at && *call.stopped_at < call.last_at) {
+            if (outcome.error() != CallErrc::stopped) wrong("an answer after the stop");
+            return;
+        }
         const bool well = call.last->complete() && call.last->status / 100 == 2;
         if (static_cast<bool>(outcome) != well) wrong("another result than the last answer");
         if (outcome && *outcome != *call.last) wrong("another response");

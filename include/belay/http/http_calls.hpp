@@ -4,9 +4,7 @@
 /// the server worse.
 #pragma once
 
-#include <atomic>    // std::atomic
 #include <concepts>  // std::same_as
-#include <cstdint>   // std::uint8_t
 #include <map>       // std::map
 #include <memory>    // std::shared_ptr, std::weak_ptr
 #include <optional>  // std::optional
@@ -23,181 +21,13 @@
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/http/detail/http_call.hpp>
 #include <belay/http/detail/http_hosts.hpp>
 #include <belay/http/detail/http_repeat.hpp>
 #include <belay/http/http_calls_options.hpp>
 #include <belay/http/http_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
-
-namespace detail {
-
-enum class HttpExchangeState : std::uint8_t { waits, failed, complete };
-
-/// The answer of a client, which may come on any thread, and wakes the coroutine that waits.
-struct HttpExchange {
-    StopSource answered{};
-    std::atomic<HttpExchangeState> state{HttpExchangeState::waits};
-    std::optional<HttpResponse> response{};  // while `state` is `waits`: the answering thread's
-};
-
-/// Notes the end of a request for the rules. If the caller has left, the thread of the calls may
-/// not have seen a response that has arrived.
-class HttpExchangeEnd {
-public:
-    HttpExchangeEnd(const HttpExchange& exchange, HttpProgress& progress, Instant sent_at) noexcept
-        : exchange_{exchange}, progress_{progress}, sent_at_{sent_at} {}
-    HttpExchangeEnd(const HttpExchangeEnd&) = delete;
-    HttpExchangeEnd& operator=(const HttpExchangeEnd&) = delete;
-    ~HttpExchangeEnd() {
-        const HttpExchangeState state = exchange_.state.load(std::memory_order_acquire);
-        if (state == HttpExchangeState::complete) progress_.answered = true;
-        if (state != HttpExchangeState::waits) return;
-        progress_.silent_since = detail::smaller(progress_.silent_since, sent_at_);
-    }
-
-private:
-    const HttpExchange& exchange_;
-    HttpProgress& progress_;
-    Instant sent_at_;
-};
-
-/// Sends one request, and waits for the answer; nullopt if the client was destroyed. If the client
-/// throws, `progress.sent` stays as it is, otherwise it becomes true.
-template <class Http, class Sleeper>
-belay::Task<std::optional<HttpResponse>> http_exchange(Http& http, Sleeper& sleeper,
-                                                       HttpRequest request,
-                                                       HttpProgress& progress) {
-    using State = HttpExchangeState;
-    const auto exchange = std::make_shared<HttpExchange>();
-    Completion<HttpResponse> done{[exchange](std::optional<HttpResponse> response) noexcept {
-        const bool is_complete = response && response->complete();
-        exchange->response = std::move(response);
-        exchange->state.store(is_complete ? State::complete : State::failed,
-                              std::memory_order_release);
-        exchange->answered.request_stop();
-    }};
-    const Instant now = sleeper.now();
-    [[maybe_unused]] const auto handle = http.request(std::move(request), std::move(done));
-    progress.sent = true;
-    // Before the handle is destroyed, which answers "no".
-    const HttpExchangeEnd end{*exchange, progress, now};
-    while (exchange->state.load(std::memory_order_acquire) == State::waits) {
-        const StopToken token = exchange->answered.token();
-        decltype(auto) sleep = sleeper.async_sleep_until(never, token);
-        decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
-        co_await awaiter;
-    }
-    co_return std::move(exchange->response);
-}
-
-/// A layer that gives the inner ones a deadline. It does not end a call. The client keeps the
-/// deadline of its request, and a breaker must see that the server did not answer.
-struct HttpDeadline {
-    static constexpr bool limits_time = true;
-
-    Duration limit;
-    Duration attempt_timeout;
-
-    [[nodiscard]] constexpr TimeLimit time_limit(Instant) const noexcept {
-        const Duration shortest = smaller(larger(limit, Duration{}), attempt_timeout);
-        return {shortest, shortest / 2};
-    }
-    template <class Next, class Context>
-    belay::Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
-        // The rest of a deadline that has passed is negative.
-        const Duration left = limit.count() > 0 ? limit : Duration{};
-        const Instant end = after(context.sleeper.now(), left);
-        if (end < attempt.deadline) attempt.deadline = end;
-        auto answering = next(attempt);
-        typename Next::Answer answer = co_await std::move(answering);
-        co_return answer;
-    }
-};
-
-/// Returns a copy without the on_chunk, which cannot be copied.   Throws: std::bad_alloc.
-[[nodiscard]] inline HttpRequest copy_of(const HttpRequest& request) {
-    return {.url = request.url,
-            .method = request.method,
-            .headers = request.headers,
-            .body = request.body,
-            .deadline = request.deadline,
-            .body_bytes_max = request.body_bytes_max,
-            .redirects = request.redirects,
-            .fresh_connection = request.fresh_connection};
-}
-
-/// One call: the request, of which each attempt sends a copy, and what became of it.
-class HttpCall {
-public:
-    explicit HttpCall(HttpRequest request) : request_{std::move(request)} {
-        progress.repeatable = detail::is_repeatable(request_);
-    }
-    HttpCall(const HttpCall&) = delete;
-    HttpCall& operator=(const HttpCall&) = delete;
-
-    /// Returns the request of one attempt. It refers to this call, if it has an on_chunk.
-    /// Throws: std::bad_alloc.
-    [[nodiscard]] HttpRequest copy(Duration deadline, std::string_view deadline_header) {
-        HttpRequest copy = detail::copy_of(request_);
-        copy.deadline = deadline;
-        // The server that the kept connection leads to does not serve this name.
-        constexpr int misdirected_request = 421;
-        const Failure& last = progress.noted[0].failure;
-        if (last.code == misdirected_request && last.category == &http_category()) {
-            copy.fresh_connection = true;
-        }
-        if (!deadline_header.empty() && deadline != forever) {
-            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline);
-            copy.headers.set({std::string{deadline_header},
-                              std::to_string(left.count() > 0 ? left.count() : 1)});
-        }
-        if (in_pieces()) {
-            rest_.clear();
-            rest_is_whole_ = true;
-            copy.on_chunk = [this](const HttpResponse& head, std::string_view piece) noexcept {
-                take(head, piece);
-            };
-        }
-        return copy;
-    }
-    /// Takes the end of one attempt.
-    [[nodiscard]] HttpResponse ended(std::optional<HttpResponse> response) {
-        if (!response) response.emplace().failure = Failure::from(HttpErrc::client_failed);
-        if (in_pieces() && !progress.begun) response->body = std::move(rest_);
-        progress.sent = response->sent;
-        return std::move(*response);
-    }
-
-    [[nodiscard]] const HttpRequest& request() const noexcept { return request_; }
-    [[nodiscard]] bool in_pieces() const noexcept { return static_cast<bool>(request_.on_chunk); }
-
-    HttpProgress progress{};
-
-private:
-    static constexpr std::size_t rest_bytes_max = std::size_t{64} << 10;
-
-    // The user gets the pieces of a success only, because another response may be followed by a
-    // retry. Its body is kept for the Outcome.
-    void take(const HttpResponse& head, std::string_view piece) {
-        if (head.status >= 200 && head.status < 300) {
-            progress.begun = true;
-            request_.on_chunk(head, piece);
-            return;
-        }
-        if (rest_.size() + piece.size() > rest_bytes_max) {
-            rest_is_whole_ = false;
-            rest_.clear();
-        }
-        if (rest_is_whole_) rest_ += piece;
-    }
-
-    HttpRequest request_;
-    std::string rest_{};
-    bool rest_is_whole_ = true;
-};
-
-}  // namespace detail
 
 /// Sends HTTP requests through any HttpLike, and repeats those that failed for a passing reason. A
 /// budget of retries and a circuit breaker protect each host.
@@ -263,6 +93,7 @@ public:
                                 {"breaker_open", options_.breaker_open},
                                 {"unanswered_after", options_.unanswered_after},
                                 {"hosts_max", std::uint64_t{options_.hosts_max}},
+                                {"silent_max", options_.silent_max},
                                 {"hedge_after", options_.hedge_after}});
     }
     HttpCalls(const HttpCalls&) = delete;
@@ -289,11 +120,11 @@ public:
     /// - an HttpErrc;
     /// - CallErrc::call_rejected if, before the first request, the breaker was open, or the host
     ///   had asked for a wait beyond the deadline or `retry_after_max`;
-    /// - CallErrc::stopped if a stop was requested before it.
+    /// - CallErrc::stopped if a stop was requested before it, or ended the last request.
     ///
-    /// Destroying the Task aborts the request. It is a failure of the host only as
-    /// HttpCallsOptions::unanswered_after specifies. A stop token ends waits, and begins no
-    /// request.
+    /// A stop ends a request that is under way and a wait, and begins no request. Destroying the
+    /// Task aborts the request, too. Each is a failure of the host only as
+    /// HttpCallsOptions::unanswered_after specifies.
     ///
     /// Throws:    what the client and the sleeper throw; std::bad_alloc.
     /// Allocates: frames of coroutines, copies of the request, and one block for each request.
@@ -326,9 +157,10 @@ public:
     /// CallErrc::stopped.
     ///
     /// Throws: as send(), and what other machines of the loop throw.   Blocks: until the end.
-    template <class Loop>
-    [[nodiscard]] Outcome<HttpResponse> send_blocking(Loop& loop, HttpRequest request) {
-        Task<Outcome<HttpResponse>> sending = run(std::move(request), NeverStops{});
+    template <class Loop, StopTokenLike Stop = NeverStops>
+    [[nodiscard]] Outcome<HttpResponse> send_blocking(Loop& loop, HttpRequest request,
+                                                      Stop stop = {}) {
+        Task<Outcome<HttpResponse>> sending = run(std::move(request), std::move(stop));
         sending.start();
         static_cast<void>(loop.run_until([&] { return sending.done(); }));
         if (!sending.done()) return Outcome<HttpResponse>{CallErrc::stopped};
@@ -367,9 +199,9 @@ private:
         void ended(const Outcome<HttpResponse>& outcome) noexcept {
             ended_ = true;
             HttpCallsCounters& counters = calls_.counters_;
-            ++(outcome                     ? counters.succeeded
-               : outcome.last() != nullptr ? counters.failed
-                                           : counters.rejected);
+            const bool is_rejected =
+                outcome.last() == nullptr || outcome.error() == CallErrc::stopped;
+            ++(outcome ? counters.succeeded : is_rejected ? counters.rejected : counters.failed);
         }
 
     private:
@@ -452,7 +284,7 @@ private:
         const Retrying retrying{use.host().policy(options_, call.progress, counters_, end),
                                 retries};
         const detail::HttpDeadline deadline{call.request().deadline, options_.attempt_timeout};
-        auto attempt = fails_if([this, &call](Attempt a) { return send_once(call, a); },
+        auto attempt = fails_if([this, &call, stop](Attempt a) { return send_once(call, a, stop); },
                                 [&](const HttpResponse& response) noexcept {
                                     return failure_of(call, use.host(), response);
                                 });
@@ -486,7 +318,8 @@ private:
         return failure;
     }
 
-    Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt) {
+    template <class Stop>
+    Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt, Stop stop) {
         ++counters_.requests;
         Duration limit = call.in_pieces() ? forever : options_.attempt_timeout;
         if (attempt.deadline != never) {
@@ -501,9 +334,10 @@ private:
         }
         call.progress.sent = false;
         auto exchange = detail::http_exchange(
-            http_, sleeper_, call.copy(limit, options_.deadline_header), call.progress);
+            http_, sleeper_, call.copy(limit, options_.deadline_header, sleeper_), call.progress,
+            std::move(stop), call.in_pieces() ? options_.silent_max : forever);
         const Instant end = after(sleeper_.now(), limit);
-        std::optional<HttpResponse> response = co_await std::move(exchange);
+        HttpResponse response = co_await std::move(exchange);
         call.progress.was_cut |= sleeper_.now() >= end;
         co_return call.ended(std::move(response));
     }

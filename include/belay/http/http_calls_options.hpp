@@ -49,12 +49,16 @@ struct HttpCallsOptions {
     Duration breaker_window = std::chrono::seconds{30};
     /// The time for which an open breaker rejects calls, until it lets one through.   Pre: > 0ns.
     Duration breaker_open = std::chrono::seconds{5};
-    /// The time after which a request is a failure of the host if its caller gives up, by
-    /// destroying the Task, while it is unanswered. It is unanswered if its response is not
+    /// The time after which a request is a failure of the host if its caller gives up, by a stop or
+    /// by destroying the Task, while it is unanswered. It is unanswered if its response is not
     /// complete, and no part of it was passed to on_chunk. So this must be longer than your long
     /// polls, and than downloads without an on_chunk. `forever`: it never is a failure.
     /// Pre: > 0ns.
     Duration unanswered_after = forever;
+    /// The longest time in which no part of the response to a request with an on_chunk arrives. In
+    /// a `text/event-stream`, comments and empty lines are no part. Then the request fails with
+    /// HttpErrc::timed_out. `forever`: no limit but the deadline.   Pre: > 0ns.
+    Duration silent_max = forever;
     /// The most hosts that have a budget and a breaker of their own; see HttpCalls.   Pre: >= 1.
     std::size_t hosts_max = 64;
     /// The time after which a second request is sent while the first has no response. If the first
@@ -85,6 +89,7 @@ struct HttpCallsOptions {
             return "HttpCallsOptions: breaker_window and breaker_open must be > 0ns";
         }
         if (unanswered_after <= zero) return "HttpCallsOptions: unanswered_after must be > 0ns";
+        if (silent_max <= zero) return "HttpCallsOptions: silent_max must be > 0ns";
         if (hosts_max < 1) return "HttpCallsOptions: hosts_max must be >= 1";
         if (hedge_after < zero) return "HttpCallsOptions: hedge_after must be >= 0ns";
         return budget.check();

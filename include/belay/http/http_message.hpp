@@ -164,6 +164,14 @@ struct HttpResponse {
 };
 
 namespace detail {
+/// Returns whether a response has this media type, with or without parameters.
+[[nodiscard]] inline bool has_media_type(const HttpResponse& head, std::string_view type) noexcept {
+    const std::string* const field = head.headers.find("Content-Type");
+    std::string_view sent = field == nullptr ? std::string_view{} : *field;
+    sent = sent.substr(0, sent.find(';'));
+    while (sent.ends_with(' ') || sent.ends_with('\t')) sent.remove_suffix(1);
+    return is_same_name(sent, type);
+}
 /// Returns the wait that the Retry-After of a response asks for; 0ns without one.
 [[nodiscard]] inline Duration requested_wait(const HttpResponse& response,
                                              Duration trusted_max) noexcept {

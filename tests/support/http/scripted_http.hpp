@@ -92,6 +92,7 @@ public:
     std::function<Step(const Seen&)> answer{};  ///< instead of the script
     std::vector<Seen> seen{};
     std::vector<std::string> pieces{};  ///< of each body that is passed to an on_chunk
+    belay::Duration pieces_every{};     ///< the time before each of them
     std::function<void()> on_end{};     ///< called before each answer
     std::function<void(const belay::HttpRequest&)> on_request{};
     int aborted = 0;
@@ -105,6 +106,10 @@ private:
     }
     belay::Task<bool> work(State* state, Step step) {
         const belay::Duration limit = state->request.deadline;
+        if (state->request.on_chunk && pieces_every > belay::Duration{}) {
+            co_await in_pieces(*state, step.response);
+            step.response.body.clear();
+        }
         const bool late = step.after > limit;
         if (const belay::Duration wait = late ? limit : step.after; wait.count() > 0)
             co_await sleeper_.async_sleep_until(belay::after(sleeper_.now(), wait));
@@ -119,6 +124,15 @@ private:
         if (on_end) on_end();
         auto done = std::exchange(state->done, std::nullopt);
         if (done) (*done)(std::move(step.response));
+        co_return true;
+    }
+
+    belay::Task<bool> in_pieces(State& state, const belay::HttpResponse& head) {
+        if (head.status != 0) state.request.on_chunk(head, "");
+        for (const std::string& piece : pieces) {
+            co_await sleeper_.async_sleep_until(belay::after(sleeper_.now(), pieces_every));
+            state.request.on_chunk(head, piece);
+        }
         co_return true;
     }
 

@@ -40,6 +40,10 @@ public:
         : Shared<Object>{rule}, progress_{&progress} {}
 
     [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
+        if (progress_->stopped) {
+            spend(turn);
+            return Advice::go();
+        }
         const HttpVerdict verdict = progress_->verdict_of(failure);
         const HttpVerdict::Host host = !pays          ? verdict.host
                                        : verdict.pays ? HttpVerdict::Host::failure

@@ -61,6 +61,8 @@ struct HttpProgress {
     Instant silent_since = never;  ///< when the first was sent that had none when its caller left
     bool timed_out = false;        ///< one of its callers has left at its own deadline
     bool unanswered = false;       ///< the caller left, which counts as a failure of the host
+    bool stopped = false;          ///< a stop has ended one of them
+    Instant heard_at = always;     ///< when a part of a response has arrived
 
     [[nodiscard]] bool is_silent_for(Duration limit, Instant now) const noexcept {
         return !begun && !answered && silent_since != never && limit != forever &&
@@ -96,8 +98,12 @@ public:
         const bool is_late = progress_->timed_out && progress_->is_silent_for({}, turn.now);
         progress_->unanswered = is_late || !is_early;
     }
-    [[nodiscard]] Advice failed(const Failure& failure, Turn&) const noexcept {
+    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
         const HttpProgress& p = *progress_;
+        if (p.stopped) {
+            spend(turn);
+            return Advice::go();
+        }
         const bool harmless = p.repeatable || !p.sent;
         if (p.begun || !harmless || !p.verdict_of(failure).repeats) return Advice::stop();
         return failure.retry_after > retry_after_max_ ? Advice::stop() : Advice::go();

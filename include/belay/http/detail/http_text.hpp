@@ -87,6 +87,29 @@ inline constexpr std::size_t header_bytes_max = std::size_t{32} << 10;
     return true;
 }
 
+/// Finds the parts of an event stream that are neither comments nor empty lines.
+///
+/// Thread safety: a plain value.
+class EventLines {
+public:
+    /// Returns whether the next piece of the stream has such a part.   Complexity: O(bytes).
+    [[nodiscard]] constexpr bool has_field(std::string_view piece) noexcept {
+        bool found = false;
+        for (const char c : piece) {
+            if (c == '\n' || c == '\r') {
+                in_ = Line::none;
+            } else if (in_ == Line::none) {
+                in_ = c == ':' ? Line::comment : Line::field;
+            }
+            found = found || in_ == Line::field;
+        }
+        return found;
+    }
+
+private:
+    enum class Line : std::uint8_t { none, comment, field } in_ = Line::none;
+};
+
 /// Returns a number that has only digits; the greatest `unsigned` if it is larger.
 [[nodiscard]] inline std::optional<unsigned> number_in(std::string_view digits) noexcept {
     unsigned value = 0;

@@ -24,15 +24,6 @@ struct McpLimits {
     std::size_t depth_max = 64;
 };
 
-/// Returns the media type of a response in lower case, without parameters.
-[[nodiscard]] inline std::string media_type(const HttpResponse& head) {
-    const std::string* const field = head.headers.find("Content-Type");
-    std::string type = field == nullptr ? "" : field->substr(0, field->find(';'));
-    while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
-    for (char& c : type) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    return type;
-}
-
 /// Parses the body of one response, piece by piece, until it contains the answer.
 ///
 /// In an event stream the first answer counts, and ends the reading. requests() returns the
@@ -48,10 +39,9 @@ public:
     void take(const HttpResponse& head, std::string_view piece) {
         if (over() || piece.empty()) return;
         if (form_ == Form::unknown) {
-            const std::string type = media_type(head);
-            form_ = type == "application/json"    ? Form::json
-                    : type == "text/event-stream" ? Form::events
-                                                  : Form::other;
+            form_ = has_media_type(head, "application/json")    ? Form::json
+                    : has_media_type(head, "text/event-stream") ? Form::events
+                                                                : Form::other;
         }
         if (form_ == Form::other) return fail(mcp::Errc::bad_type);
         if (form_ == Form::events) return take_events(piece);
