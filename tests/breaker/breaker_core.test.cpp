@@ -510,6 +510,25 @@ TEST_CASE("BreakerCore restores every mode and state", "[breaker][breaker_core][
     CHECK_FALSE(b.admits());
 }
 
+TEST_CASE("BreakerCore waits from the lowest instant on", "[breaker][breaker_core][regression]") {
+    auto b = fresh({.probe_timeout = 10s});
+    b.now = always;
+    CHECK(b.fail() == opened);
+    CHECK(b.core.admit(always) == Advice::suspend(always + 60s));
+    CHECK(b.core.admit(always + 60s) == Advice::go());
+    const BreakerSnapshot open = b.core.snapshot(always);
+    CHECK(open.remaining == 60s);
+    auto restored = fresh({.probe_timeout = 10s});
+    restored.now = always;
+    CHECK(restored.restore(open));
+    CHECK(restored.core.open_until() == always + 60s);
+    // With 0ns left, the next call is a probe.
+    CHECK(b.restore({.state = BreakerState::open, .remaining = 0ns}));
+    CHECK(b.acquire().advice == Advice::go());
+    CHECK(b.core.admit(always) == Advice::suspend(always + belay::detail::breaker_recheck));
+    CHECK(b.core.admit(always + 10s) == Advice::go());
+}
+
 // Pitfall 11.
 TEST_CASE("BreakerCore works with clocks that stand still, step back or jump",
           "[breaker][breaker_core][unit]") {

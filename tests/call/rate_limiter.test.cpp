@@ -88,6 +88,43 @@ TEST_CASE("RateLimiter grants the whole burst at the lowest instant",
     CHECK(calls_of(queued) == 5);
 }
 
+TEST_CASE("RateLimiter earns a burst in its time from the lowest instant on",
+          "[call][rate_limiter][regression]") {
+    const Instant start = GENERATE(always, always + Duration{1}, Instant{});
+    RateLimiter by_interval{Rate{10, 1s}, Burst{10}};
+    RateLimiter in_windows{RateLimiter::FixedWindow{Rate{10, 1s}}};
+    for (RateLimiter* const limiter : {&by_interval, &in_windows}) {
+        for (const Duration passed : {0s, 1s, 2s}) {
+            const Instant now = start + passed;
+            if (passed != 0s) CHECK_FALSE(granted(limiter->acquire(now - 1ns, 10)));
+            for (int i = 0; i < 10; ++i) CHECK(granted(limiter->acquire(now)));
+            const auto rejected = limiter->acquire(now);
+            CHECK_FALSE(rejected);
+            CHECK(rejected.retry_at() == now + (limiter == &in_windows ? 1s : 100ms));
+        }
+    }
+    RateLimiter drained{Rate{10, 1s}, Burst{10}};
+    CHECK(drained.drain(start) == 10);
+    CHECK_FALSE(granted(drained.acquire(start + 100ms - 1ns)));
+    CHECK(granted(drained.acquire(start + 100ms)));
+    RateLimiter changed{Rate{10, 1s}, Burst{10}};
+    CHECK(granted(changed.acquire(start, 10)));
+    changed.set_rate(start, Rate{1, 2s}, Burst{1});
+    CHECK_FALSE(granted(changed.acquire(start + 2s - 1ns)));
+    CHECK(granted(changed.acquire(start + 2s)));
+}
+
+TEST_CASE("RateLimiter has a limit at the last instant", "[call][rate_limiter][regression]") {
+    RateLimiter by_interval{Rate{10, 1s}, Burst{10}};
+    RateLimiter in_windows{RateLimiter::FixedWindow{Rate{10, 1s}}};
+    for (RateLimiter* const limiter : {&by_interval, &in_windows}) {
+        int calls = 0;
+        while (calls < 100 && granted(limiter->acquire(never))) ++calls;
+        CHECK(calls >= 1);
+        CHECK(calls <= 10);
+    }
+}
+
 TEST_CASE("RateLimiter admits a burst, and then one call per interval",
           "[call][rate_limiter][unit]") {
     RateLimiter limiter{Rate{10, 1s}, Burst{3}};

@@ -478,11 +478,38 @@ static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).state ==
 static_assert(after_losses(ten_attempts, 20, 87h, lost_after_writes).attempt == 1);
 // Within the window, written bytes are no evidence.
 static_assert(after_losses(ten_attempts, 11, 9999ms, lost_after_writes).state == LinkState::failed);
-// The same on a quiet link, if the connections live for 30 s.
-constexpr timeline::Step lost_quietly{
-    .input = Input::closed, .failure = {.cause = Cause::lost}, .quiet = true};
-static_assert(after_losses(ten_attempts, 20, 30s, lost_quietly).attempt == 1);
-static_assert(after_losses(ten_attempts, 11, 29s, lost_quietly).state == LinkState::failed);
+// The same, also on a quiet link, if no pings could have shown that the peer is alive.
+constexpr timeline::Step lost_unprobed{
+    .input = Input::closed, .failure = {.cause = Cause::lost}, .unprobed = true};
+static_assert(after_losses(ten_attempts, 20, 10s, lost_unprobed).attempt == 1);
+static_assert(after_losses(ten_attempts, 11, 9999ms, lost_unprobed).state == LinkState::failed);
+
+/// Returns how many outages a link survives, in each of which it is lost and a dial is refused.
+consteval int outages_survived(Duration lived, timeline::Step end) {
+    Timeline t{ten_attempts};
+    t.step({.input = Input::start});
+    int outages = 0;
+    for (; outages < 30; ++outages) {
+        t.step({.input = Input::opened});
+        t.now += lived;
+        t.step(end);
+        for (const bool refused : {true, false}) {
+            if (t.core.status().state == LinkState::failed) return outages;
+            t.dial_count = 0;
+            t.now = t.core.deadline();
+            t.step({.input = Input::tick});
+            if (refused) t.step({.input = Input::closed, .failure = {.cause = Cause::refused}});
+        }
+    }
+    return outages;
+}
+// The end of an old connection is a success in hindsight: refused dials do not add up for ever.
+static_assert(outages_survived(10s, lost_unprobed) == 30);
+// Pings had no answer, but the transport took a message.
+static_assert(outages_survived(10s, lost_after_writes) == 9);
+static_assert(outages_survived(9999ms, lost_unprobed) < 9);
+static_assert(outages_survived(9999ms, lost_after_writes) < 9);
+static_assert(outages_survived(1h, lost) < 9);
 // With this option, the age of the connection is enough.
 constexpr Policy by_age{Backoff{NoJitter{}, Cap{60s}, 1s}, MaxAttempts{10},
                         ResetWhenStable::by_age(10s)};

@@ -216,8 +216,11 @@ SUPERVISOR_MUTANTS = (
          ("        if (failure.cause == Cause::planned && is_new) failure.cause = Cause::lost;\n", "")),
     # a peer that never sends anything fails a link by old losses
     core("old_losses_fail",
-         ("        if (begun_ && state == LinkState::connected && turn.now >= proves_nothing_at(s)) {\n",
+         ("        if (begun_ && state == LinkState::connected && turn.now >= stable_at()) {\n",
           "        if (false) {\n")),
+    # refused dials add up over a month of a quiet link
+    core("refused_dials_add_up",
+         ("            if (s.unprobed && !s.withdrawn) {\n", "            if (false) {\n")),
     # refused credentials are tried for ever
     core("retries_unauthorized",
          ("if (is_rejected && !(goes_on && planned_)) {", "if (false) {")),

@@ -263,12 +263,12 @@ public:
     /// Returns whether an attempt could begin at `now`, and takes nothing.
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         const bool full = state_.with([](const State& s) { return s.full(); });
-        return full ? Advice::suspend(after(now, ask_again_)) : Advice::go();
+        return full ? Advice::suspend(detail::after_time(now, ask_again_)) : Advice::go();
     }
     /// Takes a permit for any attempt.   Errors: a rejected permit, which advises `suspend`.
     constexpr Permit acquire(Turn& turn) noexcept {
         return state_.with([this, &turn](State& s) {
-            if (s.full()) return Permit{after(turn.now, ask_again_)};
+            if (s.full()) return Permit{detail::after_time(turn.now, ask_again_)};
             ++s.in_flight;
             return Permit{*this, PermitData{turn.now, s.round}};
         });

@@ -92,7 +92,7 @@ public:
             s.attempts.add(true, turn.now);
             return s.options.ask_again;
         });
-        if (wait != Duration::zero()) return Permit{after(turn.now, wait)};
+        if (wait != Duration::zero()) return Permit{detail::after_time(turn.now, wait)};
         return Permit{*this, PermitData{}};
     }
 

@@ -83,8 +83,8 @@ private:
         if (steps == 0) return measured_milli_;
         const std::uint64_t current = count_ * 2000 / static_cast<std::uint64_t>(steps);
         measured_milli_ = (current * 8 + measured_milli_ * 2) / 10;
-        step_began_ =
-            after(step_began_, part::saturating_multiply(step, static_cast<std::uint64_t>(steps)));
+        step_began_ = after_time(
+            step_began_, part::saturating_multiply(step, static_cast<std::uint64_t>(steps)));
         count_ = 0;
         return measured_milli_;
     }

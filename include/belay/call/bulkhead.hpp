@@ -196,7 +196,7 @@ private:
         return Permit{*this, NoPermitData{}};
     }
     [[nodiscard]] Instant next_try(Instant now) const noexcept {
-        return after(now, options_.ask_every);
+        return detail::after_time(now, options_.ask_every);
     }
 
     [[nodiscard]] Answer enqueue(Waiter& waiter, Instant now, Permit& permit) noexcept {

@@ -114,8 +114,8 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///
 /// Choices of belay: attempts count since the last connection that was stable (10 s unless another
 /// rule requests another time). The loss itself is not an attempt. So a Supervisor waits before
-/// each of the 10 attempts, and `retry` after each except the last. On a quiet link, without a
-/// Heartbeat, the loss of a connection that lived for 30 s counts neither.
+/// each of the 10 attempts, and `retry` after each except the last. Without a Heartbeat, a
+/// connection that lived for the stable window was a success if the peer ends it.
 [[nodiscard]] constexpr auto reconnection() noexcept {
     using std::chrono::seconds;
     const Backoff open_wait{ProportionalJitter::plus_percent(80), NoCap{}, Constant{seconds{300}}};

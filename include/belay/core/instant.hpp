@@ -29,13 +29,22 @@ inline constexpr Instant always = Instant::min();
 /// A wait, limit or window that does not end.
 inline constexpr Duration forever = Duration::max();
 
+namespace detail {
+
+/// Returns `t + d`, or `never` if the sum does not fit. Unlike `after`, it takes `always` for the
+/// time that a clock shows.   Pre: d >= 0ns.
+[[nodiscard]] constexpr Instant after_time(Instant t, Duration d) noexcept {
+    return t.time_since_epoch() > Duration::max() - d ? never : t + d;
+}
+
+}  // namespace detail
+
 /// Returns `t + d`, or `never` if the sum does not fit. `never` and `always` stay unchanged.
 ///
 /// Pre: d >= 0ns.   Errors: none.   Complexity: O(1).
 [[nodiscard]] constexpr Instant after(Instant t, Duration d) noexcept {
     BELAY_PRECONDITION(d.count() >= 0, "after: the duration must be >= 0ns");
-    if (t == always) return always;
-    return t.time_since_epoch() > Duration::max() - d ? never : t + d;
+    return t == always ? always : detail::after_time(t, d);
 }
 
 /// Returns `t - d`, or `always` if the difference does not fit. `never` and `always` stay

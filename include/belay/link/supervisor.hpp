@@ -320,8 +320,8 @@ private:
                              .withdrawn = event.withdrawn,
                              .has_alternative = event.has_alternative,
                              .wrote = live_.has_taken() && !found_here(event),
-                             .quiet = !live_.has_taken() && !found_here(event) &&
-                                      !detail::HasProbe<part::ConnectionOf<Transport>>});
+                             .unprobed = !found_here(event) &&
+                                         !detail::HasProbe<part::ConnectionOf<Transport>>});
             case part::EventKind::received:
                 return deliver(std::move(*event.message), event.lane);
             case part::EventKind::writable:

@@ -24,8 +24,8 @@ namespace belay { inline namespace BELAY_ABI { namespace timeline {
 ///
 /// A connection is a success when it has been open for the stable window, with evidence of life
 /// from its peer since the opening. The evidence is Input::alive or Step::proof. Without evidence,
-/// the end of a connection is a failed attempt. It is not, but `lost`, if the connection is older
-/// than the window and Step::wrote, or older than 30 s, too, and Step::quiet.
+/// the end of a connection is a failed attempt. If it is older than the window, it is a success in
+/// hindsight with Step::unprobed. With Step::wrote alone it is neither, but `lost`.
 ///
 /// Every `begin` of the policy is followed by exactly one of failed, succeeded and abandoned. Every
 /// plan (a failed or lost that did not stop), and every `wanted`, is followed by exactly one begin
@@ -265,9 +265,13 @@ private:
         // if connections are stable at once.
         const bool is_new = begun_ || elapsed(status_.since, turn.now) < planned_age_min;
         if (failure.cause == Cause::planned && is_new) failure.cause = Cause::lost;
-        // An old connection whose peer never sent anything proves nothing.
-        if (begun_ && state == LinkState::connected && turn.now >= proves_nothing_at(s)) {
-            abandon(turn);
+        if (begun_ && state == LinkState::connected && turn.now >= stable_at()) {
+            // Nothing could have shown that the peer was alive, and the peer ended the connection.
+            if (s.unprobed && !s.withdrawn) {
+                mark_stable(turn);
+            } else if (s.unprobed || s.wrote) {
+                abandon(turn);
+            }
         }
         if (!s.withdrawn || failure.cause != Cause::none) status_.failure = failure;
         status_.withdrawn = s.withdrawn;
@@ -494,11 +498,6 @@ private:
         floor_ = not_before_ = manual_at_ = always;
     }
 
-    /// Returns from when on the loss of a connection without evidence is no failed attempt.
-    [[nodiscard]] constexpr Instant proves_nothing_at(const Step& s) const noexcept {
-        if (s.wrote) return stable_at();
-        return s.quiet ? detail::larger(stable_at(), after(status_.since, quiet_age_min)) : never;
-    }
     /// Returns when the connection counts as stable. Pre: connected, which follows validation.
     [[nodiscard]] constexpr Instant stable_at() const noexcept {
         return after(status_.since, policy_.stable_window());
@@ -506,8 +505,6 @@ private:
 
     /// The least age of a connection whose planned close is no loss.
     static constexpr Duration planned_age_min = std::chrono::seconds{1};
-    // Balancers close a quiet connection after a minute or later, and one without a server sooner.
-    static constexpr Duration quiet_age_min = std::chrono::seconds{30};
 
 protected:
     /// The options without `recycle`, which would take 8 bytes of its own after them.

@@ -39,9 +39,8 @@ struct Step {
     bool proof = false;  ///< for `opened`: a message of the peer has passed a check
     /// For `closed`: the transport had taken a whole message, and this end did not find the loss.
     bool wrote = false;
-    /// For `closed`: the transport had taken no message and sent no ping, and this end did not find
-    /// the loss.
-    bool quiet = false;
+    /// For `closed`: the transport sends no pings, and this end did not find the loss.
+    bool unprobed = false;
 };
 
 /// The actions that the supervisor must carry out after a step.

@@ -15,8 +15,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// opened: a message, an answered ping, or a passed check. So a peer that accepts and is frozen
 /// does not count as a success either.
 ///
-/// If your peer never sends anything, and answers no pings, use `ResetWhenStable::by_age(window)`.
-/// Then age alone decides.
+/// If the transport sends no pings, and the peer ends a connection that is older than the window,
+/// the connection was a success in hindsight. Use `ResetWhenStable::by_age(window)` to count it as
+/// soon as it is that old. Then age alone decides.
 ///
 /// It affects connections only: `retry` counts a call that returned as a success at once.
 ///

@@ -64,13 +64,13 @@ public:
     /// Complexity: O(1).
     [[nodiscard]] constexpr Advice admit(Instant now) const noexcept {
         if (mode_ == BreakerMode::forced_open)
-            return Advice::suspend(after(now, detail::breaker_recheck));
+            return Advice::suspend(after_time(now, detail::breaker_recheck));
         if (state_ == BreakerState::closed) return Advice::go();
         if (state_ == BreakerState::open) {
             return now >= until_ ? Advice::go() : Advice::suspend(until_);
         }
         if (has_space() || now >= until_ || round_is_over(now)) return Advice::go();
-        const Instant recheck = after(now, detail::breaker_recheck);
+        const Instant recheck = after_time(now, detail::breaker_recheck);
         // Callers that wait would take every probe, and have too little time for it.
         return Advice::suspend(recheck < until_ && !was_cut_short_ ? recheck : until_);
     }
@@ -94,7 +94,7 @@ public:
         }
         ++out_;
         round_ = round_at(now);
-        until_ = after(now, probe_timeout_);
+        until_ = after_time(now, probe_timeout_);
         return {advice, change};
     }
     /// The same, on the user's command: an open breaker permits a probe before its wait ends.
@@ -184,7 +184,7 @@ public:
         set_mode(snapshot.mode);
         if (mode_ != BreakerMode::automatic || snapshot.state == BreakerState::closed) return true;
         state_ = BreakerState::open;
-        until_ = after(turn.now, snapshot.remaining);
+        until_ = after_time(turn.now, snapshot.remaining);
         openings_ = snapshot.openings;
         if constexpr (Grows<OpenWait>) {
             for (std::uint32_t i = 0; i < openings_; ++i) {
@@ -266,7 +266,7 @@ private:
         renew();
         state_ = BreakerState::open;
         out_ = 0;
-        until_ = after(turn.now, next_wait(open_wait_, turn.bits, why, seen));
+        until_ = after_time(turn.now, next_wait(open_wait_, turn.bits, why, seen));
         if (openings_ < 0xFFFFU) ++openings_;
     }
     constexpr void close() noexcept {
@@ -279,7 +279,7 @@ private:
     }
     constexpr void begin_probing(Instant now) noexcept {
         renew();
-        until_ = after(now, probe_timeout_);
+        until_ = after_time(now, probe_timeout_);
         round_ = 0;
         state_ = BreakerState::half_open;
         out_ = 0;

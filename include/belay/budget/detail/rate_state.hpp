@@ -42,26 +42,32 @@ public:
           used_{counts.used},
           in_windows_{numbers.in_windows} {}
 
+    /// The earliest due time after a grant. ConcurrentRate uses the two instants before it.
+    static constexpr Instant due_min{Duration::min() + Duration{2}};
+
     [[nodiscard]] constexpr std::uint64_t burst() const noexcept { return burst_; }
     [[nodiscard]] constexpr Counts counts() const noexcept { return {due_, used_}; }
     /// Takes this number of permits, or none of them.   Pre: calls <= burst.
     [[nodiscard]] constexpr bool take(Instant now, std::uint64_t calls) noexcept {
         if (calls == 0) return true;
-        if (turn_of(now, 0, calls) > now) return false;
         if (in_windows_) {
             begin_window(now);
+            if (calls > burst_ - used_) return false;
             used_ += calls;
-        } else {
-            due_ = due_with(due_, length_, now, calls);
+            return true;
         }
+        const Instant turn = turn_by_interval(0, calls);
+        // `never` may stand for a later time, which does not come.
+        if (turn > now || turn == never) return false;
+        due_ = due_with(due_, length_, now, calls);
         return true;
     }
     // NOLINTBEGIN(bugprone-easily-swappable-parameters): in the order of the line
     /// Returns the due time after these calls, by interval.
     [[nodiscard]] static constexpr Instant due_with(Instant due, Duration length, Instant now,
                                                     std::uint64_t calls) noexcept {
-        const Instant from = larger(larger(due, now), first);
-        return after(from, part::saturating_multiply(length, calls));
+        const Instant next = after_time(larger(due, now), part::saturating_multiply(length, calls));
+        return larger(next, due_min);
     }
     /// Returns the earliest time for this number of calls at a due time, by interval.
     /// Pre: calls <= burst.
@@ -72,8 +78,7 @@ public:
         if (due == never) return never;
         const Duration early =
             part::saturating_multiply(length, burst - larger(calls, std::uint64_t{1}));
-        // A time up to `first` has come at `always`, too.
-        const bool fits = due.time_since_epoch() > first.time_since_epoch() + early;
+        const bool fits = due.time_since_epoch() > Duration::min() + early;
         return fits ? Instant{due.time_since_epoch() - early} : always;
     }
     // NOLINTEND(bugprone-easily-swappable-parameters)
@@ -90,7 +95,7 @@ public:
                                              std::uint64_t calls) const noexcept {
         const Instant at = turn_of(now, ahead, calls);
         // It may be the turn of the first caller, which is not awake yet.
-        return at > now ? at : after(now, length_);
+        return at > now ? at : after_time(now, length_);
     }
 
     /// Changes the numbers. The calls that were left stay, up to a whole new burst.
@@ -102,7 +107,7 @@ public:
         const std::uint64_t used = burst_ - smaller(left, burst_);
         used_ = in_windows_ ? used : 0;
         if (same_windows) return;
-        due_ = in_windows_ ? now : after(now, part::saturating_multiply(length_, used));
+        due_ = in_windows_ ? now : after_time(now, part::saturating_multiply(length_, used));
     }
     /// Takes all permits that are left. Returns how many.
     constexpr std::uint64_t drain(Instant now) noexcept {
@@ -111,7 +116,7 @@ public:
             begin_window(now);
             used_ = burst_;
         } else {
-            due_ = larger(due_, after(now, capacity()));
+            due_ = larger(due_, after_time(now, capacity()));
         }
         return left;
     }
@@ -127,14 +132,12 @@ public:
     }
 
 private:
-    // No wait moves `always`, so a grant at that instant counts as one just behind it.
-    static constexpr Instant first{Duration::min() + Duration{1}};
-
-    // A window that is over counts no more. The windows follow each other without gaps.
+    // A window that is over counts no more. The windows follow each other without gaps. There is
+    // none yet while nothing is used at `always`.
     constexpr void begin_window(Instant now) noexcept {
         const Duration since = elapsed(due_, now);
-        if (since < length_ && due_ != always) return;
-        due_ = used_ == 0 ? larger(now, first) : before(now, since % length_);
+        if (since < length_ && (due_ != always || used_ != 0)) return;
+        due_ = used_ == 0 ? now : before(now, since % length_);
         used_ = 0;
     }
     [[nodiscard]] constexpr Instant turn_in_window(Instant now, std::uint64_t ahead,
@@ -147,12 +150,12 @@ private:
         // the last of all calls.
         const std::uint64_t later = ahead - smaller(ahead, left) + calls;
         const std::uint64_t windows = (later - 1) / burst_ + 1;
-        return after(current.due_, part::saturating_multiply(length_, windows));
+        return after_time(current.due_, part::saturating_multiply(length_, windows));
     }
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of the line
     [[nodiscard]] constexpr Instant turn_by_interval(std::uint64_t ahead,
                                                      std::uint64_t calls) const noexcept {
-        return turn_at(after(due_, part::saturating_multiply(length_, ahead)), length_, burst_,
+        return turn_at(after_time(due_, part::saturating_multiply(length_, ahead)), length_, burst_,
                        calls);
     }
 
@@ -186,7 +189,7 @@ private:
         }
         set(next);
         const Duration kept = smaller(whole > forever - rest ? forever : whole + rest, capacity());
-        due_ = after(then, capacity() - kept);
+        due_ = after_time(then, capacity() - kept);
     }
 
     Duration length_;

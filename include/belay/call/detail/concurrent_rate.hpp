@@ -35,7 +35,7 @@ public:
             const Instant seen{Duration{due}};
             const Instant at =
                 fits ? RateState::turn_at(seen, numbers.length, numbers.burst, calls) : never;
-            if (at > now && calls != 0) {
+            if ((at > now || at == never) && calls != 0) {
                 if (!is_still(due)) continue;
                 turn = at;
                 return fits ? Taken::rejected : Taken::hopeless;
@@ -105,7 +105,7 @@ public:
     }
 
 private:
-    // The due time while the numbers change. No grant makes it: it would be `always`, or later.
+    // The due time while the numbers change. No grant makes it: see RateState::due_min.
     static constexpr Duration::rep held = always.time_since_epoch().count() + 1;
 
     [[nodiscard]] RateNumbers read_numbers() const noexcept {

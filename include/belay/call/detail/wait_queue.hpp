@@ -120,7 +120,7 @@ public:
     /// Returns until when to sleep before the next poll of the token.
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
     [[nodiscard]] static Instant slice(Instant now, Instant until) noexcept {
-        const Instant next = after(now, ask_every);
+        const Instant next = after_time(now, ask_every);
         return next < until ? next : until;
     }
 
