@@ -51,7 +51,7 @@ struct DialGroups {
                                  entry.was_connected ? lost_head_start : Duration::zero());
         entry.at = entry.is_scout ? always : before(entry.asked_at, ahead);
         of(entry).queue.push(entry);
-        ++queued;
+        count_queued(entry, 1);
         entry.phase = ServicePhase::queued;
     }
     /// Returns the group in which the next dial may begin; null if there is none.
@@ -64,7 +64,8 @@ struct DialGroups {
     /// Lets a service of this group's queue dial.
     void begin(DialGroup& group, ServiceEntry& entry, Instant now) noexcept {
         group.queue.remove(entry);
-        --queued;
+        count_queued(entry, -1);
+        entry.was_dialled = true;
         entry.phase = ServicePhase::dialling;
         entry.passes = entry.is_scout = entry.awaits_place = false;
         entry.at = now;
@@ -86,7 +87,7 @@ struct DialGroups {
     void leave(ServiceEntry& entry) noexcept {
         if (entry.phase == ServicePhase::queued) {
             of(entry).queue.remove(entry);
-            --queued;
+            count_queued(entry, -1);
         } else {
             of(entry).dialling.remove(entry);
         }
@@ -111,13 +112,18 @@ struct DialGroups {
 
     DialGroup fast;
     DialGroup slow;
-    std::size_t queued = 0;  ///< in both groups
+    std::size_t queued = 0;      ///< in both groups
+    std::size_t queued_new = 0;  ///< of these: those that were never dialled
 
 private:
     /// Services that have lost a connection precede those that were never connected, or whose dials
     /// fail. A bounded time, so that no service starves.
     static constexpr Duration lost_head_start = std::chrono::minutes{10};
 
+    void count_queued(const ServiceEntry& entry, int by) noexcept {
+        queued += static_cast<std::size_t>(by);
+        if (!entry.was_dialled) queued_new += static_cast<std::size_t>(by);
+    }
     [[nodiscard]] DialGroup& of(const ServiceEntry& entry) noexcept {
         return entry.is_slow ? slow : fast;
     }

@@ -250,6 +250,9 @@ private:
         // In a known outage connections fail one by one, and a dial under way is no evidence either
         // way.
         if (suspect && seeking() >= options.suspects_min) return true;
+        // Nothing has shown that there was a network, and a service that waits for its first dial
+        // may show it.
+        if (proven_at == always && groups.queued_new != 0) return false;
         // A dial that has been silent for long, or whose service was silent at its last dial, is a
         // failure to come. Any other may connect.
         std::size_t silent = groups.slow.dialling.size();

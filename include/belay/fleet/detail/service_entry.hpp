@@ -91,6 +91,7 @@ struct ServiceEntry {
     bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow group
     bool awaits_place : 1 = false;   ///< its dial ended because the slow group had no place
     bool was_connected : 1 = false;  ///< and no dial has failed since
+    bool was_dialled : 1 = false;    ///< at least once
     bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
 };
 
