@@ -99,6 +99,7 @@ struct ServiceEntry {
     bool is_slow : 1 = false;        ///< it waits, dials, or last dialled, in the slow group
     bool awaits_place : 1 = false;   ///< its dial ended because the slow group had no place
     bool was_connected : 1 = false;  ///< and no dial has failed since
+    bool was_dialled : 1 = false;    ///< at least once
     bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
 };
 
@@ -224,7 +225,7 @@ struct DialGroups {
                                  entry.was_connected ? lost_head_start : Duration::zero());
         entry.at = entry.is_scout ? always : before(entry.asked_at, ahead);
         of(entry).queue.push(entry);
-        ++queued;
+        count_queued(entry, 1);
         entry.phase = ServicePhase::queued;
     }
     /// Returns the group in which the next dial may begin; null if there is none.
@@ -237,7 +238,8 @@ struct DialGroups {
     /// Lets a service of this group's queue dial.
     void begin(DialGroup& group, ServiceEntry& entry, Instant now) noexcept {
         group.queue.remove(entry);
-        --queued;
+        count_queued(entry, -1);
+        entry.was_dialled = true;
         entry.phase = ServicePhase::dialling;
         entry.passes = entry.is_scout = entry.awaits_place = false;
         entry.at = now;
@@ -259,7 +261,7 @@ struct DialGroups {
     void leave(ServiceEntry& entry) noexcept {
         if (entry.phase == ServicePhase::queued) {
             of(entry).queue.remove(entry);
-            --queued;
+            count_queued(entry, -1);
         } else {
             of(entry).dialling.remove(entry);
         }
@@ -284,13 +286,18 @@ struct DialGroups {
 
     DialGroup fast;
     DialGroup slow;
-    std::size_t queued = 0;  ///< in both groups
+    std::size_t queued = 0;      ///< in both groups
+    std::size_t queued_new = 0;  ///< of these: those that were never dialled
 
 private:
     /// Services that have lost a connection precede those that were never connected, or whose dials
     /// fail. A bounded time, so that no service starves.
     static constexpr Duration lost_head_start = std::chrono::minutes{10};
 
+    void count_queued(const ServiceEntry& entry, int by) noexcept {
+        queued += static_cast<std::size_t>(by);
+        if (!entry.was_dialled) queued_new += static_cast<std::size_t>(by);
+    }
     [[nodiscard]] DialGroup& of(const ServiceEntry& entry) noexcept {
         return entry.is_slow ? slow : fast;
     }
@@ -529,6 +536,9 @@ private:
         // In a known outage connections fail one by one, and a dial under way is no evidence either
         // way.
         if (suspect && seeking() >= options.suspects_min) return true;
+        // Nothing has shown that there was a network, and a service that waits for its first dial
+        // may show it.
+        if (proven_at == always && groups.queued_new != 0) return false;
         // A dial that has been silent for long, or whose service was silent at its last dial, is a
         // failure to come. Any other may connect.
         std::size_t silent = groups.slow.dialling.size();
