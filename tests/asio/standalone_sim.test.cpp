@@ -15,6 +15,7 @@ namespace net = asio;
 #include "support/asio_sim/foreign.hpp"
 #if defined(ASIO_HAS_CO_AWAIT)
 #    include "support/asio_sim/chat.hpp"
+#    include "support/asio_sim/default_token.hpp"
 #endif
 
 namespace asio_sim_test {

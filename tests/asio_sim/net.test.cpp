@@ -18,6 +18,7 @@ namespace net = boost::asio;
 #include "support/asio_sim/foreign.hpp"
 #if defined(BOOST_ASIO_HAS_CO_AWAIT)
 #    include "support/asio_sim/chat.hpp"
+#    include "support/asio_sim/default_token.hpp"
 #endif
 
 namespace asio_sim_test {

@@ -84,6 +84,8 @@ struct AsioOf<boost::asio::io_context> {
     using Blocking = boost::asio::execution::blocking_t;
     using Tracked = boost::asio::execution::outstanding_work_t::tracked_t;
     using ContextProperty = boost::asio::execution::context_t;
+    template <class E>
+    using DefaultToken = typename boost::asio::default_completion_token<E>::type;
     using SocketBase = boost::asio::socket_base;
     using MutableBuffer = boost::asio::mutable_buffer;
     using ConstBuffer = boost::asio::const_buffer;

@@ -82,6 +82,8 @@ struct AsioOf<asio::io_context> {
     using Blocking = asio::execution::blocking_t;
     using Tracked = asio::execution::outstanding_work_t::tracked_t;
     using ContextProperty = asio::execution::context_t;
+    template <class E>
+    using DefaultToken = typename asio::default_completion_token<E>::type;
     using SocketBase = asio::socket_base;
     using MutableBuffer = asio::mutable_buffer;
     using ConstBuffer = asio::const_buffer;

@@ -376,6 +376,72 @@ void handlers_run_on_a_strand() {
     REQUIRE(p.until([&] { return text == "x" && is_inside; }));
 }
 
+template <class Pair>
+void sockets_wait_until_they_are_ready() {
+    ConnectedPair<Pair> p;
+    using Socket = typename ConnectedPair<Pair>::Socket;
+    int readable = 0, writable = 0;
+    std::optional<SocketError> aborted;
+    p.near.async_wait(Socket::wait_write, [&](SocketError e) { writable += e ? 0 : 1; });
+    p.near.async_wait(Socket::wait_read, [&](SocketError e) { readable += e ? 0 : 1; });
+    REQUIRE(p.until([&] { return writable == 1; }));
+    p.settle();
+    CHECK(readable == 0);
+    CHECK_FALSE(p.write(p.far, "hello"));
+    REQUIRE(p.until([&] { return readable == 1; }));
+    SocketError error;
+    CHECK(p.read(p.near, 5, error) == "hello");
+    p.near.async_wait(Socket::wait_error, [&](SocketError e) { aborted = e; });
+    p.settle();
+    CHECK_FALSE(aborted);
+    p.near.cancel();
+    REQUIRE(p.until([&] { return aborted.has_value(); }));
+    CHECK(*aborted == net::error::operation_aborted);
+    Socket closed{p.client()};
+    std::optional<SocketError> of_closed;
+    closed.async_wait(Socket::wait_read, [&](SocketError e) { of_closed = e; });
+    REQUIRE(p.until([&] { return of_closed.has_value(); }));
+    CHECK(*of_closed == net::error::bad_descriptor);
+}
+
+template <class Pair>
+void socket_is_opened_and_bound_before_it_connects() {
+    ConnectedPair<Pair> p;
+    using Tcp = typename Pair::Net::tcp;
+    typename Tcp::socket socket{p.client()}, guest{p.server()};
+    SocketError error;
+    socket.bind({Tcp::v4(), 0}, error);
+    CHECK(error == net::error::bad_descriptor);
+    socket.open(Tcp::v4());
+    socket.set_option(typename Tcp::socket::receive_buffer_size{8192});
+    socket.set_option(typename Tcp::socket::send_buffer_size{8192});
+    socket.bind({net::ip::make_address_v4("10.255.255.1"), 0}, error);
+    CHECK(error ==
+          net::error::make_error_code(static_cast<net::error::basic_errors>(EADDRNOTAVAIL)));
+    socket.bind({Tcp::v4(), 0});
+    bool is_connected = false;
+    p.acceptor.async_accept(guest, [](SocketError) {});
+    socket.async_connect({Pair::address(), p.acceptor.local_endpoint().port()},
+                         [&](SocketError e) { is_connected = !e; });
+    REQUIRE(p.until([&] { return is_connected; }));
+    CHECK_FALSE(p.write(socket, "hello"));
+}
+
+template <class Pair>
+void clock_of_a_timer_has_the_time_of_its_waits() {
+    Pair p;
+    typename Pair::Net::steady_timer timer{p.client()};
+    using Clock = typename Pair::Net::steady_timer::clock_type;
+    bool is_over = false, was_before = false;
+    net::post(p.client().get_executor(), [&] {
+        timer.expires_after(5ms);
+        was_before = timer.expiry() > Clock::now();
+        timer.async_wait([&](SocketError) { is_over = timer.expiry() <= Clock::now(); });
+    });
+    REQUIRE(p.until([&] { return is_over; }));
+    CHECK(was_before);
+}
+
 // Each case in both worlds. The names of test cases must differ.
 #define BELAY_TEST_BOTH(claim, function)                                                     \
     TEST_CASE("A socket of asio: " claim, "[asio_sim][net][unit]") { function<RealPair>(); } \
@@ -396,6 +462,11 @@ BELAY_TEST_BOTH("a writer waits for its reader", writer_waits_for_reader)
 BELAY_TEST_BOTH("timers wait and are cancelled", timers_wait_and_are_cancelled)
 BELAY_TEST_BOTH("names are resolved", names_are_resolved)
 BELAY_TEST_BOTH("handlers run on a strand", handlers_run_on_a_strand)
+BELAY_TEST_BOTH("a wait ends when it is ready", sockets_wait_until_they_are_ready)
+BELAY_TEST_BOTH("it may be opened and bound before it connects",
+                socket_is_opened_and_bound_before_it_connects)
+BELAY_TEST_BOTH("the clock of a timer has the time of its waits",
+                clock_of_a_timer_has_the_time_of_its_waits)
 #undef BELAY_TEST_BOTH
 
 }  // namespace asio_sim_test

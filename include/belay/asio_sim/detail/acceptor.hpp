@@ -91,8 +91,8 @@ private:
 /// at most 128 connections that the process has not accepted.
 ///
 /// Thread safety: the world's thread.
-template <class Asio>
-class AsioSimAcceptor {
+template <class Asio, class Executor = typename Asio::Executor>
+class AsioSimAcceptor : public Asio::SocketBase {
     using Error = typename Asio::Error;
     using Tcp = typename Asio::Tcp;
     using Base = typename Asio::SocketBase;
@@ -100,10 +100,14 @@ class AsioSimAcceptor {
     using Accepted = Ref<sim::detail::Channel>;
 
 public:
-    using executor_type = typename Asio::Executor;
+    using executor_type = Executor;
+    template <class Other>
+    struct rebind_executor {
+        using other = AsioSimAcceptor<Asio, Other>;
+    };
     using protocol_type = Tcp;
     using endpoint_type = typename Tcp::endpoint;
-    using reuse_address = typename Base::reuse_address;
+    using typename Base::reuse_address;
 
     explicit AsioSimAcceptor(executor_type executor)
         : executor_{std::move(executor)}, core_{asio_sim_core<Asio>(executor_)} {}
@@ -120,6 +124,12 @@ public:
     AsioSimAcceptor(AsioSimContext<Asio>& context, const endpoint_type& at)
         : AsioSimAcceptor{executor_type{context.get_executor()}, at} {}
     AsioSimAcceptor(AsioSimAcceptor&&) noexcept = default;
+    template <AsioSimRebinds<Executor> Other>
+    AsioSimAcceptor(AsioSimAcceptor<Asio, Other>&& other)
+        : executor_{other.executor_},
+          core_{other.core_},
+          listening_{std::move(other.listening_)},
+          only_local_{other.only_local_} {}
     AsioSimAcceptor& operator=(AsioSimAcceptor&&) = delete;
     ~AsioSimAcceptor() { close(); }
 
@@ -189,9 +199,9 @@ public:
     }
 
     /// Accepts a connection: `token` receives an error and a socket.
-    template <class Token>
-    auto async_accept(Token&& token) {
-        using Socket = AsioSimSocket<Asio>;
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(Token&& token = Token{}) {
+        using Socket = AsioSimSocket<Asio, Executor>;
         return Asio::template initiate<void(Error, Socket), Token>(
             [this](auto&& handler) {
                 using Handler = std::decay_t<decltype(handler)>;
@@ -206,8 +216,8 @@ public:
             token);
     }
     /// Accepts a connection into a socket that is closed.
-    template <class Token>
-    auto async_accept(AsioSimSocket<Asio>& peer, Token&& token) {
+    template <class Other, class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_accept(AsioSimSocket<Asio, Other>& peer, Token&& token = Token{}) {
         return Asio::template initiate<void(Error), Token>(
             [this, &peer](auto&& handler) {
                 using Handler = std::decay_t<decltype(handler)>;
@@ -223,6 +233,9 @@ public:
     }
 
 private:
+    template <class, class>
+    friend class AsioSimAcceptor;
+
     template <class... A, class Handler>
     [[nodiscard]] AsioSimOp<A...> op(Handler&& handler) {
         return make_asio_sim_op<Asio, A...>(std::forward<Handler>(handler), executor_, *core_,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>  // std::max
+#include <concepts>   // std::convertible_to, std::same_as
 #include <cstdint>    // std::uint64_t
 #include <deque>      // std::deque
 #include <list>       // std::list
@@ -42,7 +43,10 @@ public:
     };
 
     AsioSimCore(sim::Host& host, Foreign foreign) noexcept
-        : host_{host}, foreign_{std::move(foreign)} {}
+        : host_{host}, foreign_{std::move(foreign)} {
+        last_ = this;
+    }
+    ~AsioSimCore() { forget(); }
     AsioSimCore(const AsioSimCore&) = delete;
     AsioSimCore& operator=(const AsioSimCore&) = delete;
 
@@ -59,6 +63,7 @@ public:
     /// Destroys all functions and handlers.
     void end() {
         over_ = true;
+        forget();
         // Destructors may post, which does nothing, and destroy other objects.
         while (!ready_.empty()) {
             const Function<void()> last = std::move(ready_.back());
@@ -83,6 +88,15 @@ public:
     }
     [[nodiscard]] std::uint64_t next_id() noexcept { return ++last_id_; }
 
+    /// Returns the time of the world whose context ran a handler last in this thread, or was made
+    /// last.
+    [[nodiscard]] static Instant now() noexcept {
+        BELAY_OPTION(last_ != nullptr,
+                     "sim::AsioNet: steady_timer::clock_type::now() must be called in a process "
+                     "that has an io_context of sim::AsioNet");
+        return last_->host_.now();
+    }
+
     Instant look_ups_free_at = always;  ///< when no look-up hangs any more
 
 private:
@@ -90,6 +104,7 @@ private:
 
     void run_next() {
         if (over_ || ready_.empty()) return;
+        last_ = this;
         Function<void()> f = std::move(ready_.front());
         ready_.pop_front();
         struct Running {
@@ -106,6 +121,12 @@ private:
             " of asio itself was made for a simulated context, and would wait in "
             "real time; use the type of sim::AsioNet"};
     }
+
+    void forget() noexcept {
+        if (last_ == this) last_ = nullptr;
+    }
+
+    static inline thread_local constinit AsioSimCore* last_ = nullptr;
 
     sim::Host& host_;
     Foreign foreign_;
@@ -224,6 +245,10 @@ template <class Asio>
         "and not that of a real io_context");
     return use_service<AsioSimService<Asio>>(context).core;
 }
+
+/// An executor with another default token (rebind_executor), or the same.
+template <class From, class To>
+concept AsioSimRebinds = !std::same_as<From, To> && std::convertible_to<From, To>;
 
 /// A pending operation: how to complete it, and the number by which it is cancelled.
 template <class... A>

@@ -53,10 +53,28 @@ public:
         writes_.push_back({std::move(attempt), std::move(op)});
         if (writes_.size() == 1) run(writes_, false);
     }
+    /// Completes when the socket is ready; among reads and writes, in their order.
+    void wait(typename Asio::SocketBase::wait_type what, AsioSimOp<Error> op) {
+        using Base = typename Asio::SocketBase;
+        const std::uint64_t id = op.id;
+        AsioSimOp<Error, std::size_t> as_transfer{
+            [op = std::move(op)](Error e, std::size_t) mutable { op.complete(e); }, id};
+        const auto ready = [what](Kernel& kernel) {
+            const sim::detail::Readiness r = kernel.readiness();
+            const bool is_ready = what == Base::wait_read    ? r.readable
+                                  : what == Base::wait_write ? r.writable
+                                                             : r.error || r.hung_up;
+            return is_ready ? Io{1, {}} : Io{0, std::errc::resource_unavailable_try_again};
+        };
+        if (what == Base::wait_read) return read(ready, std::move(as_transfer));
+        if (what == Base::wait_write) return write(ready, std::move(as_transfer));
+        errors_.push_back({ready, std::move(as_transfer)});
+        run(errors_, false);
+    }
     /// Completes all operations with operation_aborted.
     void cancel() {
         if (connect_.complete) std::exchange(connect_, {}).complete(Asio::aborted());
-        for (auto* const queue : {&reads_, &writes_}) {
+        for (auto* const queue : {&reads_, &writes_, &errors_}) {
             for (Transfer& t : std::exchange(*queue, {})) t.op.complete(Asio::aborted(), 0);
         }
     }
@@ -65,7 +83,7 @@ public:
         if (connect_.complete && connect_.id == id) {
             return std::exchange(connect_, {}).complete(Asio::aborted());
         }
-        for (auto* const queue : {&reads_, &writes_}) {
+        for (auto* const queue : {&reads_, &writes_, &errors_}) {
             const auto at = std::find_if(queue->begin(), queue->end(),
                                          [&](const Transfer& t) { return t.op.id == id; });
             if (at == queue->end()) continue;
@@ -78,6 +96,7 @@ public:
         const auto connect = std::exchange(connect_, {});
         const auto reads = std::exchange(reads_, {});
         const auto writes = std::exchange(writes_, {});
+        const auto errors = std::exchange(errors_, {});
     }
     /// Returns the address of an endpoint that a host can have.
     [[nodiscard]] static std::optional<sim::detail::Address> address_of(const Endpoint& at) {
@@ -109,6 +128,7 @@ private:
         }
         run(reads_, true);
         run(writes_, false);
+        run(errors_, false);
     }
     void run(std::deque<Transfer>& queue, bool reads) {
         while (!queue.empty() && !(reads && is_exhausted_)) {
@@ -129,6 +149,7 @@ private:
     AsioSimOp<Error> connect_;
     std::deque<Transfer> reads_;
     std::deque<Transfer> writes_;
+    std::deque<Transfer> errors_;  // waits for an error
     bool touched_ = false;
     bool is_exhausted_ = false;  // a read has reported the end, and nothing has happened since
 };
@@ -173,34 +194,39 @@ private:
 
 /// A TCP socket of a simulated host, with the asynchronous interface of asio::ip::tcp::socket.
 ///
-/// It has no functions that block, and no options except no_delay, keep_alive, linger and
-/// reuse_address. It neither copies nor shares: asio's own algorithms (async_read,
+/// It has no functions that block, and no options except no_delay, keep_alive, linger and the sizes
+/// of buffers. It neither copies nor shares: asio's own algorithms (async_read,
 /// async_read_until, async_write) run over it. Like asio's socket it may be destroyed while
 /// operations are pending, which then complete with operation_aborted.
 ///
 /// Thread safety: the world's thread.
-template <class Asio>
-class AsioSimSocket {
+template <class Asio, class Executor = typename Asio::Executor>
+class AsioSimSocket : public Asio::SocketBase {
     using Error = typename Asio::Error;
     using Tcp = typename Asio::Tcp;
     using Stream = AsioSimStream<Asio>;
     using Base = typename Asio::SocketBase;
 
 public:
-    using executor_type = typename Asio::Executor;
+    using executor_type = Executor;
+    template <class Other>
+    struct rebind_executor {
+        using other = AsioSimSocket<Asio, Other>;
+    };
     using lowest_layer_type = AsioSimSocket;
     using protocol_type = Tcp;
     using endpoint_type = typename Tcp::endpoint;
-    using shutdown_type = typename Base::shutdown_type;
-    static constexpr shutdown_type shutdown_receive = Base::shutdown_receive;
-    static constexpr shutdown_type shutdown_send = Base::shutdown_send;
-    static constexpr shutdown_type shutdown_both = Base::shutdown_both;
+    using typename Base::shutdown_type;
+    using typename Base::wait_type;
 
     explicit AsioSimSocket(executor_type executor)
         : executor_{std::move(executor)}, core_{asio_sim_core<Asio>(executor_)} {}
     explicit AsioSimSocket(AsioSimContext<Asio>& context)
         : AsioSimSocket{executor_type{context.get_executor()}} {}
     AsioSimSocket(AsioSimSocket&&) noexcept = default;
+    template <AsioSimRebinds<Executor> Other>
+    AsioSimSocket(AsioSimSocket<Asio, Other>&& other)
+        : executor_{other.executor_}, core_{other.core_}, stream_{std::move(other.stream_)} {}
     AsioSimSocket& operator=(AsioSimSocket&& other) {
         if (this == &other) return *this;
         close();
@@ -218,6 +244,21 @@ public:
 
     void open(const protocol_type&) { check(open_as(), "open"); }
     Error open(const protocol_type&, Error& error) { return error = open_as(); }
+    /// Checks the address. The kernel chooses the port when the socket connects: another one than 0
+    /// is not simulated.
+    void bind(const endpoint_type& at) {
+        Error error;
+        check(bind(at, error), "bind");
+    }
+    Error bind(const endpoint_type& at, Error& error) {
+        if (!stream_) return error = closed_error();
+        const auto own = sim::detail::Socket::look_up(core_->host(), core_->host().name());
+        if (!at.address().is_unspecified() && Stream::address_of(at) != own) {
+            return error = Asio::error_of(std::errc::address_not_available);
+        }
+        return error =
+                   at.port() == 0 ? Error{} : Asio::error_of(std::errc::operation_not_supported);
+    }
     /// Takes an accepted connection.
     void adopt(Ref<sim::detail::Channel> channel) {
         close();
@@ -261,29 +302,32 @@ public:
         error = closed_error();
         return stream_ ? stream_->kernel().available() : 0;
     }
-    /// The world sends each write at once, so that there is nothing to switch.
-    void set_option(const typename Tcp::no_delay&) { check(closed_error(), "set_option"); }
-    Error set_option(const typename Tcp::no_delay&, Error& error) { return error = closed_error(); }
-    /// Its kernel probes a silent peer after 2 h, and then every 75 s, as that of Linux.
-    void set_option(const typename Base::keep_alive& keep_alive) {
+    template <class Option>
+    void set_option(const Option& option) {
         Error error;
-        check(set_option(keep_alive, error), "set_option");
+        check(set_option(option, error), "set_option");
     }
-    Error set_option(const typename Base::keep_alive& keep_alive, Error& error) {
-        if (stream_) stream_->kernel().keep_alive({.on = keep_alive.value()});
+    /// The world sends each write at once, so that there is nothing to switch.
+    Error set_option(const typename Tcp::no_delay&, Error& error) { return error = closed_error(); }
+    /// The sizes of buffers have no effect: Network::window_bytes sets the window.
+    Error set_option(const typename Base::receive_buffer_size&, Error& error) {
+        return error = closed_error();
+    }
+    Error set_option(const typename Base::send_buffer_size&, Error& error) {
+        return error = closed_error();
+    }
+    /// Its kernel probes a silent peer after 2 h, and then every 75 s, as that of Linux.
+    Error set_option(const typename Base::keep_alive& option, Error& error) {
+        if (stream_) stream_->kernel().keep_alive({.on = option.value()});
         return error = closed_error();
     }
     /// With a time of 0, close() resets the connection. Other times are not simulated.
-    void set_option(const typename Base::linger& linger) {
-        Error error;
-        check(set_option(linger, error), "set_option");
-    }
-    Error set_option(const typename Base::linger& linger, Error& error) {
+    Error set_option(const typename Base::linger& option, Error& error) {
         if (!stream_) return error = closed_error();
-        if (linger.enabled() && linger.timeout() != 0) {
+        if (option.enabled() && option.timeout() != 0) {
             return error = Asio::error_of(std::errc::operation_not_supported);
         }
-        stream_->kernel().reset_at_end(linger.enabled());
+        stream_->kernel().reset_at_end(option.enabled());
         return error = {};
     }
     [[nodiscard]] endpoint_type local_endpoint() const {
@@ -313,9 +357,20 @@ public:
         return {Asio::v4(stream_->kernel().peer_address()), stream_->kernel().peer_port()};
     }
 
+    /// Waits until the socket can be read or written, or has an error.
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_wait(wait_type what, Token&& token = Token{}) {
+        return Asio::template initiate<void(Error), Token>(
+            [this, what](auto&& handler) {
+                auto pending = op<Error>(std::forward<decltype(handler)>(handler));
+                if (!stream_) return pending.complete(closed_error());
+                stream_->wait(what, std::move(pending));
+            },
+            token);
+    }
     /// Connects, and opens the socket if it is closed.
-    template <class Token>
-    auto async_connect(const endpoint_type& to, Token&& token) {
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_connect(const endpoint_type& to, Token&& token = Token{}) {
         return Asio::template initiate<void(Error), Token>(
             [this, to](auto&& handler) {
                 const Error error = stream_ ? Error{} : open_as();
@@ -325,8 +380,8 @@ public:
             },
             token);
     }
-    template <class Buffers, class Token>
-    auto async_read_some(const Buffers& buffers, Token&& token) {
+    template <class Buffers, class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_read_some(const Buffers& buffers, Token&& token = Token{}) {
         return Asio::template initiate<void(Error, std::size_t), Token>(
             [this, buffers](auto&& handler) {
                 auto pending = op<Error, std::size_t>(std::forward<decltype(handler)>(handler));
@@ -337,8 +392,8 @@ public:
             },
             token);
     }
-    template <class Buffers, class Token>
-    auto async_write_some(const Buffers& buffers, Token&& token) {
+    template <class Buffers, class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_write_some(const Buffers& buffers, Token&& token = Token{}) {
         return Asio::template initiate<void(Error, std::size_t), Token>(
             [this, buffers](auto&& handler) {
                 auto pending = op<Error, std::size_t>(std::forward<decltype(handler)>(handler));
@@ -351,8 +406,9 @@ public:
     }
     /// Connects to the first endpoint that accepts; as asio::async_connect, which takes asio's
     /// sockets only. Call it unqualified: the compiler then finds the one that fits.
-    template <class Results, class Token>
-    friend auto async_connect(AsioSimSocket& socket, const Results& results, Token&& token) {
+    template <class Results, class Token = typename Asio::template DefaultToken<Executor>>
+    friend auto async_connect(AsioSimSocket& socket, const Results& results,
+                              Token&& token = Token{}) {
         std::vector<endpoint_type> endpoints;
         for (const auto& each : results) endpoints.push_back(each);
         return Asio::template initiate<void(Error, endpoint_type), Token>(
@@ -367,6 +423,8 @@ public:
     }
 
 private:
+    template <class, class>
+    friend class AsioSimSocket;
     using Io = sim::detail::IoResult;
     using Kernel = sim::detail::Socket;
 

@@ -99,19 +99,33 @@ private:
     AsioSimWaits<Error> waits_;
 };
 
+/// The clock of a timer: the time of the world. Call now() in a process.
+struct AsioSimClock {
+    using duration = Duration;
+    using rep = Duration::rep;
+    using period = Duration::period;
+    using time_point = Instant;
+    static constexpr bool is_steady = true;
+    [[nodiscard]] static time_point now() noexcept { return AsioSimCore::now(); }
+};
+
 /// A timer in virtual time, with the interface of asio::steady_timer.
 ///
-/// Its times count from the start of the world. It has no clock_type, because a clock's now() would
-/// be that of the real time: use expires_after(), or `host_of(executor).now()` of sim::AsioNet.
+/// Its times count from the start of the world: those of std::chrono::steady_clock do not fit.
 ///
 /// Thread safety: the world's thread.
-template <class Asio>
+template <class Asio, class Executor = typename Asio::Executor>
 class AsioSimTimer {
     using Error = typename Asio::Error;
     using Alarm = AsioSimAlarm<Asio>;
 
 public:
-    using executor_type = typename Asio::Executor;
+    using executor_type = Executor;
+    template <class Other>
+    struct rebind_executor {
+        using other = AsioSimTimer<Asio, Other>;
+    };
+    using clock_type = AsioSimClock;
     using duration = Duration;
     using time_point = Instant;
 
@@ -133,6 +147,9 @@ public:
         expires_at(time);
     }
     AsioSimTimer(AsioSimTimer&&) noexcept = default;
+    template <AsioSimRebinds<Executor> Other>
+    AsioSimTimer(AsioSimTimer<Asio, Other>&& other)
+        : executor_{other.executor_}, core_{other.core_}, alarm_{std::move(other.alarm_)} {}
     AsioSimTimer& operator=(AsioSimTimer&& other) {
         if (this == &other) return *this;
         if (alarm_) alarm_->cancel();
@@ -158,8 +175,8 @@ public:
     std::size_t cancel() { return alarm_->cancel(); }
     std::size_t cancel_one() { return alarm_->cancel_one(); }
 
-    template <class Token>
-    auto async_wait(Token&& token) {
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_wait(Token&& token = Token{}) {
         return Asio::template initiate<void(Error), Token>(
             [this](auto&& handler) {
                 alarm_->wait(make_asio_sim_op<Asio, Error>(std::forward<decltype(handler)>(handler),
@@ -170,6 +187,9 @@ public:
     }
 
 private:
+    template <class, class>
+    friend class AsioSimTimer;
+
     executor_type executor_;
     std::shared_ptr<AsioSimCore> core_;
     std::shared_ptr<Alarm> alarm_;
@@ -245,13 +265,17 @@ private:
 /// in a partition, unless a look-up of this context hangs. A service is a port number.
 ///
 /// Thread safety: the world's thread.
-template <class Asio>
+template <class Asio, class Executor = typename Asio::Executor>
 class AsioSimResolver {
     using Error = typename Asio::Error;
     using LookUps = AsioSimLookUps<Asio>;
 
 public:
-    using executor_type = typename Asio::Executor;
+    using executor_type = Executor;
+    template <class Other>
+    struct rebind_executor {
+        using other = AsioSimResolver<Asio, Other>;
+    };
     using protocol_type = typename Asio::Tcp;
     using endpoint_type = typename Asio::Tcp::endpoint;
     using results_type = typename Asio::Tcp::resolver::results_type;
@@ -265,6 +289,9 @@ public:
     explicit AsioSimResolver(AsioSimContext<Asio>& context)
         : AsioSimResolver{executor_type{context.get_executor()}} {}
     AsioSimResolver(AsioSimResolver&&) noexcept = default;
+    template <AsioSimRebinds<Executor> Other>
+    AsioSimResolver(AsioSimResolver<Asio, Other>&& other)
+        : executor_{other.executor_}, core_{other.core_}, lookups_{std::move(other.lookups_)} {}
     AsioSimResolver& operator=(AsioSimResolver&&) = delete;
     ~AsioSimResolver() {
         if (lookups_) lookups_->cancel();
@@ -273,9 +300,9 @@ public:
     [[nodiscard]] executor_type get_executor() const noexcept { return executor_; }
     void cancel() { lookups_->cancel(); }
 
-    template <class Token>
+    template <class Token = typename Asio::template DefaultToken<Executor>>
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as asio's
-    auto async_resolve(std::string_view host, std::string_view service, Token&& token) {
+    auto async_resolve(std::string_view host, std::string_view service, Token&& token = Token{}) {
         return Asio::template initiate<void(Error, results_type), Token>(
             [this, name = std::string{host}, port = std::string{service}](auto&& handler) {
                 lookups_->look_up(name, port,
@@ -288,6 +315,9 @@ public:
     }
 
 private:
+    template <class, class>
+    friend class AsioSimResolver;
+
     executor_type executor_;
     std::shared_ptr<AsioSimCore> core_;
     std::shared_ptr<LookUps> lookups_;
