@@ -108,7 +108,9 @@ inline constexpr ErrorText session_error_texts[] = {
 template <>
 struct std::is_error_code_enum<belay::SessionErrc> : std::true_type {};
 
-namespace belay { inline namespace BELAY_ABI { namespace session_format {
+namespace belay { inline namespace BELAY_ABI {
+
+namespace session_format {
 
 /// The type of a frame. The numbers never change.
 enum class FrameType : std::uint8_t {
@@ -296,9 +298,9 @@ struct Welcome {
     std::uint64_t replaced_applied = 0;
 };
 
-}}}  // namespace belay::session_format
+}  // namespace session_format
 
-namespace belay { inline namespace BELAY_ABI { namespace detail {
+namespace detail {
 
 inline constexpr char session_magic[8] = {'b', 'e', 'l', 'a', 'y', '/', 's', '\n'};
 inline constexpr std::uint64_t number_ceiling = std::uint64_t{1} << 63U;
@@ -360,9 +362,8 @@ private:
     return as_text(b) == std::string_view{session_magic, sizeof session_magic};
 }
 
-}}}  // namespace belay::detail
+}  // namespace detail
 
-namespace belay { inline namespace BELAY_ABI {
 namespace session_format {
 
 /// Appends a HELLO frame to a message.   Pre: the token is at most 4 KiB.
