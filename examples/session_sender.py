@@ -3,7 +3,8 @@
 """A sender of belay's session protocol, in Python and its standard library.
 
 Lines that `add` has stored take effect at a belay::Receiver exactly once and in their order, also if this program, the
-receiver or the connection fails at any instant. docs/session-protocol.md specifies what it sends; the sections are named here.
+receiver or the connection fails at any instant. docs/reference/formats/session-protocol.md specifies what it sends; the
+sections are named here.
 
     session_sender.py DIR add < lines           stores all lines or, if it fails or is killed, all or none
     session_sender.py DIR deliver HOST PORT     sends what is stored, until the receiver has acknowledged all of it
@@ -152,7 +153,7 @@ class Connection:
 
 def check_error(kind, number, code):
     if kind == ERROR and code in BLOCKING:
-        raise Blocked(f"the receiver answers {BLOCKING[code]}: see section 4.3 of docs/session-protocol.md")
+        raise Blocked(f"the receiver answers {BLOCKING[code]}: see section 4.3 of docs/reference/formats/session-protocol.md")
     if kind == ERROR:
         raise ConnectionAbortedError(f"the receiver answers error {code}, {number}")
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: docs/journal-format.md is sufficient to read a journal, and the library keeps each of
+// Goal: docs/reference/formats/journal.md is sufficient to read a journal, and the library keeps each of
 // its rules. Method: a reader written from the page alone, compared with the library over whole
 // journals and over journals made for each rule.
 #include <belay/journal/journal.hpp>

@@ -27,7 +27,7 @@ SPECIAL = {
     "check": "for tests of parts of your own: [checks](check.md)",
     "driver": "for writers of drivers and machines: [core](core.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
-    "journal_format": "the bytes of a journal: [journal format](journal-format.md)",
+    "journal_format": "the bytes of a journal: [journal format](reference/formats/journal.md)",
     "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](metrics.md)",
     "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
             "of framings, and transports that wrap transports: [link](reference/transports.md); of formats with a checksum: "
@@ -38,7 +38,7 @@ SPECIAL = {
     "tool": "over the files of a journal or work queue, damaged or not: [journal](how-to/damaged-journal.md), "
             "[work](work.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
-    "session_format": "the bytes of the session protocol: [session protocol](session-protocol.md)",
+    "session_format": "the bytes of the session protocol: [session protocol](reference/formats/session-protocol.md)",
 }
 ROWS_MAX = 330
 START_MAX = 25

@@ -22,7 +22,7 @@ import sys
 
 NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
-TABLES_NOT_READ = {"docs/journal-format.md", "docs/work-queue-format.md", "docs/session-protocol.md"}
+TABLES_NOT_READ = {"docs/reference/formats/journal.md", "docs/reference/formats/work-queue.md", "docs/reference/formats/session-protocol.md"}
 TESTS_NOT_READ = ("tests/node/", "tests/scripts/")
 # Subjects of commits after this one are checked.
 FIRST_COMMIT = "06a969a8c4a9431da33270856e6f48d2da653d0d"

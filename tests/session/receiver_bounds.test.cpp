@@ -173,7 +173,7 @@ TEST_CASE("Receiver authorizes before anything else, so a forged HELLO cannot fe
     CHECK(greet(with_token(pinned_hello_of(1, 2), "ticket")) == Observed{"welcome known 1"});
 }
 
-// ---- what ends each state of a peer, and which connection is closed: docs/session-protocol.md,
+// ---- what ends each state of a peer, and which connection is closed: docs/reference/formats/session-protocol.md,
 // section 10 ----
 
 TEST_CASE("Receiver closes a connection that sends no HELLO in time", "[session][receiver][unit]") {

@@ -61,7 +61,7 @@ TEST_CASE("siphash128 gives the published values", "[work][key_window][golden]")
 }
 
 TEST_CASE("KeyHash gives the values of its description", "[work][key_window][golden]") {
-    // By docs/work-queue-format.md, in Python: secret 00 01 .. 0f, text 00 01 ..
+    // By docs/reference/formats/work-queue.md, in Python: secret 00 01 .. 0f, text 00 01 ..
     static constexpr std::pair<std::size_t, const char*> vectors[] = {
         {0, "f3c8d11a8f8f474e13bc58fc"},  {1, "f2ecf686fe10ea418673a774"},
         {3, "9d070feb4f4f5aa66b0c49f8"},  {4, "a594510c5af36c6c13d8c94f"},

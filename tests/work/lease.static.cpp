@@ -11,7 +11,7 @@ static_assert(std::is_trivially_copyable_v<WorkItem> && std::is_trivially_copyab
 static_assert(sizeof(Lease) <= 72);
 static_assert(Lease{}.token == 0, "a lease of nothing");
 
-// The log contains them: see docs/work-queue-format.md.
+// The log contains them: see docs/reference/formats/work-queue.md.
 static_assert(static_cast<int>(DeathCause::none) == 0);
 static_assert(static_cast<int>(DeathCause::failed) == 1);
 static_assert(static_cast<int>(DeathCause::expired) == 2);

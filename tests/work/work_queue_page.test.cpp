@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: docs/work-queue-format.md is sufficient to read a work queue's entries, and the library
+// Goal: docs/reference/formats/work-queue.md is sufficient to read a work queue's entries, and the library
 // keeps each of its rules. Method: a reader written from the page alone, compared with the
 // library over queues, also with damaged entries; and handwritten entries.
 #include <belay/work/work_queue.hpp>

@@ -243,8 +243,8 @@ private:
 ///
 /// Operations are numbered from 1 and stored in segment files in a directory of their own. `append`
 /// accepts an operation, `commit` makes it durable, and `ack` releases it. Only one process, and
-/// only one object in it, may have a journal open. docs/journal-format.md describes the files.
-/// docs/reference/journal.md describes what survives which failure.
+/// only one object in it, may have a journal open. docs/reference/formats/journal.md describes
+/// the files. docs/reference/journal.md describes what survives which failure.
 ///
 /// Models:        LeasableLike, LogLike.
 /// Thread safety: append, try_push, commit, flush, unflushed, last, durable, base, size, bytes and

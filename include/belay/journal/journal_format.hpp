@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/journal_format.hpp
-/// journal_format: the bytes of a journal's files. docs/journal-format.md has them as tables.
+/// journal_format: the bytes of a journal's files; tables are in docs/reference/formats/journal.md.
 ///
 /// Everything is little endian. A segment is a file with a 128-byte header and records. A record is
 /// a 24-byte header and a payload, padded to 8 bytes with zeros. A segment is only ever appended

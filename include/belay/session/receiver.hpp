@@ -182,7 +182,7 @@ private:
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.
-/// Source:        docs/session-protocol.md, section 5.2.
+/// Source:        docs/reference/formats/session-protocol.md, section 5.2.
 template <class Transport, class Ledger, class Authorize = AllowAll, class Observer = NoObserver>
 class Receiver {
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.

@@ -239,7 +239,7 @@ class SessionService;
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
-/// Source:        docs/session-protocol.md.
+/// Source:        docs/reference/formats/session-protocol.md.
 template <class Transport, class Policy, class Queue, class Observer = NoObserver>
 class Session {
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/session_format.hpp
-/// The session protocol; see docs/session-protocol.md. Frame is its unit, and with Hello and
-/// Welcome two sides compare what each of them has. SessionErrc has its errors, and Blocked the
-/// reasons why a session stopped sending.
+/// The session protocol; see docs/reference/formats/session-protocol.md. Frame is its unit. With
+/// Hello and Welcome two sides compare what each of them has. SessionErrc has its errors, and
+/// Blocked the reasons why a session stopped sending.
 #pragma once
 
 #include <optional>     // std::optional

@@ -22,9 +22,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// A durable queue whose items are leased, and acknowledged in any order.
 ///
 /// It has leases, delays, dead letters, expiry and idempotency keys. Every durable fact is an entry
-/// of the log (docs/work-queue-format.md), so the log's promises about crashes hold for all of
-/// them. After a crash, each item that was durable is there again, once, unless its `ack` was
-/// durable.
+/// of the log (docs/reference/formats/work-queue.md), so the log's promises about crashes hold for
+/// all of them. After a crash, each item that was durable is there again, once, unless its `ack`
+/// was durable.
 ///
 /// Items are leased in the order of their pushes, among those that can be leased. An item that was
 /// returned, or whose lease timed out, is at its old place again. Leases are kept only in memory:

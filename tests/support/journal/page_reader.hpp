@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/journal/page_reader.hpp
-/// PageReader: reads a journal by docs/journal-format.md alone, without code of the library.
+/// PageReader: reads a journal by docs/reference/formats/journal.md alone, without code of the library.
 #pragma once
 
 #include <algorithm>

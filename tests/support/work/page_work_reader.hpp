@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/work/page_work_reader.hpp
-/// PageWork: reads the entries of a work queue by docs/work-queue-format.md alone, without code of
+/// PageWork: reads the entries of a work queue by docs/reference/formats/work-queue.md alone, without code of
 /// the library.
 #pragma once
 

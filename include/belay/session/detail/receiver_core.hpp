@@ -21,8 +21,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///   journal: record it durably, in the place of the one before.
 ///
 /// Connections are named by numbers that their owner gives them. The owner carries decisions out
-/// and calls back with what has become durable; see docs/session-protocol.md, section 5.2, for the
-/// steps.
+/// and calls back with what has become durable. The steps are in section 5.2 of
+/// docs/reference/formats/session-protocol.md.
 ///
 /// Models:        std::copyable.
 /// Thread safety: distinct objects safe.

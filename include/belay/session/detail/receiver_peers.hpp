@@ -30,7 +30,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return options;
 }
 
-/// The state of a connection. Each state has its end: see docs/session-protocol.md, section 10.
+/// The state of a connection. Each state has its end; see section 10 of
+/// docs/reference/formats/session-protocol.md.
 enum class PeerPhase : std::uint8_t { expecting_hello, pending, attached };
 
 /// The state of a connection.

@@ -28,7 +28,7 @@ struct StateLoss {
 };
 
 /// Compares the numbers. If they agree, the checks at `w.applied` must agree too.
-/// Source: docs/session-protocol.md, section 5.1.
+/// Source: docs/reference/formats/session-protocol.md, section 5.1.
 [[nodiscard]] constexpr StateLoss detect_state_loss(const SenderFacts& mine,
                                                     const session_format::Welcome& w) noexcept {
     if (mine.pinned_store != no_id && (mine.pinned_store != w.store || !w.known)) {
@@ -63,7 +63,7 @@ struct SenderOptions {
 /// on the journal. Session gives it messages and sends what it answers.
 ///
 /// Thread safety: distinct objects safe.
-/// Source:        docs/session-protocol.md, sections 5.1 and 7.
+/// Source:        docs/reference/formats/session-protocol.md, sections 5.1 and 7.
 template <LogLike Log>
 class SenderCore {
 public:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/work_entry.hpp
-/// WorkEntry: an entry that a WorkQueue appends to its log; see docs/work-queue-format.md.
+/// WorkEntry: an entry of the log of a WorkQueue; see docs/reference/formats/work-queue.md.
 #pragma once
 
 #include <cstring>  // std::memcpy
