@@ -3,8 +3,8 @@
 """A sender of belay's session protocol, in Python and its standard library.
 
 Lines that `add` has stored take effect at a belay::Receiver exactly once and in their order, also if this program, the
-receiver or the connection fails at any instant. docs/reference/formats/session-protocol.md specifies what it sends; the
-sections are named here.
+receiver or the connection fails at any instant. What it sends is specified in the page of the session protocol
+(docs/reference/formats/session-protocol.md), whose sections are named here.
 
     session_sender.py DIR add < lines           stores all lines or, if it fails or is killed, all or none
     session_sender.py DIR deliver HOST PORT     sends what is stored, until the receiver has acknowledged all of it
