@@ -344,8 +344,8 @@ private:
     std::uint64_t ahead_ = 0;
     detail::AtomicPermitCounters counters_;
     detail::WaitQueue waiters_;
-    detail::AnswerTime answer_time_;
     std::atomic<std::uint32_t> waiting_{0};
+    detail::AnswerTime answer_time_;
 };
 
 }}  // namespace belay

@@ -4,7 +4,8 @@
 #pragma once
 
 #include <atomic>   // std::atomic
-#include <cstdint>  // std::uint8_t
+#include <cstdint>  // std::uint32_t, std::uint8_t
+#include <limits>   // std::numeric_limits
 
 #include <belay/core/instant.hpp>
 #include <belay/core/stop_source.hpp>
@@ -91,7 +92,7 @@ class AnswerTime {
 public:
     /// Returns 0ns until a call has ended.
     [[nodiscard]] Duration recent() const noexcept {
-        return Duration{ticks_.load(std::memory_order_relaxed)};
+        return Duration{Duration::rep{units_.load(std::memory_order_relaxed)} << unit_bits};
     }
     void answered(Duration took) noexcept {
         const Duration most = recent();
@@ -103,10 +104,18 @@ public:
     }
 
 private:
-    // If two threads store at once, one of the calls has no effect.
-    void store(Duration time) noexcept { ticks_.store(time.count(), std::memory_order_relaxed); }
+    // 65 microseconds, so that 32 bits last for 281 s.
+    static constexpr int unit_bits = 16;
 
-    std::atomic<Duration::rep> ticks_{0};
+    // If two threads store at once, one of the calls has no effect.
+    void store(Duration time) noexcept {
+        constexpr Duration::rep most = std::numeric_limits<std::uint32_t>::max();
+        const Duration::rep units = (time.count() >> unit_bits) + 1;
+        units_.store(static_cast<std::uint32_t>(units < most ? units : most),
+                     std::memory_order_relaxed);
+    }
+
+    std::atomic<std::uint32_t> units_{0};
 };
 
 /// Wakes a waiting caller when the caller's stop token requests a stop. A StopToken wakes it at
