@@ -14,6 +14,7 @@
 
 #include "support/catch.hpp"
 #include "support/displacer.hpp"
+#include "support/sqlite/failing_files.hpp"
 #include "support/sync/sync_rig.hpp"
 #include "support/sync/text_codec.hpp"
 #include "support/temporary_directory.hpp"
@@ -36,12 +37,6 @@ sqlite::Error refused_store(const std::string& path, sqlite::StoreOptions option
     const auto store = TextStore::open(path, options);
     REQUIRE_FALSE(store);
     return store.error();
-}
-void run_sql(const std::string& path, const std::string& sql) {
-    sqlite3* db = nullptr;
-    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
-    REQUIRE(sqlite3_close(db) == SQLITE_OK);
 }
 
 }  // namespace

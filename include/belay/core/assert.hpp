@@ -34,7 +34,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 // This function is not constexpr, so that a violated condition in a constant expression is a
 // compile error.
 [[noreturn]] inline void assertion_failed(const char* kind, const char* what, const char* condition,
-                                          const char* file, int line) noexcept {
+                                          const char* file = __builtin_FILE(),
+                                          int line = __builtin_LINE()) noexcept {
     std::fprintf(stderr, "%s:%d: belay: %s violated: %s (%s)\n", file, line, kind, what, condition);
     std::abort();
 }
@@ -42,8 +43,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 }}}  // namespace belay::detail
 
 #define BELAY_DETAIL_EXPECT(kind, cond, what) \
-    ((cond) ? static_cast<void>(0)            \
-            : ::belay::detail::assertion_failed(kind, what, #cond, __FILE__, __LINE__))
+    ((cond) ? void() : ::belay::detail::assertion_failed(kind, what, #cond))
 #if BELAY_ASSERTIONS
 #    define BELAY_DETAIL_CHECK(kind, cond, what) BELAY_DETAIL_EXPECT(kind, cond, what)
 #else
