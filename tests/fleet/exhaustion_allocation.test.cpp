@@ -160,7 +160,8 @@ TEST_CASE("Pool::start and resize may be called again after they ran out of memo
         for (std::size_t good = 0; thrown; ++good) {
             INFO("grows " << grows << ", memory for " << good);
             REQUIRE(good < 100);
-            PoolRig rig{grows ? 0U : 4U};
+            PoolRig rig{4};
+            if (grows) rig.pool->resize(0);
             rig.connections.opens = true;
             const auto act = [&] { grows ? rig.pool->resize(4) : rig.pool->start(); };
             if (grows) rig.pool->start();

@@ -199,7 +199,8 @@ TEST_CASE("Pool: another connection dials when the first one fails for good, and
 
 TEST_CASE("Pool::resize: one of the new connections dials, and the others wait for it",
           "[fleet][pool][unit]") {
-    PoolRig rig{0};
+    PoolRig rig{1};
+    rig.pool->resize(0);
     rig.pool->start();
     rig.pool->resize(5);
     rig.run(0s);
