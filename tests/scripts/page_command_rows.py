@@ -80,8 +80,6 @@ ROWS = {
     "node garbage.mjs --check":
         Run(needs="npm", before="source tests/scripts/install.sh && node_packages yjs && cd tests/node/yjs"),
     "tests/scripts/names.py --write": Run(quick=True),
-    "tests/scripts/libc_functions.py --library FILE":
-        Run(quick=True, instead=("FILE", "$(gcc -print-file-name=libc.so.6)")),
     "tests/scripts/readme_excerpts.py --write": Run(quick=True),
     "examples/whiteboard/run": Run(server=True, needs="npm"),
     "examples/whiteboard/run --permit bob demo view": Run(beside="examples/whiteboard/run"),

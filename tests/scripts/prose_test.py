@@ -21,7 +21,7 @@ class ProseTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
-        (self.root / "docs").mkdir()
+        (self.root / "docs/reference/formats").mkdir(parents=True)
         (self.root / "examples").mkdir()
         (self.root / "include" / "belay" / "core" / "detail").mkdir(parents=True)
 
