@@ -93,6 +93,8 @@ detail::CurlConfigure with_addresses(const std::string& port, const std::string&
         static curl_slist* hosts = nullptr;
         curl_slist_free_all(std::exchange(hosts, nullptr));
         hosts = curl_slist_append(nullptr, list.c_str());
+        // Else libcurl waits for 200 ms before it dials the second address.
+        curl_easy_setopt(curl, CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, 1L);
         return curl_easy_setopt(curl, CURLOPT_RESOLVE, hosts);
     };
 }
@@ -207,7 +209,8 @@ TEST_CASE("curl::Http reports a proxy that is not there as this side's",
     for (const std::string url : {"http://elsewhere.test:9/", "https://elsewhere.test:9/"}) {
         INFO(url);
         FaultsRig nameless{proxy("http://nobody.invalid:3128")};
-        CHECK(nameless.ours_at(url, true) == HttpErrc::proxy_not_connected);
+        // Once, because a name server may be slow.
+        CHECK(nameless.get(url).failure == Failure::from(HttpErrc::proxy_not_connected));
         for (const std::string scheme : {"http", "socks5h", "socks4a"}) {
             FaultsRig refused{proxy(scheme + server.url("").substr(4))};
             CHECK(refused.ours_at(url, true) == HttpErrc::proxy_not_connected);

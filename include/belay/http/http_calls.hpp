@@ -4,12 +4,13 @@
 /// the server worse.
 #pragma once
 
-#include <concepts>  // std::same_as
-#include <map>       // std::map
-#include <memory>    // std::shared_ptr, std::weak_ptr
-#include <optional>  // std::optional
-#include <string>    // std::string, std::to_string
-#include <utility>   // std::move
+#include <concepts>    // std::same_as
+#include <functional>  // std::ref
+#include <map>         // std::map
+#include <memory>      // std::shared_ptr, std::weak_ptr
+#include <optional>    // std::optional
+#include <string>      // std::string, std::to_string
+#include <utility>     // std::move
 
 #include <belay/call/async_sleeper_like.hpp>
 #include <belay/call/fails_if.hpp>
@@ -21,6 +22,7 @@
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/core/tee.hpp>
 #include <belay/http/detail/http_call.hpp>
 #include <belay/http/detail/http_hosts.hpp>
 #include <belay/http/detail/http_repeat.hpp>
@@ -68,10 +70,15 @@ namespace belay { inline namespace BELAY_ABI {
 /// The client and the sleeper must outlive the calls, and the calls must end before this object
 /// does. A call whose client is destroyed ends with HttpErrc::client_failed.
 ///
+/// The observer has the hooks of that of `retry`, and on_hedge; a RetryLog is one. It is notified
+/// of the attempts, failures and waits of each call. The code of a failure is the status. Calls
+/// that share a response are one call.
+///
 /// Thread safety: the sleeper's thread. The client may answer on any thread.
-template <HttpLike Http, class Sleeper>
+template <HttpLike Http, class Sleeper, class Observer = NoObserver>
 class HttpCalls {
     static_assert(explain::async_sleeper_like<Sleeper>());
+    static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
 
 public:
     using Options = HttpCallsOptions;
@@ -79,8 +86,12 @@ public:
 
     /// Pre: options.check() is empty.   Throws: std::bad_alloc.
     HttpCalls(Http& http, Sleeper& sleeper, HttpCallsOptions options = {},
-              HttpCallsOptions::Hooks hooks = {})
-        : http_{http}, sleeper_{sleeper}, options_{options}, hooks_{std::move(hooks)} {
+              HttpCallsOptions::Hooks hooks = {}, Observer observer = {})
+        : http_{http},
+          sleeper_{sleeper},
+          options_{options},
+          hooks_{std::move(hooks)},
+          observer_{std::move(observer)} {
         detail::expect_options(options_.check(),
                                {{"attempts_max", std::uint64_t{options_.attempts_max}},
                                 {"first_wait", options_.first_wait},
@@ -222,7 +233,11 @@ private:
     };
     struct Hedges {
         HttpCallsCounters& counters;
-        void on_hedge(const Attempt&) const noexcept { ++counters.hedges; }
+        Observer& observer;
+        void on_hedge(const Attempt& attempt) const {
+            ++counters.hedges;
+            detail::notify<detail::PipelineHooks::Hedged>(observer, detail::no_machine, attempt);
+        }
     };
     // A call whose response other calls share. It lives as long as one of them waits.
     struct Flight {
@@ -277,8 +292,8 @@ private:
                                          sleeper_};
         detail::HttpCall call{std::move(request)};
         if (flight != nullptr) flight->progress = &call.progress;
-        Retries retries{counters_};
-        Hedges hedges{counters_};
+        Tee retries{Retries{counters_}, std::ref(observer_)};
+        Hedges hedges{counters_, observer_};
         const Instant end =
             after(sleeper_.now(), detail::larger(call.request().deadline, Duration{}));
         const Retrying retrying{use.host().policy(options_, call.progress, counters_, end),
@@ -415,6 +430,7 @@ private:
     Sleeper& sleeper_;
     const HttpCallsOptions options_;
     const HttpCallsOptions::Hooks hooks_;
+    [[no_unique_address]] Observer observer_;
     HttpCallsCounters counters_{};
     detail::HttpHosts hosts_{options_};
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
@@ -427,5 +443,8 @@ template <class Http, class Sleeper>
 HttpCalls(Http&, Sleeper&, HttpCallsOptions) -> HttpCalls<Http, Sleeper>;
 template <class Http, class Sleeper>
 HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsOptions::Hooks) -> HttpCalls<Http, Sleeper>;
+template <class Http, class Sleeper, class Observer>
+HttpCalls(Http&, Sleeper&, HttpCallsOptions, HttpCallsOptions::Hooks, Observer)
+    -> HttpCalls<Http, Sleeper, Observer>;
 
 }}  // namespace belay

@@ -46,8 +46,8 @@ void visit_metrics(const HttpCallsCounters& counters, Visitor&& visitor) {
 ///
 /// Complexity:    O(HttpCallsOptions::hosts_max).
 /// Thread safety: the thread of its sleeper.
-template <class Http, class Sleeper, class Visitor>
-void visit_metrics(const HttpCalls<Http, Sleeper>& calls, Visitor&& visitor) {
+template <class Http, class Sleeper, class Observer, class Visitor>
+void visit_metrics(const HttpCalls<Http, Sleeper, Observer>& calls, Visitor&& visitor) {
     visit_metrics(calls.counters(), visitor);
     for (const auto state : {BreakerState::closed, BreakerState::open, BreakerState::half_open}) {
         visitor(Metric{.part = "http_calls",
