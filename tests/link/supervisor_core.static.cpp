@@ -489,7 +489,7 @@ consteval int outages_survived(Duration lived, timeline::Step end) {
     Timeline t{ten_attempts};
     t.step({.input = Input::start});
     int outages = 0;
-    for (; outages < 30; ++outages) {
+    for (; outages < 15; ++outages) {
         t.step({.input = Input::opened});
         t.now += lived;
         t.step(end);
@@ -504,7 +504,7 @@ consteval int outages_survived(Duration lived, timeline::Step end) {
     return outages;
 }
 // The end of an old connection is a success in hindsight: refused dials do not add up for ever.
-static_assert(outages_survived(10s, lost_unprobed) == 30);
+static_assert(outages_survived(10s, lost_unprobed) == 15);
 // Pings had no answer, but the transport took a message.
 static_assert(outages_survived(10s, lost_after_writes) == 9);
 static_assert(outages_survived(9999ms, lost_unprobed) < 9);
