@@ -278,6 +278,11 @@ HttpResponse page_answer(const HttpRequest& request,
     return {.status = 404};
 }
 
+void rights_failed(EventLog& log, const std::error_code& error) {
+    log.on_rights_failed(error);
+    end_if_must_reopen(error);
+}
+
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
           const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
@@ -303,11 +308,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
              [&](std::string_view board) {
                  boost::asio::post(context, [&, id = std::string{board}] { on_changed(id); });
              },
-         .on_failed =
-             [&](const std::error_code& error) {
-                 log.on_rights_failed(error);
-                 end_if_must_reopen(error);
-             }}};
+         .on_failed = [&](const std::error_code& error) { rights_failed(log, error); }}};
     const auto rights = [&](const jwt::Claims& who, const RoomRequest& request,
                             Completion<std::optional<Access>> answer) {
         checks.access({.room_id = request.room_id, .user = who.subject}, std::move(answer));
@@ -321,7 +322,6 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     loop.attach(rooms);
     rooms.start();
     on_changed = [&](const std::string& board) { check_again(rooms, board); };
-
     // At 1009, a client would connect again and send the same message, for ever.
     beast::ListenerOptions options{.too_large_code = yjs_close_codes().too_large};
     std::function<beast::ListenerCounters()> listener_counters;

@@ -95,6 +95,7 @@ inline int getaddrinfo(LibcProcess& p, const char* node, const char* service, co
 inline void freeaddrinfo(LibcProcess&, addrinfo* info) {
     const std::unique_ptr<Entry> entry{reinterpret_cast<Entry*>(info)};
 }
+// NOLINTNEXTLINE(readability-function-size): the parameters of the C library
 inline int getnameinfo(LibcProcess& p, const sockaddr* address, socklen_t size, char* name,
                        socklen_t name_size, char* service, socklen_t service_size, int flags) {
     if (name != nullptr && name_size != 0 && (flags & NI_NUMERICHOST) == 0) {

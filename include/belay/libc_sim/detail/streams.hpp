@@ -149,6 +149,7 @@ private:
 
 namespace libc_streams {
 
+// NOLINTNEXTLINE(bugprone-easily-swappable-parameters): the parameters of the C library
 inline FILE* fopen(LibcProcess& p, const char* path, const char* mode) {
     const int flags = LibcStreams::flags_of(mode);
     if (flags < 0) return errno = EINVAL, nullptr;
