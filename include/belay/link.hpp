@@ -4,7 +4,6 @@
 /// the transports that wrap other transports.
 #pragma once
 
-#include <belay/link/bundle.hpp>
 #include <belay/link/close_code.hpp>
 #include <belay/link/connection_like.hpp>
 #include <belay/link/endpoints.hpp>

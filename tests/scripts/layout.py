@@ -93,6 +93,7 @@ LEFT_OUT = {
     "core/std_format.hpp": "<format>, which some standard libraries lack",
     "core/text.hpp": "few programs need it, include it by name",
     "drive/driver_check.hpp": "for the tests of drivers",
+    "link/bundle.hpp": "few programs join messages, include it by name",
     "fleet/fleet_metrics.hpp": "few programs need it, include it by name",
     "room/room_metrics.hpp": "few programs need it, include it by name",
     "room/journal_rooms_metrics.hpp": "few programs need it, include it by name",
