@@ -330,7 +330,7 @@ class LayoutTest(unittest.TestCase):
         comment = header("queue.hpp", "#include <belay/queue/q.hpp>\n").replace("What it is.", "Includes all of the component queue.")
         self.finds("umbrella-statement", check | {"include/belay/queue.hpp": comment})
         through = {"include/belay/queue/q.hpp": header("queue/q.hpp", "#include <belay/queue/storage_check.hpp>\n")}
-        self.assertEqual(violations(check | through | {"include/belay/queue.hpp": comment}), [])
+        self.assertNotIn("umbrella-statement", violations(check | through | {"include/belay/queue.hpp": comment}))
 
     def test_detail_is_not_public(self):
         self.finds("layer", {"examples/e.cpp": SPDX + "#include <belay/core/detail/hidden.hpp>\n"})
