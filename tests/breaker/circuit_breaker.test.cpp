@@ -795,3 +795,18 @@ TEST_CASE("CircuitBreaker::isolate makes the verdicts of the permits in use void
     CHECK(breaker.state() == BreakerState::closed);
     CHECK(breaker.counters().stale == 1);
 }
+
+TEST_CASE("A caller of CircuitBreaker waits at most for an open wait after a probe was cut short",
+          "[breaker][circuit_breaker][regression]") {
+    ManualClock clock;
+    CircuitBreaker breaker{ConsecutiveFailures{1}, OpenFor{20s}, clock.view()};
+    breaker.acquire().failure();
+    clock.advance(20s);
+    breaker.acquire().failure({Cause::timed_out, Failure::Origin::cut_short});
+    auto probe = breaker.acquire();
+    REQUIRE(probe);
+    CHECK(breaker.admit(clock.now()) == Advice::suspend(clock.now() + 20s));
+    CHECK(breaker.acquire().retry_at() == clock.now() + 20s);
+    probe.success();
+    CHECK(breaker.admit(clock.now()) == Advice::go());
+}

@@ -507,7 +507,16 @@ private:
 
     [[nodiscard, gnu::noinline]] Advice admit_guarded(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
-        return core_.admit(now);
+        return bounded(core_.admit(now), now);
+    }
+    // After a probe that was cut short, no caller waits longer than for a new open wait.
+    [[nodiscard]] Advice bounded(Advice advice, Instant now) const noexcept {
+        if (advice.verb == Advice::Verb::go || core_.state(now) != BreakerState::half_open) {
+            return advice;
+        }
+        const Duration most = detail::larger(open_wait_, breaker_recheck);
+        advice.until = detail::smaller(advice.until, after_time(now, most));
+        return advice;
     }
     [[nodiscard, gnu::noinline]] BreakerGrant acquire_guarded(Instant now) noexcept {
         BreakerGrant grant{true, 0, now};
@@ -517,7 +526,7 @@ private:
             const auto answer = core_.acquire(now);
             if (answer.advice.verb != Advice::Verb::go) {
                 ++counters_.rejected;
-                return {false, 0, answer.advice.until};
+                return {false, 0, bounded(answer.advice, now).until};
             }
             // Another thread may have closed the breaker before this one had the lock.
             if (core_.state(now) != BreakerState::closed) ++counters_.probes;
