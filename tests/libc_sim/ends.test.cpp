@@ -35,6 +35,10 @@
 
 #include "support/catch.hpp"
 
+// <assert.h> declares it only where NDEBUG is not defined; programs of a C library call it anyway.
+extern "C" void __assert_fail(const char* expression, const char* file, unsigned int line,
+                              const char* function) noexcept;
+
 namespace libc_ends_test {
 
 namespace {

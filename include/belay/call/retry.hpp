@@ -92,11 +92,11 @@ struct RetryPast {
 template <class P, class Sleeper, class Answer, class Observer, class Made = AlwaysMade>
 class RetryCore {
 public:
-    /// `policy` is a P, or the only rule of one.
+    /// `rules` is a P, or the only rule of one.
     template <class Rules>
-    RetryCore(Rules&& policy, Sleeper& sleeper, Observer& observer, const Attempt& around,
+    RetryCore(Rules&& rules, Sleeper& sleeper, Observer& observer, const Attempt& around,
               Made made = {})
-        : policy_{std::forward<Rules>(policy)},
+        : policy_{std::forward<Rules>(rules)},
           sleeper_{sleeper},
           observer_{observer},
           attempt_{.number = 0, .repeats = around.is_retry(), .deadline = around.deadline},

@@ -19,7 +19,7 @@ enum class StabilityStep : std::uint8_t { call, wait, finished };
 template <class P>
 class StabilityCaller {
 public:
-    StabilityCaller(const P& policy, Instant now) : policy_{policy}, since_{now} {}
+    StabilityCaller(const P& rules, Instant now) : policy_{rules}, since_{now} {}
 
     /// `call`: an attempt has begun, and ended() gets its verdict. `wait`: call next() again at
     /// until().
