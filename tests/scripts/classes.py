@@ -4,7 +4,7 @@
 
     classes.py [--root DIR]     prints "path: rule: what is wrong"; exits with 1 if it printed any
 
-- A class in detail/ has at most PUBLIC_MAX public members; the public classes are counted by docs/names.md.
+- A class in detail/ has at most PUBLIC_MAX public members; the public classes are counted by names.py.
 - A class has at most DATA_MAX data members, except structs of options, counters, status and reports.
 - A class in detail/ inherits at most one level deep.
 - A friend is a function, a class of the same header (a handle, an awaiter, a nested class), a base, or is in FRIENDS.

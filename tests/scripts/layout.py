@@ -198,7 +198,6 @@ MACROS_OF_SYSTEM = {"include/belay/windows/detail/win32.hpp": ("NOMINMAX", "WIN3
 
 INDEX = "docs/README.md"
 MAINTAINERS_INDEX = "docs/contributing/README.md"
-NAMES = "docs/names.md"
 # Users' pages that still name tests or private headers. This list only shrinks.
 NAME_FILES = {"docs/bindings.md", "docs/explore.md", "docs/http-calls.md", "docs/queue.md", "docs/sim.md", "docs/work.md"}
 MAINTAINERS_FILE = re.compile(r"\btests/\w+/\w|\b\w+\.test\.cpp|(?<!boost/)\b(?!boost)\w+/detail/\w+\.hpp")
@@ -303,7 +302,7 @@ class Layout:
     def check_users_pages(self):
         """A page for users names no test and no private header."""
         for path, lines in self.text.items():
-            users = path.startswith("docs/") and path.endswith(".md") and path not in (DESIGN, NAMES) \
+            users = path.startswith("docs/") and path.endswith(".md") and path != DESIGN \
                 and not path.startswith(posixpath.dirname(MAINTAINERS_INDEX))
             named = [n for n, line in enumerate(outside_blocks(lines), 1) if MAINTAINERS_FILE.search(line)] if users else []
             if path in NAME_FILES and not named:

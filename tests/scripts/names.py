@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Lists the public names of belay, by library and component, from its headers: docs/names.md.
+"""Lists the public names of belay, by library and component, from its headers: a page of the site (docs/site/build).
 
-    names.py [--root DIR] [--write]     without --write it compares, prints what differs, and exits with 1
+    names.py [--root DIR]     checks their number and their comments, prints what is wrong, and exits with 1
 
 A name is public if it is declared in namespace belay or below, but not in a namespace detail. It should be if somebody
 writes it in a program that is composed of what belay has; what only those write who make, judge or prove parts, look at
@@ -206,18 +206,18 @@ class Names:
                 yield f"include/belay/{component}/{header}: {name} needs a comment that states what it is"
         rows = len(self.counted())
         if rows > ROWS_MAX:
-            yield (f"docs/names.md: {rows} rows in belay::, the limit is {ROWS_MAX}: hide, merge or move names. The type of an event or "
+            yield (f"names: {rows} rows in belay::, the limit is {ROWS_MAX}: hide, merge or move names. The type of an event or "
                    "of a field may be a member of its struct")
         for library, components in layout.LIBRARIES.items():
             start = [key for key in self.start if self.found[key][0] in components]
             if len(start) > START_MAX:
-                yield (f"docs/names.md: {len(start)} names to start with in {library}, the limit is {START_MAX}: shorten the "
+                yield (f"names: {len(start)} names to start with in {library}, the limit is {START_MAX}: shorten the "
                        "first programs of its pages")
 
     def page(self):
         rows = list(self.rows())
         lines = ["# Names", "",
-                 "Every public name, by library and component, made from the headers by `tests/scripts/names.py --write`. "
+                 "Every public name, by library and component, made from the headers. "
                  "**Bold**: README or the first programs of the pages of its library use it. Start with these.", "",
                  "A program that is composed of belay's parts writes the names of the first six tables. The namespaces at "
                  "the end are for those who make a part of their own, prove a configuration, look at files or read bytes. "
@@ -251,15 +251,9 @@ class Names:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
-    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     names = Names(options.root)
     wrong = list(names.complaints())
-    page = options.root / "docs" / "names.md"
-    if options.write:
-        page.write_text(names.page(), encoding="utf-8")
-    elif not page.is_file() or page.read_text(encoding="utf-8") != names.page():
-        wrong.append("docs/names.md is not what the headers say: run tests/scripts/names.py --write")
     print("\n".join(wrong + [f"{len(names.counted())} rows in belay::, {len(names.found)} public names"]))
     return 1 if wrong else 0
 

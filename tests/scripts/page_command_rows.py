@@ -79,8 +79,8 @@ ROWS = {
         Run(before="bench/run --build-only"),
     "node garbage.mjs --check":
         Run(needs="npm", before="source tests/scripts/install.sh && node_packages yjs && cd tests/node/yjs"),
-    "tests/scripts/names.py --write": Run(quick=True),
     "tests/scripts/readme_excerpts.py --write": Run(quick=True),
+    "docs/site/build --serve 8000": Run(server=True),
     "examples/whiteboard/run": Run(server=True, needs="npm"),
     "examples/whiteboard/run --permit bob demo view": Run(beside="examples/whiteboard/run"),
     "examples/mcp_bridge/run": Run(server=True, needs="npm"),

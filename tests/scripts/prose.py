@@ -8,7 +8,7 @@ subjects. Comments and names of tests may have sentences of any length.
                                                it printed any; --long also lists sentences of 25 to 30 words
 
 A sentence names its subject, does not use the idioms below, and has at most 30 words; up to 25 is better. Code blocks,
-headings, quotations, tables of formats and docs/names.md, which follows from the docstrings, are not read.
+headings, quotations, and tables of formats are not read.
 
 A line that must break a rule has an excuse: "<!-- prose: reason -->" alone on the line before a paragraph or list
 item, or "// prose: reason" on the line before a docstring or comment. At most EXCUSES_MAX in the tree.
@@ -20,7 +20,6 @@ import re
 import subprocess
 import sys
 
-NOT_READ = {"docs/names.md"}
 # Their tables list bytes and fields.
 TABLES_NOT_READ = {"docs/reference/formats/journal.md", "docs/reference/formats/work-queue.md", "docs/reference/formats/session-protocol.md"}
 TESTS_NOT_READ = ("tests/node/", "tests/scripts/")
@@ -304,7 +303,7 @@ class Prose:
         examples = sorted(str(path.relative_to(self.root)) for path in (self.root / "examples").rglob("*.[ch]pp"))
         tests = sorted(str(path.relative_to(self.root)) for path in (self.root / "tests").rglob("*.[ch]pp"))
         tests = [path for path in tests if not path.startswith(TESTS_NOT_READ)]
-        chosen = [path for path in pages + headers + examples + tests if path not in NOT_READ]
+        chosen = pages + headers + examples + tests
         if paths:
             chosen = [path for path in chosen if any(path == p or path.startswith(p.rstrip("/") + "/") for p in paths)]
         for path in chosen:

@@ -73,7 +73,7 @@ def listed(root):
              *sorted(p for p in (root / "examples").rglob("*") if p.suffix in (".cpp", ".hpp"))]
     for path in paths:
         name = path.relative_to(root).as_posix()
-        if name in (PAGE, MODEL, "examples/stability_table.cpp", "docs/names.md"):
+        if name in (PAGE, MODEL, "examples/stability_table.cpp"):
             continue
         text = COMMENT.sub(lambda m: " " * len(m[0]), path.read_text(encoding="utf-8"))
         for match in START.finditer(text):
