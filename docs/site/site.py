@@ -3,6 +3,7 @@
 """Makes the site from the pages and the reference. See build, which installs what it needs."""
 
 import argparse
+import contextlib
 import functools
 import http.server
 import json
@@ -167,7 +168,8 @@ def serve(out, port):
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=out)
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         print(f"http://127.0.0.1:{server.server_port}/ shows it, until this program is interrupted", flush=True)
-        server.serve_forever()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def main():
