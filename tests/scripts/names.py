@@ -24,7 +24,7 @@ import layout
 SPECIAL = {
     "chaos": "faults that are injected on purpose, into [calls](call.md#faults-on-purpose) and "
              "[connections](how-to/prove-a-connection.md#faults-on-purpose)",
-    "check": "for tests of parts of your own: [checks](check.md)",
+    "check": "for tests of parts of your own: [checks](how-to/check-your-own-parts.md)",
     "driver": "for writers of drivers and machines: [core](core.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](reference/formats/journal.md)",
