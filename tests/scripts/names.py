@@ -52,7 +52,7 @@ README = "README.md"
 # The pages of components that have none of their own name.
 PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
          **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
-         "asio_sim": ("test-your-own-networked-code",), "libc_sim": ("test-your-own-networked-code",)}
+         "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}
 # No names of belay: comments, texts, and members of an object.
 NO_NAMES = re.compile(r'//.*|"(?:[^"\\]|\\.)*"|(?:\.|->)\s*\w+')
 
