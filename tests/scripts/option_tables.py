@@ -26,8 +26,8 @@ TABLES = {
     ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/explore.md",
     ("include/belay/sim/crash_points.hpp", "CrashPointsOptions"): "docs/how-to/disks-that-fail.md",
     ("include/belay/sim/exhaust.hpp", "ExhaustOptions"): "docs/explore.md",
-    ("include/belay/sync/replica_options.hpp", "ReplicaOptions"): "docs/replica.md",
-    ("include/belay/sync/replica_link.hpp", "ReplicaLinkOptions"): "docs/replica.md",
+    ("include/belay/sync/replica_options.hpp", "ReplicaOptions"): "docs/reference/replica.md",
+    ("include/belay/sync/replica_link.hpp", "ReplicaLinkOptions"): "docs/how-to/replica-over-a-network.md",
 }
 FIELD = re.compile(r"^    (?! |using |friend |static |typedef |return )([\w:<>,*& ]+) (\w+)(?: = ([^;]+)|\{([^;]*)\})?;", re.M)
 SENTENCES = ("RoomOptions",)
