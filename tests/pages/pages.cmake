@@ -82,7 +82,7 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay.
-set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-Over-MCP collaboration-server
+set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-over-mcp collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
                         several-servers test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
@@ -172,7 +172,7 @@ if(CURL_FOUND)
     target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="pages/http.cpp")
     belay_add_test(NAME pages/http_check COMMAND page_http_check)
     if(BELAY_NLOHMANN_INCLUDE)
-        belay_page(bridge-Over-MCP LIBRARIES CURL::libcurl
+        belay_page(bridge-over-mcp LIBRARIES CURL::libcurl
                    THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/mcp_server.py)
     endif()
 else()
@@ -196,6 +196,6 @@ endif()
 belay_page(recipes-gRPC ALONE)
 target_include_directories(page_recipes-gRPC PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/pages/stubs)
 belay_join_pages(libraries 5 "${belay_libraries_of_pages}" ${belay_pages_with_libraries})
-if(TEST pages/bridge-Over-MCP)
-    set_tests_properties(pages/bridge-Over-MCP PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
+if(TEST pages/bridge-over-mcp)
+    set_tests_properties(pages/bridge-over-mcp PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
 endif()

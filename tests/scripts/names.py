@@ -50,7 +50,7 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("how-to/sync-server", "tutorials/edit-offline", "bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
+PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
          **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
          "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}
 # No names of belay: comments, texts, and members of an object.
