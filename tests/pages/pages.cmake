@@ -82,11 +82,11 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay.
-set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-Over-MCP collaboration-server
+set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-over-mcp collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        several-servers test-your-own-networked-code-With-your-own-asio-code
-                        test-your-own-networked-code-A-WebSocket-client
-                        test-your-own-networked-code-Unmodified-by-libc webhooks
+                        several-servers test-asio-code test-asio-code-Sockets-and-coroutines
+                        test-a-websocket-client
+                        test-unmodified-code webhooks
                         windows)
 set(belay_plain_pages ${belay_page_names})
 list(REMOVE_ITEM belay_plain_pages ${belay_special_pages})
@@ -130,14 +130,17 @@ if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
     belay_page(several-servers LIBRARIES ${BELAY_HIREDIS}
                THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/redis_server.py)
 endif()
+if(BELAY_ASIO_INCLUDE)
+    belay_page(test-asio-code ALONE)
+endif()
 # Of the compilers here, asio 1.22 has coroutines with GCC only.
 if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    belay_page(test-your-own-networked-code-With-your-own-asio-code ALONE)
+    belay_page(test-asio-code-Sockets-and-coroutines ALONE)
 endif()
 if(TARGET tests_libc_sim)
-    belay_page(test-your-own-networked-code-Unmodified-by-libc ALONE LIBRARIES ${CMAKE_DL_LIBS})
+    belay_page(test-unmodified-code ALONE LIBRARIES ${CMAKE_DL_LIBS})
     if(BELAY_BOOST_INCLUDE)
-        belay_page(test-your-own-networked-code-A-WebSocket-client ALONE LIBRARIES ${CMAKE_DL_LIBS})
+        belay_page(test-a-websocket-client ALONE LIBRARIES ${CMAKE_DL_LIBS})
     endif()
 endif()
 if(BELAY_BOOST_INCLUDE)
@@ -169,7 +172,7 @@ if(CURL_FOUND)
     target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="pages/http.cpp")
     belay_add_test(NAME pages/http_check COMMAND page_http_check)
     if(BELAY_NLOHMANN_INCLUDE)
-        belay_page(bridge-Over-MCP LIBRARIES CURL::libcurl
+        belay_page(bridge-over-mcp LIBRARIES CURL::libcurl
                    THROUGH ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/mcp_server.py)
     endif()
 else()
@@ -193,6 +196,6 @@ endif()
 belay_page(recipes-gRPC ALONE)
 target_include_directories(page_recipes-gRPC PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/pages/stubs)
 belay_join_pages(libraries 5 "${belay_libraries_of_pages}" ${belay_pages_with_libraries})
-if(TEST pages/bridge-Over-MCP)
-    set_tests_properties(pages/bridge-Over-MCP PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
+if(TEST pages/bridge-over-mcp)
+    set_tests_properties(pages/bridge-over-mcp PROPERTIES SKIP_REGULAR_EXPRESSION "SKIP: ")
 endif()

@@ -24,7 +24,7 @@ import layout
 SPECIAL = {
     "chaos": "faults that are injected on purpose, into [calls](call.md#faults-on-purpose) and "
              "[connections](how-to/prove-a-connection.md#faults-on-purpose)",
-    "check": "for tests of parts of your own: [checks](check.md)",
+    "check": "for tests of parts of your own: [checks](how-to/check-your-own-parts.md)",
     "driver": "for writers of drivers and machines: [core](core.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](reference/formats/journal.md)",
@@ -32,7 +32,7 @@ SPECIAL = {
     "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
             "of framings, and transports that wrap transports: [link](reference/transports.md); of formats with a checksum: "
             "[core](core.md#bytes); of layers: [call](call.md#layers-of-your-own); of stores: "
-            "[offline first](offline-first.md); of what a server of rooms is made of: [room](room.md)",
+            "[a store of elements](how-to/store-of-elements.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: [journal](how-to/damaged-journal.md), "
@@ -50,9 +50,9 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
+PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
          **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
-         "asio_sim": ("test-your-own-networked-code",), "libc_sim": ("test-your-own-networked-code",)}
+         "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}
 # No names of belay: comments, texts, and members of an object.
 NO_NAMES = re.compile(r'//.*|"(?:[^"\\]|\\.)*"|(?:\.|->)\s*\w+')
 

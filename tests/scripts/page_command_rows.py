@@ -66,7 +66,7 @@ ROWS = {
         Run(quick=True, needs="pkg-config", before=INSTALLED + "components/main.cpp app.cpp"),
     "c++ -std=c++20 -O2 -Iinclude examples/stability_table.cpp && ./a.out": Run(),
     "c++ -std=c++20 -O1 -I belay/include client.cpp -o client && ./client": Run(before=(
-        PROGRAMS + "ln -sfn . belay && cp programs/test-your-own-networked-code-With-the-parts-of-belay.cpp client.cpp")),
+        PROGRAMS + "ln -sfn . belay && cp programs/test-your-network-code.cpp client.cpp")),
     "cmake --preset dev && ninja -C build/dev tests_breaker && ctest --test-dir build/dev -R ^breaker/": Run(),
     'BELAY_FIRST_SEED=5001 BELAY_SEEDS=5000 build/dev/tests/tests_room "*hostile*"': Run(
         before="cmake --preset dev && ninja -C build/dev tests_room", instead=("SEEDS=5000", "SEEDS=500")),

@@ -32,7 +32,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 ///
 /// Names are those of the world's hosts. Host number n (from 1 on, in the order in which the hosts
 /// were made) has the address 10.0.0.n. The sockets behave as those of Linux;
-/// docs/test-your-own-networked-code.md has the list.
+/// docs/reference/simulated-sockets.md has the list.
 ///
 /// Thread safety: the world's thread.
 template <class Context>

@@ -192,7 +192,7 @@ class JsonSyncServer {
     static_assert(detail::ExchangesMessages<Exchange>,
                   "JsonSyncServer: the exchange needs 'belay::Result<belay::Bytes> "
                   "operator()(belay::Bytes question, belay::Duration within)'; see "
-                  "docs/replica.md");
+                  "docs/how-to/replica-over-a-network.md");
 
 public:
     using value_type = Value;

@@ -66,7 +66,7 @@ namespace sim {
 /// or a function that a world does not have, makes that function throw a std::logic_error. Its text
 /// names the call.
 ///
-/// docs/test-your-own-networked-code.md has the list of functions, and what programs share.
+/// docs/reference/simulated-programs.md has the functions, and what programs share.
 ///
 /// Thread safety: the world's thread. All programs at a time are of one world.
 class Program {

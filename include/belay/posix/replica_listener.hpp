@@ -76,7 +76,7 @@ struct ReplicaListenerOptions {
 /// has changed something. If the connection of a device takes no more output, its newest question
 /// and a notice wait until it does. It does not authenticate a device, and each may use each
 /// session. A server that must check users has a Listener and a part::ReplicaServer; see
-/// docs/replica.md.
+/// docs/how-to/replica-over-a-network.md.
 ///
 /// Two of them over one processor do not notify each other's devices: notify() does.
 ///

@@ -28,7 +28,7 @@ class BridgeService;
 ///
 /// The bridge fetches the remote scene before it pushes, unless pulls are disabled. It reports a
 /// change on both sides (`on_conflict`) and keeps the later one. The policy limits each call. The
-/// bridge itself never gives up: it continues with growing waits. See docs/bridge.md.
+/// bridge itself never gives up: it continues with growing waits. See docs/explanation/bridges.md.
 ///
 /// A bridge is a machine: attach it to a driver, which runs it on one thread, the home thread. The
 /// bridge calls both sides on that thread, in its turns. The sides may call the commands of the

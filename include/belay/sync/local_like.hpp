@@ -112,7 +112,7 @@ namespace explain {
 template <class L>
 consteval bool local_like() {
     static_assert(detail::HasContentType<L>,
-                  "LocalLike: L needs a content_type; see docs/bridge.md");
+                  "LocalLike: L needs a content_type; see docs/reference/bridges.md");
     if constexpr (detail::HasContentType<L>) {
         static_assert(detail::ContentIsRight<L>,
                       "LocalLike: the content_type must be copyable, and needs 'std::uint64_t "

@@ -101,7 +101,7 @@ namespace explain {
 template <class R>
 consteval bool remote_like() {
     static_assert(detail::HasContentType<R>,
-                  "RemoteLike: R needs a content_type; see docs/bridge.md");
+                  "RemoteLike: R needs a content_type; see docs/reference/bridges.md");
     if constexpr (detail::HasContentType<R>) {
         static_assert(detail::ContentIsRight<R>,
                       "RemoteLike: the content_type must be copyable, and needs 'std::uint64_t "

@@ -59,7 +59,7 @@ class RemoteSyncServer {
     static_assert(detail::ExchangesMessages<Exchange>,
                   "RemoteSyncServer: the exchange needs 'belay::Result<belay::Bytes> "
                   "operator()(belay::Bytes question, belay::Duration within)'; see "
-                  "docs/replica.md");
+                  "docs/how-to/replica-over-a-network.md");
 
 public:
     using value_type = detail::DecodedBy<Codec>;

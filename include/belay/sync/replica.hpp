@@ -73,20 +73,21 @@ class Replica {
     // Here, so that a program may name the type before it declares content_hash.
     static_assert(detail::ValuesHaveContentHash<Codec>,
                   "Replica: the value needs 'std::uint64_t content_hash(const value_type&)' in its "
-                  "namespace; see docs/replica.md");
+                  "namespace; see docs/tutorials/edit-offline.md");
     using TheLog = detail::Unwrapped<Log>;
     using TheStore = detail::Unwrapped<Store>;
     static_assert(!detail::HasNote<detail::Unwrapped<Codec>>,
                   "Replica: the template arguments are the codec, the log and the local store, in "
-                  "this order; see docs/replica.md");
+                  "this order; see docs/tutorials/edit-offline.md");
     static_assert(explain::codec_like<Codec>());
     static_assert(explain::log_like<TheLog>());
     static_assert(explain::store_like<TheStore>());
     static_assert(detail::HasNote<TheLog>,
                   "Replica: the log needs 'std::error_code keep(BytesView)' and 'BytesView kept() "
-                  "const' for the note of the clock; see docs/replica.md");
+                  "const' for the note of the clock; see docs/tutorials/edit-offline.md");
     static_assert(detail::HasForEach<TheStore>,
-                  "Replica: the local store needs for_each(session, visit); see docs/replica.md");
+                  "Replica: the local store needs for_each(session, visit); see "
+                  "docs/tutorials/edit-offline.md");
 
 public:
     using value_type = detail::DecodedBy<Codec>;

@@ -247,9 +247,9 @@ namespace explain {
 /// Names every requirement of StoreLike that S lacks.
 template <class S>
 consteval bool store_like() {
-    static_assert(
-        detail::HasOperationType<S>,
-        "StoreLike: S needs an operation_type that is OperationLike; see docs/offline-first.md");
+    static_assert(detail::HasOperationType<S>,
+                  "StoreLike: S needs an operation_type that is OperationLike; see "
+                  "docs/how-to/store-of-elements.md");
     static_assert(detail::HasFind<S>,
                   "StoreLike: S needs 'belay::Result<belay::part::ElementState> find(const "
                   "belay::part::ElementKey&)'");

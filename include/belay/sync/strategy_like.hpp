@@ -115,7 +115,7 @@ consteval bool strategy_like() {
     static_assert(detail::Decides<St, Op>,
                   "StrategyLike: the strategy must be callable with 'const "
                   "belay::ConflictSides<Op>&', which has local_value, remote_value, base_value, "
-                  "earlier().value and later().value; see docs/offline-first.md");
+                  "earlier().value and later().value; see docs/how-to/merge-edits.md");
     if constexpr (detail::Decides<St, Op>) {
         static_assert(detail::AnswersResolution<St, Op>,
                       "StrategyLike: the strategy must return belay::Resolution of the value");

@@ -65,12 +65,14 @@ inline constexpr ErrorText sync_error_texts[] = {
      Cause::overloaded},
     {"the replica has as many edits as are allowed; sync, or send or drop those that are kept",
      Cause::overloaded},
-    {"the server has another store than before, or an older state of it; see docs/replica.md",
+    {"the server has another store than before, or an older state of it; see "
+     "docs/explanation/replica.md",
      Cause::permanent},
     {"the remote has another scene than the one that the push replaces", Cause::permanent},
     {"the replica has not read its journal; call load() first, and check its result",
      Cause::permanent},
-    {"the server sends empty pages and no end of them; mend its changes(), see docs/replica.md",
+    {"the server sends empty pages and no end of them; mend its changes(), see "
+     "docs/how-to/server-of-a-replica.md",
      Cause::protocol},
     {"this program cannot read the value of the edit", Cause::corrupt},
 };

@@ -29,7 +29,7 @@ struct SyncProcessorAccess;
 
 }  // namespace detail
 
-/// Applies operations to a store by the table of conflicts in docs/offline-first.md.
+/// Applies operations to a store by the table of conflicts in docs/explanation/conflicts.md.
 ///
 ///     SyncProcessor processor{std::ref(store), LastWriteWins{}};
 ///     SyncResult result = processor.process_batch("session-1", operations);

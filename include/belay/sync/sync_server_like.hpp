@@ -59,10 +59,12 @@ template <class S, class Op>
 consteval bool sync_server_like() {
     static_assert(detail::HasSend<S, Op>,
                   "SyncServerLike: S needs 'belay::Result<belay::SyncResult<Op>> "
-                  "send(std::span<const Op>)', or be a SyncProcessor; see docs/replica.md");
-    static_assert(detail::HasChanges<S, Op>,
-                  "SyncServerLike: S needs 'belay::Result<belay::part::ChangesPage<value>> "
-                  "changes(const belay::part::StoreCursor&)'; see docs/replica.md");
+                  "send(std::span<const Op>)', or be a SyncProcessor; see "
+                  "docs/how-to/server-of-a-replica.md");
+    static_assert(
+        detail::HasChanges<S, Op>,
+        "SyncServerLike: S needs 'belay::Result<belay::part::ChangesPage<value>> "
+        "changes(const belay::part::StoreCursor&)'; see docs/how-to/server-of-a-replica.md");
     return part::SyncServerLike<S, Op>;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/conflict_table.hpp
-/// find_conflict: the table of conflicts in docs/offline-first.md, as a function.
+/// find_conflict: the table of conflicts in docs/explanation/conflicts.md, as a function.
 #pragma once
 
 #include <cstdint>   // std::uint8_t

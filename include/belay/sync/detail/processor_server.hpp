@@ -61,7 +61,7 @@ public:
         } else {
             static_assert(HasForEach<Store>,
                           "Replica: the store of the SyncProcessor needs changes_since or "
-                          "for_each(session, visit); see docs/replica.md");
+                          "for_each(session, visit); see docs/explanation/replica.md");
             part::ChangesPage<value_type> page;
             page.begins_copy = true;
             const std::error_code error =

@@ -19,7 +19,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Writes and reads the messages; docs/replica.md has their form.
+/// Writes and reads the messages; docs/reference/formats/replica-messages.md has their form.
 template <CodecLike Codec>
 class SyncMessageCodec {
 public:
