@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: each row of the table in docs/call.md is true. Method: examples of each row's types, and what
+// Goal: each row of the table in docs/reference/retry.md is true. Method: examples of each row's types, and what
 // retry returns for them; tests/scripts/answer_table.py compares the rows with the page's.
 #include <belay/call/answer_traits.hpp>
 

@@ -112,7 +112,7 @@ void check_gave_up(const std::vector<Ended>& all, Duration longest_wait, std::st
 
 using SharedBreaker = CircuitBreaker<SteadyClock, ConsecutiveFailures, OpenFor>;
 
-// The policy of docs/choosing-a-policy.md.
+// The policy of docs/how-to/choosing-a-policy.md.
 auto policy_for_many(SharedBreaker& breaker, TokenBudget& budget) {
     return Policy{Backoff{FullJitter{}, Cap{10s}, 100ms}, Shared{breaker}, Shared{budget},
                   MaxAttempts{4}, MaxElapsed{30s}};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the examples of docs/call.md about failures compile and work as the page describes. Keep
+// Goal: the examples of docs/reference/retry.md about failures compile and work as the page describes. Keep
 // both in step.
 #include <string>
 #include <vector>

@@ -264,7 +264,7 @@ OrderResult run_order(const Make& make, Duration fails_after) {
     return result;
 }
 
-/// Returns the row of docs/call.md for an order of layers.
+/// Returns the row of docs/reference/pipelines.md for an order of layers.
 template <class Make>
 std::string row_of(const std::string& order, const Make& make) {
     const OrderResult refused = run_order(make, Duration{});
@@ -282,9 +282,10 @@ std::string row_of(const std::string& order, const Make& make) {
 
 }  // namespace
 
-TEST_CASE("The table of orders in docs/call.md states what the orders do", "[call][stacks][page]") {
+TEST_CASE("The table of orders in docs/reference/pipelines.md states what the orders do",
+          "[call][stacks][page]") {
     const Policy policy{Backoff{FullJitter{}, Cap{1s}, 100ms}, AttemptTimeout{1s}, MaxAttempts{3}};
-    const std::string page = belay_test::page_text("call.md");
+    const std::string page = belay_test::page_text("reference/pipelines.md");
     const auto check = [&](const std::string& order, const auto& make) {
         const std::string row = row_of(order, make);
         CAPTURE(row);

@@ -66,7 +66,8 @@ TEST_CASE("Failure::from states which side decided the failure", "[core][failure
     CHECK(http_failure(200).origin == unset);
 }
 
-TEST_CASE("docs/core.md has the cause and the origin of each errno", "[core][failure][golden]") {
+TEST_CASE("docs/reference/errors.md has the cause and the origin of each errno",
+          "[core][failure][golden]") {
     const std::map<std::string, int> numbers = {{"ECONNREFUSED", ECONNREFUSED},
                                                 {"EHOSTUNREACH", EHOSTUNREACH},
                                                 {"ENETUNREACH", ENETUNREACH},
@@ -96,7 +97,7 @@ TEST_CASE("docs/core.md has the cause and the origin of each errno", "[core][fai
                          std::string{origins[static_cast<int>(failure.origin)]}};
     };
     std::set<int> listed;
-    for (const auto& row : belay_test::table_of_page("core.md", "| `errno` |")) {
+    for (const auto& row : belay_test::table_of_page("reference/errors.md", "| `errno` |")) {
         std::istringstream names{row[0]};
         std::string name;
         while (std::getline(names >> std::ws, name, ',')) {

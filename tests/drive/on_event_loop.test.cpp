@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: machines run in an existing event loop. Method: the loop of docs/drive.md, over poll(2) and
+// Goal: machines run in an existing event loop. Method: the loop of docs/how-to/event-loops.md, over poll(2) and
 // as on the page; then a loop whose time and calls the test controls.
 #include <belay/drive/on_event_loop.hpp>
 
@@ -32,7 +32,7 @@ using belay_test::wake_beyond_the_end;
 
 namespace page {
 
-// The loop of docs/drive.md.
+// The loop of docs/how-to/event-loops.md.
 class PollLoop {
 public:
     PollLoop() { REQUIRE(::pipe(wakeup_pipe_) == 0); }

@@ -99,7 +99,7 @@ TEST_CASE("Fleet: the network is not suspect while a service waits for its first
         rig.run(std::chrono::seconds{second});
         if (rig.transports[59].live != 0) rig.open(59);
     }
-    // As docs/fleet.md states for new services: 2 s * 60 / dials_max + 5 s.
+    // As docs/reference/fleet.md states for new services: 2 s * 60 / dials_max + 5 s.
     CHECK(rig.transports[59].dials == 1);
     CHECK(rig.state(59) == LinkState::connected);
     CHECK(rig.fleet.observer().all.empty());

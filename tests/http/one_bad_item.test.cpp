@@ -31,7 +31,7 @@ struct OneBadUrl {
     }
     static std::string url(std::string_view name) { return "http://h/" + std::string{name}; }
 
-    /// Posts these one after the other, as docs/webhooks.md does.
+    /// Posts these one after the other, as docs/how-to/webhooks.md does.
     Task<Result<void>> post(std::vector<std::string> names) {
         for (const std::string& name : names) {
             HttpRequest request{.url = url(name),
@@ -59,7 +59,7 @@ struct OneBadUrl {
     int bad_most = 1'000'000;
     std::vector<std::pair<std::string, std::error_code>> ended_calls{};
 };
-/// As in docs/webhooks.md.
+/// As in docs/how-to/webhooks.md.
 constexpr HttpCallsOptions webhook_options{
     .attempts_max = 1000,
     .wait_max = 30s,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The client of docs/http.md, over blocking calls of libcurl, keeps all rules of check::http.
+// The client of docs/reference/http.md, over blocking calls of libcurl, keeps all rules of check::http.
 #include <curl/curl.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the examples of docs/policy.md compile and work as the page describes. Keep both in
+// Goal: the examples of docs/reference/policies.md compile and work as the page describes. Keep both in
 // step.
 #include <optional>
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compares the table of results in docs/call.md with its test, and the table of usual names with the header.
+"""Compares the table of results in docs/reference/retry.md with its test, and the table of usual names with the header.
 
     answer_table.py [--root DIR]        prints each difference, and exits with 1 if there is one
 """
@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 
-PAGE = "docs/call.md"
+PAGE = "docs/reference/retry.md"
 TEST = "tests/call/answer_traits.static.cpp"
 HEADER = "include/belay/call/detail/usual_names.hpp"
 

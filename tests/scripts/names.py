@@ -22,16 +22,16 @@ import layout
 
 # Who needs them, and the page that explains them.
 SPECIAL = {
-    "chaos": "faults that are injected on purpose, into [calls](call.md#faults-on-purpose) and "
+    "chaos": "faults that are injected on purpose, into [calls](reference/pipelines.md#faults-on-purpose) and "
              "[connections](how-to/prove-a-connection.md#faults-on-purpose)",
     "check": "for tests of parts of your own: [checks](how-to/check-your-own-parts.md)",
-    "driver": "for writers of drivers and machines: [core](core.md)",
+    "driver": "for writers of drivers and machines: [machines](reference/machines.md)",
     "explain": "`explain::x_like<T>()` names every requirement of the concept XLike that T lacks",
     "journal_format": "the bytes of a journal: [journal format](reference/formats/journal.md)",
-    "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](metrics.md)",
-    "part": "for writers of parts: of jitters and growths: [backoff](backoff.md); of trips and sleepers: [core](core.md); "
+    "metrics": "the numbers of parts, for Prometheus and other collectors: [metrics](how-to/metrics.md)",
+    "part": "for writers of parts: of jitters and growths: [backoff](reference/backoff.md); of trips and sleepers: [core](reference/core.md); "
             "of framings, and transports that wrap transports: [link](reference/transports.md); of formats with a checksum: "
-            "[core](core.md#bytes); of layers: [call](call.md#layers-of-your-own); of stores: "
+            "[core](reference/core.md#bytes); of layers: [call](reference/pipelines.md#layers-of-your-own); of stores: "
             "[a store of elements](how-to/store-of-elements.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
@@ -50,7 +50,10 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
+PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",),
+         "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
+         "metrics": ("how-to/metrics",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "fleet", "http")},
+         "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
          **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
          "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}
 # No names of belay: comments, texts, and members of an object.

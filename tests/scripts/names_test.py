@@ -99,7 +99,7 @@ class NamesTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.root = pathlib.Path(folder.name)
         (self.root / "include" / "belay" / "core" / "detail").mkdir(parents=True)
-        (self.root / "docs").mkdir()
+        (self.root / names.pages_of("core")[0]).parent.mkdir(parents=True)
         self.write("a.hpp", HEADER)
         self.write("detail/b.hpp", HEADER.replace("Thing", "Other"))
         limits = names.ROWS_MAX, names.START_MAX
@@ -125,7 +125,7 @@ class NamesTest(unittest.TestCase):
 
     def test_first_programs_are_bold(self):
         program = "```cpp\n#include <belay/core.hpp>\nint main() { belay::Kind kind; }  // Alias\n```\n"
-        (self.root / "docs" / "core.md").write_text("# Core\n" + program + program.replace("Kind", "Thing"))
+        (self.root / names.pages_of("core")[0]).write_text("# Core\n" + program + program.replace("Kind", "Thing"))
         page = names.Names(self.root).page()
         self.assertIn("| **`Kind`** | `core/a.hpp` | Kinds |", page)
         self.assertIn("| `Alias` | `core/a.hpp` | Another name |", page)
@@ -155,7 +155,7 @@ class NamesTest(unittest.TestCase):
 
     def test_comments_texts_and_members_are_no_names(self):
         program = '#include <belay/core.hpp>\nint main() { box.Kind = "Thing"; box->Alias(); }  // Thing\n'
-        (self.root / "docs" / "core.md").write_text("```cpp\n" + program + "```\n")
+        (self.root / names.pages_of("core")[0]).write_text("```cpp\n" + program + "```\n")
         self.assertEqual(names.Names(self.root).start, set())
 
     def test_the_order_of_the_page(self):

@@ -10,7 +10,7 @@
         writes to FILE one program that runs the whole program whose name is its first argument
 
 A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
-block that follows it. Its name is that of the page, with the heading that it is below: docs/core.md: core-Randomness.
+block that follows it. Its name is that of the page, with the heading that it is below: docs/reference/core.md: core-Randomness.
 An excerpt in README (readme_excerpts.py) is compiled with its example. All other blocks are fragments. Each is compiled
 with every header of include/belay/*.hpp and "using namespace belay", and with what the line before it states:
 

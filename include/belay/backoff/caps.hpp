@@ -64,7 +64,8 @@ template <class C>
 consteval bool cap_like() {
     static_assert(std::copyable<C>, "CapLike: C must be copyable");
     static_assert(detail::HasLimit<C>,
-                  "CapLike: C needs 'Duration limit(Duration) const', see docs/backoff.md");
+                  "CapLike: C needs 'Duration limit(Duration) const', see "
+                  "docs/reference/backoff.md");
     if constexpr (detail::HasLimit<C>) {
         static_assert(detail::LimitIsDuration<C>, "CapLike: C::limit must return belay::Duration");
         static_assert(detail::LimitIsNoexcept<C>, "CapLike: C::limit must be noexcept");

@@ -107,9 +107,9 @@ template <class G>
 consteval bool growth_like() {
     static_assert(std::copyable<G>,
                   "GrowthLike: G must be copyable; use a struct instead of a lambda with captures");
-    static_assert(
-        detail::HasGrowth<G>,
-        "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see docs/backoff.md");
+    static_assert(detail::HasGrowth<G>,
+                  "GrowthLike: G needs 'Duration operator()(std::uint64_t) const', see "
+                  "docs/reference/backoff.md");
     if constexpr (detail::HasGrowth<G>) {
         static_assert(detail::GrowthIsDuration<G>, "GrowthLike: G must return belay::Duration");
         static_assert(detail::GrowthIsNoexcept<G>, "GrowthLike: G must be noexcept");

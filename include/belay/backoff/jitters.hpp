@@ -122,7 +122,7 @@ consteval bool jitter_like() {
     static_assert(std::copyable<J>, "JitterLike: J must be copyable");
     static_assert(detail::HasRange<J>,
                   "JitterLike: J needs 'part::WaitRange range(const part::NominalWait&) const', "
-                  "see docs/backoff.md");
+                  "see docs/reference/backoff.md");
     if constexpr (detail::HasRange<J>) {
         static_assert(detail::RangeIsWaitRange<J>,
                       "JitterLike: J::range must return belay::part::WaitRange");

@@ -103,7 +103,7 @@ template <class W>
 consteval bool open_wait_like() {
     static_assert(std::copyable<W>, "OpenWaitLike: W must be copyable");
     static_assert(detail::HasNext<W>,
-                  "OpenWaitLike: W needs 'Duration next(Random&)', see docs/breaker.md");
+                  "OpenWaitLike: W needs 'Duration next(Random&)', see docs/reference/breaker.md");
     if constexpr (detail::HasNext<W>) {
         static_assert(detail::NextIsDuration<W>,
                       "OpenWaitLike: W::next must return belay::Duration");

@@ -161,7 +161,7 @@ consteval bool trip_like() {
     static_assert(std::copyable<T>, "TripLike: T must be copyable");
     static_assert(detail::Records<T>,
                   "TripLike: T needs 'bool record(bool failed)', which may also take 'Instant now' "
-                  "and 'Duration took'; see docs/breaker.md");
+                  "and 'Duration took'; see docs/reference/breaker.md");
     if constexpr (detail::Records<T>) {
         static_assert(detail::RecordIsBool<T>, "TripLike: T::record must return bool");
         static_assert(detail::RecordIsNoexcept<T>, "TripLike: T::record must be noexcept");

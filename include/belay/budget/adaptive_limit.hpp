@@ -128,10 +128,10 @@ struct GradientOptions {
 ///
 /// Thread safety: a plain value.
 /// Source:        Netflix concurrency-limits, Gradient2Limit: its formula and its constants, in
-///                integer arithmetic; docs/budget.md has the differences. Shrinking after failures
-///                is an addition of belay, and the bounds 1 and 1000 are its choice (there: 20 and
-///                200). With `least` 20, callers in the model of docs/explanation/stability.md
-///                send 3.1 times the usual load in an outage.
+///                integer arithmetic; docs/reference/budget.md has the differences. Shrinking after
+///                failures is an addition of belay, and the bounds 1 and 1000 are its choice
+///                (there: 20 and 200). With `least` 20, callers in the model of
+///                docs/explanation/stability.md send 3.1 times the usual load in an outage.
 class Gradient {
 public:
     constexpr Gradient() noexcept : Gradient{GradientOptions{}} {}

@@ -189,17 +189,18 @@ consteval auto outcome_of_call() {
                       "or variant, because any of its values may be a failure. Write fails_if(fn, "
                       "[](int code) { return code != 0; }), or any_value(fn) if every value is a "
                       "success. For all calls, use fails_if or specialize belay::AnswerTraits; see "
-                      "docs/call.md");
+                      "docs/reference/retry.md");
         static_assert(kind != AnswerKind::named,
                       "retry: the result of fn has a member such as error, status or success, "
                       "which may report a failure. Write fails_if(fn, [](const auto& r) { return "
                       "r.status >= 500; }), or any_value(fn) if every value is a success. For all "
-                      "calls, use fails_if or specialize belay::AnswerTraits; see docs/call.md");
+                      "calls, use fails_if or specialize belay::AnswerTraits; see "
+                      "docs/reference/retry.md");
         static_assert(kind != AnswerKind::unsupported,
                       "retry: fn must return bool, optional, error_code, an expected-like type, "
                       "one with ok(), a plain value or void. For another type use fails_if or "
                       "specialize belay::AnswerTraits, or write any_value(fn) if every value is a "
-                      "success; see docs/call.md");
+                      "success; see docs/reference/retry.md");
         return std::type_identity<RetryOutcome<Returned>>{};
     }
 }
@@ -227,7 +228,7 @@ consteval void explain_deadline() {
         "Timeout, AttemptTimeout: a blocking call cannot be interrupted, so fn must take "
         "a belay::Attempt and heed its deadline. Or use the coroutine form of a Pipeline, "
         "or write fails_if(fn, Attempt::late), which counts a late answer as timed out. "
-        "A policies::AnyPolicy may have an AttemptTimeout; see docs/call.md");
+        "A policies::AnyPolicy may have an AttemptTimeout; see docs/reference/retry.md");
 }
 
 /// How calls of F that return `Returned` are classified.

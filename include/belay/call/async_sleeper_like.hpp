@@ -45,7 +45,7 @@ consteval bool async_sleeper_like() {
     static_assert(detail::HasBits<S>, "AsyncSleeperLike: S needs 'Random& bits() noexcept'");
     static_assert(detail::HasAsyncSleep<S>,
                   "AsyncSleeperLike: S needs 'async_sleep_until(Instant, const auto& stop)', "
-                  "see docs/call.md");
+                  "see docs/reference/retry.md");
     if constexpr (detail::HasAsyncSleep<S>) {
         static_assert(detail::AsyncSleepIsAwaitable<S>,
                       "AsyncSleeperLike: S::async_sleep_until must return an awaitable");

@@ -135,7 +135,7 @@ public:
         : RateLimiter{Rate{1, Duration{1}}, Burst{1}} {
         static_assert(!sizeof(First),
                       "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
-                      "Burst{10}}; see docs/call.md");
+                      "Burst{10}}; see docs/reference/retry.md");
     }
     RateLimiter(const RateLimiter&) = delete;
     RateLimiter& operator=(const RateLimiter&) = delete;

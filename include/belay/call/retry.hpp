@@ -472,7 +472,7 @@ auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& 
 ///
 /// A type that may report a failure in a way that is not listed does not compile. Examples are an
 /// integer, an enum, and a class with a member such as `error` or `status_code`. Use fails_if,
-/// AnswerTraits or any_value; docs/call.md has the whole table.
+/// AnswerTraits or any_value; docs/reference/retry.md has the whole table.
 ///
 /// Any exception is also a failure. The exception of the last attempt leaves retry after the policy
 /// has received the failure. With fails_if and fails_on, predicates and exception types decide

@@ -144,7 +144,8 @@ struct ExpectedOutcome {
     static_assert(
         ErrorFromCode<ErrorOf<R>>,
         "retry: the error type of fn's result must be constructible from std::error_code or "
-        "belay::Failure. For another type specialize belay::AnswerTraits; see docs/call.md");
+        "belay::Failure. For another type specialize belay::AnswerTraits; see "
+        "docs/reference/retry.md");
     using type = R;
     static std::optional<Failure> classify(const R& result) {
         if (result.has_value()) return std::nullopt;
@@ -306,7 +307,7 @@ consteval auto error_type_of() {
         static_assert(ErrorFromCode<ErrorOf<R>>,
                       "fails_if: the error type of fn's result must be constructible from "
                       "std::error_code or belay::Failure. For another type, the predicate must "
-                      "take the whole result; see docs/call.md");
+                      "take the whole result; see docs/reference/retry.md");
         return std::type_identity<ErrorOf<R>>{};
     } else {
         return std::type_identity<std::error_code>{};

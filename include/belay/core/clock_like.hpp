@@ -42,7 +42,8 @@ namespace explain {
 /// Names every requirement of ClockLike that C lacks.
 template <class C>
 consteval bool clock_like() {
-    static_assert(detail::HasNow<C>, "ClockLike: C needs 'now() const', see docs/core.md");
+    static_assert(detail::HasNow<C>,
+                  "ClockLike: C needs 'now() const', see docs/reference/core.md");
     if constexpr (detail::HasNow<C>) {
         static_assert(detail::NowIsInstant<C>, "ClockLike: C::now must return belay::Instant");
         static_assert(detail::NowIsNoexcept<C>, "ClockLike: C::now must be noexcept");

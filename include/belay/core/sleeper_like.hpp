@@ -61,7 +61,7 @@ consteval bool sleeper_like() {
     static_assert(detail::HasBits<S>, "SleeperLike: S needs 'Random& bits() noexcept'");
     static_assert(detail::HasSleepUntil<S>,
                   "SleeperLike: S needs 'sleep_until(Instant, const auto& stop)', "
-                  "see docs/core.md");
+                  "see docs/reference/core.md");
     if constexpr (detail::HasSleepUntil<S>) {
         static_assert(detail::SleepIsNoexcept<S>, "SleeperLike: S::sleep_until must be noexcept");
     }

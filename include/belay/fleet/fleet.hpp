@@ -67,7 +67,7 @@ struct FleetStatus {
     /// FleetOptions::slow_dials_max.
     std::size_t dialling_slowly = 0;
     /// Whether all services failed at once, and nothing has ended that suspicion; see
-    /// docs/fleet.md.
+    /// docs/reference/fleet.md.
     bool network_suspect = false;
     /// When the next service dials, as a scout, while the others wait because of that; `never` if
     /// they do not wait.

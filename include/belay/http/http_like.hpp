@@ -58,7 +58,7 @@ template <class H>
 consteval bool http_like() {
     static_assert(detail::TakesHttpRequests<H>,
                   "HttpLike: H needs 'request(belay::HttpRequest, "
-                  "belay::Completion<belay::HttpResponse>)', see docs/http.md");
+                  "belay::Completion<belay::HttpResponse>)', see docs/reference/http.md");
     if constexpr (detail::TakesHttpRequests<H>) {
         static_assert(detail::HasHttpHandle<H>,
                       "HttpLike: request() must return a handle: a class that moves without "

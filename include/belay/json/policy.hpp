@@ -102,9 +102,9 @@ namespace belay { inline namespace BELAY_ABI { namespace policies {
 ///     {"backoff": {"jitter": "full", "base": "100ms", "cap": "10s"},
 ///      "stop_on": ["permanent", "forbidden"], "max_elapsed": "30s", "max_attempts": 4}
 ///
-/// docs/policies-at-run-time.md lists the rules and their fields. Each rule may be there once, in
-/// any order. A time is a text with a unit: ns, us, ms, s, min or h. Objects that policies share,
-/// such as a breaker or a budget, are not in a text. Add them in the program:
+/// docs/how-to/policies-at-run-time.md lists the rules and their fields. Each rule may be there
+/// once, in any order. A time is a text with a unit: ns, us, ms, s, min or h. Objects that policies
+/// share, such as a breaker or a budget, are not in a text. Add them in the program:
 /// `Policy{*read, Shared{breaker, FailFast{}}}`.
 ///
 /// Errors:     a TextError that names the rule and the field: an unknown rule or field, one that is

@@ -39,7 +39,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.
 /// Allocates:     while the number of open questions grows, and for a `done` above 48 bytes.
-/// Source:        docs/requests.md.
+/// Source:        docs/how-to/requests.md.
 template <class Transport, class Policy, class Codec, class Observer = NoObserver>
 class Requests {
     // Not constraints: the compiler's message for a failed constraint would hide these sentences.

@@ -32,8 +32,8 @@ struct RequestsOptions {
     /// The maximum number of times that a question is sent. > 0.
     unsigned sends_max = 3;
     /// The connection is ended as unhealthy when so many questions in a row got no answer in time,
-    /// and no message arrived meanwhile; docs/requests.md specifies which count. 0: never; use a
-    /// Heartbeat then.
+    /// and no message arrived meanwhile; docs/how-to/requests.md specifies which count. 0: never;
+    /// use a Heartbeat then.
     unsigned timeouts_max = 3;
     /// For questions that do not choose.
     OnLoss on_loss = fail;

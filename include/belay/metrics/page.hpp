@@ -167,7 +167,7 @@ public:
         static_assert(has_visit,
                       "Page::add: there is no visit_metrics for this type. Include the header of "
                       "its metrics, such as <belay/breaker/breaker_metrics.hpp>; see "
-                      "docs/metrics.md");
+                      "docs/how-to/metrics.md");
         if constexpr (has_visit) {
             if (name.size() <= options_.name_bytes_max) {
                 Draft draft{*this, name};

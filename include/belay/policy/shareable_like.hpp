@@ -170,7 +170,7 @@ consteval bool shareable_like() {
     if constexpr (detail::HasPermit<S>) {
         static_assert(detail::TakesVerdicts<typename S::Permit>,
                       "ShareableLike: S::Permit needs advice, failure, success and neutral; see "
-                      "docs/policy.md");
+                      "docs/reference/policies.md");
         static_assert(detail::TakesFailuresSoundly<typename S::Permit>,
                       "ShareableLike: S::Permit::failure with the failure must be 'Advice "
                       "failure(const belay::Failure&, Turn&) noexcept'");

@@ -38,7 +38,7 @@ class BreakerCore {
     static_assert(explain::trip_like<Trip>() && explain::open_wait_like<OpenWait>());
     static_assert(!HeedsCounts<OpenWait> || HasTrippedBy<Trip>,
                   "Breaker: the open wait requires the counts of the trip, so the trip needs "
-                  "'belay::CallCounts tripped_by() const noexcept'; see docs/breaker.md");
+                  "'belay::CallCounts tripped_by() const noexcept'; see docs/reference/breaker.md");
 
 public:
     /// Generations have 30 bits, so that CircuitBreaker can keep one in an atomic word.

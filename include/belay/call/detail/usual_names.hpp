@@ -16,8 +16,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
         requires { &R::name; } || requires(R& r) { r.name(); } || \
         requires(R& r) { requires std::is_lvalue_reference_v<decltype((r.name))>; })
 
-// Names that stand for a failure or a success, for members of all types. docs/call.md lists them,
-// too, and tests/scripts/answer_table.py compares the lists.
+// Names that stand for a failure or a success, for members of all types. docs/reference/retry.md
+// lists them, too, and tests/scripts/answer_table.py compares the lists.
 template <class R>
 concept NamesAFailure =
     BELAY_DETAIL_NAMED(ec) || BELAY_DETAIL_NAMED(err) || BELAY_DETAIL_NAMED(errc) ||
