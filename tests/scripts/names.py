@@ -51,7 +51,8 @@ HOOKS = ("make_error_code", "make_error_condition")
 README = "README.md"
 # The pages of components that have none of their own name.
 PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
-         **{binding: ("bindings",) for binding in layout.WITHOUT_UMBRELLA if binding != "windows"},
+         **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "redis", "sqlite")},
+         "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("bridge",),
          "asio_sim": ("test-your-own-networked-code",), "libc_sim": ("test-your-own-networked-code",)}
 # No names of belay: comments, texts, and members of an object.
 NO_NAMES = re.compile(r'//.*|"(?:[^"\\]|\\.)*"|(?:\.|->)\s*\w+')
