@@ -50,7 +50,7 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
+PAGES = {"journal": ("reference/journal",), "posix": ("reference/posix",), "link": ("tutorials/keep-a-connection",), "sync": ("offline-first", "replica", "bridge"), "yjs": ("yjs-updates",),
          **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "redis", "sqlite")},
          "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("bridge",),
          "asio_sim": ("test-your-own-networked-code",), "libc_sim": ("test-your-own-networked-code",)}
