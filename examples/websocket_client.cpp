@@ -42,7 +42,7 @@ int main(int count, char** arguments) {
 
     boost::asio::io_context context;  // first: it lives longest
     AsioLoop loop{context};
-    // Text, so that a browser's side needs no decoding. With TLS: examples of docs/bindings.md.
+    // Text, so that a browser's side needs no decoding. With TLS: docs/how-to/websocket-and-token.md.
     beast::WebSocket<> socket{context,
                               {"127.0.0.1", port},
                               {.target = arguments[2], .frames = beast::WebSocketFrames::text}};

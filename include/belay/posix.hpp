@@ -7,7 +7,7 @@
 #if defined(_WIN32)
 #    error \
         "belay/posix.hpp needs POSIX. On Windows use belay/asio/tcp.hpp, asio/loop.hpp\
-, and belay/windows/journal.hpp; see docs/platforms.md."
+, and belay/windows/journal.hpp; see docs/reference/platforms.md."
 #endif
 
 #include <belay/posix/boot_clock.hpp>

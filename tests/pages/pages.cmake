@@ -84,9 +84,9 @@ endfunction()
 # The others need nothing but belay.
 set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-over-mcp collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        several-servers test-asio-code test-asio-code-Sockets-and-coroutines
+                        curl several-servers test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
-                        test-unmodified-code webhooks
+                        test-unmodified-code webhooks websocket-server
                         windows)
 set(belay_plain_pages ${belay_page_names})
 list(REMOVE_ITEM belay_plain_pages ${belay_special_pages})
@@ -124,7 +124,7 @@ target_compile_definitions(page_inbox_check PRIVATE
     BELAY_ASSERTIONS=1 BELAY_INBOX_PAGE="pages/session-Into-a-work-queue.cpp")
 belay_add_test(NAME pages/inbox_check COMMAND page_inbox_check)
 if(SQLite3_FOUND)
-    belay_page(bindings LIBRARIES SQLite::SQLite3)
+    belay_page(sqlite LIBRARIES SQLite::SQLite3)
 endif()
 if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
     belay_page(several-servers LIBRARIES ${BELAY_HIREDIS}
@@ -144,7 +144,7 @@ if(TARGET tests_libc_sim)
     endif()
 endif()
 if(BELAY_BOOST_INCLUDE)
-    belay_page(bindings-Serving-WebSockets ALONE)
+    belay_page(websocket-server ALONE)
 endif()
 
 if(belay_has_jwt AND BELAY_BOOST_INCLUDE)
@@ -158,7 +158,7 @@ set(belay_http_server ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/pages/ht
 if(CURL_FOUND)
     belay_page(recipes-libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
-    belay_page(bindings-HTTP THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(curl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(http-calls THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     if(TARGET example_http_calls)
         belay_add_test(NAME pages/example_http_calls COMMAND ${belay_http_server} $<TARGET_FILE:example_http_calls>)

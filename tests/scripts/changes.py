@@ -3,7 +3,7 @@
 """Says what changed since the last commit whose gate was green, and what these changes reach through includes.
 
     changes.py since                prints that commit, or on a machine without one the commit at which the matrix ran the
-                                    sanitizers (docs/platforms.md); nothing if there is none: everything counts as changed
+                                    sanitizers (docs/contributing/platforms.md); nothing if there is none: everything counts as changed
     changes.py folders [COMMIT]     prints the folders of tests that changes since COMMIT reach, at most LINES_MAX lines of tests
     changes.py headers [COMMIT]     prints the headers below include/ that they reach, at most HEADERS_MAX
     changes.py record               HEAD is green, with the compilers of this machine
@@ -174,7 +174,7 @@ def last_green(root, file):
 
 def of_the_matrix(root):
     """The commit before HEAD whose sanitizers the matrix has run, by its table."""
-    found = re.search(r"^\| `asan` \|[^|]*\| `(\w+)` \|[^|]*\| green", git(root, "show", "HEAD:docs/platforms.md"), re.MULTILINE)
+    found = re.search(r"^\| `asan` \|[^|]*\| `(\w+)` \|[^|]*\| green", git(root, "show", "HEAD:docs/contributing/platforms.md"), re.MULTILINE)
     commits = git(root, "rev-list", "HEAD").split()[1 if is_clean(root) else 0:]
     return next((commit for commit in commits if found and commit.startswith(found[1])), "")
 

@@ -26,7 +26,7 @@ FILES = {
     "examples/outage/lines.hpp": "#include <belay/link/link.hpp>\n",
     "CMakeLists.txt": "",
     "docs/room.md": "",
-    "docs/platforms.md": "",
+    "docs/contributing/platforms.md": "",
 }
 
 
@@ -141,10 +141,10 @@ class ChangesTest(unittest.TestCase):
         repository = self.repository
         self.assertEqual(changes.of_the_matrix(repository.root), "")
         for verdict, wanted in (("green, 9 passed, 0 failed", repository.first), ("FAILED, 1 passed, 1 failed", "")):
-            repository.write("docs/platforms.md", f"| `asan` | all tests | `{repository.first[:12]}` | 2026-11-28 | {verdict} | 9.0 |\n")
+            repository.write("docs/contributing/platforms.md", f"| `asan` | all tests | `{repository.first[:12]}` | 2026-11-28 | {verdict} | 9.0 |\n")
             repository.commit()
             self.assertEqual(changes.of_the_matrix(repository.root), wanted)
-        repository.write("docs/platforms.md", "| `asan` | all tests | `000000000000` | 2026-11-28 | green | 9.0 |\n")
+        repository.write("docs/contributing/platforms.md", "| `asan` | all tests | `000000000000` | 2026-11-28 | green | 9.0 |\n")
         repository.commit()
         self.assertEqual(changes.of_the_matrix(repository.root), "")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs rows of the matrix, and writes their verdicts into the table of docs/platforms.md.
+"""Runs rows of the matrix, and writes their verdicts into the table of docs/contributing/platforms.md.
 
     .ci/matrix [ROW...]            runs these rows, or all
     .ci/matrix --check [ROW...]    prints the rows that are not green, or which read a file that changed since; exits with 1 then
@@ -26,7 +26,7 @@ import changes
 Row = collections.namedtuple("Row", "name title command reads needs", defaults=[()])
 Verdict = collections.namedtuple("Verdict", "commit date verdict minutes")
 
-PAGE = "docs/platforms.md"
+PAGE = "docs/contributing/platforms.md"
 BEGIN, END = "<!-- matrix: written by .ci/matrix -->", "<!-- /matrix -->"
 HEAD = "| row | what it runs | commit | date | verdict | minutes |\n|---|---|---|---|---|---|\n"
 

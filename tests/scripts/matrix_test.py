@@ -107,7 +107,7 @@ class MatrixTest(unittest.TestCase):
     def test_the_text_of_the_page_of_the_table_counts(self):
         self.run_matrix("pages")
         self.write(matrix.PAGE, self.page().replace("More text", "Other text"))
-        self.assertRegex(self.check("pages")[1], r"changed docs/platforms.md\n$")
+        self.assertRegex(self.check("pages")[1], r"changed docs/contributing/platforms.md\n$")
 
     def test_a_commit_that_is_gone(self):
         self.run_matrix("good")

@@ -66,7 +66,8 @@ template <class R>
 consteval bool resolver_like() {
     static_assert(posix::ResolverLike<R>,
                   "ResolverLike: R needs 'void look_up(const std::string& host, "
-                  "belay::Completion<belay::posix::HostAddresses> done)'; see docs/posix.md");
+                  "belay::Completion<belay::posix::HostAddresses> done)'; see "
+                  "docs/reference/posix.md");
     return posix::ResolverLike<R>;
 }
 

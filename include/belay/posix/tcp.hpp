@@ -25,8 +25,8 @@ struct Anywhere {};
 ///
 /// Calls do not block, except for the lookup of names. To look names up without blocking, add a
 /// Resolver, or a ResolverLike of your own: `Tcp{loop, resolver, server}`. If a name has several
-/// addresses, they race (RFC 8305, "happy eyeballs"); see docs/posix.md. Without an endpoint,
-/// `Tcp{loop}` or `Tcp{loop, resolver}` is the transport of an Endpoints.
+/// addresses, they race (RFC 8305, "happy eyeballs"); see docs/reference/posix.md. Without an
+/// endpoint, `Tcp{loop}` or `Tcp{loop, resolver}` is the transport of an Endpoints.
 ///
 /// Limits apply in both directions. A peer that sends too much in one message, or garbage, is
 /// closed with Cause::protocol.
@@ -38,7 +38,7 @@ struct Anywhere {};
 ///                has one.
 /// Thread safety: the loop's thread. The loop and the resolver must live as long as connections are
 ///                opened.
-/// Format:        docs/posix.md, "Frames".
+/// Format:        docs/reference/posix.md, "Frames".
 template <FramingLike Framing = LengthPrefixed, class Where = Endpoint>
 class Tcp {
     static constexpr bool is_fixed = std::same_as<Where, Endpoint>;
@@ -79,7 +79,7 @@ public:
     Tcp(Loop&, const Host&, Port, More&&...) {
         static_assert(!sizeof(Host),
                       "posix::Tcp: write the host and the port as one argument: posix::Tcp{loop, "
-                      "posix::Endpoint{host, port}}; see docs/posix.md");
+                      "posix::Endpoint{host, port}}; see docs/reference/posix.md");
     }
 
     /// Does not compile, because a text is not an endpoint.
@@ -87,7 +87,7 @@ public:
     Tcp(Loop&, const Text&) {
         static_assert(!sizeof(Text),
                       "posix::Tcp: write the host and the port as an endpoint: posix::Tcp{loop, "
-                      "posix::Endpoint{host, port}}; see docs/posix.md");
+                      "posix::Endpoint{host, port}}; see docs/reference/posix.md");
     }
 
     /// Starts to connect; reports the result by `link`.   Throws: std::bad_alloc.

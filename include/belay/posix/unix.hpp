@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace posix {
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
 /// Thread safety: the loop's thread. The loop must live as long as connections are opened.
-/// Format:        docs/posix.md, "Frames".
+/// Format:        docs/reference/posix.md, "Frames".
 template <FramingLike Framing = LengthPrefixed>
 class Unix {
 public:

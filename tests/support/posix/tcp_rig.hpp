@@ -45,7 +45,7 @@ struct TcpApp {
     }
 };
 
-/// A frame as in docs/posix.md, written independently.
+/// A frame as in docs/reference/posix.md, written independently.
 inline std::string frame(std::string_view payload, char kind = 0) {
     std::string f(5, '\0');
     for (int i = 0; i < 4; ++i) {

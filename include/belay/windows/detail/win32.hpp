@@ -9,7 +9,7 @@
 
 #if !defined(_WIN32)
 #    error \
-        "belay/windows needs Windows. On a POSIX system use belay/posix.hpp; see docs/platforms.md."
+        "belay/windows needs Windows. On POSIX use belay/posix.hpp: docs/reference/platforms.md."
 #endif
 
 #include <system_error>  // std::error_code
