@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The components of the package belay: a library each that headers of belay include, named as their folder (docs/adding.md
+# The components of the package belay: a library each that headers of belay include, named as their folder (docs/how-to/add-to-a-build.md
 # lists them). belay::<component> links belay::belay and that library. The package reads this file, and so does the build.
 set(belay_components asio beast curl fmt json openssl redis sqlite)
 

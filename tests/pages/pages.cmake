@@ -82,9 +82,9 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay.
-set(belay_special_pages bindings bindings-HTTP bindings-Serving-WebSockets bridge-over-mcp collaboration-server
+set(belay_special_pages bridge-over-mcp collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        curl several-servers test-asio-code test-asio-code-Sockets-and-coroutines
+                        curl several-servers sqlite test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
                         test-unmodified-code webhooks websocket-server
                         windows)

@@ -30,11 +30,11 @@ def changelog(root):
 
 def adding(root):
     """The version that a program requires of Conan; all places have one."""
-    found = set(re.findall(r"^belay/([0-9.]+)", (root / "docs/adding.md").read_text(), re.M))
+    found = set(re.findall(r"^belay/([0-9.]+)", (root / "docs/how-to/add-to-a-build.md").read_text(), re.M))
     return ", ".join(sorted(found))
 
 
-COPIES = {"docs/adding.md": adding, "packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
+COPIES = {"docs/how-to/add-to-a-build.md": adding, "packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
 
 
 def differences(root):
