@@ -257,8 +257,15 @@ std::string session_unprocessable() {
         const Observed sent = rig.exchange(rig.known(0));
         CHECK(sent.back() == "data 2 good");
     }
+    CHECK(std::count(rig.notes.observed.begin(), rig.notes.observed.end(), "stalled") == 0);
+    for (int i = 0; i < 10; ++i) {
+        rig.exchange(error(SessionErrc::storage));
+        while (rig.state() == LinkState::cooldown) rig.run(rig.now + 1s);
+        rig.exchange(rig.known(0));
+    }
+    CHECK(std::count(rig.notes.observed.begin(), rig.notes.observed.end(), "stalled") == 1);
     return "It is sent on each connection, and holds the others. `on_state` and the status have "
-           "the receiver's error.";
+           "the receiver's error, and after 60 s `on_stalled` reports it.";
 }
 std::string session_disk() {
     SessionRig<> rig;
@@ -302,22 +309,20 @@ std::string receiver_unreadable() {
 }
 std::string receiver_unprocessable() {
     ReceiverRig<> rig;
-    const auto line = rig.attached(hello_of(1, 1));
     auto other = hello_of(2, 1);
     other.sender = id(2);
     const auto good = rig.attached(other);
+    const auto line = rig.attached(hello_of(1, 1));
     rig.ledger.apply_fails = passing_error();
-    CHECK(rig.exchange(line, data(1, "x")) == Observed{"error storage 0"});
+    rig.ledger.apply_fails_for = "bad";
+    CHECK(rig.exchange(line, data(1, "bad")) == Observed{"error storage 0"});
+    CHECK(rig.notes.take() == Observed{"rejected 1: 13", "sender failed 1: 5", "committed 1 at 0"});
+    CHECK(rig.exchange(good, data(1, "y")) == Observed{"ack 1"});
     rig.ledger.apply_fails = {};
-    CHECK(good->sent_frames() == Observed{"error storage 0"});
-    CHECK(rig.receiver.failed());
-    CHECK(rig.notes.take() == Observed{"rejected 1: 13", "rejected 2: 13", "failed: 5"});
-    rig.receiver.resume(LedgerView{rig.ledger});
-    other = pinned_hello_of(2, 2);
-    other.sender = id(2);
-    CHECK(rig.exchange(rig.attached(other), data(1, "y")) == Observed{"ack 1"});
-    return "If `apply` returns an error, `on_ledger_failed` reports it, and no sender is served "
-           "until `resume`. Let the ledger record the operation as rejected, and return no error.";
+    const auto again = rig.attached(pinned_hello_of(1, 2));
+    CHECK(rig.exchange(again, data(1, "bad")) == Observed{"ack 1"});
+    return "If `apply` returns an error, `on_sender_failed` reports it. Only its sender waits, and "
+           "sends it again at the times of its policy.";
 }
 std::string receiver_medium() {
     ReceiverRig<> rig;

@@ -527,6 +527,77 @@ TEST_CASE("Receiver is idle while it closes the connection of a rejected flood",
 
 // ---- a ledger that fails ------------------------------------------------------------------------
 
+namespace {
+
+/// Requires that the notes have the failure of one sender, and removes it.
+void forget_note_of_sender(ReceiverNotes& notes) {
+    const auto is_of_sender = [](const std::string& note) {
+        return note.starts_with("sender failed");
+    };
+    CHECK(std::erase_if(notes.observed, is_of_sender) == 1);
+}
+
+}  // namespace
+
+TEST_CASE("Receiver serves the others while its ledger cannot apply the operation of one sender",
+          "[session][receiver][fault]") {
+    ReceiverRig<> r{{.commit_within = 5ms}};
+    const std::error_code bad = make_error_code(std::errc::invalid_argument);
+    Hello of_other = hello_of(2, 1);
+    of_other.sender = id(2);
+    auto other = r.attached(of_other);
+    auto line = r.attached(hello_of(1, 1));
+    CHECK(r.exchange(other, data(1, "o")).empty());
+    r.ledger.apply_fails_for = "poison";
+    r.ledger.apply_fails = bad;
+
+    line->say(data(1, "before") + data(2, "poison") + data(3, "after"));
+    r.run();
+    CHECK(line->sent_frames() == Observed{"error storage 0"});
+    CHECK(other->sent_frames() == Observed{"ack 1"});  // committed at once
+    CHECK(r.notes.take() == Observed{"rejected 1: 13", "sender failed 1: 22", "committed 2 at 1",
+                                     "committed 1 at 1"});
+    CHECK_FALSE(r.receiver.failed());
+    CHECK(r.ledger.effects == Observed{"o", "before"});
+
+    // The sender comes back with the same operation, and the line of others goes on.
+    for (std::uint64_t attach = 2; attach < 5; ++attach) {
+        auto again = r.connect();
+        CHECK(r.exchange(again, bytes_of(pinned_hello_of(1, attach))) ==
+              Observed{"welcome known 1"});
+        CHECK(r.exchange(again, data(2, "poison")) == Observed{"error storage 0"});
+        r.run(r.now + 5ms);
+        CHECK(r.exchange(other, data(attach, "p")).empty());
+        r.run(r.now + 5ms);
+        CHECK(other->sent_frames() == Observed{"ack " + std::to_string(attach)});
+    }
+    // A ledger that takes the operation needs no resume().
+    r.ledger.apply_fails = {};
+    auto last = r.connect();
+    CHECK(r.exchange(last, bytes_of(pinned_hello_of(1, 5))) == Observed{"welcome known 1"});
+    CHECK(r.exchange(last, data(2, "poison") + data(3, "after")).empty());
+    r.run(r.now + 5ms);
+    CHECK(last->sent_frames() == Observed{"ack 3"});
+    CHECK(r.ledger.effects == Observed{"o", "before", "p", "p", "p", "poison", "after"});
+}
+
+TEST_CASE("Receiver serves the others while its ledger cannot adopt the journal of one sender",
+          "[session][receiver][fault]") {
+    ReceiverRig<> r;
+    auto line = r.attached(hello_of(1, 1));
+    r.ledger.adopt_fails = make_error_code(std::errc::no_space_on_device);
+    Hello hello = hello_of(2, 1);
+    hello.sender = id(2);
+    auto other = r.connect();
+    CHECK(r.exchange(other, bytes_of(hello)) == Observed{"welcome new"});
+    CHECK(r.exchange(other, start(1)) == Observed{"error storage 0"});
+    CHECK(r.notes.take() == Observed{"rejected 2: 13", "sender failed 2: 28"});
+    CHECK(r.exchange(line, data(1, "x")) == Observed{"ack 1"});
+    r.ledger.adopt_fails = {};
+    hello.attach = 2;
+    CHECK(r.exchange(r.attached(hello), data(1, "y")) == Observed{"ack 1"});
+}
+
 TEST_CASE(
     "Receiver serves no connection after its ledger has failed, until resume() gets a fresh one",
     "[session][receiver][fault]") {
@@ -541,11 +612,29 @@ TEST_CASE(
     CHECK(a->sent_frames() == Observed{"ack 1"});
     r.notes.take();
 
-    SECTION("in apply") {
+    SECTION("in apply, after which the commit fails, too") {
+        r.ledger.apply_fails = r.ledger.commit_fails = eio;
+        a->say(data(2, "y") + data(3, "z"));
+        r.run();
+        CHECK(r.ledger.log.back() == "commit");
+        forget_note_of_sender(r.notes);
+    }
+    SECTION("in apply, which has changed the progress") {
         r.ledger.apply_fails = eio;
+        r.ledger.on_apply_failure = [&] { ++r.ledger.applied[id(1)].applied; };
         a->say(data(2, "y") + data(3, "z"));
         r.run();
         CHECK(r.ledger.log.back() == "apply 2");
+        forget_note_of_sender(r.notes);
+    }
+    SECTION("in apply, which has lost what another sender has done") {
+        CHECK(r.exchange(bystander, data(1, "b")).empty());
+        r.ledger.apply_fails = eio;
+        r.ledger.on_apply_failure = [&] { r.ledger.applied = r.ledger.committed; };
+        a->say(data(2, "y"));
+        r.run();
+        CHECK(r.ledger.log.back() == "apply 2");
+        forget_note_of_sender(r.notes);
     }
     SECTION("in commit") {
         r.ledger.commit_fails = eio;
@@ -561,13 +650,14 @@ TEST_CASE(
         a->messages.push_back(error(SessionErrc::storage));
         r.notes.observed.erase(r.notes.observed.begin());
     }
-    SECTION("in adopt") {
-        r.ledger.adopt_fails = eio;
+    SECTION("in adopt, after which the commit fails, too") {
+        r.ledger.adopt_fails = r.ledger.commit_fails = eio;
         Hello third = hello_of(3, 1);
         third.sender = id(3);
         auto adopting = r.connect();
         CHECK(r.exchange(adopting, bytes_of(third)) == Observed{"welcome new"});
         CHECK(r.exchange(adopting, start(1)) == Observed{"error storage 0"});
+        forget_note_of_sender(r.notes);
     }
     CHECK(a->sent_frames() == Observed{"error storage 0"});
     CHECK(bystander->sent_frames() == Observed{"error storage 0"});
@@ -679,13 +769,14 @@ struct DestroyingObserver {
     void on_journal_replaced(DestroyedReceiver&, const Id&, const Progress&) { hook("replaced"); }
     void on_rejected(DestroyedReceiver&, SessionErrc, const Id&) { hook("rejected"); }
     void on_ledger_failed(DestroyedReceiver&, std::error_code) { hook("failed"); }
+    void on_sender_failed(DestroyedReceiver&, const Id&, std::error_code) { hook("sender"); }
 };
 
 }  // namespace
 
 TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]") {
-    DestroyingObserver d{
-        GENERATE(as<std::string>{}, "attached", "committed", "replaced", "rejected", "failed")};
+    DestroyingObserver d{GENERATE(as<std::string>{}, "attached", "committed", "replaced",
+                                  "rejected", "sender", "failed")};
     MemoryLedger ledger;
     RawLinks lines;
     d.receiver =
@@ -709,7 +800,7 @@ TEST_CASE("Receiver may be destroyed in every hook", "[session][receiver][unit]"
     say(1, bytes_of(hello_of(2, 1)) + start(1));
     turn();
     turn();
-    ledger.apply_fails = eio;
+    ledger.apply_fails = ledger.commit_fails = eio;
     say(1, data(1, "y"));
     turn();
     CHECK(d.receiver == nullptr);

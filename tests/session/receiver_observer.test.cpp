@@ -34,7 +34,7 @@ const auto lifecycle_of_a_receiver = [](auto observer) {
     lines.back()->say(data(1, "x"));
     run();
     connect(2, 2);
-    ledger.apply_fails = std::make_error_code(std::errc::io_error);
+    ledger.apply_fails = ledger.commit_fails = std::make_error_code(std::errc::io_error);
     lines.back()->say(data(1, "y"));
     run();
 };
@@ -46,6 +46,7 @@ struct ReceiverRecorder {
     void on_rejected(SessionErrc e, const Id& s) {
         note("rejected", s, static_cast<std::uint64_t>(e));
     }
+    void on_sender_failed(const Id& s, std::error_code) { note("sender failed", s, 0); }
     void on_ledger_failed(std::error_code) { reported.emplace_back("failed"); }
     void note(const char* what, const Id& s, std::uint64_t n) {
         reported.push_back(std::string{what} + " " + std::to_string(static_cast<int>(s[0])) + " " +
@@ -66,6 +67,9 @@ struct ReceiverRecorderWithMachine {
     void on_rejected(auto& receiver, SessionErrc e, const Id& s) {
         if (receiver.connections() < 3) ReceiverRecorder{reported}.on_rejected(e, s);
     }
+    void on_sender_failed(auto& receiver, const Id& s, std::error_code e) {
+        if (receiver.failed()) ReceiverRecorder{reported}.on_sender_failed(s, e);
+    }
     void on_ledger_failed(auto& receiver, std::error_code e) {
         if (receiver.failed() == e) ReceiverRecorder{reported}.on_ledger_failed(e);
     }
@@ -76,6 +80,7 @@ struct ReceiverAllWrong : NoObserver {
     void on_journal_replaced(const BlockedDetails&);
     void on_rejected(const std::error_code&);
     void on_ledger_failed(SessionErrc&);
+    void on_sender_failed(std::error_code);
 };
 using OfReceiver = detail::ReceiverHooks<Receiver<RawTransport<>, LedgerView>>;
 static_assert(!OfReceiver::Attached::right<ReceiverAllWrong>);
@@ -83,13 +88,14 @@ static_assert(!OfReceiver::Committed::right<ReceiverAllWrong>);
 static_assert(!OfReceiver::JournalReplaced::right<ReceiverAllWrong>);
 static_assert(!OfReceiver::Rejected::right<ReceiverAllWrong>);
 static_assert(!OfReceiver::LedgerFailed::right<ReceiverAllWrong>);
+static_assert(!OfReceiver::SenderFailed::right<ReceiverAllWrong>);
 
 }  // namespace
 
 TEST_CASE("Receiver calls each hook, in every form of observer",
           "[session][receiver_observer][unit]") {
-    const Recorded all{"attached 1 0", "committed 1 1", "rejected 1 12", "replaced 1 1",
-                       "attached 1 0", "rejected 1 13", "failed"};
+    const Recorded all{"attached 1 0", "committed 1 1", "rejected 1 12",     "replaced 1 1",
+                       "attached 1 0", "rejected 1 13", "sender failed 1 0", "failed"};
     observed_in_every_form<ReceiverRecorder>(lifecycle_of_a_receiver, all);
     observed_in_every_form<ReceiverRecorderWithMachine>(lifecycle_of_a_receiver, all);
 }

@@ -196,6 +196,61 @@ consteval bool an_operation_of_an_outage_waits_from_the_connection_on() {
 }
 static_assert(an_operation_of_an_outage_waits_from_the_connection_on());
 
+/// Answers the HELLO of a connection, which ends then.
+constexpr void answer_and_lose(Scenario& scenario, Instant now) {
+    scenario.facts.link = LinkState::connecting;
+    scenario.core.disconnected(LinkState::connecting, now);
+    scenario.core.greeting(now);
+    scenario.core.answered();
+    scenario.lose(now);
+}
+
+consteval bool three_connections_without_progress_are_a_stall() {
+    Scenario scenario;
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0, Notice::accepted);
+    answer_and_lose(scenario, t0);
+    answer_and_lose(scenario, t0 + 1s);
+    ok = ok && scenario.reports(t0 + 1h) && scenario.sleeps_until(never);
+    answer_and_lose(scenario, t0 + 1h);
+    ok = ok && scenario.reports(t0 + 1h, Notice::stalled);
+    answer_and_lose(scenario, t0 + 2h);
+    return ok && scenario.reports(t0 + 3h);  // reported once
+}
+static_assert(three_connections_without_progress_are_a_stall());
+
+consteval bool connections_that_end_fast_are_a_stall_after_the_time() {
+    Scenario scenario;
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0, Notice::accepted);
+    for (int i = 0; i < 3; ++i) answer_and_lose(scenario, t0 + i * 1s);
+    ok = ok && scenario.sleeps_until(t0 + 60s) && scenario.reports(t0 + 59s);
+    scenario.facts.link = LinkState::suspended;
+    ok = ok && scenario.sleeps_until(never) && scenario.reports(t0 + 2min);
+    scenario.facts.link = LinkState::cooldown;
+    return ok && scenario.reports(t0 + 2min, Notice::stalled);
+}
+static_assert(connections_that_end_fast_are_a_stall_after_the_time());
+
+consteval bool connections_without_an_answer_or_without_work_are_no_stall() {
+    Scenario scenario;
+    for (int i = 0; i < 5; ++i) answer_and_lose(scenario, t0 + i * 1s);
+    scenario.facts.durable = 1;
+    bool ok = scenario.reports(t0 + 10s, Notice::accepted);
+    for (int i = 0; i < 5; ++i) {
+        scenario.core.greeting(t0 + 20s);
+        scenario.lose(t0 + 30s);
+    }
+    answer_and_lose(scenario, t0 + 40s);
+    answer_and_lose(scenario, t0 + 50s);
+    scenario.facts.durable = 2;
+    scenario.facts.acked = 1;
+    ok = ok && scenario.reports(t0 + 55s, Notice::accepted, Notice::acknowledged);
+    answer_and_lose(scenario, t0 + 60s);
+    return ok && scenario.reports(t0 + 1h) && scenario.sleeps_until(never);
+}
+static_assert(connections_without_an_answer_or_without_work_are_no_stall());
+
 // ---- notices of the observer --------------------------------------------------------------------
 
 consteval bool a_turn_tells_in_order_and_each_once() {

@@ -135,11 +135,13 @@ public:
         return commit();
     }
     std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
-        stamp_ = {sender, p};
-        Bytes body(sizeof(InboxStamp));
-        std::memcpy(body.data(), &*stamp_, sizeof(InboxStamp));
+        const InboxStamp stamp{sender, p};
+        Bytes body(sizeof stamp);
+        std::memcpy(body.data(), &stamp, sizeof stamp);
         body.insert(body.end(), operation.begin(), operation.end());
-        return work_.push(body, moment()).error();
+        if (const auto error = work_.push(body, moment()).error()) return error;
+        stamp_ = stamp;
+        return {};
     }
     std::error_code commit() {
         if (stamp_) {

@@ -262,6 +262,27 @@ private:
     std::optional<Sender> sender_{};
 };
 
+/// A ledger that cannot take some operations, each for a while.
+class PickyLedger : public SimLedger {
+public:
+    PickyLedger(sim::Host& host, ShopWorld& run)
+        : SimLedger{host.disk(), run.world.bits()}, host_{&host}, run_{&run} {}
+
+    std::error_code adopt(const Id& sender, const Progress& p) {
+        return rejects() ? bad_ : SimLedger::adopt(sender, p);
+    }
+    std::error_code apply(const Id& sender, const Progress& p, BytesView operation) {
+        return rejects() ? bad_ : SimLedger::apply(sender, p, operation);
+    }
+
+private:
+    bool rejects() { return !run_->world.healed_at() && host_->chance("the ledger rejects", 10); }
+
+    sim::Host* host_;
+    ShopWorld* run_;
+    std::error_code bad_ = make_error_code(std::errc::invalid_argument);
+};
+
 /// Receives at port 1. After a failure of its ledger it opens the ledger again.
 class Office {
     struct Watch {
@@ -270,6 +291,9 @@ class Office {
             office->run_.world.reach("ledger failed");
             office->open_again();
         }
+        void on_sender_failed(const Id&, std::error_code) {
+            office->run_.world.reach("sender failed");
+        }
         void on_rejected(SessionErrc why, const Id&) {
             if (why == SessionErrc::superseded) office->run_.world.reach("fenced");
         }
@@ -277,7 +301,7 @@ class Office {
 
 public:
     Office(sim::Host& host, ShopWorld& run) : host_{host}, run_{run} {
-        SimLedger ledger{host.disk(), run.world.bits()};
+        PickyLedger ledger{host, run};
         if (ledger.failed()) {
             exit_and_restart(run.world, host);
             return;
@@ -304,7 +328,7 @@ private:
     }
     void open_again() {
         host_.after(300ms, [this] {
-            SimLedger ledger{host_.disk(), run_.world.bits()};
+            PickyLedger ledger{host_, run_};
             if (ledger.failed()) return open_again();
             receiver_->resume(std::move(ledger));
             run_.world.reach("fresh ledger");
@@ -315,7 +339,7 @@ private:
     ShopWorld& run_;
     bool stops_ = false;
     bool exits_ = false;
-    std::optional<Receiver<sim::Accepted, SimLedger, AllowAll, Watch>> receiver_{};
+    std::optional<Receiver<sim::Accepted, PickyLedger, AllowAll, Watch>> receiver_{};
 };
 
 bool operated_sessions(sim::World& world) {
@@ -330,7 +354,7 @@ bool operated_sessions(sim::World& world) {
     fill_disk_at_times(world, "office", 7'000);
     for (const char* const mark :
          {"drain", "heartbeat lost", "receiver silent", "receiver failed", "fenced",
-          "journal failed", "ledger failed", "fresh ledger", "planned restart"}) {
+          "journal failed", "sender failed", "ledger failed", "fresh ledger", "planned restart"}) {
         world.reachable(mark);
     }
     world.always("the rules of a session", [&run] { return run.wrong; });

@@ -59,17 +59,20 @@ concept HasCommit = requires(L& ledger) {
 ///   another id.
 /// - `progress(sender)`: returns what is applied, including what is not committed yet.
 /// - `adopt(sender, progress)`: accepts a new journal, or one instead of another. It is durable
-///   when the call returns.
+///   when the call returns. After an error nothing has changed.
 /// - `apply(sender, progress, operation)`: makes the operation take effect, and `progress` is what
-///   holds after it. After a crash either both are there or none.
+///   holds after it. After a crash either both are there or none. After an error none is there.
 /// - `commit()`: makes everything applied durable before it returns.
 ///
 /// There are two ways to keep effect and progress together:
 /// - a *transaction* that writes both (SQL);
 /// - *derived* progress, which is part of the effect itself, as in each line of a text file.
 ///
-/// After an error the state of the ledger is uncertain. The receiver closes all connections and
-/// serves no sender until it is given a fresh ledger.
+/// After an error of `adopt` or `apply` only that sender waits, and sends it again. The receiver
+/// calls `commit` at once. After an error of `commit`, the state of the ledger is uncertain, as it
+/// is if an error has changed any progress. Then the receiver closes all connections and serves no
+/// sender until it is given a fresh ledger. A ledger that cannot undo a part of an operation
+/// returns an error from `commit`, too.
 template <class L>
 concept LedgerLike = detail::HasStoreId<L> && detail::HasProgress<L> && detail::HasAdopt<L> &&
                      detail::HasApply<L> && detail::HasCommit<L>;

@@ -7,9 +7,11 @@
 /// - `on_committed(auto& receiver, const Id& sender, const Progress&)`
 /// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`
 /// - `on_rejected(auto& receiver, SessionErrc, const Id& sender)`
+/// - `on_sender_failed(auto& receiver, const Id& sender, std::error_code)`
 /// - `on_ledger_failed(auto& receiver, std::error_code)`
 #pragma once
 
+#include <algorithm>     // std::all_of
 #include <concepts>      // std::default_initializable, std::same_as
 #include <cstddef>       // std::ptrdiff_t, std::size_t
 #include <system_error>  // std::error_code
@@ -35,6 +37,7 @@ namespace detail {
 
 BELAY_DETAIL_HOOK(OnAttached, on_attached);
 BELAY_DETAIL_HOOK(OnCommitted, on_committed);
+BELAY_DETAIL_HOOK(OnSenderFailed, on_sender_failed);
 BELAY_DETAIL_HOOK(OnLedgerFailed, on_ledger_failed);
 
 /// The hooks of a Receiver R.
@@ -44,6 +47,7 @@ struct ReceiverHooks {
     using Committed = Hook<OnCommitted, R, const Id&, const Progress&>;
     using JournalReplaced = Hook<OnJournalReplaced, R, const Id&, const Progress&>;
     using Rejected = Hook<OnRejected, R, SessionErrc, const Id&>;
+    using SenderFailed = Hook<OnSenderFailed, R, const Id&, std::error_code>;
     using LedgerFailed = Hook<OnLedgerFailed, R, std::error_code>;
 
     template <class O>
@@ -63,20 +67,31 @@ struct ReceiverHooks {
             Rejected::template right<O>,
             "Receiver: the observer's on_rejected must be 'on_rejected(belay::SessionErrc, "
             "const belay::Id&)', or have 'auto& receiver' in front of that");
+        static_assert(SenderFailed::template right<O>,
+                      "Receiver: the observer's on_sender_failed must be 'on_sender_failed(const "
+                      "belay::Id&, std::error_code)', or have 'auto& receiver' in front of that");
         static_assert(LedgerFailed::template right<O>,
                       "Receiver: the observer's on_ledger_failed must be 'on_ledger_failed("
                       "std::error_code)', or have 'auto& receiver' in front of that");
         static_assert(
-            has_any_hook_of<O, Attached, Committed, JournalReplaced, Rejected, LedgerFailed>,
+            has_any_hook_of<O, Attached, Committed, JournalReplaced, Rejected, SenderFailed,
+                            LedgerFailed>,
             "Receiver: the observer has no hook: it needs one of on_attached, "
-            "on_committed, on_journal_replaced, on_rejected, on_ledger_failed. Derive an "
-            "observer without hooks from belay::NoObserver");
+            "on_committed, on_journal_replaced, on_rejected, on_sender_failed, on_ledger_failed. "
+            "Derive an observer without hooks from belay::NoObserver");
         return true;
     }
 };
 
 struct ReceiverEvent {
-    enum class Kind : std::uint8_t { attached, committed, replaced, rejected, failed } kind;
+    enum class Kind : std::uint8_t {
+        attached,
+        committed,
+        replaced,
+        rejected,
+        sender_failed,
+        failed
+    } kind;
     Id sender{};
     Progress progress{};
     std::error_code error{};
@@ -98,6 +113,9 @@ void notify_of(O& observer, R& receiver, const ReceiverEvent& n) {
         case Kind::rejected:
             return notify<typename Hooks::Rejected>(
                 observer, receiver, static_cast<SessionErrc>(n.error.value()), n.sender);
+        case Kind::sender_failed:
+            return notify<typename Hooks::SenderFailed>(observer, receiver, n.sender,
+                                                        std::error_code{n.error});
         case Kind::failed:
             return notify<typename Hooks::LedgerFailed>(observer, receiver,
                                                         std::error_code{n.error});
@@ -136,6 +154,12 @@ public:
     }
     /// Returns whether operations of a sender wait for their commit.
     [[nodiscard]] bool has_begun() const noexcept { return !begun_.empty(); }
+    /// Returns whether `f(sender)` holds for each sender whose operations wait for their commit.
+    template <class F>
+    [[nodiscard]] bool all_begun(F&& f) const {
+        return std::all_of(senders_.begin(), senders_.end(),
+                           [&](const Sender& s) { return !s.begun || f(s); });
+    }
     /// All operations of the listed senders are committed: calls `f(sender)` for each. If `f`
     /// throws, the next call continues with that sender.
     template <class F>
@@ -493,7 +517,7 @@ private:
         if (peer.link.closing()) return;
         const Progress record = Core::adoption(peer.hello);
         if (const std::error_code e = in_ledger([&] { return ledger_.adopt(sender.id, record); })) {
-            return fail(e);
+            return fail_sender(peer, e, progress_of(sender.id) == old);
         }
         BELAY_PRECONDITION(progress_of(sender.id) == record,
                            "Receiver: after adopt(sender, p), the ledger's progress(sender) must "
@@ -531,7 +555,7 @@ private:
                            "Receiver: after apply(sender, p, operation), the ledger's "
                            "progress(sender) must return p; store all four fields unchanged");
         guard.disarm();
-        if (e) return fail(e);
+        if (e) return fail_sender(peer, e, true);
         sender->core.applied(after_it);
         acks_.add(peer);
     }
@@ -624,6 +648,20 @@ private:
         static_cast<void>(peer.link.send(message));
         peer.link.close(failure_of(code), options_.linger_max);
         note({Notice::Kind::rejected, peer.hello.sender, {}, make_error_code(code)});
+    }
+
+    /// The ledger did not take the operation or the journal of a sender, and no trace of it is
+    /// left: the sender sends it again on its next connection.
+    void fail_sender(Peer& peer, const std::error_code& error, bool no_trace) {
+        reject(peer, SessionErrc::storage, 0);
+        note({Notice::Kind::sender_failed, peer.hello.sender, {}, error});
+        // A database may have withdrawn the operations of others with it.
+        const bool intact = no_trace && senders_.all_begun([this](const Sender& s) {
+            return progress_of(s.id) == s.core.progress();
+        });
+        if (!intact) return fail(error);
+        // At once: a medium that fails shows it here, before the ledger takes more.
+        commit();
     }
 
     void fail(const std::error_code& error) {

@@ -13,7 +13,7 @@
 ///   must not guess, has stopped it.
 /// - `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver replaced another
 ///   journal of this sender by this one.
-/// - `on_stalled(auto& session)`: the session is connected, but made no progress for a long time.
+/// - `on_stalled(auto& session)`: the receiver can be reached, but there is no progress.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -495,6 +495,7 @@ private:
 
     Verdict check_reply(const Bytes& message, const auto& say) {
         Bytes reply;
+        core_.answered();
         const std::error_code e = sender_.take(message, reply);
         const bool sent = reply.empty() || say(reply) == SendResult::sent;
         if (e) return Verdict::rejected(failure(e));

@@ -22,12 +22,14 @@ struct MemoryLedger {
     std::vector<std::string> log;  ///< "adopt", "apply n", "commit"
     std::error_code adopt_fails;
     std::error_code apply_fails;
+    std::string apply_fails_for;  ///< only for this operation; empty: for each
     std::error_code commit_fails;
     bool progress_throws = false;
     bool adopt_throws = false;
     bool apply_throws = false;
     bool commit_throws = false;
-    std::function<void()> on_apply;   ///< runs inside apply(), before its effect
+    std::function<void()> on_apply;  ///< runs inside apply(), before its effect
+    std::function<void()> on_apply_failure;
     std::function<void()> on_commit;  ///< the same inside commit()
     std::function<void()> on_adopt;   ///< the same inside adopt()
     std::function<void()> on_progress;
@@ -58,7 +60,12 @@ public:
                           belay::BytesView operation) {
         ledger_->log.push_back("apply " + std::to_string(p.applied));
         if (ledger_->apply_throws) throw std::runtime_error{"apply"};
-        if (ledger_->apply_fails) return ledger_->apply_fails;
+        const bool fails = ledger_->apply_fails_for.empty() ||
+                           ledger_->apply_fails_for == belay::as_text(operation);
+        if (ledger_->apply_fails && fails) {
+            if (ledger_->on_apply_failure) ledger_->on_apply_failure();
+            return ledger_->apply_fails;
+        }
         if (ledger_->on_apply) ledger_->on_apply();
         ledger_->applied[sender] = stored(p);
         ledger_->effects.emplace_back(belay::as_text(operation));

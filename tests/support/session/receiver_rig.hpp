@@ -29,6 +29,9 @@ struct ReceiverNotes {
     void on_rejected(belay::SessionErrc e, const belay::Id& s) {
         observed.push_back("rejected " + name(s) + ": " + std::to_string(static_cast<int>(e)));
     }
+    void on_sender_failed(const belay::Id& s, std::error_code e) {
+        observed.push_back("sender failed " + name(s) + ": " + std::to_string(e.value()));
+    }
     void on_ledger_failed(std::error_code e) {
         observed.push_back("failed: " + std::to_string(e.value()));
     }

@@ -21,11 +21,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 struct MemberNames {
     int on_state, on_message, on_writable, on_unsent, on_undeliverable, on_accepted,
         on_acknowledged, on_blocked, on_journal_replaced, on_stalled, on_attached, on_committed,
-        on_rejected, on_ledger_failed, on_pushed, on_dropped, on_popped, on_drained, on_released,
-        on_dead, on_breaker, on_attempt, on_retry, on_rejection, on_hedge, on_injected, on_success,
-        on_give_up, on_round_trip, on_policy_conflict, on_network_suspect, on_operation,
-        on_conflict, on_progress, on_idle, on_error, on_divergence, on_room_failed, on_room_event,
-        on_stateless, on_stopped, on_sent, on_unmatched, look_at_waiters;
+        on_rejected, on_ledger_failed, on_sender_failed, on_pushed, on_dropped, on_popped,
+        on_drained, on_released, on_dead, on_breaker, on_attempt, on_retry, on_rejection, on_hedge,
+        on_injected, on_success, on_give_up, on_round_trip, on_policy_conflict, on_network_suspect,
+        on_operation, on_conflict, on_progress, on_idle, on_error, on_divergence, on_room_failed,
+        on_room_event, on_stateless, on_stopped, on_sent, on_unmatched, look_at_waiters;
     int wanted, admit, begin, failed, succeeded, abandoned, lost, review, reset, stable_window,
         stable_by_age, attempt_limit, stops_after, rejects_until, name, listens, is_shared, reserve,
         spread, gains_by_time, spend;

@@ -55,20 +55,21 @@ public:
     };
 
     constexpr SessionCore(const SessionTimes& times, const SessionFacts& start)
-        : greeting_max_{times.greeting_max},
-          stalled_after_{times.stalled_after},
-          reported_{start},
-          pulse_{times.heartbeat} {}
+        : times_{times}, reported_{start}, pulse_{times.heartbeat} {}
 
     // ---- inputs ---------------------------------------------------------------------------------
 
     /// A HELLO was sent. A blocked session is reported again if it still is blocked.
     constexpr void greeting(Instant now) noexcept {
-        greeting_ends_ = after(now, greeting_max_);
+        greeting_ends_ = after(now, times_.greeting_max);
+        answered_ = false;
         reported_.blocked = Blocked::none;
     }
+    /// The receiver has answered the HELLO of this connection, or has rejected it.
+    constexpr void answered() noexcept { answered_ = true; }
     /// The receiver has resumed this session.
     constexpr void resumed(Instant now) noexcept {
+        answered();
         greeting_ends_ = never;
         // The time without a connection does not count.
         const Duration away = elapsed(std::exchange(left_at_, never), now);
@@ -89,6 +90,10 @@ public:
     constexpr void disconnected(LinkState state, Instant now) noexcept {
         pulse_.rest();
         left_at_ = smaller(left_at_, now);
+        if (std::exchange(answered_, false) && state == LinkState::cooldown) {
+            if (fruitless_ == 0) fruitless_since_ = now;
+            fruitless_ = smaller(fruitless_ + 1, fruitless_max);
+        }
         if (state != LinkState::connecting) greeting_ends_ = never;
     }
 
@@ -126,12 +131,12 @@ public:
         switch (notice) {
             case Notice::accepted:
                 // No operation waited until now: an idle session has not stalled.
-                if (reported_.durable <= facts.acked) progress_at_ = now;
+                if (reported_.durable <= facts.acked) progress(now);
                 reported_.durable = facts.durable;
                 break;
             case Notice::acknowledged:
                 reported_.acked = facts.acked;
-                progress_at_ = now;
+                progress(now);
                 stall_reported_ = false;
                 break;
             case Notice::journal_replaced:
@@ -167,15 +172,29 @@ private:
     }
 
     [[nodiscard]] constexpr Instant stalled_at(const SessionFacts& facts) const noexcept {
-        const bool waiting =
-            facts.link == LinkState::connected && !stall_reported_ && facts.durable > facts.acked;
-        return waiting ? after(progress_at_, stalled_after_) : never;
+        if (stall_reported_ || facts.durable <= facts.acked) return never;
+        const bool connected = facts.link == LinkState::connected;
+        const bool reconnects =
+            connected || facts.link == LinkState::connecting || facts.link == LinkState::cooldown;
+        const bool fruitless = reconnects && fruitless_ == fruitless_max;
+        return smaller(connected ? after(progress_at_, times_.stalled_after) : never,
+                       fruitless ? after(fruitless_since_, times_.stalled_after) : never);
+    }
+    constexpr void progress(Instant now) noexcept {
+        progress_at_ = now;
+        fruitless_ = 0;
     }
 
-    Duration greeting_max_;
-    Duration stalled_after_;
+    /// How many connections the receiver ends without progress before that counts as a stall: a
+    /// restart of the receiver ends one or two.
+    static constexpr unsigned fruitless_max = 3;
+
+    SessionTimes times_;
     SessionFacts reported_;  // all except the link
     bool stall_reported_ = false;
+    bool answered_ = false;   // the receiver, on this connection
+    unsigned fruitless_ = 0;  // connections since the last progress that were answered, and ended
+    Instant fruitless_since_ = always;  // the end of the first of them
     Instant greeting_ends_ = never;
     Instant progress_at_ = always;  // the last, later by the time without a connection since then
     Instant left_at_ = always;      // when the link left the state connected; never: it is there
