@@ -58,8 +58,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// Complexity:    O(log n) for each client and room that is due. A change costs its own bytes, and
 ///                a message for each client of its room. A call is O(log n) if it states nothing
 ///                else, with the numbers of rooms and clients.
-/// Throws:        std::bad_alloc, from each call that is not noexcept. An exception of your code
-///                leaves the call or the turn that ran it, if a call states nothing else.
+/// Throws:        std::bad_alloc, from each call that is not noexcept; then the manager can only be
+///                destroyed. An exception of your code leaves the call or the turn that ran it, if
+///                a call states nothing else.
 template <class Persistence, class Authorizer, class Observer = NoObserver,
           class Document = YjsDocument>
 class RoomManager {
@@ -427,7 +428,6 @@ private:
             parts_.admin.end_all();
         }
         if (!all_done()) return;
-        // Without memory for the event, the next turn tries again.
         context_.pending_events.push_back(context_.run.stop_error);
         context_.run.phase = Phase::stopped;
         context_.run.stop_ends = never;

@@ -75,8 +75,7 @@ public:
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
         client.end.reason = why;
-        if (client.connection->multiplexed == nullptr)
-            context_.errors.attempt([&] { limits.begin_closing(client); });
+        if (client.connection->multiplexed == nullptr) limits.begin_closing(client);
         const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
         release(client, todo);
         if (todo.close) return client.ops->close(client, why);
@@ -107,20 +106,18 @@ public:
         if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
         for (RoomClient* const client : connection.io.clients) client->end.reason = why;
         release_all(connection);
-        context_.errors.attempt([&] { limits.update_count(connection); });
-        context_.errors.attempt([&] { limits.begin_closing(connection); });
+        limits.update_count(connection);
+        limits.begin_closing(connection);
         connection.end.close_with(why);
         connection.ops->open(connection);
         connection.waker.touch();
     }
-    /// Closes all clients. If closing one throws, the others are closed all the same.
-    void close_all(const std::error_code& why) noexcept {
-        for (const auto& [id, connection] : clients.connections())
-            context_.errors.attempt([&, c = connection] { close_counted(*c, why); });
+    void close_all(const std::error_code& why) {
+        for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
         for (const auto& [id, client] : clients.by_id()) {
             if (client->core.ending()) continue;
             context_.tally.count_close(client->request.room_id, why);
-            context_.errors.attempt([&, c = client] { close(*c, why); });
+            close(*client, why);
         }
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
@@ -197,7 +194,7 @@ public:
             end(client);
             std::erase(client.connection->clients, &client);
             if (MultiplexedBase* const connection = client.connection->multiplexed)
-                context_.errors.attempt([&] { limits.update_count(*connection); });
+                limits.update_count(*connection);
         });
         clients.destroy_ended_connections(
             [&](MultiplexedBase& connection) { limits.forget(connection); });
@@ -258,7 +255,7 @@ private:
         return reason == nullptr || reason->ends == RoomReason::Ends::connection;
     }
     /// The client's transport or connection has ended.
-    void end(RoomClient& client) noexcept {
+    void end(RoomClient& client) {
         leave(client, advance(client, ClientCore::Event::ended).leave);
         limits.forget(client);
     }

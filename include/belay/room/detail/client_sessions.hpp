@@ -296,7 +296,6 @@ private:
             if (why) closer_.close_and_report(client, why);
         }
         if (client.end.reaped) return;
-        // Without memory, the next turn tries again.
         closer_.clients.note_ended(client);
         client.end.reaped = true;
         // Not an error: the page was closed, or the network failed.

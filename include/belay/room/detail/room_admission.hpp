@@ -61,24 +61,20 @@ public:
     /// Checks the access of a new client that has a connection of its own.
     void admit(RoomClient& client) {
         add_client(client);
-        std::error_code error = RoomErrc::not_loaded;
-        context_.errors.attempt([&] { error = make_space_for_new(turn_owner(client)); });
+        const std::error_code error = make_space_for_new(turn_owner(client));
         admit(client, error ? error : why_not(client.request));
     }
     /// Checks the access of a new client of a multiplexed connection.
     void admit_channel(RoomClient& client) {
-        context_.errors.attempt(
-            [&] { closer_.limits.update_count(*client.connection->multiplexed); });
+        closer_.limits.update_count(*client.connection->multiplexed);
         add_client(client);
         admit(client, why_not(client.request));
     }
     /// Registers a multiplexed connection, and opens its transport.
     void begin(MultiplexedBase& connection) {
-        context_.errors.attempt([&] { closer_.limits.update_count(connection); });
+        closer_.limits.update_count(connection);
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
-        std::error_code error = RoomErrc::not_loaded;
-        context_.errors.attempt([&] { error = make_space_for_new(turn_owner(connection)); });
-        if (error) {
+        if (const std::error_code error = make_space_for_new(turn_owner(connection))) {
             closer_.close_connection_and_report(connection.io, error);
         } else {
             connection.ops->open(connection);
@@ -172,8 +168,7 @@ public:
 private:
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
-        // Without memory, it is not counted.
-        context_.errors.attempt([&] { closer_.limits.waiting.put(client.id, turn_owner(client)); });
+        closer_.limits.waiting.put(client.id, turn_owner(client));
         client.update_checking();
     }
     void admit(RoomClient& client, const std::error_code& error) {
