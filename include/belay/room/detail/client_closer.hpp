@@ -12,8 +12,6 @@
 #include <belay/core/assert.hpp>
 #include <belay/room/detail/admission_limits.hpp>
 #include <belay/room/detail/client_table.hpp>
-#include <belay/room/detail/document_error.hpp>
-#include <belay/room/detail/rejection_memory.hpp>
 #include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
@@ -41,8 +39,6 @@ public:
     AdmissionLimits limits;
     /// The clients and the connections, by their ids.
     ClientTable clients;
-    /// The users that are rejected for a while, because they send the same bad message again.
-    RejectionMemory rejections;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
@@ -125,7 +121,6 @@ public:
                           std::string_view limit = {}) {
         if (client.core.ending()) return;
         context_.report_rejection(client.request, client.rights.grant.user, why, limit);
-        context_.errors.attempt([&] { note_rejection(client, why); });
         close(client, why);
     }
     void close_connection_and_report(ClientConnection& connection, const std::error_code& why,
@@ -134,8 +129,6 @@ public:
             return close_and_report(*connection.clients.front(), why, limit);
         if (connection.multiplexed->core.ending()) return;
         context_.report_rejection(connection.multiplexed->request, user_of(connection), why, limit);
-        if (connection.clients.size() == 1)
-            context_.errors.attempt([&] { note_rejection(*connection.clients.front(), why); });
         close(*connection.multiplexed, why);
     }
     /// Counts a client that is closed without a close code, because it is silent.
@@ -221,23 +214,6 @@ private:
         if (!counted) context_.tally.count_close(connection.request.room_id, why);
         close(connection, why);
         return true;
-    }
-    /// Whether a client is rejected again if it connects again with the same document.
-    [[nodiscard]] static bool is_rejected_again(const std::error_code& why) noexcept {
-        using R = RoomErrc;
-        using Y = YjsErrc;
-        return why == R::frame_too_large || why == R::update_too_large ||
-               why == Y::update_too_large || why == R::malformed_frame ||
-               why == Y::unknown_content || why == Y::version_2_update ||
-               why == Y::malformed_state_vector || is_malformed_update(why);
-    }
-    /// Remembers the client if it would be rejected again. One bad document of a connection must
-    /// not delay its other documents.
-    void note_rejection(const RoomClient& client, const std::error_code& why) {
-        if (is_rejected_again(why) && client.core.joined() &&
-            client.connection->clients.size() == 1)
-            rejections.note(client.rights.grant.user, address_network(client.request.ip),
-                            client.room->id, context_.now);
     }
     /// Whether an error of one client ends its whole connection. The reasons of RoomReasons state
     /// that for a client that has joined: lost rights and ended histories end the client only; the

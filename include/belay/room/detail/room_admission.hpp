@@ -25,7 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Rooms`: `find_or_make` and `step`, for the room of a client,
 /// - `Sessions`: `take_grant` and `refresh`, for a client whose access was granted,
 /// - `Closer`: `abort_closed`, `advance`, `clients`, `close`, `close_and_report`,
-///   `close_connection_and_report`, `limits` and `rejections`, to close clients that are rejected.
+///   `close_connection_and_report` and `limits`, to close clients that are rejected.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -256,12 +256,6 @@ private:
         return is_room_id(request.room_id) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
-        // A client dials again after its connection closes, but not after a rejected document.
-        if (client.connection->clients.size() == 1 &&
-            closer_.rejections.has(client.rights.grant.user, address_network(client.request.ip),
-                                   client.request.room_id, context_.now))
-            return closer_.close_connection_and_report(*client.connection,
-                                                       make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
         if (room == nullptr) {
