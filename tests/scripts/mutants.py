@@ -852,7 +852,7 @@ WORLD_MUTANTS = (
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a client whose history has ended is told why, and no counter has that reason
     Mutant("rooms_operators_counts_no_client_of_an_ended_history",
-           (Change("belay/room/detail/room_registry.hpp", "            context_.tally.count_close(room.id, shown);\n", ""),),
+           (Change("belay/room/detail/room_registry.hpp", "            context_.count_close(shown);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a turn prepares the whole answer to a client that joins a large document

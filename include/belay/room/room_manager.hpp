@@ -355,20 +355,7 @@ public:
         return detail::stats_of(*room);
     }
     /// Returns what the manager has done since it was made.
-    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.tally.all; }
-    /// Starts to count for one room by itself, also while the room is not in memory.
-    /// Returns: whether the room is counted now; not if RoomOptions::counted_rooms_max others are.
-    [[nodiscard]] bool count_room(std::string_view room_id) {
-        return context_.tally.add(room_id, context_.options.counted_rooms_max);
-    }
-    /// Stops that, and forgets the counters.   Returns: whether the room was counted.
-    bool stop_counting(std::string_view room_id) { return context_.tally.remove(room_id); }
-    /// Returns the counters since `count_room(room_id)`; null if the room is not counted. They are
-    /// valid until `stop_counting(room_id)`.
-    [[nodiscard]] const RoomCounters::OneRoom* counters(std::string_view room_id) const noexcept {
-        const auto* const room = context_.tally.find(room_id);
-        return room != nullptr ? &room->counters : nullptr;
-    }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
     [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.

@@ -149,7 +149,7 @@ private:
         }
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.has_ever_joined())
-            ++context_.tally.all.upgrades_aborted;
+            ++context_.counters.upgrades_aborted;
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
         // Its clients are destroyed first.

@@ -112,7 +112,7 @@ public:
         for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
         for (const auto& [id, client] : clients.by_id()) {
             if (client->core.ending()) continue;
-            context_.tally.count_close(client->request.room_id, why);
+            context_.count_close(why);
             close(*client, why);
         }
     }
@@ -135,7 +135,7 @@ public:
     void note_silent(RoomClient& client) {
         if (client.core.ending()) return;
         client.end.reason = RoomErrc::client_silent;
-        context_.tally.count_close(client.request.room_id, client.end.reason);
+        context_.count_close(client.end.reason);
     }
     /// Closes the author of a change, and reports it. The id may be of a client or a connection.
     void close_author_and_report(std::uint64_t author, const std::error_code& why) {
@@ -151,7 +151,7 @@ public:
             // All clients of its connection end with it.
             if (MultiplexedBase* const connection = found->connection->multiplexed)
                 return close_counted(*connection, RoomErrc::client_removed);
-            context_.tally.count_close(found->request.room_id, RoomErrc::client_removed);
+            context_.count_close(RoomErrc::client_removed);
             close(*found, RoomErrc::client_removed);
             return true;
         }
@@ -208,10 +208,10 @@ private:
         bool counted = false;
         for (const RoomClient* const client : connection.io.clients) {
             if (client->core.ending()) continue;
-            context_.tally.count_close(client->request.room_id, why);
+            context_.count_close(why);
             counted = true;
         }
-        if (!counted) context_.tally.count_close(connection.request.room_id, why);
+        if (!counted) context_.count_close(why);
         close(connection, why);
         return true;
     }

@@ -199,7 +199,7 @@ public:
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (std::exchange(room.calls.load_queue.rejected, false)) {
             error = load_rejected();
-            context_.tally.count(room.id, &RoomCounters::loads_rejected);
+            ++context_.counters.loads_rejected;
             report_failure(room.id, error);
             return true;
         }
@@ -207,8 +207,7 @@ public:
         std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
             room.calls.load->take(context_.now, "load");
         if (!answer) return false;
-        context_.tally.add_time(room.id, &RoomCounters::loading,
-                                elapsed(room.calls.load->begun(), context_.now));
+        context_.counters.loading.add(elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
         loads_.under_way.remove({&room});
         loads_.may_begin = true;
@@ -329,8 +328,7 @@ public:
         StorageCall<PersistenceError>& call = room.calls.save->call;
         std::optional<PersistenceError> answer = call.take(context_.now, "save");
         if (!answer) return false;
-        context_.tally.add_time(room.id, &RoomCounters::saving,
-                                elapsed(call.begun(), context_.now));
+        context_.counters.saving.add(elapsed(call.begun(), context_.now));
         error = std::move(*answer);
         room.calls.save.reset();
         --saves_.of_rooms;
@@ -373,7 +371,7 @@ private:
             Completion<PersistenceError> done = flush_.begin(context_.now, answer_ends());
             std::swap(flushing_, next_);
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
-            ++context_.tally.all.flushes;
+            ++context_.counters.flushes;
             persistence_.flush(std::move(done));
             flush_.note_exception(persistence_.take_exception_text());
             if (!flush_.answered()) return;
@@ -408,7 +406,7 @@ private:
             room.calls.load->attach(room.waker);
         }
         LoadCall& call = *room.calls.load;
-        context_.tally.count(room.id, &RoomCounters::loads);
+        ++context_.counters.loads;
         persistence_.load(room.id, call.begin(context_.now, answer_ends()));
         call.note_exception(persistence_.take_exception_text());
         room.waker.touch();
@@ -432,7 +430,7 @@ private:
         Completion<PersistenceError> done = save->call.begin(context_.now, answer_ends());
         room.calls.save = std::move(save);
         ++saves_.of_rooms;
-        context_.tally.count(room.id, &RoomCounters::saves);
+        ++context_.counters.saves;
         if (room.replication) room.replication->progress.saving = room.history;
         persistence_.save(room.id, snapshot, room.history.position, std::move(done));
         room.calls.save->call.note_exception(persistence_.take_exception_text());
@@ -448,7 +446,7 @@ private:
     bool take_flush() {
         std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
-        context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
+        context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
         sort_errors(answer->rooms);
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {

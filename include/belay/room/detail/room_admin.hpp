@@ -199,7 +199,7 @@ public:
     /// Called by the scheduler: an export has waited for too long.
     void reject_export(std::uint64_t number) {
         Export& call = *exports_.find(number)->second;
-        context_.tally.count(call.room_id, &RoomCounters::loads_rejected);
+        ++context_.counters.loads_rejected;
         const PersistenceError error = Scheduler::load_rejected();
         context_.report_failure(call.room_id, error);
         fail(call, error);

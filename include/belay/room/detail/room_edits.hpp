@@ -77,7 +77,7 @@ public:
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
         if (!*adds) {
-            context_.tally.count(room.id, &RoomCounters::unchanged);
+            ++context_.counters.unchanged;
             return {};
         }
         if (const LimitedError e =
@@ -102,7 +102,7 @@ public:
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         if (room.evicted) return;
-        context_.tally.count(room.id, &RoomCounters::lost_updates, room.pending.size());
+        context_.counters.lost_updates += room.pending.size();
         if (why.code == RoomErrc::history_reset) {
             return rooms_.end_history(room, why.code);
         }
@@ -135,8 +135,7 @@ public:
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
         const bool is_import = imports_.hold(room, change);
-        context_.tally.add_time(room.id, &RoomCounters::durable,
-                                elapsed(change.since, context_.now));
+        context_.counters.durable.add(elapsed(change.since, context_.now));
         if (!change.in_document)
             broadcast_and_apply(room, change.update, {change.author, change.since});
         if (is_import) imports_.answer_or_hold(room);
@@ -150,7 +149,7 @@ public:
         BELAY_INVARIANT(!error,
                         "RoomManager: the document must apply a change that it has checked");
         room.notifications.change_waits = true;
-        context_.tally.count(room.id, &RoomCounters::updates);
+        ++context_.counters.updates;
     }
 
 private:

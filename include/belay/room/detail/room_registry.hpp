@@ -166,7 +166,7 @@ public:
             // Only clients that have seen the old history get the code for a reset.
             const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
             const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
-            context_.tally.count_close(room.id, shown);
+            context_.count_close(shown);
             closer_.close(client, shown);
         });
     }
@@ -460,7 +460,7 @@ private:
             joined[left]->end.reason = why;
             context_.report_left(room, *joined[left], left);
         }
-        context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
+        context_.counters.evictions.add(reason);
         // The storage has the changes, except those of a history that has ended. With not_durable,
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;

@@ -17,7 +17,6 @@
 #include <belay/core/waker.hpp>
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
-#include <belay/room/detail/room_tally.hpp>
 #include <belay/room/detail/user_rates.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
@@ -96,6 +95,16 @@ struct TurnContext {
     void at_call() noexcept { at(waker.now()); }
     [[nodiscard]] bool runs() const noexcept { return run.phase == RunState::Phase::running; }
 
+    /// Counts a client that is closed without an error of its own.
+    void count_close(const std::error_code& why) {
+        ++counters.closed;
+        counters.reasons.add(why);
+    }
+    /// Counts an edit that is rejected, although its client stays.
+    void count_denial(const std::error_code& why) {
+        ++counters.denied;
+        counters.denials.add(why);
+    }
     /// Queues an event for the observer, if it has the hook.
     void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr,
                 const std::error_code& why = {}) {
@@ -110,14 +119,16 @@ struct TurnContext {
     /// Counts a failed call of the storage, and queues it for the observer; an empty `room_id` is a
     /// failure of all rooms.
     void report_failure(const std::string& room_id, const PersistenceError& error) {
-        tally.count_failure(room_id, error.code);
+        ++counters.storage_failures;
+        counters.failures.add(error.code);
         pending_events.push_back(RoomFailure{room_id, error});
     }
     /// Counts a rejected client, and queues the rejection for the observer. `limit` is the option
     /// that rejects it; empty: the one of the reason, if it has only one.
     void report_rejection(const RoomRequest& request, const std::string& user,
                           const std::error_code& why, std::string_view limit = {}) {
-        tally.count_rejection(request.room_id, why);
+        ++counters.rejected;
+        counters.reasons.add(why);
         if (const RoomReason* const reason = RoomReasons::find(why);
             limit.empty() && reason != nullptr && reason->limit != nullptr)
             limit = reason->limit;
@@ -126,7 +137,7 @@ struct TurnContext {
 
     const RoomOptions options;
     Waker waker{};  ///< of the manager
-    RoomTally tally{};
+    RoomCounters counters{};
     UserRates answer_rates{};  ///< of joins and answers
     std::list<PendingEvent> pending_events{};
     Random bits{};
