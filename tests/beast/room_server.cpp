@@ -142,7 +142,6 @@ template <class Rooms>
     json.say("awareness_dropped", c.awareness_dropped).say("loads", c.loads).say("saves", c.saves);
     json.say("storage_failures", c.storage_failures).say("divergences", c.divergences);
     json.say("too_large", c.reasons.of(RoomErrc::frame_too_large));
-    json.say("retried_too_soon", c.reasons.of(RoomErrc::retried_too_soon));
     json.say("upgraded", counters.upgraded).say("heap_bytes", heap_bytes());
     return json.say("cpu_us", cpu_time()).page();
 }

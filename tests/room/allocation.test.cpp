@@ -8,9 +8,6 @@
 #include <vector>
 
 #include <belay/room/detail/connection_outbox.hpp>
-#include <belay/room/detail/load_queue.hpp>
-#include <belay/room/detail/recheck_queue.hpp>
-#include <belay/room/detail/room_admin.hpp>
 #include <belay/room/detail/room_awareness.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/hocuspocus_protocol.hpp>
@@ -22,7 +19,6 @@
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"
-#include "support/failing_new.hpp"
 #include "support/hex.hpp"
 #include "support/room/disk_rooms.hpp"
 #include "support/yjs/yjs_mutations.hpp"
@@ -290,167 +286,4 @@ TEST_CASE("The protocols of the library allocate little for a frame, malformed o
     CHECK_FALSE(check::room_protocol([] { return HocuspocusProtocol{}; }, YjsDocument{}, hocuspocus,
                                      {}, {}, options));
     CHECK(belay_test::bytes_taken > 0);
-}
-
-TEST_CASE("LoadQueue is unchanged by a room or a user for which there is no memory",
-          "[room][allocation][regression]") {
-    const RoomOptions options;
-    const std::string ada = "user a, with a name for which a string needs memory";
-    const std::string bob = "user b, with a name for which a string needs memory";
-    detail::RoomBase room{"a", always, options, always};
-    std::size_t good = 0;
-    for (bool failed = true; failed; ++good) {
-        detail::LoadQueue queue;
-        const auto push = [&] {
-            try {
-                queue.push(room, ada, never);
-            } catch (const std::bad_alloc&) {
-            }
-        };
-        failed = belay_test::without_memory(push, good) != 0;
-        REQUIRE(queue.empty() == failed);
-        REQUIRE((room.calls.load_queue.number == 0) == failed);
-        if (failed) queue.push(room, ada, never);
-        const auto share = [&] {
-            try {
-                queue.share(room, bob);
-            } catch (const std::bad_alloc&) {
-            }
-        };
-        belay_test::without_memory(share, good);
-        detail::LoadsUnderWay under_way;
-        std::optional<detail::LoadOf> taken;
-        const auto take = [&] {
-            try {
-                taken = queue.take_next(under_way, 64);
-            } catch (const std::bad_alloc&) {
-            }
-        };
-        const bool refused = belay_test::without_memory(take, good) != 0;
-        REQUIRE(!taken == refused);
-        REQUIRE(queue.empty() == !refused);
-        if (refused) taken = queue.take_next(under_way, 64);
-        REQUIRE(taken->room == &room);
-        REQUIRE(queue.empty());
-    }
-    CHECK(good > 3);
-}
-
-TEST_CASE("RecheckQueue is unchanged by a client for which there is no memory",
-          "[room][allocation][regression]") {
-    const RoomOptions options{.rechecks_max = 2};
-    const std::string user = "a user, with a name for which a string needs memory";
-    std::size_t good = 0;
-    for (bool failed = true; failed; ++good) {
-        detail::RecheckQueue queue{options};
-        // Its share is taken: the next room of this user is parked.
-        queue.push(1, user, "one");
-        REQUIRE(queue.take_next() == 1U);
-        const auto call = [&](auto&& f) {
-            return belay_test::without_memory(
-                       [&] {
-                           try {
-                               f();
-                           } catch (const std::bad_alloc&) {
-                           }
-                       },
-                       good) != 0;
-        };
-        failed = call([&] { queue.push(2, user, "other"); });
-        REQUIRE(queue.waiting() == (failed ? 0U : 1U));
-        if (failed) queue.push(2, user, "other");
-        std::optional<std::uint64_t> taken;
-        failed = call([&] { taken = queue.take_next(); }) || failed;
-        REQUIRE_FALSE(taken);
-        queue.remove(1);
-        REQUIRE(queue.changed());
-        failed = call([&] { taken = queue.take_next(); }) || failed;
-        if (!taken) taken = queue.take_next();
-        REQUIRE(taken == 2U);
-        REQUIRE(queue.waiting() == 0);
-    }
-    CHECK(good > 5);
-}
-
-namespace {
-
-/// The parts that an erase calls: a storage that takes it, and a flush that waits for memory.
-struct ErasedParts {
-    struct Document {};
-    struct Rooms {
-        [[nodiscard]] detail::RoomBase* find(const std::string&) const noexcept { return nullptr; }
-        void end_history(detail::RoomBase&, const std::error_code&) noexcept {}
-    };
-    struct Scheduler {
-        [[nodiscard]] std::error_code erase(const std::string&) noexcept {
-            ++erased;
-            return {};
-        }
-        void reserve_await() { awaited.reserve(awaited.size() + 1); }
-        void await(detail::PendingAdmin&& one) noexcept { awaited.push_back(std::move(one)); }
-        std::size_t erased = 0;
-        std::vector<detail::PendingAdmin> awaited{};
-    };
-    struct Imports {};
-    struct Replication {};
-};
-
-}  // namespace
-
-TEST_CASE("RoomManager::erase without memory keeps no place of calls_max, and no room that changes",
-          "[room][allocation][regression]") {
-    const std::string board = "a room, with an id for which a string needs memory";
-    std::size_t good = 0;
-    for (bool failed = true; failed; ++good) {
-        detail::TurnContext context{RoomOptions{}};
-        context.run.phase = detail::RunState::Phase::running;
-        detail::AdminAnswers answers{context};
-        ErasedParts::Rooms rooms;
-        ErasedParts::Scheduler scheduler;
-        ErasedParts::Imports imports;
-        ErasedParts::Replication replication;
-        detail::RoomAdmin<ErasedParts> admin{
-            context, answers, {rooms, scheduler, imports, replication}};
-        std::string id = board;
-        Completion<PersistenceError> done{[](auto) noexcept {}};
-        const auto erase = [&] {
-            try {
-                admin.erase(std::move(id), std::move(done));
-            } catch (const std::bad_alloc&) {
-            }
-        };
-        failed = belay_test::without_memory(erase, good) != 0;
-        REQUIRE(scheduler.awaited.size() == (failed ? 0U : 1U));
-        // If the erase failed, the storage has not received it, so the room keeps its history.
-        REQUIRE(scheduler.erased == scheduler.awaited.size());
-        REQUIRE(admin.wait_for_history_change(board) == !failed);
-        REQUIRE(answers.empty() == failed);
-    }
-    CHECK(good > 2);
-}
-
-TEST_CASE("LoadsUnderWay counts no load that has ended, although there is no memory then",
-          "[room][allocation][regression]") {
-    using namespace std::chrono_literals;
-    const RoomOptions options;
-    const bool answers = GENERATE(false, true);
-    detail::RoomBase room{"a", always, options, always};
-    detail::LoadsUnderWay under_way;
-    room.calls.load = std::make_unique<detail::LoadCall>();
-    std::optional done{room.calls.load->begin(Instant{1s}, Instant{5s})};
-    under_way.add({&room}, {});
-    under_way.evict(room, Waker{});
-    under_way.remove_ended(Instant{4s});
-    CHECK_FALSE(under_way.any_may_begin(1));
-    if (answers) done.reset();  // the storage drops the call
-    const auto remove = [&] {
-        try {
-            under_way.remove_ended(Instant{answers ? 4s : 5s});
-        } catch (const std::bad_alloc&) {
-        }
-    };
-    CHECK(belay_test::without_memory(remove) == 0);
-    CHECK(under_way.any_may_begin(1));
-    under_way.remove_ended(Instant{6s});
-    CHECK(under_way.any_may_begin(1));
 }

@@ -297,10 +297,8 @@ TEST_CASE("PendingUpdates::restores holds until all changes of the document are 
           "[room][unit]") {
     detail::PendingUpdates pending;
     const auto add = [&](std::uint64_t position, bool in_document) {
-        std::list<detail::PendingUpdate> one;
-        one.push_back(
+        pending.add(
             {.update = Bytes(1), .position = position, .author = 0, .in_document = in_document});
-        pending.add(std::move(one));
     };
     add(1, true);
     add(2, false);

@@ -360,7 +360,6 @@ void compare(const Crowd& hostile, Seed seed, TimesOfAll& all) {
     expect(Hostile::Kind::loses_rights, 1, RoomErrc::unauthorized);
     expect(Hostile::Kind::loses_rights, 1, RoomErrc::forbidden);
     expect(Hostile::Kind::grows, 1, RoomErrc::frame_too_large);
-    expect(Hostile::Kind::grows, 1, RoomErrc::retried_too_soon);
     expect(Hostile::Kind::flips, 1, RoomErrc::forbidden);
     if (hostile.limits.closes_soon) {
         expect(Hostile::Kind::is_silent, 1, RoomErrc::client_silent);

@@ -219,7 +219,7 @@ TEST_CASE("RoomDelivery sends to each client once, although others leave meanwhi
 TEST_CASE("RoomDelivery::send_update measures an edit until its last client has it",
           "[room][room_delivery][unit]") {
     OneRoom one{{}, 3};
-    const RoomCounters::Histogram& times = one.context.tally.all.delivered;
+    const RoomCounters::Histogram& times = one.context.counters.delivered;
     one.context.at(Instant{1s});
     const bool has_two_protocols = GENERATE(false, true);
     const std::size_t slow = GENERATE(std::size_t{1}, std::size_t{2});

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,6 +79,12 @@ struct ThrowingRoom {
     std::vector<RoomClientId> ids{};  ///< in alphabetical order of their names
 };
 
+/// Throws what a callable of the user may throw.
+void throw_as(bool no_memory) {
+    if (no_memory) throw std::bad_alloc{};
+    throw CallableThrew{};
+}
+
 RoomOptions options_of_a_slow_room() {
     RoomOptions options;
     options.client_bytes_max = 400;
@@ -103,14 +110,15 @@ TEST_CASE("CountingYjs follows the rules of a protocol", "[room][room_exceptions
 TEST_CASE("RoomManager: a document that throws while its update is sent, sends it to no other room",
           "[room][room_exceptions][fault]") {
     const bool addressed = GENERATE(false, true);
-    CAPTURE(addressed);
+    const bool no_memory = GENERATE(false, true);
+    CAPTURE(addressed, no_memory);
     ThrowingRoom t{options_of_a_slow_room(), addressed};
     t.w.world.network().window_bytes(300);
     std::vector<Bytes> of_alice;
     t.bob.stall(true);
-    t.w.document_before = [](std::string_view name) {
+    t.w.document_before = [&](std::string_view name) {
         // For a client that lags.
-        if (name == "document.state_vector") throw CallableThrew{};
+        if (name == "document.state_vector") throw_as(no_memory);
     };
     for (int i = 0; i < 12 && t.w.thrown == 0; ++i) {
         of_alice.push_back(t.alice.type(std::string(300, 'x')));
@@ -136,6 +144,7 @@ TEST_CASE("RoomManager: a document that throws while its update is sent, sends i
 
 TEST_CASE("RoomManager: a protocol that throws for the awareness of one room, delays no other one",
           "[room][room_exceptions][fault]") {
+    const bool no_memory = GENERATE(false, true);
     ThrowingRoom t;
     t.alice.show(R"({"at":0})");
     t.carol.show(R"({"at":0})");
@@ -144,7 +153,7 @@ TEST_CASE("RoomManager: a protocol that throws for the awareness of one room, de
     int written = 0;
     t.w.before_write = [&](const part::RoomMessage& message) {
         if (message.kind == part::RoomMessage::Kind::awareness && written++ == 0)
-            throw CallableThrew{};
+            throw_as(no_memory);
     };
     // The awareness of both rooms changes before the next turn.
     REQUIRE(t.w.rooms().remove_client(t.ids[0]));
@@ -167,7 +176,11 @@ struct OpenThrows {
     struct Connection {
         SendResult send(const Bytes&) noexcept { return SendResult::down; }
     };
-    Connection open(const Link<Bytes>&) { throw CallableThrew{}; }
+    Connection open(const Link<Bytes>&) const {
+        throw_as(no_memory);
+        return {};
+    }
+    bool no_memory = false;
 };
 
 }  // namespace
@@ -177,24 +190,26 @@ TEST_CASE("RoomManager: a transport that throws as it opens ends its own client 
     ThrowingRoom t;
     const std::string board = GENERATE(as<std::string>{}, "board", "third");
     const std::string token = GENERATE(as<std::string>{}, "eve", "bad");
-    CAPTURE(board, token);
+    const bool no_memory = GENERATE(false, true);
+    CAPTURE(board, token, no_memory);
     t.w.rights.grants["bad"] = Grant{"", Access::none, forever};
     t.w.disk.load_takes = 500ms;
     RoomEditor frank{t.w, "frank", 6};
     t.w.requests["frank"] = {.room_id = "third", .token = "frank", .ip = "frank"};
     const RoomRequest request{.room_id = board, .token = token, .ip = "eve"};
     SECTION("with one document") {
-        CHECK(t.w.rooms().accept(OpenThrows{}, YjsProtocol{}, request) != RoomClientId{});
+        CHECK(t.w.rooms().accept(OpenThrows{no_memory}, YjsProtocol{}, request) != RoomClientId{});
         t.w.dial(frank);
     }
     SECTION("with several documents") {
-        CHECK(t.w.rooms().accept(OpenThrows{}, HocuspocusProtocol{}, request) != RoomClientId{});
+        CHECK(t.w.rooms().accept(OpenThrows{no_memory}, HocuspocusProtocol{}, request) !=
+              RoomClientId{});
         t.w.dial(frank);
     }
     SECTION("while others wait for the load") {
         frank.dial();
         t.w.run(100ms);
-        CHECK(t.w.rooms().accept(OpenThrows{}, YjsProtocol{}, request) != RoomClientId{});
+        CHECK(t.w.rooms().accept(OpenThrows{no_memory}, YjsProtocol{}, request) != RoomClientId{});
         t.w.run(1s);
     }
     CHECK(t.w.thrown == 1);

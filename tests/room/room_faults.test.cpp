@@ -549,7 +549,6 @@ TEST_CASE(
     int output = 0;
     std::uint64_t refused = 0;
     std::uint64_t taken = 0;
-    std::uint64_t retried_too_soon = 0;
     for_each_seed(
         [&](Seed seed) {
             HostileClients h{seed, addressed};
@@ -559,7 +558,6 @@ TEST_CASE(
             }
             output += frames_each;
             refused += h.w.rooms().counters().rejected;
-            retried_too_soon += h.w.rooms().counters().reasons.of(RoomErrc::retried_too_soon);
             taken += h.w.rooms().counters().updates;
             h.check_end();
         },
@@ -569,5 +567,4 @@ TEST_CASE(
     CHECK(refused < static_cast<std::uint64_t>(output) * 9 / 10);
     CHECK(taken >
           static_cast<std::uint64_t>(output) / 20 + static_cast<std::uint64_t>(output) / 100);
-    CHECK(retried_too_soon == 0);
 }

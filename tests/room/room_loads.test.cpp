@@ -69,7 +69,6 @@ TEST_CASE("RoomManager rejects a load that waits for loads_max longer than load_
           "[room][room_loads][sim]") {
     ManyRooms m{two_loads()};
     RoomWorld& w = m.w;
-    for (int i = 0; i < 6; ++i) REQUIRE(w.rooms().count_room("room" + std::to_string(i)));
     w.disk.hang_loads = 1000;
     m.dial();
     // Two loads time out after 5 s, and the next two begin. The last two wait for longer than 7 s.
@@ -80,10 +79,6 @@ TEST_CASE("RoomManager rejects a load that waits for loads_max longer than load_
     CHECK(m.closed_with(1013) == 4);
     const RoomCounters& counters = w.rooms().counters();
     CHECK(counters.loads_rejected == 2);
-    for (int i = 0; i < 6; ++i) {
-        const auto& one = *w.rooms().counters("room" + std::to_string(i));
-        CHECK(one.loads + one.loads_rejected == 1);
-    }
     CHECK(counters.loads == 4);
     CHECK(counters.storage_failures == 4);
     CHECK(counters.reasons.of(RoomErrc::not_loaded) == 4);

@@ -116,13 +116,9 @@ namespace {
 
 }  // namespace
 
-TEST_CASE("RoomManager::count_room counts for one room what is counted for all",
+TEST_CASE("RoomManager counts clients, edits and calls of the storage with their times",
           "[room][room_metrics][sim]") {
-    RoomWorld w{Seed{1}, {.counted_rooms_max = 2}};
-    REQUIRE(w.rooms().count_room("board"));
-    REQUIRE(w.rooms().count_room("board"));
-    REQUIRE(w.rooms().count_room("other"));
-    CHECK_FALSE(w.rooms().count_room("third"));
+    RoomWorld w;
     w.rights.grants["eve"] = Grant{"eve", Access::none, forever};
     RoomEditor alice{w, "alice", 1};
     RoomEditor bob{w, "bob", 2};
@@ -134,35 +130,20 @@ TEST_CASE("RoomManager::count_room counts for one room what is counted for all",
     }
     bob.raw(Bytes{std::byte{0}, std::byte{9}});
     w.run(1min);
-    // There is one room only, so both are equal.
     const RoomCounters& all = w.rooms().counters();
-    const RoomCounters::OneRoom* const board = w.rooms().counters("board");
-    REQUIRE(board != nullptr);
-    CHECK(board->joined == 2);
-    CHECK(board->updates == 5);
-    CHECK(board->rejected == 2);
-    CHECK(board->reasons.of(RoomErrc::forbidden) == 1);
-    CHECK(board->reasons.of(RoomErrc::unknown_message) == 1);
-    CHECK((board->loads == 1 && board->loads == all.loads));
-    CHECK((board->saves != 0 && board->saves == all.saves));
-    CHECK((sum_of(board->loading) == 1 && sum_of(board->saving) == board->saves));
-    CHECK((sum_of(board->joins) == 2 && sum_of(board->durable) == 5));
-    CHECK((sum_of(board->delivered) == 5 && sum_of(all.delivered) == 5));
-    CHECK((board->flushes == 0 && all.flushes != 0 && sum_of(all.flushing) == all.flushes));
-    const Collected collected{*board};
-    CHECK(collected["room.updates"] == 5);
-    CHECK(collected["room.reasons.forbidden"] == 1);
-    CHECK_FALSE(collected.has("room.flushes"));
-    // The counters outlive the room, until stop_counting() is called.
+    CHECK(all.joined == 2);
+    CHECK(all.updates == 5);
+    CHECK(all.rejected == 2);
+    CHECK(all.reasons.of(RoomErrc::forbidden) == 1);
+    CHECK(all.reasons.of(RoomErrc::unknown_message) == 1);
+    CHECK(all.loads == 1);
+    CHECK((sum_of(all.loading) == 1 && all.saves != 0 && sum_of(all.saving) == all.saves));
+    CHECK((sum_of(all.joins) == 2 && sum_of(all.durable) == 5 && sum_of(all.delivered) == 5));
+    CHECK((all.flushes != 0 && sum_of(all.flushing) == all.flushes));
     w.rooms().erase("board", Completion<PersistenceError>{[](auto&&) noexcept {}});
     w.run(1s);
-    CHECK(board->evictions.of(RoomErrc::room_erased) == 1);
+    CHECK(all.evictions.of(RoomErrc::room_erased) == 1);
     CHECK(w.rooms().observer().last_eviction == RoomErrc::room_erased);
-    CHECK(w.rooms().counters("other")->joined == 0);
-    CHECK(w.rooms().stop_counting("board"));
-    CHECK_FALSE(w.rooms().stop_counting("board"));
-    CHECK(w.rooms().counters("board") == nullptr);
-    CHECK(w.rooms().count_room("third"));
     w.dial(bob);
     w.rooms().stop();
     w.run(1min);
@@ -174,14 +155,12 @@ TEST_CASE("RoomManager counts each denied edit by its reason, and reports one fo
           "[room][room_metrics][sim]") {
     RoomWorld w{Seed{1}, {}, {.bytes_max = 200}};
     w.rights.grants["eve"] = Grant{"eve", Access::view, forever};
-    REQUIRE(w.rooms().count_room("board"));
     // y-websocket, or Hocuspocus with one document.
     const bool addressed = GENERATE(false, true);
     RoomEditor alice{w, "alice", 1};
     RoomEditor eve = addressed ? RoomEditor::addressed(w, "eve", 2) : RoomEditor{w, "eve", 2};
     w.dial(alice, eve);
     const auto denied = [&](const std::error_code& why) {
-        CHECK(w.rooms().counters("board")->denials.of(why) == w.rooms().counters().denials.of(why));
         return w.rooms().counters().denials.of(why);
     };
     const auto reported = [&] {

@@ -67,7 +67,6 @@ LISTED = {
     "link/supervisor_core.hpp SupervisorCore": "the state of a supervised connection, as a value",
     "room/detail/client_core.hpp Actions": "one member for each action of the table",
     "room/detail/client_core.hpp ClientCore": "the state of a client, as a value",
-    "room/detail/client_closer.hpp ClientCloser": "one member for each way in which a client ends",
     "room/detail/persistence_scheduler.hpp PersistenceScheduler": "the calls of rooms and of the administrator to one storage",
     "room/detail/room_state.hpp RoomBase": "one member for each part of a room",
     "room/detail/turn_context.hpp TurnContext": "what all parts of a turn share: options, time, events and errors",

@@ -852,7 +852,7 @@ WORLD_MUTANTS = (
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a client whose history has ended is told why, and no counter has that reason
     Mutant("rooms_operators_counts_no_client_of_an_ended_history",
-           (Change("belay/room/detail/room_registry.hpp", "            context_.tally.count_close(room.id, shown);\n", ""),),
+           (Change("belay/room/detail/room_registry.hpp", "            context_.count_close(shown);\n", ""),),
            Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
            'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a turn prepares the whole answer to a client that joins a large document
@@ -908,10 +908,10 @@ WORLD_MUTANTS = (
            (Change("belay/room/detail/room_admin.hpp",
                    "if (changes_.too_many(room_id)) {", "if (false) {"),),
            Test("tests/room/room_administration.test.cpp", "RoomManager: at most 10,000 failed erases and resets wait for a flush")),
-    # an erase without memory takes a place of calls_max for ever
+    # a call whose document throws takes a place of calls_max for ever
     Mutant("rooms_keeps_the_place_of_a_call_that_throws",
-           (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) answers_.places_.pop_back();", ""),),
-           Test("tests/room/allocation.test.cpp", "RoomManager::erase without memory keeps no place of calls_max, and no room that changes")),
+           (Change("belay/room/detail/admin_answers.hpp", "if (std::uncaught_exceptions() > before_) --answers_.waiting_;", ""),),
+           Test("tests/room/room_exceptions.test.cpp", "RoomManager: a document that throws in a call on a whole room, keeps no place of a call")),
     restored("restores_nothing", 'require "all are in step 60 s after the faults"',
              (REPLICATION, "const std::vector<Bytes> ours = lacking(room.document, theirs);",
               "const std::vector<Bytes> ours;")),

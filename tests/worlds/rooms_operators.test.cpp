@@ -458,8 +458,6 @@ sim::Host& operated_server(OperatedRun& run, int number) {
                                                      OperatedRecorder{{&run.reported}, &run.world});
         h.attach(*rooms);
         rooms->start();
-        for (std::size_t board = 0; board < board_count; ++board)
-            static_cast<void>(rooms->count_room(board_name(board)));
         h.listen(1, [r = rooms.get()](sim::Accepted a) {
             const std::string who{a.peer()};
             const auto number_of = static_cast<std::size_t>(who.back() - '0');

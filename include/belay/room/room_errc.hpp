@@ -43,14 +43,13 @@ enum class RoomErrc {
     manager_stopped = 27,     ///< the manager is stopped
     room_erased = 28,         ///< a client of a room that was erased
     persistence_threw = 29,   ///< a call of the persistence threw an exception
-    retried_too_soon = 30,    ///< a client whose user sent a bad frame less than a minute ago
-    too_many_of_user = 31,    ///< the user has its share of rooms, clients or changes
-    client_removed = 32,      ///< RoomManager::remove_client has closed the client
-    client_silent = 33,       ///< no sign of life for heartbeat.dead_after, or no upgrade in time
-    too_many_clients = 34,    ///< RoomOptions::clients_max is reached
-    too_many_waiting = 35,    ///< RoomOptions::waiting_max is reached
-    room_full = 36,           ///< RoomOptions::clients_per_room_max is reached
-    too_many_documents = 37   ///< RoomOptions::clients_per_connection_max is reached
+    too_many_of_user = 30,    ///< the user has its share of rooms, clients or changes
+    client_removed = 31,      ///< RoomManager::remove_client has closed the client
+    client_silent = 32,       ///< no sign of life for heartbeat.dead_after, or no upgrade in time
+    too_many_clients = 33,    ///< RoomOptions::clients_max is reached
+    too_many_waiting = 34,    ///< RoomOptions::waiting_max is reached
+    room_full = 35,           ///< RoomOptions::clients_per_room_max is reached
+    too_many_documents = 36   ///< RoomOptions::clients_per_connection_max is reached
 };
 
 namespace detail {
@@ -158,8 +157,6 @@ public:
          "the room was erased"},
         {E::persistence_threw, Cause::overloaded, C::none, W::connection, S::own,
          "persistence_threw", "the persistence threw an exception"},
-        {E::retried_too_soon, Cause::overloaded, C::try_later, W::connection, S::own,
-         "retried_too_soon", "the client's user sent a bad frame less than a minute ago"},
         {E::too_many_of_user, Cause::overloaded, C::try_later, W::connection, S::own,
          "too_many_of_user", "the user has too many rooms, clients or waiting changes"},
         {E::client_removed, Cause::planned, C::normal, W::connection, S::own, "client_removed",

@@ -58,8 +58,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// Complexity:    O(log n) for each client and room that is due. A change costs its own bytes, and
 ///                a message for each client of its room. A call is O(log n) if it states nothing
 ///                else, with the numbers of rooms and clients.
-/// Throws:        std::bad_alloc, from each call that is not noexcept. An exception of your code
-///                leaves the call or the turn that ran it, if a call states nothing else.
+/// Throws:        std::bad_alloc, from each call that is not noexcept; then the manager can only be
+///                destroyed. An exception of your code leaves the call or the turn that ran it, if
+///                a call states nothing else.
 template <class Persistence, class Authorizer, class Observer = NoObserver,
           class Document = YjsDocument>
 class RoomManager {
@@ -354,20 +355,7 @@ public:
         return detail::stats_of(*room);
     }
     /// Returns what the manager has done since it was made.
-    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.tally.all; }
-    /// Starts to count for one room by itself, also while the room is not in memory.
-    /// Returns: whether the room is counted now; not if RoomOptions::counted_rooms_max others are.
-    [[nodiscard]] bool count_room(std::string_view room_id) {
-        return context_.tally.add(room_id, context_.options.counted_rooms_max);
-    }
-    /// Stops that, and forgets the counters.   Returns: whether the room was counted.
-    bool stop_counting(std::string_view room_id) { return context_.tally.remove(room_id); }
-    /// Returns the counters since `count_room(room_id)`; null if the room is not counted. They are
-    /// valid until `stop_counting(room_id)`.
-    [[nodiscard]] const RoomCounters::OneRoom* counters(std::string_view room_id) const noexcept {
-        const auto* const room = context_.tally.find(room_id);
-        return room != nullptr ? &room->counters : nullptr;
-    }
+    [[nodiscard]] const RoomCounters& counters() const noexcept { return context_.counters; }
     /// Returns the number of rooms in memory.
     [[nodiscard]] std::size_t rooms() const noexcept { return parts_.rooms.size(); }
     /// Returns the number of clients, including those that are not admitted yet.
@@ -427,7 +415,6 @@ private:
             parts_.admin.end_all();
         }
         if (!all_done()) return;
-        // Without memory for the event, the next turn tries again.
         context_.pending_events.push_back(context_.run.stop_error);
         context_.run.phase = Phase::stopped;
         context_.run.stop_ends = never;

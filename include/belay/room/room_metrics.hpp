@@ -108,18 +108,6 @@ void visit_metrics(const RoomCounters& counters, Visitor&& visitor) {
                         counters.flushing, visitor);
 }
 
-/// Passes the counters of one room, which RoomManager::counters(room_id) returns; the part is
-/// "room".
-///
-/// Add it under the id of the room. Each room is about 180 samples, and the manager counts at most
-/// RoomOptions::counted_rooms_max.
-/// Complexity: O(1).   Throws: what the visitor throws.
-template <class Visitor>
-void visit_metrics(const RoomCounters::OneRoom& counters, Visitor&& visitor) {
-    detail::visit_rooms("room", counters, visitor);
-    detail::visit_room_times("room", counters, visitor);
-}
-
 /// Passes the counters of a RoomManager, and its numbers of rooms and clients; the part is "rooms".
 ///
 /// Thread safety: home thread of the manager.

@@ -105,9 +105,6 @@ struct RoomOptions {
     /// address, as behind a proxy that does not forward it. If there are several servers, a user
     /// has these shares on each one.
     std::size_t rooms_per_user_max = 1'000;
-    /// The maximum number of rooms that RoomManager::count_room counts by themselves. Each one
-    /// costs 1.5 KiB, and a lookup with each change of any room.
-    std::size_t counted_rooms_max = 16;
     /// The maximum number of clients of all rooms, including those that wait to join. A user who
     /// has several documents open counts as several clients. A closed client whose connection has
     /// not ended does not count. It ends at once if its place is needed.
@@ -261,7 +258,6 @@ private:
         for (const auto& [value, sentence] :
              {Positive<std::size_t>{rooms_max, "RoomOptions: rooms_max must be > 0"},
               {rooms_per_user_max, "RoomOptions: rooms_per_user_max must be > 0"},
-              {counted_rooms_max, "RoomOptions: counted_rooms_max must be > 0"},
               {clients_max, "RoomOptions: clients_max must be > 0"},
               {clients_per_user_max, "RoomOptions: clients_per_user_max must be > 0"},
               {clients_per_room_max, "RoomOptions: clients_per_room_max must be > 0"},

@@ -31,12 +31,10 @@ struct RoomStats {
     std::string epoch{};   ///< of its history, as clients send it; empty: it has no history yet
 };
 
-/// Counts what a RoomManager has done since it was made, over all rooms. See OneRoom for one
-/// room.
+/// Counts what a RoomManager has done since it was made, over all rooms.
 ///
 /// Thread safety: a plain value.
 struct RoomCounters {
-    struct OneRoom;
     /// Counts rejections and closes by their reason, so that the sum is the number of all.
     class Reasons {
     public:
@@ -132,11 +130,5 @@ struct RoomCounters {
     Histogram flushing{};  ///< likewise
     Histogram saving{};    ///< likewise
 };
-
-/// Counts what a RoomManager has done for one room since RoomManager::count_room. The members
-/// `upgrades_aborted`, `flushes` and `flushing` stay 0, because they belong to no single room.
-///
-/// Thread safety: a plain value.
-struct RoomCounters::OneRoom : RoomCounters {};
 
 }}  // namespace belay

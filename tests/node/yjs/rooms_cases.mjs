@@ -368,17 +368,15 @@ export const cases = {
       ada.text.insert(0, 'x'.repeat(100000))
       ada.online()
       if (isVersion1) {
-        // It stops at no code: it is tried once, and refused at each other dial, until a minute is over.
-        await until(async () => await count(server, 'retried_too_soon') >= 5, 'who dials on is refused')
+        // It stops at no code.
+        await until(async () => await count(server, 'too_large') >= 3, 'who dials on is refused')
       } else {
         await until(() => ada.closed === 4413, 'whose state is too large stops to dial')
         check(!ada.provider.shouldConnect, 'it may dial on')
-        check(await count(server, 'upgraded') === 3 && await count(server, 'retried_too_soon') === 0, 'it has dialled again')
+        check(await count(server, 'upgraded') === 3 && await count(server, 'too_large') === 1, 'it has dialled again')
       }
-      check(await count(server, 'too_large') === 1, 'the large state was received again')
       bob.text.insert(0, 'on')
       await until(async () => await count(server, 'updates') === 1, 'bob goes on')
-      check((await server.stats('board')).clients === 1, 'ada is in the room')
       const late = await lateEditor(server, { board: 'other' })
       check(late.provider.synced, 'another room is affected')
     }

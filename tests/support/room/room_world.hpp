@@ -470,6 +470,8 @@ struct RoomWorld {
                 return world.run_for(elapsed(world.now(), end));
             } catch (const CallableThrew&) {
                 ++thrown;
+            } catch (const std::bad_alloc&) {  // of a callable
+                ++thrown;
             }
         }
     }

@@ -5,7 +5,6 @@
 
 #include <cstddef>       // std::size_t
 #include <exception>     // std::uncaught_exceptions
-#include <list>          // std::list
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 #include <type_traits>   // std::type_identity_t
@@ -18,8 +17,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Counts the calls on whole rooms that wait for an answer, up to RoomOptions::calls_max. The
-/// manager delivers the answers at the end of its turn. Each call that is accepted has the memory
-/// for its answer, so that it is answered without memory, too.
+/// manager delivers the answers at the end of its turn.
 ///
 /// Thread safety: the manager's home thread.
 class AdminAnswers {
@@ -35,7 +33,7 @@ public:
         Beginning(const Beginning&) = delete;
         Beginning& operator=(const Beginning&) = delete;
         ~Beginning() {
-            if (std::uncaught_exceptions() > before_) answers_.places_.pop_back();
+            if (std::uncaught_exceptions() > before_) --answers_.waiting_;
         }
 
     private:
@@ -44,19 +42,17 @@ public:
     };
 
     /// Begins a call, or answers it with an error.   Returns: whether it begins.
-    /// Throws: std::bad_alloc, and changes nothing then.
     template <class V>
     [[nodiscard]] bool accept(Completion<V>& done) {
-        places_.emplace_back(std::error_code{});
+        ++waiting_;
         std::error_code error;
         if (!context_.runs()) error = RoomErrc::manager_stopped;
-        if (places_.size() > context_.options.calls_max) error = RoomErrc::too_many;
+        if (waiting_ > context_.options.calls_max) error = RoomErrc::too_many;
         if (error) answer_error(done, error);
         return !error;
     }
     /// Begins a call on the room with this id, or answers it with an error.
     /// Returns: whether it begins.
-    /// Throws: std::bad_alloc, and changes nothing then.
     template <class V>
     [[nodiscard]] bool accept(std::string_view room_id, Completion<V>& done) {
         if (!accept(done)) return false;
@@ -65,27 +61,24 @@ public:
         return false;
     }
     template <class V>
-    void answer(Completion<V>& done, std::type_identity_t<V> result) noexcept {
-        places_.front().template emplace<PendingAnswer<V>>(std::move(done), std::move(result));
-        context_.pending_events.splice(context_.pending_events.end(), places_, places_.begin());
-    }
-    /// Without memory for its texts, the answer is the code alone.
-    template <class V>
-    void answer_error(Completion<V>& done, const PersistenceError& error) noexcept {
-        PersistenceError answered{error.code, {}, {}};
-        context_.errors.attempt([&] { answered = PersistenceError{error}; });
-        answer(done, std::move(answered));
+    void answer(Completion<V>& done, std::type_identity_t<V> result) {
+        context_.pending_events.push_back(PendingAnswer<V>{std::move(done), std::move(result)});
+        --waiting_;
     }
     template <class V>
-    void answer_error(Completion<V>& done, const std::error_code& error) noexcept {
+    void answer_error(Completion<V>& done, const PersistenceError& error) {
+        answer(done, PersistenceError{error});
+    }
+    template <class V>
+    void answer_error(Completion<V>& done, const std::error_code& error) {
         answer(done, PersistenceError{error, {}, {}});
     }
     /// Whether no call waits for its answer.
-    [[nodiscard]] bool empty() const noexcept { return places_.empty(); }
+    [[nodiscard]] bool empty() const noexcept { return waiting_ == 0; }
 
 private:
     TurnContext& context_;
-    std::list<PendingEvent> places_{};  // one for each call that waits
+    std::size_t waiting_ = 0;  // for an answer
 };
 
 }}}  // namespace belay::detail

@@ -66,8 +66,7 @@ public:
 
     // ---- counts ---------------------------------------------------------------------------------
 
-    /// The manager closes a client that has a connection of its own, or a connection. Without
-    /// memory, it counts for clients_max until it ends.   Throws: std::bad_alloc.
+    /// The manager closes a client that has a connection of its own, or a connection.
     void begin_closing(RoomClient& client) {
         begin_closing(client.id, client.end);
         ++closing_clients_;
@@ -90,7 +89,6 @@ public:
         --closing_clients_;
     }
     /// Counts the connection while it has no client; later its clients are counted.
-    /// Throws: std::bad_alloc; then it does not count as one that waits.
     void update_count(MultiplexedBase& connection) {
         const bool empty = connection.io.clients.empty();
         const bool waits = empty && !connection.core.has_ever_joined() && !connection.core.ending();

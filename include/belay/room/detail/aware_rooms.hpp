@@ -9,7 +9,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The rooms whose awareness has changed, in their order. No memory is needed for it.
+/// The rooms whose awareness has changed, in their order.
 ///
 /// Thread safety: the manager's home thread.
 class AwareRooms {

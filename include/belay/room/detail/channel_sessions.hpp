@@ -149,7 +149,7 @@ private:
         }
         // Not an error: the page was closed, or the network failed.
         if (connection.core.awaits_upgrade() && !connection.core.has_ever_joined())
-            ++context_.tally.all.upgrades_aborted;
+            ++context_.counters.upgrades_aborted;
         if (connection.core.step(ConnectionCore::Event::ended, context_.now).release)
             release(connection);
         // Its clients are destroyed first.
@@ -353,12 +353,9 @@ private:
         // is asked last, because it may end others for this document.
         if (const std::error_code error = admission_.make_space_for_another(connection))
             return closer_.close_connection_and_report(connection.io, error);
-        // Without memory for its place, no channel is made that its connection does not know.
-        std::vector<RoomClient*>& clients = connection.io.clients;
-        if (clients.size() == clients.capacity()) clients.reserve(2 * clients.size() + 1);
         auto& channel = closer_.clients.template make<typename C::Channel>(connection, name,
                                                                            std::move(request));
-        clients.push_back(&channel);
+        connection.io.clients.push_back(&channel);
         connection.channels.add(to_bytes(name), channel);
         admission_.admit_channel(channel);
     }

@@ -12,8 +12,6 @@
 #include <belay/core/assert.hpp>
 #include <belay/room/detail/admission_limits.hpp>
 #include <belay/room/detail/client_table.hpp>
-#include <belay/room/detail/document_error.hpp>
-#include <belay/room/detail/rejection_memory.hpp>
 #include <belay/room/detail/share_owner.hpp>
 #include <belay/room/detail/turn_context.hpp>
 #include <belay/room/room_errc.hpp>
@@ -41,8 +39,6 @@ public:
     AdmissionLimits limits;
     /// The clients and the connections, by their ids.
     ClientTable clients;
-    /// The users that are rejected for a while, because they send the same bad message again.
-    RejectionMemory rejections;
 
     /// Processes an event of a client's life, and updates the counts that depend on its state.
     [[nodiscard]] ClientCore::Actions advance(RoomClient& client, ClientCore::Event event,
@@ -75,8 +71,7 @@ public:
         if (client.connection->multiplexed != nullptr && ends_connection(client, why))
             return close(*client.connection->multiplexed, why);
         client.end.reason = why;
-        if (client.connection->multiplexed == nullptr)
-            context_.errors.attempt([&] { limits.begin_closing(client); });
+        if (client.connection->multiplexed == nullptr) limits.begin_closing(client);
         const ClientCore::Actions todo = advance(client, ClientCore::Event::close);
         release(client, todo);
         if (todo.close) return client.ops->close(client, why);
@@ -107,20 +102,18 @@ public:
         if (!connection.core.step(ConnectionCore::Event::close, context_.now).open) return;
         for (RoomClient* const client : connection.io.clients) client->end.reason = why;
         release_all(connection);
-        context_.errors.attempt([&] { limits.update_count(connection); });
-        context_.errors.attempt([&] { limits.begin_closing(connection); });
+        limits.update_count(connection);
+        limits.begin_closing(connection);
         connection.end.close_with(why);
         connection.ops->open(connection);
         connection.waker.touch();
     }
-    /// Closes all clients. If closing one throws, the others are closed all the same.
-    void close_all(const std::error_code& why) noexcept {
-        for (const auto& [id, connection] : clients.connections())
-            context_.errors.attempt([&, c = connection] { close_counted(*c, why); });
+    void close_all(const std::error_code& why) {
+        for (const auto& [id, connection] : clients.connections()) close_counted(*connection, why);
         for (const auto& [id, client] : clients.by_id()) {
             if (client->core.ending()) continue;
-            context_.tally.count_close(client->request.room_id, why);
-            context_.errors.attempt([&, c = client] { close(*c, why); });
+            context_.count_close(why);
+            close(*client, why);
         }
     }
     /// Closes a client, counts the rejection, and reports it to the observer.
@@ -128,7 +121,6 @@ public:
                           std::string_view limit = {}) {
         if (client.core.ending()) return;
         context_.report_rejection(client.request, client.rights.grant.user, why, limit);
-        context_.errors.attempt([&] { note_rejection(client, why); });
         close(client, why);
     }
     void close_connection_and_report(ClientConnection& connection, const std::error_code& why,
@@ -137,15 +129,13 @@ public:
             return close_and_report(*connection.clients.front(), why, limit);
         if (connection.multiplexed->core.ending()) return;
         context_.report_rejection(connection.multiplexed->request, user_of(connection), why, limit);
-        if (connection.clients.size() == 1)
-            context_.errors.attempt([&] { note_rejection(*connection.clients.front(), why); });
         close(*connection.multiplexed, why);
     }
     /// Counts a client that is closed without a close code, because it is silent.
     void note_silent(RoomClient& client) {
         if (client.core.ending()) return;
         client.end.reason = RoomErrc::client_silent;
-        context_.tally.count_close(client.request.room_id, client.end.reason);
+        context_.count_close(client.end.reason);
     }
     /// Closes the author of a change, and reports it. The id may be of a client or a connection.
     void close_author_and_report(std::uint64_t author, const std::error_code& why) {
@@ -161,7 +151,7 @@ public:
             // All clients of its connection end with it.
             if (MultiplexedBase* const connection = found->connection->multiplexed)
                 return close_counted(*connection, RoomErrc::client_removed);
-            context_.tally.count_close(found->request.room_id, RoomErrc::client_removed);
+            context_.count_close(RoomErrc::client_removed);
             close(*found, RoomErrc::client_removed);
             return true;
         }
@@ -197,7 +187,7 @@ public:
             end(client);
             std::erase(client.connection->clients, &client);
             if (MultiplexedBase* const connection = client.connection->multiplexed)
-                context_.errors.attempt([&] { limits.update_count(*connection); });
+                limits.update_count(*connection);
         });
         clients.destroy_ended_connections(
             [&](MultiplexedBase& connection) { limits.forget(connection); });
@@ -218,29 +208,12 @@ private:
         bool counted = false;
         for (const RoomClient* const client : connection.io.clients) {
             if (client->core.ending()) continue;
-            context_.tally.count_close(client->request.room_id, why);
+            context_.count_close(why);
             counted = true;
         }
-        if (!counted) context_.tally.count_close(connection.request.room_id, why);
+        if (!counted) context_.count_close(why);
         close(connection, why);
         return true;
-    }
-    /// Whether a client is rejected again if it connects again with the same document.
-    [[nodiscard]] static bool is_rejected_again(const std::error_code& why) noexcept {
-        using R = RoomErrc;
-        using Y = YjsErrc;
-        return why == R::frame_too_large || why == R::update_too_large ||
-               why == Y::update_too_large || why == R::malformed_frame ||
-               why == Y::unknown_content || why == Y::version_2_update ||
-               why == Y::malformed_state_vector || is_malformed_update(why);
-    }
-    /// Remembers the client if it would be rejected again. One bad document of a connection must
-    /// not delay its other documents.
-    void note_rejection(const RoomClient& client, const std::error_code& why) {
-        if (is_rejected_again(why) && client.core.joined() &&
-            client.connection->clients.size() == 1)
-            rejections.note(client.rights.grant.user, address_network(client.request.ip),
-                            client.room->id, context_.now);
     }
     /// Whether an error of one client ends its whole connection. The reasons of RoomReasons state
     /// that for a client that has joined: lost rights and ended histories end the client only; the
@@ -258,7 +231,7 @@ private:
         return reason == nullptr || reason->ends == RoomReason::Ends::connection;
     }
     /// The client's transport or connection has ended.
-    void end(RoomClient& client) noexcept {
+    void end(RoomClient& client) {
         leave(client, advance(client, ClientCore::Event::ended).leave);
         limits.forget(client);
     }

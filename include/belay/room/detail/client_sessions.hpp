@@ -156,7 +156,7 @@ public:
         client.rights.grant = std::move(grant);
         if (!changes) return;
         client.room->clients.push_back(&client);
-        context_.tally.count(client.room->id, &RoomCounters::joined);
+        ++context_.counters.joined;
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         client.room->awareness.set_user(client.id, client.rights.grant.user);
         replication_.publish_state(*client.room, client);
@@ -186,9 +186,8 @@ public:
         client.connection->alive.note_sent(context_.now);
         client.room->clients.push_back(&client);
         std::erase(client.room->after_load.clients, &client);
-        context_.tally.count(client.room->id, &RoomCounters::joined);
-        context_.tally.add_time(client.room->id, &RoomCounters::joins,
-                                elapsed(client.rights.since, context_.now));
+        ++context_.counters.joined;
+        context_.counters.joins.add(elapsed(client.rights.since, context_.now));
         context_.report(RoomEvent::Kind::joined, *client.room, &client);
         send_grant(client);
         if (!client.core.joined()) return;
@@ -235,11 +234,11 @@ public:
         if (!connection.rate.charge(bytes, context_.now, context_.options)) return;
         for (const RoomClient* const client : connection.clients) {
             if (!client->core.joined()) continue;
-            context_.tally.count(client->room->id, &RoomCounters::throttled);
+            ++context_.counters.throttled;
             return context_.report(RoomEvent::Kind::throttled, *client->room, client);
         }
         // None of its documents has joined a room.
-        ++context_.tally.all.throttled;
+        ++context_.counters.throttled;
         if (!context_.wanted.events || connection.multiplexed == nullptr) return;
         RoomEvent event{.kind = RoomEvent::Kind::throttled};
         event.client.value = connection.multiplexed->id;
@@ -296,11 +295,10 @@ private:
             if (why) closer_.close_and_report(client, why);
         }
         if (client.end.reaped) return;
-        // Without memory, the next turn tries again.
         closer_.clients.note_ended(client);
         client.end.reaped = true;
         // Not an error: the page was closed, or the network failed.
-        if (client.core.awaits_upgrade()) ++context_.tally.all.upgrades_aborted;
+        if (client.core.awaits_upgrade()) ++context_.counters.upgrades_aborted;
     }
     /// Notifies the client of its access, if its frames have addresses.
     void send_grant(RoomClient& client) {
@@ -360,7 +358,7 @@ private:
         on_message(client, *read);
     }
     void on_stateless(RoomClient& client, const Room& room, BytesView payload) {
-        context_.tally.count(room.id, &RoomCounters::stateless);
+        ++context_.counters.stateless;
         if (!context_.wanted.stateless) return;
         context_.pending_events.push_back(RoomEvent::Stateless{room.id,
                                                                client.rights.grant.user,
@@ -410,7 +408,7 @@ private:
             return error;
         }
         if (!is_document_full(error)) return error;
-        context_.tally.count_denial(room.id, error.code);
+        context_.count_denial(error.code);
         client.backlog.owe_statuses(due);
         // A closed client would dial again at once with the same update.
         if (!client.core.take_denial()) return {};
@@ -422,7 +420,7 @@ private:
                                              const part::RoomMessage& message, std::uint32_t due) {
         const bool answers = message.kind == Kind::state;
         if (answers && client.connection->multiplexed == nullptr) {
-            context_.tally.count_denial(room.id, RoomErrc::forbidden);
+            context_.count_denial(RoomErrc::forbidden);
             return {};
         }
         std::error_code error;
@@ -441,7 +439,7 @@ private:
             if (!adds.has_value()) error = static_cast<std::error_code>(adds.error());
         }
         if (error && !is_document_full(error)) return error;
-        context_.tally.count_denial(room.id, RoomErrc::forbidden);
+        context_.count_denial(RoomErrc::forbidden);
         client.backlog.owe_statuses(due);
         if (!client.core.take_denial()) return {};
         context_.report(RoomEvent::Kind::denied, room, &client, RoomErrc::forbidden);

@@ -30,7 +30,6 @@ public:
     void turn(Instant now) { static_cast<void>(machines_.advance(now)); }
 
     /// Makes a client or a connection with the next id. It owns itself until its `ops->end`.
-    /// Throws: std::bad_alloc, and makes nothing then.
     template <class M, class Parent, class... A>
     [[nodiscard]] M& make(Parent& parent, A&&... args) {
         auto made = machines_.template make<M>(parent, ++last_id_, std::forward<A>(args)...);

@@ -11,7 +11,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/intrusive.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/room/detail/room_tally.hpp>
+#include <belay/room/room_stats.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -19,15 +19,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// outbox holds that frame any more.
 struct DeliveryTime {
     void end() const noexcept {
-        if (counters == nullptr) return;
-        counters->delivered.add(elapsed(since, *now));
-        if (own) own->counters.delivered.add(elapsed(since, *now));
+        if (counters != nullptr) counters->delivered.add(elapsed(since, *now));
     }
 
     RoomCounters* counters = nullptr;  ///< of the manager; null: the frame is no edit
     const Instant* now = nullptr;      ///< the time of the manager's turn
     Instant since = always;            ///< the arrival of the edit
-    Ref<CountedRoom> own{};            ///< of the room, if it is counted by itself
 };
 
 /// A frame that several outboxes share.

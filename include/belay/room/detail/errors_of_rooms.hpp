@@ -25,7 +25,7 @@ using ErrorOfRoom = std::pair<std::string, std::error_code>;
     const bool b_ended = b.second == RoomErrc::history_reset;
     return a_ended != b_ended ? b_ended : a.second.value() < b.second.value();
 }
-/// Sorts errors by rooms. It needs no memory, unlike a stable sort.   Complexity: O(n log n).
+/// Sorts errors by rooms.   Complexity: O(n log n).
 inline void sort_errors(std::vector<ErrorOfRoom>& rooms) noexcept {
     std::sort(rooms.begin(), rooms.end(), is_before);
 }

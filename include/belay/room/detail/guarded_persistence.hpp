@@ -98,19 +98,14 @@ private:
         context_.report_failure(room_id, {RoomErrc::persistence_threw, {}, std::move(what)});
     }
 #if defined(__cpp_exceptions)
-    /// Returns its text; empty without memory for it.
-    [[nodiscard]] std::string text_of(const std::exception_ptr& thrown) noexcept {
-        std::string text;
-        context_.errors.attempt([&] {
-            try {
-                std::rethrow_exception(thrown);
-            } catch (const std::exception& error) {
-                text = error.what();
-            } catch (...) {
-                text = "an exception that is no std::exception";
-            }
-        });
-        return text;
+    [[nodiscard]] static std::string text_of(const std::exception_ptr& thrown) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const std::exception& error) {
+            return error.what();
+        } catch (...) {
+            return "an exception that is no std::exception";
+        }
     }
 #endif
     template <class R, class F>

@@ -54,7 +54,6 @@ public:
         return std::none_of(loads_.begin(), loads_.end(),
                             [&](const Load& one) { return one.user == limited_owner(user); });
     }
-    /// Throws: std::bad_alloc, and changes nothing then.
     void add(const LoadOf& what, std::string_view user) {
         loads_.push_back({what, std::string{limited_owner(user)}, nullptr});
     }
@@ -114,7 +113,6 @@ private:
 /// Complexity:    O(log n) to add a room or a user, and to remove a load O(log n) for each of its
 ///                users. `take_next` looks at users who may not begin a load, and each of them has
 ///                one that is under way. So its cost does not depend on how many users wait.
-/// Throws:        std::bad_alloc, in `push`, `share` and `take_next`, which then change nothing.
 /// Thread safety: the manager's home thread.
 class LoadQueue {
 public:
@@ -144,7 +142,7 @@ public:
         if (const auto found = loads_.find(number); found != loads_.end()) remove(found);
     }
     /// Moves the first load of the next user who may begin one to `under_way`.
-    /// Returns: that load, if there is one.   Throws: std::bad_alloc, before any change.
+    /// Returns: that load, if there is one.
     template <class UnderWay>
     [[nodiscard]] std::optional<LoadOf> take_next(UnderWay& under_way, std::size_t most) {
         if (!under_way.any_may_begin(most)) return std::nullopt;
@@ -179,28 +177,17 @@ private:
     using Turns = std::map<std::uint64_t, UserEntry*>;
 
     [[nodiscard]] std::uint64_t push(const LoadOf& what, std::string_view user, Instant ends) {
-        Loads added;
-        const auto load = added.emplace(last_number_ + 1, Waiting{what, ends}).first;
-        count(*load, user);
-        loads_.merge(added);
-        return ++last_number_;
+        count(*loads_.emplace(++last_number_, Waiting{what, ends}).first, user);
+        return last_number_;
     }
-    /// A user waits for a load. All memory is there before anything changes.
+    /// A user waits for a load.
     void count(Loads::value_type& load, std::string_view user) {
-        auto& [number, waiting] = load;
-        if (waiting.users.size() == waiting.users.capacity())
-            waiting.users.reserve(2 * waiting.users.size() + 1);
-        if (const auto found = users_.find(user); found != users_.end()) {
-            if (found->second.loads.insert(number).second) waiting.users.push_back(&*found);
-            return;
+        auto found = users_.find(user);
+        if (found == users_.end()) {
+            found = users_.emplace(user, User{++last_turn_}).first;
+            turns_.emplace(last_turn_, &*found);
         }
-        Users added;
-        UserEntry& entry = *added.emplace(user, User{last_turn_ + 1, {number}}).first;
-        Turns turn{{last_turn_ + 1, &entry}};
-        ++last_turn_;
-        waiting.users.push_back(&entry);
-        users_.merge(added);
-        turns_.merge(turn);
+        if (found->second.loads.insert(load.first).second) load.second.users.push_back(&*found);
     }
     [[nodiscard]] LoadOf take(Loads::iterator found) noexcept {
         const LoadOf what = found->second.what;

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstddef>  // std::size_t
-#include <string>   // std::string
 #include <utility>  // std::move
 #include <vector>   // std::vector
 
@@ -45,14 +44,10 @@ public:
     }
     /// Begins to measure the time of the edit whose frames were written. It ends with the last
     /// reference to the last of them.
-    void measure(TurnContext& context, const std::string& room_id, Instant since) noexcept {
+    void measure(TurnContext& context, Instant since) noexcept {
         if (since == never || written_.empty()) return;
         const Ref<RoomFrame>& first = written_.front().frame;
-        CountedRoom* const own = context.tally.find(room_id);
-        first->time = {.counters = &context.tally.all,
-                       .now = &context.now,
-                       .since = since,
-                       .own = own != nullptr ? Ref<CountedRoom>::share(own) : Ref<CountedRoom>{}};
+        first->time = {.counters = &context.counters, .now = &context.now, .since = since};
         for (std::size_t i = 1; i < written_.size(); ++i) written_[i].frame->first = first;
     }
 

@@ -3,9 +3,7 @@
 /// PendingEvent: a notification, or an answer, that a RoomManager delivers at the end of its turn.
 #pragma once
 
-#include <functional>    // std::less
 #include <optional>      // std::optional
-#include <set>           // std::set
 #include <string>        // std::string
 #include <system_error>  // std::error_code
 #include <utility>       // std::move, std::forward
@@ -32,8 +30,6 @@ struct PendingAnswer {
 /// An erase or a reset whose answer waits for a flush. Without `done`: a client waits for its end.
 struct PendingAdmin {
     std::string room_id{};
-    std::set<std::string, std::less<>>
-        reserved_id{};  ///< the id once more, for a change that fails
     std::optional<Completion<PersistenceError>> done{};
 };
 

@@ -62,8 +62,7 @@ struct LimitedSaves {
 
     std::deque<RoomBase*> queue{};
     std::size_t of_rooms = 0;  ///< under way, of rooms in memory
-    /// Under way when their rooms were evicted, as after a failed reload. There is memory for all
-    /// that are under way.
+    /// Under way when their rooms were evicted, as after a failed reload.
     std::vector<std::unique_ptr<SaveCall>> of_evicted{};
 };
 /// The rooms that the storage has requested to be saved. At most RoomOptions::saves_max of them,
@@ -177,33 +176,30 @@ public:
 
     /// Begins a load, or queues it in the turns of this user and of the room's clients. A load that
     /// is queued gets the turns of this user, too. One that is under way is begun again: its answer
-    /// may be older than the request. Without memory for it, it fails in the room's next turn.
-    void begin_load(RoomBase& room, std::string_view user = {}) noexcept {
-        if (room.calls.load_queue.number != 0) {
-            loads_.may_begin = true;
-            context_.errors.attempt([&] { loads_.queue.share(room, user); });
-        } else if (!context_.errors.attempt([&] { queue_load(room, user); })) {
-            reject_load(room);
-        }
-    }
-    /// A load could not begin, because there is no memory for it. The room has its error in its
-    /// next turn. A load that is under way continues.
-    void reject_load(RoomBase& room) noexcept {
-        if (room.calls.load) return;
-        loads_.queue.remove(room);
-        loads_.under_way.remove({&room});
+    /// may be older than the request.
+    void begin_load(RoomBase& room, std::string_view user = {}) {
         loads_.may_begin = true;
-        room.calls.load_queue.rejected = QueuedLoad::Rejected::no_memory;
-        room.waker.touch();
+        if (room.calls.load_queue.number != 0) return loads_.queue.share(room, user);
+        room.calls.load_queue.rejected = false;
+        if (room.calls.load) return load(room);
+        if (user.empty() && room.share) user = room.share->owner();
+        if (user.empty()) user = room.calls.load_owner;
+        if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
+            loads_.under_way.add({&room}, user);
+            return load(room);
+        }
+        loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
+        for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
+            for (const RoomClient* const client : *clients)
+                loads_.queue.share(room, turn_owner(*client));
+        }
+        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
-        using Rejected = QueuedLoad::Rejected;
-        const Rejected rejected = std::exchange(room.calls.load_queue.rejected, Rejected::no);
-        if (rejected != Rejected::no) {
-            error = {std::make_error_code(std::errc::not_enough_memory), {}, {}};
-            if (rejected == Rejected::overdue) error = load_rejected();
-            context_.tally.count(room.id, &RoomCounters::loads_rejected);
+        if (std::exchange(room.calls.load_queue.rejected, false)) {
+            error = load_rejected();
+            ++context_.counters.loads_rejected;
             report_failure(room.id, error);
             return true;
         }
@@ -211,8 +207,7 @@ public:
         std::optional<Result<std::optional<StoredRoom>, PersistenceError>> answer =
             room.calls.load->take(context_.now, "load");
         if (!answer) return false;
-        context_.tally.add_time(room.id, &RoomCounters::loading,
-                                elapsed(room.calls.load->begun(), context_.now));
+        context_.counters.loading.add(elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
         loads_.under_way.remove({&room});
         loads_.may_begin = true;
@@ -264,16 +259,6 @@ public:
                 return {RoomErrc::update_too_large, "unflushed_bytes_max"};
             if (const LimitedError e = unflushed_.check(sized, room.pending.bytes())) return e;
         }
-        // All memory is there before the storage has the change.
-        std::list<PendingUpdate> pending;
-        pending.push_back({.update = {change.update.begin(), change.update.end()},
-                           .position = 0,
-                           .author = change.author,
-                           .in_document = change.known,
-                           .since = context_.now,
-                           .share = unflushed_.reserve(sized)});
-        if (next_.rooms.size() == next_.rooms.capacity())
-            next_.rooms.reserve(2 * next_.rooms.size() + 1);
         const bool begins = room.history.epoch == no_id ||
                             (room.replication && room.replication->begin == HistoryBegin::missing);
         Id epoch = room.history.epoch;
@@ -287,8 +272,12 @@ public:
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
-        pending.front().position = *position;
-        room.pending.add(std::move(pending));
+        room.pending.add({.update = {change.update.begin(), change.update.end()},
+                          .position = *position,
+                          .author = change.author,
+                          .in_document = change.known,
+                          .since = context_.now,
+                          .share = unflushed_.reserve(sized)});
         if (room.pending.queue()) next_.rooms.push_back(&room);
         return {};
     }
@@ -299,10 +288,10 @@ public:
     }
     /// Takes the answer to a flush, and begins what is queued: a flush, loads and saves.
     void begin_queued() {
-        // A step that throws has begun nothing. The next turn tries it again.
-        context_.errors.attempt([&] { flush(); });
+        flush();
+        // It copies the empty document, which may throw. The next turn tries it again.
         if (!context_.errors.attempt([&] { begin_requested_saves(); })) requested_.note_change();
-        context_.errors.attempt([&] { begin_loads(); });
+        begin_loads();
         begin_saves();
     }
 
@@ -320,13 +309,8 @@ public:
             report_failure(room_id, {position.error(), {}, persistence_.take_exception_text()});
         return position.error();
     }
-    /// Gets the memory for one more erase or reset.
-    void reserve_await() {
-        if (next_.admin.size() == next_.admin.capacity())
-            next_.admin.reserve(2 * next_.admin.size() + 1);
-    }
-    /// Registers an erase or a reset for the next flush.   Pre: there is memory for it.
-    void await(PendingAdmin&& pending) noexcept { next_.admin.push_back(std::move(pending)); }
+    /// Registers an erase or a reset for the next flush.
+    void await(PendingAdmin&& pending) { next_.admin.push_back(std::move(pending)); }
     /// Calls `f` with each erase and reset that a flush has not answered yet.
     template <class F>
     void each_awaited(F&& f) {
@@ -344,8 +328,7 @@ public:
         StorageCall<PersistenceError>& call = room.calls.save->call;
         std::optional<PersistenceError> answer = call.take(context_.now, "save");
         if (!answer) return false;
-        context_.tally.add_time(room.id, &RoomCounters::saving,
-                                elapsed(call.begun(), context_.now));
+        context_.counters.saving.add(elapsed(call.begun(), context_.now));
         error = std::move(*answer);
         room.calls.save.reset();
         --saves_.of_rooms;
@@ -364,7 +347,7 @@ public:
     }
 
     /// Removes an evicted room from all queues. Its load and its save count until they have ended.
-    void forget(RoomBase& room) noexcept {
+    void forget(RoomBase& room) {
         std::erase(next_.rooms, &room);
         std::erase(flushing_.rooms, &room);
         std::erase(saves_.queue, &room);
@@ -380,23 +363,6 @@ public:
     }
 
 private:
-    void queue_load(RoomBase& room, std::string_view user) {
-        loads_.may_begin = true;
-        room.calls.load_queue.rejected = QueuedLoad::Rejected::no;
-        if (room.calls.load) return load(room);
-        if (user.empty() && room.share) user = room.share->owner();
-        if (user.empty()) user = room.calls.load_owner;
-        if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
-            loads_.under_way.add({&room}, user);
-            return load(room);
-        }
-        loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
-        for (const auto* const clients : {&room.after_load.clients, &room.clients}) {
-            for (const RoomClient* const client : *clients)
-                loads_.queue.share(room, turn_owner(*client));
-        }
-        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
-    }
     /// Takes the answer to a flush, and begins the next one, until there is something to wait for.
     void flush() {
         while (true) {
@@ -405,7 +371,7 @@ private:
             Completion<PersistenceError> done = flush_.begin(context_.now, answer_ends());
             std::swap(flushing_, next_);
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
-            ++context_.tally.all.flushes;
+            ++context_.counters.flushes;
             persistence_.flush(std::move(done));
             flush_.note_exception(persistence_.take_exception_text());
             if (!flush_.answered()) return;
@@ -420,8 +386,8 @@ private:
             if (!next) break;
             if (next->room == nullptr)
                 admin_calls_.begin_export(next->call);
-            else if (!context_.errors.attempt([&] { load(*next->room); }))
-                reject_load(*next->room);
+            else
+                load(*next->room);
         }
         loads_.may_begin = false;
         while (loads_.queue.ends() <= context_.now) {
@@ -430,21 +396,19 @@ private:
                 admin_calls_.reject_export(oldest.call);
                 continue;
             }
-            oldest.room->calls.load_queue.rejected = QueuedLoad::Rejected::overdue;
+            oldest.room->calls.load_queue.rejected = true;
             oldest.room->waker.touch();
         }
     }
-    /// Throws: std::bad_alloc, and changes nothing then.
     void load(RoomBase& room) {
-        std::unique_ptr<LoadCall> made;
-        if (!room.calls.load) made = std::make_unique<LoadCall>();
-        LoadCall& call = made ? *made : *room.calls.load;
-        if (made) call.attach(room.waker);
-        auto done = call.begin(context_.now, answer_ends());
-        if (made) room.calls.load = std::move(made);
-        context_.tally.count(room.id, &RoomCounters::loads);
-        persistence_.load(room.id, std::move(done));
-        room.calls.load->note_exception(persistence_.take_exception_text());
+        if (!room.calls.load) {
+            room.calls.load = std::make_unique<LoadCall>();
+            room.calls.load->attach(room.waker);
+        }
+        LoadCall& call = *room.calls.load;
+        ++context_.counters.loads;
+        persistence_.load(room.id, call.begin(context_.now, answer_ends()));
+        call.note_exception(persistence_.take_exception_text());
         room.waker.touch();
     }
     /// Begins queued saves, up to saves_max. A storage may reject more at a time, also in a stop.
@@ -464,10 +428,9 @@ private:
         auto save = std::make_unique<SaveCall>(room.id);
         save->call.attach(room.waker);
         Completion<PersistenceError> done = save->call.begin(context_.now, answer_ends());
-        saves_.of_evicted.reserve(saves_.under_way() + 1);
         room.calls.save = std::move(save);
         ++saves_.of_rooms;
-        context_.tally.count(room.id, &RoomCounters::saves);
+        ++context_.counters.saves;
         if (room.replication) room.replication->progress.saving = room.history;
         persistence_.save(room.id, snapshot, room.history.position, std::move(done));
         room.calls.save->call.note_exception(persistence_.take_exception_text());
@@ -483,7 +446,7 @@ private:
     bool take_flush() {
         std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
-        context_.tally.all.flushing.add(elapsed(flush_.begun(), context_.now));
+        context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
         sort_errors(answer->rooms);
         const PersistenceError& error = *answer;
         if (error && error.rooms.empty()) {
@@ -498,9 +461,7 @@ private:
             });
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {
-            PersistenceError why{error.code, {}, {}};
-            context_.errors.attempt([&] { why = error_of_room(error, pending.room_id); });
-            admin_calls_.admin_stored(pending, why);
+            admin_calls_.admin_stored(pending, error_of_room(error, pending.room_id));
         }
         if (!error) admin_calls_.all_stored();
         requested_.note_change();

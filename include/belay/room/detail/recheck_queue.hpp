@@ -31,7 +31,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// Complexity:    O(log n), and O(blocked users and rooms * log n) for `take_next`. A group is
 ///                parked at most once in each of its turns, and once for each blocked room of a
 ///                user, or blocked user of a room, that may have one more.
-/// Throws:        std::bad_alloc, in `push` and `take_next`, which then change nothing that counts.
 /// Thread safety: the manager's home thread.
 template <class Shares>
 class BasicRecheckQueue {
@@ -46,23 +45,15 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
     /// Adds a client.   Pre: it does not wait.
     void push(std::uint64_t client, std::string user, std::string room) {
-        std::list<std::uint64_t> place{client};
-        Waiting added;
-        added.emplace(client, Place{nullptr, place.begin()});
-        Turns turn;
-        turn.emplace(last_turn_ + 1, nullptr);
         const auto [found, is_new] = groups_.try_emplace(Key{std::move(user), std::move(room)});
-        // From here on, nothing allocates.
         Group& group = found->second;
         if (is_new) {
-            turn.begin()->second = &*found;
             group.turn = ++last_turn_;
             group.in = &ready_;
-            ready_.merge(turn);
+            ready_.emplace(group.turn, &*found);
         }
-        added.begin()->second.group = &*found;
-        group.clients.splice(group.clients.end(), place);
-        waiting_.merge(added);
+        const auto place = group.clients.insert(group.clients.end(), client);
+        waiting_.emplace(client, Place{&*found, place});
         changed_ = true;
     }
     /// Moves the next client that may be checked to those under way.

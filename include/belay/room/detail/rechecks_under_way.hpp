@@ -35,7 +35,6 @@ public:
     [[nodiscard]] bool room_may_begin(std::string_view room) const noexcept {
         return may_hold(rooms_.of(room), 3);
     }
-    /// Throws: std::bad_alloc, and changes nothing then.
     void add(std::uint64_t client, std::string_view user, std::string_view room) {
         clients_.try_emplace(client, Shares{{users_, user, 1}, {rooms_, room, 1}});
     }

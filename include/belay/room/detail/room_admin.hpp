@@ -71,7 +71,7 @@ struct HistoryChanges {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
 /// - `Scheduler`: `await`, `begin_export`, `begin_load`, `each_awaited`, `end_export`, `erase`,
-///   `load_rejected`, `persistence`, `reserve_await` and `reset`, for the calls of the storage,
+///   `load_rejected`, `persistence` and `reset`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
 /// - `Replication`: `take_parts`, to fill a document.
 ///
@@ -122,7 +122,7 @@ public:
     [[nodiscard]] bool wait_for_history_change(const std::string& room_id) {
         if (changes_.awaited.contains(room_id)) return true;
         if (!changes_.unsettled.contains(room_id)) return false;
-        await(prepare(room_id));
+        await({.room_id = room_id});
         return true;
     }
 
@@ -140,11 +140,11 @@ public:
             [this](const std::string& id) { return scheduler_.reset(id, make_id(context_.bits)); });
     }
     /// Called by the scheduler: the change is stored, or its result is unknown.
-    void admin_stored(PendingAdmin& pending, const PersistenceError& error) noexcept {
+    void admin_stored(PendingAdmin& pending, const PersistenceError& error) {
         changes_.settling = false;
         if (pending.done) answers_.answer_error(*pending.done, error);
         if (error)
-            changes_.unsettled.merge(pending.reserved_id);
+            changes_.unsettled.insert(pending.room_id);
         else  // what an earlier flush left uncertain is certain now
             changes_.unsettled.erase(pending.room_id);
         const auto found = changes_.awaited.find(pending.room_id);
@@ -171,8 +171,7 @@ public:
         const AdminAnswers::Beginning beginning{answers_};
         Call<Result<std::vector<std::string>, PersistenceError>>& call =
             begin(lists_, {}, std::move(done));
-        const auto ask = [&] { scheduler_.persistence().list(after, count, call.question.ask()); };
-        if (!context_.errors.attempt(ask)) return fail(call, no_memory());
+        scheduler_.persistence().list(after, count, call.question.ask());
         call.what = scheduler_.persistence().take_exception_text();
     }
     void export_room(std::string room_id,
@@ -189,23 +188,19 @@ public:
             return answers_.answer(done, std::move(found));
         }
         Export& call = begin(exports_, std::move(room_id), std::move(done));
-        const auto load = [&] {
-            if (!wait_for_history_change(call.room_id)) begin_load(call);
-        };
-        if (!context_.errors.attempt(load)) fail(call, no_memory());
+        if (!wait_for_history_change(call.room_id)) begin_load(call);
     }
     /// Called by the scheduler: an export that was queued may load its room now.
     void begin_export(std::uint64_t number) {
         Export& call = *exports_.find(number)->second;
         call.queued = 0;
-        if (!context_.errors.attempt([&] { load(call); })) fail(call, no_memory());
+        load(call);
     }
     /// Called by the scheduler: an export has waited for too long.
     void reject_export(std::uint64_t number) {
         Export& call = *exports_.find(number)->second;
-        context_.tally.count(call.room_id, &RoomCounters::loads_rejected);
-        PersistenceError error{RoomErrc::storage_busy, {}, {}};
-        context_.errors.attempt([&] { error = Scheduler::load_rejected(); });
+        ++context_.counters.loads_rejected;
+        const PersistenceError error = Scheduler::load_rejected();
         context_.report_failure(call.room_id, error);
         fail(call, error);
     }
@@ -249,35 +244,16 @@ private:
             settle_all();
             return answers_.answer(done, too_many_unsettled());
         }
-        // A history that the storage ends must also end in memory: nothing after it needs memory.
-        AwaitedChange awaited = prepare(room_id);
         const std::error_code error = change(room_id);
         if (error) return answers_.answer_error(done, error);
-        awaited.pending.done = std::move(done);
-        await(std::move(awaited));
+        await({.room_id = room_id, .done = std::move(done)});
         if (auto* const room = rooms_.find(room_id)) rooms_.end_history(*room, why);
     }
-    /// An erase or a reset that will wait for a flush, with all memory for it.
-    struct AwaitedChange {
-        HistoryChanges::Awaited count{};
-        PendingAdmin pending{};
-    };
-    /// Throws: std::bad_alloc, and changes nothing then.
-    [[nodiscard]] AwaitedChange prepare(const std::string& room_id) {
-        AwaitedChange change;
-        change.count.emplace(room_id, 0);
-        change.pending.room_id = room_id;
-        change.pending.reserved_id.insert(room_id);
-        scheduler_.reserve_await();
-        return change;
+    /// Waits for the next flush.
+    void await(PendingAdmin pending) {
+        ++changes_.awaited[pending.room_id];
+        scheduler_.await(std::move(pending));
     }
-    /// Waits for the next flush.   Pre: it was prepared last.
-    void await(AwaitedChange change) noexcept {
-        scheduler_.await(std::move(change.pending));
-        auto count = change.count.extract(change.count.begin());
-        ++changes_.awaited.insert(std::move(count)).position->second;
-    }
-
     /// Requests a flush for all failed erases and resets that do not wait for one.
     void settle_all() {
         if (changes_.settling) return;
@@ -317,23 +293,17 @@ private:
         call.what = scheduler_.persistence().take_exception_text();
     }
     /// Begins the exports that waited until an erase or a reset was stored, or answers its error.
-    void begin_exports(const std::string& room_id, const PersistenceError& error) noexcept {
+    void begin_exports(const std::string& room_id, const PersistenceError& error) {
         for (auto next = exports_.begin(); next != exports_.end();) {
             Export& call = *(next++)->second;
             if (call.room_id != room_id || call.queued != 0 || call.question.waits()) continue;
-            if (error)
-                fail(call, error);
-            else if (!context_.errors.attempt([&] { begin_load(call); }))
-                fail(call, no_memory());
+            error ? fail(call, error) : begin_load(call);
         }
     }
     template <class V>
-    void fail(Call<V>& call, const PersistenceError& error) noexcept {
+    void fail(Call<V>& call, const PersistenceError& error) {
         const driver::GroupedMachine<Call<V>> self = end(call);
         answers_.answer_error(call.done, error);
-    }
-    [[nodiscard]] static PersistenceError no_memory() noexcept {
-        return {std::make_error_code(std::errc::not_enough_memory), {}, {}};
     }
     /// Removes a call. It lives as long as the returned handle.
     template <class V>

@@ -25,7 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Rooms`: `find_or_make` and `step`, for the room of a client,
 /// - `Sessions`: `take_grant` and `refresh`, for a client whose access was granted,
 /// - `Closer`: `abort_closed`, `advance`, `clients`, `close`, `close_and_report`,
-///   `close_connection_and_report`, `limits` and `rejections`, to close clients that are rejected.
+///   `close_connection_and_report` and `limits`, to close clients that are rejected.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -61,24 +61,20 @@ public:
     /// Checks the access of a new client that has a connection of its own.
     void admit(RoomClient& client) {
         add_client(client);
-        std::error_code error = RoomErrc::not_loaded;
-        context_.errors.attempt([&] { error = make_space_for_new(turn_owner(client)); });
+        const std::error_code error = make_space_for_new(turn_owner(client));
         admit(client, error ? error : why_not(client.request));
     }
     /// Checks the access of a new client of a multiplexed connection.
     void admit_channel(RoomClient& client) {
-        context_.errors.attempt(
-            [&] { closer_.limits.update_count(*client.connection->multiplexed); });
+        closer_.limits.update_count(*client.connection->multiplexed);
         add_client(client);
         admit(client, why_not(client.request));
     }
     /// Registers a multiplexed connection, and opens its transport.
     void begin(MultiplexedBase& connection) {
-        context_.errors.attempt([&] { closer_.limits.update_count(connection); });
+        closer_.limits.update_count(connection);
         static_cast<void>(connection.core.step(ConnectionCore::Event::begun, context_.now));
-        std::error_code error = RoomErrc::not_loaded;
-        context_.errors.attempt([&] { error = make_space_for_new(turn_owner(connection)); });
-        if (error) {
+        if (const std::error_code error = make_space_for_new(turn_owner(connection))) {
             closer_.close_connection_and_report(connection.io, error);
         } else {
             connection.ops->open(connection);
@@ -172,8 +168,7 @@ public:
 private:
     void add_client(RoomClient& client) {
         client.rights.since = context_.now;
-        // Without memory, it is not counted.
-        context_.errors.attempt([&] { closer_.limits.waiting.put(client.id, turn_owner(client)); });
+        closer_.limits.waiting.put(client.id, turn_owner(client));
         client.update_checking();
     }
     void admit(RoomClient& client, const std::error_code& error) {
@@ -261,12 +256,6 @@ private:
         return is_room_id(request.room_id) ? std::error_code{} : RoomErrc::bad_room_id;
     }
     void find_room(RoomClient& client) {
-        // A client dials again after its connection closes, but not after a rejected document.
-        if (client.connection->clients.size() == 1 &&
-            closer_.rejections.has(client.rights.grant.user, address_network(client.request.ip),
-                                   client.request.room_id, context_.now))
-            return closer_.close_connection_and_report(*client.connection,
-                                                       make_error_code(RoomErrc::retried_too_soon));
         std::error_code error;
         RoomBase* const room = rooms_.find_or_make(client.request.room_id, error, client);
         if (room == nullptr) {

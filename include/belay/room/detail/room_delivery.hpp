@@ -78,7 +78,7 @@ public:
             if (!before) before = vector_of(room);
             client.backlog.lag_from = *before;
         }
-        frames_.measure(context_, room.id, origin.since);
+        frames_.measure(context_, origin.since);
     }
     /// Queues a room whose awareness may have changed. The room sends it at the end of the turn.
     void queue_awareness(RoomBase& room) noexcept {
@@ -215,7 +215,7 @@ private:
             if (!client.rights.may_edit() ||
                 !client.ops->disjoint(client, room.document.state_vector(), theirs))
                 return;
-            context_.tally.count(room.id, &RoomCounters::divergences);
+            ++context_.counters.divergences;
             if (std::exchange(client.backlog.diverges, true)) return;
             context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
         }
@@ -355,7 +355,7 @@ private:
             for (std::size_t i = 0; i < own->pieces.size() && client.core.joined(); ++i)
                 give(client, own->pieces[i], true);
         }
-        frames_.measure(context_, room.id, origin.since);
+        frames_.measure(context_, origin.since);
     }
     [[nodiscard]] std::vector<Ref<RoomFrame>> write_pieces(RoomClient& client, BytesView update) {
         std::vector<Ref<RoomFrame>> frames;
@@ -460,7 +460,7 @@ private:
             wait(*client.connection);
         }
         if (!client.backlog.awareness_from) client.backlog.awareness_from = before;
-        context_.tally.count(client.room->id, &RoomCounters::awareness_dropped);
+        ++context_.counters.awareness_dropped;
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
@@ -537,7 +537,7 @@ private:
                     return closer_.close_and_report(client, e);
             }
             if (!client.core.joined()) return;
-            if (!client.backlog.lag_from) context_.tally.count(room.id, &RoomCounters::resyncs);
+            if (!client.backlog.lag_from) ++context_.counters.resyncs;
         }
     }
     /// Sends one part of a difference. A difference that cannot be continued by a state vector

@@ -28,7 +28,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 ///   author,
 /// - `Closer`: `close_author_and_report`, to close the author of an edit that was not stored,
 /// - `Replication`: `on_durable` and `on_lost`, for the edits of other servers,
-/// - `Imports`: `answer_known`, `durable` and `fail_change`, for the edits of an import.
+/// - `Imports`: `answer_known`, `answer_or_hold`, `fail_change` and `hold`, for the edits of an
+///   import.
 ///
 /// Thread safety: home thread only.
 template <class Parts>
@@ -76,7 +77,7 @@ public:
         auto adds = room.document.check(bytes);
         if (!adds.has_value()) return static_cast<std::error_code>(adds.error());
         if (!*adds) {
-            context_.tally.count(room.id, &RoomCounters::unchanged);
+            ++context_.counters.unchanged;
             return {};
         }
         if (const LimitedError e =
@@ -93,16 +94,15 @@ public:
         auto& room = static_cast<Room&>(base);
         for (std::size_t left = room.pending.end_flush(); left != 0; --left) {
             PendingUpdate change = room.pending.take_first();
-            const Answered answered{imports_, change};
             replication_.on_durable(room, change);
-            enter(room, change);
+            apply_durable(room, change);
         }
     }
     /// None of the pending changes of a room is durable.
     void not_durable(RoomBase& base, const PersistenceError& why) {
         auto& room = static_cast<Room&>(base);
         if (room.evicted) return;
-        context_.tally.count(room.id, &RoomCounters::lost_updates, room.pending.size());
+        context_.counters.lost_updates += room.pending.size();
         if (why.code == RoomErrc::history_reset) {
             return rooms_.end_history(room, why.code);
         }
@@ -134,8 +134,13 @@ public:
 
     /// Applies a change that is durable, and acknowledges it to its author.
     void apply_durable(Room& room, PendingUpdate& change) {
-        const Answered answered{imports_, change};
-        enter(room, change);
+        const bool is_import = imports_.hold(room, change);
+        context_.counters.durable.add(elapsed(change.since, context_.now));
+        if (!change.in_document)
+            broadcast_and_apply(room, change.update, {change.author, change.since});
+        if (is_import) imports_.answer_or_hold(room);
+        sessions_.acknowledge(change);
+        rooms_.step(room, Event::applied);
     }
     /// Sends an update to all clients except its author, and applies it to the document.
     void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
@@ -144,29 +149,10 @@ public:
         BELAY_INVARIANT(!error,
                         "RoomManager: the document must apply a change that it has checked");
         room.notifications.change_waits = true;
-        context_.tally.count(room.id, &RoomCounters::updates);
+        ++context_.counters.updates;
     }
 
 private:
-    /// Answers the import of a change whose turn throws.
-    struct Answered {
-        Answered(Imports& i, PendingUpdate& c) noexcept : imports{i}, change{c} {}
-        Answered(const Answered&) = delete;
-        Answered& operator=(const Answered&) = delete;
-        ~Answered() { imports.fail_change(change, {RoomErrc::not_loaded, {}, {}}); }
-        Imports& imports;
-        PendingUpdate& change;
-    };
-    void enter(Room& room, PendingUpdate& change) {
-        context_.tally.add_time(room.id, &RoomCounters::durable,
-                                elapsed(change.since, context_.now));
-        if (!change.in_document)
-            broadcast_and_apply(room, change.update, {change.author, change.since});
-        imports_.durable(room, change);
-        sessions_.acknowledge(change);
-        rooms_.step(room, Event::applied);
-    }
-
     TurnContext& context_;
     Rooms& rooms_;
     Closer& closer_;

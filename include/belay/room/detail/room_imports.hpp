@@ -72,7 +72,7 @@ public:
         if (!goes_on && !room.evicted) rooms_.end_history(room, RoomErrc::not_loaded);
     }
     /// Answers imports with an error: the room ended, or its pending changes are lost.
-    void fail_all(RoomBase& room, const PersistenceError& why) noexcept {
+    void fail_all(RoomBase& room, const PersistenceError& why) {
         room.after_load.import_bytes = 0;
         for (RoomImport& import : std::exchange(room.after_load.imports, {}))
             answers_.answer_error(import.done, why);
@@ -80,26 +80,36 @@ public:
         answer_known(room, why);
     }
     /// Answers the imports that the document has: without an error if the storage has all of it.
-    void answer_known(RoomBase& room, const PersistenceError& error) noexcept {
+    void answer_known(RoomBase& room, const PersistenceError& error) {
         for (auto& done : std::exchange(room.after_load.known_imports, {}))
             answers_.answer_error(done, error);
     }
     /// A load to compare the document with the storage has ended. If no changes are being stored
     /// again, it has failed, and so has each import that waits for it.
-    void on_compared(RoomBase& room, const PersistenceError& error) noexcept {
+    void on_compared(RoomBase& room, const PersistenceError& error) {
         if (room.evicted || !may_be_lost(room) || room.pending.restores()) return;
         answer_known(room, error ? error : PersistenceError{RoomErrc::not_durable, {}, {}});
     }
     /// Answers the import whose last change this is, if it is one.
-    void fail_change(PendingUpdate& change, const PersistenceError& why) noexcept {
+    void fail_change(PendingUpdate& change, const PersistenceError& why) {
         if (!change.done) return;
         answers_.answer_error(*change.done, why);
         change.done.reset();
     }
-    /// A change is durable. Earlier parts of its import may be in the document only.
-    void durable(RoomBase& room, PendingUpdate& change) {
-        if (change.done) answer_or_hold(room, *change.done);
+    /// A change is durable. If it is the last one of an import, holds the answer, which is an error
+    /// if the room ends before the change is applied.   Returns: whether it is.
+    [[nodiscard]] bool hold(RoomBase& room, PendingUpdate& change) {
+        if (!change.done) return false;
+        room.after_load.known_imports.push_back(std::move(*change.done));
         change.done.reset();
+        return true;
+    }
+    /// Answers the imports that are held without an error as soon as the storage surely has all of
+    /// the document.
+    void answer_or_hold(RoomBase& room) {
+        if (!may_be_lost(room)) return answer_known(room, {});
+        room.replication->loss.holds_statuses = true;
+        replication_.on_held_back(room);
     }
 
 private:
@@ -114,16 +124,6 @@ private:
     [[nodiscard]] static bool may_be_lost(const RoomBase& room) noexcept {
         return room.replication && room.replication->loss.is_possible();
     }
-    /// Answers an import without an error as soon as the storage surely has all of the document.
-    void answer_or_hold(RoomBase& room, Completion<PersistenceError>& done) {
-        if (!may_be_lost(room)) return answers_.answer(done, PersistenceError{});
-        const bool held = context_.errors.attempt(
-            [&] { room.after_load.known_imports.push_back(std::move(done)); });
-        if (!held)
-            return answers_.answer_error(done, std::make_error_code(std::errc::not_enough_memory));
-        room.replication->loss.holds_statuses = true;
-        replication_.on_held_back(room);
-    }
     void apply(Room& room, RoomImport& import) {
         std::vector<BytesView> adding;
         if (PersistenceError error = check_import(room, import.content, adding))
@@ -134,7 +134,10 @@ private:
                 return answers_.answer_error(import.done, e);
             rooms_.step(room, timeline::RoomCore::Event::appended);
         }
-        if (adding.empty()) return answer_or_hold(room, import.done);
+        if (adding.empty()) {
+            room.after_load.known_imports.push_back(std::move(import.done));
+            return answer_or_hold(room);
+        }
         room.pending.all().back().done = std::move(import.done);
     }
     /// Collects the new updates of an import, after all were tried on a copy of the document.

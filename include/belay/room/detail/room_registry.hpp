@@ -28,7 +28,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Closer`: `close` and `close_and_report`, for the clients of a room that ends,
 /// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
 /// - `Delivery`: `forget` and `queue_awareness`, to send awareness,
-/// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`, `reject_load`,
+/// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`,
 ///   `take_load` and `take_save`, to load and save,
 /// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_loaded_uncovered`,
 ///   `on_reloaded`, `on_saved`, `publish_left`, `run` and `take_parts`, for the changes of other
@@ -94,8 +94,6 @@ public:
         lists_.evicted.clear();
     }
     /// Saves and evicts all rooms. With `unsaved`, evicts them at once, for that reason.
-    ///
-    /// No memory is needed.
     void stop_all(const std::error_code& unsaved = {}) {
         // A room that is evicted leaves the map.
         for (auto next = rooms_.begin(); next != rooms_.end();)
@@ -126,8 +124,6 @@ public:
 
     [[nodiscard]] const Document& empty_document() const noexcept { return new_rooms_.empty; }
     /// Processes an event of a room, and carries out what its core decides.
-    ///
-    /// No memory is needed: a load or a save that cannot begin has failed.
     void step(RoomBase& base, Event event) {
         if (base.evicted) return;
         base.core.hold(base.replication && base.replication->loss.is_possible());
@@ -138,8 +134,7 @@ public:
         if (todo.save) {
             if (std::exchange(room.notifications.change_waits, false))
                 context_.report(RoomEvent::Kind::changed, room);
-            if (!context_.errors.attempt([&] { scheduler_.queue_save(room); }))
-                on_save(room, {std::make_error_code(std::errc::not_enough_memory), {}, {}});
+            scheduler_.queue_save(room);
         }
         // Only a room that ends closes its clients.
         if (todo.evict) {
@@ -160,20 +155,18 @@ public:
         std::erase(room.after_load.clients, &client);
         if (room.evicted) return;
         room.awareness.close(client.id, context_.now);
-        if (was_joined) context_.errors.attempt([&] { replication_.publish_left(room, client); });
+        if (was_joined) replication_.publish_left(room, client);
         delivery_.queue_awareness(room);
         step(room, Event::left);
     }
     /// Ends a history: closes the clients that have seen it, and drops changes that are not stored.
-    ///
-    /// No memory is needed: the storage may have ended the history already.
     /// Complexity: that of closing the clients of the room.
     void end_history(Room& room, const std::error_code& why) {
         each_of(room, evict(room, why), [&](RoomClient& client) {
             // Only clients that have seen the old history get the code for a reset.
             const bool has_seen = why == RoomErrc::room_erased || client.core.joined();
             const auto shown = has_seen ? why : make_error_code(RoomErrc::not_loaded);
-            context_.tally.count_close(room.id, shown);
+            context_.count_close(shown);
             closer_.close(client, shown);
         });
     }
@@ -275,12 +268,7 @@ private:
         if (by.share_owner.empty()) room.calls.load_owner = by.later_owner();
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
-        bool waits = true;
-        if (!context_.errors.attempt([&] { waits = admin_.wait_for_history_change(room.id); })) {
-            scheduler_.reject_load(room);
-        } else if (!waits) {
-            scheduler_.begin_load(room, by.turn_owner);
-        }
+        if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turn_owner);
         return &room;
     }
     void run_room(Room& room) {
@@ -386,9 +374,7 @@ private:
         const bool is = room.core.held_back();
         if (!room.replication || is == std::exchange(room.replication->loss.keeps_room, is)) return;
         if (!is) return static_cast<void>(std::erase(lists_.held, &room));
-        // Without memory, it is listed in its next turn.
-        if (!context_.errors.attempt([&] { lists_.held.push_back(&room); }))
-            return static_cast<void>(room.replication->loss.keeps_room = false);
+        lists_.held.push_back(&room);
         replication_.on_held_back(room);
     }
     void note_idle(Room& room) {
@@ -399,16 +385,9 @@ private:
         room.idle_since = since;
         room.evictable = evictable;
         if (evictable == Evictable::no) return;
-        const auto list = [&] {
-            lists_.idle.emplace(evictable, since, room.id);
-            const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
-            if (!owner.empty()) lists_.idle_of.emplace(owner, evictable, since, room.id);
-        };
-        if (context_.errors.attempt(list)) return;
-        // Without memory, it is listed in its next turn.
-        forget_idle(room);
-        room.evictable = Evictable::no;
-        room.idle_since = never;
+        lists_.idle.emplace(evictable, since, room.id);
+        const std::string_view owner = room.share ? room.share->owner() : std::string_view{};
+        if (!owner.empty()) lists_.idle_of.emplace(owner, evictable, since, room.id);
     }
     void forget_idle(const Room& room) {
         if (room.evictable == Evictable::no) return;
@@ -471,7 +450,7 @@ private:
     /// Evicts a room: it is destroyed at the end of the turn. Its output is dropped. Clients and
     /// imports receive the reason, or not_loaded if the room was idle, or is not_durable.
     /// Returns: the clients that had joined.
-    std::vector<RoomClient*> evict(Room& room, const std::error_code& reason) noexcept {
+    std::vector<RoomClient*> evict(Room& room, const std::error_code& reason) {
         const std::error_code why =
             reason && reason != RoomErrc::not_durable ? reason : RoomErrc::not_loaded;
         room.evicted = true;
@@ -481,7 +460,7 @@ private:
             joined[left]->end.reason = why;
             context_.report_left(room, *joined[left], left);
         }
-        context_.tally.each(room.id, [&](RoomCounters& c) { c.evictions.add(reason); });
+        context_.counters.evictions.add(reason);
         // The storage has the changes, except those of a history that has ended. With not_durable,
         // it may lack some.
         const bool ended = reason == RoomErrc::room_erased || reason == RoomErrc::history_reset;

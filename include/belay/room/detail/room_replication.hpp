@@ -245,9 +245,7 @@ public:
         }
     }
     /// A room is evicted while `joined` are in it: publishes at once that they have left.
-    ///
-    /// No memory is needed: a message for which there is none is left out.
-    void on_evicted(RoomBase& room, const std::vector<RoomClient*>& joined) noexcept {
+    void on_evicted(RoomBase& room, const std::vector<RoomClient*>& joined) {
         if constexpr (!is_single_server) {
             UnpublishedAwareness& unpublished = room.notifications.awareness;
             static_cast<void>(unpublished.end_round());
@@ -263,10 +261,10 @@ private:
     }
     /// Publishes awareness that has changed. A connection takes over an id before the older one
     /// leaves, so the states come first: a `left` must not remove an id that has another owner.
-    void publish_awareness(RoomBase& room) noexcept {
+    void publish_awareness(RoomBase& room) {
         UnpublishedAwareness& unpublished = room.notifications.awareness;
         unpublished.begin(context_.now);
-        context_.errors.attempt([&] { publish_states(room); });
+        publish_states(room);
         bool round_is_over = true;
         bool more = false;
         for (const RoomClient* const client : room.clients) {
@@ -293,19 +291,17 @@ private:
             clients[i]->backlog.awareness_round = 0;
             if (states[i].empty()) continue;
             const std::string& user = clients[i]->rights.grant.user;
-            context_.errors.attempt([&] {
-                publish({Kind::state, server_, ids[i], user, states[i]}, room);
-            });
+            publish({Kind::state, server_, ids[i], user, states[i]}, room);
         }
     }
     /// Publishes that the first `count` clients of those that have left have done so.
-    void publish_lefts(RoomBase& room, std::size_t count) noexcept {
+    void publish_lefts(RoomBase& room, std::size_t count) {
         std::vector<std::uint64_t>& left = room.notifications.awareness.left;
         for (std::size_t i = 0; i < count; ++i) publish_left_now(room, left[i]);
         left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(count));
     }
-    void publish_left_now(RoomBase& room, std::uint64_t client) noexcept {
-        context_.errors.attempt([&] { publish({Kind::left, server_, client}, room); });
+    void publish_left_now(RoomBase& room, std::uint64_t client) {
+        publish({Kind::left, server_, client}, room);
     }
     void subscribe(RoomBase& room) {
         ReplicationState& state = *room.replication;

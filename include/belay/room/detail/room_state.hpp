@@ -54,11 +54,10 @@ struct PendingUpdate {
 /// The changes of a room that are not durable yet, in the order of the storage.
 class PendingUpdates {
 public:
-    /// Adds the change of a list of one, which needs no more memory.
-    void add(std::list<PendingUpdate> change) noexcept {
-        bytes_ += change.front().update.size();
-        restored_ += change.front().in_document ? 1U : 0U;
-        updates_.splice(updates_.end(), change);
+    void add(PendingUpdate&& change) {
+        bytes_ += change.update.size();
+        restored_ += change.in_document ? 1U : 0U;
+        updates_.push_back(std::move(change));
     }
     /// Begins a flush of all of them.
     void begin_flush() noexcept {
@@ -135,11 +134,8 @@ struct AfterLoad {
 };
 /// The place of a room in the queue for RoomOptions::loads_max.
 struct QueuedLoad {
-    /// Why it was rejected, if the room was not notified yet.
-    enum class Rejected : std::uint8_t { no, overdue, no_memory };
-
     std::uint64_t number = 0;  ///< of the request; 0: it does not wait
-    Rejected rejected = Rejected::no;
+    bool rejected = false;     ///< it has waited for too long, and the room was not notified yet
 };
 using LoadCall = StorageCall<Result<std::optional<StoredRoom>, PersistenceError>>;
 /// A save, with the id of its room, because it may end after the room.
@@ -156,7 +152,7 @@ struct RoomCalls {
         if (save) save->call.attach(waker);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (load_queue.rejected != QueuedLoad::Rejected::no) return always;
+        if (load_queue.rejected) return always;
         return smaller(load ? load->deadline() : never, save ? save->call.deadline() : never);
     }
     /// Whether a load is queued or under way.

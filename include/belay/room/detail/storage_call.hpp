@@ -63,20 +63,9 @@ public:
     }
 
 private:
-    /// Without memory for the text, the error is the code alone: the answer was taken already.
     [[nodiscard]] static PersistenceError no_answer(const char* before, const char* name,
-                                                    const char* behind = "") noexcept {
-        PersistenceError error{RoomErrc::no_answer, {}, {}};
-#if defined(__cpp_exceptions)
-        try {
-            error.what = std::string{before} + name + behind;
-        } catch (...) {
-            return error;
-        }
-#else
-        error.what = std::string{before} + name + behind;
-#endif
-        return error;
+                                                    const char* behind = "") {
+        return {RoomErrc::no_answer, {}, std::string{before} + name + behind};
     }
 
     driver::Question<V> question_;

@@ -17,7 +17,6 @@
 #include <belay/core/waker.hpp>
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
-#include <belay/room/detail/room_tally.hpp>
 #include <belay/room/detail/user_rates.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
@@ -35,8 +34,7 @@ struct RunState {
     std::error_code stop_error{};  ///< why something could not be saved while it stopped
 };
 
-/// The exceptions of a turn: of the user's callables, or for lack of memory. One room or client
-/// must not stop the others.
+/// The exceptions of a turn, of the user's callables. One room or client must not stop the others.
 class TurnErrors {
 public:
     /// Runs `f`, which processes one room or client. If it throws, runs `end`, which ends that room
@@ -97,44 +95,49 @@ struct TurnContext {
     void at_call() noexcept { at(waker.now()); }
     [[nodiscard]] bool runs() const noexcept { return run.phase == RunState::Phase::running; }
 
-    // An event of a room or a client for which there is no memory is left out, because these must
-    // end without memory, too. The turn throws std::bad_alloc then.
-
+    /// Counts a client that is closed without an error of its own.
+    void count_close(const std::error_code& why) {
+        ++counters.closed;
+        counters.reasons.add(why);
+    }
+    /// Counts an edit that is rejected, although its client stays.
+    void count_denial(const std::error_code& why) {
+        ++counters.denied;
+        counters.denials.add(why);
+    }
     /// Queues an event for the observer, if it has the hook.
     void report(RoomEvent::Kind kind, const RoomBase& room, const RoomClient* client = nullptr,
-                const std::error_code& why = {}) noexcept {
-        if (wanted.events) errors.attempt([&] { queue_event(kind, room, client, why); });
+                const std::error_code& why = {}) {
+        if (wanted.events) queue_event(kind, room, client, why);
     }
     /// Queues the event that a client has left a room that ends, in which `left` clients are left.
-    void report_left(const RoomBase& room, const RoomClient& client, std::size_t left) noexcept {
+    void report_left(const RoomBase& room, const RoomClient& client, std::size_t left) {
         if (!wanted.events) return;
-        errors.attempt([&] {
-            queue_event(RoomEvent::Kind::left, room, &client, {});
-            std::get<RoomEvent>(pending_events.back()).clients = left;
-        });
+        queue_event(RoomEvent::Kind::left, room, &client, {});
+        std::get<RoomEvent>(pending_events.back()).clients = left;
     }
     /// Counts a failed call of the storage, and queues it for the observer; an empty `room_id` is a
     /// failure of all rooms.
-    void report_failure(const std::string& room_id, const PersistenceError& error) noexcept {
-        tally.count_failure(room_id, error.code);
-        errors.attempt([&] { pending_events.push_back(RoomFailure{room_id, error}); });
+    void report_failure(const std::string& room_id, const PersistenceError& error) {
+        ++counters.storage_failures;
+        counters.failures.add(error.code);
+        pending_events.push_back(RoomFailure{room_id, error});
     }
     /// Counts a rejected client, and queues the rejection for the observer. `limit` is the option
     /// that rejects it; empty: the one of the reason, if it has only one.
     void report_rejection(const RoomRequest& request, const std::string& user,
-                          const std::error_code& why, std::string_view limit = {}) noexcept {
-        tally.count_rejection(request.room_id, why);
+                          const std::error_code& why, std::string_view limit = {}) {
+        ++counters.rejected;
+        counters.reasons.add(why);
         if (const RoomReason* const reason = RoomReasons::find(why);
             limit.empty() && reason != nullptr && reason->limit != nullptr)
             limit = reason->limit;
-        errors.attempt([&] {
-            pending_events.push_back(RoomRejection{request.room_id, user, request.ip, why, limit});
-        });
+        pending_events.push_back(RoomRejection{request.room_id, user, request.ip, why, limit});
     }
 
     const RoomOptions options;
     Waker waker{};  ///< of the manager
-    RoomTally tally{};
+    RoomCounters counters{};
     UserRates answer_rates{};  ///< of joins and answers
     std::list<PendingEvent> pending_events{};
     Random bits{};

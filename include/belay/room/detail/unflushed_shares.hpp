@@ -63,7 +63,7 @@ public:
         if (change.bytes > left) return {RoomErrc::not_durable, "unflushed_bytes_max"};
         return {};
     }
-    /// Counts a change.   Throws: std::bad_alloc, and changes nothing then.
+    /// Counts a change.
     [[nodiscard]] UnflushedShare reserve(const UnflushedChange& change) {
         if (change.owner.empty()) return {};
         return {{in_rooms_, owner_in_room(change.owner, change.room), change.bytes},

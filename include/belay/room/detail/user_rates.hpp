@@ -30,7 +30,7 @@ public:
         const auto found = rates_.find(user);
         return found != rates_.end() ? found->second.read_at : always;
     }
-    /// Charges a user.   Throws: std::bad_alloc; nothing has changed then.
+    /// Charges a user.
     void charge(std::string_view user, std::size_t bytes, Instant now, const RoomOptions& options) {
         if (user.empty()) return;
         if (rates_.size() >= sweep_at_) {

@@ -19,7 +19,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// An empty key is not counted: it may be of many users.
 ///
 /// Complexity:    O(log users).
-/// Throws:        std::bad_alloc, in Reservation only.
 /// Thread safety: the manager's home thread.
 class UserShares {
     struct Amount {

@@ -22,20 +22,15 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// The user of a client is not known before the grant. Until then, a client counts for its address.
 ///
 /// Complexity:    O(log n), except `newest_of_largest`.
-/// Throws:        std::bad_alloc, in `put` only.
 /// Thread safety: the manager's home thread.
 class WaitingClients {
 public:
     [[nodiscard]] std::size_t size() const noexcept { return users_.size(); }
     /// Adds a client, or counts it for another user than before.
-    /// Throws: std::bad_alloc; then the client is not here.
     void put(std::uint64_t id, std::string user) {
         remove(id);
-        std::map<std::uint64_t, std::string> added;
-        added.emplace(id, user);
-        std::set<std::uint64_t> one{id};
-        ids_[std::move(user)].merge(one);
-        users_.merge(added);
+        ids_[user].insert(id);
+        users_.emplace(id, std::move(user));
     }
     /// Removes a client, if it waits.
     void remove(std::uint64_t id) noexcept {
