@@ -74,6 +74,7 @@ class Item:
         self.guides = []
         self.members = []
         self.parameters = None
+        self.concepts = []
 
     def address(self):
         return f"{self.component}.html#{anchor_of(self.name)}"
@@ -105,6 +106,8 @@ class Reference:
         for item in self.items.values():
             item.elements.sort(key=lambda element: int(element.find("location").get("line")))
         self.items = {name: item for name, item in self.items.items() if item.elements}
+        for item in self.items.values():
+            item.concepts = self.concepts_of(item)
         for item in self.items.values():
             self.read_members(item)
 
@@ -139,6 +142,19 @@ class Reference:
     def text(element):
         return flat(element.find("briefdescription")) + " " + flat(element.find("detaileddescription"))
 
+    def concepts_of(self, item):
+        """The concepts that the type models, as its comment says, with what they and those that they refine say."""
+        found = []
+        for name in re.findall(r"\w+", " ".join(re.findall(r"\bModels: ([^.]*)\.", " ".join(map(self.text, item.elements))))):
+            concept = self.items.get(name)
+            if concept and concept.kind == "concept":
+                found.append((concept, " ".join(map(self.text, concept.elements))))
+        return found
+
+    def described_by(self, item, name):
+        """The concept whose description says what a member of this name does."""
+        return next((concept for concept, text in item.concepts if re.search(rf"\b{re.escape(name)}\b", text)), None)
+
     def read_members(self, item):
         for element in item.elements:
             if item.kind not in TYPES:
@@ -163,7 +179,7 @@ class Reference:
         self.members += 1
         own = name.rpartition("::")[2]
         is_trivial = NEEDS_NO_BRIEF.search(own) or own == item.name.rpartition("::")[2] and item.kind in TYPES
-        if not self.text(element).strip() and not is_trivial:
+        if not self.text(element).strip() and not is_trivial and not self.described_by(item, own):
             self.without_brief.add(f"{item.header} {name_of(name)}")
 
     # --- Markdown
@@ -283,7 +299,9 @@ class Reference:
             if member.get("kind") == "enum":
                 continue  # it is an item of its own or stands in its class
             out.append(self.declaration(self.signature(member), item))
-            out += self.described(member, item)
+            concept = self.described_by(item, flat(member.find("name")))
+            said = self.described(member, item)
+            out += said or ([f'As <a href="{concept.address()}">{concept.name}</a> says.'] if concept else [])
         return out
 
     def item_blocks(self, item):

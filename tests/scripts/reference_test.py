@@ -37,9 +37,15 @@ class Thing {
     int never_shown_;
 };
 
+/// What can be stopped:
+///
+/// - `halt() -> bool`: ends it.
+template <class T>
+concept StoppableLike = requires(T t) { t.halt(); };
+
 /// Does a thing.
 ///
-/// Thread safety: any thread. Errors: none.
+/// Models: StoppableLike. Thread safety: any thread. Errors: none.
 template <class T>
     requires true
 class Thing<T> {
@@ -50,6 +56,7 @@ public:
     /// Does not compile, because a number has no unit.
     explicit Thing(int) = delete;
     bool is_silent() const;
+    bool halt();
 private:
     int secret_;
 };
@@ -86,9 +93,9 @@ class Planted(unittest.TestCase):
         cls.folder.cleanup()
 
     def test_what_is_shown(self):
-        self.assertEqual(set(self.reference.items), {"Thing", "ThingOptions", "make_thing", "Kind"})
+        self.assertEqual(set(self.reference.items), {"Thing", "ThingOptions", "make_thing", "Kind", "StoppableLike"})
         for text in ("## Thing {#thing}", "`#include <belay/core/thing.hpp>`", "Does a thing.", "- **Thread safety:** any thread.",
-                     "- **Errors:** none.", "is_silent", "Deduced from its arguments", "<code>two</code>", "the first"):
+                     "- **Errors:** none.", 'As <a href="core.html#stoppablelike">StoppableLike</a> says.', "is_silent", "Deduced from its arguments", "<code>two</code>", "the first"):
             self.assertIn(text, self.page)
         self.assertEqual(self.page.count("Makes a <a"), 1)
         for text in ("only rejects", "no unit", "secret_", "never_shown_", "Nobody sees", "v0", "BELAY_ABI"):
