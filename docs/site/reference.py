@@ -28,7 +28,7 @@ FIELDS = re.compile(r"\s*\b(Models|Thread safety|Threads|Errors|Complexity|Throw
                     r"Requires|Units?|Memory): ")
 NAMESPACE = re.compile(r"\bbelay::(?:v0::)?")
 # What every reader knows, and what a description could only repeat.
-NEEDS_NO_BRIEF = re.compile(r"^operator|^(begin|end|name|\w+_type)$")
+NEEDS_NO_BRIEF = re.compile(r"^operator|^(begin|end|name|observer|\w+_type)$")
 TYPES = ("class", "struct", "concept")
 
 

@@ -20,7 +20,9 @@ namespace part {
 
 /// All waits from `least` to `most`, both included.   0ns <= least <= most.
 struct WaitRange {
+    /// The shortest wait. >= 0ns.
     Duration least;
+    /// The longest wait. >= least.
     Duration most;
 
     friend constexpr bool operator==(WaitRange, WaitRange) noexcept = default;

@@ -88,6 +88,7 @@ public:
         return longest;
     }
 
+    /// Returns the state at `now`.
     [[nodiscard]] constexpr BreakerState state(Instant now) const noexcept {
         return core_.state(now);
     }

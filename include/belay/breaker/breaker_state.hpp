@@ -129,7 +129,9 @@ struct HalfOpenOptions {
 /// between snapshot and restore does not count. If you trust a wall clock, subtract that time from
 /// `remaining`.
 struct BreakerSnapshot {
+    /// Whether the breaker decides, or its operator.
     BreakerMode mode = BreakerMode::automatic;
+    /// Whether calls are made.
     BreakerState state = BreakerState::closed;
     /// The number of openings since the breaker was last closed, by which the open wait has grown.
     /// 65535 also means more. A wait that still grows at that number starts a little lower after a

@@ -31,14 +31,17 @@ struct BreakerEvent {
     /// The kinds of changes: none, opened, half_opened, reopened, closed, probe_lost, would_open
     /// and mode_set. `to_string` returns the name of one.
     using Change = detail::BreakerChange;
+    /// The change that is reported.
     Change change = Change::none;
     /// The state and the mode after the change.
     BreakerState state = BreakerState::closed;
+    /// The mode after it.
     BreakerMode mode = BreakerMode::automatic;
     /// The last failure before it was `opened`, `reopened`, or would have opened: its cause and its
     /// code. They are `none` and 0 for other changes, and if the failure was reported without its
     /// reason.
     Cause cause = Cause::none;
+    /// The code of the failure that caused it; 0: none did.
     std::int32_t code = 0;
     /// When it happened, by the clock of the call that made it. Events are in order, but the
     /// instants of several threads may not be.
@@ -371,6 +374,7 @@ public:
         if (core_.mode() != BreakerMode::forced_open) return open_wait_;
         return detail::smaller(open_wait_, breaker_recheck);
     }
+    /// Returns whether the breaker decides, or its operator.
     [[nodiscard]] BreakerMode mode() const noexcept {
         const detail::SpinLock lock{mutex_};
         return core_.mode();

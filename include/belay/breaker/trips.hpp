@@ -205,6 +205,7 @@ public:
         bad_ += bad ? 1U : 0U;
         next_ = next_ + 1 == Calls ? 0 : next_ + 1;
     }
+    /// Forgets all calls.
     constexpr void reset() noexcept { *this = {}; }
 
     [[nodiscard]] constexpr CallCounts counts() const noexcept { return {calls_, bad_}; }
@@ -245,6 +246,7 @@ public:
 
     /// Returns the failures in a row that opened the breaker: as many as the limit.
     [[nodiscard]] constexpr CallCounts tripped_by() const noexcept { return {limit_, limit_}; }
+    /// Returns how many failures in a row open the breaker.
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept { return limit_; }
 
 private:

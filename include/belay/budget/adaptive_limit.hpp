@@ -20,7 +20,9 @@ namespace belay { inline namespace BELAY_ABI {
 struct AimdOptions {
     /// The limit at the start, and the bounds within which it may change.
     std::uint32_t initial = 20;
+    /// The smallest limit. >= 1.
     std::uint32_t least = 1;
+    /// The largest limit. >= least.
     std::uint32_t most = 1000;
     /// The share of the limit that is left, in thousandths, when attempts fail.
     std::uint32_t shrink_to_per_thousand = 900;
@@ -60,6 +62,7 @@ public:
                                 {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
     }
 
+    /// Returns the number of attempts that may be under way.
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
         return static_cast<std::uint32_t>(limit_milli_ / 1000);
     }
@@ -71,6 +74,7 @@ public:
         limit_milli_ += step >= 1 ? step : 1;
         if (limit_milli_ > most) limit_milli_ = most;
     }
+    /// Shrinks the limit after a failure.
     constexpr void failed() noexcept {
         const std::uint64_t least = std::uint64_t{options_.least} * 1000;
         limit_milli_ = limit_milli_ * options_.shrink_to_per_thousand / 1000;
@@ -86,7 +90,9 @@ private:
 struct GradientOptions {
     /// The limit at the start, and the bounds within which it may change.
     std::uint32_t initial = 20;
+    /// The smallest limit. >= 1.
     std::uint32_t least = 1;
+    /// The largest limit. >= least.
     std::uint32_t most = 1000;
     /// The number of attempts that may queue at the peer. The limit tries to grow by this; with 0
     /// it could not.
@@ -150,6 +156,7 @@ public:
                                 {"shrink_to_per_thousand", options.shrink_to_per_thousand}});
     }
 
+    /// Returns the number of attempts that may be under way.
     [[nodiscard]] constexpr std::uint32_t limit() const noexcept {
         return static_cast<std::uint32_t>(limit_milli_ / 1000);
     }
@@ -174,6 +181,7 @@ public:
         // There is only one division, because two roundings would lose a small step.
         set((limit_milli_ * (1000 - smoothing) + aim * smoothing) / 1000);
     }
+    /// Shrinks the limit after a failure.
     constexpr void failed() noexcept { set(limit_milli_ * options_.shrink_to_per_thousand / 1000); }
 
 private:

@@ -106,6 +106,7 @@ public:
             return static_cast<std::uint32_t>(s.rejected_milli() / (calls + 1));
         });
     }
+    /// Returns the options in force.
     [[nodiscard]] constexpr AdaptiveThrottleOptions options() const noexcept {
         return state_.with([](const State& s) { return s.options; });
     }

@@ -18,7 +18,9 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 /// Thread safety: that of the part, to which it refers.
 template <class Part>
 struct At {
+    /// The part that is shown.
     const Part& part;
+    /// The time at which it is shown.
     Instant now;
 };
 template <class Part>

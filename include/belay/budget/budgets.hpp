@@ -381,6 +381,7 @@ public:
             return s.options.at_least > s.held && s.options.at_once_at_least > s.held;
         });
     }
+    /// Returns the options in force.
     [[nodiscard]] constexpr RatioBudgetOptions options() const noexcept {
         return state_.with([](const State& s) { return s.options; });
     }

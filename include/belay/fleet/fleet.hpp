@@ -375,6 +375,7 @@ public:
         entry.ops->stop(entry);
         return true;
     }
+    /// Returns whether a service has this name.
     [[nodiscard]] bool contains(std::string_view name) const noexcept {
         return services_.find(name) != services_.end();
     }

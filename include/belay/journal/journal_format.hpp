@@ -170,6 +170,7 @@ struct RecordHeader {
     /// The offset below which all of the segment was on the medium when the record was made. It
     /// distinguishes damage (something invalid below it) from a crash (something invalid above).
     std::uint32_t durable = 0;
+    /// The kind of its payload.
     Kind kind = Kind::none;
     std::uint8_t flags = 0;        ///< zero in this version
     std::uint16_t key_length = 0;  ///< zero in this version; later: the length of a key at the
@@ -250,6 +251,7 @@ struct Seal {
     std::uint64_t check = 0;  ///< the check at the last operation
     /// The runs that began here. If several began at the same operation, only the last.
     std::vector<Opening> openings;
+    /// Where some operations begin, in order.
     std::vector<Mark> marks;
 
     friend bool operator==(const Seal&, const Seal&) = default;

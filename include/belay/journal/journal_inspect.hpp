@@ -600,13 +600,17 @@ namespace tool {
 struct JournalReport {
     /// The content of one file of a journal.
     struct Segment {
+        /// Its file.
         std::string path;
+        /// Its number in the order of the files.
         std::uint64_t index = 0;
         std::uint64_t bytes = 0;       ///< size of the file
         std::uint64_t end = 0;         ///< where its readable part ends
         std::uint64_t operations = 0;  ///< operations that can be read
         std::uint64_t first = 0;       ///< number of the first of these; 0: there is none
+        /// Number of the last of these.
         std::uint64_t last = 0;
+        /// Whether the writer ended it, with the list of its operations.
         bool sealed = false;
     };
 

@@ -23,6 +23,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Nothing was changed in the journal, except that a torn tail may have been cleared.
 /// Thread safety: a plain value.
 struct JournalError {
+    /// The error of the file system, or of the journal.
     std::error_code code;
     /// The file or directory that the error is about.
     std::string path;
@@ -91,6 +92,7 @@ struct JournalReport {
     std::uint64_t truncated_bytes = 0;
     /// The file and the offset at which these bytes began; empty and 0 if there were none.
     std::string truncated_path{};
+    /// See truncated_path.
     std::uint64_t truncated_offset = 0;
     /// The number of bytes at the end of the journal that could not be written again, because the
     /// disk was full. They are readable. If a flush failed before, the medium may not have them,
@@ -157,6 +159,7 @@ struct JournalOptions {
         stops  ///< nothing more is taken until the program opens the journal again
     };
 
+    /// When an append becomes durable.
     Flush flush = Flush::group;
     /// The size of a segment file, reserved when it is made; 4 KiB to 1 GiB. Existing segments keep
     /// their size. If the last one is larger, opening continues in a new one of this size.

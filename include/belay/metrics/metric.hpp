@@ -24,6 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 ///
 /// Thread safety: a plain value.
 struct Metric {
+    /// The kind of a number, which a collector uses.
     enum class Kind : std::uint8_t {
         counter,   ///< never falls while the part lives
         gauge,     ///< rises and falls; the states of a part are gauges of 0 or 1
@@ -37,6 +38,7 @@ struct Metric {
     const char* name = "";
     /// One sentence, for people.
     const char* help = "";
+    /// The kind of a number, which a collector uses.
     Kind kind = Kind::counter;
     /// The number, in units of `1 / per_unit`.
     std::uint64_t value = 0;

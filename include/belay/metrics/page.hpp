@@ -107,6 +107,7 @@ enum class Format : std::uint8_t {
 
 /// The format and the limits of a Page.
 struct PageOptions {
+    /// The text format.
     Format format = Format::prometheus;
     /// The most samples, which are the lines that do not begin with #. A part that does not fit is
     /// left out as a whole.

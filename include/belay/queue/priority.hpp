@@ -206,6 +206,7 @@ public:
     /// pushes count, too.
     [[nodiscard]] std::uint64_t misplaced() const noexcept { return misplaced_; }
 
+    /// The number of lanes.
     static constexpr std::size_t lane_count = Lanes;
     /// Returns one lane, for calls to it alone. Do not change its values.   Pre: i < Lanes.
     [[nodiscard]] Storage& lane(std::size_t i) noexcept {

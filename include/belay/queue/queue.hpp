@@ -171,6 +171,7 @@ struct QueueOptions {
     static constexpr std::size_t default_limit = no_limit - 1;
 
     /// The most values that wait at a time; the storage's capacity if that is smaller.
+    /// How many values may wait. > 0.
     std::size_t limit = default_limit;
     /// The queue is also full if its storage has this number of bytes. It needs a storage that
     /// counts them, and its own cost for each value: `bytes() const noexcept`. A push that crosses
@@ -337,7 +338,9 @@ public:
 
     /// Rejects pushes from now on; waiting values can still be taken.
     void suspend() noexcept { suspended_ = true; }
+    /// Accepts pushes again.
     void resume() noexcept { suspended_ = false; }
+    /// Returns whether suspend() rejects pushes.
     [[nodiscard]] bool suspended() const noexcept { return suspended_; }
 
     /// Makes pushes and removals durable, by the storage's `flush()`, else by its `commit()`.
@@ -361,7 +364,9 @@ public:
         return storage_.unflushed();
     }
 
+    /// Returns the number of waiting values.
     [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
+    /// Returns whether no value waits.
     [[nodiscard]] bool empty() const noexcept { return storage_.size() == 0; }
     /// Returns the bytes of the waiting values, as the storage counts them.
     template <class S = Storage>
@@ -369,6 +374,7 @@ public:
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         return storage_.bytes();
     }
+    /// Returns whether the limit, or the capacity of the storage, is reached.
     [[nodiscard]] bool full() const noexcept {
         const std::size_t waiting = storage_.size();
         if constexpr (counts_bytes) {
@@ -380,9 +386,12 @@ public:
         }
         return waiting >= limit_;
     }
+    /// Returns how many values may wait.
     [[nodiscard]] std::size_t limit() const noexcept { return limit_; }
 
+    /// Returns the storage.
     [[nodiscard]] Storage& storage() noexcept { return storage_; }
+    /// Returns the storage.
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     [[nodiscard]] auto& observer() const noexcept { return detail::unwrap(observer_); }

@@ -109,6 +109,7 @@ struct StorageFault {
 
 /// The options of check::storage, which decide how thoroughly it checks.
 struct StorageOptions {
+    /// How many random histories are played.
     std::uint64_t histories = 100;
     /// The number of pushes, pops, leases, moves and reopenings in a history.
     std::size_t steps = 300;
