@@ -32,7 +32,7 @@ std::uint64_t starts_in(sim::World& world) {
 }
 bool runs(sim::World& world) { return starts_in(world) >= 1; }
 bool fails(sim::World& world) { return world.require("no process starts", starts_in(world) == 0); }
-/// In the form of docs/explore.md.
+/// In the form of docs/reference/explorations.md.
 std::uint64_t failed_assertions() {
     const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
     std::uint64_t failed = 0;

@@ -23,11 +23,7 @@ TABLES = {
     ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/reference/links.md",
     ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/room.md",
     ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/reference/faults.md",
-    ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/explore.md",
-    ("include/belay/sim/crash_points.hpp", "CrashPointsOptions"): "docs/how-to/disks-that-fail.md",
-    ("include/belay/sim/exhaust.hpp", "ExhaustOptions"): "docs/explore.md",
-    ("include/belay/sync/replica_options.hpp", "ReplicaOptions"): "docs/reference/replica.md",
-    ("include/belay/sync/replica_link.hpp", "ReplicaLinkOptions"): "docs/how-to/replica-over-a-network.md",
+    ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/reference/explorations.md",
 }
 FIELD = re.compile(r"^    (?! |using |friend |static |typedef |return )([\w:<>,*& ]+) (\w+)(?: = ([^;]+)|\{([^;]*)\})?;", re.M)
 SENTENCES = ("RoomOptions",)
