@@ -169,7 +169,7 @@ if(CURL_FOUND)
     target_link_libraries(page_http_check PRIVATE belay_dev Threads::Threads CURL::libcurl)
     belay_precompiled(page_http_check belay_program_pch)
     target_include_directories(page_http_check PRIVATE ${CMAKE_CURRENT_BINARY_DIR})
-    target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="pages/http.cpp")
+    target_compile_definitions(page_http_check PRIVATE BELAY_HTTP_PAGE="pages/http-A-client-of-your-own.cpp")
     belay_add_test(NAME pages/http_check COMMAND page_http_check)
     if(BELAY_NLOHMANN_INCLUDE)
         belay_page(bridge-over-mcp LIBRARIES CURL::libcurl

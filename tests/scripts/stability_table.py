@@ -39,6 +39,8 @@ EXCEPTIONS = {
     "Backoff{FullJitter{}, Cap{400ms}, 50ms}, MaxAttempts{options.attempts}, AttemptTimeout{1s}": ONE_CLIENT,
     "Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}": "a proof of exact waits, by one client",
     "read, Shared{breaker, FailFast{}}": "its rules are read at run time",
+    "read, Shared{budget}": "its rules are read at run time",
+    'read->at("payments"), Shared{budget}': "its rules are read at run time",
     "any, Shared{breaker, FailFast{}}": "its other rules are chosen at run time",
     "*policy, Shared{host.breaker, FailFast{}}, Shared{host.budget}, MaxElapsed{60s}": "its rules are read at run time",
     "StopOn{Cause::forbidden}": "it shows one rule, which ends the first attempt",
