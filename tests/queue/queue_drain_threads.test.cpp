@@ -157,7 +157,7 @@ TEST_CASE("Queue ignores pushes of other threads in its limit, suspension and co
     CHECK(queue.observer().drained == 8);
 }
 
-TEST_CASE("The lines of docs/queue.md about other threads work as described",
+TEST_CASE("The lines of docs/reference/rings.md about other threads work as described",
           "[queue][queue_drain_threads][unit]") {
     int ran = 0;
     const auto run = [&ran](const ProducerTask&) { ++ran; };

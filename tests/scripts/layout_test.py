@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -176,7 +177,8 @@ class LayoutTest(unittest.TestCase):
         self.finds("users-page", pages | {"docs/a.md": "# A\n`tests/core/a.test.cpp`\n"})
         self.finds("users-page", pages | {"docs/how-to/a.md": "# A\nsee `a.test.cpp`\n"})
         self.finds("users-page", pages | {"docs/a.md": "# A\n`room/detail/core.hpp`\n"})
-        self.finds("users-page", pages | {"docs/queue.md": "# Queues\n"})
+        with unittest.mock.patch.object(layout, "NAME_FILES", {"docs/b.md"}):
+            self.finds("users-page", pages | {"docs/b.md": "# B\n"})
 
     def test_readme_builds(self):
         for language, name in (("cmake", "CMakeLists.txt"), ("meson", "meson.build")):

@@ -50,12 +50,12 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "posix": ("reference/posix",), "link": ("tutorials/keep-a-connection",),
+PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
          "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
          "metrics": ("how-to/metrics",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "fleet", "http")},
          "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
          **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "redis", "sqlite")},
-         "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("bridge",),
+         "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("how-to/bridge-over-mcp",),
          "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}
 # No names of belay: comments, texts, and members of an object.
 NO_NAMES = re.compile(r'//.*|"(?:[^"\\]|\\.)*"|(?:\.|->)\s*\w+')

@@ -28,13 +28,13 @@ def changelog(root):
     return match and match[1]
 
 
-def adding(root):
+def build_page(root):
     """The version that a program requires of Conan; all places have one."""
     found = set(re.findall(r"^belay/([0-9.]+)", (root / "docs/how-to/add-to-a-build.md").read_text(), re.M))
     return ", ".join(sorted(found))
 
 
-COPIES = {"docs/how-to/add-to-a-build.md": adding, "packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
+COPIES = {"docs/how-to/add-to-a-build.md": build_page, "packaging/vcpkg/vcpkg.json": vcpkg, "CHANGELOG.md": changelog}
 
 
 def differences(root):

@@ -58,9 +58,9 @@ template <class O>
 consteval bool overflow_like() {
     static_assert(std::move_constructible<O>, "OverflowLike: O must be move constructible");
     static_assert(detail::HasDrops<O>, "OverflowLike: O needs 'static constexpr bool drops'");
-    static_assert(
-        detail::HasMakeSpace<O>,
-        "OverflowLike: O needs 'make_space(auto& space) -> std::error_code'; see docs/queue.md");
+    static_assert(detail::HasMakeSpace<O>,
+                  "OverflowLike: O needs 'make_space(auto& space) -> std::error_code'; see "
+                  "docs/reference/queues.md");
     return OverflowLike<O>;
 }
 

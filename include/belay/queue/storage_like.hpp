@@ -86,8 +86,10 @@ consteval bool storage_like() {
     static_assert(detail::HasValueType<S>, "StorageLike: S needs a type 'value_type'");
     if constexpr (detail::HasValueType<S>) {
         static_assert(detail::HasTryPush<S>,
-                      "StorageLike: S needs 'try_push' of a value_type; see docs/queue.md");
-        static_assert(detail::HasTryPop<S>, "StorageLike: S needs 'try_pop'; see docs/queue.md");
+                      "StorageLike: S needs 'try_push' of a value_type; see "
+                      "docs/how-to/storage-of-a-queue.md");
+        static_assert(detail::HasTryPop<S>,
+                      "StorageLike: S needs 'try_pop'; see docs/how-to/storage-of-a-queue.md");
         if constexpr (detail::HasTryPush<S>) {
             static_assert(detail::TryPushAnswers<S>,
                           "StorageLike: S::try_push must return bool or std::error_code");
