@@ -51,7 +51,7 @@ struct RoomProtocolOptions {
 ///
 /// - `make()` returns a new protocol, as you pass it to RoomManager::accept.
 /// - `empty` is the empty document of your rooms, which accepts the updates in `frames`. For a
-///   protocol with `split`, use one that reads updates. In an OpaqueDocument, pieces differ from
+///   protocol with `split`, use one that reads updates. In a list of bytes, pieces differ from
 ///   their update.
 /// - `frames` are frames that clients send, at least one of each kind that they send. An update
 ///   above 1 KiB tests `split`. The check makes malformed frames from them.
