@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: check::room_protocol accepts the protocols of the library, of the page and of the tests, and
 // reports each planted mistake. Method: frames of real clients; a protocol with one mistake each.
-#include <belay/room/room_protocol_check.hpp>
+#include "support/room/room_protocol_check.hpp"
 
 #include <algorithm>
 #include <array>

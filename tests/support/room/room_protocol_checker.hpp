@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/room_protocol_checker.hpp
+/// \file tests/support/room/room_protocol_checker.hpp
 /// RoomProtocolChecker: a protocol, and the document and the clients of a room that uses it.
 #pragma once
 
@@ -15,11 +15,11 @@
 #include <vector>       // std::vector
 
 #include <belay/room/access.hpp>
-#include <belay/room/detail/mutated_frame.hpp>
 #include <belay/room/detail/room_awareness.hpp>
-#include <belay/room/detail/room_protocol_reader.hpp>
 #include <belay/room/document_check.hpp>
 #include <belay/room/room_request.hpp>
+#include "support/room/mutated_frame.hpp"
+#include "support/room/room_protocol_reader.hpp"
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/room_protocol_check.hpp
+/// \file tests/support/room/room_protocol_check.hpp
 /// check::room_protocol: tests whether a protocol of rooms is correct; room.hpp does not include
 /// it.
 #pragma once
@@ -10,8 +10,8 @@
 #include <span>      // std::span
 #include <string>    // std::string
 
-#include <belay/room/detail/room_protocol_checker.hpp>
-#include <belay/room/room_protocol_rule.hpp>
+#include "support/room/room_protocol_checker.hpp"
+#include "support/room/room_protocol_rule.hpp"
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
