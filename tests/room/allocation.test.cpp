@@ -12,10 +12,10 @@
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/hocuspocus_protocol.hpp>
 #include <belay/room/journal_rooms.hpp>
-#include <belay/room/room_protocol_check.hpp>
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/yjs/yjs_document.hpp>
 #include <belay/yjs/yjs_update.hpp>
+#include "support/room/room_protocol_check.hpp"
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"

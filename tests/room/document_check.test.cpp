@@ -7,7 +7,6 @@
 #include <set>
 #include <string>
 
-#include <belay/room/opaque_document.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
 #include "support/catch.hpp"
@@ -113,14 +112,12 @@ TEST_CASE("check::document finds no fault in the documents of the library",
         INFO(vector.name);
         const std::vector<Bytes> rejected{from_hex("01"), from_hex("ff")};
         CHECK(document_verdict(check::document(YjsDocument{}, updates, rejected)) == "right");
-        CHECK(document_verdict(check::document(OpaqueDocument{}, updates)) == "right");
     }
 }
 
 TEST_CASE("check::document needs only the members of DocumentLike",
           "[room][document_check][unit]") {
     CHECK(document_verdict(check::document(MinimalDocument{0}, {})) == "right");
-    CHECK(document_verdict(check::document(ComparingDocument{0}, {})) == "right");
 }
 
 TEST_CASE("check::document reports the rule that each planted mistake breaks",

@@ -7,7 +7,6 @@
 #include <belay/room/memory_rooms.hpp>
 #include <belay/room/persistence_check.hpp>
 #include <belay/room/room_manager.hpp>
-#include <belay/room/room_protocol_check.hpp>
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/sim/tcp.hpp>
 
@@ -217,19 +216,6 @@ const int make = 0;
 #endif
 void use() { static_cast<void>(belay::check::persistence(make)); }
 }  // namespace check_of_a_value
-
-// expect-error: check::room_protocol: make must be callable
-namespace check_of_a_protocol {
-#if defined(BELAY_CONTROL)
-const auto make = [] { return belay::YjsProtocol{}; };
-#else
-const belay::YjsProtocol make;
-#endif
-void use() {
-    static_cast<void>(belay::check::room_protocol(make, belay::YjsDocument{},
-                                                  std::span<const belay::check::ClientFrame>{}));
-}
-}  // namespace check_of_a_protocol
 
 // expect-error: AuthorizerLike: A needs 'void check
 namespace authorizer_that_is_a_coroutine {

@@ -95,8 +95,6 @@ int main() {
     YjsDocument document;
     if (!document.check(bytes).value_or(false) || document.apply(bytes)) return 6;
     if (document.check(bytes).value_or(true) && document.snapshot().size() != 1) return 7;
-    OpaqueDocument opaque;
-    if (opaque.apply(bytes) || opaque.check(bytes).value_or(true)) return 8;
     const HocuspocusProtocol hocuspocus;
     const Bytes granted =
         hocuspocus.write({part::RoomMessage::Kind::granted, as_bytes("view"), {}});

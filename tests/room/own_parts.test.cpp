@@ -7,13 +7,13 @@
 #include <vector>
 
 #include <belay/room/memory_rooms.hpp>
-#include <belay/room/opaque_document.hpp>
 #include <belay/room/room_manager.hpp>
 #include <belay/sim/world.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/room_archetypes.hpp"
 #include "support/room/sign_protocol.hpp"
+#include "support/room/words_document.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -81,12 +81,11 @@ void serve_both_kinds(Document empty) {
 TEST_CASE("RoomManager compiles with results that have only the required members",
           "[room][own_parts][unit]") {
     serve_both_kinds(MinimalDocument{0});
-    serve_both_kinds(ComparingDocument{0});
 }
 
-TEST_CASE("A client of a document without state vectors receives it after a state vector",
+TEST_CASE("A client of a user's own document receives what it lacks after a state vector",
           "[room][own_parts][unit]") {
-    OwnDocumentWorld<OpaqueDocument> w{OpaqueDocument{}};
+    OwnDocumentWorld<WordsDocument> w{WordsDocument{}};
     TextFrames::End ada;
     TextFrames::End bob;
     TextFrames::End eve;
@@ -99,36 +98,36 @@ TEST_CASE("A client of a document without state vectors receives it after a stat
     w.rooms.accept(TextFrames{&bob}, SignProtocol{}, request);
     w.rooms.accept(TextFrames{&eve}, SignProtocol{}, request);
     w.run();
-    bob.send("?");
+    bob.send("?one");
     w.run();
     // The server requests the states of both.
-    CHECK(bob.received == std::vector<std::string>{"?", "+one", "+two", "="});
-    CHECK(eve.received == std::vector<std::string>{"?"});
+    CHECK(bob.received == std::vector<std::string>{"?one two", "=two"});
+    CHECK(eve.received == std::vector<std::string>{"?one two"});
 }
 
 TEST_CASE("RoomManager passes an empty payload of a client to the document",
           "[room][own_parts][unit]") {
     for (const char* const frame : {"?", "="}) {
         OwnDocumentWorld<YjsDocument> yjs{YjsDocument{}};
-        OwnDocumentWorld<OpaqueDocument> opaque{OpaqueDocument{}};
+        OwnDocumentWorld<WordsDocument> words{WordsDocument{}};
         TextFrames::End ada;
         TextFrames::End bob;
         yjs.rooms.accept(TextFrames{&ada}, SignProtocol{}, RoomRequest{.room_id = "a"});
-        opaque.rooms.accept(TextFrames{&bob}, SignProtocol{}, RoomRequest{.room_id = "a"});
+        words.rooms.accept(TextFrames{&bob}, SignProtocol{}, RoomRequest{.room_id = "a"});
         yjs.run();
-        opaque.run();
+        words.run();
         ada.send(frame);
         bob.send(frame);
         yjs.run();
-        opaque.run();
+        words.run();
         CHECK(yjs.rooms.counters().rejected == 1);
-        CHECK(opaque.rooms.counters().rejected == 0);
+        CHECK(words.rooms.counters().rejected == 0);
     }
 }
 
 TEST_CASE("RoomManager closes a client with awareness of another format, or without a sign of life",
           "[room][own_parts][unit]") {
-    OwnDocumentWorld<OpaqueDocument> w{OpaqueDocument{}};
+    OwnDocumentWorld<WordsDocument> w{WordsDocument{}};
     TextFrames::End ada;
     TextFrames::End bob;
     w.rooms.accept(TextFrames{&ada}, SignProtocol{}, RoomRequest{.room_id = "a"});

@@ -5,11 +5,11 @@
 #include <belay/room/room_manager.hpp>
 
 #include <belay/drive/manual_loop.hpp>
-#include <belay/room/opaque_document.hpp>
 
 #include "support/catch.hpp"
 #include "support/room/disk_rooms.hpp"
 #include "support/room/served_room.hpp"
+#include "support/room/words_document.hpp"
 #include "support/seeds.hpp"
 #include "support/worlds/explored.hpp"
 
@@ -775,20 +775,20 @@ TEST_CASE("RoomManager::import_room: the room cannot be loaded, or is erased mea
     CHECK_FALSE(has(*stored_of(w.disk), typed(1, 0, "x")));
 }
 
-TEST_CASE("RoomManager over opaque documents: export and import",
+TEST_CASE("RoomManager over documents of words: export and import",
           "[room][room_administration][unit]") {
     ManualLoop loop;
     Answered calls;
-    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
-                      OpaqueDocument{}};
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{}, WordsDocument{}};
     loop.attach(rooms);
     rooms.start();
-    rooms.import_room("a", {.updates = {Bytes(3), Bytes(4), Bytes(3)}}, calls.error("import"));
+    rooms.import_room("a", {.updates = {to_bytes("b"), to_bytes("a"), to_bytes("b")}},
+                      calls.error("import"));
     for (int i = 0; i < 3; ++i) loop.poll();
     rooms.export_room("a", calls.content());
     loop.poll();
     CHECK(calls.answers == Recorded{"import: done"});
-    CHECK((***calls.room).snapshot == std::vector<Bytes>{Bytes(3), Bytes(4)});
+    CHECK((***calls.room).snapshot == std::vector{to_bytes("a b")});
 }
 
 // ---- answers -----------------------------------------------------------------------------------

@@ -2,9 +2,9 @@
 // Goal: RoomDelivery and ReplyBudget close exactly the clients that cannot receive, and no other
 // one. Method: the parts alone, with a part in the place of ClientCloser that records its calls.
 #include <belay/room/detail/room_delivery.hpp>
-#include <belay/room/opaque_document.hpp>
 
 #include "support/catch.hpp"
+#include "support/room/words_document.hpp"
 #include "support/yjs/yjs_editor.hpp"
 
 using namespace belay;
@@ -44,7 +44,7 @@ static_assert(!detail::ClosesClients<OnlyFails>);
 
 template <class Document>
 using DeliveryOf = detail::RoomDelivery<RecordedCloses, Document>;
-static_assert(std::is_constructible_v<DeliveryOf<OpaqueDocument>, detail::TurnContext&,
+static_assert(std::is_constructible_v<DeliveryOf<belay_test::WordsDocument>, detail::TurnContext&,
                                       RecordedCloses&, const detail::ClientTable&>);
 
 constexpr detail::RoomClientOps no_transport{
@@ -111,7 +111,7 @@ struct OneRoomOf {
     std::vector<std::unique_ptr<detail::RoomClient>> clients{};
 };
 
-using OneRoom = OneRoomOf<OpaqueDocument>;
+using OneRoom = OneRoomOf<belay_test::WordsDocument>;
 
 const RecordedCloses::Calls no_closes{};
 RecordedCloses::Calls one_close(std::uint64_t client, RoomErrc why) {
@@ -182,10 +182,10 @@ TEST_CASE("RoomDelivery forgets the evicted rooms in one pass, before they are d
             room.awareness.receive({1, "alice"}, belay_test::awareness_of(1, 1, "{}"), Instant{}));
         one.delivery.queue_awareness(room);
     };
-    std::vector<std::unique_ptr<detail::RoomState<OpaqueDocument>>> others;
+    std::vector<std::unique_ptr<detail::RoomState<belay_test::WordsDocument>>> others;
     for (int i = 0; i < 3; ++i) {
-        others.push_back(std::make_unique<detail::RoomState<OpaqueDocument>>(
-            "other", OpaqueDocument{}, always, options, always));
+        others.push_back(std::make_unique<detail::RoomState<belay_test::WordsDocument>>(
+            "other", belay_test::WordsDocument{}, always, options, always));
         show(*others.back());
     }
     show(one.room);

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include <belay/room/audited.hpp>
-#include <belay/room/room_protocol_check.hpp>
+#include "support/room/room_protocol_check.hpp"
 
 #include "support/catch.hpp"
 #include "support/room/room_world.hpp"

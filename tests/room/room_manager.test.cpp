@@ -3,13 +3,12 @@
 // Method: a server, its storage and its clients in simulated worlds, with virtual half hours.
 #include <belay/room/room_manager.hpp>
 
-#include <belay/room/opaque_document.hpp>
-
 #include <algorithm>
 
 #include "support/catch.hpp"
 #include "support/room/persistence_calls.hpp"
 #include "support/room/served_room.hpp"
+#include "support/room/words_document.hpp"
 
 using namespace belay;
 using namespace belay_test;
@@ -1222,11 +1221,10 @@ TEST_CASE("RoomManager: the server's own edits, frames and closes", "[room][room
     CHECK_FALSE(rooms.get_or_create_room(""));
 }
 
-TEST_CASE("RoomManager: a room of opaque updates", "[room][room_manager][sim]") {
+TEST_CASE("RoomManager: a room of a document of words", "[room][room_manager][sim]") {
     sim::World world{Seed{5}};
     sim::Host& server = world.host("server");
-    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{},
-                      OpaqueDocument{}};
+    RoomManager rooms{MemoryRooms{}, EveryoneEdits{}, RoomOptions{}, NoObserver{}, WordsDocument{}};
     server.attach(rooms);
     rooms.start();
     REQUIRE(rooms.get_or_create_room("log"));
@@ -1235,10 +1233,10 @@ TEST_CASE("RoomManager: a room of opaque updates", "[room][room_manager][sim]") 
     CHECK_FALSE(rooms.apply_update("log", as_bytes("second")));
     CHECK_FALSE(rooms.apply_update("log", as_bytes("first")));
     world.run_for(1s);
-    CHECK(rooms.get_state("log")->size() == 2);
+    CHECK(rooms.get_state("log") == std::vector{to_bytes("first second")});
     world.run_for(2h);
     CHECK(rooms.rooms() == 0);
     REQUIRE(rooms.get_or_create_room("log"));
     world.run_for(1s);
-    CHECK(rooms.get_state("log")->size() == 2);
+    CHECK(rooms.get_state("log") == std::vector{to_bytes("first second")});
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: check::room_protocol accepts the protocols of the library, of the page and of the tests, and
 // reports each planted mistake. Method: frames of real clients; a protocol with one mistake each.
-#include <belay/room/room_protocol_check.hpp>
+#include "support/room/room_protocol_check.hpp"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +10,6 @@
 #include <vector>
 
 #include <belay/room/hocuspocus_protocol.hpp>
-#include <belay/room/opaque_document.hpp>
 #include <belay/room/yjs_protocol.hpp>
 #include <belay/yjs/yjs_document.hpp>
 
@@ -19,6 +18,7 @@
 #include "support/room/planted_protocol.hpp"
 #include "support/room/room_archetypes.hpp"
 #include "support/room/sign_protocol.hpp"
+#include "support/room/words_document.hpp"
 #include "support/yjs/yjs_editor.hpp"
 
 using namespace belay;
@@ -83,7 +83,7 @@ TEST_CASE("check::room_protocol finds no fault in the protocols of the library",
         rejected.push_back(from_hex(bad));
     CHECK(verdict_on(check::room_protocol([] { return YjsProtocol{}; }, YjsDocument{},
                                           yjs_frames({}, ""), rejected)) == "right");
-    CHECK(verdict_on(check::room_protocol([] { return YjsProtocol{}; }, OpaqueDocument{},
+    CHECK(verdict_on(check::room_protocol([] { return YjsProtocol{}; }, WordsDocument{},
                                           std::vector<check::ClientFrame>{})) == "right");
     rejected.clear();
     for (const auto* const bad : {"", "03", "03646f63", "03646f6380", "03646f630801", "80"})
@@ -99,7 +99,6 @@ TEST_CASE("check::room_protocol needs only the members of RoomProtocolLike",
     const auto addressed = [] { return MinimalProtocolWithAddresses{0}; };
     const std::vector<check::ClientFrame> token{{to_bytes("a"), Kind::token, Bytes{}, "a"}};
     CHECK(verdict_on(check::room_protocol(minimal, MinimalDocument{0}, none)) == "right");
-    CHECK(verdict_on(check::room_protocol(minimal, ComparingDocument{0}, none)) == "right");
     CHECK(verdict_on(check::room_protocol(addressed, MinimalDocument{0}, token)) == "right");
 }
 
@@ -112,7 +111,7 @@ TEST_CASE("check::room_protocol finds no fault in a protocol of text",
         {to_bytes("+two"), Kind::update, to_bytes("two"), ""},
         {to_bytes("#"), Kind::query_awareness, Bytes{}, ""}};
     const std::vector<Bytes> rejected{{}, to_bytes("two")};
-    CHECK(verdict_on(check::room_protocol([] { return SignProtocol{}; }, OpaqueDocument{}, frames,
+    CHECK(verdict_on(check::room_protocol([] { return SignProtocol{}; }, WordsDocument{}, frames,
                                           rejected)) == "right");
 }
 
@@ -130,16 +129,16 @@ TEST_CASE("check::room_protocol reads the server's frames by the reader of the c
         }
     };
     const auto make = [] { return TwoFormats{}; };
-    const auto fault = check::room_protocol(make, OpaqueDocument{}, frames);
+    const auto fault = check::room_protocol(make, WordsDocument{}, frames);
     REQUIRE(fault);
     CHECK(verdict_on(fault) ==
           "the protocol breaks the rule 'a client reads each frame as the message that was "
           "written' with 2 bytes: 3e3f; let write and read use the same format, or pass the reader "
           "of your client");
     const auto client = [](BytesView frame) { return SignProtocol{}.read(frame.subspan(1)); };
-    CHECK(verdict_on(check::room_protocol(make, OpaqueDocument{}, frames, {}, client)) == "right");
+    CHECK(verdict_on(check::room_protocol(make, WordsDocument{}, frames, {}, client)) == "right");
     const auto wrong = [](BytesView frame) { return SignProtocol{}.read(frame); };
-    CHECK(check::room_protocol(make, OpaqueDocument{}, frames, {}, wrong));
+    CHECK(check::room_protocol(make, WordsDocument{}, frames, {}, wrong));
 }
 
 TEST_CASE("check::room_protocol shows the first 64 bytes of a frame",
@@ -319,28 +318,6 @@ TEST_CASE("check::room_protocol finds mistakes without frames, and without rando
     CHECK(fault->bytes == of_room("doc", ""));
 }
 
-TEST_CASE("check::room_protocol tests the snapshot of a document without state vectors",
-          "[room][room_protocol_check][unit]") {
-    struct PlainLines {
-        [[nodiscard]] Result<bool> check(BytesView update) { return lines.check(update); }
-        [[nodiscard]] std::error_code apply(BytesView update) { return lines.apply(update); }
-        [[nodiscard]] std::span<const Bytes> snapshot() { return lines.snapshot(); }
-        [[nodiscard]] std::size_t bytes() const noexcept { return lines.bytes(); }
-        Lines lines{};
-    };
-    const auto check_plain = [](ProtocolFlaw flaw) {
-        return check::room_protocol([&] { return PlantedProtocol{flaw}; }, PlainLines{},
-                                    planted_frames(true), {}, {}, {.mutations = 20});
-    };
-    CHECK(verdict_on(check_plain(ProtocolFlaw::none)) == "right");
-    for (const auto flaw :
-         {ProtocolFlaw::loses_lines_of_edits, ProtocolFlaw::loses_lines_of_answers}) {
-        const auto fault = check_plain(flaw);
-        REQUIRE(fault);
-        CHECK(fault->rule == check::RoomProtocolRule::client_has_the_document);
-    }
-}
-
 TEST_CASE("check::room_protocol reports a ping without addresses",
           "[room][room_protocol_check][unit]") {
     struct Pinged : SignProtocol {
@@ -350,7 +327,7 @@ TEST_CASE("check::room_protocol reports a ping without addresses",
         }
     };
     const std::vector<check::ClientFrame> frames{{to_bytes("p"), Kind::ping, Bytes{}, ""}};
-    const auto fault = check::room_protocol([] { return Pinged{}; }, OpaqueDocument{}, frames);
+    const auto fault = check::room_protocol([] { return Pinged{}; }, WordsDocument{}, frames);
     REQUIRE(fault);
     CHECK(fault->rule == check::RoomProtocolRule::reads_kinds_of_clients);
 }

@@ -57,7 +57,6 @@ EXCUSED = {
     "core/random.hpp: address order": "entropy(), which no seeded generator calls",
     "core/random.hpp: random device": "entropy(), which no seeded generator calls",
     "core/random.hpp: real clock": "entropy(), which no seeded generator calls",
-    "room/detail/room_protocol_reader.hpp: address order": "whether a view is inside of a buffer, wherever that is",
     "core/steady_clock.hpp: real clock": "SteadyClock and SystemClock themselves; a world passes sim::Clock and sim::WallClock",
     "metrics/metric.hpp: floating point": "a number for people; no decision depends on it",
     "room/detail/client_connection.hpp: floating point": "a product and a quotient, which IEEE 754 defines to the last bit",

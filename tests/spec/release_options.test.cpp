@@ -462,7 +462,6 @@ TEST_CASE("Release builds check the options of rooms and documents", "[spec][opt
          [] {
              OnThread r{MemoryRooms{}, {.calls_max = 0}};
          }},
-        {"OpaqueDocumentOptions", [] { OpaqueDocument d{{.updates_max = 0}}; }},
         {"MemoryRoomsOptions", [] { MemoryRooms r{{.bytes_max = 0}}; }},
         {"YjsDocument: the limits of bytes", [] { YjsDocument d{{.bytes_max = 0}}; }},
         {"YjsDocument: pending_updates_max", [] { YjsDocument d{{.pending_updates_max = 0}}; }},

@@ -50,8 +50,7 @@ enum class DocumentRule : std::uint8_t {
     return sentences[static_cast<std::size_t>(rule)];
 }
 
-/// Compares two documents by the updates of their snapshots, in any order. If the documents have
-/// state vectors, it compares what an empty document lacks instead.
+/// Compares two documents by what an empty document lacks.
 struct SameContent {
     template <DocumentLike D>
     [[nodiscard]] bool operator()(D& a, D& b, const D& empty) const {
@@ -60,16 +59,9 @@ struct SameContent {
 
 private:
     template <class D>
-    static std::vector<Bytes> content_of(D& document, const D& empty) {
-        std::vector<Bytes> parts;
-        if constexpr (detail::ComparesDocument<D>) {
-            const auto all = document.diff(D{empty}.state_vector());
-            if (all.has_value()) parts.push_back(*all);
-        } else {
-            for (const Bytes& part : document.snapshot()) parts.push_back(part);
-            std::sort(parts.begin(), parts.end());
-        }
-        return parts;
+    static Bytes content_of(D& document, const D& empty) {
+        const auto all = document.diff(D{empty}.state_vector());
+        return all.has_value() ? Bytes{*all} : Bytes{};
     }
 };
 
@@ -104,8 +96,7 @@ public:
         if (!equal(untouched, D{empty_})) return check::DocumentRule::check_changes_nothing;
         if (!restores(full)) return check::DocumentRule::snapshot_restores;
         if (const auto rule = orders(full)) return rule;
-        if constexpr (ComparesDocument<D>) return differences(full);
-        return std::nullopt;
+        return differences(full);
     }
 
 private:

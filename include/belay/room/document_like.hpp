@@ -9,14 +9,10 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/member_names.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
-
-BELAY_DETAIL_MEMBER(state_vector);
-BELAY_DETAIL_MEMBER(diff);
 
 template <class T>
 concept ErrorOfDocument = std::convertible_to<T, std::error_code>;
@@ -52,12 +48,6 @@ template <class D>
 concept GivesDiff = requires(D& document, BytesView state_vector) {
     { document.diff(state_vector) } -> ResultOfDocument<Bytes>;
 };
-/// Compares documents, so that a client is sent what it lacks instead of everything.
-template <class D>
-concept ComparesDocument = GivesStateVector<D> && GivesDiff<D>;
-// A room would never call one without the other, nor one with another signature.
-template <class D>
-concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || has_diff<D>());
 
 }  // namespace detail
 
@@ -74,20 +64,17 @@ concept ComparisonIsSound = ComparesDocument<D> || !(has_state_vector<D>() || ha
 ///   they are applied to an empty one. The span is valid until the next call of any member.
 /// - `bytes() const noexcept`: returns the number of bytes that the document keeps in memory, a
 ///   std::size_t.
-/// - optional `state_vector()`: returns Bytes that describe what the document has.
-/// - optional `diff(BytesView state_vector)`: returns a `Result<Bytes>` with the update that a peer
-///   with this state vector lacks.
-///
-/// The last two need each other. Without them, each state vector is answered with the whole
-/// document.
+/// - `state_vector()`: returns Bytes that describe what the document has.
+/// - `diff(BytesView state_vector)`: returns a `Result<Bytes>` with the update that a peer with
+///   this state vector lacks.
 ///
 /// Each room begins with a copy of an empty document.
 ///
-/// Models: YjsDocument, OpaqueDocument.
+/// Models: YjsDocument.
 template <class D>
-concept DocumentLike =
-    std::copyable<D> && detail::ChecksUpdate<D> && detail::AppliesUpdate<D> &&
-    detail::GivesSnapshot<D> && detail::CountsDocumentBytes<D> && detail::ComparisonIsSound<D>;
+concept DocumentLike = std::copyable<D> && detail::ChecksUpdate<D> && detail::AppliesUpdate<D> &&
+                       detail::GivesSnapshot<D> && detail::CountsDocumentBytes<D> &&
+                       detail::GivesStateVector<D> && detail::GivesDiff<D>;
 
 namespace explain {
 
@@ -104,9 +91,10 @@ consteval bool document_like() {
                   "DocumentLike: D needs 'std::span<const belay::Bytes> snapshot()'");
     static_assert(detail::CountsDocumentBytes<D>,
                   "DocumentLike: D needs 'std::size_t bytes() const noexcept'");
-    static_assert(detail::ComparisonIsSound<D>,
-                  "DocumentLike: D needs both 'belay::Bytes state_vector()' and "
-                  "'belay::Result<belay::Bytes> diff(belay::BytesView)', or neither");
+    static_assert(detail::GivesStateVector<D>,
+                  "DocumentLike: D needs 'belay::Bytes state_vector()'");
+    static_assert(detail::GivesDiff<D>,
+                  "DocumentLike: D needs 'belay::Result<belay::Bytes> diff(belay::BytesView)'");
     return DocumentLike<D>;
 }
 

@@ -102,7 +102,7 @@ concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
 ///
 /// It handles bytes only, without state and without a transport. The result of a call depends on
 /// its arguments alone: not on earlier frames, nor on the object of the type. No call throws,
-/// except std::bad_alloc. check::room_protocol tests these rules.
+/// except std::bad_alloc.
 ///
 /// - `read(BytesView frame) const`: reads what a client sent, which may be any bytes, or none. It
 ///   returns a `Result<RoomMessage>` of a kind that clients send. Its payload is part of the frame,

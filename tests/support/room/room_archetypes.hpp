@@ -86,7 +86,7 @@ public:
     }
 };
 
-/// A document without state vectors, and without default construction.
+/// A document without default construction.
 class MinimalDocument {
 public:
     explicit MinimalDocument(int) {}
@@ -96,12 +96,6 @@ public:
     }
     [[nodiscard]] std::span<const belay::Bytes> snapshot() { return {}; }
     [[nodiscard]] std::size_t bytes() const noexcept { return 0; }
-};
-
-/// A document with state vectors.
-class ComparingDocument : public MinimalDocument {
-public:
-    using MinimalDocument::MinimalDocument;
     [[nodiscard]] belay::Bytes state_vector() { return {}; }
     [[nodiscard]] MinimalResult<belay::Bytes> diff(belay::BytesView) {
         return MinimalResult{belay::Bytes{}};

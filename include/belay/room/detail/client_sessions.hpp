@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// - `Closer`: `advance`, `clients`, `close_and_report`, `note_silent` and `release`, to find
 ///   and close clients,
 /// - `Delivery`: `acknowledge`, `answer`, `catch_up`, `limits`, `queue_awareness`, `request_state`,
-///   `send_all_awareness`, `send_control`, `send_message` and `vector_of`, to send,
+///   `send_all_awareness`, `send_control` and `send_message`, to send,
 /// - `Edits`: `update`, for an edit,
 /// - `Replication`: `publish_state`, for the awareness on other servers, and `on_held_back`.
 ///
@@ -430,7 +430,7 @@ private:
             context_.answer_rates.charge(share_owner(client),
                                          answer_cost(room.document, context_.options), context_.now,
                                          context_.options);
-            static_cast<void>(delivery_.vector_of(room));
+            static_cast<void>(room.document.state_vector());
             auto adds = room.document.check(message.payload);
             if (adds.has_value() && !*adds) {
                 acknowledge_known(client, room, due);

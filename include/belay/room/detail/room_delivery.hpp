@@ -55,8 +55,7 @@ public:
         difference_.forget(&room);
         const part::RoomMessage message{Kind::update, update};
         const std::size_t most = waiting_max();
-        if (update.size() > most && ComparesDocument<Document>)
-            return send_long_update(room, update, origin);
+        if (update.size() > most) return send_long_update(room, update, origin);
         std::optional<Bytes> before;
         Ref<RoomFrame> frame;
         const RoomClientOps* frame_of = nullptr;
@@ -75,7 +74,7 @@ public:
                 continue;
             }
             // The state vector costs as much as the document is large.
-            if (!before) before = vector_of(room);
+            if (!before) before = room.document.state_vector();
             client.backlog.lag_from = *before;
         }
         frames_.measure(context_, origin.since);
@@ -152,13 +151,11 @@ public:
         if (may_answer(client)) return begin_answer(client, theirs, true);
         Room& room = static_cast<Room&>(*client.room);
         if (is_merged(room.document)) note_divergence(client, room, theirs);
-        Bytes held;
         if constexpr (cuts_answers) {
             // Only a vector that can be answered is held: it is bounded by the document.
             if (const auto error = room.document.check_state_vector(theirs)) return error;
         }
-        if constexpr (ComparesDocument<Document>) held = to_bytes(theirs);
-        client.connection->hold_state_vector(client, std::move(held));
+        client.connection->hold_state_vector(client, to_bytes(theirs));
         return {};
     }
 
@@ -197,28 +194,17 @@ public:
         connection.pace.pause(context_.now);
     }
 
-    /// Returns the state vector of the document, as `answer` reads it.
-    [[nodiscard]] static Bytes vector_of(Room& room) {
-        if constexpr (ComparesDocument<Document>) {
-            return room.document.state_vector();
-        } else {
-            return {};
-        }
-    }
-
 private:
     static constexpr bool cuts_answers = std::derived_from<Document, YjsDocument>;
 
     /// Counts a client whose history is apart from that of its room.
     void note_divergence(RoomClient& client, Room& room, BytesView theirs) {
-        if constexpr (ComparesDocument<Document>) {
-            if (!client.rights.may_edit() ||
-                !client.ops->disjoint(client, room.document.state_vector(), theirs))
-                return;
-            ++context_.counters.divergences;
-            if (std::exchange(client.backlog.diverges, true)) return;
-            context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
-        }
+        if (!client.rights.may_edit() ||
+            !client.ops->disjoint(client, room.document.state_vector(), theirs))
+            return;
+        ++context_.counters.divergences;
+        if (std::exchange(client.backlog.diverges, true)) return;
+        context_.pending_events.push_back(RoomDivergence{room.id, client.rights.grant.user});
     }
     /// Sends the updates that clients with the state vector `theirs` lack. With a `most`, they
     /// count as updates of the room. The comparison is made once, and costs the size of the
@@ -227,26 +213,14 @@ private:
     std::error_code send_state(std::span<RoomClient* const> to, Room& room, BytesView theirs,
                                Kind last, std::size_t most = no_limit) {
         const bool counts = most != no_limit;
-        const auto each = [&](auto&& send_to) {
-            for (RoomClient* const client : to) {
-                // A failed client ends the other clients of its connection, too.
-                if (client->core.joined()) send_to(*client);
-            }
-        };
-        if constexpr (ComparesDocument<Document>) {
-            auto diff = room.document.diff(theirs);
-            if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
-            const Bytes missing = *std::move(diff);
-            // Cutting it would delay all clients, for nothing.
-            if (missing.size() > most) return RoomErrc::too_slow;
-            each([&](RoomClient& client) { send_pieces(client, missing, last, counts); });
-        } else {
-            if (room.document.bytes() > most) return RoomErrc::too_slow;
-            each([&](RoomClient& client) {
-                for (const Bytes& part : room.document.snapshot())
-                    give_message(client, {Kind::update, part}, counts);
-                if (last == Kind::state) give_message(client, {last, {}}, counts);
-            });
+        auto diff = room.document.diff(theirs);
+        if (!diff.has_value()) return static_cast<std::error_code>(diff.error());
+        const Bytes missing = *std::move(diff);
+        // Cutting it would delay all clients, for nothing.
+        if (missing.size() > most) return RoomErrc::too_slow;
+        for (RoomClient* const client : to) {
+            // A failed client ends the other clients of its connection, too.
+            if (client->core.joined()) send_pieces(*client, missing, last, counts);
         }
         return {};
     }
@@ -323,7 +297,7 @@ private:
         }
         client.backlog.requests_state = false;
         charge_user(client, request_cost(room.document, context_.options));
-        send_message(client, {Kind::state_vector, vector_of(room)});
+        send_message(client, {Kind::state_vector, room.document.state_vector()});
     }
     [[nodiscard]] static bool takes_updates(const RoomClient& client, const UpdateOrigin& origin) {
         return !(client.is(origin.author) || client.core.draining() || client.backlog.lag_from);
@@ -344,7 +318,7 @@ private:
             RoomClient& client = *recipients_[left];
             if (client.room != &room || !takes_updates(client, origin)) continue;
             if (client.connection->output.counted() != 0) {
-                if (!before) before = vector_of(room);
+                if (!before) before = room.document.state_vector();
                 client.backlog.lag_from = *before;
                 continue;
             }

@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Scheduler`: `append`, to store an edit,
 /// - `Rooms`: `step` and `end_history`,
-/// - `Delivery`: `send_update` and `vector_of`, to send edits,
+/// - `Delivery`: `send_update`, to send edits,
 /// - `Sessions`: `acknowledge` and `pause_reading`, to acknowledge edits, and to limit their
 ///   author,
 /// - `Closer`: `close_author_and_report`, to close the author of an edit that was not stored,
@@ -109,7 +109,7 @@ public:
         // In a shared room, stored changes arrive by themselves. The storage may be unreachable, so
         // clients read the document as it is.
         if constexpr (Replication::is_single_server) {
-            room.after_load.vector_before = delivery_.vector_of(room);
+            room.after_load.vector_before = room.document.state_vector();
             sessions_.pause_reading(room);
         }
         bool known = false;

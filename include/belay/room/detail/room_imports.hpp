@@ -21,14 +21,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find_or_make`, `step` and `end_history`,
 /// - `Scheduler`: `append`, to store the updates,
-/// - `Replication`: `on_held_back`, to compare the document with a storage that may have lost it,
-/// - `Delivery`: `vector_of`.
+/// - `Replication`: `on_held_back`, to compare the document with a storage that may have lost it.
 ///
 /// Thread safety: the manager's home thread.
 template <class Parts>
 class RoomImports {
     using Document = typename Parts::Document;
-    using Delivery = typename Parts::Delivery;
     using Rooms = typename Parts::Rooms;
     using Scheduler = typename Parts::Scheduler;
     using Replication = typename Parts::Replication;
@@ -144,7 +142,7 @@ private:
     [[nodiscard]] PersistenceError check_import(Room& room, const StoredRoom& content,
                                                 std::vector<BytesView>& adding) const {
         // Merges the document first, so that its content is known.
-        static_cast<void>(Delivery::vector_of(room));
+        static_cast<void>(room.document.state_vector());
         Document trial{room.document};
         std::size_t number = 0;
         std::size_t size = room.pending.bytes();

@@ -32,13 +32,11 @@ template <DocumentLike D, DocumentLike Other>
         const auto adds = other.check(update);
         if (!adds.has_value() || *adds) updates.push_back(update);
     };
-    if constexpr (ComparesDocument<D>) {
-        const Bytes theirs = other.state_vector();
-        const auto diff = document.diff(theirs);
-        if (diff.has_value()) {
-            add(*diff);
-            return updates;
-        }
+    const Bytes theirs = other.state_vector();
+    const auto diff = document.diff(theirs);
+    if (diff.has_value()) {
+        add(*diff);
+        return updates;
     }
     for (const Bytes& part : document.snapshot()) add(part);
     return updates;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/room_protocol_reader.hpp
+/// \file tests/support/room/room_protocol_reader.hpp
 /// RoomProtocolReader: reads frames as a room does, and checks what the protocol returns.
 #pragma once
 
@@ -14,7 +14,7 @@
 #include <belay/core/random.hpp>
 #include <belay/room/detail/room_close.hpp>
 #include <belay/room/room_protocol_like.hpp>
-#include <belay/room/room_protocol_rule.hpp>
+#include "support/room/room_protocol_rule.hpp"
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/room_protocol_rule.hpp
+/// \file tests/support/room/room_protocol_rule.hpp
 /// check::RoomProtocolRule: the rules for a protocol of rooms that the compiler cannot check.
 #pragma once
 

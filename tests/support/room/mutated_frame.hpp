@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/mutated_frame.hpp
+/// \file tests/support/room/mutated_frame.hpp
 /// mutated_frame: a frame with random changes.
 #pragma once
 

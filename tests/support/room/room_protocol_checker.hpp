@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/detail/room_protocol_checker.hpp
+/// \file tests/support/room/room_protocol_checker.hpp
 /// RoomProtocolChecker: a protocol, and the document and the clients of a room that uses it.
 #pragma once
 
@@ -15,11 +15,11 @@
 #include <vector>       // std::vector
 
 #include <belay/room/access.hpp>
-#include <belay/room/detail/mutated_frame.hpp>
 #include <belay/room/detail/room_awareness.hpp>
-#include <belay/room/detail/room_protocol_reader.hpp>
 #include <belay/room/document_check.hpp>
 #include <belay/room/room_request.hpp>
+#include "support/room/mutated_frame.hpp"
+#include "support/room/room_protocol_reader.hpp"
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -124,7 +124,7 @@ private:
             RoomAwareness awareness{options};
             accepted = !awareness.receive({1, "user"}, got.payload, Instant{});
         } else if (got.kind == Kind::state_vector) {
-            if constexpr (ComparesDocument<D>) accepted = full_.diff(got.payload).has_value();
+            accepted = full_.diff(got.payload).has_value();
             if (!got.payload.empty()) vectors_.push_back(got.payload);
         }
         verdict_.expect(accepted, Rule::payload_is_for_the_room);
@@ -251,24 +251,17 @@ private:
         for (const Bytes& update : updates_) {
             give(follower, update, Kind::update);
             static_cast<void>(applied(room, update));
-            if constexpr (ComparesDocument<D>) {
-                Bytes now = room.state_vector();
-                // The document keeps its authors.
-                if (!before.empty()) compare(before, now, true);
-                vectors_.push_back(before = std::move(now));
-            }
+            Bytes now = room.state_vector();
+            // The document keeps its authors.
+            if (!before.empty()) compare(before, now, true);
+            vectors_.push_back(before = std::move(now));
         }
         verdict_.expect(check::SameContent{}(follower, full_, empty_),
                         Rule::client_has_the_document);
         D joined{empty_};
-        if constexpr (ComparesDocument<D>) {
-            send(Kind::state_vector, full_.state_vector());
-            const auto missing = full_.diff(D{empty_}.state_vector());
-            if (missing.has_value()) give(joined, Bytes(*missing), Kind::state);
-        } else {
-            for (const Bytes& part : full_.snapshot()) give(joined, part, Kind::update);
-            send(Kind::state, {});
-        }
+        send(Kind::state_vector, full_.state_vector());
+        const auto missing = full_.diff(D{empty_}.state_vector());
+        if (missing.has_value()) give(joined, Bytes(*missing), Kind::state);
         verdict_.expect(check::SameContent{}(joined, full_, empty_), Rule::client_has_the_document);
     }
     /// Sends an update in pieces, and applies what the client reads.

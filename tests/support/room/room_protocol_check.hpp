@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/room/room_protocol_check.hpp
+/// \file tests/support/room/room_protocol_check.hpp
 /// check::room_protocol: tests whether a protocol of rooms is correct; room.hpp does not include
 /// it.
 #pragma once
@@ -10,8 +10,8 @@
 #include <span>      // std::span
 #include <string>    // std::string
 
-#include <belay/room/detail/room_protocol_checker.hpp>
-#include <belay/room/room_protocol_rule.hpp>
+#include "support/room/room_protocol_checker.hpp"
+#include "support/room/room_protocol_rule.hpp"
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 
@@ -51,7 +51,7 @@ struct RoomProtocolOptions {
 ///
 /// - `make()` returns a new protocol, as you pass it to RoomManager::accept.
 /// - `empty` is the empty document of your rooms, which accepts the updates in `frames`. For a
-///   protocol with `split`, use one that reads updates. In an OpaqueDocument, pieces differ from
+///   protocol with `split`, use one that reads updates. In a list of bytes, pieces differ from
 ///   their update.
 /// - `frames` are frames that clients send, at least one of each kind that they send. An update
 ///   above 1 KiB tests `split`. The check makes malformed frames from them.
