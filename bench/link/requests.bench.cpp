@@ -5,7 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/loop.hpp>
 #include <belay/policy/max_attempts.hpp>
 

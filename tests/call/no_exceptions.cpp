@@ -18,7 +18,7 @@
 #include <belay/call/retry_task.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/max_attempts.hpp>

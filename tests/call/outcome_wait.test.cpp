@@ -13,7 +13,7 @@
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/max_attempts.hpp>

@@ -22,7 +22,7 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/optional_rule.hpp>

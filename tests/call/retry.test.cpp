@@ -17,7 +17,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/retry_observer.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/deadline.hpp>
 #include <belay/policy/max_attempts.hpp>

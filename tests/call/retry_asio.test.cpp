@@ -14,7 +14,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/max_attempts.hpp>
 
 #include "support/catch.hpp"

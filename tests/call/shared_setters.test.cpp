@@ -17,7 +17,7 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

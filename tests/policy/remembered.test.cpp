@@ -14,7 +14,7 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/link/supervisor_core.hpp>
 #include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/max_attempts.hpp>

@@ -12,8 +12,7 @@
 #include <utility>      // std::index_sequence
 
 #include <belay/core/call_counts.hpp>
-#include <belay/core/detail/any_count.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/policy/detail/cause_set.hpp>

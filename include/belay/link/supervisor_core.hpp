@@ -7,7 +7,7 @@
 #include <utility>      // std::move
 
 #include <belay/core/order.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/link/detail/gates.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/supervisor_core_options.hpp>

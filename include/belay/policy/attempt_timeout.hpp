@@ -3,7 +3,7 @@
 /// AttemptTimeout: the longest time that one attempt to connect may take.
 #pragma once
 
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

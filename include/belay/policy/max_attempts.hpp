@@ -5,7 +5,7 @@
 
 #include <cstdint>  // std::uint64_t
 
-#include <belay/core/detail/any_count.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

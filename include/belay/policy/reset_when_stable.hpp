@@ -3,7 +3,7 @@
 /// ResetWhenStable: how long a connection must live before it counts as a success.
 #pragma once
 
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

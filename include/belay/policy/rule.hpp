@@ -10,7 +10,7 @@
 
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -9,7 +9,7 @@
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::conditional_t, std::is_const_v
 
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shareable_like.hpp>
 

@@ -6,7 +6,7 @@
 #include <cstdint>      // std::uint32_t
 #include <string_view>  // std::string_view
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 

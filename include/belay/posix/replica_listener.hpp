@@ -10,7 +10,6 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
-#include <belay/core/cause.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>

@@ -7,7 +7,7 @@
 #include <cstdint>    // std::uint8_t
 
 #include <belay/core/failure.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

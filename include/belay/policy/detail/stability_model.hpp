@@ -9,7 +9,7 @@
 #include <utility>    // std::move
 #include <vector>     // std::vector
 
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/policy/detail/stability_caller.hpp>
 #include <belay/policy/detail/stability_server.hpp>
 #include <belay/policy/stability_report.hpp>

@@ -11,7 +11,7 @@
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
 
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/room/room_stats.hpp>
 
