@@ -7,7 +7,7 @@
 
 #include <belay/core/clocks.hpp>
 #include <belay/drive/loop.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -23,10 +23,9 @@
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/clocks.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/optional_rule.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/remembered.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/call/async_sleeper.hpp"

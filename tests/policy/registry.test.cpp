@@ -17,7 +17,7 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/clocks.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"

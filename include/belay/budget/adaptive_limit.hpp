@@ -12,7 +12,7 @@
 #include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/policy/shareable_like.hpp>
+#include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -16,7 +16,6 @@
 #include <belay/call/task.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/arguments.hpp>
-#include <belay/policy/shareable_like.hpp>
 #include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -12,7 +12,6 @@
 #include <belay/link/link_errc.hpp>
 #include <belay/link/supervisor_core_options.hpp>
 #include <belay/link/timeline.hpp>
-#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {

@@ -16,7 +16,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/listener.hpp>
 #include <belay/sync/replica_server.hpp>
 #include <belay/sync/sync_messages.hpp>
