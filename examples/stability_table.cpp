@@ -10,7 +10,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/belay.hpp>
 #include <belay/call/policies.hpp>
-#include <belay/policy/optional_rule.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/stability_check.hpp>
 
 using namespace belay;

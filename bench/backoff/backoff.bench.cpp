@@ -10,8 +10,8 @@
 
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

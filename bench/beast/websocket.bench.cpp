@@ -9,7 +9,7 @@
 #    include <belay/beast/websocket.hpp>
 #    include <belay/link/heartbeat.hpp>
 #    include <belay/link/supervisor.hpp>
-#    include <belay/policy/max_attempts.hpp>
+#    include <belay/policy/rules.hpp>
 
 #    include <deque>
 #    include <memory>

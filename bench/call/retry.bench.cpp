@@ -5,8 +5,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include <mutex>

@@ -13,7 +13,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix.hpp>
 
 #include "support/counting_new.hpp"

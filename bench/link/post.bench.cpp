@@ -13,7 +13,7 @@
 #include <benchmark/benchmark.h>
 
 #include <belay/drive/loop.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 

@@ -6,9 +6,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

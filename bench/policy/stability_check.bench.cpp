@@ -11,7 +11,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 using namespace belay;

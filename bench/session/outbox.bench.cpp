@@ -7,7 +7,7 @@
 
 #include <benchmark/benchmark.h>
 
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/queue/deque.hpp>
 
 using namespace belay;

@@ -12,7 +12,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/world.hpp>
 
 namespace {

@@ -15,8 +15,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/link_log.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/posix/tcp.hpp>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <belay/beast/listener_counters.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/room/room_observer.hpp>
 
 #include <cstdint>

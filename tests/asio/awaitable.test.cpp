@@ -17,7 +17,7 @@
 
 #include <belay/link/lines.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/asio/run_until.hpp"
 #include "support/catch.hpp"

@@ -10,8 +10,7 @@
 #include <belay/backoff/growths.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/call/policies.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/spread_hint.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

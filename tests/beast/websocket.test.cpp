@@ -28,7 +28,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/link/with_token.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/beast/listener_rig.hpp"
 #include "support/beast/node_server.hpp"

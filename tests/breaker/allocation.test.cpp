@@ -3,7 +3,7 @@
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/trips.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>

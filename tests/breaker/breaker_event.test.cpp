@@ -15,7 +15,7 @@
 #include <vector>
 
 #include <belay/breaker/trips.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/tee.hpp>
 
 #include "support/aborts.hpp"

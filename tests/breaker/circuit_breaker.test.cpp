@@ -9,7 +9,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/trips.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/shared.hpp>
 

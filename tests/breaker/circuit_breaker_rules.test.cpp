@@ -9,7 +9,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/trips.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/budget/granted.hpp"
 #include "support/catch.hpp"

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include <belay/breaker/trips.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/time_window.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

@@ -8,7 +8,7 @@
 
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

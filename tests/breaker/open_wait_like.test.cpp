@@ -6,7 +6,7 @@
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/trips.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"
 #include "support/catch.hpp"

@@ -10,7 +10,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/shared.hpp>
 

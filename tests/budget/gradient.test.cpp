@@ -11,8 +11,8 @@
 #include <vector>
 
 #include <belay/backoff/backoff.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/policy/stability_check.hpp>
 

@@ -24,8 +24,8 @@
 #include <belay/call/hedge.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/bytes.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/call/retry_forms.hpp"
 #include "support/call/retry_rules.hpp"

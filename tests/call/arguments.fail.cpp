@@ -19,7 +19,7 @@
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/drive/thread_sleeper.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/archetypes.hpp"
 

@@ -16,10 +16,8 @@
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/call/retrying.hpp>
-#include <belay/core/steady_clock.hpp>
-#include <belay/policy/deadline.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"

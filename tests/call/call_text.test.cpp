@@ -10,8 +10,8 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/random.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 

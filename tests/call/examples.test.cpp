@@ -6,7 +6,7 @@
 
 #include <belay/call/fails_if.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

@@ -13,8 +13,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/call/retry_forms.hpp"

@@ -20,8 +20,8 @@
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/stop_source.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/call/holds_call.hpp"

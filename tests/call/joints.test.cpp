@@ -25,12 +25,9 @@
 #include <belay/call/timeout.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/optional_rule.hpp>
 #include <belay/policy/registry.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/spread_hint.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"

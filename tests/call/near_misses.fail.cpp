@@ -31,8 +31,7 @@
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/drive/thread_sleeper.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/call/async_sleeper.hpp"

@@ -18,14 +18,10 @@
 #include <belay/call/retry_task.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
 

@@ -13,14 +13,12 @@
 #include <belay/call/queued.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/optional_rule.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/remembered.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"

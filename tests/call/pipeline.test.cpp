@@ -22,11 +22,10 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/optional_rule.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/remembered.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/call/async_sleeper.hpp"

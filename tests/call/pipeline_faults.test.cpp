@@ -20,8 +20,7 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"

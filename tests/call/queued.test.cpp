@@ -16,7 +16,7 @@
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/budget/granted.hpp"

@@ -17,12 +17,9 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/fails_if.hpp>
 #include <belay/call/retry_observer.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/deadline.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/call/retry_forms.hpp"

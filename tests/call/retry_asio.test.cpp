@@ -14,8 +14,8 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/steady_clock.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 

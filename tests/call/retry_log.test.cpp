@@ -17,7 +17,7 @@
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retrying.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/archetypes.hpp"

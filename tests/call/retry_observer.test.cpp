@@ -16,10 +16,8 @@
 #include <belay/call/retry.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

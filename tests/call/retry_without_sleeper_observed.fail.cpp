@@ -2,7 +2,7 @@
 // expect-error: retry: include <belay/drive.hpp> for retry.policy, fn., or pass a sleeper
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_log.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #if defined(BELAY_CONTROL)
 #    include <belay/drive/thread_sleeper.hpp>
 #endif

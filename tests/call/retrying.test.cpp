@@ -12,11 +12,7 @@
 #include <belay/breaker/breaker.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/deadline.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/call/retry_forms.hpp"

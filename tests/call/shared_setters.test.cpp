@@ -17,9 +17,9 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"

@@ -14,9 +14,9 @@
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/call/bulkhead.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 

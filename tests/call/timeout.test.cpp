@@ -16,8 +16,7 @@
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retrying.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/call/retry_forms.hpp"

@@ -18,12 +18,7 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/timeout.hpp>
 #include <belay/core/time_window.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/reset_when_stable.hpp>
-#include <belay/policy/restart_intensity.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/aborts.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: any error code maps to one Cause; users' categories take part; names and numbers are
 // fixed. Method: examples.
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: ClockLike and WallClockLike accept the minimal clock and reject each near miss.
-#include <belay/core/clock_like.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/archetypes.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the concepts of drivers require their documented members, and nothing more.
-#include <belay/core/driver_like.hpp>
+#include <belay/core/machine_like.hpp>
 
 using namespace belay;
 

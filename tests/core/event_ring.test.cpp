@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: an EventRing behaves like std::deque, keeps its memory, destroys its values, and is
 // unchanged after bad_alloc. Method: a deque as the model.
-#include <belay/core/detail/event_ring.hpp>
+#include <belay/core/detail/memory.hpp>
 
 #include <deque>
 #include <memory>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the last reference deletes, once. Copies, moves and conversions to raw pointers keep the
 // count.
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 
 #include <thread>
 #include <vector>

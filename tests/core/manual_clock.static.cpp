@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of manual_clock.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/default_member.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a manual clock moves only by command, in any direction, never beyond the end, and its
 // views follow. Method: examples and threads.
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include <thread>
 

@@ -4,9 +4,8 @@
 // them compile.
 #include <memory>
 
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
-#include <belay/core/driver_like.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/queue/overflows.hpp>

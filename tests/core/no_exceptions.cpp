@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: core works in programs built without exceptions and RTTI.
 #include <belay/core/bytes.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/crc32c.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
-#include <belay/core/steady_clock.hpp>
-#include <belay/core/turn.hpp>
 
 using namespace belay;
 

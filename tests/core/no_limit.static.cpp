@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: no size is above no_limit, so that "size <= limit" holds for every size.
-#include <belay/core/no_limit.hpp>
+#include <belay/core/bytes.hpp>
 
 #include <limits>
 

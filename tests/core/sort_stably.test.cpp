@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: sort_stably sorts, and keeps the order of equal values. Method: std::stable_sort as the
 // model, over vectors of few keys.
-#include <belay/core/detail/sort_stably.hpp>
+#include <belay/core/detail/heap.hpp>
 
 #include <algorithm>
 #include <cstdint>

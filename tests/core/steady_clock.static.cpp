@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of steady_clock.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 using namespace belay;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the machine's clocks are the standard library's, in nanoseconds, and free of state.
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/catch.hpp"
 

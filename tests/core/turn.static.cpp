@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a turn refers to the machine's own bits: a copy of it draws from the same source.
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 
 #include <type_traits>
 

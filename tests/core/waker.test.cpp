@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a registration detaches once, its entry is freed with the last of both sides, and
 // without a driver all calls do nothing. Method: counting entries.
-#include <belay/core/waker.hpp>
+#include <belay/core/machine_like.hpp>
 
 #include <string>
 

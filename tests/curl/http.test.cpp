@@ -3,7 +3,7 @@
 // limits. Method: a real server, good and bad.
 #include <belay/curl/http.hpp>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include <stdexcept>
 #include <string>

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/loop.hpp>
 #include <belay/drive/manual_loop.hpp>
 #include <belay/drive/on_event_loop.hpp>

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/posix/loop.hpp>
 
 #include "support/catch.hpp"

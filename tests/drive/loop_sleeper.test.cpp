@@ -12,9 +12,9 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/loop.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/sim/world.hpp>
 

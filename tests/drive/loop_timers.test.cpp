@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/loop.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/sim.hpp>

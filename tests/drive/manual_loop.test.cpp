@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/catch.hpp"
 #include "support/drive/ticker.hpp"

@@ -9,7 +9,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 

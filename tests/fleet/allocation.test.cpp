@@ -7,8 +7,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/fleet/fleet.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/ring.hpp>

@@ -10,7 +10,7 @@
 #include <string>
 
 #include <belay/fleet/pool.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"

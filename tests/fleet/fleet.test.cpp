@@ -16,7 +16,7 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/aborts.hpp"

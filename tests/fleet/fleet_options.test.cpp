@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <belay/link/validated.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/fleet/fleet_rig.hpp"

@@ -8,7 +8,7 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/with_token.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
 

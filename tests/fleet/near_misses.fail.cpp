@@ -4,7 +4,7 @@
 // them compile.
 #include <belay/fleet/fleet.hpp>
 #include <belay/fleet/pool.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 // expect-error: Fleet: the observer's on_network_suspect must be
 namespace hook_with_wrong_parameters {

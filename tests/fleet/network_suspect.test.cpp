@@ -8,7 +8,7 @@
 
 #include <belay/backoff/jitters.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
 

@@ -8,7 +8,7 @@
 #include <stdexcept>
 
 #include <belay/core/tee.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/core/observed_in_every_form.hpp"
 #include "support/fleet/fleet_rig.hpp"

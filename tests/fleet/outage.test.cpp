@@ -8,8 +8,7 @@
 #include <belay/fleet/fleet.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/openssl/tls_error.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/unix_path.hpp>
 
 #include "support/fleet/fleet_rig.hpp"

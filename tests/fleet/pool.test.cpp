@@ -8,7 +8,7 @@
 
 #include <belay/core/tee.hpp>
 #include <belay/link/bundle.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/core/observed_in_every_form.hpp"
 #include "support/fleet/pool_rig.hpp"

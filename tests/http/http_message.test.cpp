@@ -7,9 +7,8 @@
 #include <string>
 
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

@@ -9,7 +9,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"

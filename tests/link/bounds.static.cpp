@@ -8,7 +8,7 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/core/time_window.hpp>
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -7,8 +7,7 @@
 
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>

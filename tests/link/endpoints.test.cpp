@@ -13,9 +13,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/link/link_archetypes.hpp"

@@ -12,9 +12,7 @@
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/link/link_rig.hpp"

@@ -2,7 +2,8 @@
 // Goal: every reachable state of the core keeps the contract. tests/scripts/mutants.py leaves rules
 // out of the core, one by one, and this exploration must detect each. Method: sim::exhaust over all
 // inputs. BELAY_DEPTH in the environment is the depth; docs/contributing/tests.md has the counts.
-#include <belay/core/detail/time_left.hpp>
+#include <belay/core/instant.hpp>
+
 #include <belay/link/supervisor_core.hpp>
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 
 #include <belay/link/bundle.hpp>
 #include <belay/link/validated.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim.hpp>
 
 #include "support/aborts.hpp"

@@ -3,8 +3,7 @@
 // attempt, wait, cause and rule. Method: scripted connections.
 #include <belay/link/link_log.hpp>
 
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/link/link_rig.hpp"
 

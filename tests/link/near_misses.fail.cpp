@@ -17,7 +17,7 @@
 #include <belay/link/transport_check.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/link/with_token.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/link/link_archetypes.hpp"
 

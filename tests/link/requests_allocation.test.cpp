@@ -7,7 +7,7 @@
 #include <array>
 #include <new>
 
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"

@@ -2,7 +2,7 @@
 // Goal: options that contradict each other are named. Method: static_assert.
 #include <belay/link/requests_options.hpp>
 
-#include <belay/core/no_limit.hpp>
+#include <belay/core/bytes.hpp>
 
 namespace {
 

@@ -14,8 +14,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/drive/manual_loop.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/aborts.hpp"

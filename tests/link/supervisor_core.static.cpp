@@ -8,11 +8,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/shorthand.hpp"
 

@@ -14,11 +14,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/open_waits.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/deadline.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"

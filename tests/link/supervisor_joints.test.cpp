@@ -13,13 +13,10 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/optional_rule.hpp>
 #include <belay/policy/registry.hpp>
 #include <belay/policy/remembered.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/spread_hint.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: mcp::Remote works over any HTTP client and any token source: one that answers at once,
 // never, with a failure or an exception, or that destroys it. Method: a scripted HTTP client.
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
+
 #include <belay/drive/manual_loop.hpp>
 #include <belay/mcp/remote.hpp>
 

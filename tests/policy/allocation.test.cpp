@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: no hook of a rule allocates, at any time. Method: a counting operator new.
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
+
 #include <belay/policy/policy.hpp>
-#include <belay/policy/reset_when_stable.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"

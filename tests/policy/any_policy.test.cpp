@@ -16,14 +16,9 @@
 #include <belay/call/policies.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/link/supervisor_core.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/remembered.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/spread_hint.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: AttemptTimeout requests its limit and does nothing else. Method: examples.
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <belay/policy/policy.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: one cause has its own wait, exactly within its bounds; other causes are not affected.
 // Method: examples and fixed draws.
-#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: no attempt starts after the instant, and no wait for one begins. Method: timelines at
 // compile time.
-#include <belay/policy/deadline.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <type_traits>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of max_attempts.hpp satisfy their concepts, have the documented sizes, and
 // throw only as documented.
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 

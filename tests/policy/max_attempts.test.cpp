@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a policy makes exactly the given number of attempts. Other events in between do not count.
 // Method: examples.
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <limits>
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: no attempt starts too late, and a wait that would end too late does not begin. Method:
 // timelines at compile time.
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/cooldown_on.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/aborts.hpp"

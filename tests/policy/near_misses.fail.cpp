@@ -11,14 +11,9 @@
 
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/deadline.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/spread_hint.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
 

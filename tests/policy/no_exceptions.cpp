@@ -1,17 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Goal: policy/ works under -fno-exceptions -fno-rtti. Method: each part once, without a framework.
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/deadline.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/policy_history.hpp>
 #include <belay/policy/remembered.hpp>
-#include <belay/policy/reset_when_stable.hpp>
-#include <belay/policy/restart_intensity.hpp>
-#include <belay/policy/spread_hint.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

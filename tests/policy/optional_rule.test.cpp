@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Goal: an optional rule that is set counts like a rule in its place, and one that is not set
 // counts like no rule. Method: two forms of the same policy get the same random events; examples.
-#include <belay/policy/optional_rule.hpp>
+#include <belay/policy/any_policy.hpp>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/any_policy.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/remembered.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/spread_hint.hpp>
 
 #include "support/catch.hpp"
 #include "support/policy/policy_twins.hpp"

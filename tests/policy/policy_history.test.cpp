@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a saved history is restored, aged by the time without the program. Other bytes are
 // rejected. Method: round trips of random histories, every bit flipped, and clocks that jump.
-#include <belay/policy/policy_history.hpp>
+#include <belay/policy/remembered.hpp>
 
 #include <vector>
 

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Goal: check::reconnection finds policies whose clients dial at the same time, or do not connect
 // again. Method: planted mistakes for each rule, each with a near miss; golden figures by seed.
-#include <belay/policy/reconnection_report.hpp>
+#include <belay/policy/stability_check.hpp>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stability_check.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include <memory>
 

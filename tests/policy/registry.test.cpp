@@ -16,8 +16,8 @@
 #include <belay/budget/budgets.hpp>
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each error of a registry has a text and a cause. Method: examples.
-#include <belay/policy/registry_errc.hpp>
+#include <belay/policy/registry.hpp>
 
 #include "support/catch.hpp"
 

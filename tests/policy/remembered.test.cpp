@@ -14,13 +14,9 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/link/supervisor_core.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/reset_when_stable.hpp>
-#include <belay/policy/restart_intensity.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of reset_when_stable.hpp satisfy their concepts, have the documented sizes,
 // and throw only as documented.
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: ResetWhenStable requests its window and does nothing else. Method: examples.
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <belay/policy/policy.hpp>
 

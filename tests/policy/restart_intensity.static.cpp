@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of restart_intensity.hpp satisfy their concepts, have the documented sizes,
 // and throw only as documented.
-#include <belay/policy/restart_intensity.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: exactly the given number of failures is allowed within any period. Method: examples, and a
 // brute-force model on random histories.
-#include <belay/policy/restart_intensity.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <algorithm>
 #include <type_traits>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: ShareableLike accepts breakers and budgets, and rejects types that Shared would call
 // without effect.
-#include <belay/policy/shareable_like.hpp>
+#include <belay/policy/shared.hpp>
 
 #include <cstdint>
 
@@ -9,7 +9,6 @@
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/policy/shared.hpp>
 
 using namespace belay;
 

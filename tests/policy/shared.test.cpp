@@ -12,9 +12,9 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/core/manual_clock.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

@@ -16,8 +16,8 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retrying.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/stability_check.hpp>
 
 #include "support/catch.hpp"

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Goal: clients with the same hint return at times that are spread over some percent of it, and
 // never earlier. Other waits are unchanged. Method: many seeds.
-#include <belay/policy/spread_hint.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <algorithm>
 #include <type_traits>
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_elapsed.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/aborts.hpp"

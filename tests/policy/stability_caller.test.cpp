@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the calls of check::stability run a policy exactly as retry does.
 // Method: the same policy, draws and failures in both; the times of all attempts must be equal.
-#include <belay/policy/detail/stability_caller.hpp>
+#include <belay/policy/stability_check.hpp>
 
 #include <memory>
 #include <system_error>
@@ -13,11 +13,8 @@
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/catch.hpp"
 

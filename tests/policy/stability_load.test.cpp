@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a load that cannot be played is rejected with a message. Method: one field at a time is out
 // of range, or at its bound.
-#include <belay/policy/stability_load.hpp>
+#include <belay/policy/stability_check.hpp>
 
 #include "support/catch.hpp"
 

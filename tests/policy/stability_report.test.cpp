@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: StabilityReport::broken returns the first rule that its figures break.
 // Method: each figure at its limit, and one step beyond it.
-#include <belay/policy/stability_report.hpp>
+#include <belay/policy/stability_check.hpp>
 
 #include "support/catch.hpp"
 

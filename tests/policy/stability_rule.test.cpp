@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: each rule has a text. Method: all of them.
-#include <belay/policy/stability_rule.hpp>
+#include <belay/policy/stability_check.hpp>
 
 #include <string_view>
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: exactly the given causes stop.
-#include <belay/policy/stop_on.hpp>
-
-#include <belay/policy/cooldown_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: every cause except the given ones stops, in every hook. It is the exact opposite of StopOn.
 // Method: all causes.
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/stop_on.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"

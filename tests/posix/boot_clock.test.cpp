@@ -8,8 +8,7 @@
 #include <fstream>
 #include <string>
 
-#include <belay/core/clock_like.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/posix/loop.hpp>
 
 #include "support/posix/watch_rig.hpp"

@@ -11,7 +11,7 @@
 
 #include <sys/resource.h>
 
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session/receiver.hpp>

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 #include "support/posix/watch_rig.hpp"
 

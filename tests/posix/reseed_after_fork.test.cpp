@@ -11,7 +11,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/drive/thread_sleeper.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/catch.hpp"
 

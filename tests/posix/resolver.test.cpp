@@ -13,7 +13,7 @@
 #include <thread>
 
 #include <belay/link/endpoints.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/posix/tcp_rig.hpp"

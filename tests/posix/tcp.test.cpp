@@ -14,9 +14,8 @@
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/lines.hpp>
-#include <belay/policy/detail/peer_evidence.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/detail/causes.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/posix/listener.hpp>
 #include <belay/queue/queue.hpp>

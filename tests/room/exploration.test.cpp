@@ -2,7 +2,8 @@
 // Goal: rooms, clients and multiplexed connections keep their contracts after every sequence of
 // events, and reach the states that they must reach. Method: sim::exhaust over the cores, with an
 // owner that does what they return; all times are whole seconds, so that there are few states.
-#include <belay/core/detail/time_left.hpp>
+#include <belay/core/instant.hpp>
+
 #include <belay/room/detail/client_core.hpp>
 #include <belay/room/detail/connection_core.hpp>
 #include <belay/room/room_core.hpp>

@@ -338,9 +338,9 @@ WORLD_MUTANTS = (
               "in_ledger([&] { static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload)); return "
               "ledger_.apply(sender->id, after_it, frame.payload); })")),
     explored("session", "one_attempt_more", 'always "the rules of the parts"',
-             ("belay/policy/max_attempts.hpp", "return failures_ >= most_ ? Advice::stop() : Advice::go();",
+             ("belay/policy/rules.hpp", "return failures_ >= most_ ? Advice::stop() : Advice::go();",
               "return failures_ > most_ ? Advice::stop() : Advice::go();"),
-             ("belay/policy/max_attempts.hpp", "failures_ < most_) ++failures_;", "failures_ <= most_) ++failures_;")),
+             ("belay/policy/rules.hpp", "failures_ < most_) ++failures_;", "failures_ <= most_) ++failures_;")),
     explored("session", "gives_up_a_silent_peer_late", 'always "the rules of the parts"',
              ("belay/link/detail/pulse.hpp", "lost_at_ = after(now, options_.dead_after);",
               "lost_at_ = after(now, 4 * options_.dead_after);")),

@@ -6,7 +6,7 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/lines.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
 #include <belay/session/outbox.hpp>

@@ -11,7 +11,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"

@@ -13,7 +13,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/journal/journal.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/journal.hpp>
 #include <belay/sim.hpp>
 

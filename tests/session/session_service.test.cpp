@@ -13,7 +13,7 @@
 #include <vector>
 
 #include <belay/fleet.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/receiver.hpp>
 
 #include "support/catch.hpp"

@@ -8,7 +8,7 @@
 #include <list>
 #include <utility>
 
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

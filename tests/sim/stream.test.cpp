@@ -12,7 +12,7 @@
 #include <belay/link/lines.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/transport_check.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/explore.hpp>
 
 #include "support/aborts.hpp"

@@ -8,7 +8,7 @@
 
 #include <belay/link/endpoints.hpp>
 #include <belay/link/transport_check.hpp>
-#include <belay/policy/detail/peer_evidence.hpp>
+#include <belay/policy/detail/causes.hpp>
 
 #include "support/catch.hpp"
 #include "support/seeds.hpp"

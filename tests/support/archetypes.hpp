@@ -5,7 +5,7 @@
 #pragma once
 
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/random.hpp>
 #include <belay/policy/rule.hpp>
 

@@ -5,8 +5,7 @@
 
 #include <algorithm>
 
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

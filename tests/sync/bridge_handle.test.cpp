@@ -9,7 +9,7 @@
 
 #include <belay/backoff/jitters.hpp>
 #include <belay/drive/loop.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

@@ -20,10 +20,8 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/optional_rule.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/any_policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>

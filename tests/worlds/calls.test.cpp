@@ -28,9 +28,7 @@
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>

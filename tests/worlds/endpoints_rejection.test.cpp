@@ -15,8 +15,7 @@
 #include <belay/fleet/fleet.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/world.hpp>
 

@@ -14,9 +14,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 
 #include "support/worlds/broken_hosts.hpp"

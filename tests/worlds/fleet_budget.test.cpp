@@ -12,8 +12,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>

@@ -12,9 +12,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/journal/journal.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/session_service.hpp>
 
 #include "support/worlds/broken_hosts.hpp"

@@ -28,7 +28,7 @@
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/http/http_calls.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>

@@ -7,7 +7,7 @@
 
 #include <belay/call/policies.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>

@@ -16,9 +16,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/link/requests.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>

@@ -14,9 +14,7 @@
 #include <belay/journal/journal.hpp>
 #include <belay/link/endpoints.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/session.hpp>
 
 #include "support/worlds/explored.hpp"

@@ -11,7 +11,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/session.hpp>
 #include <belay/sim/tcp.hpp>
 

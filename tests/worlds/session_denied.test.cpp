@@ -12,8 +12,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/session.hpp>
 
 #include "support/worlds/denied_disk.hpp"

@@ -14,8 +14,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
 #include <belay/sim/accepted.hpp>

@@ -15,7 +15,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/endpoints.hpp>
-#include <belay/policy/attempt_timeout.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>
 #include <belay/sim/accepted.hpp>

@@ -27,11 +27,8 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/requests.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/work/work_queue.hpp>

@@ -18,9 +18,7 @@
 #include <belay/fleet/fleet.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/work/work_queue.hpp>
 

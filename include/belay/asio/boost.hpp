@@ -29,7 +29,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <belay/asio/detail/asio_of.hpp>
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

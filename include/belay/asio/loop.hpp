@@ -8,7 +8,7 @@
 #include <utility>  // std::move
 
 #include <belay/asio/detail/asio_of.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/on_event_loop.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -11,7 +11,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/growths.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/result.hpp>
 #include <belay/policy/rule.hpp>
 

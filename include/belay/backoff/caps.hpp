@@ -7,7 +7,7 @@
 #include <concepts>     // std::copyable, std::integral, std::same_as
 #include <type_traits>  // std::bool_constant
 
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
 

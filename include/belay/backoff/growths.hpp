@@ -11,9 +11,9 @@
 #include <cstdint>       // std::int32_t, std::uint32_t, std::uint64_t
 #include <system_error>  // std::error_code
 
-#include <belay/core/cause.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/member_names.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 

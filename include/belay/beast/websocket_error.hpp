@@ -3,7 +3,7 @@
 /// beast::WebSocketErrc: the errors that a WebSocket transport or listener itself reports.
 #pragma once
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace beast {
 

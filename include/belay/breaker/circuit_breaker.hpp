@@ -16,13 +16,11 @@
 #include <belay/breaker/detail/breaker_core.hpp>
 #include <belay/breaker/trips.hpp>
 #include <belay/core/assert.hpp>
-#include <belay/core/cause.hpp>
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/core/detail/this_thread.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/steady_clock.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -9,7 +9,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/call_counts.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>

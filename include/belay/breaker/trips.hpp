@@ -12,12 +12,10 @@
 #include <utility>      // std::index_sequence
 
 #include <belay/core/call_counts.hpp>
-#include <belay/core/detail/any_count.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/policy/detail/cause_set.hpp>
-#include <belay/policy/detail/peer_evidence.hpp>
+#include <belay/policy/detail/causes.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

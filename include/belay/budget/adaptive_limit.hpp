@@ -9,10 +9,10 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/expect_options.hpp>
-#include <belay/policy/detail/guarded.hpp>
-#include <belay/policy/shareable_like.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
+#include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

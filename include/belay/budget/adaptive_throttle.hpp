@@ -7,9 +7,9 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/detail/budget_permit.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/time_window.hpp>
-#include <belay/policy/detail/guarded.hpp>
-#include <belay/policy/shareable_like.hpp>
+#include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -9,10 +9,10 @@
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/detail/budget_permit.hpp>
 #include <belay/budget/detail/rate_state.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/policy/detail/guarded.hpp>
-#include <belay/policy/shareable_like.hpp>
+#include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -17,7 +17,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/policy/detail/peer_evidence.hpp>
+#include <belay/policy/detail/causes.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

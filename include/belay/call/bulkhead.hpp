@@ -11,7 +11,7 @@
 #include <belay/budget/detail/budget_permit.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
-#include <belay/core/detail/any_count.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/policy/rule.hpp>
 

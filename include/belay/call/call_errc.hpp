@@ -5,7 +5,7 @@
 
 #include <system_error>  // std::error_code
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -16,8 +16,8 @@
 #include <belay/call/call_errc.hpp>
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/retry_observer.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/random.hpp>
-#include <belay/policy/detail/guarded.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace chaos {
 

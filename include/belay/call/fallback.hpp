@@ -11,7 +11,7 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/policy/detail/cause_set.hpp>
+#include <belay/policy/detail/causes.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

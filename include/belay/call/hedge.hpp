@@ -15,8 +15,7 @@
 #include <belay/call/detail/hedge_run.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/assert.hpp>
-#include <belay/core/detail/any_count.hpp>
-#include <belay/policy/shareable_like.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

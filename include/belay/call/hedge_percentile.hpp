@@ -7,7 +7,7 @@
 #include <cstdint>  // std::uint32_t
 
 #include <belay/call/hedge.hpp>
-#include <belay/policy/detail/guarded.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -15,7 +15,7 @@
 #include <belay/call/retry_observer.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/stop_source.hpp>
-#include <belay/policy/detail/rule_slots.hpp>
+#include <belay/policy/policy.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

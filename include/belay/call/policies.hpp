@@ -11,13 +11,9 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/stop_on.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace policies {
 

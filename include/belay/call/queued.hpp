@@ -16,7 +16,7 @@
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/rate_limiter.hpp>
-#include <belay/core/detail/any_count.hpp>
+#include <belay/core/detail/arguments.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -13,8 +13,7 @@
 #include <belay/call/detail/concurrent_rate.hpp>
 #include <belay/call/detail/wait_queue.hpp>
 #include <belay/call/permit_counters.hpp>
-#include <belay/core/detail/any_count.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>

@@ -17,7 +17,6 @@
 #include <belay/core/order.hpp>
 #include <belay/core/sleeper_like.hpp>
 #include <belay/core/stop_source.hpp>
-#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -8,7 +8,7 @@
 #include <utility>      // std::move
 
 #include <belay/call/retry_observer.hpp>
-#include <belay/core/detail/duration_text.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -9,7 +9,7 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/detail/awaited_call.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 #include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 

@@ -40,6 +40,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     std::abort();
 }
 
+/// Prints `what` to stderr. Call it only if BELAY_ASSERTIONS is not 0.
+inline void report_misuse(const char* what) noexcept {
+    std::fprintf(stderr, "belay: misuse: %s\n", what);
+}
+
 }}}  // namespace belay::detail
 
 #define BELAY_DETAIL_EXPECT(kind, cond, what) \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/bytes.hpp
-/// Bytes and BytesView: what journals store and what byte transports carry.
+/// Bytes and BytesView: what journals store and what byte transports carry. no_limit: the value of
+/// an option or a capacity that has no limit.
 #pragma once
 
 #include <concepts>     // std::convertible_to, std::same_as, std::unsigned_integral
@@ -22,6 +23,9 @@ namespace belay { inline namespace BELAY_ABI {
 using Bytes = std::vector<std::byte>;
 /// A view of bytes that another object owns.
 using BytesView = std::span<const std::byte>;
+
+/// The value of a limit that does not limit: the largest std::size_t.
+inline constexpr std::size_t no_limit = static_cast<std::size_t>(-1);
 
 /// Returns the bytes of a text. The text must outlive the view.
 [[nodiscard]] inline BytesView as_bytes(std::string_view text) noexcept {

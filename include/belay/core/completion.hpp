@@ -8,9 +8,9 @@
 #include <type_traits>  // std::is_nothrow_invocable_v
 #include <utility>      // std::move, std::forward
 
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/core/waker.hpp>
+#include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -98,6 +98,14 @@ namespace part {
     return factor > most / ticks ? forever : Duration{static_cast<std::int64_t>(ticks * factor)};
 }
 
+/// Returns what is left until `t`: 0ns if it is past, and -1ns if it is `never`. It identifies a
+/// timer in a digest (sim::exhaust).
+///
+/// Errors: none.   Complexity: O(1).
+[[nodiscard]] constexpr Duration time_left(Instant now, Instant t) noexcept {
+    return t == never ? Duration{-1} : elapsed(now, t);
+}
+
 }  // namespace part
 
 }}  // namespace belay

@@ -1,14 +1,161 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/machine_like.hpp
-/// MachineLike: the machines that a driver runs. LifetimeFlag and TurnGuard let user code destroy a
-/// machine during the machine's own turn.
+/// MachineLike: the machines that a driver runs. DriverLike runs them, and a Waker connects the
+/// two, until the machine ends. LifetimeFlag and TurnGuard let user code destroy a machine during
+/// its own turn.
 #pragma once
 
-#include <concepts>  // std::same_as
+#include <atomic>    // std::atomic
+#include <concepts>  // std::same_as, std::convertible_to
+#include <cstdint>   // std::uint8_t, std::uint32_t
+#include <utility>   // std::exchange
 
-#include <belay/core/waker.hpp>
+#include <belay/core/assert.hpp>
+#include <belay/core/instant.hpp>
+#include <belay/core/random.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace driver {
+
+struct WakeNode;
+
+/// The functions that a driver provides for a machine.
+///
+/// They are plain functions, so that the core needs no virtual ones.
+struct WakeOps {
+    /// Makes the driver read the machine's deadline again soon.
+    /// Any thread; also after the driver's end.
+    void (*wake)(WakeNode&) noexcept;
+    /// Does the same from the home thread, without a lock or a system call.
+    void (*touch)(WakeNode&) noexcept;
+    /// Returns the driver's time.
+    Instant (*now)(WakeNode&) noexcept;
+    /// Removes the machine, which is being destroyed: the driver never calls it again.
+    /// Home thread.
+    void (*detach)(WakeNode&) noexcept;
+    /// Destroys the entry after its last reference is gone.
+    void (*destroy)(WakeNode*) noexcept;
+};
+
+/// The driver's entry for one machine. Drivers derive theirs from it. It outlives both sides.
+struct WakeNode {
+    explicit WakeNode(const WakeOps& o) noexcept : ops{&o} {}
+
+    const WakeOps* ops;
+    std::atomic<std::uint32_t> references{1};
+};
+
+/// The result of posting an event.
+enum class Post : std::uint8_t {
+    taken,  ///< the event will be handled
+    full,   ///< no capacity: keep the event; the machine notifies you when there is capacity
+    gone    ///< its attempt or the machine is over: the event will never be handled
+};
+
+/// A counted reference to a driver's entry, which can only wake.
+///
+/// Thread safety: distinct objects safe.
+class WakeHandle {
+public:
+    WakeHandle() noexcept = default;
+    WakeHandle(const WakeHandle& other) noexcept : node_{other.node_} {
+        if (node_ != nullptr) node_->references.fetch_add(1, std::memory_order_relaxed);
+    }
+    WakeHandle(WakeHandle&& other) noexcept : node_{std::exchange(other.node_, nullptr)} {}
+    WakeHandle& operator=(WakeHandle other) noexcept {
+        std::swap(node_, other.node_);
+        return *this;
+    }
+    ~WakeHandle() {
+        if (node_ != nullptr && node_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+            node_->ops->destroy(node_);
+        }
+    }
+
+    /// Takes over one reference that the driver has counted already.
+    [[nodiscard]] static WakeHandle adopt(WakeNode* node) noexcept {
+        WakeHandle h;
+        h.node_ = node;
+        return h;
+    }
+
+    /// Asks the driver to look at the machine soon.   Any thread.   Blocks: never for long.
+    void wake() const noexcept {
+        if (node_ != nullptr) node_->ops->wake(*node_);
+    }
+    [[nodiscard]] WakeNode* node() const noexcept { return node_; }
+
+private:
+    WakeNode* node_ = nullptr;
+};
+
+}  // namespace driver
+
+/// A machine's registration with its driver. Destroying or replacing it detaches the machine.
+///
+/// Without a driver (default constructed), every call does nothing and `now()` is `always`.
+/// Thread safety: home thread, except for what `handle()` returns.
+class Waker {
+public:
+    Waker() noexcept = default;
+    Waker(driver::WakeHandle handle, Seed seed) noexcept
+        : handle_{std::move(handle)}, seed_{seed}, owns_{true} {}
+    Waker(Waker&& other) noexcept
+        : handle_{std::move(other.handle_)},
+          seed_{other.seed_},
+          owns_{std::exchange(other.owns_, false)} {}
+    Waker& operator=(Waker&& other) noexcept {
+        if (this != &other) {
+            detach();
+            handle_ = std::move(other.handle_);
+            seed_ = other.seed_;
+            owns_ = std::exchange(other.owns_, false);
+        }
+        return *this;
+    }
+    ~Waker() { detach(); }
+
+    /// Makes the driver read the deadline again before it waits, because it moved earlier.
+    void touch() const noexcept {
+        if (driver::WakeNode* const node = handle_.node()) node->ops->touch(*node);
+    }
+
+    /// Returns the driver's time; `always` without a driver. For commands that act outside a turn.
+    [[nodiscard]] Instant now() const noexcept {
+        driver::WakeNode* const node = handle_.node();
+        return node != nullptr ? node->ops->now(*node) : always;
+    }
+
+    /// Returns the seed of the machine's random bits.
+    [[nodiscard]] Seed seed() const noexcept { return seed_; }
+
+    /// Returns a handle for other threads.
+    [[nodiscard]] const driver::WakeHandle& handle() const noexcept { return handle_; }
+
+    /// Returns a Waker for a machine inside this one.
+    ///
+    /// It has the same driver, other random bits, and no registration of its own.
+    [[nodiscard]] Waker nested(std::uint64_t key) const noexcept {
+        Waker w{handle_, Seed{detail::mix64(seed_.value + 0x9E3779B97F4A7C15U * (key + 1))}};
+        w.owns_ = false;
+        return w;
+    }
+
+    /// Ends the registration: the driver never calls the machine again.   Errors: none.
+    void detach() noexcept {
+        if (std::exchange(owns_, false)) {
+            driver::WakeNode* const node = handle_.node();
+            if (node != nullptr) node->ops->detach(*node);
+        }
+        handle_ = driver::WakeHandle{};
+    }
+
+private:
+    driver::WakeHandle handle_;
+    Seed seed_{0};
+    bool owns_ = false;
+};
 
 namespace detail {
 template <class M>
@@ -131,6 +278,83 @@ struct LifetimeFlagOf {
     }
 };
 
+struct MachineArchetype {
+    void attach(Waker);
+    [[nodiscard]] Instant deadline() const noexcept;
+    void advance(Instant);
+};
+struct CallArchetype {
+    driver::WakeHandle machine;
+    void operator()() const;
+};
+
+template <class D>
+concept HasAttachMachine = requires(D& d, MachineArchetype& m) { d.attach(m); };
+template <class D>
+concept HasPost = requires(D& d, CallArchetype f) {
+    { d.post(f) } -> std::same_as<driver::Post>;
+};
+template <class D>
+concept ReportsTime = requires(const D& d) {
+    { d.now() } noexcept -> std::convertible_to<Instant>;
+};
+template <class L>
+concept HasCall = requires(L& l, CallArchetype f) { l.call(f); };
+template <class L>
+concept HasCallAt = requires(L& l, Instant t, CallArchetype f) { l.call_at(t, f); };
+
 }  // namespace detail
+
+/// Runs machines on one thread, which is its home thread.
+///
+/// Loop, posix::Loop, sim::Host, OnEventLoop and ManualLoop are drivers.
+///
+/// - `attach(machine)`: gives the machine a Waker, and runs it until it is destroyed or attached
+///   elsewhere. Home thread.
+/// - `post(f) -> driver::Post`: calls `f()` later, on the home thread. Any thread.
+/// - `now() const noexcept -> Instant`: returns the driver's time.
+template <class D>
+concept DriverLike = detail::HasAttachMachine<D> && detail::HasPost<D> && detail::ReportsTime<D>;
+
+/// An event loop that an OnEventLoop can use as its driver.
+///
+/// - `call(f)`: calls `f()` soon, on the loop's thread, and never inside call(). Any thread.
+/// - `call_at(instant, f)`: sets the one timer, which calls `f()` at that time. It replaces the
+///   request of an earlier call_at(). If the instant is `never`, it requests nothing. The loop's
+///   thread.
+/// - `now() const noexcept -> Instant`: returns the time that call_at() uses.
+///
+/// `f` is copyable and small, and moves without throwing. The loop may drop `f` when it ends, and
+/// may call `f` after the end of its driver. An exception from these functions ends the program,
+/// except in post().
+template <class L>
+concept EventLoopLike = detail::HasCall<L> && detail::HasCallAt<L> && detail::ReportsTime<L>;
+
+namespace explain {
+
+/// Names every requirement of DriverLike that D lacks.
+template <class D>
+consteval bool driver_like() {
+    static_assert(detail::HasAttachMachine<D>,
+                  "DriverLike: D needs 'attach(machine)' for every MachineLike");
+    static_assert(detail::HasPost<D>,
+                  "DriverLike: D needs 'driver::Post post(f)', which any thread may call");
+    static_assert(detail::ReportsTime<D>, "DriverLike: D needs 'Instant now() const noexcept'");
+    return DriverLike<D>;
+}
+
+/// Names every requirement of EventLoopLike that L lacks.
+template <class L>
+consteval bool event_loop_like() {
+    static_assert(detail::HasCall<L>,
+                  "EventLoopLike: L needs 'call(f)', which any thread may call and which runs f() "
+                  "later on the loop's thread");
+    static_assert(detail::HasCallAt<L>,
+                  "EventLoopLike: L needs 'call_at(belay::Instant, f)', which sets its one timer");
+    static_assert(detail::ReportsTime<L>, "EventLoopLike: L needs 'Instant now() const noexcept'");
+    return EventLoopLike<L>;
+}
+
+}  // namespace explain
 
 }}  // namespace belay

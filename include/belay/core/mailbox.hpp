@@ -8,22 +8,9 @@
 #include <cstdint>  // std::uint8_t, std::uint32_t
 #include <utility>  // std::move
 
-#include <belay/core/detail/event_ring.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/core/detail/this_thread.hpp>
-#include <belay/core/waker.hpp>
-
-namespace belay { inline namespace BELAY_ABI { namespace driver {
-
-/// The result of posting an event.
-enum class Post : std::uint8_t {
-    taken,  ///< the event will be handled
-    full,   ///< no capacity: keep the event; the machine notifies you when there is capacity
-    gone    ///< its attempt or the machine is over: the event will never be handled
-};
-
-}}}  // namespace belay::driver
+#include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace driver {
 

@@ -2,9 +2,9 @@
 /// \file belay/core/observer.hpp
 /// NoObserver, and the one way in which every component of belay notifies an observer.
 ///
-/// docs/reference/core.md describes what an observer is, and what the compiler rejects. For each
-/// class with an observer, its component has one struct. It lists the hooks with their arguments
-/// (`Hook`), and the compiler's messages for a wrong hook (`explain`); see link/observer.hpp.
+/// docs/core.md describes what an observer is, and what the compiler rejects. For each class with
+/// an observer, its component has one struct. It lists the hooks with their arguments (`Hook`), and
+/// the compiler's messages for a wrong hook (`explain`); see link/observer.hpp.
 #pragma once
 
 #include <concepts>     // std::same_as, std::convertible_to
@@ -49,10 +49,9 @@ using Unwrapped = std::remove_reference_t<decltype(unwrap(std::declval<O&>()))>;
 
 // Several components call these hooks. Each other hook is defined in its component. `call` is the
 // hook as an overload set. `is_plain` detects a hook that is public, and neither overloaded nor a
-// template. Without the name in MemberNames, each observer would seem to have the hook.
+// template.
 #define BELAY_DETAIL_HOOK(Name, hook)                                                           \
     struct Name {                                                                               \
-        static_assert(sizeof(&MemberNames::hook) != 0, "add the hook to MemberNames");          \
         template <class O, class... A>                                                          \
         static constexpr auto call(O& o,                                                        \
                                    A&&... a) noexcept(noexcept(o.hook(static_cast<A&&>(a)...))) \
@@ -76,6 +75,8 @@ BELAY_DETAIL_HOOK(OnJournalReplaced, on_journal_replaced);
 /// detects only what `is_plain` detects.
 template <class Name, class O>
 [[nodiscard]] consteval bool has_hook() {
+    // Otherwise each observer would seem to have it.
+    static_assert(Name::template is_plain<MemberNames>, "add the hook to MemberNames");
     if constexpr (Probed<O>) {
         return !Name::template is_plain<MemberProbe<std::remove_cv_t<O>>>;
     } else {

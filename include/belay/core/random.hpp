@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/random.hpp
-/// Random: the one generator of belay, and the bounded draw on it.
+/// Random: the one generator of belay, and the bounded draw on it. Turn: the time and the
+/// randomness that are given to everything that decides.
 ///
 /// The values are equal on every compiler and CPU.
 #pragma once
@@ -15,6 +16,7 @@
 #include <cstdint>   // std::uint64_t
 
 #include <belay/core/assert.hpp>
+#include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -165,3 +167,16 @@ template <part::BitSource Bits>
 }}  // namespace belay
 
 #undef BELAY_DETAIL_HAS_GETENTROPY
+
+namespace belay { inline namespace BELAY_ABI {
+
+/// The time and the source of random bits for one step of a driver.
+///
+/// Nothing in belay reads a clock or seeds a generator in secret; it is given a Turn. That is why a
+/// simulated hour takes milliseconds, and why the same seed gives the same history.
+struct Turn {
+    Instant now;
+    Random& bits;
+};
+
+}}  // namespace belay

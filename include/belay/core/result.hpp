@@ -18,6 +18,15 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 
+/// A Result, or a std::expected, recognised by its shape.
+template <class T>
+concept IsResult = requires(T& result) {
+    typename T::value_type;
+    typename T::error_type;
+    result.error();
+    result.value();
+};
+
 template <class T>
 concept OptionalValue = requires {
     typename T::value_type;

@@ -7,7 +7,7 @@
 #include <concepts>     // std::same_as
 #include <type_traits>  // std::remove_reference_t
 
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

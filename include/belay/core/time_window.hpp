@@ -7,7 +7,7 @@
 #include <cstdint>  // std::uint32_t, std::uint64_t
 
 #include <belay/core/call_counts.hpp>
-#include <belay/core/detail/any_unit.hpp>
+#include <belay/core/detail/arguments.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -9,7 +9,7 @@
 #include <vector>   // std::vector
 
 #include <belay/core/detail/function.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -15,7 +15,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/function.hpp>
-#include <belay/core/driver_like.hpp>
+#include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -8,7 +8,7 @@
 #include <mutex>               // std::mutex
 #include <utility>             // std::move
 
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -9,7 +9,6 @@
 #include <utility>    // std::exchange, std::move
 
 #include <belay/call/async_sleeper_like.hpp>
-#include <belay/core/driver_like.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/stop_source.hpp>
 

@@ -6,8 +6,8 @@
 #include <concepts>  // std::default_initializable
 #include <utility>   // std::move
 
-#include <belay/core/driver_like.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
+#include <belay/core/machine_like.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -8,8 +8,8 @@
 #include <utility>      // std::exchange, std::forward
 
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/core/driver_like.hpp>
 #include <belay/core/machine_group.hpp>
+#include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/timer.hpp>
 

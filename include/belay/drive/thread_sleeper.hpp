@@ -10,7 +10,7 @@
 #include <utility>             // std::forward
 
 #include <belay/call/retry.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

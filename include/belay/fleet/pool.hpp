@@ -10,7 +10,7 @@
 #include <utility>   // std::exchange, std::move
 #include <vector>    // std::vector
 
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/fleet/detail/endpoints_of.hpp>

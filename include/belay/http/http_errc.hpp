@@ -3,7 +3,7 @@
 /// HttpErrc: the reasons why a request has no response, or not a whole one.
 #pragma once
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

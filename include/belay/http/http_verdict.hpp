@@ -9,7 +9,7 @@
 
 #include <belay/core/instant.hpp>
 #include <belay/http/http_message.hpp>
-#include <belay/policy/detail/peer_evidence.hpp>
+#include <belay/policy/detail/causes.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

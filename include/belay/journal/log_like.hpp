@@ -9,7 +9,6 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/is_result.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
 

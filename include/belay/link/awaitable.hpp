@@ -11,7 +11,7 @@
 #include <utility>       // std::move, std::forward
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/event_ring.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/result.hpp>
 #include <belay/core/tee.hpp>

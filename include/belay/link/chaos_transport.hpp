@@ -12,12 +12,12 @@
 #include <type_traits>  // std::is_base_of_v
 #include <utility>      // std::move
 
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
 #include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
-#include <belay/policy/detail/guarded.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace chaos {
 

@@ -8,7 +8,7 @@
 #include <type_traits>  // std::is_nothrow_destructible_v
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/link/event.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

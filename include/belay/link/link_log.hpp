@@ -6,7 +6,7 @@
 #include <string>   // std::string, std::to_string
 #include <utility>  // std::move
 
-#include <belay/core/detail/duration_text.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/link/observer.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

@@ -10,7 +10,7 @@
 #include <string>   // std::string
 #include <utility>  // std::move
 
-#include <belay/core/no_limit.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 #include <belay/metrics/page.hpp>

@@ -8,7 +8,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move, std::exchange
 
-#include <belay/core/detail/report_misuse.hpp>
+#include <belay/core/assert.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/detail/carries_any_bytes.hpp>

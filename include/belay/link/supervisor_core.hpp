@@ -7,12 +7,11 @@
 #include <utility>      // std::move
 
 #include <belay/core/order.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/link/detail/gates.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/supervisor_core_options.hpp>
 #include <belay/link/timeline.hpp>
-#include <belay/policy/detail/spending.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {

@@ -6,7 +6,7 @@
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::declval
 
-#include <belay/core/detail/is_result.hpp>
+#include <belay/core/result.hpp>
 #include <belay/link/connection_like.hpp>
 #include <belay/link/link.hpp>
 

@@ -10,8 +10,8 @@
 #include <type_traits>  // std::is_nothrow_destructible_v
 #include <utility>      // std::move
 
+#include <belay/core/clocks.hpp>
 #include <belay/core/observer.hpp>
-#include <belay/core/steady_clock.hpp>
 #include <belay/openssl/jwt_verifier.hpp>
 #include <belay/room/authorizer_like.hpp>
 

@@ -7,7 +7,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::move
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace jwt {
 

@@ -3,7 +3,7 @@
 /// tls::Errc: the errors of TLS, with the reason for which a certificate is not accepted.
 #pragma once
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/http/http_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace tls {

@@ -6,15 +6,147 @@
 #include <concepts>     // std::integral
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint8_t, std::uint64_t
+#include <string_view>  // std::string_view
 #include <type_traits>  // std::is_nothrow_move_constructible_v
 #include <utility>      // std::index_sequence, std::move
 
-#include <belay/policy/detail/rule_slots.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
+
+// Not std::tuple: it is not trivially copyable, and it would add parse time for every user.
+template <std::size_t, class R>
+struct RuleSlot {
+    [[no_unique_address]] R rule;
+};
+template <class, class... Rules>
+struct RuleSlots;
+template <std::size_t... I, class... Rules>
+struct RuleSlots<std::index_sequence<I...>, Rules...> : RuleSlot<I, Rules>... {
+    template <class F>
+    [[gnu::always_inline]] constexpr void each(F&& f) noexcept {
+        (f(static_cast<RuleSlot<I, Rules>*>(this)->rule), ...);
+    }
+    template <class F>
+    [[gnu::always_inline]] constexpr void each(F&& f) const noexcept {
+        (f(static_cast<const RuleSlot<I, Rules>*>(this)->rule), ...);
+    }
+    template <std::size_t N, class R>
+    static constexpr R& at(RuleSlot<N, R>& slot) noexcept {
+        return slot.rule;
+    }
+};
+
+template <class R>
+[[nodiscard]] constexpr Advice sign(Advice advice, const R&) noexcept {
+    if constexpr (requires { std::string_view{R::name}; }) {
+        if (advice.by.empty()) advice.by = R::name;
+    }
+    return advice;
+}
+
+// Returns the window that a rule requests, or a negative value for none. A rule that wraps a policy
+// takes the value to return in that case.
+template <class R>
+[[nodiscard]] constexpr Duration stable_wish(const R& rule) noexcept {
+    constexpr Duration nothing{-1};
+    if constexpr (requires { rule.stable_window(nothing); }) {
+        return rule.stable_window(nothing);
+    } else if constexpr (requires { rule.stable_window(); }) {
+        return rule.stable_window();
+    } else {
+        return nothing;
+    }
+}
+template <class R>
+[[nodiscard]] constexpr Duration limit_wish(const R& rule) noexcept {
+    constexpr Duration nothing{-1};
+    if constexpr (requires { rule.attempt_limit(nothing); }) {
+        return rule.attempt_limit(nothing);
+    } else if constexpr (requires { rule.attempt_limit(); }) {
+        return rule.attempt_limit();
+    } else {
+        return nothing;
+    }
+}
+
+/// Returns whether a rule stops after an attempt that times out at `end`.
+template <class R>
+[[nodiscard]] constexpr bool stops_after([[maybe_unused]] const R& rule,
+                                         [[maybe_unused]] Instant end) noexcept {
+    if constexpr (requires { rule.stops_after(end); }) {
+        return rule.stops_after(end);
+    } else {
+        return false;
+    }
+}
+
+/// Returns until when a rule rejects attempts as a limit, such as an open breaker; `always` if it
+/// does not, or for ever. A rule that holds a policy returns the latest instant of its rules.
+template <class R>
+[[nodiscard]] constexpr Instant rejects_until([[maybe_unused]] const R& rule,
+                                              [[maybe_unused]] Instant now) noexcept {
+    if constexpr (requires { rule.rejects_until(now); }) {
+        return rule.rejects_until(now);
+    } else if constexpr (requires { rule.admit(now); }) {
+        const Advice advice = rule.admit(now);
+        const bool is_limit =
+            advice.verb == Advice::Verb::suspend || advice.verb == Advice::Verb::stop;
+        return is_limit && advice.until != never ? advice.until : always;
+    } else {
+        return always;
+    }
+}
+
+/// Returns how often a rule or a layer, with the rules in it, refers to the object of `shared`.
+template <class R, class S>
+[[nodiscard]] constexpr std::size_t places_of([[maybe_unused]] const S& shared,
+                                              [[maybe_unused]] const R& rule) noexcept {
+    if constexpr (requires { rule.places_of(shared); }) {
+        return rule.places_of(shared);
+    } else {
+        return 0;
+    }
+}
+
+/// Checks that an attempt takes at most one permit of an object that judges results. With two, the
+/// first rule takes the probe of a half-open breaker, and the second one rejects the attempt.
+template <class P, class R>
+constexpr void expect_one_rule([[maybe_unused]] const P& policy,
+                               [[maybe_unused]] const R& rule) noexcept {
+    if constexpr (judges_results<R>) {
+        BELAY_OPTION(policy.places_of(rule) == 1,
+                     "Policy: a breaker, adaptive limit or throttle must be in one rule");
+    }
+}
+
+/// Combines advice. Unlike pairwise `stronger`, it remembers waits that stronger advice outranked.
+class AdviceFold {
+public:
+    template <class R>
+    constexpr void add(const Advice& advice, const R& rule) noexcept {
+        // Compilers then need no copies where all rules allow an attempt, as is usual.
+        if (advice.verb == Advice::Verb::go) return;
+        const Advice signed_advice = detail::sign(advice, rule);
+        strongest_ = detail::stronger(strongest_, signed_advice);
+        if (advice.until > latest_.until) latest_ = signed_advice;
+    }
+    [[nodiscard]] constexpr bool stopped() const noexcept {
+        return strongest_.verb == Advice::Verb::stop;
+    }
+    [[nodiscard]] constexpr Advice result() const noexcept {
+        // Compilers then need no copy where all rules allow an attempt.
+        if (strongest_.verb == Advice::Verb::go) return Advice::go();
+        const bool suspends = strongest_.verb == Advice::Verb::suspend;
+        return suspends ? detail::stronger(strongest_, latest_) : strongest_;
+    }
+
+private:
+    Advice strongest_{};
+    Advice latest_{};
+};
 
 /// The time that a connection must live to count as stable, if no rule requests another.
 inline constexpr Duration default_stable_window = std::chrono::seconds{10};
@@ -92,9 +224,9 @@ class Policy : public detail::WantedHook<Policy<Rules...>, (detail::HasWanted<Ru
     static_assert((explain::rule_like<Rules>() && ...));
 
 public:
-    /// The halves of the hooks, which AnyPolicy calls; see policy/detail/erased_rules.hpp.
+    /// The halves of the hooks, which AnyPolicy calls; see policy/any_policy.hpp.
     struct Halves;
-    /// A report of the calls of `retry`; see policy/detail/spending.hpp.
+    /// A report of the calls of `retry`; see policy/policy.hpp.
     struct Spending;
 
     /// Pre: no two rules refer to the same object that judges results; see Pipeline.
@@ -593,6 +725,48 @@ using AsPolicy = decltype(as_policy(std::declval<R>()));
 /// The type that a run of a policy or of a single rule copies. A group of rules needs no Policy.
 template <class R>
 using RunPolicy = std::conditional_t<is_rule_group<R>, R, AsPolicy<R>>;
+}  // namespace detail
+
+/// Reports to the rules that an attempt was made, and that its caller stopped waiting for its
+/// result. Then a retry stays paid for: budgets do not get it back at the `abandoned` that follows.
+///
+/// A rule takes part if it has `spend(Turn&)`. Only Shared rules, and rules that hold a policy, do.
+/// The same is true of `rejected(Turn&)`: an attempt was due, and a rule rejected it.
+template <class... Rules>
+struct Policy<Rules...>::Spending {
+    static constexpr void report(Policy& policy, [[maybe_unused]] Turn& turn) noexcept {
+        policy.visit([&](auto& rule) {
+            if constexpr (requires { rule.spend(turn); }) rule.spend(turn);
+        });
+    }
+    static constexpr void reject(Policy& policy, [[maybe_unused]] Turn& turn) noexcept {
+        policy.visit([&](auto& rule) {
+            if constexpr (requires { rule.rejected(turn); }) rule.rejected(turn);
+        });
+    }
+};
+
+namespace detail {
+
+/// The same for a policy of any kind.   Pre: an attempt has begun.
+template <class P>
+constexpr void spend(P& policy, Turn& turn) noexcept {
+    if constexpr (requires { policy.spend(turn); }) {
+        policy.spend(turn);
+    } else {
+        P::Spending::report(policy, turn);
+    }
+}
+/// Reports to a policy of any kind that an attempt was due, and that `admit` rejected it.
+template <class P>
+constexpr void reject(P& policy, Turn& turn) noexcept {
+    if constexpr (requires { policy.rejected(turn); }) {
+        policy.rejected(turn);
+    } else {
+        P::Spending::reject(policy, turn);
+    }
+}
+
 }  // namespace detail
 
 }}  // namespace belay

@@ -17,10 +17,49 @@
 #include <utility>           // std::forward, std::move
 
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/result.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/registry_errc.hpp>
+
+namespace belay { inline namespace BELAY_ABI {
+
+namespace policies {
+
+/// The errors of a Registry; category "belay.policy". Values are appended, never renumbered.
+enum class RegistryErrc {
+    full = 1,         ///< it has `entries_max` objects, and none of them is idle
+    key_too_long = 2  ///< the key has more than `key_bytes_max` bytes
+};
+
+}  // namespace policies
+
+namespace detail {
+inline constexpr ErrorText registry_error_texts[] = {
+    {"the registry is full, and none of its objects is idle", Cause::overloaded},
+    {"the key is longer than the registry's limit", Cause::permanent},
+};
+
+/// Returns the category "belay.policy".
+[[nodiscard]] inline const std::error_category& registry_category() noexcept {
+    static const TableCategory category{"belay.policy", registry_error_texts};
+    return category;
+}
+}  // namespace detail
+
+namespace policies {
+
+/// Makes a std::error_code from a RegistryErrc, as the conversion requires.
+[[nodiscard]] inline std::error_code make_error_code(RegistryErrc errc) noexcept {
+    return {static_cast<int>(errc), detail::registry_category()};
+}
+
+}  // namespace policies
+
+}}  // namespace belay
+
+template <>
+struct std::is_error_code_enum<belay::policies::RegistryErrc> : std::true_type {};
 
 namespace belay { inline namespace BELAY_ABI { namespace policies {
 
@@ -319,4 +358,6 @@ private:
     RegistryCounters counters_{};
 };
 
-}}}  // namespace belay::policies
+}  // namespace policies
+
+}}  // namespace belay

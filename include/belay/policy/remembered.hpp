@@ -1,17 +1,282 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/remembered.hpp
-/// Remembered: a policy that continues where it was after a restart of the program.
+/// Remembered: a policy that continues where it was after a restart of the program. PolicyHistory:
+/// what happened to a policy, in a few bytes that survive a restart.
 #pragma once
 
-#include <cstddef>      // std::size_t
+#include <array>        // std::array
+#include <cstddef>      // std::byte, std::size_t
+#include <cstdint>      // std::int64_t, std::uint64_t
+#include <span>         // std::span
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
-#include <belay/policy/detail/spending.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/core/crc32c.hpp>
+#include <belay/core/order.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/policy_history.hpp>
+#include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// Stores the latest verdicts on the attempts of one run, for the next start of the program.
+///
+/// With it, a program that crashes again and again continues with its backoff and its open breaker,
+/// instead of starting them afresh each time.
+///
+/// It stores what happened, and not the state of the rules. A restored policy receives the events
+/// again, with the times at which they happened. So it works with every rule, including your own,
+/// and with a policy that was changed in the meantime. A Remembered rule writes the history. Call
+/// `save` whenever an attempt begins or ends, and store the bytes with your data (in a journal:
+/// `keep`). Call `restore` at the next start.
+///
+/// The last 29 verdicts are kept. They are fewer if nothing was tried for a while in between (a
+/// gate was shut), because such a pause also takes space. The history also keeps the number of
+/// older failures, and how long trying took. It stores causes and hints, but no error codes. It
+/// stores times as ages, and a wall clock timestamp shows how long the program was gone. If that
+/// clock jumped, waits are shorter or longer by as much, but never longer than they were.
+///
+/// Memory:        about 500 bytes.
+/// Thread safety: distinct objects safe.
+class PolicyHistory {
+public:
+    /// The most bytes that `save` needs.
+    static constexpr std::size_t bytes_max = 512;
+    /// The number of verdicts that are kept with their times.
+    static constexpr std::size_t events_max = 29;
+
+    /// One event: a verdict, or several failures that happened at about that time.
+    ///
+    /// It may also be the time from which an attempt was wanted, or no longer wanted.
+    struct Event {
+        detail::Outcome what = detail::Outcome::failed;
+        Cause cause = Cause::none;
+        std::uint16_t times = 1;
+        Duration retry_after{};
+        Instant at{};
+    };
+
+    // ---- storing --------------------------------------------------------------------------------
+
+    /// Writes everything to the front of `into`, and returns the part that was written.
+    ///
+    /// Errors: none.   Complexity: O(events).
+    [[nodiscard]] BytesView save(std::span<std::byte, bytes_max> into, Instant now,
+                                 WallTime wall) const noexcept {
+        std::byte* const p = into.data();
+        p[4] = std::byte{version};
+        p[5] = static_cast<std::byte>(size_);
+        p[6] = static_cast<std::byte>(attempting_ ? 1 : 0);
+        p[7] = std::byte{0};
+        store_le(p + 8, static_cast<std::uint64_t>(wall.time_since_epoch().count()));
+        store_le(p + 16, static_cast<std::uint64_t>(elapsed(now, until_).count()));
+        for (std::size_t i = 0; i < size_; ++i) encode(events_[i], now, p + header + i * record);
+        const std::size_t bytes = header + size_ * record;
+        store_le(p, part::crc32c({p + 4, bytes - 4}));
+        return {p, bytes};
+    }
+
+    /// Restores what an earlier process has saved; no bytes restore an empty history.
+    ///
+    /// Errors: returns false, and the history is empty, if these are not bytes of `save`, or those
+    ///         of another version.
+    [[nodiscard]] bool restore(BytesView saved, Instant now, WallTime wall) noexcept {
+        clear();
+        if (saved.empty()) return true;
+        if (!is_whole(saved)) return false;
+        const std::byte* const p = saved.data();
+        const Duration gone = since(load_le<std::uint64_t>(p + 8), wall);
+        attempting_ = p[6] != std::byte{0};
+        saved_at_ = ago(now, gone);
+        const Duration remaining = duration(load_le<std::uint64_t>(p + 16));
+        until_ = remaining > gone ? after(now, remaining - gone) : always;
+        for (std::size_t i = 0; i < static_cast<std::size_t>(p[5]); ++i) {
+            Event& event = events_[i];
+            if (!decode(p + header + i * record, now, gone, event) ||
+                (i != 0 && event.at < events_[i - 1].at)) {
+                clear();
+                return false;
+            }
+            ++size_;
+        }
+        return true;
+    }
+
+    /// Forgets everything.
+    void clear() noexcept {
+        size_ = 0;
+        attempting_ = false;
+        until_ = saved_at_ = always;
+    }
+
+    // ---- what it holds --------------------------------------------------------------------------
+
+    [[nodiscard]] std::span<const Event> events() const noexcept { return {events_.data(), size_}; }
+    /// Returns whether an attempt has begun whose end is not known.
+    ///
+    /// After a restore, it means that the program crashed during an attempt.
+    [[nodiscard]] bool attempting() const noexcept { return attempting_; }
+    /// Returns when the next attempt was to start.
+    [[nodiscard]] Instant until() const noexcept { return until_; }
+    /// Returns when the restored history had been saved; `always` if nothing was restored.
+    [[nodiscard]] Instant saved_at() const noexcept { return saved_at_; }
+
+    // ---- for Remembered -------------------------------------------------------------------------
+
+    /// Records that an attempt is wanted where none was before. Trying starts at this time.
+    void wanted(Instant now) noexcept {
+        if (is_last(detail::Outcome::abandoned)) {
+            const Event ended = events_[--size_];
+            if (ended.at >= now) return;
+            if (is_last(detail::Outcome::wanted)) {
+                // No verdict came in between, so the start moves later by the time in which nothing
+                // was tried.
+                Event& began = events_[size_ - 1];
+                began.at = before(now, elapsed(began.at, ended.at));
+                return;
+            }
+            ++size_;
+        } else if (size_ != 0 && !is_last(detail::Outcome::succeeded)) {
+            return;
+        }
+        push({detail::Outcome::wanted, Cause::none, 1, Duration{}, now});
+    }
+    void began() noexcept { attempting_ = true; }
+    /// Records that the attempt has no verdict.
+    void ended() noexcept { attempting_ = false; }
+    /// Records that the attempt that was wanted, planned or under way has no verdict, and that
+    /// trying ends.
+    void abandoned(Instant now) noexcept {
+        attempting_ = false;
+        if (size_ == 0 || is_last(detail::Outcome::abandoned) ||
+            is_last(detail::Outcome::succeeded)) {
+            return;
+        }
+        push({detail::Outcome::abandoned, Cause::none, 1, Duration{}, now});
+    }
+    /// Records a verdict, and when the next attempt may start.
+    void note(Instant now, detail::Outcome what, const Failure& failure, Instant until) noexcept {
+        attempting_ = false;
+        until_ = until;
+        push({what, failure.cause, 1, failure.retry_after, now});
+    }
+
+private:
+    static constexpr std::uint8_t version = 1;
+    static constexpr std::size_t header = 24;
+    static constexpr std::size_t record = 16;
+    static_assert(header + events_max * record <= bytes_max);
+
+    [[nodiscard]] bool is_last(detail::Outcome what) const noexcept {
+        return size_ != 0 && events_[size_ - 1].what == what;
+    }
+    void push(const Event& event) noexcept {
+        if (size_ == events_max) drop_oldest();
+        events_[size_++] = event;
+    }
+
+    /// Makes space for one event. Most rules depend on the number of failures in a row, and on how
+    /// long trying took. So the oldest failure becomes a repetition of the next one, if a success
+    /// does not make it void. If nothing was tried for a while after it, the time at which trying
+    /// started moves over that gap.
+    void drop_oldest() noexcept {
+        const std::size_t first = opens(events_[0]) ? 1 : 0;
+        if (first == 0 || is(1, detail::Outcome::failed)) merge_into_next(first);
+        std::size_t end = first + 1;
+        if (first == 1) {
+            // The event that opens stands for what follows it.
+            const std::size_t gap = is(1, detail::Outcome::failed) ? 2 : 1;
+            if (is(gap, detail::Outcome::abandoned)) {
+                end = gap + 1;
+                if (is(end, detail::Outcome::wanted)) {
+                    const Duration tried = elapsed(events_[0].at, events_[gap].at);
+                    events_[0].at = before(events_[end].at, tried);
+                    ++end;
+                }
+            } else if (gap == 1) {
+                return erase(0, 1);
+            }
+        }
+        erase(first, end);
+    }
+    [[nodiscard]] bool is(std::size_t i, detail::Outcome what) const noexcept {
+        return i < size_ && events_[i].what == what;
+    }
+    void merge_into_next(std::size_t i) noexcept {
+        if (!is(i, detail::Outcome::failed)) return;
+        for (std::size_t k = i + 1; k < size_ && !is(k, detail::Outcome::succeeded); ++k) {
+            if (!is(k, detail::Outcome::failed)) continue;
+            const std::uint32_t times = std::uint32_t{events_[k].times} + events_[i].times;
+            events_[k].times =
+                static_cast<std::uint16_t>(detail::smaller(std::uint32_t{0xFFFF}, times));
+            return;
+        }
+    }
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the earlier to the later
+    void erase(std::size_t from, std::size_t to) noexcept {
+        for (std::size_t i = to; i < size_; ++i) events_[from + i - to] = events_[i];
+        size_ -= to - from;
+    }
+    [[nodiscard]] static bool opens(const Event& event) noexcept {
+        return event.what == detail::Outcome::wanted || event.what == detail::Outcome::lost;
+    }
+
+    static void encode(const Event& event, Instant now, std::byte* p) noexcept {
+        constexpr std::int64_t nanoseconds_per_millisecond = 1'000'000;
+        const std::int64_t milliseconds = event.retry_after.count() / nanoseconds_per_millisecond;
+        p[0] = static_cast<std::byte>(event.what);
+        p[1] = static_cast<std::byte>(event.cause);
+        store_le(p + 2, event.times);
+        store_le(p + 4,
+                 static_cast<std::uint32_t>(detail::larger(
+                     std::int64_t{0}, detail::smaller(milliseconds, std::int64_t{0xFFFFFFFF}))));
+        store_le(p + 8, static_cast<std::uint64_t>(elapsed(event.at, now).count()));
+    }
+    [[nodiscard]] static bool decode(const std::byte* p, Instant now, Duration gone,
+                                     Event& event) noexcept {
+        const auto what = static_cast<std::uint8_t>(p[0]);
+        const auto cause = static_cast<std::uint8_t>(p[1]);
+        if (what < 1 || what > 5 || cause > static_cast<std::uint8_t>(Cause::unauthorized)) {
+            return false;
+        }
+        event.what = static_cast<detail::Outcome>(what);
+        event.cause = static_cast<Cause>(cause);
+        event.times = load_le<std::uint16_t>(p + 2);
+        event.retry_after = std::chrono::milliseconds{load_le<std::uint32_t>(p + 4)};
+        event.at = ago(now, part::saturating_add(duration(load_le<std::uint64_t>(p + 8)), gone));
+        return event.times != 0;
+    }
+    [[nodiscard]] static bool is_whole(BytesView saved) noexcept {
+        if (saved.size() < header || saved[4] != std::byte{version}) return false;
+        const auto count = static_cast<std::size_t>(saved[5]);
+        return count <= events_max && saved.size() == header + count * record &&
+               load_le<std::uint32_t>(saved.data()) == part::crc32c(saved.subspan(4));
+    }
+
+    /// Returns a stored length of time; one that is out of range becomes the longest.
+    [[nodiscard]] static Duration duration(std::uint64_t ticks) noexcept {
+        const auto most = static_cast<std::uint64_t>(Duration::max().count());
+        return Duration{static_cast<std::int64_t>(detail::smaller(ticks, most))};
+    }
+    [[nodiscard]] static Duration since(std::uint64_t stamp, WallTime wall) noexcept {
+        const auto then = static_cast<std::int64_t>(stamp);
+        const std::int64_t now = wall.time_since_epoch().count();
+        if (now <= then) return Duration::zero();
+        return duration(static_cast<std::uint64_t>(now) - static_cast<std::uint64_t>(then));
+    }
+    /// Never returns `always`, which is not a moment.
+    [[nodiscard]] static Instant ago(Instant now, Duration age) noexcept {
+        constexpr Instant first{always.time_since_epoch() + Duration{1}};
+        const Instant then = before(now, age);
+        return then < first ? first : then;
+    }
+
+    std::array<Event, events_max> events_{};
+    std::size_t size_ = 0;
+    Instant until_ = always;
+    Instant saved_at_ = always;
+    bool attempting_ = false;
+};
 
 template <class P>
 class Remembered;

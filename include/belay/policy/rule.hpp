@@ -10,7 +10,7 @@
 
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/failure.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -348,7 +348,7 @@ consteval bool rule_like() {
     static_assert(
         detail::HasAnyHook<R>,
         "RuleLike: R needs at least one hook; a layer such as Queued or Timeout goes into "
-        "a Pipeline; a std::optional of a rule needs <belay/policy/optional_rule.hpp>; see "
+        "a Pipeline; a std::optional of a rule needs <belay/policy/any_policy.hpp>; see "
         "docs/reference/policies.md");
     static_assert(detail::WantedIsSound<R>,
                   "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");

@@ -7,7 +7,7 @@
 #include <type_traits>  // std::conditional_t, std::is_same_v
 #include <utility>      // std::move
 
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/detail/basic_loop.hpp>
 #include <belay/posix/boot_clock.hpp>
 #include <belay/posix/detail/boot_poller.hpp>

@@ -10,14 +10,13 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
-#include <belay/core/cause.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/length_prefixed.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/listener.hpp>
 #include <belay/sync/replica_server.hpp>
 #include <belay/sync/sync_messages.hpp>

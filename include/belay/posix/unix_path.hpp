@@ -5,7 +5,7 @@
 
 #include <string>  // std::string
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
 

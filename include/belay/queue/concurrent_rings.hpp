@@ -14,7 +14,7 @@
 #include <utility>      // std::exchange, std::forward, std::move
 
 #include <belay/core/assert.hpp>
-#include <belay/core/detail/wait_while.hpp>
+#include <belay/core/detail/spin_mutex.hpp>
 #include <belay/queue/detail/ring_slots.hpp>
 #include <belay/queue/storage_like.hpp>
 

@@ -5,7 +5,7 @@
 
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -13,8 +13,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/is_result.hpp>
-#include <belay/core/no_limit.hpp>
+#include <belay/core/result.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -12,7 +12,7 @@
 #include <utility>    // std::move
 
 #include <belay/core/assert.hpp>
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/room/audit_like.hpp>
 #include <belay/room/authorizer_like.hpp>

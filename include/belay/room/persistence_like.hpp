@@ -15,7 +15,6 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/completion.hpp>
-#include <belay/core/detail/is_result.hpp>
 #include <belay/core/detail/member_names.hpp>
 #include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>

@@ -6,9 +6,9 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint8_t
 
-#include <belay/core/detail/time_left.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/room/room_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace timeline {

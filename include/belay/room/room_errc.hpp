@@ -8,7 +8,7 @@
 #include <string>        // std::string
 #include <system_error>  // std::error_code, std::is_error_code_enum
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -8,7 +8,7 @@
 #include <system_error>  // std::error_code
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/is_result.hpp>
+#include <belay/core/result.hpp>
 #include <belay/journal/id.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

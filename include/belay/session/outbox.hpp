@@ -29,9 +29,9 @@
 #include <type_traits>   // std::conditional_t, std::remove_cvref_t
 #include <utility>       // std::exchange, std::forward, std::move
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/machine_like.hpp>
-#include <belay/core/no_limit.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>

@@ -6,8 +6,8 @@
 #include <concepts>     // std::same_as
 #include <string_view>  // std::string_view
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
-#include <belay/core/no_limit.hpp>
 #include <belay/journal/id.hpp>
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/session/session_format.hpp>

@@ -3,7 +3,7 @@
 /// sim::Clock and sim::WallClock: the clocks of a simulated world, for parts that need one.
 #pragma once
 
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/sim/detail/engine.hpp>
 #include <belay/sim/detail/wall_setting.hpp>
 

@@ -10,7 +10,6 @@
 #include <type_traits>  // std::is_enum_v
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/time_left.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/random.hpp>
 

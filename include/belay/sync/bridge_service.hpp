@@ -17,9 +17,8 @@
 #include <belay/core/machine_group.hpp>
 #include <belay/fleet/detail/service_calls.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sync/bridge.hpp>
 #include <belay/sync/detail/fleet_health.hpp>
 

@@ -9,9 +9,8 @@
 #include <utility>    // std::move
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/result.hpp>
-#include <belay/core/steady_clock.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 

@@ -13,9 +13,8 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/link/requests.hpp>
-#include <belay/policy/attempt_timeout.hpp>
 #include <belay/policy/policy.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sync/detail/exchange_wait.hpp>
 #include <belay/sync/link_exchange.hpp>
 #include <belay/sync/remote_sync_server.hpp>

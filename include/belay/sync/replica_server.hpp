@@ -14,7 +14,7 @@
 #include <utility>       // std::declval, std::move
 #include <vector>        // std::vector
 
-#include <belay/core/no_limit.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/sync_message_codec.hpp>
 

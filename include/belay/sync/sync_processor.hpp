@@ -13,7 +13,7 @@
 #include <vector>       // std::vector
 
 #include <belay/call/retry.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/sync/detail/named_store.hpp>
 #include <belay/sync/detail/sync_engine.hpp>
 

@@ -5,7 +5,7 @@
 
 #include <cstddef>  // std::size_t
 
-#include <belay/core/no_limit.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/yjs/lib0.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs {

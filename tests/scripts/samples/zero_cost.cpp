@@ -3,7 +3,7 @@
 // does, with 2 one that does nothing in its hooks, with 3 one that counts.
 #include <belay/backoff/backoff.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

@@ -10,7 +10,7 @@
 #include <belay/asio/loop.hpp>
 #include <belay/beast/websocket.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 
 #include "support/asio/run_until.hpp"
 #include "support/catch.hpp"

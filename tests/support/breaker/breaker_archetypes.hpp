@@ -5,7 +5,7 @@
 #pragma once
 
 #include <belay/breaker/breaker_state.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay_test {

@@ -24,9 +24,8 @@
 #include <belay/call/rate_limiter.hpp>
 #include <belay/call/retrying.hpp>
 #include <belay/call/timeout.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/optional_rule.hpp>
+#include <belay/policy/any_policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/call/async_sleeper.hpp"

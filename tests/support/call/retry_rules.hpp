@@ -6,8 +6,8 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 
 namespace belay_test {
 

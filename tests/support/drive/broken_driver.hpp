@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/core/driver_like.hpp>
+#include <belay/core/machine_like.hpp>
 
 namespace belay_test {
 

@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-#include <belay/core/waker.hpp>
+#include <belay/core/machine_like.hpp>
 
 namespace belay_test {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/drive/manual_loop.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>

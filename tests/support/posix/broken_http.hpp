@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/http/http_like.hpp>
 #include <belay/posix/detail/socket.hpp>
 

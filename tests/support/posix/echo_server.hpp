@@ -8,7 +8,7 @@
 #include <string>
 
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/posix/listener.hpp>
 
 #include "support/catch.hpp"

@@ -11,7 +11,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/manual_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/posix/loop.hpp>

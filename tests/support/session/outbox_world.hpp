@@ -16,8 +16,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>

@@ -19,8 +19,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session.hpp>
 #include <belay/sim/history.hpp>

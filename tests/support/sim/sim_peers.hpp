@@ -14,7 +14,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/world.hpp>
 
 namespace belay_test {

@@ -18,9 +18,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/reset_when_stable.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session.hpp>
 #include <belay/sim.hpp>

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/tcp.hpp>
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <belay/link/supervisor.hpp>
-#include <belay/policy/max_attempts.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/sim/accepted.hpp>
 #include <belay/sim/host.hpp>
 

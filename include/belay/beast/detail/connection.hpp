@@ -7,7 +7,7 @@
 #include <utility>  // std::move
 
 #include <belay/beast/detail/stream.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

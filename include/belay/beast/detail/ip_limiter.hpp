@@ -13,10 +13,10 @@
 #include <belay/beast/detail/upgrade_rules.hpp>
 #include <belay/beast/listener_counters.hpp>
 #include <belay/beast/listener_options.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/steady_clock.hpp>
 #include <belay/link/close_code.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

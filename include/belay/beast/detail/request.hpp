@@ -14,7 +14,7 @@
 
 #include <belay/beast/websocket_error.hpp>
 #include <belay/beast/websocket_options.hpp>
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_verdict.hpp>
 

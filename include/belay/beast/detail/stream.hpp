@@ -18,7 +18,7 @@
 #include <belay/beast/detail/gathered.hpp>
 #include <belay/beast/detail/ip_limiter.hpp>
 #include <belay/beast/websocket_options.hpp>
-#include <belay/core/detail/event_ring.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/link/close_code.hpp>

@@ -5,7 +5,7 @@
 
 #include <utility>  // std::exchange
 
-#include <belay/policy/detail/peer_evidence.hpp>
+#include <belay/policy/detail/causes.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -16,7 +16,7 @@
 #include <belay/call/detail/hedge_delay.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shared.hpp>
 

@@ -9,7 +9,7 @@
 #include <belay/call/answer.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/order.hpp>
-#include <belay/policy/detail/rule_slots.hpp>
+#include <belay/policy/policy.hpp>
 #include <belay/policy/rule.hpp>
 #include <belay/policy/shared.hpp>
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/heap.hpp
-/// The two steps of a binary heap whose items store their own positions.
+/// The two steps of a binary heap whose items store their own positions. sort_stably: sorts values,
+/// and keeps the order of equal ones. prefetch_for_write: loads memory before it is needed.
 #pragma once
 
 #include <cstddef>  // std::size_t
 
-#include <belay/core/assert.hpp>
+#include <belay/core/order.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -41,6 +42,40 @@ constexpr void sink_in_heap(const Items& items, std::size_t place, const Before&
         place = child;
     }
     put(place, item);
+}
+
+/// Sorts `values`, a vector, and keeps the order of equal ones.   Complexity: O(n log n).
+///
+/// Not std::stable_sort, nor std::stable_partition: in libstdc++ 12 they call a deprecated
+/// function, of which Clang 19 warns.
+template <class Items, class Before>
+void sort_stably(Items& values, Before before) {
+    const std::size_t count = values.size();
+    std::size_t sorted = 1;
+    while (sorted < count && !before(values[sorted], values[sorted - 1])) ++sorted;
+    if (sorted >= count) return;
+    Items merged(count);
+    for (std::size_t run = 1; run < count; run *= 2) {
+        for (std::size_t at = 0; at < count; at += 2 * run) {
+            const std::size_t middle = smaller(at + run, count);
+            const std::size_t last = smaller(at + 2 * run, count);
+            std::size_t left = at;
+            std::size_t right = middle;
+            for (std::size_t to = at; to != last; ++to) {
+                const bool takes_right =
+                    left == middle || (right != last && before(values[right], values[left]));
+                merged[to] = values[takes_right ? right++ : left++];
+            }
+        }
+        values.swap(merged);
+    }
+}
+
+/// Loads the line of an object that will be read or written soon.
+inline void prefetch_for_write(const void* object) noexcept {
+    __builtin_prefetch(object, 1);
+    // GCC 12 takes a function that only prefetches for one without effect, and removes the call.
+    asm volatile("" : : "r"(object));
 }
 
 }}}  // namespace belay::detail

@@ -4,7 +4,7 @@
 /// template). core/observer.hpp detects the hooks of observers itself.
 #pragma once
 
-#include <type_traits>  // std::is_class_v, std::is_final_v, std::remove_cv_t
+#include <type_traits>  // std::conditional_t, std::is_class_v, std::is_final_v
 
 #include <belay/core/assert.hpp>
 
@@ -52,19 +52,17 @@ struct MemberProbe : T, MemberNames {};
 template <class T>
 concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 
+template <class T>
+using ProbeOf = std::conditional_t<Probed<T>, MemberProbe<std::remove_cv_t<T>>, T>;
+
 // Defines has_name<T>(). Use it in the header that needs it. For a final class, or a type that is
 // not a class, it finds only a public member that is neither overloaded nor a template. Without the
-// name in MemberNames, each class would seem to have it. (The last line allows the semicolon.)
-#define BELAY_DETAIL_MEMBER(name)                                          \
-    template <class T>                                                     \
-    [[nodiscard]] consteval bool has_##name() {                            \
-        static_assert(sizeof(&MemberNames::name) != 0, "add it to them");  \
-        if constexpr (Probed<T>) {                                         \
-            return !requires { &MemberProbe<std::remove_cv_t<T>>::name; }; \
-        } else {                                                           \
-            return requires { &T::name; };                                 \
-        }                                                                  \
-    }                                                                      \
+// name in MemberNames, each class would seem to have it.
+#define BELAY_DETAIL_MEMBER(name)                                                               \
+    template <class T>                                                                          \
+    [[nodiscard]] consteval bool has_##name() {                                                 \
+        return sizeof(&MemberNames::name) != 0 && Probed<T> != requires { &ProbeOf<T>::name; }; \
+    }                                                                                           \
     struct MemberNames
 // Hooks of rules.
 BELAY_DETAIL_MEMBER(wanted);

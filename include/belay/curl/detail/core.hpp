@@ -10,7 +10,7 @@
 
 #include <poll.h>
 
-#include <belay/core/waker.hpp>
+#include <belay/core/machine_like.hpp>
 #include <belay/curl/detail/sockets.hpp>
 #include <belay/curl/detail/transfer.hpp>
 #include <belay/posix/poller.hpp>

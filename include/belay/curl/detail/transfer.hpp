@@ -13,9 +13,9 @@
 #include <curl/curl.h>
 #include <sys/socket.h>
 
+#include <belay/core/clocks.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/steady_clock.hpp>
 #include <belay/curl/detail/reply.hpp>
 #include <belay/curl/detail/sockets.hpp>
 #include <belay/curl/detail/url.hpp>

@@ -11,15 +11,14 @@
 #include <utility>      // std::exchange, std::forward, std::move
 #include <vector>       // std::vector
 
-#include <belay/core/clock_like.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/core/detail/heap.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/mailbox.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/timer.hpp>
-#include <belay/core/waker.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -16,7 +16,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/fleet/fleet_options.hpp>

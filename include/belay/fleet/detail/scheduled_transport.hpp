@@ -13,7 +13,7 @@
 #include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
-#include <belay/policy/detail/peer_evidence.hpp>
+#include <belay/policy/detail/causes.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

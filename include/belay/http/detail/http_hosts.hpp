@@ -20,10 +20,9 @@
 #include <belay/http/detail/http_pace.hpp>
 #include <belay/http/detail/http_repeat.hpp>
 #include <belay/http/http_calls_options.hpp>
-#include <belay/policy/max_attempts.hpp>
 #include <belay/policy/policy.hpp>
+#include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
-#include <belay/policy/spread_hint.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

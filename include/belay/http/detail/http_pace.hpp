@@ -12,7 +12,6 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
-#include <belay/core/turn.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

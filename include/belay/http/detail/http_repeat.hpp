@@ -8,7 +8,7 @@
 
 #include <belay/call/detail/hedge_delay.hpp>
 #include <belay/call/outcome.hpp>
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/http/detail/http_text.hpp>
 #include <belay/http/http_calls_options.hpp>
 #include <belay/http/http_message.hpp>

@@ -11,7 +11,6 @@
 #include <utility>  // std::exchange
 
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/core/detail/wait_while.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/file_advice.hpp>

@@ -8,7 +8,7 @@
 #include <atomic>   // std::atomic
 #include <cstring>  // std::memmove
 
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/detail/group_writer.hpp>
 #include <belay/journal/detail/journal_scan.hpp>

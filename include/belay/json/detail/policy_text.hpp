@@ -21,14 +21,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/policy/any_policy.hpp>
-#include <belay/policy/attempt_timeout.hpp>
-#include <belay/policy/cooldown_on.hpp>
-#include <belay/policy/max_attempts.hpp>
-#include <belay/policy/max_elapsed.hpp>
-#include <belay/policy/optional_rule.hpp>
-#include <belay/policy/reset_when_stable.hpp>
-#include <belay/policy/spread_hint.hpp>
-#include <belay/policy/stop_on.hpp>
+#include <belay/policy/rules.hpp>
 #include <nlohmann/json.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace policies {

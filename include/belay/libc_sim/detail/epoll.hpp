@@ -13,7 +13,7 @@
 #include <span>       // std::span
 #include <vector>     // std::vector
 
-#include <belay/core/detail/sort_stably.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/libc_sim/detail/process.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -15,7 +15,7 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/link/detail/dial_race.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

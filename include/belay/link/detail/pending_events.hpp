@@ -7,7 +7,7 @@
 #include <utility>  // std::exchange, std::move
 
 #include <belay/core/assert.hpp>
-#include <belay/core/detail/event_ring.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 

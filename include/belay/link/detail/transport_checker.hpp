@@ -8,7 +8,7 @@
 #include <type_traits>  // std::remove_cvref_t
 #include <utility>      // std::move
 
-#include <belay/core/steady_clock.hpp>
+#include <belay/core/clocks.hpp>
 #include <belay/link/part.hpp>
 #include <belay/link/transport_rule.hpp>
 

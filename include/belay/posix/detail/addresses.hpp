@@ -13,7 +13,7 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/resolver_like.hpp>

@@ -14,8 +14,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include <belay/core/clocks.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/steady_clock.hpp>
 #include <belay/posix/detail/addresses.hpp>
 #include <belay/posix/resolver_options.hpp>
 

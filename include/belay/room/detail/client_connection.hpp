@@ -10,8 +10,8 @@
 #include <utility>   // std::exchange
 #include <vector>    // std::vector
 
+#include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
-#include <belay/core/waker.hpp>
 #include <belay/link/detail/pulse.hpp>
 #include <belay/link/event.hpp>
 #include <belay/room/detail/connection_outbox.hpp>

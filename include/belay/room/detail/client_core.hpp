@@ -7,7 +7,6 @@
 #include <optional>  // std::optional
 #include <utility>   // std::exchange
 
-#include <belay/core/detail/time_left.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/room_errc.hpp>

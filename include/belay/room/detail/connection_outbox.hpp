@@ -9,7 +9,7 @@
 #include <utility>  // std::move
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/room/room_stats.hpp>
 

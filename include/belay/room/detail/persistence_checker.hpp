@@ -14,8 +14,8 @@
 #include <utility>      // std::move, std::exchange
 #include <vector>       // std::vector
 
+#include <belay/core/clocks.hpp>
 #include <belay/core/random.hpp>
-#include <belay/core/steady_clock.hpp>
 #include <belay/room/detail/persistence_model.hpp>
 #include <belay/room/persistence_like.hpp>
 

@@ -16,7 +16,7 @@
 #include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
-#include <belay/core/detail/sort_stably.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/detail/errors_of_rooms.hpp>
 #include <belay/room/detail/guarded_persistence.hpp>

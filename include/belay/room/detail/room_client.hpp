@@ -13,7 +13,7 @@
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
 #include <belay/room/access.hpp>
 #include <belay/room/detail/client_backlog.hpp>

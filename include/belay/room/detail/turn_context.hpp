@@ -12,9 +12,9 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
-#include <belay/core/waker.hpp>
 #include <belay/room/detail/pending_event.hpp>
 #include <belay/room/detail/room_state.hpp>
 #include <belay/room/detail/user_rates.hpp>

@@ -11,7 +11,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
-#include <belay/core/detail/intrusive.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/sim/detail/choices.hpp>
 #include <belay/sim/detail/engine.hpp>
 #include <belay/sim/detail/exponential.hpp>

@@ -8,7 +8,7 @@
 #include <vector>   // std::vector
 
 #include <belay/core/detail/heap.hpp>
-#include <belay/core/waker.hpp>
+#include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 

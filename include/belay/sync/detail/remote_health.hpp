@@ -3,7 +3,7 @@
 /// RemoteHealth: whether a bridge's remote is available, and when to try again.
 #pragma once
 
-#include <belay/core/turn.hpp>
+#include <belay/core/random.hpp>
 #include <belay/link/status.hpp>
 #include <belay/sync/bridge_options.hpp>
 

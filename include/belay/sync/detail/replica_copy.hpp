@@ -14,7 +14,7 @@
 #include <utility>        // std::move
 #include <vector>         // std::vector
 
-#include <belay/core/cause.hpp>
+#include <belay/core/failure.hpp>
 #include <belay/core/random.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/processor_server.hpp>

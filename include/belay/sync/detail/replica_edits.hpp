@@ -18,7 +18,7 @@
 #include <utility>        // std::as_const, std::exchange, std::move, std::pair
 #include <vector>         // std::vector
 
-#include <belay/core/detail/sort_stably.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/queue_errc.hpp>
 #include <belay/sync/detail/edit_list.hpp>

@@ -7,7 +7,7 @@
 #include <cstdint>  // std::uint32_t
 #include <vector>   // std::vector
 
-#include <belay/core/detail/prefetch.hpp>
+#include <belay/core/detail/heap.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -9,7 +9,7 @@
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
 
-#include <belay/core/detail/prefetch.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/work/detail/key_hash.hpp>
 
 #if defined(__SSE2__)

@@ -7,7 +7,7 @@
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
-#include <belay/core/detail/sort_stably.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/yjs/detail/yjs_merge.hpp>
 #include <belay/yjs/detail/yjs_write.hpp>
 

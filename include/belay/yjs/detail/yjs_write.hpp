@@ -9,7 +9,7 @@
 #include <cstdint>    // std::uint64_t
 #include <vector>     // std::vector
 
-#include <belay/core/detail/sort_stably.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/yjs/detail/yjs_scan.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace yjs::detail {
