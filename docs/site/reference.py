@@ -60,6 +60,16 @@ def name_of(text):
     return NAMESPACE.sub("", text)
 
 
+def without_arguments(name):
+    """Thing< T >::Inner -> Thing::Inner"""
+    while "<" in name:
+        shorter = re.sub(r"\s*<[^<>]*>", "", name)
+        if shorter == name:
+            return name.partition("<")[0].strip()
+        name = shorter
+    return name
+
+
 def anchor_of(name):
     return re.sub(r"\W+", "-", name).strip("-").lower()
 
@@ -88,9 +98,12 @@ class Reference:
         self.without_brief = set()
         self.members = 0
         seen = set()
-        for file in sorted(pathlib.Path(xml).glob("*.xml")):
-            compound = ElementTree.parse(file).getroot().find("compounddef")
-            if compound is None:
+        compounds = [ElementTree.parse(file).getroot().find("compounddef") for file in sorted(pathlib.Path(xml).glob("*.xml"))]
+        compounds = [compound for compound in compounds if compound is not None]
+        # Only its class knows that a type in it is private, if it is defined outside.
+        private = {inner.get("refid") for compound in compounds for inner in compound.findall("innerclass") if inner.get("prot") != "public"}
+        for compound in compounds:
+            if compound.get("id") in private:
                 continue
             if compound.get("kind") in TYPES:
                 self.read_type(compound)
@@ -124,7 +137,7 @@ class Reference:
         if not self.is_public(full) or compound.get("prot") == "private" or REJECTS.search(self.text(compound)):
             return
         # Of a specialization, users write the name alone.
-        self.item(name_of(re.sub(r"<.*", "", full).strip()), compound.get("kind"), compound).elements.append(compound)
+        self.item(name_of(without_arguments(full)), compound.get("kind"), compound).elements.append(compound)
 
     def read_member_of_namespace(self, element):
         full = flat(element.find("qualifiedname")) or flat(element.find("definition"))

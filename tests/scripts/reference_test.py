@@ -63,6 +63,14 @@ private:
 template <class T>
 Thing(T) -> Thing<T>;
 
+/// Has a part of its own.
+class Holder {
+    struct Inner;
+};
+struct Holder::Inner {
+    int deep;
+};
+
 /// Makes a `Thing`.
 template <class T>
 Thing<T> make_thing(T thing, ThingOptions options = {});
@@ -93,12 +101,12 @@ class Planted(unittest.TestCase):
         cls.folder.cleanup()
 
     def test_what_is_shown(self):
-        self.assertEqual(set(self.reference.items), {"Thing", "ThingOptions", "make_thing", "Kind", "StoppableLike"})
+        self.assertEqual(set(self.reference.items), {"Thing", "ThingOptions", "make_thing", "Kind", "StoppableLike", "Holder"})
         for text in ("## Thing {#thing}", "`#include <belay/core/thing.hpp>`", "Does a thing.", "- **Thread safety:** any thread.",
                      "- **Errors:** none.", 'As <a href="core.html#stoppablelike">StoppableLike</a> says.', "is_silent", "Deduced from its arguments", "<code>two</code>", "the first"):
             self.assertIn(text, self.page)
         self.assertEqual(self.page.count("Makes a <a"), 1)
-        for text in ("only rejects", "no unit", "secret_", "never_shown_", "Nobody sees", "v0", "BELAY_ABI"):
+        for text in ("only rejects", "no unit", "secret_", "Inner", "deep", "never_shown_", "Nobody sees", "v0", "BELAY_ABI"):
             self.assertNotIn(text, self.page)
 
     def test_names_are_links(self):
