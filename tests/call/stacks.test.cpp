@@ -44,7 +44,8 @@ template <bool hedges>
 struct Play {
     Random random;
     AsyncSleeper sleeper{};
-    StackObjects objects{};
+    // Longer than any limit of a call, or shorter than most.
+    StackObjects objects{some(1) == 0 ? Duration{30s} : ms(20, 5000)};
     DrawnStack<hedges> stack{random, objects};
     StackPeer peer{sleeper};
     Duration gap{};
@@ -115,7 +116,7 @@ struct Play {
     [[nodiscard]] std::string text() const {
         const auto in_ms = [](Duration d) { return std::to_string(d / 1ms) + " ms"; };
         return stack.text + "; answers take " + in_ms(peer.took) + ", gap " + in_ms(gap) +
-               ", fails after " + in_ms(peer.fails_after);
+               ", open for " + in_ms(objects.open_for) + ", fails after " + in_ms(peer.fails_after);
     }
     /// The longest time from the end of the outage to the first success: the rest of a call that
     /// began in the outage, an open wait, a call whose probe was cut short, a gap before that and
@@ -127,7 +128,7 @@ struct Play {
         }
         const bool may_be_cut = stack.limit() != forever && peer.took > stack.limit() / 2;
         const Duration cut = may_be_cut ? stack.limit() + gap : Duration{};
-        return longest + 30s + gap + cut + peer.took;
+        return longest + objects.open_for + gap + cut + peer.took;
     }
     [[nodiscard]] Instant first_success_after(Instant from) const {
         Instant first = never;

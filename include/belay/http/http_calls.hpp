@@ -54,6 +54,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///   wait without a request;
 /// - the server requests no wait longer than HttpCallsOptions::retry_after_max.
 ///
+/// After a 401, a request to Hooks::token_origin is sent once more, with a new token. This is no
+/// retry: it needs no budget, and a POST without a key may have it, too.
+///
 /// HttpRequest::deadline limits the whole call. With an on_chunk, the pieces of a response with
 /// another status than 200 to 299 are not passed on. They are the body of Outcome::last() if they
 /// have at most 64 KiB together; otherwise it is empty.
@@ -335,7 +338,6 @@ private:
 
     template <class Stop>
     Task<HttpResponse> send_once(detail::HttpCall& call, Attempt attempt, Stop stop) {
-        ++counters_.requests;
         Duration limit = call.in_pieces() ? forever : options_.attempt_timeout;
         if (attempt.deadline != never) {
             const Duration left = elapsed(sleeper_.now(), attempt.deadline);
@@ -348,11 +350,35 @@ private:
             if (is_last) limit = left;
         }
         call.progress.sent = false;
-        auto exchange = detail::http_exchange(
-            http_, sleeper_, call.copy(limit, options_.deadline_header, sleeper_), call.progress,
-            std::move(stop), call.in_pieces() ? options_.silent_max : forever);
         const Instant end = after(sleeper_.now(), limit);
-        HttpResponse response = co_await std::move(exchange);
+        const bool has_token = tokens_.belongs_to(call.request());
+        HttpResponse response;
+        if (has_token && tokens_.value().empty()) {
+            auto first = tokens_.renew(sleeper_, {}, end, stop);
+            if (const std::error_code error = co_await std::move(first)) {
+                call.progress.stopped |= error == CallErrc::stopped;
+                response.failure = Failure::from(error);
+                response.failure.origin = Failure::Origin::local;
+                response.sent = false;
+                co_return call.ended(std::move(response));
+            }
+        }
+        for (bool is_last = !has_token;; is_last = true) {
+            const Duration left = end == never ? forever : elapsed(sleeper_.now(), end);
+            HttpRequest request = call.copy(left, options_.deadline_header, sleeper_);
+            const std::string token = tokens_.value();
+            if (has_token) request.headers.set({"Authorization", token});
+            ++counters_.requests;
+            auto exchange =
+                detail::http_exchange(http_, sleeper_, std::move(request), call.progress, stop,
+                                      call.in_pieces() ? options_.silent_max : forever);
+            response = co_await std::move(exchange);
+            // RFC 9110, section 15.5.2: a request with a 401 has not been applied.
+            constexpr int unauthorized = 401;
+            if (is_last || response.status != unauthorized) break;
+            auto renewing = tokens_.renew(sleeper_, token, end, stop);
+            if (co_await std::move(renewing)) break;
+        }
         call.progress.was_cut |= sleeper_.now() >= end;
         co_return call.ended(std::move(response));
     }
@@ -433,6 +459,7 @@ private:
     [[no_unique_address]] Observer observer_;
     HttpCallsCounters counters_{};
     detail::HttpHosts hosts_{options_};
+    detail::HttpTokens tokens_{hooks_};
     std::map<std::string, std::weak_ptr<Flight>> flights_{};
     std::size_t under_way_ = 0;
 };

@@ -5,9 +5,12 @@
 #pragma once
 
 #include <cstdint>      // std::uint32_t, std::uint64_t
+#include <functional>   // std::function
+#include <string>       // std::string
 #include <string_view>  // std::string_view
 
 #include <belay/budget/budgets.hpp>
+#include <belay/call/task.hpp>
 #include <belay/core/call_counts.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/http/http_message.hpp>
@@ -22,6 +25,13 @@ struct HttpCallsOptions {
     struct Hooks {
         /// Decides on responses before HttpResponse::verdict does.
         HttpResponse::Classify classify{};
+        /// Returns the value of the header Authorization, such as "Bearer abc". It is called before
+        /// the first request to `token_origin`, and after a 401, and not while another such call
+        /// runs: the calls share its result. It must not send requests that need the token.
+        std::function<Task<Result<std::string>>()> new_token{};
+        /// The only origin whose requests get the token, such as "https://api.example". A request
+        /// with an Authorization of its own does not get it.
+        std::string token_origin{};
     };
 
     /// The most attempts of one call, the first one included.   Pre: >= 1.

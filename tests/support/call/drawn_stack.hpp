@@ -36,7 +36,8 @@ using namespace belay;
 
 /// The objects that the layers share.
 struct StackObjects {
-    CircuitBreaker<> breaker{ConsecutiveFailures{5}, OpenFor{std::chrono::seconds{30}}};
+    Duration open_for = std::chrono::seconds{30};
+    CircuitBreaker<> breaker{ConsecutiveFailures{5}, OpenFor{open_for}};
     RateLimiter limiter{Rate{50, std::chrono::seconds{1}}, Burst{10}, 100};
     Bulkhead bulkhead{{.limit = 4, .queue = 100}};
     TokenBudget budget{TokenBudgetOptions::aws()};

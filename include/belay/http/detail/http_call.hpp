@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/http/detail/http_call.hpp
-/// HttpCall, http_exchange: one call of an HttpCalls, and one request of it.
+/// HttpCall, http_exchange, HttpTokens: one call of an HttpCalls, one request of it, and its token.
 #pragma once
 
 #include <atomic>       // std::atomic
 #include <chrono>       // std::chrono::milliseconds
 #include <cstdint>      // std::uint8_t
-#include <memory>       // std::make_shared
+#include <functional>   // std::function
+#include <memory>       // std::make_shared, std::shared_ptr, std::weak_ptr
 #include <optional>     // std::optional
 #include <string>       // std::string, std::to_string
 #include <string_view>  // std::string_view
@@ -95,6 +96,84 @@ belay::Task<HttpResponse> http_exchange(Http& http, Sleeper& sleeper, HttpReques
     std::optional<HttpResponse> response = std::move(exchange->response);
     co_return response ? std::move(*response) : ended_by(HttpErrc::client_failed);
 }
+
+/// The token of one origin, which the calls of an HttpCalls renew together.
+///
+/// Thread safety: the thread of the calls.
+class HttpTokens {
+public:
+    explicit HttpTokens(const HttpCallsOptions::Hooks& hooks)
+        : new_token_{hooks.new_token}, origin_{new_token_ ? origin_of(hooks.token_origin) : ""} {
+        BELAY_OPTION(!new_token_ || !origin_.empty(),
+                     "HttpCalls: Hooks::token_origin must be the origin that gets the tokens of "
+                     "new_token, such as https://api.example");
+    }
+
+    /// Returns whether a request gets the token.
+    [[nodiscard]] bool belongs_to(const HttpRequest& request) const {
+        return !origin_.empty() && request.headers.find("Authorization") == nullptr &&
+               origin_of(request.url) == origin_;
+    }
+    [[nodiscard]] const std::string& value() const noexcept { return value_; }
+
+    /// Waits for another token than `old`, until `end`.   Errors: stopped, timed_out; those of
+    /// new_token.
+    template <class Sleeper, class Stop>
+    belay::Task<std::error_code> renew(Sleeper& sleeper, std::string old, Instant end, Stop stop) {
+        if (value_ != old) co_return std::error_code{};
+        std::shared_ptr<Renewal> renewal = renewal_.lock();
+        if (!renewal) {
+            renewal_ = renewal = std::make_shared<Renewal>();
+            renewal->task.emplace(run(*renewal));
+            renewal->task->start();
+        }
+        LocalStop wake;
+        const StopToken finished = renewal->finished.token();
+        const WaitStop<StopToken> finishing{finished, wake};
+        const WaitStop<Stop> stopping{stop, wake};
+        while (!finished.stop_requested()) {
+            if (stop.stop_requested()) co_return CallErrc::stopped;
+            if (sleeper.now() >= end) co_return HttpErrc::timed_out;
+            const StopToken token = wake.token();
+            decltype(auto) sleep =
+                sleeper.async_sleep_until(stopping.slice(sleeper.now(), end), token);
+            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
+            co_await awaiter;
+        }
+        // The first call to get here rethrows what new_token threw.
+        if (renewal->threw) {
+            renewal->threw = false;
+            static_cast<void>(renewal->task->take());
+        }
+        co_return renewal->error;
+    }
+
+private:
+    // Lives as long as a call waits for it.
+    struct Renewal {
+        StopSource finished{};
+        bool threw = true;
+        std::error_code error = CallErrc::call_failed;
+        std::optional<belay::Task<bool>> task{};
+    };
+    belay::Task<bool> run(Renewal& renewal) {
+        struct End {
+            Renewal& of;
+            ~End() { of.finished.request_stop(); }
+        } const end{renewal};
+        auto making = new_token_();
+        Result<std::string> token = co_await std::move(making);
+        renewal.threw = false;
+        renewal.error = token.error();
+        if (token) value_ = std::move(*token);
+        co_return true;
+    }
+
+    std::function<belay::Task<Result<std::string>>()> new_token_;
+    std::string origin_;
+    std::string value_{};
+    std::weak_ptr<Renewal> renewal_{};
+};
 
 /// A layer that gives the inner ones a deadline. It does not end a call. The client keeps the
 /// deadline of its request, and a breaker must see that the server did not answer.

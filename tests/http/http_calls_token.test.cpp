@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// Goal: calls to one origin get a token, and renew it together after a 401. Method: a scripted
+// client in virtual time, which accepts the newest token only.
+#include <belay/http/http_calls.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "support/aborts.hpp"
+#include "support/catch.hpp"
+#include "support/http/scripted_http.hpp"
+
+using namespace belay;
+using namespace std::chrono_literals;
+using belay_test::AsyncSleeper;
+using belay_test::ScriptedHttp;
+using belay_test::status;
+
+namespace {
+
+using Step = ScriptedHttp::Step;
+const std::string token_url = "https://api.example/x";
+
+/// A client whose server accepts one token, and a source of tokens that takes 50 ms.
+struct TokenRig {
+    explicit TokenRig(HttpCallsOptions options = {})
+        : calls{http, sleeper, options,
+                HttpCallsOptions::Hooks{.new_token = [this] { return make_token(); },
+                                        .token_origin = "HTTPS://API.example:443/ignored"}} {
+        http.answer = [this](const ScriptedHttp::Seen& seen) {
+            const std::string* const token = seen.headers.find("Authorization");
+            tokens.push_back(token != nullptr ? *token : "none");
+            return Step{status(tokens.back() == accepted ? 200 : 401), 10ms};
+        };
+    }
+
+    Task<Result<std::string>> make_token() {
+        ++made;
+        co_await sleeper.async_sleep_until(after(sleeper.now(), 50ms));
+        if (fails) co_return make_error_code(std::errc::connection_refused);
+        co_return "token " + std::to_string(made);
+    }
+    Outcome<HttpResponse> send(HttpRequest request) {
+        auto task = calls.send(request);
+        task.start();
+        sleeper.run();
+        REQUIRE(task.done());
+        return task.take();
+    }
+
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    int made = 0;
+    bool fails = false;
+    std::string accepted = "token 1";
+    std::vector<std::string> tokens{};
+    HttpCalls<ScriptedHttp, AsyncSleeper> calls;
+};
+
+using Tokens = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("HttpCalls sends a token to its origin only", "[http][http_calls][token]") {
+    TokenRig rig;
+    CHECK(rig.send({.url = token_url}));
+    CHECK(rig.send({.url = "https://api.example:443/y", .method = "POST"}));
+    CHECK(rig.tokens == Tokens{"token 1", "token 1"});
+    CHECK(rig.made == 1);
+    for (const char* const other :
+         {"http://api.example/x", "https://api.example:8443/x", "https://www.api.example/x",
+          "https://api.example.evil.example/x"}) {
+        rig.tokens.clear();
+        CHECK(rig.send({.url = other}).error() == std::error_code{401, http_category()});
+        CHECK(rig.tokens == Tokens{"none"});
+    }
+    // The request of a user that has its own.
+    rig.tokens.clear();
+    CHECK_FALSE(rig.send({.url = token_url, .headers = {{"authorization", "mine"}}}));
+    CHECK(rig.tokens == Tokens{"mine"});
+    CHECK(rig.made == 1);
+}
+
+TEST_CASE("HttpCalls renews a token after a 401, once for all calls, also of a POST",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    CHECK(rig.send({.url = token_url}));
+    rig.accepted = "token 2";
+    rig.tokens.clear();
+    std::vector<HttpRequest> requests(5);
+    std::vector<Task<Outcome<HttpResponse>>> tasks;
+    for (HttpRequest& request : requests) {
+        request.url = token_url;
+        request.method = "POST";
+        tasks.push_back(rig.calls.send(request));
+    }
+    for (auto& task : tasks) task.start();
+    rig.sleeper.run();
+    for (auto& task : tasks) CHECK(task.take());
+    CHECK(rig.made == 2);
+    CHECK(rig.tokens.size() == 10);
+    CHECK(rig.calls.counters().requests == 11);
+    CHECK(rig.calls.counters().retries == 0);
+}
+
+TEST_CASE("HttpCalls ends a call whose new token is not accepted, or not made",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    rig.accepted = "none of them";
+    CHECK(rig.send({.url = token_url}).error() == std::error_code{401, http_category()});
+    CHECK(rig.tokens == Tokens{"token 1", "token 2"});
+    rig.fails = true;
+    const auto late = rig.send({.url = token_url});
+    CHECK(late.error() == std::error_code{401, http_category()});
+    CHECK(rig.tokens.size() == 3);
+    CHECK(rig.made == 3);
+}
+
+TEST_CASE("HttpCalls sends nothing without a token, and charges the host for nothing",
+          "[http][http_calls][token]") {
+    TokenRig rig{{.breaker = {.percent = 1, .min_calls = 1}}};
+    rig.fails = true;
+    const auto page = rig.send({.url = token_url});
+    CHECK(page.error() == std::errc::connection_refused);
+    CHECK(rig.made == 4);  // it may pass, and is tried again as an attempt
+    CHECK(rig.http.seen.empty());
+    CHECK(rig.calls.counters().requests == 0);
+    CHECK(rig.calls.breaker_state(token_url) == BreakerState::closed);
+    rig.fails = false;
+    rig.accepted = "token 5";
+    CHECK(rig.send({.url = token_url}));
+}
+
+TEST_CASE("HttpCalls ends a wait for a token by a stop, a deadline, or the end of its Task",
+          "[http][http_calls][token]") {
+    TokenRig rig;
+    SECTION("a stop") {
+        StopSource stop;
+        HttpRequest request{.url = token_url};
+        auto task = rig.calls.send(request, stop.token());
+        task.start();
+        stop.request_stop();
+        rig.sleeper.run();
+        REQUIRE(task.done());
+        CHECK(rig.sleeper.now() < Instant{50ms});
+        CHECK(task.take().error() == CallErrc::stopped);
+    }
+    SECTION("a deadline") {
+        const auto page = rig.send({.url = token_url, .deadline = 20ms});
+        CHECK(page.error() == HttpErrc::timed_out);
+    }
+    SECTION("the end of one of two Tasks") {
+        HttpRequest one{.url = token_url}, two{.url = token_url};
+        auto first = rig.calls.send(one);
+        auto second = rig.calls.send(two);
+        first.start();
+        second.start();
+        { const auto gone = std::move(first); }
+        rig.sleeper.run();
+        CHECK(second.take());
+        CHECK(rig.made == 1);
+    }
+    rig.accepted = "token " + std::to_string(std::max(rig.made, 2));
+    CHECK(rig.send({.url = token_url}));
+}
+
+TEST_CASE("HttpCalls rejects a source of tokens without an origin", "[http][http_calls][token]") {
+    AsyncSleeper sleeper;
+    ScriptedHttp http{sleeper};
+    const auto make = [&](std::string origin) {
+        HttpCalls calls{http, sleeper, HttpCallsOptions{},
+                        HttpCallsOptions::Hooks{
+                            .new_token = []() -> Task<Result<std::string>> { co_return ""; },
+                            .token_origin = std::move(origin)}};
+    };
+    CHECK(belay_test::aborts_with([&] { make(""); }).find("token_origin") != std::string::npos);
+    CHECK(belay_test::aborts_with([&] { make("api.example"); }).find("token_origin") !=
+          std::string::npos);
+    make("https://api.example");
+}
