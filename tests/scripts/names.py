@@ -52,7 +52,7 @@ README = "README.md"
 # The pages of components that have none of their own name.
 PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
          "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
-         "metrics": ("how-to/metrics",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "fleet", "http")},
+         "metrics": ("how-to/metrics",), "fleet": ("how-to/many-connections",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "http")},
          "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
          **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "redis", "sqlite")},
          "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("how-to/bridge-over-mcp",),
