@@ -50,7 +50,7 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
+PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "session": ("tutorials/exactly-once",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
          "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
          "metrics": ("how-to/metrics",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "fleet", "http")},
          "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
