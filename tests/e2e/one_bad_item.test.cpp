@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: in each component that keeps items, one bad item does not hold the others for ever, and
-// docs/one-bad-item.md states what happens. Method: plant one record that cannot be read, one item
+// docs/reference/one-bad-item.md states what happens. Method: plant one record that cannot be read, one item
 // that is never processed, one failure of the disk, and one item above the limit, in each of them.
 // Components of other libraries are in files of this name in their folders.
 #include <functional>
@@ -359,7 +359,7 @@ constexpr BadItemRow durable_rows[] = {
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad item does in a component of durable",
+TEST_CASE("docs/reference/one-bad-item.md states what one bad item does in a component of durable",
           "[e2e][one_bad_item]") {
     check_bad_item_rows(durable_rows);
 }

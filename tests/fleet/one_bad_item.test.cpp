@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: among connections, one bad one does not hold the others for ever, and docs/one-bad-item.md
+// Goal: among connections, one bad one does not hold the others for ever, and docs/reference/one-bad-item.md
 // states what happens. Method: as tests/e2e/one_bad_item.test.cpp, with scripted connections.
 #include <string>
 #include <vector>
@@ -144,7 +144,7 @@ constexpr BadItemRow fleet_rows[] = {
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad connection does to the others",
+TEST_CASE("docs/reference/one-bad-item.md states what one bad connection does to the others",
           "[fleet][one_bad_item]") {
     check_bad_item_rows(fleet_rows);
 }

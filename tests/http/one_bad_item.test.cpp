@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: among calls over HTTP, one bad item does not hold the others for ever, and
-// docs/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp, with
+// docs/reference/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp, with
 // responses from a script.
 #include <deque>
 #include <string>
@@ -143,14 +143,14 @@ std::string calls_too_large() {
 }
 
 constexpr BadItemRow http_rows[] = {
-    {"[webhooks](webhooks.md)", webhooks_unreadable, webhooks_unprocessable, webhooks_medium,
-     webhooks_too_large},
+    {"[webhooks](../how-to/webhooks.md)", webhooks_unreadable, webhooks_unprocessable,
+     webhooks_medium, webhooks_too_large},
     {"`HttpCalls`", calls_unreadable, calls_unprocessable, calls_medium, calls_too_large},
 };
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad item does to calls over HTTP",
+TEST_CASE("docs/reference/one-bad-item.md states what one bad item does to calls over HTTP",
           "[http][one_bad_item]") {
     check_bad_item_rows(http_rows);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The ledger of docs/session.md that fills a work queue, under check::ledger: on a disk whose power fails at every second
+// The ledger of docs/how-to/into-a-work-queue.md that fills a work queue, under check::ledger: on a disk whose power fails at every second
 // reopening, while items end.
 #include <algorithm>
 #include <string_view>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The ledger of docs/session.md on disks that lose unsynced data. Both sides are killed again and
+// The ledger of docs/tutorials/exactly-once.md on disks that lose unsynced data. Both sides are killed again and
 // again, and no operation is lost, and none takes effect twice.
 #include <cstdlib>
 #include <memory>

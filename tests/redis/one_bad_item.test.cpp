@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: in a Redis, one bad item does not hold the others for ever, and docs/one-bad-item.md states
+// Goal: in a Redis, one bad item does not hold the others for ever, and docs/reference/one-bad-item.md states
 // what happens. Method: as tests/e2e/one_bad_item.test.cpp, with a Redis that rejects writes.
 #include <string>
 
@@ -113,6 +113,7 @@ constexpr BadItemRow redis_rows[] = {
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad item does in Redis", "[redis][one_bad_item]") {
+TEST_CASE("docs/reference/one-bad-item.md states what one bad item does in Redis",
+          "[redis][one_bad_item]") {
     check_bad_item_rows(redis_rows);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: in a server of rooms, one bad item does not hold the others for ever, and
-// docs/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp.
+// docs/reference/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp.
 #include <string>
 
 #include <belay/room/room_manager.hpp>
@@ -132,7 +132,7 @@ constexpr BadItemRow room_rows[] = {
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad item does in a server of rooms",
+TEST_CASE("docs/reference/one-bad-item.md states what one bad item does in a server of rooms",
           "[room][one_bad_item]") {
     check_bad_item_rows(room_rows);
 }

@@ -35,8 +35,8 @@ SPECIAL = {
             "[a store of elements](how-to/store-of-elements.md); of what a server of rooms is made of: [room](room.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
-    "tool": "over the files of a journal or work queue, damaged or not: [journal](how-to/damaged-journal.md), "
-            "[work](work.md)",
+    "tool": "over the files of a journal or work queue, damaged or not: "
+            "[a damaged journal](how-to/damaged-journal.md)",
     "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](reference/formats/session-protocol.md)",
 }
@@ -50,7 +50,7 @@ HOOKS = ("make_error_code", "make_error_condition")
 # A page counts only for its own library: a page on rooms is not where a reader starts with links.
 README = "README.md"
 # The pages of components that have none of their own name.
-PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
+PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "session": ("tutorials/exactly-once",), "work": ("how-to/job-queue",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
          "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
          "metrics": ("how-to/metrics",), "fleet": ("how-to/many-connections",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "http")},
          "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),

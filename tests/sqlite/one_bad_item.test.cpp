@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: in a database of SQLite, one bad item does not hold the others for ever, and
-// docs/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp.
+// docs/reference/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp.
 #include <string>
 
 #include <belay/sqlite/rooms.hpp>
@@ -123,7 +123,7 @@ constexpr BadItemRow sqlite_rows[] = {
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad item does in SQLite",
+TEST_CASE("docs/reference/one-bad-item.md states what one bad item does in SQLite",
           "[sqlite][one_bad_item]") {
     check_bad_item_rows(sqlite_rows);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/one_bad_item.hpp
-/// The rows of docs/one-bad-item.md, each of which a test file of its component checks.
+/// The rows of docs/reference/one-bad-item.md, each of which a test file of its component checks.
 #pragma once
 
 #include <functional>
@@ -32,7 +32,7 @@ inline std::string no_bad_item() { return "-"; }
 
 /// Runs the cells, and compares the rows with those of the page.
 inline void check_bad_item_rows(std::span<const BadItemRow> rows) {
-    const std::string page = page_text("one-bad-item.md");
+    const std::string page = page_text("reference/one-bad-item.md");
     for (const BadItemRow& row : rows) {
         INFO(row.component);
         std::string line = std::string{"| "} + row.component;

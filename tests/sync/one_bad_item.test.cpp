@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: in each component of sync, one bad item does not hold the others for ever, and
-// docs/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp.
+// docs/reference/one-bad-item.md states what happens. Method: as tests/e2e/one_bad_item.test.cpp.
 #include <functional>
 #include <optional>
 #include <string>
@@ -214,7 +214,7 @@ constexpr BadItemRow sync_rows[] = {
 
 }  // namespace
 
-TEST_CASE("docs/one-bad-item.md states what one bad item does in a component of sync",
+TEST_CASE("docs/reference/one-bad-item.md states what one bad item does in a component of sync",
           "[sync][one_bad_item]") {
     check_bad_item_rows(sync_rows);
 }

@@ -44,7 +44,7 @@ TEST_CASE("WorkQueue: a worker that releases rejected work and waits outlasts an
     REQUIRE(work);
     for (int i = 0; i < 50; ++i) REQUIRE(work->push(as_bytes("body"), now));
     REQUIRE(work->push(as_bytes("of value for a minute"), now, {.expires_after = 1min}));
-    // As on docs/work.md: the wait of the breaker may be zero, or without end.
+    // As on docs/how-to/job-queue.md: the wait of the breaker may be zero, or without end.
     int rejected = 0;
     while (!work->empty()) {
         const Result<Lease> job = work->lease(now);

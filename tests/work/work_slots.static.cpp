@@ -6,4 +6,5 @@
 using namespace belay;
 using namespace belay::detail;
 
-static_assert(sizeof(WorkSlot) <= 48, "with 16 bytes of indices, what docs/work.md says");
+static_assert(sizeof(WorkSlot) <= 48,
+              "with 16 bytes of indices, what docs/reference/work-queues.md says");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Session delivers parcels to a Receiver whose ledger is a WorkQueue, and each parcel ends
-// once. Method: exploration. The ledger is the Inbox of docs/session.md, with the clocks of a host.
+// once. Method: exploration. The ledger is the Inbox of docs/how-to/into-a-work-queue.md, with the clocks of a host.
 // Processes crash, disks fail and are full, wall clocks jump, and some work fails.
 #include <cstring>
 #include <memory>

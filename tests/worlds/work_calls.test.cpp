@@ -238,7 +238,7 @@ private:
         if (BillIds::text(*reply) == "yes") co_return 1;
         co_return Result<int, Failure>::failure(Failure{.cause = Cause::permanent});
     }
-    /// Ends the delivery as docs/work.md advises.
+    /// Ends the delivery as docs/how-to/job-queue.md advises.
     void end(Clerk& clerk) {
         const Result<int, Failure> outcome = clerk.task->take();
         clerk.task.reset();

@@ -57,7 +57,7 @@ inline constexpr ErrorText queue_error_texts[] = {
     {"the codec rejected the value", Cause::permanent},
     {"the storage's files were moved, deleted or replaced while it was open", Cause::refused},
     {"a delay, an expiry or a lease is out of its range, or the queue remembers no keys; see "
-     "docs/work.md#opening-and-leasing",
+     "docs/reference/work-queues.md#opening-and-leasing",
      Cause::permanent},
     {"a flush failed, and the storage must be opened again", Cause::refused},
 };

@@ -84,8 +84,9 @@ template <class L>
 consteval bool ledger_like() {
     static_assert(!detail::IsResult<L>,
                   "LedgerLike: L is a Result; test it, and pass its value: std::move(*result)");
-    static_assert(detail::HasStoreId<L>,
-                  "LedgerLike: L needs 'const Id& store_id() const noexcept'; see docs/session.md");
+    static_assert(
+        detail::HasStoreId<L>,
+        "LedgerLike: L needs 'const Id& store_id() const noexcept'; see docs/how-to/ledger.md");
     static_assert(detail::HasProgress<L>,
                   "LedgerLike: L needs 'std::optional<Progress> progress(const Id&) const'");
     static_assert(detail::HasAdopt<L>,

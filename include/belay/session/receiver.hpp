@@ -727,7 +727,7 @@ struct TransportOfLedger {
     static_assert(
         !sizeof(Ledger),
         "Receiver: name the transport and the ledger: Receiver<posix::Accepted<>, Ledger> "
-        "receiver{std::move(ledger)}; see docs/session.md");
+        "receiver{std::move(ledger)}; see docs/how-to/ledger.md");
 };
 
 }  // namespace detail

@@ -374,7 +374,8 @@ template <class Log>
 struct LogOfOpened {
     static_assert(!sizeof(Log),
                   "WorkQueue: a queue is opened, because that reads its log and may fail: "
-                  "WorkQueue<Log>::open(std::move(log), options, moment); see docs/work.md");
+                  "WorkQueue<Log>::open(std::move(log), options, moment); see "
+                  "docs/how-to/job-queue.md");
     using Type = Log;
 };
 
