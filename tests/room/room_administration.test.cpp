@@ -788,7 +788,7 @@ TEST_CASE("RoomManager over documents of words: export and import",
     rooms.export_room("a", calls.content());
     loop.poll();
     CHECK(calls.answers == Recorded{"import: done"});
-    CHECK((***calls.room).snapshot == std::vector{to_bytes("a b")});
+    CHECK((***calls.room).snapshot == std::vector<Bytes>{to_bytes("a b")});
 }
 
 // ---- answers -----------------------------------------------------------------------------------

@@ -1233,10 +1233,10 @@ TEST_CASE("RoomManager: a room of a document of words", "[room][room_manager][si
     CHECK_FALSE(rooms.apply_update("log", as_bytes("second")));
     CHECK_FALSE(rooms.apply_update("log", as_bytes("first")));
     world.run_for(1s);
-    CHECK(rooms.get_state("log") == std::vector{to_bytes("first second")});
+    CHECK(rooms.get_state("log") == std::vector<Bytes>{to_bytes("first second")});
     world.run_for(2h);
     CHECK(rooms.rooms() == 0);
     REQUIRE(rooms.get_or_create_room("log"));
     world.run_for(1s);
-    CHECK(rooms.get_state("log") == std::vector{to_bytes("first second")});
+    CHECK(rooms.get_state("log") == std::vector<Bytes>{to_bytes("first second")});
 }

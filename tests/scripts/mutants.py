@@ -845,11 +845,6 @@ WORLD_MUTANTS = (
                    "release_failed_ = static_cast<bool>(error);", ""),),
            Test("tests/journal/journal_disk_faults.test.cpp",
                 "DropOldest over a Journal whose files cannot be deleted drops no more than usual")),
-    # an export counts for loads_max after its end
-    Mutant("rooms_operators_counts_ended_exports",
-           (Change(ROOM_SCHEDULER, "        loads_.under_way.remove(load);\n", ""),),
-           Test("tests/worlds/rooms_operators.test.cpp", "*", 200),
-           'require "calls end, no acknowledged edit is lost, and all are in step"'),
     # a client whose history has ended is told why, and no counter has that reason
     Mutant("rooms_operators_counts_no_client_of_an_ended_history",
            (Change("belay/room/detail/room_registry.hpp", "            context_.count_close(shown);\n", ""),),
@@ -892,16 +887,11 @@ WORLD_MUTANTS = (
            Test("tests/room/room_shares.test.cpp", "RecheckQueue: users take turns, clients of one leave in any order, and none waits twice")),
     # a blocked user is looked at again and again
     Mutant("rooms_looks_at_all_users_for_each_load",
-           (Change("belay/room/detail/load_queue.hpp", "        if (!under_way.any_may_begin(most)) return std::nullopt;\n", ""),),
+           (Change("belay/room/detail/load_queue.hpp", "        if (!under_way.any_may_begin(most)) return nullptr;\n", ""),),
            Test("tests/room/room_loads.test.cpp", "LoadQueue: the cost of a load does not depend on the number of users that wait")),
     # a user whose load has begun keeps the first turn
     Mutant("rooms_keeps_the_turn_of_a_load",
            (Change("belay/room/detail/load_queue.hpp", "user.turn = turn.key() = ++last_turn_;", ""),),
-           Test("tests/room/room_loads.test.cpp", "*")),
-    # the loads of calls have no turns, and no share
-    Mutant("rooms_gives_calls_all_loads",
-           (Change("belay/room/detail/load_queue.hpp", "return owner == owner_of_call_loads ? owner_of_server_loads : owner;",
-                   "return owner;"),),
            Test("tests/room/room_loads.test.cpp", "*")),
     # failed erases take any amount of memory
     Mutant("rooms_keeps_any_number_of_failed_erases",

@@ -321,8 +321,7 @@ public:
     /// Exports a room as it is stored, with all of it in `snapshot`; nothing if there is no such
     /// room. The call does not keep a room in memory that was not there. It waits until an earlier
     /// erase or reset is stored, and fails with it.
-    /// Errors: no_answer; those of the storage; malformed_update; storage_busy after
-    /// RoomOptions::load_queued_within in the queue for loads_max.
+    /// Errors: no_answer; those of the storage; malformed_update.
     /// Complexity: that of merging the document.
     void export_room(std::string_view room_id, Completion<part::LoadedRoom> done) {
         context_.at_call();

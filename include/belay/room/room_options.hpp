@@ -51,12 +51,11 @@ struct RoomOptions {
     /// manager stops. A flush may have to wait for them.
     std::size_t saves_max = 4;
     /// The maximum number of loads that are under way at a time, over all rooms. Further ones wait,
-    /// and their users take turns. All loads for export_room and import_room are those of one user.
-    /// Rooms that get_or_create_room opens take the turns of another one. Loads of export_room are
-    /// not in RoomCounters::loads.
+    /// and their users take turns. All loads for import_room and get_or_create_room are those of
+    /// one user. An export_room of a room that is not in memory loads at once, within calls_max,
+    /// and is not in RoomCounters::loads.
     std::size_t loads_max = 64;
-    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013,
-    /// and an export is answered with storage_busy.
+    /// A load that waits for loads_max for this long is rejected: its clients are closed with 1013.
     Duration load_queued_within = std::chrono::seconds{60};
     /// How long a room without clients stays in memory after its last activity. The next sweep then
     /// evicts it.

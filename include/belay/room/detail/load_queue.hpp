@@ -9,7 +9,6 @@
 #include <functional>   // std::less
 #include <map>          // std::map
 #include <memory>       // std::unique_ptr
-#include <optional>     // std::nullopt, std::optional
 #include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -21,21 +20,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A load that waits, or is under way: of a room, or of a call of export_room.
-struct LoadOf {
-    friend bool operator==(const LoadOf&, const LoadOf&) noexcept = default;
-
-    RoomBase* room = nullptr;  ///< null: it is that of an export, or there is none
-    std::uint64_t call = 0;    ///< the number of the export
-};
-
 /// The loads that are under way, each with the user in whose turn it began. The load of a room that
 /// is evicted meanwhile counts until the storage answers, or its time is over: the storage still
 /// works on it.
 ///
 /// A user who has one of them leaves a quarter of `most`, and at least one load unless `most` is 1,
 /// to users who have none. So a user whose loads hang does not delay another one. All loads that
-/// the server causes count as those of one user, also in different turns. Loads for saves that the
+/// the server causes count as those of one user. Loads for saves that the
 /// storage requests have no user, and no such limit: they have one of their own.
 ///
 /// Complexity:    O(loads that are under way).
@@ -52,21 +43,21 @@ public:
         const std::size_t left = most == 1 ? 0 : larger(most / 4, std::size_t{1});
         if (most - loads_.size() > left) return true;
         return std::none_of(loads_.begin(), loads_.end(),
-                            [&](const Load& one) { return one.user == limited_owner(user); });
+                            [&](const Load& one) { return one.user == user; });
     }
-    void add(const LoadOf& what, std::string_view user) {
-        loads_.push_back({what, std::string{limited_owner(user)}, nullptr});
+    void add(const RoomBase& room, std::string_view user) {
+        loads_.push_back({&room, std::string{user}, nullptr});
     }
-    void remove(const LoadOf& what) noexcept {
-        std::erase_if(loads_, [&](const Load& one) { return one.what == what && !one.of_evicted; });
+    void remove(const RoomBase& room) noexcept {
+        std::erase_if(loads_, [&](const Load& one) { return one.room == &room; });
     }
     /// The room is evicted. Its load, if there is one, wakes `waker` when it has ended.
     void evict(RoomBase& room, const Waker& waker) noexcept {
-        if (!room.calls.load) return remove({&room});
+        if (!room.calls.load) return remove(room);
         room.calls.load->attach(waker);
         for (Load& one : loads_) {
-            if (one.what.room != &room) continue;
-            one.what = {};
+            if (one.room != &room) continue;
+            one.room = nullptr;
             one.of_evicted = std::move(room.calls.load);
         }
     }
@@ -91,12 +82,8 @@ public:
     }
 
 private:
-    /// Returns the user for which a load counts that begins in the turn of `owner`.
-    [[nodiscard]] static std::string_view limited_owner(std::string_view owner) noexcept {
-        return owner == owner_of_call_loads ? owner_of_server_loads : owner;
-    }
     struct Load {
-        LoadOf what;  ///< of none: the room was evicted
+        const RoomBase* room;  ///< null: it was evicted
         std::string user;
         std::unique_ptr<LoadCall> of_evicted{};
     };
@@ -105,7 +92,7 @@ private:
 
 /// The loads that wait until they may begin. The users take turns, so that one user with many rooms
 /// delays another one by one load. The rooms of one user are loaded in the order of their requests.
-/// Exports and imports are those of one user, and rooms that the server opens those of another one.
+/// Rooms that the server opens are those of one user.
 ///
 /// A user who has rooms again, or has had a turn, is behind all users that have rooms. A room may
 /// have several users. It is loaded in the first turn of any of them.
@@ -124,11 +111,8 @@ public:
     }
     /// Adds a room, which waits until `ends`.   Pre: it does not wait.
     void push(RoomBase& room, std::string_view user, Instant ends) {
-        room.calls.load_queue = {.number = push({&room}, user, ends)};
-    }
-    /// Adds the load of an export.   Returns: its number in the queue.
-    [[nodiscard]] std::uint64_t push_export(std::uint64_t call, Instant ends) {
-        return push({nullptr, call}, owner_of_call_loads, ends);
+        room.calls.load_queue = {.number = ++last_number_};
+        count(*loads_.emplace(last_number_, Waiting{&room, ends}).first, user);
     }
     /// One more user waits for a room. A room that does not wait is ignored.
     void share(const RoomBase& room, std::string_view user) {
@@ -136,30 +120,29 @@ public:
         if (found != loads_.end()) count(*found, user);
     }
     /// Removes a room, if it waits.
-    void remove(RoomBase& room) noexcept { remove(std::exchange(room.calls.load_queue.number, 0)); }
-    /// Removes the load with this number, if there is one.
-    void remove(std::uint64_t number) noexcept {
-        if (const auto found = loads_.find(number); found != loads_.end()) remove(found);
+    void remove(RoomBase& room) noexcept {
+        const auto found = loads_.find(std::exchange(room.calls.load_queue.number, 0));
+        if (found != loads_.end()) remove(found);
     }
     /// Moves the first load of the next user who may begin one to `under_way`.
-    /// Returns: that load, if there is one.
+    /// Returns: its room; null if there is none.
     template <class UnderWay>
-    [[nodiscard]] std::optional<LoadOf> take_next(UnderWay& under_way, std::size_t most) {
-        if (!under_way.any_may_begin(most)) return std::nullopt;
+    [[nodiscard]] RoomBase* take_next(UnderWay& under_way, std::size_t most) {
+        if (!under_way.any_may_begin(most)) return nullptr;
         const auto next = std::find_if(turns_.begin(), turns_.end(), [&](const auto& turn) {
             return under_way.may_begin(turn.second->first, most);
         });
-        if (next == turns_.end()) return std::nullopt;
+        if (next == turns_.end()) return nullptr;
         auto& [name, user] = *next->second;
         const auto found = loads_.find(*user.loads.begin());
-        under_way.add(found->second.what, name);
+        under_way.add(*found->second.room, name);
         auto turn = turns_.extract(next);
         user.turn = turn.key() = ++last_turn_;
         turns_.insert(std::move(turn));
         return take(found);
     }
     /// Removes the load that waits for longest.   Pre: !empty().
-    [[nodiscard]] LoadOf take_oldest() noexcept { return take(loads_.begin()); }
+    [[nodiscard]] RoomBase& take_oldest() noexcept { return *take(loads_.begin()); }
 
 private:
     struct User {
@@ -169,17 +152,13 @@ private:
     using Users = std::map<std::string, User, std::less<>>;
     using UserEntry = Users::value_type;
     struct Waiting {
-        LoadOf what;
+        RoomBase* room;
         Instant ends;                     ///< when it has waited for too long
         std::vector<UserEntry*> users{};  ///< those in whose turns it may begin
     };
     using Loads = std::map<std::uint64_t, Waiting>;  // in the order of their requests
     using Turns = std::map<std::uint64_t, UserEntry*>;
 
-    [[nodiscard]] std::uint64_t push(const LoadOf& what, std::string_view user, Instant ends) {
-        count(*loads_.emplace(++last_number_, Waiting{what, ends}).first, user);
-        return last_number_;
-    }
     /// A user waits for a load.
     void count(Loads::value_type& load, std::string_view user) {
         auto found = users_.find(user);
@@ -189,11 +168,11 @@ private:
         }
         if (found->second.loads.insert(load.first).second) load.second.users.push_back(&*found);
     }
-    [[nodiscard]] LoadOf take(Loads::iterator found) noexcept {
-        const LoadOf what = found->second.what;
-        if (what.room != nullptr) what.room->calls.load_queue.number = 0;
+    [[nodiscard]] RoomBase* take(Loads::iterator found) noexcept {
+        RoomBase* const room = found->second.room;
+        room->calls.load_queue.number = 0;
         remove(found);
-        return what;
+        return room;
     }
     void remove(Loads::iterator found) noexcept {
         for (UserEntry* const entry : found->second.users) {

@@ -130,8 +130,7 @@ private:
 /// `Parts` names the parts of the manager. This part calls
 /// - `Edits`: `durable` and `not_durable`, for the pending changes of a room,
 /// - `Rooms`: `save_requested`, for a room that the storage has requested; `find` and `process`,
-/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets; `begin_export` and
-///   `reject_export`, for exports that waited for loads_max.
+/// - `Admin`: `admin_stored` and `all_stored`, for erases and resets.
 ///
 /// Thread safety: the manager's home thread.
 template <class Parts>
@@ -185,7 +184,7 @@ public:
         if (user.empty() && room.share) user = room.share->owner();
         if (user.empty()) user = room.calls.load_owner;
         if (loads_.queue.empty() && loads_.under_way.may_begin(user, context_.options.loads_max)) {
-            loads_.under_way.add({&room}, user);
+            loads_.under_way.add(room, user);
             return load(room);
         }
         loads_.queue.push(room, user, after(context_.now, context_.options.load_queued_within));
@@ -193,12 +192,15 @@ public:
             for (const RoomClient* const client : *clients)
                 loads_.queue.share(room, turn_owner(*client));
         }
-        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_call_loads);
+        if (!room.after_load.imports.empty()) loads_.queue.share(room, owner_of_server_loads);
     }
     /// Whether the load is over. Sets `error`, or `found` to the stored room.
     bool take_load(RoomBase& room, PersistenceError& error, std::optional<StoredRoom>& found) {
         if (std::exchange(room.calls.load_queue.rejected, false)) {
-            error = load_rejected();
+            error = {RoomErrc::storage_busy,
+                     {},
+                     "the load waited for loads_max longer than load_queued_within",
+                     "find out why the storage loads slowly, or raise these limits of RoomOptions"};
             ++context_.counters.loads_rejected;
             report_failure(room.id, error);
             return true;
@@ -209,7 +211,7 @@ public:
         if (!answer) return false;
         context_.counters.loading.add(elapsed(room.calls.load->begun(), context_.now));
         room.calls.load.reset();
-        loads_.under_way.remove({&room});
+        loads_.under_way.remove(room);
         loads_.may_begin = true;
         if (!answer->has_value()) {
             error = answer->error();
@@ -218,33 +220,6 @@ public:
         }
         if (error) report_failure(room.id, error);
         return true;
-    }
-
-    /// Lets an export load its room, if it may begin. If not, it waits in the turns of calls, and
-    /// `Admin::begin_export` is called later, or `Admin::reject_export` after load_queued_within.
-    /// Returns: the number of the load in the queue; 0 if it may begin now.
-    [[nodiscard]] std::uint64_t begin_export(std::uint64_t call) {
-        if (loads_.queue.empty() &&
-            loads_.under_way.may_begin(owner_of_call_loads, context_.options.loads_max)) {
-            loads_.under_way.add({nullptr, call}, owner_of_call_loads);
-            return 0;
-        }
-        loads_.may_begin = true;
-        return loads_.queue.push_export(call,
-                                        after(context_.now, context_.options.load_queued_within));
-    }
-    /// An export has ended. `queued` is the number of its load in the queue, or 0.
-    void end_export(const LoadOf& load, std::uint64_t queued) noexcept {
-        loads_.queue.remove(queued);
-        loads_.under_way.remove(load);
-        loads_.may_begin = true;
-    }
-    /// Returns the error of a load that has waited for too long.
-    [[nodiscard]] static PersistenceError load_rejected() {
-        return {RoomErrc::storage_busy,
-                {},
-                "the load waited for loads_max longer than load_queued_within",
-                "find out why the storage loads slowly, or raise these limits of RoomOptions"};
     }
 
     // ---- changes --------------------------------------------------------------------------------
@@ -382,22 +357,15 @@ private:
         const std::size_t most = context_.options.loads_max;
         loads_.under_way.remove_ended(context_.now);
         while (loads_.under_way.any_may_begin(most)) {
-            const std::optional<LoadOf> next = loads_.queue.take_next(loads_.under_way, most);
-            if (!next) break;
-            if (next->room == nullptr)
-                admin_calls_.begin_export(next->call);
-            else
-                load(*next->room);
+            RoomBase* const next = loads_.queue.take_next(loads_.under_way, most);
+            if (next == nullptr) break;
+            load(*next);
         }
         loads_.may_begin = false;
         while (loads_.queue.ends() <= context_.now) {
-            const LoadOf oldest = loads_.queue.take_oldest();
-            if (oldest.room == nullptr) {
-                admin_calls_.reject_export(oldest.call);
-                continue;
-            }
-            oldest.room->calls.load_queue.rejected = true;
-            oldest.room->waker.touch();
+            RoomBase& oldest = loads_.queue.take_oldest();
+            oldest.calls.load_queue.rejected = true;
+            oldest.waker.touch();
         }
     }
     void load(RoomBase& room) {

@@ -23,8 +23,7 @@
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// A list or an export that waits for the storage: a machine of RoomAdmin's group. An export whose
-/// question was not asked is in the queue for RoomOptions::loads_max, or waits until an erase or a
-/// reset of its room is stored.
+/// question was not asked waits until an erase or a reset of its room is stored.
 template <class Admin, class V>
 struct AdminCall {
     AdminCall(Admin& o, std::uint64_t n, std::string name, Completion<V> d, Instant e)
@@ -41,7 +40,6 @@ struct AdminCall {
     const std::string room_id;
     Completion<V> done;
     Instant ends;
-    std::uint64_t queued = 0;  ///< the number of its load in the queue; 0: it is not there
     Waker waker{};
     driver::Question<V> question;
     std::string what{};  ///< of an exception of the call
@@ -70,8 +68,8 @@ struct HistoryChanges {
 ///
 /// `Parts` names the parts of the manager. This part calls
 /// - `Rooms`: `find`, `process`, `step`, `end_history` and `empty_document`,
-/// - `Scheduler`: `await`, `begin_export`, `begin_load`, `each_awaited`, `end_export`, `erase`,
-///   `load_rejected`, `persistence` and `reset`, for the calls of the storage,
+/// - `Scheduler`: `await`, `begin_load`, `each_awaited`, `erase`, `persistence` and
+///   `reset`, for the calls of the storage,
 /// - `Imports`: `fail_all`, for imports that wait for a load,
 /// - `Replication`: `take_parts`, to fill a document.
 ///
@@ -188,21 +186,7 @@ public:
             return answers_.answer(done, std::move(found));
         }
         Export& call = begin(exports_, std::move(room_id), std::move(done));
-        if (!wait_for_history_change(call.room_id)) begin_load(call);
-    }
-    /// Called by the scheduler: an export that was queued may load its room now.
-    void begin_export(std::uint64_t number) {
-        Export& call = *exports_.find(number)->second;
-        call.queued = 0;
-        load(call);
-    }
-    /// Called by the scheduler: an export has waited for too long.
-    void reject_export(std::uint64_t number) {
-        Export& call = *exports_.find(number)->second;
-        ++context_.counters.loads_rejected;
-        const PersistenceError error = Scheduler::load_rejected();
-        context_.report_failure(call.room_id, error);
-        fail(call, error);
+        if (!wait_for_history_change(call.room_id)) load(call);
     }
     template <class V>
     void take(Call<V>& call, Instant now) {
@@ -225,8 +209,6 @@ public:
     void end_all() {
         const auto why = make_error_code(RoomErrc::no_answer);
         end_all(lists_, why);
-        for (const auto& [number, call] : exports_)
-            scheduler_.end_export({nullptr, number}, call->queued);
         end_all(exports_, why);
         scheduler_.each_awaited([&](PendingAdmin& pending) {
             if (pending.done) answers_.answer_error(*pending.done, why);
@@ -279,13 +261,6 @@ private:
         calls.emplace(call.number, std::move(made));
         return call;
     }
-    /// Loads the room of an export, or queues its load.
-    void begin_load(Export& call) {
-        call.queued = scheduler_.begin_export(call.number);
-        if (call.queued == 0) return load(call);
-        call.ends = never;  // the queue has a limit of time
-        call.waker.touch();
-    }
     void load(Export& call) {
         call.ends = after(context_.now, context_.options.answer_within);
         call.waker.touch();
@@ -296,8 +271,8 @@ private:
     void begin_exports(const std::string& room_id, const PersistenceError& error) {
         for (auto next = exports_.begin(); next != exports_.end();) {
             Export& call = *(next++)->second;
-            if (call.room_id != room_id || call.queued != 0 || call.question.waits()) continue;
-            error ? fail(call, error) : begin_load(call);
+            if (call.room_id != room_id || call.question.waits()) continue;
+            error ? fail(call, error) : load(call);
         }
     }
     template <class V>
@@ -308,8 +283,6 @@ private:
     /// Removes a call. It lives as long as the returned handle.
     template <class V>
     [[nodiscard]] driver::GroupedMachine<Call<V>> end(Call<V>& call) {
-        if constexpr (std::is_same_v<Call<V>, Export>)
-            scheduler_.end_export({nullptr, call.number}, call.queued);
         auto& calls = calls_of(call);
         const auto found = calls.find(call.number);
         driver::GroupedMachine<Call<V>> self = std::move(found->second);

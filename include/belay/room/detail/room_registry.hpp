@@ -108,7 +108,7 @@ public:
                                    .is_user = true});
     }
     /// Finds or makes a room for a call of the server. The room counts for no user. It is loaded in
-    /// the turns of `turn_owner`, and later in those of owner_of_server_loads.
+    /// the turns of `turn_owner`.
     /// Returns: null if there are too many rooms, or if the manager does not run.
     Room* find_or_make(std::string_view room_id, std::error_code& error,
                        std::string_view turn_owner) {
@@ -230,11 +230,6 @@ private:
     /// A room is opened by a user, by a call of the server, or for a save that the storage
     /// requests.
     struct Opener {
-        /// Returns in whose turns the room is loaded again.
-        [[nodiscard]] std::string later_owner() const {
-            return is_user || turn_owner.empty() ? turn_owner : std::string{owner_of_server_loads};
-        }
-
         std::string share_owner{};  ///< the user that a new room counts for; empty: for none
         std::string turn_owner{};   ///< in whose turns it is loaded; empty: for a save
         bool is_user = false;
@@ -246,7 +241,7 @@ private:
             std::string& later = room->calls.load_owner;
             if (room->share->owner().empty() &&
                 (later.empty() || (by.is_user && later == owner_of_server_loads)))
-                later = by.later_owner();
+                later = by.turn_owner;
             return room;
         }
         if (!is_room_id(room_id))
@@ -265,7 +260,7 @@ private:
         Room& room = made->room;
         // Later loads are in the turns of the user that the room counts for, if there is one.
         room.share.emplace(new_rooms_.opened, by.share_owner, 1);
-        if (by.share_owner.empty()) room.calls.load_owner = by.later_owner();
+        if (by.share_owner.empty()) room.calls.load_owner = by.turn_owner;
         replication_.on_created(room);
         rooms_.emplace(room.id, std::move(made));
         if (!admin_.wait_for_history_change(room.id)) scheduler_.begin_load(room, by.turn_owner);

@@ -82,12 +82,8 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
     return key.append(1, ' ').append(owner).append(room);
 }
 
-/// In whose turns rooms are loaded for calls of the server. No user has such a name, because
-/// share_owner adds a prefix.
-/// - owner_of_call_loads: for exports and imports. RoomOptions::calls_max limits them.
-/// - owner_of_server_loads: for rooms that the server opens, and for later loads of such rooms and
-///   of imported ones. Only rooms_max limits their number, so they have turns of their own.
-inline constexpr std::string_view owner_of_call_loads = "calls";
+/// In whose turns rooms are loaded for the server. No user has such a name, because share_owner
+/// adds a prefix.
 inline constexpr std::string_view owner_of_server_loads = "server";
 
 }}}  // namespace belay::detail
