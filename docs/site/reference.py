@@ -100,10 +100,14 @@ class Reference:
         seen = set()
         compounds = [ElementTree.parse(file).getroot().find("compounddef") for file in sorted(pathlib.Path(xml).glob("*.xml"))]
         compounds = [compound for compound in compounds if compound is not None]
-        # Only its class knows that a type in it is private, if it is defined outside.
-        private = {inner.get("refid") for compound in compounds for inner in compound.findall("innerclass") if inner.get("prot") != "public"}
+        bodies = collections.defaultdict(list)
         for compound in compounds:
-            if compound.get("id") in private:
+            if compound.get("kind") in TYPES:
+                bodies[without_arguments(flat(compound.find("compoundname")))].append(compound.find("location"))
+        for compound in compounds:
+            owner = without_arguments(flat(compound.find("compoundname"))).rpartition("::")[0]
+            # What is defined outside of its class is private there, which Doxygen does not know.
+            if owner in bodies and not any(self.contains(body, compound.find("location")) for body in bodies[owner]):
                 continue
             if compound.get("kind") in TYPES:
                 self.read_type(compound)
@@ -123,6 +127,11 @@ class Reference:
             item.concepts = self.concepts_of(item)
         for item in self.items.values():
             self.read_members(item)
+
+    @staticmethod
+    def contains(body, place):
+        return body.get("file") == place.get("file") and \
+            int(body.get("bodystart", 0)) <= int(place.get("line")) <= int(body.get("bodyend", 0))
 
     @staticmethod
     def is_public(name):
