@@ -23,7 +23,7 @@
 #include <belay/room/audited.hpp>
 #include <belay/room/on_thread.hpp>
 #include <belay/room/room_metrics.hpp>
-#include <belay/sqlite/boards_on_thread.hpp>
+#include "boards_on_thread.hpp"
 
 #include <boost/asio/signal_set.hpp>
 
@@ -73,7 +73,7 @@ struct App {
     }
 };
 
-Access access_of(sqlite::Boards& boards, const std::string& board, const std::string& user) {
+Access access_of(whiteboard::Boards& boards, const std::string& board, const std::string& user) {
     const auto found = boards.access({.room_id = board, .user = user});
     return found && *found ? **found : Access::none;
 }
@@ -120,14 +120,15 @@ int fails(const std::string& why) {
 }
 
 /// The database of the rights. A command waits a second at most while another program holds a lock.
-Result<sqlite::Boards, std::string> rights_in(const std::string& path, Duration lock_within = 1s) {
-    auto boards = sqlite::Boards::open(path, {.lock_within = lock_within});
+Result<whiteboard::Boards, std::string> rights_in(const std::string& path,
+                                                  Duration lock_within = 1s) {
+    auto boards = whiteboard::Boards::open(path, {.lock_within = lock_within});
     if (!boards) return boards.error().message();
     return std::move(*boards);
 }
 
 /// The same, with the rights of the demo's users.
-Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
+Result<whiteboard::Boards, std::string> boards_in(const std::string& path) {
     auto boards = rights_in(path);
     if (!boards) return boards.error();
     // Rights that were granted or revoked since the first start stay as they are.
@@ -145,7 +146,7 @@ Result<sqlite::Boards, std::string> boards_in(const std::string& path) {
 
 /// Answers with the rights that the bearer of a request has on a board, so that the page shows its
 /// tools or not.
-HttpResponse access_answer(const HttpRequest& request, sqlite::Boards& boards,
+HttpResponse access_answer(const HttpRequest& request, whiteboard::Boards& boards,
                            const jwt::Verifier& verifier) {
     const RoomRequest asked = room_request({.target = request.url}, "/access/");
     const std::string* const bearer = request.headers.find("Authorization");
@@ -172,7 +173,7 @@ std::vector<std::string> words_of(const std::string& line) {
 
 /// Changes what a user may do on a board.   Returns: what was done, after "ok: ", or why not.
 std::string permit(const std::string& user, const std::string& board, const std::string& level,
-                   sqlite::Boards& boards) {
+                   whiteboard::Boards& boards) {
     for (const Access access : {Access::none, Access::view, Access::comment, Access::edit}) {
         if (level != to_string(access)) continue;
         if (const auto error = boards.permit({.room_id = board, .user = user}, access)) {
@@ -194,7 +195,7 @@ std::string permit(const std::string& user, const std::string& board, const std:
 /// Runs the commands of the Control, on its threads. A change of rights waits for no backup.
 class Commands {
 public:
-    Commands(sqlite::Boards& boards, auto& copies)
+    Commands(whiteboard::Boards& boards, auto& copies)
         : boards_{boards},
           back_up_{[&copies](const std::string& folder) { return copies.back_up(folder); }},
           restore_{[&copies](const std::string& folder, const std::string& board) {
@@ -224,7 +225,7 @@ private:
         return backs_up ? back_up_(words[1]) : restore_(words[1], words[2]);
     }
 
-    sqlite::Boards& boards_;
+    whiteboard::Boards& boards_;
     std::function<std::string(const std::string&)> back_up_;
     std::function<std::string(const std::string&, const std::string&)> restore_;
     std::mutex permits_;
@@ -270,8 +271,8 @@ std::string path_of(const HttpRequest& request) {
 
 /// Answers a request for a file of the page, or for the rights on a board.
 HttpResponse page_answer(const HttpRequest& request,
-                         const std::map<std::string, HttpResponse>& page, sqlite::Boards& boards,
-                         const jwt::Verifier& verifier) {
+                         const std::map<std::string, HttpResponse>& page,
+                         whiteboard::Boards& boards, const jwt::Verifier& verifier) {
     const std::string path = path_of(request);
     if (const auto found = page.find(path); found != page.end()) return found->second;
     if (path.starts_with("/access/")) return access_answer(request, boards, verifier);
@@ -285,7 +286,7 @@ void rights_failed(EventLog& log, const std::error_code& error) {
 
 /// Serves until SIGINT or SIGTERM.   Returns: the exit code.
 int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
-          const std::string& data, sqlite::Boards& boards, posix::JournalRooms stored) {
+          const std::string& data, whiteboard::Boards& boards, posix::JournalRooms stored) {
     const std::string secret = secret_in(data + "/secret");
     if (secret.empty()) return fails(data + "/secret: the file can be neither read nor created");
     auto verifier = jwt::Verifier::make({}, {{.material = secret}});  // of the rooms
@@ -302,7 +303,7 @@ int serve(std::uint16_t port, const std::map<std::string, HttpResponse>& page,
     EventLog log;
     // The rights are checked again after any program has changed the database.
     std::function<void(const std::string& board)> on_changed;
-    sqlite::Boards::OnThread checks{
+    whiteboard::Boards::OnThread checks{
         std::move(*of_rooms),
         {.on_changed =
              [&](std::string_view board) {

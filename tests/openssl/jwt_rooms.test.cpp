@@ -4,7 +4,7 @@
 // components together in a simulated world.
 #include <belay/openssl/jwt_authorizer.hpp>
 #include <belay/room/audited.hpp>
-#include <belay/sqlite/boards_on_thread.hpp>
+#include "../../examples/whiteboard/boards_on_thread.hpp"
 
 #include <sys/resource.h>
 
@@ -28,13 +28,13 @@ struct ClockOfTokens {
     [[nodiscard]] static WallTime now() noexcept { return WallTime{1'000'000s}; }
 };
 struct AuditOfBoards {
-    sqlite::Boards* boards;
+    whiteboard::Boards* boards;
     void record(AuditRow row, Completion<std::error_code> answer) {
         boards->record(std::move(row), std::move(answer));
     }
 };
 struct RightsOfBoards {
-    sqlite::Boards* boards;
+    whiteboard::Boards* boards;
     std::optional<Access> operator()(const jwt::Claims& who, const RoomRequest& request) const {
         const auto found = boards->access({.room_id = request.room_id, .user = who.subject});
         REQUIRE(found);
@@ -42,8 +42,8 @@ struct RightsOfBoards {
     }
 };
 
-sqlite::Boards opened_boards(const std::string& path) {
-    auto boards = sqlite::Boards::open(path, {.flushes_each = false});
+whiteboard::Boards opened_boards(const std::string& path) {
+    auto boards = whiteboard::Boards::open(path, {.flushes_each = false});
     REQUIRE(boards);
     return std::move(*boards);
 }
@@ -90,7 +90,7 @@ struct BoardsWorld {
     }
 
     TemporaryDirectory directory;
-    sqlite::Boards boards;
+    whiteboard::Boards boards;
     RoomScript disk{};
     std::map<std::string, std::string> tokens;
     std::string board = "plan";
@@ -281,13 +281,13 @@ struct SharedBoardsWorld {
 
     SharedBoardsWorld() {
         {
-            sqlite::Boards first = opened_boards(directory / "boards");
+            whiteboard::Boards first = opened_boards(directory / "boards");
             REQUIRE_FALSE(first.set_owner({.room_id = "plan", .user = "ada"}));
             for (const char* user : {"bob", "eve"})
                 REQUIRE_FALSE(first.permit({.room_id = "plan", .user = user}, Access::edit));
         }
-        auto opened =
-            sqlite::Boards::open(directory / "boards", {.flushes_each = false, .lock_within = 1h});
+        auto opened = whiteboard::Boards::open(directory / "boards",
+                                               {.flushes_each = false, .lock_within = 1h});
         REQUIRE(opened);
         boards.emplace(std::move(*opened));
         application.emplace(directory / "boards");
@@ -333,7 +333,7 @@ struct SharedBoardsWorld {
     TemporaryDirectory directory;
     PassedOn<std::optional<Access>> checks;
     PassedOn<std::error_code> rows;
-    std::optional<sqlite::Boards::OnThread> boards;
+    std::optional<whiteboard::Boards::OnThread> boards;
     std::optional<SqlProgram> application;
     sim::World world{Seed{1}};
     sim::Host* server = nullptr;

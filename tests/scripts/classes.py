@@ -41,7 +41,6 @@ LISTED = {
     "sqlite/detail/elements.hpp SqliteElements": "one member for each prepared statement",
     "sqlite/detail/room_tables.hpp SqliteRoomTables": "one member for each prepared statement",
     "redis/stream.hpp Stream": "one member for each key and script",
-    "sqlite/boards.hpp Boards": "one member for each prepared statement",
     "breaker/detail/breaker_core.hpp BreakerCore": "the state of a breaker, as a value, for the rule and the shared object",
     "core/mailbox.hpp Mailbox": "the queue, its bounds and its wakes under one lock",
     "drive/detail/basic_loop.hpp BasicLoop": "a loop's timers, inbox, clock and round",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Boards is an audit of rooms that can be moved.
-#include <belay/sqlite/boards.hpp>
+// Goal: whiteboard::Boards is an audit of rooms that can be moved.
+#include "../../examples/whiteboard/boards.hpp"
 
-static_assert(belay::AuditLike<belay::sqlite::Boards>);
-static_assert(!std::copyable<belay::sqlite::Boards>);
-static_assert(std::movable<belay::sqlite::Boards>);
+static_assert(belay::AuditLike<whiteboard::Boards>);
+static_assert(!std::copyable<whiteboard::Boards>);
+static_assert(std::movable<whiteboard::Boards>);

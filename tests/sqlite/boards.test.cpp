@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: sqlite::Boards returns each user's access by its rules, over restarts, and stores the
+// Goal: whiteboard::Boards returns each user's access by its rules, over restarts, and stores the
 // audit. Method: files, also changed by another program.
-#include <belay/sqlite/boards.hpp>
+#include "../../examples/whiteboard/boards.hpp"
 
 #include <sys/resource.h>
 
@@ -17,20 +17,21 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr sqlite::BoardsOptions lasting{.flushes_each = false};
+constexpr whiteboard::BoardsOptions lasting{.flushes_each = false};
 
-sqlite::Boards boards_in(const std::string& path, sqlite::BoardsOptions options = lasting) {
-    auto boards = sqlite::Boards::open(path, options);
+whiteboard::Boards boards_in(const std::string& path, whiteboard::BoardsOptions options = lasting) {
+    auto boards = whiteboard::Boards::open(path, options);
     INFO(boards.error().message());
     REQUIRE(boards);
     return std::move(*boards);
 }
-std::string access_of(sqlite::Boards& boards, std::string_view user, std::string_view board = "b") {
+std::string access_of(whiteboard::Boards& boards, std::string_view user,
+                      std::string_view board = "b") {
     const auto found = boards.access({.room_id = board, .user = user});
     if (!found) return found.error().message();
     return *found ? std::string{to_string(**found)} : "no user";
 }
-std::error_code record(sqlite::Boards& boards, AuditRow row) {
+std::error_code record(whiteboard::Boards& boards, AuditRow row) {
     driver::Question<std::error_code> question;
     boards.record(std::move(row), question.ask());
     REQUIRE(question.answered());
@@ -46,14 +47,14 @@ void alter_boards(const std::string& path, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("sqlite::Boards confirms nothing while its file is not at its path",
+TEST_CASE("whiteboard::Boards confirms nothing while its file is not at its path",
           "[sqlite][boards][regression]") {
     const TemporaryDirectory dir;
     for (const Meanwhile meanwhile : {Meanwhile::nothing, Meanwhile::copy}) {
         const std::string path = dir / std::to_string(static_cast<int>(meanwhile));
         const Displacer displace{[&] { return path; }, meanwhile};
         {
-            sqlite::Boards boards = boards_in(path);
+            whiteboard::Boards boards = boards_in(path);
             REQUIRE_FALSE(boards.add_user("ada"));
             REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
             displace(true);
@@ -63,7 +64,7 @@ TEST_CASE("sqlite::Boards confirms nothing while its file is not at its path",
             displace(false);
             CHECK_FALSE(boards.add_user("eve"));
         }
-        sqlite::Boards boards = boards_in(path);
+        whiteboard::Boards boards = boards_in(path);
         const auto none = boards.access({"never", "ada"});
         REQUIRE(none);
         CHECK(*boards.access({"plan", "ada"}) != *none);
@@ -71,10 +72,11 @@ TEST_CASE("sqlite::Boards confirms nothing while its file is not at its path",
     }
 }
 
-TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[sqlite][boards]") {
+TEST_CASE("whiteboard::Boards: the owner, then permissions, then public access",
+          "[sqlite][boards]") {
     const TemporaryDirectory dir;
     {
-        sqlite::Boards boards = boards_in(dir / "r");
+        whiteboard::Boards boards = boards_in(dir / "r");
         CHECK(access_of(boards, "owner") == "no user");
         REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "owner"}));
         REQUIRE_FALSE(boards.add_user("guest"));
@@ -91,7 +93,7 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[s
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "guest"}, Access::none));
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "owner"}, Access::none));
     }
-    sqlite::Boards boards = boards_in(dir / "r");
+    whiteboard::Boards boards = boards_in(dir / "r");
     CHECK(access_of(boards, "guest") == "none");
     CHECK(access_of(boards, "owner") == "edit");
     REQUIRE_FALSE(boards.withdraw({.room_id = "b", .user = "guest"}));
@@ -115,9 +117,9 @@ TEST_CASE("sqlite::Boards: the owner, then permissions, then public access", "[s
     REQUIRE_FALSE(boards.remove_user("guest"));
 }
 
-TEST_CASE("sqlite::Boards rejects invalid arguments", "[sqlite][boards]") {
+TEST_CASE("whiteboard::Boards rejects invalid arguments", "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = boards_in(dir / "r");
+    whiteboard::Boards boards = boards_in(dir / "r");
     const std::string quote = "'; DROP TABLE users; --";
     REQUIRE_FALSE(boards.set_owner({.room_id = quote, .user = quote}));
     CHECK(access_of(boards, quote, quote) == "edit");
@@ -132,9 +134,9 @@ TEST_CASE("sqlite::Boards rejects invalid arguments", "[sqlite][boards]") {
     REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "u"}));
     CHECK(boards.permit({.room_id = "b", .user = "u"}, Access{9}) == std::errc::invalid_argument);
     CHECK(boards.set_public("b", Access{9}) == std::errc::invalid_argument);
-    CHECK_FALSE(sqlite::Boards::open(""));
-    CHECK_FALSE(sqlite::Boards::open(dir / "x", {.audit_kept = -1s}));
-    CHECK_FALSE(sqlite::Boards::open(dir / "x", {.lock_within = -1s}));
+    CHECK_FALSE(whiteboard::Boards::open(""));
+    CHECK_FALSE(whiteboard::Boards::open(dir / "x", {.audit_kept = -1s}));
+    CHECK_FALSE(whiteboard::Boards::open(dir / "x", {.lock_within = -1s}));
     // Values that SQLite could store, and an application could not show.
     for (const std::string_view bad : {std::string_view{"a\0b", 3}, std::string_view{"\xFF"}}) {
         CHECK(boards.add_user(bad) == std::errc::invalid_argument);
@@ -146,34 +148,34 @@ TEST_CASE("sqlite::Boards rejects invalid arguments", "[sqlite][boards]") {
     }
 }
 
-TEST_CASE("sqlite::Boards admits no user by an invalid level", "[sqlite][boards]") {
+TEST_CASE("whiteboard::Boards admits no user by an invalid level", "[sqlite][boards]") {
     const TemporaryDirectory dir;
     {
-        sqlite::Boards boards = boards_in(dir / "r");
+        whiteboard::Boards boards = boards_in(dir / "r");
         REQUIRE_FALSE(boards.set_owner({.room_id = "b", .user = "u"}));
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "v"}, Access::view));
     }
     alter_boards(dir / "r",
                  "PRAGMA ignore_check_constraints=ON; UPDATE board_permissions SET level='EDIT'");
     {
-        sqlite::Boards boards = boards_in(dir / "r");
+        whiteboard::Boards boards = boards_in(dir / "r");
         CHECK(boards.access({.room_id = "b", .user = "v"}).error() == QueueErrc::corrupt);
         CHECK(access_of(boards, "u") == "edit");
         REQUIRE_FALSE(boards.permit({.room_id = "b", .user = "v"}, Access::view));
         CHECK(access_of(boards, "v") == "view");
     }
     alter_boards(dir / "r", "PRAGMA ignore_check_constraints=ON; UPDATE boards SET public=''");
-    sqlite::Boards boards = boards_in(dir / "r");
+    whiteboard::Boards boards = boards_in(dir / "r");
     CHECK(boards.access({.room_id = "b", .user = "u"}).error() == QueueErrc::corrupt);
     REQUIRE_FALSE(boards.set_public("b", Access::none));
     CHECK(access_of(boards, "u") == "edit");
 }
 
-TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[sqlite][boards]") {
+TEST_CASE("whiteboard::Boards keeps audit rows for audit_kept", "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    const sqlite::BoardsOptions options{.flushes_each = false, .audit_kept = 24h * 10};
+    const whiteboard::BoardsOptions options{.flushes_each = false, .audit_kept = 24h * 10};
     {
-        sqlite::Boards boards = boards_in(dir / "r", options);
+        whiteboard::Boards boards = boards_in(dir / "r", options);
         AuditRow row{.user = "u",
                      .room_id = {"b\0", 2},
                      .level = Access::view,
@@ -185,7 +187,7 @@ TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[sqlite][boards]") 
         row.time = day(5);
         REQUIRE_FALSE(record(boards, row));
     }
-    sqlite::Boards boards = boards_in(dir / "r", options);
+    whiteboard::Boards boards = boards_in(dir / "r", options);
     const auto rows = boards.audited(0, 10);
     REQUIRE((rows && rows->size() == 2));
     CHECK((*rows)[0].user == "u");
@@ -210,11 +212,11 @@ TEST_CASE("sqlite::Boards keeps audit rows for audit_kept", "[sqlite][boards]") 
     CHECK(boards.audited(0, 1)->front().number == 2);
 }
 
-TEST_CASE("sqlite::Boards reports an access that cannot be recorded", "[sqlite][boards]") {
+TEST_CASE("whiteboard::Boards reports an access that cannot be recorded", "[sqlite][boards]") {
     const TemporaryDirectory dir;
     CHECK(in_child([&] {
         std::signal(SIGXFSZ, SIG_IGN);
-        sqlite::Boards boards = boards_in(dir / "r");
+        whiteboard::Boards boards = boards_in(dir / "r");
         rlimit limit{256 << 10, RLIM_INFINITY};
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
         const AuditRow row{.user = "u", .room_id = "b", .user_agent = std::string(5'000, 'x')};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: an application uses the database of a sqlite::Boards at the same time, also with locks.
+// Goal: an application uses the database of a whiteboard::Boards at the same time, also with locks.
 // Method: a second process with Python's sqlite3.
-#include <belay/sqlite/boards_on_thread.hpp>
+#include "../../examples/whiteboard/boards_on_thread.hpp"
 
 #include <sys/resource.h>
 
@@ -21,14 +21,15 @@ using namespace std::chrono_literals;
 
 namespace {
 
-sqlite::Boards shared_boards(const std::string& path, Duration lock_within = 60s) {
-    auto boards = sqlite::Boards::open(path, {.flushes_each = false, .lock_within = lock_within});
+whiteboard::Boards shared_boards(const std::string& path, Duration lock_within = 60s) {
+    auto boards =
+        whiteboard::Boards::open(path, {.flushes_each = false, .lock_within = lock_within});
     INFO(boards.error().message());
     REQUIRE(boards);
     return std::move(*boards);
 }
 /// The name of an access, or the reason why there is none.
-std::string right_of(sqlite::Boards& boards, std::string_view user, std::string_view board) {
+std::string right_of(whiteboard::Boards& boards, std::string_view user, std::string_view board) {
     const auto found = boards.access({.room_id = board, .user = user});
     if (!found) return found.error().message();
     return *found ? std::string{to_string(**found)} : "nobody";
@@ -39,7 +40,7 @@ std::optional<V> awaited(driver::Question<V>& question) {
     REQUIRE(eventually([&] { return question.answered(); }));
     return question.take();
 }
-std::string right_of(sqlite::Boards::OnThread& boards, std::string_view user) {
+std::string right_of(whiteboard::Boards::OnThread& boards, std::string_view user) {
     driver::Question<std::optional<Access>> question;
     boards.access({.room_id = "plan", .user = user}, question.ask());
     const auto found = awaited(question);
@@ -83,10 +84,10 @@ void execute_on(const std::string& path, const std::string& sql) {
 
 }  // namespace
 
-TEST_CASE("An application reads and writes the tables of a sqlite::Boards that is open",
+TEST_CASE("An application reads and writes the tables of a whiteboard::Boards that is open",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = shared_boards(dir / "r");
+    whiteboard::Boards boards = shared_boards(dir / "r");
     SqlProgram application{dir / "r"};
     // Ids may be numbers in another application.
     CHECK(application.run("INSERT INTO users (id) VALUES (7), ('8')") == "[]");
@@ -126,10 +127,10 @@ TEST_CASE("An application reads and writes the tables of a sqlite::Boards that i
     CHECK(rows->front().level == Access::none);
 }
 
-TEST_CASE("sqlite::Boards::changes names the boards that an application changed",
+TEST_CASE("whiteboard::Boards::changes names the boards that an application changed",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = shared_boards(dir / "r");
+    whiteboard::Boards boards = shared_boards(dir / "r");
     for (const char* board : {"a", "b", "c"}) REQUIRE_FALSE(boards.set_owner({board, "ada"}));
     SqlProgram application{dir / "r"};
     std::int64_t seen = boards.changes(0)->last;
@@ -162,9 +163,10 @@ TEST_CASE("sqlite::Boards::changes names the boards that an application changed"
     CHECK(application.run("SELECT count(*) < 10000 FROM rights_changes") == "[(1,)]");
 }
 
-TEST_CASE("A lock of an application delays only what sqlite::Boards writes", "[sqlite][boards]") {
+TEST_CASE("A lock of an application delays only what whiteboard::Boards writes",
+          "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = shared_boards(dir / "r", 0s);
+    whiteboard::Boards boards = shared_boards(dir / "r", 0s);
     REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
     SqlProgram application{dir / "r"};
     CHECK(application.run("BEGIN EXCLUSIVE") == "[]");
@@ -181,20 +183,20 @@ TEST_CASE("A lock of an application delays only what sqlite::Boards writes", "[s
     CHECK(boards.audited(0, 10)->size() == 1);
 }
 
-TEST_CASE("sqlite::Boards::open waits for a program that is creating the same database",
+TEST_CASE("whiteboard::Boards::open waits for a program that is creating the same database",
           "[sqlite][boards][regression]") {
     const TemporaryDirectory dir;
     // Another connection is in the transaction that makes its tables.
     SqlProgram other{dir / "r"};
     CHECK(other.run("BEGIN IMMEDIATE") == "[]");
-    CHECK(sqlite::Boards::open(dir / "r", {.lock_within = 50ms}).error().code ==
+    CHECK(whiteboard::Boards::open(dir / "r", {.lock_within = 50ms}).error().code ==
           QueueErrc::already_locked);
     std::string rolled_back;
     std::thread end{[&] {
         std::this_thread::sleep_for(100ms);
         rolled_back = other.run("ROLLBACK");
     }};
-    auto opened = sqlite::Boards::open(dir / "r", {.lock_within = 60s});
+    auto opened = whiteboard::Boards::open(dir / "r", {.lock_within = 60s});
     end.join();
     CHECK(rolled_back == "[]");
     INFO(opened.error().message());
@@ -202,7 +204,7 @@ TEST_CASE("sqlite::Boards::open waits for a program that is creating the same da
     CHECK_FALSE(opened->set_owner({"plan", "ada"}));
 }
 
-TEST_CASE("sqlite::Boards::open waits at most lock_within for any lock of another program",
+TEST_CASE("whiteboard::Boards::open waits at most lock_within for any lock of another program",
           "[sqlite][boards][regression]") {
     const TemporaryDirectory dir;
     SqlProgram other{dir / "r"};
@@ -217,7 +219,7 @@ TEST_CASE("sqlite::Boards::open waits at most lock_within for any lock of anothe
         committed = other.run("COMMIT");  // keeps the lock
     }};
     const auto begun = std::chrono::steady_clock::now();
-    const auto opened = sqlite::Boards::open(dir / "r", {.lock_within = 1s});
+    const auto opened = whiteboard::Boards::open(dir / "r", {.lock_within = 1s});
     const auto took = std::chrono::steady_clock::now() - begun;
     locks.join();
     CHECK(committed == "[]");
@@ -225,10 +227,10 @@ TEST_CASE("sqlite::Boards::open waits at most lock_within for any lock of anothe
     CHECK(took < 10s);
 }
 
-TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not after it",
+TEST_CASE("The log of a whiteboard::Boards grows while an application reads, and not after it",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = shared_boards(dir / "r");
+    whiteboard::Boards boards = shared_boards(dir / "r");
     const auto log_bytes = [&] { return std::filesystem::file_size(dir / "r-wal"); };
     const auto record = [&](int rows) {
         for (int i = 0; i < rows; ++i) {
@@ -252,13 +254,13 @@ TEST_CASE("The log of a sqlite::Boards grows while an application reads, and not
     CHECK(log_bytes() == grown);
 }
 
-TEST_CASE("sqlite::Boards rejects a database in another version of its format, and keeps it",
+TEST_CASE("whiteboard::Boards rejects a database in another version of its format, and keeps it",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
     REQUIRE_FALSE(shared_boards(dir / "r").add_user("ada"));
     for (const std::string version : {"0", "1", "3"}) {
         execute_on(dir / "r", "PRAGMA user_version=" + version);
-        const auto boards = sqlite::Boards::open(dir / "r");
+        const auto boards = whiteboard::Boards::open(dir / "r");
         REQUIRE_FALSE(boards);
         CHECK(boards.error().code == QueueErrc::other_version);
         CHECK(boards.error().message() ==
@@ -268,14 +270,14 @@ TEST_CASE("sqlite::Boards rejects a database in another version of its format, a
                   "new one.");
     }
     execute_on(dir / "r", "PRAGMA user_version=2");
-    sqlite::Boards boards = shared_boards(dir / "r");
+    whiteboard::Boards boards = shared_boards(dir / "r");
     REQUIRE_FALSE(boards.set_owner({.room_id = "plan", .user = "ada"}));
     CHECK(right_of(boards, "ada", "plan") == "edit");
 }
 
-TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[sqlite][boards]") {
+TEST_CASE("whiteboard::Boards::audited selects rows, page by page", "[sqlite][boards]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = shared_boards(dir / "r");
+    whiteboard::Boards boards = shared_boards(dir / "r");
     std::vector<AuditRow> all;
     for (int i = 1; i <= 10; ++i) {
         all.push_back({.user = i % 2 == 0 ? "even" : "odd",
@@ -284,7 +286,7 @@ TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[sqlite][boards
                        .time = WallTime{i * 1min}});
     }
     REQUIRE_FALSE(boards.record(std::span<const AuditRow>{all}));
-    const auto numbers = [&](sqlite::Boards::Query query) {
+    const auto numbers = [&](whiteboard::Boards::Query query) {
         std::string text;
         for (;;) {
             const auto page = boards.audited(query);
@@ -305,15 +307,15 @@ TEST_CASE("sqlite::Boards::audited selects rows, page by page", "[sqlite][boards
     CHECK(boards.audited({.count = 0})->empty());
 }
 
-TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a lock",
+TEST_CASE("whiteboard::Boards::OnThread answers rights while an application holds a lock",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
     {
-        sqlite::Boards boards = shared_boards(dir / "r");
+        whiteboard::Boards boards = shared_boards(dir / "r");
         REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
     }
     SqlProgram application{dir / "r"};
-    sqlite::Boards::OnThread boards{shared_boards(dir / "r")};
+    whiteboard::Boards::OnThread boards{shared_boards(dir / "r")};
     CHECK(right_of(boards, "ada") == "edit");
     CHECK(application.run("BEGIN EXCLUSIVE") == "[]");
     // This call returns while the lock is held. Otherwise, the test would wait for itself.
@@ -330,11 +332,12 @@ TEST_CASE("sqlite::Boards::OnThread answers rights while an application holds a 
     CHECK(application.run("SELECT count(*) FROM audit_logs") == "[(2,)]");
 }
 
-TEST_CASE("sqlite::Boards::OnThread ends a call after lock_within, and continues",
+TEST_CASE("whiteboard::Boards::OnThread ends a call after lock_within, and continues",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
     Failures failures;
-    sqlite::Boards::OnThread boards{shared_boards(dir / "r", 30ms), {.on_failed = failures.hook()}};
+    whiteboard::Boards::OnThread boards{shared_boards(dir / "r", 30ms),
+                                        {.on_failed = failures.hook()}};
     SqlProgram application{dir / "r"};
     CHECK(application.run("BEGIN IMMEDIATE") == "[]");
     driver::Question<std::error_code> question;
@@ -347,14 +350,15 @@ TEST_CASE("sqlite::Boards::OnThread ends a call after lock_within, and continues
     CHECK(failures.count() == 1);
 }
 
-TEST_CASE("sqlite::Boards::OnThread bounds the calls that wait, and reports those that it rejects",
-          "[sqlite][boards]") {
+TEST_CASE(
+    "whiteboard::Boards::OnThread bounds the calls that wait, and reports those that it rejects",
+    "[sqlite][boards]") {
     const TemporaryDirectory dir;
     SqlProgram application{dir / "r"};
     Failures failures;
-    std::optional<sqlite::Boards::OnThread> boards;
-    boards.emplace(shared_boards(dir / "r"),
-                   sqlite::Boards::OnThread::Options{.calls_max = 2, .on_failed = failures.hook()});
+    std::optional<whiteboard::Boards::OnThread> boards;
+    boards.emplace(shared_boards(dir / "r"), whiteboard::Boards::OnThread::Options{
+                                                 .calls_max = 2, .on_failed = failures.hook()});
     CHECK(application.run("BEGIN IMMEDIATE") == "[]");
     driver::Question<std::error_code> rows[3];
     for (auto& row : rows) boards->record({.user = "ada", .room_id = "plan"}, row.ask());
@@ -372,14 +376,14 @@ TEST_CASE("sqlite::Boards::OnThread bounds the calls that wait, and reports thos
     CHECK(failures.count() == 2);
 }
 
-TEST_CASE("sqlite::Boards::OnThread reports a rejected call also if no call waits any more",
+TEST_CASE("whiteboard::Boards::OnThread reports a rejected call also if no call waits any more",
           "[sqlite][boards]") {
     // The functions of the options run on the thread, so one that waits holds it at a known place.
     const TemporaryDirectory dir;
     Failures failures;
     std::atomic<bool> held{false};
     std::atomic<bool> goes_on{false};
-    sqlite::Boards::OnThread boards{
+    whiteboard::Boards::OnThread boards{
         shared_boards(dir / "r"), {.calls_max = 1, .look_every = 1h, .on_failed = failures.hook()}};
     driver::Question<std::optional<Access>> refused;
     boards.access({"plan", "ada"}, [&](auto) noexcept {
@@ -393,11 +397,11 @@ TEST_CASE("sqlite::Boards::OnThread reports a rejected call also if no call wait
     CHECK(failures.next() == RoomErrc::storage_busy);
 }
 
-TEST_CASE("sqlite::Boards::OnThread detects rights that an application changes",
+TEST_CASE("whiteboard::Boards::OnThread detects rights that an application changes",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
     {
-        sqlite::Boards boards = shared_boards(dir / "r");
+        whiteboard::Boards boards = shared_boards(dir / "r");
         REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
     }
     std::mutex mutex;
@@ -413,11 +417,11 @@ TEST_CASE("sqlite::Boards::OnThread detects rights that an application changes",
         }));
         return board;
     };
-    sqlite::Boards::OnThread boards{shared_boards(dir / "r"),
-                                    {.look_every = 1ms, .on_changed = [&](std::string_view board) {
-                                         const std::lock_guard lock{mutex};
-                                         changed.emplace_back(board);
-                                     }}};
+    whiteboard::Boards::OnThread boards{
+        shared_boards(dir / "r"), {.look_every = 1ms, .on_changed = [&](std::string_view board) {
+                                       const std::lock_guard lock{mutex};
+                                       changed.emplace_back(board);
+                                   }}};
     SqlProgram application{dir / "r"};
     CHECK(application.run("INSERT INTO users (id) VALUES ('eve')") == "[]");
     CHECK(application.run("INSERT INTO board_permissions VALUES ('plan', 'eve', 'view')") == "[]");
@@ -428,18 +432,18 @@ TEST_CASE("sqlite::Boards::OnThread detects rights that an application changes",
     CHECK(right_of(boards, "eve") == "nobody");
 }
 
-TEST_CASE("sqlite::Boards::OnThread returns no right from a file that is not at its path",
+TEST_CASE("whiteboard::Boards::OnThread returns no right from a file that is not at its path",
           "[sqlite][boards]") {
     const TemporaryDirectory dir;
     {
-        sqlite::Boards boards = shared_boards(dir / "r");
+        whiteboard::Boards boards = shared_boards(dir / "r");
         REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
     }
     std::atomic<int> failed{0};
-    sqlite::Boards::OnThread boards{shared_boards(dir / "r"),
-                                    {.on_failed = [&](const std::error_code& error) {
-                                        if (error == QueueErrc::displaced) ++failed;
-                                    }}};
+    whiteboard::Boards::OnThread boards{shared_boards(dir / "r"),
+                                        {.on_failed = [&](const std::error_code& error) {
+                                            if (error == QueueErrc::displaced) ++failed;
+                                        }}};
     const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
     displace(true);
     CHECK(right_of(boards, "ada") == "dropped");
@@ -448,10 +452,10 @@ TEST_CASE("sqlite::Boards::OnThread returns no right from a file that is not at 
     CHECK(right_of(boards, "ada") == "edit");
 }
 
-TEST_CASE("sqlite::Boards reads nothing from a file that is not at its path",
+TEST_CASE("whiteboard::Boards reads nothing from a file that is not at its path",
           "[sqlite][boards][regression]") {
     const TemporaryDirectory dir;
-    sqlite::Boards boards = shared_boards(dir / "r");
+    whiteboard::Boards boards = shared_boards(dir / "r");
     REQUIRE_FALSE(boards.set_owner({"plan", "ada"}));
     const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
     displace(true);
@@ -465,14 +469,14 @@ TEST_CASE("sqlite::Boards reads nothing from a file that is not at its path",
     CHECK(boards.audited(0, 10));
 }
 
-TEST_CASE("sqlite::Boards::OnThread reports without a call that its file is not at its path",
+TEST_CASE("whiteboard::Boards::OnThread reports without a call that its file is not at its path",
           "[sqlite][boards][regression]") {
     const TemporaryDirectory dir;
     std::atomic<int> failed{0};
-    sqlite::Boards::OnThread boards{shared_boards(dir / "r"),
-                                    {.look_every = 1ms, .on_failed = [&](const std::error_code& e) {
-                                         if (e == QueueErrc::displaced) ++failed;
-                                     }}};
+    whiteboard::Boards::OnThread boards{
+        shared_boards(dir / "r"), {.look_every = 1ms, .on_failed = [&](const std::error_code& e) {
+                                       if (e == QueueErrc::displaced) ++failed;
+                                   }}};
     const Displacer displace{[&] { return dir / "r"; }, Meanwhile::copy};
     displace(true);
     CHECK(eventually([&] { return failed > 0; }));

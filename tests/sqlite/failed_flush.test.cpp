@@ -3,10 +3,10 @@
 // again. Method: a file system in which one flush fails.
 #include <string>
 
-#include <belay/sqlite/boards.hpp>
 #include <belay/sqlite/rooms.hpp>
 #include <belay/sqlite/store.hpp>
 #include <belay/sync.hpp>
+#include "../../examples/whiteboard/boards.hpp"
 
 #include "support/catch.hpp"
 #include "support/room/persistence_calls.hpp"
@@ -58,13 +58,13 @@ TEST_CASE("sqlite::Rooms store nothing between a failed flush and the next openi
     CHECK_FALSE(flushed(*again));
 }
 
-TEST_CASE("sqlite::Boards store nothing between a failed flush and the next opening",
+TEST_CASE("whiteboard::Boards store nothing between a failed flush and the next opening",
           "[sqlite][boards][fault]") {
     const FailingFiles files;
     const TemporaryDirectory dir;
     const std::string path = dir / "b";
     {
-        auto boards = sqlite::Boards::open(path);
+        auto boards = whiteboard::Boards::open(path);
         REQUIRE(boards);
         int user = 0;
         const bool one_statement = GENERATE(true, false);
@@ -73,7 +73,7 @@ TEST_CASE("sqlite::Boards store nothing between a failed flush and the next open
             return one_statement ? boards->add_user(name) : boards->set_owner({"plan", name});
         })));
     }
-    auto again = sqlite::Boards::open(path);
+    auto again = whiteboard::Boards::open(path);
     REQUIRE(again);
     CHECK_FALSE(again->add_user("ada"));
 }

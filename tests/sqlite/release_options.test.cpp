@@ -5,7 +5,7 @@
 #if !defined(NDEBUG)
 #    define NDEBUG
 #endif
-#include <belay/sqlite/boards_on_thread.hpp>
+#include "../../examples/whiteboard/boards_on_thread.hpp"
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"
@@ -18,8 +18,8 @@ using namespace belay;
 TEST_CASE("Release builds check the options of Boards::OnThread", "[sqlite][options][unit]") {
     const belay_test::TemporaryDirectory directory;
     const std::string text = belay_test::aborts_with([&] {
-        sqlite::Boards::OnThread{std::move(*sqlite::Boards::open(directory / "rights")),
-                                 {.calls_max = 0}};
+        whiteboard::Boards::OnThread{std::move(*whiteboard::Boards::open(directory / "rights")),
+                                     {.calls_max = 0}};
     });
     CHECK_THAT(text, Catch::Matchers::Contains("calls_max must be > 0"));
 }

@@ -3,7 +3,7 @@
 // clients type and both threads have calls. No order loses an edit that a client has received.
 // Method: real files and sockets; clients on a thread of their own, and a program that changes
 // rights on another.
-#include <belay/sqlite/boards_on_thread.hpp>
+#include "../../examples/whiteboard/boards_on_thread.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -109,7 +109,7 @@ private:
 /// A program that changes a right again and again.
 class RightsChanger {
 public:
-    explicit RightsChanger(sqlite::Boards boards)
+    explicit RightsChanger(whiteboard::Boards boards)
         : boards_{std::move(boards)}, thread_{[this] {
               while (!ends_) {
                   static_cast<void>(boards_.permit({"plan", "eve"}, Access::view));
@@ -125,7 +125,7 @@ public:
     }
 
 private:
-    sqlite::Boards boards_;
+    whiteboard::Boards boards_;
     std::atomic<bool> ends_{false};
     std::thread thread_;
 };
@@ -136,7 +136,7 @@ enum class EndsIn { main, main_after_throw, posted_function, room_hook, stopping
 /// A server whose parts can be destroyed one by one.
 class ServerInParts {
     struct Rights {
-        sqlite::Boards::OnThread* boards;
+        whiteboard::Boards::OnThread* boards;
         void check(const RoomRequest& request, Completion<Grant> answer) {
             boards->access({.room_id = request.room_id, .user = "ada"},
                            [answer = std::move(answer)](auto found) mutable noexcept {
@@ -155,7 +155,7 @@ class ServerInParts {
     };
     using Rooms =
         RoomManager<OnThread<posix::JournalRooms>,
-                    Audited<Rights, sqlite::Boards::OnThread::Audit, SystemClock>, Observer>;
+                    Audited<Rights, whiteboard::Boards::OnThread::Audit, SystemClock>, Observer>;
     struct Accept {
         ServerInParts* server;
         void operator()(posix::Accepted<> client) const {
@@ -167,8 +167,8 @@ public:
     ServerInParts(const std::string& directory, std::string order, EndsIn ends_in)
         : order_{std::move(order)}, ends_in_{ends_in} {
         loop_.emplace();
-        boards_.emplace(std::move(*sqlite::Boards::open(directory + "/rights", unflushed())),
-                        sqlite::Boards::OnThread::Options{
+        boards_.emplace(std::move(*whiteboard::Boards::open(directory + "/rights", unflushed())),
+                        whiteboard::Boards::OnThread::Options{
                             .look_every = 1ms, .on_changed = [this](std::string_view board) {
                                 static_cast<void>(loop_->post([this, id = std::string{board}] {
                                     if (rooms_) rooms_->reauthorize(id);
@@ -186,7 +186,7 @@ public:
         listener_.emplace(*loop_, Accept{this});
         REQUIRE_FALSE(listener_->listen({"127.0.0.1", 0}));
     }
-    [[nodiscard]] static sqlite::BoardsOptions unflushed() { return {.flushes_each = false}; }
+    [[nodiscard]] static whiteboard::BoardsOptions unflushed() { return {.flushes_each = false}; }
 
     /// Serves until the parts are destroyed.   Returns: what the reader had received.
     [[nodiscard]] std::uint64_t run() {
@@ -249,7 +249,7 @@ private:
     const EndsIn ends_in_;
     TypingClients* clients_ = nullptr;
     std::optional<posix::Loop<>> loop_;
-    std::optional<sqlite::Boards::OnThread> boards_;
+    std::optional<whiteboard::Boards::OnThread> boards_;
     std::optional<Rooms> rooms_;
     std::optional<posix::Listener<Accept>> listener_;
 };
@@ -287,7 +287,8 @@ TEST_CASE("A server may be destroyed in each order of its parts, and loses no ed
         for (const EndsIn ends_in : {ways[number % 6], ways[(number + 1 + number / 6) % 6]}) {
             INFO(order << ", " << static_cast<int>(ends_in));
             const TemporaryDirectory directory;
-            auto boards = sqlite::Boards::open(directory / "rights", ServerInParts::unflushed());
+            auto boards =
+                whiteboard::Boards::open(directory / "rights", ServerInParts::unflushed());
             REQUIRE(boards);
             REQUIRE_FALSE(boards->set_owner({"plan", "ada"}));
             const RightsChanger changer{std::move(*boards)};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sqlite/boards_on_thread.hpp
-/// sqlite::Boards::OnThread: makes the calls of a server to a Boards on a thread of its own. So no
+/// \file examples/whiteboard/boards_on_thread.hpp
+/// Boards::OnThread: makes the calls of a server to a Boards on a thread of its own. So no
 /// lock of another program and no disk delays a turn. Needs sqlite3.
 #pragma once
 
@@ -26,9 +26,12 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/room/room_errc.hpp>
-#include <belay/sqlite/boards.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace sqlite {
+#include "boards.hpp"
+
+namespace whiteboard {
+
+using namespace belay;
 
 /// Makes the calls of a server to a Boards on a thread of its own, and notices changed rights.
 ///
@@ -136,9 +139,9 @@ private:
     public:
         Work(Boards boards, Options options)
             : boards_{std::move(boards)}, options_{std::move(options)} {
-            BELAY_OPTION(options_.calls_max > 0, "sqlite::Boards::OnThread: calls_max must be > 0");
+            BELAY_OPTION(options_.calls_max > 0, "Boards::OnThread: calls_max must be > 0");
             BELAY_OPTION(options_.look_every > Duration{},
-                         "sqlite::Boards::OnThread: look_every must be > 0ns");
+                         "Boards::OnThread: look_every must be > 0ns");
             // A call that meets a lock is made again, so that it does not delay the others.
             boards_.db_.wait_for_locks(Duration{});
             if (const auto version = boards_.data_version()) version_ = *version;
@@ -319,4 +322,4 @@ private:
     std::unique_ptr<Work> work_;
 };
 
-}}}  // namespace belay::sqlite
+}  // namespace whiteboard

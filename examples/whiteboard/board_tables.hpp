@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sqlite/detail/board_tables.hpp
-/// The tables of a sqlite::Boards: how they are created.
+/// \file examples/whiteboard/board_tables.hpp
+/// The tables of Boards: how they are created.
 #pragma once
 
 #include <string>       // std::string
@@ -9,16 +9,19 @@
 #include <belay/room/room_request.hpp>
 #include <belay/sqlite/detail/database.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace detail {
+namespace whiteboard {
 
-inline constexpr SqliteFormat board_tables_format{0x62656C62, 2};
+using namespace belay;
+namespace detail {
+
+inline constexpr belay::detail::SqliteFormat board_tables_format{0x62656C62, 2};
 
 /// Whether a text may be the id of a user or a board: UTF-8 that is not empty, without zero bytes.
 ///
 /// SQLite would store other bytes, too. An application could neither write nor show them, and in a
 /// database with another encoding two of them could become the same text.
 [[nodiscard]] inline bool is_board_name(std::string_view text) noexcept {
-    return !text.empty() && is_utf8(text) && text.find('\0') == text.npos;
+    return !text.empty() && belay::detail::is_utf8(text) && text.find('\0') == text.npos;
 }
 
 /// Returns the text for the audit: each byte that is zero, or no part of UTF-8, as % and two
@@ -26,7 +29,7 @@ inline constexpr SqliteFormat board_tables_format{0x62656C62, 2};
 [[nodiscard]] inline std::string board_text(std::string_view text) {
     std::string out;
     while (!text.empty()) {
-        const std::size_t n = utf8_character(text.data(), text.size());
+        const std::size_t n = belay::detail::utf8_character(text.data(), text.size());
         if (n == 0 || text[0] == '\0') {
             constexpr char digits[] = "0123456789ABCDEF";
             const auto byte = static_cast<unsigned char>(text[0]);
@@ -85,7 +88,7 @@ inline constexpr const char* create_board_triggers =
     "PRAGMA application_id=0x62656C62; PRAGMA user_version=2; ";
 
 /// Creates the tables, unless another connection has just done so.
-[[nodiscard]] inline std::error_code create_board_database(SqliteDatabase& db) {
+[[nodiscard]] inline std::error_code create_board_database(belay::detail::SqliteDatabase& db) {
     return db.in_one_piece([&]() -> std::error_code {
         bool is_new = false;
         std::error_code error = db.recognise(board_tables_format, is_new);
@@ -95,4 +98,5 @@ inline constexpr const char* create_board_triggers =
     });
 }
 
-}}}  // namespace belay::detail
+}  // namespace detail
+}  // namespace whiteboard

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/sqlite/boards.hpp
-/// sqlite::Boards: the rights of users on boards, and an audit, in an SQLite database. Other
+/// \file examples/whiteboard/boards.hpp
+/// Boards: the rights of users on boards, and an audit, in an SQLite database. Other
 /// programs may use it at the same time. Needs sqlite3.
 #pragma once
 
@@ -19,12 +19,15 @@
 #include <belay/core/result.hpp>
 #include <belay/room/audit_like.hpp>
 #include <belay/room/persistence_like.hpp>
-#include <belay/sqlite/detail/board_tables.hpp>
 #include <belay/sqlite/detail/database.hpp>
 #include <belay/sqlite/error.hpp>
 #include <belay/sync/stamp.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace sqlite {
+#include "board_tables.hpp"
+
+namespace whiteboard {
+
+using namespace belay;
 
 /// Options of a Boards.
 struct BoardsOptions {
@@ -129,15 +132,15 @@ public:
         std::vector<std::string> boards{};
     };
 
-    class OnThread;  // in sqlite/boards_on_thread.hpp
+    class OnThread;  // in boards_on_thread.hpp
 
     /// Opens the database in the file `path`, or creates it.
     ///
     /// Errors: what, where, and what to do, see Error. A file of another program, or of another
     ///         version, is rejected, and keeps its contents.
     /// Throws: std::bad_alloc.
-    [[nodiscard]] static Result<Boards, Error> open(const std::string& path,
-                                                    BoardsOptions options = {}) {
+    [[nodiscard]] static Result<Boards, sqlite::Error> open(const std::string& path,
+                                                            BoardsOptions options = {}) {
         Boards boards{options};
         std::error_code error;
         if (path.empty() || path.find('\0') != path.npos || options.audit_kept < Duration{} ||
@@ -146,8 +149,8 @@ public:
         }
         if (!error) error = boards.prepare(path);
         if (error) {
-            return Error{error, path, boards.db_.last_words(), "database of boards",
-                         "sqlite::BoardsOptions"};
+            return sqlite::Error{error, path, boards.db_.last_words(), "database of boards",
+                                 "BoardsOptions"};
         }
         return boards;
     }
@@ -183,7 +186,7 @@ public:
     ///
     /// Errors: invalid_argument: see add_user; RoomErrc::bad_room_id: the same for the board.
     [[nodiscard]] std::error_code set_owner(const Member& owner) {
-        if (!detail::is_room_id(owner.room_id) || !detail::is_board_name(owner.room_id)) {
+        if (!belay::detail::is_room_id(owner.room_id) || !detail::is_board_name(owner.room_id)) {
             return RoomErrc::bad_room_id;
         }
         return busy_or(db_.in_one_piece([&] {
@@ -335,8 +338,8 @@ public:
         bind(4, query.action);
         if (query.from) run.bind(5, number_of(*query.from));
         if (query.until) run.bind(6, number_of(*query.until));
-        run.bind(7, static_cast<std::int64_t>(
-                        detail::smaller(std::uint64_t{query.count}, std::uint64_t{1} << 40U)));
+        run.bind(7, static_cast<std::int64_t>(belay::detail::smaller(std::uint64_t{query.count},
+                                                                     std::uint64_t{1} << 40U)));
         return rows_of(run);
     }
     /// Returns up to `count` rows after the number `after`; 0 begins with the first row.
@@ -345,8 +348,8 @@ public:
     }
 
 private:
-    using SqliteRun = detail::SqliteRun;
-    using SqliteStatement = detail::SqliteStatement;
+    using SqliteRun = belay::detail::SqliteRun;
+    using SqliteStatement = belay::detail::SqliteStatement;
     static constexpr std::array levels{Access::none, Access::view, Access::comment, Access::edit};
     // At most this many rows more than requested are kept before the oldest are deleted.
     static constexpr std::int64_t forgotten_at_once = 1024;
@@ -371,7 +374,7 @@ private:
 
     [[nodiscard]] std::error_code prepare(const std::string& path) {
         bool is_new = false;
-        std::error_code error = db_.open(path, detail::SqliteSharing::shared);
+        std::error_code error = db_.open(path, belay::detail::SqliteSharing::shared);
         db_.wait_for_locks(options_.lock_within);
         if (!error) error = db_.recognise(detail::board_tables_format, is_new);
         if (!error) error = db_.configure(options_.flushes_each);
@@ -471,7 +474,7 @@ private:
         // If a clock jumped ahead for a while, the other rows would be too old by its time.
         const Result<WallTime> agreed = least_time_behind(last - forgotten_at_once);
         if (!agreed) return agreed.error();
-        return db_.write(forget_, number_of(detail::earlier(*agreed, options_.audit_kept)));
+        return db_.write(forget_, number_of(belay::detail::earlier(*agreed, options_.audit_kept)));
     }
     [[nodiscard]] Result<WallTime> least_time_behind(std::int64_t number) {
         const SqliteRun run{least_time_};
@@ -483,7 +486,7 @@ private:
 
     BoardsOptions options_;
     // The statements must end before the database.
-    detail::SqliteDatabase db_{};
+    belay::detail::SqliteDatabase db_{};
     SqliteStatement add_user_{};
     SqliteStatement drop_user_{};
     SqliteStatement owns_{};
@@ -503,4 +506,4 @@ private:
         0;  // the number of the audit's last row when it was looked for old ones
 };
 
-}}}  // namespace belay::sqlite
+}  // namespace whiteboard
