@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: one function decides on the answers to calls and upgrades, the page's tables say what it
-// decides, and a user decides before it. Method: the tables of docs/http-calls.md, all statuses, and
+// decides, and a user decides before it. Method: the tables of docs/reference/http-verdicts.md, all statuses, and
 // a scripted client in virtual time.
 #include <belay/http/http_verdict.hpp>
 
@@ -78,10 +78,11 @@ struct VerdictRig {
 
 }  // namespace
 
-TEST_CASE("docs/http-calls.md has the verdict on each status", "[http][http_verdict][golden]") {
+TEST_CASE("docs/reference/http-verdicts.md has the verdict on each status",
+          "[http][http_verdict][golden]") {
     std::set<int> listed;
     std::vector<std::pair<std::pair<int, int>, Row>> others;
-    for (const Row& row : belay_test::table_of_page("http-calls.md", "| status |")) {
+    for (const Row& row : belay_test::table_of_page("reference/http-verdicts.md", "| status |")) {
         const std::string& names = row.front();
         const Row decided{row.begin() + 1, row.begin() + 7};
         std::istringstream parts{names};
@@ -110,9 +111,10 @@ TEST_CASE("docs/http-calls.md has the verdict on each status", "[http][http_verd
     for (int code = 100; code < 600; ++code) CHECK(listed.contains(code));
 }
 
-TEST_CASE("docs/http-calls.md has the verdict on each error", "[http][http_verdict][golden]") {
+TEST_CASE("docs/reference/http-verdicts.md has the verdict on each error",
+          "[http][http_verdict][golden]") {
     std::map<std::string, Row> rows;
-    for (const Row& row : belay_test::table_of_page("http-calls.md", "| error |"))
+    for (const Row& row : belay_test::table_of_page("reference/http-verdicts.md", "| error |"))
         rows[row.front()] = {row.begin() + 1, row.begin() + 5};
     const auto check = [&](const std::string& name, const std::error_code& error) {
         INFO(name);

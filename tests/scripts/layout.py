@@ -191,7 +191,7 @@ MACROS_OF_SYSTEM = {"include/belay/windows/detail/win32.hpp": ("NOMINMAX", "WIN3
 INDEX = "docs/README.md"
 MAINTAINERS_INDEX = "docs/contributing/README.md"
 # Users' pages that still name tests or private headers. This list only shrinks.
-NAME_FILES = {"docs/http-calls.md"}
+NAME_FILES = set()
 MAINTAINERS_FILE = re.compile(r"\btests/\w+/\w|\b\w+\.test\.cpp|(?<!boost/)\b(?!boost)\w+/detail/\w+\.hpp")
 DESIGN = "docs/design.md"  # the map of the code, for maintainers, too
 # Lines that are neither blank nor only a comment. A header below the first that one header of its component includes is a part

@@ -151,7 +151,7 @@ struct HttpResponse {
     /// Returns whether the response is whole, for any status.
     [[nodiscard]] bool complete() const noexcept { return failure.cause == Cause::none; }
     /// Returns the verdict on this answer to a request: the default of HttpCalls, and of the
-    /// upgrades of beast::WebSocket. docs/http-calls.md has the table for both.
+    /// upgrades of beast::WebSocket. docs/reference/http-verdicts.md has the table for both.
     ///
     /// A request with the header `Upgrade` opens a connection. Each status of its answer may pass,
     /// except 401, 407, and a rejection with `history.settled`.

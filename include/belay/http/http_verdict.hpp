@@ -34,7 +34,8 @@ struct HttpPatience {
     [[nodiscard]] static constexpr HttpPatience at_once() noexcept { return {1, {}, {}}; }
 };
 
-/// Returns the verdict on a status as the answer to a call. docs/http-calls.md has the table.
+/// Returns the verdict on a status as the answer to a call; docs/reference/http-verdicts.md has the
+/// table.
 [[nodiscard]] constexpr HttpVerdict verdict_of_status(int status) noexcept {
     using enum HttpVerdict::Host;
     constexpr HttpVerdict passes{true, failure, true}, unserved{false, failure, true};
