@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A permit of a rate limiter that many threads share: granted and rejected, beside the same rule
 // under a mutex.
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/limiters.hpp>
 
 #include <mutex>
 

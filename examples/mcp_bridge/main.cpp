@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Keeps a file and a server of the Model Context Protocol in step; Ctrl-C ends it.
 //   example_mcp_bridge http://localhost:3000/mcp FILE [SESSION]
+#include <belay/call/call_text.hpp>
 #include <belay/call/policies.hpp>
-#include <belay/call/retry_log.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/curl/http.hpp>
 #include <belay/mcp/remote.hpp>

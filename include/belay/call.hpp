@@ -6,25 +6,17 @@
 /// - belay/call_coroutines.hpp: coroutines
 /// - belay/call/policies.hpp: ready-made policies
 /// - belay/call/std_stop.hpp: a bridge to std::stop_token
-/// - belay/call/retry_log.hpp: a log of retries
+/// - belay/call/call_text.hpp: a log of retries
 ///
 /// To block without a sleeper of your own, also include belay/drive/thread_sleeper.hpp.
 #pragma once
 
 #include <belay/call/answer.hpp>
-#include <belay/call/answer_traits.hpp>
 #include <belay/call/attempt.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/call_errc.hpp>
-#include <belay/call/fails_if.hpp>
-#include <belay/call/fallback.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/outcome.hpp>
-#include <belay/call/permit_counters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_observer.hpp>
 #include <belay/call/retry_outcome.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>

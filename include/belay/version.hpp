@@ -4,6 +4,10 @@
 /// one.
 #pragma once
 
+#if __cplusplus < 202002L
+#    error "belay needs C++20: compile with -std=c++20, or set CMAKE_CXX_STANDARD to 20"
+#endif
+
 #define BELAY_VERSION_MAJOR 0
 #define BELAY_VERSION_MINOR 1
 #define BELAY_VERSION_PATCH 0

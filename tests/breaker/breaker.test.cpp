@@ -9,7 +9,7 @@
 
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
-#include <belay/call/call_errc.hpp>
+#include <belay/call/attempt.hpp>
 #include <belay/policy/policy.hpp>
 
 #include "support/breaker/breaker_archetypes.hpp"

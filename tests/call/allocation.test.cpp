@@ -4,14 +4,10 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/fallback.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/rules.hpp>

@@ -6,8 +6,8 @@
 #include <optional>
 #include <stdexcept>
 
-#include <belay/call/fails_if.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/retry_outcome.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each row of the table in docs/reference/retry.md is true. Method: examples of each row's types, and what
 // retry returns for them; tests/scripts/answer_table.py compares the rows with the page's.
-#include <belay/call/answer_traits.hpp>
+#include <belay/call/outcome.hpp>
 
 #include <array>
 #include <concepts>
@@ -21,7 +21,7 @@
 #include <vector>
 
 #include <belay/call/answer.hpp>
-#include <belay/call/fails_if.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/result.hpp>
 #include <belay/http/http_message.hpp>

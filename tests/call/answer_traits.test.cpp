@@ -3,7 +3,7 @@
 // recognized, AnswerTraits are used, and other types do not compile (see the .fail.cpp files).
 // Method: types in the form of other libraries, and the real ones where they are installed; in
 // retry and Pipeline, blocking and in coroutines.
-#include <belay/call/answer_traits.hpp>
+#include <belay/call/outcome.hpp>
 
 #include <array>
 #include <fstream>
@@ -19,10 +19,9 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/open_waits.hpp>
 #include <belay/breaker/trips.hpp>
-#include <belay/call/fails_if.hpp>
-#include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>

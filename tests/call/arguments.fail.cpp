@@ -9,15 +9,12 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/fails_if.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/drive/thread_sleeper.hpp>
 #include <belay/policy/rules.hpp>
 

@@ -11,11 +11,11 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/call/retrying.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>

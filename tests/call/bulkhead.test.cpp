@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Bulkhead never has more than its limit running or waiting, and every permit and slot is
 // returned. Method: examples and threads.
-#include <belay/call/bulkhead.hpp>
+#include <belay/call/limiters.hpp>
 
 #include <atomic>
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the numbers, texts and causes of CallErrc are fixed.
-#include <belay/call/call_errc.hpp>
+#include <belay/call/attempt.hpp>
 
 #include <string>
 

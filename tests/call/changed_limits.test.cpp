@@ -8,10 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include <belay/call/bulkhead.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/drive/thread_sleeper.hpp>
 
 #include "support/aborts.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the metrics of injected faults have all their numbers. Method: a structured binding that
 // names each member.
-#include <belay/call/chaos_metrics.hpp>
+#include <belay/call/call_metrics.hpp>
 
 #include "support/catch.hpp"
 #include "support/metrics/collected.hpp"

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include <belay/call/fails_if.hpp>
 #include <belay/call/retry.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/policy/rules.hpp>
 
 #include "support/archetypes.hpp"

@@ -2,7 +2,7 @@
 // Goal: predicates and exception types decide which results are failures. A value exists after a
 // success only, and the last one is available. The policy gets a verdict after any exception.
 // Method: retry and Pipeline, blocking and in coroutines.
-#include <belay/call/fails_if.hpp>
+#include <belay/call/retry_outcome.hpp>
 
 #include <functional>
 #include <memory>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Fallback answers if a call has no answer, and only then. Method: every way to fail,
 // blocking and in a coroutine.
-#include <belay/call/fallback.hpp>
+#include <belay/call/layers.hpp>
 
 #include <optional>
 #include <stdexcept>
@@ -10,9 +10,8 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/open_waits.hpp>
 #include <belay/breaker/trips.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/rate_limiter.hpp>
-#include <belay/call/retrying.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 

@@ -11,11 +11,10 @@
 #include <stdexcept>
 #include <vector>
 
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/fails_if.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/policy/rules.hpp>
 
 #include "support/call/async_sleeper.hpp"

@@ -13,12 +13,11 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/fails_if.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/rules.hpp>

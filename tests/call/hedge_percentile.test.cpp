@@ -2,16 +2,15 @@
 // Goal: the delay of a Hedge may depend on the number of the call (Polly's DelayGenerator) or on
 // recent latencies (Finagle's BackupRequestFilter), and a predicate may choose the success that ends
 // it (failsafe-go's CancelIf). Method: virtual time; a model of the percentile.
-#include <belay/call/hedge_percentile.hpp>
+#include <belay/call/hedge.hpp>
 
 #include <algorithm>
 #include <optional>
 #include <vector>
 
 #include <belay/budget/budgets.hpp>
-#include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/timeout.hpp>
 
 #include "support/aborts.hpp"
 #include "support/call/async_sleeper.hpp"

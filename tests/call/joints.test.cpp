@@ -15,14 +15,11 @@
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
 #include <belay/call/chaos.hpp>
 #include <belay/call/hedge.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/registry.hpp>

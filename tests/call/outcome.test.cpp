@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include <belay/call/call_errc.hpp>
+#include <belay/call/attempt.hpp>
 
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"

@@ -6,13 +6,11 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/breaker/open_waits.hpp>
-#include <belay/call/fails_if.hpp>
-#include <belay/call/fallback.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/outcome.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/any_policy.hpp>

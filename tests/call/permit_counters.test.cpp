@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the counters of callers' outcomes lose no count under concurrent threads. Method: threads.
-#include <belay/call/permit_counters.hpp>
+#include <belay/call/limiters.hpp>
 
 #include <thread>
 #include <type_traits>

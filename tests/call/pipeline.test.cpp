@@ -15,13 +15,9 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/fails_if.hpp>
-#include <belay/call/fallback.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/remembered.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Queued waits for a bulkhead or a limiter in the order of arrival, and is woken without
 // polling. A full queue, a deadline and a stop lose no permit. Method: virtual time.
-#include <belay/call/queued.hpp>
+#include <belay/call/layers.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -14,8 +14,6 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"

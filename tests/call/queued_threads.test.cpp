@@ -7,9 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/drive/loop.hpp>
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/drive/thread_sleeper.hpp>

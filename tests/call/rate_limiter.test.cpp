@@ -2,7 +2,7 @@
 // Goal: RateLimiter grants exactly the calls that GCRA grants, never more than burst + t /
 // interval, and returns when to try again. Method: virtual time; a brute-force model that stores
 // every grant; threads.
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/limiters.hpp>
 
 #include <algorithm>
 #include <atomic>

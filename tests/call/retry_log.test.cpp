@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the lines show each attempt, failure, wait and deciding rule; a call that works at once
 // logs nothing. Method: the texts.
-#include <belay/call/retry_log.hpp>
+#include <belay/call/call_text.hpp>
 
 #include <exception>
 #include <new>
@@ -13,10 +13,10 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/fails_if.hpp>
+#include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/call/retrying.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 

@@ -10,11 +10,10 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/bulkhead.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/call/retrying.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>

@@ -13,7 +13,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/fails_if.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 

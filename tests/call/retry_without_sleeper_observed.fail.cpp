@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // expect-error: retry: include <belay/drive.hpp> for retry.policy, fn., or pass a sleeper
+#include <belay/call/call_text.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/call/retry_log.hpp>
 #include <belay/policy/rules.hpp>
 #if defined(BELAY_CONTROL)
 #    include <belay/drive/thread_sleeper.hpp>

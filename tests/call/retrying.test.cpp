@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: Retrying in a Pipeline makes the same attempts, waits and reports as retry alone.
-#include <belay/call/retrying.hpp>
+#include <belay/call/layers.hpp>
 
 #include <cstdint>
 #include <functional>

@@ -2,7 +2,7 @@
 // Goal: a budget limits the retries that are made, also if their callers stop waiting for them.
 // Method: a peer that fails at once and then hangs, callers with a deadline, and each budget in
 // each kind of policy, in virtual time.
-#include <belay/call/retrying.hpp>
+#include <belay/call/layers.hpp>
 
 #include <stdexcept>
 
@@ -10,11 +10,9 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/remembered.hpp>
 #include <belay/policy/rules.hpp>

@@ -10,8 +10,7 @@
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/cubic_rate.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/limiters.hpp>
 
 #include "support/catch.hpp"
 

@@ -13,8 +13,7 @@
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/budgets.hpp>
 #include <belay/budget/cubic_rate.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/core/clocks.hpp>

@@ -13,7 +13,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/call/bulkhead.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/rules.hpp>

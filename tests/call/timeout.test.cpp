@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Timeout ends a wait in a coroutine on time and cleanly. For blocking calls it passes the
 // deadline on. Method: virtual time; the awaited event shows the destruction.
-#include <belay/call/timeout.hpp>
+#include <belay/call/layers.hpp>
 
 #include <coroutine>
 #include <functional>
@@ -12,10 +12,9 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/fails_if.hpp>
 #include <belay/call/hedge.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retrying.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/policy/rules.hpp>
 
 #include "support/call/async_sleeper.hpp"

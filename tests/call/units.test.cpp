@@ -13,10 +13,8 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/core/time_window.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>

@@ -2,7 +2,8 @@
 // Goal: which side decided a failure is in the failure, and the breaker and the fleet use it: a
 // failure of this side never counts against a peer, and only an answer proves that the network
 // works. Method: the tables of errors.
-#include <belay/call/call_errc.hpp>
+#include <belay/call/attempt.hpp>
+
 #include <belay/core/http_failure.hpp>
 #include <belay/fleet/detail/scheduled_transport.hpp>
 #include <belay/link/detail/socket_failure.hpp>

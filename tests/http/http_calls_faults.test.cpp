@@ -10,8 +10,7 @@
 #include <vector>
 
 #include <belay/call/chaos.hpp>
-#include <belay/call/fallback.hpp>
-#include <belay/call/timeout.hpp>
+#include <belay/call/layers.hpp>
 #include <belay/core/random.hpp>
 
 #include "support/catch.hpp"

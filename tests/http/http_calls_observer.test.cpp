@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <belay/call/retry_log.hpp>
+#include <belay/call/call_text.hpp>
 
 #include "support/catch.hpp"
 #include "support/http/scripted_http.hpp"

@@ -5,8 +5,8 @@
 #include <belay/mcp/remote.hpp>
 #include <belay/sync/bridge_check.hpp>
 
+#include <belay/call/call_text.hpp>
 #include <belay/call/policies.hpp>
-#include <belay/call/retry_log.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/curl/http.hpp>
 #include <belay/posix/loop.hpp>

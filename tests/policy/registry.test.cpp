@@ -14,7 +14,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/rules.hpp>

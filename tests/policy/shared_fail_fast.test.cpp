@@ -10,12 +10,10 @@
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/fallback.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/rate_limiter.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/call/retrying.hpp>
 #include <belay/policy/policy.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/stability_check.hpp>

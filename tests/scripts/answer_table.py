@@ -12,7 +12,7 @@ import sys
 
 PAGE = "docs/reference/retry.md"
 TEST = "tests/call/answer_traits.static.cpp"
-HEADER = "include/belay/call/detail/usual_names.hpp"
+HEADER = "include/belay/call/retry_outcome.hpp"
 
 
 def first_cells(page, head):

@@ -89,8 +89,8 @@ LISTED = {
     "yjs/detail/yjs_struct.hpp Struct": "one member for each field of the format",
 }
 FRIENDS = {
-    "call/bulkhead.hpp Queued": "takes a place in the queue, which no other caller may",
-    "call/rate_limiter.hpp Queued": "takes a place in the queue, which no other caller may",
+    "call/limiters.hpp Queued": "takes a place in the queue, which no other caller may",
+    "call/limiters.hpp Queued": "takes a place in the queue, which no other caller may",
     "call/task.hpp AnyDone": "resumes the frame of a Task without its owner",
     "fleet/fleet.hpp LifetimeFlagOf": "gives a handle its state",
     "fleet/fleet.hpp ServiceCalls": "is the fleet's table of calls to a service that it owns",

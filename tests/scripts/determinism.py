@@ -51,7 +51,7 @@ EXCUSED = {
     "backoff/growths.hpp: floating point": "reads the bits of a factor that the user wrote, and computes with integers",
     "breaker/circuit_breaker.hpp: address order": "which line a thread counts in; the sum is the same",
     "budget/detail/rate_state.hpp: floating point": "products and quotients alone, which IEEE 754 defines to the last bit",
-    "call/detail/answer_kinds.hpp: floating point": "a type in a concept; nothing is computed",
+    "call/retry_outcome.hpp: floating point": "a type in a concept; nothing is computed",
     "call/policies.hpp: floating point": "a factor of Exponential, which reads its bits",
     "core/detail/arguments.hpp: floating point": "converts a duration that the user wrote; one product and one sum of halves",
     "core/random.hpp: address order": "entropy(), which no seeded generator calls",

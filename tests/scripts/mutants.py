@@ -607,7 +607,7 @@ WORLD_MUTANTS = (
              KEEPS_ABANDONED_PROBES),
     # a caller that is cancelled right after its turn has come keeps its place
     explored("calls", "keeps_a_place_that_was_given", 'require "nothing is left behind"',
-             ("belay/call/bulkhead.hpp", "            counters_.leave();\n            release();\n",
+             ("belay/call/limiters.hpp", "            counters_.leave();\n            release();\n",
               "            counters_.leave();\n")),
 
     # a run that begins after the replacement has the former policy

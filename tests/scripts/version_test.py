@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Changes the version in one copy at a time, in a copy of this tree, and sees that version.py reports it."""
+"""Changes the version in one copy at a time, in a copy of this tree, and sees that version.py reports it. Compiles
+belay as C++17."""
 
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -45,6 +47,14 @@ class VersionTest(unittest.TestCase):
         file = self.root / "include/belay/version.hpp"
         file.write_text(file.read_text().replace("VERSION_PATCH 0", "VERSION_PATCH 7"))
         self.assertEqual(self.reported(), list(version.COPIES))
+
+    def test_an_older_standard_meets_its_error_first(self):
+        for compiler in filter(shutil.which, ("g++", "clang++")):
+            for header in ("belay.hpp", "call.hpp"):
+                done = subprocess.run([compiler, "-std=c++17", "-fsyntax-only", f"-I{ROOT / 'include'}", "-x", "c++", "-"],
+                                      input=f"#include <belay/{header}>\n", capture_output=True, text=True)
+                first = next(line for line in done.stderr.splitlines() if "error:" in line)
+                self.assertIn("compile with -std=c++20", first, compiler)
 
 
 if __name__ == "__main__":

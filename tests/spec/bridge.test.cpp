@@ -5,7 +5,7 @@
 #include <belay/sync/pull.hpp>
 #include <belay/sync/push.hpp>
 
-#include <belay/call/retry_log.hpp>
+#include <belay/call/call_text.hpp>
 #include <belay/core/tee.hpp>
 
 #include "support/catch.hpp"

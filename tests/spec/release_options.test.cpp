@@ -8,7 +8,7 @@
 #include <belay/belay.hpp>
 #include <belay/budget/cubic_rate.hpp>
 #include <belay/call/chaos.hpp>
-#include <belay/call/hedge_percentile.hpp>
+#include <belay/call/hedge.hpp>
 #include <belay/call/policies.hpp>
 #include <belay/drive.hpp>
 #include <belay/drive/loop_sleeper.hpp>

@@ -3,7 +3,7 @@
 // events. Method: one scenario, with another action at each of its events.
 #include <belay/sync/bridge_observer.hpp>
 
-#include <belay/call/retry_log.hpp>
+#include <belay/call/call_text.hpp>
 #include <belay/core/tee.hpp>
 #include <belay/sync/pull.hpp>
 #include <belay/sync/push.hpp>

@@ -17,7 +17,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/link/heartbeat.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/any_policy.hpp>

@@ -17,14 +17,11 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
-#include <belay/call/bulkhead.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
-#include <belay/call/retrying.hpp>
 #include <belay/call/task.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/fleet/pool.hpp>
 #include <belay/link/heartbeat.hpp>

@@ -18,10 +18,9 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
+#include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retrying.hpp>
 #include <belay/call/task.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/journal/journal.hpp>
 #include <belay/link/heartbeat.hpp>

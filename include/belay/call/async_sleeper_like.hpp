@@ -3,7 +3,7 @@
 /// AsyncSleeperLike: what a coroutine needs in order to wait.
 #pragma once
 
-#include <belay/call/detail/awaitable.hpp>
+#include <belay/call/outcome.hpp>
 #include <belay/core/sleeper_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

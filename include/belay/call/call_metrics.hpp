@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/call/call_metrics.hpp
-/// visit_metrics for retries, rate limiters and bulkheads.
+/// visit_metrics for retries, rate limiters, bulkheads, and faults that are injected on purpose.
 #pragma once
 
 #include <cstdint>  // std::uint64_t
 
-#include <belay/call/bulkhead.hpp>
-#include <belay/call/permit_counters.hpp>
-#include <belay/call/rate_limiter.hpp>
+#include <belay/call/chaos.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/retry_observer.hpp>
 #include <belay/metrics/metric.hpp>
 
@@ -83,6 +82,29 @@ void visit_metrics(const Bulkhead& bulkhead, Visitor&& visitor) {
                    .kind = Metric::Kind::gauge,
                    .value = bulkhead.running()});
     detail::visit_waiting("bulkhead", bulkhead.waiting(), visitor);
+}
+
+/// Passes the counts of injected faults to `visitor(const Metric&)`; the part is "chaos".
+///
+/// Complexity: O(1).   Throws: what the visitor throws.
+template <class Visitor>
+void visit_metrics(const chaos::Counters& counters, Visitor&& visitor) {
+    constexpr detail::Row<chaos::Counters> rows[] = {
+        {"delays", &chaos::Counters::delays, "Calls that were delayed on purpose."},
+        {"failures", &chaos::Counters::failures, "Calls that failed on purpose."},
+        {"results", &chaos::Counters::results, "Calls that were answered on purpose."}};
+    detail::visit_rows({.part = "chaos"}, counters, rows, visitor);
+}
+
+/// Passes the counts of injected faults, and whether faults are on.   Thread safety: any thread.
+template <class Visitor>
+void visit_metrics(const chaos::Faults& faults, Visitor&& visitor) {
+    visitor(Metric{.part = "chaos",
+                   .name = "on",
+                   .help = "1 while faults are injected.",
+                   .kind = Metric::Kind::gauge,
+                   .value = faults.is_on() ? std::uint64_t{1} : 0});
+    visit_metrics(faults.counters(), visitor);
 }
 
 }}}  // namespace belay::metrics

@@ -13,7 +13,7 @@
 #include <utility>       // std::move
 
 #include <belay/call/answer.hpp>
-#include <belay/call/call_errc.hpp>
+#include <belay/call/attempt.hpp>
 #include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/retry_observer.hpp>
 #include <belay/core/detail/spin_mutex.hpp>

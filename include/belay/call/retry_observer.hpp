@@ -10,7 +10,6 @@
 #include <system_error>  // std::error_code
 
 #include <belay/call/attempt.hpp>
-#include <belay/call/call_errc.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/policy/rule.hpp>
 

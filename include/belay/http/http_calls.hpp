@@ -13,11 +13,11 @@
 #include <utility>     // std::move
 
 #include <belay/call/async_sleeper_like.hpp>
-#include <belay/call/fails_if.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retrying.hpp>
+#include <belay/call/retry_outcome.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/order.hpp>

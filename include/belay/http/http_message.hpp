@@ -13,7 +13,7 @@
 #include <utility>           // std::move, std::forward
 #include <vector>            // std::vector
 
-#include <belay/call/answer_traits.hpp>
+#include <belay/call/outcome.hpp>
 #include <belay/core/detail/function.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/http/detail/http_text.hpp>

@@ -17,13 +17,10 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/budgets.hpp>
-#include <belay/call/bulkhead.hpp>
 #include <belay/call/hedge.hpp>
+#include <belay/call/layers.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/queued.hpp>
-#include <belay/call/rate_limiter.hpp>
-#include <belay/call/retrying.hpp>
-#include <belay/call/timeout.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>

@@ -10,10 +10,10 @@
 #include <ostream>
 #include <utility>
 
+#include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
-#include <belay/call/retrying.hpp>
 
 #include "support/call/async_sleeper.hpp"
 #include "support/catch.hpp"

@@ -15,8 +15,8 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/async_sleeper_like.hpp>
-#include <belay/call/call_errc.hpp>
-#include <belay/call/detail/wait_queue.hpp>
+#include <belay/call/attempt.hpp>
+#include <belay/call/limiters.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/order.hpp>

@@ -6,7 +6,7 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
-#include <belay/call/detail/hedge_delay.hpp>
+#include <belay/call/hedge.hpp>
 #include <belay/call/outcome.hpp>
 #include <belay/core/random.hpp>
 #include <belay/http/detail/http_text.hpp>
