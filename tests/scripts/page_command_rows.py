@@ -91,7 +91,6 @@ ROWS = {
     "shared_list *": Elsewhere("tests/*/shared_list.test.cpp", '"server"'),
     "journal_inspect *": Elsewhere("tests/e2e/journal_inspect.test.cpp", '"--salvage"'),
     "example_bugs docs/reference/explorations.md": Elsewhere("tests/programs/CMakeLists.txt", "example_bugs ${PROJECT_SOURCE_DIR}/docs/reference/explorations.md"),
-    'sqlite3 rights.db ".backup copy.db"': WHITEBOARD,
     'tar -C "$DATA" *': WHITEBOARD,
     '"$SERVER" *': WHITEBOARD,
     'sqlite3 "$DATA/rights.db" *': WHITEBOARD,
