@@ -118,7 +118,9 @@ void key_window(benchmark::State& state) {
         const detail::KeyHash hash{Id{std::byte{1}}};
         for (std::uint64_t i = 0; i < many; ++i) {
             const std::string key = "6ba7b810-9dad-11d1-80b4-" + std::to_string(i);
-            window.add(belay::detail::print_of(key, hash));
+            belay::detail::KeyFingerprint print = belay::detail::print_of(key, hash);
+            print.item = i + 1;
+            window.add(print);
         }
         state.counters["bytes_each"] = each(counting.held(), many);
     }

@@ -148,7 +148,8 @@ void key_window(benchmark::State& state) {
     const auto add = [&] {
         std::string& name = names[n % names_count];
         store_le<std::uint64_t>(reinterpret_cast<std::byte*>(name.data()), ++n);
-        const belay::detail::KeyFingerprint print = belay::detail::print_of(name, hash);
+        belay::detail::KeyFingerprint print = belay::detail::print_of(name, hash);
+        print.item = n;
         if (window.find(print) == belay::detail::KeyWindow::Answer::unknown) window.add(print);
     };
     while (n < keys) add();
@@ -188,7 +189,7 @@ void prints_only(benchmark::State& state) {
     std::uint64_t n = 0;
     const auto add = [&] {
         const std::uint64_t hash = detail::mix64(++n);
-        const belay::detail::KeyFingerprint print{hash, static_cast<std::uint32_t>(hash), 0};
+        const belay::detail::KeyFingerprint print{hash, static_cast<std::uint32_t>(hash), 0, n};
         if (window.find(print) == belay::detail::KeyWindow::Answer::unknown) window.add(print);
     };
     while (n < keys) add();

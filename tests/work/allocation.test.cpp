@@ -238,7 +238,7 @@ TEST_CASE("WorkQueue holds as much memory as its page states, and no more in lat
     CHECK(reopened <= 8 * page_size);
 }
 
-TEST_CASE("KeyWindow holds 24 bytes for each key", "[work][allocation][unit]") {
+TEST_CASE("KeyWindow holds 32 bytes for each key", "[work][allocation][unit]") {
     constexpr std::size_t capacity = 100'000;
     std::int64_t held = 0;
     std::int64_t peak = 0;
@@ -248,11 +248,11 @@ TEST_CASE("KeyWindow holds 24 bytes for each key", "[work][allocation][unit]") {
         held = counting.held();
         Random bits{Seed{1}};
         for (std::size_t i = 0; i < 3 * capacity; ++i) {
-            window.add({bits(), static_cast<std::uint32_t>(bits()), 0});
+            window.add({bits(), static_cast<std::uint32_t>(bits()), 0, i + 1});
         }
         peak = counting.peak();
     }
-    CHECK(held >= std::int64_t{24} * std::int64_t{capacity});
-    CHECK(held <= std::int64_t{24} * std::int64_t{capacity} + 2 * page_size);
+    CHECK(held >= std::int64_t{32} * std::int64_t{capacity});
+    CHECK(held <= std::int64_t{32} * std::int64_t{capacity} + 2 * page_size);
     CHECK(peak == held);
 }

@@ -5,4 +5,4 @@
 
 using namespace belay;
 
-static_assert(sizeof(belay::detail::KeyFingerprint) == 16);
+static_assert(sizeof(belay::detail::KeyFingerprint) == 24);

@@ -58,7 +58,7 @@ static_assert(!FlushableLike<Plain>, "its log is none");
 static_assert(FlushableLike<WorkQueue<FlushableSequenced>>);
 static_assert(Keeps<Keeping>);
 static_assert(!KeepsSomehow<Plain>, "its log keeps none");
-static_assert(sizeof(belay::detail::KeyFingerprint) == 16);
+static_assert(sizeof(belay::detail::KeyFingerprint) == 24);
 static_assert(std::is_trivially_copyable_v<Lease>);
 
 static_assert(WorkOptions{}.check().empty());

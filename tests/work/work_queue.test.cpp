@@ -563,6 +563,97 @@ TEST_CASE("WorkQueue accepts work with the same key once", "[work][work_queue][u
     CHECK(push("3", "a") == QueueErrc::duplicate);
 }
 
+TEST_CASE("WorkQueue frees the key of an item that ends without ack, and by forget_key",
+          "[work][work_queue][unit]") {
+    const bool reopens = GENERATE(false, true);
+    Rig rig{{.deliveries_max = 1, .keys = 4, .slack_bytes = 200}};
+    const auto push = [&](std::string_view key) {
+        return rig.work->push(as_bytes("x"), rig.now, {.key = key}).error();
+    };
+    const auto settle = [&] {
+        REQUIRE_FALSE(rig.work->commit());
+        if (!reopens) return;
+        rig.disk.kill();
+        rig.open();
+    };
+    SECTION("forget_key, after an ack, while the item is there, and of a key that is unknown") {
+        rig.push("x", {.key = "1"});
+        rig.lease_next();
+        CHECK_FALSE(rig.work->ack(rig.last));
+        rig.push("x", {.key = "2"});
+        CHECK_FALSE(rig.work->forget_key("1"));
+        CHECK_FALSE(rig.work->forget_key("2"));
+        CHECK_FALSE(rig.work->forget_key("3"));
+        settle();
+        for (const char* const key : {"1", "2"}) {
+            CHECK_FALSE(push(key));
+            CHECK(push(key) == QueueErrc::duplicate);
+        }
+        CHECK(rig.work->size() == 3);
+    }
+    SECTION("an expired item") {
+        rig.options.expired =
+            GENERATE(WorkOptions::Expired::drop, WorkOptions::Expired::dead_letter);
+        rig.open();
+        rig.push("x", {.key = "1", .expires_after = 1s});
+        rig.pass(2s);
+        CHECK(push("1") == QueueErrc::duplicate);
+        CHECK(rig.lease_next().empty());
+        settle();
+        CHECK_FALSE(push("1"));
+    }
+    SECTION("a dead letter keeps it until it is purged, also after a copy of it") {
+        const std::uint64_t id = rig.push("x", {.key = "1"});
+        rig.lease_next();
+        CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+        CHECK(rig.work->dead() == 1);
+        for (int i = 0; i < 100; ++i) {
+            rig.push(std::string(100, 'y'));
+            rig.lease_next();
+            CHECK_FALSE(rig.work->ack(rig.last));
+            CHECK_FALSE(rig.work->commit());
+        }
+        CHECK(rig.work->log().base() > id);
+        CHECK(push("1") == QueueErrc::duplicate);
+        settle();
+        CHECK(push("1") == QueueErrc::duplicate);
+        CHECK_FALSE(rig.work->purge_dead());
+        settle();
+        CHECK_FALSE(push("1"));
+        CHECK_FALSE(rig.work->purge());
+        settle();
+        CHECK_FALSE(push("1"));
+    }
+    SECTION("a dead letter does not free the key of a later item") {
+        rig.push("x", {.key = "1"});
+        rig.lease_next();
+        CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+        CHECK_FALSE(rig.work->forget_key("1"));
+        CHECK_FALSE(push("1"));
+        CHECK_FALSE(rig.work->purge_dead());
+        settle();
+        CHECK(push("1") == QueueErrc::duplicate);
+    }
+    SECTION("its place in the window stays") {
+        for (const char* const key : {"1", "2", "3", "4"}) CHECK_FALSE(push(key));
+        CHECK_FALSE(rig.work->forget_key("2"));
+        settle();
+        CHECK_FALSE(push("5"));
+        CHECK_FALSE(push("1"));
+        CHECK(push("3") == QueueErrc::duplicate);
+    }
+}
+
+TEST_CASE("WorkQueue frees the key of a letter that its storage has accepted",
+          "[work][work_queue][unit]") {
+    Rig<Deque<Bytes>> rig{{.deliveries_max = 1, .keys = 4}};
+    rig.push("x", {.key = "1"});
+    rig.lease_next();
+    CHECK_FALSE(rig.work->nack(rig.last, rig.now));
+    CHECK(rig.work->dead_letters().size() == 1);
+    rig.push("x", {.key = "1"});
+}
+
 TEST_CASE("WorkQueue keeps its keys while their log entries are deleted",
           "[work][work_queue][unit]") {
     Rig rig{{.keys = 3000, .record_bytes_max = 1024, .slack_bytes = 64 << 10}};

@@ -238,7 +238,7 @@ TEST_CASE("WorkQueue deletes no key whose copy is not durable", "[work][work_que
     const WorkOptions options{.keys = 100, .slack_bytes = 1 << 10};
     std::optional<Work> work{std::move(*Work::open(MemoryLog{medium}, options, now))};
     const auto do_one = [&](int i) {
-        REQUIRE(work->push(as_bytes("x"), now, {.key = std::to_string(i)}));
+        REQUIRE(work->push(as_bytes("a long body"), now, {.key = std::to_string(i)}));
         REQUIRE_FALSE(work->ack(*work->lease(now)));
     };
     for (int i = 0; i < 20; ++i) do_one(i);
@@ -253,7 +253,7 @@ TEST_CASE("WorkQueue deletes no key whose copy is not durable", "[work][work_que
     medium.sync_has_no_space = false;
     work.emplace(std::move(*Work::open(MemoryLog{medium}, options, now)));
     for (int i = 0; i < 20; ++i) {
-        const auto again = work->push(as_bytes("x"), now, {.key = std::to_string(i)});
+        const auto again = work->push(as_bytes("a long body"), now, {.key = std::to_string(i)});
         CHECK(again.error() == QueueErrc::duplicate);
     }
 }

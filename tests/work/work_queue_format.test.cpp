@@ -67,6 +67,12 @@ TEST_CASE("WorkEntry has its golden bytes", "[work][work_queue][golden]") {
     moved.pushed = 0x68;
     moved.tail = as_bytes("ab");
     CHECK(hex_of(moved) == "0200010203040506c1c2c3c4580000000000000068000000000000006162");
+    moved.has_key = true;
+    moved.print = item.print;
+    CHECK(hex_of(moved) ==
+          "0201010203040506c1c2c3c458000000000000006800000000000000"
+          "1112131415161718212223246162");
+    moved.has_key = false;
     moved.deliveries = 7;
     moved.cause = 2;
     moved.delay = 1ns;
@@ -89,12 +95,16 @@ TEST_CASE("WorkEntry has its golden bytes", "[work][work_queue][golden]") {
     WorkEntry keys = example(WorkKind::keys);
     keys.part = 1;
     keys.parts = 2;
-    std::byte print[16];
-    store_print({0x1817161514131211, 0x24232221, 0x34333231}, print);
+    std::byte print[24];
+    store_print({0x1817161514131211, 0x24232221, 0x34333231, 0x58}, print);
     keys.tail = print;
     CHECK(hex_of(keys) ==
           "05000102030405060100000002000000"
-          "11121314151617182122232431323334");
+          "111213141516171821222324313233345800000000000000");
+
+    WorkEntry freed = example(WorkKind::freed);
+    freed.tail = ids;
+    CHECK(hex_of(freed) == "0600010203040506c1c2c3c40900000000000000");
 }
 
 TEST_CASE("WorkEntry of a plain item is 8 bytes and its body", "[work][work_queue][unit]") {
@@ -111,7 +121,7 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
         [](Seed seed) {
             Random bits{seed};
             WorkEntry e;
-            e.kind = static_cast<WorkKind>(1 + bits() % 5);
+            e.kind = static_cast<WorkKind>(1 + bits() % 6);
             e.written = bits() >> 16;
             e.pushed = e.written;
             const bool is_item = e.kind == WorkKind::item, is_moved = e.kind == WorkKind::moved;
@@ -126,7 +136,7 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
             if ((is_item || is_moved || is_note) && bits() % 2 == 0) {
                 e.delay = Duration{static_cast<std::int64_t>(bits() >> 1)};
             }
-            if (is_item && bits() % 2 == 0) {
+            if ((is_item || is_moved) && bits() % 2 == 0) {
                 e.has_key = true;
                 e.print = {bits(), static_cast<std::uint32_t>(bits()), 0};
             }
@@ -135,7 +145,7 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
                 e.parts = 1 + static_cast<std::uint32_t>(bits() % 9);
                 e.part = static_cast<std::uint32_t>(bits() % e.parts);
             }
-            Bytes tail(is_note ? 0 : 16 * (bits() % 4));
+            Bytes tail(is_note ? 0 : 24 * (bits() % 4));
             for (std::byte& b : tail) b = static_cast<std::byte>(bits());
             e.tail = tail;
 
@@ -165,7 +175,8 @@ TEST_CASE("WorkDecoder returns the entry that was encoded", "[work][work_queue][
 TEST_CASE("WorkDecoder returns the reason if bytes are no entry", "[work][work_queue][unit]") {
     CHECK(why_not("01000000000000") == "the entry is shorter than its header"sv);
     CHECK(why_not("0000000000000000") == "the record is not an entry of a work queue"sv);
-    CHECK(why_not("0600000000000000") == "the kind of the entry is unknown"sv);
+    CHECK(why_not("0700000000000000") == "the kind of the entry is unknown"sv);
+    CHECK(why_not("0600000000000000c1c2c3c400000000") == "a list of ids is cut off"sv);
     CHECK(why_not("0108000000000000") == "a flag of the entry is unknown"sv);
     CHECK(why_not("0301000000000000") == "a flag of the entry is unknown"sv);
     CHECK(why_not("0101000000000000ffff") == "the entry is shorter than its fields"sv);
@@ -189,7 +200,7 @@ TEST_CASE("WorkDecoder returns the reason if bytes are no entry", "[work][work_q
         "the queue was salvaged as a journal, which changes its numbers; use tool::salvage_work_queue"sv);
     WorkEntry entry;
     CHECK(decode_hex("06", entry) == make_error_code(QueueErrc::corrupt));
-    CHECK(decode_hex("0600000000000000", entry) == make_error_code(QueueErrc::other_version));
+    CHECK(decode_hex("0700000000000000", entry) == make_error_code(QueueErrc::other_version));
     CHECK_FALSE(decode_hex("0102000000000000ffffffffffffffff", entry));
     CHECK(entry.delay == forever);
 }
@@ -222,19 +233,20 @@ TEST_CASE("WorkQueue opens, or rejects, any history, and works on those that it 
             for (std::uint64_t i = 0; i < count; ++i) {
                 const std::uint64_t number = ++medium.last;
                 WorkEntry e;
-                e.kind = static_cast<WorkKind>(1 + bits() % 5);
+                e.kind = static_cast<WorkKind>(1 + bits() % 6);
                 e.written = bits() % 100;
                 e.id = 1 + bits() % number;
                 e.pushed = bits() % 100;
                 e.deliveries = static_cast<std::uint32_t>(bits() % 4);
                 e.cause = static_cast<std::uint32_t>(bits() % 5);
                 if (bits() % 3 == 0) e.delay = Duration{static_cast<std::int64_t>(bits() >> 30)};
-                e.has_key = e.kind == WorkKind::item && bits() % 2 == 0;
+                const bool is_moved = e.kind == WorkKind::moved;
+                e.has_key = (e.kind == WorkKind::item || is_moved) && bits() % 2 == 0;
                 e.print.low = bits() % 16;
                 e.below = bits() % (number + 1);
                 e.parts = 1 + static_cast<std::uint32_t>(bits() % 3);
                 e.part = static_cast<std::uint32_t>(bits() % e.parts);
-                Bytes tail(e.kind == WorkKind::note ? 0 : 16 * (bits() % 4));
+                Bytes tail(e.kind == WorkKind::note ? 0 : 24 * (bits() % 4));
                 for (std::byte& b : tail)
                     b = static_cast<std::byte>(bits() % 4 == 0 ? bits() % 60 : 0);
                 e.tail = tail;

@@ -57,7 +57,7 @@ std::uint64_t number_in(BytesView body) { return std::stoull(std::string{as_text
 enum class Fact : std::uint64_t {
     pushed,  // durably
     leased,  // for the `detail`-th time, which is counted durably
-    ending,  // from here on the item may be removed
+    ending,  // from here on the item may be removed; `detail`: without an ack
     ended    // durably
 };
 struct Confirmation {
@@ -78,7 +78,7 @@ int work_until_killed(const std::string& path, std::uint64_t round, Report repor
     if (round % 8 == 7) {
         const auto report_end = [&](const WorkItem& item) {
             ended.push_back(number_in(item.body));
-            report(Confirmation{Fact::ending, ended.back(), 0});
+            report(Confirmation{Fact::ending, ended.back(), 1});
         };
         if (work->for_each_dead(report_end) || work->purge_dead()) return 2;
     }
@@ -127,6 +127,7 @@ public:
                 break;
             case Fact::ending:
                 item.end = item.end == End::none ? End::maybe : item.end;
+                item.frees_key = confirmed.detail != 0;
                 break;
             case Fact::ended:
                 item.end = End::durable;
@@ -164,6 +165,7 @@ public:
         // A killed round may have pushed a few unreported items, which are in the window, too.
         auto newest = items_.rbegin();
         for (std::size_t i = 0; i < keys_kept / 3 && newest != items_.rend(); ++i, ++newest) {
+            if (newest->second.frees_key) continue;
             const std::string key = std::to_string(newest->first);
             const auto again = work.push(as_bytes(text_for(newest->first)), now, {.key = key});
             INFO("item " << newest->first);
@@ -180,6 +182,7 @@ private:
         bool is_durable = false;
         End end = End::none;
         std::uint64_t deliveries = 0;  // at least
+        bool frees_key = false;
     };
 
     std::map<std::uint64_t, Item> items_;

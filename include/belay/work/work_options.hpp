@@ -42,7 +42,7 @@ struct WorkOptions {
     /// The treatment of expired items.
     Expired expired = Expired::dead_letter;
     /// How many of the last idempotency keys are remembered; 0: none, and pushes have no keys. They
-    /// take 24 bytes each, allocated at once. Opening with fewer forgets the older ones. A later
+    /// take 32 bytes each, allocated at once. Opening with fewer forgets the older ones. A later
     /// opening with more restores those that the log still has.   < 2^31.
     std::size_t keys = 0;
     /// The maximum number of items that wait, are leased, delayed or dead.   > 0, < 2^32.
@@ -51,7 +51,7 @@ struct WorkOptions {
     /// log adds to each. A push that would exceed it is rejected. Items that are copied forward may
     /// exceed it, by at most 40 bytes each.   > 0.
     std::size_t bytes_max = no_limit;
-    /// The maximum size of a record that the log accepts, or less; a body is at least 52 bytes
+    /// The maximum size of a record that the log accepts, or less; a body is at least 64 bytes
     /// shorter. A log that reports a smaller maximum, as a Journal does, is rejected.   >= 128, <=
     /// 2^32 - 64.
     std::size_t record_bytes_max = std::size_t{1} << 20;

@@ -229,6 +229,20 @@ public:
     /// Errors: the error of `failed`.   Complexity: O(items).
     [[nodiscard]] std::error_code purge() { return detail::purge(items(), false); }
 
+    /// Frees a key: the next push with it is accepted. An unknown key is free already. This becomes
+    /// durable with the next `commit`.
+    ///
+    /// A key is freed without a call if its item ends without `ack`: it expires, is purged, or is
+    /// moved to the storage of dead letters. The key of an item that was acknowledged, or of a dead
+    /// letter that is kept here and did not expire, is not free until `keys` others have followed.
+    ///
+    /// Errors: the error of `failed`.   Complexity: O(length).
+    [[nodiscard]] std::error_code forget_key(std::string_view key) {
+        items().reserve_for_gone();
+        items().free_key(items().keys().print(key));
+        return failed();
+    }
+
     // ---- dead letters that are kept here --------------------------------------------------------
 
     /// Makes a dead letter available again, as if it had never been leased. It does not expire any

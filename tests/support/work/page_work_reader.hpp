@@ -100,10 +100,14 @@ public:
             const auto item = items.find(number);
             if (item != items.end() && item->second.position == number) item->second.state = 3;
         }
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            if (owners_[i] == 0 || freed_.contains(owners_[i])) keys[i].clear();
+        }
     }
 
     std::map<std::uint64_t, PageItem> items;  // by id
-    std::vector<PageBytes> keys;              // the 12 bytes of each key that was found, in order
+    std::vector<PageBytes>
+        keys;  // the 12 bytes of each key that was found, in order; none: it is free
 
 private:
     void take(std::uint64_t number, const PageBytes& entry) {
@@ -116,7 +120,7 @@ private:
         const std::uint64_t kind = entry.at(0), flags = entry.at(1);
         PageItem stated;
         stated.position = number;
-        if (kind == 2 || kind == 3 || kind == 4) next(4);  // the mark
+        if (kind == 2 || kind == 3 || kind == 4 || kind == 6) next(4);  // the mark
         const std::uint64_t id = kind == 2 || kind == 4 ? next(8) : number;
         if (kind == 2) next(8);
         const std::uint64_t below = kind == 3 ? next(8) : 0;
@@ -132,7 +136,7 @@ private:
         if (kind == 1 || kind == 2) {
             stated.body = rest;
             items[id] = stated;
-            if (!key.empty()) see(key);
+            if (kind == 1 && !key.empty()) see(key, id);
         } else if (kind == 3) {
             below_ = std::max(below_, below);
             for (std::size_t i = 0; i < rest.size(); i += 8) items.erase(page_integer(rest, i, 8));
@@ -142,31 +146,40 @@ private:
             items[id] = stated;
         } else if (kind == 5) {
             take_part(part, parts, rest);
+        } else if (kind == 6) {
+            for (std::size_t i = 0; i < rest.size(); i += 8)
+                freed_.insert(page_integer(rest, i, 8));
+            next_part_ = 0;
         }
     }
-    void see(const PageBytes& key) {
+    void see(const PageBytes& key, std::uint64_t item) {
         keys.push_back(key);
+        owners_.push_back(item);
         next_part_ = 0;
     }
     void take_part(std::uint64_t part, std::uint64_t parts, const PageBytes& prints) {
         if (part == 0) {
             window_.clear();
+            window_owners_.clear();
             parts_ = parts;
         } else if (part != next_part_ || parts != parts_) {
             next_part_ = 0;
             return;
         }
-        for (auto print = prints.begin(); print != prints.end(); print += 16) {
+        for (auto print = prints.begin(); print != prints.end(); print += 24) {
             window_.emplace_back(print, print + 12);
+            window_owners_.push_back(page_integer(PageBytes(print + 16, print + 24), 0, 8));
         }
         next_part_ = part + 1;
         if (next_part_ == parts_) {
             keys = window_;
+            owners_ = window_owners_;
             next_part_ = 0;
         }
     }
 
-    std::set<std::uint64_t> damaged_;
+    std::set<std::uint64_t> damaged_, freed_;
+    std::vector<std::uint64_t> owners_, window_owners_;
     std::uint64_t below_ = 0, next_part_ = 0, parts_ = 0;
     std::vector<PageBytes> window_;
 };

@@ -35,7 +35,19 @@ inline belay::WorkOptions small_work() {
             .slack_bytes = 1500};
 }
 
-enum class WorkCall { push, commit, lease, ack, nack, extend, tick, reopen, revive, purge };
+enum class WorkCall {
+    push,
+    commit,
+    lease,
+    ack,
+    nack,
+    extend,
+    tick,
+    reopen,
+    revive,
+    purge,
+    forget_key
+};
 
 template <class Medium = belay::sim::Disk>
 class WorkModel {
@@ -140,6 +152,7 @@ private:
         std::uint64_t id;
         std::string key;
         belay::Bytes body;
+        bool is_freed = false;  // its key
     };
 
     bool wrong(const std::string& what) {
@@ -191,6 +204,8 @@ private:
                 return revive(draw);
             case Call::purge:
                 return purge();
+            case Call::forget_key:
+                return forget_key(draw);
             default:
                 return true;
         }
@@ -234,7 +249,7 @@ private:
         using belay::QueueErrc;
         for (std::size_t i = history_.size(); !key.empty() && i-- != 0;) {
             if (history_.size() - i > options_.keys) break;
-            if (history_[i].key != key) continue;
+            if (history_[i].key != key || history_[i].is_freed) continue;
             return make_error_code(history_[i].body == body ? QueueErrc::duplicate
                                                             : QueueErrc::key_conflict);
         }
@@ -270,6 +285,7 @@ private:
                 if (got && got->id == id) return wrong("leased what is dead");
                 item.state = State::dead;
                 item.noted = item.leased;
+                if (can_expire && item.expires && *item.expires <= now_.wall) free_key(id);
                 continue;
             }
             if (!got) return wrong("leased nothing");
@@ -337,10 +353,20 @@ private:
         item.was_revived = item.revival_is_known = true;
         return true;
     }
+    void free_key(std::uint64_t id) {
+        for (Pushed& p : history_) p.is_freed = p.is_freed || p.id == id;
+    }
+    bool forget_key(std::uint64_t draw) {
+        if (history_.empty()) return !work_->forget_key("none");
+        const std::string key = history_[draw % history_.size()].key;
+        for (Pushed& p : history_) p.is_freed = p.is_freed || p.key == key;
+        return !work_->forget_key(key);
+    }
     bool purge() {
         const std::error_code error = work_->purge_dead();
         for (auto i = items_.begin(); i != items_.end();) {
             if (i->second.state == State::dead) {
+                free_key(i->first);
                 gone_[i->first] = i->second;
                 i = items_.erase(i);
             } else {
@@ -389,6 +415,13 @@ private:
         std::size_t i = history_.size();
         const std::size_t first = i > options_.keys ? i - options_.keys : 0;
         while (i-- > first) {
+            const bool is_latest =
+                std::none_of(history_.begin() + static_cast<std::ptrdiff_t>(i) + 1, history_.end(),
+                             [&](const Pushed& p) { return p.key == history_[i].key; });
+            // That the key is free may not have been durable.
+            if (history_[i].is_freed && is_latest && work_->forget_key(history_[i].key))
+                return !disk_fails && wrong("forget_key");
+            if (history_[i].is_freed) continue;
             const auto again = work_->push(history_[i].body, now_, {.key = history_[i].key});
             if (again.error() != belay::QueueErrc::duplicate) return wrong("a key is forgotten");
         }
@@ -418,11 +451,11 @@ inline std::vector<std::pair<WorkCall, std::uint64_t>> make_work_script(std::uin
     std::vector<std::pair<WorkCall, std::uint64_t>> script;
     using Call = WorkCall;
     static constexpr std::pair<Call, int> weights[] = {
-        {Call::push, 14},  {Call::commit, 4}, {Call::lease, 13}, {Call::ack, 9},
-        {Call::nack, 4},   {Call::extend, 1}, {Call::tick, 5},   {Call::reopen, 1},
-        {Call::revive, 1}, {Call::purge, 1}};
+        {Call::push, 14},  {Call::commit, 4}, {Call::lease, 13},    {Call::ack, 9},
+        {Call::nack, 4},   {Call::extend, 1}, {Call::tick, 5},      {Call::reopen, 1},
+        {Call::revive, 1}, {Call::purge, 1},  {Call::forget_key, 2}};
     for (std::size_t i = 0; i < calls; ++i) {
-        int draw = static_cast<int>(bits() % 53);
+        int draw = static_cast<int>(bits() % 55);
         for (const auto& [call, weight] : weights) {
             draw -= weight;
             if (draw >= 0) continue;

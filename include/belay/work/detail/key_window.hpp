@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/work/detail/key_window.hpp
-/// KeyFingerprint and KeyWindow: the last idempotency keys, at 24 bytes for each key.
+/// KeyFingerprint and KeyWindow: the last idempotency keys, at 32 bytes for each key.
 #pragma once
 
 #include <array>        // std::array
@@ -18,7 +18,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// The fingerprint of a key: 96 bits of its hash, and the CRC32C of the content that came with it.
+/// The fingerprint of a key: 96 bits of its hash, the CRC32C of the content that came with it, and
+/// the item that has it. Without an item, it is the place of a key that was removed.
 ///
 /// Any two keys have the same fingerprint with probability 2^-96, if their author had not seen the
 /// log's id.
@@ -26,18 +27,19 @@ struct KeyFingerprint {
     std::uint64_t low = 0;
     std::uint32_t high = 0;
     std::uint32_t content = 0;
+    std::uint64_t item = 0;
 
     [[nodiscard]] bool same_key(const KeyFingerprint& other) const noexcept {
         return low == other.low && high == other.high;
     }
 };
 
-/// Returns the fingerprint of `key`, without that of its content.
+/// Returns the fingerprint of `key`, without its content and item.
 ///
 /// Errors: none.   Complexity: O(length).   Source: see KeyHash.
 [[nodiscard]] inline KeyFingerprint print_of(std::string_view key, const KeyHash& hash) noexcept {
     const detail::Hash96 known = hash(as_bytes(key));
-    return {known.low, known.high, 0};
+    return {known.low, known.high};
 }
 
 /// Stores the fingerprints of the last `capacity` keys in a ring with an index.
@@ -48,7 +50,7 @@ struct KeyFingerprint {
 /// hundred is full.
 ///
 /// Thread safety: distinct objects safe.
-/// Allocates: only in the constructor, 24 bytes for each key.
+/// Allocates: only in the constructor, 32 bytes for each key.
 /// Complexity:    O(1) each, expected over the secrets of the hash.
 /// Source:        linear probing by buckets: D. Knuth, "The Art of Computer Programming" 3, 6.4.
 class KeyWindow {
@@ -75,7 +77,13 @@ public:
     }
 
     [[nodiscard]] Answer find(const KeyFingerprint& print) const noexcept {
-        if (index_.empty()) return Answer::unknown;
+        const KeyFingerprint* const known = get(print);
+        if (known == nullptr) return Answer::unknown;
+        return known->content == print.content ? Answer::same : Answer::different;
+    }
+    /// Returns what is known of a key; null if it is unknown.
+    [[nodiscard]] const KeyFingerprint* get(const KeyFingerprint& print) const noexcept {
+        if (index_.empty()) return nullptr;
         for (std::size_t b = home(print);; b = next(b)) {
             const Bucket& bucket = index_[b];
             std::uint32_t alike = bucket.matches(print.high & tags(), tags());
@@ -83,32 +91,42 @@ public:
                 const std::uint32_t entry = bucket.entries[index_of_lowest(alike)];
                 if (entry == 0) break;
                 const KeyFingerprint& known = ring_[slot_of(entry)];
-                if (!known.same_key(print)) continue;
-                return known.content == print.content ? Answer::same : Answer::different;
+                if (known.same_key(print)) return &known;
             }
-            if (!bucket.is_full()) return Answer::unknown;
+            if (!bucket.is_full()) return nullptr;
         }
     }
 
-    /// Adds a key as the newest. If the window is full, it replaces the oldest.
+    /// Adds a key, or the place of a removed one, as the newest. If the window is full, it replaces
+    /// the oldest.
     ///
     /// Pre: capacity() > 0, and find(print) is `unknown`.
     void add(const KeyFingerprint& print) noexcept {
         BELAY_PRECONDITION(!ring_.empty(), "KeyWindow::add: the capacity must be > 0");
         const std::size_t slot = next_slot_;
         if (size_ == ring_.size()) {
-            forget(slot);
+            if (ring_[slot].item != 0) forget(slot);
             // Prefetched now, so that the index entry is in the cache when this key is removed.
             if (slot + adds_ahead < ring_.size()) prefetch(ring_[slot + adds_ahead]);
         } else {
             ++size_;
         }
         ring_[slot] = print;
+        next_slot_ = slot + 1 == ring_.size() ? 0 : slot + 1;
+        if (print.item == 0) return;
         std::size_t b = home(print);
         std::uint32_t away = 0;
         for (; index_[b].is_full(); b = next(b)) away = away_bit;
         index_[b].push(static_cast<std::uint32_t>(slot + 1) | away | (print.high & tags()));
-        next_slot_ = slot + 1 == ring_.size() ? 0 : slot + 1;
+    }
+    /// Removes a key. Its place stays until it is the oldest, so that the others are remembered for
+    /// as long as without the call.
+    ///
+    /// Pre: `known` is from get().
+    void remove(const KeyFingerprint* known) noexcept {
+        const auto slot = static_cast<std::size_t>(known - ring_.data());
+        forget(slot);
+        ring_[slot] = {};
     }
 
     /// Removes all keys.

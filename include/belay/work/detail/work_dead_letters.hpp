@@ -92,6 +92,7 @@ private:
         const std::uint32_t i = items.table().slot_of(item);
         const DeadWork dead{item.id, body, cause, slots[i].deliveries};
         if (cause == DeathCause::expired && items.options().expired == WorkOptions::Expired::drop) {
+            items.free_key(items.table().place_of(i));
             items.finish(items.table().place_of(i));
             notify<typename Hooks::Dropped>(observer_, queue, dead);
             return items.failed();
@@ -99,6 +100,7 @@ private:
         if (cause != DeathCause::unreadable && send_dead_letter(storage_, body, slots[i].sent)) {
             // The item is finished only now, so a crash before this entry is durable leaves it in
             // both places.
+            items.free_key(items.table().place_of(i));
             items.finish(items.table().place_of(i));
         } else {
             WorkSlot noted = slots[i];
@@ -112,6 +114,7 @@ private:
             }
             slots[i] = noted;
             slots.make_dead(i);
+            if (cause == DeathCause::expired) items.free_key(items.table().place_of(i));
         }
         notify<typename Hooks::Dead>(observer_, queue, dead);
         return items.failed();

@@ -18,7 +18,8 @@ enum class WorkKind : std::uint8_t {
     moved = 2,  // an item copied from an earlier entry, with its current state
     done = 3,   // items that are finished
     note = 4,   // the state of an item that is not finished
-    keys = 5    // a part of the window of keys
+    keys = 5,   // a part of the window of keys
+    freed = 6   // items whose keys are free again
 };
 
 // Values of the byte for the cause of death, in addition to those of DeathCause.
@@ -56,16 +57,16 @@ struct WorkEntry {
     Duration delay = Duration::zero();  // from `written` on; item, moved, note
     std::uint32_t deliveries = 0;       // moved, note
     std::uint32_t cause = cause_none;   // moved, note
-    bool has_key = false;               // item
-    detail::KeyFingerprint print{};     // item; its content is not stored
+    bool has_key = false;               // item, moved
+    detail::KeyFingerprint print{};     // item, moved; only the hash is stored
     std::uint64_t below = 0;            // done: no item is in an entry before this one
     std::uint32_t part = 0, parts = 0;  // keys
-    BytesView tail{};                   // item, moved: the body; done: ids; keys: prints
+    BytesView tail{};                   // item, moved: the body; done, freed: ids; keys: prints
 };
 
 inline constexpr std::size_t work_header_bytes = 8;
-inline constexpr std::size_t work_overhead_max = 52;
-inline constexpr std::size_t print_bytes = 16;
+inline constexpr std::size_t work_overhead_max = 64;
+inline constexpr std::size_t print_bytes = 24;
 
 /// Returns the mark of a log. Entries that refer to items by number carry the mark of the log that
 /// assigned the numbers.
@@ -101,7 +102,8 @@ inline void encode(const WorkEntry& e, std::uint32_t mark, Bytes& out) {
         p += 8;
     };
     put64(static_cast<std::uint64_t>(e.kind) | std::uint64_t{flags} << 8 | e.written << 16);
-    if (is_moved || is_note || e.kind == WorkKind::done) put32(mark);
+    const bool lists_ids = e.kind == WorkKind::done || e.kind == WorkKind::freed;
+    if (is_moved || is_note || lists_ids) put32(mark);
     if (is_moved || is_note) put64(e.id);
     if (is_moved) put64(e.pushed);
     if (e.kind == WorkKind::done) put64(e.below);
@@ -143,13 +145,13 @@ public:
         e.written = head >> 16;
         if (short_) return corrupt("the entry is shorter than its header");
         if (kind == 0) return corrupt("the record is not an entry of a work queue");
-        if (kind > 5) return future("the kind of the entry is unknown");
+        if (kind > 6) return future("the kind of the entry is unknown");
         e.kind = static_cast<WorkKind>(kind);
-        static constexpr unsigned known[] = {0, key | delay | expires, delay | expires | state,
-                                             0, delay | state,         0};
+        static constexpr unsigned known[] = {
+            0, key | delay | expires, key | delay | expires | state, 0, delay | state, 0, 0};
         if ((flags & ~known[kind]) != 0) return future("a flag of the entry is unknown");
         const bool of_item = e.kind == WorkKind::moved || e.kind == WorkKind::note;
-        const bool is_marked = of_item || e.kind == WorkKind::done;
+        const bool is_marked = of_item || e.kind == WorkKind::done || e.kind == WorkKind::freed;
         const bool is_foreign = is_marked && take32() != mark_;
         if (of_item) e.id = take64();
         e.pushed = e.kind == WorkKind::moved ? take64() : e.written;
@@ -196,6 +198,9 @@ private:
                 if (e.tail.size() % 8 != 0) return corrupt("a list of ids is cut off");
                 if (e.below > number_) return corrupt("the entry refers to later entries");
                 break;
+            case WorkKind::freed:
+                if (e.tail.size() % 8 != 0) return corrupt("a list of ids is cut off");
+                break;
             case WorkKind::keys:
                 if (e.tail.size() % print_bytes != 0) return corrupt("a list of keys is cut off");
                 if (e.part >= e.parts)
@@ -241,12 +246,13 @@ private:
 [[nodiscard]] inline detail::KeyFingerprint load_print(BytesView tail, std::size_t i) noexcept {
     const std::byte* const p = tail.data() + i * print_bytes;
     return {load_le<std::uint64_t>(p), load_le<std::uint32_t>(p + 8),
-            load_le<std::uint32_t>(p + 12)};
+            load_le<std::uint32_t>(p + 12), load_le<std::uint64_t>(p + 16)};
 }
 inline void store_print(const detail::KeyFingerprint& print, std::byte* p) noexcept {
     store_le<std::uint64_t>(p, print.low);
     store_le<std::uint32_t>(p + 8, print.high);
     store_le<std::uint32_t>(p + 12, print.content);
+    store_le<std::uint64_t>(p + 16, print.item);
 }
 
 }}}  // namespace belay::detail

@@ -39,13 +39,14 @@ public:
           keys_{options, log_.journal_id()},
           reads_{options.unreadable_after} {
         gone_.reserve(ids_per_entry + 1);
+        freed_.reserve(ids_per_entry + 1);
         scratch_.reserve(done_bytes_max);
     }
     WorkItems(const WorkItems&) = delete;
     WorkItems& operator=(const WorkItems&) = delete;
     /// Appends what a `commit` would append, as far as that needs no memory.
     ~WorkItems() {
-        if (!note_late(false)) static_cast<void>(note_gone(false));
+        if (!note_late(false) && !note_gone(false)) static_cast<void>(note_freed(false));
     }
 
     [[nodiscard]] Log& log() noexcept { return log_; }
@@ -123,8 +124,9 @@ public:
         trim();
         // If there is no space or memory for notes, at least the appended entries become durable.
         std::error_code unnoted = unless_no_memory([this] {
-            const std::error_code late = note_late(true);
-            return late ? late : note_gone(true);
+            std::error_code late = note_late(true);
+            if (!late) late = note_gone(true);
+            return late ? late : note_freed(true);
         });
         const std::uint64_t base = log_.base();
         if (const std::error_code error = log_.commit()) return error;
@@ -152,18 +154,31 @@ public:
         if constexpr (HasDurableAck<Log>) {
             if (log_.acked_durable() + 1 < log_.base()) return true;
         }
-        return some_unnoted_ || !gone_.empty();
+        return some_unnoted_ || !gone_.empty() || !freed_.empty();
     }
 
     // ---- giving up ------------------------------------------------------------------------------
 
-    /// Reserves capacity to finish one item, which may have two numbers.
+    /// Reserves capacity to finish one item, which may have two numbers, and to free its key.
     /// Throws: std::bad_alloc; then nothing has changed.
     void reserve_for_gone() {
-        if (gone_.size() < ids_per_entry) return;
+        if (gone_.size() < ids_per_entry && freed_.size() < ids_per_entry) return;
         // If this fails now, a later call notes it.
-        static_cast<void>(note_gone(true));
+        if (!note_gone(true)) static_cast<void>(note_freed(true));
         if (gone_.size() + 2 > gone_.capacity()) gone_.reserve(2 * gone_.size());
+        if (freed_.size() == freed_.capacity()) freed_.reserve(2 * freed_.size());
+    }
+    /// Frees the key of an item that is not leased any more, if its entry can be read. This becomes
+    /// durable with the next `commit`.   Pre: capacity is reserved.
+    void free_key(const WorkPlace& item) {
+        WorkEntry entry;
+        if (keys_.window().size() == 0 || read(item.position, entry) || !entry.has_key) return;
+        entry.print.item = item.id;
+        free_key(entry.print);
+    }
+    /// Frees a key; see WorkKeys::free.
+    void free_key(const KeyFingerprint& print) noexcept {
+        if (const std::uint64_t id = keys_.free(print)) freed_.push_back(id);
     }
     /// Finishes an item. This becomes durable with the next `commit`.   Pre: capacity is reserved.
     void finish(const WorkPlace& item) noexcept {
@@ -213,8 +228,9 @@ public:
             budget -= smaller(budget, moved);
         }
         const std::uint64_t slack = options_.slack_bytes;
-        if (keys_.floor() < positions().first_held() && !keys_.copy_waits() &&
-            positions().idle_bytes() > larger(slack, std::uint64_t{2} * keys_.copy_bytes())) {
+        // The log may have been full when it should give up what an earlier copy replaces.
+        if (must_copy_keys()) trim();
+        if (must_copy_keys()) {
             stick(
                 keys_.copy(clock_.wall, [this](const WorkEntry& entry) { return append(entry); }));
         }
@@ -287,8 +303,7 @@ private:
             std::array<std::byte, ids_bytes_max> ids;
             std::size_t count = 0;
             std::size_t left = gone_.size();
-            const std::size_t most = smaller(
-                ids_per_entry, (options_.record_bytes_max - (done_bytes_max - ids_bytes_max)) / 8);
+            const std::size_t most = ids_max();
             while (left != 0 && count < most) {
                 const Gone& gone = gone_[--left];
                 if (gone.position < entry.below) continue;
@@ -301,6 +316,35 @@ private:
         return {};
     }
 
+    /// Appends entries that list the items whose keys are free. They follow those that list the
+    /// finished items: no key is free while its item is there.
+    [[nodiscard]] std::error_code note_freed(bool may_grow) {
+        while (!freed_.empty()) {
+            if (!may_grow && !positions().has_space()) return {};
+            std::array<std::byte, ids_bytes_max> ids;
+            const std::size_t count = smaller(ids_max(), freed_.size());
+            for (std::size_t i = 0; i < count; ++i) {
+                store_le<std::uint64_t>(ids.data() + 8 * i, freed_[freed_.size() - 1 - i]);
+            }
+            const auto tail = BytesView{ids}.first(8 * count);
+            const auto number = append({.kind = WorkKind::freed, .tail = tail});
+            if (!number) return number.error();
+            freed_.resize(freed_.size() - count);
+        }
+        return {};
+    }
+    /// Returns how many ids an entry lists.
+    [[nodiscard]] std::size_t ids_max() const noexcept {
+        return smaller(ids_per_entry,
+                       (options_.record_bytes_max - (done_bytes_max - ids_bytes_max)) / 8);
+    }
+
+    [[nodiscard]] bool must_copy_keys() const noexcept {
+        const std::uint64_t idle_max =
+            larger(std::uint64_t{options_.slack_bytes}, std::uint64_t{2} * keys_.copy_bytes());
+        return keys_.floor() < positions().first_held() && !keys_.copy_waits() &&
+               positions().idle_bytes() > idle_max;
+    }
     [[nodiscard]] bool has_too_much_dead() const noexcept {
         const std::uint64_t live = positions().held_bytes();
         const std::uint64_t dead = positions().kept_bytes() - live;
@@ -322,7 +366,6 @@ private:
         slots().reserve();
         entry.kind = WorkKind::moved;
         entry.written = stamp_of(clock_.wall);
-        entry.has_key = false;
         entry.delay = Duration::zero();
         if (item.slot != WorkSlots::none) {
             const WorkSlot& known = slots()[item.slot];
@@ -353,6 +396,7 @@ private:
     std::error_code stuck_;                // why the first item, or the keys, cannot be copied
     bool some_unnoted_ = false;            // whether any slot may be unnoted
     std::vector<Gone> gone_;               // finished, not noted yet, and not below the log's base
+    std::vector<std::uint64_t> freed_;     // items whose keys are free, not noted yet
     std::size_t given_up_bytes_ = 0;       // since the last call of tidy
     std::uint64_t copied_from_ = nothing;  // the first entry that only a copy replaces
     std::uint64_t copied_to_ = 0;          // the last such copy; it may not be durable yet

@@ -40,9 +40,24 @@ public:
                                                                 : QueueErrc::key_conflict);
     }
     /// Adds a fingerprint that came with an entry.   Pre: it is unknown.
-    void add(const KeyFingerprint& print, std::uint64_t number) noexcept {
+    void add(KeyFingerprint print, std::uint64_t number) noexcept {
+        print.item = number;
         window_.add(print);
         keep(number);
+    }
+    [[nodiscard]] KeyFingerprint print(std::string_view key) const noexcept {
+        return print_of(key, hash_);
+    }
+    /// Frees a key, if it is that of `print.item`, or of any item if that is 0.
+    /// Returns: its item; 0 if it is unknown, or that of another item.
+    [[nodiscard]] std::uint64_t free(const KeyFingerprint& print) noexcept {
+        const KeyFingerprint* const known = window_.get(print);
+        if (known == nullptr) return 0;
+        const std::uint64_t item = known->item;
+        if (print.item != 0 && print.item != item) return 0;
+        window_.remove(known);
+        next_part_ = 0;  // a copy that was begun may have this key
+        return item;
     }
     [[nodiscard]] KeyWindow& window() noexcept { return window_; }
 

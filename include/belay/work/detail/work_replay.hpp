@@ -3,7 +3,8 @@
 /// WorkReplay: reads a log from its base on, and restores the items that it records.
 #pragma once
 
-#include <vector>  // std::vector
+#include <algorithm>  // std::binary_search, std::sort
+#include <vector>     // std::vector
 
 #include <belay/work/detail/work_items.hpp>
 
@@ -39,6 +40,7 @@ public:
         }
         forget_below();
         make_unreadable_dead();
+        free_keys();
         thin_out();
         window().clear();
         for (const KeyFingerprint& print : seen_) window().add(print);
@@ -77,6 +79,12 @@ private:
             case WorkKind::keys:
                 take_keys(entry, number);
                 break;
+            case WorkKind::freed:
+                for (std::size_t i = 0; i < entry.tail.size(); i += 8) {
+                    freed_.push_back(load_le<std::uint64_t>(entry.tail.data() + i));
+                }
+                next_part_ = 0;
+                break;
         }
     }
 
@@ -101,6 +109,7 @@ private:
         if (!entry.has_key || window().capacity() == 0) return;
         KeyFingerprint print = entry.print;
         print.content = part::crc32c(entry.tail);
+        print.item = number;
         seen_.push_back(print);
         if (seen_.size() / 2 > window().capacity()) thin_out();
         next_part_ = 0;
@@ -127,13 +136,20 @@ private:
         items_.keys().keep_copy(window_first_, number);
         next_part_ = 0;
     }
-    /// Keeps the last keys, each at its latest occurrence. A window that was once smaller may have
-    /// admitted a key twice.
+    /// Removes the keys that are free, of which each has been that of one item only.
+    void free_keys() noexcept {
+        std::sort(freed_.begin(), freed_.end());
+        for (KeyFingerprint& print : seen_) {
+            if (std::binary_search(freed_.begin(), freed_.end(), print.item)) print = {};
+        }
+    }
+    /// Keeps the last keys, each at its latest occurrence. Another item had a key before if the key
+    /// was freed, or if the window was once smaller. The place of the earlier one stays.
     void thin_out() noexcept {
         KeyWindow& newest = window();
         newest.clear();
         for (std::size_t i = seen_.size(); i-- != 0 && newest.size() != newest.capacity();) {
-            if (newest.find(seen_[i]) == KeyWindow::Answer::unknown) newest.add(seen_[i]);
+            newest.add(newest.get(seen_[i]) == nullptr ? seen_[i] : KeyFingerprint{});
         }
         seen_.resize(newest.size());
         for (std::size_t i = 0; i < newest.size(); ++i) {
@@ -180,6 +196,7 @@ private:
     WorkSlots& slots_ = table_.slots();
     std::uint64_t below_ = 0;                // no item is in an entry before this one
     std::vector<std::uint64_t> unreadable_;  // the entries that are damaged
+    std::vector<std::uint64_t> freed_;       // items whose keys are free
     std::vector<KeyFingerprint> seen_;       // the keys that were read, the oldest first
     std::vector<KeyFingerprint> window_;     // the parts of a window read so far
     std::uint64_t window_first_ = 0;         // the entry with the first of them

@@ -100,6 +100,7 @@ template <class Log>
 [[nodiscard]] std::error_code purge(WorkItems<Log>& items, bool dead) {
     const auto finish = [&items](const WorkPlace& item) {
         items.reserve_for_gone();
+        items.free_key(item);
         items.finish(item);
     };
     WorkTable& table = items.table();
