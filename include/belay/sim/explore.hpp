@@ -35,14 +35,12 @@ template <class Body>
 [[nodiscard]] Report explore(const ExploreOptions& options, const Body& body) {
     using Own = std::decay_t<const Body&>;  // of a function: a pointer to it
     static_assert(std::copy_constructible<Own>,
-                  "sim::explore: the body must be copyable, because each thread has a copy");
+                  "sim::explore: the body must be copyable, because the exploration has a copy");
     static_assert(std::is_invocable_r_v<bool, Own&, World&>,
                   "sim::explore: the body must be callable as bool body(sim::World&)");
-    detail::Explorer explorer{options};
-    for (std::uint32_t i = 0; i < explorer.jobs(); ++i) {
-        explorer.add_body([own = Own(body)](World& world) mutable -> bool { return own(world); });
-    }
-    return explorer.explore();
+    return detail::Explorer{options, detail::framework_counts<Body>(),
+                            [own = Own(body)](World& world) mutable -> bool { return own(world); }}
+        .explore();
 }
 
 }}}  // namespace belay::sim
