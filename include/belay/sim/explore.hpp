@@ -17,6 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// - a property does not hold (World::always, never, eventually, require),
 /// - the body returns false, throws, or returns true without an event,
 /// - the number of failed assertions rises (ExploreOptions::failed_assertions),
+/// - its process crashes or ends, or takes more than ExploreOptions::processor_time_max,
 /// - the world reaches ExploreOptions::events_max or time_max, or
 /// - a second run with the same seed has another history.
 ///
@@ -28,7 +29,10 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// BELAY_SIM_BUDGET (seconds), BELAY_SIM_JOBS, and BELAY_SIM_TRACE=1 (the whole history of a
 /// failure).
 ///
-/// Thread safety: with ExploreOptions::jobs > 1, each thread has a copy of `body`.
+/// The worlds run in child processes: what `body` changes outside of its world is lost. One seed
+/// runs in this process, and so do all seeds where a process cannot be forked.
+///
+/// Thread safety: a child has only the thread that calls explore.
 /// Errors:        in the report, which is also printed to stderr if it is a failure or has a
 ///                warning.
 template <class Body>
