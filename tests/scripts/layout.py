@@ -138,7 +138,7 @@ LEFT_OUT = {
     "sim/choice.hpp": "for sim/exhaust.hpp, which includes it",
     "sim/digest.hpp": "for sim/exhaust.hpp, which includes it",
     "sim/exhaust.hpp": "for tests of one state machine, without a world",
-    "sim/explore.hpp": "<thread>, and the clock of its budget",
+    "sim/explore.hpp": "processes, and the clock of its budget",
     "sync/bridge_check.hpp": "for the tests of the sides of a bridge",
     "sync/bridge_service.hpp": "few bridges are services of a fleet, which it brings",
     "sync/event_stream.hpp": "few programs need it, include it by name",

@@ -5,8 +5,7 @@
     threaded_tests.py [--root DIR]     prints <folder>/<file>.test.cpp, a line each
 
 Without <thread>, or a header that has std::thread or std::async from there, no C++ starts one: a test is named if an
-include leads to such a header, through any of the project's own files. sim::explore has threads only where a test asks
-for several jobs: through its header, no include leads to a thread, but a file of the tests that asks for them is named.
+include leads to such a header, through any of the project's own files.
 """
 
 import argparse
@@ -15,14 +14,12 @@ import re
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 STARTS_THREADS = {"thread", "future", "stop_token", "pthread.h"}
-# A header that starts threads only for a test with such a text, and the text.
-ON_DEMAND = ("include/belay/sim/detail/explorer.hpp", re.compile(r"\.jobs\b|\bBELAY_SIM_JOBS\b"))
 
 
 class Includes:
     def __init__(self, root):
         self.root = root
-        self.known = {root / ON_DEMAND[0]: False}
+        self.known = {}
 
     def find(self, name, beside):
         """The project's own file that an include names, if it is one."""
@@ -31,16 +28,13 @@ class Includes:
                 return directory / name
         return None
 
-    def asks_for_threads(self, path, text):
-        return self.root / "tests" in path.parents and bool(ON_DEMAND[1].search(text))
-
     def lead_to_threads(self, path):
         if path not in self.known:
             self.known[path] = False  # of a circle: what is looked at already adds nothing
             text = path.read_text(encoding="utf-8")
             names = [name for _, name in INCLUDE.findall(text)]
             own = [found for found in (self.find(name, path.parent) for name in names) if found]
-            starts = bool(STARTS_THREADS.intersection(names)) or self.asks_for_threads(path, text)
+            starts = bool(STARTS_THREADS.intersection(names))
             self.known[path] = starts or any([self.lead_to_threads(p) for p in own])
         return self.known[path]
 

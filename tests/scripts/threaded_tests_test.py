@@ -12,12 +12,6 @@ FILES = {
     "include/belay/core/quiet.hpp": "#include <vector>\n",
     "include/belay/posix/detail/busy.hpp": "#include <thread>  // std::thread\n",
     "include/belay/posix/busy.hpp": "#include <belay/posix/detail/busy.hpp>\n",
-    "include/belay/sim/detail/explorer.hpp": "#include <thread>\n",
-    "include/belay/sim/explore.hpp": "#include <belay/sim/detail/explorer.hpp>\n",
-    "tests/sim/alone.test.cpp": "#include <belay/sim/explore.hpp>\n",
-    "tests/sim/several.test.cpp": "#include <belay/sim/explore.hpp>\nconst ExploreOptions options{.jobs = 2};\n",
-    "tests/support/jobs.hpp": "#include <belay/sim/explore.hpp>\nconst ExploreOptions options{.jobs = 2};\n",
-    "tests/worlds/support.test.cpp": '#include "support/jobs.hpp"\n',
     "tests/support/crew.hpp": "#include <future>\n",
     "tests/core/quiet.test.cpp": '#include <belay/core/quiet.hpp>\n// #include <thread>\n',
     "tests/core/itself.test.cpp": "#  include <thread>\n",
@@ -37,15 +31,13 @@ class ThreadedTests(unittest.TestCase):
                 (root / path).write_text(text, encoding="utf-8")
             self.assertEqual(
                 threaded_tests.threaded_tests(root),
-                [f"{name}.test.cpp" for name in ("core/itself", "core/stop", "core/support", "posix/header", "sim/several",
-                                               "worlds/support")],
+                [f"{name}.test.cpp" for name in ("core/itself", "core/stop", "core/support", "posix/header")],
             )
 
     def test_the_projects_own(self):
         found = threaded_tests.threaded_tests(pathlib.Path(__file__).resolve().parents[2])
         self.assertIn("queue/spsc_ring.test.cpp", found)
         self.assertIn("posix/resolver.test.cpp", found)
-        self.assertIn("sim/explore.test.cpp", found)
         self.assertNotIn("backoff/backoff.test.cpp", found)
         self.assertNotIn("room/room_large.test.cpp", found)
 

@@ -208,8 +208,10 @@ TEST_CASE("explore reports a seed in which an assertion of the test framework fa
     REQUIRE(report.failing);
     CHECK(report.failing->property == "an assertion of the test framework failed");
     CHECK(report.failing->smallest.size() == 1);
+#if defined(__unix__) || defined(__APPLE__)
     options.jobs = 2;
-    CHECK(sim::explore(options, body).problem.find("needs jobs = 1") != std::string::npos);
+    CHECK(sim::explore(options, body).failing->smallest == report.failing->smallest);
+#endif
 }
 
 TEST_CASE("explore fails without a seed or an event", "[sim][explore][unit]") {

@@ -29,16 +29,18 @@
 #    error "libc_sim.hpp: simulated programs need glibc 2.33 or later"
 #endif
 
-#include <belay/libc_sim/detail/jobs.hpp>
 #include <belay/libc_sim/detail/locks.hpp>
 #include <belay/libc_sim/detail/process.hpp>
 #include <belay/libc_sim/detail/symbols.hpp>
+#include <belay/sim/detail/child.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
 namespace detail {
 // The linker names it if two source files include this header: the functions of the C library
 // cannot be replaced twice.
+[[gnu::used]] static const bool libc_counts_abandoned = (
+    sim::detail::abandoned_programs = [] { return LibcFiber::abandoned(); }, true);
 extern const char libc_sim_is_included asm(
     "libc_sim_hpp_must_be_included_by_exactly_one_source_file_of_a_program");
 const char libc_sim_is_included = 0;

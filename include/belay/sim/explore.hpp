@@ -17,6 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// - a property does not hold (World::always, never, eventually, require),
 /// - the body returns false, throws, or returns true without an event,
 /// - the number of failed assertions rises (ExploreOptions::failed_assertions),
+/// - its process crashes or ends, or takes more than ExploreOptions::processor_time_max,
 /// - the world reaches ExploreOptions::events_max or time_max, or
 /// - a second run with the same seed has another history.
 ///
@@ -28,21 +29,22 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// BELAY_SIM_BUDGET (seconds), BELAY_SIM_JOBS, and BELAY_SIM_TRACE=1 (the whole history of a
 /// failure).
 ///
-/// Thread safety: with ExploreOptions::jobs > 1, each thread has a copy of `body`.
+/// The worlds run in child processes: what `body` changes outside of its world is lost. One seed
+/// runs in this process, and so do all seeds where a process cannot be forked.
+///
+/// Thread safety: a child has only the thread that calls explore.
 /// Errors:        in the report, which is also printed to stderr if it is a failure or has a
 ///                warning.
 template <class Body>
 [[nodiscard]] Report explore(const ExploreOptions& options, const Body& body) {
     using Own = std::decay_t<const Body&>;  // of a function: a pointer to it
     static_assert(std::copy_constructible<Own>,
-                  "sim::explore: the body must be copyable, because each thread has a copy");
+                  "sim::explore: the body must be copyable, because the exploration has a copy");
     static_assert(std::is_invocable_r_v<bool, Own&, World&>,
                   "sim::explore: the body must be callable as bool body(sim::World&)");
-    detail::Explorer explorer{options};
-    for (std::uint32_t i = 0; i < explorer.jobs(); ++i) {
-        explorer.add_body([own = Own(body)](World& world) mutable -> bool { return own(world); });
-    }
-    return explorer.explore();
+    return detail::Explorer{options, detail::framework_counts<Body>(),
+                            [own = Own(body)](World& world) mutable -> bool { return own(world); }}
+        .explore();
 }
 
 }}}  // namespace belay::sim

@@ -9,13 +9,10 @@
 #include <string>    // std::string
 
 #include <belay/core/random.hpp>
+#include <belay/sim/detail/assertions.hpp>
 #include <belay/sim/scenario.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim {
-
-namespace detail {
-using CountFailures = std::uint64_t (*)();
-}  // namespace detail
 
 /// The options of an exploration.
 struct ExploreOptions {
@@ -29,8 +26,7 @@ struct ExploreOptions {
     ScenarioOptions scenario{};
     /// The order of the events of one instant (WorldOptions::order).
     Order order = Order::fifo;
-    /// The number of threads, each with a world and a copy of the body. In a test program that
-    /// includes libc_sim/program.hpp, they are processes.
+    /// The number of processes that run worlds at the same time.
     std::uint32_t jobs = 1;
     /// The real time after which no further seed starts.
     Duration budget = forever;
@@ -41,10 +37,13 @@ struct ExploreOptions {
     /// The limits of each world; a world that reaches one fails.
     std::uint64_t events_max = 2'000'000;
     Duration time_max = std::chrono::hours{24 * 7};
+    /// A world that takes more processor time fails as an endless loop; `forever`: no limit. Not
+    /// in an exploration of one seed.
+    Duration processor_time_max = std::chrono::seconds{10};
     /// How many worlds the search for a smaller scenario may take; 0: no search.
     std::uint32_t shrink_worlds_max = 60;
     /// Returns how many assertions of the test framework have failed so far. A world in which the
-    /// number rises fails. Not for more than one thread; null: assertions are not looked at.
+    /// number rises fails. Null: those of Catch2 and GoogleTest, if the test includes them.
     detail::CountFailures failed_assertions = nullptr;
     /// How many lines of the history a report has.
     std::uint32_t diagram_lines = 40;

@@ -51,7 +51,9 @@ struct WorldOptions {
 /// Thread safety: one thread; distinct worlds safe.
 class World {
 public:
-    explicit World(Seed seed, WorldOptions options = {})
+    /// `on_draw` is for an exploration: it is called with the hosts before a scenario is drawn.
+    explicit World(Seed seed, WorldOptions options = {},
+                   decltype(detail::Fabric::on_draw) on_draw = {})
         : engine_{seed, options.extra_turns_one_in},
           fabric_{engine_, detail::Choices{seed}},
           network_{fabric_},
@@ -59,6 +61,7 @@ public:
           options_{std::move(options)} {
         if (options_.order == Order::shuffled) engine_.shuffle();
         engine_.record(options_.record_lines);
+        fabric_.on_draw = std::move(on_draw);
         attention_ = needs_attention();
     }
     /// Does not compile, because a plain number does not show that it is a seed.
@@ -399,7 +402,10 @@ private:
         }
         carry_out();
         if (options_.play) play_at_first(*std::exchange(options_.play, {}));
-        if (options_.draw) play_at_first(drawn(*std::exchange(options_.draw, {})));
+        if (options_.draw) {
+            if (fabric_.on_draw) fabric_.on_draw(host_names());
+            play_at_first(drawn(*std::exchange(options_.draw, {})));
+        }
         if (engine_.events() >= options_.events_max) {
             stop("the limit of events", "the world does not come to rest: " + busy());
         } else if (now().time_since_epoch() >= options_.time_max) {

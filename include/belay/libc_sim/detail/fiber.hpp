@@ -143,6 +143,11 @@ public:
     /// Returns to the caller of resume(), until the next resume().   Pre: called in this fiber.
     void suspend() { swapcontext(&inside_, &outside_); }
     [[nodiscard]] bool done() const noexcept { return done_; }
+    /// Returns how many functions of this process were abandoned.
+    static std::size_t& abandoned() noexcept {
+        static std::size_t count = 0;
+        return count;
+    }
 
 private:
     static void begin() noexcept {
@@ -150,11 +155,6 @@ private:
         self.main_();
         self.done_ = true;
         self.suspend();
-    }
-    /// Returns how many functions of this process were abandoned.
-    static std::size_t& abandoned() noexcept {
-        static std::size_t count = 0;
-        return count;
     }
     static LibcFiber*& starting() noexcept {
         static LibcFiber* fiber = nullptr;

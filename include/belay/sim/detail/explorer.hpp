@@ -3,21 +3,19 @@
 /// Explorer: runs a body in many worlds, and explains the first failure.
 #pragma once
 
-#include <algorithm>    // std::replace
-#include <atomic>       // std::atomic
+#include <algorithm>    // std::min, std::max, std::replace
 #include <charconv>     // std::from_chars
 #include <chrono>       // std::chrono::steady_clock
 #include <cstdio>       // std::fputs
 #include <cstdlib>      // std::getenv
 #include <exception>    // std::exception
-#include <mutex>        // std::mutex
+#include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <thread>       // std::thread
-#include <utility>      // std::move
+#include <utility>      // std::move, std::exchange
 #include <vector>       // std::vector
 
-#include <belay/sim/detail/jobs.hpp>
+#include <belay/sim/detail/child.hpp>
 #include <belay/sim/detail/shrink.hpp>
 #include <belay/sim/report.hpp>
 #include <belay/sim/world.hpp>
@@ -43,11 +41,42 @@ struct Outcome {
     }
 };
 
+inline constexpr std::uint32_t whole_history = 1U << 20;
+inline constexpr const char* assertion_failed = "an assertion of the test framework failed";
+inline constexpr const char* see_output = "the output of the test has its text";
+/// The answers of a search: whether a scenario fails in the same property.
+inline constexpr char answer_fails = 'f', answer_passes = 'p';
+/// To fork costs as much as hundreds of short worlds. Statics of the test last for a batch.
+inline constexpr std::uint64_t batch_seeds_max = 50'000;
+/// Each program that a kill has abandoned keeps two of the 65,530 mappings of a process.
+inline constexpr std::size_t abandoned_max = 8'000;
+
+/// The world of a child whose history is noted in a crash.
+struct Crashing {
+    World* world = nullptr;
+    ChildNote* note = nullptr;
+    std::uint32_t lines = 0;
+};
+inline constinit Crashing crashing{};  // for a signal handler
+/// Assertions that are counted in a process of its own.
+struct ProcessCount {
+    CountFailures count = nullptr;
+    std::uint64_t before = 0;  // the exploration
+};
+
+/// Runs the seeds of an exploration in child processes, so that a crash is a failure of its seed. A
+/// failure runs again alone, is shrunk and is explained, each world in a child of its own. One seed
+/// runs in this process, and so do all where a process cannot be forked.
 class Explorer {
 public:
     using Body = belay::detail::Function<bool(World&)>;
 
-    explicit Explorer(ExploreOptions options) : options_{std::move(options)} {
+    Explorer(ExploreOptions options, FrameworkCounts framework, Body body)
+        : options_{std::move(options)}, body_{std::move(body)} {
+        if (options_.failed_assertions == nullptr) {
+            options_.failed_assertions = framework.at_any_time;
+            assertions_.count = framework.in_own_process;
+        }
         constexpr std::uint64_t any = ~std::uint64_t{0};
         number_from("BELAY_SEEDS", any, [&](std::uint64_t n) { options_.seeds = n; });
         number_from("BELAY_SIM_SEED", any, [&](std::uint64_t n) { options_.seed = Seed{n}; });
@@ -62,19 +91,17 @@ public:
             if (n != 0) options_.diagram_lines = whole_history;  // all that is recorded
         });
         if (options_.jobs == 0) options_.jobs = 1;
-        if (options_.failed_assertions != nullptr && options_.jobs > 1 && run_jobs == nullptr) {
+        if (options_.jobs > 1 && !can_fork) {
             report_.problem =
-                "ExploreOptions::failed_assertions needs jobs = 1: a count does not name the "
-                "thread whose assertion failed";
+                "ExploreOptions::jobs must be 1, because this system cannot fork a process";
         }
         report_.seeds_wanted = options_.seed ? 1 : options_.seeds;
     }
-    [[nodiscard]] std::uint32_t jobs() const noexcept { return options_.jobs; }
-    void add_body(Body body) { bodies_.push_back(std::move(body)); }
 
     [[nodiscard]] Report explore() {
         if (report_.problem.empty()) {
-            run_all();
+            forks_ = can_fork && !options_.seed && count_before();
+            forks_ ? run_in_processes() : run_in_this_process();
             if (failing_) {
                 explain();
             } else if (report_.problem.empty()) {
@@ -88,9 +115,6 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t whole_history = 1U << 20;
-    static constexpr std::uint64_t none = no_seed;
-
     template <class F>
     void number_from(const char* name, std::uint64_t most, F&& f) {
         const char* const text = options_.environment ? std::getenv(name) : nullptr;
@@ -109,36 +133,39 @@ private:
 
     // ---- one world -----------------------------------------------------------------------------
 
-    Outcome run(Body& body, Seed seed, const std::optional<Scenario>& play,
-                std::uint32_t record_lines = 0) {
+    Outcome run(Seed seed, const std::optional<Scenario>& play, std::uint32_t record_lines = 0) {
         WorldOptions o{.order = options_.order,
                        .play = play,
                        .events_max = options_.events_max,
                        .time_max = options_.time_max,
                        .record_lines = record_lines};
         if (!play) o.draw = options_.scenario;
-        World world{seed, std::move(o)};
+        if (note_ != nullptr) note_->begin(seed.value);
+        World world{seed, std::move(o), [this](const std::vector<std::string>& names) {
+                        if (note_ != nullptr) note_->set_hosts(names);
+                    }};
+        if (record_lines != 0) crashing = {&world, note_, options_.diagram_lines};
         Outcome out;
         bool well = false;
         const std::uint64_t failed_before = failed_assertions();
 #if defined(__cpp_exceptions)
         try {
-            well = body(world);
+            well = body_(world);
         } catch (const std::exception& error) {
             out.property = std::string{"the body threw: "} + error.what();
         } catch (...) {
             out.property = "the body threw";
         }
 #else
-        well = body(world);
+        well = body_(world);
 #endif
         if (const std::optional<Violation>& v = world.violation()) {
             out.property = v->property;
             out.details = (v->details.empty() ? "it is false" : v->details) + " (at " +
                           Diagram::seconds(v->at) + ")";
         } else if (out.property.empty() && failed_assertions() != failed_before) {
-            out.property = "an assertion of the test framework failed";
-            out.details = "the output of the test has its text";
+            out.property = assertion_failed;
+            out.details = see_output;
         } else if (out.property.empty() && !well) {
             out.property = "the body returned false";
             out.details = "call World::require or World::eventually in the body, with a name";
@@ -157,6 +184,7 @@ private:
             out.diagram = world.diagram(options_.diagram_lines);
             out.hosts = world.host_names();
         }
+        crashing = {};
         return out;
     }
     [[nodiscard]] std::uint64_t failed_assertions() const {
@@ -167,20 +195,19 @@ private:
         return options_.seed || seed.value == 1 ||
                mix(seed.value, hash_of("recheck")) % 100 < options_.recheck_percent;
     }
-    void run_seed(Body& body, Seed seed) {
-        Outcome first = run(body, seed, options_.play);
+    void run_seed(Seed seed) {
+        Outcome first = run(seed, options_.play);
         std::uint64_t worlds = 1;
         // A failure is run again anyway, to shrink and to explain it.
         if (runs_twice(seed) || !first.property.empty()) {
-            const Outcome second = run(body, seed, options_.play);
+            const Outcome second = run(seed, options_.play);
             ++worlds;
             if (!first.same_history(second)) {
                 first.property = "the second run with the same seed had another history";
-                first.details = parting(body, seed);
+                first.details = parting(seed);
                 worlds += 2;
             }
         }
-        const std::scoped_lock lock{mutex_};
         ++report_.seeds_run;
         report_.worlds += worlds;
         report_.events += first.events;
@@ -194,12 +221,12 @@ private:
         }
     }
     /// Returns where the histories of two runs part.
-    std::string parting(Body& body, Seed seed) {
+    std::string parting(Seed seed) {
         static constexpr const char* hint =
             "A real clock, a random number without the world's seed, the order of a hashed "
             "container or of addresses, or a body that keeps state from run to run is the cause";
-        const Outcome a = run(body, seed, options_.play, whole_history);
-        const Outcome b = run(body, seed, options_.play, whole_history);
+        const Outcome a = run(seed, options_.play, whole_history);
+        const Outcome b = run(seed, options_.play, whole_history);
         const std::size_t common = std::min(a.records.size(), b.records.size());
         std::size_t i = 0;
         while (i < common && a.records[i] == b.records[i]) ++i;
@@ -218,89 +245,273 @@ private:
 
     // ---- many worlds ---------------------------------------------------------------------------
 
-    void run_all() {
-        if (options_.seed) return run_seed(bodies_[0], *options_.seed);
-        if (run_jobs != nullptr && bodies_.size() > 1) return run_all_in_processes();
-        std::vector<std::thread> threads;
-        for (std::size_t i = 1; i < bodies_.size(); ++i) {
-            threads.emplace_back([this, i] { run_some(bodies_[i]); });
-        }
-        run_some(bodies_[0]);
-        for (std::thread& t : threads) t.join();
+    void run_in_this_process() {
+        if (options_.seed) return run_seed(*options_.seed);
+        run_seeds(1, options_.seeds);
     }
-    /// Runs seeds until one has failed that is lower than all that are left. So the report does not
-    /// depend on the number of threads.
-    void run_some(Body& body) {
-        for (;;) {
-            const std::uint64_t seed = next_seed_.fetch_add(1);
-            if (seed > options_.seeds) return;
-            {
-                const std::scoped_lock lock{mutex_};
-                if (seed > failing_seed_) return;
-                if (out_of_budget()) {
-                    report_.out_of_budget = true;
-                    return;
-                }
+    /// Runs seeds until one fails.
+    void run_seeds(std::uint64_t from, std::uint64_t to) {
+        for (std::uint64_t seed = from; seed <= to && !failing_; ++seed) {
+            if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) return;
+            run_seed(Seed{seed});
+            if (note_ != nullptr) note_->counts.set(report_);
+            if (seed == to) return;  // it may be the largest number
+            if (note_ != nullptr && abandoned() - abandoned_before_ >= abandoned_max) {
+                return;  // a further batch has the rest
             }
-            run_seed(body, Seed{seed});
         }
     }
 
     // ---- many worlds, in processes -------------------------------------------------------------
 
-    /// Job i runs seed i + 1 and each `jobs`-th after it, until a lower one has failed in any job.
-    /// This process runs the lowest of them again, to explain it.
-    void run_all_in_processes() {
-        Job job{[this](std::uint32_t i, JobSeeds seeds) { return run_job(i, seeds); }};
-        std::uint64_t crashed = none;
-        for (const JobResult& result : run_jobs(options_.jobs, job)) {
-            if (!result.text.empty()) {
-                add(result.text);
-            } else if (report_.problem.empty() || result.seed < crashed) {
-                crashed = result.seed;
-                report_.problem = "a job has ended without a result" +
-                                  (crashed == none ? "" : ", in seed " + std::to_string(crashed)) +
-                                  ": " + result.end;
+    /// The seeds of a child.
+    struct Batch {
+        std::uint64_t from = 1;
+        std::uint64_t to = 0;
+    };
+    /// Runs batches until one has failed that is lower than all that are left. So the reported
+    /// failure does not depend on the number of jobs.
+    void run_in_processes() {
+        std::vector<Child> children;
+        std::vector<Batch> batches, left;
+        Batch next;
+        for (;;) {
+            while (children.size() < options_.jobs && (!left.empty() || next_batch(next))) {
+                const Batch batch = left.empty() ? next : left.back();
+                if (!left.empty()) left.pop_back();
+                batches.push_back(batch);
+                children.push_back(child([this, batch] { run_seeds(batch.from, batch.to); }, {}));
+            }
+            if (children.empty()) break;
+            const std::optional<std::size_t> ended = Child::wait_any(children, deadline());
+            if (!ended) {
+                report_.out_of_budget = true;
+                report_.problem = "seed " + std::to_string(children[0].note().seed) + not_ended();
+                return;
+            }
+            const auto at = static_cast<std::ptrdiff_t>(*ended);
+            const std::uint64_t ran_before = report_.seeds_run;
+            take(children[*ended], batches[*ended]);
+            const Batch rest{batches[*ended].from + (report_.seeds_run - ran_before),
+                             batches[*ended].to};
+            if (rest.from <= rest.to && rest.from < failing_seed_ && !report_.out_of_budget &&
+                report_.problem.empty()) {
+                left.push_back(rest);
+            }
+            children.erase(children.begin() + at);
+            batches.erase(batches.begin() + at);
+            for (std::size_t i = children.size(); i-- != 0;) {
+                if (batches[i].from < failing_seed_) continue;
+                children.erase(children.begin() + static_cast<std::ptrdiff_t>(i));
+                batches.erase(batches.begin() + static_cast<std::ptrdiff_t>(i));
             }
         }
-        if (!failing_) return;
-        const Outcome in_job = *std::exchange(failing_, std::nullopt);
-        const std::uint64_t seed = std::exchange(failing_seed_, none);
-        const Report counted = report_;
-        run_seed(bodies_[0], Seed{seed});
-        report_ = counted;
-        if (failing_) return;
-        report_.problem =
-            "seed " + std::to_string(seed) + " failed in a process: " + in_job.property +
-            (in_job.details.empty() ? "" : ": ") + in_job.details +
-            ", and not when it ran again: the body depends on what ran before" + and_problem();
+        if (failing_) confirm();
     }
-    /// Runs the seeds of a job in its process.   Returns: its result.
-    [[nodiscard]] std::string run_job(std::uint32_t i, JobSeeds seeds) {
-        std::atomic<std::uint64_t>& lowest = seeds[0];
-        std::uint64_t seed = i;
-        while (seed < options_.seeds && seed < lowest) {
-            if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) break;
-            seeds[i + 1] = seed + 1;
-            run_seed(bodies_[i], Seed{seed + 1});
-            std::uint64_t known = lowest;
-            while (failing_seed_ < known && !lowest.compare_exchange_weak(known, failing_seed_)) {
-            }
-            if (options_.seeds - seed <= options_.jobs) break;
-            seed += options_.jobs;
+    [[nodiscard]] static std::size_t abandoned() {
+        return abandoned_programs != nullptr ? abandoned_programs() : 0;
+    }
+    /// Makes `batch` the one after it.   Returns: whether it is to run.
+    [[nodiscard]] bool next_batch(Batch& batch) {
+        const std::uint64_t done = batch.to;
+        if (done >= options_.seeds || done >= failing_seed_ || !report_.problem.empty()) {
+            return false;
         }
-        return result_of_job();
+        if (out_of_budget()) report_.out_of_budget = true;
+        if (report_.out_of_budget) return false;
+        const std::uint64_t share =
+            options_.jobs == 1 ? batch_seeds_max : options_.seeds / options_.jobs / 4 + 1;
+        batch.from = done + 1;
+        batch.to = done + std::min({options_.seeds - done, share, batch_seeds_max});
+        return true;
+    }
+    /// Makes a child that does some work of this explorer, and sends the result home.
+    template <class Work>
+    [[nodiscard]] Child child(Work work, ChildOptions options) {
+        return Child{[this, work = std::move(work)](ChildNote& note) {
+                         note_ = &note;
+                         report_ = {};
+                         failing_.reset();
+                         failing_seed_ = no_seed;
+                         faults_drawn_ = 0;
+                         Child::limit_processor_time(note, processor_time_);
+                         work();
+                         return result();
+                     },
+                     options};
+    }
+    /// Waits for one child.   Returns: whether it has ended in time.
+    [[nodiscard]] bool wait(std::vector<Child>& one) const {
+        return Child::wait_any(one, deadline()).has_value();
+    }
+    /// Takes the result of a batch.
+    void take(const Child& ended, const Batch& batch) {
+        const ChildNote& note = ended.note();
+        if (!ended.text().empty()) {
+            const std::uint64_t assertions = add(ended.text());
+            if (assertions == assertions_.before) return;
+            // An assertion counts in a process. The seed is not known.
+            const std::uint64_t seed =
+                first_failed_assertion(batch.from, std::min(batch.to, failing_seed_));
+            fail(seed, assertion_failed, see_output);
+        } else if (note.seed == no_seed) {
+            report_.problem = "a process of the exploration failed: " + ended.end();
+        } else {
+            note.counts.add_to(report_);
+            fail(note.seed, ended.end(), reason_of(ended.end()));
+        }
+    }
+    void fail(std::uint64_t seed, std::string property, std::string details) {
+        if (seed > failing_seed_) return;
+        failing_seed_ = seed;
+        failing_.emplace();
+        failing_->property = std::move(property);
+        failing_->details = std::move(details);
+    }
+    [[nodiscard]] std::uint64_t first_failed_assertion(std::uint64_t from, std::uint64_t to) {
+        while (from < to) {
+            const std::uint64_t middle = from + (to - from) / 2;
+            std::vector<Child> half;
+            half.push_back(child([&] { run_seeds(from, middle); }, {.quiet = true}));
+            if (!wait(half)) return from;
+            const Report counted = report_;
+            const bool has_one =
+                half[0].text().empty() || add(half[0].text()) != assertions_.before;
+            report_ = counted;
+            has_one ? to = middle : from = middle + 1;
+        }
+        return from;
+    }
+    /// Runs the seed that failed again, alone: the seeds before it share statics with it.
+    void confirm() {
+        const Outcome in_batch = *std::exchange(failing_, std::nullopt);
+        const std::uint64_t seed = std::exchange(failing_seed_, no_seed);
+        const Report counted = report_;
+        std::vector<Child> alone;
+        alone.push_back(child([&] { run_seed(Seed{seed}); }, {.quiet = true}));
+        if (!wait(alone)) {
+            fail(seed, in_batch.property, in_batch.details);
+        } else if (alone[0].text().empty()) {
+            fail(seed, alone[0].end(), reason_of(alone[0].end()));
+        } else if (add(alone[0].text()) != assertions_.before && !failing_) {
+            fail(seed, assertion_failed, see_output);
+        }
+        report_ = counted;
+        if (failing_) {
+            const std::vector<std::string> hosts = alone[0].note().host_names();
+            if (options_.play)
+                failing_->scenario = *options_.play;
+            else if (!hosts.empty())
+                failing_->scenario = draw(options_.scenario, Seed{seed}, hosts);
+            return;
+        }
+        report_.problem = "seed " + std::to_string(seed) + " failed: " + in_batch.property +
+                          (in_batch.details.empty() ? "" : ": ") + in_batch.details +
+                          ". It passes alone, in a process of its own: state survives a world, "
+                          "such as a static or global variable, or a member of the body" +
+                          and_problem();
+    }
+    /// Runs one world: in a child, if this exploration has children.
+    [[nodiscard]] Outcome run_apart(Seed seed, const Scenario& play,
+                                    std::uint32_t record_lines = 0) {
+        if (!forks_) return run(seed, play, record_lines);
+        Outcome out;
+        std::vector<Child> one;
+        one.push_back(child(
+            [&] {
+                if (record_lines != 0) Child::handle_crashes(&Explorer::note_crash);
+                failing_ = run(seed, play, record_lines);
+                failing_seed_ = seed.value;
+            },
+            {.quiet = true}));
+        if (!wait(one)) {
+            out.property = not_ended();
+            return out;
+        }
+        if (one[0].text().empty()) {
+            const ChildNote& note = one[0].note();
+            out.property = one[0].end();
+            out.details = reason_of(out.property);
+            out.hash = note.hash;
+            out.diagram = note.diagram.view();
+            return out;
+        }
+        const Report counted = report_;
+        const std::optional<Outcome> known = std::exchange(failing_, std::nullopt);
+        const std::uint64_t failing_seed = std::exchange(failing_seed_, no_seed);
+        const bool counts_more = add(one[0].text()) != assertions_.before;
+        out = std::move(*failing_);
+        report_ = counted;
+        failing_ = known;
+        failing_seed_ = failing_seed;
+        if (out.property.empty() && counts_more) {
+            out.property = assertion_failed;
+            out.details = see_output;
+        }
+        return out;
+    }
+    /// In a child that a signal is about to end: notes the history. It may hang or crash, too; the
+    /// process is lost anyway.
+    static void note_crash() {
+        const Crashing c = std::exchange(crashing, {});
+        if (c.world == nullptr) return;
+        c.note->hash = c.world->trace_hash();
+        const std::string text = c.world->diagram(c.lines);
+        std::string_view diagram = text;
+        constexpr std::size_t most = sizeof c.note->diagram.text;
+        if (diagram.size() > most) diagram.remove_prefix(diagram.size() - most);
+        c.note->diagram.add(diagram);
+    }
+    /// Counts the failed assertions of the framework.   Returns: whether a child may run worlds.
+    [[nodiscard]] bool count_before() {
+        if (assertions_.count != nullptr) assertions_.before = count_assertions();
+        return assertions_.before != not_counted;
+    }
+    [[nodiscard]] std::uint64_t count_assertions() {
+        std::vector<Child> one;
+        one.push_back(Child{[this](ChildNote&) { return std::to_string(assertions_.count()); },
+                            {.closes_files = true}});
+        std::uint64_t count = not_counted;
+        if (!Child::wait_any(one, {})) return count;
+        const std::string& text = one[0].text();
+        std::from_chars(text.data(), text.data() + text.size(), count);
+        return count;
+    }
+    /// Returns the reason why a process ended, if more than its end is known.
+    [[nodiscard]] std::string reason_of(const std::string& end) const {
+        if (end == hangs) {
+            return "the world takes more than " + to_cpp(options_.processor_time_max) +
+                   " of processor time; it is an endless loop, or ExploreOptions::"
+                   "processor_time_max is too low";
+        }
+        if (end.find("signal 9 ") == end.npos) return {};
+        return "from outside, for example because the system had no memory left";
+    }
+    [[nodiscard]] std::string not_ended() const {
+        return " had not ended " + to_cpp(options_.processor_time_max) +
+               " after the budget was over: it waits for something outside of its world, or is "
+               "slow";
+    }
+    /// Returns when a child is ended that still runs.
+    [[nodiscard]] std::optional<Child::Time> deadline() const {
+        if (options_.budget == forever || options_.processor_time_max == forever) return {};
+        const auto budget_left =
+            options_.budget - elapsed(started_, std::chrono::steady_clock::now());
+        return std::chrono::steady_clock::now() + std::max(budget_left, Duration{}) +
+               options_.processor_time_max;
     }
     /// Returns what an earlier part has reported, as the end of a sentence.
     [[nodiscard]] std::string and_problem() const {
         return report_.problem.empty() ? std::string{} : "; " + report_.problem;
     }
     /// Returns the result of this process: numbers, the failure, and the marks.
-    [[nodiscard]] std::string result_of_job() const {
+    [[nodiscard]] std::string result() {
+        const std::uint64_t assertions = assertions_.count != nullptr ? count_assertions() : 0;
         std::string out;
-        for (const std::uint64_t n : {report_.seeds_run, report_.worlds, report_.events,
-                                      report_.faults, report_.worlds_idle, faults_drawn_,
-                                      std::uint64_t{report_.out_of_budget}, failing_seed_}) {
+        for (const std::uint64_t n :
+             {report_.seeds_run, report_.worlds, report_.events, report_.faults,
+              report_.worlds_idle, faults_drawn_, std::uint64_t{report_.out_of_budget},
+              failing_seed_, failing_ ? failing_->hash : 0, assertions}) {
             out += std::to_string(n) + ' ';
         }
         const auto add_text = [&out](std::string text) {
@@ -309,14 +520,15 @@ private:
         };
         add_text(failing_ ? failing_->property : "");
         add_text(failing_ ? failing_->details : "");
+        add_text(failing_ ? failing_->diagram : "");
         for (const auto& [name, count] : report_.marks) {
             out += std::to_string(count) + ' ';
             add_text(name);
         }
         return out;
     }
-    /// Adds the result of another process.
-    void add(std::string_view result) {
+    /// Adds the result of a child.   Returns: how many assertions have failed in its process.
+    std::uint64_t add(std::string_view result) {
         const auto cut = [&](char end) {
             const std::string_view part = result.substr(0, result.find(end));
             result.remove_prefix(part.size() + 1);
@@ -337,8 +549,11 @@ private:
         report_.out_of_budget = number() != 0 || report_.out_of_budget;
         const std::uint64_t seed = number();
         Outcome failure;
+        failure.hash = number();
+        const std::uint64_t assertions = number();
         failure.property = cut('\0');
         failure.details = cut('\0');
+        failure.diagram = cut('\0');
         if (seed < failing_seed_) {
             failing_seed_ = seed;
             failing_ = std::move(failure);
@@ -347,6 +562,7 @@ private:
             const std::uint64_t count = number();
             report_.marks[std::string{cut('\0')}] += count;
         }
+        return assertions;
     }
     [[nodiscard]] bool out_of_budget() const noexcept {
         return options_.budget != forever &&
@@ -396,15 +612,22 @@ private:
         }
         f.order = options_.order;
         const bool repeats = f.property.find("another history") == std::string::npos;
-        if (repeats && options_.shrink_worlds_max != 0) {
-            Shrink shrink{f.drawn, options_.shrink_worlds_max, [&](const Scenario& s) {
-                              return run(bodies_[0], seed, s).property == f.property;
-                          }};
-            f.smallest = shrink.run();
-            f.shrink_worlds = shrink.tries();
-            f.shrink_ended = shrink.out_of_tries();
+        Outcome last;
+        if (!repeats || options_.shrink_worlds_max == 0) {
+            last = run_apart(seed, f.smallest, whole_history);
+        } else {
+            // A state that survives a world changes the result of the next one in its process.
+            for (const std::uint32_t worlds_of_child :
+                 {std::uint32_t{sizeof(ChildNote{}.answers.text)}, 1U}) {
+                shrink(f, worlds_of_child);
+                last = run_apart(seed, f.smallest, whole_history);
+                if (last.property == f.property || !forks_) break;
+                f.smallest = f.drawn;
+            }
+            if (last.property != f.property && forks_) {
+                last = run_apart(seed, f.smallest, whole_history);
+            }
         }
-        Outcome last = run(bodies_[0], seed, f.smallest, whole_history);
         if (repeats) f.details = last.details;
         f.hash = last.hash;
         f.diagram = std::move(last.diagram);
@@ -414,12 +637,72 @@ private:
         report_.failing = std::move(f);
     }
 
+    /// Searches a smaller scenario, with at most so many worlds in one child.
+    void shrink(Failing& f, std::uint32_t worlds_of_child) {
+        // A world that hangs takes all of its processor time. The search spends three times that of
+        // one world on them.
+        const bool is_hang = f.property == hangs;
+        std::uint32_t hangs_left = is_hang ? 30 : 3;
+        if (is_hang) processor_time_ = options_.processor_time_max / 10;
+        std::string answers;  // which scenarios fail in the same property
+        std::size_t at = 0;
+        Shrink search{
+            f.drawn, options_.shrink_worlds_max, [&](const Scenario& s) {
+                if (!forks_ || (assertions_.count != nullptr && f.property == assertion_failed)) {
+                    return run_apart(f.seed, s).property == f.property;
+                }
+                if (at == answers.size()) {
+                    if (hangs_left == 0) return false;
+                    find_answers(f, worlds_of_child, answers, hangs_left);
+                }
+                return answers[at++] == answer_fails;
+            }};
+        f.smallest = search.run();
+        f.shrink_worlds += search.tries();
+        f.shrink_ended = search.out_of_tries() || hangs_left == 0;
+        processor_time_ = options_.processor_time_max;
+    }
+    /// Adds answers of a child, which makes the same search with those that are known. It continues
+    /// until it has made the whole search, or until a world ends it.
+    void find_answers(const Failing& f, std::uint32_t worlds_of_child, std::string& answers,
+                      std::uint32_t& hangs_left) {
+        std::vector<Child> one;
+        one.push_back(child(
+            [&] {
+                std::size_t known = 0;
+                Shrink search{f.drawn, options_.shrink_worlds_max, [&](const Scenario& s) {
+                                  if (known < answers.size())
+                                      return answers[known++] == answer_fails;
+                                  if (note_->answers.bytes == worlds_of_child) return false;
+                                  const bool same = run(f.seed, s).property == f.property;
+                                  note_->answers.add({same ? &answer_fails : &answer_passes, 1});
+                                  return same;
+                              }};
+                static_cast<void>(search.run());
+            },
+            {.quiet = true}));
+        const bool in_time = wait(one);
+        const ChildNote& note = one[0].note();
+        answers += note.answers.view();
+        if (!in_time) {
+            hangs_left = 0;
+        } else if (!one[0].text().empty()) {
+            return;
+        } else if (one[0].end() == hangs) {
+            --hangs_left;
+        }
+        answers += in_time && one[0].end() == f.property ? answer_fails : answer_passes;
+    }
+
     ExploreOptions options_;
-    std::vector<Body> bodies_;
+    Body body_;
+    ProcessCount assertions_;
     const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
-    std::atomic<std::uint64_t> next_seed_{1};
-    std::mutex mutex_;
-    std::uint64_t failing_seed_ = none;
+    bool forks_ = false;
+    ChildNote* note_ = nullptr;  // in a child
+    const std::size_t abandoned_before_ = abandoned();
+    Duration processor_time_ = options_.processor_time_max;
+    std::uint64_t failing_seed_ = no_seed;
     std::optional<Outcome> failing_;
     std::uint64_t faults_drawn_ = 0;
     Report report_;

@@ -223,6 +223,8 @@ struct Fabric {
     std::uint64_t exits = 0;  // all processes that ended themselves
     // Called for each message that is sent: the channel, the sender's side, the message.
     Function<void(Channel&, int, const Bytes&)> on_send{};
+    /// For an exploration: called with the names of the hosts before a scenario is drawn.
+    belay::detail::Function<void(const std::vector<std::string>&)> on_draw{};
     bool watches_messages = false;  // cut_one_in or on_send is set
 
     [[nodiscard]] Station* find(std::string_view name) const noexcept {
