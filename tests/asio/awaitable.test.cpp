@@ -15,7 +15,7 @@
 #    include <boost/asio/use_awaitable.hpp>
 #endif
 
-#include <belay/link/lines.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/rules.hpp>
 

@@ -8,7 +8,7 @@
 #include <belay/fleet/fleet_text.hpp>
 #include <belay/journal/journal_text.hpp>
 #include <belay/link/link_text.hpp>
-#include <belay/link/requests_text.hpp>
+#include <belay/link/requests.hpp>
 #include <belay/session/session_text.hpp>
 #include <belay/work/work_text.hpp>
 

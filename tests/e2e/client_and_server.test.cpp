@@ -3,7 +3,7 @@
 // programs, and sockets of the test.
 #include "support/catch.hpp"
 
-#include <belay/link/length_prefixed.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/session/session_format.hpp>
 
 #include "e2e/demo_fixture.hpp"

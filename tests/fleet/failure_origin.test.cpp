@@ -6,7 +6,7 @@
 
 #include <belay/core/http_failure.hpp>
 #include <belay/fleet/detail/scheduled_transport.hpp>
-#include <belay/link/detail/socket_failure.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/policy/detail/causes.hpp>
 #include <belay/session/session_format.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: close codes map to the causes that docs/explanation/links.md lists, and unknown codes are retried.
 // Method: all rows of the list.
-#include <belay/link/close_code.hpp>
+#include <belay/link/link_errc.hpp>
 
 #include "support/catch.hpp"
 

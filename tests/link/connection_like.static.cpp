@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: ConnectionLike accepts its minimal models, and rejects each near miss.
-#include <belay/link/connection_like.hpp>
+#include <belay/link/transport_like.hpp>
 
 #include <belay/core/bytes.hpp>
 

@@ -2,7 +2,7 @@
 // Goal: a transport dials silent addresses last for a time, and reaches all addresses of a name in
 // the end, within a bounded memory. Method: the order for lists of both families, after dials that
 // are played in virtual time.
-#include <belay/link/detail/dial_memory.hpp>
+#include <belay/link/detail/dial_race.hpp>
 
 #include <string>
 #include <vector>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: an event is small, and reports whether it is bounded and which control repeats another.
-#include <belay/link/event.hpp>
+#include <belay/link/status.hpp>
 
 using namespace belay;
 

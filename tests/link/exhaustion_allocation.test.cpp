@@ -14,8 +14,8 @@
 
 #include <belay/link/awaitable.hpp>
 #include <belay/link/detail/stream_connection.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
 #include <belay/link/served_link.hpp>
 
 #include "support/catch.hpp"

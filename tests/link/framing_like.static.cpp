@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: the smallest framing satisfies FramingLike. A framing with an omission, or with a call of
 // another form, does not.
-#include <belay/link/framing_like.hpp>
+#include <belay/link/framings.hpp>
 
-#include <belay/link/detail/carries_any_bytes.hpp>
-#include <belay/link/length_prefixed.hpp>
-#include <belay/link/lines.hpp>
+#include <belay/link/transport_like.hpp>
 
 namespace {
 

@@ -3,8 +3,6 @@
 // After a driver was asleep, Pulse pings once more before that.
 #include <belay/link/heartbeat_options.hpp>
 
-#include <belay/link/detail/pulse.hpp>
-
 #include "support/shorthand.hpp"
 
 namespace {

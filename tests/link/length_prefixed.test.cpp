@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: frames survive any cut of the stream, and a length or type that is not allowed is found
 // before it costs memory. Method: golden bytes, and streams cut everywhere.
-#include <belay/link/length_prefixed.hpp>
-#include <belay/link/lines.hpp>
+#include <belay/link/framings.hpp>
 
 #include "support/link/framing_suite.hpp"
 #include "support/seeds.hpp"

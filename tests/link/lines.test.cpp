@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each line is a message, with either line end and however the stream is cut; no line
 // costs more than the limit. Method: streams cut everywhere.
-#include <belay/link/lines.hpp>
+#include <belay/link/framings.hpp>
 
 #include <belay/link/heartbeat.hpp>
 

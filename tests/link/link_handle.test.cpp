@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: other threads send commands in order, and read a status that is never torn. Method:
 // threads.
-#include <belay/link/link_handle.hpp>
+#include <belay/link/link.hpp>
 
 #include <atomic>
 #include <thread>

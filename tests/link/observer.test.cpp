@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every documented form of every hook is called with the right arguments, in every form of
 // observer; a wrong form does not compile. Method: one scenario with all events.
-#include <belay/link/observer.hpp>
+#include <belay/link/supervisor.hpp>
 
 #include "support/core/observed_in_every_form.hpp"
 #include "support/link/link_rig.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: an observer of a Requests is checked for the form of its hooks. Method: static_assert.
-#include <belay/link/requests_observer.hpp>
+#include <belay/link/requests.hpp>
 
 #include <string>
 

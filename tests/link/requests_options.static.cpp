@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: options that contradict each other are named. Method: static_assert.
-#include <belay/link/requests_options.hpp>
+#include <belay/link/requests.hpp>
 
 #include <belay/core/bytes.hpp>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the state of questions over a link has a text. Method: a value of each member.
-#include <belay/link/requests_text.hpp>
+#include <belay/link/requests.hpp>
 
 #include "support/catch.hpp"
 

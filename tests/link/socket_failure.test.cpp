@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: no error of the network ends a link for good. Method: each error that the system gives for
 // a firewall, a route or a missing family of addresses; a stream whose socket fails so.
-#include <belay/link/detail/socket_failure.hpp>
+#include <belay/link/link_errc.hpp>
 
 #include <optional>
 #include <string>
@@ -10,7 +10,7 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/link/detail/stream_connection.hpp>
-#include <belay/link/length_prefixed.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/supervisor.hpp>
 
 #include "support/catch.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: StreamOutput returns its bytes in order, however they are consumed. Method: random
 // consumption.
-#include <belay/link/detail/stream_output.hpp>
+#include <belay/link/detail/stream_connection.hpp>
 
 #include <string>
 #include <utility>

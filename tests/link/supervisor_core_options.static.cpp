@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the options of a core have the defaults that docs/reference/links.md promises.
-#include <belay/link/supervisor_core_options.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 #include <concepts>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the defaults are the documented ones.
-#include <belay/link/supervisor_options.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 using namespace belay;
 using namespace std::chrono_literals;

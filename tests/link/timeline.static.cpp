@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: an empty step is a tick, which is harmless; a default action requests nothing.
-#include <belay/link/timeline.hpp>
+#include <belay/link/status.hpp>
 
 namespace {
 

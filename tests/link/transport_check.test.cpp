@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include <belay/link/lines.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/posix/tcp.hpp>
 #include <belay/posix/unix.hpp>
 #include <belay/sim.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule has its own text.
-#include <belay/link/transport_rule.hpp>
+#include <belay/link/transport_check.hpp>
 
 #include <string_view>
 

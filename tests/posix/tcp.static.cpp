@@ -3,10 +3,10 @@
 // as documented.
 #include <belay/posix/tcp.hpp>
 
-#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/endpoints.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
+#include <belay/link/transport_like.hpp>
 #include <belay/posix/listener.hpp>
 #include <belay/posix/loop.hpp>
 

@@ -12,8 +12,8 @@
 
 #include <belay/link/bundle.hpp>
 #include <belay/link/endpoints.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
 #include <belay/policy/detail/causes.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/posix/journal.hpp>

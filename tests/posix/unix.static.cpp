@@ -3,9 +3,9 @@
 // it.
 #include <belay/posix/unix.hpp>
 
-#include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
+#include <belay/link/transport_like.hpp>
 
 using namespace belay;
 

@@ -13,7 +13,7 @@
 #include <list>
 #include <optional>
 
-#include <belay/link/lines.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/posix/listener.hpp>
 
 #include "support/child_process.hpp"

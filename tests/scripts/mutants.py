@@ -342,7 +342,7 @@ WORLD_MUTANTS = (
               "return failures_ > most_ ? Advice::stop() : Advice::go();"),
              ("belay/policy/rules.hpp", "failures_ < most_) ++failures_;", "failures_ <= most_) ++failures_;")),
     explored("session", "gives_up_a_silent_peer_late", 'always "the rules of the parts"',
-             ("belay/link/detail/pulse.hpp", "lost_at_ = after(now, options_.dead_after);",
+             ("belay/link/heartbeat_options.hpp", "lost_at_ = after(now, options_.dead_after);",
               "lost_at_ = after(now, 4 * options_.dead_after);")),
     # the breaker and the backoff each bound it
     explored("session", "waits_without_breaker_or_growth", 'always "bounded rate of dials"',

@@ -19,8 +19,8 @@ import sys
 TABLES = {
     ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/several-servers.md",
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/reference/journal.md",
-    ("include/belay/link/supervisor_core_options.hpp", "SupervisorCoreOptions"): "docs/reference/links.md",
-    ("include/belay/link/supervisor_options.hpp", "SupervisorOptions"): "docs/reference/links.md",
+    ("include/belay/link/supervisor_core.hpp", "SupervisorCoreOptions"): "docs/reference/links.md",
+    ("include/belay/link/supervisor_core.hpp", "SupervisorOptions"): "docs/reference/links.md",
     ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/room.md",
     ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/reference/faults.md",
     ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/reference/explorations.md",

@@ -4,8 +4,7 @@
 // them compile.
 #include <belay/journal/journal.hpp>
 #include <belay/link/bundle.hpp>
-#include <belay/link/length_prefixed.hpp>
-#include <belay/link/lines.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>

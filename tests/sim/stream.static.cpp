@@ -2,8 +2,8 @@
 // Goal: the types of stream.hpp satisfy their concepts.
 #include <belay/sim/stream.hpp>
 
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
 
 using namespace belay;
 using namespace belay::sim;

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/transport_check.hpp>
 #include <belay/policy/rules.hpp>

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include <belay/drive/loop.hpp>
-#include <belay/link/link_handle.hpp>
+#include <belay/link/link.hpp>
 #include <belay/link/link_log.hpp>
 
 #include "support/catch.hpp"

@@ -7,7 +7,7 @@
 
 #include <belay/call/policies.hpp>
 #include <belay/link/bundle.hpp>
-#include <belay/link/close_code.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/link/link_log.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/link/with_token.hpp>

@@ -9,7 +9,7 @@
 #include <utility>      // std::move
 
 #include <belay/asio/detail/tcp_stream.hpp>
-#include <belay/link/length_prefixed.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/posix/resolver_like.hpp>
 #include <belay/posix/unix_path.hpp>

@@ -18,8 +18,8 @@
 #include <belay/beast/listener_counters.hpp>
 #include <belay/beast/listener_options.hpp>
 #include <belay/core/bytes.hpp>
-#include <belay/link/event.hpp>
 #include <belay/link/link.hpp>
+#include <belay/link/status.hpp>
 #include <belay/room/room_request.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

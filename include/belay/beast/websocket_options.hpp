@@ -12,7 +12,7 @@
 #include <belay/core/bytes.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/http/http_verdict.hpp>
-#include <belay/link/detail/dial_memory.hpp>
+#include <belay/link/detail/dial_race.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/resolver_like.hpp>
 

@@ -9,7 +9,7 @@
 
 #include <belay/core/detail/function.hpp>
 #include <belay/core/failure.hpp>
-#include <belay/link/supervisor_options.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

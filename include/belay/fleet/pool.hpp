@@ -14,9 +14,9 @@
 #include <belay/core/machine_group.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/fleet/detail/endpoints_of.hpp>
-#include <belay/link/event.hpp>
+#include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/link/supervisor_options.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -15,7 +15,6 @@
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/random.hpp>
-#include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 

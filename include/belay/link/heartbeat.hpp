@@ -9,7 +9,7 @@
 
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
-#include <belay/link/detail/pulse.hpp>
+#include <belay/link/heartbeat_options.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 

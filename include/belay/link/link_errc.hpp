@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/link_errc.hpp
 /// LinkErrc: the errors that the link layer itself finds.
+/// websocket_category, websocket_failure: the meaning of WebSocket close codes for a policy.
 #pragma once
+
+#include <system_error>  // std::error_code
 
 #include <belay/core/failure.hpp>
 
@@ -70,6 +73,72 @@ inline constexpr ErrorText link_error_texts[] = {
     if (cause != Cause::none) f.cause = cause;
     return f;
 }
+
+namespace detail {
+
+class WebSocketCategory final : public std::error_category {
+public:
+    constexpr WebSocketCategory() noexcept = default;
+    const char* name() const noexcept override { return "websocket"; }
+    std::string message(int code) const override { return "close code " + std::to_string(code); }
+    std::error_condition default_error_condition(int code) const noexcept override {
+        switch (code) {
+            case 1001:
+                return make_error_condition(Cause::planned);  // going away
+            case 1002:                                        // protocol error
+            case 1003:                                        // unsupported data
+            case 1007:                                        // not valid text
+            case 1010:
+                return make_error_condition(Cause::protocol);
+            case 1008:
+                return make_error_condition(Cause::forbidden);  // policy violation
+            case 1009:
+                return make_error_condition(Cause::permanent);  // message too big
+            case 1012:                                          // service restart
+            case 1013:
+                return make_error_condition(Cause::overloaded);  // try again later
+            case 4001:
+                return make_error_condition(Cause::unauthorized);
+            case 4003:
+                return make_error_condition(Cause::forbidden);
+            default:
+                return make_error_condition(Cause::lost);  // 1000 too: retried with backoff
+        }
+    }
+};
+
+}  // namespace detail
+
+/// Returns the error category of WebSocket close codes (RFC 6455, section 7.4, and the usual
+/// private ones).
+[[nodiscard]] inline const std::error_category& websocket_category() noexcept {
+    static const detail::WebSocketCategory category;
+    return category;
+}
+
+/// Returns the failure that a WebSocket close code stands for, for Link::closed.
+[[nodiscard]] inline Failure websocket_failure(int code, Duration retry_after = {}) noexcept {
+    return Failure::from({code, websocket_category()}, retry_after);
+}
+
+namespace detail {
+
+/// Returns the failure for an error of a socket. `instead` is the cause of an error that is
+/// permanent or forbidden elsewhere.
+///
+/// For a socket of a network, the next attempt may succeed after such an error. The system reports
+/// a firewall or a route that rejects packets by EACCES, EPERM or EINVAL, and a family of addresses
+/// that it does not have at present by EAFNOSUPPORT.
+[[nodiscard]] inline Failure socket_failure(const std::error_code& error, Cause instead) noexcept {
+    Failure failure = Failure::from(error);
+    const bool is_of_system =
+        error.category() == std::generic_category() || error.category() == std::system_category();
+    const bool ends_link = failure.cause == Cause::permanent || failure.cause == Cause::forbidden;
+    if (is_of_system && ends_link) failure.cause = instead;
+    return failure;
+}
+
+}  // namespace detail
 
 }}  // namespace belay
 

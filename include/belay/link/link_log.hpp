@@ -7,7 +7,7 @@
 #include <utility>  // std::move
 
 #include <belay/core/failure.hpp>
-#include <belay/link/observer.hpp>
+#include <belay/link/supervisor.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

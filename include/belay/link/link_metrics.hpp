@@ -11,7 +11,6 @@
 #include <utility>  // std::move
 
 #include <belay/core/bytes.hpp>
-#include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 #include <belay/metrics/page.hpp>
 

@@ -8,7 +8,6 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/text.hpp>
-#include <belay/link/event.hpp>
 #include <belay/link/status.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

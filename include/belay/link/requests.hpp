@@ -1,25 +1,543 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/requests.hpp
 /// Requests: questions and answers over a supervised connection.
+/// RequestsOptions, RequestsStatus: its options and its state, with a text for logs.
+///
+/// A Requests has these hooks, each of which may leave out the machine:
+/// - `on_state(auto& requests, const Transition&)`
+/// - `on_message(auto& requests, message_type [, Lane])`: a message that is not an answer.
+/// - `on_unmatched(auto& requests, message_type)`: an answer to no open question. It came after the
+///   deadline, or twice, or its id is unknown. With answers in order, one for which there was never
+///   a question ends the connection.
+///
+/// Hooks may call every function of the machine, and may destroy it. An exception from a hook
+/// leaves the `advance` that ran it.
 #pragma once
 
 #include <concepts>      // std::same_as
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint64_t, std::uint32_t
 #include <optional>      // std::optional
+#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::errc, std::make_error_code
-#include <type_traits>   // std::is_invocable_v, std::remove_cvref_t
-#include <utility>       // std::forward, std::move
+#include <type_traits>   // std::is_base_of_v, std::remove_cvref_t, std::is_invocable_v
+#include <utility>       // std::forward, std::move, std::exchange
+#include <vector>        // std::vector
 
+#include <belay/core/bytes.hpp>
+#include <belay/core/detail/expect_options.hpp>
+#include <belay/core/detail/function.hpp>
+#include <belay/core/detail/heap.hpp>
+#include <belay/core/detail/member_names.hpp>
+#include <belay/core/failure.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/core/result.hpp>
 #include <belay/link/detail/drain_limit.hpp>
-#include <belay/link/detail/question_await.hpp>
-#include <belay/link/detail/question_codec.hpp>
-#include <belay/link/detail/question_table.hpp>
-#include <belay/link/requests_observer.hpp>
-#include <belay/link/requests_options.hpp>
+#include <belay/link/link_text.hpp>
+#include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+/// The options of a Requests.
+struct RequestsOptions {
+    /// Decides about a question that was sent, and has no answer when the connection ends.
+    enum OnLoss : std::uint8_t {
+        fail,       ///< it fails with Cause::lost
+        send_again  ///< it is sent again on the next connection, within its deadline. Choose this
+                    ///< only for a question that may be executed twice.
+    };
+
+    /// The maximum number of questions that are sent and not answered. With answers in order, a
+    /// question counts until its answer arrives, also after its deadline. > 0.
+    std::size_t in_flight_max = 256;
+    /// The maximum number of questions that wait to be sent: there is no connection, the connection
+    /// is busy, or `in_flight_max` is reached. 0: a question that cannot be sent at once is
+    /// rejected. Together with `in_flight_max` at most 1,048,576.
+    std::size_t waiting_max = 1024;
+    /// The maximum number of times that a question is sent. > 0.
+    unsigned sends_max = 3;
+    /// The connection is ended as unhealthy when so many questions in a row got no answer in time,
+    /// and no message arrived meanwhile; docs/how-to/requests.md specifies which count. 0: never;
+    /// use a Heartbeat then.
+    unsigned timeouts_max = 3;
+    /// For questions that do not choose.
+    OnLoss on_loss = fail;
+    SupervisorOptions link{};
+
+    /// Returns the rule that these options break, as a sentence; an empty text if they break none.
+    [[nodiscard]] constexpr std::string_view check() const noexcept {
+        constexpr std::size_t questions_max = std::size_t{1} << 20U;
+        if (in_flight_max == 0) return "RequestsOptions: in_flight_max must be > 0";
+        if (in_flight_max > questions_max || waiting_max > questions_max - in_flight_max) {
+            return "RequestsOptions: in_flight_max + waiting_max must be <= 1048576";
+        }
+        if (sends_max == 0) return "RequestsOptions: sends_max must be > 0";
+        return {};
+    }
+};
+
+/// The state of a Requests, as one consistent value.
+struct RequestsStatus {
+    LinkStatus link{};
+    std::uint64_t waiting = 0;     ///< questions that wait to be sent
+    std::uint64_t in_flight = 0;   ///< questions that count towards in_flight_max
+    std::uint64_t asked = 0;       ///< questions that were accepted
+    std::uint64_t answered = 0;    ///< questions that were completed with an answer
+    std::uint64_t timed_out = 0;   ///< questions whose deadline passed
+    std::uint64_t lost = 0;        ///< questions that failed because of the connection
+    std::uint64_t cancelled = 0;   ///< questions that cancel() or stop() ended
+    std::uint64_t sent_again = 0;  ///< how often a question was sent on another connection
+    std::uint64_t unmatched = 0;   ///< answers to no open question; see on_unmatched
+};
+
+namespace detail {
+/// Returns the options; options that cannot be satisfied end the program at construction.
+[[nodiscard]] inline const RequestsOptions& checked(const RequestsOptions& options) {
+    expect_options(options.check(), {{"in_flight_max", std::uint64_t{options.in_flight_max}},
+                                     {"waiting_max", std::uint64_t{options.waiting_max}},
+                                     {"sends_max", std::uint64_t{options.sends_max}}});
+    return options;
+}
+}  // namespace detail
+
+/// Returns a status as pairs: those of its link, then "waiting=0 in_flight=1 asked=5 ...".
+///
+/// Throws: std::bad_alloc.
+[[nodiscard]] inline std::string to_string(const RequestsStatus& status) {
+    detail::Fields fields;
+    detail::add_link(fields, status.link);
+    return fields.add("waiting", status.waiting)
+        .add("in_flight", status.in_flight)
+        .add("asked", status.asked)
+        .add("answered", status.answered)
+        .add("timed_out", status.timed_out)
+        .add("lost", status.lost)
+        .add("cancelled", status.cancelled)
+        .add("sent_again", status.sent_again)
+        .add("unmatched", status.unmatched)
+        .take();
+}
+
+namespace detail {
+
+template <>
+inline constexpr bool has_text<RequestsStatus> = true;
+
+BELAY_DETAIL_HOOK(OnUnmatched, on_unmatched);
+
+/// The hooks of a Requests S of messages M.
+template <class S, class M>
+struct RequestsHooks {
+    using State = Hook<OnState, S, const Transition&>;
+    using Message = MessageHook<S, M>;
+    using Unmatched = Hook<OnUnmatched, S, M>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Requests: the observer's on_state must be 'on_state(const "
+                      "belay::Transition&)', or have 'auto& requests' in front of that");
+        static_assert(Message::template right<O>,
+                      "Requests: the observer's on_message must be 'on_message(message_type)', or "
+                      "have 'auto& requests' in front of that, a 'belay::Lane' after it, or both");
+        static_assert(Unmatched::template right<O>,
+                      "Requests: the observer's on_unmatched must be "
+                      "'on_unmatched(message_type)', or have 'auto& requests' in front of that");
+        static_assert(has_any_hook_of<O, State, Message, Unmatched>,
+                      "Requests: the observer has no hook: it needs one of on_state, on_message, "
+                      "on_unmatched. Derive an observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+}  // namespace detail
+
+namespace part {
+
+/// The codec of a Requests whose server answers each question, in order, without an id.
+///
+/// Each message of the peer is an answer. A codec of yours may derive from it and add
+/// `bool is_answer(const message_type&)`, if the peer also sends other messages.
+struct InOrder {};
+
+}  // namespace part
+
+namespace detail {
+
+BELAY_DETAIL_MEMBER(put_id);
+BELAY_DETAIL_MEMBER(id_of);
+BELAY_DETAIL_MEMBER(is_answer);
+
+template <class C, class M>
+concept PutsQuestionId = requires(C& codec, M& message) { codec.put_id(message, std::uint64_t{}); };
+template <class C, class M>
+concept ReadsQuestionId = requires(C& codec, const M& message) {
+    { codec.id_of(message) } -> std::same_as<std::optional<std::uint64_t>>;
+};
+template <class C, class M>
+concept HasQuestionIds = PutsQuestionId<C, M> && ReadsQuestionId<C, M>;
+template <class C, class M>
+concept FindsAnswers = requires(C& codec, const M& message) {
+    { codec.is_answer(message) } -> std::same_as<bool>;
+};
+
+/// Names everything that is wrong with a codec.
+template <class C, class M>
+consteval bool explain_question_codec() {
+    constexpr bool has_any_id = has_put_id<C>() || has_id_of<C>();
+    static_assert(!has_any_id || PutsQuestionId<C, M>,
+                  "Requests: a codec with id_of needs 'void put_id(message_type&, std::uint64_t "
+                  "id)'; derive from part::InOrder if answers come in order");
+    static_assert(!has_any_id || ReadsQuestionId<C, M>,
+                  "Requests: a codec with put_id needs 'std::optional<std::uint64_t> id_of(const "
+                  "message_type&)'; derive from part::InOrder if answers come in order");
+    static_assert(has_any_id || std::is_base_of_v<part::InOrder, C>,
+                  "Requests: the codec must have put_id and id_of, or be part::InOrder");
+    static_assert(!has_is_answer<C>() || FindsAnswers<C, M>,
+                  "Requests: the codec's is_answer must be 'bool is_answer(const message_type&)'");
+    static_assert(!has_any_id || !has_is_answer<C>(),
+                  "Requests: a codec with ids must not have is_answer; return std::nullopt from "
+                  "id_of for a message that is no answer");
+    return true;
+}
+
+template <class C, class M>
+[[nodiscard]] bool is_answer(C& codec, const M& message) {
+    if constexpr (FindsAnswers<C, M>) {
+        return codec.is_answer(message);
+    } else {
+        return true;
+    }
+}
+
+/// Returns a question as a message; a text becomes bytes.
+template <class M, class V>
+[[nodiscard]] M to_message(V&& question) {
+    if constexpr (TextForBytes<std::remove_cvref_t<V>, M>) {
+        return to_bytes(as_bytes(std::string_view{question}));
+    } else {
+        return M(std::forward<V>(question));
+    }
+}
+
+/// One question. It is in at most one of the lists `waiting` and `sent`, and in the heap of
+/// deadlines while it is open.
+template <class M>
+struct Question {
+    using Done = Function<void(Result<M, Failure>)>;
+    using Index = std::uint32_t;
+    enum class List : std::uint8_t { none, waiting, sent };
+
+    std::uint64_t id = 0;
+    Instant deadline{};
+    Index previous = 0;    // in its list
+    Index next = 0;        // in its list, or in the list of unused questions
+    Index next_ended = 0;  // in the list of those that have ended
+    std::uint32_t heap_place = 0;
+    unsigned sends = 0;
+    List list = List::none;
+    bool is_open = false;   // neither answered nor failed
+    bool is_ended = false;  // failed, and `done` was not called yet
+    bool sends_again = false;
+    Failure failure{};
+    std::optional<M> message{};  // until it is sent for the last time
+    Done done{};
+};
+
+/// The questions of a Requests. It allocates only while the number of questions grows.
+///
+/// An id has the index of its question in the lowest bits, and above them a number that never
+/// repeats. An id of the past is therefore never that of another question.
+///
+/// Complexity: O(1), except deadlines: O(log n).   Thread safety: distinct objects safe.
+template <class M>
+class QuestionTable {
+public:
+    using Item = Question<M>;
+    using Index = typename Item::Index;
+    using ItemList = typename Item::List;
+    static constexpr unsigned index_bits = 20;
+    static constexpr Index none = ~Index{0};
+
+    /// Returns the id of the next question.   Throws: std::bad_alloc; nothing has changed then.
+    [[nodiscard]] std::uint64_t next_id() {
+        if (unused_ == none) {
+            if (deadlines_.capacity() == items_.size()) {
+                deadlines_.reserve(items_.size() == 0 ? 4 : 2 * items_.size());
+            }
+            items_.emplace_back();
+            items_.back().next = none;
+            unused_ = static_cast<Index>(items_.size() - 1);
+        }
+        return ((count_ + 1) << index_bits) | unused_;
+    }
+    /// Adds the question whose id next_id() has returned. It is in no list.
+    Item& add(Instant deadline, bool sends_again, typename Item::Done&& done) noexcept {
+        const Index index = unused_;
+        Item& item = items_[index];
+        unused_ = item.next;
+        item.id = (++count_ << index_bits) | index;
+        item.deadline = deadline;
+        item.sends = 0;
+        item.sends_again = sends_again;
+        item.is_open = true;
+        item.done = std::move(done);
+        deadlines_.push_back(index);  // next_id() has reserved the space
+        rise_in_heap(deadlines_, deadlines_.size() - 1, earlier(), putter());
+        ++size_;
+        return item;
+    }
+
+    /// Returns the open question with this id, or null.
+    [[nodiscard]] Item* find(std::uint64_t id) noexcept {
+        const std::uint64_t index = id & ((std::uint64_t{1} << index_bits) - 1);
+        if (index >= items_.size()) return nullptr;
+        Item& item = items_[static_cast<std::size_t>(index)];
+        return item.is_open && item.id == id ? &item : nullptr;
+    }
+    [[nodiscard]] Item* first_waiting() noexcept { return at(waiting_.first); }
+    [[nodiscard]] Item* first_sent() noexcept { return at(sent_.first); }
+    [[nodiscard]] Item* first_due() noexcept {
+        return deadlines_.empty() ? nullptr : &items_[deadlines_.front()];
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return deadlines_.empty() ? never : items_[deadlines_.front()].deadline;
+    }
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size; }
+    [[nodiscard]] std::size_t sent() const noexcept { return sent_.size; }
+    [[nodiscard]] std::size_t ended() const noexcept { return ended_.size; }
+    [[nodiscard]] std::size_t open() const noexcept { return deadlines_.size(); }
+    /// Returns the number of questions that need space.
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    /// Moves a question to the back of a list.
+    void append(Item& item, ItemList to) noexcept {
+        unlink(item);
+        List& list = list_of(to);
+        const Index index = index_of(item);
+        item.list = to;
+        item.previous = list.last;
+        item.next = none;
+        (list.last == none ? list.first : items_[list.last].next) = index;
+        list.last = index;
+        ++list.size;
+    }
+    /// Removes all questions that were sent. Those that still have their message wait again, in
+    /// their order, before the others. The others fail.   Returns: how many fail.
+    std::size_t lose_sent(const Failure& failure) noexcept {
+        for (Index i = sent_.last; i != none;) {
+            Item& item = items_[i];
+            i = item.previous;
+            if (item.is_open && item.message) wait_first(item);
+        }
+        std::size_t failed = 0;
+        while (sent_.first != none) {
+            Item& item = items_[sent_.first];
+            if (item.is_open) {
+                end(item, failure);
+                ++failed;
+            }
+            drop_place(item);
+        }
+        return failed;
+    }
+    /// All questions that wait fail.   Returns: how many.
+    std::size_t lose_waiting(const Failure& failure) noexcept {
+        const std::size_t failed = waiting_.size;
+        while (waiting_.first != none) {
+            Item& item = items_[waiting_.first];
+            end(item, failure);
+            drop_place(item);
+        }
+        return failed;
+    }
+
+    /// The question fails: take_ended() returns it later. It stays in its list.
+    void end(Item& item, const Failure& failure) noexcept {
+        close(item);
+        item.message.reset();
+        item.failure = failure;
+        item.is_ended = true;
+        item.next_ended = none;
+        const Index index = index_of(item);
+        (ended_.last == none ? ended_.first : items_[ended_.last].next_ended) = index;
+        ended_.last = index;
+        ++ended_.size;
+    }
+    /// An open question is done: removes it, and returns its function.
+    [[nodiscard]] typename Item::Done complete(Item& item) noexcept {
+        close(item);
+        typename Item::Done done = std::move(item.done);
+        drop_place(item);
+        return done;
+    }
+    /// Removes a question from its list. Frees its space, unless `done` must still be called.
+    void drop_place(Item& item) noexcept {
+        unlink(item);
+        if (item.is_open || item.is_ended) return;
+        item.message.reset();
+        item.next = unused_;
+        unused_ = index_of(item);
+        --size_;
+    }
+
+    struct Ended {
+        typename Item::Done done;
+        Failure failure;
+    };
+    /// Returns the first question that has failed.   Pre: ended() > 0.
+    [[nodiscard]] Ended take_ended() noexcept {
+        Item& item = items_[ended_.first];
+        ended_.first = item.next_ended;
+        if (ended_.first == none) ended_.last = none;
+        --ended_.size;
+        item.is_ended = false;
+        Ended ended{std::move(item.done), item.failure};
+        // With answers in order, its place stays until the answer arrives.
+        if (item.list == ItemList::none) drop_place(item);
+        return ended;
+    }
+
+private:
+    struct List {
+        Index first = none;
+        Index last = none;
+        std::size_t size = 0;
+    };
+
+    void wait_first(Item& item) noexcept {
+        unlink(item);
+        const Index index = index_of(item);
+        item.list = ItemList::waiting;
+        item.previous = none;
+        item.next = waiting_.first;
+        (waiting_.first == none ? waiting_.last : items_[waiting_.first].previous) = index;
+        waiting_.first = index;
+        ++waiting_.size;
+    }
+    void unlink(Item& item) noexcept {
+        if (item.list == ItemList::none) return;
+        List& list = list_of(item.list);
+        (item.previous == none ? list.first : items_[item.previous].next) = item.next;
+        (item.next == none ? list.last : items_[item.next].previous) = item.previous;
+        item.list = ItemList::none;
+        --list.size;
+    }
+
+    [[nodiscard]] Item* at(Index index) noexcept {
+        return index == none ? nullptr : &items_[index];
+    }
+    [[nodiscard]] Index index_of(const Item& item) const noexcept {
+        return static_cast<Index>(&item - items_.data());
+    }
+    [[nodiscard]] List& list_of(ItemList list) noexcept {
+        return list == ItemList::waiting ? waiting_ : sent_;
+    }
+    [[nodiscard]] auto earlier() const noexcept {
+        return [this](Index a, Index b) { return items_[a].deadline < items_[b].deadline; };
+    }
+    [[nodiscard]] auto putter() noexcept {
+        return [this](std::size_t place, Index index) {
+            deadlines_[place] = index;
+            items_[index].heap_place = static_cast<std::uint32_t>(place);
+        };
+    }
+    /// Removes the deadline of an open question.
+    void close(Item& item) noexcept {
+        item.is_open = false;
+        const std::size_t place = item.heap_place;
+        const Index last = deadlines_.back();
+        deadlines_.pop_back();
+        if (place == deadlines_.size()) return;
+        putter()(place, last);
+        sink_in_heap(deadlines_, place, earlier(), putter(), deadlines_.size());
+        rise_in_heap(deadlines_, items_[last].heap_place, earlier(), putter());
+    }
+
+    std::vector<Item> items_;
+    std::vector<Index> deadlines_;  // a heap: the earliest is at the front
+    List waiting_;
+    List sent_;
+    List ended_;
+    Index unused_ = none;
+    std::uint64_t count_ = 0;  // questions so far
+    std::size_t size_ = 0;
+};
+
+/// The awaiter of Requests::ask(), in a coroutine's frame. It needs no <coroutine>, because it is
+/// given the handle.
+template <class Requests>
+class [[nodiscard]] QuestionAwait {
+    using M = typename Requests::message_type;
+    using Answer = Result<M, Failure>;
+
+    /// The `done` of the question. It and the awaiter have each other's address, because either may
+    /// be destroyed first.
+    struct Done {
+        QuestionAwait* await;
+
+        explicit Done(QuestionAwait& a) noexcept : await{&a} { a.done_ = this; }
+        Done(Done&& other) noexcept : await{std::exchange(other.await, nullptr)} {
+            if (await != nullptr) await->done_ = this;
+        }
+        Done& operator=(Done&&) = delete;
+        ~Done() {
+            if (await != nullptr) await->done_ = nullptr;
+        }
+        void operator()(Answer answer) {
+            QuestionAwait* const to = std::exchange(await, nullptr);
+            if (to == nullptr) return;
+            to->done_ = nullptr;
+            to->answer_.emplace(std::move(answer));
+            to->resume_(to->coroutine_);  // may destroy both
+        }
+    };
+
+public:
+    QuestionAwait(Requests& requests, M&& message, Duration within,
+                  RequestsOptions::OnLoss on_loss) noexcept
+        : requests_{requests}, message_{std::move(message)}, within_{within}, on_loss_{on_loss} {}
+    QuestionAwait(const QuestionAwait&) = delete;
+    QuestionAwait& operator=(const QuestionAwait&) = delete;
+    ~QuestionAwait() {
+        if (done_ == nullptr) return;
+        done_->await = nullptr;
+        requests_.cancel(question_);
+    }
+
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    template <class Coroutine>
+    [[nodiscard]] bool await_suspend(Coroutine coroutine) {
+        coroutine_ = coroutine.address();
+        resume_ = [](void* at) { Coroutine::from_address(at).resume(); };
+        const Result<std::uint64_t> asked =
+            requests_.ask(std::move(message_), within_, Done{*this}, on_loss_);
+        if (!asked) {
+            answer_.emplace(Answer::failure(Failure::from(asked.error())));
+            return false;
+        }
+        question_ = *asked;
+        return true;
+    }
+    [[nodiscard]] Answer await_resume() { return std::move(*answer_); }
+
+private:
+    Requests& requests_;
+    M message_;
+    Duration within_;
+    RequestsOptions::OnLoss on_loss_;
+    Done* done_ = nullptr;  // null: not asked, or done with
+    std::uint64_t question_ = 0;
+    void* coroutine_ = nullptr;
+    void (*resume_)(void*) = nullptr;
+    std::optional<Answer> answer_{};
+};
+
+}  // namespace detail
 
 /// Asks questions over a supervised connection, and gives each answer to its question.
 ///

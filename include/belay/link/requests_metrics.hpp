@@ -4,7 +4,6 @@
 #pragma once
 
 #include <belay/link/requests.hpp>
-#include <belay/link/requests_options.hpp>
 #include <belay/link/supervisor_metrics.hpp>
 #include <belay/metrics/metric.hpp>
 

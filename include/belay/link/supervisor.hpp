@@ -1,25 +1,406 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor.hpp
 /// Supervisor: keeps one connection open through all outages, as its policy decides.
+///
+/// A Supervisor has these hooks:
+/// - `on_state(auto& link, const Transition&)`
+/// - `on_message(auto& link, message_type [, Lane])`
+/// - `on_writable(auto& link, Lane)`
+/// - `on_unsent(auto& link, message_type, Lane)`
+/// - with a Heartbeat, `on_round_trip(auto& link, Duration, Lane)`
+/// - with a Heartbeat, `on_policy_conflict(auto& link, Duration, Lane)`
+///
+/// Each hook may leave out the supervisor `link`. Hooks run on the home thread, one at a time, and
+/// never under a lock. They may call every command of the supervisor, and may destroy it. An
+/// exception from a hook leaves the `advance` that ran it.
 #pragma once
 
 #include <concepts>     // std::convertible_to, std::same_as
 #include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t
 #include <string_view>  // std::string_view
-#include <utility>      // std::move, std::exchange
+#include <utility>      // std::exchange, std::move, std::forward
 
 #include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_like.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
-#include <belay/link/detail/carries_any_bytes.hpp>
-#include <belay/link/detail/live_connection.hpp>
-#include <belay/link/detail/pending_events.hpp>
-#include <belay/link/detail/supervisor_mistakes.hpp>
-#include <belay/link/link_handle.hpp>
-#include <belay/link/observer.hpp>
-#include <belay/link/supervisor_options.hpp>
+#include <belay/link/link.hpp>
+#include <belay/link/link_errc.hpp>
+#include <belay/link/part.hpp>
+#include <belay/link/status.hpp>
+#include <belay/link/supervisor_core.hpp>
+#include <belay/link/transport_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+/// Neither a message of type M, nor a text for one.
+template <class T, class M>
+concept NoMessage = !std::convertible_to<const T&, const M&> && !TextForBytes<T, M>;
+
+template <class T>
+SendResult accepts_message_type() noexcept {
+    static_assert(
+        !std::same_as<T, T>,
+        "Supervisor::send: the message must be of the transport's message_type; convert a view "
+        "of bytes with belay::to_bytes(view)");
+    return SendResult::rejected;
+}
+
+BELAY_DETAIL_HOOK(OnRoundTrip, on_round_trip);
+BELAY_DETAIL_HOOK(OnPolicyConflict, on_policy_conflict);
+BELAY_DETAIL_HOOK(LookAtWaiters, look_at_waiters);
+
+/// on_message with the parameters A, the last of which is the message. The lane follows them; the
+/// observer may leave it out.
+template <class S, class... A>
+struct MessageHook {
+    using Long = Hook<OnMessage, S, A..., Lane>;
+    using Short = Hook<OnMessage, S, A...>;
+    template <class O>
+    static constexpr bool callable_on =
+        Long::template callable_on<O> || Short::template callable_on<O>;
+    template <class O>
+    static constexpr bool right =
+        Long::template callable_on<O> || !Short::template callable_on<O> ? Long::template right<O>
+                                                                         : Short::template right<O>;
+    /// The lane comes first, so that the others are a pack.
+    template <class O, class... B>
+    static constexpr void call(O& o, S& machine, Lane lane, B&&... b) {
+        if constexpr (Long::template callable_on<O>) {
+            Long::call(o, machine, static_cast<B&&>(b)..., Lane{lane});
+        } else {
+            Short::call(o, machine, static_cast<B&&>(b)...);
+        }
+    }
+};
+
+/// The hooks of a Supervisor S of messages M.
+template <class S, class M>
+struct SupervisorHooks {
+    using State = Hook<OnState, S, const Transition&>;
+    using Message = MessageHook<S, M>;
+    using Writable = Hook<OnWritable, S, Lane>;
+    using Unsent = Hook<OnUnsent, S, M, Lane>;
+    using RoundTrip = Hook<OnRoundTrip, S, Duration, Lane>;
+    using PolicyConflict = Hook<OnPolicyConflict, S, Duration, Lane>;
+    using Look = Hook<LookAtWaiters, S>;  // only LinkAwaits has it
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(State::template right<O>,
+                      "Supervisor: the observer's on_state must be 'on_state(const "
+                      "belay::Transition&)', or have 'auto& link' in front of that");
+        static_assert(Message::template right<O>,
+                      "Supervisor: the observer's on_message must be 'on_message(message_type)', "
+                      "or have 'auto& link' in front of that, a 'belay::Lane' after it, or both");
+        static_assert(Writable::template right<O>,
+                      "Supervisor: the observer's on_writable must be 'on_writable(belay::Lane)', "
+                      "or have 'auto& link' in front of that");
+        static_assert(Unsent::template right<O>,
+                      "Supervisor: the observer's on_unsent must be 'on_unsent(message_type, "
+                      "belay::Lane)', or have 'auto& link' in front of that");
+        static_assert(RoundTrip::template right<O>,
+                      "Supervisor: the observer's on_round_trip must be "
+                      "'on_round_trip(belay::Duration, belay::Lane)', or have 'auto& link' in "
+                      "front of that");
+        static_assert(PolicyConflict::template right<O>,
+                      "Supervisor: the observer's on_policy_conflict must be "
+                      "'on_policy_conflict(belay::Duration, belay::Lane)', or have 'auto& link' "
+                      "in front of that");
+        static_assert(
+            has_any_hook_of<O, State, Message, Writable, Unsent, RoundTrip, PolicyConflict>,
+            "Supervisor: the observer has no hook: it needs one of on_state, on_message, "
+            "on_writable, on_unsent, on_round_trip, on_policy_conflict. Derive an "
+            "observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+/// Transitions, in their order, and the messages that rose before `connected`, which come behind
+/// them.
+///
+/// Thread safety: home thread of the supervisor.
+template <class M>
+class PendingEvents {
+public:
+    struct Early {
+        M message;
+        Lane lane;
+    };
+
+    void add(const Transition& change) {
+        if (!has_change()) {
+            first_ = change;
+            has_first_ = true;
+            return;
+        }
+        BELAY_INVARIANT(
+            !has_last_ && change.to.state == LinkState::stopped,
+            "PendingEvents::add: a second change before the observer is notified must be a stop");
+        last_from_ = change.from;
+        has_last_ = true;
+    }
+    [[nodiscard]] bool has_change() const noexcept { return has_first_ || has_last_; }
+    /// `now`: the status, to which the last transition has led.
+    [[nodiscard]] Transition take_change(const LinkStatus& now) noexcept {
+        if (std::exchange(has_first_, false)) return first_;
+        has_last_ = false;
+        return {last_from_, now};
+    }
+
+    /// A greeting that came before the last lane was open.   Returns: false if there is no memory.
+    [[nodiscard]] bool add(M message, Lane lane) noexcept {
+        return early_.try_push({std::move(message), lane});
+    }
+    [[nodiscard]] std::size_t early_count() const noexcept { return early_.size(); }
+    [[nodiscard]] Early take_early() noexcept { return early_.pop(); }
+    /// Their connection is over.
+    void drop_early() noexcept { early_.clear(); }
+
+private:
+    EventRing<Early> early_;
+    // At most two between two looks. The second is the end of a drain without a close, or a stop()
+    // in a transport, check or rule. Nothing follows it without a command.
+    Transition first_{};
+    bool has_first_ = false;
+    bool has_last_ = false;
+    LinkState last_from_ = LinkState::stopped;
+};
+
+/// Owns the mailbox, the transport and at most one connection. The connection is in one of these
+/// states:
+/// - alive;
+/// - closing: its epoch is void, and its end is still to come;
+/// - dead: it waits until its own call has returned.
+///
+/// Thread safety: home thread of the supervisor.
+template <TransportLike Transport>
+class LiveConnection {
+    using M = typename Transport::message_type;
+    using Connection = part::ConnectionOf<Transport>;
+    using Box = LinkBox<M>;
+
+public:
+    /// `messages_max` is the limit of its mailbox.
+    LiveConnection(Transport transport, std::size_t messages_max)
+        : box_{Ref<Box>::make(messages_max)}, transport_{std::move(transport)} {}
+    LiveConnection(const LiveConnection&) = delete;
+    LiveConnection& operator=(const LiveConnection&) = delete;
+
+    /// Returns the mailbox that receives its events, and outlives it.
+    [[nodiscard]] const Ref<Box>& box() const noexcept { return box_; }
+    [[nodiscard]] Transport& transport() noexcept { return transport_; }
+    /// Returns whether it has taken a whole message.
+    [[nodiscard]] bool has_taken() const noexcept { return has_taken_; }
+    [[nodiscard]] bool exists() const noexcept { return connection_.get() != nullptr; }
+    /// Returns whether only its end is still handled: open() or a decorator threw.
+    [[nodiscard]] bool broken() const noexcept { return !exists() || broken_; }
+    /// Returns whether one of its calls is on the call stack, so that it must not be destroyed.
+    [[nodiscard]] bool in_part() const noexcept { return in_part_ || in_send_; }
+    [[nodiscard]] std::uint32_t epoch() const noexcept {
+        return box_->epoch.load(std::memory_order_relaxed);
+    }
+    /// Returns the epoch that is closing, or 0.
+    [[nodiscard]] std::uint32_t lingering() const noexcept {
+        return box_->lingering.load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] Instant deadline() const noexcept {
+        const Connection* const c = connection_.get();
+        if (c == nullptr) return never;
+        if (lingering() != 0) return linger_ends_;
+        return broken_ ? never : part::deadline(*c);
+    }
+    /// Returns: false if a decorator kept the event.
+    /// Throws: what a decorator throws. The connection then ends, and no decorator is called again.
+    [[nodiscard]] bool sift(part::Event<M>& event, Turn& turn) {
+        if (broken()) return true;
+        const InPart in{in_part_};
+        EndIfThrown guard{*this, event.kind == part::EventKind::closed ? &event : nullptr};
+        const bool rose = part::sift(*connection_.get(), event, turn);
+        guard.armed = false;
+        return rose;
+    }
+    [[nodiscard]] SendResult send(const M& message, Lane lane) noexcept {
+        if (!exists() || lingering() != 0) return SendResult::down;
+        SendResult result;
+        {
+            const InPart in{in_send_};
+            result = part::send<M>(*connection_.get(), lane, message);
+        }
+        if (result == SendResult::sent) has_taken_ = true;
+        // Also outside a turn, because no turn might follow soon.
+        reap();
+        return result;
+    }
+    /// Passes new credentials to the transport.
+    template <class... A>
+    void credentials(A&&... values) {
+        {
+            const InPart in{in_send_};
+            transport_.credentials(std::forward<A>(values)...);
+        }
+        reap();
+    }
+    void run_timers(Turn& turn) {
+        if (!exists()) return;
+        if (lingering() != 0) {
+            if (linger_ends_ <= turn.now) end_linger();
+            return;
+        }
+        if (broken_) return;
+        const InPart in{in_part_};
+        EndIfThrown guard{*this};
+        part::advance(*connection_.get(), turn);
+        guard.armed = false;
+    }
+    void probe(Turn& turn, Duration within) noexcept {
+        if (!exists() || lingering() != 0) return;
+        const InPart in{in_part_};
+        part::probe(*connection_.get(), turn, within);
+    }
+    /// Closes the connection while its epoch continues.
+    /// Returns: false if it has no close(): everything sent was handed over.
+    [[nodiscard]] bool drain() noexcept {
+        if constexpr (HasClose<Connection>) {
+            if (exists()) {
+                begin_close();
+                return true;
+            }
+        }
+        return false;
+    }
+    void resume_reading() noexcept {
+        if (!exists() || lingering() != 0) return;
+        const InPart in{in_part_};
+        part::resume_reading(*connection_.get());
+    }
+
+    /// Opens the next connection.
+    /// Throws: what open() throws; the attempt then ends like any other.
+    void dial() {
+        end_linger();
+        dead_ = parting_ = has_taken_ = broken_ = false;
+        if (++last_epoch_ == 0) ++last_epoch_;
+        box_->epoch.store(last_epoch_, std::memory_order_release);
+        const Link<M> link{box_, last_epoch_};
+        struct Unwind {
+            const Link<M>& link;
+            bool armed = true;
+            ~Unwind() {
+                if (armed) link.closed(failure_of(LinkErrc::open_threw));
+            }
+        } unwind{link};
+        {
+            const InPart in{in_part_};
+            connection_.emplace_from([&] { return transport_.open(link); });
+        }
+        unwind.armed = false;
+    }
+
+    /// Ends the epoch, and the connection with it: at once, or with a close until `linger_ends`.
+    void teardown(bool graceful, Instant linger_ends) noexcept {
+        const std::uint32_t old = epoch();
+        // A connection that is already closing continues to do so.
+        if (old == 0) return;
+        void_epoch();
+        box_->held_lanes = 0;
+        box_->forget_rejection();
+        if (in_part_) {
+            dead_ = true;
+            return;
+        }
+        if constexpr (HasClose<Connection>) {
+            if (graceful && exists()) {
+                box_->lingering.store(old, std::memory_order_release);
+                linger_ends_ = linger_ends;
+                return begin_close();
+            }
+        }
+        if (in_send_) {
+            dead_ = true;
+            return;
+        }
+        connection_.reset();
+    }
+    void end_linger() noexcept {
+        box_->lingering.store(0, std::memory_order_release);
+        connection_.reset();
+    }
+    /// Destroys a connection that was given up inside one of its own calls.
+    void reap() noexcept {
+        if (dead_ && !in_part()) {
+            dead_ = false;
+            connection_.reset();
+        }
+    }
+    /// Ends everything, without a close.
+    void abort() noexcept {
+        void_epoch();
+        connection_.reset();
+    }
+
+private:
+    struct InPart {
+        explicit InPart(bool& flag) noexcept : flag_{flag}, outer_{std::exchange(flag, true)} {}
+        ~InPart() { flag_ = outer_; }
+        bool& flag_;
+        bool outer_;
+    };
+
+    /// Ends the connection if a decorator throws. `end` is the event of its end if that was passed
+    /// to the decorator: it must not be lost.
+    struct EndIfThrown {
+        LiveConnection& live;
+        part::Event<M>* end = nullptr;
+        bool armed = true;
+
+        ~EndIfThrown() {
+            if (!armed) return;
+            live.broken_ = true;
+            if (end != nullptr) {
+                live.box_->post_end(std::move(*end));
+            } else {
+                // Read before the copy, after which GCC 12 warns of a null pointer at -O3.
+                const std::uint32_t epoch = live.epoch();
+                Link<M>{live.box_, epoch}.closed(failure_of(LinkErrc::decorator_threw));
+            }
+        }
+    };
+
+    /// Closes at most once: a drain that is given up at this end has already called close().
+    void begin_close() noexcept
+        requires HasClose<Connection>
+    {
+        const InPart in{in_part_};
+        if (!parting_) {
+            parting_ = true;
+            connection_.get()->close(Failure{.cause = Cause::planned});
+        }
+    }
+    void void_epoch() noexcept {
+        box_->epoch.store(0, std::memory_order_release);
+        box_->lingering.store(0, std::memory_order_release);
+    }
+
+    Ref<Box> box_;
+    std::uint32_t last_epoch_ = 0;
+    bool in_part_ = false;
+    bool in_send_ = false;  // or credentials(): it may close all the same
+    bool dead_ : 1 = false;
+    bool parting_ : 1 = false;  // its close() was called
+    bool has_taken_ : 1 = false;
+    bool broken_ : 1 = false;  // a decorator threw
+    Instant linger_ends_ = never;
+    Transport transport_;
+    part::Slot<Connection> connection_;
+};
+
+}  // namespace detail
 
 /// Keeps one connection of a transport open, as a policy decides. This primary template only
 /// rejects unsuitable types; the specialisation below is the supervisor.

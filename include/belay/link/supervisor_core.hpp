@@ -1,20 +1,186 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor_core.hpp
 /// SupervisorCore: all decisions of a supervisor, as a value without clock or transport.
+/// SupervisorOptions, SupervisorCoreOptions: the options of a Supervisor and of its core.
 #pragma once
 
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint32_t
 #include <type_traits>  // std::is_constant_evaluated
 #include <utility>      // std::move
 
+#include <belay/core/assert.hpp>
+#include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
-#include <belay/link/detail/gates.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/link/supervisor_core_options.hpp>
-#include <belay/link/timeline.hpp>
+#include <belay/link/status.hpp>
 #include <belay/policy/policy.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace timeline {
+namespace belay { inline namespace BELAY_ABI {
+
+namespace timeline {
+
+/// The options of a timeline::SupervisorCore.
+struct SupervisorCoreOptions {
+    /// The maximum delay before the first attempt, drawn uniformly; 0 attempts at once.
+    Duration start_within{0};
+    /// The maximum delay before the next attempt after a gate opens or a planned close, drawn
+    /// uniformly.
+    Duration spread_within = std::chrono::seconds{1};
+    /// The minimum time between two attempts that reconnect_now() is granted.
+    Duration manual_gap = std::chrono::seconds{1};
+    /// How late the driver may be at the end of a wait. If it is later, as after a suspend, the
+    /// next attempt does not start at the instant of waking. It starts after another random wait,
+    /// which is at most as long as the first wait and at most 30 s.
+    Duration overslept_after = std::chrono::seconds{10};
+    /// The longest wait that a server may request (`retry_after`). A longer one counts as this, so
+    /// that a mistake of a server does not keep its clients away for ever. The rules of the policy
+    /// receive the limited wait, so a larger limit in a rule, such as OpenAsAsked, has no effect. A
+    /// SpreadHint adds to it. The rest of a wait in a restored PolicyHistory is not limited again.
+    Duration retry_after_max = std::chrono::hours{1};
+    /// Whether new credentials also end a connection that was made with the old ones. It is closed
+    /// gracefully, and the next attempt waits uniformly up to `spread_within`. An
+    /// attempt in flight is finished first, and then its connection is closed.
+    bool recycle = false;
+};
+
+}  // namespace timeline
+
+namespace detail {
+
+/// Returns the options; options that no supervisor can satisfy end the program at construction.
+[[nodiscard]] constexpr const timeline::SupervisorCoreOptions& checked(
+    const timeline::SupervisorCoreOptions& options) {
+    BELAY_OPTION(options.start_within.count() >= 0 && options.spread_within.count() >= 0 &&
+                     options.manual_gap.count() >= 0 && options.overslept_after.count() >= 0 &&
+                     options.retry_after_max.count() >= 0,
+                 "SupervisorCoreOptions: durations must be >= 0ns");
+    return options;
+}
+
+}  // namespace detail
+
+/// The options of a Supervisor.
+struct SupervisorOptions {
+    /// The number of messages that may wait for the supervisor. More are rejected until it has
+    /// handled some. > 0.
+    std::size_t messages_max = 1024;
+    /// The number of events handled in one turn, so that a busy connection does not starve the
+    /// others. > 0.
+    unsigned events_per_turn_max = 64;
+    /// The maximum duration of a graceful close.
+    Duration linger_max = std::chrono::seconds{2};
+    /// See timeline::SupervisorCoreOptions.
+    timeline::SupervisorCoreOptions core{};
+};
+
+namespace detail {
+/// Returns the options; options that no supervisor can satisfy end the program at construction.
+[[nodiscard]] constexpr const SupervisorOptions& checked(const SupervisorOptions& options) {
+    BELAY_OPTION(options.messages_max > 0 && options.events_per_turn_max > 0,
+                 "SupervisorOptions: messages_max and events_per_turn_max must be > 0");
+    BELAY_OPTION(options.linger_max.count() >= 0, "SupervisorOptions: linger_max must be >= 0ns");
+    return options;
+}
+}  // namespace detail
+
+/// The result of reconnect_now().
+struct Reconnect {
+    /// Whether the attempt starts in the next turn.
+    bool granted = false;
+    /// If not granted, when the attempt starts instead. It is `never` if the call leads to no
+    /// attempt:
+    /// - something else must happen first, such as a gate that opens, or start(); or
+    /// - a live connection was opened anew by such a call less than
+    ///   SupervisorCoreOptions::manual_gap ago.
+    Instant until = never;
+};
+
+namespace detail {
+
+/// A set of gates. One that is shut with a grace has no effect before that is over, and none at all
+/// if it is opened before.
+///
+/// Four graces run at a time. If there are more, some gates have their effect later than requested.
+///
+/// Thread safety: distinct objects safe.   Complexity: O(1) each.
+class Gates {
+public:
+    /// All that are shut, those in their grace included.
+    [[nodiscard]] constexpr std::uint32_t all() const noexcept {
+        std::uint32_t gates = shut_;
+        for (const std::uint32_t g : graces_) gates |= g;
+        return gates;
+    }
+    /// Whether one is shut that has no grace, or one that has been found to be over.
+    [[nodiscard]] constexpr bool any_shut() const noexcept { return shut_ != 0; }
+    /// Whether one is shut whose grace is over.
+    [[nodiscard]] constexpr bool any_shut(Instant now) const noexcept {
+        return shut_ != 0 || deadline() <= now;
+    }
+    /// When the first grace ends; `never` if none runs.
+    [[nodiscard]] constexpr Instant deadline() const noexcept {
+        Instant first = never;
+        for (const Instant ends : ends_) first = smaller(first, ends);
+        return first;
+    }
+    /// When the grace of a gate ends; `always` if it has none, or is open.
+    [[nodiscard]] constexpr Instant grace_ends(std::uint32_t gate) const noexcept {
+        for (std::size_t i = 0; i < graces_max; ++i) {
+            if ((graces_[i] & gate) != 0) return ends_[i];
+        }
+        return always;
+    }
+
+    /// Makes these the shut ones; those that were not shut before have a grace. A gate that is
+    /// opened does not ask how late that is: what came in time counts although the driver was late.
+    constexpr void set(std::uint32_t gates, Duration grace, Instant now) noexcept {
+        const std::uint32_t fresh = gates & ~all();
+        shut_ &= gates;
+        for (std::size_t i = 0; i < graces_max; ++i) {
+            graces_[i] &= gates;
+            if (graces_[i] == 0) ends_[i] = never;
+        }
+        if (fresh == 0) return;
+        if (grace <= Duration::zero()) {
+            shut_ |= fresh;
+            return;
+        }
+        const Instant ends = after(now, grace);
+        const std::size_t i = place_for(ends, now);
+        ends_[i] = graces_[i] == 0 ? ends : larger(ends_[i], ends);
+        graces_[i] |= fresh;
+    }
+
+private:
+    static constexpr std::size_t graces_max = 4;
+
+    /// A free place; else one whose grace is over, or else that of the grace that ends last.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as everywhere, now comes last
+    [[nodiscard]] constexpr std::size_t place_for(Instant ends, Instant now) noexcept {
+        std::size_t place = 0;
+        for (std::size_t i = 0; i < graces_max; ++i) {
+            if (graces_[i] == 0 || ends_[i] == ends) return i;
+            if (ends_[i] <= now) place = i;
+            if (now < ends_[place] && ends_[place] < ends_[i]) place = i;
+        }
+        if (ends_[place] <= now) {
+            shut_ |= graces_[place];
+            graces_[place] = 0;
+        }
+        return place;
+    }
+
+    std::uint32_t shut_ = 0;              // without a grace, or when it is over
+    std::uint32_t graces_[graces_max]{};  // the gates of each
+    // When each is over; never: it is free.
+    Instant ends_[graces_max]{never, never, never, never};
+};
+
+}  // namespace detail
+
+namespace timeline {
 
 /// Makes the decisions of a Supervisor.
 ///
@@ -546,4 +712,6 @@ SupervisorCore(Policy) -> SupervisorCore<Policy>;
 template <class Policy>
 SupervisorCore(Policy, SupervisorCoreOptions) -> SupervisorCore<Policy>;
 
-}}}  // namespace belay::timeline
+}  // namespace timeline
+
+}}  // namespace belay

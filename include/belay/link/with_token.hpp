@@ -8,14 +8,26 @@
 #include <tuple>     // std::tuple, std::apply
 #include <utility>   // std::move, std::forward
 
+#include <belay/core/completion.hpp>
 #include <belay/core/http_failure.hpp>
 #include <belay/link/detail/link_wake.hpp>
-#include <belay/link/detail/open_connection.hpp>
-#include <belay/link/detail/token_source_like.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+template <class Source>
+concept HasTokenType = requires { typename Source::token_type; };
+template <class Source>
+concept AnswersTokens =
+    HasTokenType<Source> &&
+    requires(Source& source, Completion<typename Source::token_type> completion) {
+        { source(std::move(completion)) } -> std::same_as<void>;
+    };
+
+}  // namespace detail
 
 /// A transport that gets a token from a source at each attempt.
 ///

@@ -12,7 +12,7 @@
 
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/function.hpp>
-#include <belay/link/detail/token_source_like.hpp>
+#include <belay/link/with_token.hpp>
 #include <belay/mcp/error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

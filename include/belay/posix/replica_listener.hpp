@@ -13,8 +13,8 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/length_prefixed.hpp>
 #include <belay/link/supervisor.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/posix/listener.hpp>

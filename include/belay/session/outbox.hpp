@@ -36,10 +36,9 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/link/detail/drain_limit.hpp>
-#include <belay/link/observer.hpp>
 #include <belay/link/status.hpp>
 #include <belay/link/supervisor.hpp>
-#include <belay/link/supervisor_options.hpp>
+#include <belay/link/supervisor_core.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/session/detail/log_failure.hpp>

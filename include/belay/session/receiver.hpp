@@ -23,7 +23,7 @@
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/id.hpp>
-#include <belay/link/detail/carries_any_bytes.hpp>
+#include <belay/link/transport_like.hpp>
 #include <belay/session/detail/receiver_core.hpp>
 #include <belay/session/detail/receiver_peers.hpp>
 #include <belay/session/ledger_like.hpp>

@@ -12,9 +12,8 @@
 #include <type_traits>   // std::is_invocable_v
 #include <utility>       // std::move, std::exchange
 
-#include <belay/link/connection_like.hpp>
 #include <belay/link/detail/stream_connection.hpp>
-#include <belay/link/length_prefixed.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/transport_like.hpp>
 #include <belay/sim/detail/socket.hpp>
 

@@ -9,8 +9,8 @@
 #include <type_traits>   // std::is_void_v
 #include <utility>       // std::move
 
-#include <belay/link/detail/carries_any_bytes.hpp>
 #include <belay/link/requests.hpp>
+#include <belay/link/transport_like.hpp>
 #include <belay/sync/detail/exchange_wait.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_messages.hpp>

@@ -8,8 +8,8 @@
 
 #include <belay/asio/loop.hpp>
 #include <belay/asio/tcp.hpp>
+#include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>
-#include <belay/link/lines.hpp>
 #include <belay/link/part.hpp>
 #include <belay/link/transport_check.hpp>
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <belay/core/random.hpp>
-#include <belay/link/detail/stream_input.hpp>
+#include <belay/link/detail/stream_connection.hpp>
 
 #include "support/catch.hpp"
 

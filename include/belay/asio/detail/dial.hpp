@@ -17,9 +17,9 @@
 #include <belay/asio/detail/close_on_exec.hpp>
 #include <belay/asio/detail/resolver.hpp>
 #include <belay/core/bytes.hpp>
-#include <belay/link/detail/dial_memory.hpp>
-#include <belay/link/detail/socket_failure.hpp>
+#include <belay/link/detail/dial_race.hpp>
 #include <belay/link/link.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/posix/detail/pending_look_up.hpp>
 #include <belay/posix/endpoint.hpp>
 

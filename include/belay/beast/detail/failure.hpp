@@ -12,8 +12,6 @@
 #include <boost/beast/zlib/error.hpp>
 
 #include <belay/asio/boost.hpp>
-#include <belay/link/close_code.hpp>
-#include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/link_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

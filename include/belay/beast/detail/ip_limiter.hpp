@@ -17,7 +17,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
-#include <belay/link/close_code.hpp>
+#include <belay/link/link_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

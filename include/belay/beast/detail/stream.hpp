@@ -21,9 +21,8 @@
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/order.hpp>
 #include <belay/http/detail/http_text.hpp>
-#include <belay/link/close_code.hpp>
-#include <belay/link/detail/socket_failure.hpp>
 #include <belay/link/link.hpp>
+#include <belay/link/link_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

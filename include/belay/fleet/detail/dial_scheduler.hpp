@@ -21,7 +21,7 @@
 #include <belay/core/order.hpp>
 #include <belay/fleet/fleet_options.hpp>
 #include <belay/link/status.hpp>
-#include <belay/link/supervisor_options.hpp>
+#include <belay/link/supervisor_core.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -10,7 +10,6 @@
 
 #include <belay/fleet/detail/dial_scheduler.hpp>
 #include <belay/fleet/detail/endpoints_of.hpp>
-#include <belay/link/detail/open_connection.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
 #include <belay/policy/detail/causes.hpp>

@@ -10,7 +10,7 @@
 
 #include <belay/core/machine_group.hpp>
 #include <belay/fleet/detail/dial_scheduler.hpp>
-#include <belay/link/observer.hpp>
+#include <belay/link/supervisor.hpp>
 #include <belay/policy/policy.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -9,7 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 
-#include <belay/link/detail/socket_failure.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/openssl/tls_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -7,8 +7,8 @@
 #include <optional>  // std::optional
 #include <utility>   // std::move
 
-#include <belay/link/detail/dial_memory.hpp>
-#include <belay/link/detail/socket_failure.hpp>
+#include <belay/link/detail/dial_race.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/posix/detail/addresses.hpp>
 #include <belay/posix/detail/pending_look_up.hpp>
 #include <belay/posix/poller.hpp>

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #include <belay/core/bytes.hpp>
-#include <belay/link/detail/dial_memory.hpp>
+#include <belay/link/detail/dial_race.hpp>
 #include <belay/posix/detail/descriptor.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix::detail {

@@ -7,9 +7,9 @@
 
 #include <sys/uio.h>
 
-#include <belay/link/connection_like.hpp>
 #include <belay/link/detail/stream_connection.hpp>
-#include <belay/link/length_prefixed.hpp>
+#include <belay/link/framings.hpp>
+#include <belay/link/transport_like.hpp>
 #include <belay/posix/detail/dial.hpp>
 #include <belay/posix/detail/socket.hpp>
 #include <belay/posix/detail/unix_address.hpp>

@@ -12,8 +12,8 @@
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
-#include <belay/link/detail/pulse.hpp>
-#include <belay/link/event.hpp>
+#include <belay/link/heartbeat_options.hpp>
+#include <belay/link/status.hpp>
 #include <belay/room/detail/connection_outbox.hpp>
 #include <belay/room/detail/output_pace.hpp>
 #include <belay/room/detail/reply_chunker.hpp>

@@ -8,7 +8,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
-#include <belay/link/close_code.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/room/detail/answer_cost.hpp>
 #include <belay/room/detail/direct_client.hpp>
 #include <belay/room/detail/document_error.hpp>

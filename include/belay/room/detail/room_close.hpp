@@ -5,7 +5,7 @@
 
 #include <system_error>  // std::error_code
 
-#include <belay/link/close_code.hpp>
+#include <belay/link/link_errc.hpp>
 #include <belay/room/room_errc.hpp>
 #include <belay/room/room_options.hpp>
 

@@ -1,17 +1,207 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/detail/receiver_peers.hpp
-/// The state that a receiver adds to each of its served connections.
+/// The connections that a receiver accepted, what ends them, and what it adds to each.
 #pragma once
 
-#include <utility>  // std::exchange
+#include <cstddef>  // std::size_t
+#include <utility>  // std::exchange, std::move, std::swap
 #include <vector>   // std::vector
 
-#include <belay/link/detail/served_peers.hpp>
+#include <belay/core/machine_group.hpp>
+#include <belay/core/order.hpp>
+#include <belay/link/heartbeat_options.hpp>
+#include <belay/link/served_link.hpp>
 #include <belay/session/detail/credit.hpp>
 #include <belay/session/receiver_options.hpp>
 #include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+template <TransportLike Transport, class State, class Owner>
+class ServedPeers;
+
+/// One connection, with the data that its owner keeps about it. It is a machine of its owner's
+/// group: its turn is `owner.serve(peer, now)`.
+///
+/// The connection ends
+/// - at `greeting_ends`, unless its owner clears that,
+/// - when its pulse is lost, or
+/// - when there was no space for output for as long as a peer may be silent.
+///
+/// Thread safety: home thread of the owner.
+template <TransportLike Transport, class State, class Owner>
+struct ServedPeer : State {
+    using M = typename Transport::message_type;
+    using Home = ServedPeers<Transport, State, Owner>;
+
+    ServedPeer(Home& h, Transport transport, std::size_t messages_max, const HeartbeatOptions& beat,
+               const Waker& driver, std::uint32_t n)
+        : home{&h},
+          id{n},
+          patience{beat.dead_after},
+          pulse{beat},
+          link{std::move(transport), messages_max, driver, n} {}
+
+    // ---- for the group -------------------------------------------------------------------------
+
+    void attach(Waker waker) { link.attach(std::move(waker)); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (link.ended()) return ending ? never : always;
+        return smaller(smaller(link.deadline(), greeting_ends),
+                       smaller(pulse.deadline(), room_ends));
+    }
+    void advance(Instant now) { home->serve(*this, now); }
+
+    // ---- for the owner -------------------------------------------------------------------------
+
+    /// Passes a message to the connection. If there is no space, starts the time limit for it.
+    SendResult send(const M& message, Instant now) noexcept {
+        const SendResult sent = link.send(message);
+        if (sent == SendResult::busy) room_ends = smaller(room_ends, after(now, patience));
+        return sent;
+    }
+    /// Call it after the events. Returns whether the peer lives, needs a ping, or is lost.
+    [[nodiscard]] Pulse::Due check_pulse(Instant now, bool greeted) noexcept {
+        const bool alive = link.take_sign_of_life() && greeted;
+        if (alive && !link.closing()) pulse.sign_of_life(now);
+        if (link.take_writable()) room_ends = never;
+        return room_ends <= now ? Pulse::Due::lost : pulse.check(now);
+    }
+    /// Ends a lost peer without a close, because a frozen peer does not react to one.
+    void give_up() noexcept {
+        stop_limits();
+        link.abort();
+    }
+    void close(Duration linger_max) noexcept {
+        stop_limits();
+        link.close(Failure{.cause = Cause::planned}, linger_max);
+    }
+    /// Stops all time limits of the connection.
+    void stop_limits() noexcept {
+        greeting_ends = room_ends = never;
+        pulse.rest();
+    }
+
+    Home* home;
+    std::uint32_t id;
+    std::uint32_t place = 0;  ///< its index among its owner's peers
+    bool ending = false;      ///< whether it has ended and will be removed
+    Instant greeting_ends = never;
+    Instant room_ends = never;
+    Duration patience;
+    Pulse pulse;
+    ServedLink<Transport> link;
+};
+
+/// The peers of one owner, whether they have greeted or not.
+///
+/// Complexity: O(1) and O(log n) for each peer that is added, due or woken, unless a function
+///  states another complexity.
+/// Thread safety: home thread of the owner.
+template <TransportLike Transport, class State, class Owner>
+class ServedPeers {
+public:
+    using Peer = ServedPeer<Transport, State, Owner>;
+
+    explicit ServedPeers(Owner& owner) : owner_{owner} {}
+
+    void attach(Waker waker) { group_.attach(std::move(waker)); }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return ended_.empty() ? group_.deadline() : always;
+    }
+    /// Runs the turns of peers that are due.   Pre: no turn destroys the owner.
+    void advance(Instant now) { static_cast<void>(group_.advance(now)); }
+
+    Peer& add(Transport transport, std::size_t messages_max, const HeartbeatOptions& heartbeat,
+              const Waker& driver) {
+        BELAY_PRECONDITION(group_.attached(),
+                           "accept: the machine must be attached to a driver first");
+        const std::uint32_t id = ++last_id_ != 0 ? last_id_ : ++last_id_;
+        if (ended_.capacity() <= all_.size()) ended_.reserve(2 * (all_.size() + 1));
+        all_.push_back(
+            group_.make<Peer>(*this, std::move(transport), messages_max, heartbeat, driver, id));
+        all_.back()->place = static_cast<std::uint32_t>(all_.size() - 1);
+        return *all_.back();
+    }
+    /// Returns the number of peers that have not ended yet.   Complexity: O(n).
+    [[nodiscard]] std::size_t count() const noexcept {
+        std::size_t n = 0;
+        for (const auto& peer : all_) n += peer->link.ended() ? 0U : 1U;
+        return n;
+    }
+    /// Returns whether `most` peers have not ended.
+    /// Complexity: O(1), or O(n) if there may be so many.
+    [[nodiscard]] bool full(std::size_t most) const noexcept {
+        return all_.size() >= most && count() >= most;
+    }
+    /// Calls `f(peer)` for all peers that have not ended.   Complexity: O(n).
+    template <class F>
+    void for_each(F&& f) const {
+        for (const auto& peer : all_) {
+            if (!peer->link.ended()) f(*peer);
+        }
+    }
+    /// Returns a peer for which `f(peer)` is true, or null.   Complexity: O(n).
+    template <class F>
+    [[nodiscard]] Peer* find(F&& f) const {
+        for (const auto& peer : all_) {
+            if (!peer->link.ended() && f(*peer)) return peer.get();
+        }
+        return nullptr;
+    }
+    /// Returns the peer that makes space for a new one, or null. It is a peer that is already
+    /// closing. Otherwise it is a random peer that has sent nothing, of rank 0 if possible and else
+    /// of rank 1; no other ranks. Random, because the oldest peer is probably about to send: with
+    /// the oldest, a flood would let no peer finish.
+    /// Complexity: O(n).
+    template <class F>
+    [[nodiscard]] Peer* to_displace(Random& bits, F&& rank) const {
+        Peer* out[2] = {};
+        std::uint64_t seen[2] = {};
+        for (const auto& peer : all_) {
+            if (peer->link.ended()) continue;
+            if (peer->link.closing()) return peer.get();
+            const unsigned which = rank(*peer);
+            if (which > 1 || peer->link.has_received()) continue;
+            if (uniform_upto(bits, seen[which]++) == 0) out[which] = peer.get();
+        }
+        return out[0] != nullptr ? out[0] : out[1];
+    }
+    /// Removes the peers that have ended. Calls `f(peer)` for each before that.
+    template <class F>
+    void reap(F&& f) {
+        for (; !ended_.empty(); ended_.pop_back()) {
+            Peer& peer = *ended_.back();
+            f(peer);
+            const std::uint32_t hole = peer.place;
+            all_.back()->place = hole;
+            std::swap(all_[hole], all_.back());
+            all_.pop_back();
+        }
+    }
+
+private:
+    friend Peer;
+
+    void serve(Peer& peer, Instant now) {
+        // Notes the end of a peer also if `serve` throws.
+        struct Served {
+            ServedPeers& all;
+            Peer& peer;
+            ~Served() {
+                if (peer.link.ended() && !std::exchange(peer.ending, true))
+                    all.ended_.push_back(&peer);
+            }
+        } const served{*this, peer};
+        owner_.serve(peer, now);
+    }
+
+    Owner& owner_;
+    driver::MachineGroup group_;
+    std::uint32_t last_id_ = 0;
+    std::vector<driver::GroupedMachine<Peer>> all_;
+    std::vector<Peer*> ended_;
+};
 
 /// Checks the options when the receiver is made, so that invalid ones end the program then and not
 /// when a client connects.

@@ -7,7 +7,7 @@
 #include <utility>  // std::exchange
 
 #include <belay/core/order.hpp>
-#include <belay/link/detail/pulse.hpp>
+#include <belay/link/heartbeat_options.hpp>
 #include <belay/link/status.hpp>
 #include <belay/session/session_format.hpp>
 
