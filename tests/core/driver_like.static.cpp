@@ -2,6 +2,8 @@
 // Goal: the concepts of drivers require their documented members, and nothing more.
 #include <belay/core/machine_like.hpp>
 
+#include <belay/drive/on_event_loop.hpp>
+
 using namespace belay;
 
 namespace {

@@ -2,9 +2,9 @@
 /// \file belay/core/observer.hpp
 /// NoObserver, and the one way in which every component of belay notifies an observer.
 ///
-/// docs/core.md describes what an observer is, and what the compiler rejects. For each class with
-/// an observer, its component has one struct. It lists the hooks with their arguments (`Hook`), and
-/// the compiler's messages for a wrong hook (`explain`); see link/supervisor.hpp.
+/// docs/reference/core.md describes what an observer is, and what the compiler rejects. For each
+/// class with an observer, its component has one struct. It lists the hooks with their arguments
+/// (`Hook`), and the compiler's messages for a wrong hook (`explain`); see link/supervisor.hpp.
 #pragma once
 
 #include <concepts>     // std::same_as, std::convertible_to
