@@ -283,7 +283,7 @@ class LayoutTest(unittest.TestCase):
 
     def test_circles(self):
         a = header("core/a.hpp", "#include <belay/core/detail/hidden.hpp>\n")
-        hidden = header("core/detail/hidden.hpp", "#include <belay/core/a.hpp>\n")
+        hidden = header("core/detail/hidden.hpp", "#include <belay/core/a.hpp>\n") + "int x;\n" * 60
         self.finds("circle", {"include/belay/core/a.hpp": a, "include/belay/core/detail/hidden.hpp": hidden})
         with mock.patch.object(layout, "ARROWS", layout.ARROWS | {"core": ("policy",)}):
             self.finds("circle", {})

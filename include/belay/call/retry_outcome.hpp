@@ -12,8 +12,8 @@
 #include <optional>          // std::optional
 #include <string>            // std::string
 #include <system_error>      // std::error_code
-#include <type_traits>  // std::decay_t, std::is_base_of_v, std::is_constructible_v
-#include <utility>      // std::tuple_size, std::index_sequence, std::move, std::forward
+#include <type_traits>       // std::decay_t, std::is_base_of_v, std::is_constructible_v
+#include <utility>           // std::tuple_size, std::index_sequence, std::move, std::forward
 
 #include <belay/call/attempt.hpp>
 #include <belay/call/outcome.hpp>
