@@ -9,7 +9,7 @@
 #include <belay/room/room_request.hpp>
 #include <belay/sqlite/detail/database.hpp>
 
-namespace whiteboard {
+namespace whiteboard { inline namespace BELAY_ABI {
 
 using namespace belay;
 namespace detail {
@@ -99,4 +99,4 @@ inline constexpr const char* create_board_triggers =
 }
 
 }  // namespace detail
-}  // namespace whiteboard
+}}  // namespace whiteboard

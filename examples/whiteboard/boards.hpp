@@ -25,7 +25,7 @@
 
 #include "board_tables.hpp"
 
-namespace whiteboard {
+namespace whiteboard { inline namespace BELAY_ABI {
 
 using namespace belay;
 
@@ -506,4 +506,4 @@ private:
         0;  // the number of the audit's last row when it was looked for old ones
 };
 
-}  // namespace whiteboard
+}}  // namespace whiteboard

@@ -29,7 +29,7 @@
 
 #include "boards.hpp"
 
-namespace whiteboard {
+namespace whiteboard { inline namespace BELAY_ABI {
 
 using namespace belay;
 
@@ -322,4 +322,4 @@ private:
     std::unique_ptr<Work> work_;
 };
 
-}  // namespace whiteboard
+}}  // namespace whiteboard

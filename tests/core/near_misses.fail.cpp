@@ -83,13 +83,14 @@ void use() {
 }
 }  // namespace tee_takes_away
 
-// expect-error: on_new.*MemberNames
+// expect-error: add the hook to MemberNames
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 #if defined(BELAY_CONTROL)
 BELAY_DETAIL_HOOK(OnNew, on_state);
 #else
 BELAY_DETAIL_HOOK(OnNew, on_new);
 #endif
+static_assert(!has_hook<OnNew, NoObserver>());
 }}}  // namespace belay::detail
 
 // expect-error: new_member.*MemberNames

@@ -140,6 +140,7 @@ TEST_CASE("HttpCalls::send_blocking runs a posix::Loop", "[curl][http_calls][uni
     CallsFixture rig{{.deadline_header = "X-Timeout-Ms"}};
     const auto page = rig.calls.send_blocking(rig.loop, {.url = server.url("/echo")});
     REQUIRE(page);
+    CAPTURE(page->body);
     CHECK(page->body.find("X-Timeout-Ms: 10000") != std::string::npos);
 }
 

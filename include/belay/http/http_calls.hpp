@@ -364,7 +364,8 @@ private:
             }
         }
         for (bool is_last = !has_token;; is_last = true) {
-            const Duration left = end == never ? forever : elapsed(sleeper_.now(), end);
+            // Without a token, no time of it is gone yet.
+            const Duration left = !has_token || end == never ? limit : elapsed(sleeper_.now(), end);
             HttpRequest request = call.copy(left, options_.deadline_header, sleeper_);
             const std::string token = tokens_.value();
             if (has_token) request.headers.set({"Authorization", token});
