@@ -249,7 +249,7 @@ private:
         if (options_.seed) return run_seed(*options_.seed);
         run_seeds(1, options_.seeds);
     }
-    /// Runs seeds until one fails.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the first to the last seed
     void run_seeds(std::uint64_t from, std::uint64_t to) {
         for (std::uint64_t seed = from; seed <= to && !failing_; ++seed) {
             if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) return;
