@@ -135,7 +135,7 @@ def read_names(items):
 
 def pages():
     """All Markdown files of the repository."""
-    files = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True)
+    files = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z", "*.md"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return [ROOT / name for name in files.stdout.split("\0") if name]
 
 
@@ -185,8 +185,15 @@ def main():
     except subprocess.CalledProcessError as error:
         print(f"{error.cmd[0]} failed; what it says is above", file=sys.stderr)
         return 1
+    except OSError as error:  # no space, no permission
+        print(f"the site could not be written: {error}", file=sys.stderr)
+        return 1
     if options.serve is not None:
-        serve(options.out, options.serve)
+        try:
+            serve(options.out, options.serve)
+        except OSError as error:
+            print(f"--serve {options.serve}: {error.strerror}; pass another port, or 0 for any free one", file=sys.stderr)
+            return 1
     return 0
 
 
