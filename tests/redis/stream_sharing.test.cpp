@@ -291,7 +291,8 @@ TEST_CASE("redis::Stream: consumers that are killed lose no value",
         const pid_t child = ::fork();
         if (child == 0) {
             auto queue = redis::Stream::open(server.options("one"));
-            while (queue) {
+            // However late the kill is, values are left for the next rounds.
+            for (int n = 0; queue && n < 30; ++n) {
                 const auto first = queue->front();
                 char text[8] = {};
                 if (!first) ::_exit(1);
@@ -300,7 +301,8 @@ TEST_CASE("redis::Stream: consumers that are killed lose no value",
                 if (::write(pipe[1], text, sizeof text) != sizeof text) ::_exit(2);
                 if (queue->ack()) ::_exit(3);
             }
-            ::_exit(4);
+            if (!queue) ::_exit(4);
+            for (;;) ::pause();
         }
         ::close(pipe[1]);
         char text[8];
@@ -315,8 +317,9 @@ TEST_CASE("redis::Stream: consumers that are killed lose no value",
         // Values that were read before, and not acknowledged, may be processed again: by the next
         // consumer, or by two.
         if (round % 2 == 0) server.age("one");
-        const std::string mine = first_of(two);
-        ++done[mine];
+        const auto mine = two.front();
+        REQUIRE(mine);
+        ++done[std::string{as_text(*mine)}];
         REQUIRE_FALSE(two.ack());
     }
     server.age("one");

@@ -173,8 +173,8 @@ public:
             }
             int wait_ms = 1000;  // a process that the child has started may keep the pipe open
             if (deadline) {
-                const auto left = *deadline - std::chrono::steady_clock::now();
-                if (left <= left.zero()) return {};
+                const auto left = elapsed(std::chrono::steady_clock::now(), *deadline);
+                if (left == left.zero()) return {};
                 const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
                 if (ms < wait_ms) wait_ms = static_cast<int>(ms);
             }

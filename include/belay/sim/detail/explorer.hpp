@@ -497,8 +497,9 @@ private:
         if (options_.budget == forever || options_.processor_time_max == forever) return {};
         const auto budget_left =
             options_.budget - elapsed(started_, std::chrono::steady_clock::now());
-        return std::chrono::steady_clock::now() + std::max(budget_left, Duration{}) +
-               options_.processor_time_max;
+        return after(
+            std::chrono::steady_clock::now(),
+            part::saturating_add(std::max(budget_left, Duration{}), options_.processor_time_max));
     }
     /// Returns what an earlier part has reported, as the end of a sentence.
     [[nodiscard]] std::string and_problem() const {

@@ -8,8 +8,7 @@
 #pragma once
 
 #if !defined(_WIN32)
-#    error \
-        "belay/windows needs Windows. On POSIX use belay/posix.hpp: docs/reference/platforms.md."
+#    error "belay/windows needs Windows. On POSIX use belay/posix.hpp."
 #endif
 
 #include <system_error>  // std::error_code
