@@ -11,6 +11,7 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/drive/thread_sleeper.hpp>
 
 #include "support/aborts.hpp"

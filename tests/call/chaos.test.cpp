@@ -15,6 +15,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/policy/policy.hpp>

@@ -12,6 +12,7 @@
 #include <belay/breaker/trips.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 

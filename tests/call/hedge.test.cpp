@@ -14,6 +14,7 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/policy/rules.hpp>
 

@@ -17,6 +17,7 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/policy/policy.hpp>

@@ -11,6 +11,7 @@
 #include <belay/budget/budgets.hpp>
 #include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 
 #include "support/aborts.hpp"
 #include "support/call/async_sleeper.hpp"

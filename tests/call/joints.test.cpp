@@ -19,6 +19,7 @@
 #include <belay/call/hedge.hpp>
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/policy/any_policy.hpp>

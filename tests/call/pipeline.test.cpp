@@ -2,6 +2,7 @@
 // Goal: a Pipeline nests its layers in the written order, with the documented meaning; no permit
 // leaks on any path. Method: virtual time; every case blocking and in a coroutine.
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 
 #include <atomic>
 #include <functional>

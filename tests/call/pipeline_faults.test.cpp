@@ -2,7 +2,7 @@
 // Goal: however a call in a pipeline of many layers ends, every permit and every slot in a queue is
 // returned, and callers get answers again once the faults are over. Method: random pipelines, calls
 // that fail, throw or hang, callers that stop waiting, and limits that change, in virtual time.
-#include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 
 #include <memory>
 #include <optional>

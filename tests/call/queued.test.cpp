@@ -14,6 +14,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/policy/rules.hpp>
 
 #include "support/aborts.hpp"

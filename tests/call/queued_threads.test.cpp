@@ -9,6 +9,7 @@
 
 #include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/drive/loop.hpp>
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/drive/thread_sleeper.hpp>

@@ -11,6 +11,7 @@
 #include <belay/backoff/jitters.hpp>
 #include <belay/breaker/breaker.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/rules.hpp>
 

@@ -13,6 +13,7 @@
 #include <belay/call/hedge.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/remembered.hpp>
 #include <belay/policy/rules.hpp>

@@ -21,6 +21,7 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/task.hpp>
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/fleet/pool.hpp>

@@ -20,6 +20,7 @@
 #include <belay/breaker/circuit_breaker.hpp>
 #include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/task.hpp>
 #include <belay/drive/loop_sleeper.hpp>
 #include <belay/journal/journal.hpp>

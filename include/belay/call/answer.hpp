@@ -21,6 +21,9 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
+template <class T>
+class Task;
+
 namespace part {
 
 /// The result of one call: what it returned or threw, or why there was no call.
@@ -341,6 +344,19 @@ struct Callee {
         return Outcome::finish(std::move(returned), std::nullopt, std::error_code{});
     }
 };
+
+// A callable whose calls are awaited.
+template <class F>
+concept AwaitingCall = Attemptable<F> && Awaitable<CallResult<F>>;
+
+template <AwaitingCall F>
+using Awaited = AwaitResult<CallResult<F>>;
+// The result of an awaited call, as a value type.
+template <AwaitingCall F>
+using AwaitedValue =
+    std::conditional_t<std::is_void_v<Awaited<F>>, VoidOutcome, std::remove_cvref_t<Awaited<F>>>;
+template <AwaitingCall F>
+using AwaitedCallee = Callee<F, AwaitedValue<F>>;
 
 }  // namespace detail
 

@@ -14,10 +14,8 @@
 #include <utility>       // std::move
 
 #include <belay/call/answer.hpp>
-#include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/retry.hpp>
-#include <belay/call/task.hpp>
 #include <belay/core/detail/arguments.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
@@ -103,32 +101,7 @@ public:
     }
 
     template <class Next, class Context>
-    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
-        using Answer = typename Next::Answer;
-        const Instant now = context.sleeper.now();
-        if (now >= end_) co_return late<Answer>(context, attempt, now);
-        const Attempt inner = bounded(attempt, now);
-        const auto asked = context.asked;
-        auto work = next(inner);
-        work.start();
-        if (!work.done()) {
-            auto timer = detail::sleeping(context.sleeper, inner.deadline);
-            timer.start();
-            detail::AnyDone any;
-            any.add(work);
-            any.add(timer);
-            co_await any;
-            // A timer that could not wait throws here; the time is then not over.
-            if (!work.done()) static_cast<void>(timer.take());
-        }
-        if (work.done()) co_return work.take();
-        if (context.asked != asked) {
-            co_return Answer::none(std::make_error_code(std::errc::timed_out),
-                                   context.cut(inner.deadline));
-        }
-        // A caller that waited in a queue for all that time has called no peer.
-        co_return late<Answer>(context, inner, inner.deadline);
-    }
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const;
 
 private:
     constexpr Timeout(Duration limit, Instant end) noexcept : limit_{limit}, end_{end} {}
@@ -255,34 +228,7 @@ public:
     }
 
     template <class Next, class Context>
-    Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
-        using Answer = typename Next::Answer;
-        auto&& observer = observer_.get();
-        detail::RetryCore<detail::RunPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
-                          Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
-            core{policy_, context.sleeper, observer, around, {&context}};
-        for (;;) {
-            const detail::RetryStep step = core.next(context.stop.stop_requested());
-            if (step == detail::RetryStep::finished) break;
-            if (step == detail::RetryStep::call) {
-                const Attempt& attempt = core.attempt();
-                // A limit of 0ns means at once, which a Timeout does not accept.
-                const Timeout limit{
-                    detail::larger(elapsed(context.sleeper.now(), attempt.deadline), Duration{1})};
-                auto answering = attempt.deadline == around.deadline
-                                     ? next(attempt)
-                                     : limit.await(next, context, attempt);
-                Answer answer = co_await std::move(answering);
-                core.took(std::move(answer));
-            } else {
-                decltype(auto) sleep =
-                    context.sleeper.async_sleep_until(core.until(), context.stop);
-                decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
-                co_await awaiter;
-            }
-        }
-        co_return std::move(core.answer());
-    }
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const;
 
 private:
     P policy_;
@@ -363,36 +309,7 @@ public:
     }
 
     template <class Next, class Context>
-    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
-        auto answering = next(attempt);
-        typename Next::Answer answer = co_await std::move(answering);
-        if (answer.worked()) co_return answer;
-        const Failure why = failure_of(answer, context.sleeper.now());
-        if (!chosen_(why)) co_return answer;
-        using Replacement = decltype(ask(why));
-        constexpr bool no_value = has_no_value<typename Next::Answer>;
-        if constexpr (detail::Awaitable<Replacement>) {
-            decltype(auto) asked = ask(why);
-            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(asked)>(asked));
-            if constexpr (no_value) {
-                co_await awaiter;
-                co_return Next::Answer::success();
-            } else {
-                static_assert(!std::is_void_v<detail::AwaitResult<Replacement>>,
-                              "Fallback: fn must return a value, because it replaces a call that "
-                              "returns one");
-                co_return detail::answer_instead<typename Next::Answer>(co_await awaiter);
-            }
-        } else if constexpr (no_value) {
-            static_cast<void>(ask(why));
-            co_return Next::Answer::success();
-        } else {
-            static_assert(
-                !std::is_void_v<Replacement>,
-                "Fallback: fn must return a value, because it replaces a call that returns one");
-            co_return detail::answer_instead<typename Next::Answer>(ask(why));
-        }
-    }
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const;
 
 private:
     template <class Answer>
@@ -495,19 +412,7 @@ public:
     }
 
     template <class Next, class Context>
-    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const {
-        Wait<typename Next::Answer, Context> wait{*this, context, attempt};
-        while (wait.goes_on()) {
-            decltype(auto) sleep = context.sleeper.async_sleep_until(wait.until(), wait.token());
-            decltype(auto) awaiter = detail::awaiter_of(std::forward<decltype(sleep)>(sleep));
-            co_await awaiter;
-        }
-        if (!wait.permit) co_return std::move(*wait.rejection);
-        auto answering = next(attempt);
-        typename Next::Answer answer = co_await std::move(answering);
-        wait.end(answer);
-        co_return answer;
-    }
+    Task<typename Next::Answer> await(Next next, Context& context, Attempt attempt) const;
 
 private:
     using Waiter = typename Object::Waiter;

@@ -12,9 +12,7 @@
 
 #include <belay/call/answer.hpp>
 #include <belay/call/async_sleeper_like.hpp>
-#include <belay/call/detail/awaited_call.hpp>
 #include <belay/call/retry_observer.hpp>
-#include <belay/call/task.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
@@ -105,15 +103,21 @@ private:
     // Static, because the layer itself is a temporary.
     template <class Next, class Context>
     static belay::Task<typename Next::Answer> hold(const Rule& rule, Next next, Context& context,
-                                                   Attempt attempt) {
-        HeldPermit<Rule, Context> permit{rule, context, attempt};
-        if (!permit.granted()) co_return permit.template rejection<typename Next::Answer>(attempt);
-        auto answering = next(attempt);
-        typename Next::Answer answer = co_await std::move(answering);
-        permit.settle(answer);
-        co_return answer;
-    }
+                                                   Attempt attempt);
 };
+
+/// <belay/call/pipeline_task.hpp> completes it, so that a call of a coroutine without that header
+/// gets a sentence.
+template <class P>
+struct PipelineTask;
+template <class P>
+concept IsAwaitable = requires { sizeof(PipelineTask<P>); };
+
+/// Makes one call and awaits its answer. `fn` and the context must outlive it.
+/// Throws: an exception that is not a failure, and what a predicate throws.
+template <AwaitingCall F, class Context>
+belay::Task<part::Answer<AwaitedValue<F>>> awaited_call(F& fn, Attempt attempt,
+                                                        const Context& context);
 
 /// Returns a layer unchanged, and wraps a Shared object in a PermitLayer.
 template <class L>
@@ -463,26 +467,22 @@ private:
     template <class Self, class F, class Observer, class Sleeper, class Stop>
     [[nodiscard]] static auto begin(Self&& self, Sleeper& sleeper, std::remove_reference_t<F>& fn,
                                     Stop stop, std::remove_reference_t<Observer>& observer) {
+        static_assert(detail::IsAwaitable<Pipeline>,
+                      "Pipeline: include <belay/call_coroutines.hpp> for co_await "
+                      "pipeline(sleeper, fn)");
         static_assert(explain::async_sleeper_like<Sleeper>());
         static_assert(
             detail::explain_observer<detail::PipelineHooks, std::remove_reference_t<Observer>>());
-        using Callee = detail::AwaitedCallee<std::decay_t<F>>;
-        return await<Callee, Self, Sleeper, std::decay_t<F>, Stop, Observer>(
-            std::forward<Self>(self), sleeper, std::forward<F>(fn), std::move(stop),
-            std::forward<Observer>(observer));
+        if constexpr (detail::IsAwaitable<Pipeline>) {
+            using Callee = detail::AwaitedCallee<std::decay_t<F>>;
+            return await<Callee, Self, Sleeper, std::decay_t<F>, Stop, Observer>(
+                std::forward<Self>(self), sleeper, std::forward<F>(fn), std::move(stop),
+                std::forward<Observer>(observer));
+        }
     }
     template <class Callee, class Self, class Sleeper, class F, class Stop, class Observer>
     static Task<typename Callee::Result> await(Self self, Sleeper& sleeper, F fn, Stop stop,
-                                               Observer observer) {
-        part::CallContext<Sleeper, Stop, std::remove_reference_t<Observer>> context{sleeper, stop,
-                                                                                    observer};
-        if constexpr (limits_time) context.time = self.layers_.time_limit(sleeper.now());
-        auto answering =
-            self.layers_.template await<typename Callee::Answer, false>(context, fn, Attempt{});
-        auto answer = co_await std::move(answering);
-        Callee::include_limits(answer, sleeper);
-        co_return Callee::unwrap(std::move(answer));
-    }
+                                               Observer observer);
 
     detail::Layered<Layers...> layers_;
 };

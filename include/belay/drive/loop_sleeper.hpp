@@ -3,10 +3,9 @@
 /// LoopSleeper: lets coroutines wait on a Loop, a posix::Loop or a sim::Host.
 #pragma once
 
-#include <concepts>   // std::same_as
-#include <coroutine>  // std::coroutine_handle
-#include <optional>   // std::optional
-#include <utility>    // std::exchange, std::move
+#include <concepts>  // std::same_as
+#include <optional>  // std::optional
+#include <utility>   // std::exchange, std::move
 
 #include <belay/call/async_sleeper_like.hpp>
 #include <belay/core/machine_like.hpp>
@@ -32,8 +31,11 @@ public:
     // ---- for the coroutine ---------------------------------------------------------------------
 
     [[nodiscard]] bool await_ready() const noexcept { return over(driver_.now()); }
-    void await_suspend(std::coroutine_handle<> sleeper) {
-        sleeper_ = sleeper;
+    // A template, so that programs without coroutines do not include <coroutine>.
+    template <class Coroutine>
+    void await_suspend(Coroutine sleeper) {
+        sleeper_ = sleeper.address();
+        resume_ = [](void* address) { Coroutine::from_address(address).resume(); };
         if constexpr (asks) ask_at_ = after(driver_.now(), ask_every);
         driver_.attach(*this);
     }
@@ -46,14 +48,14 @@ public:
         if constexpr (wakes) waiter_.emplace(stop_, &wake, this);
     }
     [[nodiscard]] Instant deadline() const noexcept {
-        if (!sleeper_) return never;
+        if (sleeper_ == nullptr) return never;
         if (stop_.stop_requested()) return always;
         return asks && ask_at_ < until_ ? ask_at_ : until_;
     }
     void advance(Instant now) {
-        if (!sleeper_) return;
+        if (sleeper_ == nullptr) return;
         // The coroutine may destroy this wait, and everything else.
-        if (over(now)) return std::exchange(sleeper_, nullptr).resume();
+        if (over(now)) return resume_(std::exchange(sleeper_, nullptr));
         if constexpr (asks) ask_at_ = after(now, ask_every);
     }
 
@@ -66,7 +68,8 @@ private:
     Driver& driver_;
     const Instant until_;
     const Stop stop_;
-    std::coroutine_handle<> sleeper_{};
+    void* sleeper_ = nullptr;
+    void (*resume_)(void*) = nullptr;
     Instant ask_at_ = never;
     Waker waker_;
     // Declared after the Waker, which it uses, so that it is destroyed first.

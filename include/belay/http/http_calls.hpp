@@ -16,7 +16,7 @@
 #include <belay/call/hedge.hpp>
 #include <belay/call/layers.hpp>
 #include <belay/call/outcome.hpp>
-#include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry_outcome.hpp>
 #include <belay/call/task.hpp>
 #include <belay/core/detail/expect_options.hpp>

@@ -21,6 +21,7 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/policy/any_policy.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>

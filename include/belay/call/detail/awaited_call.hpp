@@ -14,18 +14,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-template <class F>
-concept AwaitingCall = Attemptable<F> && Awaitable<CallResult<F>>;
-
-template <AwaitingCall F>
-using Awaited = AwaitResult<CallResult<F>>;
-// The result of an awaited call, as a value type.
-template <AwaitingCall F>
-using AwaitedValue =
-    std::conditional_t<std::is_void_v<Awaited<F>>, VoidOutcome, std::remove_cvref_t<Awaited<F>>>;
-template <AwaitingCall F>
-using AwaitedCallee = Callee<F, AwaitedValue<F>>;
-
 /// An awaitable that any coroutine can await, not only coroutines of its own kind.
 template <class A>
 concept AwaitableAnywhere =
