@@ -165,16 +165,16 @@ class Reference:
         return flat(element.find("briefdescription")) + " " + flat(element.find("detaileddescription"))
 
     def concepts_of(self, item):
-        """The concepts that the type models, as its comment says, with what they and those that they refine say."""
+        """The concepts and layers that the type models, as its comment says, with what their descriptions say."""
         found = []
         for name in re.findall(r"\w+", " ".join(re.findall(r"\bModels: ([^.]*)\.", " ".join(map(self.text, item.elements))))):
             concept = self.items.get(name)
-            if concept and concept.kind == "concept":
+            if concept and concept is not item:
                 found.append((concept, " ".join(map(self.text, concept.elements))))
         return found
 
     def described_by(self, item, name):
-        """The concept whose description says what a member of this name does."""
+        """What says in its description what a member of this name does."""
         return next((concept for concept, text in item.concepts if re.search(rf"\b{re.escape(name)}\b", text)), None)
 
     def read_members(self, item):

@@ -126,6 +126,7 @@ public:
         return Connection{*this, endpoint, link};
     }
 
+    /// Returns the address that is dialled.
     [[nodiscard]] const Where& endpoint() const noexcept { return endpoint_; }
     /// Sets the endpoint of the next attempt.
     void set_endpoint(Where endpoint) noexcept { endpoint_ = std::move(endpoint); }

@@ -37,6 +37,7 @@ class Accepted {
 
 public:
     using message_type = Bytes;
+    /// The connection that it becomes.   Models: ConnectionLike.
     using Connection = detail::BeastConnection<Stream>;
 
     /// Called by the listener.

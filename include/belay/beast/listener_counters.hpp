@@ -47,10 +47,12 @@ struct RejectedUpgrade {
         closed       ///< by Listener::close before the request was complete
     };
 
+    /// The error.
     std::error_code error;
     int status = 0;      ///< the HTTP status of the answer; 0: closed without an answer
     std::string ip{};    ///< of the peer; empty if no connection was accepted
     std::string path{};  ///< the requested path, without the query; empty if it was not read
+    /// Why it was rejected.
     Reason reason{};
     /// The number of connections that were not reported since the last one that was. The hook is
     /// called for 60 connections over a limit at once, and then for 60 per minute. Connections of a

@@ -19,6 +19,7 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 struct ListenerOptions {
     // ---- of each connection, as WebSocketOptions has it ----------------------------------------
 
+    /// Which kind of messages is carried.
     WebSocketFrames frames = WebSocketFrames::binary;
     /// The longest message, measured after decompression; a longer one ends the connection with
     /// `too_large_code`.
@@ -52,11 +53,15 @@ struct ListenerOptions {
     /// is not complete. That is the oldest one of the ip that has most of them. An ip that has only
     /// one never loses it.
     std::size_t waiting_max = 1'000;
+    /// How many connections may be open at a time. >= 1.
     std::size_t connections_max = 20'000;
     // The next limits are for each ip. An IPv6 network of 64 bits counts as one ip. Behind a proxy,
     // the ip is the one that the proxy names.
+    /// How many upgrades of one address may be under way. >= 1.
     std::size_t waiting_per_ip_max = 32;
+    /// How many of them may come from one address. >= 1.
     std::size_t connections_per_ip_max = 500;
+    /// How many upgrades one address may begin in a minute. >= 1.
     unsigned upgrades_per_ip_and_minute = 600;
     /// An ip that was rejected this often is not accepted for a while.
     unsigned rejections_per_ip_and_minute = 60;

@@ -29,6 +29,7 @@ struct WebSocketOptions {
 
     /// The path and query of the request.
     std::string target = "/";
+    /// Which kind of messages is carried.
     WebSocketFrames frames = WebSocketFrames::binary;
     /// The longest message that is accepted, measured after decompression; a longer one ends the
     /// connection with `too_large_code`.

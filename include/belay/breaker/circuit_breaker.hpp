@@ -924,6 +924,7 @@ public:
     /// that is not closed, it is a wait of the rules, or the rest of the restored one. The longer
     /// one counts.   Errors: none.
     [[nodiscard]] Duration spread() const noexcept { return engine_.open_wait(); }
+    /// Returns whether the breaker decides, or its operator.
     [[nodiscard]] BreakerMode mode() const noexcept { return engine_.mode(); }
     /// Returns the counts, which are exact when no call is under way.
     ///

@@ -206,6 +206,7 @@ public:
     /// Forgets all calls.
     constexpr void reset() noexcept { *this = {}; }
 
+    /// Returns the calls in the window.
     [[nodiscard]] constexpr CallCounts counts() const noexcept { return {calls_, bad_}; }
     /// Returns how many calls the window can hold.
     [[nodiscard]] constexpr std::uint64_t capacity() const noexcept { return Calls; }

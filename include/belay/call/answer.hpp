@@ -49,6 +49,7 @@ struct Answer {
     /// an answer with `rejected` has the wait of a limit in its failure.
     Instant rejects_until = always;
 
+    /// Returns whether the call succeeded.
     [[nodiscard]] bool worked() const noexcept { return !failure; }
     /// Makes an answer that worked; without arguments for calls that return void.
     template <class... Value>

@@ -73,6 +73,7 @@ struct Attempt {
     /// The word for `fails_if(fn, Attempt::late)`, by which a call fails if it returns after its
     /// deadline.
     struct Late {};
+    /// For `fails_if(fn, Attempt::late)`: an answer after the deadline is a failure.
     static constexpr Late late{};
 
     /// Returns whether this call has been made before, by any of the retries around it.

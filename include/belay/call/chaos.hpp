@@ -31,6 +31,7 @@ struct Options {
     /// earlier fails at its deadline, with std::errc::timed_out. A stop ends the delay, and the
     /// call is not made.
     std::uint32_t delays_per_thousand = 0;
+    /// How long a delayed call waits. >= 0ns.
     Duration delay{};
     /// The number of a thousand calls for which the function of the layer answers.
     std::uint32_t results_per_thousand = 0;
@@ -51,8 +52,11 @@ struct Options {
 
 /// Counts injected faults.   Thread safety: a plain value.
 struct Counters {
+    /// Calls that were delayed.
     std::uint64_t delays = 0;
+    /// Calls that were replaced by a failure.
     std::uint64_t failures = 0;
+    /// Calls that were replaced by a result.
     std::uint64_t results = 0;
 
     friend constexpr bool operator==(const Counters&, const Counters&) noexcept = default;
@@ -77,8 +81,11 @@ public:
         BELAY_OPTION(options.check().empty(), "chaos::Faults: see chaos::Options::check()");
     }
 
+    /// Injects faults from now on.
     void switch_on() noexcept { on_.store(true, std::memory_order_relaxed); }
+    /// Injects nothing from now on.
     void switch_off() noexcept { on_.store(false, std::memory_order_relaxed); }
+    /// Returns whether faults are injected now.
     [[nodiscard]] bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
 
     /// Replaces the options for the calls that follow.   Pre: options.check() is empty.
@@ -86,6 +93,7 @@ public:
         BELAY_OPTION(options.check().empty(), "chaos::Faults: see chaos::Options::check()");
         state_.with([&options](State& s) { s.options = options; });
     }
+    /// Returns the options in force.
     [[nodiscard]] Options options() const noexcept {
         return state_.with([](const State& s) { return s.options; });
     }
@@ -152,6 +160,7 @@ struct NoResults {};
 /// count it. A failure or a result after a delay takes effect at the end of the delay. It does not
 /// take effect if a deadline or a stop ends the call before.
 ///
+/// Models:        a layer of Pipeline.
 /// Thread safety: that of the function; the Faults serve any thread.
 template <class F = NoResults>
 class Layer {

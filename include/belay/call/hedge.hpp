@@ -439,7 +439,7 @@ struct HedgeMisuse {};
 /// `fn` must support a call while an earlier call of it is under way, and its effect must be
 /// repeatable. Hedge is for coroutines only, because blocking calls would need threads.
 ///
-/// Thread safety: a plain value.
+/// Models: a layer of Pipeline.   Thread safety: a plain value.
 /// Source: J. Dean, L. Barroso, "The Tail at Scale" (2013); gRFC A6 for what follows a failure;
 ///         Polly's DelayGenerator, Finagle's BackupRequestFilter, failsafe-go's CancelIf.
 template <class Budget = detail::NoBudget, class Delay = detail::HedgeFixedDelay,

@@ -49,6 +49,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// before `fn` was called at all, for example in a queue, that is a rejection. It is no verdict
 /// on the peer, and the pipeline's observer is notified.
 ///
+/// Models:        a layer of Pipeline.
 /// Thread safety: a plain value.
 class Timeout {
 public:
@@ -182,6 +183,7 @@ struct LayeredCall {
 /// The observer, if there is one, is that of `retry`. An lvalue, or one in a std::ref, must outlive
 /// the pipeline. A temporary one is stored, and must be copyable: each call notifies a copy of it.
 ///
+/// Models:        a layer of Pipeline.
 /// Thread safety: that of the policy's copy; the observer is called on the thread of each call.
 template <class P, class Observer = const NoObserver>
 class Retrying {
@@ -271,6 +273,7 @@ concept ChoosesFailures = requires(const P& chooses, const Failure& why) {
 /// their exceptions leave the pipeline. The answer counts as a success, except for false, an empty
 /// optional and errors. So write the Fallback first in a Pipeline.
 ///
+/// Models:        a layer of Pipeline.
 /// Thread safety: that of `fn` and the predicate.
 template <class F, class Chosen = detail::EveryFailure>
 class Fallback {
@@ -363,7 +366,10 @@ Fallback(F, Cause, More...) -> Fallback<F, detail::CauseSet>;
 /// longer than others. A request for more permits than the limiter's burst ends in
 /// std::errc::invalid_argument.
 ///
-/// The object to which it refers must outlive it.   Thread safety: distinct objects safe.
+/// The object to which it refers must outlive it.
+///
+/// Models:        a layer of Pipeline.
+/// Thread safety: distinct objects safe.
 template <class Object>
 class Queued {
 public:

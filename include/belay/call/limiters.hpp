@@ -345,7 +345,9 @@ struct Rate {
         static_assert(!std::integral<Calls>, "Rate: write the time, too: Rate{100, 1s}");
     }
 
+    /// How many calls are granted in each `per`. >= 1.
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
+    /// The time in which they are granted. > 0ns.
     [[nodiscard]] constexpr Duration per() const noexcept { return per_; }
     /// Returns the time between two calls, rounded up so that the rate is never exceeded.
     [[nodiscard]] constexpr Duration interval() const noexcept {
@@ -365,6 +367,7 @@ struct Burst {
     constexpr explicit Burst(detail::AnyCount<std::uint64_t> calls) noexcept : calls_{calls} {
         BELAY_OPTION(calls_ >= 1, "Burst: calls must be >= 1");
     }
+    /// How many calls may come at once. >= 1.
     [[nodiscard]] constexpr std::uint64_t calls() const noexcept { return calls_; }
 
 private:
@@ -418,6 +421,7 @@ public:
 
     /// As many calls as the rate in each window of its length.   Thread safety: a plain value.
     struct FixedWindow {
+        /// Calls in each window, and its length.
         Rate rate;
     };
 

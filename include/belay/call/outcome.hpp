@@ -150,6 +150,7 @@ public:
         const Duration wait = detail::failure_of(error).retry_after;
         return failure(std::move(last), std::move(error), cause, wait);
     }
+    /// The same with all parts given.
     static Outcome failure(T last, E error, Cause cause, Duration wait) {
         Outcome outcome{std::move(error), cause, wait};
         outcome.last_.emplace(std::move(last));
@@ -171,7 +172,9 @@ public:
 
     /// Pre: has_value().
     [[nodiscard]] T& value() & noexcept { return checked(), *last_; }
+    /// Returns the value.   Pre: it worked.
     [[nodiscard]] const T& value() const& noexcept { return checked(), *last_; }
+    /// The same for an rvalue.
     [[nodiscard]] T&& value() && noexcept { return checked(), std::move(*last_); }
     [[nodiscard]] T& operator*() & noexcept { return value(); }
     [[nodiscard]] const T& operator*() const& noexcept { return value(); }
@@ -179,10 +182,12 @@ public:
     [[nodiscard]] T* operator->() noexcept { return checked(), last_.operator->(); }
     [[nodiscard]] const T* operator->() const noexcept { return checked(), last_.operator->(); }
 
+    /// Returns the value, or `other` after a failure.
     template <class U>
     [[nodiscard]] T value_or(U&& other) const& {
         return has_value() ? *last_ : static_cast<T>(std::forward<U>(other));
     }
+    /// The same for an rvalue.
     template <class U>
     [[nodiscard]] T value_or(U&& other) && {
         return has_value() ? std::move(*last_) : static_cast<T>(std::forward<U>(other));
@@ -210,6 +215,7 @@ public:
 
     /// Returns what the last call returned, also if it is a failure; null if there was none.
     [[nodiscard]] T* last() & noexcept { return last_ ? last_.operator->() : nullptr; }
+    /// Returns the last result, a failed one too; null if there is none.
     [[nodiscard]] const T* last() const& noexcept { return last_ ? last_.operator->() : nullptr; }
     /// Deleted, because the pointer would dangle.
     const T* last() const&& = delete;

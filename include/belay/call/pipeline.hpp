@@ -302,6 +302,7 @@ struct CallContext : detail::MadeCalls {
     CallContext(Sleeper& s, const Stop& token, Observer& o) noexcept
         : sleeper{s}, stop{token}, observer{o} {}
 
+    /// Returns the time and random bits of the sleeper.
     [[nodiscard]] Turn turn() const noexcept { return {sleeper.now(), sleeper.bits()}; }
     /// Counts a call of `fn`, which begins now, also for the Hedge around.
     void note_call() noexcept {
@@ -355,7 +356,10 @@ struct CallContext : detail::MadeCalls {
 /// struct with
 /// - `call(const auto& next, auto& context, const Attempt&) const` for blocking calls: returns what
 ///   `next(attempt)` returns, a part::Answer, or one of its own;
-/// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task.
+/// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task;
+/// - if it applies, a constant of value true, so that orders that make no sense do not compile:
+///   `limits_time`, `hides_failures` (replaces them by an answer), `holds_permit` (waits for one),
+///   `repeats_calls`, and with it `retries_calls` or `hedges_calls`.
 ///
 /// The call may return the same types as for `retry`, and the caller gets the same results. Use
 /// fails_if and fails_on to classify results. Unless a Fallback has an answer, a call that was

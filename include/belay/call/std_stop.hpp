@@ -33,6 +33,7 @@ public:
     StopBridge(const StopBridge&) = delete;
     StopBridge& operator=(const StopBridge&) = delete;
 
+    /// Returns a token that is stopped with the std::stop_token.
     [[nodiscard]] StopToken token() const noexcept { return source_.token(); }
 
 private:

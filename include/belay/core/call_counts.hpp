@@ -12,6 +12,7 @@ namespace belay { inline namespace BELAY_ABI {
 
 /// The number of calls that a window holds, and how many of them were bad.
 struct CallCounts {
+    /// All calls, failed ones included.
     std::uint64_t calls = 0;
     /// The calls that failed, were slow, or met another condition that the window counts.
     std::uint64_t bad = 0;

@@ -46,6 +46,7 @@ public:
     class View {
     public:
         explicit View(const ManualClock& clock) noexcept : clock_{&clock} {}
+        /// Returns the time of its ManualClock.
         [[nodiscard]] Instant now() const noexcept { return clock_->now(); }
 
     private:
@@ -68,6 +69,7 @@ public:
     [[nodiscard]] Instant now() const noexcept {
         return Instant{Duration{ticks_.load(std::memory_order_acquire)}};
     }
+    /// Returns a clock that shows the time of this one.
     [[nodiscard]] View view() const noexcept { return View{*this}; }
 
 private:

@@ -175,7 +175,9 @@ namespace belay { inline namespace BELAY_ABI {
 /// Nothing in belay reads a clock or seeds a generator in secret; it is given a Turn. That is why a
 /// simulated hour takes milliseconds, and why the same seed gives the same history.
 struct Turn {
+    /// The time of the turn.
     Instant now;
+    /// Random bits.
     Random& bits;
 };
 

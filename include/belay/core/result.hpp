@@ -82,12 +82,15 @@ public:
     /// Makes a failure, also if `T` could be made from the error.   Pre: as above.
     [[nodiscard]] static Result failure(E error) { return Result{std::nullopt, std::move(error)}; }
 
+    /// Returns whether it holds a value.
     [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
     /// Pre: has_value().
     [[nodiscard]] T& value() & noexcept { return checked(), *value_; }
+    /// Returns the value.   Pre: has_value().
     [[nodiscard]] const T& value() const& noexcept { return checked(), *value_; }
+    /// The same for an rvalue.
     [[nodiscard]] T&& value() && noexcept { return checked(), std::move(*value_); }
     [[nodiscard]] T& operator*() & noexcept { return value(); }
     [[nodiscard]] const T& operator*() const& noexcept { return value(); }
@@ -95,10 +98,12 @@ public:
     [[nodiscard]] T* operator->() noexcept { return checked(), value_.operator->(); }
     [[nodiscard]] const T* operator->() const noexcept { return checked(), value_.operator->(); }
 
+    /// Returns the value, or `other` if it holds an error.
     template <class U>
     [[nodiscard]] T value_or(U&& other) const& {
         return has_value() ? *value_ : static_cast<T>(std::forward<U>(other));
     }
+    /// The same for an rvalue.
     template <class U>
     [[nodiscard]] T value_or(U&& other) && {
         return has_value() ? std::move(*value_) : static_cast<T>(std::forward<U>(other));
@@ -139,6 +144,7 @@ public:
         requires std::convertible_to<F, E>
     Result(F&& error) : error_{std::forward<F>(error)} {}
 
+    /// Returns whether it holds a value.
     [[nodiscard]] bool has_value() const noexcept { return !static_cast<bool>(error_); }
     [[nodiscard]] explicit operator bool() const noexcept { return has_value(); }
 
@@ -150,6 +156,7 @@ public:
                              "has_value()");
         }
     }
+    /// Returns the error.   Pre: there is no value.
     [[nodiscard]] const E& error() const noexcept { return error_; }
 
 private:

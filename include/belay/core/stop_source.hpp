@@ -110,6 +110,7 @@ public:
     /// Throws: std::bad_alloc.
     StopSource() : state_{detail::Ref<detail::StopState>::make()} {}
 
+    /// Returns a token that sees the stop. It may outlive the source.
     [[nodiscard]] StopToken token() const noexcept { return StopToken{state_}; }
 
     /// Requests a stop, and wakes all waiters. Another call does nothing.
@@ -117,6 +118,7 @@ public:
     /// Errors: none.   Complexity: O(waiters).
     void request_stop() const noexcept { state_->request(); }
 
+    /// Returns whether a stop was requested.
     [[nodiscard]] bool stop_requested() const noexcept { return state_->requested(); }
 
 private:

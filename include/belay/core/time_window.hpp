@@ -50,6 +50,7 @@ public:
     constexpr void roll(Instant now) noexcept {
         if (now > last_) begin_bucket(now);
     }
+    /// Forgets all calls.
     constexpr void reset() noexcept {
         for (Bucket& bucket : ring_) bucket = {};
         seen_ = {};

@@ -174,6 +174,7 @@ public:
 
     [[nodiscard]] std::string_view name() const noexcept { return Entry::name; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(Base::observer().user); }
+    /// Makes the connections of the service.
     [[nodiscard]] Transport& transport() noexcept { return Base::transport().inner(); }
 
 private:
@@ -379,6 +380,7 @@ public:
     [[nodiscard]] bool contains(std::string_view name) const noexcept {
         return services_.find(name) != services_.end();
     }
+    /// Returns the number of services.
     [[nodiscard]] std::size_t size() const noexcept { return services_.size(); }
 
     // ---- commands ------------------------------------------------------------------------------

@@ -183,6 +183,7 @@ public:
 
     /// Returns what was done so far.   Complexity: O(1).
     [[nodiscard]] const HttpCallsCounters& counters() const noexcept { return counters_; }
+    /// Returns the options in force.
     [[nodiscard]] const HttpCallsOptions& options() const noexcept { return options_; }
     /// Returns the state of the breaker of a URL's host, which is closed for a host without one.
     /// Throws: std::bad_alloc.

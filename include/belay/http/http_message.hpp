@@ -32,6 +32,7 @@ class HttpHeaders {
 public:
     struct Field {
         std::string name;
+        /// The value, without spaces around it.
         std::string value;
         friend bool operator==(const Field&, const Field&) = default;
     };
@@ -57,7 +58,9 @@ public:
 
     [[nodiscard]] auto begin() const noexcept { return fields_.begin(); }
     [[nodiscard]] auto end() const noexcept { return fields_.end(); }
+    /// Returns the number of fields.
     [[nodiscard]] std::size_t size() const noexcept { return fields_.size(); }
+    /// Returns whether there are none.
     [[nodiscard]] bool empty() const noexcept { return fields_.empty(); }
 
     friend bool operator==(const HttpHeaders&, const HttpHeaders&) = default;
@@ -135,6 +138,7 @@ struct HttpResponse {
 
     /// The status code that the server sent; 0 if nothing arrived.
     int status = 0;
+    /// The headers, without those of trailers.
     HttpHeaders headers{};
     /// The decompressed body; empty if it was passed to on_chunk.
     std::string body{};
@@ -247,6 +251,7 @@ struct HttpRequest {
 
     /// An absolute URL of http or https, without credentials, which belong into a header.
     std::string url{};
+    /// The method, such as GET.
     std::string method = "GET";
     /// The fields to add to those that the client writes itself: Host, Content-Length,
     /// Accept-Encoding.

@@ -616,15 +616,20 @@ struct JournalReport {
 
     /// Bytes that differ from what was written.
     struct Damage {
+        /// The file.
         std::string path;
+        /// Where in the file, in bytes.
         std::uint64_t offset = 0;
         std::uint64_t bytes = 0;  ///< 0: the file as a whole
+        /// The damage, in words.
         std::string what;
     };
 
     /// A range of operation numbers, both ends included.
     struct Range {
+        /// The first number.
         std::uint64_t first = 0;
+        /// The last number.
         std::uint64_t last = 0;
 
         friend bool operator==(const Range&, const Range&) = default;
@@ -637,7 +642,9 @@ struct JournalReport {
     std::uint64_t operations = 0;  ///< operations that wait and can be read
     std::size_t longest = 0;       ///< bytes of the longest operation that can be read
     Bytes note;                    ///< the kept note
+    /// The files, in their order.
     std::vector<Segment> segments;
+    /// The damaged places, in the order of the files.
     std::vector<Damage> damages;
     /// Operations that wait to be acknowledged and cannot be read.
     std::vector<Range> lost;
@@ -648,6 +655,7 @@ struct JournalReport {
     /// Whether the last file was made by a roll that was not finished; opening removes it.
     bool unfinished_roll = false;
 
+    /// Returns whether nothing is damaged or missing.
     [[nodiscard]] bool is_whole() const noexcept { return damages.empty() && lost.empty(); }
 };
 

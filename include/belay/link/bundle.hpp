@@ -62,6 +62,7 @@ public:
     static_assert((std::is_same_v<typename Ts::message_type, message_type> && ...),
                   "Bundle: all transports must have one message_type");
 
+    /// Returns the number of transports.
     static constexpr std::size_t size = sizeof...(Ts);
     static constexpr unsigned own_bits = static_cast<unsigned>(std::bit_width(size - 1));
     static constexpr unsigned lane_bits = own_bits + [] {

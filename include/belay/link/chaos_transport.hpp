@@ -30,6 +30,7 @@ struct LinkOptions {
     /// The number of a thousand attempts that begin later, and of received messages that arrive
     /// later, by `delay`. A message waits for those before it, so the order stays.
     std::uint32_t delays_per_thousand = 0;
+    /// How long a delayed message waits. >= 0ns.
     Duration delay{};
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is.
@@ -55,6 +56,7 @@ struct LinkCounters {
 /// One injected fault, for the observer of a chaos::Transport.
 struct LinkInjected {
     enum class Kind : std::uint8_t { failure, drop, delay };
+    /// Which fault it is.
     Kind kind;
 };
 
@@ -77,8 +79,11 @@ public:
         BELAY_OPTION(options.check().empty(), "chaos::LinkFaults: see chaos::LinkOptions::check()");
     }
 
+    /// Injects faults from now on.
     void switch_on() noexcept { on_.store(true, std::memory_order_relaxed); }
+    /// Injects nothing from now on.
     void switch_off() noexcept { on_.store(false, std::memory_order_relaxed); }
+    /// Returns whether faults are injected now.
     [[nodiscard]] bool is_on() const noexcept { return on_.load(std::memory_order_relaxed); }
 
     /// Replaces the options for what follows.   Pre: options.check() is empty.
@@ -150,6 +155,7 @@ public:
     static constexpr std::size_t held_max = 1024;
 
     /// A connection; `A` are the types that a surrounding Endpoints or WithToken passes on.
+    /// Models: ConnectionLike.
     template <class... A>
     class Connection {
         using Inner = decltype(std::declval<Inside&>().open(

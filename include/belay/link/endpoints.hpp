@@ -126,6 +126,7 @@ struct EndpointsOptions {
                   ///< the list
     };
 
+    /// The order in which the endpoints are dialled.
     Order order = listed;
 };
 
@@ -190,6 +191,7 @@ private:
 
 public:
     /// The connection to one endpoint; `A` are the types that a surrounding WithToken passes on.
+    /// Models: ConnectionLike.
     template <class... A>
     class Connection : public Opened<A...>::Base {
         using Base = typename Opened<A...>::Base;

@@ -63,6 +63,7 @@ class Heartbeat : public part::Around<Transport> {
 public:
     using message_type = typename Transport::message_type;
 
+    /// Models: ConnectionLike.
     class Connection : public part::Wrapped<part::ConnectionOf<Transport>, message_type> {
         using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
 

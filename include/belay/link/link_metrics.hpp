@@ -32,12 +32,17 @@ public:
     /// Counts durations in buckets. Count `i` is of the durations that are above bound `i - 1` and
     /// at most bound `i`. The last count is of the durations above the last bound.
     struct Histogram {
+        /// The number of upper bounds.
         static constexpr std::size_t bounds = 12;
+        /// How many values each bucket has.
         std::array<std::uint64_t, bounds + 1> counts{};
+        /// The sum of all values.
         Duration sum{};
     };
     struct Counters {
+        /// Dials that began.
         std::uint64_t attempts = 0;
+        /// Dials that led to a connection.
         std::uint64_t connections = 0;
         /// Connections that ended although they were wanted; planned closes do not count.
         std::uint64_t losses = 0;
@@ -46,8 +51,11 @@ public:
         std::uint64_t withdrawn = 0;
         /// Failed attempts and ended connections, by Cause.
         std::array<std::uint64_t, 11> failures{};
+        /// Pings that the policy of the peer may reject.
         std::uint64_t policy_conflicts = 0;
+        /// How long outages took that have ended.
         Histogram outages{};
+        /// How long the answers to pings took.
         Histogram round_trips{};
     };
 
@@ -101,7 +109,9 @@ public:
     void on_policy_conflict(Duration, Lane) noexcept { ++counters_.policy_conflicts; }
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    /// Returns the state of the link.
     [[nodiscard]] LinkState state() const noexcept { return state_; }
+    /// Returns the counts since the beginning.
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
 private:

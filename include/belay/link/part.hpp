@@ -135,6 +135,8 @@ private:
 ///
 /// It forwards every call that the decorator does not change to the connection inside. An optional
 /// member that the connection inside lacks is also missing here.
+///
+/// Models: ConnectionLike.
 template <class C, class M>
 class Wrapped {
 public:

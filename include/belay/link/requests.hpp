@@ -66,6 +66,7 @@ struct RequestsOptions {
     unsigned timeouts_max = 3;
     /// For questions that do not choose.
     OnLoss on_loss = fail;
+    /// Those of the Supervisor.
     SupervisorOptions link{};
 
     /// Returns the rule that these options break, as a sentence; an empty text if they break none.
@@ -82,6 +83,7 @@ struct RequestsOptions {
 
 /// The state of a Requests, as one consistent value.
 struct RequestsStatus {
+    /// That of the Supervisor.
     LinkStatus link{};
     std::uint64_t waiting = 0;     ///< questions that wait to be sent
     std::uint64_t in_flight = 0;   ///< questions that count towards in_flight_max
@@ -739,6 +741,7 @@ public:
     /// Returns the commands that other threads may give. Ask on the home thread only.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    /// Returns the codec that writes and reads the messages.
     [[nodiscard]] Codec& codec() noexcept { return codec_; }
     [[nodiscard]] Instant now() const noexcept { return now_; }
 

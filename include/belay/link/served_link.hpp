@@ -47,6 +47,7 @@ public:
         box_->close();
     }
 
+    /// Returns when it wants to be advanced next.
     [[nodiscard]] Instant deadline() const noexcept {
         if (ended()) return never;
         if (!box_->empty() || (box_->rejected() && !closing_)) return always;
@@ -111,6 +112,7 @@ public:
     void limit_output(std::size_t bytes) noexcept {
         if (!ended()) call([&](auto& c) { part::limit_output(c, bytes); });
     }
+    /// Returns whether it has become writable since the last call.
     [[nodiscard]] bool take_writable() noexcept { return std::exchange(writable_, false); }
     /// Returns whether the peer has given a sign of life since the last call. Signs of life are a
     /// message, a part of one, and an answered ping of the transport.
@@ -190,8 +192,11 @@ public:
 
     /// Returns whether the connection has opened. Before that, send() may return `down`.
     [[nodiscard]] bool opened() const noexcept { return opened_; }
+    /// Returns whether the connection has ended.
     [[nodiscard]] bool ended() const noexcept { return ended_; }
+    /// Returns whether it is to be closed, or is closed.
     [[nodiscard]] bool closing() const noexcept { return closing_ || ended(); }
+    /// Returns why it ended.
     [[nodiscard]] const Failure& failure() const noexcept { return failure_; }
 
 private:

@@ -51,6 +51,7 @@ inline constexpr std::size_t link_states = static_cast<std::size_t>(LinkState::d
 ///
 /// Thread safety: a plain value; Supervisor::status and Handle::status give consistent copies.
 struct LinkStatus {
+    /// The state of the link.
     LinkState state = LinkState::stopped;
     /// Whether a retry has failed since `down_since`.
     bool retry_failed = false;
@@ -77,7 +78,9 @@ struct LinkStatus {
 
 /// A step from one state to the next. `from == to.state` if only the wait changed.
 struct Transition {
+    /// The state before.
     LinkState from = LinkState::stopped;
+    /// The state after.
     LinkStatus to{};
 };
 
@@ -88,9 +91,13 @@ struct Connectivity {
         disconnected,  ///< until the first retry has failed; see `since` and `reason`
         reconnecting   ///< after that; see `attempt`
     };
+    /// The activity of the link, in one word.
     Kind kind = Kind::disconnected;
+    /// When that began.
     Instant since = never;
+    /// Why it is not connected.
     Failure reason{};
+    /// The number of the attempt, from 1; 0 while there is none.
     std::uint32_t attempt = 0;
 };
 

@@ -504,6 +504,7 @@ public:
 
     // ---- commands ------------------------------------------------------------------------------
 
+    /// Begins to connect.
     void start() { handle().start(); }
     /// Stops the supervisor and ends its connection. Outside a turn, the observer has been notified
     /// when this returns. Inside a turn, or a call to the transport, the status changes at once.
@@ -534,6 +535,7 @@ public:
     /// nothing happens. If several calls shut the same gate, the grace that ends first counts. A
     /// grace below 0ns counts as 0ns.
     void shut(Gate gate, Duration grace = {}) { handle().shut(gate, grace); }
+    /// Opens what shuts the gate; the opposite of shut.
     void open(Gate gate) { handle().open(gate); }
 
     /// Stops sending, and stops the supervisor when everything that was sent has left. The state
@@ -598,15 +600,20 @@ public:
         const BytesView bytes = as_bytes(std::string_view{text});
         return send(to_bytes(bytes), lane);
     }
+    /// Sends a message, or says why it cannot.
     template <detail::NoMessage<message_type> T>
     SendResult send(const T&, Lane = 0) noexcept {
         return detail::accepts_message_type<T>();
     }
 
+    /// Returns the state, and what it waits for.
     [[nodiscard]] const LinkStatus& status() const noexcept { return core_.status(); }
+    /// Returns the core that decides, to look at.
     [[nodiscard]] const timeline::SupervisorCore<Policy>& core() const noexcept { return core_; }
+    /// Returns a handle by which other threads give commands.
     [[nodiscard]] Handle handle() const { return Handle{live_.box()}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    /// Returns the transport.
     [[nodiscard]] Transport& transport() noexcept { return live_.transport(); }
     /// Returns when the peer last sent anything: a message, a part of one, an answered ping.
     [[nodiscard]] Instant received_at() const noexcept { return received_.anything; }

@@ -44,7 +44,9 @@ public:
         return v;
     }
 
+    /// Returns the decision of the check.
     [[nodiscard]] constexpr Kind kind() const noexcept { return kind_; }
+    /// Returns why the connection is rejected.
     [[nodiscard]] constexpr const Failure& failure() const noexcept { return failure_; }
 
 private:
@@ -115,6 +117,7 @@ class Validated : public part::Around<Transport> {
 public:
     using message_type = typename Transport::message_type;
 
+    /// Models: ConnectionLike.
     class Connection : public part::Wrapped<part::ConnectionOf<Transport>, message_type> {
         using Base = part::Wrapped<part::ConnectionOf<Transport>, message_type>;
         using Sender = part::CheckSender<part::ConnectionOf<Transport>, message_type>;

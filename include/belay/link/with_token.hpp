@@ -53,7 +53,7 @@ public:
         "WithToken: the source of tokens needs 'void operator()(Completion<token_type>)'");
 
     /// A connection that is opened when the token has arrived; `A` are the types that a surrounding
-    /// Endpoints passes on.
+    /// Endpoints passes on.   Models: ConnectionLike.
     template <class... A>
     class Connection {
         static_assert(sizeof...(A) != 0 || detail::OpensWith<Transport, Token>,
@@ -177,6 +177,7 @@ public:
     void credentials(A&&... values) {
         source_.credentials(std::forward<A>(values)...);
     }
+    /// Returns the source of tokens.
     [[nodiscard]] Source& source() noexcept { return source_; }
 
 private:

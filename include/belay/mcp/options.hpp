@@ -110,6 +110,7 @@ struct Options {
     /// The longest answer, and the deepest nesting of its JSON. An answer whose values would take
     /// more than 128 MiB of memory is too long, too.
     std::size_t answer_bytes_max = std::size_t{16} << 20;
+    /// How deep the JSON of a request may be nested. >= 1.
     std::size_t depth_max = 64;
 };
 

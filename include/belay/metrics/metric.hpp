@@ -46,10 +46,12 @@ struct Metric {
     std::uint64_t per_unit = 1;
     /// The second label, such as state="open". An empty key means that there is none.
     const char* key = "";
+    /// The value of that label.
     std::string_view label{};
     /// The upper bounds of a histogram's buckets, and the counts of each bucket alone. There is one
     /// more count than bounds, for durations above the last bound.
     std::span<const Duration> bounds{};
+    /// The counts of the buckets.
     std::span<const std::uint64_t> counts{};
 
     static constexpr std::uint64_t nanoseconds = 1'000'000'000;

@@ -180,7 +180,9 @@ public:
         return false;
     }
 
+    /// Returns the options.
     [[nodiscard]] const PageOptions& options() const noexcept { return options_; }
+    /// Returns how many samples it has.
     [[nodiscard]] std::size_t samples() const noexcept { return samples_; }
     /// Returns how many parts were not added. If there are any, the text has them as the gauge
     /// `belay_metrics_dropped_parts`.

@@ -47,6 +47,7 @@ struct Key {
 ///
 /// Thread safety: a plain value.
 struct Options {
+    /// The only algorithm that is accepted.
     Algorithm algorithm = Algorithm::hs256;
     Subject subject = Subject::text;
     /// The required `iss`; if empty, any `iss` is accepted.
@@ -61,7 +62,9 @@ struct Options {
 ///
 /// Thread safety: a plain value.
 struct Claims {
+    /// The user who owns the token.
     std::string subject{};
+    /// When the token ends.
     WallTime expires{};
     /// All claims as a JSON object, as the token has it, for those that belay does not use.
     std::string json{};
@@ -78,6 +81,7 @@ struct Claims {
 /// Source:        RFC 8725, "JSON Web Token Best Current Practices".
 class Verifier {
 public:
+    /// Longer tokens are rejected unread.
     static constexpr std::size_t token_bytes_max = 4096;
 
     /// Makes a verifier of options and keys.

@@ -49,10 +49,15 @@ public:
     ///
     /// It may also be the time from which an attempt was wanted, or no longer wanted.
     struct Event {
+        /// The kind of event.
         detail::Outcome what = detail::Outcome::failed;
+        /// Why the attempt failed.
         Cause cause = Cause::none;
+        /// How often it happened in a row.
         std::uint16_t times = 1;
+        /// The wait that the peer asked for.
         Duration retry_after{};
+        /// When it happened, by the clock of the machine's users.
         Instant at{};
     };
 

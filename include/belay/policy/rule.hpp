@@ -29,6 +29,7 @@ struct Advice {
         stop = 4            ///< never again, until the policy is reset
     };
 
+    /// The kind of advice.
     Verb verb = Verb::go;
     /// When the next attempt may start; without meaning for `go`. A `stop` of a rule with FailFast
     /// has the instant until which the rule rejects; any other `stop` has `never`.

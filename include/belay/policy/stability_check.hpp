@@ -93,11 +93,17 @@ struct StabilityLoad {
     };
     /// The length of each phase.
     struct Phases {
+        /// How long the load is served before the first fault.
         Duration steady = std::chrono::seconds{30};
+        /// How long the server does not answer.
         Duration outage = std::chrono::seconds{60};
+        /// How long it is watched after the last fault.
         Duration recovery = std::chrono::seconds{90};
+        /// How long the server answers with errors.
         Duration errors = std::chrono::seconds{20};
+        /// How long the server is slow.
         Duration slow = std::chrono::seconds{20};
+        /// How long the server answers slowly and seldom.
         Duration brown_out = std::chrono::seconds{30};
     };
 
@@ -107,8 +113,11 @@ struct StabilityLoad {
     std::uint32_t processes = 10;
     /// The time after which a caller gives up an attempt, unless its policy requests a shorter one.
     Duration timeout = std::chrono::seconds{1};
+    /// The server under load.
     Server server{};
+    /// How long each phase takes.
     Phases phases{};
+    /// The seed of all random draws.
     Seed seed{1};
     /// The limit of the rules for peaks, in thousandths of the offered load.
     std::uint32_t peak_per_thousand_max = 1300;
@@ -181,7 +190,9 @@ struct StabilityReport {
     std::uint64_t brown_out_good_once = 0;
     /// The calls that were offered, those that succeeded, and the attempts that were sent.
     std::uint64_t offered = 0;
+    /// Calls that ended well.
     std::uint64_t good = 0;
+    /// Attempts that reached the server.
     std::uint64_t sent = 0;
     /// The longest time from the start of a call until its end, or until the end of the run.
     Duration longest_call{};
@@ -192,6 +203,7 @@ struct StabilityReport {
     bool ended_early = false;
     /// The attempts that were sent in each second, and the calls that succeeded, for plots.
     std::vector<std::uint32_t> sent_by_second{};
+    /// These by second.
     std::vector<std::uint32_t> good_by_second{};
 
     /// Returns the first rule that the policy breaks, or nothing if it keeps all.
@@ -235,6 +247,7 @@ struct ReconnectionLoad {
     Duration latency = std::chrono::milliseconds{20};
     /// The failure of a dial during the outage.
     Cause outage_cause = Cause::refused;
+    /// The seed of all random draws.
     Seed seed{1};
 
     /// Returns the sentence on what is wrong with this load; it is empty if nothing is.

@@ -119,6 +119,7 @@ public:
         previous_ = &poller_->soon_;
         poller_->soon_ = this;
     }
+    /// Returns whether it watches a descriptor.
     [[nodiscard]] bool active() const noexcept { return poller_ != nullptr && place_ != 0; }
 
 private:

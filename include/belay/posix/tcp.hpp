@@ -103,6 +103,7 @@ public:
         return {*poller_, endpoint, framing_, options_, link, {resolver_, &memory_}};
     }
 
+    /// Returns the address that is dialled.
     [[nodiscard]] const Endpoint& endpoint() const noexcept
         requires is_fixed
     {

@@ -91,7 +91,9 @@ public:
     /// Does nothing, because the oldest value stays the first until it is removed.
     void nack() noexcept {}
 
+    /// Returns the number of values.
     [[nodiscard]] std::size_t size() const noexcept { return pushed_ - popped_; }
+    /// Returns how many values it can hold.
     [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
 private:

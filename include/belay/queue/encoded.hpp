@@ -125,7 +125,9 @@ public:
         return storage_.nack();
     }
 
+    /// Returns that of the storage.
     [[nodiscard]] std::size_t size() const noexcept { return storage_.size(); }
+    /// Returns that of the storage.
     [[nodiscard]] std::size_t capacity() const noexcept { return storage_.capacity(); }
 
     // Optional members of a storage. They are templates, so that Clang 14 ignores them if the

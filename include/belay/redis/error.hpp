@@ -136,6 +136,7 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 ///
 /// Thread safety: a plain value.
 struct Error {
+    /// The error.
     std::error_code code;
     /// The server and the stream.
     std::string where;

@@ -54,7 +54,9 @@ struct Options {
     /// under this name come first.
     std::string consumer{};
 
+    /// The host of the server.
     std::string host = "127.0.0.1";
+    /// The port. 1 to 65,535.
     std::uint16_t port = 6379;
     /// The path of a Unix domain socket; if not empty, it replaces host and port.
     std::string socket{};
@@ -74,6 +76,7 @@ struct Options {
         std::string user{};
         std::string password{};
     };
+    /// The Sentinels to ask; none by default.
     Sentinels sentinels{};
     /// A redis::Tls, for all connections, also to Sentinels; see redis/tls.hpp. If null, there is
     /// no TLS.

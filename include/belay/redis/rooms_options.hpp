@@ -19,7 +19,9 @@ struct RoomsOptions {
     /// The prefix of all keys, without braces; the same for all servers that share rooms.
     std::string prefix = "belay";
 
+    /// The host of the server.
     std::string host = "127.0.0.1";
+    /// The port. 1 to 65,535.
     std::uint16_t port = 6379;
     /// The path of a Unix domain socket; if not empty, it replaces host and port.
     std::string socket{};

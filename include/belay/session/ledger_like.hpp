@@ -18,6 +18,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Exactly-once delivery depends on it, so it is written together with the effect, never before or
 /// after it.
 struct Progress {
+    /// The journal whose operations are counted.
     Id journal{};
     /// The connection that brought the last operation. It fences older ones, also after a restart.
     std::uint64_t attach = 0;

@@ -72,6 +72,7 @@ struct OutboxOptions {
     /// in flight, it is sent alone. It then waits until the connection has been open for a while,
     /// so that a proxy that accepts and closes connections during an outage counts no delivery.
     std::uint32_t deliveries_max = 10;
+    /// Those of the Supervisor.
     SupervisorOptions link{};
 
     /// Returns the rule that these options break, as a sentence; an empty text if they break none.
@@ -88,6 +89,7 @@ struct OutboxOptions {
 
 /// The state of an outbox, as one consistent value.
 struct OutboxStatus {
+    /// That of the Supervisor.
     LinkStatus link{};
     std::uint64_t waiting = 0;       ///< messages that wait to be sent on this connection
     std::uint64_t in_flight = 0;     ///< messages that were sent on it, and not acknowledged

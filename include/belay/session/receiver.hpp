@@ -330,6 +330,7 @@ public:
 
     // ---- observers -----------------------------------------------------------------------------
 
+    /// Returns the ledger.
     [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
     /// Returns the number of connections, including those that are being closed.

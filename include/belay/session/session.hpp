@@ -68,6 +68,7 @@ struct SessionOptions {
     std::size_t batch_bytes = std::size_t{32} << 10U;
     /// When a silent receiver is pinged and given up, over any transport.
     HeartbeatOptions heartbeat{};
+    /// Those of the Supervisor.
     SupervisorOptions link{};
     /// As a service of a Fleet: the priority among services that want to dial; see
     /// ServiceOptions::priority.
@@ -431,6 +432,7 @@ public:
     /// Returns the commands that other threads may give. Call `send` on the home thread only.
     [[nodiscard]] Handle handle() const { return link_.handle(); }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    /// Returns the queue of operations.
     [[nodiscard]] Queue& queue() noexcept { return queue_; }
     [[nodiscard]] Instant now() const noexcept { return now_; }
 

@@ -130,14 +130,18 @@ enum class FrameType : std::uint8_t {
 
 /// The fields of a frame; `payload` refers to the message from which it was read.
 struct Frame {
+    /// The kind of frame.
     FrameType type{};
+    /// Bits that the type defines.
     std::uint8_t flags = 0;
+    /// The lane of the operations.
     std::uint8_t lane = 0;
     /// Depends on the type: largest payload accepted (hello, welcome), salt (data), code (error).
     std::uint32_t aux = 0;
     /// Depends on the type: attach (hello, welcome, start), number (data, ack), detail (error),
     /// token (ping).
     std::uint64_t number = 0;
+    /// The bytes behind the head.
     BytesView payload{};
 };
 

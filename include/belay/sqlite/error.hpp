@@ -52,6 +52,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sqlite {
 ///
 /// Thread safety: a plain value.
 struct Error {
+    /// The error.
     std::error_code code;
     /// The file.
     std::string path;

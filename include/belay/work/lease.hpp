@@ -20,6 +20,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Thread safety: distinct objects safe.
 struct Lease {
+    /// The number of the item.
     std::uint64_t id = 0;
     /// The body that was pushed, valid until the next call of the queue that is not const.
     /// `read(id)` returns it again.
@@ -64,21 +65,29 @@ struct WorkItem {
         dead      ///< is kept as a dead letter
     };
 
+    /// The number of the item.
     std::uint64_t id = 0;
+    /// The bytes of the item.
     BytesView body{};
+    /// Where it is now.
     State state = State::ready;
+    /// Why it is dead.
     DeathCause cause = DeathCause::none;
     /// How often it was leased.
     std::uint32_t deliveries = 0;
+    /// When it was pushed, by the wall clock.
     WallTime pushed{};
 };
 
 /// An item that an observer's `on_dead` or `on_dropped` receives. `body` is valid during the call.
 struct DeadWork {
+    /// The number of the item.
     std::uint64_t id = 0;
     /// Empty if the item is unreadable.
     BytesView body{};
+    /// Why it was given up.
     DeathCause cause = DeathCause::failed;
+    /// How often it was leased.
     std::uint32_t deliveries = 0;
 };
 

@@ -16,7 +16,9 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// Waits use `now`; stored times use `wall`.
 struct Moment {
+    /// The time of the steady clock.
     Instant now;
+    /// The time of the wall clock.
     WallTime wall;
 };
 

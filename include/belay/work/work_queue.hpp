@@ -315,7 +315,9 @@ public:
     [[nodiscard]] Instant deadline() const noexcept { return items().deadline(); }
     /// Returns how many items wait, are leased or delayed.
     [[nodiscard]] std::size_t size() const noexcept { return items().living(); }
+    /// Returns whether nothing waits or is leased.
     [[nodiscard]] bool empty() const noexcept { return size() == 0; }
+    /// Returns how many items are leased now.
     [[nodiscard]] std::size_t leased() const noexcept { return items().slots().leased(); }
     /// Returns how many are delayed, or wait for another read.
     [[nodiscard]] std::size_t delayed() const noexcept { return items().slots().delayed(); }
