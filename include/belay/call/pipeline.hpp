@@ -357,9 +357,9 @@ struct CallContext : detail::MadeCalls {
 /// - `call(const auto& next, auto& context, const Attempt&) const` for blocking calls: returns what
 ///   `next(attempt)` returns, a part::Answer, or one of its own;
 /// - `await(auto next, auto& context, Attempt) const` for coroutines: the same in a Task;
-/// - if it applies, a constant of value true, so that orders that make no sense do not compile:
-///   `limits_time`, `hides_failures` (replaces them by an answer), `holds_permit` (waits for one),
-///   `repeats_calls`, and with it `retries_calls` or `hedges_calls`.
+/// - if they apply, constants of value true: `limits_time`, `hides_failures` (replaces them by an
+///   answer), `holds_permit` (waits for one), `repeats_calls`, and with it `retries_calls` or
+///   `hedges_calls`. With them, orders of layers that make no sense do not compile.
 ///
 /// The call may return the same types as for `retry`, and the caller gets the same results. Use
 /// fails_if and fails_on to classify results. Unless a Fallback has an answer, a call that was

@@ -600,7 +600,7 @@ public:
         const BytesView bytes = as_bytes(std::string_view{text});
         return send(to_bytes(bytes), lane);
     }
-    /// Sends a message, or says why it cannot.
+    /// Sends a message, or returns why it cannot.
     template <detail::NoMessage<message_type> T>
     SendResult send(const T&, Lane = 0) noexcept {
         return detail::accepts_message_type<T>();
