@@ -10,7 +10,6 @@
 , and belay/windows/journal.hpp; see docs/reference/platforms.md."
 #endif
 
-#include <belay/posix/boot_clock.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/files.hpp>
 #include <belay/posix/journal.hpp>

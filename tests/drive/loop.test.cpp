@@ -462,41 +462,6 @@ TEMPLATE_TEST_CASE("Loop may be destroyed while other threads still wake its mac
     }
 }
 
-TEST_CASE("TimerHeap agrees with a plain search for the earliest", "[drive][loop][property]") {
-    static constexpr belay::driver::WakeOps ops{
-        [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode&) noexcept {},
-        [](belay::driver::WakeNode&) noexcept { return always; },
-        [](belay::driver::WakeNode&) noexcept {}, [](belay::driver::WakeNode*) noexcept {}};
-    CHECK(rc::check("top() is a minimum of the heap",
-                    [](const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps) {
-                        std::vector<std::unique_ptr<detail::LoopNode>> nodes;
-                        for (int i = 0; i < 16; ++i) {
-                            nodes.push_back(std::make_unique<detail::LoopNode>(ops));
-                        }
-                        detail::TimerHeap heap;
-                        heap.reserve(nodes.size());
-                        std::set<detail::LoopNode*> model;
-                        for (const auto& [which, due] : steps) {
-                            detail::LoopNode& n = *nodes[which % 16];
-                            if (!model.contains(&n)) {
-                                n.due = at(Duration{due});
-                                heap.push(n);
-                                model.insert(&n);
-                            } else if (due % 3 == 0) {
-                                heap.remove(n);
-                                model.erase(&n);
-                            } else {
-                                n.due = at(Duration{due});
-                                heap.moved(n);
-                            }
-                            RC_ASSERT(heap.size() == model.size());
-                            Instant first = never;
-                            for (const auto* m : model) first = std::min(first, m->due);
-                            if (!model.empty()) RC_ASSERT(heap.top().due == first);
-                        }
-                    }));
-}
-
 TEST_CASE("Loop runs thousands of machines at their own times", "[drive][loop][unit]") {
     ManualClock clock{at(0s)};
     Loop loop{clock.view()};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a loop over a BootClock waits by a clock that counts the machine's sleep. Method: a test
 // cannot suspend the machine, so it reads the state of its timer from the kernel.
-#include <belay/posix/boot_clock.hpp>
+#include <belay/posix/loop.hpp>
 
 #include <cstdio>
 #include <filesystem>
@@ -9,7 +9,6 @@
 #include <string>
 
 #include <belay/core/clocks.hpp>
-#include <belay/posix/loop.hpp>
 
 #include "support/posix/watch_rig.hpp"
 

@@ -43,8 +43,6 @@ LISTED = {
     "redis/stream.hpp Stream": "one member for each key and script",
     "breaker/detail/breaker_core.hpp BreakerCore": "the state of a breaker, as a value, for the rule and the shared object",
     "core/mailbox.hpp Mailbox": "the queue, its bounds and its wakes under one lock",
-    "drive/detail/basic_loop.hpp BasicLoop": "a loop's timers, inbox, clock and round",
-    "drive/detail/basic_loop.hpp Node": "an entry of the timer heap is also the machine's registration",
     "fleet/detail/dial_scheduler.hpp DialScheduler": "the events of all services of a fleet meet in it",
     "fleet/detail/dial_scheduler.hpp ServiceEntry": "what a scheduler stores of one service, without an invariant of its own",
     "fleet/pool.hpp Pool": "members, waiting callers and the proof of a dead network",

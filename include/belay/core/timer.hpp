@@ -6,9 +6,9 @@
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
 #include <utility>  // std::forward, std::move
-#include <vector>   // std::vector
 
 #include <belay/core/detail/function.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_like.hpp>
 
@@ -63,7 +63,7 @@ public:
                 // the past would starve them.
                 if (slot.due >= now) return;
                 slot.due = now;
-                sink(0);
+                heap_.moved(&slot, Order{});
                 continue;
             }
             Function<void()> f = take(slot);
@@ -99,14 +99,14 @@ public:
             }
         };
         const Running running{*this, *entry.slot_};
-        unlink(running.slot);
+        heap_.remove(&running.slot, Order{});
         running.slot.ticket = 0;
         running.slot.function();
     }
     /// Destroys the functions that wait, without a call.
     void close() noexcept {
         // The destructor of a function may cancel another timer.
-        while (!heap_.empty()) static_cast<void>(take(*heap_.back()));
+        while (!heap_.empty()) static_cast<void>(take(*heap_.front()));
     }
 
 private:
@@ -117,7 +117,7 @@ private:
     }
     /// Ends the use of a slot, and returns its function.
     [[nodiscard]] Function<void()> take(Slot& slot) noexcept {
-        unlink(slot);
+        heap_.remove(&slot, Order{});
         free(slot);
         return std::move(slot.function);
     }
@@ -125,45 +125,16 @@ private:
         slot.next_free = free_;
         free_ = &slot;
     }
-    /// Takes a slot out of the heap.
-    void unlink(Slot& slot) noexcept {
-        const std::size_t hole = slot.place;
-        Slot* const last = heap_.back();
-        heap_.pop_back();
-        if (last != &slot) {
-            put(hole, last);
-            rise(hole);
-            sink(last->place);
+    struct Order {
+        static bool before(const Slot* a, const Slot* b) noexcept {
+            if (a->due != b->due) return a->due < b->due;
+            return a->ticket < b->ticket && a->due != never;  // those never due have no order
         }
-    }
-    static bool before(const Slot& a, const Slot& b) noexcept {
-        if (a.due != b.due) return a.due < b.due;
-        return a.ticket < b.ticket && a.due != never;  // those that are never due have no order
-    }
-    void put(std::size_t place, Slot* slot) noexcept {
-        heap_[place] = slot;
-        slot->place = place;
-    }
-    void rise(std::size_t at) noexcept {
-        Slot* const slot = heap_[at];
-        for (; at != 0 && before(*slot, *heap_[(at - 1) / 2]); at = (at - 1) / 2) {
-            put(at, heap_[(at - 1) / 2]);
-        }
-        put(at, slot);
-    }
-    void sink(std::size_t at) noexcept {
-        Slot* const slot = heap_[at];
-        for (std::size_t child = 2 * at + 1; child < heap_.size(); child = 2 * at + 1) {
-            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
-            if (!before(*heap_[child], *slot)) break;
-            put(at, heap_[child]);
-            at = child;
-        }
-        put(at, slot);
-    }
+        static std::size_t& place(Slot* slot) noexcept { return slot->place; }
+    };
 
     Waker waker_;
-    std::vector<Slot*> heap_;
+    IndexedHeap<Slot*> heap_;
     Slot* free_ = nullptr;
     std::uint64_t tickets_ = 0;
 };
@@ -224,11 +195,11 @@ Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) 
     Slot& slot = *unused.slot;
     queue->free_ = slot.next_free;
     slot.function.emplace(std::forward<F>(f));
-    queue->heap_.push_back(&slot);
-    unused.slot = nullptr;
     slot.due = due;
-    slot.ticket = ++queue->tickets_;
-    queue->rise(queue->heap_.size() - 1);
+    slot.ticket = queue->tickets_ + 1;
+    queue->heap_.push(&slot, Order{});
+    unused.slot = nullptr;
+    ++queue->tickets_;
     // Only a new first timer changes when the machine is due.
     if (queue->heap_.front() == &slot) queue->waker_.touch();
     return {queue, slot};

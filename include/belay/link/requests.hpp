@@ -268,8 +268,10 @@ public:
     /// Returns the id of the next question.   Throws: std::bad_alloc; nothing has changed then.
     [[nodiscard]] std::uint64_t next_id() {
         if (unused_ == none) {
-            if (deadlines_.capacity() == items_.size()) {
-                deadlines_.reserve(items_.size() == 0 ? 4 : 2 * items_.size());
+            if (items_.capacity() == items_.size()) {
+                const std::size_t capacity = items_.size() == 0 ? 4 : 2 * items_.size();
+                deadlines_.reserve(capacity);
+                items_.reserve(capacity);
             }
             items_.emplace_back();
             items_.back().next = none;
@@ -288,8 +290,7 @@ public:
         item.sends_again = sends_again;
         item.is_open = true;
         item.done = std::move(done);
-        deadlines_.push_back(index);  // next_id() has reserved the space
-        rise_in_heap(deadlines_, deadlines_.size() - 1, earlier(), putter());
+        deadlines_.push(index, Order{items_});  // next_id() has reserved the space
         ++size_;
         return item;
     }
@@ -439,29 +440,21 @@ private:
     [[nodiscard]] List& list_of(ItemList list) noexcept {
         return list == ItemList::waiting ? waiting_ : sent_;
     }
-    [[nodiscard]] auto earlier() const noexcept {
-        return [this](Index a, Index b) { return items_[a].deadline < items_[b].deadline; };
-    }
-    [[nodiscard]] auto putter() noexcept {
-        return [this](std::size_t place, Index index) {
-            deadlines_[place] = index;
-            items_[index].heap_place = static_cast<std::uint32_t>(place);
-        };
-    }
+    struct Order {
+        std::vector<Item>& items;
+        bool before(Index a, Index b) const noexcept {
+            return items[a].deadline < items[b].deadline;
+        }
+        std::uint32_t& place(Index index) const noexcept { return items[index].heap_place; }
+    };
     /// Removes the deadline of an open question.
     void close(Item& item) noexcept {
         item.is_open = false;
-        const std::size_t place = item.heap_place;
-        const Index last = deadlines_.back();
-        deadlines_.pop_back();
-        if (place == deadlines_.size()) return;
-        putter()(place, last);
-        sink_in_heap(deadlines_, place, earlier(), putter(), deadlines_.size());
-        rise_in_heap(deadlines_, items_[last].heap_place, earlier(), putter());
+        deadlines_.remove(index_of(item), Order{items_});
     }
 
     std::vector<Item> items_;
-    std::vector<Index> deadlines_;  // a heap: the earliest is at the front
+    IndexedHeap<Index> deadlines_;
     List waiting_;
     List sent_;
     List ended_;

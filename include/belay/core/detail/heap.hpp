@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/heap.hpp
-/// The two steps of a binary heap whose items store their own positions. sort_stably: sorts values,
-/// and keeps the order of equal ones. prefetch_for_write: loads memory before it is needed.
+/// IndexedHeap: a binary heap whose items store their own positions, and its two steps.
+/// sort_stably: sorts values, and keeps the order of equal ones. prefetch_for_write: loads memory
+/// before it is needed.
 #pragma once
 
-#include <cstddef>  // std::size_t
+#include <cstddef>      // std::size_t
+#include <type_traits>  // std::remove_cvref_t
+#include <vector>       // std::vector
 
 #include <belay/core/order.hpp>
 
@@ -43,6 +46,63 @@ constexpr void sink_in_heap(const Items& items, std::size_t place, const Before&
     }
     put(place, item);
 }
+
+/// A binary heap whose items store their own positions, so that each of them can move or leave.
+///
+/// An item is cheap to copy: a pointer or an index. An `Order` has `before(a, b)`, a strict order
+/// whose least item is at the front, and `place(item)`, a reference to the item's position.
+///
+/// Thread safety: one thread.   Complexity: O(log n) for push(), remove() and moved().
+/// Allocates:     push() only, beyond what was reserved.
+template <class Item>
+class IndexedHeap {
+public:
+    [[nodiscard]] bool empty() const noexcept { return items_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return items_.size(); }
+    /// Pre: !empty().
+    [[nodiscard]] const Item& front() const noexcept { return items_.front(); }
+
+    /// Throws: std::bad_alloc.
+    void reserve(std::size_t items) { items_.reserve(items); }
+    /// Throws: std::bad_alloc.   Pre: the item is in no heap.
+    template <class Order>
+    void push(Item item, const Order& order) {
+        items_.push_back(item);
+        rise_in_heap(items_, items_.size() - 1, before(order), putter(order));
+    }
+    /// Pre: the item is in this heap.
+    template <class Order>
+    void remove(Item item, const Order& order) noexcept {
+        const std::size_t hole = order.place(item);
+        const Item last = items_.back();
+        items_.pop_back();
+        if (hole == items_.size()) return;
+        putter(order)(hole, last);
+        moved(last, order);
+    }
+    /// Restores the order after that of an item in this heap has changed.
+    template <class Order>
+    void moved(Item item, const Order& order) noexcept {
+        rise_in_heap(items_, order.place(item), before(order), putter(order));
+        sink_in_heap(items_, order.place(item), before(order), putter(order), items_.size());
+    }
+
+private:
+    template <class Order>
+    [[nodiscard]] static auto before(const Order& order) noexcept {
+        return [&order](const Item& a, const Item& b) { return order.before(a, b); };
+    }
+    template <class Order>
+    [[nodiscard]] auto putter(const Order& order) noexcept {
+        return [this, &order](std::size_t at, const Item& item) {
+            using Place = std::remove_cvref_t<decltype(order.place(item))>;
+            items_[at] = item;
+            order.place(item) = static_cast<Place>(at);
+        };
+    }
+
+    std::vector<Item> items_;
+};
 
 /// Sorts `values`, a vector, and keeps the order of equal ones.   Complexity: O(n log n).
 ///

@@ -16,6 +16,7 @@
 #include <belay/backoff/backoff.hpp>
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
+#include <belay/core/detail/heap.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
@@ -131,7 +132,7 @@ private:
     std::size_t size_ = 0;
 };
 
-/// Entries that wait to dial, by rank, then by the order of asking. It is a binary heap.
+/// Entries that wait to dial, by rank, then by the order of asking.
 ///
 /// Thread safety: one thread.   Complexity: O(log n).   Allocates: while it grows.
 class DialQueue {
@@ -142,47 +143,25 @@ public:
 
     /// Throws: std::bad_alloc.
     void push(ServiceEntry& entry) {
-        heap_.push_back(&entry);
         entry.ticket = ++tickets_;
-        rise(heap_.size() - 1, entry);
+        heap_.push(&entry, Order{});
     }
     void remove(ServiceEntry& entry) noexcept {
-        const std::size_t hole = entry.place;
-        ServiceEntry& last = *heap_.back();
-        heap_.pop_back();
+        heap_.remove(&entry, Order{});
         entry.place = ServiceEntry::nowhere;
-        if (&last == &entry) return;
-        rise(hole, last);
-        sink(last.place, last);
     }
 
 private:
-    static bool before(const ServiceEntry& a, const ServiceEntry& b) noexcept {
-        if (a.at != b.at) return a.at < b.at;
-        // By their distance, because the count of tickets may begin again.
-        return static_cast<std::int32_t>(a.ticket - b.ticket) < 0;
-    }
-    void put(std::size_t place, ServiceEntry& entry) noexcept {
-        heap_[place] = &entry;
-        entry.place = static_cast<std::uint32_t>(place);
-    }
-    void rise(std::size_t place, ServiceEntry& entry) noexcept {
-        for (; place != 0 && before(entry, *heap_[(place - 1) / 2]); place = (place - 1) / 2) {
-            put(place, *heap_[(place - 1) / 2]);
+    struct Order {
+        static bool before(const ServiceEntry* a, const ServiceEntry* b) noexcept {
+            if (a->at != b->at) return a->at < b->at;
+            // By their distance, because the count of tickets may begin again.
+            return static_cast<std::int32_t>(a->ticket - b->ticket) < 0;
         }
-        put(place, entry);
-    }
-    void sink(std::size_t place, ServiceEntry& entry) noexcept {
-        for (std::size_t child = 2 * place + 1; child < heap_.size(); child = 2 * place + 1) {
-            if (child + 1 < heap_.size() && before(*heap_[child + 1], *heap_[child])) ++child;
-            if (!before(*heap_[child], entry)) break;
-            put(place, *heap_[child]);
-            place = child;
-        }
-        put(place, entry);
-    }
+        static std::uint32_t& place(ServiceEntry* entry) noexcept { return entry->place; }
+    };
 
-    std::vector<ServiceEntry*> heap_;
+    IndexedHeap<ServiceEntry*> heap_;
     std::uint32_t tickets_ = 0;
 };
 

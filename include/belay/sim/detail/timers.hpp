@@ -5,7 +5,6 @@
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
-#include <vector>   // std::vector
 
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/machine_like.hpp>
@@ -44,52 +43,28 @@ public:
     [[nodiscard]] Attached& front() const noexcept { return *heap_.front(); }
 
     /// Sets the deadline of a machine. With `never` the machine is removed.
-    ///
-    /// Pre: `order` has changed only if the deadline has.
     void set(Attached& a, Instant due) {
         if (due == never) return remove(a);
-        const bool earlier = due < a.due;
         a.due = due;
-        if (a.place == Attached::nowhere) {
-            a.place = heap_.size();
-            heap_.push_back(&a);
-            rise(a.place);
-        } else if (earlier) {
-            rise(a.place);
-        } else {
-            sink(a.place);
-        }
+        if (a.place != Attached::nowhere) return heap_.moved(&a, Order{});
+        heap_.push(&a, Order{});
     }
     void remove(Attached& a) noexcept {
-        const std::size_t hole = a.place;
-        if (hole == Attached::nowhere) return;
+        if (a.place == Attached::nowhere) return;
+        heap_.remove(&a, Order{});
         a.place = Attached::nowhere;
         a.due = never;
-        Attached* const last = heap_.back();
-        heap_.pop_back();
-        if (last == &a) return;
-        put(hole, last);
-        rise(hole);
-        sink(last->place);
     }
 
 private:
-    static bool before(const Attached* a, const Attached* b) noexcept {
-        return a->due != b->due ? a->due < b->due : a->order < b->order;
-    }
-    void put(std::size_t at, Attached* a) noexcept {
-        heap_[at] = a;
-        a->place = at;
-    }
-    [[nodiscard]] auto putter() noexcept {
-        return [this](std::size_t at, Attached* a) { put(at, a); };
-    }
-    void rise(std::size_t at) noexcept { belay::detail::rise_in_heap(heap_, at, before, putter()); }
-    void sink(std::size_t at) noexcept {
-        belay::detail::sink_in_heap(heap_, at, before, putter(), heap_.size());
-    }
+    struct Order {
+        static bool before(const Attached* a, const Attached* b) noexcept {
+            return a->due != b->due ? a->due < b->due : a->order < b->order;
+        }
+        static std::size_t& place(Attached* a) noexcept { return a->place; }
+    };
 
-    std::vector<Attached*> heap_;
+    belay::detail::IndexedHeap<Attached*> heap_;
 };
 
 }}}  // namespace belay::sim::detail
