@@ -18,7 +18,4 @@
 #include <belay/posix/poller.hpp>
 #include <belay/posix/resolver.hpp>
 #include <belay/posix/resolver_like.hpp>
-#include <belay/posix/resolver_options.hpp>
 #include <belay/posix/tcp.hpp>
-#include <belay/posix/unix.hpp>
-#include <belay/posix/unix_path.hpp>

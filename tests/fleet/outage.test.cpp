@@ -9,7 +9,7 @@
 #include <belay/link/heartbeat.hpp>
 #include <belay/openssl/tls_error.hpp>
 #include <belay/policy/rules.hpp>
-#include <belay/posix/unix_path.hpp>
+#include <belay/posix/endpoint.hpp>
 
 #include "support/fleet/fleet_rig.hpp"
 

@@ -12,7 +12,6 @@
 
 #include <belay/link/framings.hpp>
 #include <belay/posix/tcp.hpp>
-#include <belay/posix/unix.hpp>
 #include <belay/sim.hpp>
 
 #include "support/catch.hpp"

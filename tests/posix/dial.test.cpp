@@ -2,7 +2,7 @@
 // Goal: a name connects if one of its addresses does, while the others listen, refuse, or drop
 // packets. Method: real sockets on several hosts of the loopback, in both families, with listeners
 // whose queue is full as black holes; a look-up that returns a list; manual time.
-#include <belay/posix/detail/dial.hpp>
+#include <belay/posix/detail/socket_connection.hpp>
 
 #include <deque>
 #include <memory>

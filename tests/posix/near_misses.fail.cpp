@@ -6,7 +6,6 @@
 #include <belay/posix/listener.hpp>
 #include <belay/posix/loop.hpp>
 #include <belay/posix/tcp.hpp>
-#include <belay/posix/unix.hpp>
 
 // expect-error: Listener: on_accept must return void, because a result would be ignored and a coroutine
 namespace accepted_by_a_coroutine {

@@ -15,7 +15,6 @@
 #include "support/temporary_directory.hpp"
 
 #include <belay/posix/tcp.hpp>
-#include <belay/posix/unix.hpp>
 
 using namespace belay;
 using namespace belay_test;

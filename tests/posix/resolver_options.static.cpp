@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the limits of a Resolver are set by default, and small.
-#include <belay/posix/resolver_options.hpp>
+#include <belay/posix/resolver.hpp>
 
 #include <type_traits>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Goal: the types of unix.hpp satisfy their concepts. The framing decides whether a session may use
+// Goal: Unix and its connections satisfy their concepts. The framing decides whether a session may use
 // it.
-#include <belay/posix/unix.hpp>
+#include <belay/posix/tcp.hpp>
 
 #include <belay/link/framings.hpp>
 #include <belay/link/heartbeat.hpp>

@@ -2,7 +2,7 @@
 // Goal: both ends of a Unix domain socket work over each kind of path, and no file of another
 // server is removed. Method: real sockets, files and processes. check::transport checks both ends
 // in link/transport_check.test.cpp.
-#include <belay/posix/unix.hpp>
+#include <belay/posix/tcp.hpp>
 
 #include <sys/stat.h>
 #include <sys/un.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: each error of a path has a text with advice, and the cause by which policies decide.
 // Method: all values. The paths themselves are in unix.test.cpp.
-#include <belay/posix/unix_path.hpp>
+#include <belay/posix/endpoint.hpp>
 
 #include <string_view>
 

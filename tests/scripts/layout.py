@@ -99,7 +99,6 @@ LEFT_OUT = {
     "http/http_calls.hpp": "<coroutine>, which few programs pay for",
     "http/http_calls_options.hpp": "few programs need it, include it by name",
     "http/http_metrics.hpp": "few programs need it, include it by name",
-    "http/http_rule.hpp": "for the tests of HTTP clients",
     "journal/journal_inspect.hpp": "a tool for damaged files",
     "journal/journal_metrics.hpp": "few programs need it, include it by name",
     "journal/journal_salvage.hpp": "a tool for damaged files",

@@ -11,8 +11,8 @@
 #include <belay/asio/detail/tcp_stream.hpp>
 #include <belay/link/framings.hpp>
 #include <belay/link/transport_like.hpp>
+#include <belay/posix/endpoint.hpp>
 #include <belay/posix/resolver_like.hpp>
-#include <belay/posix/unix_path.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

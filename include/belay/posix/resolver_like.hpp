@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/resolver_like.hpp
 /// posix::ResolverLike: looks up the addresses of names; implement it to use your own resolver.
+/// posix::ResolverRef: refers to a resolver of any type, or to none.
 #pragma once
 
 #include <concepts>      // std::same_as
+#include <optional>      // std::optional
 #include <string>        // std::string
-#include <system_error>  // std::error_code
+#include <system_error>  // std::error_code, std::make_error_code
 #include <type_traits>   // std::remove_const_t
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
 #include <belay/core/completion.hpp>
+#include <belay/link/detail/link_wake.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -109,5 +112,46 @@ private:
 };
 
 }  // namespace posix
+
+namespace posix::detail {
+
+/// A look-up under way, whose attempt reports whether it waits in the queue of the resolver.
+///
+/// Thread safety: home thread of the link.
+template <class M>
+class PendingLookUp {
+public:
+    /// Throws: std::bad_alloc, and what the resolver throws.
+    void begin(const Link<M>& link, ResolverRef resolver, const std::string& host) {
+        Completion<HostAddresses> done = done_.ask(belay::detail::LinkWake<M>{link});
+        resolver.look_up(host, std::move(done), begun_.ask(belay::detail::LinkWake<M>{link}));
+        if (begun_.answered()) return begun_.drop();
+        link.queued();
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        return belay::detail::smaller(begun_.deadline(), done_.deadline());
+    }
+    /// Returns the addresses, if the resolver has answered.   Throws: std::bad_alloc.
+    [[nodiscard]] std::optional<HostAddresses> advance(const Link<M>& link) {
+        if (begun_.answered()) {
+            begun_.drop();
+            link.begun();
+        }
+        if (!done_.answered()) return std::nullopt;
+        std::optional<HostAddresses> found = done_.take();
+        if (!found) found = {{}, std::make_error_code(std::errc::operation_canceled)};
+        return found;
+    }
+    void drop() noexcept {
+        begun_.drop();
+        done_.drop();
+    }
+
+private:
+    belay::detail::AskingByLink<LookUpBegun, M> begun_;
+    belay::detail::AskingByLink<HostAddresses, M> done_;
+};
+
+}  // namespace posix::detail
 
 }}  // namespace belay

@@ -20,8 +20,8 @@
 #include <belay/link/detail/dial_race.hpp>
 #include <belay/link/link.hpp>
 #include <belay/link/link_errc.hpp>
-#include <belay/posix/detail/pending_look_up.hpp>
 #include <belay/posix/endpoint.hpp>
+#include <belay/posix/resolver_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -14,9 +14,8 @@
 #include <belay/asio/detail/dial.hpp>
 #include <belay/link/detail/stream_connection.hpp>
 #include <belay/posix/endpoint.hpp>
-#include <belay/posix/unix_path.hpp>
 #if !defined(_WIN32)
-#    include <belay/posix/detail/unix_address.hpp>
+#    include <belay/posix/detail/addresses.hpp>
 #endif
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

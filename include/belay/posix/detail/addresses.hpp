@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/posix/detail/addresses.hpp
-/// Addresses: the socket addresses of an endpoint's host and port.
+/// The addresses of an endpoint, and of a Unix domain socket with the file of one that listens.
 #pragma once
 
 #include <cerrno>   // errno
+#include <cstddef>  // offsetof
 #include <cstdio>   // std::snprintf
 #include <cstring>  // std::memcpy
 #include <string>   // std::string
-#include <utility>  // std::exchange
+#include <utility>  // std::exchange, std::move
 #include <vector>   // std::vector
 
+#include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 
 #include <belay/core/failure.hpp>
 #include <belay/posix/detail/socket.hpp>
@@ -117,6 +123,138 @@ inline void append(std::vector<SocketAddress>& all, const addrinfo* first) {
     append(all, addresses.first());
     for (const SocketAddress& address : all) found.addresses.push_back(address.host());
     return found;
+}
+
+/// Makes the address of a path.   Errors: UnixErrc.
+[[nodiscard]] inline std::error_code unix_address(const UnixPath& where,
+                                                  SocketAddress& address) noexcept {
+    auto& to = reinterpret_cast<sockaddr_un&>(address.storage);
+    const std::string& path = where.path;
+    if (path.empty() || path.find('\0') != path.npos) return UnixErrc::path_invalid;
+#if !defined(__linux__)
+    if (where.is_abstract()) return UnixErrc::path_invalid;
+#endif
+    // One byte is for the NUL at the end. Without it, not every system finds the end of the path.
+    if (path.size() > sizeof to.sun_path - 1) return UnixErrc::path_too_long;
+    address = {};
+    to.sun_family = AF_UNIX;
+    std::memcpy(to.sun_path, path.data(), path.size());
+    std::size_t size = offsetof(sockaddr_un, sun_path) + path.size();
+    if (where.is_abstract()) {
+        to.sun_path[0] = '\0';
+    } else {
+        ++size;
+    }
+    address.size = static_cast<socklen_t>(size);
+    return {};
+}
+
+/// Returns the failure of a dial that has ended with `error`.
+[[nodiscard]] inline Failure unix_failure(const UnixPath& where,
+                                          const std::error_code& error) noexcept {
+    struct stat found {};
+    // Linux reports that nothing listens there if the file is no socket at all.
+    const bool is_other = error == std::errc::connection_refused && !where.is_abstract() &&
+                          ::stat(where.path.c_str(), &found) == 0 && !S_ISSOCK(found.st_mode);
+    if (is_other || error == std::errc::wrong_protocol_type) {
+        return Failure::from(UnixErrc::not_a_stream_socket);
+    }
+    Failure failure = Failure::from(error);
+    // A server that has not started yet has no file.
+    if (error == std::errc::no_such_file_or_directory) failure.cause = Cause::refused;
+    return failure;
+}
+
+/// The file of a listening socket. The destructor removes it, if it is still the same one.
+///
+/// Thread safety: distinct objects safe.
+class UnixFile {
+public:
+    UnixFile() noexcept = default;
+    /// Owns the file that bind(2) has just made.   Throws: std::bad_alloc.
+    explicit UnixFile(const std::string& path) : path_{path} {
+        if (::lstat(path_.c_str(), &made_) != 0) path_.clear();
+    }
+    UnixFile(const UnixFile&) = delete;
+    UnixFile& operator=(const UnixFile&) = delete;
+    UnixFile& operator=(UnixFile&& other) noexcept {
+        if (this != &other) {
+            remove();
+            path_ = std::exchange(other.path_, {});
+            made_ = other.made_;
+        }
+        return *this;
+    }
+    ~UnixFile() { remove(); }
+
+    void remove() noexcept {
+        struct stat found {};
+        const bool is_same = !path_.empty() && ::lstat(path_.c_str(), &found) == 0 &&
+                             found.st_dev == made_.st_dev && found.st_ino == made_.st_ino &&
+                             S_ISSOCK(found.st_mode);
+        if (is_same) ::unlink(path_.c_str());
+        path_.clear();
+    }
+
+private:
+    std::string path_;
+    struct stat made_ {};
+};
+
+/// Locks the directory of a path, so that of several servers that start at once only one replaces
+/// a stale file. Returns an empty descriptor if that is not possible within a second.
+[[nodiscard]] inline Descriptor lock_directory_of(const std::string& path) {
+    constexpr int tries_max = 100;
+    constexpr int pause_ms = 10;
+    const std::size_t slash = path.rfind('/');
+    const std::string directory = slash == path.npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+    Descriptor lock{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    for (int i = 0; lock && i < tries_max; ++i) {
+        if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+        if (!would_block(errno) && errno != EINTR) break;
+        ::poll(nullptr, 0, pause_ms);
+    }
+    return Descriptor{};
+}
+
+/// Removes the file of a server that has ended. Returns an error if it may be another one's.
+[[nodiscard]] inline std::error_code remove_stale(const std::string& path,
+                                                  SocketAddress& address) noexcept {
+    struct stat found {};
+    if (::lstat(path.c_str(), &found) != 0) return errno_code();
+    if (!S_ISSOCK(found.st_mode)) return UnixErrc::not_a_stream_socket;
+    const Socket probe = Socket::stream(AF_UNIX);
+    if (!probe) return errno_code();
+    // Only this answer shows that no server listens. A server whose queue is full answers EAGAIN.
+    if (::connect(probe.get(), address.as_sockaddr(), address.size) == 0 || errno != ECONNREFUSED) {
+        return std::make_error_code(std::errc::address_in_use);
+    }
+    return ::unlink(path.c_str()) == 0 ? std::error_code{} : errno_code();
+}
+
+/// Listens at a path.   Blocks: at most a second, while another process locks the directory.
+[[nodiscard]] inline std::error_code listen_at(const UnixPath& where, int backlog, Socket& socket,
+                                               UnixFile& file) {
+    SocketAddress address;
+    if (const std::error_code error = unix_address(where, address)) return error;
+    Socket made = Socket::stream(AF_UNIX);
+    if (!made) return errno_code();
+    const auto bind = [&] { return ::bind(made.get(), address.as_sockaddr(), address.size) == 0; };
+    // Held until the socket listens: between bind(2) and listen(2) a file looks stale.
+    const Descriptor lock = where.is_abstract() ? Descriptor{} : lock_directory_of(where.path);
+    if (!bind()) {
+        if (errno != EADDRINUSE || !lock) return errno_code();
+        if (const std::error_code error = remove_stale(where.path, address)) return error;
+        if (!bind()) return errno_code();
+    }
+    if (!where.is_abstract()) file = UnixFile{where.path};
+    if (::listen(made.get(), backlog) != 0) {
+        const std::error_code error = errno_code();
+        file.remove();
+        return error;
+    }
+    socket = std::move(made);
+    return {};
 }
 
 }}}  // namespace belay::posix::detail

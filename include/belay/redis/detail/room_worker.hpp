@@ -17,7 +17,7 @@
 #include <variant>      // std::get, std::variant
 #include <vector>       // std::vector
 
-#include <belay/posix/detail/wakeup_fd.hpp>
+#include <belay/posix/poller.hpp>
 #include <belay/redis/detail/room_subscriber.hpp>
 #include <belay/room/detail/call_queue.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule has its own text.
 
-#include <belay/http/http_rule.hpp>
+#include <belay/posix/http_check.hpp>
 
 #include <string_view>
 
