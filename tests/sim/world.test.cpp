@@ -118,6 +118,68 @@ std::uint64_t history(Seed seed, sim::WorldOptions options = {}) {
 
 }  // namespace
 
+TEST_CASE(
+    "World's history has the operations of disks, and what a loss of power took, with the reason",
+    "[sim][world][golden]") {
+    const auto run = [](std::uint32_t lines, Seed seed, std::uint64_t& hash) {
+        sim::World world{seed, {.record_lines = lines}};
+        sim::Host& host = world.host("a");
+        CHECK_FALSE(host.disk().create_directory("d"));
+        CHECK_FALSE(host.disk().sync_directory("/"));
+        auto file = host.disk().open("d/new", OpenMode::replace);
+        REQUIRE(file);
+        CHECK_FALSE(file->write(0, as_bytes("put \"a\"\n")));
+        CHECK_FALSE(file->sync());
+        host.disk().ignore_syncs(true);
+        CHECK_FALSE(file->write(8, Bytes(600, std::byte{0})));
+        CHECK_FALSE(file->sync());
+        CHECK_FALSE(host.disk().rename("d/new", "/log"));
+        host.disk().refuse(true);
+        CHECK(host.disk().remove("log"));
+        CHECK_FALSE(host.disk().open("none", OpenMode::read));
+        world.kill(host);
+        hash = world.trace_hash();
+        return world.text();
+    };
+    const std::error_code io = std::make_error_code(std::errc::io_error);
+    const std::error_code none = std::make_error_code(std::errc::no_such_file_or_directory);
+    // A world whose kill has lost the name, and one that has lost the bytes.
+    std::string lost_name, lost_bytes;
+    for (std::uint64_t seed = 1; seed < 100 && (lost_name.empty() || lost_bytes.empty()); ++seed) {
+        std::uint64_t hash = 0;
+        const std::string text = run(100, Seed{seed}, hash);
+        if (text.find("loses the rename") != text.npos) lost_name = text;
+        if (text.find("bytes of log") != text.npos) lost_bytes = text;
+        // A recorded world has the same history.
+        std::uint64_t unrecorded = 0;
+        run(0, Seed{seed}, unrecorded);
+        CHECK(hash == unrecorded);
+    }
+    INFO(lost_name << '\n' << lost_bytes);
+    for (const std::string& line : std::vector<std::string>{
+             "a makes the directory d\n", "a syncs /\n", "a creates d/new\n",
+             "a writes 8 bytes to d/new at 0: \"put \\\"a\\\"\\n\"\n", "a syncs d/new\n",
+             "a writes 600 bytes to d/new at 8\n", "a syncs d/new, which the disk ignores\n",
+             "a renames d/new to log\n", "a removes log, which fails: " + io.message() + "\n",
+             "a opens none, which fails: " + none.message() + "\n", "a is killed\n",
+             "a loses the rename of d/new to log, because no sync of / took effect since\n"}) {
+        INFO(line);
+        CHECK(lost_name.find("0.000 s  " + line) != std::string::npos);
+    }
+    CHECK(lost_bytes.find(" of 608 bytes of log, because no sync of log took effect since\n") !=
+          std::string::npos);
+}
+
+TEST_CASE("World::json_lines has the bytes of messages that are text", "[sim][world][unit]") {
+    using sim::detail::excerpt;
+    CHECK(excerpt(as_bytes("GET /\r\n\t\"x\\")) == R"("GET /\r\n\t\"x\\")");
+    CHECK(excerpt(as_bytes({"\0\0\0\5hello, world", 16})) == R"("\x00\x00\x00\x05hello, world")");
+    CHECK(excerpt(as_bytes({"\0\0\0\5hello", 9})).empty());
+    CHECK(excerpt({}).empty());
+    CHECK(excerpt(as_bytes(std::string(41, 'a'))) == '"' + std::string(40, 'a') + "...\"");
+    CHECK(excerpt(as_bytes(std::string(40, 'a'))) == '"' + std::string(40, 'a') + '"');
+}
+
 TEST_CASE("World::run_for advances exactly", "[sim][world][unit]") {
     sim::World world{Seed{1}};
     CHECK(world.now() == Instant{});

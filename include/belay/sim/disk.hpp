@@ -76,13 +76,13 @@ public:
         if (!names_.find(from)) return std::make_error_code(std::errc::no_such_file_or_directory);
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.move(from, to);
-        return begun.error;
+        return noted(begun.error, [&] { return "renames " + named(from) + " to " + named(to); });
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
         if (!names_.find(path)) return std::make_error_code(std::errc::no_such_file_or_directory);
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.remove(path);
-        return begun.error;
+        return noted(begun.error, [&] { return "removes " + named(path); });
     }
     [[nodiscard]] Result<std::vector<std::string>> list(const std::string& path) const {
         if (const std::error_code error = begin_read()) return error;
@@ -101,7 +101,7 @@ public:
         if (const std::error_code error = belay::detail::path_error(path)) return error;
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.make_directory(path);
-        return begun.error;
+        return noted(begun.error, [&] { return "makes the directory " + named(path); });
     }
     /// Returns whether there is a directory: the root, one that was made, or one with files.
     [[nodiscard]] bool has_directory(const std::string& path) const {
@@ -115,7 +115,7 @@ public:
         }
         const Begun begun = begin_operation();
         if (begun.syncs() && !ignores_syncs_) names_.sync(path);
-        return begun.error;
+        return noted(begun.error, [&] { return syncs(std::string{named(path)}); });
     }
 
     // ---- the end of processes -------------------------------------------------------------------
@@ -134,7 +134,7 @@ public:
     template <part::BitSource Bits>
     void crash(Bits&& bits) {
         kill();
-        names_.crash(bits);
+        names_.crash(bits, log_);
     }
 
     // ---- faults ---------------------------------------------------------------------------------
@@ -281,6 +281,21 @@ private:
         bool is_dead = false;
     };
 
+    /// Notes an operation in the history of a recorded world.   Returns: its error.
+    template <class Text>
+    std::error_code noted(std::error_code error, Text&& text) const noexcept {
+        if (log_) log_(false, text() + (error ? ", which fails: " + error.message() : ""));
+        return error;
+    }
+    [[nodiscard]] static std::string named(std::string_view path) {
+        const std::string_view name = detail::DiskNames::name_of(path);
+        return name.empty() ? "/" : std::string{name};
+    }
+    [[nodiscard]] std::string syncs(const std::string& name) const {
+        return "syncs " + name + (ignores_syncs_ ? ", which the disk ignores" : "");
+    }
+    [[nodiscard]] Result<File> open_file(const std::string& path, OpenMode mode) noexcept;
+
     static std::error_code io_error() noexcept { return std::make_error_code(std::errc::io_error); }
 
     [[nodiscard]] bool off() const noexcept { return halted_ || refuses_; }
@@ -332,26 +347,36 @@ private:
         }
         if (fit || count != 0) inode.bytes.write(begin, from.first(count));
         if (written != nullptr) *written = count;
-        return fit ? begun.error : std::make_error_code(std::errc::no_space_on_device);
+        return noted(fit ? begun.error : std::make_error_code(std::errc::no_space_on_device), [&] {
+            const std::string text = detail::excerpt(from);
+            return "writes " + std::to_string(count) + " bytes to " + names_.name_of(inode) +
+                   " at " + std::to_string(begin) + (text.empty() ? "" : ": ") + text;
+        });
     }
     std::error_code sync(Inode& inode) noexcept {
         const Begun begun = begin_operation();
-        if (off() || (begun.syncs() && ignores_syncs_)) return begun.error;
-        // After an error, a real system has marked the pages as clean all the same, and does not
-        // write them again.
-        begun.syncs() ? inode.bytes.sync() : inode.bytes.forget_dirty();
-        return begun.error;
+        if (!off() && !(begun.syncs() && ignores_syncs_)) {
+            // After an error, a real system has marked the pages as clean all the same, and does
+            // not write them again.
+            begun.syncs() ? inode.bytes.sync() : inode.bytes.forget_dirty();
+        }
+        return noted(begun.error, [&] { return syncs(names_.name_of(inode)); });
     }
     std::error_code resize(Inode& inode, std::uint64_t bytes) noexcept {
         const Begun begun = begin_operation();
         if (!begun.takes_effect) return begun.error;
         const auto wanted = static_cast<std::size_t>(bytes);
-        if (!fits(inode, wanted)) return std::make_error_code(std::errc::no_space_on_device);
-        inode.bytes.resize(wanted);
-        return begun.error;
+        const bool fit = fits(inode, wanted);
+        if (fit) inode.bytes.resize(wanted);
+        return noted(fit ? begun.error : std::make_error_code(std::errc::no_space_on_device), [&] {
+            return "sets the size of " + names_.name_of(inode) + " to " + std::to_string(bytes);
+        });
     }
 
+    friend class Host;
+
     detail::DiskNames names_;
+    mutable detail::DiskLog log_;
     std::shared_ptr<Process> process_ = std::make_shared<Process>();
     std::uint64_t operations_ = 0;
     mutable std::uint64_t reads_ = 0;
@@ -456,6 +481,12 @@ private:
 };
 
 inline Result<Disk::File> Disk::open(const std::string& path, OpenMode mode) noexcept {
+    Result<File> opened = open_file(path, mode);
+    noted(opened ? std::error_code{} : opened.error(),
+          [&] { return (mode == OpenMode::replace ? "creates " : "opens ") + named(path); });
+    return opened;
+}
+inline Result<Disk::File> Disk::open_file(const std::string& path, OpenMode mode) noexcept {
     if (const std::error_code error = belay::detail::path_error(path)) return error;
     if (mode != OpenMode::replace) {
         if (const std::error_code error = begin_read()) return error;

@@ -178,6 +178,11 @@ private:
           }} {
         station_.name = name;
         station_.index = index;
+        if (!engine().recorder().on()) return;
+        disk_.log_ = [this](bool is_loss, const std::string& text) {
+            engine().note_text(is_loss ? detail::Mark::lost : detail::Mark::disk, station_.index,
+                               text);
+        };
     }
 
     template <class F>

@@ -58,7 +58,8 @@ public:
             e.starved = true;
             return SendResult::busy;
         }
-        note(Mark::send, side, std::uint64_t{belay::part::crc32c(message)} << 32 | message.size());
+        note(Mark::send, side, std::uint64_t{belay::part::crc32c(message)} << 32 | message.size(),
+             message);
         ++fabric_->sends;
         if (cut_) return SendResult::sent;
         out.unread_bytes += cost;
@@ -334,10 +335,10 @@ private:
         return fabric_ != nullptr && e.exists && e.up && !e.ended;
     }
     [[nodiscard]] bool can_send(const End& e) const noexcept { return connected(e) && !e.closing; }
-    void note(Mark mark, int side, std::uint64_t facts) noexcept {
+    void note(Mark mark, int side, std::uint64_t facts, BytesView bytes = {}) noexcept {
         fabric_->engine.note(mark, end_[side].station->index, facts, [&] {
             return OtherEnd{end_[1 - side].station->index,
-                            static_cast<std::uint32_t>(request_.number), side == 1};
+                            static_cast<std::uint32_t>(request_.number), side == 1, excerpt(bytes)};
         });
     }
     void watch(int side, const Bytes& message) {
@@ -417,7 +418,8 @@ private:
 
     void arrive(int side, Segment&& s) {
         End& e = end_[side];
-        note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size());
+        note(Mark::arrive, side, static_cast<std::uint64_t>(s.kind) << 32 | s.bytes.size(),
+             s.bytes);
         if (s.kind == SegmentKind::syn) return accept();
         if (e.lingers) expire();
         if (!e.exists) return answer_unknown_socket(side, s.kind);

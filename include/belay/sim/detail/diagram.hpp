@@ -135,6 +135,7 @@ private:
             case Mark::heal:
             case Mark::clock:
             case Mark::exit:
+            case Mark::lost:
                 return true;
             default:
                 return false;
@@ -176,11 +177,11 @@ private:
     static constexpr std::uint64_t pong = 4;
 
     static const char* kind(Mark mark) noexcept {
-        static constexpr const char* names[] = {"function",  "start", "kill",   "pause",   "resume",
-                                                "dial",      "send",  "arrive", "accept",  "refuse",
-                                                "hang_up",   "cut",   "block",  "unblock", "fault",
-                                                "fault_end", "heal",  "clock",  "exit"};
-        static_assert(std::size(names) == static_cast<std::size_t>(Mark::exit));
+        static constexpr const char* names[] = {
+            "function", "start",     "kill",   "pause",   "resume", "dial",  "send",
+            "arrive",   "accept",    "refuse", "hang_up", "cut",    "block", "unblock",
+            "fault",    "fault_end", "heal",   "clock",   "exit",   "disk",  "lost"};
+        static_assert(std::size(names) == static_cast<std::size_t>(Mark::lost));
         return names[static_cast<std::size_t>(mark) - 1];
     }
     /// `text` has no control characters: the constructor has replaced them.
@@ -212,13 +213,13 @@ private:
             for (std::size_t i = std::min(at, to) + 1; i < std::max(at, to); ++i) out[i] = '-';
             out[to > at ? to - 1 : to + 1] = to > at ? '>' : '<';
         }
-        const bool wrong = r.mark == Mark::kill || r.mark == Mark::fault || r.mark == Mark::cut;
+        const bool wrong = r.mark == Mark::kill || r.mark == Mark::fault || r.mark == Mark::cut ||
+                           r.mark == Mark::lost;
         out[at] = wrong ? 'X' : '*';
         return out;
     }
     [[nodiscard]] std::string text(const Record& r) const {
         const std::string who = name(r.host);
-        const auto bytes = [&] { return std::to_string(r.facts & 0xFFFFFFFFU) + " bytes"; };
         switch (r.mark) {
             case Mark::function:
                 return who + " runs a function";
@@ -233,7 +234,7 @@ private:
             case Mark::dial:
                 return who + " dials port " + std::to_string(r.facts);
             case Mark::send:
-                return who + " sends " + bytes();
+                return who + " sends " + bytes(r);
             case Mark::arrive:
                 return arrival(r);
             case Mark::accept:
@@ -261,6 +262,10 @@ private:
             case Mark::exit:
                 return who + " ends itself with code " +
                        std::to_string(static_cast<std::int32_t>(r.facts));
+            case Mark::disk:
+                return who + ' ' + r.text;
+            case Mark::lost:
+                return who + " loses " + r.text;
         }
         return {};
     }
@@ -276,8 +281,11 @@ private:
                                                 "space for more output"};
         const std::uint64_t kind = r.facts >> 32;
         const bool data = kind == 2 || kind >= std::size(kinds);
-        return name(r.host) + " gets " +
-               (data ? std::to_string(r.facts & 0xFFFFFFFFU) + " bytes" : kinds[kind]);
+        return name(r.host) + " gets " + (data ? bytes(r) : kinds[kind]);
+    }
+    static std::string bytes(const Record& r) {
+        return std::to_string(r.facts & 0xFFFFFFFFU) + " bytes" + (r.text.empty() ? "" : ": ") +
+               r.text;
     }
     [[nodiscard]] std::string name32(std::uint64_t host) const {
         return name(static_cast<std::uint32_t>(host));

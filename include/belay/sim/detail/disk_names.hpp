@@ -14,7 +14,9 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
+#include <belay/core/detail/function.hpp>
 #include <belay/sim/detail/disk_inode.hpp>
+#include <belay/sim/detail/recorder.hpp>
 #include <belay/sim/digest.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
@@ -25,6 +27,9 @@ struct DiskFile {
     std::uint64_t number = 0;
     bool locked = false;
 };
+
+/// Called in a recorded world: whether something is lost, and the text.
+using DiskLog = belay::detail::Function<void(bool, const std::string&)>;
 
 /// The names of files. A change takes effect at once, and is durable after a sync of its directory.
 ///
@@ -132,19 +137,40 @@ public:
             for (const auto& [name, file] : *names) file->locked = false;
         }
     }
-    /// Decides which names are left after a crash, and what is left of the files.
+    /// Decides which names are left after a crash, and what is left of the files. Notes what is
+    /// lost, and why.
     template <class Bits>
-    void crash(Bits& bits) {
+    void crash(Bits& bits, DiskLog& log) {
         for (const Change& change : pending_) {
-            if (is_kept(bits)) apply(change, durable_);
+            if (is_kept(bits)) {
+                apply(change, durable_);
+            } else if (log) {
+                log(true, text_of(change) + not_synced(directory_of(change.path)));
+            }
         }
         pending_.clear();
         for (auto d = directories_.begin(); d != directories_.end();) {
             d->second = d->second || is_kept(bits);
+            if (!d->second && log) {
+                log(true, "the directory " + d->first + " with its files" +
+                              not_synced(directory_of(d->first)));
+            }
             d = d->second ? std::next(d) : lose(d);
         }
-        for (const auto& [name, file] : durable_) file->bytes.crash(bits);
+        for (const auto& [name, file] : durable_) {
+            const Bytes before = log ? file->bytes.bytes() : Bytes{};
+            file->bytes.crash(bits);
+            if (!log || before == file->bytes.bytes()) continue;
+            log(true, lost_bytes(before, file->bytes.bytes()) + " of " + name + not_synced(name));
+        }
         now_ = durable_;
+    }
+    /// Returns the name of a file, as programs see it.   Complexity: O(n).
+    [[nodiscard]] std::string name_of(const DiskFile& file) const {
+        for (const auto& [name, found] : now_) {
+            if (found.get() == &file) return name;
+        }
+        return "a file without a name";
     }
 
 private:
@@ -155,6 +181,24 @@ private:
         std::string moved_from;          // the name that is removed in the same step, if any
     };
 
+    static std::string text_of(const Change& change) {
+        if (!change.moved_from.empty()) {
+            return "the rename of " + change.moved_from + " to " + change.path;
+        }
+        return (change.file == nullptr ? "the removal of " : "the name ") + change.path;
+    }
+    static std::string lost_bytes(const Bytes& before, const Bytes& after) {
+        std::size_t lost = before.size();
+        for (std::size_t i = 0; i < std::min(before.size(), after.size()); ++i) {
+            lost -= before[i] == after[i] ? 1U : 0U;
+        }
+        if (lost == 0) return "the new size";
+        return std::to_string(lost) + " of " + std::to_string(before.size()) + " bytes";
+    }
+    /// Returns the reason of a loss: the sync was not called, has failed, or had no effect.
+    static std::string not_synced(const std::string& path) {
+        return ", because no sync of " + (path.empty() ? "/" : path) + " took effect since";
+    }
     static std::string directory_of(const std::string& path) {
         const std::size_t slash = path.rfind('/');
         return slash == std::string::npos ? std::string{} : path.substr(0, slash);

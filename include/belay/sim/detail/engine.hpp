@@ -188,6 +188,15 @@ public:
             return note_and_record(mark, host, facts, peer_of());
         trace_.note(now_, mark, host, facts);
     }
+    /// Notes what the hash does not have, in a recorded world.
+    void note_text(Mark mark, std::uint32_t host, std::string text) noexcept {
+        recorder_.add({.time = now_,
+                       .event = events_,
+                       .host = host,
+                       .peer = no_host,
+                       .mark = mark,
+                       .text = std::move(text)});
+    }
     /// Keeps the last lines of the history from now on; 0: none.
     void record(std::size_t lines) noexcept { recorder_ = Recorder{lines}; }
     [[nodiscard]] Recorder& recorder() noexcept { return recorder_; }
@@ -207,7 +216,8 @@ private:
     [[gnu::cold, gnu::noinline]] void note_and_record(Mark mark, std::uint32_t host,
                                                       std::uint64_t facts, OtherEnd peer) noexcept {
         trace_.note(now_, mark, host, facts);
-        recorder_.add({now_, facts, events_, host, peer.host, peer.connection, mark, peer.dialled});
+        recorder_.add({now_, facts, events_, host, peer.host, peer.connection, mark, peer.dialled,
+                       std::move(peer.text)});
     }
 
     static void run_slot(void* object) {

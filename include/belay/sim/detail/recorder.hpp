@@ -5,19 +5,45 @@
 
 #include <cstddef>  // std::size_t
 #include <cstdint>  // std::uint64_t
+#include <string>   // std::string
+#include <utility>  // std::move
 #include <vector>   // std::vector
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
 enum class Mark : std::uint8_t;
 
-/// The other end of a connection.
+/// Returns the front of bytes as a quoted text; empty if less than three quarters of them are text.
+[[nodiscard]] inline std::string excerpt(BytesView bytes) {
+    constexpr std::size_t most = 40;
+    std::string out = "\"";
+    std::size_t others = 0;
+    for (const std::byte b : bytes.first(bytes.size() < most ? bytes.size() : most)) {
+        const char c = static_cast<char>(b);
+        if (c == '"' || c == '\\') out += '\\';
+        if (c >= ' ' && c <= '~') {
+            out += c;
+        } else if (c == '\n' || c == '\r' || c == '\t') {
+            out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
+        } else {
+            ++others;
+            const auto value = static_cast<unsigned>(b);
+            (out += "\\x") += {"0123456789abcdef"[value >> 4], "0123456789abcdef"[value & 15]};
+        }
+    }
+    if (bytes.empty() || others > (bytes.size() < most ? bytes.size() : most) / 4) return {};
+    return out + (bytes.size() > most ? "...\"" : "\"");
+}
+
+/// The other end of a connection, and what a record says in addition.
 struct OtherEnd {
     std::uint32_t host;
     std::uint32_t connection = 0;  // counted by the host that dialled, from 1; 0: none
     bool dialled = false;          // by the other end
+    std::string text{};            // bytes as text, if they are text
 };
 
 /// One line of the history.
@@ -30,6 +56,7 @@ struct Record {
     std::uint32_t connection = 0;  // see OtherEnd
     Mark mark{};
     bool dialled_by_peer = false;
+    std::string text{};  // see OtherEnd and Mark
 
     friend bool operator==(const Record&, const Record&) = default;
 };
@@ -40,12 +67,12 @@ public:
     Recorder() noexcept = default;
     explicit Recorder(std::size_t capacity) noexcept : capacity_{capacity} {}
 
-    void add(const Record& r) noexcept {
+    void add(Record r) noexcept {
         if (stopped_) return;
         if (ring_.size() < capacity_) {
-            ring_.push_back(r);
+            ring_.push_back(std::move(r));
         } else {
-            ring_[static_cast<std::size_t>(total_ % capacity_)] = r;
+            ring_[static_cast<std::size_t>(total_ % capacity_)] = std::move(r);
         }
         ++total_;
     }

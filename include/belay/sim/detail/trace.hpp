@@ -32,7 +32,10 @@ enum class Mark : std::uint8_t {
     fault_end = 16,  // and ends
     heal = 17,
     clock = 18,  // a wall clock is set
-    exit = 19    // a process ends itself; facts: its code
+    exit = 19,   // a process ends itself; facts: its code
+    // Only in records, and not in the hash.
+    disk = 20,  // an operation of a disk; text: what it does
+    lost = 21   // text: what a loss of power has taken from a disk
 };
 
 /// The host index of events that belong to no host.
