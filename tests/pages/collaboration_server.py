@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Runs the server of docs/collaboration-server.md: one client's edit reaches another, and the next server."""
+"""Runs the server of docs/tutorials/collaboration-server.md: one client's edit reaches another, and the next server."""
 import base64
 import hashlib
 import hmac

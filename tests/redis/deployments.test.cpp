@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: rooms in Redis work as companies deploy it: behind TLS, with Sentinel, with users that have
 // few permissions. A cluster is rejected with a message. A copy by redis-cli has all rooms. Method:
-// real servers, and the recipes of docs/several-servers.md and docs/collaboration-server.md.
+// real servers, and the recipes of docs/how-to/several-servers.md and docs/tutorials/collaboration-server.md.
 #include <belay/redis/rooms.hpp>
 
 #include <fstream>
@@ -66,7 +66,7 @@ struct Failover {
 class Tunnel : public ChildProcess {
 public:
     Tunnel(const std::string& port, const std::string& authority) {
-        std::string recipe = block_of_page("several-servers.md", "; stunnel.conf");
+        std::string recipe = block_of_page("how-to/several-servers.md", "; stunnel.conf");
         replace_in_block(recipe, "/run/belay/redis.sock", socket());
         replace_in_block(recipe, "redis.example.org:6380", "127.0.0.1:" + port);
         replace_in_block(recipe, "/etc/ssl/certs/ca-certificates.crt", authority);
@@ -215,7 +215,7 @@ TEST_CASE("redis::Rooms: a server that starts on a copy of redis-cli --rdb has a
     append(rooms, "b");
     const TemporaryDirectory dir;
     std::string recipe = "redis-cli --rdb FILE";
-    REQUIRE(page_text("collaboration-server.md").find(recipe) != std::string::npos);
+    REQUIRE(page_text("tutorials/collaboration-server.md").find(recipe) != std::string::npos);
     replace_in_block(recipe, "redis-cli", "redis-cli -s " + server.socket());
     replace_in_block(recipe, "FILE", (dir / "copy.rdb") + " > /dev/null 2>&1");
     REQUIRE(std::system(recipe.c_str()) == 0);

@@ -36,7 +36,7 @@ std::size_t pings(const std::string& commandstats, const std::string& number) {
 TEST_CASE("redis::Rooms needs only the permissions that the page lists",
           "[redis][redis_rooms][unit]") {
     const TemporaryDirectory dir;
-    std::ofstream{dir / "users"} << block_of_page("several-servers.md", "user default")
+    std::ofstream{dir / "users"} << block_of_page("how-to/several-servers.md", "user default")
                                  << "\nuser watcher on nopass -@all +info\n";
     const RedisServer server{{"--aclfile", dir / "users"}};
     redis::RoomsOptions options = rooms_at(server);

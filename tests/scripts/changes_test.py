@@ -25,7 +25,7 @@ FILES = {
     "examples/outage/main.cpp": '#include "lines.hpp"\n',
     "examples/outage/lines.hpp": "#include <belay/link/link.hpp>\n",
     "CMakeLists.txt": "",
-    "docs/room.md": "",
+    "docs/reference/rooms.md": "",
     "docs/contributing/platforms.md": "",
 }
 
@@ -90,7 +90,7 @@ class ChangesTest(unittest.TestCase):
         self.assertEqual(changes.Changes(self.repository.root, self.repository.first).folders(), ["room"])
 
     def test_files_that_are_no_source(self):
-        self.assertEqual(self.reached("docs/room.md", "README.md", "tests/scripts/prose.py", ".ci/run"), ([], []))
+        self.assertEqual(self.reached("docs/reference/rooms.md", "README.md", "tests/scripts/prose.py", ".ci/run"), ([], []))
         self.assertEqual(self.reached("tests/room/server.py"), (["room"], []))
         self.assertEqual(self.reached("tests/support/link/server.py"), (["link"], []))
         self.assertEqual(self.reached("tests/scripts/mutants.py"), (["e2e"], []))

@@ -32,12 +32,12 @@ SPECIAL = {
     "part": "for writers of parts: of jitters and growths: [backoff](reference/backoff.md); of trips and sleepers: [core](reference/core.md); "
             "of framings, and transports that wrap transports: [link](reference/transports.md); of formats with a checksum: "
             "[core](reference/core.md#bytes); of layers: [call](reference/pipelines.md#layers-of-your-own); of stores: "
-            "[a store of elements](how-to/store-of-elements.md); of what a server of rooms is made of: [room](room.md)",
+            "[a store of elements](how-to/store-of-elements.md); of what a server of rooms is made of: [rooms](reference/rooms.md)",
     "timeline": "for proofs and models of what a policy, a supervisor or a room decides: "
                 "[link](how-to/prove-a-connection.md#proving-bounds)",
     "tool": "over the files of a journal or work queue, damaged or not: "
             "[a damaged journal](how-to/damaged-journal.md)",
-    "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](yjs-updates.md)",
+    "yjs": "the bytes of Yjs updates, without a CRDT: [Yjs updates](reference/yjs-updates.md)",
     "session_format": "the bytes of the session protocol: [session protocol](reference/formats/session-protocol.md)",
 }
 ROWS_MAX = 330
@@ -53,7 +53,7 @@ README = "README.md"
 PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "session": ("tutorials/exactly-once",), "work": ("how-to/job-queue",), "posix": ("reference/posix",), "windows": ("reference/windows",), "link": ("tutorials/keep-a-connection",),
          "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
          "metrics": ("how-to/metrics",), "fleet": ("how-to/many-connections",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "http")},
-         "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("yjs-updates",),
+         "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("reference/yjs-updates",), "room": ("reference/rooms",),
          **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "redis", "sqlite")},
          "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("how-to/bridge-over-mcp",),
          "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}

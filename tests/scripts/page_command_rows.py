@@ -33,7 +33,7 @@ INSTALLED = ('cmake -B build && DESTDIR="$STAGE" cmake --install build && '
              'export PKG_CONFIG_PATH="$STAGE/usr/local/share/pkgconfig" && cp tests/consumer/')
 OWN_SERVER = "echo '#include <belay/beast/any_listener_source.hpp>' > listener.cpp"
 # What is typed in one client appears in the other.
-TWO_CLIENTS = ("sed -n '/^```js/,/^```/{/^```/!p}' docs/collaboration-server.md > client.mjs && : > seen\n"
+TWO_CLIENTS = ("sed -n '/^```js/,/^```/{/^```/!p}' docs/tutorials/collaboration-server.md > client.mjs && : > seen\n"
                "tail -f /dev/null | node client.mjs >> seen & { echo hello; tail -f /dev/null; } | node client.mjs &\n"
                "timeout 120 bash -c 'until grep -q hello seen; do sleep 0.1; done'")
 PROGRAMS = "python3 tests/scripts/page_blocks.py --programs programs && "

@@ -78,7 +78,7 @@ class ProseTest(unittest.TestCase):
         self.assertEqual(self.rules(f"# Who is told\n\n> {LONG}\n\n```cpp\n// {LONG}\n```\n"), [])
         self.assertEqual(self.rules('The test `who is told` and "nobody is told" pass.\n'), [])
         self.assertEqual(self.rules(f"| a | {LONG} |\n", "docs/reference/formats/journal.md"), [])
-        self.assertEqual(self.rules(f"{LONG}\n\nA room.\n", "docs/room-storage.md"), ["length"])
+        self.assertEqual(self.rules(f"{LONG}\n\nA room.\n", "docs/rooms.md"), ["length"])
 
     def test_docstrings(self):
         header = "include/belay/core/a.hpp"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Compares the tables of states of a room, its clients and its connections (header, docs/design.md and the exhaustive test), and
-the table of reasons of room_errc.hpp with those of docs/room-clients.md.
+the table of reasons of room_errc.hpp with those of docs/reference/room-clients.md.
 
     room_tables.py [--root DIR]     prints each difference, and exits with 1 if there is one
 
@@ -137,7 +137,7 @@ def differences(root):
 
 REASONS = "include/belay/room/room_errc.hpp"
 OPTIONS = "include/belay/room/room_options.hpp"
-CLIENTS_PAGE = "docs/room-clients.md"
+CLIENTS_PAGE = "docs/reference/room-clients.md"
 REASON = re.compile(r'\{E(?:::(\w+)|\{\d\}),\s*Cause::\w+,\s*C::(\w+),\s*W::(\w+),\s*S::\w+,\s*"(\w+)",\s*"[^"]*"(?:\s*"[^"]*")*'
                     r'(?:,\s*"(\w+)")?\}')
 

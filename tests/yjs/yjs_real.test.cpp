@@ -201,7 +201,7 @@ TEST_CASE("yjs: Yjs applies every update that validate accepts without an except
     const std::vector<std::string> answers = yjs.run("apply.mjs", lines);
     REQUIRE(answers.size() == reasons.size());
     std::erase_if(lines, [](const std::string& line) { return line.starts_with("base"); });
-    // belay is stricter than Yjs, as specified in docs/yjs-updates.md. It also rejects updates that
+    // belay is stricter than Yjs, as specified in docs/reference/yjs-updates.md. It also rejects updates that
     // it cannot read.
     const std::set<std::string> stricter{
         "there are bytes after the end of the update",

@@ -65,7 +65,7 @@ struct Options {
     /// The password. If user and password are empty, the queue does not log in.
     std::string password{};
 
-    /// Servers of Redis Sentinel, which name the master; see docs/several-servers.md.
+    /// Servers of Redis Sentinel, which name the master; see docs/how-to/several-servers.md.
     struct Sentinels {
         /// Each is "host:port", or "[address]:port" for IPv6. If there are any, they replace host,
         /// port and socket.

@@ -29,7 +29,7 @@ struct RoomsOptions {
     std::string user{};
     /// The password. If user and password are empty, Rooms does not log in.
     std::string password{};
-    /// Servers of Redis Sentinel, which name the master; see docs/several-servers.md.
+    /// Servers of Redis Sentinel, which name the master; see docs/how-to/several-servers.md.
     Options::Sentinels sentinels{};
     /// A redis::Tls, for all connections, also to Sentinels; see redis/tls.hpp. If null, there is
     /// no TLS.

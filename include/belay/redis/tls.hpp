@@ -5,7 +5,7 @@
 #pragma once
 
 #if !__has_include(<hiredis/hiredis_ssl.h>)
-#    error "belay needs hiredis/hiredis_ssl.h here; else use stunnel: see docs/several-servers.md"
+#    error "belay needs hiredis/hiredis_ssl.h, or use stunnel: docs/how-to/several-servers.md"
 #else
 
 #    include <arpa/inet.h>

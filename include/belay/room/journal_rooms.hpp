@@ -43,8 +43,8 @@ struct JournalRoomsStatus {
 ///
 /// A flush makes the changes of all rooms durable with one commit of the log. The log must wait for
 /// the disk when it commits, as with Flush::group or Flush::each. Nothing else may use the log, or
-/// the directory of the snapshots. The log must be in another directory. docs/room-storage.md
-/// describes the files, and what survives which failure.
+/// the directory of the snapshots. The log must be in another directory.
+/// docs/reference/formats/rooms.md describes the files.
 ///
 /// Models:        PersistenceLike, with `rooms_to_save`.
 /// Thread safety: distinct objects safe.

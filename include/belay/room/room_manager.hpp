@@ -50,7 +50,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// Authorizer and persistence must not call it.
 ///
 /// docs/design.md follows a join and an edit through the files of room/detail/, and has the table
-/// of the states of a client. docs/room-clients.md lists the limits.
+/// of the states of a client. docs/reference/room-clients.md lists the limits.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, also all observers. Your code may call every command in a hook,

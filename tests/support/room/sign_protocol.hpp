@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file tests/support/room/sign_protocol.hpp
-/// SignProtocol: a protocol of text, as that of docs/room-protocols.md.
+/// SignProtocol: a protocol of text, as that of docs/how-to/room-protocol.md.
 #pragma once
 
 #include <string>

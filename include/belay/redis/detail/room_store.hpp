@@ -245,8 +245,8 @@ private:
         if (code == redis::Errc::connection_lost || code == redis::Errc::no_answer)
             return "check that Redis runs and can be reached; belay tries again by itself";
         if (code == redis::Errc::forbidden)
-            return "allow this user the commands that docs/several-servers.md lists, on the keys "
-                   "of the prefix";
+            return "allow this user the commands that docs/how-to/several-servers.md lists, on the "
+                   "keys of the prefix";
         if (code == redis::Errc::out_of_memory)
             return "give Redis more memory; until then clients can read rooms, and their edits are "
                    "rejected";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/journal_room_record.hpp
-/// JournalRoomRecord: one operation in the log of rooms; the format is in docs/room-storage.md.
+/// JournalRoomRecord: one operation in the log of rooms.
+/// docs/reference/formats/rooms.md specifies the format.
 #pragma once
 
 #include <algorithm>    // std::copy_n

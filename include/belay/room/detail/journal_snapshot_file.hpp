@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/journal_snapshot_file.hpp
-/// SnapshotFile: the bytes of a room's snapshot in a file; the format is in docs/room-storage.md.
+/// SnapshotFile: the bytes of a room's snapshot in a file.
+/// docs/reference/formats/rooms.md specifies the format.
 #pragma once
 
 #include <algorithm>    // std::copy_n, std::min
