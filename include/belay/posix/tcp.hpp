@@ -200,6 +200,7 @@ public:
         return {*poller_, path_, framing_, options_, link};
     }
 
+    /// Returns the path that is dialled.
     [[nodiscard]] const UnixPath& endpoint() const noexcept { return path_; }
     /// Sets the path of the next attempt.
     void set_endpoint(UnixPath path) noexcept { path_ = std::move(path); }
