@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/heap.hpp
-/// IndexedHeap: a binary heap whose items store their own positions, and the two steps by which it
-/// sorts.
+/// IndexedHeap: a binary heap whose items store their own positions.
 /// sort_stably: sorts values, and keeps the order of equal ones. prefetch_for_write: loads memory
 /// before it is needed.
 #pragma once
