@@ -11,6 +11,7 @@
 #include <utility>      // std::forward, std::move
 
 #include <belay/core/clock_like.hpp>
+#include <belay/core/detail/function.hpp>
 #include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/machine_group.hpp>
@@ -19,78 +20,13 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A posted function that waits for its loop; an element of a list.
-struct Task {
-    /// Runs the function if `run` is true, and destroys the task in any case.
-    void (*finish)(Task*, bool run) = nullptr;
-    Task* next = nullptr;
-};
-
-template <class F>
-struct TaskOf final : Task {
-    static_assert(std::is_void_v<std::invoke_result_t<F&>>,
-                  "post: the function must return void, because a result would be ignored and a "
-                  "coroutine would never run");
-
-    template <class G>
-    explicit TaskOf(G&& g) : Task{&TaskOf::done, nullptr}, f(std::forward<G>(g)) {}
-
-    static void done(Task* task, bool run) {
-        // Destroys the task after it has run, also if the function throws.
-        struct Owner {
-            TaskOf* self;
-            ~Owner() { delete self; }
-        } owner{static_cast<TaskOf*>(task)};
-        if (run) owner.self->f();
-    }
-
-    F f;
-};
-
-/// A first-in, first-out list of tasks. Its destructor destroys remaining tasks without running
-/// them.
-class TaskList {
-public:
-    TaskList() noexcept = default;
-    TaskList(const TaskList&) = delete;
-    TaskList& operator=(const TaskList&) = delete;
-    ~TaskList() {
-        while (Task* const task = pop()) task->finish(task, false);
-    }
-
-    void push(Task* task) noexcept {
-        *end_ = task;
-        end_ = &task->next;
-    }
-    [[nodiscard]] Task* pop() noexcept {
-        Task* const task = first_;
-        if (task == nullptr) return nullptr;
-        first_ = task->next;
-        if (first_ == nullptr) end_ = &first_;
-        return task;
-    }
-    /// Moves all of `other` to the end of this list.
-    void append(TaskList& other) noexcept {
-        if (other.first_ == nullptr) return;
-        *end_ = other.first_;
-        end_ = other.end_;
-        other.first_ = nullptr;
-        other.end_ = &other.first_;
-    }
-    [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-
-private:
-    Task* first_ = nullptr;
-    Task** end_ = &first_;
-};
-
 /// Posted functions, the request to stop, and the wake-up descriptor that interrupts the loop's
 /// wait. It outlives the loop.
 ///
 /// `WakeupFd` has `signal() noexcept`, which any thread may call.
 /// Thread safety: any thread, except for take() and close().
 template <class WakeupFd>
-class LoopInbox : public detail::Counted {
+class LoopInbox : public Counted {
 public:
     explicit LoopInbox(std::size_t posted_max) noexcept : posted_max_{posted_max} {}
     ~LoopInbox() { close(); }
@@ -98,31 +34,25 @@ public:
     /// Queues a function.   Throws: std::bad_alloc, and what copying the function throws.
     template <class F>
     driver::Post post(F&& f) {
-        auto* const task = new TaskOf<std::decay_t<F>>(std::forward<F>(f));
-        driver::Post answer = driver::Post::taken;
+        static_assert(
+            std::is_void_v<std::invoke_result_t<std::decay_t<F>&>>,
+            "post: the function must return void, because a result would be ignored and a "
+            "coroutine would never run");
+        Function<void()> task{std::forward<F>(f)};
         {
-            const detail::SpinLock lock{mutex_};
-            if (closed_) {
-                answer = driver::Post::gone;
-            } else if (waiting_.load(std::memory_order_relaxed) >= posted_max_) {
-                answer = driver::Post::full;
-            } else {
-                waiting_.fetch_add(1, std::memory_order_relaxed);
-                posted_.push(task);
-            }
+            const SpinLock lock{mutex_};
+            if (closed_) return driver::Post::gone;
+            if (waiting_.load(std::memory_order_relaxed) >= posted_max_) return driver::Post::full;
+            posted_.push(std::move(task));
+            waiting_.fetch_add(1, std::memory_order_relaxed);
         }
-        if (answer == driver::Post::taken) {
-            wakeup_.signal();
-        } else {
-            task->finish(task, false);
-        }
-        return answer;
+        wakeup_.signal();
+        return driver::Post::taken;
     }
 
-    /// Returns whether another thread has queued a function.
-    [[nodiscard]] bool waits() noexcept {
-        const detail::SpinLock lock{mutex_};
-        return !posted_.empty();
+    /// Returns whether a function waits that has not begun, also one that the loop has taken.
+    [[nodiscard]] bool waits() const noexcept {
+        return waiting_.load(std::memory_order_relaxed) != 0;
     }
 
     /// Removes a posted function that is about to run from the count of waiting ones.
@@ -139,20 +69,18 @@ public:
                stop_.exchange(false, std::memory_order_acquire);
     }
 
-    /// Moves the queued functions to `tasks`.   Home thread.
-    void take(TaskList& tasks) noexcept {
-        const detail::SpinLock lock{mutex_};
-        tasks.append(posted_);
+    /// Moves the queued functions to `tasks`, which is empty.   Home thread.
+    void take(EventRing<Function<void()>>& tasks) noexcept {
+        const SpinLock lock{mutex_};
+        posted_.swap(tasks);
     }
 
     /// Called when the loop ends: drops everything, and accepts nothing more.
     void close() noexcept {
-        TaskList tasks;
-        {
-            const detail::SpinLock lock{mutex_};
-            closed_ = true;
-        }
-        take(tasks);
+        EventRing<Function<void()>> tasks;  // destroyed after the lock
+        const SpinLock lock{mutex_};
+        closed_ = true;
+        posted_.swap(tasks);
     }
 
     [[nodiscard]] WakeupFd& wakeup() noexcept { return wakeup_; }
@@ -164,8 +92,8 @@ private:
     /// The number of posted functions that have not begun, including those that the loop has taken.
     /// It grows under the lock.
     std::atomic<std::size_t> waiting_{0};
-    detail::SpinMutex mutex_;
-    TaskList posted_;
+    SpinMutex mutex_;
+    EventRing<Function<void()>> posted_;
     bool closed_ = false;
 };
 
@@ -296,7 +224,7 @@ protected:
     /// For callers that wait between rounds themselves. Returns when the next round is due, or
     /// `always` if something is waiting already.   Pre: not called from inside a round.
     [[nodiscard]] Instant next_round() noexcept {
-        return !tasks_.empty() || inbox_->waits() ? always : group_.deadline();
+        return inbox_->waits() ? always : group_.deadline();
     }
 
 private:
@@ -321,29 +249,28 @@ private:
     static Root& of(driver::WakeNode& node) noexcept { return static_cast<Root&>(node); }
 
     void round(Instant until) {
-        const Instant wake_at = tasks_.empty() ? smaller(until, group_.deadline()) : always;
+        const Instant wake_at = inbox_->waits() ? always : smaller(until, group_.deadline());
         // Descriptors come before timers, so that received data counts even if the loop is late.
         Waiter::wait(wake_at == never ? forever : elapsed(now(), wake_at));
-        inbox_->take(tasks_);
-        run_tasks();
+        if (inbox_->waits()) run_tasks();
         group_.advance(now(), group_.size());  // each that is due, once
         Waiter::finish_round();
     }
 
-    void run_tasks() {
-        for (std::size_t left = posted_per_round_max; left != 0; --left) {
-            Task* const task = tasks_.pop();
-            if (task == nullptr) return;
+    [[gnu::noinline]] void run_tasks() {
+        if (tasks_.empty()) inbox_->take(tasks_);
+        for (std::size_t left = posted_per_round_max; left != 0 && !tasks_.empty(); --left) {
+            Function<void()> task = tasks_.pop();
             inbox_->starts_task();
-            task->finish(task, true);
+            task();
         }
     }
 
     Clock clock_;
     detail::Ref<Inbox> inbox_;
     bool running_ = false;
-    detail::Ref<TimerQueue> timers_;  // null until the first timer is set
-    TaskList tasks_;
+    detail::Ref<TimerQueue> timers_;     // null until the first timer is set
+    EventRing<Function<void()>> tasks_;  // taken from the inbox
     driver::MachineGroup group_;
 };
 
