@@ -38,7 +38,7 @@ enum class Mark : std::uint8_t;
     return out + (bytes.size() > most ? "...\"" : "\"");
 }
 
-/// The other end of a connection, and what a record says in addition.
+/// The other end of a connection, and the bytes of a message.
 struct OtherEnd {
     std::uint32_t host;
     std::uint32_t connection = 0;  // counted by the host that dialled, from 1; 0: none
