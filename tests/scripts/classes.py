@@ -97,6 +97,7 @@ FRIENDS = {
     "session/session.hpp LifetimeFlagOf": "gives a handle its state",
     "session/session_service.hpp ServiceCalls": "is the fleet's table of calls to a service that it owns",
     "sim/accepted.hpp Tcp": "makes the other end of a connection",
+    "sim/disk.hpp Host": "takes the operations into the history of its world",
     "sim/host.hpp Network": "faults reach the host's simulated kernel",
     "sim/host.hpp World": "starts, kills and pauses the host's process",
     "sync/detail/basic_bridge.hpp LifetimeFlagOf": "gives a handle its state",

@@ -8,6 +8,11 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#ifdef __linux__
+#    include <fcntl.h>
+#    include <unistd.h>
+#endif
+
 #include "support/catch.hpp"
 #include "support/sim/sim_peers.hpp"
 #include "support/worlds/explored.hpp"
@@ -481,6 +486,129 @@ TEST_CASE("explore finds bodies whose runs differ, and where", "[sim][explore][u
     unchecked.recheck_percent = 0;
     CHECK(sim::explore(unchecked, counting));
 }
+
+TEST_CASE("explore keeps the property of a failure whose second run had another history",
+          "[sim][explore][regression]") {
+    const auto body = [calls = 0](sim::World& w) mutable {
+        ++calls;
+        w.host("a", [calls](sim::Host& h) { h.after(Duration{calls}, [] {}); });
+        w.run_for(1s);
+        return w.require("it holds", false);
+    };
+    const sim::Report report = sim::explore(quiet(5), body);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "require \"it holds\"");
+    CHECK(report.failing->another_history.find("Uninitialised memory") == 0);
+    CHECK(report.text().find("\nThe second run had another history. Uninitialised memory") !=
+          std::string::npos);
+}
+
+TEST_CASE("explore shrinks an exception whose text has other numbers in each scenario",
+          "[sim][explore][regression]") {
+    const auto body = [](sim::World& w) {
+        w.host("a");
+        w.host("b");
+        w.run_for(5s);
+        const auto events = std::to_string(w.events());
+        if (w.faults_begun() != 0) throw std::runtime_error{"0x7f" + events + ": " + events + "ms"};
+        return true;
+    };
+    const sim::Report report = sim::explore(quiet(), body);
+    REQUIRE(report.failing);
+    CHECK(report.failing->property == "the body threw: #: #");
+    CHECK(report.failing->details.find("0x7f") == 0);
+    CHECK(report.failing->drawn.size() > 1);
+    CHECK(report.failing->smallest.size() == 1);
+}
+
+TEST_CASE("explore begins with another seed on demand", "[sim][explore][unit]") {
+    const auto body = [](sim::World& w) {
+        w.host("a", [](sim::Host& h) { h.after(1s, [] {}); });
+        w.run_for(2s);
+        w.require(
+            "no seed 1002",
+            w.bits()() != Random{Seed{sim::detail::mix(1002, sim::detail::hash_of("world"))}}());
+        return true;
+    };
+    auto options = quiet(10);
+    options.first_seed = Seed{1000};
+    for (const std::uint32_t jobs : {1U, 3U}) {
+        options.jobs = jobs;
+        const sim::Report report = sim::explore(options, body);
+        REQUIRE(report.failing);
+        CHECK(report.failing->seed.value == 1002);
+    }
+    options.first_seed = Seed{1003};
+    const sim::Report passed = sim::explore(options, body);
+    CHECK(passed.summary() == "10 of 10 seeds ran from 1003, 39 events, 12 faults");
+    // It may be the last numbers, and not more.
+    options.first_seed = Seed{~std::uint64_t{0} - 10};
+    CHECK(sim::explore(options, body).seeds_run == 10);
+    options.first_seed = Seed{~std::uint64_t{0} - 8};
+    CHECK(sim::explore(options, body).problem.find("first_seed") != std::string::npos);
+    auto listen = listening(10);
+    const Environment e{"BELAY_SIM_FIRST_SEED", "1003"};
+    CHECK(sim::explore(listen, body).first_seed == 1003);
+    const Environment random{"BELAY_SIM_FIRST_SEED", "random"};
+    const sim::Report one = sim::explore(listen, has_one_event);
+    const sim::Report two = sim::explore(listen, has_one_event);
+    CHECK(one);
+    CHECK(one.first_seed != two.first_seed);
+    const Environment wrong{"BELAY_SIM_FIRST_SEED", "dice"};
+    CHECK(sim::explore(listen, body).problem == "BELAY_SIM_FIRST_SEED=dice is not a number");
+}
+
+#ifdef __linux__
+TEST_CASE("explore shows its progress on a terminal, and nowhere else", "[sim][explore][unit]") {
+    const auto run = [](int to) {
+        std::fflush(stderr);
+        const int before = dup(2);
+        dup2(to, 2);
+        const auto every = std::exchange(sim::detail::progress_every, Duration{1ms});
+        auto options = quiet(2'000);
+        options.print = true;
+        options.scenario.within = 10s;
+        const bool passed{sim::explore(options, [](sim::World& w) {
+            w.host("a", [](sim::Host& h) { h.after(10s, [] {}); });
+            w.host("b");
+            w.reach("soon");
+            w.sometimes("far", w.choose("far", 1'000) == 0);
+            for (int i = 0; i < 2'000; ++i) w.after(Duration{i}, [] {});
+            w.run_for(20s);
+            return true;
+        })};
+        sim::detail::progress_every = every;
+        std::fflush(stderr);
+        dup2(before, 2);
+        close(before);
+        CHECK(passed);
+    };
+    const auto read_all = [](int from) {
+        std::string text(10'000, ' ');
+        const ssize_t n = read(from, text.data(), text.size());
+        text.resize(static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+        return text;
+    };
+    const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+    REQUIRE(terminal >= 0);
+    REQUIRE(grantpt(terminal) == 0);
+    REQUIRE(unlockpt(terminal) == 0);
+    // It does not wait for a reader.
+    const int other_end = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_NONBLOCK);
+    REQUIRE(other_end >= 0);
+    run(other_end);
+    const std::string shown = read_all(terminal);
+    INFO(shown);
+    CHECK(shown.find(" of 2000 seeds, ") != std::string::npos);
+    CHECK(shown.find(" s left, not reached: far\x1b[K") != std::string::npos);
+    CHECK(shown.find("soon") == std::string::npos);
+    int ends[2];
+    REQUIRE(pipe2(ends, O_NONBLOCK) == 0);
+    run(ends[1]);
+    CHECK(read_all(ends[0]).empty());
+    for (const int fd : {terminal, other_end, ends[0], ends[1]}) close(fd);
+}
+#endif
 
 TEST_CASE("explore takes a function as its body", "[sim][explore][unit]") {
     CHECK(sim::explore(quiet(5), has_one_event));

@@ -632,6 +632,99 @@ TEST_CASE("draw without swarm has each class in every scenario, with its largest
     }
 }
 
+TEST_CASE(
+    "draw makes silent faults, errors and losses of power on demand, and does not change the "
+    "others",
+    "[sim][scenario][unit]") {
+    const std::vector<std::string> hosts{"a", "b", "c"};
+    const sim::ScenarioOptions more{.full_disks = 2,
+                                    .read_errors = 2,
+                                    .ignored_syncs = 2,
+                                    .bit_flips = 2,
+                                    .misdirected_writes = 2,
+                                    .power_losses = 2};
+    std::map<sim::Fault::Kind, int> counts;
+    std::size_t two = 0, three = 0;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        const auto usual = sim::draw({}, Seed{seed}, hosts).steps();
+        const auto all = sim::draw(more, Seed{seed}, hosts).steps();
+        REQUIRE(all.size() >= usual.size());
+        CHECK(std::equal(usual.begin(), usual.end(), all.begin()));
+        std::map<Duration, std::set<std::string>> kills;
+        for (std::size_t i = usual.size(); i < all.size(); ++i) {
+            ++counts[all[i].fault.kind];
+            if (all[i].fault.kind == sim::Fault::Kind::kill) {
+                kills[all[i].from].insert(all[i].fault.host);
+            }
+        }
+        for (const auto& [at, names] : kills) {
+            two += names.size() == 2 ? 1U : 0U;
+            three += names.size() == 3 ? 1U : 0U;
+        }
+        CHECK(two + three >= kills.size());
+    }
+    using Kind = sim::Fault::Kind;
+    for (const Kind kind : {Kind::fill_disk, Kind::fail_read, Kind::ignore_syncs, Kind::flip_bit,
+                            Kind::misdirect_write}) {
+        CHECK(counts[kind] > 50);
+    }
+    CHECK(two > 20);
+    CHECK(three > 20);
+    // All of them can be played.
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        sim::ScenarioOptions played = more;
+        played.cuts = 0;  // no message is sent
+        sim::World world{Seed{seed}, {.draw = played}};
+        for (const std::string& host : hosts) world.host(host);
+        world.run_for(30s);
+        CHECK_FALSE(world.violation());
+        CHECK(world.faults_begun() == world.drawn_scenario().size());
+    }
+}
+
+TEST_CASE("Scenario::start_clocks starts the wall clocks of all hosts", "[sim][scenario][unit]") {
+    constexpr WallTime y2038{std::chrono::seconds{std::int64_t{1} << 31}};
+    const auto scenario = sim::Scenario{}.start_clocks(2147483641s, 49h).at(0s, sim::pause("a"));
+    CHECK(to_cpp(scenario) == R"(sim::Scenario{}
+    .start_clocks(2147483641s, 2940min)
+    .at(0s, sim::pause("a")))");
+    sim::World world{Seed{1}, {.play = scenario}};
+    sim::Host& host = world.host("a");
+    world.run_for(7s);
+    CHECK(host.wall_clock().now() == y2038);
+    CHECK(host.clock().now() == Instant{} + 7s);
+    host.set_wall_clock(-1s);
+    CHECK(host.wall_clock().now() == y2038 - 1s);
+    CHECK(world.scenario() == scenario);
+    CHECK(world.check(sim::Scenario{}.start_clocks(1s, 1s)).find("started") != std::string::npos);
+    for (const Duration wrong : {Duration{-1}, Duration{141 * 365 * 24h}}) {
+        sim::Scenario clocks;
+        const auto refuses = [&](auto&& f) {
+            return aborts_with(f).find("start_clocks") != std::string::npos;
+        };
+        CHECK(refuses([&] { clocks.start_clocks(wrong, 0s); }));
+        CHECK(refuses([&] { clocks.start_clocks(0s, wrong); }));
+    }
+}
+
+TEST_CASE("draw starts clocks that wrap within the time of the faults", "[sim][scenario][unit]") {
+    std::set<std::int64_t> walls, uptimes;
+    std::size_t with = 0;
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        const sim::Scenario s =
+            sim::draw({.clocks_that_wrap = true, .within = 5s}, Seed{seed}, {"a", "b"});
+        CHECK(s.steps() == sim::draw({.within = 5s}, Seed{seed}, {"a", "b"}).steps());
+        if (!s.clocks()) continue;
+        ++with;
+        walls.insert(s.clocks()->wall / 1000s);
+        uptimes.insert(s.clocks()->uptime / 1000s);
+    }
+    CHECK(with > 70);
+    CHECK(with < 130);
+    CHECK(walls.size() == 3);
+    CHECK(uptimes.size() == 2);
+}
+
 TEST_CASE("draw does not move the other faults", "[sim][scenario][property]") {
     const std::vector<std::string> two{"a", "b"};
     const std::vector<std::string> three{"a", "b", "c"};

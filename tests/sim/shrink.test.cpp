@@ -183,3 +183,17 @@ TEST_CASE("Shrink reports that its limit of tries has ended it", "[sim][shrink][
     static_cast<void>(ended.run());
     CHECK(ended.out_of_tries());
 }
+
+TEST_CASE("Shrink leaves out the start of the clocks, unless it is needed", "[sim][shrink][unit]") {
+    sim::Scenario drawn = twenty_faults(1);
+    drawn.start_clocks(1s, 2s);
+    for (const bool needed : {false, true}) {
+        const auto fails = [&](const sim::Scenario& s) {
+            return !s.empty() && (s.clocks().has_value() || !needed);
+        };
+        sim::detail::Shrink search{drawn, 60, fails};
+        const sim::Scenario smallest = search.run();
+        CHECK(smallest.size() == 1);
+        CHECK(smallest.clocks().has_value() == needed);
+    }
+}

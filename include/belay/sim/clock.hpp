@@ -26,7 +26,8 @@ private:
 /// The wall clock of a host, which may be wrong (Host::set_wall_clock). Copies refer to the same
 /// host, which must outlive them.
 ///
-/// If it is right, it shows 2000-01-01T00:00:00Z at the start of the world.
+/// If it is right, it shows 2000-01-01T00:00:00Z at the start of the world, or the time of
+/// Scenario::start_clocks.
 ///
 /// Models:        WallClockLike.
 /// Thread safety: the world's thread.
@@ -34,7 +35,11 @@ class WallClock {
 public:
     WallClock(const detail::Engine& engine, const detail::WallSetting& setting) noexcept
         : engine_{&engine}, setting_{&setting} {}
-    [[nodiscard]] WallTime now() const noexcept { return setting_->at(engine_->now()); }
+    [[nodiscard]] WallTime now() const noexcept {
+        const WallTime usual = setting_->at(engine_->now());
+        if (!engine_->clock_start) return usual;
+        return usual + (engine_->clock_start->wall - detail::world_start.time_since_epoch());
+    }
 
 private:
     const detail::Engine* engine_;

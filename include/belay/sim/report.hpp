@@ -16,10 +16,12 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 
 /// The options of an exploration.
 struct ExploreOptions {
-    /// The seeds are 1 to `seeds`. An exploration of zero seeds fails.
+    /// The seeds are `first_seed` and those that follow it. An exploration of zero seeds fails.
     std::uint64_t seeds = 1000;
     /// Runs this seed only. Marks need not be reached then.
     std::optional<Seed> seed{};
+    /// Other seeds in each nightly run: BELAY_SIM_FIRST_SEED=random.
+    Seed first_seed{1};
     /// Plays this scenario instead of drawing one: that of a report, pasted.
     std::optional<Scenario> play{};
     /// The faults that are drawn.
@@ -65,6 +67,7 @@ struct Failing {
     bool shrink_ended = false;        ///< by shrink_worlds_max: a smaller scenario may fail, too
     std::string diagram;              ///< the end of the history, and what was around each fault
     std::string options{};            ///< other options that the failure needs, as C++
+    std::string another_history{};    ///< if the second run had one: the reason, where they part
     Order order = Order::fifo;        ///< that of the exploration
 };
 
@@ -72,6 +75,7 @@ struct Failing {
 ///
 /// Thread safety: distinct objects safe.
 struct Report {
+    std::uint64_t first_seed = 1;
     std::uint64_t seeds_wanted = 0;
     std::uint64_t seeds_run = 0;
     std::uint64_t worlds = 0;  ///< all worlds that ran, to compare and to shrink included
@@ -91,8 +95,9 @@ struct Report {
     /// Returns one line.
     [[nodiscard]] std::string summary() const {
         std::string out = std::to_string(seeds_run) + " of " + std::to_string(seeds_wanted) +
-                          " seeds ran, " + std::to_string(events) + " events, " +
-                          std::to_string(faults) + " faults";
+                          " seeds ran" +
+                          (first_seed == 1 ? "" : " from " + std::to_string(first_seed)) + ", " +
+                          std::to_string(events) + " events, " + std::to_string(faults) + " faults";
         if (out_of_budget) out += ", ended by the budget";
         return problem.empty() ? out : problem + " (" + out + ")";
     }
@@ -121,7 +126,8 @@ struct Report {
             (f.shrink_ended ? ", the limit; a higher shrink_worlds_max may find a smaller scenario"
                             : "") +
             ")\n" + f.property + (f.details.empty() ? "" : ": ") + f.details +
-            "\nRun it alone with BELAY_SIM_SEED=" + seed +
+            (f.another_history.empty() ? "" : "\nThe second run had another history. ") +
+            f.another_history + "\nRun it alone with BELAY_SIM_SEED=" + seed +
             " (and BELAY_SIM_TRACE=1 for the whole history), or add it as a test:\n\n    "
             "CHECK(sim::explore({.seed = Seed{" +
             seed + "}, .play = " + indented(to_cpp(f.smallest)) +

@@ -95,6 +95,26 @@ public:
         return *this;
     }
     [[nodiscard]] Scenario&& heal_at(Duration time) && { return std::move(heal_at(time)); }
+    /// The clocks of the hosts at the start of the world.
+    struct Clocks {
+        Duration wall{};    ///< what wall clocks show, since 1970-01-01T00:00:00Z
+        Duration uptime{};  ///< CLOCK_MONOTONIC of a Program: how long its computer has run
+
+        friend bool operator==(const Clocks&, const Clocks&) = default;
+    };
+    /// Starts the clocks of all hosts at other times, at which their values wrap soon, for example.
+    /// Host::clock() is not one of them. Pre: 0s <= wall, uptime <= 140 years of 365 days.
+    Scenario& start_clocks(Duration wall, Duration uptime) & {
+        constexpr Duration most = std::chrono::hours{140 * 365 * 24};
+        BELAY_OPTION(Duration::zero() <= wall && wall <= most && Duration::zero() <= uptime &&
+                         uptime <= most,
+                     "Scenario::start_clocks: the times must be from 0s to 140 years");
+        clocks_ = {wall, uptime};
+        return *this;
+    }
+    [[nodiscard]] Scenario&& start_clocks(Duration wall, Duration uptime) && {
+        return std::move(start_clocks(wall, uptime));
+    }
     /// Adds one step as it is.
     Scenario& add(Step step) {
         steps_.push_back(std::move(step));
@@ -103,6 +123,7 @@ public:
 
     [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
     [[nodiscard]] std::optional<Duration> heals() const noexcept { return heal_at_; }
+    [[nodiscard]] const std::optional<Clocks>& clocks() const noexcept { return clocks_; }
     [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
     [[nodiscard]] bool empty() const noexcept { return steps_.empty(); }
 
@@ -111,6 +132,7 @@ public:
 private:
     std::vector<Step> steps_;
     std::optional<Duration> heal_at_;
+    std::optional<Clocks> clocks_;
 };
 
 namespace detail {
@@ -208,6 +230,10 @@ namespace detail {
 /// literals of std::chrono.
 [[nodiscard]] inline std::string to_cpp(const Scenario& scenario) {
     std::string out = "sim::Scenario{}";
+    if (const auto& c = scenario.clocks()) {
+        out += "\n    .start_clocks(" + detail::to_cpp(c->wall) + ", " + detail::to_cpp(c->uptime) +
+               ")";
+    }
     for (const Scenario::Step& s : scenario.steps()) out += "\n    " + detail::to_cpp(s);
     if (scenario.heals()) out += "\n    .heal_at(" + detail::to_cpp(*scenario.heals()) + ")";
     return out;
@@ -242,7 +268,16 @@ struct ScenarioOptions {
     std::uint32_t disk_errors = 0;
     std::uint32_t late_disk_errors = 0;  ///< operations that take effect and fail
     std::uint32_t exhaustions = 0;       ///< times without free descriptors
+    std::uint32_t full_disks = 0;        ///< times without space for more
+    std::uint32_t read_errors = 0;       ///< single reads of a disk that fail
+    std::uint32_t ignored_syncs = 0;     ///< times in which syncs have no effect
+    std::uint32_t bit_flips = 0;
+    std::uint32_t misdirected_writes = 0;
+    std::uint32_t power_losses = 0;  ///< times at which two hosts or more are killed together
     std::uint32_t wall_clocks = 0;
+    /// Starts the clocks of the hosts so that values wrap within `within`: seconds of 31 bits,
+    /// milliseconds of 31 or 32 bits, or a leap day that begins or ends.
+    bool clocks_that_wrap = false;
     /// Faults begin within this time since the start of the world. No duration is negative.
     Duration within = std::chrono::seconds{20};
     /// The longest time that a fault lasts; lengths are drawn log-uniformly from 1 ms.
@@ -258,7 +293,8 @@ struct ScenarioOptions {
     /// The largest drift of a wall clock, in parts per million. The default is the largest that NTP
     /// corrects. It is from 0 to 999'999.   Source: RFC 5905, MAXFREQ.
     std::int32_t clock_drift_max = 500;
-    /// The largest number of a message in a cut, and of an operation in a disk error.
+    /// The largest number of a message in a cut, and of an operation in an error, a full disk or a
+    /// misdirected write.
     std::uint64_t number_max = 64;
     /// The kinds of messages to cut at, as World::name_messages names them; none: any message.
     std::vector<std::string> kinds{};
@@ -344,6 +380,8 @@ public:
         });
         each("exhaustion", o.exhaustions, 1,
              [&](Pick& p) { last(p, sim::exhaust_descriptors(p.a)); });
+        draw_silent_and_shared();
+        if (o.clocks_that_wrap) start_clocks();
         return std::move(scenario_);
     }
 
@@ -354,6 +392,51 @@ private:
         std::string b;
     };
 
+    void draw_silent_and_shared() {
+        const ScenarioOptions& o = options_;
+        const auto some_number = [&](Pick& p) { return log_uniform(p.bits, o.number_max); };
+        each("full disk", o.full_disks, 1, [&](Pick& p) {
+            const std::uint64_t number = some_number(p);
+            last(p, sim::fill_disk(p.a, number));
+        });
+        each("read error", o.read_errors, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            scenario_.at(at, sim::fail_read(p.a, some_number(p)));
+        });
+        each("ignored sync", o.ignored_syncs, 1, [&](Pick& p) { last(p, sim::ignore_syncs(p.a)); });
+        each("bit flip", o.bit_flips, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            scenario_.at(at, sim::flip_bit(p.a, p.bits() >> 32));
+        });
+        each("misdirected write", o.misdirected_writes, 1, [&](Pick& p) {
+            const Duration at = some_time(p);
+            scenario_.at(at, sim::misdirect_write(p.a, some_number(p)));
+        });
+        each("power loss", o.power_losses, 2, [&](Pick& p) {
+            const Duration from = some_time(p);
+            const Duration to = part::saturating_add(from, log_uniform(p.bits, o.lasts_max));
+            const std::uint64_t others = p.bits();
+            for (const std::string& h : hosts_) {
+                const bool too = (mix(others, hash_of(h)) & 1) != 0;
+                if (too || h == p.a || h == p.b) scenario_.during(from, to, sim::kill(h));
+            }
+        });
+    }
+    void start_clocks() {
+        using std::chrono::seconds;
+        // 2038-01-19T03:14:08Z, and the begin and the end of 2028-02-29.
+        static constexpr Duration walls[] = {seconds{std::int64_t{1} << 31}, seconds{1'835'395'200},
+                                             seconds{1'835'481'600}};
+        static constexpr Duration uptimes[] = {std::chrono::milliseconds{std::int64_t{1} << 31},
+                                               std::chrono::milliseconds{std::int64_t{1} << 32}};
+        Pick p{Random{Seed{mix(seed_, hash_of("clocks"))}}, {}, {}};
+        if (options_.swarm && (p.bits() & 1) == 0) return;
+        const Duration wall = walls[uniform_upto(p.bits, std::size(walls) - 1)];
+        const Duration uptime = uptimes[uniform_upto(p.bits, std::size(uptimes) - 1)];
+        const Duration wall_left = some_time(p);
+        scenario_.start_clocks(std::max(Duration{}, wall - wall_left),
+                               std::max(Duration{}, uptime - some_time(p)));
+    }
     // The reason comes at once, and not with the first seed that draws such a fault.
     static void require_sound(const ScenarioOptions& o) noexcept {
         constexpr Duration none{};
@@ -369,9 +452,11 @@ private:
                      "ScenarioOptions: clock_wrong_max must be from 0 to 30 years");
         BELAY_OPTION(0 <= o.clock_drift_max && o.clock_drift_max < drift_ppm_max,
                      "ScenarioOptions: 0 <= clock_drift_max < 1'000'000 must hold");
-        BELAY_OPTION(
-            o.number_max != 0 || (o.cuts == 0 && o.disk_errors == 0 && o.late_disk_errors == 0),
-            "ScenarioOptions: number_max must be > 0 with cuts, disk_errors or late_disk_errors");
+        BELAY_OPTION(o.number_max != 0 ||
+                         (o.cuts == 0 && o.disk_errors == 0 && o.late_disk_errors == 0 &&
+                          o.full_disks == 0 && o.read_errors == 0 && o.misdirected_writes == 0),
+                     "ScenarioOptions: number_max must be > 0 with cuts, errors of a disk, full "
+                     "disks or misdirected writes");
     }
     /// Returns a number from 1 to `most`; each power of two is equally likely.
     static std::uint64_t log_uniform(Random& bits, std::uint64_t most) noexcept {

@@ -148,8 +148,11 @@ public:
                                 [this, &planned] { begin(planned); });
             }
         }
+        stage_.take_times(scenario);
+        if (const auto& clocks = scenario.clocks()) {
+            engine_.clock_start = {clocks->wall, clocks->uptime};
+        }
         if (const std::optional<Duration> time = scenario.heals()) {
-            stage_.heal_at(*time);
             engine_.call_at(belay::after(Instant{}, *time), nullptr, [this] { heal(); });
         }
     }
@@ -161,6 +164,9 @@ public:
         }
         if (scenario.heals() && belay::after(Instant{}, *scenario.heals()) < now()) {
             return ".heal_at(" + detail::to_cpp(*scenario.heals()) + "): the time is over";
+        }
+        if (scenario.clocks() && engine_.events() != 0) {
+            return ".start_clocks: the world has started";
         }
         return {};
     }

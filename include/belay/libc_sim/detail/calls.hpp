@@ -23,7 +23,8 @@
 
 // NOLINTBEGIN(bugprone-easily-swappable-parameters): the parameters of the C library
 
-namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc_calls {
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+namespace libc_calls {
 
 /// Returns the file of a number, if it is a T; otherwise null, with errno.
 template <class T>
@@ -573,6 +574,94 @@ inline ssize_t recvfrom(LibcProcess& p, int fd, void* out, std::size_t size, int
     return libc_calls::recv(p, fd, out, size, flags);
 }
 
-}}}}  // namespace belay::detail::libc_calls
+}  // namespace libc_calls
+
+// ---- state of the process -----------------------------------------------------------------------
+
+namespace libc_state {
+
+inline int rand(LibcProcess& p) {
+    int value = 0;
+    random_r(&p.state().random(), &value);
+    return value;
+}
+inline void srand(LibcProcess& p, unsigned seed) { srandom_r(seed, &p.state().random()); }
+/// These two return the state before, which begins with a word in front of the numbers.
+inline char* initstate(LibcProcess& p, unsigned seed, char* to, std::size_t size) {
+    auto* const before = reinterpret_cast<char*>(p.state().random().state - 1);
+    return initstate_r(seed, to, size, &p.state().random()) == 0 ? before : nullptr;
+}
+inline char* setstate(LibcProcess& p, char* to) {
+    auto* const before = reinterpret_cast<char*>(p.state().random().state - 1);
+    return setstate_r(to, &p.state().random()) == 0 ? before : nullptr;
+}
+inline long lrand48(LibcProcess& p) {
+    long value = 0;
+    lrand48_r(&p.state().drand48(), &value);
+    return value;
+}
+inline long mrand48(LibcProcess& p) {
+    long value = 0;
+    mrand48_r(&p.state().drand48(), &value);
+    return value;
+}
+inline long nrand48(LibcProcess& p, unsigned short* x) {
+    long value = 0;
+    nrand48_r(x, &p.state().drand48(), &value);
+    return value;
+}
+inline long jrand48(LibcProcess& p, unsigned short* x) {
+    long value = 0;
+    jrand48_r(x, &p.state().drand48(), &value);
+    return value;
+}
+inline void srand48(LibcProcess& p, long seed) { srand48_r(seed, &p.state().drand48()); }
+inline unsigned short* seed48(LibcProcess& p, unsigned short* seed) {
+    seed48_r(seed, &p.state().drand48());
+    return p.state().drand48().__old_x;
+}
+inline void lcong48(LibcProcess& p, unsigned short* parameters) {
+    lcong48_r(parameters, &p.state().drand48());
+}
+
+inline int getpid(LibcProcess& p) { return p.state().pid(); }
+/// It is a child of the first process.
+inline int getppid(LibcProcess&) { return 1; }
+inline int getpgid(LibcProcess& p, int pid) {
+    if (pid == 0 || pid == p.state().pid()) return p.state().pid();
+    errno = ESRCH;
+    return -1;
+}
+inline mode_t umask(LibcProcess& p, mode_t mask) { return p.state().set_mask(mask); }
+
+inline int prlimit(LibcProcess& p, int pid, int resource, const rlimit* to, rlimit* old) {
+    if (pid != 0 && pid != p.state().pid()) return errno = ESRCH, -1;
+    if (resource < 0 || resource >= RLIM_NLIMITS) return errno = EINVAL, -1;
+    rlimit none{RLIM_INFINITY, RLIM_INFINITY};
+    rlimit* const limit = p.state().limit(resource);
+    rlimit& now = limit != nullptr ? *limit : none;
+    const rlimit before = now;
+    if (to != nullptr) {
+        if (to->rlim_cur > to->rlim_max) return errno = EINVAL, -1;
+        if (to->rlim_max > before.rlim_max) return errno = EPERM, -1;
+        if (limit == nullptr && to->rlim_cur != RLIM_INFINITY) {
+            p.refuse("set the limit " + std::to_string(resource) +
+                     " of <sys/resource.h>, which a world does not have");
+        }
+        now = *to;
+    }
+    if (old != nullptr) *old = before;
+    return 0;
+}
+inline int getrlimit(LibcProcess& p, int resource, rlimit* out) {
+    return libc_state::prlimit(p, 0, resource, nullptr, out);
+}
+inline int setrlimit(LibcProcess& p, int resource, const rlimit* to) {
+    return libc_state::prlimit(p, 0, resource, to, nullptr);
+}
+
+}  // namespace libc_state
+
+}}}  // namespace belay::detail
 
 // NOLINTEND(bugprone-easily-swappable-parameters)

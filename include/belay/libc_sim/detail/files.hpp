@@ -29,16 +29,18 @@ struct LibcClock {
     /// Returns what a clock reads at an instant; never, if there is no such clock.
     [[nodiscard]] static Duration read(int clock, sim::Host& host) noexcept {
         const Duration since_start = elapsed(Instant{}, host.now());
+        const auto& start = sim::detail::Kernel::fabric(host).engine.clock_start;
         switch (clock) {
             case CLOCK_REALTIME:
             case CLOCK_REALTIME_COARSE:
             case CLOCK_TAI:
+                if (start) return host.wall_clock().now().time_since_epoch();
                 return wall_start + (host.wall_clock().now() - sim::detail::world_start);
             case CLOCK_MONOTONIC:
             case CLOCK_MONOTONIC_RAW:
             case CLOCK_MONOTONIC_COARSE:
             case CLOCK_BOOTTIME:
-                return booted + since_start;
+                return (start ? start->uptime : booted) + since_start;
             case CLOCK_PROCESS_CPUTIME_ID:
             case CLOCK_THREAD_CPUTIME_ID:
                 return Duration{0};  // code takes no time

@@ -23,6 +23,7 @@
 
 #include <belay/core/random.hpp>
 #include <belay/libc_sim/detail/fiber.hpp>
+#include <belay/libc_sim/detail/state.hpp>
 #include <belay/sim/host.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -133,6 +134,7 @@ public:
     LibcProcess(sim::Host& host, Function<int()> main)
         : host_{host},
           bits_{Seed{host.choose("libc_sim", ~std::uint64_t{0}) + 1}},
+          state_{host.choose("process", ~std::uint64_t{0})},
           fiber_{[this, program = std::move(main)]() mutable { run(program); }} {
         const void* const world = &sim::detail::Kernel::fabric(host);
         BELAY_PRECONDITION(joins(world),
@@ -219,6 +221,7 @@ public:
 
     [[nodiscard]] sim::Host& host() noexcept { return host_; }
     [[nodiscard]] Random& bits() noexcept { return bits_; }
+    [[nodiscard]] LibcState& state() noexcept { return state_; }
     /// Returns the number of this program among all of the process.
     [[nodiscard]] std::uint64_t number() const noexcept { return number_; }
     [[nodiscard]] std::optional<int> exit_code() const noexcept { return exit_code_; }
@@ -270,7 +273,7 @@ private:
     [[nodiscard]] int free_number() const noexcept {
         int number = 0;
         while (files_.count(number) != 0) number = number == 2 ? 512 : number + 1;
-        return number < 1024 ? number : -1;
+        return number < 1024 && files_.size() < state_.descriptors() ? number : -1;
     }
     void run(Function<int()>& program) noexcept {
         running_ = this;  // a thread-local variable of this fiber
@@ -302,7 +305,9 @@ private:
         sleep_.waits = false;
         sleep_.woken.cancel();
         sleep_.over.cancel();
+        state_.exchange();
         fiber_.resume();
+        state_.exchange();
         BELAY_INVARIANT(running_ == nullptr,
                         "sim::Program: the executable must have included "
                         "libc_sim.hpp itself, and not a shared library");
@@ -317,6 +322,7 @@ private:
 
     sim::Host& host_;
     Random bits_;
+    LibcState state_;
     std::map<int, std::shared_ptr<LibcFile>> files_;
     Sleep sleep_;
     std::optional<int> exit_code_;

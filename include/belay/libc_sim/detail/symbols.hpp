@@ -165,6 +165,39 @@ BELAY_DETAIL_REPLACE_BY(_ZNSt13random_device9_M_getvalEv, libc_calls::random_dev
 BELAY_DETAIL_REPLACE_BY(_ZNSt3__113random_deviceclEv, libc_calls::random_device)
 #endif
 
+// ---- state of the process -----------------------------------------------------------------------
+
+BELAY_DETAIL_REPLACE(libc_state,
+    rand, srand, initstate, setstate, lrand48, mrand48, nrand48, jrand48, srand48, seed48, lcong48,
+    getpid, getppid, getpgid, umask, prlimit, getrlimit, setrlimit)
+BELAY_DETAIL_REPLACE_BY(random, libc_state::rand)
+BELAY_DETAIL_REPLACE_BY(srandom, libc_state::srand)
+BELAY_DETAIL_REPLACE_BY(gettid, libc_state::getpid)
+BELAY_DETAIL_REPLACE_BY(getpgrp, libc_state::getpid)
+BELAY_DETAIL_REPLACE_BY(getsid, libc_state::getpgid)
+BELAY_DETAIL_REPLACE_BY(prlimit64, libc_state::prlimit)
+BELAY_DETAIL_REPLACE_BY(getrlimit64, libc_state::getrlimit)
+BELAY_DETAIL_REPLACE_BY(setrlimit64, libc_state::setrlimit)
+BELAY_DETAIL_REPLACE_BY(__getpid, libc_state::getpid)
+BELAY_DETAIL_REPLACE_BY(__getpgid, libc_state::getpgid)
+// Their results have registers of their own.
+BELAY_DETAIL_SYMBOL inline double drand48() asm("drand48");
+inline double drand48() {
+    LibcProcess* const p = LibcProcess::current();
+    if (p == nullptr) return libc_real<"drand48", double>();
+    double value = 0;
+    drand48_r(&p->state().drand48(), &value);
+    return value;
+}
+BELAY_DETAIL_SYMBOL inline double erand48(unsigned short*) asm("erand48");
+inline double erand48(unsigned short* x) {
+    LibcProcess* const p = LibcProcess::current();
+    if (p == nullptr) return libc_real<"erand48", double>(x);
+    double value = 0;
+    erand48_r(x, &p->state().drand48(), &value);
+    return value;
+}
+
 // ---- descriptors, waiting for many, and sockets -------------------------------------------------
 
 BELAY_DETAIL_REPLACE(libc_calls,
@@ -520,7 +553,7 @@ BELAY_DETAIL_REFUSE(
     delete_module, create_module, nfsservctl, bdflush, uselib, iopl, ioperm, vhangup, revoke,
     sethostname, setdomainname, sethostid, gethostid, sync, syncfs, sync_file_range,
     process_vm_readv, process_vm_writev, process_madvise, process_mrelease, fanotify_init,
-    posix_openpt, getpt, openpty, login_tty, getpass, login, logout, logwtmp, pututline,
+    ulimit, vlimit, posix_openpt, getpt, openpty, login_tty, getpass, login, logout, logwtmp, pututline,
     pututxline, updwtmp, updwtmpx, lckpwdf, fcloseall)
 
 // ---- refused: descriptors and files -------------------------------------------------------------

@@ -20,6 +20,7 @@
 #    define BELAY_DETAIL_HAS_FORK 0
 #endif
 
+#include <algorithm>    // std::min
 #include <cerrno>       // errno
 #include <chrono>       // std::chrono::steady_clock
 #include <cstdint>      // std::uint64_t
@@ -86,6 +87,8 @@ struct ChildNote {
     NotedText<std::size_t{1} << 14> hosts;  // of the world that runs; 0 ends each name
     NotedText<std::size_t{1} << 18> diagram;
     NotedText<std::size_t{1} << 10> answers;  // of a search
+    NotedText<std::size_t{1} << 10> marks;    // that no world has reached; 0 ends each name
+    std::size_t marks_missing = 0;            // how many these are
 
     void begin(std::uint64_t s) noexcept {
         seed = s;
@@ -97,14 +100,15 @@ struct ChildNote {
             if (!hosts.add({name.c_str(), name.size() + 1})) return;
         }
     }
-    [[nodiscard]] std::vector<std::string> host_names() const {
+    [[nodiscard]] static std::vector<std::string> names_of(std::string_view left) {
         std::vector<std::string> names;
-        for (std::string_view left = hosts.view(); !left.empty();) {
+        while (!left.empty()) {
             names.emplace_back(left.substr(0, left.find('\0')));
-            left.remove_prefix(names.back().size() + 1);
+            left.remove_prefix(std::min(left.size(), names.back().size() + 1));
         }
         return names;
     }
+    [[nodiscard]] std::vector<std::string> host_names() const { return names_of(hosts.view()); }
 };
 
 struct ChildOptions {
@@ -195,6 +199,8 @@ public:
         return note_ != nullptr ? *note_ : none;
     }
 
+    /// Returns whether standard error is a terminal.
+    [[nodiscard]] static bool has_terminal() noexcept { return ::isatty(2) != 0; }
     /// In a child: ends it, as an endless loop, if one world takes so much processor time. The time
     /// is looked at 20 times within the limit, because each look costs more than a short world.
     static void limit_processor_time(ChildNote& note, Duration limit) noexcept {
@@ -347,6 +353,7 @@ public:
     [[nodiscard]] std::string text() const { return {}; }
     [[nodiscard]] std::string end() const { return {}; }
     [[nodiscard]] ChildNote note() const { return {}; }
+    [[nodiscard]] static bool has_terminal() noexcept { return false; }
     static void limit_processor_time(ChildNote&, Duration) noexcept {}
     static void handle_crashes(void (*)()) noexcept {}
 };

@@ -5,6 +5,7 @@
 
 #include <algorithm>  // std::min, std::max, std::find
 #include <deque>      // std::deque
+#include <optional>   // std::optional
 #include <utility>    // std::move
 #include <vector>     // std::vector
 
@@ -204,6 +205,12 @@ public:
     [[nodiscard]] std::uint64_t hash() const noexcept { return trace_.hash(); }
 
     const Seed seed;
+    /// If wall clocks and uptimes start at other times: these.
+    struct ClockStart {
+        Duration wall;  // since 1970
+        Duration uptime;
+    };
+    std::optional<ClockStart> clock_start{};
 
 private:
     struct Slot {

@@ -9,6 +9,7 @@
 #include <cstdio>       // std::fputs
 #include <cstdlib>      // std::getenv
 #include <exception>    // std::exception
+#include <map>          // std::map
 #include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -35,6 +36,7 @@ struct Outcome {
     std::vector<Record> records;
     std::string diagram;
     std::vector<std::string> hosts;
+    std::string another_history;  // of a second run: the reason
 
     [[nodiscard]] bool same_history(const Outcome& other) const noexcept {
         return hash == other.hash && events == other.events && property == other.property;
@@ -42,6 +44,8 @@ struct Outcome {
 };
 
 inline constexpr std::uint32_t whole_history = 1U << 20;
+inline constexpr const char* other_history =
+    "the second run with the same seed had another history";
 inline constexpr const char* assertion_failed = "an assertion of the test framework failed";
 inline constexpr const char* see_output = "the output of the test has its text";
 /// The answers of a search: whether a scenario fails in the same property.
@@ -50,6 +54,9 @@ inline constexpr char answer_fails = 'f', answer_passes = 'p';
 inline constexpr std::uint64_t batch_seeds_max = 50'000;
 /// Each program that a kill has abandoned keeps two of the 65,530 mappings of a process.
 inline constexpr std::size_t abandoned_max = 8'000;
+
+/// How often an exploration shows its progress on a terminal.
+inline constinit Duration progress_every = std::chrono::seconds{1};
 
 /// The world of a child whose history is noted in a crash.
 struct Crashing {
@@ -90,16 +97,33 @@ public:
         number_from("BELAY_SIM_TRACE", any, [&](std::uint64_t n) {
             if (n != 0) options_.diagram_lines = whole_history;  // all that is recorded
         });
+        if (is_set("BELAY_SIM_FIRST_SEED") == "random") {
+            options_.first_seed = Seed{entropy() >> 24};  // ten digits or so
+        } else {
+            number_from("BELAY_SIM_FIRST_SEED", any,
+                        [&](std::uint64_t n) { options_.first_seed = Seed{n}; });
+        }
+        if (options_.seeds != 0 && options_.seeds - 1 > any - options_.first_seed.value) {
+            report_.problem = "ExploreOptions: first_seed and seeds must not exceed 64 bits";
+        }
         if (options_.jobs == 0) options_.jobs = 1;
         if (options_.jobs > 1 && !can_fork) {
             report_.problem =
                 "ExploreOptions::jobs must be 1, because this system cannot fork a process";
         }
         report_.seeds_wanted = options_.seed ? 1 : options_.seeds;
+        if (!options_.seed) report_.first_seed = first();
     }
 
     [[nodiscard]] Report explore() {
         if (report_.problem.empty()) {
+            if (options_.print && is_set("BELAY_SIM_FIRST_SEED") == "random") {
+                std::fputs(
+                    ("sim::explore: the first seed is " + std::to_string(first()) +
+                     "; BELAY_SIM_FIRST_SEED=" + std::to_string(first()) + " repeats the run\n")
+                        .c_str(),
+                    stderr);
+            }
             forks_ = can_fork && !options_.seed && count_before();
             forks_ ? run_in_processes() : run_in_this_process();
             if (failing_) {
@@ -115,17 +139,23 @@ public:
     }
 
 private:
+    [[nodiscard]] std::uint64_t first() const noexcept { return options_.first_seed.value; }
+    /// Returns the value of a variable of the environment; empty if it does not count.
+    [[nodiscard]] std::string_view is_set(const char* name) const {
+        const char* const text = options_.environment ? std::getenv(name) : nullptr;
+        return text != nullptr ? std::string_view{text} : std::string_view{};
+    }
     template <class F>
     void number_from(const char* name, std::uint64_t most, F&& f) {
-        const char* const text = options_.environment ? std::getenv(name) : nullptr;
-        if (text == nullptr || *text == '\0') return;
+        const std::string_view text = is_set(name);
+        if (text.empty()) return;
         std::uint64_t value = 0;
-        const char* const end = text + std::string_view{text}.size();
-        const auto [at, error] = std::from_chars(text, end, value);
+        const char* const end = text.data() + text.size();
+        const auto [at, error] = std::from_chars(text.data(), end, value);
         if (error == std::errc::invalid_argument || at != end) {
-            report_.problem = std::string{name} + "=" + text + " is not a number";
+            report_.problem = std::string{name} + "=" + std::string{text} + " is not a number";
         } else if (error != std::errc{} || value > most) {
-            report_.problem = std::string{name} + "=" + text + " is too large";
+            report_.problem = std::string{name} + "=" + std::string{text} + " is too large";
         } else {
             f(value);
         }
@@ -152,7 +182,9 @@ private:
         try {
             well = body_(world);
         } catch (const std::exception& error) {
-            out.property = std::string{"the body threw: "} + error.what();
+            out.property = "the body threw: " + without_numbers(error.what());
+            out.details = error.what();
+            if (out.property.ends_with(out.details)) out.details.clear();
         } catch (...) {
             out.property = "the body threw";
         }
@@ -190,9 +222,22 @@ private:
     [[nodiscard]] std::uint64_t failed_assertions() const {
         return options_.failed_assertions != nullptr ? options_.failed_assertions() : 0;
     }
+    /// A failure is the same one in a smaller scenario, in which its numbers may be others.
+    [[nodiscard]] static std::string without_numbers(std::string_view text) {
+        std::string out;
+        bool in_number = false;
+        for (const char c : text) {
+            const bool is_digit = '0' <= c && c <= '9';
+            const bool is_letter = ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z');
+            if (is_digit && !in_number) out += '#';
+            in_number = is_digit || (in_number && is_letter);  // hexadecimal, or a unit
+            if (!in_number) out += c;
+        }
+        return out;
+    }
     [[nodiscard]] bool runs_twice(Seed seed) const noexcept {
         if (options_.recheck_percent == 0) return false;
-        return options_.seed || seed.value == 1 ||
+        return options_.seed || seed.value == first() ||
                mix(seed.value, hash_of("recheck")) % 100 < options_.recheck_percent;
     }
     void run_seed(Seed seed) {
@@ -203,9 +248,14 @@ private:
             const Outcome second = run(seed, options_.play);
             ++worlds;
             if (!first.same_history(second)) {
-                first.property = "the second run with the same seed had another history";
-                first.details = parting(seed);
+                std::string reason = parting(seed);
                 worlds += 2;
+                if (first.property.empty()) {
+                    first.property = other_history;
+                    first.details = std::move(reason);
+                } else {
+                    first.another_history = std::move(reason);
+                }
             }
         }
         ++report_.seeds_run;
@@ -223,8 +273,9 @@ private:
     /// Returns where the histories of two runs part.
     std::string parting(Seed seed) {
         static constexpr const char* hint =
-            "A real clock, a random number without the world's seed, the order of a hashed "
-            "container or of addresses, or a body that keeps state from run to run is the cause";
+            "Uninitialised memory, a real clock, a random number without the world's seed, the "
+            "order of a hashed container or of addresses, or a body that keeps state from run to "
+            "run is the cause";
         const Outcome a = run(seed, options_.play, whole_history);
         const Outcome b = run(seed, options_.play, whole_history);
         const std::size_t common = std::min(a.records.size(), b.records.size());
@@ -247,14 +298,14 @@ private:
 
     void run_in_this_process() {
         if (options_.seed) return run_seed(*options_.seed);
-        run_seeds(1, options_.seeds);
+        if (options_.seeds != 0) run_seeds(first(), first() + (options_.seeds - 1));
     }
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): from the first to the last seed
     void run_seeds(std::uint64_t from, std::uint64_t to) {
         for (std::uint64_t seed = from; seed <= to && !failing_; ++seed) {
             if (report_.out_of_budget = out_of_budget(); report_.out_of_budget) return;
             run_seed(Seed{seed});
-            if (note_ != nullptr) note_->counts.set(report_);
+            if (note_ != nullptr) note_counts();
             if (seed == to) return;  // it may be the largest number
             if (note_ != nullptr && abandoned() - abandoned_before_ >= abandoned_max) {
                 return;  // a further batch has the rest
@@ -266,8 +317,9 @@ private:
 
     /// The seeds of a child.
     struct Batch {
-        std::uint64_t from = 1;
+        std::uint64_t from = 0;
         std::uint64_t to = 0;
+        std::uint64_t done = 0;  // the number of seeds until its end
     };
     /// Runs batches until one has failed that is lower than all that are left. So the reported
     /// failure does not depend on the number of jobs.
@@ -283,7 +335,7 @@ private:
                 children.push_back(child([this, batch] { run_seeds(batch.from, batch.to); }, {}));
             }
             if (children.empty()) break;
-            const std::optional<std::size_t> ended = Child::wait_any(children, deadline());
+            const std::optional<std::size_t> ended = wait_and_show(children);
             if (!ended) {
                 report_.out_of_budget = true;
                 report_.problem = "seed " + std::to_string(children[0].note().seed) + not_ended();
@@ -293,7 +345,7 @@ private:
             const std::uint64_t ran_before = report_.seeds_run;
             take(children[*ended], batches[*ended]);
             const Batch rest{batches[*ended].from + (report_.seeds_run - ran_before),
-                             batches[*ended].to};
+                             batches[*ended].to, batches[*ended].done};
             if (rest.from <= rest.to && rest.from < failing_seed_ && !report_.out_of_budget &&
                 report_.problem.empty()) {
                 left.push_back(rest);
@@ -308,21 +360,75 @@ private:
         }
         if (failing_) confirm();
     }
+    /// Waits until a child has ended, and shows the progress on a terminal meanwhile.
+    [[nodiscard]] std::optional<std::size_t> wait_and_show(std::vector<Child>& children) {
+        const std::optional<Child::Time> end = deadline();
+        if (!options_.print || !Child::has_terminal()) return Child::wait_any(children, end);
+        for (;;) {
+            const Child::Time next = after(std::chrono::steady_clock::now(), progress_every);
+            const auto ended = Child::wait_any(children, end ? std::min(*end, next) : next);
+            const bool is_over = ended || (end && *end <= next);
+            std::fputs(is_over ? "\r\x1b[K" : progress(children).c_str(), stderr);
+            if (is_over) return ended;
+        }
+    }
+    /// Returns a line: seeds, their rate, the time that is left, and marks without a world.
+    [[nodiscard]] std::string progress(const std::vector<Child>& children) const {
+        std::uint64_t seeds = report_.seeds_run;
+        std::map<std::string, std::size_t> missing;  // in how many batches
+        for (const Child& child : children) {
+            seeds += child.note().counts.seeds;
+            for (const std::string& name : ChildNote::names_of(child.note().marks.view())) {
+                const auto at = report_.marks.find(name);
+                if (at == report_.marks.end() || at->second == 0) ++missing[name];
+            }
+        }
+        const auto ran = elapsed(started_, std::chrono::steady_clock::now());
+        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(ran).count();
+        const std::uint64_t rate =
+            seeds * 1000 / static_cast<std::uint64_t>(std::max<std::int64_t>(ms, 1));
+        std::uint64_t left =
+            (options_.seeds - std::min(seeds, options_.seeds)) / std::max<std::uint64_t>(rate, 1);
+        if (options_.budget != forever) {
+            const auto budget = std::chrono::duration_cast<std::chrono::seconds>(
+                std::max(options_.budget - ran, Duration{}));
+            left = std::min(left, static_cast<std::uint64_t>(budget.count()));
+        }
+        std::string out = "\rsim::explore: " + std::to_string(seeds) + " of " +
+                          std::to_string(options_.seeds) + " seeds, " + std::to_string(rate) +
+                          " per second, " + std::to_string(left) + " s left";
+        for (const auto& [name, batches] : missing) {
+            if (batches == children.size()) out += ", not reached: " + name;
+        }
+        return out + "\x1b[K";
+    }
+    /// In a child: notes what its parent shows, or needs after a crash.
+    void note_counts() {
+        note_->counts.set(report_);
+        std::size_t missing = 0;
+        for (const auto& [name, count] : report_.marks) missing += count == 0 ? 1U : 0U;
+        if (std::exchange(note_->marks_missing, missing) == missing) return;
+        note_->marks.bytes = 0;
+        for (const auto& [name, count] : report_.marks) {
+            if (count == 0) note_->marks.add({name.c_str(), name.size() + 1});
+        }
+    }
     [[nodiscard]] static std::size_t abandoned() {
         return abandoned_programs != nullptr ? abandoned_programs() : 0;
     }
     /// Makes `batch` the one after it.   Returns: whether it is to run.
     [[nodiscard]] bool next_batch(Batch& batch) {
-        const std::uint64_t done = batch.to;
-        if (done >= options_.seeds || done >= failing_seed_ || !report_.problem.empty()) {
+        const std::uint64_t done = batch.done;
+        if (done >= options_.seeds || first() + done > failing_seed_ || !report_.problem.empty()) {
             return false;
         }
         if (out_of_budget()) report_.out_of_budget = true;
         if (report_.out_of_budget) return false;
         const std::uint64_t share =
             options_.jobs == 1 ? batch_seeds_max : options_.seeds / options_.jobs / 4 + 1;
-        batch.from = done + 1;
-        batch.to = done + std::min({options_.seeds - done, share, batch_seeds_max});
+        batch.done = done + std::min({options_.seeds - done, share, batch_seeds_max});
+        batch.from = first() + done;
+        batch.to = first() + (batch.done - 1);
         return true;
     }
     /// Makes a child that does some work of this explorer, and sends the result home.
@@ -522,6 +628,7 @@ private:
         add_text(failing_ ? failing_->property : "");
         add_text(failing_ ? failing_->details : "");
         add_text(failing_ ? failing_->diagram : "");
+        add_text(failing_ ? failing_->another_history : "");
         for (const auto& [name, count] : report_.marks) {
             out += std::to_string(count) + ' ';
             add_text(name);
@@ -555,6 +662,7 @@ private:
         failure.property = cut('\0');
         failure.details = cut('\0');
         failure.diagram = cut('\0');
+        failure.another_history = cut('\0');
         if (seed < failing_seed_) {
             failing_seed_ = seed;
             failing_ = std::move(failure);
@@ -612,7 +720,8 @@ private:
             f.options = ", .time_max = " + to_cpp(options_.time_max);
         }
         f.order = options_.order;
-        const bool repeats = f.property.find("another history") == std::string::npos;
+        f.another_history = failing_->another_history;
+        const bool repeats = f.property != other_history;
         Outcome last;
         if (!repeats || options_.shrink_worlds_max == 0) {
             last = run_apart(seed, f.smallest, whole_history);

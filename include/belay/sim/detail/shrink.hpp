@@ -7,7 +7,7 @@
 #include <initializer_list>  // std::initializer_list
 #include <set>               // std::set
 #include <string>            // std::string
-#include <utility>           // std::move
+#include <utility>           // std::exchange, std::move
 #include <vector>            // std::vector
 
 #include <belay/sim/scenario.hpp>
@@ -33,12 +33,14 @@ public:
     Shrink(const Scenario& scenario, std::uint32_t tries_max, Fails fails)
         : best_{scenario.steps()},
           heals_{scenario.heals()},
+          clocks_{scenario.clocks()},
           tries_max_{tries_max},
           fails_{std::move(fails)} {
         tried_.insert(to_cpp(scenario));
     }
 
     [[nodiscard]] Scenario run() {
+        leave_out_clocks();
         // Many bugs need no fault at all.
         if (!best_.empty() && !improve({})) {
             find_needed_faults();
@@ -52,6 +54,7 @@ public:
                 simplify_messages();
                 leave_out_single_faults();
             }
+            leave_out_clocks();
         }
         return with(best_);
     }
@@ -64,6 +67,7 @@ private:
         Scenario s;
         for (const Scenario::Step& step : steps) s.add(step);
         if (heals_) s.heal_at(*heals_);
+        if (clocks_) s.start_clocks(clocks_->wall, clocks_->uptime);
         return s;
     }
     /// Takes the steps if they fail, too.
@@ -78,6 +82,10 @@ private:
         return true;
     }
 
+    void leave_out_clocks() {
+        const auto clocks = std::exchange(clocks_, {});
+        if (clocks && !improve(best_)) clocks_ = clocks;
+    }
     /// Finds the faults that are needed, the last one first. Each is the end of the shortest front
     /// that fails together with the needed faults behind it.
     void find_needed_faults() {
@@ -180,6 +188,7 @@ private:
 
     Steps best_;
     const std::optional<Duration> heals_;
+    std::optional<Scenario::Clocks> clocks_;
     const std::uint32_t tries_max_;
     std::uint32_t tries_ = 0;
     bool out_of_tries_ = false;

@@ -38,7 +38,10 @@ public:
         steps_.push_back({.step = step});
         return steps_.back();
     }
-    void heal_at(Duration time) { played_.heal_at(time); }
+    void take_times(const Scenario& from) {
+        if (from.heals()) played_.heal_at(*from.heals());
+        if (from.clocks()) played_.start_clocks(from.clocks()->wall, from.clocks()->uptime);
+    }
     /// Remembers the scenario of the options, as distinct from those that the test plays.
     void give(const Scenario& scenario) { given_ = scenario; }
     /// Ends everything: nothing holds, and nothing begins any more. `work` counts what the hosts
