@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Runs the server of examples/whiteboard as its operator does: reads its metrics and its log, and makes the backups that
-docs/tutorials/collaboration-server.md describes, with the commands of that page.
+docs/how-to/back-up-rooms.md describes, with the commands of that page.
 
     whiteboard.py SERVER PAGE
 
-SERVER is the program, PAGE is docs/tutorials/collaboration-server.md. Exit code: 0 if all held, 1 with the reason. It prints SKIP
+SERVER is the program, PAGE is docs/how-to/back-up-rooms.md. Exit code: 0 if all held, 1 with the reason. It prints SKIP
 if sqlite3 is not installed.
 """
 

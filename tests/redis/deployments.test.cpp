@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: rooms in Redis work as companies deploy it: behind TLS, with Sentinel, with users that have
 // few permissions. A cluster is rejected with a message. A copy by redis-cli has all rooms. Method:
-// real servers, and the recipes of docs/how-to/several-servers.md and docs/tutorials/collaboration-server.md.
+// real servers, and the recipes of docs/how-to/several-servers.md and docs/how-to/back-up-rooms.md.
 #include <belay/redis/rooms.hpp>
 
 #include <fstream>
@@ -215,7 +215,7 @@ TEST_CASE("redis::Rooms: a server that starts on a copy of redis-cli --rdb has a
     append(rooms, "b");
     const TemporaryDirectory dir;
     std::string recipe = "redis-cli --rdb FILE";
-    REQUIRE(page_text("tutorials/collaboration-server.md").find(recipe) != std::string::npos);
+    REQUIRE(page_text("how-to/back-up-rooms.md").find(recipe) != std::string::npos);
     replace_in_block(recipe, "redis-cli", "redis-cli -s " + server.socket());
     replace_in_block(recipe, "FILE", (dir / "copy.rdb") + " > /dev/null 2>&1");
     REQUIRE(std::system(recipe.c_str()) == 0);

@@ -17,11 +17,11 @@ import sys
 
 # (header, struct): page
 TABLES = {
-    ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/how-to/several-servers.md",
+    ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/reference/redis-rooms.md",
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/reference/journal.md",
     ("include/belay/link/supervisor_core.hpp", "SupervisorCoreOptions"): "docs/reference/links.md",
     ("include/belay/link/supervisor_core.hpp", "SupervisorOptions"): "docs/reference/links.md",
-    ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/reference/rooms.md",
+    ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/reference/room-options.md",
     ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/reference/faults.md",
     ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/reference/explorations.md",
 }
