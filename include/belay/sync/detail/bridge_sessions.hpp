@@ -59,6 +59,15 @@ struct BridgeSession {
     bool is_new = false;
     /// The stored base was read.
     bool recalled = false;
+    /// What is known of the stamp that the remote has given the base.
+    enum class Stamped : std::uint8_t {
+        known,
+        pushed,  ///< nothing: it was not fetched since the push
+        fetched  ///< it was fetched after a push; at most once for each pull and each edit
+    } stamped = Stamped::known;
+    void may_fetch_again() noexcept {
+        if (stamped == Stamped::fetched) stamped = Stamped::known;
+    }
     /// The queue of ready sessions that it is in; see BridgeSessions.
     enum class ReadyQueue : std::uint8_t { none, edits, pulls } queue = ReadyQueue::none;
     BridgeSession* before = nullptr;
