@@ -75,6 +75,7 @@ struct Failing {
 ///
 /// Thread safety: distinct objects safe.
 struct Report {
+    /// The seed of the first world.
     std::uint64_t first_seed = 1;
     std::uint64_t seeds_wanted = 0;
     std::uint64_t seeds_run = 0;

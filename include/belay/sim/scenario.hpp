@@ -112,6 +112,7 @@ public:
         clocks_ = {wall, uptime};
         return *this;
     }
+    /// The same for an rvalue.
     [[nodiscard]] Scenario&& start_clocks(Duration wall, Duration uptime) && {
         return std::move(start_clocks(wall, uptime));
     }
@@ -123,6 +124,7 @@ public:
 
     [[nodiscard]] const std::vector<Step>& steps() const noexcept { return steps_; }
     [[nodiscard]] std::optional<Duration> heals() const noexcept { return heal_at_; }
+    /// Returns what start_clocks has set.
     [[nodiscard]] const std::optional<Clocks>& clocks() const noexcept { return clocks_; }
     [[nodiscard]] std::size_t size() const noexcept { return steps_.size(); }
     [[nodiscard]] bool empty() const noexcept { return steps_.empty(); }
@@ -271,7 +273,9 @@ struct ScenarioOptions {
     std::uint32_t full_disks = 0;        ///< times without space for more
     std::uint32_t read_errors = 0;       ///< single reads of a disk that fail
     std::uint32_t ignored_syncs = 0;     ///< times in which syncs have no effect
+    /// The most bits that flip on disks.
     std::uint32_t bit_flips = 0;
+    /// The most writes that take effect at another place of the disk.
     std::uint32_t misdirected_writes = 0;
     std::uint32_t power_losses = 0;  ///< times at which two hosts or more are killed together
     std::uint32_t wall_clocks = 0;
