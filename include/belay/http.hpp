@@ -5,6 +5,4 @@
 #pragma once
 
 #include <belay/http/http_errc.hpp>
-#include <belay/http/http_like.hpp>
 #include <belay/http/http_message.hpp>
-#include <belay/http/http_verdict.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: the smallest HTTP client satisfies the concept, and none with an omission does.
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace {
 

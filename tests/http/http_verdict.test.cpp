@@ -2,7 +2,7 @@
 // Goal: one function decides on the answers to calls and upgrades, the page's tables say what it
 // decides, and a user decides before it. Method: the tables of docs/reference/http-verdicts.md, all statuses, and
 // a scripted client in virtual time.
-#include <belay/http/http_verdict.hpp>
+#include <belay/http/http_message.hpp>
 
 #include <map>
 #include <set>

@@ -514,7 +514,7 @@ WORLD_MUTANTS = (
 
     # a request without a key is repeated
     explored("http_calls", "repeats_without_a_key", 'always "the rules of the calls"',
-             ("belay/http/detail/http_repeat.hpp", "return key != nullptr && !key->empty();",
+             ("belay/http/detail/http_policy.hpp", "return key != nullptr && !key->empty();",
               "return key == nullptr || !key->empty();")),
     explored("http_calls", "counts_no_dropped_calls", 'require "nothing is left behind"',
              ("belay/http/http_calls.hpp", "if (!ended_) ++calls_.counters_.dropped;", "")),

@@ -11,7 +11,7 @@
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/failure.hpp>
-#include <belay/http/http_verdict.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/link/detail/dial_race.hpp>
 #include <belay/posix/endpoint.hpp>
 #include <belay/posix/resolver_like.hpp>

@@ -7,7 +7,7 @@
 #include <utility>   // std::move, std::exchange
 
 #include <belay/curl/detail/core.hpp>
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace curl {
 

@@ -19,7 +19,6 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
-#include <belay/http/http_like.hpp>
 #include <belay/http/http_message.hpp>
 #include <belay/posix/detail/socket.hpp>
 

@@ -10,7 +10,7 @@
 
 #include <belay/core/completion.hpp>
 #include <belay/core/result.hpp>
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/sync/detail/exchange_wait.hpp>
 #include <belay/sync/sync_errc.hpp>
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/posix/loop.hpp>
 
 #include "support/beside_program.hpp"

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 
 #include "support/call/async_sleeper.hpp"
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <belay/core/clocks.hpp>
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/posix/detail/socket.hpp>
 
 namespace belay_test {

@@ -16,7 +16,7 @@
 #include <belay/beast/websocket_options.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/http/detail/http_text.hpp>
-#include <belay/http/http_verdict.hpp>
+#include <belay/http/http_message.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

@@ -10,7 +10,6 @@
 #include <curl/curl.h>
 
 #include <belay/http/http_message.hpp>
-#include <belay/http/http_verdict.hpp>
 #include <belay/openssl/tls_error.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {

@@ -12,7 +12,7 @@
 
 #include <belay/core/machine_like.hpp>
 #include <belay/core/observer.hpp>
-#include <belay/http/http_like.hpp>
+#include <belay/http/http_message.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/mcp/detail/core.hpp>
 #include <belay/mcp/options.hpp>
