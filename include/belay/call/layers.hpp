@@ -258,7 +258,7 @@ public:
     Task<typename Next::Answer> await(Next next, Context& context, Attempt around) const {
         using Answer = typename Next::Answer;
         auto&& observer = observer_.get();
-        detail::RetryCore<detail::RunPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
+        detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                           Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
             core{policy_, context.sleeper, observer, around, {&context}};
         for (;;) {
