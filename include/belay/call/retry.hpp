@@ -174,18 +174,7 @@ Result<void> retry(const P&, S&&, F&&, Rest&&...) {
     return {};
 }
 
-template <class P>
-class Remembered;
-
 namespace detail {
-
-/// Whether a rule or a policy may limit how long an attempt takes.
-template <class R>
-inline constexpr bool limits_attempts = HasAttemptLimit<R>;
-template <class... Rules>
-inline constexpr bool limits_attempts<Policy<Rules...>> = (limits_attempts<Rules> || ...);
-template <class P>
-inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 
 /// Each attempt of a retry that calls the function itself is made.
 struct AlwaysMade {
@@ -405,7 +394,7 @@ private:
     }
     void report_rejection(Instant now) {
         Turn turn{now, sleeper_.bits()};
-        detail::reject(policy_, turn);
+        policy_.rejected(turn);
     }
 
     // The limit of an attempt makes room for another one, so the last one has all the time left.
@@ -522,7 +511,7 @@ private:
 
     // Reports a failure to the policy.
     Advice told(const Failure& failure, Turn& turn) noexcept {
-        if (had_no_time(failure) && made_.is_made()) detail::spend(policy_, turn);
+        if (had_no_time(failure) && made_.is_made()) policy_.spend(turn);
         return policy_.failed(failure, turn);
     }
     // Pre: is_held().
@@ -534,7 +523,7 @@ private:
         if (is_made && turn.now >= attempt_.deadline && std::uncaught_exceptions() == 0) {
             static_cast<void>(told(made_.cut(attempt_.deadline), turn));
         } else if (is_made) {
-            detail::spend(policy_, turn);
+            policy_.spend(turn);
         }
         policy_.abandoned(turn);
     }
@@ -591,7 +580,7 @@ struct DirectCall {
 template <class P, class Sleeper, class Call, class Stop, class Observer, class Made>
 auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& stop,
                Observer& observer, const AroundRetry<Made>& around) {
-    RetryCore<RunPolicy<P>, Sleeper, typename Call::Answer, Observer, Made> core{
+    RetryCore<AsPolicy<P>, Sleeper, typename Call::Answer, Observer, Made> core{
         policy, sleeper, observer, around.attempt, around.made};
     for (;;) {
         const RetryStep step = core.next(stop.stop_requested());

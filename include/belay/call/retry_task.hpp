@@ -120,8 +120,8 @@ template <RuleLike P, class Sleeper, class F, StopTokenLike Stop = NeverStops,
     using Callee = detail::Callee<Callable, detail::AwaitedValue<Callable>>;
     using Coroutine =
         typename detail::CoroutineFor<detail::CallResult<Callable>, typename Callee::Result>::type;
-    return detail::retry_coroutine<Callee, Coroutine, detail::RunPolicy<P>, Sleeper, Callable, Stop,
-                                   Observer>(detail::RunPolicy<P>{policy}, sleeper,
+    return detail::retry_coroutine<Callee, Coroutine, detail::AsPolicy<P>, Sleeper, Callable, Stop,
+                                   Observer>(detail::AsPolicy<P>{policy}, sleeper,
                                              std::forward<F>(fn), std::move(stop),
                                              std::forward<Observer>(observer));
 }

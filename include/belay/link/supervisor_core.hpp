@@ -542,7 +542,7 @@ private:
         if (!force) {
             const Advice advice = policy_.admit(turn.now);
             if (!advice.allows(turn.now)) {
-                detail::reject(policy_, turn);
+                policy_.rejected(turn);
                 return plan_wait(advice, turn);
             }
         }

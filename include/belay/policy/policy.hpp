@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/policy/policy.hpp
-/// Policy: a list of rules that together give one result.
+/// Policy: a list of rules that together give one result. part::RuleGroup: the hooks of groups of
+/// rules.
 #pragma once
 
-#include <concepts>     // std::integral
+#include <concepts>     // std::integral, std::same_as
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint8_t, std::uint64_t
 #include <string_view>  // std::string_view
-#include <type_traits>  // std::is_nothrow_move_constructible_v
+#include <type_traits>  // std::is_nothrow_move_constructible_v, std::type_identity
 #include <utility>      // std::index_sequence, std::move
 
+#include <belay/core/order.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -27,14 +29,22 @@ template <std::size_t... I, class... Rules>
 struct RuleSlots<std::index_sequence<I...>, Rules...> : RuleSlot<I, Rules>... {
     template <class F>
     [[gnu::always_inline]] constexpr void each(F&& f) noexcept {
-        (f(static_cast<RuleSlot<I, Rules>*>(this)->rule), ...);
+        (f(at<I>(*this)), ...);
     }
     template <class F>
     [[gnu::always_inline]] constexpr void each(F&& f) const noexcept {
-        (f(static_cast<const RuleSlot<I, Rules>*>(this)->rule), ...);
+        (f(at<I>(*this)), ...);
+    }
+    template <class F>
+    constexpr void each_backwards(F&& f) noexcept {
+        (f(at<sizeof...(I) - 1 - I>(*this)), ...);
     }
     template <std::size_t N, class R>
-    static constexpr R& at(RuleSlot<N, R>& slot) noexcept {
+    [[gnu::always_inline]] static constexpr R& at(RuleSlot<N, R>& slot) noexcept {
+        return slot.rule;
+    }
+    template <std::size_t N, class R>
+    [[gnu::always_inline]] static constexpr const R& at(const RuleSlot<N, R>& slot) noexcept {
         return slot.rule;
     }
 };
@@ -69,17 +79,6 @@ template <class R>
         return rule.attempt_limit();
     } else {
         return nothing;
-    }
-}
-
-/// Returns whether a rule stops after an attempt that times out at `end`.
-template <class R>
-[[nodiscard]] constexpr bool stops_after([[maybe_unused]] const R& rule,
-                                         [[maybe_unused]] Instant end) noexcept {
-    if constexpr (requires { rule.stops_after(end); }) {
-        return rule.stops_after(end);
-    } else {
-        return false;
     }
 }
 
@@ -125,27 +124,44 @@ constexpr void expect_one_rule([[maybe_unused]] const P& policy,
 /// Combines advice. Unlike pairwise `stronger`, it remembers waits that stronger advice outranked.
 class AdviceFold {
 public:
+    constexpr AdviceFold() noexcept {}
+
     template <class R>
-    constexpr void add(const Advice& advice, const R& rule) noexcept {
-        // Compilers then need no copies where all rules allow an attempt, as is usual.
-        if (advice.verb == Advice::Verb::go) return;
-        const Advice signed_advice = detail::sign(advice, rule);
-        strongest_ = detail::stronger(strongest_, signed_advice);
-        if (advice.until > latest_.until) latest_ = signed_advice;
+    [[gnu::always_inline]] constexpr void add(const Advice& advice, const R& rule) noexcept {
+        if (advice.verb != Advice::Verb::go) join(detail::sign(advice, rule));
     }
+    [[nodiscard]] constexpr bool is_go() const noexcept { return is_go_; }
     [[nodiscard]] constexpr bool stopped() const noexcept {
-        return strongest_.verb == Advice::Verb::stop;
+        return !is_go_ && some_.strongest.verb == Advice::Verb::stop;
     }
     [[nodiscard]] constexpr Advice result() const noexcept {
-        // Compilers then need no copy where all rules allow an attempt.
-        if (strongest_.verb == Advice::Verb::go) return Advice::go();
-        const bool suspends = strongest_.verb == Advice::Verb::suspend;
-        return suspends ? detail::stronger(strongest_, latest_) : strongest_;
+        if (is_go_) return Advice::go();
+        const bool suspends = some_.strongest.verb == Advice::Verb::suspend;
+        return copy_of(suspends ? detail::stronger(some_.strongest, some_.latest)
+                                : some_.strongest);
     }
 
 private:
-    Advice strongest_{};
-    Advice latest_{};
+    struct Some {
+        Advice strongest;
+        Advice latest;
+    };
+    constexpr explicit AdviceFold(const Some& some) noexcept : is_go_{false}, some_{some} {}
+    [[gnu::cold, gnu::noinline]] constexpr void join(const Advice& advice) noexcept {
+        if (is_go_) {
+            *this = AdviceFold{Some{advice, advice}};
+            return;
+        }
+        some_.strongest = detail::stronger(some_.strongest, advice);
+        if (advice.until > some_.latest.until) some_.latest = advice;
+    }
+
+    bool is_go_ = true;
+    // Not initialized while all rules allow an attempt, as is usual.
+    union {
+        char none_;
+        Some some_;
+    };
 };
 
 /// The time that a connection must live to count as stable, if no rule requests another.
@@ -155,107 +171,225 @@ inline constexpr Duration default_stable_window = std::chrono::seconds{10};
 /// silent peer must not hold the attempt.
 inline constexpr Duration default_attempt_limit = std::chrono::seconds{30};
 
-}  // namespace detail
-
-template <class... Rules>
-class Policy;
-
-namespace detail {
-
-template <class R>
-inline constexpr bool is_policy = false;
-template <class... Rules>
-inline constexpr bool is_policy<Policy<Rules...>> = true;
-
-// Rules that hold a policy, whose rules count as if they were written in its place. OptionalRule
-// adds itself.
-template <class R>
-inline constexpr bool nests_policy = is_policy<R>;
-template <class R>
-[[nodiscard]] constexpr auto* nested_policy(R& rule) noexcept {
-    if constexpr (is_policy<std::remove_const_t<R>>) {
-        return &rule;
-    } else {
-        return rule.rules();  // null if there is none
-    }
-}
-// Clang 16 rejects this requirement in a lambda.
-template <class R>
-concept RefersToShared = requires { requires R::is_shared; };
-template <class R>
-inline constexpr bool may_share = RefersToShared<R> || nests_policy<R>;
-// Rules that hold a policy whose type is not known here. AnyPolicy adds itself.
-template <class R>
-inline constexpr bool is_rule_group = false;
-
-/// The calls of a group of rules that have no result.
-enum class RuleNotice : std::uint8_t {
-    begin_certain,
-    abandon_rejecting,
-    abandon_reviewers,
+/// A question or an event that a group passes on to each of its rules.
+enum class Ask : std::uint8_t {
+    // These change nothing.
+    admit,
+    rejects_until,
+    stable_window,
+    stable_by_age,
+    attempt_limit,
+    stops_after,
+    // An attempt begins: first the rules that may reject it, then the others.
+    take,
+    undo_take,
+    begin,
+    // An attempt failed, or a connection was lost: first all rules, then those that review.
+    failed,
+    lost,
+    review,
+    undo_review,
     wanted,
     succeeded,
     abandoned,
     spend,
-    rejected
+    rejected,
+    reset,
+    // See RuleGroup::replay. They pass over shared rules.
+    replay,
+    replay_review
 };
-/// The calls of a group of rules whose advice is combined with that of other rules.
-enum class RuleQuestion : std::uint8_t { failed, lost, review, replay_reviews };
+inline constexpr std::size_t asks = 21;
+
+// The arguments of each Ask, and its result.
+struct AskAdmit {
+    Instant now;
+    AdviceFold fold{};
+};
+struct AskRejectsUntil {
+    Instant now;
+    Instant until = always;
+};
+struct AskStopsAfter {
+    Instant end;
+    bool stops = false;
+};
+struct AskTake {
+    Turn& turn;
+    Advice rejection{};
+    [[nodiscard]] constexpr bool is_over() const noexcept {
+        return rejection.verb != Advice::Verb::go;
+    }
+};
+struct AskPlan {
+    Turn& turn;
+    AdviceFold fold{};
+    [[nodiscard]] constexpr bool is_over() const noexcept { return fold.stopped(); }
+};
+struct AskVerdict {
+    AskPlan& plan;
+    const Failure& failure;
+    Outcome what;
+};
+struct AskReset {};
+template <Ask A>
+[[nodiscard]] consteval auto asked_of() {
+    if constexpr (A == Ask::admit) {
+        return std::type_identity<AskAdmit>{};
+    } else if constexpr (A == Ask::rejects_until) {
+        return std::type_identity<AskRejectsUntil>{};
+    } else if constexpr (A == Ask::stable_window || A == Ask::attempt_limit) {
+        return std::type_identity<Duration>{};  // negative if no rule requests one
+    } else if constexpr (A == Ask::stable_by_age) {
+        return std::type_identity<bool>{};
+    } else if constexpr (A == Ask::stops_after) {
+        return std::type_identity<AskStopsAfter>{};
+    } else if constexpr (A == Ask::take) {
+        return std::type_identity<AskTake>{};
+    } else if constexpr (A == Ask::review || A == Ask::replay_review) {
+        return std::type_identity<AskPlan>{};
+    } else if constexpr (A == Ask::failed || A == Ask::lost || A == Ask::replay) {
+        return std::type_identity<AskVerdict>{};
+    } else if constexpr (A == Ask::reset) {
+        return std::type_identity<AskReset>{};
+    } else {
+        return std::type_identity<Turn>{};
+    }
+}
+template <Ask A>
+using Asked = typename decltype(asked_of<A>())::type;
+
+/// A rule that holds other rules, which count as if they were written in its place.
+template <class R>
+concept HoldsRules = requires { typename R::HeldRules; };
+
+// Clang 16 rejects this requirement in a lambda.
+template <class R>
+concept RefersToShared = requires { requires R::is_shared; };
+template <class R>
+inline constexpr bool may_share = RefersToShared<R> || HoldsRules<R>;
+
+/// Whether a rule, or one that it holds, may limit how long an attempt takes.
+template <class R>
+inline constexpr bool limits_attempts = HasAttemptLimit<R>;
+template <HoldsRules R>
+inline constexpr bool limits_attempts<R> = R::requests_limit;
+
+// How a rule that holds no others is asked.
+template <Ask A, class R>
+[[gnu::always_inline]] constexpr void read_rule([[maybe_unused]] const R& rule,
+                                                [[maybe_unused]] Asked<A>& a) noexcept {
+    if constexpr (A == Ask::admit) {
+        if constexpr (requires { rule.admit(a.now); }) a.fold.add(rule.admit(a.now), rule);
+    } else if constexpr (A == Ask::rejects_until) {
+        a.until = larger(a.until, detail::rejects_until(rule, a.now));
+    } else if constexpr (A == Ask::stable_window) {
+        a = larger(a, stable_wish(rule));
+    } else if constexpr (A == Ask::stable_by_age) {
+        if constexpr (requires { rule.stable_by_age(); }) a |= rule.stable_by_age();
+    } else if constexpr (A == Ask::attempt_limit) {
+        const Duration limit = limit_wish(rule);
+        if (limit.count() >= 0 && (a.count() < 0 || limit < a)) a = limit;
+    } else {
+        if constexpr (requires { rule.stops_after(a.end); }) a.stops |= rule.stops_after(a.end);
+    }
+}
+template <Ask A, class R>
+[[gnu::always_inline]] constexpr void advise_rule([[maybe_unused]] R& rule,
+                                                  [[maybe_unused]] Asked<A>& a) noexcept {
+    if constexpr (A == Ask::take) {
+        if constexpr (BeginAdvises<R>) {
+            const Advice advice = rule.begin(a.turn);
+            if (advice.verb != Advice::Verb::go) a.rejection = detail::sign(advice, rule);
+        }
+    } else if constexpr (A == Ask::failed) {
+        if constexpr (HasFailed<R>) a.plan.fold.add(rule.failed(a.failure, a.plan.turn), rule);
+    } else if constexpr (A == Ask::lost) {
+        if constexpr (HasLost<R>) a.plan.fold.add(rule.lost(a.failure, a.plan.turn), rule);
+    } else if constexpr (HasReview<R>) {
+        if (!a.fold.stopped()) a.fold.add(rule.review(a.fold.result(), a.turn), rule);
+    }
+}
+template <Ask A, class R>
+[[gnu::always_inline]] constexpr void notify_rule([[maybe_unused]] R& rule,
+                                                  [[maybe_unused]] Asked<A>& a) noexcept {
+    if constexpr (A == Ask::begin) {
+        if constexpr (!BeginAdvises<R> && requires { rule.begin(a); }) rule.begin(a);
+    } else if constexpr (A == Ask::wanted) {
+        if constexpr (requires { rule.wanted(a); }) rule.wanted(a);
+    } else if constexpr (A == Ask::succeeded) {
+        if constexpr (requires { rule.succeeded(a); }) rule.succeeded(a);
+    } else if constexpr (A == Ask::spend) {
+        if constexpr (requires { rule.spend(a); }) rule.spend(a);
+    } else if constexpr (A == Ask::rejected) {
+        if constexpr (requires { rule.rejected(a); }) rule.rejected(a);
+    } else if constexpr (A == Ask::reset) {
+        if constexpr (requires { rule.reset(); }) rule.reset();
+    } else if constexpr (A == Ask::abandoned || (A == Ask::undo_take && BeginAdvises<R>) ||
+                         (A == Ask::undo_review && HasReview<R>)) {
+        if constexpr (requires { rule.abandoned(a); }) rule.abandoned(a);
+    }
+}
+/// Passes on to a rule what it is asked, or to each rule that it holds.
+template <Ask A, class R>
+[[gnu::always_inline]] constexpr void ask_rule(R& rule, Asked<A>& a) noexcept {
+    if constexpr (HoldsRules<R>) {
+        R::template ask<A>(rule, a);
+    } else if constexpr (A <= Ask::stops_after) {
+        read_rule<A>(rule, a);
+    } else if constexpr (A == Ask::replay || A == Ask::replay_review) {
+        if constexpr (!RefersToShared<R>) replay_rule<A>(rule, a);
+    } else if constexpr (A == Ask::take || A == Ask::review || std::same_as<Asked<A>, AskVerdict>) {
+        advise_rule<A>(rule, a);
+    } else {
+        notify_rule<A>(rule, a);
+    }
+}
+template <Ask A, class R>
+constexpr void replay_rule(R& rule, Asked<A>& a) noexcept {
+    if constexpr (A == Ask::replay_review) {
+        ask_rule<Ask::review>(rule, a);
+    } else if (a.what == Outcome::wanted) {
+        ask_rule<Ask::wanted>(rule, a.plan.turn);
+    } else if (a.what == Outcome::abandoned) {
+        ask_rule<Ask::abandoned>(rule, a.plan.turn);
+    } else if (a.what == Outcome::lost) {
+        ask_rule<Ask::lost>(rule, a);
+    } else {
+        AskTake attempt{a.plan.turn};
+        ask_rule<Ask::take>(rule, attempt);
+        if (attempt.is_over()) return;
+        ask_rule<Ask::begin>(rule, a.plan.turn);
+        if (a.what == Outcome::failed) ask_rule<Ask::failed>(rule, a);
+        if (a.what == Outcome::succeeded) ask_rule<Ask::succeeded>(rule, a.plan.turn);
+    }
+}
 
 }  // namespace detail
 
-/// Decides when the next attempt may start, by combining the advice of its rules.
+namespace part {
+
+/// The hooks of a group of rules: of Policy, policies::AnyPolicy and policies::OptionalRule.
 ///
-/// The policy calls its rules in the written order. Every rule receives every event, independent of
-/// what the others advise. The policy combines the advice by rank: the highest verb counts, and
-/// among equal verbs the later instant. A suspension lasts until the latest of all waits. A policy
-/// is itself a rule. The rules of a nested policy count as if they were written in its place.
+/// `Self::ask<A>(self, asked)` passes everything on to its rules. `Held` are their types.
 ///
-/// A policy is a value. Code that runs a policy copies it as it is. So each run starts without a
-/// history if you never call the hooks of the original. State that many runs share belongs in a
-/// separate object, to which a Shared rule refers.
-///
-/// Models:        RuleLike.
 /// Thread safety: distinct objects safe (as far as the rules are).
-/// Allocates:     never, and no rule of belay allocates.
-template <class... Rules>
-class Policy : public detail::WantedHook<Policy<Rules...>, (detail::HasWanted<Rules> || ...)> {
-    // Not constraints, because the compiler's message for a failed one would hide the sentence.
-    static_assert((explain::rule_like<Rules>() && ...));
+template <class Self, class... Held>
+class RuleGroup : public detail::WantedHook<Self, (detail::HasWanted<Held> || ...)> {
+    using Ask = detail::Ask;
 
 public:
-    /// The halves of the hooks, which AnyPolicy calls; see policy/any_policy.hpp.
-    struct Halves;
-    /// A report of the calls of `retry`; see policy/policy.hpp.
-    struct Spending;
-
-    /// Pre: no two rules refer to the same object that judges results; see Pipeline.
-    constexpr explicit Policy(Rules... rules) noexcept(
-        (std::is_nothrow_move_constructible_v<Rules> && ...))
-        : rules_{{std::move(rules)}...} {
-        if constexpr ((std::size_t{0} + ... + std::size_t{detail::may_share<Rules>}) >= 2) {
-            visit([&](const auto& rule) { detail::expect_one_rule(*this, rule); });
-        }
-    }
+    /// Marks a group.
+    using HeldRules = RuleGroup;
+    /// Whether a rule may limit how long an attempt takes.
+    static constexpr bool requests_limit = (detail::limits_attempts<Held> || ...);
 
     /// Returns whether an attempt may start at `now`, and changes nothing.
     /// Errors: none.   Complexity: O(rules).
     [[nodiscard]] [[gnu::always_inline]] constexpr Advice admit(Instant now) const noexcept {
-        // Usually all rules allow an attempt, and there is nothing to combine.
-        bool allowed = true;
-        std::size_t allowing = 0;
-        Advice other;
-        visit([&]<class R>(const R& rule) {
-            if (!allowed) return;
-            const Advice advice = advice_of(rule, now);
-            if (advice.verb == Advice::Verb::go) {
-                ++allowing;
-            } else {
-                other = advice;
-                allowed = false;
-            }
-        });
-        return allowed ? Advice::go() : detail::copy_of(admit_from(allowing, other, now));
+        detail::AskAdmit asked{now};
+        ask<Ask::admit>(asked);
+        return asked.fold.result();
     }
 
     /// Returns until when limits among the rules reject attempts; `always` if none does.
@@ -263,13 +397,10 @@ public:
     /// An open breaker is such a limit, also if another rule stops. A limit that rejects for ever
     /// does not count. The result is the latest instant, and nothing changes.
     /// Errors: none.   Complexity: O(rules).
-    [[nodiscard]] constexpr Instant rejects_until([[maybe_unused]] Instant now) const noexcept {
-        Instant latest = always;
-        visit([&](const auto& rule) {
-            const Instant until = detail::rejects_until(rule, now);
-            if (until > latest) latest = until;
-        });
-        return latest;
+    [[nodiscard]] constexpr Instant rejects_until(Instant now) const noexcept {
+        detail::AskRejectsUntil asked{now};
+        ask<Ask::rejects_until>(asked);
+        return asked.until;
     }
 
     /// Starts an attempt, unless a rule rejects it.
@@ -285,9 +416,10 @@ public:
     /// that call you force the attempt.
     /// Errors: none.   Complexity: O(rules).
     [[gnu::always_inline]] constexpr Advice begin(Turn& turn) noexcept {
-        const Advice rejection = begin_from<0>(turn);
-        if (rejection.verb != Advice::Verb::go) return detail::copy_of(rejection);
-        begin_certain(turn);
+        detail::AskTake attempt{turn};
+        ask<Ask::take>(attempt);
+        if (attempt.is_over()) return detail::copy_of(attempt.rejection);
+        ask<Ask::begin>(turn);
         return Advice::go();
     }
 
@@ -297,87 +429,154 @@ public:
     /// one of these stops it, the ones before it are abandoned, the last one first.
     ///
     /// Pre: an attempt has begun.   Errors: none.   Complexity: O(rules).
-    [[nodiscard]] constexpr Advice failed([[maybe_unused]] const Failure& failure,
-                                          [[maybe_unused]] Turn& turn) noexcept {
-        detail::AdviceFold fold;
-        join_failed(fold, failure, turn);
-        review_from<0>(fold, turn);
-        return fold.result();
+    [[nodiscard]] constexpr Advice failed(const Failure& failure, Turn& turn) noexcept {
+        return planned<Ask::failed>(detail::Outcome::failed, failure, turn);
     }
 
     /// Reports that a connection that had succeeded has ended, and returns what to do now.
     ///
     /// It calls the rules in the same way as `failed`.
     /// Errors: none.   Complexity: O(rules).
-    [[nodiscard]] constexpr Advice lost([[maybe_unused]] const Failure& failure,
-                                        [[maybe_unused]] Turn& turn) noexcept {
-        detail::AdviceFold fold;
-        join_lost(fold, failure, turn);
-        review_from<0>(fold, turn);
-        return fold.result();
+    [[nodiscard]] constexpr Advice lost(const Failure& failure, Turn& turn) noexcept {
+        return planned<Ask::lost>(detail::Outcome::lost, failure, turn);
     }
 
     /// Reports that the attempt succeeded, so that each rule starts afresh.
     /// Pre: an attempt has begun.
-    [[gnu::always_inline]] constexpr void succeeded([[maybe_unused]] Turn& turn) noexcept {
-        visit([&](auto& rule) {
-            if constexpr (requires { rule.succeeded(turn); }) rule.succeeded(turn);
-        });
+    [[gnu::always_inline]] constexpr void succeeded(Turn& turn) noexcept {
+        ask<Ask::succeeded>(turn);
     }
 
     /// Reports that the attempt ended without a verdict, or will not take place. Rules give back
     /// permits.
     ///
     /// Pre: an attempt is wanted or has begun, or `failed` or `lost` has not returned `stop`.
-    constexpr void abandoned([[maybe_unused]] Turn& turn) noexcept {
-        visit([&](auto& rule) {
-            if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
-        });
-    }
+    constexpr void abandoned(Turn& turn) noexcept { ask<Ask::abandoned>(turn); }
+
+    /// Reports that the attempt was made, and that its caller stopped waiting for its result. Then
+    /// a retry stays paid for: budgets do not get it back at the `abandoned` that follows.
+    /// Pre: an attempt has begun.
+    constexpr void spend(Turn& turn) noexcept { ask<Ask::spend>(turn); }
+
+    /// Reports that an attempt was due, and that `admit` rejected it.
+    constexpr void rejected(Turn& turn) noexcept { ask<Ask::rejected>(turn); }
 
     /// Starts counts afresh, by the user's command. Breakers and budgets stay as they are.
     constexpr void reset() noexcept {
-        visit([](auto& rule) {
-            if constexpr (requires { rule.reset(); }) rule.reset();
-        });
+        detail::AskReset reset;
+        ask<Ask::reset>(reset);
     }
 
     /// Returns how long a connection must live to count as stable: the longest request of a rule,
     /// else `otherwise`.
     [[nodiscard]] constexpr Duration stable_window(
         Duration otherwise = detail::default_stable_window) const noexcept {
-        Duration longest{-1};
-        visit([&](const auto& rule) {
-            if (const Duration wish = detail::stable_wish(rule); wish > longest) longest = wish;
-        });
-        return longest.count() < 0 ? otherwise : longest;
+        Duration wish{-1};
+        ask<Ask::stable_window>(wish);
+        return wish.count() < 0 ? otherwise : wish;
     }
 
     /// Returns whether age alone makes a connection stable, without evidence of a live peer.
     [[nodiscard]] constexpr bool stable_by_age() const noexcept {
         bool by_age = false;
-        visit([&](const auto& rule) {
-            if constexpr (requires { rule.stable_by_age(); }) by_age |= rule.stable_by_age();
-        });
+        ask<Ask::stable_by_age>(by_age);
         return by_age;
     }
 
     /// Returns how long an attempt may take: the shortest request of a rule, else `otherwise`.
     [[nodiscard]] constexpr Duration attempt_limit(
         Duration otherwise = detail::default_attempt_limit) const noexcept {
-        Duration shortest{-1};
-        visit([&](const auto& rule) {
-            const Duration wish = detail::limit_wish(rule);
-            if (wish.count() >= 0 && (shortest.count() < 0 || wish < shortest)) shortest = wish;
-        });
-        return shortest.count() < 0 ? otherwise : shortest;
+        Duration wish{-1};
+        ask<Ask::attempt_limit>(wish);
+        return wish.count() < 0 ? otherwise : wish;
     }
 
     /// Returns whether a rule stops after an attempt that times out at `end`.
     [[nodiscard]] constexpr bool stops_after(Instant end) const noexcept {
-        bool stops = false;
-        visit([&](const auto& rule) { stops |= detail::stops_after(rule, end); });
-        return stops;
+        detail::AskStopsAfter asked{end};
+        ask<Ask::stops_after>(asked);
+        return asked.stops;
+    }
+
+    /// Repeats for the rules what happened in an earlier run of the program.
+    ///
+    /// It calls the hooks that an attempt would call. The result for a failure or a loss is what
+    /// the rules would have planned.
+    ///
+    /// Rules with `static constexpr bool is_shared = true` are skipped, because other policies may
+    /// use the object to which they refer (a budget, a breaker). A rule whose `begin` rejects
+    /// receives no events of that attempt. The other rules receive them, because the attempt took
+    /// place.
+    /// Errors: none.   Complexity: O(rules).
+    constexpr Advice replay(detail::Outcome what, const Failure& failure, Turn& turn) noexcept {
+        detail::AskPlan plan{turn};
+        detail::AskVerdict verdict{plan, failure, what};
+        ask<Ask::replay>(verdict);
+        if (what == detail::Outcome::failed || what == detail::Outcome::lost) {
+            ask<Ask::replay_review>(plan);
+        }
+        return plan.fold.result();
+    }
+    /// Reports that the program ended, and with it what was planned.   Pre: as of `abandoned`.
+    constexpr void replay_end(Turn& turn) noexcept {
+        static_cast<void>(replay(detail::Outcome::abandoned, {}, turn));
+    }
+
+private:
+    template <class, bool>
+    friend struct detail::WantedHook;
+
+    constexpr void notify_wanted(Turn& turn) noexcept { ask<Ask::wanted>(turn); }
+
+    template <Ask A>
+    [[gnu::always_inline]] constexpr void ask(detail::Asked<A>& a) noexcept {
+        Self::template ask<A>(static_cast<Self&>(*this), a);
+    }
+    template <Ask A>
+    [[gnu::always_inline]] constexpr void ask(detail::Asked<A>& a) const noexcept {
+        Self::template ask<A>(static_cast<const Self&>(*this), a);
+    }
+    template <Ask A>
+    [[nodiscard]] constexpr Advice planned(detail::Outcome what, const Failure& failure,
+                                           Turn& turn) noexcept {
+        detail::AskPlan plan{turn};
+        detail::AskVerdict verdict{plan, failure, what};
+        ask<A>(verdict);
+        ask<Ask::review>(plan);
+        return plan.fold.result();
+    }
+};
+
+}  // namespace part
+
+/// Decides when the next attempt may start, by combining the advice of its rules.
+///
+/// The policy calls its rules in the written order. Every rule receives every event, independent of
+/// what the others advise. The policy combines the advice by rank: the highest verb counts, and
+/// among equal verbs the later instant. A suspension lasts until the latest of all waits. A policy
+/// is itself a rule. The rules of a nested policy count as if they were written in its place. Its
+/// hooks are those of part::RuleGroup.
+///
+/// A policy is a value. Code that runs a policy copies it as it is. So each run starts without a
+/// history if you never call the hooks of the original. State that many runs share belongs in a
+/// separate object, to which a Shared rule refers.
+///
+/// Models:        RuleLike.
+/// Thread safety: distinct objects safe (as far as the rules are).
+/// Allocates:     never, and no rule of belay allocates.
+template <class... Rules>
+class Policy : public part::RuleGroup<Policy<Rules...>, Rules...> {
+    // Not constraints, because the compiler's message for a failed one would hide the sentence.
+    static_assert((explain::rule_like<Rules>() && ...));
+
+public:
+    /// Pre: no two rules refer to the same object that judges results; see Pipeline.
+    constexpr explicit Policy(Rules... rules) noexcept(
+        (std::is_nothrow_move_constructible_v<Rules> && ...))
+        : rules_{{std::move(rules)}...} {
+        if constexpr ((std::size_t{0} + ... + std::size_t{detail::may_share<Rules>}) >= 2) {
+            expect_one_rule(*this);
+        }
     }
 
     /// Returns how many of the rules refer to the object of `shared`, a Shared.
@@ -385,7 +584,7 @@ public:
     template <class S>
     [[nodiscard]] constexpr std::size_t places_of(const S& shared) const noexcept {
         std::size_t places = 0;
-        visit([&](const auto& rule) { places += detail::places_of(shared, rule); });
+        rules_.each([&](const auto& rule) { places += detail::places_of(shared, rule); });
         return places;
     }
 
@@ -401,306 +600,49 @@ public:
     [[nodiscard]] constexpr Duration longest_wait(Count failures) const noexcept {
         static_assert((explain::bounded_rule<Rules>() && ...));
         Duration longest{};
-        visit([&](const auto& rule) {
-            const Duration wait = rule.longest_wait(static_cast<std::uint64_t>(failures));
-            if (wait > longest) longest = wait;
+        rules_.each([&](const auto& rule) {
+            longest =
+                detail::larger(longest, rule.longest_wait(static_cast<std::uint64_t>(failures)));
         });
         return longest;
     }
 
-    /// Repeats for the rules what happened in an earlier run of the program.
-    ///
-    /// It calls the hooks that an attempt would call. The result for a failure or a loss is what
-    /// the rules would have planned.
-    ///
-    /// Rules with `static constexpr bool is_shared = true` are skipped, because other policies may
-    /// use the object to which they refer (a budget, a breaker). A rule whose `begin` rejects
-    /// receives no events of that attempt. The other rules receive them, because the attempt took
-    /// place.
-    /// Errors: none.   Complexity: O(rules).
-    constexpr Advice replay(detail::Outcome what, [[maybe_unused]] const Failure& failure,
-                            [[maybe_unused]] Turn& turn) noexcept {
-        detail::AdviceFold fold;
-        replay_rules(fold, what, failure, turn);
-        if (what == detail::Outcome::failed || what == detail::Outcome::lost) {
-            replay_reviews(fold, turn);
+    /// Passes on to each rule what a group is asked.
+    template <detail::Ask A, class Self>
+    [[gnu::always_inline]] static constexpr void ask(Self& self, detail::Asked<A>& a) noexcept {
+        if constexpr (A == detail::Ask::take || A == detail::Ask::review) {
+            begin_or_review<0, A>(self, a);
+        } else if constexpr (A == detail::Ask::undo_take || A == detail::Ask::undo_review) {
+            self.rules_.each_backwards([&](auto& rule) { detail::ask_rule<A>(rule, a); });
+        } else {
+            self.rules_.each([&](auto& rule) { detail::ask_rule<A>(rule, a); });
         }
-        return fold.result();
     }
-    /// Reports that the program ended, and with it what was planned.   Pre: as of `abandoned`.
-    constexpr void replay_end([[maybe_unused]] Turn& turn) noexcept {
-        visit_own([&](auto& rule) {
-            if constexpr (requires { rule.abandoned(turn); }) rule.abandoned(turn);
+    /// Checks for each rule that `all`, in which this policy is, has no other rule for its object.
+    template <class All>
+    constexpr void expect_one_rule(const All& all) const noexcept {
+        rules_.each([&]<class R>(const R& rule) {
+            if constexpr (requires { rule.expect_one_rule(all); }) {
+                rule.expect_one_rule(all);
+            } else {
+                detail::expect_one_rule(all, rule);
+            }
         });
     }
 
 private:
-    template <class, bool>
-    friend struct detail::WantedHook;
-
-    constexpr void notify_wanted(Turn& turn) noexcept {
-        visit([&](auto& rule) {
-            if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
-        });
-    }
-
-    template <class... Others>
-    friend class Policy;
-
-    template <class R>
-    [[gnu::always_inline]] static constexpr Advice advice_of(
-        [[maybe_unused]] const R& rule, [[maybe_unused]] Instant now) noexcept {
-        if constexpr (detail::is_rule_group<R>) {
-            detail::AdviceFold fold;
-            rule.rules().admit(fold, now);
-            return detail::copy_of(fold.result());
-        } else if constexpr (requires { rule.admit(now); }) {
-            return rule.admit(now);
-        } else {
-            return Advice::go();
-        }
-    }
-    template <class R>
-    static constexpr void ask_rule([[maybe_unused]] const R& rule,
-                                   [[maybe_unused]] detail::AdviceFold& fold,
-                                   [[maybe_unused]] Instant now) noexcept {
-        if constexpr (detail::is_rule_group<R>) {
-            rule.rules().admit(fold, now);
-        } else if constexpr (requires { rule.admit(now); }) {
-            fold.add(rule.admit(now), rule);
-        }
-    }
-    constexpr void join_admit(detail::AdviceFold& fold, Instant now) const noexcept {
-        visit([&](const auto& rule) { ask_rule(rule, fold, now); });
-    }
-    /// Combines the advice of the rules after those that allow the attempt. `other` is that of the
-    /// first of them, which is not asked again, except if it is a group.
-    [[nodiscard]] [[gnu::noinline]] constexpr Advice admit_from(std::size_t allowing, Advice other,
-                                                                Instant now) const noexcept {
-        detail::AdviceFold fold;
-        std::size_t i = 0;
-        visit([&]<class R>(const R& rule) {
-            if (i == allowing && !detail::is_rule_group<R>) {
-                fold.add(other, rule);
-            } else if (i >= allowing) {
-                ask_rule(rule, fold, now);
-            }
-            ++i;
-        });
-        return fold.result();
-    }
-
-    template <class F>
-    constexpr void visit_own(F&& f) noexcept {
-        visit([&]<class R>(R& rule) {
-            if constexpr (!detail::RefersToShared<R>) f(rule);
-        });
-    }
-    template <class R>
-    static constexpr bool began([[maybe_unused]] R& rule, [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (detail::BeginAdvises<R>) {
-            return rule.begin(turn).verb == Advice::Verb::go;
-        } else {
-            if constexpr (requires { rule.begin(turn); }) rule.begin(turn);
-            return true;
-        }
-    }
-
-    // The halves of the hooks, in which the rules of a group take part as if they were here.
-    constexpr void begin_certain([[maybe_unused]] Turn& turn) noexcept {
-        visit([&]<class R>(R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().notify(detail::RuleNotice::begin_certain, turn);
-            } else if constexpr (!detail::BeginAdvises<R> && requires { rule.begin(turn); }) {
-                rule.begin(turn);
-            }
-        });
-    }
-    constexpr void join_failed([[maybe_unused]] detail::AdviceFold& fold,
-                               [[maybe_unused]] const Failure& failure,
-                               [[maybe_unused]] Turn& turn) noexcept {
-        visit([&]<class R>(R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().ask(detail::RuleQuestion::failed, fold, failure, turn);
-            } else if constexpr (requires { rule.failed(failure, turn); }) {
-                fold.add(rule.failed(failure, turn), rule);
-            }
-        });
-    }
-    constexpr void join_lost([[maybe_unused]] detail::AdviceFold& fold,
-                             [[maybe_unused]] const Failure& failure,
-                             [[maybe_unused]] Turn& turn) noexcept {
-        visit([&]<class R>(R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().ask(detail::RuleQuestion::lost, fold, failure, turn);
-            } else if constexpr (requires { rule.lost(failure, turn); }) {
-                fold.add(rule.lost(failure, turn), rule);
-            }
-        });
-    }
-
-    constexpr void replay_rules(detail::AdviceFold& fold, detail::Outcome what,
-                                const Failure& failure, Turn& turn) noexcept {
-        if (what == detail::Outcome::abandoned) return replay_end(turn);
-        visit_own([&]<class R>(R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().replay_rules(fold, what, failure, turn);
-            } else {
-                replay_rule(rule, fold, what, failure, turn);
-            }
-        });
-    }
-    template <class R>
-    static constexpr void replay_rule([[maybe_unused]] R& rule,
-                                      [[maybe_unused]] detail::AdviceFold& fold,
-                                      detail::Outcome what, [[maybe_unused]] const Failure& failure,
-                                      Turn& turn) noexcept {
-        if (what == detail::Outcome::wanted) {
-            if constexpr (requires { rule.wanted(turn); }) rule.wanted(turn);
-            return;
-        }
-        if (what != detail::Outcome::lost && !began(rule, turn)) return;
-        if constexpr (requires { rule.failed(failure, turn); }) {
-            if (what == detail::Outcome::failed) {
-                fold.add(rule.failed(failure, turn), rule);
-            }
-        }
-        if constexpr (requires { rule.lost(failure, turn); }) {
-            if (what == detail::Outcome::lost) fold.add(rule.lost(failure, turn), rule);
-        }
-        if constexpr (requires { rule.succeeded(turn); }) {
-            if (what == detail::Outcome::succeeded) rule.succeeded(turn);
-        }
-    }
-    constexpr void replay_reviews([[maybe_unused]] detail::AdviceFold& fold,
-                                  [[maybe_unused]] Turn& turn) noexcept {
-        visit_own([&]<class R>(R& rule) {
-            if constexpr (detail::is_rule_group<R>) {
-                rule.rules().ask(detail::RuleQuestion::replay_reviews, fold, Failure{}, turn);
-            } else if constexpr (detail::HasReview<R>) {
-                if (!fold.stopped()) fold.add(rule.review(fold.result(), turn), rule);
-            }
-        });
-    }
-
-    // Visits the rules of nested policies one by one. Combining their combined advice would lose
-    // the waits that were outranked inside, and their defaults would count as requests.
-    template <class F>
-    [[gnu::always_inline]] constexpr void visit(F&& f) noexcept {
-        rules_.each([&]<class R>(R& rule) {
-            if constexpr (detail::is_policy<R>) {
-                rule.visit(f);
-            } else if constexpr (detail::nests_policy<R>) {
-                if (auto* const nested = detail::nested_policy(rule)) nested->visit(f);
-            } else {
-                f(rule);
-            }
-        });
-    }
-    template <class F>
-    [[gnu::always_inline]] constexpr void visit(F&& f) const noexcept {
-        rules_.each([&]<class R>(const R& rule) {
-            if constexpr (detail::is_policy<R>) {
-                rule.visit(f);
-            } else if constexpr (detail::nests_policy<R>) {
-                if (auto* const nested = detail::nested_policy(rule)) nested->visit(f);
-            } else {
-                f(rule);
-            }
-        });
-    }
-
-    /// Returns the advice of the first rule from the I-th on that rejects the attempt, else `go`.
-    template <std::size_t I>
-    [[nodiscard]] [[gnu::always_inline]] constexpr Advice begin_from(
-        [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (I == sizeof...(Rules)) {
-            return Advice::go();
-        } else {
-            auto& rule = rules_.template at<I>(rules_);
-            const Advice own = begin_rejecting(rule, turn);
-            if (own.verb != Advice::Verb::go) return detail::copy_of(own);
-            const Advice rest = begin_from<I + 1>(turn);
-            if (rest.verb == Advice::Verb::go) return Advice::go();
-            abandon_rejecting(rule, turn);
-            return detail::copy_of(rest);
-        }
-    }
-    template <class R>
-    [[nodiscard]] [[gnu::always_inline]] static constexpr Advice begin_rejecting(
-        [[maybe_unused]] R& rule, [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (detail::nests_policy<R>) {
-            auto* const nested = detail::nested_policy(rule);
-            if (nested == nullptr) return Advice::go();
-            return detail::copy_of(nested->template begin_from<0>(turn));
-        } else if constexpr (detail::is_rule_group<R>) {
-            return rule.rules().begin_rejecting(turn);
-        } else if constexpr (detail::BeginAdvises<R>) {
-            const Advice advice = rule.begin(turn);
-            if (advice.verb == Advice::Verb::go) return Advice::go();
-            return detail::sign(advice, rule);
-        } else {
-            return Advice::go();
-        }
-    }
-    /// Abandons the rules that begin_from has begun.
-    template <class R>
-    static constexpr void abandon_rejecting([[maybe_unused]] R& rule,
-                                            [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (detail::nests_policy<R>) {
-            if (auto* const nested = detail::nested_policy(rule))
-                nested->template abandon_rejecting_from<0>(turn);
-        } else if constexpr (detail::is_rule_group<R>) {
-            rule.rules().notify(detail::RuleNotice::abandon_rejecting, turn);
-        } else if constexpr (detail::BeginAdvises<R> && requires { rule.abandoned(turn); }) {
-            rule.abandoned(turn);
-        }
-    }
-    template <std::size_t I>
-    constexpr void abandon_rejecting_from([[maybe_unused]] Turn& turn) noexcept {
+    /// If a rule rejects or stops, the ones before it are undone, the last one first.
+    template <std::size_t I, detail::Ask A>
+    [[gnu::always_inline]] static constexpr void begin_or_review(Policy& self,
+                                                                 detail::Asked<A>& a) noexcept {
         if constexpr (I < sizeof...(Rules)) {
-            abandon_rejecting_from<I + 1>(turn);
-            abandon_rejecting(rules_.template at<I>(rules_), turn);
-        }
-    }
-
-    template <std::size_t I>
-    constexpr void review_from([[maybe_unused]] detail::AdviceFold& fold,
-                               [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (I < sizeof...(Rules)) {
-            if (fold.stopped()) return;
-            auto& rule = rules_.template at<I>(rules_);
-            using R = std::remove_reference_t<decltype(rule)>;
-            if constexpr (detail::nests_policy<R>) {
-                if (auto* const nested = detail::nested_policy(rule))
-                    nested->template review_from<0>(fold, turn);
-            } else if constexpr (detail::is_rule_group<R>) {
-                rule.rules().ask(detail::RuleQuestion::review, fold, Failure{}, turn);
-            } else if constexpr (detail::HasReview<R>) {
-                fold.add(rule.review(fold.result(), turn), rule);
-            }
-            if (fold.stopped()) return;
-            review_from<I + 1>(fold, turn);
-            if (fold.stopped()) abandon_reviewer(rule, turn);
-        }
-    }
-    template <class R>
-    static constexpr void abandon_reviewer([[maybe_unused]] R& rule,
-                                           [[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (detail::nests_policy<R>) {
-            if (auto* const nested = detail::nested_policy(rule))
-                nested->template abandon_reviewers<0>(turn);
-        } else if constexpr (detail::is_rule_group<R>) {
-            rule.rules().notify(detail::RuleNotice::abandon_reviewers, turn);
-        } else if constexpr (detail::HasReview<R> && requires { rule.abandoned(turn); }) {
-            rule.abandoned(turn);
-        }
-    }
-    template <std::size_t I>
-    constexpr void abandon_reviewers([[maybe_unused]] Turn& turn) noexcept {
-        if constexpr (I < sizeof...(Rules)) {
-            abandon_reviewers<I + 1>(turn);
-            abandon_reviewer(rules_.template at<I>(rules_), turn);
+            constexpr auto undo =
+                A == detail::Ask::take ? detail::Ask::undo_take : detail::Ask::undo_review;
+            auto& rule = self.rules_.template at<I>(self.rules_);
+            detail::ask_rule<A>(rule, a);
+            if (a.is_over()) return;
+            begin_or_review<I + 1, A>(self, a);
+            if (a.is_over()) detail::ask_rule<undo>(rule, a.turn);
         }
     }
 
@@ -711,61 +653,18 @@ template <class... Rules>
 Policy(Rules...) -> Policy<Rules...>;
 
 namespace detail {
-/// Makes a policy of a single rule; returns a policy as it is.
+/// Makes a policy of a single rule; returns a group of rules as it is.
 template <class R>
 [[nodiscard]] constexpr auto as_policy(R rule) {
-    if constexpr (is_policy<R>) {
+    if constexpr (HoldsRules<R>) {
         return rule;
     } else {
         return Policy<R>{std::move(rule)};
     }
 }
+/// The type that a run of a policy or of a single rule copies.
 template <class R>
 using AsPolicy = decltype(as_policy(std::declval<R>()));
-/// The type that a run of a policy or of a single rule copies. A group of rules needs no Policy.
-template <class R>
-using RunPolicy = std::conditional_t<is_rule_group<R>, R, AsPolicy<R>>;
-}  // namespace detail
-
-/// Reports to the rules that an attempt was made, and that its caller stopped waiting for its
-/// result. Then a retry stays paid for: budgets do not get it back at the `abandoned` that follows.
-///
-/// A rule takes part if it has `spend(Turn&)`. Only Shared rules, and rules that hold a policy, do.
-/// The same is true of `rejected(Turn&)`: an attempt was due, and a rule rejected it.
-template <class... Rules>
-struct Policy<Rules...>::Spending {
-    static constexpr void report(Policy& policy, [[maybe_unused]] Turn& turn) noexcept {
-        policy.visit([&](auto& rule) {
-            if constexpr (requires { rule.spend(turn); }) rule.spend(turn);
-        });
-    }
-    static constexpr void reject(Policy& policy, [[maybe_unused]] Turn& turn) noexcept {
-        policy.visit([&](auto& rule) {
-            if constexpr (requires { rule.rejected(turn); }) rule.rejected(turn);
-        });
-    }
-};
-
-namespace detail {
-
-/// The same for a policy of any kind.   Pre: an attempt has begun.
-template <class P>
-constexpr void spend(P& policy, Turn& turn) noexcept {
-    if constexpr (requires { policy.spend(turn); }) {
-        policy.spend(turn);
-    } else {
-        P::Spending::report(policy, turn);
-    }
-}
-/// Reports to a policy of any kind that an attempt was due, and that `admit` rejected it.
-template <class P>
-constexpr void reject(P& policy, Turn& turn) noexcept {
-    if constexpr (requires { policy.rejected(turn); }) {
-        policy.rejected(turn);
-    } else {
-        P::Spending::reject(policy, turn);
-    }
-}
 
 }  // namespace detail
 

@@ -289,6 +289,8 @@ class Remembered;
 namespace detail {
 template <class P>
 inline constexpr bool may_share<Remembered<P>> = true;
+template <class P>
+inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 }  // namespace detail
 
 /// Wraps a whole policy, and records its events in a PolicyHistory:
@@ -365,8 +367,8 @@ public:
         if (gives_up) return history_->clear();
         paused(turn.now);
     }
-    void spend(Turn& turn) noexcept { detail::spend(policy_, turn); }
-    void rejected(Turn& turn) noexcept { detail::reject(policy_, turn); }
+    void spend(Turn& turn) noexcept { policy_.spend(turn); }
+    void rejected(Turn& turn) noexcept { policy_.rejected(turn); }
     void reset() noexcept {
         if (restored_) {
             restored_ = false;

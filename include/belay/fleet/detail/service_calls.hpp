@@ -64,7 +64,7 @@ public:
         policy_.succeeded(then);
     }
     void abandoned(Turn& turn) noexcept { policy_.abandoned(turn); }
-    void rejected(Turn& turn) noexcept { detail::reject(policy_, turn); }
+    void rejected(Turn& turn) noexcept { policy_.rejected(turn); }
     void reset() noexcept {
         entry_->keeps_rank = false;
         policy_.reset();
