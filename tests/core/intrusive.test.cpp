@@ -82,3 +82,34 @@ TEST_CASE("Ref counts from many threads", "[core][intrusive][fault]") {
     }
     CHECK(deaths == 1);
 }
+
+TEST_CASE("IntrusiveList keeps the order of arrival when elements leave",
+          "[core][intrusive][unit]") {
+    struct Element {
+        Element* previous = nullptr;
+        Element* next = nullptr;
+    };
+    Element a;
+    Element b;
+    Element c;
+    belay::detail::IntrusiveList<Element> list;
+    CHECK(list.front() == nullptr);
+    list.push(a);
+    list.push(b);
+    list.push(c);
+    list.remove(b);
+    CHECK(list.front() == &a);
+    CHECK(a.next == &c);
+    CHECK(c.previous == &a);
+    list.remove(a);
+    CHECK(list.front() == &c);
+    CHECK(c.previous == nullptr);
+    list.push(a);
+    CHECK(c.next == &a);
+    list.remove(a);
+    list.remove(c);
+    CHECK(list.front() == nullptr);
+    list.push(b);
+    CHECK(list.front() == &b);
+    CHECK(b.next == nullptr);
+}

@@ -15,6 +15,7 @@
 #include <belay/budget/detail/rate_state.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/arguments.hpp>
+#include <belay/core/detail/memory.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
@@ -82,40 +83,33 @@ class WaitQueue {
 public:
     constexpr WaitQueue() noexcept = default;
 
-    [[nodiscard]] constexpr WaitTicket* first() const noexcept { return first_; }
+    [[nodiscard]] constexpr WaitTicket* first() const noexcept { return tickets_.front(); }
 
     void join(WaitTicket& ticket) noexcept {
         BELAY_INVARIANT(!ticket.is_queued, "WaitQueue::join: the waiter must not be in the queue");
-        ticket.previous = last_;
-        ticket.next = nullptr;
-        (last_ != nullptr ? last_->next : first_) = &ticket;
-        last_ = &ticket;
+        tickets_.push(ticket);
         ticket.is_queued = true;
     }
     void leave(WaitTicket& ticket) noexcept {
         BELAY_INVARIANT(ticket.is_queued, "WaitQueue::leave: the waiter must be in the queue");
-        (ticket.previous != nullptr ? ticket.previous->next : first_) = ticket.next;
-        (ticket.next != nullptr ? ticket.next->previous : last_) = ticket.previous;
+        tickets_.remove(ticket);
         ticket.is_queued = false;
     }
     /// Wakes the first caller. Its ticket cannot disappear before the lock is released, because it
     /// leaves under the lock.
     void call_first() noexcept {
-        if (first_ == nullptr || first_->is_called) return;
-        first_->is_called = true;
-        first_->wake.request_stop();
+        if (first() != nullptr && !first()->is_called) wake_first();
     }
 
     /// Wakes the first caller, also if it waits until its time has come, to ask again.
     void wake_first() noexcept {
-        if (first_ == nullptr) return;
-        first_->is_called = true;
-        first_->wake.request_stop();
+        if (first() == nullptr) return;
+        first()->is_called = true;
+        first()->wake.request_stop();
     }
 
 private:
-    WaitTicket* first_ = nullptr;
-    WaitTicket* last_ = nullptr;
+    IntrusiveList<WaitTicket> tickets_;
 };
 
 /// The state of a waiting caller, returned each time that it asks.

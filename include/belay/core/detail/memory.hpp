@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/core/detail/memory.hpp
-/// Ref and EventRing: what belay needs of <memory> and <deque>, whose parse time every user would
-/// pay.
+/// Ref, EventRing and IntrusiveList: what belay needs of <memory>, <deque> and <list>, whose parse
+/// time every user would pay.
 #pragma once
 
 #include <atomic>       // std::atomic
@@ -197,6 +197,35 @@ private:
     std::uint32_t capacity_ = 0;
     std::uint32_t first_ = 0;
     std::uint32_t size_ = 0;
+};
+
+/// Elements in order of arrival, none of which it owns. An element has the pointers `previous` and
+/// `next`, and is in at most one such list.
+///
+/// Thread safety: one thread.   Complexity: O(1).   Errors: none.
+template <class T>
+class IntrusiveList {
+public:
+    /// Returns the first element, or null. `next` of the last element is null.
+    [[nodiscard]] constexpr T* front() const noexcept { return first_; }
+
+    /// Adds at the back.   Pre: the element is in no list.
+    constexpr void push(T& element) noexcept {
+        element.previous = last_;
+        element.next = nullptr;
+        (last_ != nullptr ? last_->next : first_) = &element;
+        last_ = &element;
+    }
+    /// Pre: the element is in this list.
+    constexpr void remove(T& element) noexcept {
+        (element.previous != nullptr ? element.previous->next : first_) = element.next;
+        (element.next != nullptr ? element.next->previous : last_) = element.previous;
+        element.previous = element.next = nullptr;
+    }
+
+private:
+    T* first_ = nullptr;
+    T* last_ = nullptr;
 };
 
 }}}  // namespace belay::detail

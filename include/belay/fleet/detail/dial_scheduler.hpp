@@ -104,31 +104,23 @@ struct ServiceEntry {
     bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
 };
 
-/// Entries in order of arrival. An entry is in at most one such list.
-///
-/// Thread safety: one thread.   Complexity: O(1).
+/// Entries in order of arrival, and their number.
 class ServiceList {
 public:
-    [[nodiscard]] ServiceEntry* front() const noexcept { return first_; }
+    [[nodiscard]] ServiceEntry* front() const noexcept { return entries_.front(); }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
     void push(ServiceEntry& entry) noexcept {
-        entry.previous = last_;
-        entry.next = nullptr;
-        (last_ != nullptr ? last_->next : first_) = &entry;
-        last_ = &entry;
+        entries_.push(entry);
         ++size_;
     }
     void remove(ServiceEntry& entry) noexcept {
-        (entry.previous != nullptr ? entry.previous->next : first_) = entry.next;
-        (entry.next != nullptr ? entry.next->previous : last_) = entry.previous;
-        entry.previous = entry.next = nullptr;
+        entries_.remove(entry);
         --size_;
     }
 
 private:
-    ServiceEntry* first_ = nullptr;
-    ServiceEntry* last_ = nullptr;
+    IntrusiveList<ServiceEntry> entries_;
     std::size_t size_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::exchange
 
+#include <belay/core/detail/memory.hpp>
 #include <belay/sync/detail/remote_health.hpp>
 #include <belay/sync/detail/scene_reconciliation.hpp>
 
@@ -70,8 +71,8 @@ struct BridgeSession {
     }
     /// The queue of ready sessions that it is in; see BridgeSessions.
     enum class ReadyQueue : std::uint8_t { none, edits, pulls } queue = ReadyQueue::none;
-    BridgeSession* before = nullptr;
-    BridgeSession* after = nullptr;
+    BridgeSession* previous = nullptr;
+    BridgeSession* next = nullptr;
 };
 
 /// All sessions, two queues of those that are ready, and the times of the others.
@@ -138,25 +139,19 @@ public:
         if (s.queue == queue || s.queue == ReadyQueue::edits) return;
         leave(s);
         s.queue = queue;
-        Ends& ends = ends_of(queue);
-        s.before = ends.last;
-        (ends.last != nullptr ? ends.last->after : ends.first) = &s;
-        ends.last = &s;
+        sessions_in(queue).push(s);
     }
     void leave(BridgeSession& s) noexcept {
         if (s.queue == ReadyQueue::none) return;
-        Ends& ends = ends_of(s.queue);
-        (s.before != nullptr ? s.before->after : ends.first) = s.after;
-        (s.after != nullptr ? s.after->before : ends.last) = s.before;
-        s.before = s.after = nullptr;
+        sessions_in(s.queue).remove(s);
         s.queue = ReadyQueue::none;
     }
     [[nodiscard]] bool has_ready() const noexcept {
-        return edits_.first != nullptr || pulls_.first != nullptr;
+        return edits_.front() != nullptr || pulls_.front() != nullptr;
     }
     /// Takes the next session out of its queue.   Pre: has_ready().
     [[nodiscard]] BridgeSession& next() noexcept {
-        BridgeSession& s = edits_.first != nullptr ? *edits_.first : *pulls_.first;
+        BridgeSession& s = edits_.front() != nullptr ? *edits_.front() : *pulls_.front();
         leave(s);
         return s;
     }
@@ -193,18 +188,14 @@ public:
     }
 
 private:
-    struct Ends {
-        BridgeSession* first = nullptr;
-        BridgeSession* last = nullptr;
-    };
-    [[nodiscard]] Ends& ends_of(ReadyQueue queue) noexcept {
+    [[nodiscard]] IntrusiveList<BridgeSession>& sessions_in(ReadyQueue queue) noexcept {
         return queue == ReadyQueue::edits ? edits_ : pulls_;
     }
 
     std::map<std::string, BridgeSession, std::less<>> all_;
     std::set<BridgeSession*, Times> times_;
-    Ends edits_;
-    Ends pulls_;
+    IntrusiveList<BridgeSession> edits_;
+    IntrusiveList<BridgeSession> pulls_;
     std::uint64_t last_order_ = 0;
     std::uint64_t answers_ = 0;  // of the remote
 };
