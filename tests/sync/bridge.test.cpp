@@ -464,7 +464,8 @@ TEST_CASE("Bridge: a retry_after of a day counts as retry_after_max", "[sync][br
         rig.run_for(19min);
         CHECK(rig.server.fetches.size() == 1);
         rig.run_for(1min);
-        CHECK(rig.server.fetches.size() == 2);
+        // Another one follows the push: the remote may have given the scene another stamp.
+        CHECK(rig.server.fetches.size() == 3);
         CHECK(rig.kind() == Shown::connected);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: two bridges on one server end their exchange for every kind of server, and both sides have
-// the scenes of the server. Method: 13 kinds of servers, clients with and without a memory, clocks
+// the scenes of the server. Method: 14 kinds of servers, clients with and without a memory, clocks
 // that differ, and restarts, in a simulated world.
 #include <belay/sync/bridge.hpp>
 
@@ -65,6 +65,8 @@ struct ClientKinds {
     bool bare_clocks = false;
     /// The server refuses a push that replaces another scene than the one that it has.
     bool compares = false;
+    /// The time of each call.
+    Duration latency{};
 };
 struct ExchangeCounts {
     std::size_t edits = 0;
@@ -81,6 +83,8 @@ ExchangeCounts exchange_on(ServerKind kind, Seed seed, Duration skew, ClientKind
     Server server;
     become(server, kind, world);
     server.compares = how.compares;
+    if (how.latency != Duration{}) server.network = &world.host("there");
+    server.latency = [&how] { return how.latency; };
     TalkingClient<TheBoard> clients[2];
     for (unsigned i = 0; i < 2; ++i) {
         clients[i].id = {std::byte(i + 1)};
@@ -154,4 +158,10 @@ TEST_CASE("Bridge: clients whose stamps are no later than what they change end t
           "[sync][bridge][sim]") {
     play_all_kinds<Board>({.bare_clocks = true});
     play_all_kinds<RememberingBoard>({.restart = true, .bare_clocks = true});
+}
+
+TEST_CASE("Bridge: two bridges on a slow server end their exchange, for every kind of server",
+          "[sync][bridge][sim]") {
+    play_all_kinds<Board>({.latency = 20ms});
+    play_all_kinds<RememberingBoard>({.latency = 1s});
 }

@@ -16,14 +16,15 @@ enum class ServerKind {
     microseconds,     ///< cuts stamps to microseconds
     milliseconds,
     seconds,
-    own_clock,         ///< makes new stamps, by a clock that is right
-    clock_ahead,       ///< by a clock that is an hour ahead
-    clock_behind,      ///< by a clock that is an hour behind
-    clock_in_seconds,  ///< by a clock that counts seconds, and is half an hour behind
-    clock_goes_back,   ///< by a clock that goes back by a minute, again and again
-    without_stamps,    ///< returns none
-    keeps_the_later,   ///< ignores a scene that is not later than its own, and confirms it
-    rewrites,          ///< stores another form of the content
+    own_clock,           ///< makes new stamps, by a clock that is right
+    clock_ahead,         ///< by a clock that is an hour ahead
+    clock_behind,        ///< by a clock that is an hour behind
+    clock_in_seconds,    ///< by a clock that counts seconds, and is half an hour behind
+    clock_goes_back,     ///< by a clock that goes back by a minute, again and again
+    named_clock_behind,  ///< by a clock that is an hour behind, with an origin of its own
+    without_stamps,      ///< returns none
+    keeps_the_later,     ///< ignores a scene that is not later than its own, and confirms it
+    rewrites,            ///< stores another form of the content
 };
 inline constexpr std::pair<ServerKind, const char*> server_kinds[] = {
     {ServerKind::exact, "exact"},
@@ -36,11 +37,12 @@ inline constexpr std::pair<ServerKind, const char*> server_kinds[] = {
     {ServerKind::clock_behind, "clock behind"},
     {ServerKind::clock_in_seconds, "clock in seconds"},
     {ServerKind::clock_goes_back, "clock that goes back"},
+    {ServerKind::named_clock_behind, "named clock behind"},
     {ServerKind::without_stamps, "without stamps"},
     {ServerKind::keeps_the_later, "keeps the later"},
     {ServerKind::rewrites, "rewrites"},
 };
-static_assert(std::size(server_kinds) == 13);
+static_assert(std::size(server_kinds) == 14);
 
 /// Makes a server of this kind.   Pre: the world outlives the server.
 inline void become(Server& server, ServerKind kind, const belay::sim::World& world) {
@@ -90,6 +92,12 @@ inline void become(Server& server, ServerKind kind, const belay::sim::World& wor
             return clock([](Duration now) { return now - now % 1s - 30min; });
         case ServerKind::clock_goes_back:
             return clock([](Duration now) { return now - now / 5min * 1min; });
+        case ServerKind::named_clock_behind:
+            server.restamp = [&world] {
+                const Duration time = belay::elapsed(belay::Instant{}, world.now()) + 23h;
+                return Stamp{.wall = WallTime{time}, .counter = 0, .origin = {std::byte{99}}};
+            };
+            return;
         case ServerKind::without_stamps:
             server.restamp = [] { return Stamp{}; };
             return;

@@ -44,18 +44,16 @@ public:
         bits_ = Random{calls_.waker().seed()};
         health_.start(now);
         // A random delay, or all clients of a restarted server would connect at the same moment.
-        const auto most = static_cast<std::uint64_t>(options_.pull.interval.count()) - 1;
-        if (options_.pull.enabled) {
-            tick_ = after(now, Duration{static_cast<std::int64_t>(uniform_upto(bits_, most))});
-        }
+        if (options_.pull.enabled) tick_ = after(now, within_interval());
     }
 
     /// The local side reported a change.
     void changed(std::string_view name, Instant now) {
         BridgeSession& s = sessions_.at(name);
         s.edited = s.reported = true;
-        if (s.due != never || s.queue == ReadyQueue::edits) return;
-        sessions_.set_due(s, after(now, options_.push.debounce));
+        s.may_fetch_again();
+        if ((s.wait && s.due != never) || s.queue == ReadyQueue::edits) return;
+        sessions_.set_due(s, smaller(s.due, after(now, options_.push.debounce)));
     }
 
     [[nodiscard]] Instant deadline() const noexcept {
@@ -135,6 +133,10 @@ private:
 
     // ---- scheduling -----------------------------------------------------------------------------
 
+    [[nodiscard]] Duration within_interval() noexcept {
+        const auto most = static_cast<std::uint64_t>(options_.pull.interval.count()) - 1;
+        return Duration{static_cast<std::int64_t>(uniform_upto(bits_, most))};
+    }
     void pull_all() {
         if (tick_ <= now_) tick_ = after(tick_, options_.pull.interval);
         if (tick_ <= now_) tick_ = after(now_, options_.pull.interval);
@@ -144,6 +146,7 @@ private:
         for (const std::string& name : *names) {
             BridgeSession& s = sessions_.at(name);
             s.listed = true;
+            s.may_fetch_again();
             // A session that waits after a failure of its own gets ready by itself.
             if (s.busy || (s.wait && s.due != never)) continue;
             s.wanted = true;
@@ -403,6 +406,27 @@ private:
         s.reported = s.edited;  // an edit during the push
         pending_events_.pushed(s.name, pushed.stamp);
         finish(s);
+        fetch_pushed(s, pushed);
+    }
+    /// Fetches a pushed scene, if the remote may have given it another stamp.
+    void fetch_pushed(BridgeSession& s, const SceneMark& pushed) {
+        if (!options_.pull.enabled || stopping_ || s.stamped != BridgeSession::Stamped::known) {
+            return;
+        }
+        s.stamped = BridgeSession::Stamped::pushed;
+        if (sessions_.keeps_stamps) return;
+        s.wanted = true;
+        if (s.unaware != pushed.hash) return sessions_.ready(s, ReadyQueue::pulls);
+        // Another bridge may push its scene again over this one, with the same interval.
+        if (!s.busy) sessions_.set_due(s, smaller(s.due, after(now_, within_interval())));
+    }
+    /// The first fetch after a push returns the stamp that the remote gave the scene.
+    void learn_stamps(BridgeSession& s, const SceneMark& remote) noexcept {
+        if (s.stamped != BridgeSession::Stamped::pushed) return;
+        s.stamped = BridgeSession::Stamped::fetched;
+        const std::optional<SceneMark>& base = s.memory.base();
+        if (!base || base->hash != remote.hash) return;
+        sessions_.keeps_stamps = remote.stamp == base->stamp || remote.stamp == Stamp{};
     }
     void remote_answered(bool at_once) {
         sessions_.count_answer();
@@ -446,6 +470,7 @@ private:
             return fail_here(s, Step::fetch, std::make_error_code(std::errc::not_supported));
         }
         SceneMemory& memory = s.memory;
+        if (*remote) learn_stamps(s, (*remote)->mark);
         if (*remote && memory.base() && !memory.recovered() && !s.edited &&
             (*remote)->mark.hash == memory.base()->hash) {
             memory.in_step((*remote)->mark);

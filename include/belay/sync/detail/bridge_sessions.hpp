@@ -59,6 +59,15 @@ struct BridgeSession {
     bool is_new = false;
     /// The stored base was read.
     bool recalled = false;
+    /// Whether the stamp that the remote has given the base is known.
+    enum class Stamped : std::uint8_t {
+        known,
+        pushed,  ///< no: it was not fetched since the push
+        fetched  ///< yes: it was fetched after a push; at most once for each pull and each edit
+    } stamped = Stamped::known;
+    void may_fetch_again() noexcept {
+        if (stamped == Stamped::fetched) stamped = Stamped::known;
+    }
     /// The queue of ready sessions that it is in; see BridgeSessions.
     enum class ReadyQueue : std::uint8_t { none, edits, pulls } queue = ReadyQueue::none;
     BridgeSession* before = nullptr;
@@ -101,7 +110,6 @@ public:
             at = !s.listed && idle ? all_.erase(at) : std::next(at);
         }
     }
-    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
     /// Returns how many sessions have edits that the remote has not confirmed.   Complexity: O(n).
     [[nodiscard]] std::size_t unconfirmed() const noexcept {
         std::size_t n = 0;
@@ -182,6 +190,11 @@ public:
         clear_due(s);
         return s;
     }
+
+    /// The remote returns stamps as they were pushed, or none. If it gives its own, a change of
+    /// another client cannot be compared with a base whose new stamp is not known. So each push is
+    /// followed by a fetch: two bridges that pull in turn would push over each other for ever.
+    bool keeps_stamps = false;
 
 private:
     struct Ends {
