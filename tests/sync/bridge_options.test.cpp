@@ -65,7 +65,7 @@ TEST_CASE("A session of a Bridge that waits for ever can be forgotten",
     sessions.set_due(sessions.at("a"), never);
     CHECK(sessions.next_due() == never);
     sessions.forget_unlisted();
-    CHECK(sessions.size() == 0);
+    sessions.for_each([](const detail::BridgeSession&) { FAIL("a session is left"); });
     sessions.set_due(sessions.at("b"), Instant{1s});
     sessions.set_due(sessions.at("c"), never);
     CHECK(sessions.next_due() == Instant{1s});

@@ -111,7 +111,6 @@ public:
             at = !s.listed && idle ? all_.erase(at) : std::next(at);
         }
     }
-    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
     /// Returns how many sessions have edits that the remote has not confirmed.   Complexity: O(n).
     [[nodiscard]] std::size_t unconfirmed() const noexcept {
         std::size_t n = 0;
@@ -186,6 +185,11 @@ public:
         clear_due(s);
         return s;
     }
+
+    /// The remote returns stamps as they were pushed, or none. If it gives its own, a change of
+    /// another client cannot be compared with a base whose new stamp is not known. So each push is
+    /// followed by a fetch: two bridges that pull in turn would push over each other for ever.
+    bool keeps_stamps = false;
 
 private:
     [[nodiscard]] IntrusiveList<BridgeSession>& sessions_in(ReadyQueue queue) noexcept {
