@@ -67,7 +67,7 @@ Task<typename Next::Answer> Retrying<P, Observer>::await(Next next, Context& con
                                                          Attempt around) const {
     using Answer = typename Next::Answer;
     auto&& observer = observer_.get();
-    detail::RetryCore<detail::RunPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
+    detail::RetryCore<detail::AsPolicy<P>, std::remove_reference_t<decltype(context.sleeper)>,
                       Answer, std::remove_reference_t<decltype(observer)>, detail::MadeByLayers>
         core{policy_, context.sleeper, observer, around, {&context}};
     for (;;) {

@@ -414,7 +414,7 @@ private:
             return;
         }
         s.stamped = BridgeSession::Stamped::pushed;
-        if (keeps_stamps_) return;
+        if (sessions_.keeps_stamps) return;
         s.wanted = true;
         if (s.unaware != pushed.hash) return sessions_.ready(s, ReadyQueue::pulls);
         // Another bridge may push its scene again over this one, with the same interval.
@@ -426,7 +426,7 @@ private:
         s.stamped = BridgeSession::Stamped::fetched;
         const std::optional<SceneMark>& base = s.memory.base();
         if (!base || base->hash != remote.hash) return;
-        keeps_stamps_ = remote.stamp == base->stamp || remote.stamp == Stamp{};
+        sessions_.keeps_stamps = remote.stamp == base->stamp || remote.stamp == Stamp{};
     }
     void remote_answered(bool at_once) {
         sessions_.count_answer();
@@ -603,10 +603,6 @@ private:
     Instant tick_ = never;
     bool stopping_ = false;
     bool missing_base_reported_ = false;
-    /// The remote returns stamps as they were pushed, or none. If it gives its own, a change of
-    /// another client cannot be compared with a base whose new stamp is not known. So each push is
-    /// followed by a fetch: two bridges that pull in turn would push over each other for ever.
-    bool keeps_stamps_ = false;
     Calls calls_;  // last: they refer to all above
 };
 
