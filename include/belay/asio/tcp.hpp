@@ -57,6 +57,7 @@ public:
     using message_type = Bytes;
 
     /// One connection. Its destructor closes the socket and reports nothing.
+    /// Models: ConnectionLike.
     class Connection {
         using Stream = detail::AsioTcpStream<Context, Framing, Over>;
 

@@ -92,7 +92,7 @@ class AnyAccepted {
 public:
     using message_type = Bytes;
 
-    /// A connection of the client; see WebSocket.
+    /// A connection of the client; see WebSocket.   Models: ConnectionLike.
     class Connection {
     public:
         /// Called by open().

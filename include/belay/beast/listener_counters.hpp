@@ -98,11 +98,14 @@ struct ListenerCounters {
     class Reasons {
     public:
         using Reason = RejectedUpgrade::Reason;
+        /// The number of reasons.
         static constexpr std::size_t count = static_cast<std::size_t>(Reason::closed) + 1;
 
+        /// Returns how many were rejected for this reason.
         [[nodiscard]] std::uint64_t of(Reason why) const noexcept {
             return counts_[static_cast<std::size_t>(why)];
         }
+        /// Counts one of this reason.
         void add(Reason why) noexcept { ++counts_[static_cast<std::size_t>(why)]; }
 
     private:

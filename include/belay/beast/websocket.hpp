@@ -50,6 +50,7 @@ class WebSocket {
 public:
     using message_type = Bytes;
 
+    /// The connection that it opens.   Models: ConnectionLike.
     using Connection = detail::BeastConnection<Stream, detail::BeastConnector<Stream>>;
 
     /// Pre: options.too_large_code is a close code that may be sent.

@@ -47,6 +47,7 @@ struct WebSocketOptions {
     std::vector<std::pair<std::string, std::string>> headers{};
     /// The header, and the prefix of its value, for the token of open(link, token).
     std::string token_header = "Authorization";
+    /// The text before the token in the header.
     std::string token_prefix = "Bearer ";
     /// The name under which the query carries the token instead, if not empty. Logs of servers and
     /// proxies contain queries.

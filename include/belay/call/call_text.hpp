@@ -125,6 +125,7 @@ inline constexpr bool has_text<RetryEnded> = true;
 /// You can use one log for many calls, by `std::ref`, or one log with its own name for each kind of
 /// call.
 ///
+/// Models:        an observer of retry, and of Pipeline.
 /// Thread safety: that of its sink.   Allocates: one string per line; none if no line is written.
 /// Throws:        std::bad_alloc, and what the sink throws.
 template <class Sink>

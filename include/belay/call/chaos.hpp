@@ -104,10 +104,15 @@ public:
 
     /// The faults of one call. At most one of `fails` and `answers` is true.
     struct Decision {
+        /// Whether the call is delayed.
         bool delays = false;
+        /// Whether a failure replaces the call.
         bool fails = false;
+        /// Whether a result replaces the call.
         bool answers = false;
+        /// How long the delay is.
         Duration delay{};
+        /// The failure that replaces it.
         Failure failure{};
     };
     /// Draws the faults of one call, and counts a delay. Pass the decision to `count` when its
@@ -166,6 +171,7 @@ template <class F = NoResults>
 class Layer {
 public:
     static constexpr std::string_view name = "chaos::Layer";
+    /// Whether it can replace calls by results.
     static constexpr bool has_answer = !std::is_same_v<F, NoResults>;
 
     constexpr explicit Layer(Faults& faults, F fn = {}) : faults_{&faults}, fn_{std::move(fn)} {}

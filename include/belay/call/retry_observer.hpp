@@ -78,6 +78,8 @@ struct CallRejected {
 ///     RetryEnded end;
 ///     const auto scene = retry(policy, sleeper, fetch, NeverStops{}, end);
 ///     if (!scene) log(scene.error(), end.rule());
+///
+/// Models: an observer of retry.
 struct RetryEnded {
     /// The number of attempts.
     std::uint64_t attempts = 0;
@@ -109,6 +111,7 @@ namespace chaos {
 
 /// Reports that a chaos::Layer injects a fault on purpose: `on_injected`.
 struct Injected {
+    /// The faults of calls.
     enum class Kind : std::uint8_t {
         delay,    ///< the call begins later, or not before its deadline
         failure,  ///< the call fails without being made
@@ -116,6 +119,7 @@ struct Injected {
     };
     /// The attempt into which the fault is injected.
     Attempt attempt{};
+    /// Which fault it is.
     Kind kind = Kind::failure;
 };
 
@@ -215,7 +219,7 @@ template <class O>
 /// Counts what retries do. Pass one object as the observer of as many retries as you like.
 ///
 /// Invariant: attempts = successes + failed ones, between two runs; retries < attempts in each run.
-/// Thread safety: one thread at a time.
+/// Models: an observer of retry.   Thread safety: one thread at a time.
 /// Errors: none; no count overflows in practice, waits saturate.
 struct RetryCounters {
     /// Calls that were made.

@@ -336,6 +336,7 @@ public:
         enter(*node);
     }
 
+    /// Returns whether the group is attached to a driver.
     [[nodiscard]] bool attached() const noexcept { return attached_; }
     /// Returns the number of children that the group runs.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }

@@ -42,7 +42,9 @@ struct WakeOps {
 struct WakeNode {
     explicit WakeNode(const WakeOps& o) noexcept : ops{&o} {}
 
+    /// The functions of its driver.
     const WakeOps* ops;
+    /// How many handles refer to it.
     std::atomic<std::uint32_t> references{1};
 };
 
@@ -84,6 +86,7 @@ public:
     void wake() const noexcept {
         if (node_ != nullptr) node_->ops->wake(*node_);
     }
+    /// Returns the node that it counts, or null.
     [[nodiscard]] WakeNode* node() const noexcept { return node_; }
 
 private:

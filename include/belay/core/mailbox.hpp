@@ -73,10 +73,12 @@ public:
 
     // ---- for the machine, on its home thread ---------------------------------------------------
 
+    /// Connects it with the driver of its owner.
     void attach(Waker waker) noexcept {
         const detail::SpinLock lock{mutex_};
         waker_ = std::move(waker);
     }
+    /// Returns the waker of its owner.
     [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
     /// Returns whether it was ever attached to a driver, or a turn was begun by hand. After close()
     /// only a turn counts.
@@ -95,6 +97,7 @@ public:
         splice();
     }
 
+    /// Returns whether this is the thread of its owner.
     [[nodiscard]] bool is_home() const noexcept {
         return home_.load(std::memory_order_relaxed) == detail::this_thread();
     }
@@ -104,8 +107,11 @@ public:
         return local_.empty() && spliced_.empty() &&
                foreign_count_.load(std::memory_order_acquire) == 0;
     }
+    /// Returns how many events the turn still has.
     [[nodiscard]] std::size_t size() const noexcept { return local_.size(); }
+    /// Returns how many messages may wait.
     [[nodiscard]] std::size_t messages_max() const noexcept { return messages_max_; }
+    /// Returns the event at this place of the turn.
     [[nodiscard]] E& peek(std::size_t i) noexcept { return local_[i]; }
 
     /// Takes the next event that was collected.   Pre: size() > 0.
@@ -120,6 +126,7 @@ public:
         if (local_messages() >= messages_max_) return false;
         return rejected_.exchange(false, std::memory_order_acq_rel);
     }
+    /// Returns whether take_rejection() would report one.
     [[nodiscard]] bool rejected() const noexcept {
         return rejected_.load(std::memory_order_relaxed) && local_messages() < messages_max_;
     }

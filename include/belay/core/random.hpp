@@ -37,6 +37,7 @@ concept BitSource = requires(B& bits) {
 /// Every value is a valid seed. Random mixes it once, so neighbouring values give unrelated
 /// sequences. You can number the hosts of a test with 0, 1, 2 and so on.
 struct Seed {
+    /// The number.
     std::uint64_t value;
 };
 

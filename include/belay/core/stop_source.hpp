@@ -39,6 +39,7 @@ template <class T>
 
 /// A token that never requests a stop.
 struct NeverStops {
+    /// Returns false.
     [[nodiscard]] static constexpr bool stop_requested() noexcept { return false; }
 };
 
@@ -136,6 +137,7 @@ namespace part {
 /// It cannot be copied or moved.   Thread safety: distinct objects safe.
 class StopWaiter {
 public:
+    /// A function that a stop calls, on the thread that requests it.
     using Wake = void (*)(void* context) noexcept;
 
     StopWaiter(const StopToken& token, Wake wake, void* context) noexcept

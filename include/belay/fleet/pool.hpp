@@ -250,6 +250,7 @@ class Pool {
 
 public:
     using message_type = typename Transport::message_type;
+    /// A connection of the pool, for one user at a time.
     using Lease = PoolLease<Pool>;
 
     explicit Pool(Transport transport, Policy policy, PoolOptions options = {},

@@ -359,7 +359,9 @@ class HttpCalls {
     static_assert(detail::explain_observer<detail::RetryRunHooks, Observer>());
 
 public:
+    /// The options.
     using Options = HttpCallsOptions;
+    /// The sums over all calls.
     using Counters = HttpCallsCounters;
 
     /// Pre: options.check() is empty.   Throws: std::bad_alloc.

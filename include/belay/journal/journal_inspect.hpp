@@ -635,7 +635,9 @@ struct JournalReport {
         friend bool operator==(const Range&, const Range&) = default;
     };
 
+    /// The id of the journal.
     Id journal{};
+    /// The id of the store that it belongs to; empty if none is known.
     Id store_pin{};
     std::uint32_t run = 0;         ///< the last run that can be read
     std::uint64_t acked = 0;       ///< everything up to this number is acknowledged

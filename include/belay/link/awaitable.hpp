@@ -257,6 +257,7 @@ struct LinkAwaitsOf;
 /// It may be moved only while no coroutine waits. If it is destroyed with its supervisor, it
 /// resumes no coroutine.
 ///
+/// Models:        an observer of Supervisor.
 /// Thread safety: home thread of the supervisor.
 /// Allocates:     while the messages that wait grow.
 template <class M = Bytes>

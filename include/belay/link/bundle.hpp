@@ -64,7 +64,9 @@ public:
 
     /// Returns the number of transports.
     static constexpr std::size_t size = sizeof...(Ts);
+    /// The bits of a lane that choose one of its transports.
     static constexpr unsigned own_bits = static_cast<unsigned>(std::bit_width(size - 1));
+    /// The bits of a lane that this and all bundles inside use.
     static constexpr unsigned lane_bits = own_bits + [] {
         unsigned most = 0;
         ((most = most < detail::lane_bits_of<Ts>() ? detail::lane_bits_of<Ts>() : most), ...);
@@ -214,6 +216,7 @@ private:
     };
 
 public:
+    /// All its connections as one.   Models: ConnectionLike.
     using Connection = Connections<std::index_sequence_for<Ts...>>;
 
     explicit Bundle(Ts... transports) : parts_{std::move(transports)...} {}

@@ -55,6 +55,7 @@ struct LinkCounters {
 
 /// One injected fault, for the observer of a chaos::Transport.
 struct LinkInjected {
+    /// The faults of links.
     enum class Kind : std::uint8_t { failure, drop, delay };
     /// Which fault it is.
     Kind kind;
@@ -98,9 +99,13 @@ public:
 
     /// The faults of one attempt or message. At most one of them is true.
     struct Decision {
+        /// Whether the attempt to connect fails.
         bool fails = false;
+        /// Whether the message is dropped.
         bool drops = false;
+        /// Whether the message is delayed.
         bool delays = false;
+        /// How long the delay is.
         Duration delay{};
     };
     /// Draws the faults of one attempt to connect, or of one received message, and counts them.

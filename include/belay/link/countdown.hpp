@@ -23,7 +23,7 @@ namespace belay { inline namespace BELAY_ABI {
 ///
 /// It can be neither copied nor moved, and must outlive the supervisor.
 ///
-/// Models:        MachineLike.
+/// Models:        MachineLike, and an observer of Supervisor.
 /// Thread safety: home thread of the supervisor.   Throws: what `show` throws.
 template <class Show>
 class Countdown {

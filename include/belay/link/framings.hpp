@@ -21,6 +21,7 @@ namespace part {
 
 /// The result of looking at the front of a stream.
 struct Cut {
+    /// The results of a cut.
     enum class Kind : std::uint8_t {
         more,     ///< not enough bytes yet
         message,  ///< a whole message
@@ -28,6 +29,7 @@ struct Cut {
         failed    ///< the bytes are invalid: the connection ends
     };
 
+    /// The result.
     Kind kind = Kind::more;
     /// For a message or a sign of life: the number of bytes used, at least 1.
     /// For `more`: the total number of bytes needed before the next call is useful, or 0 if that is
@@ -37,17 +39,22 @@ struct Cut {
     /// left out if the last one has not left yet. The bytes are within the stream, or have static
     /// storage.
     BytesView body{};
+    /// Why the connection must end.
     Failure failure{};
 
+    /// There is no whole message yet. `bytes` is how many it needs, if that is known.
     [[nodiscard]] static constexpr Cut more(std::size_t bytes = 0) noexcept {
         return {Kind::more, bytes, {}, {}};
     }
+    /// A whole message.
     [[nodiscard]] static constexpr Cut message(std::size_t bytes, BytesView body) noexcept {
         return {Kind::message, bytes, body, {}};
     }
+    /// Bytes that are no message, but show that the peer is alive.
     [[nodiscard]] static constexpr Cut alive(std::size_t bytes, BytesView answer = {}) noexcept {
         return {Kind::alive, bytes, answer, {}};
     }
+    /// The input is no message, and the connection must end.
     [[nodiscard]] static constexpr Cut failed(const Failure& failure) noexcept {
         return {Kind::failed, 0, {}, failure};
     }
@@ -158,6 +165,7 @@ struct LengthPrefixed {
     /// 4096 bytes for what protocols add around a message of that size. At most 4 GiB - 1.
     std::size_t bytes_max = (std::size_t{16} << 20U) + 4096;
 
+    /// The most bytes in front of a message.
     static constexpr std::size_t header_bytes = 5;
     static constexpr bool carries_any_bytes = true;
 

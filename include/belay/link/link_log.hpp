@@ -21,6 +21,7 @@ enum class LogLevel : std::uint8_t {
 ///
 /// It works with any sink: `LinkLog{[](std::string_view line) {...}}`.
 ///
+/// Models:        an observer of Supervisor.
 /// Thread safety: home thread.   Allocates: one string per line; nothing if no line is written.
 template <class Sink>
 class LinkLog {

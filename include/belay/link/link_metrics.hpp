@@ -25,6 +25,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// ends with the next connection. Outages while a gate is shut, and after stop(), are not counted,
 /// because no connection is wanted then.
 ///
+/// Models:        an observer of Supervisor.
 /// Thread safety: home thread of the supervisor, so post a scrape to its loop.
 /// Allocates:     never, except for its name.
 class LinkMetrics {
@@ -59,11 +60,13 @@ public:
         Histogram round_trips{};
     };
 
+    /// The bounds of the histogram of outages.
     static constexpr std::array<Duration, Histogram::bounds> outage_bounds{
         std::chrono::milliseconds{100}, std::chrono::seconds{1},  std::chrono::seconds{3},
         std::chrono::seconds{10},       std::chrono::seconds{30}, std::chrono::minutes{1},
         std::chrono::minutes{2},        std::chrono::minutes{5},  std::chrono::minutes{10},
         std::chrono::minutes{30},       std::chrono::hours{1},    std::chrono::hours{6}};
+    /// The bounds of the histogram of round trips.
     static constexpr std::array<Duration, Histogram::bounds> round_trip_bounds{
         std::chrono::milliseconds{1},   std::chrono::milliseconds{3},
         std::chrono::milliseconds{10},  std::chrono::milliseconds{30},

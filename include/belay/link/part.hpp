@@ -114,14 +114,17 @@ public:
         full_ = true;
         return *t;
     }
+    /// Destroys the value, if there is one.
     void reset() noexcept {
         if (!full_) return;
         full_ = false;
         std::launder(reinterpret_cast<T*>(storage_))->~T();
     }
+    /// Returns the value, or null.
     [[nodiscard]] T* get() noexcept {
         return full_ ? std::launder(reinterpret_cast<T*>(storage_)) : nullptr;
     }
+    /// The same for an rvalue.
     [[nodiscard]] const T* get() const noexcept {
         return full_ ? std::launder(reinterpret_cast<const T*>(storage_)) : nullptr;
     }
@@ -195,6 +198,7 @@ class Around {
 public:
     using message_type = typename Transport::message_type;
 
+    /// Returns the transport inside.
     [[nodiscard]] Transport& inner() noexcept { return inner_; }
     /// Passes new credentials on to a WithToken inside.
     template <class... A>

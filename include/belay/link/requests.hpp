@@ -562,8 +562,11 @@ class Requests {
 
 public:
     using message_type = typename Transport::message_type;
+    /// The answer to a question, or why there is none.
     using Answer = Result<message_type, Failure>;
+    /// Commands from other threads.
     using Handle = detail::LinkCommands<message_type>;
+    /// What becomes of open questions when the connection is lost.
     using OnLoss = RequestsOptions::OnLoss;
 
     /// Opens nothing: attach it to a driver, then call start().

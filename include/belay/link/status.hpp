@@ -86,6 +86,7 @@ struct Transition {
 
 /// A coarser view of a LinkStatus, for user interfaces.
 struct Connectivity {
+    /// The activities of a link.
     enum class Kind : std::uint8_t {
         connected,
         disconnected,  ///< until the first retry has failed; see `since` and `reason`
@@ -166,6 +167,7 @@ enum class Report : std::uint32_t {
 /// One event of a connection, which rises through the decorators to the supervisor.
 template <class M>
 struct Event {
+    /// The kind of the event.
     EventKind kind = EventKind::note;
     /// The number of levels between the sender and the part that looks at the event; 0 at the
     /// sender.
@@ -181,6 +183,7 @@ struct Event {
     /// For `received` and `pong`: the event proves that the peer is alive. For `opened`: a message
     /// of the peer has passed a check.
     bool proof = false;
+    /// The connection of a bundle that it comes from.
     Lane lane = 0;
     /// The attempt to which the event belongs.
     std::uint32_t epoch = 0;
@@ -191,6 +194,7 @@ struct Event {
     /// For `received`, and for the command that posts a message: the message.
     std::optional<M> message{};
 
+    /// Returns whether it carries a message.
     [[nodiscard]] constexpr bool is_message() const noexcept { return message.has_value(); }
     [[nodiscard]] constexpr bool same_control(const Event& other) const noexcept {
         return kind == other.kind && kind != EventKind::command && !message && !other.message &&
@@ -222,10 +226,15 @@ enum class Input : std::uint8_t {
 
 /// One event for a timeline::SupervisorCore.
 struct Step {
+    /// The input of the core.
     Input input = Input::tick;
+    /// The failure of an input that has one.
     Failure failure{};
+    /// The gates of a command for them.
     std::uint32_t gates = 0;
+    /// The time that a command gives.
     Duration within{};
+    /// Whether the command overrides the gap between commands.
     bool force = false;
     bool closed_locally = false;  ///< for `closed`: this end gave up an open connection
     bool withdrawn = false;       ///< for `closed`: this side decided it, and it is no failure
@@ -249,6 +258,7 @@ struct Actions {
     bool dial = false;      ///< open the next connection
     bool excused = false;   ///< the attempt has failed, and the policy does not count it
     bool notify = false;    ///< notify the observer of `change`
+    /// The transition, if there was one.
     Transition change{};
 };
 

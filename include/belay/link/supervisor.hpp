@@ -1,18 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/link/supervisor.hpp
 /// Supervisor: keeps one connection open through all outages, as its policy decides.
-///
-/// A Supervisor has these hooks:
-/// - `on_state(auto& link, const Transition&)`
-/// - `on_message(auto& link, message_type [, Lane])`
-/// - `on_writable(auto& link, Lane)`
-/// - `on_unsent(auto& link, message_type, Lane)`
-/// - with a Heartbeat, `on_round_trip(auto& link, Duration, Lane)`
-/// - with a Heartbeat, `on_policy_conflict(auto& link, Duration, Lane)`
-///
-/// Each hook may leave out the supervisor `link`. Hooks run on the home thread, one at a time, and
-/// never under a lock. They may call every command of the supervisor, and may destroy it. An
-/// exception from a hook leaves the `advance` that ran it.
 #pragma once
 
 #include <concepts>     // std::convertible_to, std::same_as
@@ -422,9 +410,21 @@ public:
 /// A machine: attach it to a driver, which runs it on its home thread. Commands are for that
 /// thread, and take effect in the next turn, except stop(). Other threads use a handle().
 ///
-/// The observer sees every transition, in order, and the end of each attempt that it saw begin. Its
-/// hooks may call everything, and destroy the supervisor. The destructor is silent. In a checked
-/// build it prints a line if commands were given, and the supervisor was never attached.
+/// The destructor is silent. In a checked build it prints a line if commands were given, and the
+/// supervisor was never attached.
+///
+/// The observer sees every transition, in order, and the end of each attempt that it saw begin. It
+/// has any of these hooks:
+/// - `on_state(auto& link, const Transition&)`
+/// - `on_message(auto& link, message_type [, Lane])`
+/// - `on_writable(auto& link, Lane)`
+/// - `on_unsent(auto& link, message_type, Lane)`
+/// - with a Heartbeat, `on_round_trip(auto& link, Duration, Lane)`
+/// - with a Heartbeat, `on_policy_conflict(auto& link, Duration, Lane)`
+///
+/// Each hook may leave out the supervisor `link`. Hooks run on the home thread, one at a time, and
+/// never under a lock. They may call every command of the supervisor, and may destroy it. An
+/// exception from a hook leaves the `advance` that ran it.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only, which is the thread of the first advance(); see handle().
@@ -433,6 +433,7 @@ template <TransportLike Transport, RuleLike Policy, class Observer>
 class Supervisor<Transport, Policy, Observer> {
 public:
     using message_type = typename Transport::message_type;
+    /// Commands from other threads.
     using Handle = LinkHandle<message_type, detail::HasProbe<part::ConnectionOf<Transport>>>;
 
     explicit Supervisor(Transport transport, Policy policy, SupervisorOptions options = {},

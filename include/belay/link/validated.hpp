@@ -16,6 +16,7 @@ namespace belay { inline namespace BELAY_ABI {
 /// The result of a check of a connection.
 class Verdict {
 public:
+    /// The decisions of a check.
     enum class Kind : std::uint8_t { pending, passed, rejected, deferred };
 
     /// The check is not finished: it is called with the next message, too.

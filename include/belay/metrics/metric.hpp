@@ -54,6 +54,7 @@ struct Metric {
     /// The counts of the buckets.
     std::span<const std::uint64_t> counts{};
 
+    /// The `per_unit` of durations.
     static constexpr std::uint64_t nanoseconds = 1'000'000'000;
 
     /// Returns the number in the unit of the name, rounded to what a double can hold.

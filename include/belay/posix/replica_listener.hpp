@@ -61,6 +61,7 @@ struct ReplicaListenerOptions {
     HeartbeatOptions heartbeat{};
     /// The limits of the answers; `message_bytes_max` is at most that of LengthPrefixed.
     part::ReplicaServerOptions answers{};
+    /// Those of the Listener.
     ListenerOptions listener{};
 };
 

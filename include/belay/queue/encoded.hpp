@@ -167,6 +167,7 @@ public:
     /// Returns the storage of bytes. Do not change its values while one is leased.
     [[nodiscard]] Storage& storage() noexcept { return storage_; }
     [[nodiscard]] const Storage& storage() const noexcept { return storage_; }
+    /// Returns where values go that cannot be read.
     [[nodiscard]] DeadLetters& dead_letters() noexcept { return dead_letters_; }
 
 private:

@@ -2,24 +2,6 @@
 /// \file belay/queue/queue.hpp
 /// Queue: work that waits, in any storage, within a limit. QueueCounters is an observer that counts
 /// what happens to it.
-///
-/// The events that an observer of a Queue receives.
-///
-/// The observer may have any of these hooks, each also with `const auto& queue` as the first
-/// parameter. The queue calls a hook after the change:
-///
-/// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now.
-/// - `on_rejected(const std::error_code& why)`: a push was rejected.
-/// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the pushed one. The
-///   value exists nowhere else; the hook may move it away.
-/// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left.
-/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception.
-/// - `on_released(std::size_t count, std::size_t size)`: code that works on the storage itself,
-///   such as a Session, is done with the first `count` values; `size` are left.
-///
-/// Hooks may read the queue, and must not change it. An exception of a hook leaves the call that
-/// ran it; the change before it remains. Two hooks must not throw: `pop` would lose its value, and
-/// a drain may have ended by an exception already.
 #pragma once
 
 #include <concepts>
@@ -129,6 +111,7 @@ struct QueueHooks {
 /// - how many bytes wait, if the storage counts them: `queue.bytes()`;
 /// - how long the first value has waited: an OldestAge.
 ///
+/// Models:        an observer of Queue.
 /// Thread safety: that of the queue.   Errors: none; no count overflows in practice.
 struct QueueCounters {
     /// Values that the queue took.
@@ -185,6 +168,22 @@ struct QueueOptions {
 /// It adds to a storage a limit with an overflow policy, `suspend`, `drain`, and an observer. For
 /// everything else that the storage can do, use `storage()`. The storage decides what happens to
 /// the values when the queue is destroyed: a durable one closes in order.
+///
+/// The observer may have any of these hooks, each also with `const auto& queue` as the first
+/// parameter. The queue calls a hook after the change:
+///
+/// - `on_pushed(std::size_t size)`: a value was taken; `size` wait now.
+/// - `on_rejected(const std::error_code& why)`: a push was rejected.
+/// - `on_dropped(value)`: the overflow policy dropped a value, an old one or the pushed one. The
+///   value exists nowhere else; the hook may move it away.
+/// - `on_popped(std::size_t size) noexcept`: `pop` took a value; `size` are left.
+/// - `on_drained(const DrainReport&) noexcept`: a drain has ended, also by an exception.
+/// - `on_released(std::size_t count, std::size_t size)`: code that works on the storage itself,
+///   such as a Session, is done with the first `count` values; `size` are left.
+///
+/// Hooks may read the queue, and must not change it. An exception of a hook leaves the call that
+/// ran it; the change before it remains. Two hooks must not throw: `pop` would lose its value, and
+/// a drain may have ended by an exception already.
 ///
 /// Thread safety: distinct objects safe; one queue is for one thread, even if its storage allows
 ///                more.

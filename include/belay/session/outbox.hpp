@@ -459,6 +459,7 @@ class Outbox {
 
 public:
     using message_type = typename Transport::message_type;
+    /// Commands from other threads.
     using Handle = detail::LinkCommands<message_type>;
 
     /// Opens nothing: attach the outbox to a driver, then call start().

@@ -27,6 +27,7 @@ struct ReceiverOptions {
         std::uint32_t payload_bytes_max = std::uint32_t{1} << 20U;
     };
 
+    /// What a sender may use.
     Limits limits{};
     /// How long a commit, and the ACK for it, may wait for more operations; 0 commits once a turn.
     /// With `forever`, the receiver commits only when a connection is attached and in stop().
@@ -42,8 +43,11 @@ struct ReceiverOptions {
     std::size_t connections_max = 256;
     /// The maximum number of senders at the same time; further ones are rejected as overloaded.
     std::size_t senders_max = 4096;
+    /// How many messages of one connection may wait. >= 1.
     std::size_t messages_max = 64;
+    /// The most events of one connection in a turn. >= 1.
     unsigned events_per_turn_max = 64;
+    /// How long a closed connection may take to send what waits. >= 0ns.
     Duration linger_max = std::chrono::seconds{2};
 
     /// Returns the rule that these options break, as a sentence; an empty text if they break none.

@@ -264,6 +264,7 @@ class Session {
     using Notice = Core::Notice;
 
 public:
+    /// Commands from other threads.
     using Handle = detail::LinkCommands<Bytes>;
     /// This session as a service of a Fleet; see session/session_service.hpp.
     using Service = detail::SessionService<Transport, Policy, Queue, Observer>;

@@ -35,8 +35,11 @@ struct Lease {
     WallTime pushed{};
 
     // For the queue: identifies the lease and the opening.
+    /// The place of the item in memory.
     std::uint32_t slot = 0;
+    /// The opening of the queue in which it was leased.
     std::uint32_t opening = 0;
+    /// Differs for each lease, so that an old one is known as such.
     std::uint64_t token = 0;
 };
 

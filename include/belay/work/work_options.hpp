@@ -61,6 +61,7 @@ struct WorkOptions {
     /// take. Above that, items at the front are copied to the end.
     std::size_t slack_bytes = std::size_t{16} << 20;
 
+    /// No limit of deliveries.
     static constexpr std::uint32_t any_number = ~std::uint32_t{0};
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
