@@ -566,7 +566,7 @@ public:
     using Answer = Result<message_type, Failure>;
     /// Commands from other threads.
     using Handle = detail::LinkCommands<message_type>;
-    /// What becomes of open questions when the connection is lost.
+    /// The fate of open questions when the connection is lost.
     using OnLoss = RequestsOptions::OnLoss;
 
     /// Opens nothing: attach it to a driver, then call start().

@@ -27,7 +27,7 @@ struct ReceiverOptions {
         std::uint32_t payload_bytes_max = std::uint32_t{1} << 20U;
     };
 
-    /// What a sender may use.
+    /// The limits of a sender.
     Limits limits{};
     /// How long a commit, and the ACK for it, may wait for more operations; 0 commits once a turn.
     /// With `forever`, the receiver commits only when a connection is attached and in stop().

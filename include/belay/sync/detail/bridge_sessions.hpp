@@ -60,7 +60,7 @@ struct BridgeSession {
     bool is_new = false;
     /// The stored base was read.
     bool recalled = false;
-    /// What is known of the stamp that the remote has given the base.
+    /// The knowledge of the stamp that the remote has given the base.
     enum class Stamped : std::uint8_t {
         known,
         pushed,  ///< nothing: it was not fetched since the push
