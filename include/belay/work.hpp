@@ -7,6 +7,5 @@
 #pragma once
 
 #include <belay/work/lease.hpp>
-#include <belay/work/work_error.hpp>
 #include <belay/work/work_options.hpp>
 #include <belay/work/work_queue.hpp>

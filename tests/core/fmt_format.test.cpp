@@ -10,7 +10,8 @@
 #include <belay/link/link_text.hpp>
 #include <belay/link/requests.hpp>
 #include <belay/session/session_text.hpp>
-#include <belay/work/work_text.hpp>
+#include <belay/work/lease.hpp>
+#include <belay/work/work_options.hpp>
 
 #include "support/catch.hpp"
 

@@ -79,8 +79,8 @@ LISTED = {
     "sync/detail/scene_reconciliation.hpp SceneMemory": "one function for each event of a session, and its fields for sim::exhaust",
     "work/detail/work_entry.hpp WorkEntry": "one member for each field of an entry",
     "work/detail/work_items.hpp WorkItems": "one function for each entry of the log",
-    "work/detail/work_positions.hpp WorkPositions": "one function for each query of the index",
-    "work/detail/work_slots.hpp WorkSlots": "one function for each state of an item",
+    "work/detail/work_table.hpp WorkPositions": "one function for each query of the index",
+    "work/detail/work_table.hpp WorkSlots": "one function for each state of an item",
     "yjs/detail/yjs_split.hpp Splitter": "what one pass over an update collects",
     "yjs/detail/yjs_struct.hpp Struct": "one member for each field of the format",
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a WorkError has the entry and the reason. Method: its texts.
-#include <belay/work/work_error.hpp>
+#include <belay/work/work_options.hpp>
 
 #include "support/catch.hpp"
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the two indices of a WorkQueue behave like plain sets. Method: random changes, compared
 // with maps.
-#include <belay/work/detail/work_positions.hpp>
-#include <belay/work/detail/work_slots.hpp>
+#include <belay/work/detail/work_table.hpp>
 
 #include <map>
 #include <set>

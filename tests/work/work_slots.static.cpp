@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: the types of work_slots.hpp satisfy their concepts, have the documented sizes, and throw
 // only as documented.
-#include <belay/work/detail/work_slots.hpp>
+#include <belay/work/detail/work_table.hpp>
 
 using namespace belay;
 using namespace belay::detail;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Goal: the errors and events of work queues have a text without bodies, which may be secret.
 // Method: values by hand, and each enumerator.
-#include <belay/work/work_text.hpp>
+#include <belay/work/lease.hpp>
+
+#include <belay/work/work_options.hpp>
 
 #include "support/catch.hpp"
 

@@ -14,7 +14,6 @@
 #include <belay/journal/journal_inspect.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_replay.hpp>
-#include <belay/work/detail/work_view.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace tool {
 

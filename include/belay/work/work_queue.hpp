@@ -3,7 +3,7 @@
 /// WorkQueue: work that is leased and acknowledged item by item, over any durable log.
 #pragma once
 
-#include <concepts>     // std::default_initializable
+#include <concepts>     // std::same_as, std::default_initializable
 #include <memory>       // std::make_unique, std::unique_ptr
 #include <string_view>  // std::string_view
 #include <type_traits>  // std::is_move_assignable_v
@@ -11,13 +11,356 @@
 
 #include <belay/core/observer.hpp>
 #include <belay/journal/log_like.hpp>
+#include <belay/queue/dead_letters.hpp>
 #include <belay/queue/storage_like.hpp>
-#include <belay/work/detail/work_dead_letters.hpp>
-#include <belay/work/detail/work_leasing.hpp>
+#include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_replay.hpp>
-#include <belay/work/detail/work_view.hpp>
+#include <belay/work/lease.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
+
+namespace detail {
+
+BELAY_DETAIL_HOOK(OnDead, on_dead);
+
+/// The hooks of a WorkQueue W.
+template <class W>
+struct WorkHooks {
+    using Dead = Hook<OnDead, W, const DeadWork&>;
+    using Dropped = Hook<OnDropped, W, const DeadWork&>;
+
+    template <class O>
+    [[nodiscard]] static consteval bool explain() {
+        static_assert(Dead::template right<O>,
+                      "WorkQueue: the observer's on_dead must be 'on_dead(const "
+                      "belay::DeadWork&)', or have 'const auto& work' in front of that");
+        static_assert(Dropped::template right<O>,
+                      "WorkQueue: the observer's on_dropped must be 'on_dropped(const "
+                      "belay::DeadWork&)', or have 'const auto& work' in front of that");
+        static_assert(has_any_hook_of<O, Dead, Dropped>,
+                      "WorkQueue: the observer has no hook: it needs on_dead or on_dropped. Derive "
+                      "an observer without hooks from belay::NoObserver");
+        return true;
+    }
+};
+
+/// A storage for dead letters, and the observer of a WorkQueue.
+template <class DeadLetters, class Observer>
+class WorkDeadLetters {
+    static_assert(DeadLetterStorage<DeadLetters>,
+                  "WorkQueue: DeadLetters must be KeepDead or have 'try_push(Bytes&&)', which "
+                  "returns bool or std::error_code");
+
+public:
+    WorkDeadLetters(DeadLetters storage, Observer observer)
+        : storage_{std::move(storage)}, observer_{std::move(observer)} {}
+
+    /// The same, bound to a queue that the observer may query.
+    template <class W>
+    struct Of {
+        WorkDeadLetters& dead_letters;
+        const W& queue;
+
+        template <class Log>
+        [[nodiscard]] std::error_code make_dead(WorkItems<Log>& items, const WorkPlace& item,
+                                                DeathCause cause, bool must_note) {
+            return dead_letters.make_dead(queue, items, item, cause, must_note);
+        }
+    };
+    template <class W>
+    [[nodiscard]] Of<W> of(const W& queue) noexcept {
+        return {*this, queue};
+    }
+
+    [[nodiscard]] DeadLetters& storage() noexcept { return storage_; }
+    [[nodiscard]] auto& observer() noexcept { return unwrap(observer_); }
+
+private:
+    /// Ends the lease of an item that is dead. If its death must be noted and noting fails, nothing
+    /// changes.
+    ///
+    /// Errors: those of the log.   Throws: std::bad_alloc; what the storage and the observer throw.
+    template <class W, class Log>
+    [[nodiscard]] std::error_code make_dead(const W& queue, WorkItems<Log>& items,
+                                            const WorkPlace& item, DeathCause cause,
+                                            bool must_note) {
+        using Hooks = WorkHooks<const W>;
+        constexpr bool body_is_wanted = !std::same_as<DeadLetters, KeepDead> ||
+                                        has_hook_of<typename Hooks::Dead, Observer> ||
+                                        has_hook_of<typename Hooks::Dropped, Observer>;
+        Bytes body;
+        if (cause != DeathCause::unreadable && body_is_wanted) {
+            WorkEntry entry;
+            if (const std::error_code error = items.read(item.position, entry)) return error;
+            body.assign(entry.tail.begin(), entry.tail.end());
+        }
+        WorkSlots& slots = items.slots();
+        slots.reserve();
+        items.reserve_for_gone();
+        const std::uint32_t i = items.table().slot_of(item);
+        const DeadWork dead{item.id, body, cause, slots[i].deliveries};
+        if (cause == DeathCause::expired && items.options().expired == WorkOptions::Expired::drop) {
+            items.free_key(items.table().place_of(i));
+            items.finish(items.table().place_of(i));
+            notify<typename Hooks::Dropped>(observer_, queue, dead);
+            return items.failed();
+        }
+        if (cause != DeathCause::unreadable && send_dead_letter(storage_, body, slots[i].sent)) {
+            // The item is finished only now, so a crash before this entry is durable leaves it in
+            // both places.
+            items.free_key(items.table().place_of(i));
+            items.finish(items.table().place_of(i));
+        } else {
+            WorkSlot noted = slots[i];
+            noted.cause = static_cast<std::uint8_t>(cause);
+            noted.token = 0;
+            noted.unnoted = noted.ahead = noted.sent = false;
+            if (!must_note) {
+                items.note_soon(noted);
+            } else if (const std::error_code error = items.note(noted)) {
+                return error;
+            }
+            slots[i] = noted;
+            slots.make_dead(i);
+            if (cause == DeathCause::expired) items.free_key(items.table().place_of(i));
+        }
+        notify<typename Hooks::Dead>(observer_, queue, dead);
+        return items.failed();
+    }
+
+    [[no_unique_address]] DeadLetters storage_;
+    [[no_unique_address]] Observer observer_;
+};
+
+/// The leases of the items, which it owns. `dead_letters` is a WorkDeadLetters, which takes the
+/// dead items.
+///
+/// Thread safety: none of its own.
+template <LogLike Log>
+class WorkLeasing {
+public:
+    /// Throws: std::bad_alloc.
+    WorkLeasing(Log log, const WorkOptions& options, Moment moment)
+        : items_{std::move(log), options, moment} {}
+
+    [[nodiscard]] WorkItems<Log>& items() noexcept { return items_; }
+
+    /// See WorkQueue::push.
+    [[nodiscard]] Result<std::uint64_t> push(BytesView body, Moment moment,
+                                             const PushOptions& with) {
+        if (const std::error_code error = items_.failed()) return error;
+        items_.set_clock(moment);
+        WorkEntry entry{.written = stamp_of(moment.wall), .delay = with.delay, .tail = body};
+        if (with.expires_after != forever) {
+            const Instant wall{moment.wall.time_since_epoch()};
+            entry.expires = stamp_of(WallTime{after(wall, with.expires_after).time_since_epoch()});
+        }
+        if (!with.key.empty()) {
+            entry.has_key = true;
+            const std::error_code known = items_.keys().check(with.key, body, entry.print);
+            if (known) return known;
+        }
+        // The limit leaves space to copy the item later with its state.
+        const std::size_t bytes = body.size() + work_overhead_max;
+        if (bytes > options().record_bytes_max) return make_error_code(QueueErrc::too_large);
+        if (items_.living() + slots().dead() >= options().items_max ||
+            table().positions().held_bytes() + WorkPositions::framed(bytes) > options().bytes_max) {
+            return make_error_code(QueueErrc::queue_full);
+        }
+        const bool delayed = with.delay > Duration::zero();
+        if (delayed) slots().reserve();
+        const Result<std::uint64_t> id = items_.append(entry, delayed ? Holds::body : Holds::plain);
+        if (!id) return id;
+        if (delayed) {
+            slots().make_wait(slots().add({.id = *id, .position = *id}), WorkItem::State::delayed,
+                              after(moment.now, with.delay));
+        }
+        if (entry.has_key) items_.keys().add(entry.print, *id);
+        return id;
+    }
+
+    /// See WorkQueue::lease.
+    template <class DeadLetters>
+    [[nodiscard]] Result<Lease> lease(Moment moment, DeadLetters& dead_letters) {
+        items_.set_clock(moment);
+        items_.tidy();
+        make_due_ready();
+        for (;;) {
+            if (const std::error_code error = items_.failed()) return error;
+            const WorkPlace item = table().first_ready();
+            if (item.id == 0 || items_.reads().is_paused(moment.now))
+                return make_error_code(QueueErrc::queue_empty);
+            WorkEntry entry;
+            const std::error_code error = items_.read(item.position, entry);
+            if (error && !is_unreadable(item, error)) return error;
+            const DeathCause cause = error ? DeathCause::unreadable : why_dead(item, entry);
+            if (cause == DeathCause::none) return start_lease(item, entry);
+            if (const std::error_code lost = dead_letters.make_dead(items_, item, cause, false))
+                return lost;
+        }
+    }
+
+    /// See WorkQueue::ack.
+    [[nodiscard]] std::error_code ack(const Lease& lease) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.reserve_for_gone();
+        items_.finish(table().place_of(lease.slot));
+        return items_.failed();
+    }
+
+    /// See WorkQueue::nack.
+    template <class DeadLetters>
+    [[nodiscard]] std::error_code nack(const Lease& lease, Moment moment, Duration delay,
+                                       DeadLetters& dead_letters) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.set_clock(moment);
+        items_.tidy();
+        WorkSlot& slot = slots()[lease.slot];
+        if (is_spent(slot)) {
+            return dead_letters.make_dead(items_, table().place_of(lease.slot), DeathCause::failed,
+                                          true);
+        }
+        WorkSlot noted = slot;
+        if (const std::error_code error = items_.note(noted, delay)) return error;
+        noted.unnoted = false;
+        put_back(lease.slot, noted, delay);
+        return {};
+    }
+
+    /// See WorkQueue::release.
+    [[nodiscard]] std::error_code release(const Lease& lease, Moment moment, Duration delay) {
+        if (const std::error_code error = check(lease)) return error;
+        items_.set_clock(moment);
+        items_.tidy();
+        WorkSlot before = slots()[lease.slot];
+        if (before.deliveries != WorkOptions::any_number) --before.deliveries;
+        // Without space the lease must not continue: the delivery would count at its deadline.
+        items_.note_soon(before, delay);
+        if (const std::error_code error = items_.failed()) return error;
+        put_back(lease.slot, before, delay);
+        return {};
+    }
+
+    /// See WorkQueue::extend.
+    [[nodiscard]] std::error_code extend(Lease& lease, Instant until) noexcept {
+        if (const std::error_code error = check(lease)) return error;
+        lease.deadline = until;
+        slots().make_wait(lease.slot, WorkItem::State::leased, until);
+        return {};
+    }
+
+private:
+    [[nodiscard]] const WorkOptions& options() const noexcept { return items_.options(); }
+    [[nodiscard]] WorkTable& table() noexcept { return items_.table(); }
+    [[nodiscard]] WorkSlots& slots() noexcept { return items_.slots(); }
+
+    /// Makes the items available whose lease is past its deadline, or whose delay is over.
+    void make_due_ready() {
+        for (;;) {
+            const std::uint32_t i = slots().next_due();
+            if (i == WorkSlots::none || items_.failed()) return;
+            WorkSlot& slot = slots()[i];
+            if (slot.when > items_.clock().now) return;
+            if (slot.state == WorkItem::State::leased && !slot.counted) {
+                items_.note_soon(slot);
+                slot.counted = true;
+            }
+            slots().make_ready(i);
+        }
+    }
+
+    /// Ends the lease of an item, which then has the state of `noted`.
+    void put_back(std::uint32_t i, const WorkSlot& noted, Duration delay) noexcept {
+        WorkSlot& slot = slots()[i];
+        slot.deliveries = noted.deliveries;
+        slot.unnoted = noted.unnoted;
+        slot.ahead = false;
+        slot.token = 0;
+        if (delay > Duration::zero()) {
+            slots().make_wait(i, WorkItem::State::delayed, after(items_.clock().now, delay));
+        } else {
+            slots().make_ready(i);
+        }
+    }
+
+    /// Returns whether an item is unreadable, whose entry could not be read with `error`. Otherwise
+    /// it waits for another read, unless the log has failed. Only an I/O error is evidence of a bad
+    /// sector.
+    [[nodiscard]] bool is_unreadable(const WorkPlace& item, const std::error_code& error) {
+        if (error == QueueErrc::corrupt) return true;
+        if (items_.failed()) return false;
+        slots().reserve();
+        return items_.reads().failed(slots(), table().slot_of(item), items_.clock().now,
+                                     error == std::errc::io_error);
+    }
+
+    /// Leases an item whose entry was read.   Errors: those of the log.
+    [[nodiscard]] Result<Lease> start_lease(const WorkPlace& item, WorkEntry& entry) {
+        slots().reserve();
+        const std::uint32_t i = table().slot_of(item);
+        WorkSlot counted = slots()[i];
+        if (counted.deliveries != WorkOptions::any_number) ++counted.deliveries;
+        if (options().count_before_lease) {
+            // After a commit that found no space, the log has the note already. Another one for
+            // each call would make the log grow.
+            std::error_code error = counted.ahead ? std::error_code{} : items_.note(counted);
+            if (error) return error;
+            slots()[i].ahead = counted.deliveries != slots()[i].deliveries;
+            error = items_.make_durable();
+            if (error) return error;
+            // If this read fails, the note waits for the delivery, as it does without space.
+            error = items_.read(item.position, entry);
+            if (error) {
+                static_cast<void>(is_unreadable(table().place_of(i), error));
+                return error;
+            }
+        }
+        WorkSlot& slot = slots()[i];
+        slot.deliveries = counted.deliveries;
+        slot.ahead = false;
+        slot.token = ++tokens_;
+        slot.counted = options().count_before_lease;
+        const Instant until = after(items_.clock().now, options().lease);
+        slots().make_wait(i, WorkItem::State::leased, until);
+        return Lease{.id = item.id,
+                     .body = entry.tail,
+                     .delivery = slot.deliveries,
+                     .deadline = until,
+                     .pushed = time_of(entry.pushed),
+                     .slot = i,
+                     .opening = items_.log().salt(),
+                     .token = tokens_};
+    }
+
+    /// Checks whether a lease is still valid.   Errors: lease_ended; the error of `failed`.
+    [[nodiscard]] std::error_code check(const Lease& lease) noexcept {
+        if (const std::error_code error = items_.failed()) return error;
+        // Tokens count from 1 in each opening. The salt identifies the opening.
+        const bool counts = lease.opening == items_.log().salt() && lease.token != 0 &&
+                            lease.slot < slots().end() && slots()[lease.slot].token == lease.token;
+        return counts ? std::error_code{} : make_error_code(QueueErrc::lease_ended);
+    }
+
+    /// Returns whether an item has reached its maximum number of deliveries.
+    [[nodiscard]] bool is_spent(const WorkSlot& slot) const noexcept {
+        return options().deliveries_max != WorkOptions::any_number &&
+               slot.deliveries >= options().deliveries_max;
+    }
+    /// Returns why an item whose entry was read is not leased any more, or `none` if it is leased.
+    [[nodiscard]] DeathCause why_dead(const WorkPlace& item, const WorkEntry& entry) noexcept {
+        const WorkSlot known = item.slot != WorkSlots::none ? slots()[item.slot] : WorkSlot{};
+        if (known.cause != cause_revived && entry.expires != no_expiry &&
+            time_of(entry.expires) <= items_.clock().wall) {
+            return DeathCause::expired;
+        }
+        return is_spent(known) ? DeathCause::failed : DeathCause::none;
+    }
+
+    WorkItems<Log> items_;
+    std::uint64_t tokens_ = 0;  // of the last lease
+};
+
+}  // namespace detail
 
 /// A durable queue whose items are leased, and acknowledged in any order.
 ///

@@ -9,7 +9,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/work/detail/key_window.hpp>
 #include <belay/work/lease.hpp>
-#include <belay/work/work_error.hpp>
+#include <belay/work/work_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
