@@ -16,10 +16,12 @@
 #include <belay/call/retry.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/link/supervisor_core.hpp>
+#include <belay/policy/any_policy.hpp>
 #include <belay/policy/rules.hpp>
 #include <belay/policy/shared.hpp>
 
 #include "support/catch.hpp"
+#include "support/policy/policy_twins.hpp"
 #include "support/shorthand.hpp"
 
 using namespace belay;
@@ -579,4 +581,79 @@ TEST_CASE("Remembered makes a supervisor wait with its first attempt after a res
     // A stop and a start by command begin again.
     static_cast<void>(core.step({timeline::Input::stop}, turn));
     CHECK(core.step({timeline::Input::start}, turn).dial);
+}
+
+namespace {
+/// Gives the same advice after each failure.
+struct AfterEach {
+    Advice::Verb verb;
+    Duration wait;
+
+    Advice failed(const Failure&, Turn& turn) noexcept {
+        return {verb, after(turn.now, wait), {}};
+    }
+};
+}  // namespace
+
+TEST_CASE("A suspension lasts until the latest of all waits, also of a rule in Remembered",
+          "[policy][remembered][regression]") {
+    using enum Advice::Verb;
+    Computer computer;
+    Turn turn = computer.turn();
+    PolicyHistory history;
+    const Policy waits{AfterEach{wait_exactly, 5s}, AfterEach{wait_at_least, 60s}};
+    const auto wait = [&](auto policy) {
+        static_cast<void>(policy.begin(turn));
+        return elapsed(turn.now, policy.failed(lost, turn).until);
+    };
+    const AfterEach suspends{suspend, 10s};
+    CHECK(wait(Policy{waits, suspends}) == 60s);
+    CHECK(wait(Policy{Remembered{history, waits}, suspends}) == 60s);
+    CHECK(wait(Policy{std::optional{Remembered{history, waits}}, suspends}) == 60s);
+    CHECK(wait(Policy{policies::AnyPolicy{Remembered{history, waits}}, suspends}) == 60s);
+}
+
+TEST_CASE("Rules in Remembered count as if they were written in its place",
+          "[policy][remembered][property]") {
+    CHECK(rc::check("among other rules, and in other groups of rules", [] {
+        PolicyHistory histories[2];
+        const auto backoff = Backoff{FullJitter{}, Cap{30s}, 100ms};
+        const auto breaker = Breaker{ConsecutiveFailures{3}, OpenFor{40s}};
+        const auto hint = SpreadHint::plus_percent(50);
+        const AttemptTimeout timeout{9s};
+        const auto verify = [&](auto nest) {
+            TokenBudget budgets[2];
+            belay_test::twins_agree(Policy{backoff, breaker, hint, Shared{budgets[0]},
+                                           MaxElapsed{50s}, MaxAttempts{20}, timeout},
+                                    nest(budgets[1]));
+            RC_ASSERT(budgets[0].tokens_milli() == budgets[1].tokens_milli());
+        };
+        verify([&](TokenBudget& budget) {
+            return Policy{backoff, Remembered{histories[0], Policy{breaker, hint, Shared{budget}}},
+                          MaxElapsed{50s}, Remembered{histories[1], MaxAttempts{20}}, timeout};
+        });
+        verify([&](TokenBudget& budget) {
+            return Policy{std::optional{Remembered{histories[0], Policy{backoff, breaker}}}, hint,
+                          policies::AnyPolicy{Remembered{
+                              histories[1], Policy{Shared{budget}, MaxElapsed{50s}}}},
+                          MaxAttempts{20}, timeout};
+        });
+    }));
+}
+
+TEST_CASE("Remembered stores the wait of the whole policy around it",
+          "[policy][remembered][unit]") {
+    Computer computer;
+    Turn turn = computer.turn();
+    PolicyHistory history;
+    Policy policy{AfterEach{Advice::Verb::wait_exactly, 20s}, Remembered{history, doubling()},
+                  MaxAttempts{2}};
+    static_cast<void>(policy.begin(turn));
+    CHECK(policy.failed(lost, turn).until == after(turn.now, 20s));
+    CHECK(history.until() == after(turn.now, 20s));
+    static_cast<void>(policy.begin(turn));
+    REQUIRE(history.events().size() == 1);
+    // A run that a rule around it stops is not continued, either.
+    CHECK(policy.failed(lost, turn).verb == Advice::Verb::stop);
+    CHECK(history.events().empty());
 }

@@ -259,17 +259,9 @@ public:
     static constexpr void ask(Self& self, detail::Asked<A>& a) noexcept {
         if (self.rules_) Held::template ask<A>(*self.rules_, a);
     }
-    /// As of Policy.
-    template <class S>
-    [[nodiscard]] constexpr std::size_t places_of(const S& shared) const noexcept {
-        return rules_ ? detail::places_of(shared, *rules_) : 0;
-    }
-    /// As of Policy.
-    template <class All>
-    constexpr void expect_one_rule(const All& all) const noexcept {
-        if constexpr (requires { rules_->expect_one_rule(all); }) {
-            if (rules_) rules_->expect_one_rule(all);
-        }
+    /// Returns the rule as a policy, or null if there is none.
+    [[nodiscard]] constexpr const Held* rules() const noexcept {
+        return rules_ ? &*rules_ : nullptr;
     }
 
 private:

@@ -99,12 +99,22 @@ template <class R>
     }
 }
 
+/// A rule that holds other rules, which count as if they were written in its place.
+template <class R>
+concept HoldsRules = requires { typename R::HeldRules; };
+/// One that holds at most one other group, of a known type: rules() is null if it holds none.
+template <class R>
+concept ShowsRules = HoldsRules<R> && requires(const R& rule) { *rule.rules(); };
+
 /// Returns how often a rule or a layer, with the rules in it, refers to the object of `shared`.
 template <class R, class S>
 [[nodiscard]] constexpr std::size_t places_of([[maybe_unused]] const S& shared,
                                               [[maybe_unused]] const R& rule) noexcept {
     if constexpr (requires { rule.places_of(shared); }) {
         return rule.places_of(shared);
+    } else if constexpr (ShowsRules<R>) {
+        const auto* const rules = rule.rules();
+        return rules != nullptr ? detail::places_of(shared, *rules) : 0;
     } else {
         return 0;
     }
@@ -115,7 +125,11 @@ template <class R, class S>
 template <class P, class R>
 constexpr void expect_one_rule([[maybe_unused]] const P& policy,
                                [[maybe_unused]] const R& rule) noexcept {
-    if constexpr (judges_results<R>) {
+    if constexpr (requires { rule.expect_one_rule(policy); }) {
+        rule.expect_one_rule(policy);
+    } else if constexpr (ShowsRules<R>) {
+        if (const auto* const rules = rule.rules()) detail::expect_one_rule(policy, *rules);
+    } else if constexpr (judges_results<R>) {
         BELAY_OPTION(policy.places_of(rule) == 1,
                      "Policy: a breaker, adaptive limit or throttle must be in one rule");
     }
@@ -189,6 +203,7 @@ enum class Ask : std::uint8_t {
     lost,
     review,
     undo_review,
+    planned,  // the plan is complete
     wanted,
     succeeded,
     abandoned,
@@ -199,7 +214,7 @@ enum class Ask : std::uint8_t {
     replay,
     replay_review
 };
-inline constexpr std::size_t asks = 21;
+inline constexpr std::size_t asks = 22;
 
 // The arguments of each Ask, and its result.
 struct AskAdmit {
@@ -248,7 +263,8 @@ template <Ask A>
         return std::type_identity<AskTake>{};
     } else if constexpr (A == Ask::review || A == Ask::replay_review) {
         return std::type_identity<AskPlan>{};
-    } else if constexpr (A == Ask::failed || A == Ask::lost || A == Ask::replay) {
+    } else if constexpr (A == Ask::failed || A == Ask::lost || A == Ask::planned ||
+                         A == Ask::replay) {
         return std::type_identity<AskVerdict>{};
     } else if constexpr (A == Ask::reset) {
         return std::type_identity<AskReset>{};
@@ -258,10 +274,6 @@ template <Ask A>
 }
 template <Ask A>
 using Asked = typename decltype(asked_of<A>())::type;
-
-/// A rule that holds other rules, which count as if they were written in its place.
-template <class R>
-concept HoldsRules = requires { typename R::HeldRules; };
 
 // Clang 16 rejects this requirement in a lambda.
 template <class R>
@@ -332,16 +344,17 @@ template <Ask A, class R>
 }
 /// Passes on to a rule what it is asked, or to each rule that it holds.
 template <Ask A, class R>
-[[gnu::always_inline]] constexpr void ask_rule(R& rule, Asked<A>& a) noexcept {
+[[gnu::always_inline]] constexpr void ask_rule([[maybe_unused]] R& rule,
+                                               [[maybe_unused]] Asked<A>& a) noexcept {
     if constexpr (HoldsRules<R>) {
         R::template ask<A>(rule, a);
     } else if constexpr (A <= Ask::stops_after) {
         read_rule<A>(rule, a);
     } else if constexpr (A == Ask::replay || A == Ask::replay_review) {
         if constexpr (!RefersToShared<R>) replay_rule<A>(rule, a);
-    } else if constexpr (A == Ask::take || A == Ask::review || std::same_as<Asked<A>, AskVerdict>) {
+    } else if constexpr (A == Ask::take || A == Ask::failed || A == Ask::lost || A == Ask::review) {
         advise_rule<A>(rule, a);
-    } else {
+    } else if constexpr (A != Ask::planned) {
         notify_rule<A>(rule, a);
     }
 }
@@ -369,7 +382,7 @@ constexpr void replay_rule(R& rule, Asked<A>& a) noexcept {
 
 namespace part {
 
-/// The hooks of a group of rules: of Policy, policies::AnyPolicy and policies::OptionalRule.
+/// The hooks of a group of rules: Policy, policies::AnyPolicy, policies::OptionalRule, Remembered.
 ///
 /// `Self::ask<A>(self, asked)` passes everything on to its rules. `Held` are their types.
 ///
@@ -543,6 +556,7 @@ private:
         detail::AskVerdict verdict{plan, failure, what};
         ask<A>(verdict);
         ask<Ask::review>(plan);
+        ask<Ask::planned>(verdict);
         return plan.fold.result();
     }
 };
@@ -621,13 +635,7 @@ public:
     /// Checks for each rule that `all`, in which this policy is, has no other rule for its object.
     template <class All>
     constexpr void expect_one_rule(const All& all) const noexcept {
-        rules_.each([&]<class R>(const R& rule) {
-            if constexpr (requires { rule.expect_one_rule(all); }) {
-                rule.expect_one_rule(all);
-            } else {
-                detail::expect_one_rule(all, rule);
-            }
-        });
+        rules_.each([&](const auto& rule) { detail::expect_one_rule(all, rule); });
     }
 
 private:

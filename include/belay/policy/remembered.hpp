@@ -283,16 +283,6 @@ private:
     bool attempting_ = false;
 };
 
-template <class P>
-class Remembered;
-
-namespace detail {
-template <class P>
-inline constexpr bool may_share<Remembered<P>> = true;
-template <class P>
-inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
-}  // namespace detail
-
 /// Wraps a whole policy, and records its events in a PolicyHistory:
 ///
 ///     PolicyHistory history;                          // outlives the code that runs the policy
@@ -309,15 +299,19 @@ inline constexpr bool limits_attempts<Remembered<P>> = limits_attempts<P>;
 /// started again. A `reset` also makes it forget everything. The exception is the first `reset`
 /// after restoring, which is the start of the code that runs the policy.
 ///
+/// As a rule of another Policy, its rules count as if they were written in its place. It stores the
+/// wait of the whole policy, and forgets the history if that policy plans to stop.
+///
 /// Use one history for one long run: a supervisor, a session. Shared objects do not receive the
 /// events again, because other policies use them, too.
 ///
 /// Models:        RuleLike, if P does.
 /// Thread safety: that of the history: one thread at a time.
 template <class P>
-class Remembered
-    : public detail::WantedHook<Remembered<P>, detail::HasWanted<detail::AsPolicy<P>>> {
+class Remembered : public part::RuleGroup<Remembered<P>, P> {
     static_assert(explain::rule_like<P>());
+    using Held = detail::AsPolicy<P>;
+    using Ask = detail::Ask;
 
 public:
     static constexpr std::string_view name = "Remembered";
@@ -333,103 +327,69 @@ public:
         replay(turn);
     }
 
-    [[nodiscard]] Advice admit(Instant now) const noexcept {
-        if (stopped_) return Advice::stop();
-        const Advice advice = policy_.admit(now);
-        return until_ > now ? detail::stronger(Advice::wait_at_least(until_), advice) : advice;
-    }
-    /// Returns until when limits of the policy reject attempts; as Policy::rejects_until.
-    [[nodiscard]] Instant rejects_until(Instant now) const noexcept {
-        return policy_.rejects_until(now);
-    }
-    Advice begin(Turn& turn) noexcept {
-        const Advice advice = policy_.begin(turn);
-        if (advice.verb == Advice::Verb::go) {
-            restored_ = false;
-            until_ = always;
-            history_->began();
+    /// Passes on to the policy what a group is asked, and records what happened.
+    template <detail::Ask A, class Self>
+    static void ask(Self& self, detail::Asked<A>& a) noexcept {
+        if constexpr (A == Ask::admit) {
+            if (self.stopped_) return a.fold.add(Advice::stop(), self);
+            if (self.until_ > a.now) a.fold.add(Advice::wait_at_least(self.until_), self);
+        } else if constexpr (A == Ask::abandoned) {
+            return self.abandon(a);
+        } else if constexpr (A == Ask::reset) {
+            return self.start_afresh();
+        } else if constexpr (A == Ask::replay || A == Ask::replay_review) {
+            return;  // its rules continue from its own history, and not from another one
         }
-        return advice;
+        Held::template ask<A>(self.policy_, a);
+        if constexpr (A == Ask::wanted) {
+            if constexpr (detail::HasWanted<Held>) self.history_->wanted(a.now);
+        } else if constexpr (A == Ask::begin) {
+            self.restored_ = false;
+            self.until_ = always;
+            self.history_->began();
+        } else if constexpr (A == Ask::planned) {
+            self.note(a.what, a.failure, a.plan.fold.result(), a.plan.turn);
+        } else if constexpr (A == Ask::succeeded) {
+            self.history_->note(a.now, detail::Outcome::succeeded, {}, always);
+        }
     }
-    [[nodiscard]] Advice failed(const Failure& failure, Turn& turn) noexcept {
-        return noted(detail::Outcome::failed, failure, policy_.failed(failure, turn), turn);
-    }
-    [[nodiscard]] Advice lost(const Failure& failure, Turn& turn) noexcept {
-        return noted(detail::Outcome::lost, failure, policy_.lost(failure, turn), turn);
-    }
-    void succeeded(Turn& turn) noexcept {
-        policy_.succeeded(turn);
-        history_->note(turn.now, detail::Outcome::succeeded, {}, always);
-    }
-    void abandoned(Turn& turn) noexcept {
+    /// Returns the policy, with the rules in it.
+    [[nodiscard]] const Held* rules() const noexcept { return &policy_; }
+
+private:
+    void abandon(Turn& turn) noexcept {
         const bool gives_up = !history_->attempting() && stops_at(turn.now);
         policy_.abandoned(turn);
         if (gives_up) return history_->clear();
         paused(turn.now);
     }
-    void spend(Turn& turn) noexcept { policy_.spend(turn); }
-    void rejected(Turn& turn) noexcept { policy_.rejected(turn); }
-    void reset() noexcept {
-        if (restored_) {
-            restored_ = false;
-            return;
-        }
-        forget();
-    }
-    /// Returns what the policy requests, else `otherwise`.
-    [[nodiscard]] Duration stable_window(
-        Duration otherwise = detail::default_stable_window) const noexcept {
-        return policy_.stable_window(otherwise);
-    }
-    /// Returns whether a rule of the policy lets age alone decide; see ResetWhenStable.
-    [[nodiscard]] bool stable_by_age() const noexcept { return policy_.stable_by_age(); }
-    /// Returns what the policy requests, else `otherwise`.
-    [[nodiscard]] Duration attempt_limit(
-        Duration otherwise = detail::default_attempt_limit) const noexcept {
-        return policy_.attempt_limit(otherwise);
-    }
-    /// Returns whether a rule of the policy stops after an attempt that times out at `end`.
-    [[nodiscard]] bool stops_after(Instant end) const noexcept { return policy_.stops_after(end); }
-    /// Returns how many rules of the policy refer to the object of `shared`, a Shared.
-    template <class S>
-    [[nodiscard]] std::size_t places_of(const S& shared) const noexcept {
-        return policy_.places_of(shared);
-    }
-
-private:
-    template <class, bool>
-    friend struct detail::WantedHook;
-
-    void notify_wanted(Turn& turn) noexcept {
-        policy_.wanted(turn);
-        history_->wanted(turn.now);
+    // A run begins with it, and must not forget what was restored.
+    void start_afresh() noexcept {
+        if (!restored_) forget();
+        restored_ = false;
     }
 
     // Whether nothing waits for the next attempt, because a rule stops by then.
     [[nodiscard]] bool stops_at(Instant now) const noexcept {
-        const Advice next = admit(now);
+        const Advice next = this->admit(now);
         return next.verb == Advice::Verb::stop ||
                (!next.allows(now) && policy_.admit(next.until).verb == Advice::Verb::stop);
     }
     // From now on nothing is tried, until an attempt is wanted again. Rules with `wanted` depend on
     // this.
     void paused(Instant now) noexcept {
-        if constexpr (detail::HasWanted<detail::AsPolicy<P>>) {
+        if constexpr (detail::HasWanted<Held>) {
             history_->abandoned(now);
         } else {
             history_->ended();
         }
     }
 
-    Advice noted(detail::Outcome what, const Failure& failure, const Advice& advice,
-                 const Turn& turn) noexcept {
-        if (advice.verb == Advice::Verb::stop) {
-            history_->clear();
-        } else {
-            const Instant until = advice.verb == Advice::Verb::go ? always : advice.until;
-            history_->note(turn.now, what, failure, until);
-        }
-        return advice;
+    void note(detail::Outcome what, const Failure& failure, const Advice& plan,
+              const Turn& turn) noexcept {
+        if (plan.verb == Advice::Verb::stop) return history_->clear();
+        const Instant until = plan.verb == Advice::Verb::go ? always : plan.until;
+        history_->note(turn.now, what, failure, until);
     }
 
     void replay(Turn turn) noexcept {
@@ -447,9 +407,9 @@ private:
         Turn end{detail::larger(history_->saved_at(), latest()), turn.bits};
         if (history_->attempting()) {
             const Failure crash{.cause = Cause::lost};
-            stopped_ = noted(detail::Outcome::failed, crash,
-                             policy_.replay(detail::Outcome::failed, crash, end), end)
-                           .verb == Advice::Verb::stop;
+            const Advice plan = policy_.replay(detail::Outcome::failed, crash, end);
+            note(detail::Outcome::failed, crash, plan, end);
+            stopped_ = plan.verb == Advice::Verb::stop;
             planned = true;
         }
         if (planned) {
@@ -472,7 +432,7 @@ private:
         history_->clear();
     }
 
-    detail::AsPolicy<P> policy_;
+    Held policy_;
     PolicyHistory* history_;
     Instant until_ = always;
     bool restored_ = false;
