@@ -24,7 +24,7 @@ struct Group {
     using Writer = belay::detail::GroupWriter<Placed>;
 
     explicit Group(Flush mode = Flush::group)
-        : writer{open("f"), journal_format::segment_header_bytes, 0, 4096, mode} {
+        : writer{open("f"), journal_format::segment_header_bytes, 0, 4096, mode, {}} {
         disk.on_sync = [this] {
             disk.pass(100us);
             const int number = ++syncs;
@@ -43,7 +43,7 @@ struct Group {
     /// Puts an operation, and returns when it is on the medium.
     std::error_code commit() {
         const Writer::Guard guard{writer};
-        writer.put(journal_format::Kind::operation, writer.last() + 1, as_bytes("operation"), 0, 0);
+        writer.put(journal_format::Kind::operation, writer.last() + 1, as_bytes("operation"), 0);
         return writer.write_all(true);
     }
     /// Returns when `count` threads wait for a flush that has not begun.
@@ -230,7 +230,7 @@ TEST_CASE("GroupWriter: a new file serves threads that wait for a group",
         bool fatal = false;
         CHECK_FALSE(group.writer.finish_file({}, fatal));
         group.writer.relock();
-        group.writer.replace_file(std::move(next), journal_format::segment_header_bytes);
+        group.writer.replace_file(std::move(next), journal_format::segment_header_bytes, {});
         group.writer.end_exclusive({});
     }
     join(threads);

@@ -36,10 +36,10 @@ format::SegmentHeader example_header() {
 
 TEST_CASE("SegmentHeader has its golden bytes", "[journal][journal_format][golden]") {
     CHECK(belay_test::to_hex(format::encode(example_header())) ==
-          "62656c61792f6a0a0100000080000000000102030405060708090a0b0c0d0e0f"
+          "62656c61792f6a0a0200000080000000000102030405060708090a0b0c0d0e0f"
           "0200000000000000080706050403020118171615141312112827262524232221"
           "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff34333231444342415453525100100000"
-          "00000000000000006463626174737271000000000000000000000000e14eeaea");
+          "000000000000000064636261747372710000000000000000000000003bd956d1");
 }
 
 TEST_CASE("Seal has its golden bytes", "[journal][journal_format][golden]") {
@@ -101,7 +101,8 @@ TEST_CASE("decode_segment_header distinguishes foreign files, other versions and
     };
     CHECK(with(0, 'B', true) == QueueErrc::foreign_file);
     CHECK(with(8, 0, true) == QueueErrc::other_version);
-    CHECK(with(8, 2, false) == QueueErrc::other_version);
+    CHECK(with(8, 1, true) == QueueErrc::other_version);
+    CHECK(with(8, 3, false) == QueueErrc::other_version);
     CHECK(with(96, 1, true) == QueueErrc::other_version);
     CHECK(with(40, 1, false) == QueueErrc::corrupt);
     const auto bytes = format::encode(example_header());
@@ -121,10 +122,10 @@ TEST_CASE("decode_segment_header detects every flipped bit", "[journal][journal_
 TEST_CASE("RecordHeader is decoded as it was encoded", "[journal][journal_format][property]") {
     CHECK(rc::check("decode(encode(h)) == h", [](std::uint32_t crc, std::uint32_t length,
                                                  std::uint64_t number, std::uint32_t durable,
-                                                 std::uint8_t kind, std::uint8_t flags,
-                                                 std::uint16_t key) {
+                                                 std::uint8_t kind, std::uint32_t full_run) {
+        const std::uint32_t run = format::run_in_record(full_run);
         std::array<std::byte, format::record_header_bytes> bytes;
-        format::encode({crc, length, number, durable, static_cast<format::Kind>(kind), flags, key},
+        format::encode({crc, length, number, durable, static_cast<format::Kind>(kind), run},
                        bytes.data());
         const format::RecordHeader h = format::decode_record_header(bytes.data());
         RC_ASSERT(h.crc == crc);
@@ -132,21 +133,27 @@ TEST_CASE("RecordHeader is decoded as it was encoded", "[journal][journal_format
         RC_ASSERT(h.number == number);
         RC_ASSERT(h.durable == durable);
         RC_ASSERT(static_cast<std::uint8_t>(h.kind) == kind);
-        RC_ASSERT(h.flags == flags);
-        RC_ASSERT(h.key_length == key);
+        RC_ASSERT(h.run == run);
     }));
 }
 
-TEST_CASE("record_crc of equal bytes differs between runs", "[journal][journal_format][property]") {
-    CHECK(rc::check(
-        "the checksum differs for another seed",
-        [](std::uint64_t number, std::uint32_t crc, std::uint32_t a, std::uint32_t b) {
-            RC_PRE(a != b);
-            std::array<std::byte, format::record_header_bytes> bytes;
-            format::encode({0, 5, number, 128, format::Kind::operation, 0, 0}, bytes.data());
-            RC_ASSERT(format::record_crc(bytes.data(), crc, a) !=
-                      format::record_crc(bytes.data(), crc, b));
-        }));
+TEST_CASE("record_crc of equal bytes differs between places and between files",
+          "[journal][journal_format][property]") {
+    CHECK(
+        rc::check("the checksum differs at another offset and under another nonce",
+                  [](std::uint64_t number, std::uint32_t crc, std::uint32_t nonce, std::uint32_t a,
+                     std::uint32_t b) {
+                      RC_PRE(a != b);
+                      std::array<std::byte, format::record_header_bytes> bytes;
+                      format::encode({0, 5, number, 128, format::Kind::operation, 1}, bytes.data());
+                      const auto crc_of = [&](std::uint32_t n, std::uint32_t offset) {
+                          const std::uint32_t seed = format::record_seed(n, offset);
+                          RC_ASSERT(format::nonce_of(seed, offset) == n);
+                          return format::record_crc(bytes.data(), crc, seed);
+                      };
+                      RC_ASSERT(crc_of(nonce, a) != crc_of(nonce, b));
+                      RC_ASSERT(crc_of(a, nonce) != crc_of(b, nonce));
+                  }));
 }
 
 TEST_CASE("seed_by_crc finds the seed of a record", "[journal][journal_format][property]") {
@@ -154,7 +161,7 @@ TEST_CASE("seed_by_crc finds the seed of a record", "[journal][journal_format][p
         "seed_by_crc(crc under s, crc under 0) == s",
         [](std::uint64_t number, std::uint32_t crc, std::uint32_t seed) {
             std::array<std::byte, format::record_header_bytes> bytes;
-            format::encode({0, 5, number, 128, format::Kind::operation, 0, 0}, bytes.data());
+            format::encode({0, 5, number, 128, format::Kind::operation, 1}, bytes.data());
             const std::uint32_t under_0 = format::record_crc(bytes.data(), crc, 0);
             RC_ASSERT(format::seed_by_crc(format::record_crc(bytes.data(), crc, seed), under_0) ==
                       seed);
@@ -199,17 +206,17 @@ TEST_CASE("A small journal has its golden bytes", "[journal][journal_format][gol
     REQUIRE(bytes.size() == 4096);
     CHECK(
         belay_test::to_hex(BytesView{bytes}.first(384)) ==
-        "62656c61792f6a0a01000000800000001e61397408ab415eeef16c3de96c8df1"  // header
+        "62656c61792f6a0a02000000800000001e61397408ab415eeef16c3de96c8df1"  // header
         "010000000000000001000000000000001e61397408ab415e0000000000000000"
         "0000000000000000000000000000000001000000788d7e32a92b329300100000"
-        "00000000000000000000000080000000000000000000000000000000592e8b6b"
-        "3fa02974050000000100000000000000800000000100000068656c6c6f000000"  // operation 1, "hello"
-        "ccb7d9fc000000000200000000000000a000000001000000"                  // operation 2, empty
-        "90c67e70100000000000000000000000a000000004000000aa000000000000000000000000000000"  // pin
-        "ec7cd6d5040000000000000000000000e0000000060000006e6f746500000000"  // note, "note"
-        "0935c253000000000100000000000000e000000003000000"                  // ack 1, at the close
-        "58dd42cc0000000001000000000000001801000003000000"                  // mark of the close
-        "411f8620040000000200000000000000800000000200000023b0739a00000000"  // opening of run 2
+        "0000000000000000000000008000000000000000000000000000000083b93750"
+        "d1e328a1050000000100000000000000800000000101000068656c6c6f000000"  // operation 1, "hello"
+        "2b76163a000000000200000000000000a000000001010000"                  // operation 2, empty
+        "35c02878100000000000000000000000a000000004010000aa000000000000000000000000000000"  // pin
+        "19b98434040000000000000000000000e0000000060100006e6f746500000000"  // note, "note"
+        "fb8e2abc000000000100000000000000e000000003010000"                  // ack 1, at the close
+        "e65d47f00000000001000000000000001801000003010000"                  // mark of the close
+        "1795415b040000000200000000000000800000000202000023b0739a00000000"  // opening of run 2
         "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
         "0000000000000000");
     for (std::size_t i = 336; i < bytes.size(); ++i) REQUIRE(bytes[i] == std::byte{0});
@@ -234,17 +241,17 @@ TEST_CASE("A sealed segment and the next one have their golden bytes",
     CHECK(header->made_bytes == 160);
     CHECK(header->previous_seal == 2968);
     CHECK(belay_test::to_hex(BytesView{sealed}.subspan(2968, 96)) ==
-          "25ac19f43800000055000000000000009809000005000000"  // seal behind operation 85
+          "9d2ada8a3800000055000000000000009809000005020000"  // seal behind operation 85
           "4dfaf53b9aa88d1c0100000002000000"                  // check; one opening, two marks
           "47000000000000000200000023b0739a"                  // run 2 begins with operation 71
           "1e61397408ab415ea0000000"                          // operation 1 is at 160,
           "05f61842b20b7deba0080000"                          // operation 65 at 2208
           "00000000000000000000000000000000");
     CHECK(belay_test::to_hex(BytesView{next}.first(192)) ==
-          "62656c61792f6a0a01000000800000001e61397408ab415eeef16c3de96c8df1"  // header
+          "62656c61792f6a0a02000000800000001e61397408ab415eeef16c3de96c8df1"  // header
           "020000000000000056000000000000004dfaf53b9aa88d1c0000000000000000"
           "000000000000000000000000000000000200000023b0739a8409823800100000"
-          "0000000000000000980b0000a000000000000000000000000000000000088f7e"
-          "10f1e2b204000000000000000000000000000000060000006e6f746500000000"    // note
-          "7a8ca703070000005600000000000000a0000000010000003031323334353600");  // operation 86
+          "0000000000000000980b0000a0000000000000000000000000000000da9f3345"
+          "39b30ab704000000000000000000000000000000060200006e6f746500000000"    // note
+          "54b0f508070000005600000000000000a0000000010200003031323334353600");  // operation 86
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "support/journal/each_bit.hpp"
 #include "support/journal/journal_model.hpp"
 
 using namespace belay;
@@ -112,14 +113,18 @@ TEST_CASE("tool::inspect_journal reports the reason if it cannot inspect",
     CHECK(empty.error().message().find("files that end in .journal") != std::string::npos);
 
     fill_segments(disk);
-    Bytes newer = disk.contents(segment_file(2));
-    store_le<std::uint32_t>(newer.data() + 8, journal_format::version + 1);
-    store_le<std::uint32_t>(newer.data() + 124, part::crc32c(BytesView{newer}.first(124)));
-    disk.put(segment_file(2), newer);
-    const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
-    REQUIRE_FALSE(later);
-    CHECK(later.error().code == QueueErrc::other_version);
-    CHECK(later.error().path == segment_file(2));
+    for (const std::uint32_t version : {1U, 3U}) {
+        Bytes other = disk.contents(segment_file(2));
+        store_le<std::uint32_t>(other.data() + 8, version);
+        store_le<std::uint32_t>(other.data() + 124, part::crc32c(BytesView{other}.first(124)));
+        disk.put(segment_file(2), other);
+        const auto found = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+        REQUIRE_FALSE(found);
+        CHECK(found.error().code == QueueErrc::other_version);
+        CHECK(found.error().path == segment_file(2));
+        CHECK(found.error().what == "it has version " + std::to_string(version) +
+                                        ", and this program reads only version 2");
+    }
 }
 
 TEST_CASE("tool::inspect_journal loses one operation to one flipped bit, and finds all others",
@@ -277,7 +282,7 @@ TEST_CASE("tool::inspect_journal distinguishes a flipped version from a later on
     REQUIRE(header);
     h.crc = journal_format::record_crc(
         record, part::crc32c({record + journal_format::record_header_bytes, h.length}),
-        journal_format::record_seed(header->nonce, header->run));
+        journal_format::record_seed(header->nonce, journal_format::segment_header_bytes));
     journal_format::encode(h, record);
     disk.put(segment_file(1), bytes);
     const auto later = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
@@ -349,11 +354,26 @@ TEST_CASE("tool::inspect_journal reads in small pieces, and skips zeros",
     Bytes bytes = disk.contents(segment_file(last));
     SECTION("after the last record") { bytes.resize(size); }
     SECTION("between records") {
-        const Bytes whole = bytes;
-        bytes.assign(size, std::byte{0});
-        const auto half = static_cast<std::ptrdiff_t>(size / 2);
-        std::copy_n(whole.begin(), journal_format::segment_header_bytes, bytes.begin());
-        std::copy(whole.begin(), whole.end(), bytes.begin() + half);
+        // The last operation is far behind the others, and was made when the zeros were there.
+        using namespace journal_format;
+        const std::uint32_t nonce = decode_segment_header(bytes)->nonce;
+        std::size_t at = 0;
+        for (const PlacedRecord& record : records_of(bytes)) {
+            if (record.header.kind == Kind::operation) at = record.offset;
+        }
+        RecordHeader h = decode_record_header(bytes.data() + at);
+        const std::size_t end = at + record_bytes(h.length);
+        const Bytes body(bytes.begin() + static_cast<std::ptrdiff_t>(at + record_header_bytes),
+                         bytes.begin() + static_cast<std::ptrdiff_t>(end));
+        bytes.resize(at);
+        bytes.resize(size);
+        std::byte* const half = bytes.data() + size / 2;
+        h.durable = size / 2;
+        encode(h, half);
+        std::copy(body.begin(), body.end(), half + record_header_bytes);
+        h.crc = record_crc(half, part::crc32c(BytesView{body}.first(h.length)),
+                           record_seed(nonce, size / 2));
+        encode(h, half);
     }
     disk.put(segment_file(last), bytes);
     const auto found = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
@@ -479,7 +499,8 @@ TEST_CASE(
     CHECK_FALSE(observed->inspection.is_whole());
     REQUIRE(observed->inspection.damages.size() >= 1);
     CHECK(observed->inspection.damages[0].offset == (again ? end : operations[2]));
-    CHECK(observed->inspection.damages[0].what == "the operation does not have the next number");
+    CHECK(observed->inspection.damages[0].what ==
+          "a record is not at the place where it was written");
     if (again) CHECK(observed->bodies.size() == operations.size());
     const auto opened = SimJournal::open(disk, "q", small_journal(1));
     REQUIRE_FALSE(opened);

@@ -78,12 +78,13 @@ void add_valid_record(sim::Disk& disk, std::size_t end, journal_format::Kind kin
     h.kind = kind;
     h.number = number;
     h.durable = 128;
+    h.run = run;
     h.length = static_cast<std::uint32_t>(payload.size());
     std::byte* const p = bytes.data() + end;
     encode(h, p);
     std::copy(payload.begin(), payload.end(), p + journal_format::record_header_bytes);
     h.crc = journal_format::record_crc(p, part::crc32c(payload),
-                                       journal_format::record_seed(header->nonce, run));
+                                       journal_format::record_seed(header->nonce, end));
     encode(h, p);
     disk.put(segment_file(1), bytes);
 }
@@ -174,6 +175,81 @@ TEST_CASE("Format page: an opening that does not begin a later run is not valid"
     REQUIRE(journal);
     CHECK(journal->last() == 5);
     CHECK(journal->report().truncated_offset == end);
+}
+
+TEST_CASE("Format page: a record of another run is not valid", "[journal][journal_page][unit]") {
+    // The run before, the next one, and a much later one.
+    const std::uint32_t run = GENERATE(1U, 3U, 0x1000003U);
+    sim::Disk disk;
+    std::size_t end = fill_one_file(disk);
+    add_valid_record(disk, end, journal_format::Kind::opening, 2, as_bytes("salt"), 2);
+    end += journal_format::record_bytes(4);
+    add_valid_record(disk, end, journal_format::Kind::operation, 6, as_bytes("six"), run);
+    CHECK(read_by_page(disk).wrong == "something follows");
+    const auto report = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    REQUIRE(report);
+    CHECK(report->is_whole());
+    CHECK(report->operations == 5);
+    CHECK(report->unfinished_bytes != 0);
+    const auto journal = SimJournal::open(disk, "q", small_journal(2));
+    REQUIRE(journal);
+    CHECK(journal->last() == 5);
+    CHECK(journal->run() == 3);
+    CHECK(journal->report().truncated_offset == end);
+}
+
+TEST_CASE("Format page: records have the low 24 bits of their run",
+          "[journal][journal_page][unit]") {
+    sim::Disk disk;
+    std::size_t end = fill_one_file(disk);
+    const std::uint32_t run = 0x12FFFFFF;
+    add_valid_record(disk, end, journal_format::Kind::opening, run, as_bytes("salt"), run);
+    end += journal_format::record_bytes(4);
+    add_valid_record(disk, end, journal_format::Kind::operation, 6, as_bytes("six"), run);
+    for (int i = 1; i < 3; ++i) {
+        auto journal = SimJournal::open(disk, "q", small_journal(2));
+        REQUIRE(journal);
+        CHECK(journal->run() == run + static_cast<std::uint32_t>(i));
+        REQUIRE(journal->append(as_bytes("later")));
+        REQUIRE_FALSE(journal->commit());
+    }
+    CHECK(read_by_page(disk).last == 8);
+    std::uint64_t shown = 0;
+    const auto report =
+        tool::inspect_journal(disk, "q", [&](std::uint64_t, BytesView) { ++shown; });
+    REQUIRE(report);
+    CHECK(report->is_whole());
+    CHECK(report->run == run + 2);
+    CHECK(shown == 8);
+}
+
+TEST_CASE("Format page: an operation of another run is not returned from a sealed file",
+          "[journal][journal_page][unit]") {
+    sim::Disk disk;
+    for (int run = 0; run < 2 || disk.contents(segment_file(2)).empty(); ++run) {
+        auto journal = SimJournal::open(disk, "q", small_journal(1));
+        REQUIRE(journal);
+        for (int i = 0; i < 8; ++i) REQUIRE(journal->append(Bytes(100)));
+    }
+    std::size_t end = journal_format::segment_header_bytes;
+    Bytes bytes = disk.contents(segment_file(1));
+    journal_format::RecordHeader h;
+    for (int operations = 0; operations < 10; end += journal_format::record_bytes(h.length)) {
+        h = journal_format::decode_record_header(bytes.data() + end);
+        operations += h.kind == journal_format::Kind::operation ? 1 : 0;
+    }
+    end -= journal_format::record_bytes(h.length);
+    REQUIRE(h.number == 10);
+    REQUIRE(h.run == 2);
+    add_valid_record(disk, end, journal_format::Kind::operation, 10, Bytes(100, std::byte{1}), 1);
+    auto journal = SimJournal::open(disk, "q", small_journal(2));
+    REQUIRE(journal);
+    CHECK(journal->read(10).error() == QueueErrc::corrupt);
+    CHECK(journal->read(11));
+    tool::JournalReport::Range lost{10, 10};
+    const auto report = tool::inspect_journal(disk, "q", [](std::uint64_t, BytesView) {});
+    REQUIRE(report);
+    CHECK(report->lost == std::vector<tool::JournalReport::Range>{lost});
 }
 
 TEST_CASE("Format page: padding, and bytes after a seal, are in no checksum",

@@ -19,11 +19,10 @@ using journal_format::RecordHeader;
 
 namespace {
 
-constexpr std::uint32_t search_seed = 77;
+constexpr std::uint32_t search_nonce = 77;
 
 /// Appends a record to `bytes`, which begin a segment.
-void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload,
-                std::uint32_t seed = search_seed) {
+void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload) {
     const std::size_t at = bytes.size();
     bytes.resize(at + journal_format::record_bytes(payload.size()));
     RecordHeader h;
@@ -31,12 +30,13 @@ void add_record(Bytes& bytes, Kind kind, std::uint64_t number, BytesView payload
     h.number = number;
     h.kind = kind;
     encode(h, bytes.data() + at);
-    h.crc = journal_format::record_crc(bytes.data() + at, part::crc32c(payload), seed);
+    h.crc = journal_format::record_crc(bytes.data() + at, part::crc32c(payload),
+                                       journal_format::record_seed(search_nonce, at));
     encode(h, bytes.data() + at);
     std::copy(payload.begin(), payload.end(),
               bytes.data() + at + journal_format::record_header_bytes);
 }
-bool has_search_seed(const detail::FoundRecord& found) { return found.seed == search_seed; }
+bool any_record(const detail::FoundRecord&) { return true; }
 
 /// A disk that counts the bytes that are read.
 struct ReadCountingDisk : sim::Disk {
@@ -85,36 +85,35 @@ Bytes first_file(const sim::Disk& disk) {
 
 }  // namespace
 
-TEST_CASE("RecordSearch::behind finds the next record by its length, or by a search",
+TEST_CASE("RecordSearch::next finds records by their nonce and their place",
           "[journal][record_search][unit]") {
     Bytes bytes;
     add_record(bytes, Kind::operation, 5, as_bytes("five"));
     const std::size_t second = bytes.size();
-    // A body that contains a record of this same run.
-    Bytes nested;
-    add_record(nested, Kind::operation, 9, as_bytes("nine"));
-    add_record(bytes, Kind::operation, 6, nested);
+    // A body that is a copy of the bytes before it, like a file that is kept in its own journal.
+    Bytes copy = bytes;
+    add_record(bytes, Kind::operation, 6, copy);
     const std::size_t third = bytes.size();
     add_record(bytes, Kind::operation, 7, as_bytes("seven"));
-    SECTION("a damaged number") { bytes[second + 8] ^= std::byte{1}; }
-    SECTION("a damaged kind") { bytes[second + 20] ^= std::byte{2}; }
     detail::MemoryBytes part{bytes};
     detail::RecordSearch records{part};
-    REQUIRE(records.at(0));
-    CHECK(records.at(0)->is_operation(5));
-    CHECK(records.at(0)->end() == second);
-    const auto damaged = records.at(second);
-    const bool whole = damaged && has_search_seed(*damaged);
-    if (!whole) {
-        const auto next = records.behind({second, 6}, has_search_seed);
+    const auto first = records.at(0);
+    REQUIRE(first);
+    CHECK(first->nonce == search_nonce);
+    CHECK(first->header.number == 5);
+    CHECK(first->end() == second);
+    CHECK(records.next(8, search_nonce, any_record)->offset == second);
+    for (const std::size_t damaged : {4U, 8U, 16U, 20U, 21U, 24U}) {
+        Bytes other = bytes;
+        other[second + damaged] ^= std::byte{1};
+        detail::MemoryBytes other_part{other};
+        detail::RecordSearch others{other_part};
+        const auto next = others.next(second, search_nonce, any_record);
         REQUIRE(next);
         CHECK(next->offset == third);
+        CHECK_FALSE(others.next(second, search_nonce + 1, any_record));
+        CHECK_FALSE(others.next(third + 8, search_nonce, any_record));
     }
-    // Without a known number, anything that looks like a record is one.
-    const auto any = records.behind({second, 0}, has_search_seed);
-    REQUIRE(any);
-    CHECK(any->header.number == 9);
-    CHECK_FALSE(records.behind({third, 8}, has_search_seed));
 }
 
 TEST_CASE("RecordSearch does not skip a record because of a damaged length",
@@ -126,7 +125,7 @@ TEST_CASE("RecordSearch does not skip a record because of a damaged length",
     bytes[4] ^= std::byte{32};
     detail::MemoryBytes part{bytes};
     detail::RecordSearch records{part};
-    const auto next = records.behind({0, 1}, has_search_seed);
+    const auto next = records.next(0, search_nonce, any_record);
     REQUIRE(next);
     CHECK(next->header.number == 2);
 }
@@ -184,11 +183,10 @@ TEST_CASE("A body that resembles long records does not slow down a search",
     detail::MemoryBytes part{bytes};
     detail::RecordSearch records{part};
     std::uint64_t places = 0;
-    const auto none = records.behind({0, 1}, [&](const detail::FoundRecord&) {
-        ++places;
-        return false;
-    });
-    CHECK_FALSE(none);
+    for (std::uint64_t at = 0; at < records.end(); at += journal_format::alignment) {
+        const auto found = records.at(at);
+        places += found && found->nonce != search_nonce ? 1 : 0;
+    }
     CHECK(places > 340'000);
 }
 
@@ -229,9 +227,7 @@ TEST_CASE("A tail of records with far positions is read only a few times",
     const Bytes bytes = far_records(std::size_t{2} << 20, 0);
     AskedBytes asked{bytes};
     detail::RecordSearch<AskedBytes> records{asked};
-    detail::RecordEvidence evidence{records, 1};
-    evidence.add_run(1);
-    CHECK(detail::proven_after(records, evidence, 0) == 0);
+    CHECK(records.proven_after(0, 1) == 0);
     CHECK(asked.asked < 128 * bytes.size());
 }
 

@@ -808,13 +808,28 @@ WORLD_MUTANTS = (
     Mutant("rooms_publishes_a_save_of_nothing",
            (Change(REPLICATION, "if (rejected || covers.position == 0) return;", "if (rejected) return;"),),
            Test("tests/room/several_servers.test.cpp", "servers: a save that covers nothing is not published as the save of a long log")),
-    # two records of any later run are accepted after damage
-    Mutant("journal_accepts_records_of_any_later_run",
-           (Change("belay/journal/detail/record_search.hpp",
-                   "return ahead <= runs_per_record * smaller(records, records_in_row_max);",
-                   "return ahead <= journal_format::runs_in_a_row_max || records == 0;"),),
-           Test("tests/journal/record_evidence.test.cpp",
-                "A body with records under all seeds is cut off like any other after a torn write")),
+    # a record counts at any place of its file
+    Mutant("journal_accepts_records_of_other_places",
+           (Change("belay/journal/journal_format.hpp", "return nonce + static_cast<std::uint32_t>(offset);",
+                   "return nonce + static_cast<std::uint32_t>(offset) * 0;"),),
+           Test("tests/journal/journal_damage.test.cpp",
+                "Journal returns no older note or pin after a record was written twice")),
+    # the remains of an earlier run after the end are records of this run
+    Mutant("journal_accepts_records_of_other_runs",
+           (Change("belay/journal/detail/journal_scan.hpp", ": h.run == run_in_record(g_.run));", ": true);"),),
+           Test("tests/journal/journal_page.test.cpp", "Format page: a record of another run is not valid")),
+    # bytes that moved forward are cut off as the remains of a crash
+    Mutant("journal_cuts_off_moved_records",
+           (Change("belay/journal/detail/journal_scan.hpp", "} else if (begins_moved(records)) {",
+                   "} else if (false) {"),),
+           Test("tests/journal/journal_inspect.test.cpp",
+                "tool::inspect_journal reports a whole record with a wrong number as damage, as open does")),
+    # a record of another run is returned from a file before the last one
+    Mutant("journal_reads_operations_of_other_runs",
+           (Change("belay/journal/journal.hpp", "return h.run == journal_format::run_in_record(run.run);",
+                   "return h.run == 0 || run.run != 0;"),),
+           Test("tests/journal/journal_page.test.cpp",
+                "Format page: an operation of another run is not returned from a sealed file")),
     # an unreadable file is deleted by its name
     Mutant("journal_deletes_unreadable_files_of_others",
            (Change("belay/journal/detail/segment_files.hpp",

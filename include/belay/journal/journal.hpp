@@ -119,23 +119,15 @@ private:
         Found found{place.segment, place.number, place.last, {}};
         MemoryBytes part{bytes, place.mark.offset};
         RecordSearch<MemoryBytes> records{part};
-        // By number, at any position, because a later record may have been copied over an earlier
-        // one.
         const auto is_one = [&](const FoundRecord& record) {
             const journal_format::RecordHeader& h = record.header;
             return h.kind == journal_format::Kind::operation && h.number >= place.number &&
-                   h.number <= place.last &&
-                   record.seed == journal_format::record_seed(place.nonce, run_of(h.number).run);
+                   h.number <= place.last && has_run(h, run_of(h.number));
         };
-        std::uint64_t next = place.number;
-        for (std::uint64_t offset = place.mark.offset; offset < end;) {
-            std::optional<FoundRecord> record = records.at(offset);
-            if (!record || !is_one(*record)) record = records.behind({offset, next}, is_one);
-            if (!record) break;
+        for (auto record = records.next(place.mark.offset, place.nonce, is_one); record;
+             record = records.next(record->end(), place.nonce, is_one)) {
             found.offsets[static_cast<std::size_t>(record->header.number - place.number)] =
                 static_cast<std::uint32_t>(record->offset);
-            next = record->header.number + 1;
-            offset = record->end();
         }
         found_ = found;
         return {};
@@ -174,8 +166,8 @@ private:
                 body = bytes->subspan(record_header_bytes, h.length);
                 const std::uint32_t crc = part::crc32c(body);
                 const Opening& run = run_of(h.number);
-                if (h.durable > at.offset ||
-                    record_crc(bytes->data(), crc, record_seed(at.nonce, run.run)) != h.crc) {
+                if (!has_run(h, run) ||
+                    record_crc(bytes->data(), crc, record_seed(at.nonce, at.offset)) != h.crc) {
                     return corrupt();
                 }
                 if (check != nullptr)
@@ -193,6 +185,9 @@ private:
         }
     }
 
+    static bool has_run(const journal_format::RecordHeader& h, const Opening& run) noexcept {
+        return h.run == journal_format::run_in_record(run.run);
+    }
     static std::error_code corrupt() noexcept { return make_error_code(QueueErrc::corrupt); }
 
     /// Returns the bytes at a position: `length` of them or more, fewer where they end.

@@ -24,7 +24,7 @@ namespace belay { inline namespace BELAY_ABI { namespace journal_format {
 /// The first bytes of every segment.
 inline constexpr std::string_view magic = "belay/j\n";
 /// The version of the format; a reader rejects any other one.
-inline constexpr std::uint32_t version = 1;
+inline constexpr std::uint32_t version = 2;
 /// The size of the header of a file.
 inline constexpr std::size_t segment_header_bytes = 128;
 /// The size of the header of a record, which is before its payload.
@@ -40,9 +40,6 @@ inline constexpr std::size_t alignment = 8;
 inline constexpr std::size_t reserve_bytes = 1024;
 /// The maximum size of a segment; offsets in it have 32 bits, with some to spare.
 inline constexpr std::size_t segment_bytes_max = 1U << 30;
-/// The maximum number of runs that may have begun by two openings next to each other, which are
-/// written in turn. After damage, an opening of a later run is not accepted.
-inline constexpr std::uint32_t runs_in_a_row_max = 1U << 20;
 /// The maximum size of a kept note.
 inline constexpr std::size_t note_bytes_max = 512;
 /// The distance of marks in a seal: the first operation of a segment has one, and every 64th after
@@ -172,35 +169,35 @@ struct RecordHeader {
     std::uint32_t durable = 0;
     /// The kind of its payload.
     Kind kind = Kind::none;
-    std::uint8_t flags = 0;        ///< zero in this version
-    std::uint16_t key_length = 0;  ///< zero in this version; later: the length of a key at the
-                                   ///< beginning of the payload
+    std::uint32_t run = 0;  ///< the low 24 bits of the run that wrote the record
 };
+
+/// Returns the bits of a run that each record has.
+[[nodiscard]] constexpr std::uint32_t run_in_record(std::uint32_t run) noexcept {
+    return run & 0xFFFFFFU;
+}
 
 inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     store_le<std::uint32_t>(p, h.crc);
     store_le<std::uint32_t>(p + 4, h.length);
     store_le<std::uint64_t>(p + 8, h.number);
     store_le<std::uint32_t>(p + 16, h.durable);
-    p[20] = static_cast<std::byte>(h.kind);
-    p[21] = static_cast<std::byte>(h.flags);
-    store_le<std::uint16_t>(p + 22, h.key_length);
+    store_le<std::uint32_t>(p + 20, h.run << 8 | static_cast<std::uint8_t>(h.kind));
 }
 
 /// Reads a record header, whose fields the caller must check.   Pre: record_header_bytes at `p`.
 [[nodiscard]] inline RecordHeader decode_record_header(const std::byte* p) noexcept {
     return {load_le<std::uint32_t>(p),     load_le<std::uint32_t>(p + 4),
             load_le<std::uint64_t>(p + 8), load_le<std::uint32_t>(p + 16),
-            static_cast<Kind>(p[20]),      static_cast<std::uint8_t>(p[21]),
-            load_le<std::uint16_t>(p + 22)};
+            static_cast<Kind>(p[20]),      load_le<std::uint32_t>(p + 20) >> 8};
 }
 
 /// Returns the checksum of a record.
 ///
-/// It covers bytes 4..23 of the record's header, then the payload's own CRC32C. It is seeded with
-/// the segment's nonce plus the run. Equal bytes under two seeds never have the same CRC. Therefore
-/// bytes of another file, or of a run that ended in a crash, are never taken for a record. The
-/// payload's checksum is a separate step because `check` needs it, too.
+/// It covers bytes 4..23 of the record's header, then the payload's own CRC32C. `seed` is that of
+/// `record_seed`. Equal bytes under two seeds never have the same CRC. Therefore bytes of another
+/// file, or of another place in this file, are never taken for a record. The payload's checksum is
+/// a separate step because `check` needs it, too.
 [[nodiscard]] inline std::uint32_t record_crc(
     const std::byte* header,
     // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as crc32c, the seed last
@@ -224,9 +221,15 @@ inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     return seed;
 }
 
-/// Returns the seed of the records of one run in one segment.
-[[nodiscard]] constexpr std::uint32_t record_seed(std::uint32_t nonce, std::uint32_t run) noexcept {
-    return nonce + run;
+/// Returns the seed of the record at an offset of a segment.
+[[nodiscard]] constexpr std::uint32_t record_seed(std::uint32_t nonce,
+                                                  std::uint64_t offset) noexcept {
+    return nonce + static_cast<std::uint32_t>(offset);
+}
+
+/// Returns the nonce that gives the record at an offset a seed.
+[[nodiscard]] constexpr std::uint32_t nonce_of(std::uint32_t seed, std::uint64_t offset) noexcept {
+    return seed - static_cast<std::uint32_t>(offset);
 }
 
 /// A run that began in a segment; operations from `first` on belong to it.

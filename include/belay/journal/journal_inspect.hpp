@@ -4,7 +4,7 @@
 /// for tools and tests, and belay.hpp does not include it.
 #pragma once
 
-#include <algorithm>  // std::max_element, std::sort
+#include <algorithm>  // std::sort
 #include <cstdint>    // std::uint32_t, std::uint64_t
 #include <cstring>    // std::memcpy
 #include <optional>   // std::optional
@@ -53,109 +53,39 @@ struct DamagedPart {
     const char* what;
 };
 
-/// The records of a segment that have one seed.
-struct SeededRows {
-    std::uint32_t seed;
-    std::uint64_t records = 0;              // that follow another record with this seed
-    std::optional<std::uint32_t> run = {};  // from an opening among them
-    bool is_placed = false;                 // one begins where no body can be
-};
-
-/// Follows consecutive records from `first` on that need the same seed. `end` is their end.
+/// Returns the nonce of a segment without a header: that of most records which follow each other.
+/// Returns none if no two do.   Complexity: O(n log n).
 template <class Source>
-[[nodiscard]] SeededRows follow_row(RecordSearch<Source>& records, FoundRecord first,
-                                    std::uint64_t& end) {
-    SeededRows row{first.seed};
-    std::optional<FoundRecord> next = first;
-    for (FoundRecord record = first;; record = *next) {
-        if (record.header.kind == journal_format::Kind::opening) {
-            row.run = static_cast<std::uint32_t>(record.header.number);
-        }
-        end = record.end();
-        // Reading there is worthwhile only if the first two agree.
-        next = row.records == 0 ? records.peek(end) : records.at(end);
-        if (!next || !record.is_followed_by(*next)) return row;
-        ++row.records;
-    }
-}
-
-/// Returns all rows of more than one record, merged by seed.   Complexity: O(n log n).
-///
-/// The first record of a segment is at a known offset. A row that begins there, or after rows and
-/// openings from there on, is not part of a body.
-template <class Source>
-[[nodiscard]] std::vector<SeededRows> all_rows(RecordSearch<Source>& records) {
-    std::vector<SeededRows> rows;
-    std::uint64_t place = journal_format::segment_header_bytes;
-    for (std::uint64_t at = records.candidate_from(0); at < records.end();) {
+[[nodiscard]] std::optional<std::uint32_t> find_nonce(RecordSearch<Source>& records) {
+    struct Row {
+        std::uint32_t nonce;
+        std::uint64_t count;
+    };
+    std::vector<Row> rows;
+    for (std::uint64_t at = records.candidate_from(journal_format::segment_header_bytes);
+         at < records.end();) {
         std::uint64_t behind = at + journal_format::alignment;
-        if (const std::optional<FoundRecord> found = records.at(at)) {
-            std::uint64_t end = 0;
-            SeededRows row = follow_row(records, *found, end);
-            row.is_placed = at == place;
-            if (row.records != 0 || (row.is_placed && row.run)) {
-                rows.push_back(row);
-                behind = end;
-                if (row.is_placed) place = end;
+        if (std::optional<FoundRecord> found = records.at(at)) {
+            Row row{found->nonce, 0};
+            // Reading there is worthwhile only if the first two agree.
+            for (found = records.peek(found->end()); found && found->nonce == row.nonce;
+                 found = records.at(behind)) {
+                ++row.count;
+                behind = found->end();
             }
+            if (row.count != 0) rows.push_back(row);
         }
         at = records.candidate_from(behind);
     }
     std::sort(rows.begin(), rows.end(),
-              [](const SeededRows& a, const SeededRows& b) { return a.seed < b.seed; });
-    std::size_t count = 0;
-    for (const SeededRows& row : rows) {
-        if (count == 0 || rows[count - 1].seed != row.seed) {
-            rows[count++] = row;
-        } else {
-            rows[count - 1].records += row.records;
-            if (row.run) rows[count - 1].run = row.run;
-            rows[count - 1].is_placed = rows[count - 1].is_placed || row.is_placed;
-        }
+              [](const Row& a, const Row& b) { return a.nonce < b.nonce; });
+    Row most{0, 0};
+    Row sum{0, 0};
+    for (const Row& row : rows) {
+        sum = {row.nonce, row.count + (row.nonce == sum.nonce ? sum.count : 0)};
+        if (sum.count > most.count) most = sum;
     }
-    rows.resize(count, SeededRows{0});
-    // An opening alone.
-    std::erase_if(rows, [](const SeededRows& row) { return row.records == 0; });
-    return rows;
-}
-
-/// Finds the runs of a segment without a header from its records. The seed of most of them is that
-/// of a run. Returns none if no two records are consecutive.
-///
-/// Sets `is_counted` if an opening gives the number of that run. Otherwise the run gets the number
-/// one million.
-template <class Source>
-[[nodiscard]] std::optional<RecordEvidence<Source>> find_runs(RecordSearch<Source>& records,
-                                                              bool& is_counted) {
-    constexpr std::uint32_t window = journal_format::runs_in_a_row_max;
-    const std::vector<SeededRows> rows = all_rows(records);
-    if (rows.empty()) return std::nullopt;
-    const SeededRows& most = *std::max_element(
-        rows.begin(), rows.end(),
-        [](const SeededRows& a, const SeededRows& b) { return a.records < b.records; });
-    const auto is_near = [](std::uint32_t distance, const SeededRows& row) {
-        if (row.is_placed) return distance <= window;
-        return RecordEvidence<Source>::is_within_reach(distance, row.records + 1);
-    };
-    std::uint32_t run = window;
-    is_counted = most.run.has_value();
-    if (is_counted) run = *most.run;
-    for (const SeededRows& row : rows) {
-        // A seed is nonce plus run, so two seeds of one segment differ as their runs do.
-        const std::uint32_t other = row.run ? *row.run - (row.seed - most.seed) : 0;
-        if (is_counted || other == 0 || !is_near(*row.run - other, row)) continue;
-        run = other;
-        is_counted = true;
-    }
-    RecordEvidence evidence{records, most.seed - run};
-    // The run itself is one of them.
-    for (const SeededRows& row : rows) {
-        const std::uint32_t other = row.seed - evidence.nonce();
-        const std::uint32_t distance = other > run ? other - run : run - other;
-        const bool is_own = is_counted && row.run == other && distance <= window;
-        if (other != 0 && (is_own || is_near(distance, row))) evidence.add_run(other);
-    }
-    return evidence;
+    return most.count == 0 ? std::nullopt : std::optional{most.nonce};
 }
 
 /// A file, and the window into it.
@@ -208,8 +138,7 @@ template <class File>
     RecordSearch records{static_cast<FilePart<File>&>(bytes)};
     const std::optional<FoundRecord> note = records.at(segment_header_bytes);
     const bool whole = note && note->header.kind == Kind::note &&
-                       note->end() == header->made_bytes &&
-                       note->seed == record_seed(header->nonce, header->run);
+                       note->end() == header->made_bytes && note->nonce == header->nonce;
     return whole ? std::optional{*header} : std::nullopt;
 }
 
@@ -224,10 +153,8 @@ public:
     template <class OnOperation>
     void run(OnOperation& on_operation) {
         if (!read_header()) return;
-        collect();
-        if (error_) return;
-        show(on_operation);
-        look_at_tail();
+        read_records(on_operation);
+        if (!error_) look_at_tail();
     }
 
     /// Returns why the file cannot be read as a segment at all: it has another version.
@@ -241,13 +168,6 @@ public:
     [[nodiscard]] const std::vector<DamagedPart>& damages() const noexcept { return damages_; }
 
 private:
-    /// Consecutive operations.
-    struct NumberSpan {
-        std::uint64_t offset;  // of the record of the first
-        std::uint64_t first;
-        std::uint64_t last;
-    };
-
     /// Reads the header. Returns false if no part of the file is usable.
     bool read_header() {
         using namespace journal_format;
@@ -264,7 +184,7 @@ private:
             damages_.push_back({0, smaller<std::uint64_t>(segment_header_bytes, bytes_.size()),
                                 header ? "the file has the header of another file"
                                        : "the file has no segment header"});
-            return find_runs_without_header();
+            return find_nonce_without_header();
         }
         if (outline_.id_known && header->journal != outline_.journal) {
             damages_.push_back({0, bytes_.size(), "the file belongs to another journal"});
@@ -274,9 +194,7 @@ private:
             damages_.push_back(
                 {bytes_.size(), header->segment_bytes - bytes_.size(), "the file was cut short"});
         }
-        evidence_ = RecordEvidence{records_, header->nonce};
-        evidence_.add_run(header->run);
-        evidence_.add_number(header->first - 1, segment_header_bytes);
+        nonce_ = header->nonce;
         run_ = header->run;
         due_ = header->first;
         // The operations between this segment and the readable part of the one before it.
@@ -309,94 +227,63 @@ private:
         outline_.numbers_known = true;
     }
 
-    bool find_runs_without_header() {
-        std::optional<RecordEvidence<FilePart<File>>> found = find_runs(records_, run_is_counted_);
+    bool find_nonce_without_header() {
+        const std::optional<std::uint32_t> found = find_nonce(records_);
         if (!found) return false;
-        evidence_ = std::move(*found);
-        run_ = evidence_.first_run();
+        nonce_ = *found;
+        run_ = outline_.run;
         if (outline_.numbers_known) due_ = outline_.last + 1;
         is_in_a_row_ = false;
+        has_skipped_ = true;
         return true;
     }
 
-    /// Finds all records. It notes stretches of consecutive operations. A later operation may have
-    /// been copied over an earlier one; the operations after it are still reported in order.
-    void collect() {
+    template <class OnOperation>
+    void read_records(OnOperation& on_operation) {
         using namespace journal_format;
         std::uint64_t at = end_ = smaller<std::uint64_t>(segment_header_bytes, bytes_.size());
         while (at < bytes_.size() && !sealed_) {
             std::optional<FoundRecord> record = records_.at(at);
             if (!record || !goes_on(*record)) {
-                if (records_.is_of_later_version(at, record_seed(evidence_.nonce(), run_))) {
-                    error_ = make_error_code(QueueErrc::other_version);
-                    return;
-                }
                 if (passes_opening(at)) continue;
-                // A complete record at a wrong position is not the trace of a crash.
-                const bool is_whole = record && evidence_.run_of(*record) == run_;
-                if (record && is_of_another_run(*record)) {
+                if (!is_proven(at)) return;
+                if (record && record->nonce == nonce_ && is_later(*record)) {
                     damages_.push_back(
-                        {at, record->end() - at, "the record belongs to another run"});
+                        {at, record->end() - at, "the opening of its run is missing"});
                 } else {
-                    record = next_behind(at);
-                    if (!record || !(is_whole || is_proven(at))) return;
+                    record = records_.next(at + alignment, nonce_, [&](const FoundRecord& found) {
+                        return run_of(found) >= run_;
+                    });
+                    if (!record) return;
                     settle_padding(false);
                     damages_.push_back({at, record->offset - at, "these bytes are not a record"});
+                    has_skipped_ = true;
                 }
             }
-            const bool follows = record->offset == at;
             settle_padding(record->header.kind == Kind::opening);
             look_at_padding(*record);
-            is_in_a_row_ = is_in_a_row_ && follows;
-            if (is_seal_before_records(*record)) {
-                damages_.push_back({record->offset, record->end() - record->offset,
-                                    "the seal is not at the end of the file"});
-                at = end_ = record->end();
-                continue;
-            }
-            if (!take(*record)) return;
+            is_in_a_row_ = is_in_a_row_ && record->offset == at;
+            if (!take(*record, on_operation)) return;
             at = end_ = record->end();
             last_is_opening_ = record->header.kind == Kind::opening;
-            // The opening before it, which is damaged, may be that of the next run.
-            runs_ahead_ = last_is_opening_ && !follows ? 1 : 0;
         }
     }
 
-    std::optional<FoundRecord> next_behind(std::uint64_t at) {
-        return records_.behind({at, due_}, [&](const FoundRecord& found) {
-            return evidence_.accepts(found, found.offset - at) &&
-                   (evidence_.run_of(found) >= run_ || is_proven(found.offset));
-        });
+    /// Returns the run of a record: of the runs with its 24 bits, the one next to the current run.
+    std::uint32_t run_of(const FoundRecord& found) const noexcept {
+        constexpr std::uint32_t half = journal_format::run_in_record(~0U) / 2 + 1;
+        if (found.header.kind == journal_format::Kind::opening) {
+            return static_cast<std::uint32_t>(found.header.number);
+        }
+        return run_ + (journal_format::run_in_record(found.header.run - run_ + half) - half);
     }
-    /// Returns whether a seal was copied over earlier records, so that others follow it.
-    bool is_seal_before_records(const FoundRecord& found) {
-        return found.header.kind == journal_format::Kind::seal && bytes_.used() > found.end() &&
-               next_behind(found.end());
-    }
-    /// Returns whether a record belongs to the current run, or opens a later one, and is possible
-    /// here.
-    bool goes_on(const FoundRecord& found) {
-        using journal_format::Kind;
-        if (found.header.kind == Kind::opening) return opens_later_run(found);
-        const std::uint32_t run = evidence_.run_of(found);
-        if (run != run_ && (run < run_ || run - run_ > runs_ahead_)) return false;
-        return evidence_.has_possible_number(found) ||
-               (found.header.kind == Kind::operation && evidence_.is_confirmed(found));
-    }
-    bool opens_later_run(const FoundRecord& found) const noexcept {
-        const std::uint32_t run = evidence_.run_of(found);
-        return found.header.kind == journal_format::Kind::opening && run > run_ &&
-               run - run_ <= journal_format::runs_in_a_row_max && is_opening_of(found, run);
-    }
-    bool is_opening_of(const FoundRecord& found, std::uint32_t run) const noexcept {
-        return found.header.kind == journal_format::Kind::opening &&
-               (found.header.number == run || !run_is_counted_);
-    }
-    /// Returns whether a record continues after a copied opening. A record that is not known to
-    /// have been on the medium may be older: the end of a write that a crash left incomplete.
-    bool is_of_another_run(const FoundRecord& found) {
-        return evidence_.run_of(found) != run_ && is_proven(found.offset) &&
-               evidence_.accepts(found, 0) && evidence_.is_confirmed(found);
+    bool is_later(const FoundRecord& found) const noexcept { return run_of(found) > run_; }
+    /// Returns whether a record belongs to the current run, or opens a later one. The opening may
+    /// be in a part that was skipped.
+    bool goes_on(const FoundRecord& found) const noexcept {
+        const bool opens = found.header.kind == journal_format::Kind::opening;
+        return found.nonce == nonce_ &&
+               (is_later(found) ? opens || has_skipped_ : run_of(found) == run_ && !opens);
     }
 
     /// Skips an opening: openings with nothing between them are written to two positions in turn.
@@ -415,9 +302,8 @@ private:
     }
     bool is_older_opening(std::uint64_t at) {
         const std::optional<FoundRecord> found = records_.at(at);
-        if (!found) return false;
-        const std::uint32_t run = evidence_.run_of(*found);
-        return run_ - run <= journal_format::runs_in_a_row_max && is_opening_of(*found, run);
+        return found && found->nonce == nonce_ &&
+               found->header.kind == journal_format::Kind::opening;
     }
     /// Returns whether the power failed while an opening was written there, before the last
     /// opening.
@@ -426,7 +312,8 @@ private:
         const std::uint64_t behind = at + record_bytes(opening_payload_bytes);
         if (bytes_.used() > behind + record_bytes(opening_payload_bytes)) return false;
         const std::optional<FoundRecord> next = records_.at(behind);
-        return next && opens_later_run(*next);
+        return next && next->nonce == nonce_ &&
+               next->header.kind == journal_format::Kind::opening && is_later(*next);
     }
 
     /// Returns whether a position was on the medium when some later record was made. If not, the
@@ -436,7 +323,7 @@ private:
         if (!is_last_) return true;
         // Searches everything after the first damage, so it also finds the evidence for later
         // positions.
-        if (!proven_) proven_ = proven_after(records_, evidence_, end_);
+        if (!proven_) proven_ = records_.proven_after(end_, nonce_);
         return *proven_ > place;
     }
 
@@ -458,86 +345,53 @@ private:
     }
 
     /// Returns: false if a record was readable before, and is not now.
-    bool take(const FoundRecord& record) {
+    template <class OnOperation>
+    bool take(const FoundRecord& record, OnOperation& on_operation) {
         using namespace journal_format;
         const RecordHeader& h = record.header;
-        run_ = evidence_.run_of(record);
-        evidence_.add_run(run_);
-        if (run_is_counted_) outline_.run = larger(outline_.run, run_);
+        run_ = run_of(record);
+        outline_.run = larger(outline_.run, run_);
+        const BytesView payload = bytes_.view(record.offset + record_header_bytes, h.length);
+        if (payload.size() != h.length) return false;
         switch (h.kind) {
             case Kind::operation:
-                take_operation(record);
+                if (is_due(record)) {
+                    note_operation(h.number);
+                    on_operation(h.number, payload);
+                }
+                return true;
+            case Kind::opening:
                 return true;
             case Kind::ack:
                 outline_.acked = larger(outline_.acked, h.number);
                 return true;
-            case Kind::seal:
-                sealed_ = true;
-                seal_number_ = h.number;
-                return true;
-            case Kind::pin: {
-                const BytesView payload = payload_of(record);
-                if (payload.size() != outline_.pin.size()) return false;
+            case Kind::pin:
                 std::memcpy(outline_.pin.data(), payload.data(), outline_.pin.size());
                 return true;
-            }
-            case Kind::note: {
-                const BytesView payload = payload_of(record);
+            case Kind::note:
                 outline_.note.assign(payload.begin(), payload.end());
-                return payload.size() == h.length;
-            }
-            default:
                 return true;
+            case Kind::seal:
+                sealed_ = true;
+                note_gap(outline_.last + 1, h.number);
+                outline_.last = larger(outline_.last, h.number);
+                return true;
+            default:
+                error_ = make_error_code(QueueErrc::other_version);
+                return false;
         }
     }
-    void take_operation(const FoundRecord& record) {
+    /// Returns whether an operation has a later number than those before it, in all files.
+    bool is_due(const FoundRecord& record) {
         const std::uint64_t number = record.header.number;
-        const bool is_next = number == due_ || due_ == 0;
-        if (!is_next && (is_in_a_row_ || number < due_)) {
+        if (number < due_ || (number > due_ && due_ != 0 && is_in_a_row_)) {
             damages_.push_back({record.offset, record.end() - record.offset,
                                 "the operation does not have the next number"});
         }
-        if (is_in_a_row_ && is_next && !spans_.empty()) {
-            spans_.back().last = number;
-        } else {
-            spans_.push_back({record.offset, number, number});
-        }
         is_in_a_row_ = true;
+        if (number < due_) return false;
         due_ = number + 1;
-        evidence_.add_number(number, record.end());
-    }
-    BytesView payload_of(const FoundRecord& record) {
-        return bytes_.view(record.offset + journal_format::record_header_bytes,
-                           record.header.length);
-    }
-
-    /// Reports each operation, in the order of their numbers.
-    template <class OnOperation>
-    void show(OnOperation& on_operation) {
-        using namespace journal_format;
-        std::sort(spans_.begin(), spans_.end(),
-                  [](const NumberSpan& a, const NumberSpan& b) { return a.first < b.first; });
-        for (const NumberSpan& span : spans_) {
-            std::uint64_t at = span.offset;
-            for (std::uint64_t number = span.first; number <= span.last;) {
-                const BytesView bytes = bytes_.view(at, record_header_bytes);
-                if (bytes.size() < record_header_bytes) return;
-                const RecordHeader h = decode_record_header(bytes.data());
-                if (h.kind == Kind::operation && number++ > shown_up_to()) {
-                    const BytesView body = bytes_.view(at + record_header_bytes, h.length);
-                    if (h.number + 1 != number || body.size() != h.length) return;
-                    note_operation(h.number);
-                    on_operation(h.number, body);
-                }
-                at += record_bytes(h.length);
-            }
-        }
-        if (!sealed_) return;
-        note_gap(outline_.last + 1, seal_number_);
-        outline_.last = larger(outline_.last, seal_number_);
-    }
-    std::uint64_t shown_up_to() const noexcept {
-        return outline_.numbers_known ? outline_.last : 0;
+        return !outline_.numbers_known || number > outline_.last;
     }
     void note_operation(std::uint64_t number) {
         if (outline_.numbers_known) note_gap(outline_.last + 1, number - 1);
@@ -568,17 +422,14 @@ private:
     bool is_last_;
     JournalOutline& outline_;
     RecordSearch<FilePart<File>> records_;
-    RecordEvidence<FilePart<File>> evidence_{records_, 0};
+    std::uint32_t nonce_ = 0;
     std::uint32_t run_ = 0;
-    bool run_is_counted_ = true;  // else openings have other numbers than runs here
     bool sealed_ = false;
-    std::uint64_t seal_number_ = 0;
-    std::uint64_t runs_ahead_ = 0;  // runs that may continue although their openings are unreadable
+    bool has_skipped_ = false;  // some bytes, which may have been openings
     bool last_is_opening_ = false;
     bool torn_opening_ = false;
     std::uint64_t due_ = 0;    // the number that the next operation must have; 0: unknown
     bool is_in_a_row_ = true;  // no record was lost since the last operation
-    std::vector<NumberSpan> spans_;
     std::error_code error_;
     std::uint64_t end_ = 0;
     std::uint64_t operations_ = 0;
@@ -754,7 +605,10 @@ private:
             on_operation_(number, body);
         };
         inspector.run(on_each);
-        if (inspector.error()) return {inspector.error(), segment.path, 0, {}};
+        if (inspector.error()) {
+            return {inspector.error(), segment.path, 0,
+                    words_of(bytes.view(0, journal_format::segment_header_bytes))};
+        }
         if (bytes.error()) damage_file(index, "cannot be read: " + bytes.error().message());
         segment.end = inspector.end();
         segment.operations = inspector.operations();
@@ -846,7 +700,7 @@ namespace belay { inline namespace BELAY_ABI { namespace tool {
 /// Errors: the reason why nothing can be read: no such directory, no journal in it, files of
 /// another version. Damage is no error: see tool::JournalReport.
 /// Throws: std::bad_alloc; what on_operation throws.
-/// Memory: the longest operation, and a quarter of a byte for each operation.
+/// Memory: the longest operation, and a 128th of the longest file.
 /// Complexity: O(bytes), reads everything a few times.
 template <FileSystemLike FileSystem, class OnOperation>
 [[nodiscard]] Result<JournalReport, JournalError> inspect_journal(FileSystem& fs,

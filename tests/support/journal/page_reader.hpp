@@ -84,7 +84,7 @@ private:
         if (bytes.size() < 128 || !std::equal(magic.begin(), magic.end(), bytes.begin())) {
             return refuse("not a segment");
         }
-        if (page_integer(bytes, 8, 4) != 1 || page_integer(bytes, 96, 8) != 0) {
+        if (page_integer(bytes, 8, 4) != 2 || page_integer(bytes, 96, 8) != 0) {
             return refuse("another version");
         }
         if (page_crc(bytes, 0, 124) != page_integer(bytes, 124, 4)) return refuse("the header");
@@ -131,19 +131,20 @@ private:
     bool is_valid(const PageBytes& bytes, std::size_t at) const {
         if (at + 24 > bytes.size() || bytes[at + 20] == 0) return false;
         const std::uint64_t length = page_integer(bytes, at + 4, 4);
-        if (length > bytes.size() - at - 24 || page_integer(bytes, at + 16, 4) > at) return false;
+        if (length > bytes.size() - at - 24) return false;
         std::uint64_t run = found.run;
         if (bytes[at + 20] == 2) {
             // An opening must begin a later run.
             if (page_integer(bytes, at + 8, 8) <= run) return false;
             run = page_integer(bytes, at + 8, 8);
         }
+        if (page_integer(bytes, at + 21, 3) != run % 0x1000000) return false;
         PageBytes summed = part(bytes, at + 4, 20);
         const std::uint32_t of_payload = page_crc(bytes, at + 24, length);
         for (int i = 0; i < 4; ++i)
             summed.push_back(static_cast<std::uint8_t>(of_payload >> 8 * i));
         const std::uint64_t nonce = page_integer(bytes, 88, 4);
-        return page_crc(summed, 0, 24, static_cast<std::uint32_t>(nonce + run)) ==
+        return page_crc(summed, 0, 24, static_cast<std::uint32_t>(nonce + at)) ==
                page_integer(bytes, at, 4);
     }
 
@@ -162,9 +163,7 @@ private:
         const std::uint64_t length = page_integer(bytes, at + 4, 4);
         const std::uint64_t number = page_integer(bytes, at + 8, 8);
         const PageBytes payload = part(bytes, at + 24, length);
-        if (bytes[at + 21] != 0 || page_integer(bytes, at + 22, 2) != 0 || bytes[at + 20] > 6) {
-            return refuse("a later version");
-        }
+        if (bytes[at + 20] > 6) return refuse("a later version");
         switch (bytes[at + 20]) {
             case 1:
                 if (number != found.last + 1) return refuse("the numbers have a gap");

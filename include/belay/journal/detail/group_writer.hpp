@@ -104,6 +104,12 @@ private:
     Duration patience_{};
 };
 
+/// The segment and the run of records.
+struct RecordOrigin {
+    std::uint32_t nonce;
+    std::uint32_t run;
+};
+
 /// Threads put records into one buffer under a short lock. The first thread that needs its records
 /// on the disk writes and flushes the whole buffer. It holds no lock meanwhile, and serves all
 /// records put until then. The other threads wait until the number of flushes changes. Before a
@@ -116,10 +122,11 @@ class GroupWriter {
 public:
     /// Writes to `file` from `offset` on. `last` is the number of the last operation before that.
     GroupWriter(File file, std::uint32_t offset, std::uint64_t last, std::size_t buffer_bytes,
-                Flush mode)
+                Flush mode, RecordOrigin origin)
         : file_{std::move(file)},
           buffer_{buffer_bytes},
           buffer_offset_{offset},
+          origin_{origin},
           mode_{mode},
           last_{last},
           durable_{last} {}
@@ -168,6 +175,8 @@ public:
     [[nodiscard]] std::uint32_t end_offset() const noexcept {
         return buffer_offset_ + static_cast<std::uint32_t>(buffer_.size());
     }
+    /// From here on, records are of this run.
+    void begin_run(std::uint32_t run) noexcept { origin_.run = run; }
     /// Returns a record's header, which includes how much is known to be on the medium.
     [[nodiscard]] journal_format::RecordHeader header(journal_format::Kind kind,
                                                       std::uint64_t number) const noexcept {
@@ -175,12 +184,13 @@ public:
         h.number = number;
         h.durable = synced_offset_;
         h.kind = kind;
+        h.run = journal_format::run_in_record(origin_.run);
         return h;
     }
     /// Puts a record.   Pre: has_space(record_bytes(payload.size())).
     void put(journal_format::Kind kind, std::uint64_t number, BytesView payload,
-             std::uint32_t payload_crc, std::uint32_t seed) noexcept {
-        buffer_.put(header(kind, number), payload, payload_crc, seed);
+             std::uint32_t payload_crc) noexcept {
+        buffer_.put(header(kind, number), payload, payload_crc, seed_at(end_offset()));
         position_ += journal_format::record_bytes(payload.size());
         if (kind == journal_format::Kind::operation) {
             last_.store(number, std::memory_order_release);
@@ -193,14 +203,13 @@ public:
     ///
     /// Errors: in Flush::each as `flush`, and the record was not put.   Pre: as `put`.
     [[nodiscard]] std::error_code add(journal_format::Kind kind, std::uint64_t number,
-                                      BytesView payload, std::uint32_t payload_crc,
-                                      std::uint32_t seed) {
+                                      BytesView payload, std::uint32_t payload_crc) {
         if (mode_ != Flush::each) {
-            put(kind, number, payload, payload_crc, seed);
+            put(kind, number, payload, payload_crc);
             return {};
         }
         const std::size_t bytes = journal_format::record_bytes(payload.size());
-        buffer_.put(header(kind, number), payload, payload_crc, seed);
+        buffer_.put(header(kind, number), payload, payload_crc, seed_at(end_offset()));
         position_ += bytes;
         exclusive_ = true;
         const std::error_code error = flush(true);
@@ -356,13 +365,16 @@ public:
         exclusive_ = false;
         end_writing();
     }
-    /// Writes the rest of the buffer, then `more`, and flushes.   Pre: exclusive.
+    /// Writes the rest of the buffer, then a seal, and flushes.   Pre: exclusive.
     ///
     /// Sets `fatal` if the content of the medium is then unknown.
-    std::error_code finish_file(BytesView more, bool& fatal) {
+    std::error_code finish_file(BytesView seal, bool& fatal) {
+        RecordBuffer record{journal_format::record_bytes(seal.size())};
+        record.put(header(journal_format::Kind::seal, last()), seal, part::crc32c(seal),
+                   seed_at(end_offset()));
         std::error_code error;
         if (buffer_.size() != 0) error = file_.write(buffer_offset_, buffer_.bytes());
-        if (!error) error = file_.write(end_offset(), more);
+        if (!error) error = file_.write(end_offset(), record.bytes());
         fatal = error && !is_lack_of_space(error);
         if (!error) {
             error = file_.sync();
@@ -373,8 +385,9 @@ public:
     /// Continues in another file, of which everything below `offset` is on the medium.
     ///
     /// Pre: exclusive, and the file was finished.
-    void replace_file(File file, std::uint32_t offset) {
+    void replace_file(File file, std::uint32_t offset, RecordOrigin origin) {
         file_ = std::move(file);
+        origin_ = origin;
         buffer_.drop_front(buffer_.size());
         buffer_offset_ = synced_offset_ = offset;
         unsynced_crc_ = 0;
@@ -397,10 +410,9 @@ public:
     /// Overwrites the record at `offset`, and flushes. It flushes everything else before, so a
     /// power loss may destroy only the overwritten bytes.   Pre: at opening; nothing was put yet.
     [[nodiscard]] std::error_code overwrite(std::uint32_t offset, journal_format::Kind kind,
-                                            std::uint64_t number, BytesView payload,
-                                            std::uint32_t seed) {
+                                            std::uint64_t number, BytesView payload) {
         RecordBuffer record{journal_format::record_bytes(payload.size())};
-        record.put(header(kind, number), payload, part::crc32c(payload), seed);
+        record.put(header(kind, number), payload, part::crc32c(payload), seed_at(offset));
         std::error_code error = file_.sync();
         if (!error) error = file_.write(offset, record.bytes());
         if (!error) error = file_.sync();
@@ -431,6 +443,9 @@ private:
     static constexpr std::size_t write_bytes = std::size_t{64} << 10;
     using FileSystem = typename File::FileSystem;
 
+    [[nodiscard]] std::uint32_t seed_at(std::uint32_t offset) const noexcept {
+        return journal_format::record_seed(origin_.nonce, offset);
+    }
     void begin_writing() noexcept {
         writing_ = true;
         group_.begin_writing();
@@ -513,6 +528,7 @@ private:
     File file_;
     RecordBuffer buffer_;          // bytes not written yet
     std::uint32_t buffer_offset_;  // their position in the file
+    RecordOrigin origin_;          // of the next record
     // Everything in the file below it is on the medium. This excludes bytes that an opening has
     // read, which may be only in the system's memory until the first flush.
     std::uint32_t synced_offset_ = journal_format::segment_header_bytes;

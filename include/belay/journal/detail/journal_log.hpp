@@ -60,7 +60,8 @@ public:
                   index_.last().end,
                   index_.last().last,
                   larger(buffer_bytes, journal_format::record_bytes(options.record_bytes_max)),
-                  options.flush} {
+                  options.flush,
+                  {index_.last().header.nonce, run_.number}} {
         index_.last().reserve(segment_bytes());
         note_.reserve(journal_format::note_bytes_max);
     }
@@ -215,7 +216,7 @@ public:
         if (!error) error = make_space(body.size(), Kind::operation);
         const std::uint64_t number = last() + 1;
         const std::uint32_t offset = writer_.end_offset();
-        if (!error) error = writer_.add(Kind::operation, number, body, crc, seed());
+        if (!error) error = writer_.add(Kind::operation, number, body, crc);
         if (error) return error;
         Segment& s = index_.last();
         s.add(number, offset);
@@ -249,7 +250,7 @@ public:
         const Guard guard{writer_};
         std::error_code error = recover();
         if (!error) error = make_space(note.size(), Kind::note);
-        if (!error) error = writer_.add(Kind::note, 0, note, part::crc32c(note), seed());
+        if (!error) error = writer_.add(Kind::note, 0, note, part::crc32c(note));
         if (error) return error;
         // The new note may be a part of the current one.
         if (note_.size() < note.size()) note_.resize(note.size());
@@ -267,7 +268,7 @@ public:
         if (const std::error_code failed = recover()) return failed;
         if (store != pin_) {
             if (const std::error_code error = make_space(store.size(), Kind::pin)) return error;
-            writer_.put(Kind::pin, 0, store, part::crc32c(store), seed());
+            writer_.put(Kind::pin, 0, store, part::crc32c(store));
             pin_ = store;
         }
         return writer_.write_all(true);
@@ -308,15 +309,16 @@ public:
         const bool fits = place != 0 || has_space(payload.size(), Kind::opening);
         if (fits) {
             run_ = run;
+            writer_.begin_run(run.number);
             index_.last().open_run(run.number, run.salt);
         }
         // Stale bytes after the opening could do no harm, but every later opening would find them.
         std::error_code error = writer_.look();
         if (!error) error = writer_.clear(garbage_end);
         if (!error && place != 0) {
-            error = writer_.overwrite(place, Kind::opening, run.number, payload, seed());
+            error = writer_.overwrite(place, Kind::opening, run.number, payload);
         } else if (!error && fits) {
-            writer_.put(Kind::opening, run.number, payload, part::crc32c(payload), seed());
+            writer_.put(Kind::opening, run.number, payload, part::crc32c(payload));
             error = writer_.flush(true);
         } else if (!error) {
             // The seal belongs to the last run; the header of the new segment begins the new run.
@@ -341,7 +343,7 @@ public:
         static_cast<void>(note_ack());
         if (write_all(options_.flush != Flush::none)) return;
         if (writer_.write_all(true) || !has_space(0, Kind::ack)) return;
-        writer_.put(Kind::ack, acked(), {}, 0, seed());
+        writer_.put(Kind::ack, acked(), {}, 0);
         static_cast<void>(writer_.flush(false));
     }
 
@@ -375,9 +377,6 @@ private:
     std::error_code recover() {
         const bool stops = options_.after_failure == JournalOptions::AfterFailure::stops;
         return stops || !writer_.failed() ? writer_.failed() : writer_.recover();
-    }
-    std::uint32_t seed() const noexcept {
-        return journal_format::record_seed(index_.last().header.nonce, run_.number);
     }
 
     /// Returns whether the segment has space for a record with `length` bytes of payload and for
@@ -415,7 +414,7 @@ private:
         // Another thread may have made a new segment meanwhile.
         if (error || acked_noted_ == acked()) return error;
         acked_noted_ = acked();
-        writer_.put(Kind::ack, acked_noted_, {}, 0, seed());
+        writer_.put(Kind::ack, acked_noted_, {}, 0);
         return {};
     }
 
@@ -443,8 +442,6 @@ private:
         next.header.salt = run.salt;
         next.header.nonce = static_cast<std::uint32_t>(bits_());
         next.header.previous_seal = writer_.end_offset();
-        // Without the lock the index may change, because the owner removes segments from its front.
-        const std::uint32_t seal_seed = seed();
         writer_.unlock();
         next.reserve(options_.segment_bytes);
         bool fatal = false;
@@ -459,7 +456,7 @@ private:
             // the file and its name again.
             fatal = error && !is_refused_open(error);
         }
-        if (!error) error = put_seal(seal, seal_seed, fatal);
+        if (!error) error = writer_.finish_file(seal, fatal);
         writer_.relock();
         if (!error) {
             next.end = next.header.made_bytes;
@@ -470,7 +467,7 @@ private:
             index_.add(std::move(next));
             const std::string name = Files::path_of(path_, index_.last().header.index);
             writer_.replace_file({fs_, std::move(*file), index_.last().file, name},
-                                 index_.last().end);
+                                 index_.last().end, {index_.last().header.nonce, run.number});
         }
         writer_.end_exclusive(fatal ? error : std::error_code{});
         // Only here are undeleted files tried again, so a disk that does not answer for one of them
@@ -480,13 +477,6 @@ private:
             static_cast<void>(remove_files(files_per_call, true));
         }
         return error;
-    }
-
-    /// Writes and flushes the rest of the segment, and its seal.   Pre: exclusive.
-    std::error_code put_seal(BytesView seal, std::uint32_t seed, bool& fatal) {
-        RecordBuffer record{journal_format::record_bytes(seal.size())};
-        record.put(writer_.header(Kind::seal, last()), seal, part::crc32c(seal), seed);
-        return writer_.finish_file(record.bytes(), fatal);
     }
 
     /// Makes acknowledgements durable, releases the segments that they cover, and then deletes at

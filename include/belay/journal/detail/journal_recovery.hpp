@@ -12,6 +12,14 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
+/// Returns the versions if a segment's header has another one; else nothing.
+[[nodiscard]] inline std::string words_of(BytesView header) {
+    if (!as_text(header).starts_with(journal_format::magic) || header.size() < 12) return {};
+    const auto version = load_le<std::uint32_t>(header.data() + 8);
+    if (version == journal_format::version) return {};
+    return version_text(version, journal_format::version);
+}
+
 /// Opens or creates the files of a journal.
 ///
 /// It changes nothing until it has read everything and found it complete, or the trace of a crash.
@@ -263,14 +271,6 @@ private:
         into.file.emplace(std::move(*file));
         unread_index_ = 0;
         return true;
-    }
-
-    /// Returns the versions if a header has another one; else nothing.
-    static std::string words_of(const journal_format::SegmentHeaderBytes& header) {
-        const auto version = load_le<std::uint32_t>(header.data() + 8);
-        const bool is_own = as_text(header).starts_with(journal_format::magic);
-        if (!is_own || version == journal_format::version) return {};
-        return version_text(version, journal_format::version);
     }
 
     /// Returns whether a segment continues where the previous one ended.

@@ -89,11 +89,9 @@ public:
         const Result<Record> record = record_at(next.previous_seal);
         if (!record || record->bytes.empty()) return false;
         const journal_format::RecordHeader& h = record->header;
-        if (h.kind != journal_format::Kind::seal || is_of_a_later_version(h)) return false;
+        if (h.kind != journal_format::Kind::seal || !is_whole(*record)) return false;
         Result<journal_format::Seal> seal = journal_format::decode_seal(record->payload());
-        if (!seal || seal->check != next.check || h.number != next.first - 1) return false;
-        const std::uint32_t run = seal->openings.empty() ? g_.run : seal->openings.back().run;
-        if (h.crc != record->crc_under(journal_format::record_seed(s_.header.nonce, run)) ||
+        if (!seal || seal->check != next.check || h.number != next.first - 1 ||
             !is_possible(*seal, next)) {
             return false;
         }
@@ -117,20 +115,19 @@ public:
     /// Decides whether the bytes after `Segment::end` are the trace of a crash. If not, sets
     /// `error`.
     ///
-    /// A valid record after an invalid one is evidence of damage, if it was made when the invalid
-    /// one's position was already on the medium.
+    /// A record after an invalid one is evidence of damage, if it was made when the invalid one's
+    /// position was already on the medium. So is a whole record that was written to another place.
     void classify_tail(ScanEnd& end) {
         FilePart<File> tail{file_, window_, {s_.end, size_}};
         if (tail.used() != 0) {
             end.garbage_end = s_.end + tail.used();
             RecordSearch records{tail};
-            RecordEvidence evidence{records, s_.header.nonce};
-            evidence.add_run(s_.header.run);
-            for (const std::uint32_t run : runs_) evidence.add_run(run);
-            evidence.add_number(s_.last, s_.end);
-            if (proven_after(records, std::move(evidence), s_.end) > s_.end) {
+            if (records.proven_after(s_.end, s_.header.nonce) > s_.end) {
                 reject(end, QueueErrc::corrupt,
                        "a later record proves that this place was written");
+            } else if (begins_moved(records)) {
+                reject(end, QueueErrc::corrupt,
+                       "a record is not at the place where it was written");
             }
         }
         if (tail.error()) end.error = tail.error();
@@ -149,9 +146,6 @@ private:
 
         [[nodiscard]] BytesView payload() const noexcept {
             return bytes.subspan(journal_format::record_header_bytes);
-        }
-        [[nodiscard]] std::uint32_t crc_under(std::uint32_t seed) const noexcept {
-            return journal_format::record_crc(bytes.data(), payload_crc, seed);
         }
     };
 
@@ -177,28 +171,40 @@ private:
         return record;
     }
 
+    /// Returns whether a record was written to this place of this segment.
+    bool is_whole(const Record& record) const noexcept {
+        using namespace journal_format;
+        const std::uint32_t seed = record_seed(s_.header.nonce, record.offset);
+        return !record.bytes.empty() &&
+               record.header.crc == record_crc(record.bytes.data(), record.payload_crc, seed);
+    }
     /// Returns whether a record belongs to the current run, or opens a later one.
     bool is_next(const Record& record) const noexcept {
         using namespace journal_format;
         const RecordHeader& h = record.header;
-        // No record has a `durable` after itself, so such a record was copied to here.
-        if (record.bytes.empty() || h.durable > record.offset) return false;
-        std::uint32_t run = g_.run;
-        if (h.kind == Kind::opening) {
-            if (h.number <= run || h.number > 0xFFFFFFFFU) return false;
-            run = static_cast<std::uint32_t>(h.number);
-        }
-        return h.crc == record.crc_under(record_seed(s_.header.nonce, run));
+        return is_whole(record) && (h.kind == Kind::opening ? has_form(h) && h.number > g_.run
+                                                            : h.run == run_in_record(g_.run));
     }
-
     /// Returns whether a record is an opening, without a look at the records before it.
     bool is_opening(const Record& record) const noexcept {
+        return record.header.kind == journal_format::Kind::opening && has_form(record.header) &&
+               is_whole(record);
+    }
+
+    /// Returns whether a record of the current run that was written to another place is where the
+    /// next one must begin. A record that a crash left incomplete has the next number, and no other
+    /// one after it that was written at the same distance.
+    template <class Source>
+    bool begins_moved(RecordSearch<Source>& records) {
         using namespace journal_format;
-        const RecordHeader& h = record.header;
-        if (record.bytes.empty() || h.kind != Kind::opening || h.number > 0xFFFFFFFFU) return false;
-        const auto run = static_cast<std::uint32_t>(h.number);
-        return h.length == opening_payload_bytes &&
-               h.crc == record.crc_under(record_seed(s_.header.nonce, run));
+        const std::optional<FoundRecord> found = records.at(s_.end);
+        if (!found || found->header.run != run_in_record(g_.run)) return false;
+        const std::uint32_t place = s_.end + found->nonce - s_.header.nonce;
+        if (place == s_.end || place >= size_ || place % alignment != 0) return false;
+        if (found->header.kind == Kind::operation && found->header.number != s_.last + 1)
+            return true;
+        const std::optional<FoundRecord> next = records.peek(found->end());
+        return next && next->nonce == found->nonce;
     }
 
     /// Openings with nothing between them are written to two positions in turn. So the one after
@@ -238,16 +244,17 @@ private:
     void take(const Record& record, ScanEnd& end) {
         using journal_format::Kind;
         const journal_format::RecordHeader& h = record.header;
-        if (is_of_a_later_version(h)) {
+        if (h.kind > Kind::note) {
             return reject(end, QueueErrc::other_version, "a record has an unknown kind");
         }
+        if (!has_form(h)) return reject(end, QueueErrc::corrupt, "a record is malformed");
         s_.durable = larger(s_.durable, h.durable);
         const bool opens = h.kind == Kind::opening;
         s_.older_opening = opens && last_is_opening_ ? s_.end - opening_bytes : 0;
         last_is_opening_ = opens;
         switch (h.kind) {
             case Kind::operation: {
-                if (h.number != s_.last + 1 || h.number > journal_format::number_max) {
+                if (h.number != s_.last + 1) {
                     return reject(end, QueueErrc::corrupt,
                                   "a number is missing between two records");
                 }
@@ -257,12 +264,9 @@ private:
                 break;
             }
             case Kind::opening: {
-                if (h.length != opening_payload_bytes)
-                    return reject(end, QueueErrc::corrupt, "an opening record is malformed");
                 const auto run = static_cast<std::uint32_t>(h.number);
                 s_.open_run(run, load_le<std::uint32_t>(record.payload().data()));
                 g_.begin_run(s_.openings.back());
-                runs_.push_back(run);
                 break;
             }
             case Kind::ack: {
@@ -274,16 +278,10 @@ private:
                 break;
             }
             case Kind::pin: {
-                if (h.length != g_.pin.size()) {
-                    return reject(end, QueueErrc::corrupt, "a pin record is malformed");
-                }
                 std::memcpy(g_.pin.data(), record.payload().data(), g_.pin.size());
                 break;
             }
             case Kind::note: {
-                if (h.length > journal_format::note_bytes_max) {
-                    return reject(end, QueueErrc::corrupt, "a note record is malformed");
-                }
                 g_.note.assign(record.payload().begin(), record.payload().end());
                 break;
             }
@@ -299,10 +297,6 @@ private:
             }
         }
         s_.end += static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
-    }
-
-    static bool is_of_a_later_version(const journal_format::RecordHeader& h) noexcept {
-        return h.flags != 0 || h.key_length != 0 || h.kind > journal_format::Kind::note;
     }
 
     /// Returns whether the content of a seal is possible. It must not lead a reader out of the
@@ -340,7 +334,6 @@ private:
     Segment& s_;
     Gathered& g_;
     FileWindow& window_;
-    std::vector<std::uint32_t> runs_;  // that began here
     bool last_is_opening_ = false;
 };
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/journal/detail/record_search.hpp
-/// RecordSearch: finds the records in bytes that may be damaged. RecordEvidence: decides which
-/// bytes after damage really are records.
+/// RecordSearch: finds the records in bytes that may be damaged.
 #pragma once
 
 #include <array>     // std::array
@@ -107,37 +106,26 @@ private:
 /// The size of an opening's payload: the salt.
 inline constexpr std::size_t opening_payload_bytes = 4;
 
-/// Bytes in the form of a record. Some seed makes the checksum right, as for any bytes.
+/// Bytes in the form of a record. One nonce makes the checksum right, as for any bytes.
 struct FoundRecord {
     std::uint64_t offset;  // in its segment
     journal_format::RecordHeader header;
-    std::uint32_t seed;
+    std::uint32_t nonce;
 
     [[nodiscard]] std::uint64_t end() const noexcept {
         return offset + journal_format::record_bytes(header.length);
-    }
-    [[nodiscard]] bool is_operation(std::uint64_t number) const noexcept {
-        return header.kind == journal_format::Kind::operation && header.number == number;
-    }
-    /// Returns whether this record and the next one confirm each other's run. Two equal records
-    /// confirm nothing, because they are a pattern.
-    [[nodiscard]] bool is_followed_by(const FoundRecord& next) const noexcept {
-        using journal_format::Kind;
-        const bool counts = header.kind == Kind::operation && next.header.kind == Kind::operation;
-        return next.seed == seed && next.header.crc != header.crc &&
-               (!counts || next.header.number == header.number + 1);
     }
 };
 
 /// Returns whether a header is possible for its kind, at any position.
 [[nodiscard]] constexpr bool has_form(const journal_format::RecordHeader& h) noexcept {
     using namespace journal_format;
-    if (h.flags != 0 || h.key_length != 0) return false;
     switch (h.kind) {
         case Kind::operation:
             return h.number != 0 && h.number <= number_max;
         case Kind::opening:
-            return h.length == opening_payload_bytes && h.number <= 0xFFFFFFFFU;
+            return h.length == opening_payload_bytes && h.number <= 0xFFFFFFFFU &&
+                   h.run == run_in_record(static_cast<std::uint32_t>(h.number));
         case Kind::ack:
             return h.length == 0;
         case Kind::pin:
@@ -146,8 +134,10 @@ struct FoundRecord {
             return h.length >= seal_payload_bytes(0, 0) && h.length % 4 == 0;
         case Kind::note:
             return h.length <= note_bytes_max && h.number == 0;
-        default:
+        case Kind::none:
             return false;
+        default:  // of a later version
+            return true;
     }
 }
 
@@ -182,11 +172,6 @@ private:
 template <class Source>
 class RecordSearch {
 public:
-    struct Damage {
-        std::uint64_t from;
-        std::uint64_t next;  // the number that an operation there must have; 0: unknown
-    };
-
     /// Pre: bytes.begin() is a multiple of 8.
     explicit RecordSearch(Source& bytes) noexcept : bytes_{bytes}, crcs_{bytes} {}
 
@@ -198,7 +183,7 @@ public:
                                : bytes_.candidate_from(offset - bytes_.begin()) + bytes_.begin();
     }
 
-    /// Returns what may be a record at a position; its seed identifies the run.
+    /// Returns what may be a record at a position.
     ///
     /// Pre: offset >= begin.   Complexity: O(log(length)), and all bytes once.
     [[nodiscard]] std::optional<FoundRecord> at(std::uint64_t offset) {
@@ -209,232 +194,55 @@ public:
     }
     /// The same for a position that a damaged length may give: keeps the window where it is.
     [[nodiscard]] std::optional<FoundRecord> peek(std::uint64_t offset) {
-        const Header header = header_at(offset);
-        const RecordHeader h = journal_format::decode_record_header(header.data());
-        // No record has a `durable` after itself, so such a record was copied to here.
-        if (!has_form(h) || h.durable > offset || !has_payload(offset, h)) return std::nullopt;
-        return FoundRecord{offset, h, seed_of(offset, h, header)};
-    }
-    /// Returns whether a record is complete under a seed, but has an unknown kind or form.
-    [[nodiscard]] bool is_of_later_version(std::uint64_t offset, std::uint32_t seed) {
-        using journal_format::Kind;
-        const Header header = header_at(offset);
-        const RecordHeader h = journal_format::decode_record_header(header.data());
-        const bool is_known = h.kind <= Kind::note && h.flags == 0 && h.key_length == 0;
-        return h.kind != Kind::none && !is_known && has_payload(offset, h) &&
-               seed_of(offset, h, header) == seed;
+        using namespace journal_format;
+        if (!has_header(offset)) return std::nullopt;
+        const BytesView bytes = bytes_.peek(offset - bytes_.begin(), header_bytes);
+        if (bytes.size() < header_bytes) return std::nullopt;
+        // A copy, because reading the payload may replace the bytes.
+        std::array<std::byte, header_bytes> header;
+        std::memcpy(header.data(), bytes.data(), header_bytes);
+        const RecordHeader h = decode_record_header(header.data());
+        if (!has_form(h) || h.length > end() - offset - header_bytes) return std::nullopt;
+        const std::uint32_t crc = crcs_.of({offset - bytes_.begin() + header_bytes, h.length});
+        const std::uint32_t seed = seed_by_crc(h.crc, record_crc(header.data(), crc, 0));
+        return FoundRecord{offset, h, nonce_of(seed, offset)};
     }
 
-    /// Returns the first record after damage that `is_one(found)` accepts.
+    /// Returns the first record from `offset` on that has this nonce, and that `is_one` accepts.
     ///
     /// Complexity: O(bytes until there), times the complexity of `at`.
     template <class IsOne>
-    [[nodiscard]] std::optional<FoundRecord> behind(Damage damage, IsOne&& is_one) {
-        using namespace journal_format;
-        const auto [from, next] = damage;
-        // The length may be right. If it leads to the operation that must come next, no part of a
-        // body can be mistaken for a record.
-        if (next != 0 && has_header(from)) {
-            const RecordHeader h = decode_record_header(header_at(from).data());
-            const bool was_operation = h.kind == Kind::operation || h.number == next;
-            const std::optional<FoundRecord> found = peek(from + record_bytes(h.length));
-            if (found && found->is_operation(next + (was_operation ? 1 : 0)) && is_one(*found)) {
-                return found;
-            }
-        }
-        for (std::uint64_t i = candidate_from(from + alignment); has_header(i);
-             i = candidate_from(i + alignment)) {
+    [[nodiscard]] std::optional<FoundRecord> next(std::uint64_t offset, std::uint32_t nonce,
+                                                  IsOne&& is_one) {
+        for (std::uint64_t i = candidate_from(offset); has_header(i);
+             i = candidate_from(i + journal_format::alignment)) {
             const std::optional<FoundRecord> found = at(i);
-            if (found && is_one(*found)) return found;
+            if (found && found->nonce == nonce && is_one(*found)) return found;
         }
         return std::nullopt;
     }
 
+    /// Returns up to where the segment was on the medium when the last record from `offset` on was
+    /// made. Bytes above that position, after damage, were never promised.
+    /// Complexity: O(bytes).
+    [[nodiscard]] std::uint64_t proven_after(std::uint64_t offset, std::uint32_t nonce) {
+        std::uint64_t proven = 0;
+        const auto any = [](const FoundRecord&) { return true; };
+        for (auto found = next(offset, nonce, any); found; found = next(found->end(), nonce, any)) {
+            proven = larger<std::uint64_t>(proven, found->header.durable);
+        }
+        return proven;
+    }
+
 private:
-    using RecordHeader = journal_format::RecordHeader;
     static constexpr std::size_t header_bytes = journal_format::record_header_bytes;
-    using Header = std::array<std::byte, header_bytes>;
 
     [[nodiscard]] bool has_header(std::uint64_t offset) const noexcept {
         return offset <= end() && end() - offset >= header_bytes;
-    }
-    /// Returns a header of kind `none` if there is no header, or it cannot be read.
-    [[nodiscard]] Header header_at(std::uint64_t offset) {
-        Header header{};
-        if (!has_header(offset)) return header;
-        const BytesView bytes = bytes_.peek(offset - bytes_.begin(), header_bytes);
-        if (bytes.size() == header_bytes) std::memcpy(header.data(), bytes.data(), header_bytes);
-        return header;
-    }
-    [[nodiscard]] bool has_payload(std::uint64_t offset, const RecordHeader& h) const noexcept {
-        return h.length <= end() - offset - header_bytes;
-    }
-    [[nodiscard]] std::uint32_t seed_of(std::uint64_t offset, const RecordHeader& h,
-                                        const Header& header) {
-        const std::uint32_t crc = crcs_.of({offset - bytes_.begin() + header_bytes, h.length});
-        const std::uint32_t under_0 = journal_format::record_crc(header.data(), crc, 0);
-        return journal_format::seed_by_crc(h.crc, under_0);
     }
 
     Source& bytes_;
     PartCrcs<Source> crcs_;
 };
-
-/// The known facts about a segment's records: their nonce, runs and numbers.
-///
-/// A record has a checksum of 32 bits, and after damage a record may begin at every eighth byte.
-/// Bodies that are arrays of small integers have the form of a record at each of these positions.
-/// So the run of a record must be known, or nearly known. Its number must be one that the bytes
-/// since the last operation can have reached. Inspection, salvage and opening all use this class.
-///
-/// Thread safety: none of its own.   Throws: std::bad_alloc.
-template <class Source>
-class RecordEvidence {
-public:
-    RecordEvidence(RecordSearch<Source>& records, std::uint32_t nonce) noexcept
-        : records_{&records}, nonce_{nonce} {}
-
-    [[nodiscard]] std::uint32_t nonce() const noexcept { return nonce_; }
-    [[nodiscard]] std::uint32_t run_of(const FoundRecord& found) const noexcept {
-        return found.seed - nonce_;
-    }
-    /// Adds a run that has an opening or another record.
-    void add_run(std::uint32_t run) {
-        const std::size_t place = place_behind(run);
-        if (place != 0 && runs_[place - 1] == run) return;
-        runs_.insert(runs_.begin() + static_cast<std::ptrdiff_t>(place), run);
-    }
-    [[nodiscard]] std::uint32_t first_run() const noexcept { return runs_.front(); }
-    [[nodiscard]] bool has_run(std::uint32_t run) const noexcept {
-        return known_up_to(run) == std::optional{run};
-    }
-    /// Adds an operation that ends at `end`. A copy of an earlier operation proves that another one
-    /// was there.
-    void add_number(std::uint64_t number, std::uint64_t end) noexcept {
-        if (numbers_known_ && number <= last_) return;
-        last_ = number;
-        numbers_known_ = true;
-        end_ = end;
-    }
-    [[nodiscard]] bool numbers_known() const noexcept { return numbers_known_; }
-    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
-
-    /// Returns whether a record `skipped` bytes after the beginning of damage is genuine.
-    ///
-    /// An opening may begin any later run, because only one nonce gives it the seed of the run that
-    /// is its number. Openings alone cannot make later runs known: they may be the damaged bytes,
-    /// and only two remain of many in a row. So other records may be of one of the next few runs,
-    /// and of more runs if more records follow each other. A body may hold records under all
-    /// seeds, so the number of runs must not grow faster than the bytes that it costs. Two records
-    /// may be of as many runs as one damaged sector can hide.
-    /// Complexity: that of RecordSearch::at, times the records of that row.
-    [[nodiscard]] bool accepts(const FoundRecord& found, std::uint64_t skipped) const {
-        using journal_format::Kind;
-        const std::uint32_t run = run_of(found);
-        const std::optional<std::uint32_t> known = known_up_to(run);
-        if (!known) return false;
-        const std::uint32_t ahead = run - *known;
-        if (ahead > journal_format::runs_in_a_row_max) return false;
-        if (found.header.kind == Kind::opening) return found.header.number == run;
-        const bool is_numbered = has_possible_number(found);
-        const std::uint64_t openings =
-            skipped / journal_format::record_bytes(opening_payload_bytes);
-        const bool is_near = ahead <= smaller<std::uint64_t>(openings, runs_per_record);
-        if (is_numbered && is_near && !is_contradicted(found)) return true;
-        return (is_numbered || found.header.kind == Kind::operation) &&
-               begins_row(found, ahead, skipped);
-    }
-    /// Returns whether a row of records, the last of them included, may be `ahead` runs after a
-    /// known run.
-    [[nodiscard]] static constexpr bool is_within_reach(std::uint32_t ahead,
-                                                        std::uint64_t records) noexcept {
-        return ahead <= runs_per_record * smaller(records, records_in_row_max);
-    }
-    /// Returns whether the next record is of the same run and continues its numbers.
-    [[nodiscard]] bool is_confirmed(const FoundRecord& found) const {
-        const std::optional<FoundRecord> next = records_->peek(found.end());
-        return next && found.is_followed_by(*next);
-    }
-    /// Returns whether that many operations fit between the last one and the record.
-    [[nodiscard]] bool has_possible_number(const FoundRecord& found) const noexcept {
-        using journal_format::Kind;
-        const std::uint64_t number = found.header.number;
-        if (!numbers_known_) return true;
-        const std::uint64_t lost = (found.offset - end_) / journal_format::record_header_bytes;
-        const std::uint64_t ahead = number > last_ ? number - last_ : 0;
-        if (found.header.kind == Kind::operation) return ahead <= lost + 1;
-        if (found.header.kind == Kind::ack) return ahead <= lost;
-        return found.header.kind != Kind::seal || (number >= last_ && ahead <= lost);
-    }
-
-private:
-    /// The number of runs that lose their openings with 512 bytes.
-    static constexpr std::uint64_t runs_per_record = 16;
-    /// Longer rows count as rows of this length. It bounds the time for a record.
-    static constexpr std::uint64_t records_in_row_max = 4096;
-    /// The number of runs that lose their openings with 4 KiB, a physical sector. Each run has
-    /// another record, and the first and the last opening may be partly outside.
-    static constexpr std::uint64_t runs_per_sector = 74;
-
-    /// Returns how many runs, each of an opening and another record, may be hidden in bytes. The
-    /// last run needs only its opening.
-    [[nodiscard]] static constexpr std::uint64_t hidden_runs(std::uint64_t bytes) noexcept {
-        constexpr std::uint64_t other = journal_format::record_header_bytes;
-        constexpr std::uint64_t run = journal_format::record_bytes(opening_payload_bytes) + other;
-        return smaller((bytes + other) / run, runs_per_sector);
-    }
-    /// Returns whether enough records with the seed of `found` follow each other.
-    [[nodiscard]] bool begins_row(FoundRecord found, std::uint32_t ahead,
-                                  std::uint64_t skipped) const {
-        if (!is_within_reach(ahead, records_in_row_max)) return false;
-        for (std::uint64_t records = 2;; ++records) {
-            const std::optional<FoundRecord> next = records_->peek(found.end());
-            if (!next || !found.is_followed_by(*next)) return false;
-            if (ahead <= hidden_runs(skipped) || is_within_reach(ahead, records)) return true;
-            found = *next;
-        }
-    }
-    /// Returns whether the next record is of another, known run. One flipped bit may change a
-    /// record's run into another.
-    [[nodiscard]] bool is_contradicted(const FoundRecord& found) const {
-        const std::optional<FoundRecord> next = records_->peek(found.end());
-        return next && next->seed != found.seed && has_run(run_of(*next)) &&
-               next->header.kind != journal_format::Kind::opening;
-    }
-    /// Returns the last known run that is not after this one.
-    [[nodiscard]] std::optional<std::uint32_t> known_up_to(std::uint32_t run) const noexcept {
-        const std::size_t place = place_behind(run);
-        return place == 0 ? std::nullopt : std::optional{runs_[place - 1]};
-    }
-    [[nodiscard]] std::size_t place_behind(std::uint32_t run) const noexcept {
-        return first_after(runs_, [run](std::uint32_t other) { return other <= run; });
-    }
-
-    RecordSearch<Source>* records_;
-    std::uint32_t nonce_;
-    std::vector<std::uint32_t> runs_;  // sorted
-    bool numbers_known_ = false;
-    std::uint64_t last_ = 0;
-    std::uint64_t end_ = 0;  // of the last operation that was found
-};
-
-/// Returns up to where the segment was on the medium when the last genuine record after `from` was
-/// made. Bytes above that position, after damage, were never promised.   Complexity: O(bytes).
-template <class Source>
-[[nodiscard]] std::uint64_t proven_after(RecordSearch<Source>& records,
-                                         RecordEvidence<Source> evidence, std::uint64_t from) {
-    std::uint64_t proven = 0;
-    for (std::uint64_t at = records.candidate_from(from); at < records.end();
-         at = records.candidate_from(at + journal_format::alignment)) {
-        const std::optional<FoundRecord> found = records.at(at);
-        if (!found || !evidence.accepts(*found, at - from)) continue;
-        evidence.add_run(evidence.run_of(*found));
-        // An opening is no evidence, because it may never have been flushed.
-        if (found->header.kind != journal_format::Kind::opening) {
-            proven = larger<std::uint64_t>(proven, found->header.durable);
-        }
-    }
-    return proven;
-}
 
 }}}  // namespace belay::detail

@@ -394,7 +394,9 @@ private:
         if (!note.empty()) {
             RecordHeader h;
             h.kind = Kind::note;
-            record.put(h, note, part::crc32c(note), record_seed(header.nonce, header.run));
+            h.run = run_in_record(header.run);
+            record.put(h, note, part::crc32c(note),
+                       record_seed(header.nonce, segment_header_bytes));
             header.made_bytes += static_cast<std::uint32_t>(record.size());
         }
         if constexpr (FileCanPreallocate<File>) {
