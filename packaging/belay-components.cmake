@@ -95,3 +95,13 @@ function(belay_define_component component)
         target_include_directories(${target} SYSTEM INTERFACE ${folder})
     endif()
 endfunction()
+
+# belay_add_simulated_program(NAME SOURCE...): builds a program for sim::ProgramFile of libc_sim. A copy of it must share no
+# variable with another one, or with the test: -fno-gnu-unique for inline variables and static variables of templates.
+function(belay_add_simulated_program name)
+    add_library(${name} MODULE ${ARGN})
+    target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-fno-gnu-unique>)
+    target_link_options(${name} PRIVATE -Wl,-Bsymbolic)
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON C_VISIBILITY_PRESET default
+                                             CXX_VISIBILITY_PRESET default)
+endfunction()

@@ -15,10 +15,15 @@
 #    endif
 #endif
 
-#include <memory>       // std::unique_ptr
+#include <fstream>      // std::ifstream
+#include <memory>       // std::unique_ptr, std::shared_ptr
 #include <optional>     // std::optional
+#include <sstream>      // std::ostringstream
+#include <stdexcept>    // std::runtime_error
+#include <string>       // std::string
 #include <type_traits>  // std::is_void_v
-#include <utility>      // std::forward
+#include <utility>      // std::forward, std::move
+#include <vector>       // std::vector
 
 #ifndef __LP64__
 #    error "libc_sim.hpp: simulated programs need a 64-bit system"
@@ -98,6 +103,66 @@ public:
 
 private:
     std::unique_ptr<belay::detail::LibcProcess> process_;
+};
+
+/// A program in a shared object. Each start has static variables of its own, as a process has.
+///
+/// `belay_add_simulated_program(server server.cpp)` of CMake builds it from sources whose `main`
+/// stays as it is. The test must export its functions (ENABLE_EXPORTS of CMake, -rdynamic).
+///
+///     const sim::ProgramFile server{SERVER_FILE};
+///     world.host("server", [&](sim::Host& h) {
+///         return std::make_unique<sim::Program>(h, server.main({"server", "9000"}));
+///     });
+///
+/// Constructors of static variables run in the program, before its main, and destructors after its
+/// exit. After a kill, none of them runs. Variables of libraries that it links are those of the
+/// test.
+///
+/// Thread safety: one thread.
+class ProgramFile {
+public:
+    /// Throws: std::runtime_error if there is no such file, or if its copies share variables.
+    explicit ProgramFile(const std::string& path) {
+        std::ifstream file{path, std::ios::binary};
+        std::ostringstream bytes;
+        if (!file || !(bytes << file.rdbuf())) {
+            throw std::runtime_error{"sim::ProgramFile: cannot read " + path};
+        }
+        bytes_ = std::make_shared<const std::string>(bytes.str());
+        if (const char* const reason = belay::detail::libc_shares_variables(*bytes_)) {
+            throw std::runtime_error{"sim::ProgramFile: " + path +
+                                     " cannot have variables of its " + "own: " + reason +
+                                     "; use belay_add_simulated_program"};
+        }
+    }
+
+    /// Returns a function that starts the program: the main of a Program, for one start. The first
+    /// argument is the name of the program.   Throws: std::runtime_error.
+    /// Errors: the program throws a std::runtime_error if the file cannot be loaded.
+    [[nodiscard]] auto main(std::vector<std::string> arguments) const {
+        auto image = std::make_shared<belay::detail::LibcImage>(*bytes_);
+        return [image = std::move(image), words = std::move(arguments)]() mutable {
+            // If the test does not export its functions, the program would call the real ones.
+            if (dlsym(RTLD_DEFAULT,
+                      "libc_sim_hpp_must_be_included_by_exactly_one_source_file_of_a_"
+                      "program") == nullptr) {
+                throw std::logic_error{
+                    "sim::ProgramFile: the test must export its functions: set ENABLE_EXPORTS of "
+                    "its target in CMake, or link it with -rdynamic"};
+            }
+            auto& process = *belay::detail::LibcProcess::current();
+            const auto& loaded = process.load(std::move(image));
+            std::vector<char*> pointers;
+            for (std::string& word : words) pointers.push_back(word.data());
+            pointers.push_back(nullptr);
+            return loaded.template function<int(int, char**, char**)>("main")(
+                static_cast<int>(words.size()), pointers.data(), environ);
+        };
+    }
+
+private:
+    std::shared_ptr<const std::string> bytes_;
 };
 
 }  // namespace sim

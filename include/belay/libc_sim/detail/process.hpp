@@ -18,11 +18,12 @@
 #include <span>       // std::span
 #include <stdexcept>  // std::logic_error
 #include <string>     // std::string
-#include <utility>    // std::move, std::exchange
+#include <utility>    // std::move, std::exchange, std::pair
 #include <vector>     // std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/libc_sim/detail/fiber.hpp>
+#include <belay/libc_sim/detail/image.hpp>
 #include <belay/libc_sim/detail/state.hpp>
 #include <belay/sim/host.hpp>
 
@@ -193,15 +194,26 @@ public:
         exit_code_ = code;
         abandon();
     }
-    /// Calls `f` at the end by exit(), or by the end of main.
-    void at_exit(void (*f)()) { at_exit_.push_back(f); }
+    /// Calls `f(argument)` at the end by exit(), or by the end of main.
+    void at_exit(void (*f)(void*), void* argument) { at_exit_.emplace_back(f, argument); }
     /// Calls these functions, the last one first.
     void call_exit_functions() {
         while (!at_exit_.empty()) {
-            const auto f = at_exit_.back();
+            const auto [f, argument] = at_exit_.back();
             at_exit_.pop_back();
-            f();
+            f(argument);
         }
+    }
+    /// Loads the code of this program. It stays until the program is destroyed, and for ever after
+    /// an exception, which may be of a type of this code.
+    const LibcImage& load(std::shared_ptr<LibcImage> image) {
+        image_ = std::move(image);
+        image_->load();
+        return *image_;
+    }
+    /// Returns whether static variables of this program are there.
+    [[nodiscard]] bool has_static(const void* address) const noexcept {
+        return image_ && image_->has(address);
     }
 
     /// Gives a file the lowest number that is free.   Returns: the number, or -1 with EMFILE.
@@ -287,6 +299,7 @@ private:
             exit_code_ = code;
         } catch (...) {
             error_ = std::current_exception();
+            if (image_) new std::shared_ptr<LibcImage>(std::move(image_));
         }
     }
     void end_files() noexcept {
@@ -328,7 +341,8 @@ private:
     std::optional<int> exit_code_;
     std::exception_ptr error_;
     Calls calls_;
-    std::vector<void (*)()> at_exit_;
+    std::vector<std::pair<void (*)(void*), void*>> at_exit_;
+    std::shared_ptr<LibcImage> image_;
     std::uint64_t number_ = 0;
     LibcPipeAction pipe_action_;
     LibcFiber fiber_;

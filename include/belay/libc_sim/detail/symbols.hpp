@@ -289,9 +289,18 @@ BELAY_DETAIL_REPLACE_BY(quick_exit, libc_symbols::exit_now)
 BELAY_DETAIL_SYMBOL inline int atexit(void (*)()) asm("atexit");
 /// A part of each program, and not of the C library.
 inline int atexit(void (*f)()) {
-    if (LibcProcess* const p = LibcProcess::current()) return p->at_exit(f), 0;
+    if (LibcProcess* const p = LibcProcess::current()) {
+        p->at_exit([](void* g) { reinterpret_cast<void (*)()>(g)(); }, reinterpret_cast<void*>(f));
+        return 0;
+    }
     return libc_real<"__cxa_atexit", int>(f, nullptr, nullptr);
 }
+/// Destructors of static variables. Those of a ProgramFile are its program's.
+inline int static_atexit(LibcProcess& p, void (*f)(void*), void* argument, void* place) {
+    if (p.has_static(place)) return p.at_exit(f, argument), 0;
+    return libc_real<"__cxa_atexit", int>(f, argument, place);
+}
+BELAY_DETAIL_REPLACE_BY(__cxa_atexit, libc_symbols::static_atexit)
 /// The program goes on as its own child. Its output stays that of the test.
 inline int daemon(LibcProcess&) noexcept { return 0; }
 BELAY_DETAIL_REPLACE(libc_symbols, daemon)
@@ -553,8 +562,8 @@ BELAY_DETAIL_REFUSE(
     delete_module, create_module, nfsservctl, bdflush, uselib, iopl, ioperm, vhangup, revoke,
     sethostname, setdomainname, sethostid, gethostid, sync, syncfs, sync_file_range,
     process_vm_readv, process_vm_writev, process_madvise, process_mrelease, fanotify_init,
-    ulimit, vlimit, posix_openpt, getpt, openpty, login_tty, getpass, login, logout, logwtmp, pututline,
-    pututxline, updwtmp, updwtmpx, lckpwdf, fcloseall)
+    ulimit, vlimit, posix_openpt, getpt, openpty, login_tty, getpass, login, logout, logwtmp,
+    pututline, pututxline, updwtmp, updwtmpx, lckpwdf, fcloseall)
 
 // ---- refused: descriptors and files -------------------------------------------------------------
 
