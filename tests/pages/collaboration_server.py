@@ -28,16 +28,16 @@ def token(user):
 
 
 class Client:
-    def __init__(self, port, board):
+    def __init__(self, port, board, status=101, headers=""):
         self.bytes = b""
         self.socket = socket.create_connection(("127.0.0.1", port), LIMIT)
-        self.socket.sendall(f"GET /ws/{board}?token={token(b'ada')} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        self.socket.sendall(f"GET /ws/{board}?token={token(b'ada')} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n{headers}"
                             "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += self.take(1)
-        assert b" 101 " in head.split(b"\r\n")[0], head
+        assert b" %d " % status in head.split(b"\r\n")[0], head
 
     def take(self, count):
         while len(self.bytes) < count:
@@ -64,7 +64,7 @@ class Client:
 class Server:
     def __init__(self, folder):
         self.process = subprocess.Popen([sys.argv[1], "0", folder], stdout=subprocess.PIPE, text=True,
-                                        env={**os.environ, "SECRET": SECRET})
+                                        env={**os.environ, "SECRET": SECRET, "ORIGIN": "https://boards.example.org"})
         self.port = int(self.process.stdout.readline().rsplit(":", 1)[1].split("/")[0])
 
 
@@ -78,6 +78,8 @@ with tempfile.TemporaryDirectory() as folder:
         assert 'belay_rooms_clients{rooms="boards"} 2' in (metrics := answer.read().decode()).splitlines(), metrics
     stranger = Client(first.port, "bob.plan")
     assert stranger.frame() == (8, (4403).to_bytes(2, "big"))
+    Client(first.port, "ada.plan", headers="Origin: https://boards.example.org\r\nX-Forwarded-For: 192.0.2.1\r\n")
+    Client(first.port, "ada.plan", 403, "Origin: https://elsewhere.example.org\r\n")
     first.process.kill()
     first.process.wait()
 

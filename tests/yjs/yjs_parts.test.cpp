@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: show how real Yjs clients answer a state vector that requests a part of their state.
-// Method: the real y-protocols; docs/explanation/fair-rooms.md has the result.
+// Method: the real y-protocols; docs/explanation/fair-rooms.md states the result.
 #include <belay/yjs/yjs_update.hpp>
 
 #include <map>
