@@ -3,8 +3,12 @@
 // accepts. Method: servers with a rate limit in virtual time, with many callers.
 #include <belay/http/http_calls.hpp>
 
+#include <algorithm>
 #include <string>
 #include <vector>
+
+#include <belay/budget/cubic_rate.hpp>
+#include <belay/call/retry_task.hpp>
 
 #include "support/catch.hpp"
 #include "support/http/scripted_http.hpp"
@@ -191,4 +195,45 @@ TEST_CASE("HttpCalls sends as fast as it is called again, when a host accepts th
     const int before = server.accepted;
     rig.begin_each(50ms, 60s);
     CHECK(server.accepted - before >= 1190);
+}
+
+TEST_CASE("An HttpCalls behind a CubicRate sends what its host accepts, and follows a faster host",
+          "[http][http_calls_pace][sim]") {
+    // Both learn from the same host: the HttpCalls from each 429, and the CubicRate from the ends
+    // of the calls. A call that the HttpCalls rejects or holds back is no word of the host.
+    for (const double load : {1.3, 4.}) {
+        for (const bool is_strict : {true, false}) {
+            INFO("load " << load << (is_strict ? ", strict" : ""));
+            PacedCalls rig;
+            LimitedServer server{.rate = 10, .burst = 10, .is_strict = is_strict};
+            rig.http.answer = [&](const auto& seen) { return server.answer(seen.at); };
+            AdaptiveThrottle::CubicRate rate;
+            const auto call = [&](Attempt a) {
+                HttpRequest request{
+                    .url = paced_url,
+                    .deadline = std::min(elapsed(rig.sleeper.now(), a.deadline), Duration{30s})};
+                return rig.calls.send(request);
+            };
+            const auto begin = [&](Duration gap, Duration time) {
+                const Instant end = after(rig.sleeper.now(), time);
+                for (Instant at = rig.sleeper.now(); at < end; at = after(at, gap)) {
+                    rig.sleeper.run_until(at);
+                    rig.tasks.push_back(
+                        retry(Policy{Shared{rate, FailFast{}}, MaxAttempts{1}}, rig.sleeper, call));
+                    rig.tasks.back().start();
+                }
+                rig.sleeper.run_until(end);
+            };
+            const Duration gap{static_cast<std::int64_t>(1e9 / (10 * load))};
+            begin(gap, 300s);
+            CHECK(server.accepted >= 0.9 * server.allows(300s));
+            CHECK(server.in_ban <= 1);
+            server.rate = server.burst = 1000;
+            begin(gap, 120s);
+            rig.sleeper.run();
+            const int before = server.accepted;
+            begin(gap, 60s);
+            CHECK(server.accepted - before >= 0.99 * 60 * 10 * load);
+        }
+    }
 }
