@@ -103,6 +103,7 @@ struct PushOptions {
 ///
 /// Thread safety: a plain value.
 struct WorkError {
+    /// The error.
     std::error_code code;
     /// The number of the log's entry that the error is about; 0 if it is not about one.
     std::uint64_t number = 0;

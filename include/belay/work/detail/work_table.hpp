@@ -238,7 +238,7 @@ public:
         slots_[i].id = item.id;
         slots_[i].position = item.position;
         enter(i);
-        push(ready_, i);
+        ready_.push(i, Order{slots_});
         ++size_;
         return i;
     }
@@ -261,7 +261,7 @@ public:
     void make_ready(std::uint32_t i) noexcept {
         leave_state(i);
         slots_[i].state = WorkItem::State::ready;
-        push(ready_, i);
+        ready_.push(i, Order{slots_});
     }
     /// Makes an item wait until a time; `never` is the moment before it, because an item that waits
     /// has a deadline.   Pre: state is delayed or leased.
@@ -270,7 +270,7 @@ public:
         slots_[i].state = state;
         slots_[i].when = until == never ? Instant{forever - Duration{1}} : until;
         leased_ += state == WorkItem::State::leased ? 1U : 0U;
-        push(timed_, i);
+        timed_.push(i, Order{slots_});
     }
     void make_dead(std::uint32_t i) noexcept {
         leave_state(i);
@@ -317,7 +317,19 @@ public:
     [[nodiscard]] std::size_t dead() const noexcept { return dead_; }
 
 private:
-    using Heap = std::vector<std::uint32_t>;
+    struct Order {
+        std::vector<WorkSlot>& slots;
+        /// Both are in the same state.
+        [[nodiscard]] bool before(std::uint32_t a, std::uint32_t b) const noexcept {
+            const WorkSlot& x = slots[a];
+            const WorkSlot& y = slots[b];
+            if (x.state != WorkItem::State::ready && x.when != y.when) return x.when < y.when;
+            return x.id < y.id;
+        }
+        [[nodiscard]] std::uint32_t& place(std::uint32_t i) const noexcept {
+            return slots[i].place;
+        }
+    };
 
     void put_free(std::uint32_t i) noexcept {
         slots_[i].place = free_;
@@ -326,13 +338,13 @@ private:
     void leave_state(std::uint32_t i) noexcept {
         switch (slots_[i].state) {
             case WorkItem::State::ready:
-                pop(ready_, slots_[i].place);
+                ready_.remove(i, Order{slots_});
                 break;
             case WorkItem::State::leased:
                 --leased_;
                 [[fallthrough]];
             case WorkItem::State::delayed:
-                pop(timed_, slots_[i].place);
+                timed_.remove(i, Order{slots_});
                 break;
             default:
                 --dead_;
@@ -365,46 +377,7 @@ private:
         index_[hole] = none;
     }
 
-    // ---- in order -------------------------------------------------------------------------------
-
-    /// Returns whether slot a precedes slot b in a heap. Both are in the same state.
-    [[nodiscard]] bool before(std::uint32_t a, std::uint32_t b) const noexcept {
-        const WorkSlot& x = slots_[a];
-        const WorkSlot& y = slots_[b];
-        if (x.state != WorkItem::State::ready && x.when != y.when) return x.when < y.when;
-        return x.id < y.id;
-    }
-    void set(Heap& heap, std::size_t at, std::uint32_t i) noexcept {
-        heap[at] = i;
-        slots_[i].place = static_cast<std::uint32_t>(at);
-    }
-    [[nodiscard]] auto order() const noexcept {
-        return [this](std::uint32_t a, std::uint32_t b) { return before(a, b); };
-    }
-    [[nodiscard]] auto putter(Heap& heap) noexcept {
-        return [this, &heap](std::size_t at, std::uint32_t i) { set(heap, at, i); };
-    }
-    void push(Heap& heap, std::uint32_t i) noexcept {
-        heap.push_back(i);
-        rise(heap, heap.size() - 1);
-    }
-    /// Removes the slot at a position of the heap.
-    void pop(Heap& heap, std::size_t at) noexcept {
-        const std::uint32_t moved = heap.back();
-        heap.pop_back();
-        if (at == heap.size()) return;
-        set(heap, at, moved);
-        rise(heap, at);
-        sink(heap, slots_[moved].place);
-    }
-    void rise(Heap& heap, std::size_t at) noexcept {
-        rise_in_heap(heap, at, order(), putter(heap));
-    }
-    void sink(Heap& heap, std::size_t at) noexcept {
-        sink_in_heap(heap, at, order(), putter(heap), heap.size());
-    }
-
-    /// Like `sink`, for a heap that has its highest id in front and stores no positions.
+    /// A step of a heap that has its highest id in front and stores no positions.
     void sink_by_id(std::span<std::uint32_t> heap, std::size_t at) const noexcept {
         const std::size_t size = heap.size();
         for (std::size_t child = 2 * at + 1; child < size; child = 2 * at + 1) {
@@ -417,8 +390,8 @@ private:
 
     std::vector<WorkSlot> slots_;
     std::vector<std::uint32_t> index_;  // a power of two, at most half used
-    Heap ready_;
-    Heap timed_;
+    IndexedHeap<std::uint32_t> ready_;
+    IndexedHeap<std::uint32_t> timed_;
     std::uint32_t free_ = none;
     std::size_t size_ = 0;
     std::size_t leased_ = 0;
