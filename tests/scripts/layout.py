@@ -167,6 +167,8 @@ FORBIDDEN = {component: HEAVY for library in ("belay", "durable", "sync", "rooms
 FORBIDDEN |= {component: HEAVY | THREADS for component in ("core", "metrics", "policy", "backoff", "breaker", "budget", "call", "queue",
                                                            "journal", "work")}
 FORBIDDEN_ANYWHERE = {"iostream"}
+# Programs without coroutines do not pay for them.
+WITHOUT_COROUTINES = ("include/belay/belay.hpp", "include/belay/drive.hpp")
 # In libstdc++ 12 they call a deprecated function, of which Clang 19 warns.
 WARNED_OF = re.compile(r"\bstd::(stable_sort|stable_partition|inplace_merge)\(")
 
@@ -454,6 +456,11 @@ class Layout:
             self.report(path, number, "foreign-include", f"<{target}> is not of the standard library")
 
     def check_umbrellas(self):
+        for umbrella in WITHOUT_COROUTINES:
+            for path in sorted(self.reached(umbrella) if umbrella in self.text else ()):
+                for number, line in enumerate(self.text[path], 1):
+                    if line.startswith("#include <coroutine>"):
+                        self.report(path, number, "heavy-include", f"<coroutine> costs every user of {umbrella}")
         held = {}
         for umbrella in UMBRELLAS:
             for line in self.text.get(f"include/belay/{umbrella}", []):

@@ -207,6 +207,10 @@ class LayoutTest(unittest.TestCase):
             planted = {f"tests/{folder}/h.test.cpp": tests[f"tests/{folder}/h.test.cpp"]} | umbrella(folder, "h")
             self.finds("heavy-include", planted | including(f"{folder}/h.hpp", "<iostream>"))
 
+    def test_coroutines_without_need(self):
+        planted = umbrella("drive", "h") | {"tests/drive/h.test.cpp": test_of("drive/h.hpp")}
+        self.finds("heavy-include", planted | including("drive/h.hpp", "<coroutine>"))
+
     def test_algorithms_that_compilers_warn_of(self):
         for call in ("stable_sort", "stable_partition", "inplace_merge"):
             planted = CLEAN["include/belay/core/a.hpp"] + f"inline void f() {{ std::{call}(a, b); }}\n"

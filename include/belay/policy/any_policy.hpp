@@ -38,7 +38,7 @@ struct RulesOwnership {
 /// The functions of a policy of one type.
 struct RulesTable {
     RulesOwnership ownership;
-    std::array<void (*)(void* policy, void* asked) noexcept, asks> ask;
+    std::array<void (*)(void* policy, void* asked) noexcept, ask_count> ask;
 };
 
 template <class P>
@@ -91,7 +91,8 @@ template <class P, std::size_t... I>
     return {make_rules_ownership<P>(), {&ask_rules<P, Ask{I}>...}};
 }
 template <class P>
-inline constexpr RulesTable rules_table = make_rules_table<P>(std::make_index_sequence<asks>{});
+inline constexpr RulesTable rules_table =
+    make_rules_table<P>(std::make_index_sequence<ask_count>{});
 
 /// Owns a policy of any type: in place if it fits, else in one allocation. A moved-from object may
 /// only be assigned to or destroyed.

@@ -214,7 +214,7 @@ enum class Ask : std::uint8_t {
     replay,
     replay_review
 };
-inline constexpr std::size_t asks = 22;
+inline constexpr std::size_t ask_count = 22;
 
 // The arguments of each Ask, and its result.
 struct AskAdmit {
