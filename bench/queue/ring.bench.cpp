@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What push + pop of 8 random bytes costs on one thread: beside a plain array, boost's ring,
 // std::deque, and a locked one.
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 
 #include <array>
 #include <deque>
@@ -15,8 +15,6 @@
 #endif
 
 #include <belay/core/random.hpp>
-#include <belay/queue/deque.hpp>
-#include <belay/queue/oldest_age.hpp>
 #include <belay/queue/queue.hpp>
 #include <belay/queue/weighed.hpp>
 

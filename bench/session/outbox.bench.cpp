@@ -8,7 +8,7 @@
 #include <benchmark/benchmark.h>
 
 #include <belay/policy/rules.hpp>
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
 
 using namespace belay;
 

@@ -10,7 +10,7 @@
 #include <belay/core/tee.hpp>
 #include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 
 // expect-error: ClockLike: C needs .now.. const.
 namespace clock_without_now {

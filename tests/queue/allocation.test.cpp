@@ -2,10 +2,9 @@
 // Goal: a ring allocates nothing after it was made, a codec nothing in the steady state; each
 // holds as much memory as its page states. Method: a counting operator new.
 #include <belay/queue/concurrent_rings.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 
 #include <algorithm>
 

@@ -3,8 +3,8 @@
 // number.
 #include <belay/queue/overflows.hpp>
 
-#include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storages.hpp>
 #include <functional>
 
 #include "support/aborts.hpp"

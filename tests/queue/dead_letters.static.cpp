@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: types that accept dead letters are distinguished from types that do not, or whose result
 // cannot be read.
-#include <belay/queue/dead_letters.hpp>
+#include <belay/queue/storage_like.hpp>
 
 #include <belay/core/result.hpp>
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
 
 using namespace belay;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Deque is a storage whose steady state allocates nothing. Method: conformance, a counting
 // new.
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
 
 #include <array>
 #include <memory>

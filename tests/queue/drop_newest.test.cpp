@@ -4,8 +4,8 @@
 #include <belay/queue/overflows.hpp>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/disk.hpp>
 #include <memory>
 #include <string>

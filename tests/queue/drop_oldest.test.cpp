@@ -3,8 +3,8 @@
 // model.
 #include <belay/queue/overflows.hpp>
 
-#include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storages.hpp>
 #include <vector>
 
 #include "support/catch.hpp"

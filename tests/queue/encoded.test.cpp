@@ -5,10 +5,9 @@
 
 #include <algorithm>
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/priority.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/crash_points.hpp>
 #include <new>
 #include <stdexcept>

@@ -7,14 +7,13 @@
 
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/concurrent_rings.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/flush_every.hpp>
 #include <belay/queue/priority.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
 #include <belay/queue/storage_check.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/queue/weighed.hpp>
 
 // expect-error: CodecLike: C needs 'encode.const T&, Bytes& into. -> bool'

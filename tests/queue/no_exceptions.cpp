@@ -3,12 +3,10 @@
 #include <thread>
 
 #include <belay/queue/concurrent_rings.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
-#include <belay/queue/oldest_age.hpp>
 #include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/queue/weighed.hpp>
 
 #include "support/queue/number_codec.hpp"

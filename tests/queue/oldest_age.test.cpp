@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: OldestAge is never too low, and too high by no more than documented. Method: queues
 // whose values carry the time of their push, in virtual time.
-#include <belay/queue/oldest_age.hpp>
+#include <belay/queue/queue.hpp>
 
 #include <belay/core/random.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
-#include <belay/queue/queue.hpp>
+#include <belay/queue/storages.hpp>
 
 #include "support/catch.hpp"
 #include "support/shorthand.hpp"

@@ -9,11 +9,10 @@
 #include <vector>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/encoded.hpp>
 #include <belay/queue/flush_every.hpp>
 #include <belay/queue/overflows.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/queue/weighed.hpp>
 #include <belay/sim/crash_points.hpp>
 

@@ -3,9 +3,8 @@
 #include <belay/queue/queue.hpp>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/crash_points.hpp>
 #include <memory>
 

@@ -4,8 +4,8 @@
 #include <belay/queue/queue.hpp>
 
 #include <belay/core/random.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
+#include <belay/queue/storages.hpp>
 
 #include "support/catch.hpp"
 

@@ -3,7 +3,7 @@
 // member; pushes and pops.
 #include <belay/queue/queue_metrics.hpp>
 
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
 
 #include "support/catch.hpp"
 #include "support/metrics/collected.hpp"

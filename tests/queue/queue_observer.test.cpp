@@ -3,9 +3,8 @@
 // no harm. Method: a recording observer.
 #include <belay/queue/queue.hpp>
 
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <concepts>
 #include <functional>
 #include <memory>

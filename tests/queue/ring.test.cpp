@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: Ring is a storage that allocates nothing. Method: the conformance suite, counted lifetimes.
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
+
 #include <memory>
 
 #include "support/aborts.hpp"

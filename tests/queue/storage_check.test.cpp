@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/aborts.hpp"

@@ -4,10 +4,9 @@
 #include <belay/queue/weighed.hpp>
 
 #include <belay/core/random.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 #include <deque>
 #include <memory>
 #include <string>

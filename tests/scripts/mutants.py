@@ -376,7 +376,7 @@ WORLD_MUTANTS = (
 
     # a session is blocked although its journal has lost nothing
     explored("session_denied", "gives_up_without_descriptors", 'always "the rules of the parts"',
-             ("belay/session/detail/log_failure.hpp",
+             ("belay/session/session_format.hpp",
               "return error == QueueErrc::displaced || error.category() != queue_category();",
               "return error == QueueErrc::displaced;")),
     explored("session_denied", "flushes_once", 'eventually "every parcel is acknowledged"',
@@ -401,7 +401,7 @@ WORLD_MUTANTS = (
               "ledger_.apply(sender->id, after_it, frame.payload); })")),
 
     explored("outbox_bundle", "gives_up_without_permission", 'always "the rules of the parts"',
-             ("belay/session/detail/log_failure.hpp", "        why.cause = Cause::overloaded;\n",
+             ("belay/session/session_format.hpp", "        why.cause = Cause::overloaded;\n",
               "        why.cause = why.cause;\n")),
     explored("outbox_bundle", "waits_never_grow", 'always "bounded rate of dials"',
              ("belay/backoff/backoff.hpp", "Duration wait = planned ? first(turn.bits) : next(turn.bits);",

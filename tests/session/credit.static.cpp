@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a sender stays within its credit, and sends no operation twice on one connection.
-#include <belay/session/detail/credit.hpp>
+#include <belay/session/session_format.hpp>
 
 namespace {
 

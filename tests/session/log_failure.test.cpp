@@ -2,7 +2,7 @@
 // Goal: an error after which a journal has lost nothing ends a connection, and neither blocks a
 // session nor ends an outbox. Method: the test plays the receiver, and the paths of a disk cannot
 // be read for a while.
-#include <belay/session/detail/log_failure.hpp>
+#include <belay/session/session_format.hpp>
 
 #include <array>
 #include <string>

@@ -6,8 +6,8 @@
 #include <belay/link/bundle.hpp>
 #include <belay/link/framings.hpp>
 #include <belay/policy/rules.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/session/receiver.hpp>
 #include <belay/session/session.hpp>

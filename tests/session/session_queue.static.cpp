@@ -3,8 +3,8 @@
 #include <belay/session/session.hpp>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/overflows.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/disk.hpp>
 
 #include "support/session/session_archetypes.hpp"

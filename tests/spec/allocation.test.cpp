@@ -5,7 +5,7 @@
 #include <belay/link/supervisor.hpp>
 #include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 
 #include "support/catch.hpp"
 #include "support/counting_new.hpp"

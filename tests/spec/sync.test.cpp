@@ -7,8 +7,8 @@
 
 #include <belay/backoff/jitters.hpp>
 #include <belay/call/policies.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/crash_points.hpp>
 #include <belay/sync/sync_task.hpp>
 

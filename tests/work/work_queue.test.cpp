@@ -4,7 +4,7 @@
 #include <belay/work/work_queue.hpp>
 
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/sim/disk.hpp>
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
 
 #include "support/catch.hpp"
 #include "support/journal/memory_log.hpp"

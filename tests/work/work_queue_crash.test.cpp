@@ -2,7 +2,8 @@
 // Goal: a crash loses no durable item, restores none whose end was durable, and duplicates none.
 // Method: workloads on a simulated disk, cut at every operation of the disk, and again during
 // recovery.
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
+
 #include <belay/sim/crash_points.hpp>
 #include <belay/work/work_queue.hpp>
 

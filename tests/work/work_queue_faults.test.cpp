@@ -3,7 +3,8 @@
 // which any one call of the log, or all calls from one on, find no space; a rejected call has no
 // effect. And a case for each way in which an item could be lost, duplicated, or use ever more
 // space.
-#include <belay/queue/deque.hpp>
+#include <belay/queue/storages.hpp>
+
 #include <belay/work/work_queue.hpp>
 
 #include "support/work/start_times.hpp"

@@ -15,8 +15,8 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
-#include <belay/queue/detail/ring_slots.hpp>
 #include <belay/queue/storage_like.hpp>
+#include <belay/queue/storages.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

@@ -9,7 +9,6 @@
 
 #include <belay/core/result.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/queue/dead_letters.hpp>
 #include <belay/queue/detail/storage_calls.hpp>
 #include <belay/queue/storage_like.hpp>
 

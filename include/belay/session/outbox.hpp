@@ -41,7 +41,6 @@
 #include <belay/link/supervisor_core.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/session/detail/log_failure.hpp>
 #include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

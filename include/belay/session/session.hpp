@@ -35,7 +35,6 @@
 #include <belay/link/transport_like.hpp>
 #include <belay/link/validated.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/session/detail/log_failure.hpp>
 #include <belay/session/detail/sender_core.hpp>
 #include <belay/session/detail/session_core.hpp>
 #include <belay/session/session_format.hpp>

@@ -11,7 +11,6 @@
 
 #include <belay/core/observer.hpp>
 #include <belay/journal/log_like.hpp>
-#include <belay/queue/dead_letters.hpp>
 #include <belay/queue/storage_like.hpp>
 #include <belay/work/detail/work_items.hpp>
 #include <belay/work/detail/work_replay.hpp>

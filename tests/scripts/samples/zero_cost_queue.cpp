@@ -3,7 +3,7 @@
 // does, with 2 one that does nothing in its hooks, with 3 one that counts.
 #include <belay/queue/overflows.hpp>
 #include <belay/queue/queue.hpp>
-#include <belay/queue/ring.hpp>
+#include <belay/queue/storages.hpp>
 
 using namespace belay;
 

@@ -13,8 +13,8 @@
 #include <belay/backoff/caps.hpp>
 #include <belay/backoff/jitters.hpp>
 #include <belay/journal/journal.hpp>
-#include <belay/queue/deque.hpp>
 #include <belay/queue/queue.hpp>
+#include <belay/queue/storages.hpp>
 #include <belay/session/outbox.hpp>
 #include <belay/sim/disk.hpp>
 

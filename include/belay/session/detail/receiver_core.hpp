@@ -5,7 +5,6 @@
 
 #include <belay/core/order.hpp>
 #include <belay/journal/check.hpp>
-#include <belay/session/detail/credit.hpp>
 #include <belay/session/ledger_like.hpp>
 #include <belay/session/receiver_options.hpp>
 #include <belay/session/session_format.hpp>

@@ -11,7 +11,6 @@
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat_options.hpp>
 #include <belay/link/served_link.hpp>
-#include <belay/session/detail/credit.hpp>
 #include <belay/session/receiver_options.hpp>
 #include <belay/session/session_format.hpp>
 

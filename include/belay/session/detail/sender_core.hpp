@@ -9,7 +9,6 @@
 #include <belay/core/order.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/queue_errc.hpp>
-#include <belay/session/detail/credit.hpp>
 #include <belay/session/session_format.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
