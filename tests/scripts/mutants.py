@@ -302,9 +302,9 @@ SAME_SCOUT = ("belay/fleet/fleet.hpp", "if (next == nullptr || (rank != next_ran
               "if (static_cast<void>(earlier), next == nullptr) {")
 SLOW_DIALS_WITHOUT_LIMIT = ("belay/fleet/detail/dial_scheduler.hpp",
                             "            if (slow.is_taken()) return entry;\n", "")
-APPLIES_TWICE = (RECEIVER, "        const AbortIfThrown guard{peer};\n",
+APPLIES_TWICE = (RECEIVER, "        detail::ScopeExit guard{[&] { peer.link.abort(); }};\n",
                  "        static_cast<void>(ledger_.apply(sender->id, after_it, frame.payload));\n"
-                 "        const AbortIfThrown guard{peer};\n")
+                 "        detail::ScopeExit guard{[&] { peer.link.abort(); }};\n")
 IGNORES_RECONNECT_NOW = ("belay/fleet/fleet.hpp",
                          "return entry != nullptr ? entry->ops->reconnect(*entry, force) : Reconnect{};",
                          "return entry != nullptr && force ? entry->ops->reconnect(*entry, force) : Reconnect{};")

@@ -9,6 +9,7 @@
 #include <utility>      // std::move, std::forward
 
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/machine_like.hpp>
 
@@ -33,13 +34,10 @@ public:
     void settle(V&& value) {
         State expected = State::waiting;
         if (!state_.compare_exchange_strong(expected, State::writing)) return;
-        struct Settled {
-            Answer& answer;
-            State to = State::rejected;
-            ~Settled() { answer.publish(to); }
-        } settled{*this};
+        State to = State::rejected;
+        const ScopeExit settled{[&] { publish(to); }};
         value_.emplace(std::move(value));
-        settled.to = State::answered;
+        to = State::answered;
     }
     /// For the answering side: rejects the question.
     void reject() noexcept {

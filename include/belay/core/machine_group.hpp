@@ -12,6 +12,7 @@
 
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/order.hpp>
 
@@ -303,7 +304,13 @@ public:
         if (!has_rest()) take_due_out(now);
         for (; has_rest() && most != 0; --most) {
             Node& node = *heap_[--next_].node;
-            const Visit visit{node};
+            node.retain();
+            node.running = true;
+            const detail::ScopeExit visit{[&node] {
+                node.running = false;
+                if (node.leaving) node.calls().end(node);
+                node.release();
+            }};
             node.calls().advance(node, now);
             if (guard.gone()) return false;
         }
@@ -366,20 +373,6 @@ private:
         static void end(Node&) noexcept {}
         static const detail::MachineGroupOps table;
         M* borrowed;
-    };
-    struct Visit {
-        explicit Visit(Node& n) noexcept : node{n} {
-            node.retain();
-            node.running = true;
-        }
-        Visit(const Visit&) = delete;
-        Visit& operator=(const Visit&) = delete;
-        ~Visit() {
-            node.running = false;
-            if (node.leaving) node.calls().end(node);
-            node.release();
-        }
-        Node& node;
     };
 
     template <class N>

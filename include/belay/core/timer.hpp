@@ -10,6 +10,7 @@
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -90,18 +91,14 @@ public:
     /// Calls a function.   Pre: it waits; the queue is not destroyed before it has returned.
     void call(const Entry& entry) {
         // The function runs where it is. The ticket shows that it does not wait any more.
-        struct Running {
-            TimerQueue& queue;
-            Slot& slot;
-            ~Running() {
-                slot.function.reset();
-                queue.free(slot);
-            }
-        };
-        const Running running{*this, *entry.slot_};
-        heap_.remove(&running.slot, Order{});
-        running.slot.ticket = 0;
-        running.slot.function();
+        Slot& slot = *entry.slot_;
+        const ScopeExit called{[&] {
+            slot.function.reset();
+            free(slot);
+        }};
+        heap_.remove(&slot, Order{});
+        slot.ticket = 0;
+        slot.function();
     }
     /// Destroys the functions that wait, without a call.
     void close() noexcept {
@@ -183,22 +180,17 @@ template <class F>
 Timer detail::TimerQueue::set(const Ref<TimerQueue>& queue, Instant due, F&& f) {
     if (queue->free_ == nullptr) queue->free_ = new Slot;
     // It is not free while the function is copied, because a copy may set another timer.
-    struct Unused {
-        TimerQueue& queue;
-        Slot* slot;
-        ~Unused() {
-            if (slot == nullptr) return;
-            slot->function.reset();
-            queue.free(*slot);
-        }
-    } unused{*queue, queue->free_};
-    Slot& slot = *unused.slot;
+    Slot& slot = *queue->free_;
+    ScopeExit unused{[&] {
+        slot.function.reset();
+        queue->free(slot);
+    }};
     queue->free_ = slot.next_free;
     slot.function.emplace(std::forward<F>(f));
     slot.due = due;
     slot.ticket = queue->tickets_ + 1;
     queue->heap_.push(&slot, Order{});
-    unused.slot = nullptr;
+    unused.release();
     ++queue->tickets_;
     // Only a new first timer changes when the machine is due.
     if (queue->heap_.front() == &slot) queue->waker_.touch();

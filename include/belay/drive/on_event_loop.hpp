@@ -7,6 +7,7 @@
 #include <type_traits>  // std::decay_t
 #include <utility>      // std::exchange, std::forward
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/machine_like.hpp>
@@ -155,14 +156,10 @@ private:
             const detail::SpinLock lock{root_->mutex};
             root_->asked = false;
         }
-        struct Next {
-            driver::WakeHandle root;
-            ~Next() {
-                if (OnEventLoop* const self = of(*root.node()).driver) self->wait();
-            }
-        };
         root_->references.fetch_add(1, std::memory_order_relaxed);
-        const Next next{driver::WakeHandle::adopt(root_)};
+        const detail::ScopeExit next{[root = driver::WakeHandle::adopt(root_)] {
+            if (OnEventLoop* const self = of(*root.node()).driver) self->wait();
+        }};
         group_.advance(now());
     }
     /// Requests one call if a machine is due already, so that the loop's own work has its turn;

@@ -11,6 +11,7 @@
 #include <vector>    // std::vector
 
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/fleet/detail/endpoints_of.hpp>
@@ -373,16 +374,10 @@ public:
             members_.push_back(group_.template make<Member>(transport_, policy_, options_,
                                                             MemberObserver{this, members_.size()}));
             if (!running_) continue;
-            struct Undo {
-                std::vector<driver::GroupedMachine<Member>>& members;
-                bool armed = true;
-                ~Undo() {
-                    if (armed) members.pop_back();
-                }
-            } undo{members_};
+            detail::ScopeExit undo{[this] { members_.pop_back(); }};
             arrange();
             members_.back()->start();
-            undo.armed = false;
+            undo.release();
         }
         arrange();
         waker_.touch();

@@ -13,6 +13,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/result.hpp>
@@ -215,15 +216,12 @@ template <class Waiter, class Handler, class Look>
 void wait_with(LinkWaiters& waiters, Handler handler, LinkWaiters& cancelled, const Look& look) {
     // Adds it to the list only after `look()`: otherwise it would continue although this function
     // threw.
-    struct Undo {
-        WithHandler<Waiter, Handler>* waiter;
-        ~Undo() {
-            if (waiter != nullptr) waiter->drop();
-        }
-    } undo{new WithHandler<Waiter, Handler>{std::move(handler)}};
-    undo.waiter->end_by_slot(cancelled, look);
+    auto* const waiter = new WithHandler<Waiter, Handler>{std::move(handler)};
+    ScopeExit undo{[&] { waiter->drop(); }};
+    waiter->end_by_slot(cancelled, look);
     look();
-    waiters.add(*std::exchange(undo.waiter, nullptr));
+    undo.release();
+    waiters.add(*waiter);
 }
 
 /// Matches a link such as a Supervisor, and no other type that has a `receive`.
@@ -281,7 +279,7 @@ public:
     void on_state(const Transition& change) {
         const driver::TurnGuard guard{lifetime_};
         // A coroutine that begins to wait now waits for a later transition.
-        const Going going{connected_, connections_, guard};
+        const auto rest = keep_rest(connected_, connections_, guard);
         if (settles(change.to)) connected_.add_all(connections_);
         if (may_receive(change.from) && !may_receive(change.to.state)) {
             full_ = false;
@@ -304,7 +302,7 @@ public:
         const LinkStatus status = link.status();
         while (!guard.gone() && !cancelled_.empty()) cancelled_.first().go();
         if (guard.gone()) return;
-        const Going going{connected_, connections_, guard};
+        const auto rest = keep_rest(connected_, connections_, guard);
         if (settles(status)) connected_.add_all(connections_);
         while (!guard.gone() && !receivers_.empty() && !kept_.empty()) give(take());
         if (!guard.gone() && !receivers_.empty() && !may_receive(status.state)) {
@@ -324,14 +322,12 @@ private:
     using Receiver = detail::MessageWaiter<M>;
     using Answer = Result<M, Failure>;
     /// Waiters that an exception has left in the list of those to resume wait again.
-    struct Going {
-        detail::LinkWaiters& now;
-        detail::LinkWaiters& waiting;
-        const driver::TurnGuard& guard;
-        ~Going() {
+    [[nodiscard]] static auto keep_rest(detail::LinkWaiters& now, detail::LinkWaiters& waiting,
+                                        const driver::TurnGuard& guard) noexcept {
+        return detail::ScopeExit{[&] {
             if (!guard.gone()) waiting.add_all(now);
-        }
-    };
+        }};
+    }
     struct Kept {
         std::optional<M> message;  ///< empty: the end of a connection
         Failure why;
@@ -347,7 +343,7 @@ private:
     /// Gives the end to all receivers that wait; if none waits, stores it.
     void end(const Failure& why, const driver::TurnGuard& guard) {
         if (kept_.empty() && !receivers_.empty()) {
-            const Going going{ended_, receivers_, guard};
+            const auto rest = keep_rest(ended_, receivers_, guard);
             ended_.add_all(receivers_);
             return ended_.go_each<Receiver>(Answer::failure(why), guard);
         }

@@ -7,6 +7,7 @@
 #include <new>      // placement new
 #include <utility>  // std::forward
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/transport_like.hpp>
 
@@ -228,15 +229,9 @@ namespace detail {
 /// Throws: what `open` throws.
 template <class M, class Connection, class Open>
 Connection& open_connection(const Link<M>& link, part::Slot<Connection>& slot, Open&& open) {
-    struct Unwind {
-        const Link<M>& link;
-        bool armed = true;
-        ~Unwind() {
-            if (armed) link.closed(failure_of(LinkErrc::open_threw));
-        }
-    } unwind{link};
+    ScopeExit end{[&] { link.closed(failure_of(LinkErrc::open_threw)); }};
     Connection& connection = slot.emplace_from(open);
-    unwind.armed = false;
+    end.release();
     return connection;
 }
 

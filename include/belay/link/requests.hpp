@@ -30,6 +30,7 @@
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/detail/member_names.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
@@ -853,9 +854,10 @@ private:
             }
         } else if (lane == 0) {
             // If it throws, this message may have been an answer.
-            OrderGuard guard{*this};
+            // Without an order, the next answer might be given to a wrong question.
+            detail::ScopeExit guard{[this] { lose_order(); }};
             const bool is_answer = detail::is_answer(codec_, std::as_const(message));
-            guard.keeps_order = true;
+            guard.release();
             if (is_answer) {
                 return on_answer(is_out_of_order_ ? nullptr : table_.first_sent(),
                                  std::move(message));
@@ -863,14 +865,6 @@ private:
         }
         detail::notify<typename Hooks::Message>(observer_, *this, Lane{lane}, std::move(message));
     }
-    /// Without an order, the next answer might be given to a wrong question.
-    struct OrderGuard {
-        Requests& me;
-        bool keeps_order = false;
-        ~OrderGuard() {
-            if (!keeps_order) me.lose_order();
-        }
-    };
     void lose_order() noexcept {
         is_out_of_order_ = true;
         link_.report_unhealthy(failure_of(std::errc::protocol_error));
@@ -949,27 +943,24 @@ private:
         for (std::size_t left = table_.ended(); left != 0 && table_.ended() != 0; --left) {
             auto ended = table_.take_ended();
             {
-                const Notifying notifying{guard, notifying_};
+                const auto notifying = mark_notifying(guard);
                 ended.done(Answer::failure(ended.failure));
             }
             if (guard.gone() || !notify_deferred(guard)) return false;
         }
         return true;
     }
-    /// Runs a `done` or a hook. If that calls stop(), on_state waits until it has returned.
-    struct Notifying {
-        Notifying(const driver::TurnGuard& g, bool& f) noexcept : guard{g}, flag{f} { flag = true; }
-        Notifying(const Notifying&) = delete;
-        Notifying& operator=(const Notifying&) = delete;
-        ~Notifying() {
-            if (!guard.gone()) flag = false;
-        }
-        const driver::TurnGuard& guard;
-        bool& flag;
-    };
+    /// Marks that a `done` or a hook runs. If that calls stop(), on_state waits until it has
+    /// returned.
+    [[nodiscard]] auto mark_notifying(const driver::TurnGuard& guard) noexcept {
+        notifying_ = true;
+        return detail::ScopeExit{[this, &guard] {
+            if (!guard.gone()) notifying_ = false;
+        }};
+    }
     bool notify_deferred(const driver::TurnGuard& guard) {
         while (!deferred_.empty()) {
-            const Notifying notifying{guard, notifying_};
+            const auto notifying = mark_notifying(guard);
             const Transition change = deferred_.pop();
             detail::notify<typename Hooks::State>(observer_, *this, change);
             if (guard.gone()) return false;

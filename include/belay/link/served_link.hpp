@@ -5,6 +5,7 @@
 
 #include <utility>  // std::exchange, std::move
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -211,14 +212,10 @@ private:
     /// it.
     template <class F>
     decltype(auto) call(F&& f) {
-        struct Call {
-            ServedLink& link;
-            const bool outer = std::exchange(link.in_part_, true);
-            ~Call() {
-                link.in_part_ = outer;
-                if (link.ended_ && !outer) link.connection_.reset();
-            }
-        } const in{*this};
+        const detail::ScopeExit called{[this, outer = std::exchange(in_part_, true)] {
+            in_part_ = outer;
+            if (ended_ && !outer) connection_.reset();
+        }};
         return f(*connection_.get());
     }
 

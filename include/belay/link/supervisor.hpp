@@ -12,6 +12,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
@@ -207,17 +208,17 @@ public:
     /// Throws: what a decorator throws. The connection then ends, and no decorator is called again.
     [[nodiscard]] bool sift(part::Event<M>& event, Turn& turn) {
         if (broken()) return true;
-        const InPart in{in_part_};
-        EndIfThrown guard{*this, event.kind == part::EventKind::closed ? &event : nullptr};
+        const FlagScope in{in_part_};
+        auto guard = end_if_thrown(event.kind == part::EventKind::closed ? &event : nullptr);
         const bool rose = part::sift(*connection_.get(), event, turn);
-        guard.armed = false;
+        guard.release();
         return rose;
     }
     [[nodiscard]] SendResult send(const M& message, Lane lane) noexcept {
         if (!exists() || lingering() != 0) return SendResult::down;
         SendResult result;
         {
-            const InPart in{in_send_};
+            const FlagScope in{in_send_};
             result = part::send<M>(*connection_.get(), lane, message);
         }
         if (result == SendResult::sent) has_taken_ = true;
@@ -229,7 +230,7 @@ public:
     template <class... A>
     void credentials(A&&... values) {
         {
-            const InPart in{in_send_};
+            const FlagScope in{in_send_};
             transport_.credentials(std::forward<A>(values)...);
         }
         reap();
@@ -241,14 +242,14 @@ public:
             return;
         }
         if (broken_) return;
-        const InPart in{in_part_};
-        EndIfThrown guard{*this};
+        const FlagScope in{in_part_};
+        auto guard = end_if_thrown();
         part::advance(*connection_.get(), turn);
-        guard.armed = false;
+        guard.release();
     }
     void probe(Turn& turn, Duration within) noexcept {
         if (!exists() || lingering() != 0) return;
-        const InPart in{in_part_};
+        const FlagScope in{in_part_};
         part::probe(*connection_.get(), turn, within);
     }
     /// Closes the connection while its epoch continues.
@@ -264,7 +265,7 @@ public:
     }
     void resume_reading() noexcept {
         if (!exists() || lingering() != 0) return;
-        const InPart in{in_part_};
+        const FlagScope in{in_part_};
         part::resume_reading(*connection_.get());
     }
 
@@ -276,18 +277,10 @@ public:
         if (++last_epoch_ == 0) ++last_epoch_;
         box_->epoch.store(last_epoch_, std::memory_order_release);
         const Link<M> link{box_, last_epoch_};
-        struct Unwind {
-            const Link<M>& link;
-            bool armed = true;
-            ~Unwind() {
-                if (armed) link.closed(failure_of(LinkErrc::open_threw));
-            }
-        } unwind{link};
-        {
-            const InPart in{in_part_};
-            connection_.emplace_from([&] { return transport_.open(link); });
-        }
-        unwind.armed = false;
+        open_connection(link, connection_, [&] {
+            const FlagScope in{in_part_};
+            return transport_.open(link);
+        });
     }
 
     /// Ends the epoch, and the connection with it: at once, or with a close until `linger_ends`.
@@ -333,38 +326,26 @@ public:
     }
 
 private:
-    struct InPart {
-        explicit InPart(bool& flag) noexcept : flag_{flag}, outer_{std::exchange(flag, true)} {}
-        ~InPart() { flag_ = outer_; }
-        bool& flag_;
-        bool outer_;
-    };
-
-    /// Ends the connection if a decorator throws. `end` is the event of its end if that was passed
-    /// to the decorator: it must not be lost.
-    struct EndIfThrown {
-        LiveConnection& live;
-        part::Event<M>* end = nullptr;
-        bool armed = true;
-
-        ~EndIfThrown() {
-            if (!armed) return;
-            live.broken_ = true;
+    /// Ends the connection if a decorator throws, unless released. `end` is the event of its end if
+    /// that was passed to the decorator: it must not be lost.
+    [[nodiscard]] auto end_if_thrown(part::Event<M>* end = nullptr) noexcept {
+        return ScopeExit{[this, end] {
+            broken_ = true;
             if (end != nullptr) {
-                live.box_->post_end(std::move(*end));
+                box_->post_end(std::move(*end));
             } else {
                 // Read before the copy, after which GCC 12 warns of a null pointer at -O3.
-                const std::uint32_t epoch = live.epoch();
-                Link<M>{live.box_, epoch}.closed(failure_of(LinkErrc::decorator_threw));
+                const std::uint32_t old = epoch();
+                Link<M>{box_, old}.closed(failure_of(LinkErrc::decorator_threw));
             }
-        }
-    };
+        }};
+    }
 
     /// Closes at most once: a drain that is given up at this end has already called close().
     void begin_close() noexcept
         requires HasClose<Connection>
     {
-        const InPart in{in_part_};
+        const FlagScope in{in_part_};
         if (!parting_) {
             parting_ = true;
             connection_.get()->close(Failure{.cause = Cause::planned});

@@ -7,6 +7,7 @@
 #include <cstddef>   // std::size_t
 #include <utility>   // std::move, std::exchange
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/link_errc.hpp>
 #include <belay/link/part.hpp>
@@ -162,21 +163,12 @@ public:
             if (!begins && event.kind != part::EventKind::received) return false;
             // A transport that reports `opened` twice does not make the check begin twice.
             if (begins && std::exchange(asked_, true)) return false;
-            const Unwind unwind{own_};
+            detail::ScopeExit end{[&] { own_.closed(failure_of(LinkErrc::check_threw)); }};
             const Sender say{this->inner_, event.lane};
             const Verdict verdict = begins ? check_.begin(say) : check_.judge(*event.message, say);
-            return unwind.disarm(), settle(verdict, event);
+            end.release();
+            return settle(verdict, event);
         }
-        /// Ends the attempt if the check throws.
-        struct Unwind {
-            ~Unwind() {
-                if (armed) own.closed(failure_of(LinkErrc::check_threw));
-            }
-            void disarm() const noexcept { armed = false; }
-
-            const Link<message_type>& own;
-            mutable bool armed = true;
-        };
         bool settle(const Verdict& verdict, part::Event<message_type>& event) {
             if (verdict.kind() == Verdict::Kind::pending) return false;
             // An opening is no message, so it cannot wait.

@@ -310,13 +310,22 @@ public:
         requires LeasableLike<Storage>
     [[nodiscard]] DrainReport drain(Executor&& executor, std::size_t most = no_limit) {
         if (draining_) return {0, make_error_code(QueueErrc::draining)};
-        Draining scope{*this};
-        DrainReport& result = scope.result;
+        draining_ = true;
+        pushed_meanwhile_ = 0;
+        DrainReport result;
+        bool executing = false;  // at the end: an exception passes
+        const detail::ScopeExit drained{[&] {
+            draining_ = false;
+            if constexpr (has_hook<typename Hooks::Drained>) {
+                if (executing) result.error = make_error_code(QueueErrc::executor_failed);
+                detail::notify<typename Hooks::Drained>(observer_, *this, result);
+            }
+        }};
         most = detail::smaller(most, storage_.size());
         while (result.drained < most && !result.error) {
-            scope.executing = true;
+            executing = true;
             const bool was_there = drain_one(executor, result.error);
-            scope.executing = false;
+            executing = false;
             if (!was_there) break;
             if (!result.error) ++result.drained;
         }
@@ -436,25 +445,6 @@ private:
         bool newest_dropped_ = false;
     };
 
-    struct Draining {
-        explicit Draining(Queue& q) noexcept : queue{q} {
-            queue.draining_ = true;
-            queue.pushed_meanwhile_ = 0;
-        }
-        Draining(const Draining&) = delete;
-        Draining& operator=(const Draining&) = delete;
-        ~Draining() {
-            queue.draining_ = false;
-            if constexpr (has_hook<typename Hooks::Drained>) {
-                if (executing) result.error = make_error_code(QueueErrc::executor_failed);
-                detail::notify<typename Hooks::Drained>(queue.observer_, queue, result);
-            }
-        }
-        Queue& queue;
-        DrainReport result;
-        bool executing = false;  // at the end: an exception passes
-    };
-
     template <class Executor>
     bool drain_one(Executor& executor, std::error_code& error) {
         auto&& front = storage_.front();
@@ -466,7 +456,8 @@ private:
             if (is_over) error = {};
             return !is_over;
         }
-        detail::LeaseGuard lease{storage_};
+        // Returns the value to the storage, also if the executor throws.
+        detail::ScopeExit lease{[this] { static_cast<void>(storage_.nack()); }};
         // Some values that waited at the start may have become dead letters, and this one came
         // after them. Checked only if that is possible, because size() may be a call to a server.
         if (pushed_meanwhile_ != 0 && storage_.size() <= pushed_meanwhile_) return false;
@@ -477,7 +468,7 @@ private:
         error = detail::error_of_call(QueueErrc::executor_failed,
                                       [&]() -> decltype(auto) { return executor(*front); });
         if (error) return true;
-        lease.ended = true;
+        lease.release();
         error = detail::error_of_call(QueueErrc::queue_empty, [&] { return storage_.ack(); });
         return true;
     }

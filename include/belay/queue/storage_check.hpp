@@ -12,6 +12,7 @@
 #include <vector>       // std::vector
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/random.hpp>
 #include <belay/queue/queue.hpp>
@@ -359,7 +360,7 @@ private:
     void nack_in_unwinding() {
 #if defined(__cpp_exceptions)
         try {
-            const LeaseGuard<Storage> guard{*storage_};
+            const ScopeExit guard{[this] { static_cast<void>(storage_->nack()); }};
             throw 0;
         } catch (int) {
         }

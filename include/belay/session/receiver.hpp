@@ -19,6 +19,7 @@
 #include <utility>       // std::exchange, std::move
 #include <vector>        // std::vector
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
@@ -549,13 +550,15 @@ private:
         // Before apply(): if it throws, nothing may be acknowledged before the next commit.
         senders_.begin(*sender);
         commit_at_ = detail::smaller(commit_at_, after(now_, options_.commit_within));
-        const AbortIfThrown guard{peer};
+        // The sender sends an operation that threw again only on a new connection, and none may
+        // follow that would show the gap.
+        detail::ScopeExit guard{[&] { peer.link.abort(); }};
         const std::error_code e =
             in_ledger([&] { return ledger_.apply(sender->id, after_it, frame.payload); });
         BELAY_PRECONDITION(e || progress_of(sender->id) == after_it,
                            "Receiver: after apply(sender, p, operation), the ledger's "
                            "progress(sender) must return p; store all four fields unchanged");
-        guard.disarm();
+        guard.release();
         if (e) return fail_sender(peer, e, true);
         sender->core.applied(after_it);
         acks_.add(peer);
@@ -564,11 +567,7 @@ private:
     /// Calls the ledger, which may call stop(). Then the connection that is served is closing.
     template <class F>
     auto in_ledger(F&& f) {
-        struct Inside {
-            bool& flag;
-            const bool before;
-            ~Inside() { flag = before; }
-        } const inside{in_ledger_, std::exchange(in_ledger_, true)};
+        const detail::FlagScope inside{in_ledger_};
         return f();
     }
     [[nodiscard]] std::optional<Progress> progress_of(const Id& sender) {
@@ -580,18 +579,6 @@ private:
                            "Receiver: the ledger's store_id() must not be all zeros; draw it once "
                            "with make_id(bits), and store it with the ledger");
     }
-
-    /// Ends the connection whose operation threw. The sender sends an operation again only on a new
-    /// connection, and none may follow that would show the gap.
-    struct AbortIfThrown {
-        ~AbortIfThrown() {
-            if (armed) peer.link.abort();
-        }
-        void disarm() const noexcept { armed = false; }
-
-        Peer& peer;
-        mutable bool armed = true;
-    };
 
     /// Closes all other connections of this sender. Frames that they sent and that are not yet
     /// applied are dropped.

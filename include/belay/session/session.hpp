@@ -23,6 +23,7 @@
 #include <utility>      // std::declval, std::exchange, std::move
 
 #include <belay/core/detail/expect_options.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
 #include <belay/journal/id.hpp>
@@ -616,13 +617,9 @@ private:
     /// Returns: false if the session was destroyed.
     template <class Hook, class... A>
     bool call(const driver::TurnGuard& guard, A&&... a) {
-        struct Notifying {
-            const driver::TurnGuard& guard;
-            bool& flag;
-            ~Notifying() {
-                if (!guard.gone()) flag = false;
-            }
-        } notifying{guard, notifying_};
+        const detail::ScopeExit notified{[&] {
+            if (!guard.gone()) notifying_ = false;
+        }};
         notifying_ = true;
         detail::notify<Hook>(observer_, *this, std::forward<A>(a)...);
         while (!guard.gone() && !deferred_.empty()) {

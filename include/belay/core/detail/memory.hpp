@@ -12,6 +12,7 @@
 #include <utility>      // std::exchange, std::forward, std::move
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -140,15 +141,11 @@ public:
     /// Removes and returns the front.   Pre: !empty().
     [[nodiscard]] E pop() noexcept {
         BELAY_INVARIANT(size_ != 0, "EventRing::pop: the ring must not be empty");
-        struct Leave {
-            EventRing& ring;
-            ~Leave() {
-                ring.slots_[ring.first_].~E();
-                ring.first_ = (ring.first_ + 1) & (ring.capacity_ - 1);
-                --ring.size_;
-            }
-        };
-        const Leave leave{*this};
+        const ScopeExit leave{[this] {
+            slots_[first_].~E();
+            first_ = (first_ + 1) & (capacity_ - 1);
+            --size_;
+        }};
         return std::move(slots_[first_]);
     }
 

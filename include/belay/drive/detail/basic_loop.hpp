@@ -13,6 +13,7 @@
 #include <belay/core/clock_like.hpp>
 #include <belay/core/detail/function.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
@@ -158,7 +159,7 @@ public:
             !running_,
             "Loop::run: the loop runs already; neither another thread, nor a machine or "
             "a posted function may call it");
-        const Running running{running_};
+        const FlagScope running{running_};
         const Instant end =
             limit == forever ? never : belay::after(now(), detail::larger(limit, Duration::zero()));
         for (Instant until = always;; until = end) {
@@ -234,11 +235,6 @@ private:
         static const driver::WakeOps ops;
         const BasicLoop& loop;  ///< only the group, which ends with the loop, reads the time
         detail::Ref<Inbox> inbox;
-    };
-    struct Running {
-        explicit Running(bool& flag) noexcept : flag_{flag} { flag_ = true; }
-        ~Running() { flag_ = false; }
-        bool& flag_;
     };
 
     BasicLoop(Clock clock, detail::Ref<Inbox> inbox)

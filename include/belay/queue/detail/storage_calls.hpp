@@ -69,19 +69,4 @@ template <class Front>
     return make_error_code(QueueErrc::queue_empty);
 }
 
-/// Returns a leased value to the storage, unless the lease has ended otherwise. It does so also
-/// when the executor throws.
-template <class Storage>
-struct LeaseGuard {
-    explicit LeaseGuard(Storage& s) noexcept : storage{s} {}
-    LeaseGuard(const LeaseGuard&) = delete;
-    LeaseGuard& operator=(const LeaseGuard&) = delete;
-    ~LeaseGuard() {
-        if (!ended) static_cast<void>(storage.nack());
-    }
-
-    Storage& storage;
-    bool ended = false;
-};
-
 }}}  // namespace belay::detail

@@ -7,6 +7,7 @@
 #include <utility>  // std::exchange, std::move, std::swap
 #include <vector>   // std::vector
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_group.hpp>
 #include <belay/core/order.hpp>
 #include <belay/link/heartbeat_options.hpp>
@@ -184,14 +185,9 @@ private:
 
     void serve(Peer& peer, Instant now) {
         // Notes the end of a peer also if `serve` throws.
-        struct Served {
-            ServedPeers& all;
-            Peer& peer;
-            ~Served() {
-                if (peer.link.ended() && !std::exchange(peer.ending, true))
-                    all.ended_.push_back(&peer);
-            }
-        } const served{*this, peer};
+        const ScopeExit served{[&] {
+            if (peer.link.ended() && !std::exchange(peer.ending, true)) ended_.push_back(&peer);
+        }};
         owner_.serve(peer, now);
     }
 
