@@ -3,7 +3,7 @@
 /// sim::Disk: a disk in memory that loses, on demand, what a real one may lose.
 #pragma once
 
-#include <algorithm>    // std::copy_n, std::min, std::max
+#include <algorithm>    // std::any_of, std::copy_n, std::min, std::max
 #include <array>        // std::array
 #include <memory>       // std::shared_ptr
 #include <string>       // std::string
@@ -102,6 +102,10 @@ public:
         const Begun begun = begin_operation();
         if (begun.takes_effect) names_.make_directory(path);
         return noted(begun.error, [&] { return "makes the directory " + named(path); });
+    }
+    /// Returns whether there is a file of this name. It is not an operation of a process.
+    [[nodiscard]] bool has_file(const std::string& path) const {
+        return names_.find(path) != nullptr;
     }
     /// Returns whether there is a directory: the root, one that was made, or one with files.
     [[nodiscard]] bool has_directory(const std::string& path) const {
@@ -405,6 +409,12 @@ public:
     }
     ~File() { close(); }
 
+    /// Returns whether a path still refers to this file. It was not removed or replaced.
+    [[nodiscard]] bool has_name() const noexcept {
+        const auto& all = disk_->names_.all();
+        return std::any_of(all.begin(), all.end(),
+                           [&](const auto& entry) { return entry.second == inode_; });
+    }
     [[nodiscard]] std::error_code lock() noexcept {
         if (dead()) return io_error();
         if (inode_->locked && !locks_) return make_error_code(QueueErrc::already_locked);

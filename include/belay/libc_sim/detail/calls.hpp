@@ -9,6 +9,7 @@
 #include <time.h>       // TIMER_ABSTIME
 #include <unistd.h>     // ssize_t
 
+#include <algorithm>    // std::min
 #include <cstdarg>      // va_list
 #include <cstdio>       // vsnprintf
 #include <memory>       // std::make_shared
@@ -193,6 +194,20 @@ inline std::size_t write_all(LibcProcess& p, int fd, std::string_view bytes) {
         written += static_cast<std::size_t>(n);
     }
     return written;
+}
+/// Sends a part of a file, of 64 KiB at most.
+inline ssize_t sendfile(LibcProcess& p, int to, int from, off_t* offset, std::size_t size) {
+    const auto file = libc_files::file_of(p, from);
+    if (!file) return -1;
+    const off_t at = offset != nullptr ? *offset : static_cast<off_t>(file->offset());
+    std::string part(std::min(size, std::size_t{1} << 16U), '\0');
+    const ssize_t n = libc_files::pread(p, from, part.data(), part.size(), at);
+    if (n <= 0) return n;
+    const ssize_t sent = libc_calls::write(p, to, part.data(), static_cast<std::size_t>(n));
+    if (sent < 0) return -1;
+    if (offset != nullptr) *offset = at + sent;
+    if (offset == nullptr) file->seek(at + sent, SEEK_SET);
+    return sent;
 }
 inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
@@ -398,7 +413,12 @@ inline int select(LibcProcess& p, int count, fd_set* reads, fd_set* writes, fd_s
     if (timeout == nullptr) return libc_calls::pselect(p, count, sets, nullptr);
     const timespec t{.tv_sec = timeout->tv_sec, .tv_nsec = timeout->tv_usec * 1000};
     if (!LibcClock::is_valid(t)) return libc_fail(EINVAL);
-    return libc_calls::pselect(p, count, sets, &t);
+    const Instant end = after(p.host().now(), LibcClock::from(t));
+    const int result = libc_calls::pselect(p, count, sets, &t);
+    // As on Linux, the time that is left.
+    const timespec left = LibcClock::to(elapsed(p.host().now(), end));
+    *timeout = {.tv_sec = left.tv_sec, .tv_usec = left.tv_nsec / 1000};
+    return result;
 }
 
 // ---- sockets ---------------------------------------------------------------------------------
@@ -422,9 +442,9 @@ inline int bind(LibcProcess& p, int fd, const sockaddr* address, socklen_t size)
     const sockaddr_in* const at = s ? ipv4(address, size) : nullptr;
     return at != nullptr ? s->bind(*at) : -1;
 }
-inline int listen(LibcProcess& p, int fd, int) {
+inline int listen(LibcProcess& p, int fd, int backlog) {
     const auto s = socket_of(p, fd);
-    return s ? s->listen() : -1;
+    return s ? s->listen(backlog) : -1;
 }
 inline int accept4(LibcProcess& p, int fd, sockaddr* peer, socklen_t* size, int flags) {
     const auto s = socket_of(p, fd);
@@ -455,8 +475,9 @@ inline int connect(LibcProcess& p, int fd, const sockaddr* address, socklen_t si
     const sockaddr_in* const to = s ? ipv4(address, size) : nullptr;
     if (to == nullptr) return -1;
     const int result = s->connect(*to);
-    if (errno != EINPROGRESS || s->nonblocking()) return result;
+    if (result == 0 || errno != EINPROGRESS || s->nonblocking()) return result;
     if (!p.wait(s->deadline(true), [&] { return !s->connecting(); })) return libc_fail(EINPROGRESS);
+    s->end_connect();
     int error = 0;
     socklen_t error_size = sizeof error;
     static_cast<void>(s->option(SOL_SOCKET, SO_ERROR, &error, &error_size));

@@ -172,6 +172,11 @@ public:
     }
     int preallocate(std::uint64_t bytes) { return libc_result(file_.preallocate(bytes)); }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
+    /// Returns where pwrite() writes: on Linux, at the end of a file with O_APPEND.
+    [[nodiscard]] Result<std::uint64_t> place(std::uint64_t offset) const noexcept {
+        return (flags_ & O_APPEND) != 0 ? size() : Result<std::uint64_t>{offset};
+    }
+    [[nodiscard]] bool has_name() const noexcept { return file_.has_name(); }
     [[nodiscard]] std::uint64_t number() const { return (*file_.identity())[1]; }
     std::int64_t seek(std::int64_t to, int from) {
         if (from != SEEK_SET && from != SEEK_CUR && from != SEEK_END) return libc_fail(EINVAL);

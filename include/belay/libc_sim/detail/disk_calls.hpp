@@ -10,13 +10,15 @@
 #include <sys/stat.h>  // stat
 #include <unistd.h>    // F_OK
 
-#include <algorithm>  // std::min, std::max
-#include <chrono>     // std::chrono::milliseconds
-#include <cstring>    // std::memcpy
-#include <memory>     // std::make_shared
-#include <set>        // std::set
-#include <string>     // std::string
-#include <vector>     // std::vector
+#include <algorithm>    // std::min, std::max
+#include <chrono>       // std::chrono::milliseconds
+#include <climits>      // PATH_MAX
+#include <cstring>      // std::memcpy
+#include <memory>       // std::make_shared
+#include <set>          // std::set
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <vector>       // std::vector
 
 #include <belay/libc_sim/detail/disk.hpp>
 #include <belay/libc_sim/detail/files.hpp>
@@ -34,6 +36,19 @@ inline std::shared_ptr<LibcDiskFile> file_of(LibcProcess& p, int fd, int other_k
 /// Whether there is the directory of a name. An empty one is there if a program has made it.
 inline bool has_parent(LibcProcess& p, const std::string& name) {
     return p.host().disk().has_directory(name.substr(0, std::max<std::size_t>(name.rfind('/'), 1)));
+}
+/// Returns the error of a path that is too long, is empty, or goes through a file as if it were a
+/// directory; 0 if there is none.
+inline int path_error(LibcProcess& p, std::string_view path) {
+    if (path.empty()) return ENOENT;
+    if (path.size() >= PATH_MAX) return ENAMETOOLONG;
+    for (std::size_t begin = 0, end = 0; begin < path.size(); begin = end + 1) {
+        end = std::min(path.find('/', begin), path.size());
+        if (end - begin > NAME_MAX) return ENAMETOOLONG;
+        const std::string name = libc_path(path.substr(0, end));
+        if (end != path.size() && p.host().disk().has_file(name)) return ENOTDIR;
+    }
+    return 0;
 }
 /// Rejects a path that is not seen from the current directory.
 inline std::string path_at(LibcProcess& p, const char* function, int directory, const char* path) {
@@ -59,7 +74,7 @@ inline int open(LibcProcess& p, const char* path, int flags, mode_t) {
             "called \"open\" with O_TMPFILE, O_PATH, O_DIRECT, O_SYNC or O_DSYNC, which a world "
             "does not have");
     }
-    if (path[0] == '\0') return libc_fail(ENOENT);
+    if (const int error = path_error(p, path)) return libc_fail(error);
     if (sim::detail::Kernel::lacks_descriptors(p.host())) return libc_fail(EMFILE);
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
@@ -115,7 +130,8 @@ inline ssize_t pwrite(LibcProcess& p, int fd, const void* bytes, std::size_t siz
     const auto file = file_of(p, fd, ESPIPE);
     if (!file) return -1;
     if (offset < 0) return libc_fail(EINVAL);
-    return file->write_at(static_cast<std::uint64_t>(offset), bytes, size);
+    const auto place = file->place(static_cast<std::uint64_t>(offset));
+    return place ? file->write_at(*place, bytes, size) : libc_result(place.error());
 }
 inline ssize_t pwritev(LibcProcess& p, int fd, const iovec* iov, int count, off_t offset) {
     return each_buffer(iov, count, offset, [&](const void* bytes, std::size_t size, off_t at) {
@@ -190,7 +206,7 @@ inline constexpr mode_t directory_mode = S_IFDIR | 0755;
 inline int stat(LibcProcess& p, const char* path, struct stat* out) {
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
-    if (path[0] == '\0') return libc_fail(ENOENT);
+    if (const int error = path_error(p, path)) return libc_fail(error);
     const auto number = disk.identity(name);
     if (number) {
         const auto size = disk.size(name);
@@ -210,6 +226,7 @@ inline int fstat(LibcProcess& p, int fd, struct stat* out) {
         const auto size = file->size();
         if (!size) return libc_result(size.error());
         *out = status(p, file->number(), *size, file_mode);
+        out->st_nlink = file->has_name() ? 1 : 0;
     } else if (const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found)) {
         return libc_files::stat(p, directory->path().c_str(), out);
     } else {
@@ -231,7 +248,7 @@ inline int statx(LibcProcess& p, int directory, const char* path, int flags, uns
     out->stx_dev_minor = static_cast<std::uint32_t>(found.st_dev);
     out->stx_ino = found.st_ino;
     out->stx_mode = static_cast<std::uint16_t>(found.st_mode);
-    out->stx_nlink = 1;
+    out->stx_nlink = static_cast<std::uint32_t>(found.st_nlink);
     out->stx_size = static_cast<std::uint64_t>(found.st_size);
     return 0;
 }
@@ -255,12 +272,14 @@ inline int fchown(LibcProcess& p, int fd, uid_t user, gid_t group) {
 inline int fchmod(LibcProcess& p, int fd, mode_t mode) {
     struct stat found {};
     if (libc_files::fstat(p, fd, &found) != 0) return -1;
-    return (found.st_mode & 07777U) == mode ? 0 : libc_fail(EPERM);
+    // Linux ignores the type of a file.
+    return (found.st_mode & 07777U) == (mode & 07777U) ? 0 : libc_fail(EPERM);
 }
 
 // ---- names -----------------------------------------------------------------------------------
 
 inline int mkdir(LibcProcess& p, const char* path, mode_t) {
+    if (const int error = path_error(p, path)) return libc_fail(error);
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
     if (disk.has_directory(name) || disk.identity(name)) return libc_fail(EEXIST);
@@ -268,6 +287,7 @@ inline int mkdir(LibcProcess& p, const char* path, mode_t) {
     return libc_result(disk.create_directory(name));
 }
 inline int unlink(LibcProcess& p, const char* path) {
+    if (const int error = path_error(p, path)) return libc_fail(error);
     const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
     if (!disk.identity(name) && disk.has_directory(name)) return libc_fail(EISDIR);
@@ -281,12 +301,15 @@ inline int remove(LibcProcess& p, const char* path) {
     return result;
 }
 inline int rename(LibcProcess& p, const char* from, const char* to) {
+    if (const int error = path_error(p, from)) return libc_fail(error);
     const std::string name = libc_path(from);
     sim::Disk& disk = p.host().disk();
     if (!disk.identity(name) && disk.has_directory(name)) {
         p.refuse("called \"rename\" of a directory, which a world does not have");
     }
     const std::string target = libc_path(to);
+    if (const int error = path_error(p, to)) return libc_fail(error);
+    if (!disk.identity(target) && disk.has_directory(target)) return libc_fail(EISDIR);
     if (!has_parent(p, target)) return libc_fail(ENOENT);
     return libc_result(disk.rename(name, target));
 }

@@ -28,12 +28,12 @@ namespace belay { inline namespace BELAY_ABI { namespace detail { namespace libc
 inline bool waits_for_itself(const pthread_mutex_t& mutex) {
     // A lock that checks for errors returns EDEADLK itself.
     const bool checks = (mutex.__data.__kind & 3) == PTHREAD_MUTEX_ERRORCHECK_NP;
-    return !checks && mutex.__data.__owner == gettid();
+    return !checks && mutex.__data.__owner == libc_real<"gettid", pid_t>();
 }
 /// Readers have no names. A simulated program starts no thread, so that they are programs.
 inline bool waits_for_itself(const pthread_rwlock_t& lock) {
     const pid_t writer = lock.__data.__cur_writer;
-    return writer == 0 || writer == gettid();
+    return writer == 0 || writer == libc_real<"gettid", pid_t>();
 }
 inline bool waits_for_itself(const pthread_spinlock_t&) { return true; }
 

@@ -72,11 +72,15 @@ public:
         listener_ = std::move(listener);
         return 0;
     }
-    int listen() {
+    int listen(int backlog) {
         if (!listener_) {
             listener_ = std::make_unique<sim::detail::ListeningSocket>(process_.host());
         }
-        const std::errc error = listener_->listen(only_local_, [this] { changed(); });
+        // As on Linux, one connection more than the number waits.
+        const std::size_t waiting_max =
+            std::min(static_cast<unsigned>(backlog), unsigned{sim::detail::backlog_max} - 1) + 1;
+        const std::errc error = listener_->listen(
+            only_local_, [this] { changed(); }, waiting_max);
         return error == std::errc{} ? 0 : libc_fail(static_cast<int>(error));
     }
     /// Returns the next connection; null, with errno, if there is none.
@@ -93,10 +97,14 @@ public:
         if (listener_) {
             process_.refuse("called \"connect\" after \"bind\", which a world does not support");
         }
+        if (stream_.connected() && std::exchange(connects_, false)) return 0;
+        connects_ = true;
         const std::errc error = stream_.connect(ntohl(to.sin_addr.s_addr), ntohs(to.sin_port));
         return libc_fail(error == std::errc{} ? EINPROGRESS : static_cast<int>(error));
     }
     [[nodiscard]] bool connecting() const noexcept { return stream_.connecting(); }
+    /// A blocking connect() has ended.
+    void end_connect() noexcept { connects_ = false; }
 
     ssize_t receive(std::span<const iovec> iov, int flags) {
         ssize_t total = 0;
@@ -160,6 +168,8 @@ private:
         receive_buffer_ = listener.receive_buffer_;
         send_buffer_ = listener.send_buffer_;
         resets_ = listener.resets_;
+        reuses_address_ = listener.reuses_address_;
+        no_delay_ = listener.no_delay_;
         mind_unread();
     }
     void changed() {
@@ -213,6 +223,9 @@ private:
     int send_buffer_ = 16'384;
     bool only_local_ = false;
     bool resets_ = false;
+    bool connects_ = false;  // connect() was called, and has not returned the end
+    bool reuses_address_ = false;
+    bool no_delay_ = false;
 };
 
 namespace libc_options {
@@ -269,7 +282,9 @@ inline int LibcSocket::set_option(int level, int name, const void* value, sockle
     if ((level == SOL_SOCKET && name == SO_REUSEADDR) ||
         (level == IPPROTO_TCP && name == TCP_NODELAY)) {
         int on = 0;
-        return libc_options::read(on, value, size) ? 0 : libc_fail(EINVAL);
+        if (!libc_options::read(on, value, size)) return libc_fail(EINVAL);
+        (name == SO_REUSEADDR && level == SOL_SOCKET ? reuses_address_ : no_delay_) = on != 0;
+        return 0;
     }
     if (times) {
         timeval t{};
@@ -303,7 +318,7 @@ inline std::optional<int> LibcSocket::tcp_number(int name) {
     const auto seconds = [](Duration d) {
         return static_cast<int>(std::chrono::duration_cast<std::chrono::seconds>(d).count());
     };
-    if (name == TCP_NODELAY) return 1;
+    if (name == TCP_NODELAY) return no_delay_;
     if (name == TCP_KEEPIDLE) return seconds(how.idle);
     if (name == TCP_KEEPINTVL) return seconds(how.interval);
     if (name == TCP_KEEPCNT) return how.count;
@@ -315,7 +330,7 @@ inline std::optional<int> LibcSocket::socket_number(int name) {
     if (name == SO_TYPE) return SOCK_STREAM;
     if (name == SO_DOMAIN) return AF_INET;
     if (name == SO_PROTOCOL) return IPPROTO_TCP;
-    if (name == SO_REUSEADDR) return 1;
+    if (name == SO_REUSEADDR) return reuses_address_;
     if (name == SO_ACCEPTCONN) return listener_ && listener_->listening();
     if (name == SO_KEEPALIVE) return stream_.keep_alive().on;
     if (name == SO_RCVBUF) return receive_buffer_;

@@ -205,7 +205,8 @@ BELAY_DETAIL_REPLACE(libc_calls,
     eventfd_read, eventfd_write, isatty, timerfd_create, timerfd_settime, timerfd_gettime,
     epoll_create, epoll_create1, epoll_ctl, epoll_wait, epoll_pwait, epoll_pwait2, poll, ppoll,
     select, socket, bind, listen, accept, accept4, connect, shutdown, getsockopt, setsockopt,
-    getsockname, getpeername, send, sendto, sendmsg, recv, recvmsg)
+    getsockname, getpeername, send, sendto, sendmsg, recv, recvmsg, sendfile)
+BELAY_DETAIL_REPLACE_BY(sendfile64, libc_calls::sendfile)
 BELAY_DETAIL_REPLACE(libc_symbols, pselect, recvfrom)
 BELAY_DETAIL_REPLACE_BY(fcntl64, libc_calls::fcntl)
 BELAY_DETAIL_SYMBOL inline int vdprintf(int, const char*, va_list) asm("vdprintf");
@@ -568,7 +569,7 @@ BELAY_DETAIL_REFUSE(
 // ---- refused: descriptors and files -------------------------------------------------------------
 
 BELAY_DETAIL_REFUSE(
-    dup, dup2, __dup2, dup3, inotify_init, inotify_init1, sendfile, sendfile64, splice, tee,
+    dup, dup2, __dup2, dup3, inotify_init, inotify_init1, splice, tee,
     vmsplice, recvmmsg, sendmmsg, preadv2, pwritev2, preadv64v2, pwritev64v2, lockf, lockf64,
     copy_file_range, close_range, closefrom, memfd_create, fdopendir, rmdir, chdir, fchdir, chmod,
     link, symlink, realpath, __realpath_chk, canonicalize_file_name, get_current_dir_name, getwd,

@@ -134,6 +134,8 @@ public:
             return {0, std::errc::not_connected};
         }
         if (const std::size_t n = owns_end() ? channel_->read(side_, out) : 0) return {n, {}};
+        // As on Linux, the peer's orderly end comes before the error that follows it.
+        if (owns_end() && end().fin_seen) return {0, {}};
         if (const std::errc error = std::exchange(error_, {}); error != std::errc{}) {
             return {0, error};
         }
@@ -335,11 +337,13 @@ public:
         port_ = port;
         return {};
     }
-    /// Listens on the port; on a free one without bind().
-    [[nodiscard]] std::errc listen(bool only_local, Function<void()> on_waiting) {
+    /// Listens on the port; on a free one without bind(). At most `waiting_max` connections wait. A
+    /// second call sets that number only.   Pre: 0 < waiting_max <= backlog_max.
+    [[nodiscard]] std::errc listen(bool only_local, Function<void()> on_waiting,
+                                   std::size_t waiting_max = backlog_max) {
         Station& station = Kernel::station(*host_);
         if (!station.alive) return std::errc::network_down;
-        if (listening()) return {};
+        if (listening()) return station.listeners[port_].waiting_max = waiting_max, std::errc{};
         if (port_ == 0) port_ = free_port();
         if (port_ == 0 || is_taken(port_)) return std::errc::address_in_use;
         Station::Listener& listener = station.listeners[port_];
@@ -350,6 +354,7 @@ public:
             if (std::exchange(noticed_, waiting) < waiting) changed();
         };
         listener.only_local = only_local;
+        listener.waiting_max = waiting_max;
         noticed_ = 0;
         start_ = host_->starts();
         return {};

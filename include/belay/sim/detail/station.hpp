@@ -90,9 +90,10 @@ struct Station {
         // For streams, instead: the process takes connections from the backlog when it wants to.
         Function<void()> on_waiting{};
         bool only_local = false;  // bound to the loopback address
+        std::size_t waiting_max = backlog_max;
 
         [[nodiscard]] bool is_full_for(const Channel& c) const noexcept {
-            return backlog.size() >= backlog_max && !has(c);
+            return backlog.size() >= waiting_max && !has(c);
         }
         [[nodiscard]] bool has(const Channel& c) const noexcept {
             return std::any_of(backlog.begin(), backlog.end(),
