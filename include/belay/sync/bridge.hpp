@@ -11,11 +11,6 @@
 
 namespace belay { inline namespace BELAY_ABI {
 
-namespace detail {
-template <class Local, class Remote, class Policy, class Observer>
-class BridgeService;
-}  // namespace detail
-
 /// Keeps the scenes of a LocalLike and those of a RemoteLike equal.
 ///
 /// It pushes local changes and pulls remote changes. If both sides have changed a scene, the later
@@ -44,9 +39,6 @@ class Bridge final : public detail::BasicBridge<Bridge<Local, Remote, Policy, Ob
     using Base = detail::BasicBridge<Bridge, Local, Remote, Policy, Observer>;
 
 public:
-    /// This bridge as a service of a Fleet; see sync/bridge_service.hpp.
-    using Service = detail::BridgeService<Local, Remote, Policy, Observer>;
-
     /// Constructs a bridge over two sides, each given by `std::ref` or moved in.
     ///
     /// A named side is never copied. The bridge runs a remote that is a machine and is moved in.

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint8_t
 #include <string_view>  // std::string_view
 
 #include <belay/backoff/backoff.hpp>
@@ -47,9 +46,6 @@ struct BridgeOptions {
     Duration retry_after_max = std::chrono::minutes{5};
     /// The most calls that are under way at once; > 0.
     std::size_t calls_max = 8;
-    /// As a service of a Fleet: the priority among services that want to dial; see
-    /// ServiceOptions::priority.
-    std::uint8_t priority = 0;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is. It also
     /// serves a static_assert.   Complexity: O(1).

@@ -30,8 +30,7 @@ inline constexpr bool copies_a_side =
 }
 
 /// The machine. `Self` is the type that it passes to its observer.
-template <class Self, class Local, class Remote, class Policy, class Observer,
-          class Health = RemoteHealth>
+template <class Self, class Local, class Remote, class Policy, class Observer>
 class BasicBridge {
     using TheLocal = Unwrapped<Local>;
     using TheRemote = Unwrapped<Remote>;
@@ -43,7 +42,7 @@ class BasicBridge {
     static_assert(!HasRemoveRemote<TheRemote> || RemovesScenes<TheLocal>,
                   "Bridge: the remote deletes scenes, so the local side needs 'std::error_code "
                   "remove_scene(std::string_view session, belay::Origin)'");
-    using Engine = BridgeEngine<Self, TheLocal, TheRemote, Policy, Observer, Health>;
+    using Engine = BridgeEngine<Self, TheLocal, TheRemote, Policy, Observer>;
     // The owner of a referenced remote runs it.
     static constexpr bool runs_remote = MachineLike<Remote>;
 
@@ -139,19 +138,12 @@ protected:
     template <class L, class R>
     BasicBridge(L&& local, R&& remote, Policy policy, const BridgeOptions& options,
                 Observer observer)
-        : BasicBridge{std::forward<L>(local),      std::forward<R>(remote),
-                      std::move(policy),           options,
-                      Health{options.outage_wait}, std::move(observer)} {}
-    template <class L, class R>
-    BasicBridge(L&& local, R&& remote, Policy policy, const BridgeOptions& options,
-                const Health& health, Observer observer)
         : local_{std::forward<L>(local)},
           remote_{std::forward<R>(remote)},
           observer_{std::move(observer)},
           engine_{{unwrap(local_), unwrap(remote_)},
                   std::move(policy),
                   checked_options(options),
-                  health,
                   box_->waker()} {
         static_assert(!copies_a_side<L> && !copies_a_side<R>,
                       "Bridge: a side that is a variable must be passed as std::ref(side) or "
@@ -164,10 +156,6 @@ protected:
         box_->locked([this] { box_->ended = true; });
         box_->close();
     }
-
-    [[nodiscard]] bool started() const noexcept { return phase_ != Phase::idle; }
-    [[nodiscard]] Engine& engine() noexcept { return engine_; }
-    [[nodiscard]] const Engine& engine() const noexcept { return engine_; }
 
     void mark(std::string_view session, Origin origin) {
         if (origin == Origin::remote || stop_by_ != never) return;

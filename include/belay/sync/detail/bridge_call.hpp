@@ -82,7 +82,6 @@ public:
     template <class F>
     void ask(Instant now, Duration within, F&& call) {
         question_.open = question_.at_once = true;
-        question_.asked_at = now;
         question_.answer_by = smaller(after(now, within), core_->attempt().deadline);
 #if defined(__cpp_exceptions)
         try {
@@ -125,11 +124,8 @@ public:
         return why;
     }
     /// Returns the failure of the attempt that collect() has ended, once; none if it succeeded.
-    [[nodiscard]] std::optional<AttemptEnd> take_attempt_failure() noexcept {
-        if (!ended_by_) return std::nullopt;
-        const AttemptEnd end{*ended_by_, question_.at_once, question_.asked_at};
-        ended_by_.reset();
-        return end;
+    [[nodiscard]] std::optional<Failure> take_attempt_failure() noexcept {
+        return std::exchange(ended_by_, std::nullopt);
     }
     /// Returns the reply. It counts as rejected if the last attempt ended inside of the call,
     /// because no server can have answered then.
@@ -189,7 +185,6 @@ private:
     Instant wake_ = always;
     Kind kind_{};
     struct {
-        Instant asked_at = always;
         Instant answer_by = never;
         bool open = false;
         /// Whether the attempt ended inside of the call that started it.

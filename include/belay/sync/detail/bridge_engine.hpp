@@ -21,8 +21,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// session has one round at a time, with one call at a time.
 ///
 /// The engine calls no hooks. It adds events to its pending_events().
-template <class Self, class Local, class Remote, class Policy, class Observer,
-          class Health = RemoteHealth>
+template <class Self, class Local, class Remote, class Policy, class Observer>
 class BridgeEngine {
 public:
     using Sides = BridgeSides<Local, Remote>;
@@ -33,11 +32,11 @@ public:
     using ReadyQueue = BridgeSession::ReadyQueue;
 
     BridgeEngine(const Sides& sides, Policy policy, const BridgeOptions& options,
-                 const Health& health, const Waker& waker)
+                 const Waker& waker)
         : sides_{sides},
           policy_{std::move(policy)},
           options_{options},
-          health_{health},
+          health_{options.outage_wait},
           calls_{waker} {}
 
     void start(Instant now) noexcept {
@@ -66,15 +65,12 @@ public:
     void advance(Instant now) {
         now_ = now;
         calls_.begin_turn();
-        give_back_lost();
         for (std::size_t i = 0; i < calls_.size(); ++i) {
             run(calls_[i]);
-            give_back_lost();
         }
-        if (tick_ <= now_ || needs_call()) pull_all();
+        if (tick_ <= now_) pull_all();
         while (sessions_.next_due() <= now_) get_ready(sessions_.take_due());
         launch();
-        give_back_lost();
     }
 
     // ---- the end -------------------------------------------------------------------------------
@@ -98,7 +94,7 @@ public:
     }
     /// Whether nothing is left to do, or nothing can be done.
     [[nodiscard]] bool is_wound_down() const noexcept {
-        return health_.gone() || (calls_.busy() == 0 && !sessions_.has_ready());
+        return health_.away() || (calls_.busy() == 0 && !sessions_.has_ready());
     }
     void drop_all() noexcept {
         for (std::size_t i = 0; i < calls_.size(); ++i) {
@@ -115,14 +111,7 @@ public:
     [[nodiscard]] const PendingEvents& pending_events() const noexcept { return pending_events_; }
     [[nodiscard]] Sides& sides() noexcept { return sides_; }
     [[nodiscard]] const Sides& sides() const noexcept { return sides_; }
-    [[nodiscard]] Health& health() noexcept { return health_; }
-    [[nodiscard]] const Health& health() const noexcept { return health_; }
-    /// Returns whether a call is under way, or waits to be made.
-    [[nodiscard]] bool has_work() const noexcept {
-        return calls_.busy() != 0 || sessions_.has_ready();
-    }
-    /// See BridgeSessions::unconfirmed.
-    [[nodiscard]] std::size_t unconfirmed() const noexcept { return sessions_.unconfirmed(); }
+    [[nodiscard]] const RemoteHealth& health() const noexcept { return health_; }
     /// Returns whether calls were dropped since it was called last.
     [[nodiscard]] bool take_dropped() noexcept { return calls_.take_dropped(); }
 
@@ -292,11 +281,10 @@ private:
         const Round round{*this, *call.session()};
         while (call.session() != nullptr) {
             if (!calls_.collect(call, now_)) return;
-            const auto end = call.take_attempt_failure();
-            if (end && !is_of_session(end->failure.cause)) {
-                const bool is_over = health_.attempt_failed(*end, now_);
-                if constexpr (!Health::in_fleet) pending_events_.state(health_.view());
-                if (is_over) return settle(call, lost_reply(*end));
+            const auto failure = call.take_attempt_failure();
+            if (failure && !is_of_session(failure->cause)) {
+                health_.attempt_failed(*failure, now_);
+                pending_events_.state(health_.view());
             }
             if (call.deadline() > now_ || !calls_.has_left()) return;
             switch (call.next(now_)) {
@@ -361,20 +349,6 @@ private:
         }
     }
 
-    [[nodiscard]] static typename Call::Reply lost_reply(const AttemptEnd& end) {
-        auto reply = Call::Reply::none(CallErrc::call_failed, end.failure);
-        reply.rejected = end.at_once;
-        return reply;
-    }
-    /// A fleet has ended the permission to call the remote, or a call has: no answer is waited for.
-    void give_back_lost() {
-        if constexpr (Health::in_fleet) {
-            if (!health_.take_lost()) return;
-            for (std::size_t i = 0; i < calls_.size(); ++i) {
-                if (calls_[i].session() != nullptr) give_back(calls_[i]);
-            }
-        }
-    }
     /// Drops a call. Its session is called again later.
     void give_back(Call& call) noexcept {
         BridgeSession& s = *call.session();
@@ -383,15 +357,6 @@ private:
         drop(call);
         if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
     }
-    /// Returns whether the fleet waits for a call, and none is due.
-    [[nodiscard]] bool needs_call() const noexcept {
-        if constexpr (Health::in_fleet) {
-            return health_.dials() && !has_work() && options_.pull.enabled && !stopping_;
-        } else {
-            return false;
-        }
-    }
-
     void settle(Call& call, typename Call::Reply reply) {
         BridgeSession& s = *call.session();
         const typename Call::Kind kind = call.kind();
@@ -399,7 +364,7 @@ private:
         const SceneMark pushed = call.pushing;
         calls_.release(call);
         if (reply.failure) return fail(s, kind, reply, probe);
-        remote_answered(reply.rejected);
+        remote_answered();
         if (kind == Call::Kind::fetch) return reconcile(s, *std::move(reply.returned));
         s.memory.pushed(pushed);
         s.outrun = 0;
@@ -428,10 +393,10 @@ private:
         if (!base || base->hash != remote.hash) return;
         sessions_.keeps_stamps = remote.stamp == base->stamp || remote.stamp == Stamp{};
     }
-    void remote_answered(bool at_once) {
+    void remote_answered() {
         sessions_.count_answer();
         Turn turn{now_, bits_};
-        if (health_.answered(at_once, turn)) pending_events_.state(health_.view());
+        if (health_.answered(turn)) pending_events_.state(health_.view());
     }
     void fail(BridgeSession& s, typename Call::Kind kind, const typename Call::Reply& reply,
               bool probe) {
@@ -440,7 +405,7 @@ private:
         const Failure& failure = *reply.failure;
         const Step step = push ? Step::push : Step::fetch;
         if (is_of_session(failure.cause)) {
-            if (!reply.rejected) remote_answered(false);
+            if (!reply.rejected) remote_answered();
             if (push && failure.error() == SyncErrc::scene_changed &&
                 s.outrun < BridgeSession::outrun_most) {
                 // Another client was faster. The next round decides with its scene in view.
@@ -456,7 +421,7 @@ private:
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            health_.failed(bounded(failure), reply.rejected, turn);
+            health_.failed(bounded(failure), turn);
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
@@ -597,7 +562,7 @@ private:
     const BridgeOptions options_;
     Random bits_{};
     PendingEvents pending_events_;
-    Health health_;
+    RemoteHealth health_;
     BridgeSessions sessions_;
     Instant now_ = always;
     Instant tick_ = never;

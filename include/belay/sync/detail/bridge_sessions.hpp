@@ -111,12 +111,6 @@ public:
             at = !s.listed && idle ? all_.erase(at) : std::next(at);
         }
     }
-    /// Returns how many sessions have edits that the remote has not confirmed.   Complexity: O(n).
-    [[nodiscard]] std::size_t unconfirmed() const noexcept {
-        std::size_t n = 0;
-        for (const auto& [name, session] : all_) n += session.reported ? 1U : 0U;
-        return n;
-    }
 
     // ---- sessions that fail alone ---------------------------------------------------------------
 

@@ -11,28 +11,18 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 using OutageWait = decltype(BridgeOptions::outage_wait);
 
-/// The end of an attempt that the remote has not confirmed.
-struct AttemptEnd {
-    Failure failure{};
-    /// Whether it ended inside of the call that started it, so that no server can have answered.
-    bool at_once = false;
-    Instant asked_at = always;
-};
-
 /// A plain value that decides by the results of calls.
 ///
 /// The scheduling depends on calls, and the view on attempts.
 class RemoteHealth {
 public:
     using Kind = Connectivity::Kind;
-    /// Whether a fleet decides when the remote may be called.
-    static constexpr bool in_fleet = false;
 
     explicit RemoteHealth(const OutageWait& wait) noexcept : wait_{wait} {}
 
     void start(Instant now) noexcept { view_.since = now; }
     /// The remote has answered, possibly with a rejection.   Returns: whether the view has changed.
-    bool answered(bool, Turn& turn) noexcept {
+    bool answered(Turn& turn) noexcept {
         away_ = false;
         if (view_.kind == Kind::connected) return false;
         wait_.succeeded(turn);
@@ -41,31 +31,27 @@ public:
     }
     /// An attempt of a call has failed because of the remote. The call may still succeed, but a
     /// remote that hangs must not be shown as connected until all attempts of a call are over.
-    /// Returns: whether the call ends now; the policy of the calls decides that.
-    bool attempt_failed(const AttemptEnd& end, Instant now) noexcept {
-        const Failure& failure = end.failure;
+    void attempt_failed(const Failure& failure, Instant now) noexcept {
         if (view_.kind == Kind::connected) {
             view_ = {Kind::disconnected, now, failure, 0};
-            return false;
+            return;
         }
         if (view_.reason.cause != Cause::none) {
             view_.kind = Kind::reconnecting;
             if (view_.attempt != ~std::uint32_t{0}) ++view_.attempt;
         }
         view_.reason = failure;
-        return false;
     }
     /// The policy has given up a call because of the remote.
-    void failed(const Failure& failure, bool, Turn& turn) noexcept {
+    void failed(const Failure& failure, Turn& turn) noexcept {
         retry_at_ = wait_.failed(failure, turn).until;
         away_ = true;
     }
     /// The bridge has ended.
     void end(Instant now) noexcept { view_ = {Kind::disconnected, now, {Cause::planned}, 0}; }
 
-    [[nodiscard]] bool away() const noexcept { return away_; }
     /// Returns whether no call is likely to succeed soon.
-    [[nodiscard]] bool gone() const noexcept { return away_; }
+    [[nodiscard]] bool away() const noexcept { return away_; }
     /// Returns when the next call may begin, while the remote is unavailable.
     [[nodiscard]] Instant retry_at() const noexcept { return retry_at_; }
     [[nodiscard]] const Connectivity& view() const noexcept { return view_; }
