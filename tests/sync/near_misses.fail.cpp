@@ -9,8 +9,6 @@
 #include <belay/sync/bridge.hpp>
 #include <belay/sync/link_exchange.hpp>
 #include <belay/sync/memory_store.hpp>
-#include <belay/sync/pull.hpp>
-#include <belay/sync/push.hpp>
 #include <belay/sync/replica.hpp>
 #include <belay/sync/replica_server.hpp>
 #include <belay/sync/sync_processor.hpp>
