@@ -5,20 +5,14 @@
 #pragma once
 
 #include <belay/sync/bridge.hpp>
-#include <belay/sync/bridge_handle.hpp>
-#include <belay/sync/bridge_observer.hpp>
 #include <belay/sync/bridge_options.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/conflict.hpp>
 #include <belay/sync/hybrid_clock.hpp>
-#include <belay/sync/local_like.hpp>
 #include <belay/sync/memory_store.hpp>
 #include <belay/sync/merge_fields.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/operation_like.hpp>
-#include <belay/sync/pull.hpp>
-#include <belay/sync/push.hpp>
-#include <belay/sync/remote_like.hpp>
 #include <belay/sync/scene.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/store_like.hpp>

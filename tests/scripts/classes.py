@@ -75,7 +75,7 @@ LISTED = {
     "sim/detail/segment.hpp Pipe": "the state of one direction of a simulated connection",
     "sim/detail/socket.hpp Socket": "one function for each system call of a socket",
     "sim/detail/engine.hpp Engine": "the clock, the events and the trace of one world",
-    "sync/detail/bridge_sessions.hpp BridgeSession": "what a bridge stores of one session",
+    "sync/detail/bridge_engine.hpp BridgeSession": "what a bridge stores of one session",
     "sync/detail/scene_reconciliation.hpp SceneMemory": "one function for each event of a session, and its fields for sim::exhaust",
     "work/detail/work_entry.hpp WorkEntry": "one member for each field of an entry",
     "work/detail/work_items.hpp WorkItems": "one function for each entry of the log",
@@ -100,7 +100,7 @@ FRIENDS = {
     "sim/disk.hpp Host": "takes the operations into the history of its world",
     "sim/host.hpp Network": "faults reach the host's simulated kernel",
     "sim/host.hpp World": "starts, kills and pauses the host's process",
-    "sync/detail/basic_bridge.hpp LifetimeFlagOf": "gives a handle its state",
+    "sync/bridge.hpp LifetimeFlagOf": "gives a handle its state",
 }
 FRIENDS_MAX = 20
 FRIEND = re.compile(r"\s*friend (?:class |struct )?([\w:]+)(?:<.*>)?;")

@@ -51,7 +51,7 @@ ARROWS = {
     "work": ("core", "metrics", "queue", "journal"),
     "session": ("core", "metrics", "link", "fleet", "queue", "journal"),
     "http": ("core", "metrics", "policy", "backoff", "breaker", "budget", "call"),  # HttpCalls, and AnswerTraits<HttpResponse>
-    "sync": ("core", "policy", "backoff", "call", "link", "fleet", "journal", "queue", "http"),
+    "sync": ("core", "policy", "backoff", "call", "link", "journal", "queue", "http"),
     "yjs": ("core",),
     "room": ("core", "metrics", "link", "queue", "journal", "yjs"),
     "sim": ("core", "link", "queue", "journal"),
@@ -135,7 +135,6 @@ LEFT_OUT = {
     "sim/exhaust.hpp": "for tests of one state machine, without a world",
     "sim/explore.hpp": "processes, and the clock of its budget",
     "sync/bridge_check.hpp": "for the tests of the sides of a bridge",
-    "sync/bridge_service.hpp": "few bridges are services of a fleet, which it brings",
     "sync/event_stream.hpp": "few programs need it, include it by name",
     "sync/http_exchange.hpp": "few programs need it, include it by name",
     "sync/link_exchange.hpp": "few programs need it, include it by name",

@@ -2,8 +2,6 @@
 // Goal: the requirements of the document on the bridge, by its own names: its test plan, then its
 // other lines. Method: the test plays both sides, in manual time.
 #include <belay/sync/bridge.hpp>
-#include <belay/sync/pull.hpp>
-#include <belay/sync/push.hpp>
 
 #include <belay/call/call_text.hpp>
 #include <belay/core/tee.hpp>

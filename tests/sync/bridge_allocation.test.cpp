@@ -2,7 +2,7 @@
 // Goal: a lack of memory, at any allocation, leaves no session of a bridge without its next call.
 // Method: memory runs out at each allocation of each turn in turn, for a bridge alone and for one in
 // a fleet. counting_new.hpp is in allocation.test.cpp, which is in the same executable.
-#include <belay/sync/bridge_service.hpp>
+#include <belay/sync/bridge.hpp>
 
 #include <new>
 #include <optional>
@@ -73,8 +73,7 @@ struct ShortOfMemory {
 };
 
 /// Runs 200 turns. During these, the remote begins to work, and the local side is edited.
-template <class Machine, class Made>
-void run_short_of_memory(Machine& machine, Made& bridge, Board& board, SpareRemote& remote,
+void run_short_of_memory(BridgeAlone& bridge, Board& board, SpareRemote& remote,
                          ShortOfMemory& of) {
     Instant now = after(Instant{}, 1s);
     bridge.changed("s");
@@ -84,12 +83,12 @@ void run_short_of_memory(Machine& machine, Made& bridge, Board& board, SpareRemo
             board.scenes.insert_or_assign("s", Drawing{"new", ms(1'000'000)});
             bridge.changed("s");
         }
-        const Instant due = machine.deadline();
+        const Instant due = bridge.deadline();
         if (due != never && now < due) now = due;
         std::optional<FailingNew> failing;
         if (turn == of.turn) failing.emplace(of.given);
         try {
-            machine.advance(now);
+            bridge.advance(now);
             remote.answer();
         } catch (const std::bad_alloc&) {
             REQUIRE(turn == of.turn);
@@ -100,41 +99,31 @@ void run_short_of_memory(Machine& machine, Made& bridge, Board& board, SpareRemo
               bridge.connectivity().kind == Connectivity::Kind::connected;
 }
 
-void try_short_of_memory(bool in_fleet, ShortOfMemory& of) {
+void try_short_of_memory(ShortOfMemory& of) {
     Board board;
     board.scenes["s"] = Drawing{"old", ms(1)};
     SpareRemote remote{.refuses = of.refuses};
     const BridgeOptions options{.pull = {.enabled = of.pulls}};
-    if (in_fleet) {
-        Fleet<> fleet;
-        fleet.attach(Waker{});
-        auto& bridge = fleet.add("a", std::ref(board), std::ref(remote), policies::bridge(),
-                                 options, AllBridgeHooks{});
-        bridge.start();
-        run_short_of_memory(fleet, bridge, board, remote, of);
-    } else {
-        BridgeAlone bridge{std::ref(board), std::ref(remote), policies::bridge(), options,
-                           AllBridgeHooks{}};
-        bridge.attach(Waker{});
-        bridge.start();
-        run_short_of_memory(bridge, bridge, board, remote, of);
-    }
+    BridgeAlone bridge{std::ref(board), std::ref(remote), policies::bridge(), options,
+                       AllBridgeHooks{}};
+    bridge.attach(Waker{});
+    bridge.start();
+    run_short_of_memory(bridge, board, remote, of);
 }
 
 }  // namespace
 
 TEST_CASE("A bridge pushes each edit although memory has run out once, at any allocation",
           "[sync][bridge_allocation][fault]") {
-    const bool in_fleet = GENERATE(false, true);
     const bool refuses = GENERATE(false, true);
     const bool pulls = GENERATE(false, true);
     std::size_t failed = 0;
     for (std::size_t turn = 0; turn < 110; ++turn) {
         for (std::size_t given = 0; given < 40; ++given) {
-            INFO("in a fleet " << in_fleet << ", refuses " << refuses << ", pulls " << pulls
-                               << ", turn " << turn << ", given " << given);
+            INFO("refuses " << refuses << ", pulls " << pulls << ", turn " << turn << ", given "
+                            << given);
             ShortOfMemory of{turn, given, refuses, pulls};
-            try_short_of_memory(in_fleet, of);
+            try_short_of_memory(of);
             CHECK(of.well);
             failed += of.failed;
             if (of.failed == 0) break;

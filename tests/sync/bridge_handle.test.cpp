@@ -2,7 +2,7 @@
 // Goal: a bridge ends within a second of stop(), in any state, and does nothing afterwards;
 // handles report this from any thread. Method: both sides and the time are scripted; and
 // threads.
-#include <belay/sync/bridge_handle.hpp>
+#include <belay/sync/bridge.hpp>
 
 #include <atomic>
 #include <thread>

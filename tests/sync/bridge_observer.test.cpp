@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Goal: hooks may stop or destroy the bridge, throw, or change sessions, and receive the right
 // events. Method: one scenario, with another action at each of its events.
-#include <belay/sync/bridge_observer.hpp>
+#include <belay/sync/bridge_options.hpp>
 
 #include <belay/call/call_text.hpp>
 #include <belay/core/tee.hpp>
-#include <belay/sync/pull.hpp>
-#include <belay/sync/push.hpp>
+#include <belay/sync/bridge.hpp>
 
 #include "support/catch.hpp"
 #include "support/sync/bridge_rig.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: LocalLike accepts exactly the documented types. Method: an archetype, and types that
 // lack one requirement each.
-#include <belay/sync/local_like.hpp>
+#include <belay/sync/scene.hpp>
 
 #include "support/sync/bridge_archetypes.hpp"
 

@@ -7,11 +7,8 @@
 #include <belay/call/policies.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/sync/bridge.hpp>
-#include <belay/sync/bridge_service.hpp>
 #include <belay/sync/link_exchange.hpp>
 #include <belay/sync/memory_store.hpp>
-#include <belay/sync/pull.hpp>
-#include <belay/sync/push.hpp>
 #include <belay/sync/replica.hpp>
 #include <belay/sync/replica_server.hpp>
 #include <belay/sync/sync_processor.hpp>
@@ -465,18 +462,6 @@ bool use(Replica& replica) {
 #endif
 }
 }  // namespace replica_edit_of_another_value
-
-// expect-error: Bridge: a side that is a variable must be passed as std::ref
-namespace service_that_copies_its_local_side {
-void use(belay::Fleet<>& fleet, belay_test::Board& board, belay_test::Server& server) {
-#if defined(BELAY_CONTROL)
-    fleet.add("plan", std::ref(board), std::ref(server), belay::policies::bridge(),
-              belay::BridgeOptions{});
-#else
-    fleet.add("plan", board, std::ref(server), belay::policies::bridge(), belay::BridgeOptions{});
-#endif
-}
-}  // namespace service_that_copies_its_local_side
 
 // expect-error: LinkExchange: the first argument must be a belay::Requests whose codec is
 namespace link_exchange_in_order {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Pull fetches newer scenes, reports the edits that are lost by it, and pushes nothing.
 // Method: scripted sides.
-#include <belay/sync/pull.hpp>
+#include <belay/sync/bridge.hpp>
 
 #include "support/catch.hpp"
 #include "support/sync/bridge_rig.hpp"

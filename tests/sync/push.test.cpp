@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Goal: a Push pushes, and never fetches. Method: scripted sides.
-#include <belay/sync/push.hpp>
+#include <belay/sync/bridge.hpp>
 
 #include "support/catch.hpp"
 #include "support/sync/bridge_rig.hpp"

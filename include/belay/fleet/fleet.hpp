@@ -323,14 +323,11 @@ public:
         return add(std::move(name), std::move(transport), std::move(policy), std::move(observer));
     }
 
-    /// Adds a Session or a Bridge as a service, by its own parameters and options:
-    /// - `fleet.add("orders", transport, policy, queue, SessionOptions{.id = id}, observer)`, with
-    ///   <belay/session/session_service.hpp>;
-    /// - `fleet.add("plan", std::ref(local), remote, policy, BridgeOptions{}, observer)`, with
-    ///   <belay/sync/bridge_service.hpp>.
+    /// Adds a Session as a service, by its own parameters and options:
+    /// `fleet.add("orders", transport, policy, queue, SessionOptions{.id = id}, observer)`, with
+    /// <belay/session/session_service.hpp>.
     ///
-    /// Returns: the service, with all functions of a Session or a Bridge. It is valid until
-    /// remove().
+    /// Returns: the service, with all functions of a Session. It is valid until remove().
     /// Pre: no service has this name; see contains().   Throws: std::bad_alloc.
     template <class First, class Second, class Third, class Options, class O = NoObserver>
         requires(!std::same_as<Third, ServiceOptions> && !std::same_as<Options, ServiceOptions>)
@@ -342,9 +339,7 @@ public:
         using Kind = detail::ServiceKind<Options>;
         static_assert(Kind::is_known,
                       "Fleet::add: to add a Session, include <belay/session/session_service.hpp> "
-                      "and pass belay::SessionOptions after the queue; to add a Bridge, include "
-                      "<belay/sync/bridge_service.hpp> and pass belay::BridgeOptions after the "
-                      "policy");
+                      "and pass belay::SessionOptions after the queue");
         BELAY_PRECONDITION(!contains(name), "Fleet::add: the name of a service must be unique");
         using S = typename Kind::template Made<std::remove_cvref_t<First>,
                                                std::remove_cvref_t<Second>, Third, O>;

@@ -17,7 +17,7 @@
 #include <belay/mcp/detail/client.hpp>
 #include <belay/mcp/error.hpp>
 #include <belay/mcp/options.hpp>
-#include <belay/sync/remote_like.hpp>
+#include <belay/sync/scene.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace mcp {
 

@@ -13,7 +13,7 @@
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
 
-#include <belay/sync/remote_like.hpp>
+#include <belay/sync/scene.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace check {
 

@@ -3,7 +3,7 @@
 /// The minimal models of the two sides of a bridge.
 #pragma once
 
-#include <belay/sync/remote_like.hpp>
+#include <belay/sync/scene.hpp>
 
 namespace belay_test {
 

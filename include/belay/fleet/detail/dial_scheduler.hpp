@@ -101,7 +101,6 @@ struct ServiceEntry {
     bool awaits_place : 1 = false;   ///< its dial ended because the slow group had no place
     bool was_connected : 1 = false;  ///< and no dial has failed since
     bool was_dialled : 1 = false;    ///< at least once
-    bool by_calls : 1 = false;       ///< connected proves nothing: only an answer to a call does
 };
 
 /// Entries in order of arrival, and their number.
@@ -303,7 +302,7 @@ struct DialScheduler : Counted {
         entry.is_slow = entry.is_slow && after(entry.at, options.slow_after) <= now;
         entry.was_connected = true;
         entry.phase = ServicePhase::connected;
-        up += entry.by_calls ? 0U : 1U;
+        ++up;
     }
     /// Holds a connection whose failure the network may have caused, until decide() is called.
     void hold(ServiceEntry& entry, const Failure& failure, Instant now) noexcept {
@@ -325,7 +324,7 @@ struct DialScheduler : Counted {
                 if (entry.phase == ServicePhase::dialling && groups.queued != 0) touch();
                 break;
             case ServicePhase::connected:
-                up -= entry.by_calls ? 0U : 1U;
+                --up;
                 break;
             case ServicePhase::held:
                 held.remove(entry);

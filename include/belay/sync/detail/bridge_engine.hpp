@@ -1,28 +1,745 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/bridge_engine.hpp
-/// BridgeEngine: synchronizes sessions in rounds: fetch, decide, apply or push.
+/// BridgeEngine: synchronizes sessions in rounds: fetch, decide, apply or push. Its parts are the
+/// sides, the health of the remote, the sessions, the calls, and the events to be reported.
 #pragma once
 
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint8_t, std::uint64_t
+#include <deque>         // std::deque
 #include <exception>     // std::uncaught_exceptions
+#include <map>           // std::map
+#include <memory>        // std::unique_ptr
 #include <optional>      // std::optional
+#include <set>           // std::set
+#include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
-#include <utility>       // std::exchange, std::move
+#include <utility>       // std::move, std::exchange
+#include <variant>       // std::variant, std::visit
 #include <vector>        // std::vector
 
-#include <belay/sync/detail/bridge_call.hpp>
-#include <belay/sync/detail/bridge_pending_events.hpp>
-#include <belay/sync/detail/bridge_sides.hpp>
+#include <belay/call/retry.hpp>
+#include <belay/core/detail/memory.hpp>
+#include <belay/core/random.hpp>
+#include <belay/link/status.hpp>
+#include <belay/sync/bridge_options.hpp>
+#include <belay/sync/detail/scene_reconciliation.hpp>
+#include <belay/sync/scene.hpp>
+#include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+using OutageWait = decltype(BridgeOptions::outage_wait);
+
+/// A plain value that decides by the results of calls.
+///
+/// The scheduling depends on calls, and the view on attempts.
+class RemoteHealth {
+public:
+    using Kind = Connectivity::Kind;
+
+    explicit RemoteHealth(const OutageWait& wait) noexcept : wait_{wait} {}
+
+    void start(Instant now) noexcept { view_.since = now; }
+    /// The remote has answered, possibly with a rejection.   Returns: whether the view has changed.
+    bool answered(Turn& turn) noexcept {
+        away_ = false;
+        if (view_.kind == Kind::connected) return false;
+        wait_.succeeded(turn);
+        view_ = {Kind::connected, turn.now, {}, 0};
+        return true;
+    }
+    /// An attempt of a call has failed because of the remote. The call may still succeed, but a
+    /// remote that hangs must not be shown as connected until all attempts of a call are over.
+    void attempt_failed(const Failure& failure, Instant now) noexcept {
+        if (view_.kind == Kind::connected) {
+            view_ = {Kind::disconnected, now, failure, 0};
+            return;
+        }
+        if (view_.reason.cause != Cause::none) {
+            view_.kind = Kind::reconnecting;
+            if (view_.attempt != ~std::uint32_t{0}) ++view_.attempt;
+        }
+        view_.reason = failure;
+    }
+    /// The policy has given up a call because of the remote.
+    void failed(const Failure& failure, Turn& turn) noexcept {
+        retry_at_ = wait_.failed(failure, turn).until;
+        away_ = true;
+    }
+    /// The bridge has ended.
+    void end(Instant now) noexcept { view_ = {Kind::disconnected, now, {Cause::planned}, 0}; }
+
+    /// Returns whether no call is likely to succeed soon.
+    [[nodiscard]] bool away() const noexcept { return away_; }
+    /// Returns when the next call may begin, while the remote is unavailable.
+    [[nodiscard]] Instant retry_at() const noexcept { return retry_at_; }
+    [[nodiscard]] const Connectivity& view() const noexcept { return view_; }
+
+private:
+    OutageWait wait_;
+    Connectivity view_{};
+    Instant retry_at_ = always;
+    bool away_ = false;
+};
+
+/// Whether a failure belongs to the session that was requested, and not to the remote.
+[[nodiscard]] constexpr bool is_of_session(Cause cause) noexcept {
+    return cause >= Cause::protocol && cause <= Cause::forbidden;
+}
+
+/// Returns stamp and hash of a scene.   Throws: what a user's hash throws.
+template <class Content>
+[[nodiscard]] SceneMark mark_of(const Scene<Content>& scene) {
+    if (scene.removed) return tombstone(scene.stamp);
+    return {scene.stamp, hash_of_value(scene.content, 0)};
+}
+
+/// Runs code of the local side.   Returns: its result, or SyncErrc::local_threw.
+template <class F>
+[[nodiscard]] auto ask_local(F&& f) -> decltype(f()) {
+#if defined(__cpp_exceptions)
+    try {
+        return f();
+    } catch (...) {
+        return SyncErrc::local_threw;
+    }
+#else
+    return f();
+#endif
+}
+
+/// Calls the local side. During that, and during calls of the remote, `inside()` returns true.
+template <class Local, class Remote>
+class BridgeSides {
+public:
+    using Content = typename Local::content_type;
+    struct Marked {
+        Scene<Content> scene;
+        SceneMark mark;
+    };
+    struct [[nodiscard]] Inside {
+        explicit Inside(BridgeSides& sides) noexcept : all{sides} { all.inside_ = true; }
+        Inside(const Inside&) = delete;
+        Inside& operator=(const Inside&) = delete;
+        ~Inside() { all.inside_ = false; }
+        BridgeSides& all;
+    };
+
+    /// Whether scenes can be deleted on both sides.
+    static constexpr bool removes = RemovesScenes<Local> && HasRemoveRemote<Remote>;
+
+    /// Whether the local side stores bases.
+    static constexpr bool remembers = RemembersBases<Local>;
+
+    BridgeSides(Local& l, Remote& r) noexcept : remote{r}, local_{l} {}
+
+    [[nodiscard]] bool inside() const noexcept { return inside_; }
+
+    [[nodiscard]] Result<std::vector<std::string>> sessions() {
+        const Inside guard{*this};
+        return ask_local([&]() -> Result<std::vector<std::string>> { return local_.sessions(); });
+    }
+    [[nodiscard]] Result<std::optional<Marked>> read(std::string_view session) {
+        const Inside guard{*this};
+        return ask_local([&]() -> Result<std::optional<Marked>> {
+            Result<std::optional<Scene<Content>>> scene = local_.read(session);
+            if (!scene) return scene.error();
+            if (!*scene) return std::optional<Marked>{};
+            const SceneMark mark = mark_of(**scene);
+            return std::optional<Marked>{Marked{**std::move(scene), mark}};
+        });
+    }
+    [[nodiscard]] std::error_code apply(std::string_view session, Scene<Content>&& scene) {
+        const Inside guard{*this};
+        return ask_local([&]() -> std::error_code {
+            if constexpr (removes) {
+                if (scene.removed) return local_.remove_scene(session, Origin::remote);
+            }
+            return local_.apply(session, std::move(scene), Origin::remote);
+        });
+    }
+    /// Returns the base that the local side has stored; none if it stores none.
+    [[nodiscard]] Result<std::optional<SceneMark>> stored_base(std::string_view session) {
+        if constexpr (RemembersBases<Local>) {
+            const Inside guard{*this};
+            return ask_local(
+                [&]() -> Result<std::optional<SceneMark>> { return local_.stored_base(session); });
+        } else {
+            return std::optional<SceneMark>{};
+        }
+    }
+    [[nodiscard]] std::error_code store_base(std::string_view session, const SceneMark& base) {
+        if constexpr (RemembersBases<Local>) {
+            const Inside guard{*this};
+            return ask_local([&]() -> std::error_code { return local_.store_base(session, base); });
+        } else {
+            return {};
+        }
+    }
+    /// Returns a remote scene with its mark. Its hash is computed by the user's code.
+    [[nodiscard]] static Result<std::optional<Marked>> marked(std::optional<Scene<Content>>&& s) {
+        return ask_local([&]() -> Result<std::optional<Marked>> {
+            if (!s) return std::optional<Marked>{};
+            const SceneMark mark = mark_of(*s);
+            return std::optional<Marked>{Marked{*std::move(s), mark}};
+        });
+    }
+
+    Remote& remote;
+
+private:
+    Local& local_;
+    bool inside_ = false;
+};
+
+/// One session.
+struct BridgeSession {
+    BridgeSession(std::string_view given, std::uint64_t o) : name{given}, order{o} {}
+
+    static constexpr std::uint8_t outrun_most = 5;
+
+    const std::string name;
+    const std::uint64_t order;
+    SceneMemory memory{};
+    /// Set while its calls fail for a reason of its own.
+    std::optional<OutageWait> wait{};
+    /// When it gets ready by itself.
+    Instant due = never;
+    /// The local scene must be pushed: the local side reported a change, or a push has failed.
+    bool edited = false;
+    /// The local side reported a change, and the remote has not confirmed it. A scene that is
+    /// pushed to a remote which has lost it is not an edit, even if that push fails.
+    bool reported = false;
+    /// The session must be pulled.
+    bool wanted = false;
+    /// A round is under way.
+    bool busy = false;
+    /// It got ready during its own round.
+    bool again = false;
+    /// The local side lists it.
+    bool listed = false;
+    /// How often in a row the remote had changed before a push came.
+    std::uint8_t outrun = 0;
+    /// How many of its calls in a row found the remote unavailable, although it had answered
+    /// another call since the one before.
+    std::uint8_t failed_alone = 0;
+    /// BridgeSessions::count_answer() at the last of them.
+    std::uint64_t answers = 0;
+    /// The stamp of the remote scene that a push replaces, Stamp{} if there is none; none if it is
+    /// not known.
+    std::optional<Stamp> replaces{};
+    /// The hash of a scene whose author had not seen that one; see Scene::unaware.
+    std::optional<std::uint64_t> unaware{};
+    /// The local side stores bases, and had none: both sides had never had the same scene.
+    bool is_new = false;
+    /// The stored base was read.
+    bool recalled = false;
+    /// The knowledge of the stamp that the remote has given the base.
+    enum class Stamped : std::uint8_t {
+        known,
+        pushed,  ///< nothing: it was not fetched since the push
+        fetched  ///< it was fetched after a push; at most once for each pull and each edit
+    } stamped = Stamped::known;
+    void may_fetch_again() noexcept {
+        if (stamped == Stamped::fetched) stamped = Stamped::known;
+    }
+    /// The queue of ready sessions that it is in; see BridgeSessions.
+    enum class ReadyQueue : std::uint8_t { none, edits, pulls } queue = ReadyQueue::none;
+    BridgeSession* previous = nullptr;
+    BridgeSession* next = nullptr;
+};
+
+/// All sessions, two queues of those that are ready, and the times of the others.
+///
+/// Complexity: O(log n) each.   Thread safety: one thread.
+class BridgeSessions {
+    using ReadyQueue = BridgeSession::ReadyQueue;
+    struct Times {
+        bool operator()(const BridgeSession* a, const BridgeSession* b) const noexcept {
+            return a->due != b->due ? a->due < b->due : a->order < b->order;
+        }
+    };
+
+public:
+    BridgeSessions() = default;
+    BridgeSessions(const BridgeSessions&) = delete;
+    BridgeSessions& operator=(const BridgeSessions&) = delete;
+
+    /// Returns the session of this name, which may be new.   Throws: std::bad_alloc.
+    [[nodiscard]] BridgeSession& at(std::string_view name) {
+        const auto found = all_.find(name);
+        if (found != all_.end()) return found->second;
+        return all_.try_emplace(std::string{name}, name, ++last_order_).first->second;
+    }
+    /// Calls `f` for each session. After its call, a session may be forgotten.
+    template <class F>
+    void for_each(F&& f) {
+        for (auto& [name, session] : all_) f(session);
+    }
+    /// Forgets sessions that the local side no longer lists, unless they have something left to do.
+    void forget_unlisted() noexcept {
+        for (auto at = all_.begin(); at != all_.end();) {
+            BridgeSession& s = at->second;
+            const bool idle = !s.busy && !s.edited && s.queue == BridgeSession::ReadyQueue::none &&
+                              s.due == never;
+            at = !s.listed && idle ? all_.erase(at) : std::next(at);
+        }
+    }
+
+    // ---- sessions that fail alone ---------------------------------------------------------------
+
+    void count_answer() noexcept { ++answers_; }
+    /// Counts a call that found the remote unavailable.
+    /// Returns: whether the session may be the reason, because the remote answers others.
+    [[nodiscard]] bool fails_alone(BridgeSession& s) noexcept {
+        constexpr std::uint8_t reported_from = 3;
+        if (std::exchange(s.answers, answers_) == answers_) return false;
+        if (s.failed_alone < reported_from) ++s.failed_alone;
+        return s.failed_alone == reported_from;
+    }
+
+    // ---- ready sessions -------------------------------------------------------------------------
+
+    /// Puts a session at the end of a queue. A session with edits moves from the queue of the pulls
+    /// to that of the edits.
+    void ready(BridgeSession& s, ReadyQueue queue) noexcept {
+        if (s.queue == queue || s.queue == ReadyQueue::edits) return;
+        leave(s);
+        s.queue = queue;
+        sessions_in(queue).push(s);
+    }
+    void leave(BridgeSession& s) noexcept {
+        if (s.queue == ReadyQueue::none) return;
+        sessions_in(s.queue).remove(s);
+        s.queue = ReadyQueue::none;
+    }
+    [[nodiscard]] bool has_ready() const noexcept {
+        return edits_.front() != nullptr || pulls_.front() != nullptr;
+    }
+    /// Takes the next session out of its queue.   Pre: has_ready().
+    [[nodiscard]] BridgeSession& next() noexcept {
+        BridgeSession& s = edits_.front() != nullptr ? *edits_.front() : *pulls_.front();
+        leave(s);
+        return s;
+    }
+
+    // ---- times ----------------------------------------------------------------------------------
+
+    /// Sets when a session gets ready by itself; with `never` it does not.
+    /// Throws: std::bad_alloc.
+    void set_due(BridgeSession& s, Instant due) {
+        clear_due(s);
+        if (due == never) return;
+        s.due = due;
+        struct Undo {
+            BridgeSession& session;
+            Instant to = never;
+            ~Undo() { session.due = to; }
+        } undo{s};
+        times_.insert(&s);
+        undo.to = due;
+    }
+    void clear_due(BridgeSession& s) noexcept {
+        if (s.due == never) return;
+        times_.erase(&s);
+        s.due = never;
+    }
+    [[nodiscard]] Instant next_due() const noexcept {
+        return times_.empty() ? never : (*times_.begin())->due;
+    }
+    /// Takes out the session that is due first.   Pre: next_due() != never.
+    [[nodiscard]] BridgeSession& take_due() noexcept {
+        BridgeSession& s = **times_.begin();
+        clear_due(s);
+        return s;
+    }
+
+    /// The remote returns stamps as they were pushed, or none. If it gives its own, a change of
+    /// another client cannot be compared with a base whose new stamp is not known. So each push is
+    /// followed by a fetch: two bridges that pull in turn would push over each other for ever.
+    bool keeps_stamps = false;
+
+private:
+    [[nodiscard]] IntrusiveList<BridgeSession>& sessions_in(ReadyQueue queue) noexcept {
+        return queue == ReadyQueue::edits ? edits_ : pulls_;
+    }
+
+    std::map<std::string, BridgeSession, std::less<>> all_;
+    std::set<BridgeSession*, Times> times_;
+    IntrusiveList<BridgeSession> edits_;
+    IntrusiveList<BridgeSession> pulls_;
+    std::uint64_t last_order_ = 0;
+    std::uint64_t answers_ = 0;  // of the remote
+};
+
+/// The clock and the random numbers of a call's policy.
+struct CallClock {
+    Instant time = always;
+    Random chance{};
+
+    [[nodiscard]] Instant now() const noexcept { return time; }
+    [[nodiscard]] Random& bits() noexcept { return chance; }
+};
+
+/// One call at a time. The object is used again and again.
+///
+/// It uses the core of `retry`. A turn of the bridge asks the core for its next step, where `retry`
+/// would block.
+template <class Content, class Policy, class Observer>
+class BridgeCall {
+public:
+    using Got = std::optional<Scene<Content>>;
+    using Reply = part::Answer<Got>;
+    enum class Kind : std::uint8_t { fetch, push };
+
+    BridgeCall(const Waker& waker, Random bits) noexcept : clock_{always, bits} {
+        fetched_.attach(waker);
+        pushed_.attach(waker);
+    }
+
+    void begin(BridgeSession& session, Kind kind, const Policy& policy, Observer& observer) {
+        core_.emplace(as_policy(policy), clock_, observer, Attempt{});
+        session_ = &session;
+        kind_ = kind;
+        wake_ = always;
+        failure_.reset();
+        ended_by_.reset();
+        probe = false;
+    }
+    /// Ends the call: an answer is ignored, and the policy is notified of the end.
+    void end() noexcept {
+        core_.reset();
+        fetched_.drop();
+        pushed_.drop();
+        question_.open = false;
+        session_ = nullptr;
+    }
+
+    [[nodiscard]] BridgeSession* session() const noexcept { return session_; }
+    [[nodiscard]] Kind kind() const noexcept { return kind_; }
+    /// Returns when there is something to do; see collect() and next().
+    [[nodiscard]] Instant deadline() const noexcept {
+        if (!question_.open) return wake_;
+        return fetched_.answered() || pushed_.answered() ? always : question_.answer_by;
+    }
+
+    // ---- one attempt ---------------------------------------------------------------------------
+
+    /// Returns the next step of the policy.   Pre: no question is open, and deadline() has passed.
+    RetryStep next(Instant now) {
+        clock_.time = now;
+        const RetryStep step = core_->next(false);
+        if (step == RetryStep::wait) wake_ = core_->until();
+        return step;
+    }
+    /// Starts an attempt by `call(completion)`. An exception of `call` is a failure, too.
+    template <class F>
+    void ask(Instant now, Duration within, F&& call) {
+        question_.open = question_.at_once = true;
+        question_.answer_by = smaller(after(now, within), core_->attempt().deadline);
+#if defined(__cpp_exceptions)
+        try {
+            put(call);
+            question_.at_once = fetched_.answered() || pushed_.answered();
+        } catch (...) {
+            // `call` may have stopped the bridge before it threw.
+            if (!std::exchange(question_.open, false)) return;
+            took(now, Reply::none(CallErrc::call_failed, failure_of_exception()));
+        }
+#else
+        put(call);
+        question_.at_once = fetched_.answered() || pushed_.answered();
+#endif
+    }
+    /// Takes the answer if it has arrived. If its time is over instead, this ends the attempt and
+    /// sets `dropped`.
+    /// Returns: whether no question is open any more.
+    bool collect(Instant now, bool& dropped) {
+        if (!question_.open) return true;
+        if (fetched_.answered()) {
+            question_.open = false;
+            took(now, reply_of(fetched_.take()));
+        } else if (pushed_.answered()) {
+            question_.open = false;
+            took(now, reply_of(pushed_.take()));
+        } else if (question_.answer_by <= now) {
+            question_.open = false;
+            dropped = true;
+            const std::error_code why = std::make_error_code(std::errc::timed_out);
+            took(now, Reply::none(why, Failure::from(why)));
+        }
+        return !question_.open;
+    }
+    /// Returns the failure of the last attempt, if the next attempt is more than `most` away.
+    [[nodiscard]] std::optional<Failure> long_wait(Instant now, Duration most) const noexcept {
+        if (!failure_ || wake_ <= after(now, most)) return std::nullopt;
+        Failure why = *failure_;
+        why.retry_after = larger(why.retry_after, elapsed(now, wake_));
+        return why;
+    }
+    /// Returns the failure of the attempt that collect() has ended, once; none if it succeeded.
+    [[nodiscard]] std::optional<Failure> take_attempt_failure() noexcept {
+        return std::exchange(ended_by_, std::nullopt);
+    }
+    /// Returns the reply. It counts as rejected if the last attempt ended inside of the call,
+    /// because no server can have answered then.
+    /// Pre: next() returned finished.
+    [[nodiscard]] Reply& reply() noexcept {
+        Reply& last = core_->answer();
+        last.rejected = last.rejected || question_.at_once;
+        return last;
+    }
+
+    /// The scene that is being pushed.
+    SceneMark pushing{};
+    /// Whether the call checks if an unavailable remote is available again.
+    bool probe = false;
+
+private:
+    template <class F>
+    void put(F& call) {
+        if constexpr (std::is_invocable_v<F&, Completion<Failure>>) {
+            call(pushed_.ask());
+        } else {
+            call(fetched_.ask());
+        }
+    }
+    void took(Instant now, Reply&& reply) {
+        fetched_.drop();
+        pushed_.drop();
+        clock_.time = now;
+        wake_ = always;
+        ended_by_ = failure_ = reply.failure;
+        core_->took(std::move(reply));
+    }
+    static Reply unanswered() {
+        return Reply::none(SyncErrc::unanswered, Failure::from(SyncErrc::unanswered));
+    }
+    static Reply reply_of(std::optional<Result<std::optional<Scene<Content>>, Failure>>&& got) {
+        if (!got) return unanswered();
+        if (got->has_value()) return Reply::success(*std::move(*got));
+        // A failure without a cause would count as a success.
+        Failure failure = got->error();
+        if (failure.cause == Cause::none) failure.cause = Cause::lost;
+        return Reply::none(CallErrc::call_failed, failure);
+    }
+    static Reply reply_of(std::optional<Failure>&& got) {
+        if (!got) return unanswered();
+        if (got->cause == Cause::none) return Reply::success(std::nullopt);
+        return Reply::none(CallErrc::call_failed, *got);
+    }
+
+    CallClock clock_;
+    driver::Question<Result<std::optional<Scene<Content>>, Failure>> fetched_;
+    driver::Question<Failure> pushed_;
+    std::optional<RetryCore<AsPolicy<Policy>, CallClock, Reply, Observer>> core_;
+    std::optional<Failure> failure_{};
+    std::optional<Failure> ended_by_{};
+    BridgeSession* session_ = nullptr;
+    Instant wake_ = always;
+    Kind kind_{};
+    struct {
+        Instant answer_by = never;
+        bool open = false;
+        /// Whether the attempt ended inside of the call that started it.
+        bool at_once = false;
+    } question_{};
+};
+
+/// The calls that are under way, and objects for the next ones.
+template <class Content, class Policy, class Observer>
+class BridgeCalls {
+public:
+    using Call = BridgeCall<Content, Policy, Observer>;
+
+    explicit BridgeCalls(const Waker& waker) noexcept : waker_{waker} {}
+
+    void begin_turn() noexcept { left_ = attempts_per_turn; }
+    /// Returns whether this turn may start another attempt.
+    [[nodiscard]] bool has_left() const noexcept { return left_ != 0; }
+    void count_attempt() noexcept { --left_; }
+
+    /// Throws: std::bad_alloc.
+    [[nodiscard]] Call& begin(BridgeSession& session, typename Call::Kind kind,
+                              const Policy& policy, Observer& observer, Random& bits) {
+        Call& call = free_call(bits);
+        call.begin(session, kind, policy, observer);
+        ++busy_;
+        return call;
+    }
+    void release(Call& call) noexcept {
+        call.end();
+        --busy_;
+    }
+    /// Releases a call whose answer is not needed.
+    void drop(Call& call) noexcept {
+        release(call);
+        dropped_ = true;
+    }
+    /// See BridgeCall::collect.
+    [[nodiscard]] bool collect(Call& call, Instant now) { return call.collect(now, dropped_); }
+
+    /// Returns the number of objects. One without a session is not under way.
+    [[nodiscard]] std::size_t size() const noexcept { return all_.size(); }
+    [[nodiscard]] Call& operator[](std::size_t i) noexcept { return *all_[i]; }
+    [[nodiscard]] std::size_t busy() const noexcept { return busy_; }
+    /// Returns whether a call checks if an unavailable remote is available again.
+    [[nodiscard]] bool probing() const noexcept {
+        for (const auto& call : all_) {
+            if (call->session() != nullptr && call->probe) return true;
+        }
+        return false;
+    }
+    [[nodiscard]] Instant deadline() const noexcept {
+        Instant due = never;
+        for (const auto& call : all_) {
+            if (call->session() != nullptr) due = smaller(due, call->deadline());
+        }
+        return due;
+    }
+    /// Returns whether calls were dropped since it was called last.
+    [[nodiscard]] bool take_dropped() noexcept { return std::exchange(dropped_, false); }
+    [[nodiscard]] const Waker& waker() const noexcept { return waker_; }
+
+private:
+    // An answer may arrive at once, so a turn has a limit.
+    static constexpr unsigned attempts_per_turn = 4096;
+
+    [[nodiscard]] Call& free_call(Random& bits) {
+        for (const auto& call : all_) {
+            if (call->session() == nullptr) return *call;
+        }
+        all_.push_back(std::make_unique<Call>(waker_, Random{Seed{bits()}}));
+        return *all_.back();
+    }
+
+    const Waker& waker_;
+    std::size_t busy_ = 0;
+    unsigned left_ = 0;
+    bool dropped_ = false;
+    std::vector<std::unique_ptr<Call>> all_;
+};
+
+/// Stores events until no part of the bridge is running, so that hooks may call anything.
+///
+/// It drops events for which the observer has no hook. It is also the observer of the bridge's
+/// retries.
+template <class Self, class Content, class Observer>
+class BridgePendingEvents {
+    using Hooks = BridgeHooks<Self, Content>;
+    using Retry = RetryRunHooks;
+    struct Pushed {
+        std::string session;
+        Stamp stamp;
+    };
+    struct Lost {
+        std::string session;
+        Scene<Content> local;
+        Scene<Content> remote;
+        Origin kept;
+        bool open;
+    };
+    struct Error {
+        std::string session;
+        BridgeError::Step step;
+        Failure failure;
+    };
+    struct Begun {
+        Attempt attempt;
+    };
+    struct Success {
+        Attempt attempt;
+    };
+    using One = std::variant<Connectivity, Pushed, Lost, Error, Begun, Success, RetryPlanned,
+                             CallRejected, RetryEnded>;
+
+public:
+    static constexpr bool has_conflict_hook = has_hook_of<typename Hooks::OfConflict, Observer>;
+
+    // ---- events ---------------------------------------------------------------------------------
+
+    void state(const Connectivity& view) { add<typename Hooks::State>(view); }
+    void pushed(std::string_view session, const Stamp& stamp) {
+        add<typename Hooks::Pushed, Pushed>(std::string{session}, stamp);
+    }
+    void conflict(std::string_view session, Scene<Content>&& local, Scene<Content>&& remote,
+                  Origin kept, bool open) {
+        add<typename Hooks::OfConflict, Lost>(std::string{session}, std::move(local),
+                                              std::move(remote), kept, open);
+    }
+    void error(std::string_view session, BridgeError::Step step, const Failure& failure) {
+        add<typename Hooks::Error, Error>(std::string{session}, step, failure);
+    }
+    void on_attempt(const Attempt& attempt) { add<Retry::Begun, Begun>(attempt); }
+    void on_success(const Attempt& attempt) { add<Retry::Success, Success>(attempt); }
+    void on_retry(const RetryPlanned& planned) { add<Retry::Planned>(planned); }
+    void on_rejection(const CallRejected& rejected) { add<Retry::Rejection>(rejected); }
+    void on_give_up(const RetryEnded& ended) { add<Retry::GaveUp>(ended); }
+
+    // ---- notifications --------------------------------------------------------------------------
+
+    [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
+    /// Notifies the observer of the first event.   Pre: not empty.   Throws: what the hook throws.
+    void notify_first(Observer& observer, Self& self) {
+        const One one = std::move(all_.front());
+        all_.pop_front();
+        std::visit([&](const auto& event) { report(observer, self, event); }, one);
+    }
+
+private:
+    template <class H, class What = void, class... A>
+    void add(A&&... a) {
+        if constexpr (!has_hook_of<H, Observer>) {
+            (static_cast<void>(a), ...);
+        } else if constexpr (std::is_void_v<What>) {
+            all_.push_back(One{std::forward<A>(a)...});
+        } else {
+            all_.push_back(One{What{std::forward<A>(a)...}});
+        }
+    }
+
+    static void report(Observer& o, Self& self, const Connectivity& view) {
+        notify<typename Hooks::State>(o, self, view);
+    }
+    static void report(Observer& o, Self& self, const Pushed& pushed) {
+        notify<typename Hooks::Pushed>(o, self, std::string_view{pushed.session}, pushed.stamp);
+    }
+    static void report(Observer& o, Self& self, const Lost& lost) {
+        const BridgeConflict<Content> conflict{lost.session, lost.local, lost.remote, lost.kept,
+                                               lost.open};
+        notify<typename Hooks::OfConflict>(o, self, conflict);
+    }
+    static void report(Observer& o, Self& self, const Error& error) {
+        const BridgeError reported{error.session, error.step, error.failure};
+        notify<typename Hooks::Error>(o, self, reported);
+    }
+    static void report(Observer& o, Self&, const Begun& begun) {
+        notify<Retry::Begun>(o, no_machine, begun.attempt);
+    }
+    static void report(Observer& o, Self&, const Success& success) {
+        notify<Retry::Success>(o, no_machine, success.attempt);
+    }
+    static void report(Observer& o, Self&, const RetryPlanned& planned) {
+        notify<Retry::Planned>(o, no_machine, planned);
+    }
+    static void report(Observer& o, Self&, const CallRejected& rejected) {
+        notify<Retry::Rejection>(o, no_machine, rejected);
+    }
+    static void report(Observer& o, Self&, const RetryEnded& ended) {
+        notify<Retry::GaveUp>(o, no_machine, ended);
+    }
+
+    std::deque<One> all_;
+};
 
 /// Runs the rounds of all sessions. A round first fetches the remote scene, unless there are no
 /// pulls. It then compares the remote scene with the local one, and applies it, or pushes. A
 /// session has one round at a time, with one call at a time.
 ///
 /// The engine calls no hooks. It adds events to its pending_events().
-template <class Self, class Local, class Remote, class Policy, class Observer,
-          class Health = RemoteHealth>
+template <class Self, class Local, class Remote, class Policy, class Observer>
 class BridgeEngine {
 public:
     using Sides = BridgeSides<Local, Remote>;
@@ -33,11 +750,11 @@ public:
     using ReadyQueue = BridgeSession::ReadyQueue;
 
     BridgeEngine(const Sides& sides, Policy policy, const BridgeOptions& options,
-                 const Health& health, const Waker& waker)
+                 const Waker& waker)
         : sides_{sides},
           policy_{std::move(policy)},
           options_{options},
-          health_{health},
+          health_{options.outage_wait},
           calls_{waker} {}
 
     void start(Instant now) noexcept {
@@ -66,15 +783,12 @@ public:
     void advance(Instant now) {
         now_ = now;
         calls_.begin_turn();
-        give_back_lost();
         for (std::size_t i = 0; i < calls_.size(); ++i) {
             run(calls_[i]);
-            give_back_lost();
         }
-        if (tick_ <= now_ || needs_call()) pull_all();
+        if (tick_ <= now_) pull_all();
         while (sessions_.next_due() <= now_) get_ready(sessions_.take_due());
         launch();
-        give_back_lost();
     }
 
     // ---- the end -------------------------------------------------------------------------------
@@ -98,7 +812,7 @@ public:
     }
     /// Whether nothing is left to do, or nothing can be done.
     [[nodiscard]] bool is_wound_down() const noexcept {
-        return health_.gone() || (calls_.busy() == 0 && !sessions_.has_ready());
+        return health_.away() || (calls_.busy() == 0 && !sessions_.has_ready());
     }
     void drop_all() noexcept {
         for (std::size_t i = 0; i < calls_.size(); ++i) {
@@ -115,14 +829,7 @@ public:
     [[nodiscard]] const PendingEvents& pending_events() const noexcept { return pending_events_; }
     [[nodiscard]] Sides& sides() noexcept { return sides_; }
     [[nodiscard]] const Sides& sides() const noexcept { return sides_; }
-    [[nodiscard]] Health& health() noexcept { return health_; }
-    [[nodiscard]] const Health& health() const noexcept { return health_; }
-    /// Returns whether a call is under way, or waits to be made.
-    [[nodiscard]] bool has_work() const noexcept {
-        return calls_.busy() != 0 || sessions_.has_ready();
-    }
-    /// See BridgeSessions::unconfirmed.
-    [[nodiscard]] std::size_t unconfirmed() const noexcept { return sessions_.unconfirmed(); }
+    [[nodiscard]] const RemoteHealth& health() const noexcept { return health_; }
     /// Returns whether calls were dropped since it was called last.
     [[nodiscard]] bool take_dropped() noexcept { return calls_.take_dropped(); }
 
@@ -292,11 +999,10 @@ private:
         const Round round{*this, *call.session()};
         while (call.session() != nullptr) {
             if (!calls_.collect(call, now_)) return;
-            const auto end = call.take_attempt_failure();
-            if (end && !is_of_session(end->failure.cause)) {
-                const bool is_over = health_.attempt_failed(*end, now_);
-                if constexpr (!Health::in_fleet) pending_events_.state(health_.view());
-                if (is_over) return settle(call, lost_reply(*end));
+            const auto failure = call.take_attempt_failure();
+            if (failure && !is_of_session(failure->cause)) {
+                health_.attempt_failed(*failure, now_);
+                pending_events_.state(health_.view());
             }
             if (call.deadline() > now_ || !calls_.has_left()) return;
             switch (call.next(now_)) {
@@ -361,20 +1067,6 @@ private:
         }
     }
 
-    [[nodiscard]] static typename Call::Reply lost_reply(const AttemptEnd& end) {
-        auto reply = Call::Reply::none(CallErrc::call_failed, end.failure);
-        reply.rejected = end.at_once;
-        return reply;
-    }
-    /// A fleet has ended the permission to call the remote, or a call has: no answer is waited for.
-    void give_back_lost() {
-        if constexpr (Health::in_fleet) {
-            if (!health_.take_lost()) return;
-            for (std::size_t i = 0; i < calls_.size(); ++i) {
-                if (calls_[i].session() != nullptr) give_back(calls_[i]);
-            }
-        }
-    }
     /// Drops a call. Its session is called again later.
     void give_back(Call& call) noexcept {
         BridgeSession& s = *call.session();
@@ -383,15 +1075,6 @@ private:
         drop(call);
         if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
     }
-    /// Returns whether the fleet waits for a call, and none is due.
-    [[nodiscard]] bool needs_call() const noexcept {
-        if constexpr (Health::in_fleet) {
-            return health_.dials() && !has_work() && options_.pull.enabled && !stopping_;
-        } else {
-            return false;
-        }
-    }
-
     void settle(Call& call, typename Call::Reply reply) {
         BridgeSession& s = *call.session();
         const typename Call::Kind kind = call.kind();
@@ -399,7 +1082,7 @@ private:
         const SceneMark pushed = call.pushing;
         calls_.release(call);
         if (reply.failure) return fail(s, kind, reply, probe);
-        remote_answered(reply.rejected);
+        remote_answered();
         if (kind == Call::Kind::fetch) return reconcile(s, *std::move(reply.returned));
         s.memory.pushed(pushed);
         s.outrun = 0;
@@ -428,10 +1111,10 @@ private:
         if (!base || base->hash != remote.hash) return;
         sessions_.keeps_stamps = remote.stamp == base->stamp || remote.stamp == Stamp{};
     }
-    void remote_answered(bool at_once) {
+    void remote_answered() {
         sessions_.count_answer();
         Turn turn{now_, bits_};
-        if (health_.answered(at_once, turn)) pending_events_.state(health_.view());
+        if (health_.answered(turn)) pending_events_.state(health_.view());
     }
     void fail(BridgeSession& s, typename Call::Kind kind, const typename Call::Reply& reply,
               bool probe) {
@@ -440,7 +1123,7 @@ private:
         const Failure& failure = *reply.failure;
         const Step step = push ? Step::push : Step::fetch;
         if (is_of_session(failure.cause)) {
-            if (!reply.rejected) remote_answered(false);
+            if (!reply.rejected) remote_answered();
             if (push && failure.error() == SyncErrc::scene_changed &&
                 s.outrun < BridgeSession::outrun_most) {
                 // Another client was faster. The next round decides with its scene in view.
@@ -456,7 +1139,7 @@ private:
         s.busy = s.again = false;
         if (!health_.away() || probe) {
             Turn turn{now_, bits_};
-            health_.failed(bounded(failure), reply.rejected, turn);
+            health_.failed(bounded(failure), turn);
         }
         // At the end of the pulls, because this session may be what makes the remote fail.
         if (!stopping_) sessions_.ready(s, ReadyQueue::pulls);
@@ -597,7 +1280,7 @@ private:
     const BridgeOptions options_;
     Random bits_{};
     PendingEvents pending_events_;
-    Health health_;
+    RemoteHealth health_;
     BridgeSessions sessions_;
     Instant now_ = always;
     Instant tick_ = never;
