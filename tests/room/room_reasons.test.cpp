@@ -576,8 +576,8 @@ TEST_CASE("Stored data that is no document is a failure of the storage, with a r
           "[room][room_reasons][sim]") {
     RoomWorld w;
     Random bits{Seed{1}};
-    REQUIRE(w.disk.durable.reset("board", make_id(bits)));
-    REQUIRE(w.disk.durable.append("board", as_bytes("garbage")));
+    REQUIRE(!w.disk.durable.reset("board", make_id(bits)));
+    REQUIRE(!w.disk.durable.append("board", as_bytes("garbage")));
     w.disk.durable.flush(Completion<PersistenceError>{[](auto&&) noexcept {}});
     RoomEditor alice{w, "alice", 1};
     w.dial(alice);
