@@ -63,16 +63,16 @@ enum class SharedPersistenceRule : std::uint8_t {
 
 /// A fault that check::shared_persistence found.
 struct SharedPersistenceFault {
-    SharedPersistenceRule rule{};
-    std::uint64_t history = 0;  ///< the number of the history that broke the rule
-    std::uint64_t step = 0;     ///< the number of steps before the fault
+    SharedPersistenceRule rule{};  ///< the rule that is broken
+    std::uint64_t history = 0;     ///< the number of the history that broke the rule
+    std::uint64_t step = 0;        ///< the number of steps before the fault
 };
 
 /// The extent of the tests of check::shared_persistence, and how long it waits for answers.
 struct SharedPersistenceOptions {
-    std::uint64_t histories = 20;
-    std::uint64_t steps = 100;
-    std::size_t servers = 3;
+    std::uint64_t histories = 20;  ///< the number of histories
+    std::uint64_t steps = 100;     ///< of each history: changes, saves, kills and so on
+    std::size_t servers = 3;       ///< the number of servers
     /// An answer that takes longer counts as none.
     Duration answer_timeout = std::chrono::seconds{10};
 };
