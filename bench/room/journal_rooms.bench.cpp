@@ -27,11 +27,12 @@ posix::JournalRooms open_rooms(const Scratch& scratch) {
     auto rooms = posix::JournalRooms::open(scratch / "rooms", std::move(log.value()));
     return std::move(rooms.value());
 }
-bool is_stored(posix::JournalRooms& rooms) {
-    driver::Question<PersistenceError> question;
+part::FlushedRooms flushed(posix::JournalRooms& rooms) {
+    driver::Question<part::FlushedRooms> question;
     rooms.flush(question.ask());
-    return !*question.take();
+    return *question.take();
 }
+bool is_stored(posix::JournalRooms& rooms) { return !flushed(rooms).error; }
 
 /// A hundred updates of a hundred rooms, durable.
 void turn_in_a_log(benchmark::State& state) {
@@ -39,11 +40,11 @@ void turn_in_a_log(benchmark::State& state) {
     posix::JournalRooms rooms = open_rooms(scratch);
     const Bytes update(60, std::byte{'u'});
     for (int i = 0; i < rooms_changed; ++i) {
-        if (!rooms.reset(id_of(i), Id{})) return state.SkipWithError("reset");
+        if (rooms.reset(id_of(i), Id{})) return state.SkipWithError("reset");
     }
     for (auto _ : state) {
         for (int i = 0; i < rooms_changed; ++i) {
-            if (!rooms.append(id_of(i), update)) return state.SkipWithError("append");
+            if (rooms.append(id_of(i), update)) return state.SkipWithError("append");
         }
         if (!is_stored(rooms)) return state.SkipWithError("flush");
     }
@@ -79,15 +80,15 @@ constexpr std::size_t snapshot_bytes = 2000;
 std::optional<posix::JournalRooms> make_rooms(const Scratch& scratch) {
     posix::JournalRooms rooms = open_rooms(scratch);
     const std::vector<Bytes> snapshot{Bytes(snapshot_bytes)};
-    std::vector<std::uint64_t> began;
     for (int i = 0; i < rooms_loaded; ++i) {
-        began.push_back(rooms.reset(id_of(i), Id{}).value_or(std::uint64_t{0}));
+        if (rooms.reset(id_of(i), Id{})) return std::nullopt;
     }
-    if (!is_stored(rooms)) return std::nullopt;
-    for (int i = 0; i < rooms_loaded; ++i) {
+    const part::FlushedRooms begun = flushed(rooms);
+    if (begun.error) return std::nullopt;
+    for (const auto& [id, position] : begun.positions) {
         driver::Question<PersistenceError> saved;
-        rooms.save(id_of(i), snapshot, began[static_cast<std::size_t>(i)], saved.ask());
-        if (*saved.take() || !rooms.append(id_of(i), Bytes(60))) return std::nullopt;
+        rooms.save(id, snapshot, position, saved.ask());
+        if (*saved.take() || rooms.append(id, Bytes(60))) return std::nullopt;
     }
     if (!is_stored(rooms)) return std::nullopt;
     return rooms;

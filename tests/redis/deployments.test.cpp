@@ -102,7 +102,7 @@ TEST_CASE("redis::Rooms rejects a node of a cluster, and names the alternative",
     CHECK(cause_of(error.code) == Cause::permanent);
     CHECK(error.message().find("is a node of a cluster") != std::string::npos);
     CHECK(error.message().find("use a server that is not part of a cluster") != std::string::npos);
-    REQUIRE(rooms.begin("board", some_epoch, false));
+    REQUIRE(!rooms.begin("board", some_epoch, false));
     CHECK(flush(rooms).code == redis::Errc::cluster);
 }
 

@@ -23,7 +23,7 @@ std::string redis_rooms_unreadable() {
     redis::Rooms rooms{rooms_at(server)};
     begin(rooms);
     append(rooms, "a");
-    REQUIRE(rooms.begin("other", other_epoch, false));
+    REQUIRE(!rooms.begin("other", other_epoch, false));
     REQUIRE_FALSE(flush(rooms));
     server.command({"HSET", room_key, "epoch", "?"});
     CHECK_FALSE(load(rooms));
@@ -35,7 +35,7 @@ std::string redis_rooms_medium() {
     redis::Rooms rooms{rooms_at(server)};
     begin(rooms);
     server.command({"CONFIG", "SET", "maxmemory", "1"});
-    REQUIRE(rooms.append("board", as_bytes("a")));
+    REQUIRE(!rooms.append("board", as_bytes("a")));
     CHECK(flush(rooms).code == redis::Errc::out_of_memory);
     server.command({"CONFIG", "SET", "maxmemory", "0"});
     append(rooms, "a");
@@ -49,8 +49,8 @@ std::string redis_rooms_too_large() {
     options.bytes_max = options.bytes_per_room_max = 1000;
     redis::Rooms rooms{options};
     begin(rooms);
-    CHECK(rooms.append("board", Bytes(900)));
-    CHECK(rooms.append("board", Bytes(200)).error() == RoomErrc::storage_busy);
+    CHECK(!rooms.append("board", Bytes(900)));
+    CHECK(rooms.append("board", Bytes(200)) == RoomErrc::storage_busy);
     CHECK_FALSE(flush(rooms));
     append(rooms, "good");
     return "Above `bytes_max` of changes that wait, a change fails with `storage_busy`, and its "

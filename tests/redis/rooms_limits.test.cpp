@@ -49,25 +49,25 @@ TEST_CASE("redis::Rooms: the calls that wait are bounded", "[redis][redis_rooms]
     options.bytes_max = 1000;
     SECTION("of all rooms") {
         redis::Rooms rooms{options};
-        CHECK(rooms.append("board", Bytes(900)));
-        CHECK(rooms.append("other", Bytes(200)).error() == RoomErrc::storage_busy);
+        CHECK(!rooms.append("board", Bytes(900)));
+        CHECK(rooms.append("other", Bytes(200)) == RoomErrc::storage_busy);
         for (int i = 0; i < 9; ++i) static_cast<void>(rooms.append("board", Bytes(1)));
-        CHECK(rooms.append("other", Bytes(1)).error() == RoomErrc::storage_busy);
+        CHECK(rooms.append("other", Bytes(1)) == RoomErrc::storage_busy);
         CHECK(flush(rooms).code == RoomErrc::unknown_room);
-        CHECK(rooms.append("other", Bytes(900)));
+        CHECK(!rooms.append("other", Bytes(900)));
     }
     SECTION("of one room") {
         options.bytes_per_room_max = 100;
         options.calls_per_room_max = 3;
         redis::Rooms rooms{options};
-        CHECK(rooms.append("board", Bytes(100)));
-        CHECK(rooms.append("board", Bytes(1)).error() == RoomErrc::storage_busy);
-        CHECK(rooms.append("other", Bytes(1)));
+        CHECK(!rooms.append("board", Bytes(100)));
+        CHECK(rooms.append("board", Bytes(1)) == RoomErrc::storage_busy);
+        CHECK(!rooms.append("other", Bytes(1)));
         for (int i = 0; i < 2; ++i) CHECK_FALSE(rooms.erase("board"));
         CHECK(rooms.erase("board") == RoomErrc::storage_busy);
         CHECK_FALSE(rooms.erase("other"));
         CHECK(flush(rooms).code == RoomErrc::unknown_room);
-        CHECK(rooms.append("board", Bytes(100)));
+        CHECK(!rooms.append("board", Bytes(100)));
     }
     SECTION("snapshots take no space of updates") {
         redis::Rooms rooms{options};
@@ -75,7 +75,7 @@ TEST_CASE("redis::Rooms: the calls that wait are bounded", "[redis][redis_rooms]
         driver::Question<PersistenceError> saving;
         const std::vector<Bytes> large{Bytes(2000)};
         rooms.save("large", large, 1, saving.ask());
-        CHECK(rooms.append("board", Bytes(1000)));
+        CHECK(!rooms.append("board", Bytes(1000)));
         CHECK(save(rooms, "more", 1).code == RoomErrc::storage_busy);
         server.thaw();
     }
@@ -118,10 +118,10 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
     const unsigned long count = 5'000;
     for (unsigned long i = 0; i < count; ++i)
         rooms.publish("room " + std::to_string(i % 10), as_bytes(std::to_string(i)));
-    REQUIRE(rooms.append("board", as_bytes("a")));
+    REQUIRE(!rooms.append("board", as_bytes("a")));
     // The answer runs on the thread that makes the calls.
-    rooms.flush(Completion<PersistenceError>{
-        [&](std::optional<PersistenceError>) noexcept { first = published() - before + 1; }});
+    rooms.flush(Completion<part::FlushedRooms>{
+        [&](std::optional<part::FlushedRooms>) noexcept { first = published() - before + 1; }});
     server.thaw();
     REQUIRE(eventually([&] { return published() - before >= count; }));
     // The flush publishes, too. One batch was under way, and another could be next.
@@ -152,8 +152,8 @@ TEST_CASE("redis::Rooms counts no change and no flush without memory",
     options.calls_max = 2;
     const auto works = [](redis::Rooms& rooms) {
         for (int i = 0; i < 2; ++i) {
-            CHECK(rooms.append("board", Bytes(8)));
-            CHECK(rooms.append("board", Bytes(8)).error() == RoomErrc::storage_busy);
+            CHECK(!rooms.append("board", Bytes(8)));
+            CHECK(rooms.append("board", Bytes(8)) == RoomErrc::storage_busy);
             CHECK(flush(rooms));
         }
     };
@@ -163,8 +163,8 @@ TEST_CASE("redis::Rooms counts no change and no flush without memory",
     std::size_t failed = 1;
     for (std::size_t good = 0; failed != 0; ++good) {
         redis::Rooms rooms{options};
-        if (flushes) REQUIRE(rooms.append("board", Bytes(8)));
-        driver::Question<PersistenceError> flushing;
+        if (flushes) REQUIRE(!rooms.append("board", Bytes(8)));
+        driver::Question<part::FlushedRooms> flushing;
         failed = without_memory(
             [&] {
                 try {
@@ -392,7 +392,7 @@ TEST_CASE("redis::Rooms: a room to which much was added since its last save must
     begin(rooms);
     append(rooms, "1234567890");
     CHECK(rooms.rooms_to_save().empty());
-    REQUIRE(rooms.append("board", as_bytes("1")));
+    REQUIRE(!rooms.append("board", as_bytes("1")));
     CHECK(rooms.rooms_to_save().empty());
     REQUIRE_FALSE(flush(rooms));
     CHECK(rooms.rooms_to_save() == std::vector<std::string>{"board"});
@@ -465,13 +465,13 @@ TEST_CASE("redis::Rooms: only stored changes can be the reason to save a room",
         redis::Rooms other{options};
         REQUIRE(load(other));
         REQUIRE_FALSE(erase(other));
-        REQUIRE(rooms.append("board", as_bytes("12345678901")));
+        REQUIRE(!rooms.append("board", as_bytes("12345678901")));
         CHECK(flush(rooms).code == RoomErrc::history_reset);
         CHECK(rooms.rooms_to_save().empty());
     }
     SECTION("Redis refuses an append to another room") {
-        REQUIRE(rooms.append("board", as_bytes("12345678901")));
-        REQUIRE(rooms.append("none", as_bytes("12345678901")));
+        REQUIRE(!rooms.append("board", as_bytes("12345678901")));
+        REQUIRE(!rooms.append("none", as_bytes("12345678901")));
         CHECK(flush(rooms).code == RoomErrc::unknown_room);
         CHECK(rooms.rooms_to_save() == board);
     }
@@ -497,7 +497,7 @@ TEST_CASE("redis::Rooms lists many rooms in few round trips", "[redis][redis_roo
     redis::Rooms rooms{rooms_at(server)};
     const int count = 300;
     for (int i = 0; i < count; ++i)
-        REQUIRE(rooms.begin(std::to_string(1000 + i), some_epoch, false));
+        REQUIRE(!rooms.begin(std::to_string(1000 + i), some_epoch, false));
     REQUIRE_FALSE(flush(rooms));
     // The room is listed, and lost.
     server.command({"DEL", "belay:{1007}:room"});
@@ -525,7 +525,7 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
     options.command_timeout = 1s;
     redis::Rooms rooms{options};
     for (std::size_t i = 0; i < count; ++i)
-        REQUIRE(rooms.begin(std::to_string(i), some_epoch, false));
+        REQUIRE(!rooms.begin(std::to_string(i), some_epoch, false));
     REQUIRE_FALSE(flush(rooms));
     const auto calls = [&] { return redis_number(server, "commandstats", "cmdstat_eval:calls="); };
     const unsigned long before = calls();
@@ -537,10 +537,8 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
                 [&](std::optional<Result<part::FanoutBatch, PersistenceError>> batch) noexcept {
                     if (!batch || answers++ != 0) return;
                     static_cast<void>(rooms.append("0", as_bytes("a")));
-                    rooms.flush(
-                        Completion<PersistenceError>{[&](std::optional<PersistenceError>) noexcept {
-                            before_flush = answers.load();
-                        }});
+                    rooms.flush(Completion<part::FlushedRooms>{
+                        [&](auto) noexcept { before_flush = answers.load(); }});
                 }});
     }
     // All entries have been read, and the loss of all is detected at once.
@@ -571,16 +569,14 @@ TEST_CASE("redis::Rooms: an edit enters no later history after its subscription 
     REQUIRE(eventually([&] { return !subscribed(); }));
     static_cast<void>(load(rooms, "none"));  // one more turn of the thread
     CHECK_FALSE(reset(other, other_epoch));
-    REQUIRE(rooms.append("board", as_bytes("former")));
+    REQUIRE(!rooms.append("board", as_bytes("former")));
     CHECK(flush(rooms).code == RoomErrc::history_reset);
     CHECK(words_in(load(other)) == "|");
 }
 
-TEST_CASE("RedisRoomPositions remembers no room that does not exist",
-          "[redis][redis_rooms][unit]") {
-    detail::RedisRoomPositions positions;
-    positions.loaded("none", std::uint64_t{5} << 21, {});
-    positions.forget_turn("none", 1);
-    // It has the last position only of a room that it remembers.
-    CHECK(positions.next("none").position == 1);
+TEST_CASE("RedisRoomLogs remembers no room that does not exist", "[redis][redis_rooms][unit]") {
+    detail::RedisRoomLogs logs;
+    logs.loaded("none", {});
+    logs.forget_turn("none", 1);
+    CHECK(logs.size() == 0);
 }

@@ -123,7 +123,7 @@ TEST_CASE("redis::Rooms::status counts the calls that wait for Redis",
     driver::Question<part::LoadedRoom> loaded;
     rooms.load("board", loaded.ask());
     CHECK(status_becomes(rooms, [](const auto& s) { return s.calls == 0; }));
-    REQUIRE(rooms.append("board", as_bytes("1234")));
+    REQUIRE(!rooms.append("board", as_bytes("1234")));
     const std::vector<Bytes> snapshot{Bytes(100)};
     driver::Question<PersistenceError> saved;
     rooms.save("board", snapshot, 1, saved.ask());

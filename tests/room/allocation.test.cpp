@@ -243,7 +243,7 @@ TEST_CASE("JournalRooms opens ten thousand rooms without holding the contents of
         auto rooms = open();
         const Bytes update(update_bytes);
         for (std::int64_t i = 0; i < rooms_count; ++i) {
-            REQUIRE((rooms.reset(id_of(i), Id{}) && rooms.append(id_of(i), update)));
+            REQUIRE((!rooms.reset(id_of(i), Id{}) && !rooms.append(id_of(i), update)));
         }
         REQUIRE(!belay_test::flushed(rooms));
     }

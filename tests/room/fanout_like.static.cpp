@@ -10,9 +10,8 @@ namespace {
 using namespace belay;
 
 struct MinimalFanout {
-    static Result<std::uint64_t> begin(std::string_view, const Id&, bool) {
-        return std::uint64_t{1};
-    }
+    static std::error_code begin(std::string_view, const Id&, bool) { return {}; }
+    static std::error_code append(std::string_view, BytesView, const part::ChangeId&) { return {}; }
     static void publish(std::string_view, BytesView) {}
     static void subscribe(std::string_view, std::uint64_t,
                           Completion<Result<part::FanoutBatch, PersistenceError>>) {}
@@ -23,12 +22,13 @@ struct FanoutWithoutBegin {
                           Completion<Result<part::FanoutBatch, PersistenceError>>) {}
 };
 struct FanoutBeginsBlindly : MinimalFanout {
-    static Result<std::uint64_t> begin(std::string_view, const Id&) { return std::uint64_t{1}; }
+    static std::error_code begin(std::string_view, const Id&) { return {}; }
 };
 struct FanoutThatOnlyBegins {
-    static Result<std::uint64_t> begin(std::string_view, const Id&, bool) {
-        return std::uint64_t{1};
-    }
+    static std::error_code begin(std::string_view, const Id&, bool) { return {}; }
+};
+struct FanoutAppendsWithoutIds : MinimalFanout {
+    static std::error_code append(std::string_view, BytesView) { return {}; }
 };
 // For example a transaction.
 struct StorageWithAnotherBegin {
@@ -59,6 +59,7 @@ static_assert(!detail::FanoutIsSound<FanoutWithoutBegin>);
 static_assert(!FanoutLike<FanoutBeginsBlindly> && !detail::FanoutIsSound<FanoutBeginsBlindly>);
 static_assert(!detail::FanoutIsSound<FanoutPublishesText>);
 static_assert(!detail::FanoutIsSound<FanoutThatOnlyBegins>);
+static_assert(!detail::FanoutIsSound<FanoutAppendsWithoutIds>);
 static_assert(detail::FanoutIsSound<StorageWithAnotherBegin>);
 static_assert(!detail::FanoutIsSound<FanoutSubscribesForGood>);
 static_assert(!detail::FanoutIsSound<FanoutOfOverloads> && !detail::FanoutIsSound<FanoutInPrivate>);

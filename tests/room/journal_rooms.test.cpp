@@ -15,11 +15,10 @@ static_assert(PersistenceLike<JournalRoomsOnDisk> && detail::HasRoomsToSave<Jour
 
 /// A room "a" of which "1" is saved, and "2" is in the log.
 void begin_room(DiskRooms& rooms, const std::string& id = "a") {
-    REQUIRE(rooms->reset(id, first_epoch));
-    const auto one = rooms->append(id, as_bytes("1"));
-    REQUIRE((one && !flushed(*rooms)));
-    REQUIRE(!saved(*rooms, id, parts({"1"}), *one));
-    REQUIRE((rooms->append(id, as_bytes("2")) && !flushed(*rooms)));
+    REQUIRE((!rooms->reset(id, first_epoch) && !rooms->append(id, as_bytes("1"))));
+    const std::uint64_t one = flushed_at(*rooms, id);
+    REQUIRE(!saved(*rooms, id, parts({"1"}), one));
+    REQUIRE((!rooms->append(id, as_bytes("2")) && !flushed(*rooms)));
 }
 
 }  // namespace
@@ -28,27 +27,28 @@ TEST_CASE("JournalRooms stores by flushes, and saves snapshots in files next to 
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk};
-    CHECK(rooms->append("a", as_bytes("1")).error() == RoomErrc::unknown_room);
-    const auto began = rooms->reset("a", first_epoch);
-    const auto one = rooms->append("a", as_bytes("1"));
-    REQUIRE((began && one));
+    CHECK(rooms->append("a", as_bytes("1")) == RoomErrc::unknown_room);
+    REQUIRE(!rooms->reset("a", first_epoch));
     CHECK(!*loaded(*rooms, "a"));
     CHECK(listed(*rooms, "", 9)->empty());
-    REQUIRE(!flushed(*rooms));
+    const std::uint64_t began = flushed_at(*rooms, "a");
+    REQUIRE((began != 0 && !rooms->append("a", as_bytes("1"))));
+    const std::uint64_t one = flushed_at(*rooms, "a");
+    CHECK(one > began);
     CHECK(text_of(rooms.room("a")) == "|1");
-    CHECK(rooms.room("a").position == *one);
-    REQUIRE(rooms->append("a", as_bytes("2")));
-    CHECK(saved(*rooms, "a", parts({"1", "2"}), *one + 1) == RoomErrc::bad_position);
-    REQUIRE(!saved(*rooms, "a", parts({"o", "ne"}), *one));
+    CHECK(rooms.room("a").position == one);
+    REQUIRE(!rooms->append("a", as_bytes("2")));
+    CHECK(saved(*rooms, "a", parts({"1", "2"}), one + 1) == RoomErrc::bad_position);
+    REQUIRE(!saved(*rooms, "a", parts({"o", "ne"}), one));
     CHECK(text_of(rooms.room("a")) == "o,ne|");
     REQUIRE(!flushed(*rooms));
     CHECK(text_of(rooms.room("a")) == "o,ne|2");
-    CHECK(saved(*rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
+    CHECK(saved(*rooms, "a", parts({}), began) == RoomErrc::stale_snapshot);
     CHECK(saved(*rooms, "b", parts({}), 1) == RoomErrc::unknown_room);
     rooms.reopen();
     CHECK(text_of(rooms.room("a")) == "o,ne|2");
     CHECK(rooms.room("a").epoch == first_epoch);
-    CHECK(saved(*rooms, "a", parts({}), *began) == RoomErrc::stale_snapshot);
+    CHECK(saved(*rooms, "a", parts({}), began) == RoomErrc::stale_snapshot);
 }
 
 TEST_CASE("JournalRooms starts a new history at reset, and deletes a room for good at erase",
@@ -57,7 +57,7 @@ TEST_CASE("JournalRooms starts a new history at reset, and deletes a room for go
     DiskRooms rooms{disk};
     begin_room(rooms);
     const std::uint64_t old = rooms.room("a").position;
-    REQUIRE(rooms->reset("a", second_epoch));
+    REQUIRE(!rooms->reset("a", second_epoch));
     CHECK(saved(*rooms, "a", parts({"12"}), old) == RoomErrc::stale_snapshot);
     CHECK(rooms.room("a").epoch == first_epoch);
     REQUIRE(!flushed(*rooms));
@@ -67,7 +67,7 @@ TEST_CASE("JournalRooms starts a new history at reset, and deletes a room for go
     rooms.reopen();
     CHECK(rooms.room("a").epoch == second_epoch);
     REQUIRE(!rooms->erase("a"));
-    CHECK(rooms->append("a", as_bytes("3")).error() == RoomErrc::unknown_room);
+    CHECK(rooms->append("a", as_bytes("3")) == RoomErrc::unknown_room);
     CHECK(*loaded(*rooms, "a"));
     REQUIRE(!flushed(*rooms));
     CHECK(!*loaded(*rooms, "a"));
@@ -78,7 +78,7 @@ TEST_CASE("JournalRooms starts a new history at reset, and deletes a room for go
     rooms.reopen();
     CHECK(!*loaded(*rooms, "a"));
     CHECK((!rooms->erase("a") && !flushed(*rooms)));
-    REQUIRE((rooms->reset("a", first_epoch) && !flushed(*rooms)));
+    REQUIRE((!rooms->reset("a", first_epoch) && !flushed(*rooms)));
     CHECK(text_of(rooms.room("a")) == "|");
 }
 
@@ -87,9 +87,9 @@ TEST_CASE("JournalRooms accepts updates of any length, and ids of any bytes",
     sim::Disk disk;
     DiskRooms rooms{disk};
     const std::string id = std::string(part::room_id_bytes_max - 2, '/') + std::string{"\0\xff", 2};
-    REQUIRE(rooms->reset(id, first_epoch));
+    REQUIRE(!rooms->reset(id, first_epoch));
     for (const std::size_t size : {0U, 1U, 195U, 196U, 197U, 376U, 377U, 5000U}) {
-        REQUIRE(rooms->append(id, as_bytes(std::string(size, 'x'))));
+        REQUIRE(!rooms->append(id, as_bytes(std::string(size, 'x'))));
     }
     REQUIRE(!flushed(*rooms));
     rooms.reopen();
@@ -102,8 +102,8 @@ TEST_CASE("JournalRooms accepts updates of any length, and ids of any bytes",
     rooms.reopen();
     CHECK(rooms.room(id).snapshot == room.updates);
     for (const std::string& bad : {std::string{}, std::string(part::room_id_bytes_max + 1, 'x')}) {
-        CHECK(rooms->reset(bad, first_epoch).error() == RoomErrc::bad_room_id);
-        CHECK(rooms->append(bad, {}).error() == RoomErrc::bad_room_id);
+        CHECK(rooms->reset(bad, first_epoch) == RoomErrc::bad_room_id);
+        CHECK(rooms->append(bad, {}) == RoomErrc::bad_room_id);
         CHECK(rooms->erase(bad) == RoomErrc::bad_room_id);
         CHECK(loaded(*rooms, bad).error().code == RoomErrc::bad_room_id);
         CHECK(saved(*rooms, bad, {}, 0) == RoomErrc::bad_room_id);
@@ -114,13 +114,14 @@ TEST_CASE("JournalRooms releases the log up to the oldest room that is not saved
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk, {.log_bytes_max = 4096}};
-    for (const char* id : {"idle", "slow", "busy"}) REQUIRE(rooms->reset(id, first_epoch));
-    REQUIRE((rooms->append("slow", as_bytes("s")) && !flushed(*rooms)));
+    for (const char* id : {"idle", "slow", "busy"}) REQUIRE(!rooms->reset(id, first_epoch));
+    REQUIRE((!rooms->append("slow", as_bytes("s")) && !flushed(*rooms)));
     std::uint64_t most = 0;
     for (int i = 0; i < 2000; ++i) {
-        const auto at = rooms->append("busy", as_bytes(std::string(50, 'x')));
-        REQUIRE((at && !flushed(*rooms)));
-        if (i % 10 == 9) REQUIRE(!saved(*rooms, "busy", parts({"x"}), *at));
+        REQUIRE(!rooms->append("busy", as_bytes(std::string(50, 'x'))));
+        const std::uint64_t at = flushed_at(*rooms, "busy");
+        REQUIRE(at != 0);
+        if (i % 10 == 9) REQUIRE(!saved(*rooms, "busy", parts({"x"}), at));
         for (const std::string& id : rooms->rooms_to_save()) {
             CHECK(id != "idle");
             const StoredRoom room = rooms.room(id);
@@ -141,9 +142,9 @@ TEST_CASE("JournalRooms without a log limit requests no saves, and does not rewr
           "[room][journal_rooms][unit]") {
     sim::Disk disk;
     DiskRooms rooms{disk, {.log_bytes_max = no_limit}};
-    for (const char* id : {"idle", "busy"}) REQUIRE(rooms->reset(id, first_epoch));
+    for (const char* id : {"idle", "busy"}) REQUIRE(!rooms->reset(id, first_epoch));
     for (int i = 0; i < 100; ++i) {
-        REQUIRE((rooms->append("busy", as_bytes(std::string(50, 'x'))) && !flushed(*rooms)));
+        REQUIRE((!rooms->append("busy", as_bytes(std::string(50, 'x'))) && !flushed(*rooms)));
         CHECK(rooms->rooms_to_save().empty());
     }
     CHECK(rooms->status().log_records == 102);
@@ -207,7 +208,7 @@ TEST_CASE("JournalRooms returns an error for a missing, foreign or outdated snap
     CHECK(loaded(*rooms, "a").error().code == RoomErrc::snapshot_missing);
     disk.put(rooms.file("a"), fresh);
     CHECK(text_of(rooms.room("a")) == "12|");
-    REQUIRE((rooms->reset("a", second_epoch) && !flushed(*rooms)));
+    REQUIRE((!rooms->reset("a", second_epoch) && !flushed(*rooms)));
     REQUIRE(!saved(*rooms, "a", parts({"3"}), rooms.room("a").position));
     REQUIRE(!flushed(*rooms));
     wrong(fresh, "the snapshot belongs to another history of the room");
@@ -256,7 +257,7 @@ TEST_CASE("JournalRooms does not open with the log of other rooms, or without a 
         DiskRooms rooms{disk};
         begin_room(rooms);
         early = disk.image();
-        REQUIRE(rooms->reset("unsaved", first_epoch));
+        REQUIRE(!rooms->reset("unsaved", first_epoch));
         begin_room(rooms, "b");
     }
     sim::Disk::Image late = disk.image();
@@ -282,16 +283,16 @@ TEST_CASE("JournalRooms does not open with the log of other rooms, or without a 
         CHECK(*listed(*rooms, "", 9) == std::vector<std::string>{"a", "b"});
         CHECK(text_of(rooms.room("a")) == "1|");
         CHECK(rooms.room("a").epoch == first_epoch);
-        const auto three = rooms->append("a", as_bytes("3"));
-        REQUIRE((three && !flushed(*rooms)));
+        REQUIRE(!rooms->append("a", as_bytes("3")));
+        const std::uint64_t three = flushed_at(*rooms, "a");
         CHECK(text_of(rooms.room("a")) == "1|3");
         // The other log was further than this one when "b" was saved.
-        REQUIRE((rooms->append("b", as_bytes("3")) && !flushed(*rooms)));
+        REQUIRE((!rooms->append("b", as_bytes("3")) && !flushed(*rooms)));
         CHECK(text_of(rooms.room("b")) == "1|3");
         rooms.reopen({});
         CHECK(text_of(rooms.room("a")) == "1|3");
         CHECK(text_of(rooms.room("b")) == "1|3");
-        REQUIRE(!saved(*rooms, "a", parts({"13"}), *three));
+        REQUIRE(!saved(*rooms, "a", parts({"13"}), three));
         REQUIRE(!flushed(*rooms));
         rooms.reopen();
         CHECK(text_of(rooms.room("a")) == "13|");
@@ -318,7 +319,7 @@ TEST_CASE("JournalRooms with an older copy of its log rejects newer snapshots",
         DiskRooms rooms{disk};
         begin_room(rooms);
         mixed = disk.image();
-        for (int i = 0; i < 9; ++i) REQUIRE(rooms->append("a", as_bytes("x")));
+        for (int i = 0; i < 9; ++i) REQUIRE(!rooms->append("a", as_bytes("x")));
         REQUIRE(!flushed(*rooms));
         REQUIRE(!saved(*rooms, "a", parts({"12xxxxxxxxx"}), rooms.room("a").position));
     }
@@ -361,9 +362,8 @@ TEST_CASE("JournalRooms on a full disk rejects changes, still loads rooms, and r
     std::error_code refused;
     while (!refused) {
         const std::string update(300, static_cast<char>('a' + taken.size() % 26));
-        const auto at = rooms->append("a", as_bytes(update));
-        refused = at.error();
-        if (at) taken.push_back(update);
+        refused = rooms->append("a", as_bytes(update));
+        if (!refused) taken.push_back(update);
         REQUIRE(taken.size() < 1000);
     }
     CHECK(refused == std::errc::no_space_on_device);
@@ -375,7 +375,7 @@ TEST_CASE("JournalRooms on a full disk rejects changes, still loads rooms, and r
     rooms.reopen();
     CHECK(text_of(rooms.room("a")) == text_of(room));
     disk.limit_bytes(~std::uint64_t{0});
-    REQUIRE((rooms->append("a", as_bytes("more")) && !flushed(*rooms)));
+    REQUIRE((!rooms->append("a", as_bytes("more")) && !flushed(*rooms)));
     CHECK(rooms.room("a").updates.size() == taken.size() + 1);
     REQUIRE(!saved(*rooms, "a", parts({"all"}), rooms.room("a").position));
     REQUIRE(!flushed(*rooms));
@@ -407,7 +407,7 @@ TEST_CASE("JournalRooms retries the removal of an erased room's file",
         CHECK(disk.contents(rooms.file("a")).empty());
     }
     SECTION("but not when the room exists again") {
-        REQUIRE((rooms->reset("a", second_epoch) && !flushed(*rooms)));
+        REQUIRE((!rooms->reset("a", second_epoch) && !flushed(*rooms)));
         REQUIRE(!saved(*rooms, "a", parts({"n"}), rooms.room("a").position));
         REQUIRE(!flushed(*rooms));
         CHECK(text_of(rooms.room("a")) == "n|");
@@ -441,7 +441,7 @@ TEST_CASE("JournalRooms stores changes again after one failure of any operation 
         disk.fail_at(disk.operations() + failing, std::make_error_code(std::errc::io_error));
         bool is_stored = false;
         for (int attempt = 0; attempt < 3 && !is_stored; ++attempt) {
-            is_stored = rooms->append("a", as_bytes("3")) && !flushed(*rooms);
+            is_stored = !rooms->append("a", as_bytes("3")) && !flushed(*rooms);
         }
         INFO("operation " << failing);
         CHECK(is_stored);

@@ -158,15 +158,15 @@ private:
 
     [[nodiscard]] bool append(const std::string& id, std::size_t size) {
         const std::string update = std::to_string(++updates_) + std::string(size, 'x');
-        const auto at = rooms_->append(id, as_bytes(update));
+        const std::error_code error = rooms_->append(id, as_bytes(update));
         RoomContents next = states_.back();
-        if (!next.contains(id)) return at.error() == RoomErrc::unknown_room;
+        if (!next.contains(id)) return error == RoomErrc::unknown_room;
         next[id].updates.push_back(update);
-        return pushed(static_cast<bool>(at), std::move(next));
+        return pushed(!error, std::move(next));
     }
     [[nodiscard]] bool reset(const std::string& id) {
         const Id epoch = make_id(bits_);
-        const bool done = static_cast<bool>(rooms_->reset(id, epoch));
+        const bool done = !rooms_->reset(id, epoch);
         RoomContents next = states_.back();
         next[id] = RoomContent{epoch, {}};
         return pushed(done, std::move(next));

@@ -20,8 +20,8 @@ TEST_CASE("visit_metrics passes the log of a JournalRooms",
     auto rooms = belay_test::open_rooms(disk);
     REQUIRE(rooms);
     CHECK(Collected{rooms->status()}["journal_rooms.stored"] == 0);
-    REQUIRE((rooms->reset("a", Id{std::byte{1}}) && rooms->append("a", as_bytes("1"))));
-    rooms->flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    REQUIRE((!rooms->reset("a", Id{std::byte{1}}) && !rooms->append("a", as_bytes("1"))));
+    rooms->flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     const Collected collected{rooms->status()};
     CHECK(collected["journal_rooms.stored"] == 1);
     CHECK(collected["journal_rooms.log_records"] == rooms->status().log_records);

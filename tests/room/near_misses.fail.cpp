@@ -96,7 +96,7 @@ void use(belay::MemoryRooms& stored) {
 }
 }  // namespace room_persistence_copied
 
-// expect-error: PersistenceLike: P needs 'belay::Result<std::uint64_t> append
+// expect-error: PersistenceLike: P needs 'std::error_code append
 namespace manager_of_a_wrong_persistence {
 struct Mine : belay::MemoryRooms {
 #if !defined(BELAY_CONTROL)
@@ -187,9 +187,7 @@ void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }
 namespace fanout_that_only_begins {
 struct Rooms : belay::MemoryRooms {
 #if !defined(BELAY_CONTROL)
-    belay::Result<std::uint64_t> begin(std::string_view, const belay::Id&, bool) {
-        return std::uint64_t{1};
-    }
+    std::error_code begin(std::string_view, const belay::Id&, bool) { return {}; }
 #endif
 };
 void use() { belay::RoomManager rooms{Rooms{}, belay::EveryoneEdits{}}; }

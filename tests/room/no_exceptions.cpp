@@ -63,8 +63,8 @@ bool stores_rooms() {
         if (!rooms) return false;
         OnThread persistence{std::move(*rooms)};
         if (!again) {
-            if (!persistence.reset("a", Id{}) || !persistence.append("a", Bytes(3))) return false;
-            persistence.flush(Completion<PersistenceError>{[](auto) noexcept {}});
+            if (persistence.reset("a", Id{}) || persistence.append("a", Bytes(3))) return false;
+            persistence.flush(Completion<part::FlushedRooms>{[](auto) noexcept {}});
         }
         std::promise<void> answered;
         bool found = false;

@@ -37,10 +37,19 @@ template <class P>
     return ***found;
 }
 template <class P>
+[[nodiscard]] part::FlushedRooms flushed_by(OnThread<P>& rooms) {
+    auto answer = waited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
+    REQUIRE(answer);
+    return std::move(*answer);
+}
+template <class P>
 [[nodiscard]] std::error_code flush_of(OnThread<P>& rooms) {
-    const auto error = waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
-    REQUIRE(error);
-    return error->code;
+    return flushed_by(rooms).error.code;
+}
+/// Flushes the changes of a room.   Returns: its position.
+template <class P>
+[[nodiscard]] std::uint64_t flushed_at(OnThread<P>& rooms, std::string_view id) {
+    return belay_test::position_in(flushed_by(rooms), id);
 }
 template <class P>
 [[nodiscard]] std::error_code save_of(OnThread<P>& rooms, std::string_view id,
@@ -66,27 +75,27 @@ static_assert(PersistenceLike<OnThread<MemoryRooms>> && PersistenceLike<OnThread
 
 TEST_CASE("OnThread makes all calls on one other thread, in order", "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{}};
-    CHECK(rooms.append("", {}).error() == RoomErrc::bad_room_id);
-    const auto began = rooms.reset("a", epoch_of_a);
-    const auto one = rooms.append("a", as_bytes("1"));
-    REQUIRE((began && one));
-    CHECK(*began < *one);
-    CHECK(flush_of(rooms) == std::error_code{});
-    CHECK(room_of(rooms, "a").position == *one);
+    CHECK(rooms.append("", {}) == RoomErrc::bad_room_id);
+    REQUIRE(!rooms.reset("a", epoch_of_a));
+    const std::uint64_t began = flushed_at(rooms, "a");
+    REQUIRE(!rooms.append("a", as_bytes("1")));
+    const std::uint64_t one = flushed_at(rooms, "a");
+    CHECK((began != 0 && began < one));
+    CHECK(room_of(rooms, "a").position == one);
     CHECK(room_of(rooms, "a").updates.size() == 1);
-    CHECK(save_of(rooms, "a", *one + 100) == RoomErrc::bad_position);
-    CHECK(save_of(rooms, "a", *one) == std::error_code{});
-    CHECK(save_of(rooms, "a", *began) == RoomErrc::stale_snapshot);
+    CHECK(save_of(rooms, "a", one + 100) == RoomErrc::bad_position);
+    CHECK(save_of(rooms, "a", one) == std::error_code{});
+    CHECK(save_of(rooms, "a", began) == RoomErrc::stale_snapshot);
     CHECK(room_of(rooms, "a").snapshot.size() == 1);
     const auto ids = waited<Result<std::vector<std::string>, PersistenceError>>(
         [&](auto done) { rooms.list("", 9, std::move(done)); });
     CHECK(**ids == std::vector<std::string>{"a"});
     REQUIRE(!rooms.erase("a"));
     CHECK(flush_of(rooms) == std::error_code{});
-    CHECK(save_of(rooms, "a", *one) == RoomErrc::unknown_room);
+    CHECK(save_of(rooms, "a", one) == RoomErrc::unknown_room);
     CHECK(rooms.rooms_to_save().empty());
     const std::thread::id thread =
-        answered_by<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+        answered_by<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
     CHECK(thread != std::this_thread::get_id());
     CHECK(thread == answered_by<Result<std::optional<StoredRoom>, PersistenceError>>(
                         [&](auto done) { rooms.load("a", std::move(done)); }));
@@ -95,9 +104,9 @@ TEST_CASE("OnThread makes all calls on one other thread, in order", "[drive][on_
 TEST_CASE("OnThread reports a rejected change with the next flush, and only that flush",
           "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
-    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.reset("a", epoch_of_a)));
-    REQUIRE(rooms.append("a", as_bytes("1234")));
-    REQUIRE(rooms.append("a", as_bytes("12")));
+    REQUIRE((!rooms.append("nobody", as_bytes("1")) && !rooms.reset("a", epoch_of_a)));
+    REQUIRE(!rooms.append("a", as_bytes("1234")));
+    REQUIRE(!rooms.append("a", as_bytes("12")));
     CHECK(flush_of(rooms) == RoomErrc::unknown_room);
     CHECK(flush_of(rooms) == std::error_code{});
     CHECK(room_of(rooms, "a").updates.size() == 1);
@@ -107,14 +116,14 @@ TEST_CASE("OnThread reports the rooms whose changes were rejected, and stores th
           "[drive][on_thread][unit]") {
     using Rooms = std::vector<std::pair<std::string, std::error_code>>;
     OnThread rooms{MemoryRooms{{.bytes_max = 3}}};
-    REQUIRE((rooms.reset("a", epoch_of_a) && rooms.reset("b", epoch_of_a)));
-    REQUIRE((rooms.append("a", as_bytes("1234")) && rooms.append("a", as_bytes("5678"))));
-    REQUIRE((rooms.append("nobody", as_bytes("1")) && rooms.append("b", as_bytes("12"))));
-    const auto error = waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
-    REQUIRE(error);
-    CHECK(error->code == std::errc::no_space_on_device);
-    CHECK(error->rooms == Rooms{{"a", std::make_error_code(std::errc::no_space_on_device)},
-                                {"nobody", make_error_code(RoomErrc::unknown_room)}});
+    REQUIRE((!rooms.reset("a", epoch_of_a) && !rooms.reset("b", epoch_of_a)));
+    REQUIRE((!rooms.append("a", as_bytes("1234")) && !rooms.append("a", as_bytes("5678"))));
+    REQUIRE((!rooms.append("nobody", as_bytes("1")) && !rooms.append("b", as_bytes("12"))));
+    const part::FlushedRooms answer = flushed_by(rooms);
+    CHECK(answer.error.code == std::errc::no_space_on_device);
+    CHECK(answer.error.rooms == Rooms{{"a", std::make_error_code(std::errc::no_space_on_device)},
+                                      {"nobody", make_error_code(RoomErrc::unknown_room)}});
+    CHECK((answer.positions.size() == 1 && answer.positions.front().first == "b"));
     CHECK(room_of(rooms, "b").updates.size() == 1);
     CHECK(flush_of(rooms) == std::error_code{});
 }
@@ -122,34 +131,32 @@ TEST_CASE("OnThread reports the rooms whose changes were rejected, and stores th
 TEST_CASE("OnThread saves a loaded room, also when the room has changed since",
           "[drive][on_thread][unit]") {
     MemoryRooms before;
-    REQUIRE((before.reset("a", epoch_of_a) && before.append("a", as_bytes("1"))));
-    before.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    REQUIRE((!before.reset("a", epoch_of_a) && !before.append("a", as_bytes("1"))));
+    REQUIRE(!belay_test::flushed(before));
     OnThread rooms{std::move(before)};
-    const auto two = rooms.append("a", as_bytes("2"));
-    REQUIRE(two);
+    REQUIRE(!rooms.append("a", as_bytes("2")));
     const StoredRoom room = room_of(rooms, "a");
     CHECK(room.updates.size() == 1);
-    CHECK(room.position < *two);
-    CHECK(flush_of(rooms) == std::error_code{});
+    const std::uint64_t two = flushed_at(rooms, "a");
+    CHECK(room.position < two);
     CHECK(save_of(rooms, "a", room.position) == std::error_code{});
     const StoredRoom after = room_of(rooms, "a");
     CHECK(after.snapshot.size() == 1);
     CHECK(after.updates.size() == 1);
-    CHECK(after.position == *two);
+    CHECK(after.position == two);
 }
 
 TEST_CASE("OnThread returns the position of stored changes, also while the room is reset",
           "[drive][on_thread][regression]") {
     OnThread rooms{MemoryRooms{}};
-    REQUIRE(rooms.reset("a", epoch_of_a));
-    const auto one = rooms.append("a", as_bytes("1"));
-    REQUIRE(one);
-    CHECK(flush_of(rooms) == std::error_code{});
+    REQUIRE(!rooms.reset("a", epoch_of_a));
+    REQUIRE(!rooms.append("a", as_bytes("1")));
+    const std::uint64_t one = flushed_at(rooms, "a");
     REQUIRE(!rooms.erase("a"));
-    REQUIRE(rooms.reset("a", epoch_of_a));
-    CHECK(room_of(rooms, "a").position == *one);
+    REQUIRE(!rooms.reset("a", epoch_of_a));
+    CHECK(room_of(rooms, "a").position == one);
     CHECK(flush_of(rooms) == std::error_code{});
-    CHECK(room_of(rooms, "a").position > *one);
+    CHECK(room_of(rooms, "a").position > one);
     CHECK(room_of(rooms, "a").updates.empty());
 }
 
@@ -157,19 +164,19 @@ TEST_CASE("OnThread limits the calls that wait, and accepts calls again when the
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     OnThread rooms{GatedRooms{gate}, limits(3, 10)};
-    std::optional<PersistenceError> first;
+    std::optional<part::FlushedRooms> first;
     std::latch flushed{1};
-    rooms.flush(Completion<PersistenceError>{[&](std::optional<PersistenceError> e) noexcept {
-        first = e;
+    rooms.flush(Completion<part::FlushedRooms>{[&](std::optional<part::FlushedRooms> e) noexcept {
+        first = std::move(e);
         flushed.count_down();
     }});
     gate.arrived.wait();  // the flush is under way, and counts no more
-    REQUIRE(rooms.reset("a", epoch_of_a));
-    REQUIRE(rooms.append("a", as_bytes("12345678")));
-    CHECK(rooms.append("a", as_bytes("123")).error() == RoomErrc::storage_busy);
-    REQUIRE(rooms.append("a", as_bytes("12")));
-    CHECK(rooms.append("a", {}).error() == RoomErrc::storage_busy);
-    CHECK(rooms.reset("a", epoch_of_a).error() == RoomErrc::storage_busy);
+    REQUIRE(!rooms.reset("a", epoch_of_a));
+    REQUIRE(!rooms.append("a", as_bytes("12345678")));
+    CHECK(rooms.append("a", as_bytes("123")) == RoomErrc::storage_busy);
+    REQUIRE(!rooms.append("a", as_bytes("12")));
+    CHECK(rooms.append("a", {}) == RoomErrc::storage_busy);
+    CHECK(rooms.reset("a", epoch_of_a) == RoomErrc::storage_busy);
     CHECK(rooms.erase("a") == RoomErrc::storage_busy);
     CHECK(flush_of(rooms) == RoomErrc::storage_busy);
     CHECK(save_of(rooms, "a", 1) == RoomErrc::storage_busy);
@@ -181,7 +188,7 @@ TEST_CASE("OnThread limits the calls that wait, and accepts calls again when the
     CHECK(ids->error().code == RoomErrc::storage_busy);
     gate.opened.count_down();
     flushed.wait();
-    CHECK((first && !*first));
+    CHECK((first && !first->error));
     std::error_code full = RoomErrc::storage_busy;
     while (full == RoomErrc::storage_busy) full = flush_of(rooms);
     CHECK(full == std::error_code{});
@@ -191,12 +198,11 @@ TEST_CASE("OnThread limits the calls that wait, and accepts calls again when the
 TEST_CASE("OnThread accepts a snapshot longer than its limit if no other call waits",
           "[drive][on_thread][unit]") {
     OnThread rooms{MemoryRooms{}, limits(100, 10)};
-    const auto position = rooms.reset("a", epoch_of_a);
-    REQUIRE(position);
-    REQUIRE(flush_of(rooms) == std::error_code{});
+    REQUIRE(!rooms.reset("a", epoch_of_a));
+    const std::uint64_t position = flushed_at(rooms, "a");
     const std::vector<Bytes> snapshot{Bytes(100)};
     const auto saved = waited<PersistenceError>(
-        [&](auto done) { rooms.save("a", snapshot, *position, std::move(done)); });
+        [&](auto done) { rooms.save("a", snapshot, position, std::move(done)); });
     REQUIRE(saved);
     CHECK(saved->code == std::error_code{});
     CHECK(room_of(rooms, "a").snapshot == snapshot);
@@ -218,18 +224,18 @@ TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other
             }});
         return *error;
     };
-    rooms.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    rooms.flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     gate.arrived.wait();  // a storage that does not answer
     SECTION("bytes of updates") {
-        REQUIRE((rooms.reset("a", epoch_of_a) && rooms.reset("b", epoch_of_a)));
-        REQUIRE(rooms.append("a", as_bytes("1234567")));
-        CHECK(rooms.append("a", as_bytes("12")).error() == RoomErrc::storage_busy);
-        CHECK(rooms.append("b", as_bytes("12")));
-        CHECK(rooms.append("a", as_bytes("1")));
+        REQUIRE((!rooms.reset("a", epoch_of_a) && !rooms.reset("b", epoch_of_a)));
+        REQUIRE(!rooms.append("a", as_bytes("1234567")));
+        CHECK(rooms.append("a", as_bytes("12")) == RoomErrc::storage_busy);
+        CHECK(!rooms.append("b", as_bytes("12")));
+        CHECK(!rooms.append("a", as_bytes("1")));
     }
     SECTION("calls") {
-        for (int i = 0; i < 4; ++i) REQUIRE(rooms.reset("a", epoch_of_a));
-        CHECK(rooms.reset("a", epoch_of_a).error() == RoomErrc::storage_busy);
+        for (int i = 0; i < 4; ++i) REQUIRE(!rooms.reset("a", epoch_of_a));
+        CHECK(rooms.reset("a", epoch_of_a) == RoomErrc::storage_busy);
         CHECK(rooms.erase("a") == RoomErrc::storage_busy);
         CHECK(save("a", 0) == RoomErrc::storage_busy);
         // The answer to an accepted load would come later, on another thread.
@@ -239,19 +245,19 @@ TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other
                        if (found && !*found) *shared = found->error();
                    }});
         CHECK((*shared && (*shared)->code == RoomErrc::storage_busy));
-        CHECK(rooms.reset("b", epoch_of_a));
+        CHECK(!rooms.reset("b", epoch_of_a));
     }
     SECTION("an update of any length, if no update of its room waits") {
-        REQUIRE((rooms.reset("a", epoch_of_a) && rooms.reset("b", epoch_of_a)));
-        REQUIRE(rooms.append("a", Bytes(15)));
-        CHECK(rooms.append("a", as_bytes("1")).error() == RoomErrc::storage_busy);
-        CHECK(rooms.append("b", Bytes(5)));
-        CHECK(rooms.append("b", as_bytes("1")).error() == RoomErrc::storage_busy);
+        REQUIRE((!rooms.reset("a", epoch_of_a) && !rooms.reset("b", epoch_of_a)));
+        REQUIRE(!rooms.append("a", Bytes(15)));
+        CHECK(rooms.append("a", as_bytes("1")) == RoomErrc::storage_busy);
+        CHECK(!rooms.append("b", Bytes(5)));
+        CHECK(rooms.append("b", as_bytes("1")) == RoomErrc::storage_busy);
     }
     SECTION("a snapshot leaves the updates their space") {
-        REQUIRE(rooms.reset("a", epoch_of_a));
+        REQUIRE(!rooms.reset("a", epoch_of_a));
         CHECK(save("a", 100) == std::error_code{});
-        CHECK(rooms.append("a", as_bytes("12345678")));
+        CHECK(!rooms.append("a", as_bytes("12345678")));
         // The copies of a save that is tried again do not fill the memory.
         CHECK(save("a", 1) == RoomErrc::storage_busy);
         CHECK(save("b", 1) == RoomErrc::storage_busy);
@@ -261,11 +267,10 @@ TEST_CASE("OnThread limits what one room has waiting, and accepts calls of other
     std::error_code full = RoomErrc::storage_busy;
     while (full == RoomErrc::storage_busy) full = flush_of(rooms);
     for (int i = 0; i < 3; ++i) {
-        REQUIRE(rooms.reset("a", epoch_of_a));
-        const auto position = rooms.append("a", as_bytes("12345678"));
-        REQUIRE(position);
-        CHECK(flush_of(rooms) == std::error_code{});
-        CHECK(save_of(rooms, "a", *position) == std::error_code{});
+        REQUIRE(!rooms.reset("a", epoch_of_a));
+        REQUIRE(!rooms.append("a", as_bytes("12345678")));
+        const std::uint64_t position = flushed_at(rooms, "a");
+        CHECK(save_of(rooms, "a", position) == std::error_code{});
     }
 }
 
@@ -344,7 +349,7 @@ TEST_CASE("OnThread makes changes without a flush before they fill the memory",
     class NotifyingRooms : public MemoryRooms {
     public:
         explicit NotifyingRooms(std::latch& begun) : begun_{&begun} {}
-        [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+        [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
             if (begun_ != nullptr) std::exchange(begun_, nullptr)->count_down();
             return MemoryRooms::reset(id, epoch);
         }
@@ -356,14 +361,14 @@ TEST_CASE("OnThread makes changes without a flush before they fill the memory",
         std::latch begun{1};
         OnThread rooms{NotifyingRooms{begun}};
         for (std::size_t i = 0; i < detail::CallQueue<int, OnThreadOptions>::waiting_max; ++i)
-            REQUIRE(rooms.reset("a", epoch_of_a));
+            REQUIRE(!rooms.reset("a", epoch_of_a));
         begun.wait();
     }
     SECTION("those before a change that was rejected") {
         OnThread rooms{MemoryRooms{}, limits(2, 10)};
-        while (rooms.reset("a", epoch_of_a)) {
+        while (!rooms.reset("a", epoch_of_a)) {
         }
-        while (!rooms.reset("a", epoch_of_a)) std::this_thread::yield();
+        while (rooms.reset("a", epoch_of_a)) std::this_thread::yield();
     }
 }
 
@@ -371,11 +376,11 @@ TEST_CASE("OnThread returns the status of its persistence on any thread",
           "[drive][on_thread][unit]") {
     sim::Disk disk;
     auto files = belay_test::open_rooms(disk);
-    REQUIRE((files && files->reset("old", epoch_of_a)));
-    files->flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    REQUIRE((files && !files->reset("old", epoch_of_a)));
+    files->flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     OnThread rooms{std::move(*files)};
     CHECK(rooms.status().rooms == 1);
-    REQUIRE((rooms.reset("a", epoch_of_a) && rooms.append("a", as_bytes("1"))));
+    REQUIRE((!rooms.reset("a", epoch_of_a) && !rooms.append("a", as_bytes("1"))));
     CHECK(flush_of(rooms) == std::error_code{});
     CHECK(rooms.status().rooms == 2);
     CHECK(rooms.status().log_bytes != 0);
@@ -394,7 +399,7 @@ TEST_CASE("OnThread returns the status of its persistence on any thread",
     }};
     begun.wait();
     for (int i = 0; i < 50; ++i) {
-        REQUIRE(rooms.reset("room" + std::to_string(i), epoch_of_a));
+        REQUIRE(!rooms.reset("room" + std::to_string(i), epoch_of_a));
         CHECK(flush_of(rooms) == std::error_code{});
     }
     ends = true;
@@ -408,17 +413,17 @@ TEST_CASE("OnThread ends after the running call, and drops the others",
     GatedRooms::Gate gate;
     int answered = 0;
     int dropped = 0;
-    const auto count = [&](std::optional<PersistenceError> error) noexcept {
-        error ? ++answered : ++dropped;
+    const auto count = [&](std::optional<part::FlushedRooms> answer) noexcept {
+        answer ? ++answered : ++dropped;
     };
     std::thread opener;
     {
         OnThread rooms{GatedRooms{gate}};
-        rooms.flush(Completion<PersistenceError>{count});
+        rooms.flush(Completion<part::FlushedRooms>{count});
         gate.arrived.wait();
-        REQUIRE(rooms.reset("a", epoch_of_a));
-        rooms.flush(Completion<PersistenceError>{count});
-        rooms.flush(Completion<PersistenceError>{count});
+        REQUIRE(!rooms.reset("a", epoch_of_a));
+        rooms.flush(Completion<part::FlushedRooms>{count});
+        rooms.flush(Completion<part::FlushedRooms>{count});
         OnThread moved = std::move(rooms);
         opener = std::thread{[&] { gate.opened.count_down(); }};
     }
@@ -431,16 +436,15 @@ TEST_CASE("OnThread skips a load or a save whose caller is gone, and reports the
           "[drive][on_thread][unit]") {
     GatedRooms::Gate gate;
     OnThread gated{GatedRooms{gate}};
-    gated.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    gated.flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     gate.arrived.wait();
     {
         driver::Question<Result<std::optional<StoredRoom>, PersistenceError>> nobody;
         gated.load("a", nobody.ask());
         driver::Question<PersistenceError> none;
         const std::vector<Bytes> snapshot{Bytes(1)};
-        const auto position = gated.reset("a", epoch_of_a);
-        REQUIRE(position);
-        gated.save("a", snapshot, *position, none.ask());
+        REQUIRE(!gated.reset("a", epoch_of_a));
+        gated.save("a", snapshot, 1, none.ask());
     }
     gate.opened.count_down();
     CHECK(flush_of(gated) == std::error_code{});
@@ -456,7 +460,7 @@ TEST_CASE("OnThread reports failure when its persistence never answers",
     OnThread rooms{AnswersNothing{}};
     CHECK(!waited<Result<std::optional<StoredRoom>, PersistenceError>>(
         [&](auto done) { rooms.load("a", std::move(done)); }));
-    CHECK(!waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); }));
+    CHECK(!waited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); }));
     CHECK(!waited<Result<std::vector<std::string>, PersistenceError>>(
         [&](auto done) { rooms.list("", 1, std::move(done)); }));
 }
@@ -475,13 +479,9 @@ TEST_CASE("OnThread reports at once, with a sentence, that its persistence answe
             [&](auto done) { rooms.load("a", std::move(done)); });
         REQUIRE((found && !*found));
         check(found->error());
-        const auto began = rooms.reset("a", epoch_of_a);
-        REQUIRE(began);
-        const auto flushed =
-            waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
-        REQUIRE(flushed);
-        check(*flushed);
-        CHECK(save_of(rooms, "a", *began) == RoomErrc::no_answer);
+        REQUIRE(!rooms.reset("a", epoch_of_a));
+        check(flushed_by(rooms).error);
+        CHECK(save_of(rooms, "a", 1) == RoomErrc::no_answer);
     }
 }
 

@@ -22,12 +22,11 @@ TEST_CASE("visit_metrics passes what waits in an OnThread", "[drive][on_thread][
     GatedRooms::Gate gate;
     OnThread rooms{GatedRooms{gate}};
     std::latch flushed{1};
-    rooms.flush(Completion<PersistenceError>{
-        [&](std::optional<PersistenceError>) noexcept { flushed.count_down(); }});
+    rooms.flush(Completion<part::FlushedRooms>{[&](auto) noexcept { flushed.count_down(); }});
     gate.arrived.wait();
     CHECK(Collected{rooms}["storage_thread.waiting"] == 0);
-    REQUIRE(rooms.reset("a", Id{std::byte{1}}));
-    REQUIRE(rooms.append("a", as_bytes("12345678")));
+    REQUIRE(!rooms.reset("a", Id{std::byte{1}}));
+    REQUIRE(!rooms.append("a", as_bytes("12345678")));
     const std::vector<Bytes> snapshot{Bytes(100)};
     std::latch saved{1};
     rooms.save("a", snapshot, 1,
@@ -40,7 +39,7 @@ TEST_CASE("visit_metrics passes what waits in an OnThread", "[drive][on_thread][
     flushed.wait();
     saved.wait();
     // A call counts until its answer has returned, and this one was made after the others.
-    REQUIRE(waited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); }));
+    REQUIRE(waited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); }));
     CHECK(rooms.queue().calls == 0);
     CHECK(rooms.queue().update_bytes == 0);
     CHECK(rooms.queue().snapshot_bytes == 0);

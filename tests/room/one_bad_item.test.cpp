@@ -38,8 +38,8 @@ struct RoomsWithOneBadItem : RoomWorld {
 
 std::string manager_unreadable() {
     RoomsWithOneBadItem w;
-    REQUIRE(w.disk.durable.reset("board", Id{std::byte{1}}));
-    REQUIRE(w.disk.durable.append("board", as_bytes("no update")));
+    REQUIRE(!w.disk.durable.reset("board", Id{std::byte{1}}));
+    REQUIRE(!w.disk.durable.append("board", as_bytes("no update")));
     static_cast<void>(flushed(w.disk.durable));
     w.dial(w.alice, w.elsewhere);
     CHECK(w.alice.closed_with == 1013);
@@ -89,7 +89,7 @@ std::string journal_rooms_unreadable() {
     {
         DiskRooms rooms{disk};
         for (const char* const id : {"a", "b"}) {
-            REQUIRE((rooms->reset(id, Id{std::byte{1}}) && rooms->append(id, as_bytes("text")) &&
+            REQUIRE((!rooms->reset(id, Id{std::byte{1}}) && !rooms->append(id, as_bytes("text")) &&
                      !flushed(*rooms)));
             REQUIRE(!saved(*rooms, id, {to_bytes(std::string{"snapshot of "} + id)},
                            rooms.room(id).position));
@@ -107,17 +107,17 @@ std::string journal_rooms_unreadable() {
 std::string journal_rooms_disk() {
     sim::Disk disk;
     DiskRooms rooms{disk};
-    REQUIRE((rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
+    REQUIRE((!rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
     check_passing_error(disk,
-                        [&] { return rooms->append("a", as_bytes("1")) && !flushed(*rooms); });
+                        [&] { return !rooms->append("a", as_bytes("1")) && !flushed(*rooms); });
     return "Edits of that moment are rejected with 1013, and arrive again. The log goes on.";
 }
 
 std::string journal_rooms_too_large() {
     sim::Disk disk;
     DiskRooms rooms{disk};
-    REQUIRE((rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
-    CHECK(rooms->append("a", Bytes(5000)));
+    REQUIRE((!rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
+    CHECK(!rooms->append("a", Bytes(5000)));
     CHECK_FALSE(flushed(*rooms));
     CHECK(rooms.room("a").updates == std::vector<Bytes>{Bytes(5000)});
     return "It has no limit of its own: a long change is several records.";

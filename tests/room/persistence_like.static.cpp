@@ -20,8 +20,8 @@ struct LoadTakesNoAnswer : MinimalPersistence {
         return std::optional<StoredRoom>{};
     }
 };
-struct AppendReturnsNoPosition : MinimalPersistence {
-    static std::error_code append(std::string_view, BytesView) { return {}; }
+struct AppendReturnsAPosition : MinimalPersistence {
+    static Result<std::uint64_t> append(std::string_view, BytesView) { return std::uint64_t{1}; }
 };
 struct WithoutReset : MinimalPersistence {
     static void reset() {}
@@ -60,7 +60,7 @@ static_assert(detail::HasRoomsToSave<PersistenceWithRoomsToSave>);
 static_assert(!detail::HasRoomsToSave<MinimalPersistence>);
 static_assert(PersistenceLike<MemoryRooms> && !detail::HasRoomsToSave<MemoryRooms>);
 static_assert(!PersistenceLike<WithoutLoad> && !PersistenceLike<LoadTakesNoAnswer>);
-static_assert(!PersistenceLike<AppendReturnsNoPosition> && !PersistenceLike<WithoutReset>);
+static_assert(!PersistenceLike<AppendReturnsAPosition> && !PersistenceLike<WithoutReset>);
 static_assert(!PersistenceLike<EraseReturnsNothing> && !PersistenceLike<FlushAtOnce>);
 static_assert(!PersistenceLike<SaveOfOne> && !PersistenceLike<ListOfAll>);
 static_assert(!PersistenceLike<RoomsToSaveReturnsOneRoom>);

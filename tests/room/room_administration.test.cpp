@@ -487,7 +487,7 @@ TEST_CASE("RoomManager::list returns the stored rooms page by page",
     RoomWorld w;
     Answered calls;
     for (int i = 0; i < 2500; ++i)
-        REQUIRE(w.disk.durable.reset("room" + std::to_string(10'000 + i), Id{}));
+        REQUIRE(!w.disk.durable.reset("room" + std::to_string(10'000 + i), Id{}));
     REQUIRE_FALSE(flushed(w.disk.durable));
     std::string after;
     std::vector<std::size_t> pages;

@@ -248,10 +248,10 @@ struct CallsWhileThrowing {
     using Exported = part::LoadedRoom;
 
     explicit CallsWhileThrowing(int n) : left{n} {
-        REQUIRE(t.w.disk.durable.reset("stored", Id{std::byte{1}}));
-        REQUIRE(t.w.disk.durable.append("stored", typed(9, 0, "stored")));
+        REQUIRE(!t.w.disk.durable.reset("stored", Id{std::byte{1}}));
+        REQUIRE(!t.w.disk.durable.append("stored", typed(9, 0, "stored")));
         t.w.disk.durable.flush(
-            Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+            Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
         t.w.world.restart(t.w.server);
         t.w.dial(t.alice, t.bob, t.carol, t.dave);
         t.alice.type("live");
@@ -335,16 +335,16 @@ namespace {
 /// A shared storage that reports changes before it answers their flush.
 class EchoFirst : public SharedRooms {
 public:
-    EchoFirst(SharedStore& store, std::vector<Completion<PersistenceError>>& owed)
+    EchoFirst(SharedStore& store, std::vector<Completion<part::FlushedRooms>>& owed)
         : SharedRooms{store, 1}, owed_{&owed} {}
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         owed_->push_back(std::move(done));
         SharedRooms::flush(
-            Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+            Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     }
 
 private:
-    std::vector<Completion<PersistenceError>>* owed_;
+    std::vector<Completion<part::FlushedRooms>>* owed_;
 };
 
 }  // namespace
@@ -352,7 +352,7 @@ private:
 TEST_CASE("RoomManager: an import whose echo throws before its flush is answered, is answered",
           "[room][room_exceptions][fault][regression]") {
     SharedStore store;
-    std::vector<Completion<PersistenceError>> owed;
+    std::vector<Completion<part::FlushedRooms>> owed;
     std::vector<std::string> reported;
     std::function<void(std::string_view)> before;
     std::optional<std::error_code> answer;

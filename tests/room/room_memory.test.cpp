@@ -61,11 +61,11 @@ struct OwingRooms {
             o->rooms.load(name, std::move(d));
         });
     }
-    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+    std::error_code append(std::string_view id, BytesView update) {
         const SpareMemory spare;
         return to->rooms.append(id, update);
     }
-    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    std::error_code reset(std::string_view id, const Id& epoch) {
         const SpareMemory spare;
         return to->rooms.reset(id, epoch);
     }
@@ -73,7 +73,7 @@ struct OwingRooms {
         const SpareMemory spare;
         return to->rooms.erase(id);
     }
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         const SpareMemory spare;
         to->owed.emplace_back(
             [o = to, d = std::move(done)]() mutable { o->rooms.flush(std::move(d)); });

@@ -576,9 +576,9 @@ TEST_CASE("Stored data that is no document is a failure of the storage, with a r
           "[room][room_reasons][sim]") {
     RoomWorld w;
     Random bits{Seed{1}};
-    REQUIRE(w.disk.durable.reset("board", make_id(bits)));
-    REQUIRE(w.disk.durable.append("board", as_bytes("garbage")));
-    w.disk.durable.flush(Completion<PersistenceError>{[](auto&&) noexcept {}});
+    REQUIRE(!w.disk.durable.reset("board", make_id(bits)));
+    REQUIRE(!w.disk.durable.append("board", as_bytes("garbage")));
+    w.disk.durable.flush(Completion<part::FlushedRooms>{[](auto&&) noexcept {}});
     RoomEditor alice{w, "alice", 1};
     w.dial(alice);
     CHECK(w.rooms().counters().failures.of(RoomErrc::malformed_update) == 1);

@@ -515,8 +515,8 @@ TEST_CASE("servers: a server does not save over an entry that it cannot read", "
     c.world.run_for(1min);
     REQUIRE(c.entries() == 0);
     SharedRooms newer{c.store, 3};
-    REQUIRE(newer.append("board", Bytes(13)));  // of version 2
-    newer.flush(Completion<PersistenceError>{[](auto) noexcept {}});
+    REQUIRE(!newer.append("board", Bytes(13)));  // of version 2
+    newer.flush(Completion<part::FlushedRooms>{[](auto) noexcept {}});
     c.world.run_for(1s);
     CHECK(c.was_notified("failed board: the update is of version 2"));
     ann->type("two");
@@ -758,8 +758,8 @@ TEST_CASE("servers: an erase or reset by one server ends the history on all serv
     c.world.run_for(1s);
     SharedRooms other{c.store, 9};
     SECTION("erased") { CHECK_FALSE(other.erase("board")); }
-    SECTION("reset") { CHECK(other.reset("board", Id{std::byte{1}})); }
-    other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+    SECTION("reset") { CHECK(!other.reset("board", Id{std::byte{1}})); }
+    other.flush(Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     c.world.run_for(2s);
     CHECK(ann->closed_with == 4409);
     CHECK_FALSE(c.rooms(1).stats("board"));
@@ -774,7 +774,8 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
     const auto ann = c.editor("ann", 1, 1);
     SharedRooms other{c.store, 9};
     const auto flush = [&] {
-        other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+        other.flush(
+            Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     };
     SECTION("of a room that it has begun") {
         ann->type("begun here");
@@ -801,7 +802,7 @@ TEST_CASE("servers: a server that has not read an erase does not begin the room 
         c.store.servers[1].unsure = false;
     }
     SECTION("of a room that another server began at the same time") {
-        REQUIRE(other.begin("board", Id{std::byte{9}}, false));
+        REQUIRE(!other.begin("board", Id{std::byte{9}}, false));
         flush();
         c.store.unsubscribed(1, true);
         ann->type("begun here");
@@ -833,13 +834,13 @@ TEST_CASE("SharedRooms: a flush that ends at a change of a rejected room fails f
     PersistenceError error;
     SharedStore store;
     SharedRooms rooms{store, 1};
-    REQUIRE(rooms.append("unknown", Bytes(1)));
-    REQUIRE(rooms.append("unknown", Bytes(1)));
-    REQUIRE(rooms.begin("board", Id{std::byte{1}}, false));
+    REQUIRE(!rooms.append("unknown", Bytes(1)));
+    REQUIRE(!rooms.append("unknown", Bytes(1)));
+    REQUIRE(!rooms.begin("board", Id{std::byte{1}}, false));
     rooms.carry_out(
         rooms.take_staged(), 1,
-        Completion<PersistenceError>{[&](std::optional<PersistenceError> answer) noexcept {
-            if (answer) error = *answer;
+        Completion<part::FlushedRooms>{[&](std::optional<part::FlushedRooms> answer) noexcept {
+            if (answer) error = answer->error;
         }});
     CHECK(error.code == std::errc::connection_refused);
     CHECK(error.rooms.empty());
@@ -856,12 +857,13 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
     SharedRooms other{c.store, 9};
     const Id next{std::byte{9}};
     const auto flush = [&] {
-        other.flush(Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}});
+        other.flush(
+            Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}});
     };
     const auto end = [&](bool begins) {
         if (begins) {
-            CHECK(other.reset("board", next));
-            CHECK(other.append("board", typed(9, 0, "next")));
+            CHECK_FALSE(other.reset("board", next));
+            CHECK_FALSE(other.append("board", typed(9, 0, "next")));
         } else {
             CHECK_FALSE(other.erase("board"));
         }
@@ -901,7 +903,7 @@ TEST_CASE("servers: a restored history is not added to a history that follows an
         c.store.unsubscribed(1, true);
         c.world.kill(c.host(2));
         c.store.wipe();
-        REQUIRE(other.begin("board", next, false));
+        REQUIRE(!other.begin("board", next, false));
         flush();
         c.store.unsubscribed(1, false);
         c.store.reconnect(1);

@@ -126,6 +126,7 @@ LEFT_OUT = {
     "room/document_check.hpp": "for the tests of documents",
     "room/persistence_check.hpp": "for the tests of persistences",
     "room/persistence_rule.hpp": "for the tests of persistences",
+    "room/shared_persistence_check.hpp": "for the tests of persistences",
     "session/ledger_check.hpp": "for the tests of ledgers",
     "session/session_metrics.hpp": "few programs need it, include it by name",
     "session/session_service.hpp": "few sessions are services of a fleet, which it brings",

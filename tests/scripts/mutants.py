@@ -321,7 +321,7 @@ DROPS_DEAD_LETTERS = (LEASING,
 FLUSH_NO_MORE = (ROOM_SCHEDULER,
                  "        for (RoomBase* const room : later) static_cast<void>(room->pending.unqueue());\n", "")
 COVERS_NO_OWN_EDITS = (REPLICATION, "        if (!state.covers_entries()) return;",
-                       "        if (!state.covers_entries() || entry.own != 0) return;")
+                       "        if (!state.covers_entries() || ours) return;")
 
 
 WORLD_MUTANTS = (
@@ -793,14 +793,14 @@ WORLD_MUTANTS = (
     Mutant("rooms_evicts_the_last_copy",
            (Change(REPLICATION_STATE, "return unstored || needs_load || gap || uncertain;", "return false;"),),
            Test("tests/room/held_rooms.test.cpp", "*")),
-    # a save began before the echo of an edit arrived, and no later one covers the edit
+    # a save began before the entry of an edit arrived, and no later one covers the edit
     Mutant("rooms_ignores_what_a_save_lacks",
-           (Change(REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);", ""),),
+           (Change(REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);", ""),),
            Test("tests/room/several_servers.test.cpp", "servers: a save covers an edit with an unknown result after it is read back")),
     # no save covers an edit whose flush was not answered in time, and that is read back
     Mutant("rooms_forgets_an_edit_without_an_answer",
-           (Change(REPLICATION, "        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
-                   "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);"),),
+           (Change(REPLICATION, "        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);",
+                   "        if (ours && state.own.has(entry.change.sequence)) rooms_.step(room, timeline::RoomCore::Event::uncovered);"),),
            Test("tests/worlds/rooms.test.cpp",
                 "Rooms of several servers lose no shown edit under kills, pauses and slow links", 500),
            'require "a snapshot covers all edits"'),

@@ -42,10 +42,10 @@ TEST_CASE("sqlite::Rooms store nothing between a failed flush and the next openi
     {
         auto rooms = sqlite::Rooms::open(path);
         REQUIRE(rooms);
-        REQUIRE(rooms->reset("a", Id{std::byte{1}}));
+        REQUIRE(!rooms->reset("a", Id{std::byte{1}}));
         REQUIRE_FALSE(flushed(*rooms));
         CHECK(both_must_reopen(change_twice([&]() -> std::error_code {
-            REQUIRE(rooms->append("a", as_bytes("one")));
+            REQUIRE(!rooms->append("a", as_bytes("one")));
             const PersistenceError error = flushed(*rooms);
             CHECK(error.message().find("supervisor") != std::string::npos);
             return error;
@@ -54,7 +54,7 @@ TEST_CASE("sqlite::Rooms store nothing between a failed flush and the next openi
     }
     auto again = sqlite::Rooms::open(path);
     REQUIRE(again);
-    REQUIRE(again->append("a", as_bytes("two")));
+    REQUIRE(!again->append("a", as_bytes("two")));
     CHECK_FALSE(flushed(*again));
 }
 

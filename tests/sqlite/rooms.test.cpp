@@ -61,11 +61,6 @@ std::string shown(P& rooms) {
     return text;
 }
 
-template <class P>
-std::uint64_t position_of(const P& answer) {
-    return answer ? *answer : std::uint64_t{0};
-}
-
 }  // namespace
 
 TEST_CASE("check::persistence finds no fault in sqlite::Rooms, also on a thread",
@@ -94,6 +89,11 @@ TEST_CASE("sqlite::Rooms behaves like MemoryRooms, over restarts", "[sqlite][roo
         MemoryRooms model;
         Random random{Seed{seed}};
         std::uint64_t last = 0;
+        const auto flush = [&] {
+            const part::FlushedRooms one = flush_of(rooms);
+            REQUIRE((!one.error && one.positions == flush_of(model).positions));
+            for (const auto& [id, position] : one.positions) last = std::max(last, position);
+        };
         for (int step = 0; step < 120; ++step) {
             // Bytes of any kind; one id is the beginning of another.
             const std::string id{
@@ -101,17 +101,15 @@ TEST_CASE("sqlite::Rooms behaves like MemoryRooms, over restarts", "[sqlite][roo
             const std::string text = std::to_string(step);
             switch (random() % 8) {
                 case 0: {
-                    const auto one = rooms.reset(id, epoch_of(seed + 1));
-                    const auto other = model.reset(id, epoch_of(seed + 1));
-                    REQUIRE(position_of(one) == position_of(other));
-                    last = position_of(one);
+                    REQUIRE(rooms.reset(id, epoch_of(seed + 1)) ==
+                            model.reset(id, epoch_of(seed + 1)));
                     break;
                 }
                 case 1:
                     if (random() % 4 == 0) REQUIRE(rooms.erase(id) == model.erase(id));
                     break;
                 case 2:
-                    REQUIRE(flushed(rooms).code == flushed(model).code);
+                    flush();
                     break;
                 case 3: {
                     const std::uint64_t covers = last - random() % 4 % (last + 1);
@@ -122,19 +120,14 @@ TEST_CASE("sqlite::Rooms behaves like MemoryRooms, over restarts", "[sqlite][roo
                 }
                 case 4:
                     if (random() % 4 == 0) {
-                        REQUIRE(!flushed(model));
-                        REQUIRE(!flushed(rooms));
+                        flush();
                         // The old storage is closed first, because it has the file open.
                         { const sqlite::Rooms gone = std::move(rooms); }
                         rooms = rooms_in(path);
                     }
                     break;
                 default: {
-                    const auto one = rooms.append(id, as_bytes(text));
-                    const auto other = model.append(id, as_bytes(text));
-                    REQUIRE(one.has_value() == other.has_value());
-                    REQUIRE(position_of(one) == position_of(other));
-                    if (one) last = *one;
+                    REQUIRE(rooms.append(id, as_bytes(text)) == model.append(id, as_bytes(text)));
                 }
             }
             REQUIRE(shown(rooms) == shown(model));
@@ -228,11 +221,9 @@ TEST_CASE("sqlite3 copies a sqlite::Rooms when no program has it open, and repor
     const std::string copies = "VACUUM INTO '" + (dir / "copy") + "'";
     {
         sqlite::Rooms rooms = rooms_in(dir / "r");
-        REQUIRE(rooms.reset("plan", Id{}));
-        REQUIRE(rooms.append("plan", as_bytes("an edit")));
-        driver::Question<PersistenceError> flushed;
-        rooms.flush(flushed.ask());
-        REQUIRE_FALSE(*flushed.take());
+        REQUIRE(!rooms.reset("plan", Id{}));
+        REQUIRE(!rooms.append("plan", as_bytes("an edit")));
+        REQUIRE_FALSE(flushed(rooms));
         SqlProgram backup{dir / "r", 0};
         CHECK(backup.run(copies) == "error: database is locked");
     }
@@ -264,14 +255,12 @@ TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can res
         const TemporaryDirectory dir;
         {
             sqlite::Rooms rooms = rooms_in(dir / "r");
-            REQUIRE(rooms.reset("a", epoch_of(1)));
-            const auto one = rooms.append("a", as_bytes("1"));
-            REQUIRE(one);
-            REQUIRE(rooms.reset("b", epoch_of(2)));
-            REQUIRE(rooms.append("b", as_bytes("b")));
-            REQUIRE(!flushed(rooms));
-            REQUIRE(!saved(rooms, "a", parts({"o", "ne"}), *one));
-            REQUIRE(rooms.append("a", as_bytes("2")));
+            REQUIRE(!rooms.reset("a", epoch_of(1)));
+            REQUIRE(!rooms.append("a", as_bytes("1")));
+            REQUIRE(!rooms.reset("b", epoch_of(2)));
+            REQUIRE(!rooms.append("b", as_bytes("b")));
+            REQUIRE(!saved(rooms, "a", parts({"o", "ne"}), flushed_at(rooms, "a")));
+            REQUIRE(!rooms.append("a", as_bytes("2")));
             REQUIRE(!flushed(rooms));
         }
         run_sql(dir / "r", damage);
@@ -283,8 +272,8 @@ TEST_CASE("sqlite::Rooms detects damage of a room, keeps the others, and can res
         if (damage.find("'62'") == std::string::npos) {
             CHECK(text_of(**loaded(rooms, "b")) == "|b");
         }
-        REQUIRE(rooms.reset("a", epoch_of(3)));
-        REQUIRE(rooms.append("a", as_bytes("new")));
+        REQUIRE(!rooms.reset("a", epoch_of(3)));
+        REQUIRE(!rooms.append("a", as_bytes("new")));
         REQUIRE(!flushed(rooms));
         CHECK(text_of(**loaded(rooms, "a")) == "|new");
     }
@@ -295,22 +284,20 @@ TEST_CASE("sqlite::Rooms stores no update at a position that its room has passed
     const TemporaryDirectory dir;
     {
         sqlite::Rooms rooms = rooms_in(dir / "r");
-        REQUIRE(rooms.reset("a", epoch_of(1)));
-        REQUIRE(rooms.append("a", as_bytes("1")));
-        const auto last = rooms.append("a", as_bytes("2"));
-        REQUIRE(last);
-        REQUIRE(!flushed(rooms));
-        REQUIRE(!saved(rooms, "a", parts({"12"}), *last));
+        REQUIRE(!rooms.reset("a", epoch_of(1)));
+        REQUIRE(!rooms.append("a", as_bytes("1")));
+        REQUIRE(!rooms.append("a", as_bytes("2")));
+        REQUIRE(!saved(rooms, "a", parts({"12"}), flushed_at(rooms, "a")));
     }
     run_sql(dir / "r", "UPDATE past SET last=0");
     sqlite::Rooms rooms = rooms_in(dir / "r");
-    REQUIRE(rooms.append("a", as_bytes("3")));
+    REQUIRE(!rooms.append("a", as_bytes("3")));
     CHECK(flushed(rooms).code == QueueErrc::corrupt);
     CHECK(text_of(**loaded(rooms, "a")) == "12|");
     // Another room is stored, and so is a new history of this one.
-    REQUIRE(rooms.reset("b", epoch_of(2)));
-    REQUIRE(rooms.reset("a", epoch_of(3)));
-    REQUIRE(rooms.append("a", as_bytes("new")));
+    REQUIRE(!rooms.reset("b", epoch_of(2)));
+    REQUIRE(!rooms.reset("a", epoch_of(3)));
+    REQUIRE(!rooms.append("a", as_bytes("new")));
     CHECK(!flushed(rooms));
     CHECK(text_of(**loaded(rooms, "a")) == "|new");
 }
@@ -319,17 +306,17 @@ TEST_CASE("sqlite::Rooms limits the bytes that wait for a flush", "[sqlite][room
     const TemporaryDirectory dir;
     sqlite::Rooms rooms =
         rooms_in(dir / "r", {.flushes_each = false, .unflushed_bytes_max = 10'000});
-    REQUIRE(rooms.reset("a", epoch_of(1)));
+    REQUIRE(!rooms.reset("a", epoch_of(1)));
     const std::string text(4'000, 'x');
-    REQUIRE(rooms.append("a", as_bytes(text)));
-    REQUIRE(rooms.append("a", as_bytes(text)));
-    CHECK(rooms.append("a", as_bytes(text)).error() == RoomErrc::storage_busy);
-    CHECK(rooms.append("a", as_bytes(std::string(20'000, 'x'))).error() == RoomErrc::storage_busy);
+    REQUIRE(!rooms.append("a", as_bytes(text)));
+    REQUIRE(!rooms.append("a", as_bytes(text)));
+    CHECK(rooms.append("a", as_bytes(text)) == RoomErrc::storage_busy);
+    CHECK(rooms.append("a", as_bytes(std::string(20'000, 'x'))) == RoomErrc::storage_busy);
     REQUIRE(!flushed(rooms));
-    CHECK(rooms.append("a", as_bytes(text)));
+    CHECK(!rooms.append("a", as_bytes(text)));
     for (int i = 0; i < 200; ++i) static_cast<void>(rooms.erase("b"));
     CHECK(rooms.erase("b") == RoomErrc::storage_busy);
-    CHECK(rooms.reset("b", epoch_of(2)).error() == RoomErrc::storage_busy);
+    CHECK(rooms.reset("b", epoch_of(2)) == RoomErrc::storage_busy);
     CHECK((*loaded(rooms, "a"))->updates.size() == 2);
 }
 
@@ -339,13 +326,13 @@ TEST_CASE("sqlite::Rooms on a full disk keeps its rooms, and continues later", "
         std::signal(SIGXFSZ, SIG_IGN);
         sqlite::Rooms rooms = rooms_in(dir / "r");
         const std::string text(10'000, 'x');
-        if (!rooms.reset("a", epoch_of(1)) || flushed(rooms)) return false;
+        if (rooms.reset("a", epoch_of(1)) || flushed(rooms)) return false;
         rlimit limit{256 << 10, RLIM_INFINITY};
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
         std::size_t stored = 0;
         PersistenceError full;
         for (int i = 0; i < 100 && !full; ++i) {
-            if (!rooms.append("a", as_bytes(text))) return false;
+            if (rooms.append("a", as_bytes(text))) return false;
             full = flushed(rooms);
             if (!full) ++stored;
         }
@@ -357,7 +344,7 @@ TEST_CASE("sqlite::Rooms on a full disk keeps its rooms, and continues later", "
         limit.rlim_cur = RLIM_INFINITY;
         if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return false;
         if (saved(rooms, "a", snapshot, position)) return false;
-        if (!rooms.append("a", as_bytes("2")) || flushed(rooms)) return false;
+        if (rooms.append("a", as_bytes("2")) || flushed(rooms)) return false;
         return (*loaded(rooms, "a"))->updates.size() == 1;
     }));
 }

@@ -34,8 +34,6 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 ///   the history, the last entry that was read, and the last own entry. They are compared after
 ///   something was stored, after Redis was away, and after all of Redis was emptied. An emptied
 ///   Redis is noticed within `command_timeout` and one call.
-/// - A snapshot never covers entries that another server has appended after the last one read here,
-///   regardless of the position that `save` is given.
 ///
 /// All calls run on a thread of its own, one after the other, over two connections.
 ///
@@ -45,8 +43,8 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 ///                messages that wait, for at most 1 s and one call.
 /// Throws:        std::bad_alloc; std::system_error if there are no descriptors.
 /// Memory:        the calls and messages that wait. For each room that exists and was loaded or
-///                changed, and until the end of this object: about 450 bytes, up to 130 more while
-///                own updates are not saved, and 16 for each own update that no snapshot covers.
+///                changed, and until the end of this object: about 450 bytes, and up to 130 more
+///                while own updates are not saved.
 class Rooms {
 public:
     /// Constructs the storage; it connects at the first call.
@@ -71,27 +69,28 @@ public:
     /// Adds an update to a room; the flush stores it.
     ///
     /// Errors: bad_room_id; storage_busy. The flush reports a room that does not exist.
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        return stage({.kind = Change::Kind::append}, id, update);
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
+                                         const part::ChangeId& change = {}) {
+        return stage({Change::Kind::append, std::string{id}, {}, to_bytes(update), change});
     }
     /// Begins a new, empty history of a room.
     ///
     /// Errors: bad_room_id; storage_busy.
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        return stage({.kind = Change::Kind::reset, .epoch = epoch}, id);
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
+        return stage({.kind = Change::Kind::reset, .id = std::string{id}, .epoch = epoch});
     }
     /// Begins a history of a room, unless another server has begun one.
     ///
     /// Errors: bad_room_id; storage_busy.
-    [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
-        return stage({.kind = Change::Kind::begin, .epoch = epoch, .again = again}, id);
+    [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again) {
+        return stage(
+            {.kind = Change::Kind::begin, .id = std::string{id}, .epoch = epoch, .again = again});
     }
     /// Erases a room.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        const auto staged = stage({.kind = Change::Kind::erase}, id);
-        return staged ? std::error_code{} : staged.error();
+        return stage({.kind = Change::Kind::erase, .id = std::string{id}});
     }
     /// Stores all changes made before.
     ///
@@ -99,7 +98,7 @@ public:
     /// - unknown_room, if something was appended to a room that has no history, or has another one
     ///   by now;
     /// - history_reset, if that history was ended on purpose.
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         if (!worker_->post_flush(staged_, done)) done(because(RoomErrc::storage_busy));
     }
     /// Stores a snapshot of a room.
@@ -154,7 +153,7 @@ public:
 
 private:
     using Work = detail::RedisRoomWorker;
-    using Change = detail::RedisRoomChange;
+    using Change = detail::StagedChange;
 
     [[nodiscard]] static const RoomsOptions& checked(const RoomsOptions& options) {
         detail::expect_options(options.check(),
@@ -181,12 +180,11 @@ private:
         if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         return worker_->takes(id, size) ? std::error_code{} : RoomErrc::storage_busy;
     }
-    [[nodiscard]] Result<std::uint64_t> stage(Change change, std::string_view id,
-                                              BytesView update = {}) {
-        if (const std::error_code error = rejected(id, {.updates = update.size()})) return error;
-        change.id = id;
-        change.update.assign(update.begin(), update.end());
-        return worker_->stage(staged_, std::move(change));
+    [[nodiscard]] std::error_code stage(Change change) {
+        if (const std::error_code error = rejected(change.id, {.updates = change.update.size()}))
+            return error;
+        worker_->stage(staged_, {std::move(change)});
+        return {};
     }
 
     std::unique_ptr<Work> worker_;

@@ -32,7 +32,7 @@ void visit_metrics(const redis::RoomsStatus& status, Visitor&& visitor) {
         {"subscriptions", &S::subscriptions, "Rooms whose changes this server receives."},
         {"rooms_to_save", &S::rooms_to_save,
          "Rooms with more updates since their last save than the limit."},
-        {"rooms_known", &S::rooms_known, "Rooms whose positions this server remembers."}};
+        {"rooms_known", &S::rooms_known, "Rooms whose histories this server remembers."}};
     detail::visit_rows(gauge, status, sizes, visitor);
     constexpr detail::Row<S> counters[] = {
         {"connections", &S::connections, "Connections of the calls that were made."},

@@ -40,7 +40,7 @@ struct RoomsStatus {
 
     std::size_t subscriptions = 0;  ///< rooms whose changes this server receives
     std::size_t rooms_to_save = 0;  ///< rooms above RoomsOptions::uncovered_bytes_max
-    std::size_t rooms_known = 0;    ///< rooms whose positions are remembered
+    std::size_t rooms_known = 0;    ///< rooms whose histories are remembered
 };
 
 }}}  // namespace belay::redis

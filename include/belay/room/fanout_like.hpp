@@ -19,6 +19,16 @@ namespace belay { inline namespace BELAY_ABI {
 
 namespace part {
 
+/// Identifies a change among those of all servers.
+struct ChangeId {
+    /// A random id that a RoomManager draws when it starts; `no_id` if none made the change.
+    Id server{};
+    /// The number of the change. It grows in the server.
+    std::uint64_t sequence = 0;
+
+    friend bool operator==(const ChangeId&, const ChangeId&) = default;
+};
+
 /// The changes and messages of a room after a position.
 struct FanoutBatch {
     enum class State : std::uint8_t {
@@ -29,9 +39,8 @@ struct FanoutBatch {
     /// A change that any server made.
     struct Entry {
         std::uint64_t position = 0;
-        /// The position that this server's own `append` returned; 0 if another server, or another
-        /// writer, made the change.
-        std::uint64_t own = 0;
+        /// The id that `append` was given.
+        ChangeId change{};
         Bytes update{};
     };
     State state = State::goes_on;
@@ -52,8 +61,13 @@ BELAY_DETAIL_MEMBER(subscribe);
 
 template <class F>
 concept BeginsRooms = requires(F& f, std::string_view id, const Id& epoch, bool again) {
-    { f.begin(id, epoch, again) } -> std::same_as<Result<std::uint64_t>>;
+    { f.begin(id, epoch, again) } -> std::same_as<std::error_code>;
 };
+template <class F>
+concept AppendsChanges =
+    requires(F& f, std::string_view id, BytesView update, const part::ChangeId& change) {
+        { f.append(id, update, change) } -> std::same_as<std::error_code>;
+    };
 template <class F>
 concept PublishesMessages = requires(F& f, std::string_view id, BytesView message) {
     { f.publish(id, message) } -> std::same_as<void>;
@@ -67,7 +81,8 @@ concept SubscribesToRooms = requires(F& f, std::string_view id, std::uint64_t fr
     } -> std::same_as<void>;
 };
 template <class F>
-concept HasFanout = BeginsRooms<F> && PublishesMessages<F> && SubscribesToRooms<F>;
+concept HasFanout =
+    BeginsRooms<F> && AppendsChanges<F> && PublishesMessages<F> && SubscribesToRooms<F>;
 // A storage may have a `begin` of another form, which has nothing to do with servers.
 template <class F>
 concept HasBeginOfRooms =
@@ -90,16 +105,17 @@ concept FanoutIsSound =
 /// one turn should take.
 /// - `publish(id, message)`: sends a message to all subscriptions of the room, soon or not at all.
 ///   The server's own subscription may receive it, too. The message is not stored.
-/// - `begin(id, epoch, again) -> Result<std::uint64_t>`: begins a history like `reset`, for a room
+/// - `begin(id, epoch, again) -> std::error_code`: begins a history like `reset`, for a room
 ///   that does not exist. If another server has begun a history meanwhile, that history continues
 ///   instead.
-/// - `append(id, update)`: applies to the history that this server knew, or had begun, when it made
-///   the call. If the room has another history when the change is flushed, the flush names the
-///   room.
+/// - `append(id, update, change) -> std::error_code`: like `append` of PersistenceLike, of a change
+///   whose entry has the part::ChangeId `change`. It applies to the history that this server knew,
+///   or had begun, when it made the call. If the room has another history when the change is
+///   flushed, the flush names the room.
 ///
 /// Rules for `subscribe`:
 /// - Positions are those of `load`, and 0 if there was no room. The entries include this server's
-///   own.
+///   own. A RoomManager finds these by their ids, also if one arrives before its flush is answered.
 /// - A caller that has read the entries subscribes again, after the last position that it read. A
 ///   gap is answered again and again until the room is loaded.
 /// - A caller waits for one answer for a room at a time. If the Completion is no longer `wanted`,
@@ -114,9 +130,9 @@ concept FanoutIsSound =
 /// - If the history was ended on purpose, the flush names the room with `history_reset`, and no
 ///   history begins. This holds regardless of what came later.
 ///
-/// A position that was *read* covers all changes before it. A position that `append` returned does
-/// not, because other servers append, too. Therefore pass the last position that was read to
-/// `save`.
+/// A position that `load` or `subscribe` has returned covers all changes before it. The position of
+/// a flush does not, because other servers append, too. A RoomManager passes only the former to
+/// `save`. Otherwise a snapshot would replace entries that it lacks.
 ///
 /// Models: redis::Rooms, NoFanout.
 template <class F>
@@ -126,10 +142,14 @@ concept FanoutLike = detail::HasFanout<F>;
 ///
 /// A RoomManager uses it if its persistence is no FanoutLike.
 ///
-/// Models: FanoutLike. `subscribe` drops its Completion, and `begin` returns unknown_room.
+/// Models: FanoutLike. `subscribe` drops its Completion. `begin` and `append` return unknown_room.
 struct NoFanout {
-    [[nodiscard]] Result<std::uint64_t> begin(std::string_view, const Id&, bool) const noexcept {
-        return make_error_code(RoomErrc::unknown_room);
+    [[nodiscard]] std::error_code begin(std::string_view, const Id&, bool) const noexcept {
+        return RoomErrc::unknown_room;
+    }
+    [[nodiscard]] std::error_code append(std::string_view, BytesView,
+                                         const part::ChangeId&) const noexcept {
+        return RoomErrc::unknown_room;
     }
     void publish(std::string_view, BytesView) const noexcept {}
     void subscribe(std::string_view, std::uint64_t,
@@ -141,9 +161,13 @@ namespace explain {
 /// Names every requirement of FanoutLike that F lacks.
 template <class F>
 consteval bool fanout_like() {
-    static_assert(detail::BeginsRooms<F>,
-                  "FanoutLike: F needs 'belay::Result<std::uint64_t> begin(std::string_view id, "
-                  "const belay::Id& epoch, bool again)'");
+    static_assert(
+        detail::BeginsRooms<F>,
+        "FanoutLike: F needs 'std::error_code begin(std::string_view id, const belay::Id& "
+        "epoch, bool again)'");
+    static_assert(detail::AppendsChanges<F>,
+                  "FanoutLike: F needs 'std::error_code append(std::string_view id, "
+                  "belay::BytesView update, const belay::part::ChangeId& change)'");
     static_assert(detail::PublishesMessages<F>,
                   "FanoutLike: F needs 'void publish(std::string_view id, belay::BytesView "
                   "message)'");

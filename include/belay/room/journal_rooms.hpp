@@ -96,13 +96,13 @@ public:
 
     /// Appends an update to a room.
     /// Errors: bad_room_id; unknown_room; those of appending to the log, such as no space.
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         return log_.append(id, update);
     }
     /// Begins the history of a room anew.   Errors: those of `append`, except unknown_room.
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
         return log_.reset(id, epoch);
     }
     /// Erases a room.   Errors: those of `reset`.
@@ -117,12 +117,14 @@ public:
     /// fails, `status().tidying` contains the error.
     ///
     /// Errors: those of the commit.
-    void flush(Completion<PersistenceError> done) {
-        if (const std::error_code error = log_.commit()) return done({error, "the log", {}});
+    void flush(Completion<part::FlushedRooms> done) {
+        part::FlushedRooms flushed;
+        if (const std::error_code error = log_.commit(&flushed.positions))
+            return done(PersistenceError{error, "the log", {}});
         tidying_ = remove_erased();
         if (const std::error_code error = log_.release_unneeded(); error && !tidying_)
             tidying_ = error;
-        done(PersistenceError{});
+        done(std::move(flushed));
     }
 
     /// Saves a snapshot of a room.

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>    // std::min
-#include <deque>        // std::deque
 #include <functional>   // std::less
 #include <map>          // std::map
 #include <optional>     // std::optional
@@ -13,6 +12,7 @@
 #include <utility>      // std::move
 #include <vector>       // std::vector
 
+#include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/persistence_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -57,37 +57,41 @@ public:
     }
 
     /// Appends an update to a room.   Errors: bad_room_id; unknown_room; no_space_on_device.
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
-        if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
+        if (!staged_.has_history(id).value_or(rooms_.contains(id))) return RoomErrc::unknown_room;
         if (update.size() > bytes_left())
             return std::make_error_code(std::errc::no_space_on_device);
-        staged_.push_back({Kind::append, std::string{id}, last_ + 1, {}, {}});
-        staged_.back().update.assign(update.begin(), update.end());
+        staged_.add({.kind = Kind::append,
+                     .id = std::string{id},
+                     .update = {update.begin(), update.end()}});
         bytes_ += update.size();
-        return ++last_;
+        return {};
     }
     /// Errors: bad_room_id.
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
-        staged_.push_back({Kind::reset, std::string{id}, last_ + 1, epoch, {}});
-        staged_histories_.insert_or_assign(std::string{id}, true);
-        return ++last_;
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
+        staged_.add({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
+        return {};
     }
     /// Errors: bad_room_id.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        staged_.push_back({Kind::erase, std::string{id}, last_ + 1, {}, {}});
-        staged_histories_.insert_or_assign(std::string{id}, false);
-        ++last_;
+        staged_.add({.kind = Kind::erase, .id = std::string{id}});
         return {};
     }
 
     /// Errors: none.
-    void flush(Completion<PersistenceError> done) {
-        for (; !staged_.empty(); staged_.pop_front()) take(staged_.front());
-        staged_histories_.clear();
-        done(PersistenceError{});
+    void flush(Completion<part::FlushedRooms> done) {
+        std::map<std::string, std::uint64_t> positions;
+        for (detail::StagedChange& change : staged_.take()) {
+            change.kind == Kind::erase ? static_cast<void>(positions.erase(change.id))
+                                       : static_cast<void>(positions[change.id] = last_ + 1);
+            take(change);
+        }
+        part::FlushedRooms flushed;
+        flushed.positions.assign(positions.begin(), positions.end());
+        done(std::move(flushed));
     }
 
     /// Saves a snapshot of a room.   Errors: those of PersistenceLike; no_space_on_device.
@@ -110,14 +114,7 @@ public:
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
 private:
-    enum class Kind : std::uint8_t { append, reset, erase };
-    struct Change {
-        Kind kind;
-        std::string id;
-        std::uint64_t position;
-        Id epoch;
-        Bytes update;
-    };
+    using Kind = detail::StagedChange::Kind;
     struct Update {
         std::uint64_t position = 0;
         Bytes bytes{};
@@ -134,16 +131,12 @@ private:
     [[nodiscard]] std::size_t bytes_left() const noexcept {
         return options_.bytes_max - std::min(options_.bytes_max, bytes_);
     }
-    [[nodiscard]] bool has_history(std::string_view id) const {
-        const auto staged = staged_histories_.find(id);
-        return staged != staged_histories_.end() ? staged->second : rooms_.contains(id);
-    }
-
-    void take(Change& change) {
+    void take(detail::StagedChange& change) {
+        ++last_;
         if (change.kind == Kind::append) {
             Room& room = rooms_.find(change.id)->second;
             Update& update = room.updates.emplace_back();
-            update.position = room.last = change.position;
+            update.position = room.last = last_;
             update.bytes = std::move(change.update);
             return;
         }
@@ -153,8 +146,7 @@ private:
             rooms_.erase(at);
         }
         if (change.kind == Kind::reset) {
-            rooms_.try_emplace(std::move(change.id),
-                               Room{change.epoch, {}, {}, change.position, change.position});
+            rooms_.try_emplace(std::move(change.id), Room{change.epoch, {}, {}, last_, last_});
         }
     }
     [[nodiscard]] PersistenceError save_now(std::string_view id, std::span<const Bytes> snapshot,
@@ -189,9 +181,7 @@ private:
 
     MemoryRoomsOptions options_{};
     std::map<std::string, Room, std::less<>> rooms_{};
-    std::deque<Change> staged_{};
-    // For each room that staged_ begins or erases: whether it has a history after that.
-    std::map<std::string, bool, std::less<>> staged_histories_{};
+    detail::StagedRooms staged_{};
     std::uint64_t last_ = 0;
     std::size_t bytes_ = 0;
 };

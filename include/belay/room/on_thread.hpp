@@ -21,7 +21,6 @@
 
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/room/detail/call_queue.hpp>
-#include <belay/room/detail/room_positions.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
@@ -87,9 +86,8 @@ struct StatusOf<P> {
 ///
 /// No call waits for that thread. A change wakes the thread together with the flush after it, or
 /// when 16 calls, 16 KiB of updates or half of a limit wait. If the persistence rejects a `reset`,
-/// `append` or `erase`, the next flush reports the error and names the rooms. Positions are
-/// OnThread's own. If too much waits, of all rooms or of one room, calls are answered
-/// `storage_busy`.
+/// `append` or `erase`, the next flush reports the error and names the rooms. If too much waits, of
+/// all rooms or of one room, calls are answered `storage_busy`.
 ///
 /// The destructor waits for the call in progress, without a limit of time, and drops the others
 /// with their Completions. To complete all calls, flush first and wait for the answer. A process
@@ -99,8 +97,7 @@ struct StatusOf<P> {
 /// Thread safety: one thread at a time, except for `status`, `queue` and `rooms_to_save`, which any
 ///                thread may call. Completions are answered on the persistence's thread.
 /// Blocks:        only in its destructor.   Throws: std::bad_alloc. If P throws, the program ends.
-/// Memory:        the calls that wait, some 100 bytes for each room that was loaded or changed, and
-///                16 bytes for each update that no snapshot covers.
+/// Memory:        the calls that wait.
 /// Complexity:    O(log rooms with calls that wait), and the bytes of the call.
 template <class P>
 class OnThread {
@@ -128,32 +125,32 @@ public:
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         if (!work_->takes(id, {}))
             return done(Result<std::optional<StoredRoom>, PersistenceError>{busy()});
-        work_->post(Load{std::string{id}, ++last_, std::move(done)}, id, {}, Kind::answered);
+        work_->post(Load{std::string{id}, std::move(done)}, id, {}, Kind::answered);
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
         const Size size{.updates = update.size()};
         if (const std::error_code error = rejected(id, size)) return error;
-        work_->post(Append{std::string{id}, ++last_, {update.begin(), update.end()}}, id, size,
+        work_->post(Append{std::string{id}, {update.begin(), update.end()}}, id, size,
                     Kind::change);
-        return last_;
+        return {};
     }
     /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
         if (const std::error_code error = rejected(id, {})) return error;
-        work_->post(Reset{std::string{id}, ++last_, epoch}, id, {}, Kind::change);
-        return last_;
+        work_->post(Reset{std::string{id}, epoch}, id, {}, Kind::change);
+        return {};
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (const std::error_code error = rejected(id, {})) return error;
-        work_->post(Erase{std::string{id}, ++last_}, id, {}, Kind::change);
+        work_->post(Erase{std::string{id}}, id, {}, Kind::change);
         return {};
     }
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
-    void flush(Completion<PersistenceError> done) {
-        if (!work_->takes({}, {})) return done(busy());
+    void flush(Completion<part::FlushedRooms> done) {
+        if (!work_->takes({}, {})) return done(part::FlushedRooms{busy()});
         work_->post(Flush{std::move(done)}, {}, {}, Kind::answered);
     }
     /// Saves a snapshot of a room.   Errors: storage_busy; those of P.
@@ -189,25 +186,21 @@ public:
 private:
     struct Load {
         std::string id;
-        std::uint64_t number;
         Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
     };
     struct Append {
         std::string id;
-        std::uint64_t number;
         Bytes update;
     };
     struct Reset {
         std::string id;
-        std::uint64_t number;
         Id epoch;
     };
     struct Erase {
         std::string id;
-        std::uint64_t number;
     };
     struct Flush {
-        Completion<PersistenceError> done;
+        Completion<part::FlushedRooms> done;
     };
     struct Save {
         std::string id;
@@ -310,45 +303,28 @@ private:
             persistence_.load(call.id, asked.ask());
             std::optional<Result<std::optional<StoredRoom>, PersistenceError>> found =
                 answer(asked);
-            if (!found) return;
-            if (*found && **found) {
-                StoredRoom& room = ***found;
-                room.position = positions_.loaded(call.id, {call.number, room.position});
-            }
-            call.done(std::move(*found));
+            if (found) call.done(std::move(*found));
         }
-        void make(Append& call) {
-            took(call.id, call.number, persistence_.append(call.id, call.update));
-        }
-        void make(Reset& call) {
-            took(call.id, call.number, persistence_.reset(call.id, call.epoch));
-        }
-        void make(Erase& call) {
-            if (const std::error_code error = persistence_.erase(call.id))
-                return add_rejected_room(call.id, error);
-            positions_.erased(call.id, call.number);
-        }
+        void make(Append& call) { note_change(call.id, persistence_.append(call.id, call.update)); }
+        void make(Reset& call) { note_change(call.id, persistence_.reset(call.id, call.epoch)); }
+        void make(Erase& call) { note_change(call.id, persistence_.erase(call.id)); }
         void make(Flush& call) {
-            driver::Question<PersistenceError> asked;
+            driver::Question<part::FlushedRooms> asked;
             persistence_.flush(asked.ask());
-            std::optional<PersistenceError> error = answer(asked);
-            if (!error) return;
-            if (!*error) positions_.flushed();
-            add_rejected(*error);
+            std::optional<part::FlushedRooms> flushed = answer(asked);
+            if (!flushed) return;
+            add_rejected(*flushed);
             note_rooms_to_save();
             note_status();
-            call.done(std::move(*error));
+            call.done(std::move(*flushed));
         }
         void make(Save& call) {
             // Its caller has given up, and may have posted another one.
             if (!call.done.wanted()) return;
-            const std::optional<std::uint64_t> covers = positions_.of(call.id, call.covers);
-            if (!covers) return call.done(PersistenceError{RoomErrc::bad_position, {}, {}});
             driver::Question<PersistenceError> asked;
-            persistence_.save(call.id, call.snapshot, *covers, asked.ask());
+            persistence_.save(call.id, call.snapshot, call.covers, asked.ask());
             std::optional<PersistenceError> error = answer(asked);
             if (!error) return;
-            if (!*error) positions_.saved(call.id, call.covers);
             note_rooms_to_save();
             note_status();
             call.done(std::move(*error));
@@ -373,18 +349,17 @@ private:
                                     "OnThread: the persistence must answer inside its calls, and "
                                     "has not answered when the call returned"};
         }
-        void took(const std::string& id, std::uint64_t number,
-                  const Result<std::uint64_t>& position) {
-            if (!position) return add_rejected_room(id, position.error());
-            positions_.add(id, {number, *position});
-        }
-        void add_rejected_room(const std::string& id, std::error_code error) {
+        void note_change(const std::string& id, std::error_code error) {
+            if (!error) return;
             if (rejected_.empty()) first_rejection_ = error;
             rejected_.try_emplace(id, error);
         }
         /// Adds the rooms of rejected changes, which are not stored, to the error of a flush. An
         /// error that names no rooms concerns all of them, so none is added to it.
-        void add_rejected(PersistenceError& error) {
+        void add_rejected(part::FlushedRooms& flushed) {
+            std::erase_if(flushed.positions,
+                          [this](const auto& one) { return rejected_.contains(one.first); });
+            PersistenceError& error = flushed.error;
             const bool others = error && error.rooms.empty();
             if (!error && !rejected_.empty())
                 error = PersistenceError{first_rejection_, {}, "the persistence rejected a change"};
@@ -410,7 +385,6 @@ private:
 
         // Used by the other thread and the destructor.
         P persistence_;
-        detail::RoomPositions positions_{};
         std::map<std::string, std::error_code> rejected_{};  // since the last flush
         std::error_code first_rejection_{};
         // Used by both threads.
@@ -437,7 +411,6 @@ private:
     }
 
     std::unique_ptr<Work> work_;
-    std::uint64_t last_ = 0;
 };
 
 }}  // namespace belay

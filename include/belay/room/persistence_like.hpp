@@ -11,6 +11,7 @@
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <utility>       // std::move, std::pair
 #include <vector>        // std::vector
 
 #include <belay/core/bytes.hpp>
@@ -42,7 +43,7 @@ struct StoredRoom {
     /// The updates that the snapshot does not cover, in the order in which they were appended. Some
     /// of them may be in the snapshot all the same.
     std::vector<Bytes> updates{};
-    /// The position of the last of all these changes. A `save` of this state covers it.
+    /// The position of the last of all these changes. Pass it to a `save` of this state.
     std::uint64_t position = 0;
 };
 
@@ -52,6 +53,19 @@ namespace part {
 using LoadedRoom = Result<std::optional<StoredRoom>, PersistenceError>;
 /// The answer of `list`: ids of rooms, or an error.
 using ListedRooms = Result<std::vector<std::string>, PersistenceError>;
+
+/// The answer of `flush`.
+struct FlushedRooms {
+    FlushedRooms() = default;
+    /// A failure; or success, of a flush without changes.
+    FlushedRooms(PersistenceError why) : error{std::move(why)} {}
+
+    /// Why some changes are not stored; it is false if all of them are.
+    PersistenceError error{};
+    /// For each room that has a history and of which a change was stored: its id, and the position
+    /// of the last change.
+    std::vector<std::pair<std::string, std::uint64_t>> positions{};
+};
 
 }  // namespace part
 
@@ -74,19 +88,19 @@ concept LoadsRooms = requires(
 };
 template <class P>
 concept AppendsUpdates = requires(P& p, std::string_view id, BytesView update) {
-    { p.append(id, update) } -> std::same_as<Result<std::uint64_t>>;
+    { p.append(id, update) } -> std::same_as<std::error_code>;
 };
 template <class P>
 concept ResetsRooms = requires(P& p, std::string_view id, const Id& epoch) {
-    { p.reset(id, epoch) } -> std::same_as<Result<std::uint64_t>>;
+    { p.reset(id, epoch) } -> std::same_as<std::error_code>;
 };
 template <class P>
 concept ErasesRooms = requires(P& p, std::string_view id) {
     { p.erase(id) } -> std::same_as<std::error_code>;
 };
 template <class P>
-concept FlushesRooms = requires(P& p, Completion<PersistenceError> done) {
-    { p.flush(static_cast<Completion<PersistenceError>&&>(done)) } -> std::same_as<void>;
+concept FlushesRooms = requires(P& p, Completion<part::FlushedRooms> done) {
+    { p.flush(static_cast<Completion<part::FlushedRooms>&&>(done)) } -> std::same_as<void>;
 };
 template <class P>
 concept SavesRooms = requires(P& p, std::string_view id, std::span<const Bytes> snapshot,
@@ -117,28 +131,29 @@ concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>();
 ///
 /// An id has 1 to `part::room_id_bytes_max` bytes, of any value.
 ///
-/// A call makes a change at once, and a flush *stores* it:
+/// The first three calls make a change, and a flush *stores* it:
 ///
-/// - `reset(id, epoch) -> Result<std::uint64_t>`: begins a new, empty history, and discards the
-///   earlier one. The room need not exist; every room begins in this way. Its positions grow over
-///   all histories. Those of a room that was erased may begin anew after a restart.
-/// - `append(id, update) -> Result<std::uint64_t>`: adds an update to the room's history.
+/// - `reset(id, epoch) -> std::error_code`: begins a new, empty history, and discards the earlier
+///   one. The room need not exist; every room begins in this way.
+/// - `append(id, update) -> std::error_code`: adds an update to the room's history.
 /// - `erase(id) -> std::error_code`: removes the room. The room need not exist.
-/// - `flush(done)`: answers when all changes made before it are stored. They then survive
-///   everything that the storage survives.
+/// - `flush(done)`: answers part::FlushedRooms when all changes made before it are stored. They
+///   then survive everything that the storage survives.
 ///
-/// `reset` and `append` return a position. In one room each position is larger than the one before,
-/// also over several histories. After a restart, `load` returns the position of a room.
+/// The answer of a flush has a *position* for each room with stored changes. The storage chooses
+/// positions, for example by a counter. In one room each is larger than the one before, also over
+/// several histories. Those of a room that was erased may begin anew after a restart. `load`
+/// returns the position of a room, too.
 ///
 /// If one of the first three calls returns an error, the change was not accepted, and no flush
 /// reports on it. Possible errors are RoomErrc::bad_room_id, a full disk, and unknown_room for an
 /// append to a room without a history. An error that cannot be detected at once may be the error of
 /// the flush.
 ///
-/// If the error of a flush names `rooms`, the changes of all other rooms are stored. The changes
-/// since the last successful flush are uncertain in the rooms that it names, and in all rooms if it
-/// names none. Each of them may be stored, now or later, or not at all, but never in part. A `load`
-/// returns what is stored now.
+/// If the error of a flush names `rooms`, the changes of all other rooms are stored, and the answer
+/// has their positions. The changes since the last successful flush are uncertain in the rooms that
+/// it names, and in all rooms if it names none. Each of them may be stored, now or later, or not at
+/// all, but never in part. A `load` returns what is stored now.
 ///
 /// - `load(id, done)`: answers a part::LoadedRoom, which is what is stored of the room now, and
 ///   nothing else. "No such room" is an answer. An error is not: after an error the room must not
@@ -191,16 +206,16 @@ consteval bool persistence_like() {
                   "belay::Completion<belay::Result<std::optional<belay::StoredRoom>, "
                   "belay::PersistenceError>>)'");
     static_assert(detail::AppendsUpdates<P>,
-                  "PersistenceLike: P needs 'belay::Result<std::uint64_t> append(std::string_view "
-                  "id, belay::BytesView update)'");
+                  "PersistenceLike: P needs 'std::error_code append(std::string_view id, "
+                  "belay::BytesView update)'");
     static_assert(detail::ResetsRooms<P>,
-                  "PersistenceLike: P needs 'belay::Result<std::uint64_t> reset(std::string_view "
-                  "id, const belay::Id& epoch)'");
+                  "PersistenceLike: P needs 'std::error_code reset(std::string_view id, "
+                  "const belay::Id& epoch)'");
     static_assert(detail::ErasesRooms<P>,
                   "PersistenceLike: P needs 'std::error_code erase(std::string_view id)'");
     static_assert(detail::FlushesRooms<P>,
                   "PersistenceLike: P needs 'void flush(belay::Completion<"
-                  "belay::PersistenceError>)'");
+                  "belay::part::FlushedRooms>)'");
     static_assert(detail::SavesRooms<P>,
                   "PersistenceLike: P needs 'void save(std::string_view id, std::span<const "
                   "belay::Bytes> snapshot, std::uint64_t covers, belay::Completion<"

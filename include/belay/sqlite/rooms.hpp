@@ -4,8 +4,6 @@
 /// Link belay::sqlite or -lsqlite3.
 #pragma once
 
-#include <functional>   // std::less
-#include <map>          // std::map
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::move
@@ -68,7 +66,6 @@ public:
         if (error)
             return Error{error, path, rooms.tables_.last_words(), "database of rooms",
                          "sqlite::RoomsOptions"};
-        rooms.last_ = rooms.tables_.last();
         return rooms;
     }
 
@@ -84,43 +81,44 @@ public:
     ///
     /// Errors: bad_room_id; unknown_room; update_too_large: beyond a gigabyte, the limit of SQLite;
     ///         storage_busy; those of SQLite when it looks for the room.
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
-        if (update.size() > update_bytes_max) return make_error_code(RoomErrc::update_too_large);
-        if (const auto staged = staged_histories_.find(id); staged != staged_histories_.end()) {
-            if (!staged->second) return make_error_code(RoomErrc::unknown_room);
-        } else {
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
+        if (update.size() > update_bytes_max) return RoomErrc::update_too_large;
+        std::optional<bool> exists = staged_.has_history(id);
+        if (!exists) {
             const Result<bool> stored = tables_.has(id);
             if (!stored) return stored.error();
-            if (!*stored) return make_error_code(RoomErrc::unknown_room);
+            exists = *stored;
         }
-        return stage({Kind::append, std::string{id}, 0, {}, {update.begin(), update.end()}});
+        if (!*exists) return RoomErrc::unknown_room;
+        return stage({.kind = Kind::append,
+                      .id = std::string{id},
+                      .update = {update.begin(), update.end()}});
     }
     /// Begins a new, empty history of a room.
     ///
     /// Errors: bad_room_id; storage_busy.
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        if (!detail::is_room_id(id)) return make_error_code(RoomErrc::bad_room_id);
-        return stage({Kind::reset, std::string{id}, 0, epoch, {}});
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
+        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
+        return stage({.kind = Kind::reset, .id = std::string{id}, .epoch = epoch});
     }
     /// Erases a room.
     ///
     /// Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        const Result<std::uint64_t> staged = stage({Kind::erase, std::string{id}, 0, {}, {}});
-        return staged ? std::error_code{} : staged.error();
+        return stage({.kind = Kind::erase, .id = std::string{id}});
     }
 
-    void flush(Completion<PersistenceError> done) {
-        std::error_code error;
-        if (!staged_.empty()) error = tables_.store(staged_, last_);
-        // Also after a failure: changes that were not stored were not accepted, and are not tried
-        // again.
-        staged_.clear();
-        staged_histories_.clear();
-        staged_bytes_ = 0;
-        done(error ? failed(error) : PersistenceError{});
+    void flush(Completion<part::FlushedRooms> done) {
+        part::FlushedRooms flushed;
+        // Also after a failure, changes are not tried again.
+        const std::vector<detail::StagedChange> changes = staged_.take();
+        if (!changes.empty()) {
+            if (const std::error_code error = tables_.store(changes, flushed.positions))
+                flushed = failed(error);
+        }
+        done(std::move(flushed));
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
@@ -139,7 +137,7 @@ public:
     }
 
 private:
-    using Kind = detail::SqliteRoomChange::Kind;
+    using Kind = detail::StagedChange::Kind;
 
     // SQLite limits a row to 1'000'000'000 bytes, its other columns included.
     static constexpr std::size_t update_bytes_max = 999'999'000;
@@ -149,29 +147,20 @@ private:
     [[nodiscard]] PersistenceError failed(std::error_code code) const {
         return {code, path_, tables_.last_words()};
     }
-    [[nodiscard]] Result<std::uint64_t> stage(detail::SqliteRoomChange change) {
+    [[nodiscard]] std::error_code stage(detail::StagedChange change) {
         const std::size_t size = change.size();
         if (size > options_.unflushed_bytes_max ||
-            staged_bytes_ > options_.unflushed_bytes_max - size) {
-            return make_error_code(RoomErrc::storage_busy);
+            staged_.bytes() > options_.unflushed_bytes_max - size) {
+            return RoomErrc::storage_busy;
         }
-        change.position = last_ + 1;
-        if (change.kind != Kind::append) {
-            staged_histories_.insert_or_assign(change.id, change.kind == Kind::reset);
-        }
-        staged_.push_back(std::move(change));
-        staged_bytes_ += size;
-        return ++last_;
+        staged_.add(std::move(change));
+        return {};
     }
 
     RoomsOptions options_;
     std::string path_;
     detail::SqliteRoomTables tables_{};
-    std::vector<detail::SqliteRoomChange> staged_{};
-    // Whether the rooms that staged_ begins or erases have a history after it.
-    std::map<std::string, bool, std::less<>> staged_histories_{};
-    std::size_t staged_bytes_ = 0;
-    std::uint64_t last_ = 0;
+    detail::StagedRooms staged_{};
 };
 
 }}}  // namespace belay::sqlite

@@ -51,7 +51,7 @@ public:
         std::atomic<int> saves{0};
     };
     explicit GatedRooms(Gate& gate) : gate_{&gate} {}
-    void flush(belay::Completion<belay::PersistenceError> done) {
+    void flush(belay::Completion<belay::part::FlushedRooms> done) {
         if (!std::exchange(passed_, true)) {
             gate_->arrived.count_down();
             gate_->opened.wait();
@@ -89,7 +89,7 @@ public:
     void load(std::string_view,
               belay::Completion<
                   belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>) {}
-    void flush(belay::Completion<belay::PersistenceError>) {}
+    void flush(belay::Completion<belay::part::FlushedRooms>) {}
     void list(std::string_view, std::size_t,
               belay::Completion<belay::Result<std::vector<std::string>, belay::PersistenceError>>) {
     }
@@ -105,19 +105,20 @@ public:
         if (loading_) (*loading_)(Found{std::nullopt});
         loading_.emplace(std::move(done));
     }
-    void flush(belay::Completion<belay::PersistenceError> done) { keep(std::move(done)); }
+    void flush(belay::Completion<belay::part::FlushedRooms> done) {
+        if (flushing_) (*flushing_)(belay::part::FlushedRooms{});
+        flushing_.emplace(std::move(done));
+    }
     void save(std::string_view, std::span<const belay::Bytes>, std::uint64_t,
               belay::Completion<belay::PersistenceError> done) {
-        keep(std::move(done));
+        if (saving_) (*saving_)(belay::PersistenceError{});
+        saving_.emplace(std::move(done));
     }
 
 private:
-    void keep(belay::Completion<belay::PersistenceError> done) {
-        if (waits_) (*waits_)(belay::PersistenceError{});
-        waits_.emplace(std::move(done));
-    }
     std::optional<belay::Completion<Found>> loading_{};
-    std::optional<belay::Completion<belay::PersistenceError>> waits_{};
+    std::optional<belay::Completion<belay::part::FlushedRooms>> flushing_{};
+    std::optional<belay::Completion<belay::PersistenceError>> saving_{};
 };
 
 }  // namespace belay_test

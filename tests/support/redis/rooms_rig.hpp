@@ -6,6 +6,7 @@
 #include <poll.h>
 
 #include <chrono>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -40,8 +41,16 @@ template <class V, class Ask>
     REQUIRE(answer);
     return std::move(*answer);
 }
-[[nodiscard]] inline PersistenceError flush(redis::Rooms& rooms) {
-    return awaited<PersistenceError>([&](auto done) { rooms.flush(std::move(done)); });
+[[nodiscard]] inline part::FlushedRooms flushed(redis::Rooms& rooms) {
+    return awaited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
+}
+[[nodiscard]] inline PersistenceError flush(redis::Rooms& rooms) { return flushed(rooms).error; }
+/// An id for the changes of one server.
+[[nodiscard]] inline Id server_of(const redis::Rooms& rooms) {
+    Id id{};
+    const auto* const place = &rooms;
+    std::memcpy(id.data(), &place, sizeof place);
+    return id;
 }
 [[nodiscard]] inline part::LoadedRoom load(redis::Rooms& rooms, std::string_view id = "board") {
     return awaited<part::LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
@@ -52,21 +61,29 @@ template <class V, class Ask>
     return awaited<PersistenceError>(
         [&](auto done) { rooms.save("board", parts, covers, std::move(done)); });
 }
+/// Removes the ids of changes that another server has made.
+inline void keep_own(part::FanoutBatch& batch, const redis::Rooms& rooms) {
+    for (part::FanoutBatch::Entry& entry : batch.entries)
+        if (entry.change.server != server_of(rooms)) entry.change = {};
+}
 [[nodiscard]] inline Result<part::FanoutBatch, PersistenceError> receive(redis::Rooms& rooms,
                                                                          std::uint64_t from) {
-    return awaited<Result<part::FanoutBatch, PersistenceError>>(
+    auto batch = awaited<Result<part::FanoutBatch, PersistenceError>>(
         [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
+    if (batch) keep_own(*batch, rooms);
+    return batch;
 }
+/// Appends an update.   Returns: its position.
 inline std::uint64_t append(redis::Rooms& rooms, std::string_view text) {
-    const auto position = rooms.append("board", as_bytes(text));
-    REQUIRE(position);
-    const PersistenceError error = flush(rooms);
-    INFO(error.message());
-    REQUIRE_FALSE(error);
-    return *position;
+    REQUIRE_FALSE(rooms.append("board", as_bytes(text), {server_of(rooms), 1}));
+    const part::FlushedRooms answer = flushed(rooms);
+    INFO(answer.error.message());
+    REQUIRE_FALSE(answer.error);
+    REQUIRE((answer.positions.size() == 1 && answer.positions.front().first == "board"));
+    return answer.positions.front().second;
 }
 inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
-    REQUIRE(rooms.begin("board", epoch, false));
+    REQUIRE(!rooms.begin("board", epoch, false));
     REQUIRE_FALSE(flush(rooms));
 }
 /// "a,b*": the updates; own ones with a star.
@@ -76,7 +93,7 @@ inline void begin(redis::Rooms& rooms, const Id& epoch = some_epoch) {
     std::string text;
     for (const auto& entry : batch->entries) {
         text += as_text(entry.update);
-        if (entry.own != 0) text += '*';
+        if (entry.change.server != no_id) text += '*';
         text += ',';
     }
     return text;
@@ -96,7 +113,7 @@ inline const std::string updates_key = "belay:{board}:updates";
 inline const std::string room_key = "belay:{board}:room";
 
 [[nodiscard]] inline PersistenceError reset(redis::Rooms& rooms, const Id& epoch) {
-    REQUIRE(rooms.reset("board", epoch));
+    REQUIRE(!rooms.reset("board", epoch));
     return flush(rooms);
 }
 [[nodiscard]] inline PersistenceError erase(redis::Rooms& rooms) {
@@ -106,8 +123,8 @@ inline const std::string room_key = "belay:{board}:room";
 /// Like a server that returns the content that it has.
 [[nodiscard]] inline PersistenceError give_back(redis::Rooms& rooms, const Id& epoch,
                                                 std::string_view text) {
-    REQUIRE(rooms.begin("board", epoch, true));
-    REQUIRE(rooms.append("board", as_bytes(text)));
+    REQUIRE(!rooms.begin("board", epoch, true));
+    REQUIRE(!rooms.append("board", as_bytes(text)));
     return flush(rooms);
 }
 [[nodiscard]] inline std::string listed(redis::Rooms& rooms) {

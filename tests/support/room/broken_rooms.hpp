@@ -25,6 +25,7 @@ enum class Mistake {
     takes_bad_ids,
     appends_to_unknown_rooms,
     rejected_append_begins,
+    forgets_positions,
     positions_stand_still,
     loses_an_update,
     cuts_an_update,
@@ -65,6 +66,7 @@ enum class Mistake {
                               Rule::rejects_bad_ids,
                               Rule::append_needs_a_history,
                               Rule::rejection_changes_nothing,
+                              Rule::flush_returns_positions,
                               Rule::positions_grow,
                               Rule::load_finds_what_was_flushed,
                               Rule::load_finds_what_was_flushed,
@@ -100,7 +102,9 @@ public:
     struct Medium {
         belay::MemoryRooms stored{};
         std::string erased{};
-        std::vector<belay::Completion<belay::PersistenceError>> later{};
+        std::vector<
+            std::pair<belay::Completion<belay::part::FlushedRooms>, belay::part::FlushedRooms>>
+            later{};
         bool away = false;      // its files have been moved away
         bool was_away = false;  // true once that has happened
 
@@ -109,7 +113,7 @@ public:
             was_away = true;
         }
         void answer_later() {
-            for (auto& done : std::exchange(later, {})) done(belay::PersistenceError{});
+            for (auto& [done, answer] : std::exchange(later, {})) done(std::move(answer));
         }
     };
 
@@ -128,12 +132,14 @@ public:
     BrokenRooms(BrokenRooms&& other) : mistake_{other.mistake_}, medium_{other.medium_} {
         if (!is(Mistake::move_loses)) rooms_ = std::move(other.rooms_);
         covered_ = std::move(other.covered_);
+        early_ = std::move(other.early_);
         appends_ = other.appends_;
     }
     BrokenRooms& operator=(BrokenRooms&&) = delete;
 
     void load(std::string_view id, belay::Completion<belay::part::LoadedRoom> done) {
-        if (is(Mistake::shows_unflushed)) static_cast<void>(flushed(rooms_));
+        if (is(Mistake::shows_unflushed))
+            for (auto& [room, position] : flush_of(rooms_).positions) early_[room] = position;
         const FlushesAfter flushes{*this};
         belay::part::LoadedRoom found = loaded(rooms_, id);
         if (found && *found) {
@@ -143,8 +149,7 @@ public:
         }
         done(std::move(found));
     }
-    [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view id,
-                                                      belay::BytesView update) {
+    [[nodiscard]] std::error_code append(std::string_view id, belay::BytesView update) {
         ++appends_;
         waits_for_flush_ = true;
         if (is(Mistake::rejects_long_updates) && update.size() > 1000) {
@@ -152,29 +157,24 @@ public:
         }
         if (is(Mistake::loses_an_update) && appends_ % 7 == 0) update = {};
         if (is(Mistake::cuts_an_update) && update.size() > 1000) update = update.first(1000);
-        auto position = rooms_.append(id, update);
-        if (is(Mistake::appends_to_unknown_rooms) &&
-            position.error() == belay::RoomErrc::unknown_room) {
+        std::error_code error = rooms_.append(id, update);
+        if (is(Mistake::appends_to_unknown_rooms) && error == belay::RoomErrc::unknown_room) {
             static_cast<void>(rooms_.reset(id, {}));
-            position = rooms_.append(id, update);
+            error = rooms_.append(id, update);
         }
-        if (position.error() == belay::RoomErrc::unknown_room && rejects_late()) {
-            // A position that no change of another room has.
-            const auto number = rooms_.reset(id, {});
-            static_cast<void>(rooms_.erase(id));
+        if (error == belay::RoomErrc::unknown_room && rejects_late()) {
             rejected_ = id;
-            return number;
+            return {};
         }
-        if (!position && is(Mistake::rejected_append_begins)) {
+        if (error && is(Mistake::rejected_append_begins)) {
             static_cast<void>(rooms_.reset(id, {}));
         }
-        if (position && is(Mistake::positions_stand_still)) return std::uint64_t{1};
-        return position;
+        return error;
     }
-    [[nodiscard]] belay::Result<std::uint64_t> reset(std::string_view id, const belay::Id& epoch) {
-        if (is(Mistake::takes_bad_ids) && id.empty()) return std::uint64_t{1};
+    [[nodiscard]] std::error_code reset(std::string_view id, const belay::Id& epoch) {
+        if (is(Mistake::takes_bad_ids) && id.empty()) return {};
         if (is(Mistake::reset_keeps)) {
-            if (const auto position = rooms_.append(id, {})) return position;
+            if (!rooms_.append(id, {})) return {};
         }
         return rooms_.reset(id, epoch);
     }
@@ -184,23 +184,23 @@ public:
         if (const auto room = loaded(rooms_, id); room && *room) medium_->erased = id;
         return rooms_.erase(id);
     }
-    void flush(belay::Completion<belay::PersistenceError> done) {
+    void flush(belay::Completion<belay::part::FlushedRooms> done) {
         if (is(Mistake::drops_completions)) return;
         if (!rejected_.empty()) return done(rejection());
         if (displaced() && !is(Mistake::flushes_when_displaced)) {
             rooms_ = medium_->stored;
-            return done({belay::QueueErrc::displaced, {}, {}});
+            return done(belay::PersistenceError{belay::QueueErrc::displaced, {}, {}});
         }
         if (is(Mistake::load_overtakes_flush) && std::exchange(waits_for_flush_, false)) {
             flushing_.emplace(std::move(done));
             return;
         }
-        static_cast<void>(flushed(rooms_));
-        medium_->stored = rooms_;
+        belay::part::FlushedRooms answer = stored();
         if (is(Mistake::never_answers) || is(Mistake::answers_late)) {
-            return medium_->later.push_back(std::move(done));
+            medium_->later.emplace_back(std::move(done), std::move(answer));
+            return;
         }
-        done(belay::PersistenceError{});
+        done(std::move(answer));
     }
     void save(std::string_view id, std::span<const belay::Bytes> parts, std::uint64_t covers,
               belay::Completion<belay::PersistenceError> done) {
@@ -243,22 +243,36 @@ private:
         return is(Mistake::rejects_late) || is(Mistake::names_another_room) ||
                is(Mistake::names_another_reason) || is(Mistake::loses_what_it_does_not_name);
     }
+    /// Stores all changes.
+    [[nodiscard]] belay::part::FlushedRooms stored() {
+        belay::part::FlushedRooms answer = flush_of(rooms_);
+        medium_->stored = rooms_;
+        for (const auto& [id, position] : answer.positions) early_.erase(id);
+        for (const auto& early : std::exchange(early_, {})) answer.positions.push_back(early);
+        if (is(Mistake::forgets_positions) && answer.positions.size() > 1)
+            answer.positions.pop_back();
+        if (is(Mistake::positions_stand_still))
+            for (auto& [id, position] : answer.positions) position = 1;
+        return answer;
+    }
     /// The flush stores the other changes, and fails for the rejected room.
-    [[nodiscard]] belay::PersistenceError rejection() {
+    [[nodiscard]] belay::part::FlushedRooms rejection() {
+        belay::MemoryRooms before = medium_->stored;
+        belay::part::FlushedRooms answer = stored();
         if (is(Mistake::loses_what_it_does_not_name)) {
-            rooms_ = medium_->stored;
+            rooms_ = std::move(before);
             // The positions continue after those of the lost changes.
             for (int i = 0; i < 50; ++i) static_cast<void>(rooms_.erase("nobody"));
+            static_cast<void>(stored());
         }
-        static_cast<void>(flushed(rooms_));
-        medium_->stored = rooms_;
-        belay::PersistenceError error{belay::RoomErrc::unknown_room, {}, {}};
+        belay::PersistenceError& error = answer.error;
+        error.code = belay::RoomErrc::unknown_room;
         std::error_code why = error.code;
         if (is(Mistake::names_another_reason)) why = belay::RoomErrc::history_reset;
         std::string id = std::exchange(rejected_, {});
         if (is(Mistake::names_another_room)) id = "another";
         error.rooms.emplace_back(std::move(id), why);
-        return error;
+        return answer;
     }
 
     /// Delays a flush until the load that was called after it is done.
@@ -276,10 +290,11 @@ private:
 
     Mistake mistake_;
     Medium* medium_;
-    std::optional<belay::Completion<belay::PersistenceError>> flushing_{};
+    std::optional<belay::Completion<belay::part::FlushedRooms>> flushing_{};
     bool waits_for_flush_ = false;  // an update was appended
     belay::MemoryRooms rooms_{};
     std::map<std::string, std::uint64_t> covered_{};
+    std::map<std::string, std::uint64_t> early_{};  // positions of flushes inside loads
     int appends_ = 0;
     std::string rejected_{};
 };

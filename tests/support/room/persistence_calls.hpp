@@ -34,8 +34,25 @@ template <class P>
                      belay::part::LoadedRoom{no_answer()});
 }
 template <class P>
+[[nodiscard]] belay::part::FlushedRooms flush_of(P& rooms) {
+    return answer_of([&](auto done) { rooms.flush(std::move(done)); },
+                     belay::part::FlushedRooms{no_answer()});
+}
+template <class P>
 [[nodiscard]] belay::PersistenceError flushed(P& rooms) {
-    return answer_of([&](auto done) { rooms.flush(std::move(done)); }, no_answer());
+    return flush_of(rooms).error;
+}
+/// The position of a room in an answer; 0 if it has none.
+[[nodiscard]] inline std::uint64_t position_in(const belay::part::FlushedRooms& flushed,
+                                               std::string_view id) {
+    for (const auto& [room, position] : flushed.positions)
+        if (room == id) return position;
+    return 0;
+}
+/// Flushes the changes of a room.   Returns: its position; 0 after an error.
+template <class P>
+[[nodiscard]] std::uint64_t flushed_at(P& rooms, std::string_view id) {
+    return position_in(flush_of(rooms), id);
 }
 template <class P>
 [[nodiscard]] belay::PersistenceError saving(P& rooms, std::string_view id,

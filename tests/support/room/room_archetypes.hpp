@@ -111,14 +111,10 @@ public:
     void load(std::string_view,
               belay::Completion<
                   belay::Result<std::optional<belay::StoredRoom>, belay::PersistenceError>>) {}
-    [[nodiscard]] belay::Result<std::uint64_t> append(std::string_view, belay::BytesView) {
-        return std::uint64_t{1};
-    }
-    [[nodiscard]] belay::Result<std::uint64_t> reset(std::string_view, const belay::Id&) {
-        return std::uint64_t{1};
-    }
+    [[nodiscard]] std::error_code append(std::string_view, belay::BytesView) { return {}; }
+    [[nodiscard]] std::error_code reset(std::string_view, const belay::Id&) { return {}; }
     [[nodiscard]] std::error_code erase(std::string_view) { return {}; }
-    void flush(belay::Completion<belay::PersistenceError>) {}
+    void flush(belay::Completion<belay::part::FlushedRooms>) {}
     void save(std::string_view, std::span<const belay::Bytes>, std::uint64_t,
               belay::Completion<belay::PersistenceError>) {}
     void list(std::string_view, std::size_t,

@@ -92,25 +92,25 @@ public:
                   d->durable.load(name, std::move(c));
               });
     }
-    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+    std::error_code append(std::string_view id, BytesView update) {
         begin_call("append");
         if (full() || disk_->refuses) return std::make_error_code(std::errc::no_space_on_device);
-        const auto position = working_.append(id, update);
-        if (position)
+        const std::error_code error = working_.append(id, update);
+        if (!error)
             staged_.push_back([name = std::string{id}, bytes = to_bytes(update)](MemoryRooms& to) {
                 static_cast<void>(to.append(name, bytes));
             });
-        return position;
+        return error;
     }
-    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    std::error_code reset(std::string_view id, const Id& epoch) {
         begin_call("reset");
         if (full()) return std::make_error_code(std::errc::no_space_on_device);
-        const auto position = working_.reset(id, epoch);
-        if (position)
+        const std::error_code error = working_.reset(id, epoch);
+        if (!error)
             staged_.push_back([name = std::string{id}, epoch](MemoryRooms& to) {
                 static_cast<void>(to.reset(name, epoch));
             });
-        return position;
+        return error;
     }
     std::error_code erase(std::string_view id) {
         begin_call("erase");
@@ -121,30 +121,35 @@ public:
                 [name = std::string{id}](MemoryRooms& to) { static_cast<void>(to.erase(name)); });
         return error;
     }
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         begin_call("flush");
         ++disk_->flushes;
-        working_.flush(ignored());
+        working_.flush(ignored_flush());
         // Copies the changes, and not all rooms, because the time of that would grow with their
         // number.
         auto changes = std::make_shared<std::vector<Staged>>(std::exchange(staged_, {}));
         later(disk_->flush_takes, [this, changes, c = std::move(done)]() mutable {
             const Reach reached = reach();
             const bool fails = disk_->fail_flushes > 0 || reached != Reach::works;
+            part::FlushedRooms flushed;
             if (!fails || disk_->keeps_failed || reached == Reach::unanswered) {
                 for (const Staged& change : *changes) change(disk_->durable);
-                disk_->durable.flush(ignored());
+                disk_->durable.flush(Completion<part::FlushedRooms>{
+                    [&](std::optional<part::FlushedRooms> answer) noexcept {
+                        flushed = std::move(*answer);
+                    }});
             }
             if (!fails && !disk_->rejected.empty()) {
                 const auto why = std::make_error_code(std::errc::io_error);
-                PersistenceError error{.code = why};
+                PersistenceError& error = flushed.error;
+                error.code = why;
                 const std::error_code again = RoomErrc::history_reset;
                 std::set<std::string> named;
                 for (const std::string& id : disk_->rejected)
                     error.rooms.emplace_back(id, named.insert(id).second ? why : again);
-                return c(std::move(error));
+                return c(std::move(flushed));
             }
-            if (!fails) return c(PersistenceError{});
+            if (!fails) return c(std::move(flushed));
             if (reached == Reach::works) --disk_->fail_flushes;
             staged_.clear();
             working_ = disk_->durable;
@@ -191,6 +196,9 @@ private:
     }
     static Completion<PersistenceError> ignored() {
         return Completion<PersistenceError>{[](std::optional<PersistenceError>) noexcept {}};
+    }
+    static Completion<part::FlushedRooms> ignored_flush() {
+        return Completion<part::FlushedRooms>{[](std::optional<part::FlushedRooms>) noexcept {}};
     }
     using Reach = StorageHost::Reach;
     [[nodiscard]] Reach reach() const {

@@ -27,7 +27,7 @@ struct SharedStore {
     struct Entry {
         std::uint64_t position = 0;
         int server = 0;
-        std::uint64_t own = 0;
+        part::ChangeId change{};
         Bytes update{};
     };
     struct Room {
@@ -42,8 +42,9 @@ struct SharedStore {
         Kind kind{};
         std::string id{};
         Id epoch{};
-        std::uint64_t own = 0;
+        std::uint64_t own = 0;  ///< the number of the call
         Bytes update{};
+        part::ChangeId id_of_change{};
         bool again = false;
         std::uint64_t basis = 0;  ///< the history with which the change was made; 0: none
         /// The begin or reset before it that had not been carried out then.
@@ -106,7 +107,7 @@ struct SharedStore {
     }
     /// Appends an entry, as another program does.
     void write(const std::string& id, Bytes update) {
-        rooms.at(id).entries.push_back({++last, 0, 0, std::move(update)});
+        rooms.at(id).entries.push_back({++last, 0, {}, std::move(update)});
         change(id);
         report_all();
     }
@@ -211,7 +212,7 @@ struct SharedStore {
             if (e.position <= line.from && !repeats) continue;
             if (fresh == batch) break;
             if (e.position > line.from) ++fresh;
-            found.entries.push_back({e.position, e.server == number ? e.own : 0, e.update});
+            found.entries.push_back({e.position, e.change, e.update});
         }
         if (!found.entries.empty() && found.entries.back().position <= line.from)
             found.entries.clear();
@@ -259,7 +260,8 @@ struct SharedStore {
             return {over ? RoomErrc::history_reset : RoomErrc::unknown_room, change.id, {}};
         }
         if (lost(at->second, number, line.acked)) return {RoomErrc::unknown_room, change.id, {}};
-        at->second.entries.push_back({++last, number, change.own, std::move(change.update)});
+        at->second.entries.push_back(
+            {++last, number, change.id_of_change, std::move(change.update)});
         learn(number, change.id, at->second.log);
         if (!servers[number].answers_fail()) line.acked = last;
         this->change(change.id);
@@ -349,26 +351,30 @@ public:
             me.answer_load(name, std::move(c));
         });
     }
-    Result<std::uint64_t> append(std::string_view id, BytesView update) {
+    std::error_code append(std::string_view id, BytesView update,
+                           const part::ChangeId& change = {}) {
         store_->before("append");
-        return stage(SharedStore::Change::Kind::append, id, {}, update);
+        stage(SharedStore::Change::Kind::append, id, {}, update);
+        me().staged.back().id_of_change = change;
+        return {};
     }
-    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    std::error_code reset(std::string_view id, const Id& epoch) {
         store_->before("reset");
-        return stage(SharedStore::Change::Kind::reset, id, epoch, {});
+        stage(SharedStore::Change::Kind::reset, id, epoch, {});
+        return {};
     }
-    Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+    std::error_code begin(std::string_view id, const Id& epoch, bool again) {
         store_->before("begin");
-        auto begun = stage(SharedStore::Change::Kind::begin, id, epoch, {});
+        stage(SharedStore::Change::Kind::begin, id, epoch, {});
         me().staged.back().again = again;
-        return begun;
+        return {};
     }
     std::error_code erase(std::string_view id) {
         store_->before("erase");
-        static_cast<void>(stage(SharedStore::Change::Kind::erase, id, {}, {}));
+        stage(SharedStore::Change::Kind::erase, id, {}, {});
         return {};
     }
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         store_->before("flush");
         in_turn([changes = take_staged(), c = std::move(done)](const SharedRooms& me) mutable {
             me.carry_out(std::move(changes), ~std::size_t{0}, std::move(c));
@@ -380,7 +386,7 @@ public:
     }
     /// A flush of changes. The one at `cut` has no answer, and those after it are not carried out.
     void carry_out(std::vector<SharedStore::Change> changes, std::size_t cut,
-                   Completion<PersistenceError> done) const {
+                   Completion<part::FlushedRooms> done) const {
         ++me().calls;
         if (me().away) {
             forget_turns(changes);
@@ -388,7 +394,8 @@ public:
         }
         if (me().full) {
             forget_turns(changes);
-            return done({std::make_error_code(std::errc::no_space_on_device), {}, {}});
+            return done(
+                PersistenceError{std::make_error_code(std::errc::no_space_on_device), {}, {}});
         }
         const bool was_unsure = me().unsure;
         PersistenceError error;
@@ -496,8 +503,8 @@ private:
     [[nodiscard]] SharedStore::Line& line(std::string_view id) const {
         return me().lines[std::string{id}];
     }
-    Result<std::uint64_t> stage(SharedStore::Change::Kind kind, std::string_view id,
-                                const Id& epoch, BytesView update) {
+    void stage(SharedStore::Change::Kind kind, std::string_view id, const Id& epoch,
+               BytesView update) {
         const std::uint64_t own = ++me().last_own;
         SharedStore::Line& known = line(id);
         if (kind != SharedStore::Change::Kind::append) known.staged_turn = own;
@@ -507,10 +514,10 @@ private:
                                epoch,
                                own,
                                {update.begin(), update.end()},
+                               {},
                                false,
                                turns ? 0 : known.book,
                                turns ? known.staged_turn : 0});
-        return own;
     }
     /// Stops waiting for changes of the history that were not carried out.
     void forget_turns(const std::vector<SharedStore::Change>& changes) const {

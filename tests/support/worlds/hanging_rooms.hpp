@@ -24,7 +24,8 @@ struct HangingCalls {
     sim::World& world;
     std::uint32_t percent = 0;
     std::vector<Completion<Result<std::optional<StoredRoom>, PersistenceError>>> loads{};
-    std::vector<Completion<PersistenceError>> others{};
+    std::vector<Completion<part::FlushedRooms>> flushes{};
+    std::vector<Completion<PersistenceError>> saves{};
 };
 
 /// One server's view of a LateStore with calls that hang, which requests saves. It loses its
@@ -44,19 +45,20 @@ public:
         hanging_->world.reach("a load hangs");
         hanging_->loads.push_back(std::move(done));
     }
-    Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        return inner_.append(id, update);
+    std::error_code append(std::string_view id, BytesView update,
+                           const part::ChangeId& change = {}) {
+        return inner_.append(id, update, change);
     }
-    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    std::error_code reset(std::string_view id, const Id& epoch) {
         begins_ = true;
         return inner_.reset(id, epoch);
     }
-    Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+    std::error_code begin(std::string_view id, const Id& epoch, bool again) {
         begins_ = true;
         return inner_.begin(id, epoch, again);
     }
     std::error_code erase(std::string_view id) { return inner_.erase(id); }
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         if (std::exchange(begins_, false) && !hanging_->world.healed_at() &&
             host_->chance("a first flush is lost", 30)) {
             hanging_->world.reach("a first flush is lost");
@@ -65,14 +67,14 @@ public:
         }
         if (!hanging_->hangs(*host_, "a flush hangs")) return inner_.flush(std::move(done));
         // The flush is carried out, and never answered.
-        hanging_->others.push_back(std::move(done));
-        inner_.flush(Completion<PersistenceError>{[](auto) noexcept {}});
+        hanging_->flushes.push_back(std::move(done));
+        inner_.flush(Completion<part::FlushedRooms>{[](auto) noexcept {}});
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
               Completion<PersistenceError> done) {
         if (!hanging_->hangs(*host_, "a save hangs"))
             return inner_.save(id, snapshot, covers, std::move(done));
-        hanging_->others.push_back(std::move(done));
+        hanging_->saves.push_back(std::move(done));
     }
     void list(std::string_view after, std::size_t count,
               Completion<Result<std::vector<std::string>, PersistenceError>> done) {

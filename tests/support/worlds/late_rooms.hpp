@@ -178,22 +178,23 @@ public:
             if (c.wanted()) l.inner.load(name, later<Answer>(l, std::move(c)));
         });
     }
-    Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        return line_->inner.append(id, update);
+    std::error_code append(std::string_view id, BytesView update,
+                           const part::ChangeId& change = {}) {
+        return line_->inner.append(id, update, change);
     }
-    Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    std::error_code reset(std::string_view id, const Id& epoch) {
         return line_->inner.reset(id, epoch);
     }
-    Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
+    std::error_code begin(std::string_view id, const Id& epoch, bool again) {
         if (again) line_->late.world.reach("a lost history begins again");
         return line_->inner.begin(id, epoch, again);
     }
     std::error_code erase(std::string_view id) { return line_->inner.erase(id); }
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         post([changes = line_->inner.take_staged(), c = std::move(done)](Line& l) mutable {
             std::size_t cut = ~std::size_t{0};
             if (!l.late.store.servers[l.number].away) cut = store_changes(l, changes.size());
-            l.inner.carry_out(std::move(changes), cut, later<PersistenceError>(l, std::move(c)));
+            l.inner.carry_out(std::move(changes), cut, later<part::FlushedRooms>(l, std::move(c)));
             if (cut != ~std::size_t{0}) l.late.break_off(l.number);
         });
     }
@@ -268,6 +269,7 @@ private:
     }
     /// Whether an answer compares the server's data with the stored data.
     [[nodiscard]] static bool compares(const PersistenceError&) { return false; }
+    [[nodiscard]] static bool compares(const part::FlushedRooms&) { return false; }
     [[nodiscard]] static bool compares(const part::LoadedRoom& answer) {
         return answer.has_value();
     }

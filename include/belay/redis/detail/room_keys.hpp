@@ -43,8 +43,7 @@ struct RedisRoomKeys {
 };
 
 /// The number of bits of an entry's sequence number. A position is an entry's id as one number of
-/// the same order. It has 43 bits of milliseconds, 20 bits of sequence number, and a 0. A final 1
-/// instead marks the position of a change that is not sent yet. No entry has such a position.
+/// the same order. It has 43 bits of milliseconds, and 20 bits of sequence number.
 inline constexpr unsigned redis_sequence_bits = 20;
 
 /// Returns nothing if `id` is not one that a clock gives before the year 2248.
@@ -58,11 +57,10 @@ inline constexpr unsigned redis_sequence_bits = 20;
     if (second.ec != std::errc{} || second.ptr != end) return std::nullopt;
     if (time >> (63 - redis_sequence_bits) != 0 || sequence >> redis_sequence_bits != 0)
         return std::nullopt;
-    return (time << redis_sequence_bits | sequence) << 1U;
+    return time << redis_sequence_bits | sequence;
 }
 [[nodiscard]] inline std::string redis_entry_id(std::uint64_t position) {
     constexpr std::uint64_t mask = (std::uint64_t{1} << redis_sequence_bits) - 1;
-    position >>= 1U;
     return std::to_string(position >> redis_sequence_bits) + '-' + std::to_string(position & mask);
 }
 

@@ -9,8 +9,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-// KEYS[1] is the stream of a room. Its entries have the fields s, the server that appended it; n,
-// that server's own number; u, the update. KEYS[2] is a hash with these fields:
+// KEYS[1] is the stream of a room. Its entries have the fields s and n, the server and the sequence
+// of the part::ChangeId; u, the update. KEYS[2] is a hash with these fields:
 // - epoch
 // - log, which is different each time the history begins
 // - began and covers, which are entries
@@ -103,26 +103,26 @@ return 1
     "  return some, 1\n"                                                                \
     "end\n"
 
-/// Appends updates. ARGV: log or '', channel, server, updates, and the last own entry that Redis
-/// has acknowledged. Each update follows its length and its number. Returns {log, entries}; nil if
-/// there is no such history, or if that entry is lost, because the next one would hide the loss.
-/// Returns 'over' if the history was ended on purpose.
+/// Appends updates. ARGV: log or '', channel, server, updates, the last own entry that Redis has
+/// acknowledged, and the server in that entry. Each update follows its length and its number.
+/// Returns {log, the last entry}; nil if there is no such history, or if that entry is lost,
+/// because the next one would hide the loss. Returns 'over' if the history was ended on purpose.
 inline constexpr std::string_view redis_room_append = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers')
 local log = room[1]
 if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then
   return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over'
 end
-if lost(ARGV[5], room[2], room[3], ARGV[3]) then return false end
-local ids, at, all = {}, 1, ARGV[4]
+if lost(ARGV[5], room[2], room[3], ARGV[6]) then return false end
+local last, at, all = '', 1, ARGV[4]
 while at <= #all do
   local size = struct.unpack('<I4', all, at)
-  ids[#ids + 1] = redis.call('XADD', KEYS[1], '*', 's', ARGV[3], 'n',
+  last = redis.call('XADD', KEYS[1], '*', 's', ARGV[3], 'n',
     string.sub(all, at + 4, at + 11), 'u', string.sub(all, at + 12, at + 11 + size))
   at = at + 12 + size
 end
 redis.call('PUBLISH', ARGV[2], 'e')
-return {log, ids}
+return {log, last}
 )";
 
 /// KEYS[1] is the mark of the whole store. ARGV[1] becomes the mark if there is none. Returns the
@@ -159,8 +159,8 @@ return {entries(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))}
 )";
 
 /// Returns new entries. ARGV: log or '', the last entry that was read, the last own entry that
-/// Redis has acknowledged, the most entries, the most bytes, server. Returns {state, epoch, log,
-/// entries}.
+/// Redis has acknowledged, the most entries, the most bytes, the server in that own entry. Returns
+/// {state, epoch, log, entries}.
 inline constexpr std::string_view redis_room_batch =
     BELAY_DETAIL_REDIS_LOST BELAY_DETAIL_REDIS_ENTRIES R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
@@ -177,11 +177,9 @@ end
 return {'on', room[1], log, (entries(from, tonumber(ARGV[4]), tonumber(ARGV[5])))}
 )";
 
-/// Stores a snapshot. ARGV: log or '', the entry that it covers, the last entry that was read,
-/// server, the snapshot, the last own entry that Redis has acknowledged. Returns the entry that is
-/// covered now. It does not cover entries that others appended after the last one that was read.
-/// Stores nothing if
-/// - some of these are trimmed,
+/// Stores a snapshot. ARGV: log or '', the entry that it covers, the snapshot, the last own entry
+/// that Redis has acknowledged, and the server in that entry. Returns 'saved'. Stores nothing if
+/// - entries after the covered one are trimmed,
 /// - the covered entry is gone, because this copy of the room may have other entries before it, and
 ///   they would be covered, or
 /// - that own entry is lost, because servers that have read further would not receive its change.
@@ -189,32 +187,21 @@ inline constexpr std::string_view redis_room_save = BELAY_DETAIL_REDIS_LOST R"(
 local room = redis.call('HMGET', KEYS[2], 'log', 'covers', 'trimmed')
 if not room[1] then return 'none' end
 if ARGV[1] ~= '' and ARGV[1] ~= room[1] then return 'stale' end
-local to, read = ARGV[2], ARGV[3]
-if less(to, room[2]) or less(read, room[3]) or lost(ARGV[6], room[3], room[2], ARGV[4]) then
-  return 'stale'
-end
+local to = ARGV[2]
+if less(to, room[2]) or lost(ARGV[4], room[3], room[2], ARGV[5]) then return 'stale' end
 local info = redis.call('XINFO', 'STREAM', KEYS[1])
 for i = 1, #info, 2 do
   if info[i] == 'last-generated-id' and less(info[i + 1], to) then return 'beyond' end
 end
 if less(room[2], to) and #redis.call('XRANGE', KEYS[1], to, to) == 0 then return 'stale' end
-if less(read, to) then
-  local last = read
-  for _, entry in ipairs(redis.call('XRANGE', KEYS[1], '(' .. read, to)) do
-    local fields = entry[2]
-    if fields[1] ~= 's' or fields[2] ~= ARGV[4] then to = last break end
-    last = entry[1]
-  end
-  if less(to, room[2]) then return 'stale' end
-end
-redis.call('SET', KEYS[3], ARGV[5])
+redis.call('SET', KEYS[3], ARGV[3])
 redis.call('HSET', KEYS[2], 'covers', to)
 if less(room[2], to) then
   redis.call('HSET', KEYS[2], 'trimmed', room[2])
   local ms, seq = string.match(room[2], '^(%d+)-(%d+)$')
   redis.call('XTRIM', KEYS[1], 'MINID', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1))
 end
-return to
+return 'saved'
 )";
 #undef BELAY_DETAIL_REDIS_ENTRIES
 #undef BELAY_DETAIL_REDIS_LOST

@@ -18,8 +18,8 @@
 #include <belay/core/random.hpp>
 #include <belay/redis/detail/connection.hpp>
 #include <belay/redis/detail/room_keys.hpp>
+#include <belay/redis/detail/room_logs.hpp>
 #include <belay/redis/detail/room_messages.hpp>
-#include <belay/redis/detail/room_positions.hpp>
 #include <belay/redis/detail/room_scripts.hpp>
 #include <belay/redis/detail/room_status.hpp>
 #include <belay/redis/detail/room_uncovered.hpp>
@@ -28,7 +28,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Thread safety: one thread, except for the RedisRoomPositions, the RedisRoomUncovered and the
+/// Thread safety: one thread, except for the RedisRoomLogs, the RedisRoomUncovered and the
 ///                status.
 /// Blocks:        every call that returns an error.
 class RedisRoomStore {
@@ -36,12 +36,11 @@ public:
     using Clock = std::chrono::steady_clock;
     using Change = RedisRoomChange;
 
-    RedisRoomStore(const redis::RoomsOptions& options, RedisRoomPositions& positions,
+    RedisRoomStore(const redis::RoomsOptions& options, RedisRoomLogs& logs,
                    RedisRoomUncovered& uncovered)
-        : options_{options}, positions_{&positions}, uncovered_{&uncovered} {
+        : options_{options}, logs_{&logs}, uncovered_{&uncovered} {
         connection_.use(options.connection());
         connection_.reject_cluster();
-        server_ = fresh();
     }
 
     // ---- outages -------------------------------------------------------------------------------
@@ -81,7 +80,7 @@ public:
             if (error) return error;
             // Two saves have trimmed the stream between two steps, or the history has ended.
             if (load.state == Loading::State::anew) continue;
-            positions_->loaded(id, load.room.position, load.log);
+            logs_->loaded(id, load.log);
             return load.log.empty() ? std::nullopt : std::optional{std::move(load.room)};
         }
         return PersistenceError{RoomErrc::storage_busy, keys.room,
@@ -90,13 +89,16 @@ public:
 
     /// Stores the changes of each room in their order, and consecutive appends in one step. A
     /// rejection in one room does not affect the others. An outage ends the flush.
-    [[nodiscard]] PersistenceError flush(const std::vector<Change>& changes) {
+    [[nodiscard]] part::FlushedRooms flush(const std::vector<Change>& changes) {
         std::map<std::string_view, std::vector<const Change*>> by_room;
         for (const Change& change : changes) by_room[change.id].push_back(&change);
-        PersistenceError first;
+        part::FlushedRooms flushed;
+        PersistenceError& first = flushed.error;
         const std::uint64_t before = outages_;
         for (const auto& [id, of_room] : by_room) {
-            PersistenceError error = flush(RedisRoomKeys{options_.prefix, id}, of_room);
+            std::uint64_t position = 0;
+            PersistenceError error = flush(RedisRoomKeys{options_.prefix, id}, of_room, position);
+            if (!error && position != 0) flushed.positions.emplace_back(id, position);
             if (!error) continue;
             if (is_down() || outages_ != before) return error;
             std::vector rejected = std::move(first.rooms);
@@ -104,32 +106,25 @@ public:
             if (!first) first = std::move(error);
             first.rooms = std::move(rejected);
         }
-        return first;
+        return flushed;
     }
 
     [[nodiscard]] PersistenceError save(std::string_view id, std::span<const Bytes> snapshot,
                                         std::uint64_t covers) {
         const RedisRoomKeys keys{options_.prefix, id};
-        const std::optional<std::uint64_t> entry = positions_->entry_of(id, covers);
-        if (!entry) return {RoomErrc::bad_position, keys.room, {}};
-        const RedisRoomPositions::State state = positions_->state(id);
-        // If this server has not loaded the room, the caller knows its position better.
-        const std::string to = redis_entry_id(*entry);
-        const std::string read = state.log.empty() ? to : redis_entry_id(state.read);
+        const RedisRoomLogs::State state = logs_->state(id);
         RedisReply reply;
-        if (PersistenceError e = ask(
-                {"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot, state.log,
-                 to, read, server_, redis_packed(snapshot), redis_entry_id(state.acked)},
-                reply))
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot,
+                     state.log, redis_entry_id(covers), redis_packed(snapshot),
+                     redis_entry_id(state.acked), as_text(state.server)},
+                    reply))
             return e;
         const std::string_view answer = reply_text(reply.get());
         if (answer == "none") return {RoomErrc::unknown_room, keys.room, {}};
         if (answer == "stale") return {RoomErrc::stale_snapshot, keys.room, {}};
         if (answer == "beyond") return {RoomErrc::bad_position, keys.room, {}};
-        const auto covered = redis_position(answer);
-        if (!covered) return foreign(keys.room);
-        positions_->saved(id, {.entry = *entry, .covered = *covered});
-        return {};
+        return answer == "saved" ? PersistenceError{} : foreign(keys.room);
     }
 
     /// The index may contain ids of rooms that are erased, or not begun yet.
@@ -187,7 +182,7 @@ public:
                                                                           std::string& log,
                                                                           std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
-        const RedisRoomPositions::State state = positions_->state(id);
+        const RedisRoomLogs::State state = logs_->state(id);
         // A history that was begun here, and of which nothing was read yet.
         if (log.empty()) log = state.log;
         const std::uint64_t acked = state.log == log ? state.acked : 0;
@@ -196,7 +191,7 @@ public:
                 ask({"EVAL", redis_room_batch, "3", keys.updates, keys.room, keys.snapshot, log,
                      redis_entry_id(from), redis_entry_id(acked),
                      std::to_string(options_.batch_entries_max),
-                     std::to_string(options_.batch_bytes_max), server_},
+                     std::to_string(options_.batch_bytes_max), as_text(state.server)},
                     reply))
             return e;
         part::FanoutBatch batch;
@@ -212,8 +207,7 @@ public:
             return foreign(keys.room);
         log = reply_text(reply_at(reply.get(), 2));
         // Changes from now on are appended to this history, and to none that follows it.
-        positions_->discovered(id, from, log);
-        if (!batch.entries.empty()) positions_->read(id, batch.entries.back().position);
+        logs_->discovered(id, log);
         return batch;
     }
 
@@ -282,11 +276,13 @@ private:
 
     // ---- replies -------------------------------------------------------------------------------
 
-    [[nodiscard]] static bool take_epoch(const redisReply* reply, Id& epoch) noexcept {
-        const BytesView bytes = as_bytes(reply_text(reply));
-        if (bytes.size() != epoch.size()) return false;
-        std::copy(bytes.begin(), bytes.end(), epoch.begin());
+    [[nodiscard]] static bool take_id(BytesView bytes, Id& id) noexcept {
+        if (bytes.size() != id.size()) return false;
+        std::copy(bytes.begin(), bytes.end(), id.begin());
         return true;
+    }
+    [[nodiscard]] static bool take_epoch(const redisReply* reply, Id& epoch) noexcept {
+        return take_id(as_bytes(reply_text(reply)), epoch);
     }
     // ---- lists and loads -----------------------------------------------------------------------
 
@@ -381,18 +377,16 @@ private:
             const redisReply* const one = reply_at(reply, i);
             const auto position = redis_position(reply_text(reply_at(one, 0)));
             if (!position) return false;
-            part::FanoutBatch::Entry entry{*position, 0, {}};
+            part::FanoutBatch::Entry entry{*position, {}, {}};
             const redisReply* const fields = reply_at(one, 1);
-            bool ours = false;
             for (std::size_t f = 0; reply_at(fields, f + 1) != nullptr; f += 2) {
                 const std::string_view name = reply_text(reply_at(fields, f));
                 const BytesView value = as_bytes(reply_text(reply_at(fields, f + 1)));
-                if (name == "s") ours = as_text(value) == server_;
+                if (name == "s") static_cast<void>(take_id(value, entry.change.server));
                 if (name == "n" && value.size() == 8)
-                    entry.own = load_le<std::uint64_t>(value.data());
+                    entry.change.sequence = load_le<std::uint64_t>(value.data());
                 if (name == "u") entry.update.assign(value.begin(), value.end());
             }
-            if (!ours) entry.own = 0;
             to.push_back(std::move(entry));
         }
         return true;
@@ -401,16 +395,17 @@ private:
     // ---- changes -------------------------------------------------------------------------------
 
     [[nodiscard]] PersistenceError flush(const RedisRoomKeys& keys,
-                                         std::span<const Change* const> changes) {
+                                         std::span<const Change* const> changes,
+                                         std::uint64_t& position) {
         while (!changes.empty()) {
             const bool appends = changes.front()->kind == Change::Kind::append;
             const std::size_t count = appends ? together(changes) : 1;
             // The change was made before the room got its present history, so it does not belong
             // there.
-            if (appends && !positions_->stands(changes.front()->id, changes.front()->basis))
+            if (appends && !logs_->stands(changes.front()->id, changes.front()->basis))
                 return gone(keys.room, {});
-            PersistenceError error =
-                appends ? append(keys, changes.first(count)) : turn(keys, *changes.front());
+            PersistenceError error = appends ? append(keys, changes.first(count), position)
+                                             : turn(keys, *changes.front(), position);
             if (error) return error;
             changes = changes.subspan(count);
         }
@@ -424,51 +419,54 @@ private:
             bytes += change->update.size();
             if (change->kind != Change::Kind::append || count == 1000) break;
             if (change->basis != changes.front()->basis) break;
+            if (change->change.server != changes.front()->change.server) break;
             if (count != 0 && bytes > std::size_t{1} << 20) break;
             ++count;
         }
         return count;
     }
     [[nodiscard]] PersistenceError append(const RedisRoomKeys& keys,
-                                          std::span<const Change* const> changes) {
+                                          std::span<const Change* const> changes,
+                                          std::uint64_t& position) {
         const std::string& id = changes.front()->id;
         std::string all;
         for (const Change* const change : changes) {
             std::byte head[12];
             store_le(head, static_cast<std::uint32_t>(change->update.size()));
-            store_le(head + 4, change->own);
+            store_le(head + 4, change->change.sequence);
             all += as_text(head);
             all += as_text(change->update);
         }
-        const RedisRoomPositions::State state = positions_->state(id);
+        const RedisRoomLogs::State state = logs_->state(id);
+        const Id& server = changes.front()->change.server;
         RedisReply reply;
-        if (PersistenceError e =
-                ask({"EVAL", redis_room_append, "3", keys.updates, keys.room, keys.snapshot,
-                     state.log, keys.channel, server_, all, redis_entry_id(state.acked)},
-                    reply))
+        if (PersistenceError e = ask({"EVAL", redis_room_append, "3", keys.updates, keys.room,
+                                      keys.snapshot, state.log, keys.channel, as_text(server), all,
+                                      redis_entry_id(state.acked), as_text(state.server)},
+                                     reply))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
-        const redisReply* const ids = reply_at(reply.get(), 1);
-        positions_->begun(id, 0, reply_text(reply_at(reply.get(), 0)));
-        for (std::size_t i = 0; i < changes.size(); ++i) {
-            const auto position = redis_position(reply_text(reply_at(ids, i)));
-            if (!position) return foreign(keys.updates);
-            positions_->stored(id, changes[i]->own, *position);
-            if (!changes[i]->update.empty()) uncovered_->add(id, changes[i]->update.size());
-        }
+        const auto last = redis_position(reply_text(reply_at(reply.get(), 1)));
+        if (!last) return foreign(keys.updates);
+        logs_->begun(id, reply_text(reply_at(reply.get(), 0)));
+        logs_->stored(id, position = *last, server);
+        for (const Change* const change : changes)
+            if (!change->update.empty()) uncovered_->add(id, change->update.size());
         return {};
     }
-    [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change) {
+    [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change,
+                                        std::uint64_t& position) {
         const std::string keep = std::to_string(options_.end_is_known.count());
         RedisReply reply;
-        RedisRoomPositions::Begun known = positions_->begun(change.id);
+        RedisRoomLogs::Begun known = logs_->begun(change.id);
         if (change.kind == Change::Kind::erase) {
             if (PersistenceError e =
                     ask({"EVAL", redis_room_erase, "3", keys.updates, keys.room, keys.snapshot,
                          keys.channel, keep, known.was, known.tried},
                         reply))
                 return e;
-            positions_->turned(change.id, change.basis.turn);
+            position = 0;
+            logs_->turned(change.id, change.basis.turn);
             uncovered_->reset(change.id);
             // Removed from the index after it is erased, because a room that could not be erased
             // must be listed. Another server may have begun it meanwhile, and added it to the index
@@ -486,7 +484,7 @@ private:
         // A beginning that was not answered may have been carried out, and even be over by now.
         // With the same log, the retry is the same beginning.
         const std::string log = change.again && !known.tried.empty() ? known.tried : fresh();
-        positions_->begins(change.id, log);
+        logs_->begins(change.id, log);
         const std::string_view how = anew ? "reset" : change.again ? "again" : "new";
         if (PersistenceError e =
                 ask({"EVAL", redis_room_begin, "3", keys.updates, keys.room, keys.snapshot, how,
@@ -496,21 +494,18 @@ private:
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
         if (!began) return foreign(keys.room);
-        positions_->begun(change.id, *began, reply_text(reply_at(reply.get(), 0)));
-        positions_->turned(change.id, change.basis.turn);
-        if (anew) {
-            positions_->stored(change.id, change.own, *began);
-            uncovered_->reset(change.id);
-        }
+        position = *began;
+        logs_->begun(change.id, reply_text(reply_at(reply.get(), 0)));
+        logs_->turned(change.id, change.basis.turn);
+        if (anew) uncovered_->reset(change.id);
         return ask({"ZADD", index(), "0", change.id}, reply);
     }
 
     const redis::RoomsOptions options_;
-    RedisRoomPositions* positions_;
+    RedisRoomLogs* logs_;
     RedisRoomUncovered* uncovered_;
     RedisRoomStatus status_{};
     Random bits_;
-    std::string server_;
     RedisConnection connection_;
     struct {
         Clock::time_point until{};

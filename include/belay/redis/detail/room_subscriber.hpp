@@ -33,9 +33,9 @@ class RedisRoomSubscriber {
 public:
     using Clock = RedisRoomStore::Clock;
 
-    RedisRoomSubscriber(const redis::RoomsOptions& options, RedisRoomPositions& positions,
+    RedisRoomSubscriber(const redis::RoomsOptions& options, RedisRoomLogs& logs,
                         RedisRoomStore& store, RedisRoomUncovered& uncovered)
-        : options_{options}, positions_{&positions}, store_{&store}, uncovered_{&uncovered} {
+        : options_{options}, logs_{&logs}, store_{&store}, uncovered_{&uncovered} {
         connection_.use(options.connection());
         connection_.reject_cluster();
     }
@@ -47,7 +47,7 @@ public:
         if (found == subs_.end()) {
             found = subs_.try_emplace(id).first;
             found->second.channel = RedisRoomKeys{options_.prefix, id}.channel;
-            found->second.log = positions_->state(id).log;
+            found->second.log = logs_->state(id).log;
             by_channel_.emplace(found->second.channel, found);
             count_subscriptions();
         }
@@ -60,7 +60,7 @@ public:
     void loaded(const std::string& id) {
         const auto found = subs_.find(id);
         if (found == subs_.end()) return;
-        found->second.log = positions_->state(id).log;
+        found->second.log = logs_->state(id).log;
         found->second.changed = true;
     }
 
@@ -252,7 +252,7 @@ private:
             batch = store_->batch_after(id, sub.log, sub.from);
             // Unless this server has begun another history itself.
             const bool ended = batch && batch->state == part::FanoutBatch::State::over;
-            if (ended && sub.log == positions_->state(id).log) uncovered_->reset(id);
+            if (ended && sub.log == logs_->state(id).log) uncovered_->reset(id);
             if (batch && batch->state == part::FanoutBatch::State::gap)
                 store_->status().change([](redis::RoomsStatus& status) { ++status.gaps; });
             // If there is more to read, the room is read again, and after a gap until it is loaded.
@@ -307,7 +307,7 @@ private:
     static constexpr int reads_per_step = 32;
 
     const redis::RoomsOptions options_;
-    RedisRoomPositions* positions_;
+    RedisRoomLogs* logs_;
     RedisRoomStore* store_;
     RedisRoomUncovered* uncovered_;
     RedisConnection connection_;

@@ -40,7 +40,7 @@ public:
     };
     struct Flush {
         Staged staged;
-        Completion<PersistenceError> done;
+        Completion<part::FlushedRooms> done;
     };
     struct Save {
         std::string id;
@@ -62,8 +62,8 @@ public:
     /// Creates the worker. `start` starts its thread.
     explicit RedisRoomWorker(const redis::RoomsOptions& options)
         : uncovered_{options.uncovered_bytes_max},
-          store_{options, positions_, uncovered_},
-          subscriber_{options, positions_, store_, uncovered_},
+          store_{options, logs_, uncovered_},
+          subscriber_{options, logs_, store_, uncovered_},
           shares_{options},
           messages_{options} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
@@ -97,30 +97,24 @@ public:
         wakeup_.signal();
     }
     /// Adds a change to those since the last flush.
-    /// Returns: its provisional position; 0 if it erases the room.
     /// Pre: takes(change.id, {.updates = change.update.size()}).
-    [[nodiscard]] std::uint64_t stage(Staged& staged, RedisRoomChange change) {
+    void stage(Staged& staged, RedisRoomChange change) {
         const std::lock_guard lock{mutex_};
         // The steps that may throw come first. They count nothing.
         reserve_one(staged.changes);
         reserve_one(staged.places);
         const Shares::Place place = shares_.place(change.id, {.updates = change.update.size()});
-        if (change.kind != RedisRoomChange::Kind::erase) {
-            RedisRoomPositions::Given given = positions_.next(change.id);
-            change.own = given.position;
-            change.basis = std::move(given.basis);
-        }
-        if (change.kind != RedisRoomChange::Kind::append)
-            change.basis = {positions_.turns(change.id), {}};
+        change.basis = change.kind == RedisRoomChange::Kind::append
+                           ? logs_.basis(change.id)
+                           : RedisRoomLogs::Basis{logs_.turns(change.id), {}};
         staged.places.push_back(place);
         staged.changes.push_back(std::move(change));
         shares_.enter(place);
-        return staged.changes.back().own;
     }
     /// Queues the flush of these changes.
     /// Returns: whether the limits allow it. If not, the changes are dropped. Without memory, they
     /// stay staged.
-    [[nodiscard]] bool post_flush(Staged& staged, Completion<PersistenceError>& done) {
+    [[nodiscard]] bool post_flush(Staged& staged, Completion<part::FlushedRooms>& done) {
         {
             const std::lock_guard lock{mutex_};
             // The steps that may throw come first.
@@ -146,7 +140,7 @@ public:
     [[nodiscard]] redis::RoomsStatus status() {
         redis::RoomsStatus status = store_.status().get();
         status.rooms_to_save = uncovered_.size();
-        status.rooms_known = positions_.size();
+        status.rooms_known = logs_.size();
         const std::lock_guard lock{mutex_};
         status.calls = shares_.calls();
         status.update_bytes = shares_.bytes().updates;
@@ -188,7 +182,7 @@ private:
         for (const Shares::Place& place : staged.places) shares_.done(place);
         for (const RedisRoomChange& change : staged.changes) {
             if (change.kind != RedisRoomChange::Kind::append)
-                positions_.forget_turn(change.id, change.basis.turn);
+                logs_.forget_turn(change.id, change.basis.turn);
         }
     }
 
@@ -262,22 +256,22 @@ private:
     void make(Load& call) {
         // A load that nothing waits for is skipped, so that it does not delay other calls.
         if (!call.done.wanted()) return;
-        const std::string log = positions_.state(call.id).log;
+        const std::string log = logs_.state(call.id).log;
         part::LoadedRoom found = store_.load(call.id, subscriber_.serves(call.id));
         if (found) subscriber_.loaded(call.id);
         // The history to which this server has added has ended.
-        if (found && log != positions_.state(call.id).log) uncovered_.reset(call.id);
+        if (found && log != logs_.state(call.id).log) uncovered_.reset(call.id);
         call.done(std::move(found));
     }
     void make(Flush& call) {
-        PersistenceError error = store_.flush(call.staged.changes);
+        part::FlushedRooms flushed = store_.flush(call.staged.changes);
         {
             const std::lock_guard lock{mutex_};
             end(call.staged);
         }
         // Redis does not report a lost history, so the subscriptions of these rooms read again.
-        for (const auto& [id, code] : error.rooms) subscriber_.changed(id);
-        call.done(std::move(error));
+        for (const auto& [id, code] : flushed.error.rooms) subscriber_.changed(id);
+        call.done(std::move(flushed));
     }
     void make(Save& call) {
         // Its caller has given up, and may have posted another one.
@@ -295,7 +289,7 @@ private:
 
     static constexpr int calls_per_turn = 100;
 
-    RedisRoomPositions positions_{};
+    RedisRoomLogs logs_{};
     RedisRoomUncovered uncovered_;
     RedisRoomStore store_;
     RedisRoomSubscriber subscriber_;

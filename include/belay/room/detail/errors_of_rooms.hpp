@@ -43,4 +43,15 @@ inline void sort_errors(std::vector<ErrorOfRoom>& rooms) noexcept {
     return {code, {}, {}};
 }
 
+/// Returns the position of a room after a flush; 0 if it has none.   Complexity: O(log n).
+///
+/// Pre: `positions` are sorted.
+[[nodiscard]] inline std::uint64_t position_of(
+    const std::vector<std::pair<std::string, std::uint64_t>>& positions, std::string_view id) {
+    const auto found =
+        std::lower_bound(positions.begin(), positions.end(), id,
+                         [](const auto& one, std::string_view i) { return one.first < i; });
+    return found != positions.end() && found->first == id ? found->second : 0;
+}
+
 }}}  // namespace belay::detail

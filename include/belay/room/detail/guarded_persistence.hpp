@@ -37,17 +37,26 @@ public:
     /// Returns the text of the exception of the last call; empty if that call threw none.
     [[nodiscard]] std::string take_exception_text() { return std::exchange(what_, {}); }
 
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        return result<Result<std::uint64_t>>([&] { return inner_.append(id, update); });
+    /// `change` is for a storage that several servers share.
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
+                                         const part::ChangeId& change) {
+        return result([&] {
+            if constexpr (FanoutLike<P>) return inner_.append(id, update, change);
+            return inner_.append(id, update);
+        });
     }
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
-        return result<Result<std::uint64_t>>([&] { return inner_.reset(id, epoch); });
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
+        return result([&] { return inner_.reset(id, epoch); });
     }
-    [[nodiscard]] Result<std::uint64_t> begin(std::string_view id, const Id& epoch, bool again) {
-        return result<Result<std::uint64_t>>([&] { return inner_.begin(id, epoch, again); });
+    /// `again` is for a storage that several servers share.
+    [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again) {
+        return result([&] {
+            if constexpr (FanoutLike<P>) return inner_.begin(id, epoch, again);
+            return inner_.reset(id, epoch);
+        });
     }
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        return result<std::error_code>([&] { return inner_.erase(id); });
+        return result([&] { return inner_.erase(id); });
     }
     [[nodiscard]] std::vector<std::string> rooms_to_save() {
 #if defined(__cpp_exceptions)
@@ -66,7 +75,7 @@ public:
               Completion<Result<std::optional<StoredRoom>, PersistenceError>> done) {
         call([&] { inner_.load(id, std::move(done)); });
     }
-    void flush(Completion<PersistenceError> done) {
+    void flush(Completion<part::FlushedRooms> done) {
         call([&] { inner_.flush(std::move(done)); });
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -108,8 +117,8 @@ private:
         }
     }
 #endif
-    template <class R, class F>
-    [[nodiscard]] R result(F&& f) {
+    template <class F>
+    [[nodiscard]] std::error_code result(F&& f) {
 #if defined(__cpp_exceptions)
         what_.clear();
         try {

@@ -63,18 +63,18 @@ public:
 
     /// Errors: unknown_room; as appending. Then some records of an update in several records may be
     /// in the log, and are ignored.
-    [[nodiscard]] Result<std::uint64_t> append(std::string_view id, BytesView update) {
-        if (!has_history(id)) return make_error_code(RoomErrc::unknown_room);
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
+        if (!has_history(id)) return RoomErrc::unknown_room;
         const std::size_t head = room_record_head_bytes + id.size();
         const std::size_t whole = record_bytes_max() - head;
         if (update.size() <= whole) {
             const auto number = write({.kind = RoomChange::update, .id = id, .update = update});
             if (number) stage({RoomChange::update, std::string{id}, *number, 1, {}});
-            return number;
+            return number.error();
         }
         const std::size_t piece = whole - room_part_bytes;
         const std::size_t parts = (update.size() + piece - 1) / piece;
-        if (parts > ~std::uint32_t{0}) return make_error_code(QueueErrc::too_large);
+        if (parts > ~std::uint32_t{0}) return QueueErrc::too_large;
         std::uint64_t position = 0;
         for (std::size_t part = 0; part < parts; ++part) {
             const BytesView bytes = update.subspan(part * piece);
@@ -84,17 +84,17 @@ public:
                        .part = static_cast<std::uint32_t>(part),
                        .parts = static_cast<std::uint32_t>(parts),
                        .update = bytes.first(std::min(piece, bytes.size()))});
-            if (!number) return number;
+            if (!number) return number.error();
             position = *number;
         }
         stage({RoomChange::update, std::string{id}, position, parts, {}});
-        return position;
+        return {};
     }
-    [[nodiscard]] Result<std::uint64_t> reset(std::string_view id, const Id& epoch) {
+    [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
         const HistoryState state{epoch, {}, 0};
         const auto number = write({.kind = RoomChange::reset, .id = id, .state = state});
         if (number) stage({RoomChange::reset, std::string{id}, *number, 1, state});
-        return number;
+        return number.error();
     }
     [[nodiscard]] std::error_code erase(std::string_view id) {
         if (!has_history(id)) return {};
@@ -110,10 +110,20 @@ public:
         return number.error();
     }
 
-    /// Makes all of it durable, and takes it into the index.
-    [[nodiscard]] std::error_code commit() {
+    /// Makes all of it durable, and takes it into the index. Sets the positions, if requested, of
+    /// the rooms that it has changed and not erased.
+    [[nodiscard]] std::error_code commit(
+        std::vector<std::pair<std::string, std::uint64_t>>* positions = nullptr) {
         if (const std::error_code error = log_.commit()) return error;
-        for (; !staged_.empty(); staged_.pop_front()) apply(staged_.front());
+        std::map<std::string, std::uint64_t> last;
+        for (; !staged_.empty(); staged_.pop_front()) {
+            const Change& change = staged_.front();
+            if (change.kind == RoomChange::erase) last.erase(change.id);
+            if (change.kind == RoomChange::update || change.kind == RoomChange::reset)
+                last[change.id] = change.number;
+            apply(change);
+        }
+        if (positions != nullptr) positions->assign(last.begin(), last.end());
         histories_.clear();
         return {};
     }

@@ -122,17 +122,17 @@ public:
         flush();
         const std::uint64_t last = kept.states.front().last;
         displace(true);
-        const Result<std::uint64_t> position = rooms_->append(changed.id, Bytes(3));
-        expect(!position || static_cast<bool>(flushed()), confirms);
+        const bool rejected = static_cast<bool>(rooms_->append(changed.id, Bytes(3)));
+        expect(rejected || static_cast<bool>(flushed().error), confirms);
         expect(static_cast<bool>(saved(kept.id, {Bytes(5)}, last)), confirms);
         displace(false);
         look_at(kept, continues);
         // It is unknown whether this change is stored, now or later.
-        if (position) changed.given = std::max(changed.given, *position);
         erase(changed);
         append(kept);
-        expect(!flushed(), continues);
-        for (ModelRoom& room : model_) room.settle(room.states.size() - 1);
+        const part::FlushedRooms answer = flushed();
+        expect(!answer.error, continues);
+        for (ModelRoom& room : model_) settle(room, answer);
         for (ModelRoom& room : model_) look_at(room, continues);
         reopen();
         look_at(kept, continues);
@@ -147,17 +147,18 @@ private:
         const std::size_t most = bits_() % 8 == 0 ? play_.update_bytes_max : 40;
         Bytes update(static_cast<std::size_t>(bits_() % (most + 1)));
         for (std::byte& b : update) b = static_cast<std::byte>(bits_());
-        const Result<std::uint64_t> position = rooms_->append(room.id, update);
-        if (!took(room, position)) return;
+        const bool took = !rooms_->append(room.id, update);
+        expect(took, Rule::takes_what_it_should);
+        if (!took) return;
         ModelState next = room.states.back();
-        next.history.push_back({std::move(update), *position});
-        next.last = *position;
+        next.history.push_back({std::move(update), 0});
         room.states.push_back(std::move(next));
     }
     void reset(ModelRoom& room) {
         const Id epoch = make_id(bits_);
-        const Result<std::uint64_t> position = rooms_->reset(room.id, epoch);
-        if (!took(room, position)) return;
+        const bool took = !rooms_->reset(room.id, epoch);
+        expect(took, Rule::takes_what_it_should);
+        if (!took) return;
         const ModelState& before = room.states.back();
         room.old_position = before.exists ? before.last : 0;
         ModelState next;
@@ -165,7 +166,6 @@ private:
         next.epoch = epoch;
         next.epochs_before = before.epochs_before;
         if (before.exists) next.epochs_before.push_back(before.epoch);
-        next.began = next.last = *position;
         room.states.push_back(std::move(next));
         room.turns = true;
     }
@@ -178,32 +178,40 @@ private:
         room.states.push_back(std::move(next));
         room.turns = true;
     }
-    [[nodiscard]] bool took(ModelRoom& room, const Result<std::uint64_t>& position) {
-        expect(position.has_value(), Rule::takes_what_it_should);
-        if (!position) return false;
-        expect(*position > room.given, Rule::positions_grow);
-        room.given = *position;
-        return true;
-    }
-    /// The error of a flush.
-    [[nodiscard]] PersistenceError flushed() {
-        const auto error = wait_.template operator()<PersistenceError>(
+    /// The answer of a flush.
+    [[nodiscard]] part::FlushedRooms flushed() {
+        auto answer = wait_.template operator()<part::FlushedRooms>(
             [&](auto done) { rooms_->flush(std::move(done)); });
-        expect(error.has_value(), Rule::answers_every_call);
-        return error.value_or(PersistenceError{});
+        expect(answer.has_value(), Rule::answers_every_call);
+        return std::move(answer).value_or(part::FlushedRooms{});
+    }
+    /// All changes of a room are stored.
+    void settle(ModelRoom& room, const part::FlushedRooms& answer) {
+        const bool changed = room.states.size() != 1;
+        // A load may have shown them before, with their position.
+        const std::uint64_t before = room.shown == 0 ? room.given : room.given - 1;
+        room.settle(room.states.size() - 1);
+        ModelState& state = room.states.front();
+        if (!changed || !state.exists) return;
+        const auto found = std::find_if(answer.positions.begin(), answer.positions.end(),
+                                        [&](const auto& one) { return one.first == room.id; });
+        if (found == answer.positions.end()) return expect(false, Rule::flush_returns_positions);
+        expect(found->second > before, Rule::positions_grow);
+        room.given = state.last = found->second;
+        (state.history.empty() ? state.began : state.history.back().position) = state.last;
     }
     void flush() {
         // A server makes other calls before a flush is answered, and loads a room again.
         using Loading = std::shared_ptr<typename AnswerWait<Pump>::template Slot<part::LoadedRoom>>;
-        const auto flushing = wait_.template begin<PersistenceError>(
+        const auto flushing = wait_.template begin<part::FlushedRooms>(
             [&](auto done) { rooms_->flush(std::move(done)); });
         std::vector<std::pair<ModelRoom*, Loading>> loads;
         for (ModelRoom* const room : {&model_[0], &model_[0], &model_[1]})
             loads.emplace_back(room, begin_load(room->id));
-        const std::optional<PersistenceError> error = wait_.end(flushing);
-        expect(error.has_value(), Rule::answers_every_call);
-        expect(!error || !*error, Rule::takes_what_it_should);
-        for (ModelRoom& room : model_) room.settle(room.states.size() - 1);
+        const std::optional<part::FlushedRooms> answer = wait_.end(flushing);
+        expect(answer.has_value(), Rule::answers_every_call);
+        expect(!answer || !answer->error, Rule::takes_what_it_should);
+        for (ModelRoom& room : model_) settle(room, answer.value_or(part::FlushedRooms{}));
         // First without other calls, which shows what is wrong.
         for (ModelRoom& room : model_) look_at(room);
         for (const auto& [room, loading] : loads) {
@@ -273,21 +281,20 @@ private:
     /// An append to a room without a history.   Returns: whether a flush has named it.
     [[nodiscard]] bool rejects(ModelRoom& room, bool beside) {
         if (beside) change_others(room);
-        const Result<std::uint64_t> position = rooms_->append(room.id, Bytes(3));
+        const std::error_code rejected = rooms_->append(room.id, Bytes(3));
         if (beside) change_others(room);
-        const PersistenceError error =
-            position ? flushed() : PersistenceError{position.error(), {}, {}};
-        expect(error.code == RoomErrc::unknown_room, Rule::append_needs_a_history);
-        if (position) {
-            room.given = std::max(room.given, *position);
-            judge(room, error);
-        }
-        expect(!flushed(), Rule::append_needs_a_history);
+        part::FlushedRooms answer = rejected ? part::FlushedRooms{{rejected, {}, {}}} : flushed();
+        const bool by_flush = !rejected;
+        const bool named = by_flush && !answer.error.rooms.empty();
+        expect(answer.error.code == RoomErrc::unknown_room, Rule::append_needs_a_history);
+        if (by_flush) judge(room, answer);
+        answer = flushed();
+        expect(!answer.error, Rule::append_needs_a_history);
         for (ModelRoom& other : model_) {
-            other.settle(other.states.size() - 1);
+            settle(other, answer);
             look_at(other, Rule::rejection_changes_nothing);
         }
-        return position && !error.rooms.empty();
+        return named;
     }
     void change_others(const ModelRoom& room) {
         for (ModelRoom& other : model_) {
@@ -295,7 +302,8 @@ private:
         }
     }
     /// Checks the error of a flush that rejected a change of `room`, and had no reason for another.
-    void judge(const ModelRoom& room, const PersistenceError& error) {
+    void judge(const ModelRoom& room, const part::FlushedRooms& answer) {
+        const PersistenceError& error = answer.error;
         const auto named = [&](const ModelRoom& one) {
             return std::find_if(error.rooms.begin(), error.rooms.end(),
                                 [&](const auto& pair) { return pair.first == one.id; });
@@ -308,7 +316,7 @@ private:
         for (ModelRoom& other : model_) {
             if (other.states.size() == 1) continue;
             if (!error.rooms.empty() && named(other) == error.rooms.end()) {
-                other.settle(other.states.size() - 1);
+                settle(other, answer);
                 look_at(other, Rule::failed_flush_names_what_it_rejects);
             } else {
                 // It is unknown what is stored of it, now or later.
@@ -320,8 +328,8 @@ private:
         for (const std::string& id :
              {std::string{}, std::string(part::room_id_bytes_max + 1, 'x')}) {
             const std::error_code bad = RoomErrc::bad_room_id;
-            bool rejected = rooms_->reset(id, Id{}).error() == bad;
-            rejected = rooms_->append(id, Bytes(3)).error() == bad && rejected;
+            bool rejected = rooms_->reset(id, Id{}) == bad;
+            rejected = rooms_->append(id, Bytes(3)) == bad && rejected;
             rejected = rooms_->erase(id) == bad && rejected;
             rejected = saved(id, {}, 0) == bad && rejected;
             const auto found = load(id);

@@ -239,16 +239,21 @@ public:
         Id epoch = room.history.epoch;
         if (epoch == no_id) epoch = change.first != no_id ? change.first : make_id(context_.bits);
         if (begins) {
-            const auto begun = begin(room, epoch, room.history.epoch != no_id);
-            if (!begun) return report_not_durable(room, begun.error());
+            const bool again = room.history.epoch != no_id;
+            if (const std::error_code e = persistence_.begin(room.id, epoch, again))
+                return report_not_durable(room, e);
         }
-        const auto position = persistence_.append(room.id, change.update);
-        if (!position) return report_not_durable(room, position.error());
+        ++context_.last_change.sequence;
+        if (const std::error_code e =
+                persistence_.append(room.id, change.update, context_.last_change)) {
+            if (room.replication) room.replication->own.forget(context_.last_change.sequence);
+            return report_not_durable(room, e);
+        }
         // Not earlier: a failed flush also drops the reset, and reports that to its caller.
         room.history.epoch = epoch;
         if (begins && room.replication) room.replication->begin = HistoryBegin::unconfirmed;
         room.pending.add({.update = {change.update.begin(), change.update.end()},
-                          .position = *position,
+                          .sequence = context_.last_change.sequence,
                           .author = change.author,
                           .in_document = change.known,
                           .since = context_.now,
@@ -279,10 +284,9 @@ public:
         return error;
     }
     [[nodiscard]] std::error_code reset(const std::string& room_id, const Id& epoch) {
-        const auto position = persistence_.reset(room_id, epoch);
-        if (!position)
-            report_failure(room_id, {position.error(), {}, persistence_.take_exception_text()});
-        return position.error();
+        const std::error_code error = persistence_.reset(room_id, epoch);
+        if (error) report_failure(room_id, {error, {}, persistence_.take_exception_text()});
+        return error;
     }
     /// Registers an erase or a reset for the next flush.
     void await(PendingAdmin&& pending) { next_.admin.push_back(std::move(pending)); }
@@ -343,7 +347,7 @@ private:
         while (true) {
             if (flush_.waits() && !take_flush()) return;
             if (next_.empty()) return;
-            Completion<PersistenceError> done = flush_.begin(context_.now, answer_ends());
+            Completion<part::FlushedRooms> done = flush_.begin(context_.now, answer_ends());
             std::swap(flushing_, next_);
             for (RoomBase* const room : flushing_.rooms) room->pending.begin_flush();
             ++context_.counters.flushes;
@@ -412,11 +416,13 @@ private:
     }
     /// Returns: false if there is no answer yet.
     bool take_flush() {
-        std::optional<PersistenceError> answer = flush_.take(context_.now, "flush");
+        std::optional<part::FlushedRooms> answer = flush_.take(context_.now, "flush");
         if (!answer) return false;
         context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
-        sort_errors(answer->rooms);
-        const PersistenceError& error = *answer;
+        PersistenceError& error = answer->error;
+        sort_errors(error.rooms);
+        sort_stably(answer->positions,
+                    [](const auto& a, const auto& b) { return a.first < b.first; });
         if (error && error.rooms.empty()) {
             report_failure({}, error);
             drop_all_changes(error);
@@ -425,7 +431,8 @@ private:
         for (RoomBase* const room : std::exchange(flushing_.rooms, {})) {
             rooms_.process(*room, [&] {
                 const PersistenceError why = error_of_room(error, room->id);
-                why ? drop_changes(*room, why) : edits_.durable(*room);
+                why ? drop_changes(*room, why)
+                    : edits_.durable(*room, position_of(answer->positions, room->id));
             });
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {
@@ -480,13 +487,6 @@ private:
             }
         }
     }
-    [[nodiscard]] Result<std::uint64_t> begin(const RoomBase& room, const Id& epoch, bool again) {
-        if constexpr (FanoutLike<Persistence>) {
-            return persistence_.begin(room.id, epoch, again);
-        } else {
-            return persistence_.reset(room.id, epoch);
-        }
-    }
     [[nodiscard]] std::error_code report_not_durable(const RoomBase& room,
                                                      const std::error_code& error) {
         report_failure(room.id, {error, {}, persistence_.take_exception_text()});
@@ -501,7 +501,7 @@ private:
     Edits& edits_;
     Rooms& rooms_;
     Admin& admin_calls_;
-    StorageCall<PersistenceError> flush_;
+    StorageCall<part::FlushedRooms> flush_;
     FlushBatch next_;      // waits for a flush
     FlushBatch flushing_;  // waits for the flush that is under way
     LimitedLoads loads_;   // within loads_max

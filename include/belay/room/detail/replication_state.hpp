@@ -3,13 +3,12 @@
 /// ReplicationState: the progress of a room in the changes of other servers.
 #pragma once
 
-#include <algorithm>  // std::find
-#include <chrono>     // std::chrono::milliseconds
-#include <cstddef>    // std::size_t
-#include <cstdint>    // std::uint64_t
-#include <string>     // std::string
-#include <utility>    // std::exchange
-#include <vector>     // std::vector
+#include <chrono>   // std::chrono::milliseconds
+#include <cstddef>  // std::size_t
+#include <cstdint>  // std::uint64_t
+#include <string>   // std::string
+#include <utility>  // std::exchange
+#include <vector>   // std::vector
 
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
@@ -55,32 +54,17 @@ struct RoomProgress {
     RoomHistory saving{};      ///< what the last save that began covers
 };
 
-/// The changes of this server that are in the document, and whose echoes have not arrived yet.
-class EchoList {
-public:
-    void expect(std::uint64_t own) {
-        // Above the limit, an echo is sent to clients a second time, which changes nothing for
-        // them.
-        if (positions_.size() >= echoes_max) {
-            positions_.erase(positions_.begin(),
-                             positions_.begin() + std::ptrdiff_t{echoes_max / 2});
-        }
-        positions_.push_back(own);
+/// Which changes of this server a room's document has for certain: those with the numbers after
+/// `after` and up to `last`. An entry with one of them need not be compared with the document.
+struct OwnChanges {
+    /// No change up to this number is certain: it may be stored, and may be lost.
+    void forget(std::uint64_t number) noexcept { after = last = number; }
+    [[nodiscard]] bool has(std::uint64_t number) const noexcept {
+        return after < number && number <= last;
     }
-    /// Takes an echo.   Returns: false if it was not expected.
-    [[nodiscard]] bool take(std::uint64_t own) {
-        const auto found = std::find(positions_.begin(), positions_.end(), own);
-        if (found == positions_.end()) return false;
-        positions_.erase(found);
-        return true;
-    }
-    void clear() noexcept { positions_.clear(); }
-    [[nodiscard]] bool empty() const noexcept { return positions_.empty(); }
 
-private:
-    static constexpr std::size_t echoes_max = 65'536;
-
-    std::vector<std::uint64_t> positions_;
+    std::uint64_t after = 0;
+    std::uint64_t last = 0;
 };
 
 /// Whether the storage has the beginning of a room's history.
@@ -242,7 +226,7 @@ struct ReplicationState {
     Instant recovers_at = always;  ///< the earliest next load after a gap
     RoomPause failed{};            ///< the delay after a failure
     RoomProgress progress{};
-    EchoList echoes{};
+    OwnChanges own{};
     HistoryBegin begin = HistoryBegin::known;
     Restore restore = Restore::none;
     StorageLoss loss{};

@@ -89,14 +89,17 @@ public:
 
     // ---- for the scheduler ----------------------------------------------------------------------
 
-    /// The pending changes of a room that were in the last flush are durable.
-    void durable(RoomBase& base) {
+    /// The pending changes of a room that were in the last flush are durable. `position` is that of
+    /// the last one.
+    void durable(RoomBase& base, std::uint64_t position) {
         auto& room = static_cast<Room&>(base);
-        for (std::size_t left = room.pending.end_flush(); left != 0; --left) {
-            PendingUpdate change = room.pending.take_first();
-            replication_.on_durable(room, change);
-            apply_durable(room, change);
-        }
+        while (room.pending.flushing() != 0) first_is_durable(room, position);
+    }
+    /// The first pending change of a room is durable.
+    void first_is_durable(Room& room, std::uint64_t position) {
+        PendingUpdate change = room.pending.take_first();
+        replication_.on_durable(room, change, position);
+        apply_durable(room, change);
     }
     /// None of the pending changes of a room is durable.
     void not_durable(RoomBase& base, const PersistenceError& why) {
@@ -132,16 +135,6 @@ public:
 
     // ---- for replication ------------------------------------------------------------------------
 
-    /// Applies a change that is durable, and acknowledges it to its author.
-    void apply_durable(Room& room, PendingUpdate& change) {
-        const bool is_import = imports_.hold(room, change);
-        context_.counters.durable.add(elapsed(change.since, context_.now));
-        if (!change.in_document)
-            broadcast_and_apply(room, change.update, {change.author, change.since});
-        if (is_import) imports_.answer_or_hold(room);
-        sessions_.acknowledge(change);
-        rooms_.step(room, Event::applied);
-    }
     /// Sends an update to all clients except its author, and applies it to the document.
     void broadcast_and_apply(Room& room, BytesView update, const UpdateOrigin& origin) {
         delivery_.send_update(room, update, origin);
@@ -153,6 +146,17 @@ public:
     }
 
 private:
+    /// Applies a change that is durable, and acknowledges it to its author.
+    void apply_durable(Room& room, PendingUpdate& change) {
+        const bool is_import = imports_.hold(room, change);
+        context_.counters.durable.add(elapsed(change.since, context_.now));
+        if (!change.in_document)
+            broadcast_and_apply(room, change.update, {change.author, change.since});
+        if (is_import) imports_.answer_or_hold(room);
+        sessions_.acknowledge(change);
+        rooms_.step(room, Event::applied);
+    }
+
     TurnContext& context_;
     Rooms& rooms_;
     Closer& closer_;

@@ -47,7 +47,7 @@ template <DocumentLike D, DocumentLike Other>
 /// with its document, subscribes later, and stores again what the storage has lost.
 ///
 /// `Parts` names the parts of the manager. This part calls
-/// - `Edits`: `apply_durable` and `broadcast_and_apply`, for the changes of other servers,
+/// - `Edits`: `first_is_durable` and `broadcast_and_apply`, for the changes of other servers,
 /// - `Rooms`: `step`, `end_history` and `empty_document`,
 /// - `Scheduler`: `append`, `begin_load` and `persistence`, for the calls of the storage,
 /// - `Delivery`: `queue_awareness`.
@@ -77,7 +77,7 @@ public:
     RoomReplication(const RoomReplication&) = delete;
     RoomReplication& operator=(const RoomReplication&) = delete;
 
-    void attach() { server_ = make_id(context_.bits); }
+    void attach() { context_.last_change.server = make_id(context_.bits); }
 
     // ---- of a room ------------------------------------------------------------------------------
 
@@ -92,7 +92,8 @@ public:
         if constexpr (!is_single_server) {
             RoomProgress& progress = room.replication->progress;
             progress.loaded = progress.read = room.history.position;
-            publish({Kind::query, server_}, room);
+            forget_own(room);
+            publish({Kind::query, context_.last_change.server}, room);
             subscribe(room);
         }
     }
@@ -149,14 +150,14 @@ public:
 
     // ---- own changes ----------------------------------------------------------------------------
 
-    /// A change of this server is durable.
-    void on_durable(RoomBase& room, const PendingUpdate& change) {
+    /// A change of this server is durable; `position` is that of its flush. If other servers
+    /// append, too, the document may lack changes before it: then no save covers it.
+    void on_durable(RoomBase& room, const PendingUpdate& change, std::uint64_t position) {
         if constexpr (is_single_server) {
-            room.history.position = change.position;
+            room.history.position = larger(room.history.position, position);
         } else {
-            // Other changes may precede it: its position is known when its echo arrives.
             ReplicationState& state = *room.replication;
-            state.echoes.expect(change.position);
+            state.own.last = change.sequence;
             if (!change.in_document) return;
             state.loss.unstored = room.pending.restores();
             // Another history waits until all of them are stored.
@@ -175,6 +176,7 @@ public:
         if constexpr (!is_single_server) {
             ReplicationState& state = *room.replication;
             state.note(RestoreEvent::lost);
+            forget_own(room);
             // Only the storage knows whether the history was begun, and whether it still has the
             // changes that were durable in it. A change that began it again would not restore them.
             const bool unconfirmed = state.begin == HistoryBegin::unconfirmed;
@@ -207,7 +209,14 @@ public:
             const RoomHistory& covers = room.replication->progress.saving;
             if (rejected || covers.position == 0) return;
             if (std::exchange(room.notifications.save_waits, false))
-                publish({Kind::saved, server_, 0, {}, {}, covers.epoch, covers.position}, room);
+                publish({Kind::saved,
+                         context_.last_change.server,
+                         0,
+                         {},
+                         {},
+                         covers.epoch,
+                         covers.position},
+                        room);
         }
     }
     /// The storage may lack changes that the room has. The room has no clients, a client waits for
@@ -289,7 +298,7 @@ private:
             clients[i]->backlog.awareness_round = 0;
             if (states[i].empty()) continue;
             const std::string& user = clients[i]->rights.grant.user;
-            publish({Kind::state, server_, ids[i], user, states[i]}, room);
+            publish({Kind::state, context_.last_change.server, ids[i], user, states[i]}, room);
         }
     }
     /// Publishes that the first `count` clients of those that have left have done so.
@@ -299,7 +308,11 @@ private:
         left.erase(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(count));
     }
     void publish_left_now(RoomBase& room, std::uint64_t client) {
-        publish({Kind::left, server_, client}, room);
+        publish({Kind::left, context_.last_change.server, client}, room);
+    }
+    /// An entry of a change that this server made before must be compared with the document.
+    void forget_own(RoomBase& room) noexcept {
+        room.replication->own.forget(context_.last_change.sequence);
     }
     void subscribe(RoomBase& room) {
         ReplicationState& state = *room.replication;
@@ -401,23 +414,18 @@ private:
         ReplicationState& state = *room.replication;
         if (entry.position <= state.progress.read) return;
         state.progress.read = entry.position;
-        const bool ours =
-            entry.own != 0 && (state.echoes.take(entry.own) || enter_pending(room, entry.own));
-        if (!ours) enter(room, entry.update);
+        const bool ours = entry.change.server == context_.last_change.server;
+        if (ours && room.pending.begins_with(entry.change.sequence)) {
+            // The entry has arrived before the answer of the flush.
+            edits_.first_is_durable(room, entry.position);
+        } else if (!ours || !state.own.has(entry.change.sequence)) {
+            enter(room, entry.update);
+        }
         if (!state.covers_entries()) return;
         room.history.position = entry.position;
-        // A save that began before the echo arrived has not covered the change. A change whose
+        // A save that began before the entry arrived has not covered the change. A change whose
         // flush was not answered is this server's, too: no other one saves for it.
-        if (entry.own != 0) rooms_.step(room, timeline::RoomCore::Event::uncovered);
-    }
-    /// Applies a pending change whose echo arrived before the flush was answered.
-    /// Returns: whether there is one.
-    [[nodiscard]] bool enter_pending(Room& room, std::uint64_t own) {
-        std::optional<PendingUpdate> change = room.pending.take_at(own);
-        if (!change) return false;
-        if (change->in_document) room.replication->loss.unstored = room.pending.restores();
-        edits_.apply_durable(room, *change);
-        return true;
+        if (ours) rooms_.step(room, timeline::RoomCore::Event::uncovered);
     }
     /// Applies a stored change, also if it exceeds a limit here: the server that stored it has
     /// decided. A malformed one is skipped. One that this server cannot read stays stored: no
@@ -454,7 +462,6 @@ private:
         const bool uncovered = takes && !stored->updates.empty();
         state.frozen = state.loss.gap = state.loss.uncertain = false;
         state.loss.unstored = !ours.empty();
-        state.echoes.clear();
         state.progress.loaded = state.progress.read = takes ? stored->position : 0;
         if (takes) {
             room.history.epoch = stored->epoch;
@@ -485,7 +492,7 @@ private:
         for (const Bytes& bytes : messages) {
             const Result<PeerMessage> message = decode_peer_message(bytes);
             if (!message) wrong = message.error();
-            if (!message || message->server == server_) continue;
+            if (!message || message->server == context_.last_change.server) continue;
             if (message->kind == Kind::query) queried = true;
             // A snapshot of another history, or an earlier one, lacks what was loaded here.
             if (message->kind == Kind::saved && message->epoch == room.history.epoch &&
@@ -515,7 +522,6 @@ private:
     Rooms& rooms_;
     Edits& edits_;
     Scheduler& scheduler_;
-    Id server_{};
 };
 
 }}}  // namespace belay::detail

@@ -42,7 +42,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// A change that is not durable yet.
 struct PendingUpdate {
     Bytes update;
-    std::uint64_t position;
+    std::uint64_t sequence;      ///< of its part::ChangeId
     std::uint64_t author;        ///< a client's id; 0: the server's own
     std::uint32_t statuses = 0;  ///< acknowledgements that its author expects
     /// Called when it is durable.
@@ -64,25 +64,18 @@ public:
         awaits_flush_ = false;
         flushing_ = updates_.size();
     }
-    /// Ends the flush.   Returns: the number of changes that were in it; they are the first ones.
-    [[nodiscard]] std::size_t end_flush() noexcept { return std::exchange(flushing_, 0); }
+    /// Returns the number of changes in the flush; they are the first ones.
+    [[nodiscard]] std::size_t flushing() const noexcept { return flushing_; }
+    /// Whether this change of the server is the first one.
+    [[nodiscard]] bool begins_with(std::uint64_t sequence) const noexcept {
+        return !updates_.empty() && updates_.front().sequence == sequence;
+    }
     /// Removes the first change.   Pre: size() != 0.
     [[nodiscard]] PendingUpdate take_first() {
         PendingUpdate change = std::move(updates_.front());
         updates_.pop_front();
+        if (flushing_ != 0) --flushing_;
         forget(change);
-        return change;
-    }
-    /// Removes the change at this position of the storage, if there is one.
-    [[nodiscard]] std::optional<PendingUpdate> take_at(std::uint64_t position) {
-        std::size_t at = 0;
-        auto found = updates_.begin();
-        for (; found != updates_.end() && found->position != position; ++found) ++at;
-        if (found == updates_.end()) return std::nullopt;
-        if (at < flushing_) --flushing_;
-        std::optional<PendingUpdate> change{std::move(*found)};
-        updates_.erase(found);
-        forget(*change);
         return change;
     }
     /// Removes all of them.

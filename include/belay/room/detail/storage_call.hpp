@@ -14,7 +14,7 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// One load, flush or save of a room server. V is a PersistenceError, or a Result with one.
+/// One load, flush or save of a room server. V is made of a PersistenceError.
 ///
 /// Thread safety: the manager's home thread.
 template <class V>

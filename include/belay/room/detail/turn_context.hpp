@@ -143,6 +143,7 @@ struct TurnContext {
     Random bits{};
     Instant now = always;
     RunState run{};
+    part::ChangeId last_change{};  ///< the id of this server, and the number of its last change
     TurnErrors errors{};
     WantedHooks wanted{};
 

@@ -17,25 +17,11 @@
 #include <belay/core/crc32c.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/result.hpp>
+#include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/persistence_like.hpp>
 #include <belay/sqlite/detail/database.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// A change that waits for the flush that stores it.
-struct SqliteRoomChange {
-    enum class Kind : std::uint8_t { append, reset, erase };
-    Kind kind;
-    std::string id;
-    std::uint64_t position;
-    Id epoch;
-    Bytes update;
-
-    /// Returns the approximate size in memory, in bytes.
-    [[nodiscard]] std::size_t size() const noexcept {
-        return sizeof(SqliteRoomChange) + id.size() + update.size();
-    }
-};
 
 /// The SQL statements of a sqlite::Rooms. See there for the format.
 class SqliteRoomTables {
@@ -64,12 +50,9 @@ public:
         prepare("SELECT id FROM room WHERE id>? ORDER BY id LIMIT ?", list_);
         std::int64_t found[1] = {};
         if (!error) error = db_.ask("SELECT last FROM past", found);
-        last_ = static_cast<std::uint64_t>(found[0]);
+        last_ = found[0];
         return error;
     }
-
-    /// Returns the last position that was ever stored.
-    [[nodiscard]] std::uint64_t last() const noexcept { return last_; }
 
     [[nodiscard]] Result<bool> has(std::string_view id) {
         const Result<std::optional<Head>> head = read_head(id);
@@ -111,18 +94,19 @@ public:
         return std::optional{std::move(room)};
     }
 
-    /// Stores all of the changes, or none. `last` is the last position that was given out.
-    [[nodiscard]] std::error_code store(std::span<const SqliteRoomChange> changes,
-                                        std::uint64_t last) {
+    /// Stores all of the changes, or none. Sets the last position of each room that they leave.
+    [[nodiscard]] std::error_code store(
+        std::span<const StagedChange> changes,
+        std::vector<std::pair<std::string, std::uint64_t>>& positions) {
         return db_.in_one_piece([&]() -> std::error_code {
             std::map<std::string_view, std::optional<Head>> heads;
-            for (const SqliteRoomChange& change : changes) {
+            for (const StagedChange& change : changes) {
                 auto at = heads.find(change.id);
                 if (at == heads.end()) {
                     Result<std::optional<Head>> head = read_head(change.id);
                     if (!head) {
                         // A damaged room may still be erased, or reset.
-                        const bool given_up = change.kind != SqliteRoomChange::Kind::append &&
+                        const bool given_up = change.kind != StagedChange::Kind::append &&
                                               head.error() == QueueErrc::corrupt;
                         if (!given_up || !db_.in_transaction()) return head.error();
                         head = std::optional<Head>{};
@@ -134,8 +118,9 @@ public:
             for (const auto& [id, head] : heads) {
                 if (!head) continue;
                 if (const std::error_code error = write_head(id, *head)) return error;
+                positions.emplace_back(id, static_cast<std::uint64_t>(head->last));
             }
-            return db_.write(put_last_, static_cast<std::int64_t>(last));
+            return db_.write(put_last_, last_);
         });
     }
     [[nodiscard]] std::error_code save(std::string_view id, std::span<const Bytes> snapshot,
@@ -238,10 +223,10 @@ private:
         return db_.write(put_head_, as_bytes(id), check(id, head), BytesView{head.epoch},
                          head.covers, head.last, head.parts, head.updates);
     }
-    [[nodiscard]] std::error_code take(const SqliteRoomChange& change, std::optional<Head>& head) {
+    [[nodiscard]] std::error_code take(const StagedChange& change, std::optional<Head>& head) {
         const BytesView id = as_bytes(change.id);
-        const auto position = static_cast<std::int64_t>(change.position);
-        if (change.kind == SqliteRoomChange::Kind::append) {
+        const std::int64_t position = ++last_;
+        if (change.kind == StagedChange::Kind::append) {
             if (!head) return RoomErrc::unknown_room;
             // The row of `past` has no checksum.
             if (position <= head->last) return damaged();
@@ -255,7 +240,7 @@ private:
         constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max();
         if (const std::error_code error = db_.write(drop_updates_, id, all)) return error;
         head.reset();
-        if (change.kind == SqliteRoomChange::Kind::reset) {
+        if (change.kind == StagedChange::Kind::reset) {
             head = Head{change.epoch, position, position, 0, 0};
         }
         return {};
@@ -274,7 +259,7 @@ private:
     SqliteStatement drop_updates_;
     SqliteStatement put_last_;
     SqliteStatement list_;
-    std::uint64_t last_ = 0;
+    std::int64_t last_ = 0;  // also of changes that were not stored
 };
 
 }}}  // namespace belay::detail
