@@ -53,7 +53,7 @@ concept RemovesScenes = requires(L& local, std::string_view session) {
     { local.remove_scene(session, Origin::remote) } -> std::same_as<std::error_code>;
 };
 template <class L>
-concept RemoveIsRight = RemovesScenes<L> || !has_remove_scene<L>();
+concept RemoveIsRight = RemovesScenes<L> || !has_remove_scene<L>;
 
 template <class L>
 concept RemembersBases = requires(L& local, std::string_view session, const part::SceneBase& base) {
@@ -63,7 +63,7 @@ concept RemembersBases = requires(L& local, std::string_view session, const part
 // Without this check, a member of such a name with another signature would be ignored without an
 // error.
 template <class L>
-concept BasesAreRight = RemembersBases<L> || (!has_stored_base<L>() && !has_store_base<L>());
+concept BasesAreRight = RemembersBases<L> || (!has_stored_base<L> && !has_store_base<L>);
 
 }  // namespace detail
 

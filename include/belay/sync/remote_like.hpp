@@ -42,17 +42,16 @@ concept HasCloseRemote = requires(R& remote, Completion<Failure> c) {
 // Without these checks, a member of such a name with another signature would be ignored without an
 // error.
 template <class R>
-concept CloseIsRight = HasCloseRemote<R> || !has_close<R>();
+concept CloseIsRight = HasCloseRemote<R> || !has_close<R>;
 template <class R>
 concept HasRemoveRemote = requires(R& remote, std::string_view session,
                                    const part::SceneRemoval& removal, Completion<Failure> c) {
     { remote.remove_scene(session, removal, std::move(c)) } -> std::same_as<void>;
 };
 template <class R>
-concept RemoveRemoteIsRight = HasRemoveRemote<R> || !has_remove_scene<R>();
+concept RemoveRemoteIsRight = HasRemoveRemote<R> || !has_remove_scene<R>;
 template <class R>
-concept IsNoHalfMachine =
-    MachineLike<R> || (!has_attach<R>() && !has_deadline<R>() && !has_advance<R>());
+concept IsNoHalfMachine = MachineLike<R> || (!has_attach<R> && !has_deadline<R> && !has_advance<R>);
 
 }  // namespace detail
 
