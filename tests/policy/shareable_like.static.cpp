@@ -56,13 +56,13 @@ static_assert(RuleLike<Shared<GetsAndPoints>> && RuleLike<Shared<const GivesWhil
 struct SpreadsInTicks : With<Permit> {
     [[nodiscard]] int spread() const noexcept { return 1; }
 };
-static_assert(detail::SpreadsCallers<CircuitBreaker<>>);
+static_assert(detail::HasSpread<CircuitBreaker<>>);
 static_assert(!ShareableLike<SpreadsInTicks>, "its spread would be ignored");
 struct GainsInTokens : Budget {
     [[nodiscard]] int gains_by_time() const noexcept { return 1; }
 };
 static_assert(!ShareableLike<GainsInTokens>, "its answer would be ignored");
-static_assert(detail::GainsByTime<RatioBudget> && !detail::GainsByTime<TokenBudget>);
+static_assert(detail::HasGainsByTime<RatioBudget> && !detail::HasGainsByTime<TokenBudget>);
 static_assert(part::ReservableLike<TokenBudget> && part::ReservableLike<RatioBudget>);
 static_assert(ShareableLike<AdaptiveThrottle> && ShareableLike<AdaptiveLimit<>>);
 

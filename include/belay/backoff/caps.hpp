@@ -28,7 +28,7 @@ concept LimitIsNoexcept = requires(const C& cap, Duration wait) {
     { cap.limit(wait) } noexcept;
 };
 template <class C>
-concept HasLeast = has_least<C>() || requires(const C& cap) { cap.least(); };
+concept HasLeast = has_least<C> || requires(const C& cap) { cap.least(); };
 template <class C>
 concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
     { cap.least() } noexcept -> std::same_as<Duration>;
@@ -36,7 +36,7 @@ concept LeastIsSound = !HasLeast<C> || requires(const C& cap) {
 template <class C>
 concept CapsBeforeJitter = requires { requires C::before_jitter; };
 template <class C>
-concept BeforeJitterIsFlag = !has_before_jitter<C>() || requires {
+concept BeforeJitterIsFlag = !has_before_jitter<C> || requires {
     typename std::bool_constant<C::before_jitter>;
     requires std::same_as<decltype(C::before_jitter), const bool>;
 };

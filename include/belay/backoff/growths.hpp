@@ -67,7 +67,7 @@ BELAY_DETAIL_MEMBER(check);
 
 // The optional check of any part of a backoff. One in another form would be ignored silently.
 template <class T>
-concept HasCheck = has_check<T>() || requires(const T& part) { part.check(); };
+concept HasCheck = has_check<T> || requires(const T& part) { part.check(); };
 template <class T>
 concept ChecksSoundly = !HasCheck<T> || requires(const T& part) {
     { part.check() } noexcept -> std::same_as<BackoffErrc>;

@@ -71,15 +71,15 @@ concept RangeIsNoexcept = requires(const J& jitter, const part::NominalWait& nom
 // For each optional member: whether J has it in any form that can be detected, and whether its form
 // is right. A member in another form would be ignored silently.
 template <class J>
-concept HasDelay = has_delay<J>() || requires(J& jitter, part::WaitRange range, std::uint64_t n,
-                                              Random& bits) { jitter.delay(range, n, bits); };
+concept HasDelay = has_delay<J> || requires(J& jitter, part::WaitRange range, std::uint64_t n,
+                                            Random& bits) { jitter.delay(range, n, bits); };
 template <class J>
 concept DelayIsSound =
     !HasDelay<J> || requires(J& jitter, part::WaitRange range, std::uint64_t n, Random& bits) {
         { jitter.delay(range, n, bits) } noexcept -> std::same_as<Duration>;
     };
 template <class J>
-concept Forgets = has_reset<J>() || requires(J& jitter) { jitter.reset(); };
+concept Forgets = has_reset<J> || requires(J& jitter) { jitter.reset(); };
 template <class J>
 concept ForgetsSoundly = !Forgets<J> || requires(J& jitter) {
     { jitter.reset() } noexcept;
@@ -88,7 +88,7 @@ concept ForgetsSoundly = !Forgets<J> || requires(J& jitter) {
 template <class J>
 concept GrowsByItself = requires { requires J::grows; };
 template <class J>
-concept GrowsIsFlag = !has_grows<J>() || requires {
+concept GrowsIsFlag = !has_grows<J> || requires {
     typename std::bool_constant<J::grows>;
     requires std::same_as<decltype(J::grows), const bool>;
 };

@@ -57,7 +57,7 @@ concept HeedsCountsSoundly =
     };
 // Any form that can be detected. A form other than the right one would be ignored silently.
 template <class W>
-concept Grows = has_reset<W>() || requires(W& wait) { wait.reset(); };
+concept Grows = has_reset<W> || requires(W& wait) { wait.reset(); };
 template <class W>
 concept GrowsSoundly = !Grows<W> || requires(W& wait) {
     { wait.reset() } noexcept;

@@ -59,7 +59,7 @@ concept StartsAfresh = requires(T& trip) {
     { trip.reset() } noexcept;
 };
 template <class T>
-concept HasTooSlow = has_too_slow<T>() || requires(T& trip, Duration took) { trip.too_slow(took); };
+concept HasTooSlow = has_too_slow<T> || requires(T& trip, Duration took) { trip.too_slow(took); };
 template <class T>
 concept TooSlowIsTimed = !HasTooSlow<T> || RecordsTimedCalls<T>;
 template <class T>
@@ -68,7 +68,7 @@ concept TooSlowIsSound = !HasTooSlow<T> || requires(const T& trip, Duration took
 };
 template <class T>
 concept HasCounts =
-    has_counts<T>() || requires(const T& trip, const Failure& why) { trip.counts(why); };
+    has_counts<T> || requires(const T& trip, const Failure& why) { trip.counts(why); };
 template <class V>
 concept BoolOrCause = std::same_as<V, bool> || std::same_as<V, Cause>;
 template <class T>
@@ -80,7 +80,7 @@ concept HasTrippedBy = requires(const T& trip) {
     { trip.tripped_by() } noexcept -> std::same_as<CallCounts>;
 };
 template <class T>
-concept TrippedByIsSound = !has_tripped_by<T>() || HasTrippedBy<T>;
+concept TrippedByIsSound = !has_tripped_by<T> || HasTrippedBy<T>;
 
 /// Records a call in the trip, with the parameters that the trip requires.
 template <class T>

@@ -99,7 +99,7 @@ concept GivesWay = requires(S& s) {
 };
 // One of them alone, or with another signature, would be ignored without a diagnostic.
 template <class S>
-concept GivingWayIsSound = GivesWay<S> || (!has_yield<S>() && !has_now<S>());
+concept GivingWayIsSound = GivesWay<S> || (!has_yield<S> && !has_now<S>);
 
 }  // namespace detail
 

@@ -95,9 +95,9 @@ concept PutsHeader = requires(F& framing, std::size_t message_bytes, Bytes& out)
 };
 // An optional function with another signature would never be called, so it does not compile.
 template <class F>
-concept PingIsSound = PutsPing<F> || !has_put_ping<F>();
+concept PingIsSound = PutsPing<F> || !has_put_ping<F>;
 template <class F>
-concept HeaderIsSound = PutsHeader<F> || !has_put_header<F>();
+concept HeaderIsSound = PutsHeader<F> || !has_put_header<F>;
 }  // namespace detail
 
 /// Turns a stream of bytes into messages, and messages into a stream.

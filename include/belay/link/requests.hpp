@@ -191,7 +191,7 @@ concept FindsAnswers = requires(C& codec, const M& message) {
 /// Names everything that is wrong with a codec.
 template <class C, class M>
 consteval bool explain_question_codec() {
-    constexpr bool has_any_id = has_put_id<C>() || has_id_of<C>();
+    constexpr bool has_any_id = has_put_id<C> || has_id_of<C>;
     static_assert(!has_any_id || PutsQuestionId<C, M>,
                   "Requests: a codec with id_of needs 'void put_id(message_type&, std::uint64_t "
                   "id)'; derive from part::InOrder if answers come in order");
@@ -200,9 +200,9 @@ consteval bool explain_question_codec() {
                   "message_type&)'; derive from part::InOrder if answers come in order");
     static_assert(has_any_id || std::is_base_of_v<part::InOrder, C>,
                   "Requests: the codec must have put_id and id_of, or be part::InOrder");
-    static_assert(!has_is_answer<C>() || FindsAnswers<C, M>,
+    static_assert(!has_is_answer<C> || FindsAnswers<C, M>,
                   "Requests: the codec's is_answer must be 'bool is_answer(const message_type&)'");
-    static_assert(!has_any_id || !has_is_answer<C>(),
+    static_assert(!has_any_id || !has_is_answer<C>,
                   "Requests: a codec with ids must not have is_answer; return std::nullopt from "
                   "id_of for a message that is no answer");
     return true;

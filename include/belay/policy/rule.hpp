@@ -97,12 +97,37 @@ enum class Outcome : std::uint8_t {
 
 // For each hook: whether R has it (in any form), and whether its form is right. A hook in another
 // form would never be called, so it is rejected.
+BELAY_DETAIL_OPTIONAL(Wanted, wanted, (R & r, Turn& t), void, r.wanted(t));
+BELAY_DETAIL_OPTIONAL(Admit, admit, (const R& r, Instant t), Advice, r.admit(t));
+BELAY_DETAIL_OPTIONAL(Begin, begin, (R & r, Turn& t), void, r.begin(t));
 template <class R>
-concept HasWanted = has_wanted<R>() || requires(R& r, Turn& t) { r.wanted(t); };
-template <class R>
-concept WantedIsSound = !HasWanted<R> || requires(R& r, Turn& t) {
-    { r.wanted(t) } noexcept -> std::same_as<void>;
+concept BeginAdvises = requires(R& r, Turn& t) {
+    { r.begin(t) } noexcept -> std::same_as<Advice>;
 };
+BELAY_DETAIL_OPTIONAL(Failed, failed, (R & r, const Failure& f, Turn& t), Advice, r.failed(f, t));
+BELAY_DETAIL_OPTIONAL(Lost, lost, (R & r, const Failure& f, Turn& t), Advice, r.lost(f, t));
+BELAY_DETAIL_OPTIONAL(Review, review, (R & r, const Advice& planned, Turn& t), Advice,
+                      r.review(planned, t));
+BELAY_DETAIL_OPTIONAL(Succeeded, succeeded, (R & r, Turn& t), void, r.succeeded(t));
+BELAY_DETAIL_OPTIONAL(Abandoned, abandoned, (R & r, Turn& t), void, r.abandoned(t));
+BELAY_DETAIL_OPTIONAL(Reset, reset, (R & r), void, r.reset());
+BELAY_DETAIL_OPTIONAL(StableWindow, stable_window, (const R& r), Duration, r.stable_window());
+BELAY_DETAIL_OPTIONAL(StableByAge, stable_by_age, (const R& r), bool, r.stable_by_age());
+BELAY_DETAIL_OPTIONAL(AttemptLimit, attempt_limit, (const R& r), Duration, r.attempt_limit());
+// A rule that wraps a policy takes the value to return if the policy requests nothing.
+template <class R>
+concept WindowOtherwiseIsSound =
+    !requires(const R& r, Duration d) { r.stable_window(d); } || requires(const R& r, Duration d) {
+        { r.stable_window(d) } noexcept -> std::same_as<Duration>;
+    };
+template <class R>
+concept LimitOtherwiseIsSound =
+    !requires(const R& r, Duration d) { r.attempt_limit(d); } || requires(const R& r, Duration d) {
+        { r.attempt_limit(d) } noexcept -> std::same_as<Duration>;
+    };
+BELAY_DETAIL_OPTIONAL(StopsAfter, stops_after, (const R& r, Instant t), bool, r.stops_after(t));
+BELAY_DETAIL_OPTIONAL(RejectsUntil, rejects_until, (const R& r, Instant t), Instant,
+                      r.rejects_until(t));
 // A base holds the hook of a rule that has it only on a condition, because a member that cannot be
 // called would be a hook of another form.
 template <class Self, bool has_hook>
@@ -115,101 +140,6 @@ struct WantedHook<Self, true> {
     constexpr void wanted(Turn& turn) noexcept { static_cast<Self&>(*this).notify_wanted(turn); }
 };
 
-template <class R>
-concept HasAdmit = has_admit<R>() || requires(const R& r, Instant t) { r.admit(t); };
-template <class R>
-concept AdmitIsSound = !HasAdmit<R> || requires(const R& r, Instant t) {
-    { r.admit(t) } noexcept -> std::same_as<Advice>;
-};
-template <class R>
-concept HasBegin = has_begin<R>() || requires(R& r, Turn& t) { r.begin(t); };
-template <class R>
-concept BeginAdvises = requires(R& r, Turn& t) {
-    { r.begin(t) } noexcept -> std::same_as<Advice>;
-};
-template <class R>
-concept BeginIsSound = !HasBegin<R> || BeginAdvises<R> || requires(R& r, Turn& t) {
-    { r.begin(t) } noexcept -> std::same_as<void>;
-};
-template <class R>
-concept HasFailed =
-    has_failed<R>() || requires(R& r, const Failure& f, Turn& t) { r.failed(f, t); };
-template <class R>
-concept FailedIsSound = !HasFailed<R> || requires(R& r, const Failure& f, Turn& t) {
-    { r.failed(f, t) } noexcept -> std::same_as<Advice>;
-};
-template <class R>
-concept HasLost = has_lost<R>() || requires(R& r, const Failure& f, Turn& t) { r.lost(f, t); };
-template <class R>
-concept LostIsSound = !HasLost<R> || requires(R& r, const Failure& f, Turn& t) {
-    { r.lost(f, t) } noexcept -> std::same_as<Advice>;
-};
-template <class R>
-concept HasReview =
-    has_review<R>() || requires(R& r, const Advice& planned, Turn& t) { r.review(planned, t); };
-template <class R>
-concept ReviewIsSound = !HasReview<R> || requires(R& r, const Advice& planned, Turn& t) {
-    { r.review(planned, t) } noexcept -> std::same_as<Advice>;
-};
-template <class R>
-concept HasSucceeded = has_succeeded<R>() || requires(R& r, Turn& t) { r.succeeded(t); };
-template <class R>
-concept SucceededIsSound = !HasSucceeded<R> || requires(R& r, Turn& t) {
-    { r.succeeded(t) } noexcept -> std::same_as<void>;
-};
-template <class R>
-concept HasAbandoned = has_abandoned<R>() || requires(R& r, Turn& t) { r.abandoned(t); };
-template <class R>
-concept AbandonedIsSound = !HasAbandoned<R> || requires(R& r, Turn& t) {
-    { r.abandoned(t) } noexcept -> std::same_as<void>;
-};
-template <class R>
-concept HasReset = has_reset<R>() || requires(R& r) { r.reset(); };
-template <class R>
-concept ResetIsSound = !HasReset<R> || requires(R& r) {
-    { r.reset() } noexcept -> std::same_as<void>;
-};
-template <class R>
-concept HasStableWindow = has_stable_window<R>() || requires(const R& r) { r.stable_window(); };
-template <class R>
-concept StableWindowIsSound =
-    !HasStableWindow<R> ||
-    (requires(const R& r) {
-        { r.stable_window() } noexcept -> std::same_as<Duration>;
-    } &&
-     (
-         !requires(const R& r, Duration otherwise) { r.stable_window(otherwise); } ||
-         requires(const R& r, Duration otherwise) {
-             { r.stable_window(otherwise) } noexcept -> std::same_as<Duration>;
-         }));
-template <class R>
-concept HasStableByAge = has_stable_by_age<R>() || requires(const R& r) { r.stable_by_age(); };
-template <class R>
-concept StableByAgeIsSound = !HasStableByAge<R> || (HasStableWindow<R> && requires(const R& r) {
-    { r.stable_by_age() } noexcept -> std::same_as<bool>;
-});
-template <class R>
-concept HasAttemptLimit = has_attempt_limit<R>() || requires(const R& r) { r.attempt_limit(); };
-template <class R>
-concept AttemptLimitIsSound =
-    !HasAttemptLimit<R> ||
-    (requires(const R& r) {
-        { r.attempt_limit() } noexcept -> std::same_as<Duration>;
-    } &&
-     (
-         !requires(const R& r, Duration otherwise) { r.attempt_limit(otherwise); } ||
-         requires(const R& r, Duration otherwise) {
-             { r.attempt_limit(otherwise) } noexcept -> std::same_as<Duration>;
-         }));
-
-template <class R>
-concept StopsAfterIsSound = !has_stops_after<R>() || requires(const R& r, Instant t) {
-    { r.stops_after(t) } noexcept -> std::same_as<bool>;
-};
-template <class R>
-concept RejectsUntilIsSound = !has_rejects_until<R>() || requires(const R& r, Instant t) {
-    { r.rejects_until(t) } noexcept -> std::same_as<Instant>;
-};
 // Not by its name, because a Shared rule has it only on a condition.
 template <class R>
 concept SpendIsSound = !requires(R& r, Turn& t) { r.spend(t); } || requires(R& r, Turn& t) {
@@ -218,19 +148,19 @@ concept SpendIsSound = !requires(R& r, Turn& t) { r.spend(t); } || requires(R& r
 
 // A member of the type, and not of each object.
 template <class R>
-concept NameIsSound = !has_name<R>() || requires {
+concept NameIsSound = !has_name<R> || requires {
     std::string_view{R::name};
     requires !std::is_member_object_pointer_v<decltype(&R::name)>;
 };
 template <class R>
-concept HasListens = has_listens<R>();
+concept HasListens = has_listens<R>;
 template <class R>
 concept ListensIsSound = !HasListens<R> || requires {
     typename std::bool_constant<R::listens>;
     requires std::same_as<decltype(R::listens), const bool>;
 };
 template <class R>
-concept HasIsShared = has_is_shared<R>();
+concept HasIsShared = has_is_shared<R>;
 template <class R>
 concept IsSharedIsSound = !HasIsShared<R> || requires {
     typename std::bool_constant<R::is_shared>;
@@ -262,11 +192,14 @@ template <class R>
 }
 template <class R>
 [[nodiscard]] consteval bool hooks_are_sound() {
-    return WantedIsSound<R> && AdmitIsSound<R> && BeginIsSound<R> && FailedIsSound<R> &&
-           LostIsSound<R> && ReviewIsSound<R> && SucceededIsSound<R> && AbandonedIsSound<R> &&
-           ResetIsSound<R> && StableWindowIsSound<R> && StableByAgeIsSound<R> &&
-           AttemptLimitIsSound<R> && StopsAfterIsSound<R> && RejectsUntilIsSound<R> &&
-           SpendIsSound<R> && NameIsSound<R> && ListensIsSound<R> && IsSharedIsSound<R>;
+    return WantedIsSound<R> && AdmitIsSound<R> &&
+           (BeginIsSound<R> || BeginAdvises<R>)&&FailedIsSound<R> && LostIsSound<R> &&
+           ReviewIsSound<R> && SucceededIsSound<R> && AbandonedIsSound<R> && ResetIsSound<R> &&
+           StableWindowIsSound<R> && StableByAgeIsSound<R> &&
+           (!HasStableByAge<R> || HasStableWindow<R>)&&WindowOtherwiseIsSound<R> &&
+           LimitOtherwiseIsSound<R> && AttemptLimitIsSound<R> && StopsAfterIsSound<R> &&
+           RejectsUntilIsSound<R> && SpendIsSound<R> && NameIsSound<R> && ListensIsSound<R> &&
+           IsSharedIsSound<R>;
 }
 template <class R>
 [[nodiscard]] consteval bool advises_or_listens() {
@@ -355,7 +288,7 @@ consteval bool rule_like() {
                   "RuleLike: wanted must be 'void wanted(Turn&) noexcept', and public");
     static_assert(detail::AdmitIsSound<R>,
                   "RuleLike: admit must be 'Advice admit(Instant) const noexcept', and public");
-    static_assert(detail::BeginIsSound<R>,
+    static_assert(detail::BeginIsSound<R> || detail::BeginAdvises<R>,
                   "RuleLike: begin must be 'void begin(Turn&) noexcept' or 'Advice begin(Turn&) "
                   "noexcept', and public");
     static_assert(
@@ -374,13 +307,14 @@ consteval bool rule_like() {
     static_assert(detail::ResetIsSound<R>,
                   "RuleLike: reset must be 'void reset() noexcept', and public");
     static_assert(
-        detail::StableWindowIsSound<R>,
+        detail::StableWindowIsSound<R> && detail::WindowOtherwiseIsSound<R>,
         "RuleLike: stable_window must be 'Duration stable_window() const noexcept', and public");
-    static_assert(detail::StableByAgeIsSound<R>,
-                  "RuleLike: stable_by_age must be 'bool stable_by_age() const noexcept', and "
-                  "public; a rule that has it needs stable_window, too");
     static_assert(
-        detail::AttemptLimitIsSound<R>,
+        detail::StableByAgeIsSound<R> && (!detail::HasStableByAge<R> || detail::HasStableWindow<R>),
+        "RuleLike: stable_by_age must be 'bool stable_by_age() const noexcept', and "
+        "public; a rule that has it needs stable_window, too");
+    static_assert(
+        detail::AttemptLimitIsSound<R> && detail::LimitOtherwiseIsSound<R>,
         "RuleLike: attempt_limit must be 'Duration attempt_limit() const noexcept', and public");
     static_assert(
         detail::StopsAfterIsSound<R>,

@@ -62,47 +62,21 @@ template <class P>
 concept TakesSpendingSoundly = requires(P& permit, Turn& turn) {
     { permit.spend(turn) } noexcept -> std::same_as<void>;
 };
-template <class S>
-concept TakesWanted = has_wanted<S>() || requires(S& object, Turn& t) { object.wanted(t); };
-template <class S>
-concept SharedWantedIsSound = !TakesWanted<S> || requires(S& object, Turn& turn) {
-    { object.wanted(turn) } noexcept -> std::same_as<void>;
-};
+BELAY_DETAIL_OPTIONAL(SharedWanted, wanted, (R & object, Turn& turn), void, object.wanted(turn));
+BELAY_DETAIL_OPTIONAL(Spread, spread, (const R& object), Duration, object.spread());
+BELAY_DETAIL_OPTIONAL(Reserve, reserve, (R & object, Cause cause, Turn& turn), typename R::Permit,
+                      object.reserve(cause, turn));
+BELAY_DETAIL_OPTIONAL(GainsByTime, gains_by_time, (const R& object), bool, object.gains_by_time());
 // Not by its name: an object of a user may have such a counter.
 template <class S>
 concept CountsRejections = requires(S& object) {
     { object.rejected() } noexcept -> std::same_as<void>;
 };
-template <class S>
-concept HasSpread = has_spread<S>() || requires(S& object) { object.spread(); };
-template <class S>
-concept SpreadsCallers = requires(const S& object) {
-    { object.spread() } noexcept -> std::same_as<Duration>;
-};
-template <class S>
-concept SpreadIsSound = !HasSpread<S> || SpreadsCallers<S>;
-template <class S>
-concept HasReserve = has_reserve<S>() ||
-                     requires(S& object, Cause cause, Turn& turn) { object.reserve(cause, turn); };
-template <class S>
-concept GivesReservations = requires(S& object, Cause cause, Turn& turn) {
-    { object.reserve(cause, turn) } noexcept -> std::same_as<typename S::Permit>;
-};
-template <class S>
-concept HasGainsByTime = has_gains_by_time<S>() || requires(S& object) { object.gains_by_time(); };
-template <class S>
-concept GainsByTime = requires(const S& object) {
-    { object.gains_by_time() } noexcept -> std::same_as<bool>;
-};
-template <class S>
-concept GainsByTimeIsSound = !HasGainsByTime<S> || GainsByTime<S>;
-template <class S>
-concept ReserveIsSound = !HasReserve<S> || GivesReservations<S>;
 // A spend of another form is the permit's own if the object has no reserve.
 template <class S>
 concept PermitSpendIsSound =
     TakesSpendingSoundly<typename S::Permit> ||
-    !(HasReserve<S> ? has_spend<typename S::Permit>() : TakesSpending<typename S::Permit>);
+    !(HasReserve<S> ? has_spend<typename S::Permit> : TakesSpending<typename S::Permit>);
 }  // namespace detail
 
 /// An object that many callers use, and to which a Shared rule can refer.
@@ -149,7 +123,7 @@ namespace part {
 /// The retry holds the permit during the wait. Semantics the compiler cannot check: a reservation
 /// that is rejected for good advises `stop`, and has taken nothing.
 template <class S>
-concept ReservableLike = ShareableLike<S> && detail::GivesReservations<S>;
+concept ReservableLike = ShareableLike<S> && detail::HasReserve<S>;
 
 }  // namespace part
 
@@ -327,9 +301,9 @@ inline constexpr bool judges_results<Shared<Object>> =
 /// Thread safety: distinct objects safe, also when they refer to one object.
 template <class Object>
 class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Object>>,
-               public detail::SpreadHooks<Shared<Object>, detail::SpreadsCallers<Object>>,
-               public detail::WantedHook<Shared<Object>, detail::TakesWanted<Object> ||
-                                                             detail::SpreadsCallers<Object>> {
+               public detail::SpreadHooks<Shared<Object>, detail::HasSpread<Object>>,
+               public detail::WantedHook<Shared<Object>, detail::HasSharedWanted<Object> ||
+                                                             detail::HasSpread<Object>> {
     static_assert(ShareableLike<Object> || !detail::RefersToObject<Object>,
                   "Shared: pass the object itself, and not a pointer or a std::ref: "
                   "Shared{*object}");
@@ -337,7 +311,7 @@ class Shared : public detail::RetryHooks<Shared<Object>, part::ReservableLike<Ob
                   "Shared: the shared object must not be const");
     static_assert(explain::shareable_like<Object>());
     static constexpr bool reserves = part::ReservableLike<Object>;
-    static constexpr bool spreads = detail::SpreadsCallers<Object>;
+    static constexpr bool spreads = detail::HasSpread<Object>;
     static constexpr std::uint16_t share_most = 65535;
     static constexpr Duration::rep parts = 65536;
     using Memory = std::conditional_t<reserves, detail::RetryMemory, detail::NoRetryMemory>;
@@ -488,7 +462,7 @@ private:
     friend struct detail::WantedHook;
 
     constexpr void notify_wanted(Turn& turn) noexcept {
-        if constexpr (detail::TakesWanted<Object>) object_->wanted(turn);
+        if constexpr (detail::HasSharedWanted<Object>) object_->wanted(turn);
         if constexpr (spreads) {
             // Also while the object admits this caller. Another rule may hold the caller, and the
             // object may reject it later in admit(), which has no bits to draw from.
@@ -566,7 +540,7 @@ private:
         return waits_for_permit(turn);
     }
     [[nodiscard]] constexpr bool gains_by_time() const noexcept {
-        if constexpr (detail::GainsByTime<Object>) {
+        if constexpr (detail::HasGainsByTime<Object>) {
             return object_->gains_by_time();
         } else {
             return false;

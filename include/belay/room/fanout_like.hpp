@@ -90,8 +90,7 @@ concept HasBeginOfRooms =
 // A storage with some of these members would be used like one with none, and the servers would
 // diverge.
 template <class F>
-concept FanoutIsSound =
-    HasFanout<F> || !(has_publish<F>() || has_subscribe<F>() || HasBeginOfRooms<F>);
+concept FanoutIsSound = HasFanout<F> || !(has_publish<F> || has_subscribe<F> || HasBeginOfRooms<F>);
 
 }  // namespace detail
 

@@ -123,7 +123,7 @@ concept HasRoomsToSave = requires(P& p) {
 };
 // A member of this name with another signature would be ignored.
 template <class P>
-concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>();
+concept RoomsToSaveIsSound = HasRoomsToSave<P> || !has_rooms_to_save<P>;
 
 }  // namespace detail
 

@@ -91,11 +91,11 @@ concept AddressesFrames = requires(const P& protocol, BytesView bytes) {
     { protocol.room_id(bytes) } -> std::same_as<std::string_view>;
 };
 template <class P>
-concept AddressIsSound = AddressesFrames<P> || !(has_address<P>() || has_room_id<P>());
+concept AddressIsSound = AddressesFrames<P> || !(has_address<P> || has_room_id<P>);
 // A member with another signature would never be called.
 template <class P>
-concept OptionalsAreSound = (SplitsUpdate<P> || !has_split<P>()) &&
-                            (HasDisjoint<P> || !has_disjoint<P>()) && AddressIsSound<P>;
+concept OptionalsAreSound =
+    (SplitsUpdate<P> || !has_split<P>)&&(HasDisjoint<P> || !has_disjoint<P>)&&AddressIsSound<P>;
 }  // namespace detail
 
 /// Reads and writes the frames of one kind of clients.
@@ -154,10 +154,10 @@ consteval bool room_protocol_like() {
     static_assert(
         detail::WritesFrame<P>,
         "RoomProtocolLike: P needs 'belay::Bytes write(const belay::part::RoomMessage&) const'");
-    static_assert(detail::SplitsUpdate<P> || !detail::has_split<P>(),
+    static_assert(detail::SplitsUpdate<P> || !detail::has_split<P>,
                   "RoomProtocolLike: 'split' must be 'std::vector<belay::Bytes> "
                   "split(belay::BytesView, std::size_t) const'");
-    static_assert(detail::HasDisjoint<P> || !detail::has_disjoint<P>(),
+    static_assert(detail::HasDisjoint<P> || !detail::has_disjoint<P>,
                   "RoomProtocolLike: 'disjoint' must be 'bool disjoint(belay::BytesView, "
                   "belay::BytesView) const'");
     static_assert(

@@ -193,11 +193,11 @@ concept HasWhatHappened = requires(const O& operation) {
 };
 // Without this check, a `base` with another signature would be ignored without an error.
 template <class O>
-concept BaseIsRight = HasBase<O> || !has_base<O>();
+concept BaseIsRight = HasBase<O> || !has_base<O>;
 template <class O>
-concept SawIsRight = HasSaw<O> || !has_saw<O>();
+concept SawIsRight = HasSaw<O> || !has_saw<O>;
 template <class O>
-concept FormerlyIsRight = HasFormerly<O> || !has_formerly<O>();
+concept FormerlyIsRight = HasFormerly<O> || !has_formerly<O>;
 template <class O>
 concept ValueHashable = NamesItsValue<O> && ContentHashable<typename O::value_type>;
 

@@ -151,14 +151,14 @@ concept HasTransaction = requires(S& store, TransactionBody& body) {
 };
 // Without this check, a `transaction` with another signature would be ignored without an error.
 template <class S>
-concept NamesTransaction = HasTransaction<S> || has_transaction<S>();
+concept NamesTransaction = HasTransaction<S> || has_transaction<S>;
 
 template <class S>
 concept HasPrefetch = requires(S& store, const part::ElementKey& key, const Id& operation) {
     { store.prefetch(key, operation) } noexcept;
 };
 template <class S>
-concept NamesPrefetch = HasPrefetch<S> || has_prefetch<S>();
+concept NamesPrefetch = HasPrefetch<S> || has_prefetch<S>;
 
 template <class S>
 concept HasChangesSince =
@@ -169,7 +169,7 @@ concept HasChangesSince =
         } -> std::same_as<Result<part::ChangesPage<ValueOfStore<S>>>>;
     };
 template <class S>
-concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>();
+concept NamesChangesSince = HasChangesSince<S> || has_changes_since<S>;
 
 template <class S>
 concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operation) {
@@ -178,7 +178,7 @@ concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operat
     } -> std::same_as<Result<std::optional<part::ReplacedVersion<ValueOfStore<S>>>>>;
 };
 template <class S>
-concept NamesReplaced = HasReplaced<S> || has_replaced<S>();
+concept NamesReplaced = HasReplaced<S> || has_replaced<S>;
 
 }  // namespace detail
 

@@ -4,6 +4,7 @@
 /// template). core/observer.hpp detects the hooks of observers itself.
 #pragma once
 
+#include <concepts>     // std::same_as
 #include <type_traits>  // std::conditional_t, std::is_class_v, std::is_final_v
 
 #include <belay/core/assert.hpp>
@@ -55,15 +56,28 @@ concept Probed = std::is_class_v<T> && !std::is_final_v<T>;
 template <class T>
 using ProbeOf = std::conditional_t<Probed<T>, MemberProbe<std::remove_cv_t<T>>, T>;
 
-// Defines has_name<T>(). Use it in the header that needs it. For a final class, or a type that is
-// not a class, it finds only a public member that is neither overloaded nor a template. Without the
+// Defines has_name<T>. Use it in the header that needs it. For a final class, or a type that is not
+// a class, it finds only a public member that is neither overloaded nor a template. Without the
 // name in MemberNames, each class would seem to have it.
-#define BELAY_DETAIL_MEMBER(name)                                                               \
-    template <class T>                                                                          \
-    [[nodiscard]] consteval bool has_##name() {                                                 \
-        return sizeof(&MemberNames::name) != 0 && Probed<T> != requires { &ProbeOf<T>::name; }; \
-    }                                                                                           \
-    struct MemberNames
+#define BELAY_DETAIL_MEMBER(name)      \
+    template <class T>                 \
+    inline constexpr bool has_##name = \
+        sizeof(&MemberNames::name) != 0 && Probed<T> != requires { &ProbeOf<T>::name; }
+// The contract of an optional member of R. HasName: R has it in any form. NameIsSound: R has none,
+// or this expression is noexcept and has the type Result.
+#define BELAY_DETAIL_OPTIONAL(Name, name, parameters, Result, ...) \
+    template <class R>                                             \
+    concept Has##Name = has_##name<R> ||                           \
+                            requires parameters                    \
+    {                                                              \
+        __VA_ARGS__;                                               \
+    };                                                             \
+    template <class R>                                             \
+    concept Name##IsSound = !Has##Name<R> ||                       \
+                                requires parameters                \
+    {                                                              \
+        { __VA_ARGS__ } noexcept -> std::same_as<Result>;          \
+    }
 // Hooks of rules.
 BELAY_DETAIL_MEMBER(wanted);
 BELAY_DETAIL_MEMBER(admit);
