@@ -153,17 +153,15 @@ private:
         if (!**room) return {};  // it was erased meanwhile
         const belay::StoredRoom& stored = ***room;
         // With its epoch: clients of the board can continue on the copy.
-        if (const auto begun = copy.reset(board, stored.epoch); !begun)
-            return begun.error().message();
+        if (const auto error = copy.reset(board, stored.epoch)) return error.message();
         for (const auto* updates : {&stored.snapshot, &stored.updates}) {
             for (const belay::Bytes& update : *updates) {
-                if (const auto added = copy.append(board, update); !added)
-                    return added.error().message();
+                if (const auto error = copy.append(board, update)) return error.message();
             }
         }
-        belay::driver::Question<Error> flushed;
+        belay::driver::Question<belay::part::FlushedRooms> flushed;
         copy.flush(flushed.ask());
-        const Error error = *flushed.take();
+        const Error error = flushed.take()->error;
         return error ? error.message() : std::string{};
     }
     /// Calls `ask` with a Completion on the thread of the loop, and waits for the answer. The call

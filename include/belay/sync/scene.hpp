@@ -134,7 +134,7 @@ concept RemovesScenes = requires(L& local, std::string_view session) {
     { local.remove_scene(session, Origin::remote) } -> std::same_as<std::error_code>;
 };
 template <class L>
-concept RemoveIsRight = RemovesScenes<L> || !has_remove_scene<L>();
+concept RemoveIsRight = RemovesScenes<L> || !has_remove_scene<L>;
 
 template <class L>
 concept RemembersBases = requires(L& local, std::string_view session, const part::SceneBase& base) {
@@ -144,7 +144,7 @@ concept RemembersBases = requires(L& local, std::string_view session, const part
 // Without this check, a member of such a name with another signature would be ignored without an
 // error.
 template <class L>
-concept BasesAreRight = RemembersBases<L> || (!has_stored_base<L>() && !has_store_base<L>());
+concept BasesAreRight = RemembersBases<L> || (!has_stored_base<L> && !has_store_base<L>);
 
 }  // namespace detail
 
@@ -245,17 +245,16 @@ concept HasCloseRemote = requires(R& remote, Completion<Failure> c) {
 // Without these checks, a member of such a name with another signature would be ignored without an
 // error.
 template <class R>
-concept CloseIsRight = HasCloseRemote<R> || !has_close<R>();
+concept CloseIsRight = HasCloseRemote<R> || !has_close<R>;
 template <class R>
 concept HasRemoveRemote = requires(R& remote, std::string_view session,
                                    const part::SceneRemoval& removal, Completion<Failure> c) {
     { remote.remove_scene(session, removal, std::move(c)) } -> std::same_as<void>;
 };
 template <class R>
-concept RemoveRemoteIsRight = HasRemoveRemote<R> || !has_remove_scene<R>();
+concept RemoveRemoteIsRight = HasRemoveRemote<R> || !has_remove_scene<R>;
 template <class R>
-concept IsNoHalfMachine =
-    MachineLike<R> || (!has_attach<R>() && !has_deadline<R>() && !has_advance<R>());
+concept IsNoHalfMachine = MachineLike<R> || (!has_attach<R> && !has_deadline<R> && !has_advance<R>);
 
 }  // namespace detail
 
