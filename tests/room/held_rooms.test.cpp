@@ -296,18 +296,23 @@ TEST_CASE_METHOD(EditedRoom, "servers: a subscription that throws is one failure
 TEST_CASE("PendingUpdates::restores holds until all changes of the document are stored",
           "[room][unit]") {
     detail::PendingUpdates pending;
-    const auto add = [&](std::uint64_t position, bool in_document) {
+    const auto add = [&](std::uint64_t sequence, bool in_document) {
         pending.add(
-            {.update = Bytes(1), .position = position, .author = 0, .in_document = in_document});
+            {.update = Bytes(1), .sequence = sequence, .author = 0, .in_document = in_document});
     };
     add(1, true);
     add(2, false);
     add(3, true);
-    CHECK(pending.take_at(3));
+    CHECK(pending.begins_with(1));
+    CHECK_FALSE(pending.begins_with(3));
+    CHECK(pending.take_first().sequence == 1);
+    CHECK(pending.take_first().sequence == 2);
     CHECK(pending.restores());
-    CHECK(pending.take_first().position == 1);
+    CHECK(pending.take_first().sequence == 3);
     CHECK_FALSE(pending.restores());
     add(4, true);
+    add(5, false);
+    CHECK(pending.restores());
     CHECK(pending.take_all().size() == 2);
     CHECK_FALSE(pending.restores());
 }

@@ -14,6 +14,7 @@
 #include <type_traits>   // std::remove_reference_t
 #include <utility>       // std::forward, std::move
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
