@@ -207,8 +207,8 @@ THIRD_PARTIES = {
 # The ports of vcpkg whose names are not those of their features.
 PORTS = {"beast": "boost", "json": "nlohmann-json", "redis": "hiredis", "sqlite": "sqlite3"}
 SYSTEM = ("sys/", "error.h", "err.h", "argp.h", "fcntl.h", "poll.h", "unistd.h", "pthread.h", "netinet/", "arpa/", "errno.h",
-          "dirent.h", "dlfcn.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h", "stdio_ext.h", "threads.h",
-          "time.h", "ucontext.h")
+          "dirent.h", "dlfcn.h", "elf.h", "getopt.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h",
+          "stdio_ext.h", "stdlib.h", "threads.h", "time.h", "ucontext.h")
 
 
 def included_by_bindings(root):
