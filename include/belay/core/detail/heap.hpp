@@ -95,9 +95,8 @@ private:
     template <class Order>
     [[nodiscard]] auto putter(const Order& order) noexcept {
         return [this, &order](std::size_t at, const Item& item) {
-            using Place = std::remove_cvref_t<decltype(order.place(item))>;
             items_[at] = item;
-            order.place(item) = static_cast<Place>(at);
+            order.place(item) = static_cast<std::remove_cvref_t<decltype(order.place(item))>>(at);
         };
     }
 
