@@ -110,7 +110,8 @@ TEST_CASE("A ProgramFile that is no program gives the reason", "[libc_sim][stati
     CHECK(reason("/proc/self/status").find("is no shared object that was linked with -Wl,-Bsymbolic") !=
           std::string::npos);
     CHECK(reason(BELAY_PLAIN_PROGRAM).find("use belay_add_simulated_program") != std::string::npos);
-    CHECK(reason("/proc/self/exe").find("-Bsymbolic") != std::string::npos);
+    // Whether it has unique variables, too, depends on the compiler.
+    CHECK(reason("/proc/self/exe").find("use belay_add_simulated_program") != std::string::npos);
     CHECK(reason(BELAY_STATICS_PROGRAM).empty());
 }
 
