@@ -14,8 +14,8 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retry.hpp>
 #include <belay/call/pipeline_task.hpp>
+#include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/rules.hpp>

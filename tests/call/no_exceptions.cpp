@@ -11,9 +11,9 @@
 #include <belay/call/layers.hpp>
 #include <belay/call/limiters.hpp>
 #include <belay/call/pipeline.hpp>
+#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry.hpp>
 #include <belay/call/retry_outcome.hpp>
-#include <belay/call/pipeline_task.hpp>
 #include <belay/call/retry_task.hpp>
 #include <belay/core/clocks.hpp>
 #include <belay/policy/policy.hpp>

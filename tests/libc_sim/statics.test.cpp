@@ -107,7 +107,8 @@ TEST_CASE("A ProgramFile that is no program gives the reason", "[libc_sim][stati
             return error.what();
         }
     };
-    CHECK(reason("/proc/self/status").find("is no shared object that was linked with -Wl,-Bsymbolic") !=
+    CHECK(reason("/proc/self/status")
+              .find("is no shared object that was linked with -Wl,-Bsymbolic") !=
           std::string::npos);
     CHECK(reason(BELAY_PLAIN_PROGRAM).find("use belay_add_simulated_program") != std::string::npos);
     // Whether it has unique variables, too, depends on the compiler.

@@ -589,9 +589,7 @@ struct AfterEach {
     Advice::Verb verb;
     Duration wait;
 
-    Advice failed(const Failure&, Turn& turn) noexcept {
-        return {verb, after(turn.now, wait), {}};
-    }
+    Advice failed(const Failure&, Turn& turn) noexcept { return {verb, after(turn.now, wait), {}}; }
 };
 }  // namespace
 
@@ -634,8 +632,8 @@ TEST_CASE("Rules in Remembered count as if they were written in its place",
         });
         verify([&](TokenBudget& budget) {
             return Policy{std::optional{Remembered{histories[0], Policy{backoff, breaker}}}, hint,
-                          policies::AnyPolicy{Remembered{
-                              histories[1], Policy{Shared{budget}, MaxElapsed{50s}}}},
+                          policies::AnyPolicy{
+                              Remembered{histories[1], Policy{Shared{budget}, MaxElapsed{50s}}}},
                           MaxAttempts{20}, timeout};
         });
     }));

@@ -12,8 +12,8 @@
 
 #include <belay/call/layers.hpp>
 #include <belay/call/pipeline.hpp>
-#include <belay/call/retry.hpp>
 #include <belay/call/pipeline_task.hpp>
+#include <belay/call/retry.hpp>
 #include <belay/call/retry_task.hpp>
 
 #include "support/call/async_sleeper.hpp"
