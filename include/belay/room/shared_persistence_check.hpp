@@ -105,8 +105,9 @@ class SharedPersistenceChecker {
     };
 
 public:
-    SharedPersistenceChecker(Open& open, AnswerWait<Pump> wait, std::uint64_t history,
-                             std::size_t servers)
+    SharedPersistenceChecker(Open& open, AnswerWait<Pump> wait,
+                             // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): one caller
+                             std::uint64_t history, std::size_t servers)
         : open_{open}, wait_{wait}, history_{history}, bits_{Seed{history}}, servers_(servers) {
         for (Server& server : servers_) start(server);
         begin();

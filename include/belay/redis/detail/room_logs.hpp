@@ -104,6 +104,7 @@ public:
         if (!log.empty()) room.begun = {std::string{log}, {}};
     }
     /// Records the present log of a room.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): the room first, as everywhere
     void begun(std::string_view id, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
@@ -111,6 +112,7 @@ public:
         room.begun = {std::string{log}, {}};
     }
     /// Records the log that a room has, if none was known.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): the room first, as everywhere
     void discovered(std::string_view id, std::string_view log) {
         const std::lock_guard lock{mutex_};
         Room& room = at(id);
