@@ -236,6 +236,7 @@ public:
         box_->waker().touch();
     }
 
+    /// Returns whether it has stopped, with nothing under way.
     [[nodiscard]] bool ended() const noexcept { return phase_ == Phase::ended; }
     /// Returns one of three states:
     /// - connected;
@@ -244,9 +245,12 @@ public:
     [[nodiscard]] const Connectivity& connectivity() const noexcept {
         return engine_.health().view();
     }
+    /// Returns a handle by which other threads give commands.
     [[nodiscard]] BridgeHandle handle() const { return BridgeHandle{box_}; }
     [[nodiscard]] auto& observer() noexcept { return detail::unwrap(observer_); }
+    /// Returns the local side.
     [[nodiscard]] TheLocal& local() noexcept { return detail::unwrap(local_); }
+    /// Returns the remote side.
     [[nodiscard]] TheRemote& remote() noexcept { return detail::unwrap(remote_); }
 
 private:
