@@ -5,9 +5,7 @@
 #pragma once
 
 #if defined(_WIN32)
-#    error \
-        "belay/posix.hpp needs POSIX. On Windows use belay/asio/tcp.hpp, asio/loop.hpp\
-, and belay/windows/journal.hpp; see docs/reference/platforms.md."
+#    error "belay/posix.hpp needs POSIX; for Windows see docs/reference/platforms.md."
 #endif
 
 #include <belay/posix/endpoint.hpp>
