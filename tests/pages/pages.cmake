@@ -84,7 +84,7 @@ endfunction()
 # The others need nothing but belay.
 set(belay_special_pages bridge-over-mcp collaboration-server
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        curl several-servers sqlite test-asio-code test-asio-code-Sockets-and-coroutines
+                        curl ledger-Into-your-SQLite-database several-servers sqlite test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
                         test-unmodified-code webhooks websocket-server
                         windows)
@@ -124,6 +124,7 @@ target_compile_definitions(page_inbox_check PRIVATE
     BELAY_ASSERTIONS=1 BELAY_INBOX_PAGE="pages/into-a-work-queue.cpp")
 belay_add_test(NAME pages/inbox_check COMMAND page_inbox_check)
 if(SQLite3_FOUND)
+    belay_page(ledger-Into-your-SQLite-database LIBRARIES SQLite::SQLite3)
     belay_page(sqlite LIBRARIES SQLite::SQLite3)
 endif()
 if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
