@@ -82,7 +82,7 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay.
-set(belay_special_pages bridge-over-mcp collaboration-server
+set(belay_special_pages bridge-over-mcp collaboration-server coroutines-Coroutines-of-asio
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
                         curl ledger-Into-your-SQLite-database several-servers spool-to-a-client-HTTP-in-batches sqlite test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
@@ -136,6 +136,7 @@ if(BELAY_ASIO_INCLUDE)
 endif()
 # Of the compilers here, asio 1.22 has coroutines with GCC only.
 if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    belay_page(coroutines-Coroutines-of-asio ALONE)
     belay_page(test-asio-code-Sockets-and-coroutines ALONE)
 endif()
 if(TARGET tests_libc_sim)
