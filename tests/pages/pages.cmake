@@ -82,9 +82,9 @@ function(belay_page name)
 endfunction()
 
 # The others need nothing but belay.
-set(belay_special_pages bridge-over-mcp collaboration-server
+set(belay_special_pages bridge-over-mcp collaboration-server coroutines-Coroutines-of-asio
                         http-calls metrics-Logging-with-spdlog policies-at-run-time-Policies-in-JSON recipes-libcurl recipes-cpp-httplib recipes-gRPC
-                        curl several-servers sqlite test-asio-code test-asio-code-Sockets-and-coroutines
+                        curl ledger-Into-your-SQLite-database several-servers spool-to-a-client-HTTP-in-batches sqlite test-asio-code test-asio-code-Sockets-and-coroutines
                         test-a-websocket-client
                         test-unmodified-code webhooks websocket-server
                         windows)
@@ -124,6 +124,7 @@ target_compile_definitions(page_inbox_check PRIVATE
     BELAY_ASSERTIONS=1 BELAY_INBOX_PAGE="pages/into-a-work-queue.cpp")
 belay_add_test(NAME pages/inbox_check COMMAND page_inbox_check)
 if(SQLite3_FOUND)
+    belay_page(ledger-Into-your-SQLite-database LIBRARIES SQLite::SQLite3)
     belay_page(sqlite LIBRARIES SQLite::SQLite3)
 endif()
 if(BELAY_HIREDIS_INCLUDE AND BELAY_HIREDIS AND BELAY_REDIS_SERVER)
@@ -135,6 +136,7 @@ if(BELAY_ASIO_INCLUDE)
 endif()
 # Of the compilers here, asio 1.22 has coroutines with GCC only.
 if(BELAY_ASIO_INCLUDE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    belay_page(coroutines-Coroutines-of-asio ALONE)
     belay_page(test-asio-code-Sockets-and-coroutines ALONE)
 endif()
 if(TARGET tests_libc_sim)
@@ -159,6 +161,7 @@ if(CURL_FOUND)
     belay_page(recipes-libcurl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(webhooks THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(curl THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
+    belay_page(spool-to-a-client-HTTP-in-batches THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     belay_page(http-calls THROUGH ${belay_http_server} LIBRARIES CURL::libcurl)
     if(TARGET example_http_calls)
         belay_add_test(NAME pages/example_http_calls COMMAND ${belay_http_server} $<TARGET_FILE:example_http_calls>)

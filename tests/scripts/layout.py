@@ -61,7 +61,7 @@ ARROWS = {
     "asio": ("core", "link", "drive", "posix", "openssl"),
     "beast": ("core", "metrics", "link", "http", "room", "posix", "openssl", "asio"),
     "curl": ("core", "http", "posix", "openssl"),
-    "sqlite": ("core", "queue", "journal", "sync", "room", "posix"),
+    "sqlite": ("core", "queue", "journal", "session", "sync", "room", "posix"),
     "redis": ("core", "metrics", "queue", "journal", "room", "posix", "openssl"),
     "json": ("core", "policy", "backoff", "breaker", "queue", "sync"),
     "mcp": ("core", "link", "http", "sync", "json"),

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Goal: a store, rooms and boards in SQLite store nothing after a failed flush until they are opened
+// Goal: a ledger, a store, rooms and boards in SQLite store nothing after a failed flush until they are opened
 // again. Method: a file system in which one flush fails.
 #include <string>
 
+#include <belay/sqlite/ledger.hpp>
 #include <belay/sqlite/rooms.hpp>
 #include <belay/sqlite/store.hpp>
 #include <belay/sync.hpp>
@@ -124,4 +125,35 @@ TEST_CASE("a SyncProcessor reports a failed flush of its sqlite::Store to on_ope
     })));
     REQUIRE(!errors.empty());
     CHECK(errors.back() == QueueErrc::must_reopen);
+}
+
+TEST_CASE("sqlite::Ledger stores nothing between a failed flush and the next opening",
+          "[sqlite][ledger][fault]") {
+    const FailingFiles files;
+    const TemporaryDirectory dir;
+    constexpr Id sender{std::byte{1}};
+    const auto at = [](std::uint64_t applied) {
+        return Progress{.journal = Id{std::byte{9}}, .attach = 1, .applied = applied, .check = 7};
+    };
+    const auto open = [&] {
+        return sqlite::Ledger::open(dir / "l", [](sqlite3& db, const Id&, BytesView operation) {
+            return sqlite::write(db, "INSERT INTO orders VALUES (?)", operation);
+        });
+    };
+    std::uint64_t applied = 0;
+    {
+        auto ledger = open();
+        REQUIRE(ledger);
+        REQUIRE_FALSE(sqlite::write(ledger->connection(), "CREATE TABLE orders (text)"));
+        REQUIRE_FALSE(ledger->adopt(sender, at(applied)));
+        REQUIRE_FALSE(ledger->apply(sender, at(1), as_bytes("one")));
+        CHECK(both_must_reopen(change_twice([&] { return ledger->commit(); })));
+        CHECK(ledger->apply(sender, at(2), as_bytes("two")) == QueueErrc::must_reopen);
+    }
+    auto again = open();
+    REQUIRE(again);
+    REQUIRE(again->progress(sender));
+    applied = again->progress(sender)->applied;
+    REQUIRE_FALSE(again->apply(sender, at(applied + 1), as_bytes("the next")));
+    CHECK_FALSE(again->commit());
 }

@@ -239,6 +239,8 @@ public:
     [[nodiscard]] bool in_transaction() const noexcept {
         return sqlite3_get_autocommit(db_.get()) == 0;
     }
+    /// Returns the connection; null before `open`.
+    [[nodiscard]] sqlite3* handle() const noexcept { return db_.get(); }
     /// Returns the number of rows that the last statement changed.
     [[nodiscard]] int changes() const noexcept { return sqlite3_changes(db_.get()); }
     /// Returns the integer primary key of the last row that was inserted.

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/sqlite/ledger.hpp
+/// sqlite::Ledger: delivers operations exactly once into your own SQLite database; needs sqlite3.
+/// sqlite::write: runs one statement with values.
+/// Link belay::sqlite or -lsqlite3.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <concepts>     // std::convertible_to, std::integral
+#include <cstring>      // std::memcpy
+#include <functional>   // std::function
+#include <map>          // std::map
+#include <optional>     // std::optional
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <type_traits>  // std::remove_cvref_t
+#include <utility>      // std::move
+
+#include <belay/core/detail/scope_exit.hpp>
+#include <belay/session/ledger_like.hpp>
+#include <belay/sqlite/detail/database.hpp>
+#include <belay/sqlite/error.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace sqlite {
+
+/// Options of a ledger in SQLite.
+struct LedgerOptions {
+    /// How long a call waits for the lock of another connection to the database, before it fails as
+    /// already_locked: from zero to a day. The thread of the receiver waits.
+    Duration lock_wait = std::chrono::seconds{1};
+};
+
+/// Runs one statement that changes rows, with values for its parameters in their order: numbers
+/// without a fraction, text, or bytes.
+///
+/// Errors: std::errc::invalid_argument: a constraint of your tables rejects the values.
+///         std::errc::not_supported: SQLite does not understand the statement, or it returns rows.
+///         Others of SQLite, see Error. `sqlite3_errmsg` has the words.
+/// Complexity: prepares the statement at each call, about 10 µs. Blocks: on locks and the disk.
+template <class... V>
+[[nodiscard]] std::error_code write(sqlite3& db, const char* sql, const V&... values) noexcept {
+    static_assert(((std::integral<V> || std::convertible_to<const V&, std::string_view> ||
+                    std::convertible_to<const V&, BytesView>)&&...),
+                  "sqlite::write: a value must be an integer, text or bytes; for another, prepare "
+                  "and bind a statement of your own");
+    sqlite3_stmt* prepared = nullptr;
+    const int answer = sqlite3_prepare_v2(&db, sql, -1, &prepared, nullptr);
+    const detail::SqliteStatement statement{prepared};
+    if (answer == SQLITE_ERROR || (answer == SQLITE_OK && prepared == nullptr) ||
+        sqlite3_bind_parameter_count(prepared) != static_cast<int>(sizeof...(V))) {
+        return std::make_error_code(std::errc::not_supported);
+    }
+    if (answer != SQLITE_OK) return detail::code_of_sqlite(answer);
+    const detail::SqliteRun run{statement};
+    int at = 0;
+    [[maybe_unused]] const auto bind = [&](const auto& value) {
+        using T = std::remove_cvref_t<decltype(value)>;
+        if constexpr (std::integral<T>) {
+            run.bind(++at, static_cast<std::int64_t>(value));
+        } else if constexpr (std::convertible_to<const T&, std::string_view>) {
+            run.bind(++at, std::string_view{value});
+        } else {
+            run.bind(++at, BytesView{value});
+        }
+    };
+    (bind(values), ...);
+    switch (const int done = run.step(); done & 0xFF) {
+        case SQLITE_DONE:
+            return {};
+        case SQLITE_CONSTRAINT:
+        case SQLITE_MISMATCH:
+            return std::make_error_code(std::errc::invalid_argument);
+        case SQLITE_ROW:
+        case SQLITE_ERROR:
+            return std::make_error_code(std::errc::not_supported);
+        default:
+            return detail::code_of_sqlite(done, std::errc{sqlite3_system_errno(&db)});
+    }
+}
+
+/// The ledger of a Receiver, in an SQLite database that has your own tables, too.
+///
+///     auto ledger = sqlite::Ledger::open("shop.db", [](sqlite3& db, const Id&, BytesView order) {
+///         return sqlite::write(db, "INSERT INTO orders (text) VALUES (?)", as_text(order));
+///     });                                                     // a Result
+///
+/// The function lets an operation take effect, by statements of the connection it is given. They
+/// and the progress of the sender are in one transaction, so each operation takes effect once, also
+/// over crashes. Other connections see it after the commit of the receiver.
+///
+/// The function must not begin or end a transaction; savepoints of its own are allowed. If it
+/// returns an error, nothing of the operation is left. Its sender sends it again at the times of
+/// its policy, and keeps back all later operations. So for an operation that can never
+/// take effect, write that into a table of your own, and return no error.
+///
+/// The ledger adds two tables to the database:
+///
+///     belay_ledger (one INTEGER PRIMARY KEY, id BLOB, version INTEGER)
+///     belay_progress (sender BLOB PRIMARY KEY, journal BLOB, attach, applied, check INTEGER)
+///
+/// Use one ledger of a database at a time. If another one writes, also of another process, this one
+/// fails before it can commit anything twice: must_reopen.
+///
+/// Models:        LedgerLike.
+/// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
+/// Blocks:        every call, on the disk, and at most `lock_wait` on locks. Other connections
+///                cannot write between `apply` and `commit`: see ReceiverOptions::commit_within.
+/// Durability:    `PRAGMA synchronous=EXTRA`, with the database's own journal mode.
+/// Errors:        those of the function. already_locked: another connection writes. must_reopen:
+///                the transaction was ended by the function or by a failure, or another ledger has
+///                written. displaced: the file was moved or replaced. Those of SQLite, see Error.
+/// Memory:        about 150 bytes for each sender.
+/// Throws:        what the function throws; nothing of the operation is left. std::bad_alloc.
+class Ledger {
+public:
+    /// The function that lets an operation of a sender take effect.
+    using Apply =
+        std::function<std::error_code(sqlite3& db, const Id& sender, BytesView operation)>;
+
+    /// Opens the database in the file `path`, or creates it, and adds the ledger's tables.
+    ///
+    /// Errors: what, where, and what to do, see Error. A database with a ledger of another version
+    ///         is rejected, and keeps its contents.
+    /// Complexity: reads the progress of all senders.
+    [[nodiscard]] static Result<Ledger, Error> open(const std::string& path, Apply apply,
+                                                    LedgerOptions options = {}) {
+        Ledger ledger{std::move(apply)};
+        std::error_code error;
+        if (path.empty() || path.find('\0') != path.npos || !ledger.apply_ ||
+            options.lock_wait < Duration{} || options.lock_wait > std::chrono::hours{24}) {
+            error = make_error_code(QueueErrc::bad_options);
+        }
+        if (!error) error = ledger.start(path, options);
+        if (error) {
+            return Error{error, path, ledger.db_.last_words(), "ledger", "sqlite::LedgerOptions"};
+        }
+        return ledger;
+    }
+
+    [[nodiscard]] const Id& store_id() const noexcept { return store_id_; }
+    [[nodiscard]] std::optional<Progress> progress(const Id& sender) const {
+        const auto found = progress_.find(sender);
+        if (found == progress_.end()) return std::nullopt;
+        return found->second;
+    }
+    [[nodiscard]] std::error_code adopt(const Id& sender, const Progress& progress) {
+        const std::error_code error =
+            write_whole(sender, progress, [] { return std::error_code{}; });
+        return error ? error : commit();
+    }
+    [[nodiscard]] std::error_code apply(const Id& sender, const Progress& progress,
+                                        BytesView operation) {
+        return write_whole(sender, progress,
+                           [&] { return apply_(connection(), sender, operation); });
+    }
+    [[nodiscard]] std::error_code commit() {
+        if (failed_ || !db_.in_transaction()) return failed_;
+        std::error_code error = db_.look();
+        if (!error) error = db_.write(commit_);
+        return error ? fail(error) : std::error_code{};
+    }
+
+    /// Returns the connection, to create your tables before the receiver begins, and to read.
+    [[nodiscard]] sqlite3& connection() noexcept { return *db_.handle(); }
+
+private:
+    explicit Ledger(Apply apply) : apply_{std::move(apply)} {}
+
+    [[nodiscard]] std::error_code start(const std::string& path, const LedgerOptions& options) {
+        std::error_code error = db_.open(path, detail::SqliteSharing::shared);
+        if (!error) db_.wait_for_locks(options.lock_wait);
+        if (!error) error = db_.execute("PRAGMA fullfsync=ON; PRAGMA synchronous=EXTRA");
+        std::int64_t tables[1] = {};
+        constexpr const char* count =
+            "SELECT count(*) FROM sqlite_schema WHERE name IN ('belay_ledger', 'belay_progress')";
+        if (!error) error = db_.ask(count, tables);
+        if (!error && tables[0] == 0) error = create();
+        if (!error) error = prepare();
+        return error ? error : load();
+    }
+    [[nodiscard]] std::error_code create() {
+        return db_.in_one_piece([this] {
+            // Another process may have made them meanwhile.
+            return db_.execute(
+                "CREATE TABLE IF NOT EXISTS belay_ledger (one INTEGER PRIMARY KEY CHECK (one = 1),"
+                " id BLOB NOT NULL, version INTEGER NOT NULL);"
+                "CREATE TABLE IF NOT EXISTS belay_progress (sender BLOB PRIMARY KEY, journal BLOB,"
+                " attach INTEGER, applied INTEGER, \"check\" INTEGER) WITHOUT ROWID;"
+                "INSERT OR IGNORE INTO belay_ledger VALUES (1, randomblob(16), 1)");
+        });
+    }
+    [[nodiscard]] std::error_code prepare() {
+        std::error_code error = db_.prepare("BEGIN IMMEDIATE", begin_);
+        if (!error) error = db_.prepare("COMMIT", commit_);
+        if (!error) error = db_.prepare("SAVEPOINT belay_operation", mark_);
+        if (!error) error = db_.prepare("RELEASE belay_operation", release_);
+        if (!error)
+            error = db_.prepare("INSERT INTO belay_progress VALUES (?, ?, ?, ?, ?)", insert_);
+        // Only what this ledger has read or written itself is replaced.
+        constexpr const char* update =
+            "UPDATE belay_progress SET journal = ?2, attach = ?3, applied = ?4, \"check\" = ?5 "
+            "WHERE sender = ?1 AND journal = ?6 AND attach = ?7 AND applied = ?8 AND \"check\" = "
+            "?9";
+        return error ? error : db_.prepare(update, update_);
+    }
+    [[nodiscard]] std::error_code load() {
+        detail::SqliteStatement statement;
+        if (const std::error_code error =
+                db_.prepare("SELECT version, id FROM belay_ledger", statement)) {
+            return error;
+        }
+        {
+            const detail::SqliteRun run{statement};
+            if (const int answer = run.step(); answer != SQLITE_ROW) return damaged(answer);
+            if (run.number(0) != 1) return make_error_code(QueueErrc::other_version);
+            if (!read_id(run, 1, store_id_) || detail::is_no_id(store_id_)) {
+                return make_error_code(QueueErrc::corrupt);
+            }
+        }
+        constexpr const char* all =
+            "SELECT sender, journal, attach, applied, \"check\" FROM belay_progress";
+        if (const std::error_code error = db_.prepare(all, statement)) return error;
+        const detail::SqliteRun run{statement};
+        for (;;) {
+            const int answer = run.step();
+            if (answer == SQLITE_DONE) return {};
+            Id sender{};
+            Progress p;
+            if (answer != SQLITE_ROW || !read_id(run, 0, sender) || !read_id(run, 1, p.journal)) {
+                return damaged(answer);
+            }
+            p.attach = static_cast<std::uint64_t>(run.number(2));
+            p.applied = static_cast<std::uint64_t>(run.number(3));
+            p.check = static_cast<std::uint64_t>(run.number(4));
+            progress_.emplace(sender, p);
+        }
+    }
+    [[nodiscard]] std::error_code damaged(int answer) const noexcept {
+        return answer == SQLITE_ROW || answer == SQLITE_DONE ? make_error_code(QueueErrc::corrupt)
+                                                             : db_.code_of(answer);
+    }
+    [[nodiscard]] static bool read_id(const detail::SqliteRun& run, int column, Id& id) noexcept {
+        const BytesView bytes = run.bytes(column);
+        if (bytes.size() != id.size()) return false;
+        std::memcpy(id.data(), bytes.data(), id.size());
+        return true;
+    }
+
+    /// Stores the progress, and what `effect` writes, or nothing of both.
+    template <class Effect>
+    [[nodiscard]] std::error_code write_whole(const Id& sender, const Progress& progress,
+                                              const Effect& effect) {
+        if (failed_) return failed_;
+        if (!db_.in_transaction()) {
+            if (const std::error_code error = db_.write(begin_)) return error;
+        }
+        if (const std::error_code error = db_.write(mark_)) return fail(error);
+        detail::ScopeExit undo{[this] { undo_operation(); }};
+        std::error_code error = effect();
+        if (!error) error = store(sender, progress);
+        if (error) return error;
+        if (!db_.in_transaction() || db_.write(release_)) {
+            return fail(make_error_code(QueueErrc::must_reopen));
+        }
+        undo.release();
+        progress_[sender] = progress;
+        return {};
+    }
+    [[nodiscard]] std::error_code store(const Id& sender, const Progress& p) {
+        const auto at = [](std::uint64_t number) { return static_cast<std::int64_t>(number); };
+        const auto known = progress_.find(sender);
+        if (known == progress_.end()) {
+            return db_.write(insert_, BytesView{sender}, BytesView{p.journal}, at(p.attach),
+                             at(p.applied), at(p.check));
+        }
+        const Progress& old = known->second;
+        const std::error_code error = db_.write(
+            update_, BytesView{sender}, BytesView{p.journal}, at(p.attach), at(p.applied),
+            at(p.check), BytesView{old.journal}, at(old.attach), at(old.applied), at(old.check));
+        if (error || db_.changes() == 1) return error;
+        return fail(make_error_code(QueueErrc::must_reopen));
+    }
+    /// Removes what the operation has written, and keeps the earlier operations if possible.
+    void undo_operation() noexcept {
+        if (failed_) return;
+        if (!db_.in_transaction() ||
+            db_.execute("ROLLBACK TO belay_operation; RELEASE belay_operation")) {
+            static_cast<void>(fail(make_error_code(QueueErrc::must_reopen)));
+        }
+    }
+    /// From now on every call fails. Gives the lock back, so that the database can be opened again.
+    std::error_code fail(const std::error_code& error) noexcept {
+        failed_ = error;
+        if (db_.in_transaction()) static_cast<void>(db_.execute("ROLLBACK"));
+        return error;
+    }
+
+    detail::SqliteDatabase db_;
+    detail::SqliteStatement begin_, commit_, mark_, release_, insert_, update_;
+    Apply apply_;
+    Id store_id_{};
+    std::map<Id, Progress> progress_;
+    std::error_code failed_;
+};
+
+}}}  // namespace belay::sqlite
