@@ -95,8 +95,7 @@ TEST_CASE("check::ledger finds no fault in sqlite::Ledger", "[sqlite][ledger]") 
     }
 }
 
-TEST_CASE("sqlite::Ledger syncs each commit to the medium",
-          "[sqlite][ledger]") {
+TEST_CASE("sqlite::Ledger syncs each commit to the medium", "[sqlite][ledger]") {
     const TemporaryDirectory dir;
     auto ledger = ledger_in(dir / "shop.db");
     constexpr std::size_t extra = 3;  // also syncs the directory of a rollback journal
@@ -114,6 +113,8 @@ TEST_CASE("sqlite::Ledger stores nothing of an operation whose function fails or
         if (fails == Fails::with_an_exception) throw std::runtime_error{"no"};
         return fails == Fails::no ? std::error_code{} : std::make_error_code(std::errc::io_error);
     });
+    // So another connection can read during a transaction.
+    sqlite3_exec(&ledger.connection(), "PRAGMA journal_mode=WAL", nullptr, nullptr, nullptr);
     REQUIRE_FALSE(ledger.adopt(sender, progress_at(0)));
     REQUIRE_FALSE(ledger.apply(sender, progress_at(1), as_bytes("a")));
     fails = Fails::with_an_error;
@@ -163,21 +164,35 @@ TEST_CASE("sqlite::write rejects statements that it cannot run as they are", "[s
 TEST_CASE("sqlite::Ledger fails if its function ends the transaction", "[sqlite][ledger]") {
     const TemporaryDirectory dir;
     const char* const ends =
-        GENERATE("COMMIT", "ROLLBACK", "COMMIT; BEGIN IMMEDIATE", "RELEASE belay_operation");
+        GENERATE("COMMIT", "ROLLBACK", "COMMIT; BEGIN IMMEDIATE", "ROLLBACK; BEGIN IMMEDIATE",
+                 "INSERT OR ROLLBACK INTO orders VALUES (x'656E64')", "RELEASE belay_operation");
+    const bool ends_quietly = GENERATE(true, false);
     CAPTURE(ends);
+    std::error_code error;
     auto ledger = ledger_in(dir / "shop.db", [&](sqlite3& db, const Id&, BytesView operation) {
-        if (operation.size() == 3) sqlite3_exec(&db, ends, nullptr, nullptr, nullptr);
-        return store_order(db, sender, operation);
+        error = store_order(db, sender, operation);
+        if (operation.size() == 3) {
+            sqlite3_exec(&db, ends, nullptr, nullptr, nullptr);
+            error = sqlite::write(db, insert_order, "more");
+        }
+        return ends_quietly ? std::error_code{} : error;
     });
     REQUIRE_FALSE(ledger.adopt(sender, progress_at(0)));
-    REQUIRE_FALSE(ledger.apply(sender, progress_at(1), as_bytes("a")));
-    CHECK(ledger.apply(sender, progress_at(2), as_bytes("end")));
+    if (GENERATE(true, false)) {
+        REQUIRE_FALSE(ledger.apply(sender, progress_at(1), as_bytes("a")));
+        CHECK(ledger.apply(sender, progress_at(2), as_bytes("end")));
+    } else {
+        CHECK(ledger.apply(sender, progress_at(1), as_bytes("end")));
+    }
     CHECK(ledger.commit() == QueueErrc::must_reopen);
     CHECK(ledger.apply(sender, progress_at(2), as_bytes("b")) == QueueErrc::must_reopen);
+    // Neither an effect nor its progress is stored.
+    CHECK(committed_orders(dir / "shop.db") == 0);
     // The failed one holds no lock: a receiver resumes with the next one.
     ledger = ledger_in(dir / "shop.db");
     const std::optional<Progress> now = ledger.progress(sender);
     REQUIRE(now);
+    CHECK(now->applied == 0);
     REQUIRE_FALSE(ledger.apply(sender, progress_at(now->applied + 1), as_bytes("c")));
     CHECK_FALSE(ledger.commit());
 }
@@ -199,6 +214,27 @@ TEST_CASE("sqlite::Ledger reports a lock of another connection, and goes on afte
     CHECK(sqlite3_exec(db, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_BUSY);
     CHECK_FALSE(ledger.commit());
     sqlite3_close(db);
+}
+
+TEST_CASE("A reader of the database holds up an operation of a sqlite::Ledger, and no commit",
+          "[sqlite][ledger]") {
+    const TemporaryDirectory dir;
+    const std::string path = dir / "shop.db";
+    auto ledger = ledger_in(path);
+    REQUIRE_FALSE(ledger.adopt(sender, progress_at(0)));
+    sqlite3* db = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &db) == SQLITE_OK);
+    const auto read = [&] {
+        return sqlite3_exec(db, "BEGIN; SELECT * FROM orders", nullptr, nullptr, nullptr);
+    };
+    REQUIRE(read() == SQLITE_OK);
+    CHECK(ledger.apply(sender, progress_at(1), as_bytes("a")) == QueueErrc::already_locked);
+    REQUIRE(sqlite3_exec(db, "COMMIT", nullptr, nullptr, nullptr) == SQLITE_OK);
+    REQUIRE_FALSE(ledger.apply(sender, progress_at(1), as_bytes("a")));
+    CHECK(read() == SQLITE_BUSY);
+    CHECK_FALSE(ledger.commit());
+    sqlite3_close(db);
+    CHECK(committed_orders(path) == 1);
 }
 
 TEST_CASE("Two sqlite::Ledgers of one database never apply an operation twice",

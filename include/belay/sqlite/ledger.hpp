@@ -11,6 +11,7 @@
 #include <cstring>      // std::memcpy
 #include <functional>   // std::function
 #include <map>          // std::map
+#include <memory>       // std::make_unique, std::unique_ptr
 #include <optional>     // std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
@@ -89,10 +90,12 @@ template <class... V>
 /// and the progress of the sender are in one transaction, so each operation takes effect once, also
 /// over crashes. Other connections see it after the commit of the receiver.
 ///
-/// The function must not begin or end a transaction; savepoints of its own are allowed. If it
-/// returns an error, nothing of the operation is left. Its sender sends it again at the times of
-/// its policy, and keeps back all later operations. So for an operation that can never
-/// take effect, write that into a table of your own, and return no error.
+/// The function must not begin or end a transaction: a COMMIT inside it rolls back, and the ledger
+/// fails. Savepoints of its own are allowed. So is a conflict clause, but not ROLLBACK.
+///
+/// If it returns an error, nothing of the operation is left. Its sender sends it again at the times
+/// of its policy, and keeps back all later operations. So for an operation that can never take
+/// effect, write that into a table of your own, and return no error.
 ///
 /// The ledger adds two tables to the database:
 ///
@@ -104,8 +107,9 @@ template <class... V>
 ///
 /// Models:        LedgerLike.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
-/// Blocks:        every call, on the disk, and at most `lock_wait` on locks. Other connections
-///                cannot write between `apply` and `commit`: see ReceiverOptions::commit_within.
+/// Blocks:        every call, on the disk, and at most `lock_wait` on locks. Between `apply` and
+///                `commit` other connections cannot write, and without a write-ahead log
+///                (`PRAGMA journal_mode=WAL`) not read: see ReceiverOptions::commit_within.
 /// Durability:    `PRAGMA synchronous=EXTRA`, with the database's own journal mode.
 /// Errors:        those of the function. already_locked: another connection writes. must_reopen:
 ///                the transaction was ended by the function or by a failure, or another ledger has
@@ -151,8 +155,10 @@ public:
     }
     [[nodiscard]] std::error_code apply(const Id& sender, const Progress& progress,
                                         BytesView operation) {
-        return write_whole(sender, progress,
-                           [&] { return apply_(connection(), sender, operation); });
+        return write_whole(sender, progress, [&] {
+            const detail::FlagScope inside{*applies_};
+            return apply_(connection(), sender, operation);
+        });
     }
     [[nodiscard]] std::error_code commit() {
         if (failed_ || !db_.in_transaction()) return failed_;
@@ -191,7 +197,12 @@ private:
         });
     }
     [[nodiscard]] std::error_code prepare() {
-        std::error_code error = db_.prepare("BEGIN IMMEDIATE", begin_);
+        // A commit inside the function would store an effect without its progress.
+        sqlite3_commit_hook(
+            db_.handle(), [](void* applies) { return *static_cast<bool*>(applies) ? 1 : 0; },
+            applies_.get());
+        // Without a write-ahead log, a reader could make the commit fail after a weaker lock.
+        std::error_code error = db_.prepare("BEGIN EXCLUSIVE", begin_);
         if (!error) error = db_.prepare("COMMIT", commit_);
         if (!error) error = db_.prepare("SAVEPOINT belay_operation", mark_);
         if (!error) error = db_.prepare("RELEASE belay_operation", release_);
@@ -258,11 +269,11 @@ private:
         if (const std::error_code error = db_.write(mark_)) return fail(error);
         detail::ScopeExit undo{[this] { undo_operation(); }};
         std::error_code error = effect();
+        // A statement of its own would be a transaction of its own.
+        if (!error && !db_.in_transaction()) error = make_error_code(QueueErrc::must_reopen);
         if (!error) error = store(sender, progress);
         if (error) return error;
-        if (!db_.in_transaction() || db_.write(release_)) {
-            return fail(make_error_code(QueueErrc::must_reopen));
-        }
+        if (db_.write(release_)) return fail(make_error_code(QueueErrc::must_reopen));
         undo.release();
         progress_[sender] = progress;
         return {};
@@ -296,6 +307,7 @@ private:
         return error;
     }
 
+    std::unique_ptr<bool> applies_ = std::make_unique<bool>(false);  // the function is running
     detail::SqliteDatabase db_;
     detail::SqliteStatement begin_, commit_, mark_, release_, insert_, update_;
     Apply apply_;
