@@ -247,6 +247,7 @@ class Layout:
         for path, lines in self.text.items():
             if path.endswith(".md"):
                 self.check_links(path, lines)
+                self.check_named_headers(path, lines)
             if pathlib.PurePath(path).suffix not in SOURCES:
                 continue
             if path.startswith("examples/"):
@@ -285,6 +286,15 @@ class Layout:
                 self.report(path, 1, "index", f"{index} does not list this page")
             if maintainers and path in listed[other]:
                 self.report(path, 1, "index", f"{other} lists this page, which is for maintainers")
+
+    def check_named_headers(self, path, lines):
+        """A header of belay that a page names, as `folder/file.hpp`, exists."""
+        for number, line in enumerate(outside_blocks(lines), 1):
+            for name in re.findall(r"`<?((?:\w+/)+\w+\.hpp)>?`", line):
+                of_belay = name.startswith("belay/") or name.split("/")[0] in ARROWS
+                places = (f"include/{name}", f"include/belay/{name}", name)
+                if of_belay and not any((self.root / place).exists() for place in places):
+                    self.report(path, number, "named-header", f"{name} does not exist: name the header that has it now")
 
     def check_users_pages(self):
         """A page for users names no test and no private header."""

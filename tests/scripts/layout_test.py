@@ -161,6 +161,12 @@ class LayoutTest(unittest.TestCase):
         self.finds("link", passing | {"docs/b.md": "[a](a.md#another-page)\n"})
         self.finds("link", passing | {"README.md": "[a](a.md)\n"})
 
+    def test_named_headers(self):
+        page = {"docs/a.md": "# A\n`core/a.hpp`, `<belay/core/a.hpp>`, `boost/asio.hpp` and `b.hpp`\n"}
+        self.assertEqual(violations(page), [])
+        self.finds("named-header", {"docs/a.md": "# A\n`core/gone.hpp`\n"})
+        self.finds("named-header", {"docs/a.md": "# A\n`<belay/gone.hpp>`\n"})
+
     def test_index(self):
         pages = {"docs/README.md": "# Pages\n[a](a.md)\n", "docs/a.md": "# A\n"}
         self.assertEqual(violations(pages), [])
@@ -176,7 +182,7 @@ class LayoutTest(unittest.TestCase):
         self.assertEqual(violations(pages), [])
         self.finds("users-page", pages | {"docs/a.md": "# A\n`tests/core/a.test.cpp`\n"})
         self.finds("users-page", pages | {"docs/how-to/a.md": "# A\nsee `a.test.cpp`\n"})
-        self.finds("users-page", pages | {"docs/a.md": "# A\n`room/detail/core.hpp`\n"})
+        self.finds("users-page", pages | {"docs/a.md": "# A\n`core/detail/hidden.hpp`\n"})
         with unittest.mock.patch.object(layout, "NAME_FILES", {"docs/b.md"}):
             self.finds("users-page", pages | {"docs/b.md": "# B\n"})
 
