@@ -88,6 +88,9 @@ class Replica {
     static_assert(detail::HasForEach<TheStore>,
                   "Replica: the local store needs for_each(session, visit); see "
                   "docs/tutorials/edit-offline.md");
+    static_assert(detail::HasNotes<TheStore>,
+                  "Replica: the local store needs note(name) and set_note(name, bytes); see "
+                  "docs/how-to/store-of-elements.md");
 
 public:
     using value_type = detail::DecodedBy<Codec>;
@@ -420,7 +423,7 @@ private:
     [[nodiscard]] std::error_code note_given_up(const Edit& edit) {
         if (edit.operation.kind() == OperationKind::interaction) return {};
         const std::string_view element = edit.operation.element();
-        Copy copy{store(), options_.session, bits_};
+        Copy copy{store(), options_.session};
         const Result<Stamp> lost = copy.noted(Copy::Noted::lost, element);
         if (!lost) return lost.error();
         const Result<Stamp> other = latest_noted(element, *lost);
@@ -454,8 +457,7 @@ private:
             const part::ElementKey key{options_.session, element};
             const auto found = store().find(key);
             if (!found) return found.error();
-            const auto there =
-                Copy{store(), options_.session, bits_}.version_there(element, *found);
+            const auto there = Copy{store(), options_.session}.version_there(element, *found);
             if (!there) return there.error();
             operation.saw = *there;
             above = found->stamp;
@@ -480,7 +482,7 @@ private:
     /// Returns the stamp of the latest version of an element that this replica knows. It may be one
     /// that cannot be read, which an edit of `seen` replaces.
     [[nodiscard]] Result<Stamp> latest_of(std::string_view element, const Stamp& seen) {
-        Copy copy{store(), options_.session, bits_};
+        Copy copy{store(), options_.session};
         if (!unreadable_.any) {
             const auto after = copy.unreadable_after();
             if (!after) return after.error();
@@ -494,7 +496,7 @@ private:
     /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
     /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
     [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
-        Copy copy{store(), options_.session, bits_};
+        Copy copy{store(), options_.session};
         const Result<Stamp> lost = copy.noted(Copy::Noted::lost, element);
         if (!lost) return lost;
         const Result<Stamp> other = latest_noted(element, *lost);
@@ -506,7 +508,7 @@ private:
     [[nodiscard]] Result<Stamp> latest_noted(std::string_view element, const Stamp& lost) {
         const Result<Stamp> latest = latest_of(element, lost);
         if (!latest) return latest;
-        Copy copy{store(), options_.session, bits_};
+        Copy copy{store(), options_.session};
         const Result<Stamp> removal = copy.noted(Copy::Noted::removal, element);
         if (!removal) return removal;
         return std::max(*latest, *removal);
@@ -515,7 +517,7 @@ private:
     [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
         const auto found = store().find({options_.session, element});
         if (!found) return found.error();
-        return Copy{store(), options_.session, bits_}.version_there(element, *found);
+        return Copy{store(), options_.session}.version_there(element, *found);
     }
 
     template <class Server>
@@ -525,7 +527,7 @@ private:
     }
     [[nodiscard]] auto reports() {
         return detail::ReplicaReports<Edits, TheStore>{
-            edits_, store(), unreadable_.changes, {options_.session, clock_.origin(), bits_}};
+            edits_, store(), unreadable_.changes, {options_.session, clock_.origin()}};
     }
     /// Lists what the replica has in memory.
     void complete(Report& report) const {

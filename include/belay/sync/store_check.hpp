@@ -80,8 +80,10 @@ public:
             write(Rule::takes_what_it_should);
         } else if (what < 20) {
             rejected_update();
-        } else if (what < 22) {
+        } else if (what < 21) {
             remember();
+        } else if (what < 22) {
+            if constexpr (HasNotes<Store>) set_note();
         } else if (what < 24) {
             expire();
         } else if (what < 25) {
@@ -121,6 +123,11 @@ public:
             rejected([&](const auto& mark) { return store_->add(key, value_(last_), mark); }),
             rejected([&](const auto& mark) { return store_->remove(key, mark); }),
             rejected([&](const auto& mark) { return store_->remember(mark); })};
+        if constexpr (HasNotes<Store>) {
+            const Bytes other{std::byte{7}};
+            expect(static_cast<bool>(store_->set_note("a", other)),
+                   Rule::confirms_nothing_when_displaced);
+        }
         if constexpr (HasTransaction<Store>) {
             auto body = [&] { return store_->remember(new_mark()); };
             expect(static_cast<bool>(store_->transaction(body)),
@@ -156,6 +163,7 @@ private:
     struct Model {
         std::map<Name, Element> elements{};
         std::map<Id, Element> replaced{};
+        std::map<std::string, Bytes> notes{};
         std::vector<part::WriteMark> known{};
         std::set<std::string> due[readers]{};  // written since the reader's last page with it
         WallTime horizon = WallTime::min();
@@ -183,7 +191,7 @@ private:
     [[nodiscard]] Stamp new_stamp() {
         const std::uint64_t kind = bits_() % 16;
         if (kind == 0) {
-            // A Replica keeps its cursor as the stamp of a removal, so each bit counts.
+            // Each bit counts, also those of times that no clock shows.
             const auto time = static_cast<std::int64_t>(bits_() >> 1U);
             const auto counter = static_cast<std::uint32_t>(bits_());
             const std::uint64_t first = bits_();
@@ -231,6 +239,9 @@ private:
             mark.stamp = element.state.stamp;
         }
         std::error_code error;
+        if constexpr (HasNotes<Store>) {
+            if (!part::overwrites(mark.decision) && bits_() % 8 == 0) mark.operation = no_id;
+        }
         if constexpr (HasPrefetch<Store>) store_->prefetch(key, mark.operation);
         if (what == 0) {
             error = store_->remove(key, mark);
@@ -244,7 +255,11 @@ private:
         for (std::size_t who = 0; who < readers; ++who) {
             if (session_of(who) == name.first) model_.due[who].insert(name.second);
         }
-        note(mark);
+        if (mark.operation == no_id) {
+            knows(no_id, nullptr, Rule::remembers_no_unnamed_write);
+        } else {
+            note(mark);
+        }
         look_at(name, Rule::finds_what_was_written);
         if constexpr (HasForEach<Store>) {
             if (is_committed) visit(name.first, Rule::finds_what_was_written);
@@ -265,6 +280,34 @@ private:
         const part::WriteMark mark = new_mark();
         expect(!store_->remember(mark), Rule::takes_what_it_should);
         note(mark);
+    }
+    void set_note() {
+        const std::string name = any_name().second;
+        Bytes bytes(bits_() % 5 * 40, static_cast<std::byte>(bits_()));
+        const std::string_view session = sessions[bits_() % std::size(sessions)];
+        const auto page = [&] {
+            if constexpr (HasChangesSince<Store>) {
+                return store_->changes_since(session, readers_[0].cursor, 5);
+            } else {
+                return Result<int>{0};
+            }
+        };
+        const auto before = page();
+        expect(!store_->set_note(name, bytes), Rule::takes_what_it_should);
+        const auto after = page();
+        expect(before && after && *before == *after, Rule::notes_are_no_changes);
+        model_.notes[name] = std::move(bytes);
+        has_notes(Rule::keeps_notes);
+        for (const std::string_view id : elements) {
+            look_at({std::string{session}, std::string{id}}, Rule::notes_are_no_changes);
+        }
+    }
+    void has_notes(Rule rule) {
+        for (const std::string_view name : elements) {
+            const auto at = model_.notes.find(std::string{name});
+            const Result<Bytes> note = store_->note(name);
+            expect(note && *note == (at != model_.notes.end() ? at->second : Bytes{}), rule);
+        }
     }
     void note(const part::WriteMark& mark) {
         model_.known.push_back(mark);
@@ -411,6 +454,7 @@ private:
                 write(Rule::takes_what_it_should, false);
             }
             remember();
+            if constexpr (HasNotes<Store>) set_note();
             if (bits_() % 2 == 0) expire();
 #if defined(__cpp_exceptions)
             if (end == BodyEnd::exception) throw BodyThrew{};
@@ -488,6 +532,9 @@ private:
             for (const std::string_view id : elements) look_at(Name{session, id}, rule);
             if constexpr (HasForEach<Store>) visit(session, rule);
         }
+        if constexpr (HasNotes<Store>) {
+            has_notes(rule != Rule::finds_what_was_written ? rule : Rule::keeps_notes);
+        }
         const std::size_t count = model_.known.size();
         for (std::size_t i = count > ids_ ? count - ids_ : 0; i < count; ++i) {
             const bool particular = rule != Rule::finds_what_was_written;
@@ -549,9 +596,9 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///   `make` returned last, which is open, or puts another file in its place. With `false`, it puts
 ///   that file back. This comes in a history of its own, the last one.
 ///
-/// The same arguments give the same histories. `transaction`, `changes_since`, `for_each` and
-/// `replaced` are checked if the store has them. Some bodies of transactions throw, if exceptions
-/// are enabled.
+/// The same arguments give the same histories. `transaction`, `changes_since`, `for_each`,
+/// `replaced` and notes are checked if the store has them. Some bodies of transactions throw, if
+/// exceptions are enabled.
 /// Errors:     the fault.   Throws: what the store and the other arguments throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>

@@ -40,7 +40,10 @@ enum class StoreRule : std::uint8_t {
     lists_every_write,
     cursors_move_on,
     copies_note_where_they_begin,
-    visits_what_is_live
+    visits_what_is_live,
+    remembers_no_unnamed_write,
+    keeps_notes,
+    notes_are_no_changes
 };
 
 /// Returns the rule as a sentence.
@@ -81,7 +84,11 @@ enum class StoreRule : std::uint8_t {
         "pages after it moves it, except at the beginning of a copy",
         "the cursor of a copy has the number of the last change when the copy began",
         "for_each visits each live element of the session once, with its value and stamp, and no "
-        "other"};
+        "other",
+        "a write whose mark has no id changes the element, and remembers no operation",
+        "note returns the last bytes that set_note was given for the name, and none for other "
+        "names",
+        "set_note changes no element, and is no new change for changes_since"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
 }

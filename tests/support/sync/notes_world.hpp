@@ -423,9 +423,7 @@ private:
     /// Returns whether the device has received all changes up to some number of them.
     [[nodiscard]] bool knows_changes() {
         const std::string session = "s";
-        belay::Random bits{belay::Seed{1}};
-        const auto cursor =
-            belay::detail::ReplicaCopy<MapStore>{copy().store, session, bits}.cursor();
+        const auto cursor = belay::detail::ReplicaCopy<MapStore>{copy().store, session}.cursor();
         return cursor && *cursor && (*cursor)->changes != 0;
     }
     void sync() {

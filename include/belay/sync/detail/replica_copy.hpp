@@ -15,9 +15,9 @@
 #include <vector>         // std::vector
 
 #include <belay/core/failure.hpp>
-#include <belay/core/random.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/processor_server.hpp>
+#include <belay/sync/detail/sync_bytes.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
@@ -44,13 +44,11 @@ template <class Store, class Change>
 
 /// Brings pages of changes into a store.
 ///
-/// The cursor is in the same store as the elements, and is written after them, in the same
+/// The cursor is a note of the store that has the elements, and is written after them, in the same
 /// transaction if the store has transactions. So it is never ahead of them, and changes that are
 /// applied again change nothing. The number up to which it has seen the history is written before
 /// them, so that elements of a history that the server then loses are noticed. Before the elements
-/// of another store come, the end of the former history is kept, too. These are stamps of
-/// tombstones in a session of its own: a StoreLike keeps every stamp, and values only of the
-/// application's type.
+/// of another store come, the end of the former history is kept, too.
 ///
 /// If a value of a page cannot be read, the store gets the stamp of that version, and the number of
 /// the cursor before the first such page. From there the next run of the program reads again, with
@@ -70,30 +68,14 @@ public:
     /// The number `seen` while the store has elements of two histories; ahead of each store.
     static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
-    ReplicaCopy(Store& store, const std::string& session, Random& bits) noexcept
-        : store_{store}, session_{session}, bits_{bits} {}
+    ReplicaCopy(Store& store, const std::string& session) noexcept
+        : store_{store}, session_{session} {}
 
     /// Returns: nothing before the first copy was complete.
     [[nodiscard]] Result<std::optional<part::StoreCursor>> cursor() {
-        const std::string name = cursor_session();
-        const Result<part::ElementState> found = store_.find({name, "cursor"});
-        if (!found) return found.error();
-        part::StoreCursor cursor;
-        if (found->presence != part::Presence::removed) return std::optional<part::StoreCursor>{};
-        const std::int64_t wall = found->stamp.wall.time_since_epoch().count();
-        if (wall < offset) return make_error_code(SyncErrc::store_corrupt);
-        cursor.store = found->stamp.origin;
-        cursor.changes = static_cast<std::uint64_t>(wall - offset);
-        // All of these are here, so no removal of before is needed.
-        cursor.copied_at = cursor.changes;
-        const Result<part::ElementState> seen = store_.find({name, "seen"});
-        if (!seen) return seen.error();
-        if (seen->presence == part::Presence::removed) {
-            cursor.seen =
-                static_cast<std::uint64_t>(seen->stamp.wall.time_since_epoch().count() - offset);
-            cursor.epoch = seen->stamp.counter;
-        }
-        return std::optional{cursor};
+        const Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        return notes->has_cursor ? std::optional{notes->cursor} : std::nullopt;
     }
     /// Returns the end of the history that the elements here have: its store, and the number of its
     /// last change. The number is 0 if only a part of a copy is here. Until the copy of another
@@ -104,19 +86,17 @@ public:
             if (end.changes != 0) end.changes = std::max(cursor.changes, cursor.seen);
             return end;
         }
-        const Result<part::ElementState> found = store_.find({cursor_session(), "former"});
-        if (!found) return found.error();
-        if (found->presence == part::Presence::removed) {
-            end.store = found->stamp.origin;
-            end.changes =
-                static_cast<std::uint64_t>(found->stamp.wall.time_since_epoch().count() - offset);
-        }
-        return end;
+        const Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        return notes->former.store != no_id ? notes->former : end;
     }
     /// Keeps it while the elements of another store come. A later attempt then finds the same loss,
     /// also if the cursor, but not `seen`, is already that of the other store.
     [[nodiscard]] std::error_code keep_end(const part::StoreCursor& end) {
-        return write("former", end.changes, 0, end.store);
+        Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        notes->former = end;
+        return write(*notes);
     }
     /// The transfer that a page belongs to.
     enum class Of : std::uint8_t {
@@ -151,14 +131,23 @@ public:
     [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after,
                                         const std::vector<Change>& lost) {
         return in_transaction([&]() -> std::error_code {
+            Result<Notes> notes = read_notes();
+            if (!notes) return notes.error();
             if (of != Of::first_copy) {
                 // Until the copy of another store is complete, there are elements of two histories.
                 const std::uint64_t seen = of != Of::other_copy ? page.next.seen : no_history;
-                if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
+                notes->cursor.seen = seen;
+                notes->cursor.epoch = page.next.epoch;
+            }
+            for (const Change& change : page.changes) {
+                if (!change.error) continue;
+                // In a copy, the number there may be of another history.
+                if (is_copy(of) || !notes->unreadable_after) notes->unreadable_after = after;
+                if (const auto error = note(Noted::unreadable, change.id, change.stamp)) {
                     return error;
                 }
             }
-            if (const auto error = note_unreadable(page, of, after)) return error;
+            if (const auto error = write(*notes)) return error;
             for (const Change& one : lost) {
                 if (const auto error = note_lost(one)) return error;
             }
@@ -166,20 +155,17 @@ public:
                 page, of, [&](const Change& change) { return put(change); },
                 [&](const Change& change) { return note_removal(change); });
             if (error) return error;
-            return of == Of::changes ? keep_position(page.next) : std::error_code{};
+            if (of != Of::changes) return {};
+            notes->take_place(page.next);
+            return write(*notes);
         });
     }
     /// Returns the number of the cursor before the first version that could not be read; nothing if
     /// all could.
     [[nodiscard]] Result<std::optional<std::uint64_t>> unreadable_after() {
-        const Result<part::ElementState> found = store_.find({cursor_session(), "unreadable"});
-        if (!found) return found.error();
-        const auto number =
-            static_cast<std::uint64_t>(found->stamp.wall.time_since_epoch().count() - offset);
-        if (found->presence != part::Presence::removed || number == no_history) {
-            return std::optional<std::uint64_t>{};
-        }
-        return std::optional{number};
+        const Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        return notes->unreadable_after;
     }
     /// The stamps that are kept of an element.
     enum class Noted : std::uint8_t {
@@ -191,13 +177,9 @@ public:
     };
     /// Returns such a stamp; Stamp{} if there is none.
     [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
-        const std::string session = session_of(of);
-        const Result<part::ElementState> found = store_.find({session, element});
-        if (!found) return found.error();
-        if (found->presence != part::Presence::removed) return Stamp{};
-        Stamp stamp = found->stamp;
-        stamp.wall = earlier(stamp.wall, Duration{offset});
-        return stamp;
+        const Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        return stamps->of[static_cast<std::size_t>(of)];
     }
     /// Returns the stamp of the server's version of an element, which is `here` in the store.
     [[nodiscard]] Result<Stamp> version_there(std::string_view element,
@@ -259,15 +241,36 @@ public:
                     store_.remove({session_, one.id}, mark(stamp_above(one.stamp, no_id)));
                 if (failed) return failed;
             }
-            // Before the cursor, which ends the copy.
-            if (const auto error = keep_unreadable_after(unreadable_after)) return error;
-            return keep(cursor);
+            Result<Notes> notes = read_notes();
+            if (!notes) return notes.error();
+            notes->unreadable_after = unreadable_after;
+            notes->take_place(cursor);
+            notes->cursor.seen = cursor.seen;
+            notes->cursor.epoch = cursor.epoch;
+            return write(*notes);
         });
     }
 
 private:
-    // Above each time of a stamp, so that no expiry forgets the cursor.
-    static constexpr std::int64_t offset = std::int64_t{1} << 62;
+    /// The note of the copy, whose numbers are little endian:
+    /// - 1 if there is a cursor (1 byte), its store (16), changes (8), seen (8) and epoch (4);
+    /// - the store (16) and the changes (8) of the former history;
+    /// - the number of unreadable_after() (8), or no_history.
+    struct Notes {
+        void take_place(const part::StoreCursor& next) noexcept {
+            has_cursor = true;
+            cursor.store = next.store;
+            cursor.changes = next.changes;
+        }
+        bool has_cursor = false;
+        part::StoreCursor cursor{};
+        part::StoreCursor former{};
+        std::optional<std::uint64_t> unreadable_after{};
+    };
+    /// The note of an element: its stamps, in the order of Noted.
+    struct Stamps {
+        Stamp of[4]{};
+    };
 
     /// Returns whether the store has the version of a change, or a later removal than this one. An
     /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
@@ -282,19 +285,6 @@ private:
     [[nodiscard]] static bool is_copy(Of of) noexcept {
         return of != Of::changes && of != Of::again;
     }
-    [[nodiscard]] std::error_code note_unreadable(const Page& page, Of of, std::uint64_t after) {
-        bool any = false;
-        for (const Change& change : page.changes) {
-            if (!change.error) continue;
-            any = true;
-            if (const auto error = note(Noted::unreadable, change.id, change.stamp)) return error;
-        }
-        if (!any) return {};
-        const auto before = unreadable_after();
-        if (!before) return before.error();
-        // In a copy, the number there may be of another history.
-        return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
-    }
     /// Notes a removal of the server that is earlier than the one here, or the one here again.
     [[nodiscard]] std::error_code note_removal(const Change& there) {
         const Result<part::ElementState> here = store_.find({session_, there.id});
@@ -303,45 +293,74 @@ private:
         const Result<Stamp> before = version_there(there.id, *here);
         if (!before) return before.error();
         if (*before == there.stamp) return {};
-        // In this order, which matters if the store has no transactions.
-        if (const auto error = note(Noted::earlier, there.id, there.stamp)) return error;
-        return note(Noted::removal, there.id, here->stamp);
+        return change_stamps(there.id, [&](Stamps& stamps) {
+            stamps.of[static_cast<std::size_t>(Noted::earlier)] = there.stamp;
+            stamps.of[static_cast<std::size_t>(Noted::removal)] = here->stamp;
+        });
     }
-    [[nodiscard]] std::error_code note(Noted of, std::string_view element, Stamp stamp) {
-        stamp.wall = later(stamp.wall, Duration{offset});
-        const std::string session = session_of(of);
-        return store_.remove({session, element}, mark(stamp));
+    [[nodiscard]] std::error_code note(Noted of, std::string_view element, const Stamp& stamp) {
+        return change_stamps(
+            element, [&](Stamps& stamps) { stamps.of[static_cast<std::size_t>(of)] = stamp; });
     }
-    [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
-        const auto before = unreadable_after();
-        if (!before) return before.error();
-        if (*before == number) return {};
-        return write("unreadable", number.value_or(no_history), 0, no_id);
+    template <class Body>
+    [[nodiscard]] std::error_code change_stamps(std::string_view element, Body change) {
+        Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        change(*stamps);
+        Bytes bytes;
+        for (const Stamp& one : stamps->of) append_stamp(bytes, one);
+        return store_.set_note(name_of(element), bytes);
     }
-    [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
-    [[nodiscard]] std::string session_of(Noted stamps) const {
-        constexpr const char* names[] = {"unreadable", "lost", "removal", "earlier"};
-        return session_ + '\0' + names[static_cast<std::size_t>(stamps)];
+    [[nodiscard]] Result<Stamps> read_stamps(std::string_view element) {
+        const Result<Bytes> bytes = store_.note(name_of(element));
+        if (!bytes) return bytes.error();
+        Stamps stamps;
+        if (bytes->empty()) return stamps;
+        SyncReader in{*bytes};
+        for (Stamp& one : stamps.of) one = in.stamp();
+        return in.whole() ? Result<Stamps>{stamps} : make_error_code(SyncErrc::store_corrupt);
     }
-    [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
-        // An id of its own, because a store may reject an id that it knows.
-        return {stamp, make_id(bits_), 0, part::Decision::unknown};
+    [[nodiscard]] Result<Notes> read_notes() {
+        const Result<Bytes> bytes = store_.note("copy " + session_);
+        if (!bytes) return bytes.error();
+        Notes notes;
+        if (bytes->empty()) return notes;
+        SyncReader in{*bytes};
+        notes.has_cursor = in.byte() != std::byte{0};
+        notes.cursor.store = in.id();
+        notes.cursor.changes = in.long_number();
+        // All of these are here, so no removal of before is needed.
+        notes.cursor.copied_at = notes.cursor.changes;
+        notes.cursor.seen = in.long_number();
+        notes.cursor.epoch = in.number();
+        notes.former.store = in.id();
+        notes.former.changes = in.long_number();
+        const std::uint64_t after = in.long_number();
+        if (after != no_history) notes.unreadable_after = after;
+        return in.whole() ? Result<Notes>{notes} : make_error_code(SyncErrc::store_corrupt);
     }
-    [[nodiscard]] std::error_code keep(const part::StoreCursor& cursor) {
-        // In this order: until "seen" is written, the copy is not complete.
-        const std::error_code error = keep_position(cursor);
-        return error ? error : write("seen", cursor.seen, cursor.epoch, cursor.store);
+    [[nodiscard]] std::error_code write(const Notes& notes) {
+        if (notes.cursor.changes > no_history || notes.cursor.seen > no_history) {
+            return SyncErrc::store_disagrees;
+        }
+        Bytes bytes{std::byte{notes.has_cursor}};
+        append_id(bytes, notes.cursor.store);
+        append_number(bytes, notes.cursor.changes);
+        append_number(bytes, notes.cursor.seen);
+        append_number(bytes, notes.cursor.epoch);
+        append_id(bytes, notes.former.store);
+        append_number(bytes, notes.former.changes);
+        append_number(bytes, notes.unreadable_after.value_or(no_history));
+        return store_.set_note("copy " + session_, bytes);
     }
-    [[nodiscard]] std::error_code keep_position(const part::StoreCursor& cursor) {
-        return write("cursor", cursor.changes, 0, cursor.store);
+    /// Different for each session and element, though their names are any bytes.
+    [[nodiscard]] std::string name_of(std::string_view element) const {
+        std::string name = "element " + std::to_string(session_.size()) + ' ' + session_;
+        return name.append(element);
     }
-    [[nodiscard]] std::error_code write(std::string_view name, std::uint64_t number,
-                                        std::uint32_t epoch, const Id& store) {
-        if (number > no_history) return SyncErrc::store_disagrees;
-        const std::string session = cursor_session();
-        const Stamp stamp{WallTime{Duration{offset + static_cast<std::int64_t>(number)}}, epoch,
-                          store};
-        return store_.remove({session, name}, mark(stamp));
+    [[nodiscard]] static part::WriteMark mark(const Stamp& stamp) noexcept {
+        // Without an id: only a processor needs to know what was applied.
+        return {stamp, no_id, 0, part::Decision::unknown};
     }
     template <class Body>
     [[nodiscard]] std::error_code in_transaction(Body body) {
@@ -354,7 +373,6 @@ private:
 
     Store& store_;
     const std::string& session_;
-    Random& bits_;
 };
 
 }}}  // namespace belay::detail

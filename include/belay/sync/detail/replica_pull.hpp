@@ -62,7 +62,7 @@ public:
           log_{log},
           store_{store},
           context_{context},
-          copy_{store, context.options.session, context.bits} {}
+          copy_{store, context.options.session} {}
 
     template <class Server, class Report>
     [[nodiscard]] std::error_code run(Server& server, Report& report) {

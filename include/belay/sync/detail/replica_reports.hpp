@@ -16,7 +16,6 @@
 #include <utility>       // std::move
 #include <vector>        // std::erase_if, std::vector
 
-#include <belay/core/random.hpp>
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 
@@ -36,7 +35,6 @@ public:
     struct Context {
         const std::string& session;
         const Id& origin;
-        Random& bits;
     };
 
     ReplicaReports(Edits& edits, Store& store, Unreadable& unreadable, Context context) noexcept
@@ -61,7 +59,7 @@ public:
     /// Reports the edits of this sync that others have replaced already.
     template <class Report>
     [[nodiscard]] std::error_code report_replaced(Report& report) {
-        Copy copy{store_, context_.session, context_.bits};
+        Copy copy{store_, context_.session};
         // The pull has noted those whose result was here before, and a report that was not read has
         // all.
         std::multimap<std::string, std::size_t, std::less<>> noted;
