@@ -423,7 +423,9 @@ private:
     /// Returns whether the device has received all changes up to some number of them.
     [[nodiscard]] bool knows_changes() {
         const std::string session = "s";
-        const auto cursor = belay::detail::ReplicaCopy<MapStore>{copy().store, session}.cursor();
+        belay::detail::ReplicaCopy<MapStore>::Unreadable unreadable;
+        const auto cursor =
+            belay::detail::ReplicaCopy<MapStore>{copy().store, session, unreadable}.cursor();
         return cursor && *cursor && (*cursor)->changes != 0;
     }
     void sync() {

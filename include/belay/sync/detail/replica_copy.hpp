@@ -6,6 +6,8 @@
 #include <algorithm>      // std::max
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::int64_t, std::uint64_t
+#include <functional>     // std::less
+#include <map>            // std::map
 #include <optional>       // std::optional
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -17,6 +19,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/detail/processor_server.hpp>
+#include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/sync_bytes.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
@@ -41,6 +44,14 @@ template <class Store, class Change>
     version.error = SyncErrc::unreadable;
     return {};
 }
+
+/// The elements whose present values are on no page.
+template <class Change>
+struct UnreadableValues {
+    std::map<std::string, Change, std::less<>> changes{};  // by their ids, if not reported yet
+    bool is_due = true;         // they are to be read again, once in each run
+    std::optional<bool> any{};  // whether the local store has noted one; none: not known yet
+};
 
 /// Brings pages of changes into a store.
 ///
@@ -68,8 +79,10 @@ public:
     /// The number `seen` while the store has elements of two histories; ahead of each store.
     static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
-    ReplicaCopy(Store& store, const std::string& session) noexcept
-        : store_{store}, session_{session} {}
+    using Unreadable = UnreadableValues<Change>;
+
+    ReplicaCopy(Store& store, const std::string& session, Unreadable& unreadable) noexcept
+        : store_{store}, session_{session}, unreadable_{unreadable} {}
 
     /// Returns: nothing before the first copy was complete.
     [[nodiscard]] Result<std::optional<part::StoreCursor>> cursor() {
@@ -189,6 +202,46 @@ public:
         if (!removal || *removal != here.stamp) return removal ? here.stamp : removal;
         return noted(Noted::earlier, element);
     }
+    /// Returns the server's version of an element, which an edit names.
+    [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
+        const Result<part::ElementState> found = store_.find({session_, element});
+        return found ? version_there(element, *found) : found.error();
+    }
+    /// Returns the stamp of the latest version of an element that this replica knows. It may be one
+    /// that cannot be read, which an edit of `seen` replaces.
+    [[nodiscard]] Result<Stamp> latest_of(std::string_view element, const Stamp& seen) {
+        if (!unreadable_.any) {
+            const auto after = unreadable_after();
+            if (!after) return after.error();
+            unreadable_.any = after->has_value();
+        }
+        if (!*unreadable_.any) return seen;
+        const Result<Stamp> hidden = noted(Noted::unreadable, element);
+        return hidden ? std::max(seen, *hidden) : hidden;
+    }
+    /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
+    /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
+    template <class Edits>
+    [[nodiscard]] Result<Stamp> lost_of(Edits& edits, std::string_view element) {
+        const Result<Stamp> lost = noted(Noted::lost, element);
+        if (!lost) return lost;
+        const Result<Stamp> other = latest_noted(element, *lost);
+        if (!other) return other;
+        return std::max(*lost, last_rejected(edits, edits.last_of(element), *other));
+    }
+    /// Keeps the stamp of an edit that a later one would get again. A store may have applied the
+    /// edit, and have lost it, so edits of other devices may name it.
+    template <class Edits, class Edit>
+    [[nodiscard]] std::error_code note_given_up(Edits& edits, const Edit& edit) {
+        if (edit.operation.kind() == OperationKind::interaction) return {};
+        const std::string_view element = edit.operation.element();
+        const Result<Stamp> lost = noted(Noted::lost, element);
+        if (!lost) return lost.error();
+        const Result<Stamp> other = latest_noted(element, *lost);
+        if (!other) return other.error();
+        if (!LiftedStamps{edits, edits.last_of(element), *other}.has(edit)) return {};
+        return note_lost({std::string{element}, edit.operation.stamp, std::nullopt});
+    }
     /// Notes a version as Noted::lost.
     [[nodiscard]] std::error_code note_lost(const Change& version) {
         const Result<Stamp> before = noted(Noted::lost, version.id);
@@ -272,6 +325,14 @@ private:
         Stamp of[4]{};
     };
 
+    /// Returns the latest version, other than the one that it names, above which an edit of an
+    /// element may be.
+    [[nodiscard]] Result<Stamp> latest_noted(std::string_view element, const Stamp& lost) {
+        const Result<Stamp> latest = latest_of(element, lost);
+        if (!latest) return latest;
+        const Result<Stamp> removal = noted(Noted::removal, element);
+        return removal ? std::max(*latest, *removal) : removal;
+    }
     /// Returns whether the store has the version of a change, or a later removal than this one. An
     /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
     /// the later one: an edit that has not seen it may undo it, and its author is to report that.
@@ -373,6 +434,7 @@ private:
 
     Store& store_;
     const std::string& session_;
+    Unreadable& unreadable_;
 };
 
 }}}  // namespace belay::detail
