@@ -7,9 +7,9 @@
 #include <belay/call/policies.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/sync/bridge.hpp>
-#include <belay/sync/link_exchange.hpp>
 #include <belay/sync/memory_store.hpp>
 #include <belay/sync/replica.hpp>
+#include <belay/sync/replica_link.hpp>
 #include <belay/sync/replica_server.hpp>
 #include <belay/sync/sync_processor.hpp>
 #include <belay/sync/sync_task.hpp>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule of stores has a sentence, and other values have none.
 
-#include <belay/sync/store_rule.hpp>
+#include <belay/sync/store_check.hpp>
 
 #include <string_view>
 

@@ -15,10 +15,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/random.hpp>
-#include <belay/sync/detail/applied_ids.hpp>
-#include <belay/sync/detail/change_log.hpp>
-#include <belay/sync/detail/element_table.hpp>
-#include <belay/sync/detail/overwritten_versions.hpp>
+#include <belay/sync/detail/memory_tables.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>

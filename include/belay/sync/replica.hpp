@@ -21,15 +21,13 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/sync/detail/named_store.hpp>
-#include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/replica_pull.hpp>
 #include <belay/sync/detail/replica_sender.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/replica_options.hpp>
-#include <belay/sync/replica_report.hpp>
+#include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {

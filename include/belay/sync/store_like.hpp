@@ -5,12 +5,15 @@
 
 #include <concepts>      // std::same_as
 #include <cstdint>       // std::uint8_t, std::uint64_t
+#include <exception>     // std::terminate
 #include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <type_traits>   // std::is_lvalue_reference_v, std::remove_cvref_t
 
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/conflict.hpp>
@@ -307,5 +310,21 @@ consteval bool store_like() {
 }
 
 }  // namespace explain
+
+namespace detail {
+
+// True for a store that is named, and neither passed by reference nor moved in.
+template <class S>
+inline constexpr bool copies_a_store =
+    std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
+
+// Stands for a store that cannot be made of the argument. The constructor that calls it does not
+// compile.
+template <class Store>
+[[noreturn]] Store no_store() noexcept {
+    std::terminate();
+}
+
+}  // namespace detail
 
 }}  // namespace belay

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/sync/detail/store_epochs.hpp>
+#include <belay/sqlite/detail/elements.hpp>
 #include <belay/sync/replica.hpp>
 
 #include "support/sync/replica_server_rig.hpp"

@@ -18,11 +18,11 @@
 
 #include <belay/core/failure.hpp>
 #include <belay/sync/changes.hpp>
-#include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/sync_bytes.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -180,20 +180,6 @@ public:
         if (!notes) return notes.error();
         return notes->unreadable_after;
     }
-    /// The stamps that are kept of an element.
-    enum class Noted : std::uint8_t {
-        unreadable,  ///< of the latest version that could not be read
-        lost,        ///< the latest one that no edit may get again: of a version that a restored
-                     ///< store has lost, or of an edit that was dropped
-        removal,     ///< of the removal here that is later than the server's
-        earlier      ///< of the server's removal then
-    };
-    /// Returns such a stamp; Stamp{} if there is none.
-    [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
-        const Result<Stamps> stamps = read_stamps(element);
-        if (!stamps) return stamps.error();
-        return stamps->of[static_cast<std::size_t>(of)];
-    }
     /// Returns the stamp of the server's version of an element, which is `here` in the store.
     [[nodiscard]] Result<Stamp> version_there(std::string_view element,
                                               const part::ElementState& here) {
@@ -242,32 +228,11 @@ public:
         if (!LiftedStamps{edits, edits.last_of(element), *other}.has(edit)) return {};
         return note_lost({std::string{element}, edit.operation.stamp, std::nullopt});
     }
-    /// Notes a version as Noted::lost.
-    [[nodiscard]] std::error_code note_lost(const Change& version) {
-        const Result<Stamp> before = noted(Noted::lost, version.id);
-        if (!before) return before.error();
-        return *before < version.stamp ? note(Noted::lost, version.id, version.stamp)
-                                       : std::error_code{};
-    }
-    /// Returns whether the store has the version of a change, whose stamp names one version only.
-    [[nodiscard]] Result<bool> has_live(const Change& change) {
-        const Result<part::ElementState> found = store_.find({session_, change.id});
-        if (!found) return found.error();
-        return found->presence == part::Presence::live && found->stamp == change.stamp;
-    }
     /// Makes this the version of an element, which may be a removal.
     [[nodiscard]] std::error_code put(const Change& change) {
         const part::ElementKey key{session_, change.id};
         return change.value ? store_.add(key, *change.value, mark(change.stamp))
                             : store_.remove(key, mark(change.stamp));
-    }
-    /// Returns whether the store has no element.
-    [[nodiscard]] Result<bool> is_empty() {
-        bool empty = true;
-        const std::error_code error = visit_all(
-            store_, session_, [&](std::string_view, const Value&, const Stamp&) { empty = false; });
-        if (error && !is_unreadable(error)) return error;
-        return empty && !error;
     }
     /// Returns the live elements that are not in `copied`, with their stamps, except those whose
     /// values cannot be read.
@@ -305,6 +270,14 @@ public:
     }
 
 private:
+    /// The stamps that are kept of an element.
+    enum class Noted : std::uint8_t {
+        unreadable,  ///< of the latest version that could not be read
+        lost,        ///< the latest one that no edit may get again: of a version that a restored
+                     ///< store has lost, or of an edit that was dropped
+        removal,     ///< of the removal here that is later than the server's
+        earlier      ///< of the server's removal then
+    };
     /// The note of the copy, whose numbers are little endian:
     /// - 1 if there is a cursor (1 byte), its store (16), changes (8), seen (8) and epoch (4);
     /// - the store (16) and the changes (8) of the former history;
@@ -345,6 +318,19 @@ private:
     }
     [[nodiscard]] static bool is_copy(Of of) noexcept {
         return of != Of::changes && of != Of::again;
+    }
+    /// Returns such a stamp; Stamp{} if there is none.
+    [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
+        const Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        return stamps->of[static_cast<std::size_t>(of)];
+    }
+    /// Notes a version as Noted::lost.
+    [[nodiscard]] std::error_code note_lost(const Change& version) {
+        const Result<Stamp> before = noted(Noted::lost, version.id);
+        if (!before) return before.error();
+        return *before < version.stamp ? note(Noted::lost, version.id, version.stamp)
+                                       : std::error_code{};
     }
     /// Notes a removal of the server that is earlier than the one here, or the one here again.
     [[nodiscard]] std::error_code note_removal(const Change& there) {

@@ -274,6 +274,21 @@ private:
         const auto here = store_.find({context_.options.session, version.id});
         return here && here->stamp != version.stamp;
     }
+    /// Returns whether the store has the version of a change, whose stamp names one version only.
+    [[nodiscard]] Result<bool> has_live(const Change& change) {
+        const Result<part::ElementState> found = store_.find({context_.options.session, change.id});
+        if (!found) return found.error();
+        return found->presence == part::Presence::live && found->stamp == change.stamp;
+    }
+    /// Returns whether the store has no element.
+    [[nodiscard]] Result<bool> is_empty() {
+        bool empty = true;
+        const std::error_code error =
+            visit_all(store_, context_.options.session,
+                      [&](std::string_view, const Value&, const Stamp&) { empty = false; });
+        if (error && !is_unreadable(error)) return error;
+        return empty && !error;
+    }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
         // Also if a second copy of this sync follows that of another store.
@@ -287,7 +302,7 @@ private:
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
         position_.has_lost = is_other;
-        const Result<bool> is_empty = copy_.is_empty();
+        const Result<bool> is_empty = this->is_empty();
         if (!is_empty) return is_empty.error();
         // With a cursor, tombstones here may be later than what the store has.
         const bool is_first = position_.is_first && *is_empty;
@@ -363,7 +378,7 @@ private:
             context_.unreadable.any = true;
             if (of_ != Of::other_copy) {
                 // An edit of this replica that the server cannot write is here.
-                const Result<bool> is_here = copy_.has_live(change);
+                const Result<bool> is_here = has_live(change);
                 if (!is_here) return is_here.error();
                 if (*is_here) continue;
             }

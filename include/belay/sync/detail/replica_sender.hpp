@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/replica_sender.hpp
-/// ReplicaSender: sends the edits of a Replica, notes the outcome of each, and stamps edits anew that
-/// are too far ahead of the server's clock.
+/// ReplicaSender: sends the edits of a Replica, and notes the outcome of each. It stamps edits anew
+/// that are too far ahead of the server's clock.
 #pragma once
 
 #include <algorithm>      // std::min
@@ -100,8 +100,8 @@ private:
     LostOf lost_;
 };
 
-/// Sends the edits that are due, in batches, and stamps those anew whose stamps are too far ahead of
-/// the server's clock.
+/// Sends the edits that are due, in batches, and stamps those anew that are too far ahead of the
+/// server's clock.
 template <class Edits>
 class ReplicaSender {
     using Edit = typename Edits::Edit;
@@ -159,9 +159,9 @@ public:
         edits_.count_kept();
     }
 
-    /// Finds the edits that the server has rejected as from_the_future, or as too_old if a new stamp
-    /// is wanted. With them come the later edits of their elements, which the server has not applied
-    /// either.
+    /// Finds the edits that the server has rejected as from_the_future, or as too_old if a new
+    /// stamp is wanted. With them come the later edits of their elements, which the server has not
+    /// applied either.
     ///
     /// Returns: whether there are any, for restamp().
     [[nodiscard]] bool needs_stamps(Duration after) {
