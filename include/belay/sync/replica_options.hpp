@@ -129,9 +129,14 @@ struct ReplicaReport {
         std::uint64_t last_change = 0;
         /// The number of elements whose versions here are later than those of the store, and the
         /// stamps of these versions. OtherStore::stops counts none.
-        std::size_t elements = 0;
+        std::uint64_t elements = 0;
         Stamp earliest{};
         Stamp latest{};
+        /// Calls `f(field)` for each field, in the order of their bytes.
+        static void each_field(auto& self, auto&& f) {
+            f(self.first_change), f(self.last_change), f(self.elements), f(self.earliest),
+                f(self.latest);
+        }
     };
     struct Entry;
 

@@ -278,23 +278,28 @@ private:
         removal,     ///< of the removal here that is later than the server's
         earlier      ///< of the server's removal then
     };
-    /// The note of the copy, whose numbers are little endian:
-    /// - 1 if there is a cursor (1 byte), its store (16), changes (8), seen (8) and epoch (4);
-    /// - the store (16) and the changes (8) of the former history;
-    /// - the number of unreadable_after() (8), or no_history.
+    /// The note of the copy.
     struct Notes {
+        static void each_field(auto& self, auto&& f) {
+            f(self.has_cursor), f(self.cursor), f(self.former), f(self.unreadable_after);
+        }
         void take_place(const part::StoreCursor& next) noexcept {
             has_cursor = true;
             cursor.store = next.store;
             cursor.changes = next.changes;
+            // All of these are here, so no removal of before is needed.
+            cursor.copied_at = next.changes;
         }
         bool has_cursor = false;
         part::StoreCursor cursor{};
-        part::StoreCursor former{};
+        part::StoreCursor former{};  // the end of the former history
         std::optional<std::uint64_t> unreadable_after{};
     };
     /// The note of an element: its stamps, in the order of Noted.
     struct Stamps {
+        static void each_field(auto& self, auto&& f) {
+            for (auto& one : self.of) f(one);
+        }
         Stamp of[4]{};
     };
 
@@ -355,7 +360,7 @@ private:
         if (!stamps) return stamps.error();
         change(*stamps);
         Bytes bytes;
-        for (const Stamp& one : stamps->of) append_stamp(bytes, one);
+        append_field(bytes, *stamps);
         return store_.set_note(name_of(element), bytes);
     }
     [[nodiscard]] Result<Stamps> read_stamps(std::string_view element) {
@@ -364,7 +369,7 @@ private:
         Stamps stamps;
         if (bytes->empty()) return stamps;
         SyncReader in{*bytes};
-        for (Stamp& one : stamps.of) one = in.stamp();
+        in.field(stamps);
         return in.whole() ? Result<Stamps>{stamps} : make_error_code(SyncErrc::store_corrupt);
     }
     [[nodiscard]] Result<Notes> read_notes() {
@@ -373,31 +378,15 @@ private:
         Notes notes;
         if (bytes->empty()) return notes;
         SyncReader in{*bytes};
-        notes.has_cursor = in.byte() != std::byte{0};
-        notes.cursor.store = in.id();
-        notes.cursor.changes = in.long_number();
-        // All of these are here, so no removal of before is needed.
-        notes.cursor.copied_at = notes.cursor.changes;
-        notes.cursor.seen = in.long_number();
-        notes.cursor.epoch = in.number();
-        notes.former.store = in.id();
-        notes.former.changes = in.long_number();
-        const std::uint64_t after = in.long_number();
-        if (after != no_history) notes.unreadable_after = after;
+        in.field(notes);
         return in.whole() ? Result<Notes>{notes} : make_error_code(SyncErrc::store_corrupt);
     }
     [[nodiscard]] std::error_code write(const Notes& notes) {
         if (notes.cursor.changes > no_history || notes.cursor.seen > no_history) {
             return SyncErrc::store_disagrees;
         }
-        Bytes bytes{std::byte{notes.has_cursor}};
-        append_id(bytes, notes.cursor.store);
-        append_number(bytes, notes.cursor.changes);
-        append_number(bytes, notes.cursor.seen);
-        append_number(bytes, notes.cursor.epoch);
-        append_id(bytes, notes.former.store);
-        append_number(bytes, notes.former.changes);
-        append_number(bytes, notes.unreadable_after.value_or(no_history));
+        Bytes bytes;
+        append_field(bytes, notes);
         return store_.set_note("copy " + session_, bytes);
     }
     /// Different for each session and element, though their names are any bytes.

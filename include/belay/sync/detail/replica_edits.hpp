@@ -181,8 +181,8 @@ public:
     [[nodiscard]] static bool encode(const Change& mine, Codec& codec, Bytes& into,
                                      Bytes& scratch) {
         into.assign(1, tag);
-        append_stamp(into, mine.stamp);
-        into.push_back(static_cast<std::byte>(mine.value ? 1 : 0));
+        append_field(into, mine.stamp);
+        append_field(into, mine.value.has_value());
         if (mine.value) {
             scratch.clear();
             if (!codec.encode(*mine.value, scratch) || !append_text(into, scratch)) return false;
@@ -192,11 +192,7 @@ public:
     template <class Lost>
     static void encode_lost(const Lost& lost, Bytes& into) {
         into.assign(1, lost_tag);
-        append_number(into, lost.first_change);
-        append_number(into, lost.last_change);
-        append_number(into, std::uint64_t{lost.elements});
-        append_stamp(into, lost.earliest);
-        append_stamp(into, lost.latest);
+        append_field(into, lost);
     }
     [[nodiscard]] static bool is_lost(BytesView bytes) noexcept {
         return bytes.size() == lost_bytes && bytes[0] == lost_tag;
@@ -205,11 +201,7 @@ public:
     template <class Lost>
     static void decode_lost(BytesView bytes, Lost& lost) noexcept {
         SyncReader in{bytes.subspan(1)};
-        lost.first_change = in.long_number();
-        lost.last_change = in.long_number();
-        lost.elements = static_cast<std::size_t>(in.long_number());
-        lost.earliest = in.stamp();
-        lost.latest = in.stamp();
+        in.field(lost);
     }
     static void encode_reported(Bytes& into) { into.assign(1, reported_tag); }
     [[nodiscard]] static bool is_reported(BytesView bytes) noexcept {
@@ -221,8 +213,8 @@ public:
         SyncReader in{bytes};
         if (in.byte() != tag) return std::nullopt;
         Change mine;
-        mine.stamp = in.stamp();
-        if (in.byte() != std::byte{0}) {
+        in.field(mine.stamp);
+        if (in.read<bool>()) {
             mine.value = decode_value(codec, in.text());
             if (!mine.value) mine.error = SyncErrc::unreadable;
         }

@@ -353,7 +353,7 @@ private:
             position_.is_noted ? replaced_.template noted_loss<Lost>() : std::optional<Lost>{};
         Lost all = noted.value_or(lost);
         Lost now = lost;
-        for (std::size_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
+        for (std::uint64_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
             count_lost(stamps[i], all);
             count_lost(stamps[i], now);
         }
