@@ -10,7 +10,6 @@
 #include <belay/sync/conflict.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/memory_store.hpp>
-#include <belay/sync/merge_fields.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/operation_like.hpp>
 #include <belay/sync/scene.hpp>
@@ -19,6 +18,5 @@
 #include <belay/sync/strategy_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_observer.hpp>
-#include <belay/sync/sync_options.hpp>
 #include <belay/sync/sync_processor.hpp>
 #include <belay/sync/sync_result.hpp>

@@ -681,7 +681,7 @@ WORLD_MUTANTS = (
               "        forgotten_ = std::max(forgotten_, std::uint64_t{entry.change});\n", "")),
     # a cursor of a lost history counts as one of this history
     replicas("compares_no_epochs", 'eventually "devices and server are in step, and no edit waits"',
-             ("belay/sync/detail/store_epochs.hpp", "of(cursor.seen) == cursor.epoch", "true")),
+             ("belay/sqlite/detail/elements.hpp", "of(cursor.seen) == cursor.epoch", "true")),
     # a cursor counts as one of the history up to its own change
     Mutant("replica_sees_up_to_its_change",
            (Change("belay/sync/detail/replica_copy.hpp", "? page.next.seen : no_history",
@@ -699,7 +699,7 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # a removal has no author after a copy whose sync failed
     Mutant("replica_forgets_who_removed",
-           (Change("belay/sync/detail/replica_reports.hpp", "(local->stamp.origin == no_id ||",
+           (Change("belay/sync/detail/replica_pull.hpp", "(local->stamp.origin == no_id ||",
                    "report.copied && (local->stamp.origin == no_id ||"),),
            Test("tests/sync/replica_copies.test.cpp", "*")),
     # an earlier removal takes the place of a later one, and of its author
@@ -714,7 +714,7 @@ WORLD_MUTANTS = (
            Test("tests/sync/replica_lost_reports.test.cpp", "*")),
     # an edit that is stamped anew by a clock that stands still gets the stamp of a lost version
     Mutant("replica_repeats_a_stamp",
-           (Change("belay/sync/detail/replica_restamping.hpp", "if (!is_lifted && repeats_ == StampRepeats::no)",
+           (Change("belay/sync/detail/replica_sender.hpp", "if (!is_lifted && repeats_ == StampRepeats::no)",
                    "if (!is_lifted)"),),
            Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
     # an edit gets the stamp of one against which a strategy has decided
@@ -745,7 +745,7 @@ WORLD_MUTANTS = (
                 "Conflict table: an operation whose version the store has is no conflict")),
     # an edit that is stamped anew, or that follows a dropped one, gets the stamp of a lost version
     Mutant("replica_gives_a_lost_stamp",
-           (Change("belay/sync/detail/replica_restamping.hpp",
+           (Change("belay/sync/detail/replica_sender.hpp",
                    "return *lost < *stamp ? stamp : clock_.stamp_above(*lost);", "return stamp;"),),
            Test("tests/sync/replica_lost_stamps.test.cpp", "*")),
     # a run does not ask again for values that an earlier one could not read

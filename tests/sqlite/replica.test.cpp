@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Goal: values in the local store of a Replica that the codec of a later program rejects hold back
-// no other element. Method: a device with a sqlite::Store, before and after an update.
+// no other element, and the store does not grow with the number of edits. Method: a device with a
+// sqlite::Store, before and after an update, and with many edits of one element.
 #include <belay/sync/replica.hpp>
 
+#include <filesystem>
 #include <map>
 
 #include <belay/journal/journal.hpp>
@@ -10,6 +12,7 @@
 #include <belay/sqlite/store.hpp>
 
 #include "support/catch.hpp"
+#include "support/sqlite/failing_files.hpp"
 #include "support/sync/sync_rig.hpp"
 #include "support/sync/text_codec.hpp"
 #include "support/temporary_directory.hpp"
@@ -62,4 +65,34 @@ TEST_CASE("Replica syncs and edits the elements of a sqlite::Store whose values 
         CHECK(device.waiting() == 0);
     });
     CHECK(server_store.read({"s", "b"}).value() == "new b");
+}
+
+TEST_CASE("Replica leaves a sqlite::Store of 64 KiB after 20,000 edits of one element",
+          "[sqlite][replica][regression]") {
+    const TemporaryDirectory dir;
+    const std::string path = dir / "copy";
+    sim::Disk disk;
+    Memory server_store;
+    SyncProcessor server{std::ref(server_store), LastWriteWins{}};
+    auto journal = Journal<sim::Disk>::open(disk, "device");
+    REQUIRE(journal);
+    {
+        auto copy = sqlite::Store<TextCodec>::open(path, {.flushes_each = false});
+        REQUIRE(copy);
+        Replica device{std::ref(*journal), std::ref(*copy), TextCodec{}, {.session = "s"}};
+        REQUIRE_FALSE(device.load());
+        for (int i = 0; i < 20'000; ++i) {
+            if (!device.edit(UpdateElement{"a", std::to_string(i)})) FAIL("edit " << i);
+            // Each sync is one of a phone that is online; the last 10,000 edits are one batch.
+            if (i < 10'000 && device.sync(server).error) FAIL("sync " << i);
+        }
+        REQUIRE_FALSE(device.sync(server).error);
+        REQUIRE(device.waiting() == 0);
+    }
+    run_sql(path, "VACUUM");
+    CHECK(std::filesystem::file_size(path) <= 64 << 10);
+    // One element, one note, and no id of an operation: otherwise a statement fails.
+    run_sql(path,
+            "CREATE TEMP TABLE n (c CHECK (c = 101)); INSERT INTO n SELECT 100 * (SELECT count(*) "
+            "FROM element) + (SELECT count(*) FROM note) + 10 * (SELECT count(*) FROM applied)");
 }

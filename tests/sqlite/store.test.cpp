@@ -151,24 +151,27 @@ TEST_CASE("sqlite::Store is killed at any moment of a batch, and the batch is se
 TEST_CASE("sqlite::Store reads the tables of its format, and remembers replaced versions there",
           "[sqlite][store][golden]") {
     const TemporaryDirectory dir;
-    run_sql(dir / "s",
-            "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
-            "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, "
-            "change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
-            "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
-            "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT NULL "
-            "UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE TABLE "
-            "past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT NULL); "
-            "INSERT INTO past VALUES (-77, x'0102030405060708090A0B0C0D0E0F10', 0); CREATE TABLE "
-            "epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); INSERT INTO epoch VALUES "
-            "(1, 77); CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
-            "crc INTEGER NOT NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB "
-            "NOT NULL, value BLOB); INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
-            "x'01000000000000000000000000000000', x'6F6C64', 1); INSERT INTO element VALUES "
-            "(x'73', x'62', 31901976, 6, 1, x'02000000000000000000000000000000', NULL, 2); INSERT "
-            "INTO applied VALUES (41, x'AA000000000000000000000000000000', 5, 1); INSERT INTO "
-            "applied VALUES (42, x'AB000000000000000000000000000000', -1, 99); PRAGMA "
-            "application_id=0x62656C73; PRAGMA user_version=5");
+    run_sql(
+        dir / "s",
+        "CREATE TABLE element (session BLOB NOT NULL, id BLOB NOT NULL, crc INTEGER NOT NULL, "
+        "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB, "
+        "change INTEGER NOT NULL, PRIMARY KEY (session, id)) WITHOUT ROWID; CREATE INDEX "
+        "tombstone ON element (wall) WHERE value IS NULL; CREATE INDEX changed ON element "
+        "(session, change); CREATE TABLE applied (number INTEGER PRIMARY KEY, id BLOB NOT NULL "
+        "UNIQUE, hash INTEGER NOT NULL, decision INTEGER NOT NULL DEFAULT 0); CREATE TABLE "
+        "past (horizon INTEGER NOT NULL, store BLOB NOT NULL, forgotten INTEGER NOT NULL); "
+        "INSERT INTO past VALUES (-77, x'0102030405060708090A0B0C0D0E0F10', 0); CREATE TABLE "
+        "epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); INSERT INTO epoch VALUES "
+        "(1, 77); CREATE TABLE replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, "
+        "crc INTEGER NOT NULL, wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB "
+        "NOT NULL, value BLOB); CREATE TABLE note (name BLOB PRIMARY KEY, crc INTEGER NOT NULL, "
+        "value BLOB NOT NULL) WITHOUT ROWID; INSERT INTO note VALUES (x'6E00', 4101806527, "
+        "x'0102'); INSERT INTO element VALUES (x'73', x'61', 1059431178, 5, 0, "
+        "x'01000000000000000000000000000000', x'6F6C64', 1); INSERT INTO element VALUES "
+        "(x'73', x'62', 31901976, 6, 1, x'02000000000000000000000000000000', NULL, 2); INSERT "
+        "INTO applied VALUES (41, x'AA000000000000000000000000000000', 5, 1); INSERT INTO "
+        "applied VALUES (42, x'AB000000000000000000000000000000', -1, 99); PRAGMA "
+        "application_id=0x62656C73; PRAGMA user_version=6");
     Op op = update("a", "new", stamp(9, 2));
     op.saw = stamp(4, 4);
     for (int opened = 0; opened < 3; ++opened) {
@@ -178,6 +181,8 @@ TEST_CASE("sqlite::Store reads the tables of its format, and remembers replaced 
         CHECK(*store.applied(id_of(0xAB)).value() ==
               part::AppliedMark{~std::uint64_t{0}, part::Decision::unknown});
         CHECK_FALSE(store.replaced(id_of(0xAA))->has_value());
+        CHECK(store.note({"n\0", 2}).value() == Bytes{std::byte{1}, std::byte{2}});
+        CHECK(store.note("n")->empty());
         CHECK(store.find({"s", "b"})->stamp == stamp(6, 2, 1));
         CHECK(state_text(store, "a") == (opened == 0 ? "live 5 old" : "live 9 new"));
         auto processor = processor_of(store, LastWriteWins{});
@@ -187,8 +192,9 @@ TEST_CASE("sqlite::Store reads the tables of its format, and remembers replaced 
         CHECK(result.overwrote[0].replaced ==
               part::ReplacedVersion<std::string>{stamp(5), std::string{"old"}});
     }
-    run_sql(dir / "s", "UPDATE replaced SET value=x'00'");
+    run_sql(dir / "s", "UPDATE replaced SET value=x'00'; UPDATE note SET value=x'00'");
     TextStore store = store_in(dir / "s");
+    CHECK(store.note({"n\0", 2}).error() == QueueErrc::corrupt);
     CHECK(store.replaced(op.id).error() == QueueErrc::corrupt);
     auto processor = processor_of(store, LastWriteWins{});
     CHECK(sums(processor.process_batch("s", Ops{op}), 1) == "1 0 0");  // it was applied before
@@ -338,17 +344,17 @@ TEST_CASE("sqlite::Store rejects a file in another version of its format, and ke
         TextStore store = store_in(dir / "s");
         REQUIRE_FALSE(store.add({"s", "a"}, "1", {stamp(1), fresh_id(), 1}));
     }
-    for (const std::string version : {"0", "1", "4", "6"}) {
+    for (const std::string version : {"0", "1", "5", "7"}) {
         run_sql(dir / "s", "PRAGMA user_version=" + version);
         const sqlite::Error error = refused_store(dir / "s");
         CHECK(error.code == QueueErrc::other_version);
         CHECK(error.message() ==
               dir / "s" + ": the store has another version of its format (it has version " +
-                  version + ", and this program reads only version 5): " +
+                  version + ", and this program reads only version 6): " +
                   "open it with the version of belay that wrote it, or move it away to begin a "
                   "new one.");
     }
-    run_sql(dir / "s", "PRAGMA user_version=5");
+    run_sql(dir / "s", "PRAGMA user_version=6");
     TextStore store = store_in(dir / "s");
     CHECK(state_text(store, "a") == "live 1 1");
 }

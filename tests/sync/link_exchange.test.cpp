@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: no edit is lost over a link that is cut, to a server that is killed and frozen. Method:
 // check::sync_server, and worlds in which the server is killed and frozen, and connections are cut.
-#include <belay/sync/link_exchange.hpp>
+#include <belay/sync/replica_link.hpp>
 
 #include <list>
 
@@ -9,7 +9,6 @@
 #include <belay/policy.hpp>
 #include <belay/sim/tcp.hpp>
 #include <belay/sim/world.hpp>
-#include <belay/sync/replica_link.hpp>
 
 #include "support/aborts.hpp"
 #include "support/catch.hpp"

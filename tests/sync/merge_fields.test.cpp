@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: MergeFields keeps each field that one side has changed, in both orders. Method: all maps of
 // two fields against a plain model, and two replicas.
-#include <belay/sync/merge_fields.hpp>
+#include <belay/sync/strategy_like.hpp>
 
 #include <algorithm>
 #include <functional>

@@ -7,9 +7,9 @@
 #include <belay/call/policies.hpp>
 #include <belay/fleet/fleet.hpp>
 #include <belay/sync/bridge.hpp>
-#include <belay/sync/link_exchange.hpp>
 #include <belay/sync/memory_store.hpp>
 #include <belay/sync/replica.hpp>
+#include <belay/sync/replica_link.hpp>
 #include <belay/sync/replica_server.hpp>
 #include <belay/sync/sync_processor.hpp>
 #include <belay/sync/sync_task.hpp>
@@ -396,6 +396,18 @@ inline std::uint64_t content_hash(const Todo& todo) { return belay::part::hash_f
 #endif
 void use(Todos& todos) { static_cast<void>(todos.load()); }
 }  // namespace named_replica_of_values_without_a_hash
+
+// expect-error: Replica: the local store needs note.name. and set_note.name, bytes.
+namespace replica_over_a_store_without_notes {
+struct Store : belay::MemoryStore<std::string> {
+#if !defined(BELAY_CONTROL)
+    void set_note(std::string_view, belay::BytesView) {}
+#endif
+};
+void use(belay_test::ReplicaJournal& log, Store& store) {
+    belay::Replica replica{std::ref(log), std::ref(store), belay_test::TextCodec{}};
+}
+}  // namespace replica_over_a_store_without_notes
 
 // expect-error: Replica::for_each: visit must be callable as visit.std::string_view id
 namespace replica_visit_of_strings {

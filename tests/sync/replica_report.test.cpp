@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: a program that visits a report gets each entry of each list. Method: a report with all
 // lists.
-#include <belay/sync/replica_report.hpp>
+#include <belay/sync/replica_options.hpp>
 
 #include <string>
 #include <vector>

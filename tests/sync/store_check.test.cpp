@@ -25,6 +25,7 @@ struct PlainStore {
     struct Contents {
         std::map<Key, std::pair<part::ElementState, std::string>> elements{};
         std::map<Id, part::AppliedMark> known{};
+        std::map<std::string, Bytes> notes{};
         WallTime horizon = WallTime::min();
     };
 
@@ -549,6 +550,75 @@ struct ReplacedByEverything : RemembersReplaced {
 struct TransactionKeepsReplaced : RemembersReplaced {
     std::error_code transaction(auto& body) { return PlainStore::transaction(body); }
 };
+/// A correct store with notes and a list of changes.
+struct NotedStore : ListedStore {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        return ListedStore::add(key, value, mark), forget_no_id(mark);
+    }
+    std::error_code update(const part::ElementKey& key, const std::string& value,
+                           const part::WriteMark& mark) {
+        if (find(key)->presence != part::Presence::live) return SyncErrc::store_disagrees;
+        return add(key, value, mark);
+    }
+    std::error_code remove(const part::ElementKey& key, const part::WriteMark& mark) {
+        return ListedStore::remove(key, mark), forget_no_id(mark);
+    }
+    std::error_code forget_no_id(const part::WriteMark&) {
+        in.known.erase(no_id);
+        return {};
+    }
+    Result<Bytes> note(std::string_view name) {
+        const auto at = in.notes.find(std::string{name});
+        return at != in.notes.end() ? at->second : Bytes{};
+    }
+    std::error_code set_note(std::string_view name, BytesView bytes) {
+        in.notes[std::string{name}].assign(bytes.begin(), bytes.end());
+        return {};
+    }
+};
+struct RemembersUnnamedWrites : NotedStore {
+    std::error_code add(const part::ElementKey& key, const std::string& value,
+                        const part::WriteMark& mark) {
+        return ListedStore::add(key, value, mark);
+    }
+};
+struct OneNoteForAll : NotedStore {
+    Result<Bytes> note(std::string_view) { return NotedStore::note(""); }
+    std::error_code set_note(std::string_view, BytesView bytes) {
+        return NotedStore::set_note("", bytes);
+    }
+};
+struct NotesKeepTheirLength : NotedStore {
+    std::error_code set_note(std::string_view name, BytesView bytes) {
+        Bytes& note = in.notes[std::string{name}];
+        if (note.size() < bytes.size()) note.resize(bytes.size());
+        std::copy(bytes.begin(), bytes.end(), note.begin());
+        return {};
+    }
+};
+struct NotesOutsideTransactions : NotedStore {
+    Result<Bytes> note(std::string_view name) {
+        const auto at = apart.find(std::string{name});
+        return at != apart.end() ? at->second : Bytes{};
+    }
+    std::error_code set_note(std::string_view name, BytesView bytes) {
+        apart[std::string{name}].assign(bytes.begin(), bytes.end());
+        return {};
+    }
+    std::map<std::string, Bytes> apart{};
+};
+struct NotesAreChanges : NotedStore {
+    std::error_code set_note(std::string_view name, BytesView bytes) {
+        return list({"one", "a"}), NotedStore::set_note(name, bytes);
+    }
+};
+struct NotesAreElements : NotedStore {
+    std::error_code set_note(std::string_view name, BytesView bytes) {
+        in.elements[{"one", std::string{name}}] = {{part::Presence::removed, {}}, ""};
+        return NotedStore::set_note(name, bytes);
+    }
+};
 struct OneSessionForAll : PlainStore {
     Result<part::ElementState> find(const part::ElementKey& key) {
         return PlainStore::find({"", key.id});
@@ -874,9 +944,20 @@ TEST_CASE("check::store detects mistakes of replaced", "[sync][store_check]") {
     CHECK(found_in<TransactionKeepsReplaced>() == Rule::transaction_undoes_everything);
 }
 
+TEST_CASE("check::store detects mistakes of notes", "[sync][store_check]") {
+    using Rule = check::StoreRule;
+    CHECK_FALSE(check::store([] { return NotedStore{}; }, numbered, some));
+    CHECK(found_in<RemembersUnnamedWrites>() == Rule::remembers_no_unnamed_write);
+    CHECK(found_in<OneNoteForAll>() == Rule::keeps_notes);
+    CHECK(found_in<NotesKeepTheirLength>() == Rule::keeps_notes);
+    CHECK(found_in<NotesOutsideTransactions>() == Rule::transaction_undoes_everything);
+    CHECK(found_in<NotesAreChanges>() == Rule::notes_are_no_changes);
+    CHECK(found_in<NotesAreElements>() == Rule::notes_are_no_changes);
+}
+
 TEST_CASE("every check::StoreRule has its own sentence", "[sync][store_check]") {
     std::set<std::string> sentences;
-    for (int i = 0; i <= static_cast<int>(check::StoreRule::visits_what_is_live); ++i) {
+    for (int i = 0; i <= static_cast<int>(check::StoreRule::notes_are_no_changes); ++i) {
         CHECK(sentences.insert(to_string(static_cast<check::StoreRule>(i))).second);
     }
     CHECK(std::string{to_string(static_cast<check::StoreRule>(99))} == "unknown");

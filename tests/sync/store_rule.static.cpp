@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: every rule of stores has a sentence, and other values have none.
 
-#include <belay/sync/store_rule.hpp>
+#include <belay/sync/store_check.hpp>
 
 #include <string_view>
 
@@ -10,7 +10,7 @@ namespace {
 using belay::check::StoreRule;
 
 consteval bool all_store_rules_have_sentences() {
-    for (int i = 0; i <= static_cast<int>(StoreRule::visits_what_is_live); ++i) {
+    for (int i = 0; i <= static_cast<int>(StoreRule::notes_are_no_changes); ++i) {
         const std::string_view sentence = to_string(static_cast<StoreRule>(i));
         if (sentence.empty() || sentence == "unknown") return false;
     }

@@ -4,9 +4,10 @@
 /// Link belay::sqlite or -lsqlite3.
 #pragma once
 
-#include <concepts>  // std::same_as
-#include <string>    // std::string
-#include <utility>   // std::move
+#include <concepts>     // std::same_as
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::move
 
 #include <belay/queue/codec_like.hpp>
 #include <belay/sqlite/detail/elements.hpp>
@@ -52,17 +53,19 @@ struct StoreOptions {
 ///     epoch (first INTEGER PRIMARY KEY, number INTEGER)
 ///     replaced (number INTEGER PRIMARY KEY, id BLOB UNIQUE, crc, wall, counter INTEGER,
 ///         origin BLOB, value BLOB or NULL)
+///     note (name BLOB PRIMARY KEY, crc INTEGER, value BLOB)
 ///
-/// The database has application_id 0x62656C73 and user_version 5. An element without a value is a
+/// The database has application_id 0x62656C73 and user_version 6. An element without a value is a
 /// tombstone. An element has the number of its last change in `change`. The id in the cursors of
 /// `changes_since` is `store`. The last removal whose tombstone is forgotten has the number
 /// `forgotten`. Each opening that writes an element begins an epoch: a random number, and the
 /// number of its first change. The latest 10,000 are kept. So a reader notices that the file was
 /// restored from a copy. The crc is the CRC32C of wall (8 bytes), counter (4), origin (16), 1 or 0
 /// (live or not), session, id and value. In `replaced`, `id` is that of the operation that replaced
-/// the version, and its crc has no session. Numbers are little endian.
+/// the version, and its crc has no session. In `note`, it is that of name and value. Numbers are
+/// little endian.
 ///
-/// Models:        StoreLike, with transactions, changes_since and replaced.
+/// Models:        StoreLike, with transactions, changes_since, replaced and notes.
 /// Thread safety: distinct objects safe. After fork, the child must not use or destroy it.
 /// Blocks:        every call, on the disk.
 /// Errors:        those of SQLite, see Error; a transaction in which a statement failed is undone
@@ -143,6 +146,11 @@ public:
             if (!version.value) return make_error_code(QueueErrc::corrupt);
         }
         return std::optional{std::move(version)};
+    }
+
+    [[nodiscard]] Result<Bytes> note(std::string_view name) { return tables_.note(name); }
+    [[nodiscard]] std::error_code set_note(std::string_view name, BytesView bytes) {
+        return tables_.set_note(name, bytes);
     }
 
     [[nodiscard]] std::error_code expire(WallTime now) {

@@ -37,6 +37,10 @@ struct StoreCursor {
     /// and not compared.
     std::uint32_t epoch = 0;
 
+    /// Calls `f(field)` for each field of a cursor, which may be const, in the order of its bytes.
+    static constexpr void each_field(auto& self, auto&& f) {
+        f(self.store), f(self.changes), f(self.copied_at), f(self.seen), f(self.epoch);
+    }
     friend constexpr bool operator==(const StoreCursor&, const StoreCursor&) noexcept = default;
 };
 

@@ -4,7 +4,8 @@
 #pragma once
 
 #include <algorithm>      // std::max, std::pop_heap, std::push_heap
-#include <functional>     // std::hash
+#include <functional>     // std::hash, std::less
+#include <map>            // std::map
 #include <string>         // std::string
 #include <string_view>    // std::string_view
 #include <type_traits>    // std::is_nothrow_copy_assignable_v, std::is_same_v
@@ -14,10 +15,7 @@
 
 #include <belay/core/assert.hpp>
 #include <belay/core/random.hpp>
-#include <belay/sync/detail/applied_ids.hpp>
-#include <belay/sync/detail/change_log.hpp>
-#include <belay/sync/detail/element_table.hpp>
-#include <belay/sync/detail/overwritten_versions.hpp>
+#include <belay/sync/detail/memory_tables.hpp>
 #include <belay/sync/operation.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
@@ -54,7 +52,7 @@ struct MemoryStoreOptions {
 /// or the value allocates memory. A remembered id takes 40 to 56 bytes, and a replaced version its
 /// value, too.
 ///
-/// Models:        StoreLike, with changes_since and replaced.
+/// Models:        StoreLike, with changes_since, replaced and notes.
 /// Thread safety: distinct objects safe.
 /// Complexity:    each call is constant on average, apart from the length of the ids; `expire` is
 ///                logarithmic for each tombstone that it removes.
@@ -136,7 +134,7 @@ public:
     }
     [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
         ids_.prepare();
-        note(mark);
+        remember_id(mark);
         return {};
     }
     [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(
@@ -147,6 +145,15 @@ public:
     [[nodiscard]] Result<std::optional<part::ReplacedVersion<Value>>> replaced(
         const Id& operation) const {
         return overwritten_.find(operation);
+    }
+
+    [[nodiscard]] Result<Bytes> note(std::string_view name) const {
+        const auto at = notes_.find(name);
+        return at != notes_.end() ? at->second : Bytes{};
+    }
+    [[nodiscard]] std::error_code set_note(std::string_view name, BytesView bytes) {
+        notes_.insert_or_assign(std::string{name}, Bytes{bytes.begin(), bytes.end()});
+        return {};
     }
 
     /// Loads the places of an element and an operation into the caches; see StoreLike.
@@ -335,7 +342,7 @@ private:
         if (!entry.value && entry.has_tombstone == 0)
             add_tombstone(Tombstone{mark.stamp, at.session, at.node});
         if (part::overwrites(mark.decision)) overwritten_.add(std::move(overwritten));
-        note(mark);
+        remember_id(mark);
         return {};
     }
     /// Assigns the value in place, if that reuses memory and leaves the old value intact on
@@ -348,8 +355,8 @@ private:
         }
         return false;
     }
-    void note(const part::WriteMark& mark) noexcept {
-        ids_.insert(mark.operation, {mark.hash, mark.decision});
+    void remember_id(const part::WriteMark& mark) noexcept {
+        if (mark.operation != no_id) ids_.insert(mark.operation, {mark.hash, mark.decision});
     }
 
     /// Pre: tombstones_ has capacity for one more.
@@ -384,6 +391,7 @@ private:
     detail::AppliedIds ids_;
     detail::OverwrittenVersions<Value> overwritten_;
     std::vector<Tombstone> tombstones_;
+    std::map<std::string, Bytes, std::less<>> notes_;
     WallTime horizon_ = WallTime::min();
     std::size_t count_ = 0;
     Found found_;

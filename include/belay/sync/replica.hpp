@@ -21,17 +21,13 @@
 #include <belay/core/random.hpp>
 #include <belay/journal/log_like.hpp>
 #include <belay/queue/codec_like.hpp>
-#include <belay/sync/detail/named_store.hpp>
-#include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/replica_copy.hpp>
 #include <belay/sync/detail/replica_edits.hpp>
 #include <belay/sync/detail/replica_pull.hpp>
-#include <belay/sync/detail/replica_reports.hpp>
-#include <belay/sync/detail/replica_restamping.hpp>
 #include <belay/sync/detail/replica_sender.hpp>
 #include <belay/sync/hybrid_clock.hpp>
 #include <belay/sync/replica_options.hpp>
-#include <belay/sync/replica_report.hpp>
+#include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -88,6 +84,9 @@ class Replica {
     static_assert(detail::HasForEach<TheStore>,
                   "Replica: the local store needs for_each(session, visit); see "
                   "docs/tutorials/edit-offline.md");
+    static_assert(detail::HasNotes<TheStore>,
+                  "Replica: the local store needs note(name) and set_note(name, bytes); see "
+                  "docs/how-to/store-of-elements.md");
 
 public:
     using value_type = detail::DecodedBy<Codec>;
@@ -273,33 +272,26 @@ public:
             typename Edits::template Interruption<Report> interruption{edits_, report, unread_};
             report.error = log().commit();
             edits_.send_again(Edits::Decided::unconfirmed);
-            if (!report.error) report.error = reports().report_unread(replaced_, report);
+            if (!report.error) report.error = pull().report_unread(report);
             // First, so that no edit goes to another store than the one that its author saw.
-            if (!report.error) report.error = pull(server, report);
+            if (!report.error) report.error = pull().run(server, report);
             bool pulled = !report.error;
             const auto is_due = [](const auto& one) { return one.second.is_due(); };
             if (pulled && std::any_of(edits_.all().begin(), edits_.all().end(), is_due)) {
                 Sender sender{edits_, options_.batch_operations};
                 sender.send(server, report);
-                detail::ReplicaRestamping<Edits> restamping{edits_, options_.restamp_after};
-                if (!report.error && restamping.is_due()) {
-                    const detail::VersionStamps stamps{
-                        [this](std::string_view element) { return version_of(element); },
-                        [this](std::string_view element, const Stamp& seen) {
-                            return latest_of(element, seen);
-                        },
-                        [this](std::string_view element) { return lost_of(element); }};
-                    report.error = restamping.run(log(), clock_, bits_, report, stamps);
+                if (!report.error && sender.needs_stamps(options_.restamp_after)) {
+                    report.error = sender.restamp(log(), clock_, bits_, copy(), report);
                     if (!report.error) sender.send(server, report);
                 }
                 const std::error_code unsent = report.error;
-                report.error = pull(server, report);
+                report.error = pull().run(server, report);
                 pulled = !report.error;
                 if (unsent) report.error = unsent;
             }
             if (pulled) {
-                std::error_code error = reports().report_replaced(report);
-                if (!error) error = reports().report_unread(replaced_, report);
+                std::error_code error = pull().report_replaced(report);
+                if (!error) error = pull().report_unread(report);
                 if (!error) error = note_decided_against();
                 pulled = !error;
                 if (pulled) edits_.hide_decided();
@@ -360,7 +352,7 @@ public:
                            "sync() must not call it");
         const auto at = kept_edit(edit);
         if (at == edits_.all().end()) return QueueErrc::unknown_number;
-        if (const std::error_code error = note_given_up(at->second)) return error;
+        if (const std::error_code error = copy().note_given_up(edits_, at->second)) return error;
         const auto before = std::exchange(at->second.state, detail::EditState::dropped);
         if (const std::error_code error = edits_.write(log(), at->second)) {
             at->second.state = before;
@@ -411,23 +403,9 @@ private:
             const auto there = store().find({options_.session, edit.operation.element()});
             if (!there) return there.error();
             if (!(there->stamp < edit.operation.stamp)) continue;
-            if (const std::error_code error = note_given_up(edit)) return error;
+            if (const std::error_code error = copy().note_given_up(edits_, edit)) return error;
         }
         return {};
-    }
-    /// Keeps a stamp that a later edit would get again. A store may have applied the edit, and have
-    /// lost it, so edits of other devices may name it.
-    [[nodiscard]] std::error_code note_given_up(const Edit& edit) {
-        if (edit.operation.kind() == OperationKind::interaction) return {};
-        const std::string_view element = edit.operation.element();
-        Copy copy{store(), options_.session, bits_};
-        const Result<Stamp> lost = copy.noted(Copy::Noted::lost, element);
-        if (!lost) return lost.error();
-        const Result<Stamp> other = latest_noted(element, *lost);
-        if (!other) return other.error();
-        const detail::LiftedStamps lifted{edits_, edits_.last_of(element), *other};
-        if (!lifted.has(edit)) return {};
-        return copy.note_lost({std::string{element}, edit.operation.stamp, std::nullopt});
     }
     /// Sets stamp, version and base of an edit, and the place of the last edit of its element.
     [[nodiscard]] std::error_code prepare(operation_type& operation, std::uint64_t*& place) {
@@ -454,8 +432,7 @@ private:
             const part::ElementKey key{options_.session, element};
             const auto found = store().find(key);
             if (!found) return found.error();
-            const auto there =
-                Copy{store(), options_.session, bits_}.version_there(element, *found);
+            const auto there = copy().version_there(element, *found);
             if (!there) return there.error();
             operation.saw = *there;
             above = found->stamp;
@@ -466,66 +443,20 @@ private:
                 if (value) update->base = std::move(*value);
             }
         }
-        const Result<Stamp> latest = latest_of(element, *operation.saw);
+        const Result<Stamp> latest = copy().latest_of(element, *operation.saw);
         if (!latest) return latest.error();
         const Stamp seen = std::max({*latest, above, detail::last_stamp(edits_, place)});
         detail::EditClock clock{clock_, detail::StampRepeats::no,
-                                [this](std::string_view of) { return lost_of(of); }};
+                                [this](std::string_view of) { return copy().lost_of(edits_, of); }};
         const auto stamp = clock.stamp_above(seen, element);
         if (!stamp) return stamp.error();
         operation.stamp = *stamp;
         return {};
     }
 
-    /// Returns the stamp of the latest version of an element that this replica knows. It may be one
-    /// that cannot be read, which an edit of `seen` replaces.
-    [[nodiscard]] Result<Stamp> latest_of(std::string_view element, const Stamp& seen) {
-        Copy copy{store(), options_.session, bits_};
-        if (!unreadable_.any) {
-            const auto after = copy.unreadable_after();
-            if (!after) return after.error();
-            unreadable_.any = after->has_value();
-        }
-        if (!*unreadable_.any) return seen;
-        const Result<Stamp> hidden = copy.noted(Copy::Noted::unreadable, element);
-        if (!hidden) return hidden.error();
-        return std::max(seen, *hidden);
-    }
-    /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
-    /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
-    [[nodiscard]] Result<Stamp> lost_of(std::string_view element) {
-        Copy copy{store(), options_.session, bits_};
-        const Result<Stamp> lost = copy.noted(Copy::Noted::lost, element);
-        if (!lost) return lost;
-        const Result<Stamp> other = latest_noted(element, *lost);
-        if (!other) return other;
-        return std::max(*lost, detail::last_rejected(edits_, edits_.last_of(element), *other));
-    }
-    /// Returns the latest version, other than the one that it names, above which an edit of an
-    /// element may be.
-    [[nodiscard]] Result<Stamp> latest_noted(std::string_view element, const Stamp& lost) {
-        const Result<Stamp> latest = latest_of(element, lost);
-        if (!latest) return latest;
-        Copy copy{store(), options_.session, bits_};
-        const Result<Stamp> removal = copy.noted(Copy::Noted::removal, element);
-        if (!removal) return removal;
-        return std::max(*latest, *removal);
-    }
-    /// Returns the server's version of an element, which an edit names.
-    [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
-        const auto found = store().find({options_.session, element});
-        if (!found) return found.error();
-        return Copy{store(), options_.session, bits_}.version_there(element, *found);
-    }
-
-    template <class Server>
-    [[nodiscard]] std::error_code pull(Server& server, Report& report) {
-        Pull changes{edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
-        return changes.run(server, report);
-    }
-    [[nodiscard]] auto reports() {
-        return detail::ReplicaReports<Edits, TheStore>{
-            edits_, store(), unreadable_.changes, {options_.session, clock_.origin(), bits_}};
+    [[nodiscard]] Copy copy() noexcept { return {store(), options_.session, unreadable_}; }
+    [[nodiscard]] Pull pull() noexcept {
+        return {edits_, replaced_, log(), store(), {options_, clock_, bits_, unreadable_}};
     }
     /// Lists what the replica has in memory.
     void complete(Report& report) const {
@@ -546,7 +477,7 @@ private:
     Edits edits_;
     typename Edits::Replaced replaced_{};
     Report unread_{};  // of a sync that an exception ended
-    typename Pull::Unreadable unreadable_{};
+    typename Copy::Unreadable unreadable_{};
     bool is_loaded_ = false;
     bool is_busy_ = false;
 };

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/replica_options.hpp
 /// ReplicaOptions: the limits and choices of a Replica.
+/// ReplicaReport: the outcome of one sync().
 #pragma once
 
-#include <cstddef>   // std::size_t
-#include <cstdint>   // std::uint8_t
-#include <optional>  // std::optional
-#include <string>    // std::string
+#include <cstddef>       // std::size_t
+#include <cstdint>       // std::uint8_t, std::uint64_t
+#include <optional>      // std::optional
+#include <string>        // std::string, std::to_string
+#include <string_view>   // std::string_view
+#include <system_error>  // std::error_code
+#include <vector>        // std::vector
 
 #include <belay/core/random.hpp>
+#include <belay/sync/changes.hpp>
 #include <belay/sync/hybrid_clock.hpp>
+#include <belay/sync/operation.hpp>
+#include <belay/sync/sync_result.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -62,5 +69,205 @@ struct ReplicaOptions {
     /// The seed of the ids; without one, they come from the system's entropy.
     std::optional<Seed> seed = std::nullopt;
 };
+
+namespace part {
+
+/// The lists of a ReplicaReport, by the names of its members.
+enum class ReportList : std::uint8_t {
+    conflicts,
+    overwrote,
+    kept,
+    replaced,
+    restamped,
+    rebased,
+    restored,
+    unreadable,
+    lost
+};
+
+/// Returns the meaning of an entry of a list, for a user.   Complexity: O(1).
+[[nodiscard]] constexpr std::string_view to_string(ReportList list) noexcept {
+    constexpr std::string_view texts[] = {"your edit lost",
+                                          "your edit replaced one that you had not seen",
+                                          "the server did not take your edit",
+                                          "another device changed your version",
+                                          "your edit has a new stamp",
+                                          "another device changed it while your edit waited",
+                                          "the server had lost it, and gets it again",
+                                          "its new value cannot be read",
+                                          "the server has lost changes"};
+    return texts[static_cast<std::size_t>(list)];
+}
+
+/// The outcome of one sync() of a Replica, as `Replica::Report`.
+///
+///     report.for_each([](const auto& entry) { std::puts(entry.text(text_of).c_str()); });
+///
+/// Thread safety: a plain value.
+template <class Value>
+struct ReplicaReport {
+    using operation_type = Operation<Value>;
+
+    /// A version that this replica had made, and the version of another author in its place. Its
+    /// author may have seen this one or not.
+    struct Replaced {
+        ElementChange<Value> mine{};
+        ElementChange<Value> now{};
+    };
+    /// An edit with its new id and stamp, and the id that edit() returned.
+    struct Restamped {
+        Id before{};
+        operation_type operation{};
+    };
+    /// The changes that the server's store has lost, or never had, as far as this replica knows.
+    struct Lost {
+        /// The first and the last lost change, by their numbers in the former history. The first
+        /// one is 0 if it is unknown, because the store has since made more changes. Both are 0 if
+        /// this replica has received no change of the former history, or only a part of a copy, or
+        /// if a crash interrupted its first changes.
+        std::uint64_t first_change = 0;
+        std::uint64_t last_change = 0;
+        /// The number of elements whose versions here are later than those of the store, and the
+        /// stamps of these versions. OtherStore::stops counts none.
+        std::uint64_t elements = 0;
+        Stamp earliest{};
+        Stamp latest{};
+        /// Calls `f(field)` for each field, in the order of their bytes.
+        static void each_field(auto& self, auto&& f) {
+            f(self.first_change), f(self.last_change), f(self.elements), f(self.earliest),
+                f(self.latest);
+        }
+    };
+    struct Entry;
+
+    /// The reason why the sync did not complete; call it again. No edit is lost.
+    std::error_code error{};
+    /// The operations that the server has applied, or knew from before.
+    std::size_t synced = 0;
+    /// The changes that came from the server, those of this replica included.
+    std::size_t received = 0;
+    /// Whether the server sent a copy of everything: at first, if it has no list of changes, or
+    /// if it has forgotten removals since the last sync.
+    bool copied = false;
+    /// The edits that the server decided against.
+    std::vector<Conflict<operation_type>> conflicts{};
+    /// The edits that replaced a version that their author had not seen, with that version.
+    std::vector<typename SyncResult<operation_type>::Overwrite> overwrote{};
+    /// The edits that the server did not take, or that this program cannot read, and that are in
+    /// kept() from now on. Each is listed once.
+    std::vector<FailedOperation<operation_type>> kept{};
+    std::vector<Replaced> replaced{};
+    /// The edits that have a new id and a new stamp; see ReplicaOptions::restamp_after. Each
+    /// sync() lists them until the server has decided them.
+    std::vector<Restamped> restamped{};
+    /// The elements that others changed while edits of them wait here. These edits stay
+    /// visible, and the server decides them as concurrent changes.
+    std::vector<std::string> rebased{};
+    /// The elements whose versions here the server had lost, and which have become edits that
+    /// are sent to it, sorted; see ReplicaOptions::OtherStore::restores.
+    std::vector<std::string> restored{};
+    /// The elements whose values the server could not write, or this device could not read,
+    /// with the error; by their ids. They stay here as they were, and the other changes are
+    /// received. An edit of such an element replaces its value. The next sync() lists them
+    /// again if this one did not receive everything, and the first one of the next run asks
+    /// for them again.
+    std::vector<ElementChange<Value>> unreadable{};
+    /// The loss of the server's store; nothing if it is the former one. After a crash during
+    /// the copy of that store, or a report with an error, the next report counts the rest.
+    std::optional<Lost> lost{};
+
+    /// Calls `visit(const Entry&)` for each entry of each list, and once for `lost`. So a program
+    /// that shows all of them forgets no list.
+    /// Throws: what `visit` throws.   Complexity: linear in the entries.
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+        // Does not compile with a member that is not named here.
+        const auto& [error_, synced_, received_, copied_, conflicts_, overwrote_, kept_, replaced_,
+                     restamped_, rebased_, restored_, unreadable_, lost_] = *this;
+        const auto show = [&](const Entry& entry) { visit(entry); };
+        for (const auto& one : conflicts_) show(Entry::of(ReportList::conflicts, one.operation));
+        for (const auto& one : overwrote_) {
+            Entry entry = Entry::of(ReportList::overwrote, one.operation);
+            entry.other = pointer_to(one.replaced.value);
+            show(entry);
+        }
+        for (const auto& one : kept_) {
+            Entry entry = Entry::of(ReportList::kept, one.operation);
+            entry.error = one.error;
+            show(entry);
+        }
+        for (const auto& one : replaced_) {
+            show(Entry{ReportList::replaced, one.mine.id, nullptr, pointer_to(one.mine.value),
+                       pointer_to(one.now.value), one.now.error ? one.now.error : one.mine.error,
+                       bool{one.mine.error}});
+        }
+        for (const auto& one : restamped_) show(Entry::of(ReportList::restamped, one.operation));
+        for (const auto& id : rebased_) show(Entry{ReportList::rebased, id});
+        for (const auto& id : restored_) show(Entry{ReportList::restored, id});
+        for (const auto& one : unreadable_) {
+            show(Entry{ReportList::unreadable, one.id, nullptr, nullptr, nullptr, one.error});
+        }
+        if (lost_) show(Entry{ReportList::lost});
+    }
+
+private:
+    [[nodiscard]] static const Value* pointer_to(const std::optional<Value>& value) noexcept {
+        return value ? &*value : nullptr;
+    }
+};
+
+/// An entry of a list of a ReplicaReport. Its pointers are valid as long as the report.
+template <class Value>
+struct ReplicaReport<Value>::Entry {
+    ReportList list{};
+    /// The id of the element; empty for `lost`.
+    std::string_view element{};
+    /// The edit, in conflicts, overwrote, kept and restamped; otherwise null.
+    const operation_type* edit = nullptr;
+    /// The value of the edit, or in `replaced` that of this replica's version; null for a removal.
+    const Value* mine = nullptr;
+    /// In overwrote the value that the edit replaced, and in `replaced` the value that is there
+    /// now; null for a removal.
+    const Value* other = nullptr;
+    /// In `kept` the reason; in `unreadable`, and in `replaced` if a version cannot be read, the
+    /// error of the value.
+    std::error_code error{};
+    /// In `replaced`, whether this program cannot read the value of this replica's version.
+    bool mine_is_unreadable = false;
+
+    /// Returns one line with everything in the entry. `text_of(const Value&)` returns the text of a
+    /// value.
+    /// Throws: std::bad_alloc; what `text_of` throws.
+    template <class TextOf>
+    [[nodiscard]] std::string text(TextOf&& text_of) const {
+        const auto shown = [&](const Value* value) {
+            return value != nullptr ? '"' + std::string{text_of(*value)} + '"' : "removed";
+        };
+        std::string line{element};
+        if (!line.empty()) line += ": ";
+        line += to_string(list);
+        if (edit != nullptr && edit->kind() == OperationKind::interaction) {
+            line += ": " + std::string{what_happened(*edit)};
+        } else if (edit != nullptr || list == ReportList::replaced) {
+            line += ": " + (mine_is_unreadable ? "unreadable" : shown(mine));
+        }
+        if (list == ReportList::overwrote) line += " in place of " + shown(other);
+        if (list == ReportList::replaced && (!error || other != nullptr)) {
+            line += " is now " + shown(other);
+        }
+        if (error) line += " (" + error.message() + ')';
+        return line;
+    }
+
+private:
+    friend ReplicaReport;
+    [[nodiscard]] static Entry of(ReportList list, const operation_type& edit) {
+        const bool has_value =
+            edit.kind() == OperationKind::add || edit.kind() == OperationKind::update;
+        return {list, edit.element(), &edit, has_value ? &edit.value() : nullptr, nullptr, {}};
+    }
+};
+
+}  // namespace part
 
 }}  // namespace belay

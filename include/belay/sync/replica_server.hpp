@@ -15,8 +15,8 @@
 #include <vector>        // std::vector
 
 #include <belay/core/bytes.hpp>
-#include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/detail/sync_message_codec.hpp>
+#include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace part {
 

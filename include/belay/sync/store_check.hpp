@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/store_check.hpp
+/// StoreRule: the rules that check::store checks.
 /// check::store: checks that a store is correct. For tests of stores; sync.hpp does not include it.
 #pragma once
 
 #include <algorithm>    // std::max
 #include <concepts>     // std::same_as, std::equality_comparable
-#include <cstdint>      // std::uint64_t
+#include <cstddef>      // std::size_t
+#include <cstdint>      // std::uint8_t, std::uint64_t
 #include <limits>       // std::numeric_limits
 #include <map>          // std::map
 #include <optional>     // std::optional
@@ -16,12 +18,97 @@
 #include <utility>      // std::exchange, std::move, std::pair
 #include <vector>       // std::vector
 
+#include <belay/core/assert.hpp>
 #include <belay/core/random.hpp>
-#include <belay/sync/detail/processor_server.hpp>
 #include <belay/sync/store_like.hpp>
-#include <belay/sync/store_rule.hpp>
+#include <belay/sync/sync_server_like.hpp>
 
-namespace belay { inline namespace BELAY_ABI { namespace check {
+namespace belay { inline namespace BELAY_ABI {
+
+namespace check {
+
+/// A rule that a store must follow and the compiler cannot check; see StoreLike.
+enum class StoreRule : std::uint8_t {
+    starts_empty,
+    takes_what_it_should,
+    finds_what_was_written,
+    reads_what_was_written,
+    reads_only_what_is_live,
+    update_needs_a_live_element,
+    rejection_changes_nothing,
+    knows_applied_operations,
+    knows_their_decisions,
+    knows_no_others,
+    expire_keeps_what_is_live,
+    expire_keeps_later_tombstones,
+    horizon_never_goes_back,
+    transaction_runs_once,
+    transaction_answers_its_error,
+    transaction_keeps_everything,
+    transaction_undoes_everything,
+    move_keeps_everything,
+    reopening_keeps_everything,
+    confirms_nothing_when_displaced,
+    continues_when_its_file_is_back,
+    changes_lead_to_what_it_has,
+    lists_only_changes,
+    copies_for_other_cursors,
+    remembers_what_was_replaced,
+    lists_every_write,
+    cursors_move_on,
+    copies_note_where_they_begin,
+    visits_what_is_live,
+    remembers_no_unnamed_write,
+    keeps_notes,
+    notes_are_no_changes
+};
+
+/// Returns the rule as a sentence.
+[[nodiscard]] constexpr const char* to_string(StoreRule rule) noexcept {
+    constexpr const char* sentences[] = {
+        "a new store has no element and no remembered operation",
+        "add, remove and remember accept everything, and update accepts an element that exists",
+        "find returns the last write of the element in its session, and its stamp",
+        "read returns the last value that was written",
+        "read returns nothing for an absent or removed element",
+        "update rejects an absent or removed element",
+        "a rejected update changes and remembers nothing",
+        "applied returns the hash that came with the operation, even if the operation changed "
+        "nothing",
+        "applied returns the decision that came with the operation",
+        "applied returns nothing for an operation that never came",
+        "expire changes no element that exists",
+        "expire keeps the tombstones at the horizon and after it",
+        "the horizon never decreases",
+        "transaction runs its body once",
+        "transaction returns the error of its body, and passes its exceptions on",
+        "a transaction keeps all changes of its body",
+        "a transaction whose body returns an error or throws changes nothing, and remembers no "
+        "operation",
+        "a moved store keeps everything",
+        "a store that is closed and opened again keeps everything",
+        "a store whose path leads to another file, or to none, confirms nothing",
+        "a store whose file is at its path again continues, with everything it had",
+        "a reader that applies the pages of changes_since has the elements of the session",
+        "changes_since lists nothing twice, and nothing to a reader that has everything",
+        "changes_since begins a copy for a cursor of another store or ahead of it, and no other "
+        "unless removals were forgotten",
+        "replaced returns the version in whose place an operation that overwrites put its own, and "
+        "nothing for other operations",
+        "each add, update and remove is a new change for changes_since, also a removal of what is "
+        "removed or absent",
+        "a cursor of changes_since stays in its store and never goes back, and each page with more "
+        "pages after it moves it, except at the beginning of a copy",
+        "the cursor of a copy has the number of the last change when the copy began",
+        "for_each visits each live element of the session once, with its value and stamp, and no "
+        "other",
+        "a write whose mark has no id changes the element, and remembers no operation",
+        "note returns the last bytes that set_note was given for the name, and none for other "
+        "names",
+        "set_note changes no element, and is no new change for changes_since"};
+    const auto i = static_cast<std::size_t>(rule);
+    return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
+}
 
 /// The first fault that check::store found.
 struct StoreFault {
@@ -44,9 +131,9 @@ struct StoreOptions {
     std::size_t ids_remembered = 50;
 };
 
-}}}  // namespace belay::check
+}  // namespace check
 
-namespace belay { inline namespace BELAY_ABI { namespace detail {
+namespace detail {
 
 struct NeverReopenedStore {
     void operator()() const noexcept {}
@@ -80,8 +167,10 @@ public:
             write(Rule::takes_what_it_should);
         } else if (what < 20) {
             rejected_update();
-        } else if (what < 22) {
+        } else if (what < 21) {
             remember();
+        } else if (what < 22) {
+            if constexpr (HasNotes<Store>) set_note();
         } else if (what < 24) {
             expire();
         } else if (what < 25) {
@@ -121,6 +210,11 @@ public:
             rejected([&](const auto& mark) { return store_->add(key, value_(last_), mark); }),
             rejected([&](const auto& mark) { return store_->remove(key, mark); }),
             rejected([&](const auto& mark) { return store_->remember(mark); })};
+        if constexpr (HasNotes<Store>) {
+            const Bytes other{std::byte{7}};
+            expect(static_cast<bool>(store_->set_note("a", other)),
+                   Rule::confirms_nothing_when_displaced);
+        }
         if constexpr (HasTransaction<Store>) {
             auto body = [&] { return store_->remember(new_mark()); };
             expect(static_cast<bool>(store_->transaction(body)),
@@ -156,6 +250,7 @@ private:
     struct Model {
         std::map<Name, Element> elements{};
         std::map<Id, Element> replaced{};
+        std::map<std::string, Bytes> notes{};
         std::vector<part::WriteMark> known{};
         std::set<std::string> due[readers]{};  // written since the reader's last page with it
         WallTime horizon = WallTime::min();
@@ -183,7 +278,7 @@ private:
     [[nodiscard]] Stamp new_stamp() {
         const std::uint64_t kind = bits_() % 16;
         if (kind == 0) {
-            // A Replica keeps its cursor as the stamp of a removal, so each bit counts.
+            // Each bit counts, also those of times that no clock shows.
             const auto time = static_cast<std::int64_t>(bits_() >> 1U);
             const auto counter = static_cast<std::uint32_t>(bits_());
             const std::uint64_t first = bits_();
@@ -231,6 +326,9 @@ private:
             mark.stamp = element.state.stamp;
         }
         std::error_code error;
+        if constexpr (HasNotes<Store>) {
+            if (!part::overwrites(mark.decision) && bits_() % 8 == 0) mark.operation = no_id;
+        }
         if constexpr (HasPrefetch<Store>) store_->prefetch(key, mark.operation);
         if (what == 0) {
             error = store_->remove(key, mark);
@@ -244,7 +342,11 @@ private:
         for (std::size_t who = 0; who < readers; ++who) {
             if (session_of(who) == name.first) model_.due[who].insert(name.second);
         }
-        note(mark);
+        if (mark.operation == no_id) {
+            knows(no_id, nullptr, Rule::remembers_no_unnamed_write);
+        } else {
+            note(mark);
+        }
         look_at(name, Rule::finds_what_was_written);
         if constexpr (HasForEach<Store>) {
             if (is_committed) visit(name.first, Rule::finds_what_was_written);
@@ -265,6 +367,34 @@ private:
         const part::WriteMark mark = new_mark();
         expect(!store_->remember(mark), Rule::takes_what_it_should);
         note(mark);
+    }
+    void set_note() {
+        const std::string name = any_name().second;
+        Bytes bytes(bits_() % 5 * 40, static_cast<std::byte>(bits_()));
+        const std::string_view session = sessions[bits_() % std::size(sessions)];
+        const auto page = [&] {
+            if constexpr (HasChangesSince<Store>) {
+                return store_->changes_since(session, readers_[0].cursor, 5);
+            } else {
+                return Result<int>{0};
+            }
+        };
+        const auto before = page();
+        expect(!store_->set_note(name, bytes), Rule::takes_what_it_should);
+        const auto after = page();
+        expect(before && after && *before == *after, Rule::notes_are_no_changes);
+        model_.notes[name] = std::move(bytes);
+        has_notes(Rule::keeps_notes);
+        for (const std::string_view id : elements) {
+            look_at({std::string{session}, std::string{id}}, Rule::notes_are_no_changes);
+        }
+    }
+    void has_notes(Rule rule) {
+        for (const std::string_view name : elements) {
+            const auto at = model_.notes.find(std::string{name});
+            const Result<Bytes> note = store_->note(name);
+            expect(note && *note == (at != model_.notes.end() ? at->second : Bytes{}), rule);
+        }
     }
     void note(const part::WriteMark& mark) {
         model_.known.push_back(mark);
@@ -411,6 +541,7 @@ private:
                 write(Rule::takes_what_it_should, false);
             }
             remember();
+            if constexpr (HasNotes<Store>) set_note();
             if (bits_() % 2 == 0) expire();
 #if defined(__cpp_exceptions)
             if (end == BodyEnd::exception) throw BodyThrew{};
@@ -488,6 +619,9 @@ private:
             for (const std::string_view id : elements) look_at(Name{session, id}, rule);
             if constexpr (HasForEach<Store>) visit(session, rule);
         }
+        if constexpr (HasNotes<Store>) {
+            has_notes(rule != Rule::finds_what_was_written ? rule : Rule::keeps_notes);
+        }
         const std::size_t count = model_.known.size();
         for (std::size_t i = count > ids_ ? count - ids_ : 0; i < count; ++i) {
             const bool particular = rule != Rule::finds_what_was_written;
@@ -528,9 +662,9 @@ private:
     std::optional<Rule> broken_{};
 };
 
-}}}  // namespace belay::detail
+}  // namespace detail
 
-namespace belay { inline namespace BELAY_ABI { namespace check {
+namespace check {
 
 /// Runs random histories of operations on a store, and returns the first fault, if any.
 ///
@@ -549,9 +683,9 @@ namespace belay { inline namespace BELAY_ABI { namespace check {
 ///   `make` returned last, which is open, or puts another file in its place. With `false`, it puts
 ///   that file back. This comes in a history of its own, the last one.
 ///
-/// The same arguments give the same histories. `transaction`, `changes_since`, `for_each` and
-/// `replaced` are checked if the store has them. Some bodies of transactions throw, if exceptions
-/// are enabled.
+/// The same arguments give the same histories. `transaction`, `changes_since`, `for_each`,
+/// `replaced` and notes are checked if the store has them. Some bodies of transactions throw, if
+/// exceptions are enabled.
 /// Errors:     the fault.   Throws: what the store and the other arguments throw.
 /// Complexity: `histories` times `steps`, times a few elements.
 template <class Make, class Value, std::invocable Reopen, std::invocable<bool> Displace>
@@ -590,4 +724,6 @@ template <class Make, class Value>
     return store(std::move(make), std::move(value), detail::NeverReopenedStore{}, options);
 }
 
-}}}  // namespace belay::check
+}  // namespace check
+
+}}  // namespace belay

@@ -5,11 +5,15 @@
 
 #include <concepts>      // std::same_as
 #include <cstdint>       // std::uint8_t, std::uint64_t
+#include <exception>     // std::terminate
 #include <optional>      // std::optional
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
+#include <type_traits>   // std::is_lvalue_reference_v, std::remove_cvref_t
 
+#include <belay/core/bytes.hpp>
 #include <belay/core/detail/member_names.hpp>
+#include <belay/core/observer.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sync/changes.hpp>
 #include <belay/sync/conflict.hpp>
@@ -76,7 +80,7 @@ struct WriteMark {
     /// The element's new stamp. In a `remove`, the element may be removed already with this very
     /// stamp: the operation had no effect then.
     Stamp stamp{};
-    /// The id of the operation; remembered.
+    /// The id of the operation; remembered. no_id: nothing is remembered.
     Id operation{};
     /// The hash of the operation's contents and session; remembered with its id.
     std::uint64_t hash = 0;
@@ -180,6 +184,12 @@ concept HasReplaced = HasOperationType<S> && requires(S& store, const Id& operat
 template <class S>
 concept NamesReplaced = HasReplaced<S> || has_replaced<S>;
 
+template <class S>
+concept HasNotes = requires(S& store, std::string_view name, BytesView bytes) {
+    { store.note(name) } -> std::same_as<Result<Bytes>>;
+    { store.set_note(name, bytes) } -> std::same_as<std::error_code>;
+};
+
 }  // namespace detail
 
 /// Stores the elements of sessions; MemoryStore is one.
@@ -227,6 +237,11 @@ concept NamesReplaced = HasReplaced<S> || has_replaced<S>;
 ///   the mark `overwrites`. The store chooses how many of the latest it remembers, and returns
 ///   nothing for others. With it, an operation that is sent again reports again what it replaced
 ///   unseen.
+/// - optional: `note(name) -> Result<Bytes>` and `set_note(name, bytes) -> std::error_code`:
+///   `note` returns the bytes of the last `set_note` with this name (any bytes), and none if there
+///   was none. A note is no element, and setting it is no change. Members of another form are not
+///   called. The local store of a Replica needs both, for one note of each session, and at most one
+///   of each element. It sets them in the transaction that writes the elements.
 ///
 /// Each call happens as a whole, effect and mark, or not at all, also when it fails. An error code
 /// gives the reason; see SyncErrc. A result that a call has returned survives everything that the
@@ -295,5 +310,21 @@ consteval bool store_like() {
 }
 
 }  // namespace explain
+
+namespace detail {
+
+// True for a store that is named, and neither passed by reference nor moved in.
+template <class S>
+inline constexpr bool copies_a_store =
+    std::is_lvalue_reference_v<S> && !Reference<std::remove_cvref_t<S>>;
+
+// Stands for a store that cannot be made of the argument. The constructor that calls it does not
+// compile.
+template <class Store>
+[[noreturn]] Store no_store() noexcept {
+    std::terminate();
+}
+
+}  // namespace detail
 
 }}  // namespace belay

@@ -28,7 +28,7 @@ struct SyncHeader {
 
     static void start(Bytes& into, SyncMessageKind kind, std::uint64_t id = 0) {
         into.assign({tag, version, static_cast<std::byte>(kind), std::byte{0}});
-        append_number(into, id);
+        append_field(into, id);
     }
     /// Returns: nothing if the bytes are no message of this version.
     [[nodiscard]] static std::optional<SyncMessageKind> kind_of(BytesView message) noexcept {

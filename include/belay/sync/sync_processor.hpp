@@ -14,8 +14,8 @@
 
 #include <belay/call/retry.hpp>
 #include <belay/core/clocks.hpp>
-#include <belay/sync/detail/named_store.hpp>
 #include <belay/sync/detail/sync_engine.hpp>
+#include <belay/sync/store_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 

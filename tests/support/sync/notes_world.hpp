@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include <belay/sync/detail/store_epochs.hpp>
+#include <belay/sqlite/detail/elements.hpp>
 #include <belay/sync/replica.hpp>
 
 #include "support/sync/replica_server_rig.hpp"
@@ -423,9 +423,9 @@ private:
     /// Returns whether the device has received all changes up to some number of them.
     [[nodiscard]] bool knows_changes() {
         const std::string session = "s";
-        belay::Random bits{belay::Seed{1}};
+        belay::detail::ReplicaCopy<MapStore>::Unreadable unreadable;
         const auto cursor =
-            belay::detail::ReplicaCopy<MapStore>{copy().store, session, bits}.cursor();
+            belay::detail::ReplicaCopy<MapStore>{copy().store, session, unreadable}.cursor();
         return cursor && *cursor && (*cursor)->changes != 0;
     }
     void sync() {

@@ -29,6 +29,7 @@ struct StoreOfWrites {
     struct Contents {
         std::map<Key, std::pair<belay::part::ElementState, std::string>> elements{};
         std::map<belay::Id, belay::part::AppliedMark> known{};
+        std::map<std::string, belay::Bytes> notes{};
     };
 
     belay::Result<belay::part::ElementState> find(const belay::part::ElementKey& key) {
@@ -82,7 +83,18 @@ struct StoreOfWrites {
     }
 
     bool fails() { return fail_in != 0 && --fail_in == 0; }
+    belay::Result<belay::Bytes> note(std::string_view name) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        const auto at = in.notes.find(std::string{name});
+        return at != in.notes.end() ? at->second : belay::Bytes{};
+    }
+    std::error_code set_note(std::string_view name, belay::BytesView bytes) {
+        if (fails()) return belay::SyncErrc::store_busy;
+        in.notes[std::string{name}].assign(bytes.begin(), bytes.end());
+        return {};
+    }
     std::error_code noted(const belay::part::WriteMark& mark) {
+        if (mark.operation == belay::no_id) return {};
         in.known[mark.operation] = {mark.hash, mark.decision};
         return {};
     }

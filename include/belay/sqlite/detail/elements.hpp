@@ -1,23 +1,63 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sqlite/detail/elements.hpp
 /// SqliteElements: the tables of a store in SQLite, with values as bytes.
+/// StoreEpochs: finds cursors of changes that a restored store has lost.
 #pragma once
 
-#include <algorithm>  // std::copy, std::max
-#include <cstdint>    // std::int64_t
+#include <algorithm>  // std::max, std::upper_bound, std::copy
+#include <cstddef>    // std::size_t
+#include <cstdint>    // std::uint32_t, std::uint64_t, std::int64_t
 #include <optional>   // std::optional
 #include <string>     // std::string
 #include <utility>    // std::exchange
+#include <vector>     // std::vector
 
 #include <belay/core/crc32c.hpp>
 #include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sqlite/detail/database.hpp>
-#include <belay/sync/detail/store_epochs.hpp>
+#include <belay/sync/changes.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// The epochs of a store's changes.
+///
+/// Each opening of a store that makes a change begins an epoch, with a random number. A backup that
+/// is restored is opened again, so the changes that it makes have another epoch than the lost ones
+/// of the same numbers. The method is that of Kafka's leader epochs (KIP-101).
+class StoreEpochs {
+public:
+    struct Epoch {
+        std::uint64_t first = 0;   ///< the number of its first change
+        std::uint32_t number = 0;  ///< above 0
+    };
+    /// The most epochs that a store remembers: daily openings of 27 years.
+    static constexpr std::size_t most = 10'000;
+
+    /// Pre: epoch.first is above those of all others.   Throws: std::bad_alloc.
+    void add(const Epoch& epoch) { epochs_.push_back(epoch); }
+    /// Undoes the last add().
+    void remove_last() noexcept { epochs_.pop_back(); }
+
+    /// Returns the epoch of a change; 0: unknown.
+    [[nodiscard]] std::uint32_t of(std::uint64_t change) const noexcept {
+        const auto after = std::upper_bound(
+            epochs_.begin(), epochs_.end(), change,
+            [](std::uint64_t number, const Epoch& epoch) { return number < epoch.first; });
+        return after == epochs_.begin() ? 0 : (after - 1)->number;
+    }
+    /// Returns whether the history of a store with this last change includes that of a cursor.
+    [[nodiscard]] bool include(const part::StoreCursor& cursor, std::uint64_t last) const noexcept {
+        return std::max(cursor.changes, cursor.seen) <= last &&
+               (cursor.epoch == 0 || cursor.seen == 0 || of(cursor.seen) == cursor.epoch);
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return epochs_.size(); }
+
+private:
+    std::vector<Epoch> epochs_;
+};
 
 /// The SQL statements of a sqlite::Store. See there for the format.
 class SqliteElements {
@@ -25,7 +65,7 @@ public:
     [[nodiscard]] std::error_code open(const std::string& path, bool flushes_each) {
         bool is_new = false;
         std::error_code error = db_.open(path);
-        if (!error) error = db_.recognise({0x62656C73, 5}, is_new);
+        if (!error) error = db_.recognise({0x62656C73, 6}, is_new);
         if (!error) error = db_.configure(flushes_each);
         if (!error && is_new) error = create();
         const auto prepare = [&](const char* sql, SqliteStatement& into) {
@@ -56,6 +96,8 @@ public:
         prepare("SELECT crc, wall, counter, origin, value FROM replaced WHERE id=?", replaced_);
         prepare("DELETE FROM replaced WHERE number<=?", forget_replaced_);
         prepare("INSERT OR REPLACE INTO epoch (first, number) VALUES (?, ?)", begin_epoch_);
+        prepare("SELECT crc, value FROM note WHERE name=?", note_);
+        prepare("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", set_note_);
         std::int64_t found[4] = {};
         if (!error) {
             error = db_.ask(
@@ -149,7 +191,7 @@ public:
         return in_one_piece([&]() -> std::error_code {
             if (const std::error_code error = keep_replaced(key, mark)) return error;
             const int answer = write(put_, key, value, mark);
-            return answer == SQLITE_DONE ? note(mark) : failed(answer);
+            return answer == SQLITE_DONE ? remember_id(mark) : failed(answer);
         });
     }
     /// Like put(), for a live element.   Errors: store_disagrees: it is not live.
@@ -159,13 +201,13 @@ public:
             if (const std::error_code error = keep_replaced(key, mark)) return error;
             const int answer = write(update_, key, value, mark);
             if (answer != SQLITE_DONE) return failed(answer);
-            if (db_.changes() == 1) return note(mark);
+            if (db_.changes() == 1) return remember_id(mark);
             --changes_;
             return SyncErrc::store_disagrees;
         });
     }
     [[nodiscard]] std::error_code remember(const part::WriteMark& mark) {
-        return in_one_piece([&] { return note(mark); });
+        return in_one_piece([&] { return remember_id(mark); });
     }
     [[nodiscard]] Result<std::optional<part::AppliedMark>> applied(const Id& operation) {
         const SqliteRun run{applied_};
@@ -191,6 +233,26 @@ public:
         const Result<part::ElementState> found = read_row(run, key_of_replaced(operation), bytes);
         if (found) value.assign(bytes.begin(), bytes.end());
         return found;
+    }
+    [[nodiscard]] Result<Bytes> note(std::string_view name) {
+        const SqliteRun run{note_};
+        run.bind(1, as_bytes(name));
+        const int answer = run.step();
+        if (answer == SQLITE_DONE) return Bytes{};
+        if (answer != SQLITE_ROW) return read_failed(answer);
+        const BytesView bytes = run.bytes(1);
+        if (run.number(0) != check(name, bytes)) return make_error_code(QueueErrc::corrupt);
+        return Bytes{bytes.begin(), bytes.end()};
+    }
+    [[nodiscard]] std::error_code set_note(std::string_view name, BytesView bytes) {
+        return in_one_piece([&]() -> std::error_code {
+            const SqliteRun run{set_note_};
+            run.bind(1, as_bytes(name));
+            run.bind(2, std::int64_t{check(name, bytes)});
+            run.bind(3, bytes);
+            const int answer = run.step();
+            return answer == SQLITE_DONE ? std::error_code{} : failed(answer);
+        });
     }
     /// Removes the tombstones from before `until`.
     [[nodiscard]] std::error_code expire(WallTime until) {
@@ -278,6 +340,9 @@ private:
                             part::crc32c(as_bytes(key.id),
                                          part::crc32c(as_bytes(key.session), part::crc32c(head))));
     }
+    [[nodiscard]] static std::uint32_t check(std::string_view name, BytesView note) noexcept {
+        return part::crc32c(note, part::crc32c(as_bytes(name)));
+    }
     /// Reads the row of an element: crc, wall, counter, origin, value.
     [[nodiscard]] static Result<part::ElementState> read_row(const SqliteRun& run,
                                                              const part::ElementKey& key,
@@ -307,7 +372,8 @@ private:
             "TABLE epoch (first INTEGER PRIMARY KEY, number INTEGER NOT NULL); CREATE TABLE "
             "replaced (number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, crc INTEGER NOT NULL, "
             "wall INTEGER NOT NULL, counter INTEGER NOT NULL, origin BLOB NOT NULL, value BLOB); "
-            "PRAGMA application_id=0x62656C73; PRAGMA user_version=5; COMMIT");
+            "CREATE TABLE note (name BLOB PRIMARY KEY, crc INTEGER NOT NULL, value BLOB NOT NULL) "
+            "WITHOUT ROWID; PRAGMA application_id=0x62656C73; PRAGMA user_version=6; COMMIT");
     }
     [[nodiscard]] std::error_code read_epochs() {
         SqliteStatement statement;
@@ -402,7 +468,8 @@ private:
         const int answer = run.step();
         return answer == SQLITE_DONE ? std::error_code{} : failed(answer);
     }
-    [[nodiscard]] std::error_code note(const part::WriteMark& mark) {
+    [[nodiscard]] std::error_code remember_id(const part::WriteMark& mark) {
+        if (mark.operation == no_id) return {};
         {
             const SqliteRun run{remember_};
             run.bind(1, BytesView{mark.operation});
@@ -450,6 +517,8 @@ private:
     SqliteStatement replaced_;
     SqliteStatement forget_replaced_;
     SqliteStatement begin_epoch_;
+    SqliteStatement note_;
+    SqliteStatement set_note_;
     WallTime horizon_ = WallTime::min();
     std::int64_t first_ = 1;  // of the ids that are remembered
     std::int64_t most_ = 0;

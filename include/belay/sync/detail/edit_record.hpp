@@ -158,19 +158,19 @@ private:
             const auto state = static_cast<unsigned>(in.byte());
             if (state > static_cast<unsigned>(EditState::unreadable)) return std::nullopt;
             made.state = static_cast<EditState>(state);
-            made.error = in.number();
-            made.operation.id = in.id();
-            made.operation.stamp = in.stamp();
+            in.field(made.error);
+            in.field(made.operation.id);
+            in.field(made.operation.stamp);
             const auto kind = static_cast<unsigned>(in.byte());
             if (kind > static_cast<unsigned>(OperationKind::interaction)) return std::nullopt;
             made.kind = static_cast<OperationKind>(kind);
             made.flags = static_cast<unsigned>(in.byte());
-            if ((made.flags & 1U) != 0) made.operation.saw = in.stamp();
+            if ((made.flags & 1U) != 0) made.operation.saw = in.read<Stamp>();
             made.element = as_text(in.text());
             if (made.kind == OperationKind::interaction) made.what = as_text(in.text());
             if ((made.flags & 2U) != 0) made.value = in.text();
             if ((made.flags & 4U) != 0) made.base = in.text();
-            if ((made.flags & 8U) != 0) made.operation.formerly = in.id();
+            if ((made.flags & 8U) != 0) in.field(made.operation.formerly);
             const bool valued =
                 made.kind == OperationKind::add || made.kind == OperationKind::update;
             if (!in.whole() || valued != ((made.flags & 2U) != 0)) return std::nullopt;
@@ -206,7 +206,7 @@ private:
         return append_text(into, as_bytes(op.element()));
     }
     static void put_formerly(const Op& op, Bytes& into) {
-        if (!is_no_id(op.formerly)) append_id(into, op.formerly);
+        if (!is_no_id(op.formerly)) append_field(into, op.formerly);
     }
     /// The part of fixed length, which is appended at once.
     struct Head {

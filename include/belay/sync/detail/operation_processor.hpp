@@ -15,7 +15,6 @@
 #include <belay/sync/strategy_like.hpp>
 #include <belay/sync/sync_errc.hpp>
 #include <belay/sync/sync_observer.hpp>
-#include <belay/sync/sync_options.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 

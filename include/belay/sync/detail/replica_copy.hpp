@@ -6,6 +6,8 @@
 #include <algorithm>      // std::max
 #include <cstddef>        // std::size_t
 #include <cstdint>        // std::int64_t, std::uint64_t
+#include <functional>     // std::less
+#include <map>            // std::map
 #include <optional>       // std::optional
 #include <string>         // std::string
 #include <string_view>    // std::string_view
@@ -15,11 +17,12 @@
 #include <vector>         // std::vector
 
 #include <belay/core/failure.hpp>
-#include <belay/core/random.hpp>
 #include <belay/sync/changes.hpp>
-#include <belay/sync/detail/processor_server.hpp>
+#include <belay/sync/detail/replica_edits.hpp>
+#include <belay/sync/detail/sync_bytes.hpp>
 #include <belay/sync/store_like.hpp>
 #include <belay/sync/sync_errc.hpp>
+#include <belay/sync/sync_server_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -42,15 +45,21 @@ template <class Store, class Change>
     return {};
 }
 
+/// The elements whose present values are on no page.
+template <class Change>
+struct UnreadableValues {
+    std::map<std::string, Change, std::less<>> changes{};  // by their ids, if not reported yet
+    bool is_due = true;         // they are to be read again, once in each run
+    std::optional<bool> any{};  // whether the local store has noted one; none: not known yet
+};
+
 /// Brings pages of changes into a store.
 ///
-/// The cursor is in the same store as the elements, and is written after them, in the same
+/// The cursor is a note of the store that has the elements, and is written after them, in the same
 /// transaction if the store has transactions. So it is never ahead of them, and changes that are
 /// applied again change nothing. The number up to which it has seen the history is written before
 /// them, so that elements of a history that the server then loses are noticed. Before the elements
-/// of another store come, the end of the former history is kept, too. These are stamps of
-/// tombstones in a session of its own: a StoreLike keeps every stamp, and values only of the
-/// application's type.
+/// of another store come, the end of the former history is kept, too.
 ///
 /// If a value of a page cannot be read, the store gets the stamp of that version, and the number of
 /// the cursor before the first such page. From there the next run of the program reads again, with
@@ -70,30 +79,16 @@ public:
     /// The number `seen` while the store has elements of two histories; ahead of each store.
     static constexpr std::uint64_t no_history = (std::uint64_t{1} << 62) - 2;
 
-    ReplicaCopy(Store& store, const std::string& session, Random& bits) noexcept
-        : store_{store}, session_{session}, bits_{bits} {}
+    using Unreadable = UnreadableValues<Change>;
+
+    ReplicaCopy(Store& store, const std::string& session, Unreadable& unreadable) noexcept
+        : store_{store}, session_{session}, unreadable_{unreadable} {}
 
     /// Returns: nothing before the first copy was complete.
     [[nodiscard]] Result<std::optional<part::StoreCursor>> cursor() {
-        const std::string name = cursor_session();
-        const Result<part::ElementState> found = store_.find({name, "cursor"});
-        if (!found) return found.error();
-        part::StoreCursor cursor;
-        if (found->presence != part::Presence::removed) return std::optional<part::StoreCursor>{};
-        const std::int64_t wall = found->stamp.wall.time_since_epoch().count();
-        if (wall < offset) return make_error_code(SyncErrc::store_corrupt);
-        cursor.store = found->stamp.origin;
-        cursor.changes = static_cast<std::uint64_t>(wall - offset);
-        // All of these are here, so no removal of before is needed.
-        cursor.copied_at = cursor.changes;
-        const Result<part::ElementState> seen = store_.find({name, "seen"});
-        if (!seen) return seen.error();
-        if (seen->presence == part::Presence::removed) {
-            cursor.seen =
-                static_cast<std::uint64_t>(seen->stamp.wall.time_since_epoch().count() - offset);
-            cursor.epoch = seen->stamp.counter;
-        }
-        return std::optional{cursor};
+        const Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        return notes->has_cursor ? std::optional{notes->cursor} : std::nullopt;
     }
     /// Returns the end of the history that the elements here have: its store, and the number of its
     /// last change. The number is 0 if only a part of a copy is here. Until the copy of another
@@ -104,19 +99,17 @@ public:
             if (end.changes != 0) end.changes = std::max(cursor.changes, cursor.seen);
             return end;
         }
-        const Result<part::ElementState> found = store_.find({cursor_session(), "former"});
-        if (!found) return found.error();
-        if (found->presence == part::Presence::removed) {
-            end.store = found->stamp.origin;
-            end.changes =
-                static_cast<std::uint64_t>(found->stamp.wall.time_since_epoch().count() - offset);
-        }
-        return end;
+        const Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        return notes->former.store != no_id ? notes->former : end;
     }
     /// Keeps it while the elements of another store come. A later attempt then finds the same loss,
     /// also if the cursor, but not `seen`, is already that of the other store.
     [[nodiscard]] std::error_code keep_end(const part::StoreCursor& end) {
-        return write("former", end.changes, 0, end.store);
+        Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        notes->former = end;
+        return write(*notes);
     }
     /// The transfer that a page belongs to.
     enum class Of : std::uint8_t {
@@ -151,14 +144,23 @@ public:
     [[nodiscard]] std::error_code apply(const Page& page, Of of, std::uint64_t after,
                                         const std::vector<Change>& lost) {
         return in_transaction([&]() -> std::error_code {
+            Result<Notes> notes = read_notes();
+            if (!notes) return notes.error();
             if (of != Of::first_copy) {
                 // Until the copy of another store is complete, there are elements of two histories.
                 const std::uint64_t seen = of != Of::other_copy ? page.next.seen : no_history;
-                if (const auto error = write("seen", seen, page.next.epoch, page.next.store)) {
+                notes->cursor.seen = seen;
+                notes->cursor.epoch = page.next.epoch;
+            }
+            for (const Change& change : page.changes) {
+                if (!change.error) continue;
+                // In a copy, the number there may be of another history.
+                if (is_copy(of) || !notes->unreadable_after) notes->unreadable_after = after;
+                if (const auto error = note(Noted::unreadable, change.id, change.stamp)) {
                     return error;
                 }
             }
-            if (const auto error = note_unreadable(page, of, after)) return error;
+            if (const auto error = write(*notes)) return error;
             for (const Change& one : lost) {
                 if (const auto error = note_lost(one)) return error;
             }
@@ -166,38 +168,17 @@ public:
                 page, of, [&](const Change& change) { return put(change); },
                 [&](const Change& change) { return note_removal(change); });
             if (error) return error;
-            return of == Of::changes ? keep_position(page.next) : std::error_code{};
+            if (of != Of::changes) return {};
+            notes->take_place(page.next);
+            return write(*notes);
         });
     }
     /// Returns the number of the cursor before the first version that could not be read; nothing if
     /// all could.
     [[nodiscard]] Result<std::optional<std::uint64_t>> unreadable_after() {
-        const Result<part::ElementState> found = store_.find({cursor_session(), "unreadable"});
-        if (!found) return found.error();
-        const auto number =
-            static_cast<std::uint64_t>(found->stamp.wall.time_since_epoch().count() - offset);
-        if (found->presence != part::Presence::removed || number == no_history) {
-            return std::optional<std::uint64_t>{};
-        }
-        return std::optional{number};
-    }
-    /// The stamps that are kept of an element.
-    enum class Noted : std::uint8_t {
-        unreadable,  ///< of the latest version that could not be read
-        lost,        ///< the latest one that no edit may get again: of a version that a restored
-                     ///< store has lost, or of an edit that was dropped
-        removal,     ///< of the removal here that is later than the server's
-        earlier      ///< of the server's removal then
-    };
-    /// Returns such a stamp; Stamp{} if there is none.
-    [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
-        const std::string session = session_of(of);
-        const Result<part::ElementState> found = store_.find({session, element});
-        if (!found) return found.error();
-        if (found->presence != part::Presence::removed) return Stamp{};
-        Stamp stamp = found->stamp;
-        stamp.wall = earlier(stamp.wall, Duration{offset});
-        return stamp;
+        const Result<Notes> notes = read_notes();
+        if (!notes) return notes.error();
+        return notes->unreadable_after;
     }
     /// Returns the stamp of the server's version of an element, which is `here` in the store.
     [[nodiscard]] Result<Stamp> version_there(std::string_view element,
@@ -207,32 +188,51 @@ public:
         if (!removal || *removal != here.stamp) return removal ? here.stamp : removal;
         return noted(Noted::earlier, element);
     }
-    /// Notes a version as Noted::lost.
-    [[nodiscard]] std::error_code note_lost(const Change& version) {
-        const Result<Stamp> before = noted(Noted::lost, version.id);
-        if (!before) return before.error();
-        return *before < version.stamp ? note(Noted::lost, version.id, version.stamp)
-                                       : std::error_code{};
+    /// Returns the server's version of an element, which an edit names.
+    [[nodiscard]] Result<Stamp> version_of(std::string_view element) {
+        const Result<part::ElementState> found = store_.find({session_, element});
+        return found ? version_there(element, *found) : found.error();
     }
-    /// Returns whether the store has the version of a change, whose stamp names one version only.
-    [[nodiscard]] Result<bool> has_live(const Change& change) {
-        const Result<part::ElementState> found = store_.find({session_, change.id});
-        if (!found) return found.error();
-        return found->presence == part::Presence::live && found->stamp == change.stamp;
+    /// Returns the stamp of the latest version of an element that this replica knows. It may be one
+    /// that cannot be read, which an edit of `seen` replaces.
+    [[nodiscard]] Result<Stamp> latest_of(std::string_view element, const Stamp& seen) {
+        if (!unreadable_.any) {
+            const auto after = unreadable_after();
+            if (!after) return after.error();
+            unreadable_.any = after->has_value();
+        }
+        if (!*unreadable_.any) return seen;
+        const Result<Stamp> hidden = noted(Noted::unreadable, element);
+        return hidden ? std::max(seen, *hidden) : hidden;
+    }
+    /// Returns the latest stamp of an element that no edit may get again. It is that of a lost
+    /// version, or of an edit that is given up, or may be. Edits of other devices may name it.
+    template <class Edits>
+    [[nodiscard]] Result<Stamp> lost_of(Edits& edits, std::string_view element) {
+        const Result<Stamp> lost = noted(Noted::lost, element);
+        if (!lost) return lost;
+        const Result<Stamp> other = latest_noted(element, *lost);
+        if (!other) return other;
+        return std::max(*lost, last_rejected(edits, edits.last_of(element), *other));
+    }
+    /// Keeps the stamp of an edit that a later one would get again. A store may have applied the
+    /// edit, and have lost it, so edits of other devices may name it.
+    template <class Edits, class Edit>
+    [[nodiscard]] std::error_code note_given_up(Edits& edits, const Edit& edit) {
+        if (edit.operation.kind() == OperationKind::interaction) return {};
+        const std::string_view element = edit.operation.element();
+        const Result<Stamp> lost = noted(Noted::lost, element);
+        if (!lost) return lost.error();
+        const Result<Stamp> other = latest_noted(element, *lost);
+        if (!other) return other.error();
+        if (!LiftedStamps{edits, edits.last_of(element), *other}.has(edit)) return {};
+        return note_lost({std::string{element}, edit.operation.stamp, std::nullopt});
     }
     /// Makes this the version of an element, which may be a removal.
     [[nodiscard]] std::error_code put(const Change& change) {
         const part::ElementKey key{session_, change.id};
         return change.value ? store_.add(key, *change.value, mark(change.stamp))
                             : store_.remove(key, mark(change.stamp));
-    }
-    /// Returns whether the store has no element.
-    [[nodiscard]] Result<bool> is_empty() {
-        bool empty = true;
-        const std::error_code error = visit_all(
-            store_, session_, [&](std::string_view, const Value&, const Stamp&) { empty = false; });
-        if (error && !is_unreadable(error)) return error;
-        return empty && !error;
     }
     /// Returns the live elements that are not in `copied`, with their stamps, except those whose
     /// values cannot be read.
@@ -259,16 +259,58 @@ public:
                     store_.remove({session_, one.id}, mark(stamp_above(one.stamp, no_id)));
                 if (failed) return failed;
             }
-            // Before the cursor, which ends the copy.
-            if (const auto error = keep_unreadable_after(unreadable_after)) return error;
-            return keep(cursor);
+            Result<Notes> notes = read_notes();
+            if (!notes) return notes.error();
+            notes->unreadable_after = unreadable_after;
+            notes->take_place(cursor);
+            notes->cursor.seen = cursor.seen;
+            notes->cursor.epoch = cursor.epoch;
+            return write(*notes);
         });
     }
 
 private:
-    // Above each time of a stamp, so that no expiry forgets the cursor.
-    static constexpr std::int64_t offset = std::int64_t{1} << 62;
+    /// The stamps that are kept of an element.
+    enum class Noted : std::uint8_t {
+        unreadable,  ///< of the latest version that could not be read
+        lost,        ///< the latest one that no edit may get again: of a version that a restored
+                     ///< store has lost, or of an edit that was dropped
+        removal,     ///< of the removal here that is later than the server's
+        earlier      ///< of the server's removal then
+    };
+    /// The note of the copy.
+    struct Notes {
+        static void each_field(auto& self, auto&& f) {
+            f(self.has_cursor), f(self.cursor), f(self.former), f(self.unreadable_after);
+        }
+        void take_place(const part::StoreCursor& next) noexcept {
+            has_cursor = true;
+            cursor.store = next.store;
+            cursor.changes = next.changes;
+            // All of these are here, so no removal of before is needed.
+            cursor.copied_at = next.changes;
+        }
+        bool has_cursor = false;
+        part::StoreCursor cursor{};
+        part::StoreCursor former{};  // the end of the former history
+        std::optional<std::uint64_t> unreadable_after{};
+    };
+    /// The note of an element: its stamps, in the order of Noted.
+    struct Stamps {
+        static void each_field(auto& self, auto&& f) {
+            for (auto& one : self.of) f(one);
+        }
+        Stamp of[4]{};
+    };
 
+    /// Returns the latest version, other than the one that it names, above which an edit of an
+    /// element may be.
+    [[nodiscard]] Result<Stamp> latest_noted(std::string_view element, const Stamp& lost) {
+        const Result<Stamp> latest = latest_of(element, lost);
+        if (!latest) return latest;
+        const Result<Stamp> removal = noted(Noted::removal, element);
+        return removal ? std::max(*latest, *removal) : removal;
+    }
     /// Returns whether the store has the version of a change, or a later removal than this one. An
     /// earlier removal may come after it if the server has forgotten or lost it. The store keeps
     /// the later one: an edit that has not seen it may undo it, and its author is to report that.
@@ -282,18 +324,18 @@ private:
     [[nodiscard]] static bool is_copy(Of of) noexcept {
         return of != Of::changes && of != Of::again;
     }
-    [[nodiscard]] std::error_code note_unreadable(const Page& page, Of of, std::uint64_t after) {
-        bool any = false;
-        for (const Change& change : page.changes) {
-            if (!change.error) continue;
-            any = true;
-            if (const auto error = note(Noted::unreadable, change.id, change.stamp)) return error;
-        }
-        if (!any) return {};
-        const auto before = unreadable_after();
+    /// Returns such a stamp; Stamp{} if there is none.
+    [[nodiscard]] Result<Stamp> noted(Noted of, std::string_view element) {
+        const Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        return stamps->of[static_cast<std::size_t>(of)];
+    }
+    /// Notes a version as Noted::lost.
+    [[nodiscard]] std::error_code note_lost(const Change& version) {
+        const Result<Stamp> before = noted(Noted::lost, version.id);
         if (!before) return before.error();
-        // In a copy, the number there may be of another history.
-        return *before && !is_copy(of) ? std::error_code{} : keep_unreadable_after(after);
+        return *before < version.stamp ? note(Noted::lost, version.id, version.stamp)
+                                       : std::error_code{};
     }
     /// Notes a removal of the server that is earlier than the one here, or the one here again.
     [[nodiscard]] std::error_code note_removal(const Change& there) {
@@ -303,45 +345,58 @@ private:
         const Result<Stamp> before = version_there(there.id, *here);
         if (!before) return before.error();
         if (*before == there.stamp) return {};
-        // In this order, which matters if the store has no transactions.
-        if (const auto error = note(Noted::earlier, there.id, there.stamp)) return error;
-        return note(Noted::removal, there.id, here->stamp);
+        return change_stamps(there.id, [&](Stamps& stamps) {
+            stamps.of[static_cast<std::size_t>(Noted::earlier)] = there.stamp;
+            stamps.of[static_cast<std::size_t>(Noted::removal)] = here->stamp;
+        });
     }
-    [[nodiscard]] std::error_code note(Noted of, std::string_view element, Stamp stamp) {
-        stamp.wall = later(stamp.wall, Duration{offset});
-        const std::string session = session_of(of);
-        return store_.remove({session, element}, mark(stamp));
+    [[nodiscard]] std::error_code note(Noted of, std::string_view element, const Stamp& stamp) {
+        return change_stamps(
+            element, [&](Stamps& stamps) { stamps.of[static_cast<std::size_t>(of)] = stamp; });
     }
-    [[nodiscard]] std::error_code keep_unreadable_after(std::optional<std::uint64_t> number) {
-        const auto before = unreadable_after();
-        if (!before) return before.error();
-        if (*before == number) return {};
-        return write("unreadable", number.value_or(no_history), 0, no_id);
+    template <class Body>
+    [[nodiscard]] std::error_code change_stamps(std::string_view element, Body change) {
+        Result<Stamps> stamps = read_stamps(element);
+        if (!stamps) return stamps.error();
+        change(*stamps);
+        Bytes bytes;
+        append_field(bytes, *stamps);
+        return store_.set_note(name_of(element), bytes);
     }
-    [[nodiscard]] std::string cursor_session() const { return session_ + '\0' + "cursor"; }
-    [[nodiscard]] std::string session_of(Noted stamps) const {
-        constexpr const char* names[] = {"unreadable", "lost", "removal", "earlier"};
-        return session_ + '\0' + names[static_cast<std::size_t>(stamps)];
+    [[nodiscard]] Result<Stamps> read_stamps(std::string_view element) {
+        const Result<Bytes> bytes = store_.note(name_of(element));
+        if (!bytes) return bytes.error();
+        Stamps stamps;
+        if (bytes->empty()) return stamps;
+        SyncReader in{*bytes};
+        in.field(stamps);
+        return in.whole() ? Result<Stamps>{stamps} : make_error_code(SyncErrc::store_corrupt);
     }
-    [[nodiscard]] part::WriteMark mark(const Stamp& stamp) {
-        // An id of its own, because a store may reject an id that it knows.
-        return {stamp, make_id(bits_), 0, part::Decision::unknown};
+    [[nodiscard]] Result<Notes> read_notes() {
+        const Result<Bytes> bytes = store_.note("copy " + session_);
+        if (!bytes) return bytes.error();
+        Notes notes;
+        if (bytes->empty()) return notes;
+        SyncReader in{*bytes};
+        in.field(notes);
+        return in.whole() ? Result<Notes>{notes} : make_error_code(SyncErrc::store_corrupt);
     }
-    [[nodiscard]] std::error_code keep(const part::StoreCursor& cursor) {
-        // In this order: until "seen" is written, the copy is not complete.
-        const std::error_code error = keep_position(cursor);
-        return error ? error : write("seen", cursor.seen, cursor.epoch, cursor.store);
+    [[nodiscard]] std::error_code write(const Notes& notes) {
+        if (notes.cursor.changes > no_history || notes.cursor.seen > no_history) {
+            return SyncErrc::store_disagrees;
+        }
+        Bytes bytes;
+        append_field(bytes, notes);
+        return store_.set_note("copy " + session_, bytes);
     }
-    [[nodiscard]] std::error_code keep_position(const part::StoreCursor& cursor) {
-        return write("cursor", cursor.changes, 0, cursor.store);
+    /// Different for each session and element, though their names are any bytes.
+    [[nodiscard]] std::string name_of(std::string_view element) const {
+        std::string name = "element " + std::to_string(session_.size()) + ' ' + session_;
+        return name.append(element);
     }
-    [[nodiscard]] std::error_code write(std::string_view name, std::uint64_t number,
-                                        std::uint32_t epoch, const Id& store) {
-        if (number > no_history) return SyncErrc::store_disagrees;
-        const std::string session = cursor_session();
-        const Stamp stamp{WallTime{Duration{offset + static_cast<std::int64_t>(number)}}, epoch,
-                          store};
-        return store_.remove({session, name}, mark(stamp));
+    [[nodiscard]] static part::WriteMark mark(const Stamp& stamp) noexcept {
+        // Without an id: only a processor needs to know what was applied.
+        return {stamp, no_id, 0, part::Decision::unknown};
     }
     template <class Body>
     [[nodiscard]] std::error_code in_transaction(Body body) {
@@ -354,7 +409,7 @@ private:
 
     Store& store_;
     const std::string& session_;
-    Random& bits_;
+    Unreadable& unreadable_;
 };
 
 }}}  // namespace belay::detail

@@ -3,31 +3,338 @@
 /// ReplicaEdits: the edits of a Replica that the server has not decided, in memory and in a log.
 #pragma once
 
-#include <algorithm>      // std::max, std::min, std::rotate
+#include <algorithm>      // std::min, std::max, std::rotate
 #include <concepts>       // std::same_as
-#include <cstddef>        // std::size_t, std::ptrdiff_t
+#include <cstddef>        // std::ptrdiff_t, std::size_t
 #include <cstdint>        // std::uint64_t
+#include <functional>     // std::less
+#include <iterator>       // std::forward_iterator_tag
 #include <map>            // std::map
+#include <memory>         // std::unique_ptr, std::make_unique_for_overwrite
 #include <optional>       // std::optional
+#include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <string_view>    // std::string_view
 #include <system_error>   // std::error_code
+#include <tuple>          // std::forward_as_tuple
 #include <unordered_map>  // std::unordered_map
 #include <unordered_set>  // std::unordered_set
-#include <utility>        // std::as_const, std::exchange, std::move, std::pair
-#include <vector>         // std::vector
+#include <utility>  // std::forward, std::move, std::pair, std::piecewise_construct, std::as_const
+#include <vector>   // std::vector
 
+#include <belay/core/assert.hpp>
+#include <belay/core/bytes.hpp>
 #include <belay/core/detail/heap.hpp>
 #include <belay/core/result.hpp>
+#include <belay/queue/codec_like.hpp>
 #include <belay/queue/queue_errc.hpp>
-#include <belay/sync/detail/edit_list.hpp>
+#include <belay/sync/changes.hpp>
 #include <belay/sync/detail/edit_record.hpp>
-#include <belay/sync/detail/replaced_record.hpp>
+#include <belay/sync/detail/sync_bytes.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// A list of pairs of a number and an edit, in the order of the numbers, in blocks of memory.
+///
+/// An iterator is a place in the list. So push_back() invalidates no iterator and no reference. An
+/// erasure invalidates those of the erased edit and the later ones.
+///
+/// Complexity: push_back() is constant, and at() nearly so, if few edits were erased in between.
+template <class Edit>
+class EditList {
+public:
+    using Entry = std::pair<std::uint64_t, Edit>;
+
+    template <class List, class Value>
+    class Iterator {
+    public:
+        using iterator_category = std::forward_iterator_tag;
+        using value_type = Entry;
+        using difference_type = std::ptrdiff_t;
+        using pointer = Value*;
+        using reference = Value&;
+
+        Iterator() noexcept = default;
+        Iterator(List& of, std::size_t place) noexcept : list_{&of}, place_{place} {}
+        [[nodiscard]] Value& operator*() const noexcept { return list_->entry(place_); }
+        [[nodiscard]] Value* operator->() const noexcept { return &list_->entry(place_); }
+        Iterator& operator++() noexcept { return ++place_, *this; }
+        Iterator operator++(int) noexcept { return {*list_, place_++}; }
+        friend bool operator==(const Iterator& a, const Iterator& b) noexcept {
+            return a.place_ == b.place_;
+        }
+        [[nodiscard]] std::size_t place() const noexcept { return place_; }
+
+    private:
+        List* list_ = nullptr;
+        std::size_t place_ = 0;
+    };
+    using iterator = Iterator<EditList, Entry>;
+    using const_iterator = Iterator<const EditList, const Entry>;
+
+    [[nodiscard]] iterator begin() noexcept { return {*this, 0}; }
+    [[nodiscard]] iterator end() noexcept { return {*this, size_}; }
+    [[nodiscard]] const_iterator begin() const noexcept { return {*this, 0}; }
+    [[nodiscard]] const_iterator end() const noexcept { return {*this, size_}; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] Edit& back() noexcept { return entry(size_ - 1).second; }
+
+    /// Adds an edit.   Pre: `number` is above all others.
+    template <class Made>
+    Edit& push_back(std::uint64_t number, Made&& made) {
+        if (size_ == blocks_.size() * block_size)
+            blocks_.push_back(std::make_unique_for_overwrite<Block>());
+        auto& slot = blocks_[size_ / block_size]->slots[size_ % block_size];
+        Entry& entry = slot.emplace(std::piecewise_construct, std::forward_as_tuple(number),
+                                    std::forward_as_tuple(std::forward<Made>(made)));
+        ++size_;
+        return entry.second;
+    }
+    /// Returns the edit with a number.   Pre: it is in the list.
+    [[nodiscard]] Edit& at(std::uint64_t number) noexcept { return entry(place_of(number)).second; }
+    [[nodiscard]] const Edit& at(std::uint64_t number) const noexcept {
+        return entry(place_of(number)).second;
+    }
+    void pop_back() noexcept {
+        --size_;
+        blocks_[size_ / block_size]->slots[size_ % block_size].reset();
+    }
+    /// Erases an edit.   Complexity: linear in the later ones.
+    void erase(const iterator& at) {
+        for (std::size_t i = at.place(); i + 1 < size_; ++i) entry(i) = std::move(entry(i + 1));
+        pop_back();
+    }
+    /// Erases the edits for which `is_erased(entry)` is true.   Returns: their number.
+    template <class Predicate>
+    std::size_t erase_if(Predicate is_erased) {
+        std::size_t kept = 0;
+        for (std::size_t i = 0; i < size_; ++i) {
+            if (is_erased(entry(i))) continue;
+            if (kept != i) entry(kept) = std::move(entry(i));
+            ++kept;
+        }
+        const std::size_t erased = size_ - kept;
+        while (size_ != kept) pop_back();
+        blocks_.resize((size_ + block_size - 1) / block_size);
+        return erased;
+    }
+
+private:
+    template <class List, class Value>
+    friend class Iterator;
+    static constexpr std::size_t block_size = 16;
+    struct Block {
+        std::optional<Entry> slots[block_size];
+    };
+
+    [[nodiscard]] Entry& entry(std::size_t place) noexcept {
+        return *blocks_[place / block_size]->slots[place % block_size];
+    }
+    [[nodiscard]] const Entry& entry(std::size_t place) const noexcept {
+        return *blocks_[place / block_size]->slots[place % block_size];
+    }
+    /// Numbers rise, so an edit is no later than if none had been erased.
+    [[nodiscard]] std::size_t place_of(std::uint64_t number) const noexcept {
+        BELAY_INVARIANT(size_ != 0 && entry(0).first <= number, "EditList: no edit has the number");
+        std::size_t last =
+            static_cast<std::size_t>(std::min<std::uint64_t>(number - entry(0).first, size_ - 1));
+        std::size_t first = 0;
+        while (entry(last).first != number) {
+            const std::size_t middle = first + (last - first) / 2;
+            BELAY_INVARIANT(first != last, "EditList: no edit has the number");
+            if (entry(middle).first < number) {
+                first = middle + 1;
+            } else {
+                last = middle;
+            }
+        }
+        return last;
+    }
+
+    std::vector<std::unique_ptr<Block>> blocks_{};
+    std::size_t size_ = 0;
+};
+
+/// A record of a version: tag, stamp (28), 0, or 1 and the value, and the element; texts with their
+/// length in 4 bytes. It is written before the local copy loses the version.
+///
+/// A record of a loss: another tag, the first and the last change (8 each), the number of elements
+/// (8), and two stamps. It is written before the local copy is that of the other store.
+///
+/// A record that is a third tag alone follows if the report was read while the log had to keep
+/// others. Numbers are little endian.
+template <class Value>
+class ReplacedRecord {
+public:
+    using Change = part::ElementChange<Value>;
+
+    [[nodiscard]] static bool is_one(BytesView bytes) noexcept {
+        return !bytes.empty() &&
+               (bytes[0] == tag || bytes[0] == reported_tag || bytes[0] == lost_tag);
+    }
+    /// Returns: whether there are bytes for it.   Throws: what the codec throws; std::bad_alloc.
+    template <class Codec>
+    [[nodiscard]] static bool encode(const Change& mine, Codec& codec, Bytes& into,
+                                     Bytes& scratch) {
+        into.assign(1, tag);
+        append_field(into, mine.stamp);
+        append_field(into, mine.value.has_value());
+        if (mine.value) {
+            scratch.clear();
+            if (!codec.encode(*mine.value, scratch) || !append_text(into, scratch)) return false;
+        }
+        return append_text(into, as_bytes(mine.id));
+    }
+    template <class Lost>
+    static void encode_lost(const Lost& lost, Bytes& into) {
+        into.assign(1, lost_tag);
+        append_field(into, lost);
+    }
+    [[nodiscard]] static bool is_lost(BytesView bytes) noexcept {
+        return bytes.size() == lost_bytes && bytes[0] == lost_tag;
+    }
+    /// Pre: is_lost(bytes).
+    template <class Lost>
+    static void decode_lost(BytesView bytes, Lost& lost) noexcept {
+        SyncReader in{bytes.subspan(1)};
+        in.field(lost);
+    }
+    static void encode_reported(Bytes& into) { into.assign(1, reported_tag); }
+    [[nodiscard]] static bool is_reported(BytesView bytes) noexcept {
+        return bytes.size() == 1 && bytes[0] == reported_tag;
+    }
+    /// Returns: nothing if the bytes are not those of a version.
+    template <class Codec>
+    [[nodiscard]] static std::optional<Change> decode(BytesView bytes, Codec& codec) {
+        SyncReader in{bytes};
+        if (in.byte() != tag) return std::nullopt;
+        Change mine;
+        in.field(mine.stamp);
+        if (in.read<bool>()) {
+            mine.value = decode_value(codec, in.text());
+            if (!mine.value) mine.error = SyncErrc::unreadable;
+        }
+        mine.id = as_text(in.text());
+        return in.whole() ? std::optional{std::move(mine)} : std::nullopt;
+    }
+
+private:
+    static constexpr std::byte tag{0xEE};
+    static constexpr std::byte reported_tag{0xEF};
+    static constexpr std::byte lost_tag{0xF0};
+    static constexpr std::size_t lost_bytes = 1 + 3 * 8 + 2 * 28;
+};
+
+/// The versions of a replica that others replaced, and the loss of its server's store, if they were
+/// in no report that was read.
+template <class Value>
+class ReplacedVersions {
+    using Record = ReplacedRecord<Value>;
+
+public:
+    using Change = typename Record::Change;
+
+    /// Reads a record.   Returns: whether the bytes are those of one.
+    template <class Codec>
+    [[nodiscard]] bool read(BytesView bytes, std::uint64_t number, Codec& codec) {
+        if (Record::is_reported(bytes)) {
+            unread_.clear();
+            noted_.clear();
+            unread_loss_.clear();
+            noted_loss_.clear();
+            return true;
+        }
+        if (Record::is_lost(bytes)) {
+            unread_loss_.assign(bytes.begin(), bytes.end());
+            noted_loss_ = unread_loss_;
+            last_ = number;
+            return true;
+        }
+        auto mine = Record::decode(bytes, codec);
+        if (!mine) return false;
+        unread_.push_back(std::move(*mine));
+        noted_.emplace(as_text(bytes));
+        last_ = number;
+        return true;
+    }
+    /// Returns those of a process that ended before.
+    [[nodiscard]] std::vector<Change>& unread() noexcept { return unread_; }
+
+    /// Moves the loss that a process before did not report into a report, if there is one.
+    template <class Lost>
+    void take_unread_loss(std::optional<Lost>& into) {
+        if (!unread_loss_.empty() && !into) Record::decode_lost(unread_loss_, into.emplace());
+        unread_loss_.clear();
+    }
+
+    /// Returns the loss that the log has until a sync is complete, and a report with it was read.
+    template <class Lost>
+    [[nodiscard]] std::optional<Lost> noted_loss() const noexcept {
+        std::optional<Lost> loss;
+        if (!noted_loss_.empty()) Record::decode_lost(noted_loss_, loss.emplace());
+        return loss;
+    }
+
+    /// Appends the loss of the server's store. It is durable after the next commit.
+    template <class Log, class Lost>
+    [[nodiscard]] std::error_code note_lost(Log& log, const Lost& lost) {
+        Record::encode_lost(lost, record_);
+        if (record_ == noted_loss_) return {};
+        const std::error_code error = append(log);
+        if (!error) noted_loss_ = record_;
+        return error;
+    }
+    /// Appends a version that is being replaced, unless the log has it since the last release. It
+    /// is durable after the next commit.
+    template <class Log, class Codec>
+    [[nodiscard]] std::error_code note(Log& log, const Change& mine, Codec& codec) {
+        if (mine.error) return {};
+        // A value that the codec rejects, or that is too long, was no edit of this replica.
+        if (!Record::encode(mine, codec, record_, scratch_) || noted_.count(as_text(record_)) != 0)
+            return {};
+        const std::error_code error = append(log);
+        if (!error) noted_.emplace(as_text(record_));
+        return error;
+    }
+    /// All are reported. The log is about to release the records up to `until`.
+    template <class Log>
+    [[nodiscard]] std::error_code forget(Log& log, std::uint64_t until) {
+        if (last_ > until) {
+            Record::encode_reported(record_);
+            const Result<std::uint64_t> number = log.append(record_);
+            if (!number) return number.error();
+            if (const std::error_code error = log.commit()) return error;
+        }
+        last_ = 0;
+        unread_.clear();
+        noted_.clear();
+        noted_loss_.clear();
+        return {};
+    }
+
+private:
+    template <class Log>
+    [[nodiscard]] std::error_code append(Log& log) {
+        const Result<std::uint64_t> number = log.append(record_);
+        if (!number) {
+            return number.error() == QueueErrc::too_large ? std::error_code{} : number.error();
+        }
+        last_ = *number;
+        return {};
+    }
+
+    std::vector<Change> unread_{};
+    std::set<std::string, std::less<>> noted_{};  // the records of the versions in the log
+    Bytes unread_loss_{};                         // its record; empty: there is none
+    Bytes noted_loss_{};                          // that of the last one in the log
+    std::uint64_t last_ = 0;  // the number of the last record that is not reported; 0: none
+    Bytes record_{};
+    Bytes scratch_{};
+};
 
 /// A log with a note, in which a replica keeps the note of its clock.
 template <class Log>

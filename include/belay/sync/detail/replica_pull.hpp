@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/replica_pull.hpp
-/// ReplicaPull: brings the changes of a server into the local store of a Replica.
+/// ReplicaPull: brings the changes of a server into the local store of a Replica, and reports what
+/// they replace.
 #pragma once
 
+#include <algorithm>      // std::any_of
 #include <cstddef>        // std::size_t
+#include <cstdint>        // std::uint64_t
 #include <functional>     // std::less
-#include <map>            // std::map
+#include <map>            // std::map, std::multimap
 #include <optional>       // std::nullopt, std::optional
 #include <set>            // std::set
 #include <span>           // std::span
 #include <string>         // std::string
 #include <system_error>   // std::error_code
+#include <tuple>          // std::tuple
 #include <type_traits>    // std::remove_reference_t
 #include <unordered_set>  // std::unordered_set
 #include <utility>        // std::exchange, std::move
-#include <vector>         // std::vector
+#include <vector>         // std::erase_if, std::vector
 
 #include <belay/core/random.hpp>
 #include <belay/queue/queue_errc.hpp>
@@ -25,7 +29,8 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Receives the changes since the local store's cursor, once.
+/// Receives the changes since the local store's cursor, once, and reports the versions of a replica
+/// that others have replaced.
 ///
 /// Before a change, the versions that the local store loses by it are durable: versions of this
 /// replica that others have replaced, and versions that a restored server lacks.
@@ -43,18 +48,11 @@ class ReplicaPull {
 public:
     using Replaced = typename Edits::Replaced;
 
-    /// The elements whose present values are on no page.
-    struct Unreadable {
-        std::map<std::string, Change, std::less<>> changes{};  // by their ids, if not reported yet
-        bool is_due = true;         // they are to be read again, once in each run
-        std::optional<bool> any{};  // whether the local store has noted one; none: not known yet
-    };
-
     struct Context {
         const ReplicaOptions& options;
         Clock& clock;
         Random& bits;
-        Unreadable& unreadable;
+        typename Copy::Unreadable& unreadable;
     };
     ReplicaPull(Edits& edits, Replaced& replaced, Log& log, Store& store, Context context) noexcept
         : edits_{edits},
@@ -62,7 +60,7 @@ public:
           log_{log},
           store_{store},
           context_{context},
-          copy_{store, context.options.session, context.bits} {}
+          copy_{store, context.options.session, context.unreadable} {}
 
     template <class Server, class Report>
     [[nodiscard]] std::error_code run(Server& server, Report& report) {
@@ -70,6 +68,94 @@ public:
         // Also after an error: these are edits from now on.
         report.restored.insert(report.restored.end(), restored_.begin(), restored_.end());
         return error;
+    }
+
+    /// Reports the versions that were replaced, and the loss of the server's store, in a process
+    /// that ended before its report was read. Call it before and after the changes.
+    template <class Report>
+    [[nodiscard]] std::error_code report_unread(Report& report) {
+        auto& unread = replaced_.unread();
+        if (!unread.empty()) {
+            std::set<Version> listed;
+            for (const auto& one : report.replaced) listed.insert(version_of(one.mine));
+            const std::error_code error = list(unread, listed, report);
+            std::erase_if(unread,
+                          [&](const Change& mine) { return listed.count(version_of(mine)) != 0; });
+            if (error) return error;
+        }
+        replaced_.take_unread_loss(report.lost);
+        return {};
+    }
+    /// Reports the edits of this sync that others have replaced already.
+    template <class Report>
+    [[nodiscard]] std::error_code report_replaced(Report& report) {
+        auto& unreadable = context_.unreadable.changes;
+        // The pull has noted those whose result was here before, and a report that was not read has
+        // all.
+        std::multimap<std::string, std::size_t, std::less<>> noted;
+        for (std::size_t i = 0; i < report.replaced.size(); ++i) {
+            noted.emplace(report.replaced[i].mine.id, i);
+        }
+        const auto is_noted = [&](const Op& operation) {
+            const auto [from, to] = noted.equal_range(operation.element());
+            return std::any_of(from, to, [&](const auto& one) {
+                return is_version_of(report.replaced[one.second].mine, operation);
+            });
+        };
+        for (const auto& [seq, edit] : edits_.all()) {
+            const Op& operation = edit.operation;
+            const OperationKind kind = operation.kind();
+            if (edit.state != EditState::dropped || edit.hidden ||
+                kind == OperationKind::interaction ||
+                edits_.shown(edits_.last_of(operation.element())) != &edit) {
+                continue;
+            }
+            const bool is_removal = kind == OperationKind::remove;
+            const auto mine = [&, element = std::string{operation.element()}]() -> Change {
+                return {element, operation.stamp,
+                        is_removal ? std::nullopt : std::optional{operation.value()}};
+            };
+            const auto bad = unreadable.find(operation.element());
+            if (bad != unreadable.end()) {
+                // The local store has the version before both.
+                if (is_removal || bad->second.stamp != operation.stamp) {
+                    if (!is_noted(operation)) report.replaced.push_back({mine(), bad->second});
+                    continue;
+                }
+                // A merged version would have another stamp, so this one is the edit.
+                if (const std::error_code error = copy_.put(mine())) return error;
+                unreadable.erase(bad);
+                continue;
+            }
+            const part::ElementKey key{context_.options.session, operation.element()};
+            const auto local = store_.find(key);
+            if (!local) return local.error();
+            if (is_removal && local->presence != part::Presence::live &&
+                (local->stamp.origin == no_id || local->stamp < operation.stamp)) {
+                // A copy, of this sync or of one before, has no removals, and the one here may be
+                // an earlier one of another author. An edit that adds the element again may have
+                // seen this one, and this replica reports that.
+                if (const std::error_code error = copy_.put(mine())) return error;
+            }
+            const bool is_live = local->presence == part::Presence::live;
+            // An earlier version of this replica is no result of the edit. The result is
+            // unreadable, or a copy, which has no removals, lacks it.
+            const bool is_outdated = local->stamp < operation.stamp;
+            if (local->stamp == operation.stamp || (is_removal && !is_live) ||
+                is_noted(operation)) {
+                continue;
+            }
+            Change now{std::string{operation.element()},
+                       is_outdated && !is_live ? Stamp{} : local->stamp, std::nullopt};
+            if (const auto error = read_value(store_, context_.options.session, now)) return error;
+            // Another version of this replica may be one that another device has restored.
+            if (local->stamp.origin == context_.clock.origin() && !is_outdated &&
+                is_result_of(now, operation)) {
+                continue;
+            }
+            report.replaced.push_back({mine(), std::move(now)});
+        }
+        return {};
     }
 
 private:
@@ -188,6 +274,21 @@ private:
         const auto here = store_.find({context_.options.session, version.id});
         return here && here->stamp != version.stamp;
     }
+    /// Returns whether the store has the version of a change, whose stamp names one version only.
+    [[nodiscard]] Result<bool> has_live(const Change& change) {
+        const Result<part::ElementState> found = store_.find({context_.options.session, change.id});
+        if (!found) return found.error();
+        return found->presence == part::Presence::live && found->stamp == change.stamp;
+    }
+    /// Returns whether the store has no element.
+    [[nodiscard]] Result<bool> is_empty() {
+        bool empty = true;
+        const std::error_code error =
+            visit_all(store_, context_.options.session,
+                      [&](std::string_view, const Value&, const Stamp&) { empty = false; });
+        if (error && !is_unreadable(error)) return error;
+        return empty && !error;
+    }
     template <class Report>
     [[nodiscard]] std::error_code begin_copy(const Page& page, Report& report) {
         // Also if a second copy of this sync follows that of another store.
@@ -201,7 +302,7 @@ private:
         // It may lack what the former store had applied.
         if (is_other) edits_.send_again(Edits::Decided::all);
         position_.has_lost = is_other;
-        const Result<bool> is_empty = copy_.is_empty();
+        const Result<bool> is_empty = this->is_empty();
         if (!is_empty) return is_empty.error();
         // With a cursor, tombstones here may be later than what the store has.
         const bool is_first = position_.is_first && *is_empty;
@@ -252,7 +353,7 @@ private:
             position_.is_noted ? replaced_.template noted_loss<Lost>() : std::optional<Lost>{};
         Lost all = noted.value_or(lost);
         Lost now = lost;
-        for (std::size_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
+        for (std::uint64_t i = noted ? noted->elements : 0; i < stamps.size(); ++i) {
             count_lost(stamps[i], all);
             count_lost(stamps[i], now);
         }
@@ -277,7 +378,7 @@ private:
             context_.unreadable.any = true;
             if (of_ != Of::other_copy) {
                 // An edit of this replica that the server cannot write is here.
-                const Result<bool> is_here = copy_.has_live(change);
+                const Result<bool> is_here = has_live(change);
                 if (!is_here) return is_here.error();
                 if (*is_here) continue;
             }
@@ -397,6 +498,50 @@ private:
         if (const auto error = read_value(store_, context_.options.session, mine)) return error;
         report.replaced.push_back({std::move(mine), change});
         return replaced_.note(log_, report.replaced.back().mine, edits_.codec());
+    }
+
+    /// A server may give a lifted edit the stamp of a lost version, so a version is its contents,
+    /// too. A removal has none.
+    using Version = std::tuple<std::string, Stamp, std::optional<std::uint64_t>>;
+    [[nodiscard]] static Version version_of(const Change& one) {
+        std::optional<std::uint64_t> contents;
+        if (one.value) contents = hash_of_value(*one.value, 0);
+        return {one.id, one.stamp, contents};
+    }
+    /// Adds the unread versions that are not here any more to a report.
+    template <class Report>
+    [[nodiscard]] std::error_code list(const std::vector<Change>& unread, std::set<Version>& listed,
+                                       Report& report) {
+        for (const Change& mine : unread) {
+            if (listed.count(version_of(mine)) != 0) continue;
+            const part::ElementKey key{context_.options.session, mine.id};
+            const auto local = store_.find(key);
+            if (!local) return local.error();
+            Change now{mine.id, local->stamp, std::nullopt};
+            if (const auto error = read_value(store_, context_.options.session, now)) return error;
+            // The process ended before the change was here, or another device has restored the
+            // version. This sync may replace it.
+            const bool is_same =
+                mine.error ? now.stamp == mine.stamp : version_of(now) == version_of(mine);
+            if (is_same) continue;
+            report.replaced.push_back({mine, std::move(now)});
+            listed.insert(version_of(mine));
+        }
+        return {};
+    }
+    /// Returns whether a version has the stamp of an operation or a later one, as the server lifts
+    /// it, and the same contents.
+    [[nodiscard]] static bool is_version_of(const Change& version, const Op& operation) {
+        // The stamp alone is not enough; see Version.
+        if (version.stamp < operation.stamp) return false;
+        if (operation.kind() == OperationKind::remove) return version.is_removal();
+        return version.value &&
+               hash_of_value(*version.value, 0) == hash_of_value(operation.value(), 0);
+    }
+    /// Returns whether a server makes such a version of an operation: with its contents, or merged,
+    /// with the next stamp.
+    [[nodiscard]] static bool is_result_of(const Change& version, const Op& operation) {
+        return is_version_of(version, operation) || version.stamp == next_stamp(operation.stamp);
     }
 
     Edits& edits_;

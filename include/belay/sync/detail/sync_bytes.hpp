@@ -1,32 +1,70 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/sync/detail/sync_bytes.hpp
-/// SyncReader and append functions: ids, stamps and texts of sync as bytes, little endian.
+/// append_field and SyncReader: the values of sync as bytes, little endian.
 #pragma once
 
 #include <algorithm>     // std::copy
+#include <concepts>      // std::same_as, std::unsigned_integral
 #include <cstdint>       // std::uint32_t, std::uint64_t
 #include <limits>        // std::numeric_limits
+#include <optional>      // std::optional
 #include <system_error>  // std::error_code, std::generic_category
+#include <variant>       // std::get_if
 
 #include <belay/core/bytes.hpp>
 #include <belay/queue/queue_errc.hpp>
+#include <belay/sync/conflict.hpp>
 #include <belay/sync/stamp.hpp>
 #include <belay/sync/sync_errc.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// Appends a number in little-endian order.
-template <class Number>
-void append_number(Bytes& into, Number number) {
-    std::byte bytes[sizeof number];
-    store_le(bytes, number);
-    into.insert(into.end(), bytes, bytes + sizeof number);
-}
-inline void append_id(Bytes& into, const Id& id) { into.insert(into.end(), id.begin(), id.end()); }
-inline void append_stamp(Bytes& into, const Stamp& stamp) {
-    append_number(into, static_cast<std::uint64_t>(stamp.wall.time_since_epoch().count()));
-    append_number(into, stamp.counter);
-    append_id(into, stamp.origin);
+/// Whether T::each_field(value, f) calls `f(field)` for each field, in the order of their bytes.
+template <class T>
+concept ListsFields = requires(T& one) { T::each_field(one, [](auto&) {}); };
+
+/// Appends a number, a flag (1 byte), or the fields of a value, in little-endian order.
+///
+/// - A duration is its nanoseconds (8 bytes), and an optional value follows a flag.
+/// - An error is its category (1 byte) and its value (4). An error of a category that is only known
+///   here becomes store_failed.
+/// - The reason of a conflict is its index (1 byte), and the two stamps of StaleTimestamp.
+template <class T>
+void append_field(Bytes& into, const T& one) {
+    if constexpr (std::same_as<T, bool>) {
+        into.push_back(std::byte{one});
+    } else if constexpr (std::unsigned_integral<T>) {
+        std::byte bytes[sizeof one];
+        store_le(bytes, one);
+        into.insert(into.end(), bytes, bytes + sizeof one);
+    } else if constexpr (std::same_as<T, Id>) {
+        into.insert(into.end(), one.begin(), one.end());
+    } else if constexpr (std::same_as<T, Duration>) {
+        append_field(into, static_cast<std::uint64_t>(one.count()));
+    } else if constexpr (std::same_as<T, Stamp>) {
+        append_field(into, one.wall.time_since_epoch());
+        append_field(into, one.counter);
+        append_field(into, one.origin);
+    } else if constexpr (std::same_as<T, std::error_code>) {
+        unsigned category = 1;
+        if (one.category() == queue_category()) category = 2;
+        if (one.category() == std::generic_category()) category = 3;
+        const bool is_known = category != 1 || !one || one.category() == sync_category();
+        const int value = is_known ? one.value() : static_cast<int>(SyncErrc::store_failed);
+        into.push_back(static_cast<std::byte>(category));
+        append_field(into, static_cast<std::uint32_t>(value));
+    } else if constexpr (std::same_as<T, ConflictReason>) {
+        into.push_back(static_cast<std::byte>(one.index()));
+        if (const auto* const stale = std::get_if<StaleTimestamp>(&one)) {
+            append_field(into, stale->local);
+            append_field(into, stale->remote);
+        }
+    } else if constexpr (ListsFields<const T>) {
+        T::each_field(one, [&](const auto& field) { append_field(into, field); });
+    } else {
+        append_field(into, one.has_value());
+        if (one) append_field(into, *one);
+    }
 }
 /// Appends bytes with their length in 4 bytes.   Returns: false if they are too long for that.
 [[nodiscard]] inline bool append_text(Bytes& into, BytesView text) {
@@ -37,59 +75,62 @@ inline void append_stamp(Bytes& into, const Stamp& stamp) {
     std::copy(text.begin(), text.end(), into.data() + at + 4);
     return true;
 }
-/// Appends an error as its category (1 byte) and its value (4 bytes). An error of a category that
-/// is only known here becomes store_failed.
-inline void append_error(Bytes& into, const std::error_code& error) {
-    std::uint32_t category = 1;
-    auto value = static_cast<std::uint32_t>(error.value());
-    if (error.category() == queue_category()) {
-        category = 2;
-    } else if (error.category() == std::generic_category()) {
-        category = 3;
-    } else if (error && error.category() != sync_category()) {
-        value = static_cast<std::uint32_t>(SyncErrc::store_failed);
-    }
-    into.push_back(static_cast<std::byte>(category));
-    append_number(into, value);
-}
 
 /// Takes bytes apart. It returns zeros after the end, and `whole` is false then.
 class SyncReader {
 public:
     explicit SyncReader(BytesView bytes) noexcept : left_{bytes} {}
+    /// Reads what append_field() has appended.
+    template <class T>
+    void field(T& one) noexcept {
+        if constexpr (std::same_as<T, bool>) {
+            one = byte() != std::byte{0};
+        } else if constexpr (std::unsigned_integral<T>) {
+            const BytesView bytes = take(sizeof one);
+            one = bytes.empty() ? 0 : load_le<T>(bytes.data());
+        } else if constexpr (std::same_as<T, Id>) {
+            one = {};
+            const BytesView bytes = take(one.size());
+            std::copy(bytes.begin(), bytes.end(), one.begin());
+        } else if constexpr (std::same_as<T, Duration>) {
+            one = Duration{static_cast<std::int64_t>(read<std::uint64_t>())};
+        } else if constexpr (std::same_as<T, Stamp>) {
+            one.wall = WallTime{read<Duration>()};
+            field(one.counter);
+            field(one.origin);
+        } else if constexpr (std::same_as<T, std::error_code>) {
+            const auto category = static_cast<unsigned>(byte());
+            const auto value = static_cast<int>(read<std::uint32_t>());
+            one = {value, category == 2   ? queue_category()
+                          : category == 3 ? std::generic_category()
+                                          : sync_category()};
+        } else if constexpr (std::same_as<T, ConflictReason>) {
+            const auto index = static_cast<unsigned>(byte());
+            one = ConcurrentModification{};
+            if (index == 0) one = ElementNotFound{};
+            if (index == 1) one = ElementAlreadyExists{};
+            if (index == 2) {
+                const auto local = read<Stamp>();
+                one = StaleTimestamp{local, read<Stamp>()};
+            }
+        } else if constexpr (ListsFields<T>) {
+            T::each_field(one, [this](auto& inner) { this->field(inner); });
+        } else {
+            one.reset();
+            if (read<bool>()) field(one.emplace());
+        }
+    }
+    template <class T>
+    [[nodiscard]] T read() noexcept {
+        T one{};
+        field(one);
+        return one;
+    }
     [[nodiscard]] std::byte byte() noexcept {
         const BytesView one = take(1);
         return one.empty() ? std::byte{0} : one[0];
     }
-    [[nodiscard]] std::uint32_t number() noexcept {
-        const BytesView four = take(4);
-        return four.empty() ? 0 : load_le<std::uint32_t>(four.data());
-    }
-    [[nodiscard]] std::uint64_t long_number() noexcept {
-        const BytesView eight = take(8);
-        return eight.empty() ? 0 : load_le<std::uint64_t>(eight.data());
-    }
-    [[nodiscard]] Id id() noexcept {
-        Id id{};
-        const BytesView bytes = take(id.size());
-        std::copy(bytes.begin(), bytes.end(), id.begin());
-        return id;
-    }
-    [[nodiscard]] Stamp stamp() noexcept {
-        Stamp stamp{};
-        stamp.wall = WallTime{Duration{static_cast<std::int64_t>(long_number())}};
-        stamp.counter = number();
-        stamp.origin = id();
-        return stamp;
-    }
-    [[nodiscard]] std::error_code error() noexcept {
-        const auto category = static_cast<unsigned>(byte());
-        const auto value = static_cast<int>(number());
-        if (category == 2) return {value, queue_category()};
-        if (category == 3) return {value, std::generic_category()};
-        return {value, sync_category()};
-    }
-    [[nodiscard]] BytesView text() noexcept { return take(number()); }
+    [[nodiscard]] BytesView text() noexcept { return take(read<std::uint32_t>()); }
     /// Returns whether all bytes that were read were there.
     [[nodiscard]] bool valid() const noexcept { return !short_; }
     /// Returns whether all bytes that were read were there, and nothing is left.

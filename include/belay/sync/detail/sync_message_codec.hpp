@@ -37,7 +37,7 @@ public:
         Bytes message;
         SyncHeader::start(message, SyncMessageKind::asks_changes);
         append_session(message, session);
-        append_cursor(message, since);
+        append_field(message, since);
         return message;
     }
     /// Begins a batch; add() adds its operations.
@@ -79,7 +79,7 @@ public:
         SyncReader in{message.subspan(SyncHeader::size)};
         made.session = as_text(in.text());
         if (*kind == SyncMessageKind::asks_changes) {
-            made.since = read_cursor(in);
+            in.field(made.since);
         } else {
             while (in.valid() && !in.whole()) {
                 const BytesView text = in.text();
@@ -103,44 +103,38 @@ public:
                                             const std::error_code& error) {
         Bytes message;
         SyncHeader::start(message, kind, id);
-        append_error(message, error);
+        append_field(message, error);
         return message;
     }
     /// A value that the codec rejects fails alone: the page has an error in its place.
     [[nodiscard]] Bytes answer_page(std::uint64_t id, const Page& page) {
         Bytes message = answer_error(SyncMessageKind::page, id, {});
-        append_flag(message, page.begins_copy);
-        append_flag(message, page.more);
-        append_flag(message, page.other_history);
-        append_cursor(message, page.next);
+        each_head(page, [&](const auto& field) { append_field(message, field); });
         append_count(message, page.changes.size());
         for (const auto& change : page.changes) {
             append_session(message, change.id);
-            append_stamp(message, change.stamp);
+            append_field(message, change.stamp);
             const std::size_t end = message.size();
             std::error_code error = change.error;
             if (!error && append_value(message, change.value)) continue;
             if (!error) error = SyncErrc::store_corrupt;
             message.resize(end);
             message.push_back(in_error);
-            append_error(message, error);
+            append_field(message, error);
         }
         return message;
     }
     [[nodiscard]] std::optional<Page> read_page(BytesView message, std::error_code& error) {
         if (SyncHeader::kind_of(message) != SyncMessageKind::page) return std::nullopt;
         SyncReader in{message.subspan(SyncHeader::size)};
-        error = in.error();
+        in.field(error);
         Page page;
         if (error) return page;
-        page.begins_copy = in.byte() != std::byte{0};
-        page.more = in.byte() != std::byte{0};
-        page.other_history = in.byte() != std::byte{0};
-        page.next = read_cursor(in);
-        for (std::uint32_t left = in.number(); left != 0 && in.valid(); --left) {
+        each_head(page, [&](auto& field) { in.field(field); });
+        for (std::uint32_t left = in.read<std::uint32_t>(); left != 0 && in.valid(); --left) {
             auto& change = page.changes.emplace_back();
             change.id = as_text(in.text());
-            change.stamp = in.stamp();
+            in.field(change.stamp);
             if (!read_value(in, change.value, change.error)) return std::nullopt;
         }
         if (!in.whole()) return std::nullopt;
@@ -155,16 +149,26 @@ public:
             bool retryable = false;
             bool kept = false;
             std::optional<Duration> wait{};
+            static void each_field(auto& self, auto&& f) {
+                f(self.index), f(self.error), f(self.retryable), f(self.kept), f(self.wait);
+            }
         };
         struct Conflicting {
             std::uint32_t index = 0;
             ConflictReason reason{};
             bool resolved = false;
+            static void each_field(auto& self, auto&& f) {
+                f(self.index), f(self.reason), f(self.resolved);
+            }
         };
         struct Overwriting {
             std::uint32_t index = 0;
             ConflictReason reason{};
             part::ReplacedVersion<Value> replaced{};
+            /// All but the value, which the codec of the values writes.
+            static void each_field(auto& self, auto&& f) {
+                f(self.index), f(self.reason), f(self.replaced.stamp);
+            }
         };
         std::uint32_t decided = 0;  // the number of operations that these are about
         std::vector<Failed> failed{};
@@ -186,29 +190,16 @@ public:
     [[nodiscard]] Bytes answer_outcomes(std::uint64_t id, const Outcomes& all,
                                         std::size_t bytes_max) {
         Bytes message = answer_error(SyncMessageKind::result, id, {});
-        append_number(message, all.decided);
+        append_field(message, all.decided);
         append_count(message, all.failed.size());
-        for (const auto& one : all.failed) {
-            append_number(message, one.index);
-            append_error(message, one.error);
-            append_flag(message, one.retryable);
-            append_flag(message, one.kept);
-            append_flag(message, one.wait.has_value());
-            if (one.wait) append_number(message, static_cast<std::uint64_t>(one.wait->count()));
-        }
+        for (const auto& one : all.failed) append_field(message, one);
         append_count(message, all.conflicts.size());
-        for (const auto& one : all.conflicts) {
-            append_number(message, one.index);
-            append_reason(message, one.reason);
-            append_flag(message, one.resolved);
-        }
+        for (const auto& one : all.conflicts) append_field(message, one);
         Bytes entries;
         std::size_t count = 0;
         for (const auto& one : all.overwrote) {
             const std::size_t begin = entries.size();
-            append_number(entries, one.index);
-            append_reason(entries, one.reason);
-            append_stamp(entries, one.replaced.stamp);
+            append_field(entries, one);
             if (append_value(entries, one.replaced.value) &&
                 message.size() + 4 + entries.size() <= bytes_max) {
                 ++count;
@@ -225,34 +216,22 @@ public:
                                                         std::error_code& error) {
         if (SyncHeader::kind_of(message) != SyncMessageKind::result) return std::nullopt;
         SyncReader in{message.subspan(SyncHeader::size)};
-        error = in.error();
+        in.field(error);
         Outcomes all;
         if (error) return all;
-        all.decided = in.number();
+        in.field(all.decided);
         bool right = all.decided != 0 && all.decided <= count;
-        for (std::uint32_t left = in.number(); left != 0 && in.valid(); --left) {
-            auto& one = all.failed.emplace_back();
-            one.index = in.number();
-            one.error = in.error();
-            one.retryable = in.byte() != std::byte{0};
-            one.kept = in.byte() != std::byte{0};
-            if (in.byte() != std::byte{0}) {
-                one.wait = Duration{static_cast<std::int64_t>(in.long_number())};
+        const auto read_list = [&](auto& list) {
+            for (std::uint32_t left = in.read<std::uint32_t>(); left != 0 && in.valid(); --left) {
+                in.field(list.emplace_back());
+                right = right && list.back().index < all.decided;
             }
-            right = right && one.index < all.decided;
-        }
-        for (std::uint32_t left = in.number(); left != 0 && in.valid(); --left) {
-            auto& one = all.conflicts.emplace_back();
-            one.index = in.number();
-            one.reason = read_reason(in);
-            one.resolved = in.byte() != std::byte{0};
-            right = right && one.index < all.decided;
-        }
-        for (std::uint32_t left = in.number(); left != 0 && in.valid(); --left) {
+        };
+        read_list(all.failed);
+        read_list(all.conflicts);
+        for (std::uint32_t left = in.read<std::uint32_t>(); left != 0 && in.valid(); --left) {
             auto& one = all.overwrote.emplace_back();
-            one.index = in.number();
-            one.reason = read_reason(in);
-            one.replaced.stamp = in.stamp();
+            in.field(one);
             std::error_code unreadable;
             right =
                 right && read_value(in, one.replaced.value, unreadable) && one.index < all.decided;
@@ -264,55 +243,19 @@ public:
     }
 
 private:
-    static void append_flag(Bytes& into, bool flag) {
-        into.push_back(flag ? std::byte{1} : std::byte{0});
+    /// The fields of a page before its changes.
+    static void each_head(auto& page, auto&& f) {
+        f(page.begins_copy), f(page.more), f(page.other_history), f(page.next);
     }
     static void append_count(Bytes& into, std::size_t count) {
-        append_number(into, static_cast<std::uint32_t>(count));
+        append_field(into, static_cast<std::uint32_t>(count));
     }
     static void append_session(Bytes& into, std::string_view text) {
         // A name above 4 GiB is none.
         if (!append_text(into, as_bytes(text))) append_count(into, 0);
     }
-    static void append_cursor(Bytes& into, const part::StoreCursor& cursor) {
-        append_id(into, cursor.store);
-        append_number(into, cursor.changes);
-        append_number(into, cursor.copied_at);
-        append_number(into, cursor.seen);
-        append_number(into, cursor.epoch);
-    }
-    [[nodiscard]] static part::StoreCursor read_cursor(SyncReader& in) {
-        part::StoreCursor cursor;
-        cursor.store = in.id();
-        cursor.changes = in.long_number();
-        cursor.copied_at = in.long_number();
-        cursor.seen = in.long_number();
-        cursor.epoch = in.number();
-        return cursor;
-    }
-    static void append_reason(Bytes& into, const ConflictReason& reason) {
-        into.push_back(static_cast<std::byte>(reason.index()));
-        if (const auto* const stale = std::get_if<StaleTimestamp>(&reason)) {
-            append_stamp(into, stale->local);
-            append_stamp(into, stale->remote);
-        }
-    }
-    [[nodiscard]] static ConflictReason read_reason(SyncReader& in) {
-        switch (static_cast<unsigned>(in.byte())) {
-            case 0:
-                return ElementNotFound{};
-            case 1:
-                return ElementAlreadyExists{};
-            case 2: {
-                const Stamp local = in.stamp();
-                return StaleTimestamp{local, in.stamp()};
-            }
-            default:
-                return ConcurrentModification{};
-        }
-    }
     [[nodiscard]] bool append_value(Bytes& into, const std::optional<Value>& value) {
-        append_flag(into, value.has_value());
+        append_field(into, value.has_value());
         if (!value) return true;
         scratch_.clear();
         return codec_.encode(*value, scratch_) && append_text(into, scratch_);
@@ -324,7 +267,7 @@ private:
                                   std::error_code& error) {
         const std::byte form = in.byte();
         if (form == in_error) {
-            error = in.error();
+            in.field(error);
             return in.valid() && error;
         }
         if (form == std::byte{0}) return in.valid();
