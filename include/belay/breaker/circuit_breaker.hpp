@@ -21,6 +21,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/policy/detail/permit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -702,6 +703,9 @@ template <class Clock = SteadyClock, class Trip = ConsecutiveFailures, class Ope
 class CircuitBreaker {
     // Not constraints, because the compiler's message for a failed one would hide the sentence.
     static_assert(detail::explain_breaker_clock<Clock>());
+    struct PermitData {
+        std::uint32_t generation = 0;
+    };
 
 public:
     static constexpr std::string_view name = "CircuitBreaker";
@@ -710,126 +714,10 @@ public:
 
     /// The right to make one call, and the duty to report its result.
     ///
-    /// Only the first verdict counts. On a rejected, moved-from or finished permit, every verdict
-    /// does nothing.
-    /// Thread safety: distinct objects safe; the verdict may come from any thread.
-    class [[nodiscard]] Permit {
-    public:
-        /// Makes a rejected permit that never asks again.
-        constexpr Permit() noexcept = default;
-        constexpr Permit(Permit&& other) noexcept
-            : breaker_{std::exchange(other.breaker_, nullptr)},
-              generation_{other.generation_},
-              at_{other.at_} {}
-        /// Drops the permit that was held. Do not use it to ask again. In
-        /// `permit = breaker.acquire()` the old permit is still out when the new one is requested,
-        /// and may be the reason for a rejection.
-        constexpr Permit& operator=(Permit&& other) noexcept {
-            if (this != &other) {
-                neutral();
-                breaker_ = std::exchange(other.breaker_, nullptr);
-                generation_ = other.generation_;
-                at_ = other.at_;
-            }
-            return *this;
-        }
-        constexpr ~Permit() { neutral(); }
-
-        /// Returns whether the call may be made (and has had no verdict yet).
-        [[nodiscard]] constexpr explicit operator bool() const& noexcept {
-            return breaker_ != nullptr;
-        }
-        /// Does not compile, because a temporary permit is dropped before the call.
-        template <class Self = Permit>
-        explicit operator bool() const&& {
-            static_assert(!sizeof(Self*),
-                          "CircuitBreaker: a temporary permit is dropped before the call; write if "
-                          "(auto permit = breaker.acquire())");
-            return false;
-        }
-        /// Returns when a rejected caller may ask again.   Pre: it was rejected.
-        [[nodiscard]] constexpr Instant retry_at() const noexcept { return at_; }
-        /// Returns the same as an Advice: `go`, or `suspend`.
-        [[nodiscard]] constexpr Advice advice() const noexcept {
-            return breaker_ != nullptr ? Advice::go() : Advice::suspend(at_);
-        }
-
-        /// Reports that the call succeeded now, by the breaker's own clock.
-        void success() noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.success(generation_, at_, OwnTime{*breaker});
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports that the call succeeded now, by the caller's turn.
-        void success(Turn& turn) noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.success(generation_, at_, TurnTime{turn});
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports that the call failed now, by the breaker's own clock.
-        void failure() noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.failure(generation_, at_, OwnTime{*breaker}, unknown);
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports a failure with its reason.
-        ///
-        /// The breaker may count it as a success, or not at all, depending on what the failure
-        /// means for the peer; see CountOnly.
-        void failure(const Failure& why) noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->record(why, generation_, at_, OwnTime{*breaker});
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports that the call failed now, by the caller's turn. Returns the breaker's next
-        /// advice.
-        Advice failure(Turn& turn) noexcept {
-            auto* const breaker = std::exchange(breaker_, nullptr);
-            if (breaker == nullptr) return Advice::go();
-            breaker->engine_.failure(generation_, at_, TurnTime{turn}, unknown);
-            const Advice next = breaker->admit(turn.now);
-            breaker->permits_.give_back();
-            return next;
-        }
-        /// Reports a failure with its reason, by the caller's turn. Returns the breaker's next
-        /// advice.
-        Advice failure(const Failure& why, Turn& turn) noexcept {
-            auto* const breaker = std::exchange(breaker_, nullptr);
-            if (breaker == nullptr) return Advice::go();
-            breaker->record(why, generation_, at_, TurnTime{turn});
-            const Advice next = breaker->admit(turn.now);
-            breaker->permits_.give_back();
-            return next;
-        }
-        /// Reports that the call was not made, or that its result means nothing for the peer.
-        constexpr void neutral() noexcept {
-            if (breaker_ != nullptr) end_neutral();
-        }
-
-    private:
-        friend class CircuitBreaker;
-        // Not inlined, because most permits have had their verdict when they are destroyed.
-        [[gnu::noinline]] constexpr void end_neutral() noexcept {
-            auto* const breaker = std::exchange(breaker_, nullptr);
-            breaker->engine_.neutral(generation_);
-            breaker->permits_.give_back();
-        }
-        static constexpr Failure unknown{};
-
-        constexpr Permit(CircuitBreaker* owner, std::uint32_t generation, Instant began) noexcept
-            : breaker_{owner}, generation_{generation}, at_{began} {}
-        constexpr explicit Permit(Instant retry_at) noexcept : at_{retry_at} {}
-
-        CircuitBreaker* breaker_ = nullptr;
-        std::uint32_t generation_ = 0;
-        /// For a rejected permit: when to ask again. For a given one: when it was given, if the
-        /// trip requires the duration of calls.
-        Instant at_ = never;
-    };
+    /// It also takes verdicts without a turn, by the breaker's own clock. The breaker may count a
+    /// known failure as a success, or not at all, depending on what the failure means for the peer;
+    /// see CountOnly.
+    using Permit = detail::Permit<CircuitBreaker, PermitData, true>;
 
     /// Keeps a breaker forced open while it lives.
     ///
@@ -900,7 +788,7 @@ public:
     }
 
     /// Requests a permit for a call now, by the breaker's own clock.   Errors: a rejected permit.
-    Permit acquire() noexcept { return acquire_by(OwnTime{*this}); }
+    Permit acquire() noexcept { return acquire_by(own_time()); }
     /// Requests a permit for a call at the turn's time.   Errors: a rejected permit.
     Permit acquire(Turn& turn) noexcept { return acquire_by(TurnTime{turn}); }
 
@@ -1000,6 +888,8 @@ public:
     }
 
 private:
+    friend Permit;
+
     // The time and the random bits of a call, read only if they are needed.
     struct OwnTime {
         CircuitBreaker& breaker;
@@ -1014,23 +904,28 @@ private:
         [[nodiscard]] Turn operator()() const noexcept { return turn; }
     };
 
-    template <class Time>
-    void record(const Failure& why, std::uint32_t generation, Instant began, Time time) noexcept {
-        switch (engine_.evidence_of(why)) {
-            case detail::PeerEvidence::unwell:
-                return engine_.failure(generation, began, time, why);
-            case detail::PeerEvidence::well:
-                return engine_.success(generation, began, time);
-            case detail::PeerEvidence::nothing:
-                return engine_.neutral(generation, why);
+    [[nodiscard]] OwnTime own_time() noexcept { return {*this}; }
+    [[nodiscard]] detail::PeerEvidence evidence_of(const Failure& why) const noexcept {
+        return engine_.evidence_of(why);
+    }
+    template <detail::PermitEnd end, class Time>
+    [[gnu::always_inline]] void on_end(PermitData data, Instant began, Time time,
+                                       const Failure& why) noexcept {
+        if constexpr (end == detail::PermitEnd::neutral) {
+            engine_.neutral(data.generation, why);
+        } else if constexpr (end == detail::PermitEnd::failure) {
+            engine_.failure(data.generation, began, time, why);
+        } else {
+            engine_.success(data.generation, began, time);
         }
+        permits_.give_back();
     }
     template <class Time>
     [[nodiscard]] Permit acquire_by(Time time) noexcept {
         const detail::BreakerGrant grant = engine_.acquire(time);
         if (!grant.granted) return Permit{grant.at};
         permits_.take();
-        return Permit{this, grant.generation, grant.at};
+        return Permit{*this, PermitData{grant.generation}, grant.at};
     }
 
     using Engine = detail::BreakerEngine<CircuitBreaker, Trip, OpenWait, Observer>;

@@ -11,7 +11,6 @@
 #include <limits>       // std::numeric_limits
 #include <string_view>  // std::string_view
 
-#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/budget/detail/rate_state.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/arguments.hpp>
@@ -20,6 +19,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/policy/detail/permit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -411,7 +411,7 @@ public:
     static constexpr std::string_view name = "RateLimiter";
 
     /// The right to make one call, or as many as were requested.
-    using Permit = detail::BudgetPermit<RateLimiter, NoPermitData>;
+    using Permit = detail::Permit<RateLimiter, NoPermitData>;
 
     /// As many calls as the rate in each window of its length.   Thread safety: a plain value.
     struct FixedWindow {
@@ -637,10 +637,7 @@ private:
         waiters_.call_first();
     }
 
-    void on_success(NoPermitData, Instant) noexcept {}
-    void on_failure(NoPermitData, Instant) noexcept {}
-    void on_rejected(NoPermitData, Instant) noexcept {}
-    void on_neutral(NoPermitData) noexcept {}
+    void on_end(NoPermitData, const detail::PermitResult&) noexcept {}
 
     [[no_unique_address]] detail::ConcurrentRate rate_;  // the two after it use its padding
     mutable detail::SpinMutex mutex_;
@@ -691,7 +688,7 @@ public:
     static constexpr std::string_view name = "Bulkhead";
 
     /// The right to make one call, while the permit lives.
-    using Permit = detail::BudgetPermit<Bulkhead, NoPermitData>;
+    using Permit = detail::Permit<Bulkhead, NoPermitData>;
 
     /// Pre: limit >= 1, ask_every > 0ns.
     constexpr explicit Bulkhead(BulkheadOptions options) noexcept
@@ -892,10 +889,7 @@ private:
         }
     }
 
-    void on_success(NoPermitData, Instant) noexcept { release(); }
-    void on_failure(NoPermitData, Instant) noexcept { release(); }
-    void on_rejected(NoPermitData, Instant) noexcept { release(); }
-    void on_neutral(NoPermitData) noexcept { release(); }
+    void on_end(NoPermitData, const detail::PermitResult&) noexcept { release(); }
     void release() noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         while (waiting_of(seen) == 0) {
