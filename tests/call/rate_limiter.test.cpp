@@ -65,7 +65,7 @@ static_assert(ShareableLike<RateLimiter>);
 static_assert(Rate{3, 1s}.interval() == 333'333'334ns);
 static_assert(Rate{1, 1ns}.interval() == 1ns);
 static_assert(Rate{~std::uint64_t{0}, 1h}.interval() == 1ns);
-static_assert(sizeof(RateLimiter) <= 104);
+static_assert(sizeof(RateLimiter) <= 112);
 
 TEST_CASE("RateLimiter grants the whole burst at the lowest instant",
           "[call][rate_limiter][regression]") {

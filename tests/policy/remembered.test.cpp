@@ -655,3 +655,76 @@ TEST_CASE("Remembered stores the wait of the whole policy around it",
     CHECK(policy.failed(lost, turn).verb == Advice::Verb::stop);
     CHECK(history.events().empty());
 }
+
+namespace {
+/// Plays attempts and restarts to the policy that `make` builds; returns the plan after each.
+template <class Make>
+std::vector<Advice> plans_over_restarts(const std::vector<belay_test::TwinEvent>& events,
+                                        Make make) {
+    Computer outer_disk;
+    Computer inner_disk;
+    PolicyHistory histories[2];
+    std::vector<Advice> plans;
+    std::optional<decltype(make(histories[0], histories[1], outer_disk.turn(), true))> policy;
+    const auto start = [&] {
+        Turn turn = outer_disk.turn();
+        policy.emplace(make(histories[0], histories[1], turn, policy.has_value()));
+        policy->reset();  // as at the beginning of each run
+        plans.push_back(policy->admit(turn.now));
+    };
+    start();
+    for (const belay_test::TwinEvent& event : events) {
+        outer_disk.pass(std::chrono::milliseconds{event.wait_ms});
+        inner_disk.pass(std::chrono::milliseconds{event.wait_ms});
+        Turn turn = outer_disk.turn();
+        plans.push_back(policy->admit(turn.now));
+        const bool crashes = event.what == 0;
+        if (event.what == 1) policy->reset();
+        if (event.what > 1 && policy->begin(turn).verb == Advice::Verb::go) {
+            const Failure failure{.cause = static_cast<Cause>(event.cause),
+                                  .retry_after = std::chrono::milliseconds{event.hint_ms}};
+            if (event.what == 2) policy->succeeded(turn);
+            if (event.what == 3 || event.what == 4) {
+                plans.push_back(policy->failed(failure, turn));
+            }
+        }
+        if (!crashes && event.what != 5) continue;  // 5: in the middle of an attempt
+        outer_disk.save(histories[0]);
+        inner_disk.save(histories[1]);
+        outer_disk.start(histories[0], std::chrono::milliseconds{event.hint_ms});
+        inner_disk.start(histories[1], std::chrono::milliseconds{event.hint_ms});
+        start();
+    }
+    return plans;
+}
+}  // namespace
+
+TEST_CASE("Rules in a Remembered inside another one count as if written in its place",
+          "[policy][remembered][property]") {
+    CHECK(rc::check("over restarts, in the middle of an attempt or not", [] {
+        const std::vector<belay_test::TwinEvent> events = belay_test::twin_events();
+        const auto backoff = Backoff{NoJitter{}, Cap{30s}, 1s};
+        const Policy inner{Breaker{ConsecutiveFailures{3}, OpenFor{40s}}, MaxAttempts{5}};
+        const auto flat = plans_over_restarts(
+            events, [&](PolicyHistory& history, PolicyHistory&, Turn turn, bool) {
+                return Remembered{history, Policy{backoff, inner}, turn};
+            });
+        const auto both = plans_over_restarts(
+            events, [&](PolicyHistory& outer, PolicyHistory& history, Turn turn, bool) {
+                return Remembered{outer, Policy{backoff, Remembered{history, inner, turn}}, turn};
+            });
+        const auto afresh = plans_over_restarts(
+            events, [&](PolicyHistory& outer, PolicyHistory& history, Turn turn, bool) {
+                return Remembered{outer, Policy{backoff, Remembered{history, inner}}, turn};
+            });
+        const auto erased = plans_over_restarts(
+            events, [&](PolicyHistory& outer, PolicyHistory& history, Turn turn, bool) {
+                return Remembered{
+                    outer, Policy{backoff, policies::AnyPolicy{Remembered{history, inner, turn}}},
+                    turn};
+            });
+        RC_ASSERT(both == flat);
+        RC_ASSERT(afresh == flat);
+        RC_ASSERT(erased == flat);
+    }));
+}

@@ -21,6 +21,7 @@
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
+#include <belay/policy/detail/permit.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
 
@@ -155,7 +156,7 @@ public:
     [[nodiscard]] constexpr bool is_notifying() const noexcept { return false; }
 };
 
-/// All that `acquire` needs about a breaker, and the number of consecutive failures while closed.
+/// All that `acquire` needs about a breaker, and whether a success would change its trip.
 struct BreakerWord {
     enum class Gate : std::uint8_t {
         closed,   ///< permits without the lock; verdicts count
@@ -164,33 +165,24 @@ struct BreakerWord {
         ignored   ///< permits without the lock; verdicts do not count (disabled)
     };
 
-    std::uint32_t failures = 0;
+    bool has_failed = false;       // with ConsecutiveFailures: the last verdict was a failure
     std::uint32_t generation = 0;  // 30 bits
     Gate gate = Gate::closed;
 
-    [[nodiscard]] constexpr bool is(Gate g, std::uint32_t of) const noexcept {
-        return gate == g && generation == of;
-    }
     [[nodiscard]] constexpr std::uint64_t packed() const noexcept {
-        return std::uint64_t{failures} << 32 | std::uint64_t{generation} << 2 |
+        return std::uint64_t{has_failed} << 32 | std::uint64_t{generation} << 2 |
                static_cast<std::uint64_t>(gate);
     }
     [[nodiscard]] static constexpr BreakerWord unpacked(std::uint64_t bits) noexcept {
-        return {static_cast<std::uint32_t>(bits >> 32), static_cast<std::uint32_t>(bits) >> 2,
+        return {bits >> 32 != 0, static_cast<std::uint32_t>(bits) >> 2,
                 static_cast<Gate>(bits & 3U)};
     }
 };
 
-/// A BreakerWord that threads share.
+/// A BreakerWord that threads share. It changes only under the breaker's lock.
 ///
-/// Invariants:
-/// - The gate and the generation change only under the breaker's lock. The generation changes with
-///   every change of the core's generation.
-/// - The failure count changes by `replace` while closed, and is 0 otherwise.
-///
-/// A successful `replace` proves that nothing has changed since the load. So concurrent failures
-/// and successes take effect in exactly one order, and exactly one failure opens the breaker. The
-/// word publishes no other data (the rest is read under the lock), so relaxed order is enough.
+/// The generation changes with every change of the core's generation. The word publishes no other
+/// data (the rest is read under the lock), so relaxed order is enough.
 class AtomicBreakerWord {
 public:
     [[nodiscard]] BreakerWord load() const noexcept {
@@ -200,14 +192,6 @@ public:
         return bits_.load(std::memory_order_relaxed) == word.packed();
     }
     void store(BreakerWord word) noexcept { bits_.store(word.packed(), std::memory_order_relaxed); }
-    /// Replaces `word` by `next`, or reloads `word` and returns false. May fail spuriously.
-    [[nodiscard]] bool replace(BreakerWord& word, BreakerWord next) noexcept {
-        std::uint64_t seen = word.packed();
-        const bool replaced =
-            bits_.compare_exchange_weak(seen, next.packed(), std::memory_order_relaxed);
-        if (!replaced) word = BreakerWord::unpacked(seen);
-        return replaced;
-    }
 
 private:
     std::atomic<std::uint64_t> bits_{0};
@@ -286,9 +270,8 @@ struct BreakerGrant {
 /// Makes the decisions of BreakerCore for any number of threads. `time` is a callable that returns
 /// the turn, or a reference to it. The engine calls it only if it needs the time or random bits.
 ///
-/// While closed, `acquire` is one load (and a clock read if the trip times calls). The word also
-/// counts ConsecutiveFailures, so verdicts on a closed breaker need no lock. The core does
-/// everything else under the lock.
+/// While closed, `acquire` is one load (and a clock read if the trip times calls), and so is a
+/// success that ConsecutiveFailures do not heed. The core does everything else under the lock.
 ///
 /// `Breaker` is the type that the engine passes to the observer.
 template <class Breaker, class Trip, class OpenWait, class Observer>
@@ -296,9 +279,7 @@ class BreakerEngine {
 public:
     constexpr BreakerEngine(Breaker& breaker, Trip trip, OpenWait open_wait,
                             HalfOpenOptions half_open, Observer observer) noexcept
-        : limit_{limit_of(trip)},
-          core_{trip, open_wait, half_open},
-          events_{breaker, std::move(observer)} {}
+        : core_{trip, open_wait, half_open}, events_{breaker, std::move(observer)} {}
 
     template <class Time>
     [[nodiscard]] BreakerGrant acquire(Time time) noexcept {
@@ -319,24 +300,15 @@ public:
     [[gnu::always_inline]] void success(std::uint32_t generation, Instant began,
                                         Time time) noexcept {
         if constexpr (counts_in_row<Trip>) {
-            // Usually there is nothing to clear.
-            if (word_.is({0, generation, Gate::closed})) return unlocked_.successes.add();
+            // Usually there is nothing to clear. A failure that another thread reports meanwhile
+            // counts as later.
+            if (word_.is({false, generation, Gate::closed})) return unlocked_.successes.add();
         }
-        clear_or_record(generation, began, time);
+        record(false, generation, began, time, Failure{});
     }
     template <class Time>
     void failure(std::uint32_t generation, Instant began, Time time, const Failure& why) noexcept {
-        Word word = word_.load();
-        if constexpr (counts_in_row<Trip>) {
-            while (word.is(Gate::closed, generation) &&
-                   word.failures + 1 < limit_.load(std::memory_order_relaxed)) {
-                if (word_.replace(word, {word.failures + 1, generation, Gate::closed})) {
-                    unlocked_.failures.fetch_add(1, std::memory_order_relaxed);
-                    return;
-                }
-            }
-        }
-        record(true, word, generation, began, time, why);
+        record(true, generation, began, time, why);
     }
     /// Returns what such a failure shows about the peer.
     [[nodiscard]] PeerEvidence evidence_of(const Failure& why) const noexcept {
@@ -348,7 +320,7 @@ public:
         }
     }
     void neutral(std::uint32_t generation, const Failure& why = {}) noexcept {
-        if (!word_.load().is(Gate::guarded, generation)) return;
+        if (!word_.is({false, generation, Gate::guarded})) return;
         const detail::SpinLock lock{mutex_};
         core_.neutral(generation, why);
     }
@@ -385,7 +357,6 @@ public:
     [[nodiscard]] BreakerCounters counters() const noexcept {
         const detail::SpinLock lock{mutex_};
         BreakerCounters all = counters_;
-        all.failures += unlocked_.failures.load(std::memory_order_relaxed);
         all.stale = unlocked_.stale.load(std::memory_order_relaxed);
         if constexpr (counts_in_row<Trip>) all.successes += unlocked_.successes.read();
         return all;
@@ -433,10 +404,7 @@ public:
         core_.set_rules(trip, open_wait, half_open);
         // Callers that begin to wait for the next probe are spread over a wait of these rules.
         if (open_wait_ != Duration::zero()) open_wait_ = nominal_wait(open_wait, 1);
-        limit_.store(limit_of(trip), std::memory_order_relaxed);
-        // No other thread counts on from here by the former generation. One that has not seen the
-        // new limit yet may count up to the former one; `decide` opens the breaker then.
-        word_.store({0, core_.generation(), gate()});
+        word_.store({false, core_.generation(), gate()});
     }
     [[nodiscard]] BreakerSnapshot snapshot(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
@@ -470,7 +438,6 @@ private:
     // Counted without the lock.
     struct NotInRow {};
     struct Unlocked {
-        std::atomic<std::uint64_t> failures{0};
         std::atomic<std::uint64_t> stale{0};
         [[no_unique_address]] std::conditional_t<counts_in_row<Trip>, SuccessCount, NotInRow>
             successes{};
@@ -498,15 +465,6 @@ private:
     }
 
     [[nodiscard]] bool is_guarded() const noexcept { return word_.load().gate == Gate::guarded; }
-    [[nodiscard]] static constexpr std::uint32_t limit_of(const Trip& trip) noexcept {
-        if constexpr (counts_in_row<Trip>) {
-            return trip.limit();
-        } else {
-            static_cast<void>(trip);
-            return 0;
-        }
-    }
-
     [[nodiscard, gnu::noinline]] Advice admit_guarded(Instant now) const noexcept {
         const detail::SpinLock lock{mutex_};
         return bounded(core_.admit(now), now);
@@ -540,22 +498,9 @@ private:
     }
 
     template <class Time>
-    [[gnu::noinline]] void clear_or_record(std::uint32_t generation, Instant began,
-                                           Time time) noexcept {
-        Word word = word_.load();
-        if constexpr (counts_in_row<Trip>) {
-            while (word.is(Gate::closed, generation)) {
-                if (word.failures == 0) return unlocked_.successes.add();
-                if (word_.replace(word, {0, generation, Gate::closed}))
-                    return unlocked_.successes.add();
-            }
-        }
-        record(false, word, generation, began, time, Failure{});
-    }
-    // Handles a verdict that may change more than a count in the word.
-    template <class Time>
-    [[gnu::noinline]] void record(bool failed, Word word, std::uint32_t generation, Instant began,
-                                  Time time, const Failure& why) noexcept {
+    [[gnu::noinline]] void record(bool failed, std::uint32_t generation, Instant began, Time time,
+                                  const Failure& why) noexcept {
+        const Word word = word_.load();
         if (word.generation != generation) {
             unlocked_.stale.fetch_add(1, std::memory_order_relaxed);
             return;
@@ -595,28 +540,19 @@ private:
             }
         }
         auto&& turn = time();
-        if constexpr (counts_in_row<Trip>) {
-            // Other calls keep counting without the lock, so this one must win its place among
-            // them.
-            Word word = word_.load();
-            while (word.is(Gate::closed, generation)) {
-                const std::uint32_t failures = failed ? word.failures + 1 : 0;
-                const bool opens = failures >= core_.trip().limit();
-                const Word next = opens ? Word{0, generation, Gate::guarded}
-                                        : Word{failures, generation, Gate::closed};
-                if (!word_.replace(word, next)) continue;
-                return opens && settle(core_.trip_now(turn, why), turn.now);
-            }
-        }
         const Duration took = RecordsTimedCalls<Trip> ? elapsed(began, turn.now) : Duration{};
-        return settle(core_.verdict(failed, generation, turn, took, why), turn.now);
+        if (settle(core_.verdict(failed, generation, turn, took, why), turn.now)) return true;
+        if constexpr (counts_in_row<Trip>) {
+            if (gate() == Gate::closed) word_.store({failed, generation, Gate::closed});
+        }
+        return false;
     }
 
     // Updates the word, the counters and the events after core_ has changed. Call it under the
     // lock. Returns whether there is an event to report.
     bool settle(BreakerChange change, Instant now) noexcept {
         if (change == BreakerChange::none) return false;
-        word_.store({0, core_.generation(), gate()});
+        word_.store({false, core_.generation(), gate()});
         detail::count(counters_, change);
         // The event reports `open` even if the wait is 0ns and the next caller may already probe.
         const bool opens = change == BreakerChange::opened || change == BreakerChange::reopened;
@@ -638,10 +574,9 @@ private:
 
     AtomicBreakerWord word_;
     mutable detail::SpinMutex mutex_;
-    // These three fill the space behind the mutex.
+    // These two fill the space behind the mutex.
     BreakerMode mode_after_ = BreakerMode::automatic;  // when the last isolation ends
     std::uint16_t isolations_ = 0;
-    std::atomic<std::uint32_t> limit_;  // that of the trip, for verdicts without the lock
     BreakerCore<Trip, OpenWait> core_;
     BreakerCounters counters_{};
     Duration open_wait_{};
@@ -687,10 +622,9 @@ template <class Clock>
 /// it. The thread that notifies may be another one than the thread that made the change.
 ///
 /// Thread safety: any thread.
-/// Blocks:        `acquire` never blocks while the breaker is closed. Verdicts with
-///                ConsecutiveFailures do not block then either, except failures that a CountOnly
-///                judges. Otherwise a call blocks for a few
-///                instructions of another caller, and for those of the trip and the open wait,
+/// Blocks:        `acquire` never blocks while the breaker is closed. With ConsecutiveFailures, a
+///                success after a success does not block then either. Otherwise a call blocks for a
+///                few instructions of another caller, and for those of the trip and the open wait,
 ///                which run under the lock. The clock also runs under the lock, once, for the
 ///                verdict that opens a breaker whose trip requires no time. A thread that makes a
 ///                change runs the observer for it, and for changes that other threads make
@@ -702,6 +636,9 @@ template <class Clock = SteadyClock, class Trip = ConsecutiveFailures, class Ope
 class CircuitBreaker {
     // Not constraints, because the compiler's message for a failed one would hide the sentence.
     static_assert(detail::explain_breaker_clock<Clock>());
+    struct PermitData {
+        std::uint32_t generation = 0;
+    };
 
 public:
     static constexpr std::string_view name = "CircuitBreaker";
@@ -710,126 +647,10 @@ public:
 
     /// The right to make one call, and the duty to report its result.
     ///
-    /// Only the first verdict counts. On a rejected, moved-from or finished permit, every verdict
-    /// does nothing.
-    /// Thread safety: distinct objects safe; the verdict may come from any thread.
-    class [[nodiscard]] Permit {
-    public:
-        /// Makes a rejected permit that never asks again.
-        constexpr Permit() noexcept = default;
-        constexpr Permit(Permit&& other) noexcept
-            : breaker_{std::exchange(other.breaker_, nullptr)},
-              generation_{other.generation_},
-              at_{other.at_} {}
-        /// Drops the permit that was held. Do not use it to ask again. In
-        /// `permit = breaker.acquire()` the old permit is still out when the new one is requested,
-        /// and may be the reason for a rejection.
-        constexpr Permit& operator=(Permit&& other) noexcept {
-            if (this != &other) {
-                neutral();
-                breaker_ = std::exchange(other.breaker_, nullptr);
-                generation_ = other.generation_;
-                at_ = other.at_;
-            }
-            return *this;
-        }
-        constexpr ~Permit() { neutral(); }
-
-        /// Returns whether the call may be made (and has had no verdict yet).
-        [[nodiscard]] constexpr explicit operator bool() const& noexcept {
-            return breaker_ != nullptr;
-        }
-        /// Does not compile, because a temporary permit is dropped before the call.
-        template <class Self = Permit>
-        explicit operator bool() const&& {
-            static_assert(!sizeof(Self*),
-                          "CircuitBreaker: a temporary permit is dropped before the call; write if "
-                          "(auto permit = breaker.acquire())");
-            return false;
-        }
-        /// Returns when a rejected caller may ask again.   Pre: it was rejected.
-        [[nodiscard]] constexpr Instant retry_at() const noexcept { return at_; }
-        /// Returns the same as an Advice: `go`, or `suspend`.
-        [[nodiscard]] constexpr Advice advice() const noexcept {
-            return breaker_ != nullptr ? Advice::go() : Advice::suspend(at_);
-        }
-
-        /// Reports that the call succeeded now, by the breaker's own clock.
-        void success() noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.success(generation_, at_, OwnTime{*breaker});
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports that the call succeeded now, by the caller's turn.
-        void success(Turn& turn) noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.success(generation_, at_, TurnTime{turn});
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports that the call failed now, by the breaker's own clock.
-        void failure() noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->engine_.failure(generation_, at_, OwnTime{*breaker}, unknown);
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports a failure with its reason.
-        ///
-        /// The breaker may count it as a success, or not at all, depending on what the failure
-        /// means for the peer; see CountOnly.
-        void failure(const Failure& why) noexcept {
-            if (auto* const breaker = std::exchange(breaker_, nullptr)) {
-                breaker->record(why, generation_, at_, OwnTime{*breaker});
-                breaker->permits_.give_back();
-            }
-        }
-        /// Reports that the call failed now, by the caller's turn. Returns the breaker's next
-        /// advice.
-        Advice failure(Turn& turn) noexcept {
-            auto* const breaker = std::exchange(breaker_, nullptr);
-            if (breaker == nullptr) return Advice::go();
-            breaker->engine_.failure(generation_, at_, TurnTime{turn}, unknown);
-            const Advice next = breaker->admit(turn.now);
-            breaker->permits_.give_back();
-            return next;
-        }
-        /// Reports a failure with its reason, by the caller's turn. Returns the breaker's next
-        /// advice.
-        Advice failure(const Failure& why, Turn& turn) noexcept {
-            auto* const breaker = std::exchange(breaker_, nullptr);
-            if (breaker == nullptr) return Advice::go();
-            breaker->record(why, generation_, at_, TurnTime{turn});
-            const Advice next = breaker->admit(turn.now);
-            breaker->permits_.give_back();
-            return next;
-        }
-        /// Reports that the call was not made, or that its result means nothing for the peer.
-        constexpr void neutral() noexcept {
-            if (breaker_ != nullptr) end_neutral();
-        }
-
-    private:
-        friend class CircuitBreaker;
-        // Not inlined, because most permits have had their verdict when they are destroyed.
-        [[gnu::noinline]] constexpr void end_neutral() noexcept {
-            auto* const breaker = std::exchange(breaker_, nullptr);
-            breaker->engine_.neutral(generation_);
-            breaker->permits_.give_back();
-        }
-        static constexpr Failure unknown{};
-
-        constexpr Permit(CircuitBreaker* owner, std::uint32_t generation, Instant began) noexcept
-            : breaker_{owner}, generation_{generation}, at_{began} {}
-        constexpr explicit Permit(Instant retry_at) noexcept : at_{retry_at} {}
-
-        CircuitBreaker* breaker_ = nullptr;
-        std::uint32_t generation_ = 0;
-        /// For a rejected permit: when to ask again. For a given one: when it was given, if the
-        /// trip requires the duration of calls.
-        Instant at_ = never;
-    };
+    /// It also takes verdicts without a turn, by the breaker's own clock. The breaker may count a
+    /// known failure as a success, or not at all, depending on what the failure means for the peer;
+    /// see CountOnly.
+    using Permit = detail::Permit<CircuitBreaker, PermitData, true>;
 
     /// Keeps a breaker forced open while it lives.
     ///
@@ -900,7 +721,7 @@ public:
     }
 
     /// Requests a permit for a call now, by the breaker's own clock.   Errors: a rejected permit.
-    Permit acquire() noexcept { return acquire_by(OwnTime{*this}); }
+    Permit acquire() noexcept { return acquire_by(own_time()); }
     /// Requests a permit for a call at the turn's time.   Errors: a rejected permit.
     Permit acquire(Turn& turn) noexcept { return acquire_by(TurnTime{turn}); }
 
@@ -1000,6 +821,8 @@ public:
     }
 
 private:
+    friend Permit;
+
     // The time and the random bits of a call, read only if they are needed.
     struct OwnTime {
         CircuitBreaker& breaker;
@@ -1014,23 +837,28 @@ private:
         [[nodiscard]] Turn operator()() const noexcept { return turn; }
     };
 
-    template <class Time>
-    void record(const Failure& why, std::uint32_t generation, Instant began, Time time) noexcept {
-        switch (engine_.evidence_of(why)) {
-            case detail::PeerEvidence::unwell:
-                return engine_.failure(generation, began, time, why);
-            case detail::PeerEvidence::well:
-                return engine_.success(generation, began, time);
-            case detail::PeerEvidence::nothing:
-                return engine_.neutral(generation, why);
+    [[nodiscard]] OwnTime own_time() noexcept { return {*this}; }
+    [[nodiscard]] detail::PeerEvidence evidence_of(const Failure& why) const noexcept {
+        return engine_.evidence_of(why);
+    }
+    template <detail::PermitEnd end, class Time>
+    [[gnu::always_inline]] void on_end(PermitData data, Instant began, Time time,
+                                       const Failure& why) noexcept {
+        if constexpr (end == detail::PermitEnd::neutral) {
+            engine_.neutral(data.generation, why);
+        } else if constexpr (end == detail::PermitEnd::failure) {
+            engine_.failure(data.generation, began, time, why);
+        } else {
+            engine_.success(data.generation, began, time);
         }
+        permits_.give_back();
     }
     template <class Time>
     [[nodiscard]] Permit acquire_by(Time time) noexcept {
         const detail::BreakerGrant grant = engine_.acquire(time);
         if (!grant.granted) return Permit{grant.at};
         permits_.take();
-        return Permit{this, grant.generation, grant.at};
+        return Permit{*this, PermitData{grant.generation}, grant.at};
     }
 
     using Engine = detail::BreakerEngine<CircuitBreaker, Trip, OpenWait, Observer>;

@@ -8,10 +8,10 @@
 #include <cstdint>      // std::int64_t, std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
+#include <belay/policy/detail/permit.hpp>
 #include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -258,7 +258,7 @@ public:
     static constexpr bool judges_results = true;
 
     /// The right to make one attempt, and the duty to report its result.
-    using Permit = detail::BudgetPermit<AdaptiveLimit, PermitData>;
+    using Permit = detail::Permit<AdaptiveLimit, PermitData>;
 
     /// Makes a limit. A rejected caller may ask again after `ask_again`.   Pre: ask_again > 0ns.
     constexpr explicit AdaptiveLimit(
@@ -324,24 +324,19 @@ private:
         }
     };
 
-    constexpr void on_success(PermitData data, Instant now) noexcept {
-        state_.with([=](State& s) {
-            s.algorithm.succeeded(elapsed(data.began, now), s.in_flight);
+    // A rejection is an answer, and no slower than others.
+    constexpr void on_end(PermitData data, const detail::PermitResult& result) noexcept {
+        state_.with([&](State& s) {
+            if (result.end == detail::PermitEnd::failure) {
+                if (data.round == s.round) {
+                    ++s.round;
+                    s.algorithm.failed();
+                }
+            } else if (result.end != detail::PermitEnd::neutral) {
+                s.algorithm.succeeded(elapsed(data.began, result.now), s.in_flight);
+            }
             --s.in_flight;
         });
-    }
-    constexpr void on_failure(PermitData data, Instant) noexcept {
-        state_.with([=](State& s) {
-            --s.in_flight;
-            if (data.round != s.round) return;
-            ++s.round;
-            s.algorithm.failed();
-        });
-    }
-    // It is an answer, and no slower than others.
-    constexpr void on_rejected(PermitData data, Instant now) noexcept { on_success(data, now); }
-    constexpr void on_neutral(PermitData) noexcept {
-        state_.with([](State& s) { --s.in_flight; });
     }
 
     const Duration ask_again_;

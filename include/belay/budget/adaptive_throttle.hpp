@@ -6,9 +6,9 @@
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/time_window.hpp>
+#include <belay/policy/detail/permit.hpp>
 #include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -71,7 +71,7 @@ public:
     static constexpr bool judges_results = true;
 
     /// The right to make one attempt, and the duty to report its result.
-    using Permit = detail::BudgetPermit<AdaptiveThrottle, PermitData>;
+    using Permit = detail::Permit<AdaptiveThrottle, PermitData>;
 
     constexpr AdaptiveThrottle() noexcept : AdaptiveThrottle{AdaptiveThrottleOptions{}} {}
     /// Pre: window > 0ns; 1000 <= attempts_per_thousand <= 1'000'000; not all are rejected;
@@ -158,15 +158,12 @@ private:
         }
     };
 
-    constexpr void on_success(PermitData, Instant now) noexcept {
-        state_.with([now](State& s) { s.attempts.add(false, now); });
+    // A peer that rejects is not overloaded, and the throttle is only for overload.
+    constexpr void on_end(PermitData, const detail::PermitResult& result) noexcept {
+        if (result.end == detail::PermitEnd::neutral) return;
+        const bool failed = result.end == detail::PermitEnd::failure;
+        state_.with([&](State& s) { s.attempts.add(failed, result.now); });
     }
-    constexpr void on_failure(PermitData, Instant now) noexcept {
-        state_.with([now](State& s) { s.attempts.add(true, now); });
-    }
-    // The peer was not overloaded, and the throttle is only for overload.
-    constexpr void on_rejected(PermitData data, Instant now) noexcept { on_success(data, now); }
-    constexpr void on_neutral(PermitData) noexcept {}
 
     detail::Guarded<State> state_;
 };

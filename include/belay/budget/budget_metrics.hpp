@@ -51,11 +51,8 @@ void visit_metrics(const TokenBudget& budget, Visitor&& visitor) {
 /// Thread safety: any thread.
 template <class Visitor>
 void visit_metrics(const At<RatioBudget>& budget, Visitor&& visitor) {
-    visitor(Metric{.part = "ratio_budget",
-                   .name = "left",
-                   .help = "Retries that could be planned now.",
-                   .kind = Metric::Kind::gauge,
-                   .value = budget.part.left(budget.now)});
+    detail::visit_gauge("ratio_budget", "left", "Retries that could be planned now.",
+                        budget.part.left(budget.now), visitor);
 }
 
 /// Passes the share of attempts that a throttle would reject; the part is "throttle".
@@ -89,16 +86,10 @@ void visit_metrics(const AdaptiveThrottle::CubicRate& rate, Visitor&& visitor) {
 /// Thread safety: any thread.
 template <class Algorithm, class Visitor>
 void visit_metrics(const AdaptiveLimit<Algorithm>& limit, Visitor&& visitor) {
-    visitor(Metric{.part = "adaptive_limit",
-                   .name = "limit",
-                   .help = "Attempts that may be under way at once.",
-                   .kind = Metric::Kind::gauge,
-                   .value = limit.limit()});
-    visitor(Metric{.part = "adaptive_limit",
-                   .name = "in_flight",
-                   .help = "Attempts under way.",
-                   .kind = Metric::Kind::gauge,
-                   .value = limit.in_flight()});
+    detail::visit_gauge("adaptive_limit", "limit", "Attempts that may be under way at once.",
+                        limit.limit(), visitor);
+    detail::visit_gauge("adaptive_limit", "in_flight", "Attempts under way.", limit.in_flight(),
+                        visitor);
 }
 
 }}}  // namespace belay::metrics

@@ -8,11 +8,11 @@
 #include <cstdint>      // std::uint32_t, std::uint64_t
 #include <string_view>  // std::string_view
 
-#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/core/detail/arguments.hpp>
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/time_window.hpp>
+#include <belay/policy/detail/permit.hpp>
 #include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -107,7 +107,7 @@ public:
     static constexpr std::string_view name = "TokenBudget";
 
     /// The right to make one attempt; its destructor gives back what it holds.
-    using Permit = detail::BudgetPermit<TokenBudget, PermitData>;
+    using Permit = detail::Permit<TokenBudget, PermitData>;
 
     /// Pre: options.check() is empty: each cost and the threshold fit the capacity, which is >= 1.
     constexpr explicit TokenBudget(TokenBudgetOptions options = TokenBudgetOptions::aws()) noexcept
@@ -194,20 +194,23 @@ private:
                                 {"timeout_cost_milli", options.timeout_cost_milli}});
     }
 
-    void on_success(PermitData data, Instant) noexcept {
-        add(data.held_milli != 0 ? data.held_milli : read(success_gain_milli_));
+    // As in gRFC A6 and the AWS SDKs: a rejection is neither a failure that costs, nor a success
+    // that earns.
+    void on_end(PermitData data, const detail::PermitResult& result) noexcept {
+        if (result.end == detail::PermitEnd::success) {
+            add(data.held_milli != 0 ? data.held_milli : read(success_gain_milli_));
+        } else if (result.end == detail::PermitEnd::failure) {
+            take(read(failure_cost_milli_));
+        } else if (result.end == detail::PermitEnd::neutral) {
+            add(data.held_milli);
+        }
     }
-    void on_failure(PermitData, Instant) noexcept {
-        const std::uint32_t cost = read(failure_cost_milli_);
+    void take(std::uint32_t cost) noexcept {
         if (cost == 0) return;
         std::uint32_t seen = read(tokens_milli_);
         while (seen != 0 && !replace(seen, seen > cost ? seen - cost : 0)) {
         }
     }
-    // As in gRFC A6 and the AWS SDKs: neither a failure that costs, nor a success that earns.
-    void on_rejected(PermitData, Instant) noexcept {}
-    void on_neutral(PermitData data) noexcept { add(data.held_milli); }
-
     void add(std::uint32_t gain) noexcept {
         const std::uint32_t capacity = read(capacity_milli_);
         std::uint32_t seen = read(tokens_milli_);
@@ -319,7 +322,7 @@ public:
     static constexpr std::string_view name = "RatioBudget";
 
     /// The right to make one attempt; its destructor gives back what it holds.
-    using Permit = detail::BudgetPermit<RatioBudget, PermitData>;
+    using Permit = detail::Permit<RatioBudget, PermitData>;
 
     constexpr RatioBudget() noexcept : RatioBudget{RatioBudgetOptions{}} {}
     /// Pre: options.check() is empty: window > 0ns; something is allowed.
@@ -453,28 +456,23 @@ private:
         return used < all ? all - used : 0;
     }
 
-    constexpr void on_first_end(PermitData data) noexcept {
-        if (data.counts) on_counted_end();
+    constexpr void on_end(PermitData data, const detail::PermitResult& result) noexcept {
+        if (!data.retry) {
+            if (data.counts) on_counted_end();
+        } else if (result.end == detail::PermitEnd::neutral) {
+            state_.with([](State& s) { --s.held; });
+        } else {
+            on_retry_end(result.now);
+        }
     }
     [[gnu::noinline]] constexpr void on_counted_end() noexcept {
         state_.with([](State& s) { --s.first; });
-    }
-    constexpr void on_end(PermitData data, Instant now) noexcept {
-        if (data.retry) return on_retry_end(now);
-        on_first_end(data);
     }
     [[gnu::noinline]] constexpr void on_retry_end(Instant now) noexcept {
         state_.with([now](State& s) {
             --s.held;
             s.recent.add(true, now);
         });
-    }
-    constexpr void on_success(PermitData data, Instant now) noexcept { on_end(data, now); }
-    constexpr void on_failure(PermitData data, Instant now) noexcept { on_end(data, now); }
-    constexpr void on_rejected(PermitData data, Instant now) noexcept { on_end(data, now); }
-    constexpr void on_neutral(PermitData data) noexcept {
-        if (!data.retry) return on_first_end(data);
-        state_.with([](State& s) { --s.held; });
     }
 
     detail::Guarded<State> state_;

@@ -7,11 +7,11 @@
 #include <string_view>  // std::string_view
 
 #include <belay/budget/adaptive_throttle.hpp>
-#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/budget/detail/rate_state.hpp>
 #include <belay/core/detail/spin_mutex.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
+#include <belay/policy/detail/permit.hpp>
 #include <belay/policy/shared.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -155,7 +155,7 @@ public:
     static constexpr bool judges_results = true;
 
     /// The right to make one attempt, and the duty to report its result.
-    using Permit = detail::BudgetPermit<CubicRate, PermitData, true>;
+    using Permit = detail::Permit<CubicRate, PermitData>;
 
     constexpr CubicRate() noexcept : state_{detail::CubicState{}} {}
 
@@ -196,15 +196,12 @@ public:
 private:
     friend Permit;
 
-    constexpr void on_result(Instant now, bool overloaded) noexcept {
-        state_.with([=](detail::CubicState& s) { s.on_result(now, overloaded); });
+    constexpr void on_end(PermitData, const detail::PermitResult& result) noexcept {
+        if (result.end == detail::PermitEnd::neutral) return;
+        const bool overloaded =
+            result.end == detail::PermitEnd::failure && result.why.cause == Cause::overloaded;
+        state_.with([&](detail::CubicState& s) { s.on_result(result.now, overloaded); });
     }
-    constexpr void on_success(PermitData, Instant now) noexcept { on_result(now, false); }
-    constexpr void on_failure(PermitData, Cause why, Instant now) noexcept {
-        on_result(now, why == Cause::overloaded);
-    }
-    constexpr void on_rejected(PermitData, Instant now) noexcept { on_result(now, false); }
-    constexpr void on_neutral(PermitData) noexcept {}
 
     detail::Guarded<detail::CubicState> state_;
 };

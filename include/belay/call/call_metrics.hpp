@@ -45,11 +45,7 @@ void visit_permits(const char* part, const PermitCounters& counters, Visitor& vi
 }
 template <class Visitor>
 void visit_waiting(const char* part, std::uint64_t waiting, Visitor& visitor) {
-    visitor(Metric{.part = part,
-                   .name = "waiting",
-                   .help = "Callers that are in the queue.",
-                   .kind = Metric::Kind::gauge,
-                   .value = waiting});
+    detail::visit_gauge(part, "waiting", "Callers that are in the queue.", waiting, visitor);
 }
 
 }  // namespace detail
@@ -76,11 +72,7 @@ void visit_metrics(const RateLimiter& limiter, Visitor&& visitor) {
 template <class Visitor>
 void visit_metrics(const Bulkhead& bulkhead, Visitor&& visitor) {
     detail::visit_permits("bulkhead", bulkhead.counters(), visitor);
-    visitor(Metric{.part = "bulkhead",
-                   .name = "running",
-                   .help = "Calls under way.",
-                   .kind = Metric::Kind::gauge,
-                   .value = bulkhead.running()});
+    detail::visit_gauge("bulkhead", "running", "Calls under way.", bulkhead.running(), visitor);
     detail::visit_waiting("bulkhead", bulkhead.waiting(), visitor);
 }
 
@@ -99,11 +91,8 @@ void visit_metrics(const chaos::Counters& counters, Visitor&& visitor) {
 /// Passes the counts of injected faults, and whether faults are on.   Thread safety: any thread.
 template <class Visitor>
 void visit_metrics(const chaos::Faults& faults, Visitor&& visitor) {
-    visitor(Metric{.part = "chaos",
-                   .name = "on",
-                   .help = "1 while faults are injected.",
-                   .kind = Metric::Kind::gauge,
-                   .value = faults.is_on() ? std::uint64_t{1} : 0});
+    detail::visit_gauge("chaos", "on", "1 while faults are injected.", faults.is_on() ? 1U : 0U,
+                        visitor);
     visit_metrics(faults.counters(), visitor);
 }
 

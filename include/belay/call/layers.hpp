@@ -383,7 +383,7 @@ private:
 public:
     /// Pre: the object has a queue: its `queue` is > 0.
     constexpr explicit Queued(Object& object) noexcept : object_{&object} {
-        BELAY_OPTION(has_queue(object), queue_needed);
+        BELAY_OPTION(object.queue_ > 0, queue_needed);
     }
     /// Pre: permits >= 1; the object has a queue.
     constexpr Queued(Object& object, detail::AnyCount<std::uint64_t> permits) noexcept
@@ -392,7 +392,7 @@ public:
                       "Queued: a call takes one permit of a Bulkhead: Queued{bulkhead}. Only a "
                       "RateLimiter gives several");
         BELAY_OPTION(permits_ >= 1, "Queued: the permits of each call must be >= 1");
-        BELAY_OPTION(has_queue(object), queue_needed);
+        BELAY_OPTION(object.queue_ > 0, queue_needed);
     }
 
     /// Does not compile, because a temporary would be destroyed at once.
@@ -428,14 +428,6 @@ private:
     static constexpr const char* queue_needed =
         "Queued: the bulkhead or limiter must have a queue > 0; without a queue write "
         "Shared{object}";
-    [[nodiscard]] static constexpr bool has_queue(const Object& object) noexcept {
-        if constexpr (is_limiter) {
-            return object.queue_ > 0;
-        } else {
-            return object.options_.queue > 0;
-        }
-    }
-
     // One caller's way through the queue. Afterwards there is a permit or a rejection. It also
     // measures the call. Without an answer, the deadline has ended that.
     template <class Answer, class Context>
@@ -445,7 +437,7 @@ private:
             : object_{*queued.object_},
               context_{context},
               attempt_{attempt},
-              waiter_{queued.waiter()} {
+              waiter_{object_, queued.permits_} {
             context_.is_queued = true;
         }
         Wait(const Wait&) = delete;
@@ -538,14 +530,6 @@ private:
         StopToken token_{};
         Instant until_ = always;
     };
-
-    [[nodiscard]] Waiter waiter() const noexcept {
-        if constexpr (is_limiter) {
-            return Waiter{*object_, permits_};
-        } else {
-            return Waiter{*object_};
-        }
-    }
 
     Object* object_;
     std::uint64_t permits_ = 1;

@@ -11,7 +11,6 @@
 #include <limits>       // std::numeric_limits
 #include <string_view>  // std::string_view
 
-#include <belay/budget/detail/budget_permit.hpp>
 #include <belay/budget/detail/rate_state.hpp>
 #include <belay/core/assert.hpp>
 #include <belay/core/detail/arguments.hpp>
@@ -20,6 +19,7 @@
 #include <belay/core/instant.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
+#include <belay/policy/detail/permit.hpp>
 #include <belay/policy/rule.hpp>
 
 namespace belay { inline namespace BELAY_ABI {
@@ -39,28 +39,10 @@ struct PermitCounters {
                                      const PermitCounters&) noexcept = default;
 };
 
+template <class Object>
+class Queued;
+
 namespace detail {
-
-/// The same counts for many threads.   Thread safety: any thread.
-class AtomicPermitCounters {
-public:
-    void admit() noexcept { admitted_.fetch_add(1, std::memory_order_relaxed); }
-    void reject() noexcept { rejected_.fetch_add(1, std::memory_order_relaxed); }
-    void wait() noexcept { waited_.fetch_add(1, std::memory_order_relaxed); }
-    void leave() noexcept { left_.fetch_add(1, std::memory_order_relaxed); }
-
-    [[nodiscard]] PermitCounters read() const noexcept {
-        return {admitted_.load(std::memory_order_relaxed),
-                rejected_.load(std::memory_order_relaxed), waited_.load(std::memory_order_relaxed),
-                left_.load(std::memory_order_relaxed)};
-    }
-
-private:
-    std::atomic<std::uint64_t> admitted_{0};
-    std::atomic<std::uint64_t> rejected_{0};
-    std::atomic<std::uint64_t> waited_{0};
-    std::atomic<std::uint64_t> left_{0};
-};
 
 /// The ticket of one waiting caller. It is on the stack of a blocking caller, or in the frame of a
 /// coroutine. It cannot be moved.
@@ -159,6 +141,71 @@ private:
     }
 
     std::atomic<std::uint32_t> units_{0};
+};
+
+/// The part of a RateLimiter and a Bulkhead that counts callers and holds those that wait in order.
+class Limiter {
+public:
+    Limiter(const Limiter&) = delete;
+    Limiter& operator=(const Limiter&) = delete;
+
+    /// Counts an attempt that a Shared rule's check of this object rejected.
+    void rejected() noexcept { count(rejected_); }
+    /// Returns the counts, which are exact when no caller asks; numbers may lag behind each other.
+    ///
+    /// An admitted caller counts once, however many calls it requested.   Errors: none.
+    [[nodiscard]] PermitCounters counters() const noexcept {
+        return {admitted_.load(std::memory_order_relaxed),
+                rejected_.load(std::memory_order_relaxed), waited_.load(std::memory_order_relaxed),
+                left_.load(std::memory_order_relaxed)};
+    }
+
+protected:
+    using Count = std::atomic<std::uint64_t>;
+
+    constexpr explicit Limiter(std::uint32_t queue) noexcept : queue_{queue} {}
+    constexpr ~Limiter() = default;
+    static void count(Count& callers) noexcept { callers.fetch_add(1, std::memory_order_relaxed); }
+
+    template <class Object>
+    friend class belay::Queued;
+
+    WaitQueue waiters_;          // under mutex_
+    const std::uint32_t queue_;  // the number of callers that may wait
+    AnswerTime answer_time_;
+    mutable SpinMutex mutex_;
+    Count waited_{0};
+    Count left_{0};
+    Count rejected_{0};
+    Count admitted_{0};  // last, near what a grant changes
+};
+
+/// A caller that may wait in the queue of a Limiter. Its destructor leaves the queue, and passes on
+/// what it was given.
+template <class Owner>
+class LimitedCaller {
+public:
+    LimitedCaller(Owner& owner, std::uint64_t calls) noexcept : calls_{calls}, owner_{owner} {}
+    LimitedCaller(const LimitedCaller&) = delete;
+    LimitedCaller& operator=(const LimitedCaller&) = delete;
+    ~LimitedCaller() {
+        if (has_queued_) owner_.leave(*this);
+    }
+
+    /// Requests a permit, first without waiting.
+    [[nodiscard]] WaitAnswer ask(Instant now, typename Owner::Permit& permit) noexcept {
+        return has_queued_ ? owner_.ask_again(*this, now, permit)
+                           : owner_.enqueue(*this, now, permit);
+    }
+    [[nodiscard]] LocalStop& wake() noexcept { return ticket_.wake; }
+
+private:
+    friend Owner;
+
+    const std::uint64_t calls_;
+    Owner& owner_;
+    WaitTicket ticket_;
+    bool has_queued_ = false;
 };
 
 /// Wakes a waiting caller when the caller's stop token requests a stop. A StopToken wakes it at
@@ -315,9 +362,9 @@ private:
         due_.store(due == held ? due + 1 : due, std::memory_order_release);
     }
 
+    std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
     std::atomic<Duration::rep> length_;
     std::atomic<std::uint64_t> burst_;
-    std::atomic<Duration::rep> due_{always.time_since_epoch().count()};
     std::uint64_t used_ = 0;  // under the lock
     std::atomic<bool> in_windows_;
 };
@@ -404,14 +451,14 @@ private:
 /// Complexity:    O(1).   Allocates: never.
 /// Source:        GCRA, the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"). The
 ///                changes and `drain` are those of resilience4j's RateLimiter.
-class RateLimiter {
+class RateLimiter : public detail::Limiter {
     struct NoPermitData {};
 
 public:
     static constexpr std::string_view name = "RateLimiter";
 
     /// The right to make one call, or as many as were requested.
-    using Permit = detail::BudgetPermit<RateLimiter, NoPermitData>;
+    using Permit = detail::Permit<RateLimiter, NoPermitData>;
 
     /// As many calls as the rate in each window of its length.   Thread safety: a plain value.
     struct FixedWindow {
@@ -425,13 +472,13 @@ public:
     /// above 2^32 - 1 means that.
     constexpr RateLimiter(Rate rate, Burst burst,
                           detail::AnyCount<std::uint32_t> queue = 0) noexcept
-        : rate_{numbers_of(rate, burst)}, queue_{queue} {
+        : Limiter{queue}, rate_{numbers_of(rate, burst)} {
         BELAY_OPTION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
     }
     /// Makes a limiter that counts in fixed windows.   Pre: queue >= 0.
     constexpr explicit RateLimiter(FixedWindow window,
                                    detail::AnyCount<std::uint32_t> queue = 0) noexcept
-        : rate_{numbers_of(window)}, queue_{queue} {
+        : Limiter{queue}, rate_{numbers_of(window)} {
         BELAY_OPTION(!queue.is_negative(), "RateLimiter: the queue must be >= 0");
     }
     /// Does not compile, because a rate and a burst are two numbers.
@@ -444,8 +491,6 @@ public:
                       "RateLimiter: write the rate and the burst: RateLimiter{Rate{10, 1s}, "
                       "Burst{10}}; see docs/reference/retry.md");
     }
-    RateLimiter(const RateLimiter&) = delete;
-    RateLimiter& operator=(const RateLimiter&) = delete;
 
     /// Requests a permit for `calls` calls at `now`, for all of them or none.
     ///
@@ -457,7 +502,7 @@ public:
             const Taken taken = rate_.take(now, calls, turn);
             if (taken == Taken::granted) return granted();
             if (taken == Taken::rejected) {
-                counters_.reject();
+                count(rejected_);
                 return Permit{turn};
             }
         }
@@ -465,9 +510,6 @@ public:
     }
     /// Requests a permit for one call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
-
-    /// Counts an attempt that a Shared rule's check of this limiter rejected.
-    void rejected() noexcept { counters_.reject(); }
 
     /// Returns whether a call at `now` would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
@@ -502,13 +544,10 @@ public:
     [[nodiscard]] std::uint32_t waiting() const noexcept {
         return waiting_.load(std::memory_order_relaxed);
     }
-    /// Returns the counts, which are exact when no caller asks; numbers may lag behind each other.
-    ///
-    /// An admitted caller counts once, however many calls it requested.   Errors: none.
-    [[nodiscard]] PermitCounters counters() const noexcept { return counters_.read(); }
 
 private:
     friend Permit;
+    friend class detail::LimitedCaller<RateLimiter>;
     template <class Object>
     friend class Queued;
 
@@ -516,32 +555,9 @@ private:
     using Taken = detail::ConcurrentRate::Taken;
     using WaitState = Answer::WaitState;
 
-    // A caller that waits in the queue, which its destructor leaves. The first caller asks again
-    // when it is time. Each of the others is woken when it becomes the first.
-    class Waiter {
-    public:
-        Waiter(RateLimiter& limiter, std::uint64_t calls) noexcept
-            : limiter_{limiter}, calls_{calls} {}
-        Waiter(const Waiter&) = delete;
-        Waiter& operator=(const Waiter&) = delete;
-        ~Waiter() {
-            if (has_queued_) limiter_.leave(*this);
-        }
-
-        // Requests a permit, first without waiting.
-        [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
-            return has_queued_ ? limiter_.ask_again(*this, now, permit)
-                               : limiter_.enqueue(*this, now, permit);
-        }
-        [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
-
-    private:
-        friend RateLimiter;
-        RateLimiter& limiter_;
-        const std::uint64_t calls_;
-        detail::WaitTicket ticket_;
-        bool has_queued_ = false;
-    };
+    // The first caller asks again when it is time. Each of the others is woken when it becomes the
+    // first.
+    using Waiter = detail::LimitedCaller<RateLimiter>;
 
     [[nodiscard]] static constexpr detail::RateNumbers numbers_of(Rate rate, Burst burst) noexcept {
         // A burst that reaches beyond the end of time would not be a limit.
@@ -561,13 +577,13 @@ private:
         waiters_.wake_first();
     }
     [[nodiscard]] Permit granted() noexcept {
-        counters_.admit();
+        count(admitted_);
         return Permit{*this, NoPermitData{}};
     }
     [[nodiscard]] Permit acquire_locked(Instant now, std::uint64_t calls) noexcept {
         const detail::SpinLock lock{mutex_};
         if (waiting() == 0 && rate_.take_locked(now, calls)) return granted();
-        counters_.reject();
+        count(rejected_);
         const detail::RateState seen = rate_.read_locked();
         return calls > seen.burst() ? Permit{} : Permit{seen.retry_at(now, ahead_, calls)};
     }
@@ -591,11 +607,11 @@ private:
         }
         const detail::RateState seen = rate_.read_locked();
         if (waiter.calls_ > seen.burst()) {
-            counters_.reject();
+            count(rejected_);
             return {WaitState::hopeless};
         }
         if (before_it >= queue_) {
-            counters_.reject();
+            count(rejected_);
             const Instant again = seen.retry_at(now, ahead_, waiter.calls_);
             return {WaitState::rejected, again, again};
         }
@@ -607,7 +623,7 @@ private:
         waiter.ticket_.is_called = before_it == 0;
         waiting_.store(before_it + 1, std::memory_order_relaxed);
         ahead_ += waiter.calls_;
-        counters_.wait();
+        count(waited_);
         if (before_it == 0) return {WaitState::first, turn, turn};
         return {WaitState::waits, never, turn};
     }
@@ -627,7 +643,7 @@ private:
     void leave(Waiter& waiter) noexcept {
         const detail::SpinLock lock{mutex_};
         if (!waiter.ticket_.is_queued) return;
-        counters_.leave();
+        count(left_);
         end(waiter);
     }
     void end(Waiter& waiter) noexcept {
@@ -637,22 +653,14 @@ private:
         waiters_.call_first();
     }
 
-    void on_success(NoPermitData, Instant) noexcept {}
-    void on_failure(NoPermitData, Instant) noexcept {}
-    void on_rejected(NoPermitData, Instant) noexcept {}
-    void on_neutral(NoPermitData) noexcept {}
+    void on_end(NoPermitData, const detail::PermitResult&) noexcept {}
 
-    [[no_unique_address]] detail::ConcurrentRate rate_;  // the two after it use its padding
-    mutable detail::SpinMutex mutex_;
-    const std::uint32_t queue_;
+    [[no_unique_address]] detail::ConcurrentRate rate_;
     // Both change under the lock: the number of callers in the queue, and of the calls that they
     // request. The sum of calls could overflow only with more callers than can exist, or with fixed
     // windows of about 2^63 calls. It would then only give a wrong time.
+    std::atomic<std::uint32_t> waiting_{0};  // in the padding of the rate
     std::uint64_t ahead_ = 0;
-    detail::AtomicPermitCounters counters_;
-    detail::WaitQueue waiters_;
-    std::atomic<std::uint32_t> waiting_{0};
-    detail::AnswerTime answer_time_;
 };
 
 /// The options of a Bulkhead.
@@ -684,18 +692,18 @@ struct BulkheadOptions {
 /// Blocks:        a caller that enters the queue, or wakes a caller from it, for a few instructions
 ///                of another caller, and for those that the sleeper needs to wake a caller.
 /// Complexity:    O(1).   Allocates: never.
-class Bulkhead {
+class Bulkhead : public detail::Limiter {
     struct NoPermitData {};
 
 public:
     static constexpr std::string_view name = "Bulkhead";
 
     /// The right to make one call, while the permit lives.
-    using Permit = detail::BudgetPermit<Bulkhead, NoPermitData>;
+    using Permit = detail::Permit<Bulkhead, NoPermitData>;
 
     /// Pre: limit >= 1, ask_every > 0ns.
     constexpr explicit Bulkhead(BulkheadOptions options) noexcept
-        : options_{options}, limit_{options.limit} {
+        : Limiter{options.queue}, limit_{options.limit}, ask_every_{options.ask_every} {
         BELAY_OPTION(options.limit >= 1, "Bulkhead: limit must be >= 1");
         BELAY_OPTION(options.ask_every.count() > 0, "Bulkhead: ask_every must be > 0ns");
     }
@@ -705,22 +713,17 @@ public:
         static_assert(!std::integral<Limit>,
                       "Bulkhead: write the limit with its name: Bulkhead{{.limit = 8}}");
     }
-    Bulkhead(const Bulkhead&) = delete;
-    Bulkhead& operator=(const Bulkhead&) = delete;
 
     /// Requests a permit for a call.
     /// Errors: a rejected permit; its retry_at() is when to ask again.
     [[nodiscard]] Permit acquire(Instant now) noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         if (take(seen)) return granted();
-        counters_.reject();
+        count(rejected_);
         return Permit{next_try(now)};
     }
     /// Requests a permit for a call at the turn's time.
     [[nodiscard]] Permit acquire(Turn& turn) noexcept { return acquire(turn.now); }
-
-    /// Counts an attempt that a Shared rule's check of this bulkhead rejected.
-    void rejected() noexcept { counters_.reject(); }
 
     /// Returns whether a call would be let through, and takes nothing.
     [[nodiscard]] Advice admit(Instant now) const noexcept {
@@ -729,7 +732,7 @@ public:
     }
 
     /// Returns `ask_every`, over which Shared rules spread the callers that wait.   Errors: none.
-    [[nodiscard]] Duration spread() const noexcept { return options_.ask_every; }
+    [[nodiscard]] Duration spread() const noexcept { return ask_every_; }
 
     /// Changes how many calls may run at once.
     ///
@@ -764,42 +767,17 @@ public:
     [[nodiscard]] std::uint32_t waiting() const noexcept {
         return waiting_of(word_.load(std::memory_order_relaxed));
     }
-    /// Returns the counts, which are exact when no caller asks; numbers may lag behind each other.
-    /// Errors: none.
-    [[nodiscard]] PermitCounters counters() const noexcept { return counters_.read(); }
 
 private:
     friend Permit;
+    friend class detail::LimitedCaller<Bulkhead>;
     template <class Object>
     friend class Queued;
 
     using Answer = detail::WaitAnswer;
     using WaitState = Answer::WaitState;
 
-    // A caller that waits in the queue. Its destructor leaves the queue, and passes on what it was
-    // given.
-    class Waiter {
-    public:
-        explicit Waiter(Bulkhead& bulkhead) noexcept : bulkhead_{bulkhead} {}
-        Waiter(const Waiter&) = delete;
-        Waiter& operator=(const Waiter&) = delete;
-        ~Waiter() {
-            if (has_queued_) bulkhead_.leave(ticket_);
-        }
-
-        /// Requests a permit, first without waiting.
-        [[nodiscard]] Answer ask(Instant now, Permit& permit) noexcept {
-            return has_queued_ ? bulkhead_.ask_again(ticket_, permit)
-                               : bulkhead_.enqueue(*this, now, permit);
-        }
-        [[nodiscard]] detail::LocalStop& wake() noexcept { return ticket_.wake; }
-
-    private:
-        friend Bulkhead;
-        Bulkhead& bulkhead_;
-        detail::WaitTicket ticket_;
-        bool has_queued_ = false;
-    };
+    using Waiter = detail::LimitedCaller<Bulkhead>;
 
     // The number of waiting callers, above the number of running ones. It is one word, so that a
     // caller that gives a permit back sees whether another one waits for it.
@@ -830,11 +808,11 @@ private:
         return false;
     }
     [[nodiscard]] Permit granted() noexcept {
-        counters_.admit();
+        count(admitted_);
         return Permit{*this, NoPermitData{}};
     }
     [[nodiscard]] Instant next_try(Instant now) const noexcept {
-        return detail::after_time(now, options_.ask_every);
+        return detail::after_time(now, ask_every_);
     }
 
     [[nodiscard]] Answer enqueue(Waiter& waiter, Instant now, Permit& permit) noexcept {
@@ -845,9 +823,9 @@ private:
                 permit = granted();
                 return {WaitState::granted};
             }
-            if (waiting_of(seen) >= options_.queue) {
+            if (waiting_of(seen) >= queue_) {
                 if (has_lock) mutex_.unlock();
-                counters_.reject();
+                count(rejected_);
                 return {WaitState::rejected, next_try(now)};
             }
             if (!has_lock) {
@@ -865,37 +843,34 @@ private:
         waiters_.join(waiter.ticket_);
         waiter.has_queued_ = true;
         mutex_.unlock();
-        counters_.wait();
+        count(waited_);
         return {WaitState::waits};
     }
-    [[nodiscard]] Answer ask_again(detail::WaitTicket& ticket, Permit& permit) noexcept {
+    [[nodiscard]] Answer ask_again(Waiter& waiter, Instant, Permit& permit) noexcept {
         const detail::SpinLock lock{mutex_};
-        if (!ticket.is_called) return {WaitState::waits};
-        ticket.is_called = false;
+        if (!waiter.ticket_.is_called) return {WaitState::waits};
+        waiter.ticket_.is_called = false;
         permit = granted();
         return {WaitState::granted};
     }
-    void leave(detail::WaitTicket& ticket) noexcept {
+    void leave(Waiter& waiter) noexcept {
         bool was_given = false;
         {
             const detail::SpinLock lock{mutex_};
-            was_given = ticket.is_called;
-            if (ticket.is_queued) {
-                waiters_.leave(ticket);
+            was_given = waiter.ticket_.is_called;
+            if (waiter.ticket_.is_queued) {
+                waiters_.leave(waiter.ticket_);
                 word_.fetch_sub(one_waits, std::memory_order_relaxed);
-                counters_.leave();
+                count(left_);
             }
         }
         if (was_given) {
-            counters_.leave();
+            count(left_);
             release();
         }
     }
 
-    void on_success(NoPermitData, Instant) noexcept { release(); }
-    void on_failure(NoPermitData, Instant) noexcept { release(); }
-    void on_rejected(NoPermitData, Instant) noexcept { release(); }
-    void on_neutral(NoPermitData) noexcept { release(); }
+    void on_end(NoPermitData, const detail::PermitResult&) noexcept { release(); }
     void release() noexcept {
         Word seen = word_.load(std::memory_order_relaxed);
         while (waiting_of(seen) == 0) {
@@ -925,13 +900,9 @@ private:
                                            std::memory_order_relaxed);
     }
 
-    const BulkheadOptions options_;
-    std::atomic<std::uint32_t> limit_;
     std::atomic<Word> word_{0};
-    detail::AtomicPermitCounters counters_;
-    detail::SpinMutex mutex_;
-    detail::WaitQueue waiters_;  // under mutex_
-    detail::AnswerTime answer_time_;
+    std::atomic<std::uint32_t> limit_;
+    const Duration ask_every_;
 };
 
 }}  // namespace belay

@@ -37,11 +37,8 @@ void visit_metrics(const FleetCounters& counters, Visitor&& visitor) {
         {"scouts", &FleetCounters::scouts,
          "Waits for a scout since a peer last gave evidence that the network works."}};
     detail::visit_rows({.part = "fleet", .kind = Metric::Kind::gauge}, counters, rows, visitor);
-    visitor(Metric{.part = "fleet",
-                   .name = "network_suspect",
-                   .help = "1 while the network is suspect.",
-                   .kind = Metric::Kind::gauge,
-                   .value = counters.network_suspect ? std::uint64_t{1} : 0});
+    detail::visit_gauge("fleet", "network_suspect", "1 while the network is suspect.",
+                        counters.network_suspect ? 1U : 0U, visitor);
 }
 
 /// Passes the numbers of a fleet, without its single services.
@@ -96,11 +93,9 @@ void visit_metrics(const PoolStatus& status, Visitor&& visitor) {
         {"idle", &PoolStatus::idle, "Connections that are ready to be leased."},
         {"awaited", &PoolStatus::awaited, "Calls of acquire() that found no idle connection."}};
     detail::visit_rows({.part = "pool", .kind = Metric::Kind::gauge}, status, rows, visitor);
-    visitor(Metric{.part = "pool",
-                   .name = "scouting",
-                   .help = "1 while one connection dials again and the others wait for it.",
-                   .kind = Metric::Kind::gauge,
-                   .value = status.scouting ? std::uint64_t{1} : 0});
+    detail::visit_gauge("pool", "scouting",
+                        "1 while one connection dials again and the others wait for it.",
+                        status.scouting ? 1U : 0U, visitor);
 }
 
 /// Passes the numbers of a pool.   Thread safety: home thread.   Complexity: O(size).

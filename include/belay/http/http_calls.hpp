@@ -28,6 +28,7 @@
 #include <belay/call/task.hpp>
 #include <belay/core/completion.hpp>
 #include <belay/core/detail/expect_options.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/order.hpp>
 #include <belay/core/stop_source.hpp>
 #include <belay/core/tee.hpp>
@@ -170,10 +171,7 @@ private:
         std::optional<belay::Task<bool>> task{};
     };
     belay::Task<bool> run(Renewal& renewal) {
-        struct End {
-            Renewal& of;
-            ~End() { of.finished.request_stop(); }
-        } const end{renewal};
+        const ScopeExit end{[&renewal] { renewal.finished.request_stop(); }};
         auto making = new_token_();
         Result<std::string> token = co_await std::move(making);
         renewal.threw = false;

@@ -34,11 +34,8 @@ void visit_metrics(const HttpCallsCounters& counters, Visitor&& visitor) {
         {"hosts_overflow", &C::hosts_overflow,
          "Calls whose host got no budget and breaker of its own."}};
     detail::visit_rows({.part = "http_calls"}, counters, rows, visitor);
-    visitor(Metric{.part = "http_calls",
-                   .name = "hosts",
-                   .help = "Hosts that have a budget and a breaker now.",
-                   .kind = Metric::Kind::gauge,
-                   .value = counters.hosts});
+    detail::visit_gauge("http_calls", "hosts", "Hosts that have a budget and a breaker now.",
+                        counters.hosts, visitor);
 }
 
 /// Passes the counters of an HttpCalls, and how many hosts have a breaker in each state; the part

@@ -22,11 +22,7 @@ void visit_metrics(const Journal<FileSystem>& journal, Visitor&& visitor) {
         visitor(Metric{.part = "journal", .name = name, .help = help, .value = value});
     };
     const auto gauge = [&visitor](const char* name, std::uint64_t value, const char* help) {
-        visitor(Metric{.part = "journal",
-                       .name = name,
-                       .help = help,
-                       .kind = Metric::Kind::gauge,
-                       .value = value});
+        detail::visit_gauge("journal", name, help, value, visitor);
     };
     counter("appended", journal.last(), "Operations that were appended.");
     counter("durable", journal.durable(), "Operations that are durable.");

@@ -25,11 +25,8 @@ void visit_link(const char* part, const LinkStatus& status, Visitor& visitor) {
                   .help = "1 for the cause of the last failure; none while connected.",
                   .key = "cause"},
                  status.failure.cause, std::size_t{11}, visitor);
-    visitor(Metric{.part = part,
-                   .name = "attempt",
-                   .help = "Attempts since the last success or start.",
-                   .kind = Metric::Kind::gauge,
-                   .value = status.attempt});
+    detail::visit_gauge(part, "attempt", "Attempts since the last success or start.",
+                        status.attempt, visitor);
 }
 
 }  // namespace detail

@@ -85,6 +85,15 @@ constexpr void visit_rows(Metric head, const Numbers& numbers,
     }
 }
 
+/// Passes one gauge: a number of things or bytes, or 1 for a condition that holds.
+template <class Visitor>
+// NOLINTNEXTLINE(bugprone-easily-swappable-parameters): in the order of Row
+constexpr void visit_gauge(const char* part, const char* name, const char* help,
+                           std::uint64_t value, Visitor& visitor) {
+    visitor(Metric{
+        .part = part, .name = name, .help = help, .kind = Metric::Kind::gauge, .value = value});
+}
+
 /// Passes one gauge for each of `count` enumerators: 1 for `now`, 0 for the others.
 template <class Enum, class Visitor>
 constexpr void visit_states(Metric head, Enum now, std::size_t count, Visitor& visitor) {

@@ -14,11 +14,8 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 template <class Visitor>
 void visit_metrics(const policies::RegistryCounters& counters, Visitor&& visitor) {
     using Counters = policies::RegistryCounters;
-    visitor(Metric{.part = "registry",
-                   .name = "entries",
-                   .help = "Objects that the registry has.",
-                   .kind = Metric::Kind::gauge,
-                   .value = counters.entries});
+    detail::visit_gauge("registry", "entries", "Objects that the registry has.", counters.entries,
+                        visitor);
     constexpr detail::Row<Counters> rows[] = {
         {"made", &Counters::made, "Objects that were made for a key."},
         {"evicted", &Counters::evicted, "Idle objects that were removed."},

@@ -300,7 +300,8 @@ private:
 /// after restoring, which is the start of the code that runs the policy.
 ///
 /// As a rule of another Policy, its rules count as if they were written in its place. It stores the
-/// wait of the whole policy, and forgets the history if that policy plans to stop.
+/// wait of the whole policy, and forgets the history if that policy plans to stop. Inside another
+/// Remembered, its rules continue from its own history, or from the outer one if its own is empty.
 ///
 /// Use one history for one long run: a supervisor, a session. Shared objects do not receive the
 /// events again, because other policies use them, too.
@@ -331,20 +332,26 @@ public:
     template <detail::Ask A, class Self>
     static void ask(Self& self, detail::Asked<A>& a) noexcept {
         if constexpr (A == Ask::admit) {
-            if (self.stopped_) return a.fold.add(Advice::stop(), self);
-            if (self.until_ > a.now) a.fold.add(Advice::wait_at_least(self.until_), self);
+            self.hold(a.fold, a.now);
         } else if constexpr (A == Ask::abandoned) {
             return self.abandon(a);
         } else if constexpr (A == Ask::reset) {
             return self.start_afresh();
-        } else if constexpr (A == Ask::replay || A == Ask::replay_review) {
-            return;  // its rules continue from its own history, and not from another one
+        } else if constexpr (A == Ask::replay) {
+            if (self.start_ != Start::afresh) {
+                // Its rules have received these events from its own history.
+                self.start_ = Start::nested;
+                return;
+            }
+            self.note_replayed(a.what, a.failure, a.plan.turn.now);
+        } else if constexpr (A == Ask::replay_review) {
+            if (self.start_ != Start::afresh) return self.hold(a.fold, a.turn.now);
         }
         Held::template ask<A>(self.policy_, a);
         if constexpr (A == Ask::wanted) {
             if constexpr (detail::HasWanted<Held>) self.history_->wanted(a.now);
         } else if constexpr (A == Ask::begin) {
-            self.restored_ = false;
+            self.start_ = Start::afresh;
             self.until_ = always;
             self.history_->began();
         } else if constexpr (A == Ask::planned) {
@@ -357,6 +364,17 @@ public:
     [[nodiscard]] const Held* rules() const noexcept { return &policy_; }
 
 private:
+    enum class Start : std::uint8_t {
+        afresh,    ///< the next reset forgets what happened
+        restored,  ///< the next reset begins the run
+        nested     ///< restored in a group that was restored, too, and so keeps the first reset
+    };
+
+    // Waits for the rest of the wait, or stops because of the crash.
+    void hold(detail::AdviceFold& fold, Instant now) const noexcept {
+        if (stopped_) return fold.add(Advice::stop(), *this);
+        if (until_ > now) fold.add(Advice::wait_at_least(until_), *this);
+    }
     void abandon(Turn& turn) noexcept {
         const bool gives_up = !history_->attempting() && stops_at(turn.now);
         policy_.abandoned(turn);
@@ -365,8 +383,8 @@ private:
     }
     // A run begins with it, and must not forget what was restored.
     void start_afresh() noexcept {
-        if (!restored_) forget();
-        restored_ = false;
+        if (start_ != Start::restored) forget();
+        start_ = Start::afresh;
     }
 
     // Whether nothing waits for the next attempt, because a rule stops by then.
@@ -392,7 +410,14 @@ private:
         history_->note(turn.now, what, failure, until);
     }
 
+    // Its rules receive the events of the history around it, so its own history holds them, too.
+    void note_replayed(detail::Outcome what, const Failure& failure, Instant now) noexcept {
+        if (what == detail::Outcome::abandoned) return paused(now);
+        history_->note(now, what, failure, always);
+    }
+
     void replay(Turn turn) noexcept {
+        if (history_->events().empty() && !history_->attempting()) return;
         bool planned = false;
         for (const PolicyHistory::Event& event : history_->events()) {
             const Failure failure{.cause = event.cause, .retry_after = event.retry_after};
@@ -420,7 +445,7 @@ private:
         // that it must try again.
         if (!stopped_ && policy_.admit(turn.now).verb == Advice::Verb::stop) return forget();
         until_ = history_->until();
-        restored_ = stopped_ || !history_->events().empty();
+        start_ = Start::restored;
     }
     [[nodiscard]] Instant latest() const noexcept {
         return history_->events().empty() ? always : history_->events().back().at;
@@ -435,7 +460,7 @@ private:
     Held policy_;
     PolicyHistory* history_;
     Instant until_ = always;
-    bool restored_ = false;
+    Start start_ = Start::afresh;
     bool stopped_ = false;  // by the crash that was found when it was restored
 };
 

@@ -18,6 +18,7 @@
 #endif
 #include <unistd.h>
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/journal/file_system_like.hpp>
 #include <belay/posix/detail/descriptor.hpp>
 #include <belay/queue/queue_errc.hpp>
@@ -348,7 +349,7 @@ struct Files {
         const auto open = [&path] { return ::opendir(path.c_str()); };
         DIR* const directory = detail::uninterrupted(open, nullptr);
         if (directory == nullptr) return detail::errno_code();
-        const Closer closer{directory};
+        const belay::detail::ScopeExit close{[directory] { ::closedir(directory); }};
         std::vector<std::string> names;
         for (;;) {
             const auto next = [directory] {
@@ -364,14 +365,6 @@ struct Files {
     }
 
 private:
-    struct Closer {
-        explicit Closer(DIR* d) noexcept : directory{d} {}
-        Closer(const Closer&) = delete;
-        Closer& operator=(const Closer&) = delete;
-        ~Closer() { ::closedir(directory); }
-        DIR* directory;
-    };
-
     static std::error_code answer(int result) noexcept {
         return result == -1 ? detail::errno_code() : std::error_code{};
     }

@@ -23,6 +23,7 @@
 #endif
 
 #include <belay/core/assert.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/instant.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace posix {
@@ -334,18 +335,14 @@ inline void Poller::finish_round() {
     Watch* due = soon_;
     soon_ = nullptr;
     if (due != nullptr) due->previous_ = &due;
-    struct PutBack {
-        Poller& poller;
-        Watch*& rest;
-        ~PutBack() {
-            // Only if a watch has thrown.
-            while (rest != nullptr) {
-                Watch& watch = *rest;
-                watch.unlink();
-                watch.soon();
-            }
+    const belay::detail::ScopeExit put_back{[&due] {
+        // Only if a watch has thrown.
+        while (due != nullptr) {
+            Watch& watch = *due;
+            watch.unlink();
+            watch.soon();
         }
-    } const put_back{*this, due};
+    }};
     while (due != nullptr) {
         Watch& watch = *due;
         watch.unlink();

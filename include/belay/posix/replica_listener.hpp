@@ -10,6 +10,7 @@
 #include <system_error>  // std::error_code
 #include <utility>       // std::exchange, std::move
 
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/failure.hpp>
 #include <belay/core/observer.hpp>
 #include <belay/core/order.hpp>
@@ -182,15 +183,10 @@ private:
             Device& device = all.emplace_back(Transport{std::move(accepted), options.heartbeat},
                                               MaxAttempts{1}, DeviceObserver{this});
             // A device that no loop runs would never end.
-            struct Undo {
-                ~Undo() {
-                    if (devices != nullptr) devices->pop_back();
-                }
-                std::list<Device>* devices;
-            } undo{&all};
+            belay::detail::ScopeExit undo{[this] { all.pop_back(); }};
             loop.attach(device);
             device.start();
-            undo.devices = nullptr;
+            undo.release();
         }
         /// Answers the question that waits. If there is no space, it waits again.
         void answer(Device& device) {

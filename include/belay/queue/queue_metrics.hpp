@@ -24,11 +24,8 @@ void visit_metrics(const QueueCounters& counters, Visitor&& visitor) {
         {"released", &QueueCounters::released, "Values that were delivered or removed."},
         {"failed_drains", &QueueCounters::failed, "Drains that ended with an error."}};
     detail::visit_rows({.part = "queue"}, counters, rows, visitor);
-    visitor(Metric{.part = "queue",
-                   .name = "deepest",
-                   .help = "The most values that waited after a push.",
-                   .kind = Metric::Kind::gauge,
-                   .value = counters.deepest});
+    detail::visit_gauge("queue", "deepest", "The most values that waited after a push.",
+                        counters.deepest, visitor);
 }
 
 /// Passes the size of a queue, its limit if it has one, and its counters if its observer is a
@@ -37,24 +34,14 @@ void visit_metrics(const QueueCounters& counters, Visitor&& visitor) {
 /// Thread safety: that of the queue.
 template <class Storage, class Overflow, class Observer, class Visitor>
 void visit_metrics(const Queue<Storage, Overflow, Observer>& queue, Visitor&& visitor) {
-    visitor(Metric{.part = "queue",
-                   .name = "waiting",
-                   .help = "Values that wait.",
-                   .kind = Metric::Kind::gauge,
-                   .value = queue.size()});
+    detail::visit_gauge("queue", "waiting", "Values that wait.", queue.size(), visitor);
     if (queue.limit() != no_limit) {
-        visitor(Metric{.part = "queue",
-                       .name = "limit",
-                       .help = "The most values that may wait.",
-                       .kind = Metric::Kind::gauge,
-                       .value = queue.limit()});
+        detail::visit_gauge("queue", "limit", "The most values that may wait.", queue.limit(),
+                            visitor);
     }
     if constexpr (requires { queue.bytes(); }) {
-        visitor(Metric{.part = "queue",
-                       .name = "waiting_bytes",
-                       .help = "Bytes of the values that wait.",
-                       .kind = Metric::Kind::gauge,
-                       .value = queue.bytes()});
+        detail::visit_gauge("queue", "waiting_bytes", "Bytes of the values that wait.",
+                            queue.bytes(), visitor);
     }
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(queue.observer())>, QueueCounters>) {
         visit_metrics(queue.observer(), visitor);

@@ -17,11 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 template <class Visitor>
 void visit_metrics(const JournalRoomsStatus& status, Visitor&& visitor) {
     const auto gauge = [&visitor](const char* name, std::uint64_t value, const char* help) {
-        visitor(Metric{.part = "journal_rooms",
-                       .name = name,
-                       .help = help,
-                       .kind = Metric::Kind::gauge,
-                       .value = value});
+        detail::visit_gauge("journal_rooms", name, help, value, visitor);
     };
     gauge("stored", status.rooms, "Rooms that are stored.");
     gauge("log_records", status.log_records, "Records that the log holds.");

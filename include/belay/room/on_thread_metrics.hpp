@@ -17,11 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 template <class Visitor>
 void visit_metrics(const OnThreadQueue& queue, Visitor&& visitor) {
     const auto gauge = [&visitor](const char* name, std::size_t value, const char* help) {
-        visitor(Metric{.part = "storage_thread",
-                       .name = name,
-                       .help = help,
-                       .kind = Metric::Kind::gauge,
-                       .value = value});
+        detail::visit_gauge("storage_thread", name, help, value, visitor);
     };
     gauge("waiting", queue.calls, "Calls of the storage that wait for its thread.");
     gauge("update_bytes", queue.update_bytes, "Bytes of updates that are not stored yet.");

@@ -115,11 +115,7 @@ template <class P, class A, class O, class D, class Visitor>
 void visit_metrics(const RoomManager<P, A, O, D>& rooms, Visitor&& visitor) {
     visit_metrics(rooms.counters(), visitor);
     const auto gauge = [&visitor](const char* name, const char* help, std::size_t value) {
-        visitor(Metric{.part = "rooms",
-                       .name = name,
-                       .help = help,
-                       .kind = Metric::Kind::gauge,
-                       .value = value});
+        detail::visit_gauge("rooms", name, help, value, visitor);
     };
     gauge("rooms", "Rooms in memory.", rooms.rooms());
     gauge("clients", "Clients, including those that are not admitted yet.", rooms.clients());

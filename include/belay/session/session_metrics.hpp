@@ -31,11 +31,8 @@ void visit_metrics(const SessionStatus& status, Visitor&& visitor) {
         {"accepted", &SessionStatus::accepted, "Operations that are durable here."},
         {"acknowledged", &SessionStatus::acknowledged, "Operations that are delivered."}};
     detail::visit_rows({.part = "session"}, status, rows, visitor);
-    visitor(Metric{.part = "session",
-                   .name = "flush_failed",
-                   .help = "1 if the last flush failed, as on a full disk.",
-                   .kind = Metric::Kind::gauge,
-                   .value = status.flush_error ? std::uint64_t{1} : 0});
+    detail::visit_gauge("session", "flush_failed", "1 if the last flush failed, as on a full disk.",
+                        status.flush_error ? 1U : 0U, visitor);
 }
 
 /// Passes the numbers of a session.   Thread safety: home thread.
@@ -63,11 +60,8 @@ void visit_metrics(const OutboxStatus& status, Visitor&& visitor) {
         {"unsent", &OutboxStatus::unsent, "Messages that the transport rejected."}};
     detail::visit_rows({.part = "outbox", .kind = Metric::Kind::gauge}, status, gauges, visitor);
     detail::visit_rows({.part = "outbox"}, status, counters, visitor);
-    visitor(Metric{.part = "outbox",
-                   .name = "failed",
-                   .help = "1 after a failure of the storage that ended sending.",
-                   .kind = Metric::Kind::gauge,
-                   .value = status.error ? std::uint64_t{1} : 0});
+    detail::visit_gauge("outbox", "failed", "1 after a failure of the storage that ended sending.",
+                        status.error ? 1U : 0U, visitor);
 }
 
 /// Passes the numbers of an outbox.   Thread safety: home thread.

@@ -17,11 +17,7 @@ namespace belay { inline namespace BELAY_ABI { namespace metrics {
 template <class Log, class DeadLetters, class Observer, class Visitor>
 void visit_metrics(const WorkQueue<Log, DeadLetters, Observer>& queue, Visitor&& visitor) {
     const auto gauge = [&visitor](const char* name, std::uint64_t value, const char* help) {
-        visitor(Metric{.part = "work",
-                       .name = name,
-                       .help = help,
-                       .kind = Metric::Kind::gauge,
-                       .value = value});
+        detail::visit_gauge("work", name, help, value, visitor);
     };
     gauge("items", queue.size(), "Items that wait, are leased or delayed.");
     gauge("leased", queue.leased(), "Items that are leased.");

@@ -15,6 +15,7 @@
 
 #include <belay/asio/detail/asio_of.hpp>
 #include <belay/core/detail/function.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/sim/host.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -107,12 +108,7 @@ private:
         last_ = this;
         Function<void()> f = std::move(ready_.front());
         ready_.pop_front();
-        struct Running {
-            bool& on;
-            ~Running() { on = false; }
-        };
-        is_running_ = true;
-        const Running running{is_running_};
+        const belay::detail::FlagScope running{is_running_};
         f();
         const char* const used = over_ ? nullptr : foreign_.used();
         if (used == nullptr) return;

@@ -10,6 +10,7 @@
 #include <vector>     // std::vector
 
 #include <belay/core/detail/function.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/machine_like.hpp>
 #include <belay/sim/detail/event_queue.hpp>
 #include <belay/sim/detail/timers.hpp>
@@ -229,16 +230,13 @@ private:
 
     static void run_slot(void* object) {
         // The function runs where it is. It is not dropped meanwhile, because it has no owner now.
-        struct Running {
-            Slot& slot;
-            ~Running() {
-                slot.function.reset();
-                slot.engine->free_.push_back(&slot);
-            }
-        };
-        const Running running{*static_cast<Slot*>(object)};
-        running.slot.owner = nullptr;
-        if (running.slot.function) running.slot.function();
+        auto& slot = *static_cast<Slot*>(object);
+        const belay::detail::ScopeExit end{[&slot] {
+            slot.function.reset();
+            slot.engine->free_.push_back(&slot);
+        }};
+        slot.owner = nullptr;
+        if (slot.function) slot.function();
     }
 
     static void touch(belay::driver::WakeNode& node) noexcept {
@@ -312,17 +310,11 @@ private:
     }
     void turn(Attached& a) {
         // The machine may destroy itself, and its entry with it. Its exceptions leave the world.
-        struct Running {
-            Engine& engine;
-            ~Running() {
-                if (Attached* const left = std::exchange(engine.running_, nullptr)) {
-                    engine.refresh(*left);
-                }
-            }
-        };
         const Inside inside{*this};
         running_ = &a;
-        const Running running{*this};
+        const belay::detail::ScopeExit end{[this] {
+            if (Attached* const left = std::exchange(running_, nullptr)) refresh(*left);
+        }};
         a.advance(a.machine, now_);
     }
     /// Runs a machine too early, between two instants. A correct machine behaves the same.

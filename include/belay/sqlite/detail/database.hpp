@@ -13,6 +13,7 @@
 #include <string_view>  // std::string_view
 
 #include <belay/core/bytes.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/instant.hpp>
 #include <belay/sqlite/detail/database_place.hpp>
 #include <belay/sqlite/error.hpp>
@@ -218,17 +219,13 @@ public:
     /// stored, or none.   Pre: none is under way.
     template <class Body>
     [[nodiscard]] std::error_code in_one_piece(const Body& body) {
-        struct Undo {
-            ~Undo() {
-                if (of.in_transaction()) static_cast<void>(of.execute("ROLLBACK"));
-            }
-            SqliteDatabase& of;
-        };
         if (!commit_) {
             if (const std::error_code error = prepare("BEGIN IMMEDIATE", begin_)) return error;
             if (const std::error_code error = prepare("COMMIT", commit_)) return error;
         }
-        const Undo undo{*this};
+        const ScopeExit undo{[this] {
+            if (in_transaction()) static_cast<void>(execute("ROLLBACK"));
+        }};
         if (const std::error_code error = write_unlooked(begin_)) return error;
         if (const std::error_code error = body()) return error;
         if (const std::error_code error = look()) return error;

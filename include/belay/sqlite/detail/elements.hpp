@@ -13,6 +13,7 @@
 #include <vector>     // std::vector
 
 #include <belay/core/crc32c.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/random.hpp>
 #include <belay/core/result.hpp>
 #include <belay/sqlite/detail/database.hpp>
@@ -290,40 +291,29 @@ public:
     /// Runs `body` in a transaction of SQLite, and undoes it if it cannot be committed.
     template <class Body>
     [[nodiscard]] std::error_code transaction(Body& body) {
-        if (std::exchange(inside_, true)) return SyncErrc::store_disagrees;
-        Undo undo{*this, horizon_, first_, forgotten_, changes_, epochs_.size()};
+        if (inside_) return SyncErrc::store_disagrees;
+        const FlagScope inside{inside_};
+        ScopeExit undo{[this, horizon = horizon_, first = first_, forgotten = forgotten_,
+                        changes = changes_, epochs = epochs_.size()] {
+            horizon_ = horizon;
+            first_ = first;
+            forgotten_ = forgotten;
+            changes_ = changes;
+            if (epochs_.size() != epochs) epochs_.remove_last();
+        }};
         broken_ = {};
         const std::error_code error = db_.in_one_piece([&] {
             const std::error_code failure = body();
             // A failed statement may have ended the transaction, or left half of its effect.
             return failure ? failure : broken_;
         });
-        undo.needed = static_cast<bool>(error);
+        if (!error) undo.release();
         return error;
     }
     /// Returns SQLite's text for its last failure; "" if there was none.
     [[nodiscard]] const char* last_words() const noexcept { return db_.last_words(); }
 
 private:
-    struct Undo {
-        ~Undo() {
-            of.inside_ = false;
-            if (!needed) return;
-            of.horizon_ = horizon;
-            of.first_ = first;
-            of.forgotten_ = forgotten;
-            of.changes_ = changes;
-            if (of.epochs_.size() != epochs) of.epochs_.remove_last();
-        }
-        SqliteElements& of;
-        WallTime horizon;
-        std::int64_t first;
-        std::int64_t forgotten;
-        std::int64_t changes;
-        std::size_t epochs;
-        bool needed = true;
-    };
-
     static constexpr std::int64_t decisions =
         static_cast<int>(part::Decision::overwrote_concurrent);
     // At most this many more than requested are remembered before the oldest are removed.

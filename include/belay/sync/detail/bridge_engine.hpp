@@ -21,6 +21,7 @@
 
 #include <belay/call/retry.hpp>
 #include <belay/core/detail/memory.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/random.hpp>
 #include <belay/link/status.hpp>
 #include <belay/sync/bridge_options.hpp>
@@ -333,13 +334,9 @@ public:
         clear_due(s);
         if (due == never) return;
         s.due = due;
-        struct Undo {
-            BridgeSession& session;
-            Instant to = never;
-            ~Undo() { session.due = to; }
-        } undo{s};
+        ScopeExit undo{[&s] { s.due = never; }};
         times_.insert(&s);
-        undo.to = due;
+        undo.release();
     }
     void clear_due(BridgeSession& s) noexcept {
         if (s.due == never) return;

@@ -26,6 +26,7 @@
 #include <belay/core/assert.hpp>
 #include <belay/core/bytes.hpp>
 #include <belay/core/detail/heap.hpp>
+#include <belay/core/detail/scope_exit.hpp>
 #include <belay/core/result.hpp>
 #include <belay/queue/codec_like.hpp>
 #include <belay/queue/queue_errc.hpp>
@@ -450,14 +451,9 @@ public:
     /// element.
     [[nodiscard]] std::error_code append(Log& log, Op&& operation, std::uint64_t* last) {
         Edit& edit = add(std::move(operation), last);
-        struct Undo {  // also if the codec throws
-            ~Undo() {
-                if (edits != nullptr) edits->forget_last();
-            }
-            ReplicaEdits* edits;
-        } undo{this};
+        ScopeExit undo{[this] { forget_last(); }};  // also if the codec throws
         const std::error_code error = write(log, edit);
-        if (!error) undo.edits = nullptr;
+        if (!error) undo.release();
         return error;
     }
     /// Returns the place of the last edit of an element, until one is erased; null: it has none.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Goal: budgets and limits treat a rejection by the peer as no failure, and ignore failures that
 // no peer caused. Method: known failures.
-#include <belay/budget/detail/budget_permit.hpp>
+#include <belay/policy/detail/permit.hpp>
 
 #include <belay/budget/adaptive_limit.hpp>
 #include <belay/budget/adaptive_throttle.hpp>
@@ -29,7 +29,7 @@ const Failure no_memory = Failure::from(std::make_error_code(std::errc::not_enou
 }  // namespace
 
 TEST_CASE("AdaptiveThrottle does not throttle after rejections by the peer",
-          "[budget][budget_permit][unit]") {
+          "[budget][permit][unit]") {
     AdaptiveThrottle throttle;
     for (int i = 0; i < 100; ++i) fail(throttle, Failure{Cause::permanent});
     for (int i = 0; i < 100; ++i) fail(throttle, no_memory);
@@ -39,7 +39,7 @@ TEST_CASE("AdaptiveThrottle does not throttle after rejections by the peer",
 }
 
 TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer",
-          "[budget][budget_permit][unit]") {
+          "[budget][permit][unit]") {
     AdaptiveLimit limit{Aimd{{.initial = 20}}};
     for (int i = 0; i < 100; ++i) fail(limit, Failure{Cause::forbidden});
     for (int i = 0; i < 100; ++i) fail(limit, no_memory);
@@ -51,7 +51,7 @@ TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer",
 }
 
 TEST_CASE("TokenBudget takes and gains no token for rejections by the peer",
-          "[budget][budget_permit][unit]") {
+          "[budget][permit][unit]") {
     TokenBudget grpc{TokenBudgetOptions::grpc(10, 100)};
     for (int i = 0; i < 100; ++i) fail(grpc, Failure{Cause::permanent});
     CHECK(grpc.tokens_milli() == 10'000);
@@ -71,7 +71,7 @@ TEST_CASE("TokenBudget takes and gains no token for rejections by the peer",
 }
 
 TEST_CASE("RatioBudget counts every answered retry, and none that was never sent",
-          "[budget][budget_permit][unit]") {
+          "[budget][permit][unit]") {
     RatioBudget budget{{.at_least = 3}};
     Random bits{Seed{1}};
     Turn turn{Instant{}, bits};
