@@ -42,7 +42,9 @@ std::string text(long result) {
 
 /// A connection over loopback.
 struct Pair {
-    explicit Pair(int backlog = 16) {
+    explicit Pair(int backlog = 16, bool reuses_address = false) {
+        const int on = reuses_address ? 1 : 0;
+        setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         sockaddr_in at{};
         at.sin_family = AF_INET;
         at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -169,6 +171,33 @@ TEST_CASE("Sockets of a program answer as on Linux", "[libc_sim][linux][regressi
         close(fd);
         return out;
     });
+    const auto bound_again = [](bool before, bool after, bool closes) {
+        return [=] {
+            Pair p{16, before};
+            p.open();
+            std::string out;
+            if (closes) {
+                close(p.server);
+                p.server = -1;
+                wait_for(p.client, POLLIN);
+                close(p.client);
+            }
+            close(p.listener);
+            const int again = p.listener = socket(AF_INET, SOCK_STREAM, 0);
+            const int on = after ? 1 : 0;
+            setsockopt(again, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+            return text(bind(again, reinterpret_cast<sockaddr*>(&p.address), sizeof p.address));
+        };
+    };
+    for (const bool closes : {false, true}) {
+        check("a port of connections, without SO_REUSEADDR", "EADDRINUSE ",
+              bound_again(false, false, closes));
+        check("only the later socket has SO_REUSEADDR", "EADDRINUSE ",
+              bound_again(false, true, closes));
+        check("only the earlier socket has SO_REUSEADDR", "EADDRINUSE ",
+              bound_again(true, false, closes));
+        check("both sockets have SO_REUSEADDR", "0 ", bound_again(true, true, closes));
+    }
     check("one connection more than the backlog waits", "2 ", [] {
         Pair p{1};
         int connected = 0;

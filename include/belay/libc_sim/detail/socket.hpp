@@ -65,6 +65,7 @@ public:
         if (address != INADDR_ANY && !local && address != own) return libc_fail(EADDRNOTAVAIL);
         if (listener_) return libc_fail(EINVAL);
         auto listener = std::make_unique<sim::detail::ListeningSocket>(process_.host());
+        listener->reuse_address(reuses_address_);
         if (const std::errc error = listener->bind(ntohs(at.sin_port)); error != std::errc{}) {
             return libc_fail(static_cast<int>(error));
         }
@@ -278,12 +279,13 @@ inline int LibcSocket::set_number(int level, int name, int value) {
 
 inline int LibcSocket::set_option(int level, int name, const void* value, socklen_t size) {
     const bool times = level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
-    // A world sends each write at once, and a port is free as soon as nothing listens on it.
+    // A world sends each write at once.
     if ((level == SOL_SOCKET && name == SO_REUSEADDR) ||
         (level == IPPROTO_TCP && name == TCP_NODELAY)) {
         int on = 0;
         if (!libc_options::read(on, value, size)) return libc_fail(EINVAL);
         (name == SO_REUSEADDR && level == SOL_SOCKET ? reuses_address_ : no_delay_) = on != 0;
+        if (listener_) listener_->reuse_address(reuses_address_);
         return 0;
     }
     if (times) {
