@@ -394,8 +394,7 @@ private:
     [[nodiscard]] bool is_taken(std::uint16_t port) const noexcept {
         return Kernel::station(*host_).listeners.count(port) != 0;
     }
-    /// Returns whether the kernel has a connection of this port that keeps it from this socket. It
-    /// keeps the connections of an earlier process, and those that it has closed first, for a while.
+    /// Returns whether a connection of an earlier listener keeps the port from this socket.
     /// Source: Linux, inet_csk_bind_conflict.
     [[nodiscard]] bool has_connection(std::uint16_t port) const {
         const Station& station = Kernel::station(*host_);
