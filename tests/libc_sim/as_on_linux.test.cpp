@@ -301,4 +301,76 @@ TEST_CASE("Files of a program answer as on Linux", "[libc_sim][linux][regression
     });
 }
 
+TEST_CASE("A signal interrupts the call in which a program waits", "[libc_sim][signals][sim]") {
+    const auto in_world = [](const Probe& probe) {
+        World world{Seed{1}};
+        std::string result;
+        Host& host = world.host(
+            "a", [&](Host& h) { return std::make_unique<Program>(h, [&] { result = probe(); }); });
+        world.play(belay::sim::Scenario{}.at(1s, belay::sim::interrupt(host.name())));
+        world.run_for(1h);
+        return result;
+    };
+    const auto waits = [](auto call) {
+        return [call]() -> std::string {
+            Pair p;
+            p.open();
+            const int before = static_cast<int>(time(nullptr) % 1000);
+            return text(call(p)) + text(time(nullptr) % 1000 - before);
+        };
+    };
+    CHECK(in_world(waits([](Pair& p) { return recv(p.client, &p, 1, 0); })) == "EINTR 1 ");
+    CHECK(in_world(waits([](Pair& p) { return accept(p.listener, nullptr, nullptr); })) ==
+          "EINTR 1 ");
+    CHECK(in_world(waits([](Pair& p) {
+              pollfd entry{p.client, POLLIN, 0};
+              return poll(&entry, 1, -1);
+          })) == "EINTR 1 ");
+    CHECK(in_world(waits([](Pair& p) {
+              fd_set reads;
+              FD_ZERO(&reads);
+              FD_SET(p.client, &reads);
+              return select(p.client + 1, &reads, nullptr, nullptr, nullptr);
+          })) == "EINTR 1 ");
+    CHECK(in_world(waits([](Pair&) { return sleep(10); })) == "9 1 ");
+    CHECK(in_world(waits([](Pair&) { return usleep(10'000'000); })) == "EINTR 1 ");
+    CHECK(in_world(waits([](Pair& p) {
+              const std::string all(1'000'000, 'x');
+              const ssize_t sent = send(p.client, all.data(), all.size(), MSG_NOSIGNAL);
+              return sent > 0 && sent < 1'000'000 ? 7L : sent;
+          })) == "7 1 ");
+    // A sync of a file is not interrupted, and a signal that interrupts nothing is forgotten.
+    CHECK(in_world([] {
+              make_file("f", "x");
+              const int fd = open("f", O_RDWR);
+              int synced = 0;
+              while (time(nullptr) % 1000 < 603 && fsync(fd) == 0) ++synced;
+              return (synced > 200 ? "synced " : "failed ") + text(usleep(1000));
+          }) == "synced 0 ");
+}
+
+TEST_CASE("Reads of files return less than they could for a time", "[libc_sim][files][sim]") {
+    World world{Seed{1}};
+    std::string result;
+    Host& host = world.host("a", [&](Host& h) {
+        return std::make_unique<Program>(h, [&] {
+            make_file("f", "0123456789");
+            usleep(1000);  // the fault begins
+            for (int i = 0; i < 2; ++i, sleep(2)) {
+                char bytes[11]{};
+                const int fd = open("f", O_RDONLY);
+                int reads = 0;
+                for (ssize_t n = 1, at = 0; n > 0; at += n, ++reads) {
+                    n = read(fd, bytes + at, static_cast<std::size_t>(10 - at));
+                }
+                close(fd);
+                result += bytes + std::string{reads > 2 ? " short " : " whole "};
+            }
+        });
+    });
+    world.play(belay::sim::Scenario{}.during(0s, 1s, belay::sim::shorten_reads(host.name())));
+    world.run_for(1min);
+    CHECK(result == "0123456789 short 0123456789 whole ");
+}
+
 }  // namespace libc_as_on_linux_test

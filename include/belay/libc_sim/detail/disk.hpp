@@ -130,6 +130,7 @@ public:
             if (n < 0) return n;
             offset_ += static_cast<std::uint64_t>(n);
             total += n;
+            if (static_cast<std::size_t>(n) < v.iov_len) break;
         }
         return total;
     }
@@ -151,6 +152,10 @@ public:
     }
     ssize_t read_at(std::uint64_t offset, void* out, std::size_t bytes) {
         if ((flags_ & O_ACCMODE) == O_WRONLY) return libc_fail(EBADF);
+        const auto& faults = sim::detail::Kernel::station(process_.host()).faults;
+        if (faults.shortens_reads && bytes > 1) {
+            bytes = 1 + static_cast<std::size_t>(uniform_upto(process_.bits(), bytes - 2));
+        }
         const auto n = file_.read(offset, {static_cast<std::byte*>(out), bytes});
         return n ? static_cast<ssize_t>(*n) : libc_result(n.error());
     }

@@ -369,7 +369,7 @@ inline int set_lock(LibcProcess& p, const LibcLocks::Lock& lock, bool ends, bool
     while (LibcLocks::conflict(lock) != nullptr) {
         if (!waits) return libc_fail(EAGAIN);
         const Instant later = after(p.host().now(), std::chrono::milliseconds{1});
-        static_cast<void>(p.wait(later, [] { return false; }));
+        if (!p.wait_or_fail(later, [] { return false; }) && errno == EINTR) return -1;
     }
     LibcLocks::set(lock);
     return 0;

@@ -109,6 +109,7 @@ struct Station {
         bool nameless = false;      // no name service knows its name
         bool name_hangs = false;    // no name service answers for its name
         bool lacks_descriptors = false;
+        bool shortens_reads = false;
     };
 
     std::string name;
@@ -120,6 +121,7 @@ struct Station {
     WallSetting wall{};  // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
+    Function<void()> on_interrupt{};  // of a simulated program
     // Ports of connections that it has closed first, with SO_REUSEADDR or without: until when.
     std::map<std::pair<std::uint16_t, bool>, Instant> time_waits{};
 
