@@ -512,7 +512,7 @@ inline int getsockname(LibcProcess& p, int fd, sockaddr* out, socklen_t* size) {
 inline int getpeername(LibcProcess& p, int fd, sockaddr* out, socklen_t* size) {
     const auto s = socket_of(p, fd);
     if (!s) return -1;
-    if (!s->connected()) return libc_fail(ENOTCONN);
+    if (!s->has_peer()) return libc_fail(ENOTCONN);
     s->give_name(true, out, size);
     return 0;
 }

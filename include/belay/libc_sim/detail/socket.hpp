@@ -8,11 +8,12 @@
 #include <sys/socket.h>   // MSG_PEEK
 #include <sys/time.h>     // timeval
 
-#include <cstring>   // std::memcpy
-#include <memory>    // std::unique_ptr
-#include <optional>  // std::optional
-#include <span>      // std::span
-#include <utility>   // std::exchange
+#include <algorithm>  // std::all_of, std::min
+#include <cstring>    // std::memcpy
+#include <memory>     // std::unique_ptr
+#include <optional>   // std::optional
+#include <span>       // std::span
+#include <utility>    // std::exchange
 
 #include <belay/libc_sim/detail/files.hpp>
 #include <belay/sim/detail/socket.hpp>
@@ -109,6 +110,9 @@ public:
 
     ssize_t receive(std::span<const iovec> iov, int flags) {
         ssize_t total = 0;
+        const bool is_empty =
+            std::all_of(iov.begin(), iov.end(), [](const iovec& v) { return v.iov_len == 0; });
+        if (is_empty && (ready() & EPOLLIN) == 0) return libc_fail(EAGAIN);
         for (const iovec& v : iov) {
             if (v.iov_len == 0) continue;
             // An error after data waits for the next call.
@@ -154,6 +158,7 @@ public:
         }
     }
     [[nodiscard]] bool connected() const noexcept { return stream_.connected(); }
+    [[nodiscard]] bool has_peer() const noexcept { return stream_.has_peer(); }
     /// The limits of a call that waits.
     [[nodiscard]] Instant deadline(bool sends) const noexcept {
         const Duration limit = sends ? send_limit_ : receive_limit_;

@@ -213,6 +213,9 @@ public:
         }
         return size;
     }
+    /// The process has ended both directions. As on Linux, data that arrives then is answered by a
+    /// reset.
+    void refuse_data(int side) noexcept { end_[side].refuses_data = true; }
     /// Returns how much read() would move.
     [[nodiscard]] std::size_t readable(int side) noexcept { return end_[side].readable(); }
     /// The process closes its socket. The kernel sends what was written, and ends the connection
@@ -449,7 +452,7 @@ private:
                 e.up = true;
                 break;
             case SegmentKind::data:
-                if (e.lingers) return answer_closed_socket(side);
+                if (e.lingers || e.refuses_data) return answer_closed_socket(side);
                 e.inbox.push(std::move(s));
                 break;
             case SegmentKind::window:

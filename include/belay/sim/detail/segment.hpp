@@ -228,6 +228,7 @@ struct End {
     // A stream of bytes: nothing is passed to the process, which reads from the inbox.
     bool is_stream = false;
     bool lingers = false;              // the process has closed it; the kernel sends the rest
+    bool refuses_data = false;         // of a stream: its process has ended both directions
     bool closed_first = false;         // of an accepted stream: before the other end's fin
     bool reuses_address = false;       // of an accepted stream: as its listener
     Instant closed_at = always;        // since when it lingers

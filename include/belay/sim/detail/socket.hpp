@@ -112,6 +112,11 @@ public:
     }
     [[nodiscard]] bool connected() const noexcept { return state_ == State::connected; }
     [[nodiscard]] bool connecting() const noexcept { return state_ == State::connecting; }
+    /// Returns whether the kernel has a connection. It forgets one that both ends have ended.
+    [[nodiscard]] bool has_peer() const noexcept {
+        if (state_ != State::connected || ended_) return false;
+        return !(fin_sent_ && end().fin_seen && end().fin_delivered_at != never);
+    }
     /// Returns what poll() reports now. on_change follows when that changes.
     [[nodiscard]] Readiness readiness() {
         const bool error = error_ != std::errc{};
@@ -167,12 +172,13 @@ public:
     }
     /// Ends one direction, or both.
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
-        if (state_ != State::connected || ended_ || !owns_end()) return std::errc::not_connected;
+        if (!has_peer() || !owns_end()) return std::errc::not_connected;
         reads_ended_ = reads_ended_ || reads;
         if (writes && !std::exchange(fin_sent_, true)) {
             channel_->close(side_);
             if (!give_up_.waits()) watch_answers(host_->now());
         }
+        if (reads_ended_ && fin_sent_) channel_->refuse_data(side_);
         on_change_();
         return {};
     }
