@@ -20,4 +20,17 @@ bool timeout_not_cancelled(belay::sim::World& world, bool mended);
 bool two_live_connections(belay::sim::World& world, bool mended);
 bool zombie_reconnect(belay::sim::World& world, bool mended);
 
+// The folder programs/: unmodified code that calls the C library, on Linux.
+bool deadlock_at_shutdown(belay::sim::World& world, bool mended);
+bool half_close(belay::sim::World& world, bool mended);
+bool leader_without_a_fence(belay::sim::World& world, bool mended);
+bool lease_by_wall_clock(belay::sim::World& world, bool mended);
+bool order_across_connections(belay::sim::World& world, bool mended);
+bool partial_write_ignored(belay::sim::World& world, bool mended);
+bool reconnect_with_old_token(belay::sim::World& world, bool mended);
+bool restart_without_reuseaddr(belay::sim::World& world, bool mended);
+bool retry_storm(belay::sim::World& world, bool mended);
+bool sequence_number_wraps(belay::sim::World& world, bool mended);
+bool stale_read_after_partition(belay::sim::World& world, bool mended);
+
 }  // namespace bugs

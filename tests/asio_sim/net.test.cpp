@@ -567,6 +567,28 @@ TEST_CASE("A listener on the loopback address accepts only its own host", "[asio
     CHECK_FALSE(*result);
 }
 
+TEST_CASE("An acceptor without reuse_address does not bind a port of connections",
+          "[asio_sim][net][sim]") {
+    SimPair p;
+    const SimNet::tcp::endpoint at{net::ip::address_v4::any(), 80};
+    std::optional<SimNet::tcp::acceptor> first{std::in_place, p.server(), at};
+    SimNet::tcp::socket accepted{p.server()};
+    first->async_accept(accepted, [](SocketError) {});
+    CHECK_FALSE(dial(p, {SimPair::address(), 80}).error.value());
+    first.reset();
+    SimNet::tcp::acceptor second{p.server()};
+    second.open(at.protocol());
+    SimNet::tcp::acceptor::reuse_address option;
+    second.get_option(option);
+    CHECK_FALSE(option.value());
+    SocketError error;
+    CHECK(second.bind(at, error) == net::error::address_in_use);
+    second.set_option(SimNet::tcp::acceptor::reuse_address{true});
+    second.get_option(option);
+    CHECK(option.value());
+    CHECK_FALSE(second.bind(at, error));
+}
+
 TEST_CASE("A process without descriptors neither connects nor accepts, and time passes",
           "[asio_sim][net][sim]") {
     SimPair p;

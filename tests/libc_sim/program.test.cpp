@@ -93,6 +93,8 @@ int connect_to(int fd, const char* ip, unsigned short port) {
 int tcp_socket(int flags = 0) { return socket(AF_INET, SOCK_STREAM | flags, 0); }
 int listen_at(unsigned short port, int flags = 0) {
     const int fd = tcp_socket(flags);
+    const int on = 1;
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
     const sockaddr_in at = address("0.0.0.0", port);
     CHECK(bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
     CHECK(listen(fd, 16) == 0);
@@ -2432,6 +2434,42 @@ TEST_CASE("A killed program is abandoned, and its peer sees the end", "[libc_sim
     p.world.run_for(1min);
     CHECK(Programs::exit_code(client) == 0);
     CHECK(starts == 2);
+}
+
+TEST_CASE("A port is free 60 s after the last connection that a killed program had",
+          "[libc_sim][program][regression]") {
+    const bool reuses = GENERATE(false, true);
+    Programs p;
+    std::vector<int> errors;
+    Host& server = p.run("server", [&] {
+        const int listener = tcp_socket();
+        const int on = reuses ? 1 : 0;
+        CHECK(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+        const sockaddr_in at = address("0.0.0.0", 7);
+        const bool is_bound =
+            bind(listener, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
+        errors.push_back(is_bound ? 0 : errno);
+        if (is_bound) listen(listener, 1), accept(listener, nullptr, nullptr);
+        sleep(3600);
+    });
+    p.run("client", [] {
+        const int fd = tcp_socket();
+        REQUIRE(connect_to(fd, "10.0.0.1", 7) == 0);
+        CHECK(receive_all(fd).empty());
+        close(fd);
+        sleep(3600);
+    });
+    p.world.run_for(1s);
+    p.world.kill(server);
+    // The ends of both kernels take 2 to 10 ms.
+    for (const auto wait : {1ms, 59'900ms, 200ms}) {
+        p.world.run_for(wait);
+        p.world.restart(server);
+        p.world.run_for(0s);
+        p.world.kill(server);
+    }
+    const int in_use = reuses ? 0 : EADDRINUSE;
+    CHECK(errors == std::vector<int>{0, in_use, in_use, 0});
 }
 
 TEST_CASE("Objects that a program has captured are destroyed in the program",

@@ -42,7 +42,7 @@ def target(preset, name):
 
 
 ROWS = (
-    Row("clang", "Clang 14: everything, 200 seeds, large forms", (*LARGE, "RC_PARAMS=", "BELAY_SEEDS=200", "tests/run"), TESTS),
+    Row("clang", "Clang 14: everything, 200 seeds, large forms", (*LARGE, "RC_PARAMS=", "BELAY_SEEDS=200", "BELAY_RECORD_PROBES=1", "tests/run"), TESTS),
     Row("release", "GCC 12, Release: everything, 2,000 seeds, large forms",
         (*LARGE, "RC_PARAMS=", "BELAY_SEEDS=2000", "tests/run", "--preset", "release"), TESTS),
     Row("asan", "Clang 14 with ASan and UBSan: all tests, 50 seeds", ("env", "BELAY_SEEDS=50", "tests/run", "--preset", "asan"), PROGRAMS),

@@ -29,7 +29,7 @@ ALONE = ("belay/asio/standalone.hpp",)
 # Judged only where the compiler finds this header of a library, which Debian 12 does not have.
 NEEDS = {"belay/redis/tls.hpp": "hiredis/hiredis_ssl.h"}
 # In the build, too, the files of such a folder are one translation unit, its main.cpp apart.
-TOGETHER = ("examples/bugs", "examples/outage")
+TOGETHER = ("examples/bugs", "examples/bugs/programs", "examples/outage")
 # A change of these reaches everything.
 OWN_FILES = (".clang-tidy", "tests/scripts/tidy.py")
 EXCEPTION = re.compile(r"NOLINT(?!END)")

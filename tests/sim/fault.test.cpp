@@ -39,6 +39,8 @@ TEST_CASE("Fault::key depends on every field and on nothing else", "[sim][fault]
                                       sim::fail_read("a", 1),
                                       sim::fail_disk_after("a", 1),
                                       sim::exhaust_descriptors("a"),
+                                      sim::interrupt("a"),
+                                      sim::shorten_reads("a"),
                                       sim::fill_disk("a", 1),
                                       sim::ignore_syncs("a"),
                                       sim::flip_bit("a", 0),
@@ -89,6 +91,8 @@ TEST_CASE("Fault::lasts returns whether a fault has an end", "[sim][fault][unit]
     CHECK_FALSE(sim::fail_read("a", 1).lasts());
     CHECK_FALSE(sim::fail_disk_after("a", 1).lasts());
     CHECK(sim::exhaust_descriptors("a").lasts());
+    CHECK_FALSE(sim::interrupt("a").lasts());
+    CHECK(sim::shorten_reads("a").lasts());
     CHECK(sim::ignore_syncs("a").lasts());
     CHECK(sim::exponential_latency("a", "b", 0ms, 1ms).lasts());
     CHECK(sim::black_hole("a").lasts());

@@ -856,7 +856,9 @@ TEST_CASE("draw makes faults of links and readers on demand, and does not change
                                            .slow_readers = 3,
                                            .black_holes = 3,
                                            .unknown_names = 3,
-                                           .hanging_names = 3};
+                                           .hanging_names = 3,
+                                           .interrupts = 3,
+                                           .short_reads = 3};
         const sim::Scenario with = sim::draw(options, Seed{seed}, {"a", "b"});
         for (const auto& step : with.steps()) {
             const sim::Fault& f = step.fault;
@@ -870,8 +872,9 @@ TEST_CASE("draw makes faults of links and readers on demand, and does not change
         }
         CHECK(rest == without);
     }
-    for (const Kind kind : {Kind::exponential_latency, Kind::black_hole, Kind::unknown_name,
-                            Kind::slow_reader, Kind::hanging_name}) {
+    for (const Kind kind :
+         {Kind::exponential_latency, Kind::black_hole, Kind::unknown_name, Kind::slow_reader,
+          Kind::hanging_name, Kind::interrupt, Kind::shorten_reads}) {
         CHECK(counts[kind] > 5);
     }
 }

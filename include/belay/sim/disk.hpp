@@ -107,6 +107,11 @@ public:
     [[nodiscard]] bool has_file(const std::string& path) const {
         return names_.find(path) != nullptr;
     }
+    /// For a binding: returns when a file was modified; 0 if there is none.
+    [[nodiscard]] std::int64_t modified(const std::string& path) const {
+        const auto file = names_.find(path);
+        return file == nullptr ? 0 : file->modified_ns;
+    }
     /// Returns whether there is a directory: the root, one that was made, or one with files.
     [[nodiscard]] bool has_directory(const std::string& path) const {
         return names_.has_directory(path);
@@ -415,6 +420,9 @@ public:
         return std::any_of(all.begin(), all.end(),
                            [&](const auto& entry) { return entry.second == inode_; });
     }
+    /// For a binding: sets or returns when the file was modified.
+    void set_modified(std::int64_t ns) noexcept { inode_->modified_ns = ns; }
+    [[nodiscard]] std::int64_t modified() const noexcept { return inode_->modified_ns; }
     [[nodiscard]] std::error_code lock() noexcept {
         if (dead()) return io_error();
         if (inode_->locked && !locks_) return make_error_code(QueueErrc::already_locked);

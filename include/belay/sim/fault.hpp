@@ -60,7 +60,9 @@ struct Fault {
         fail_read = 24,            ///< Disk::fail_read_at: the `number`-th read from now fails
         fail_disk_after = 25,      ///< Disk::fail_after: the `number`-th operation from now
         exhaust_descriptors = 26,  ///< lasts: Host::exhaust_descriptors
-        hanging_name = 27          ///< lasts: Network::hanging_name
+        hanging_name = 27,         ///< lasts: Network::hanging_name
+        interrupt = 28,            ///< Host::interrupt
+        shorten_reads = 29         ///< lasts: Host::shorten_reads
     };
 
     Kind kind;
@@ -77,7 +79,8 @@ struct Fault {
         return kind != Kind::drop_connections && kind != Kind::half_open && kind != Kind::restart &&
                kind != Kind::resume && kind != Kind::fail_disk && kind != Kind::fail_read &&
                kind != Kind::flip_bit && kind != Kind::misdirect_write &&
-               kind != Kind::set_wall_clock && kind != Kind::fail_disk_after;
+               kind != Kind::set_wall_clock && kind != Kind::fail_disk_after &&
+               kind != Kind::interrupt;
     }
     /// Returns whether the fault hits the link between two hosts.
     [[nodiscard]] bool hits_link() const noexcept {
@@ -259,6 +262,15 @@ struct Fault {
 [[nodiscard]] inline Fault fail_disk_after(std::string_view host, std::uint64_t number) {
     BELAY_OPTION(number > 0, "sim::fail_disk_after: number must be > 0, 1 is the next operation");
     return {.kind = Fault::Kind::fail_disk_after, .host = std::string{host}, .number = number};
+}
+/// Makes a fault in which a signal interrupts a simulated program (Host::interrupt).
+[[nodiscard]] inline Fault interrupt(std::string_view host) {
+    return {.kind = Fault::Kind::interrupt, .host = std::string{host}};
+}
+/// Makes a fault in which reads of files return less than they could (Host::shorten_reads). It
+/// lasts.
+[[nodiscard]] inline Fault shorten_reads(std::string_view host) {
+    return {.kind = Fault::Kind::shorten_reads, .host = std::string{host}};
 }
 /// Makes a fault in which a host's process can open no file, and neither dial nor accept
 /// (Host::exhaust_descriptors). It lasts.

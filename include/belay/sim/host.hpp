@@ -139,6 +139,16 @@ public:
         if (!on) post([this] { detail::Channel::accept_all(engine(), station_); });
     }
 
+    /// Interrupts a simulated program (sim::Program) by a signal, whose handler does nothing and
+    /// was installed without SA_RESTART. The call in which the program waits fails with EINTR, as
+    /// on Linux. Nothing happens if it does not wait, and to other processes.
+    void interrupt() {
+        if (station_.on_interrupt) station_.on_interrupt();
+    }
+    /// Makes each read of a file by a simulated program return some of the bytes, and at least one.
+    /// `false` ends that.
+    void shorten_reads(bool on = true) noexcept { station_.faults.shortens_reads = on; }
+
     [[nodiscard]] std::string_view name() const noexcept { return station_.name; }
     /// Returns whether a process runs: it was started, has not ended itself, and was not killed.
     [[nodiscard]] bool alive() const noexcept { return station_.alive && !exit_code_; }
@@ -254,6 +264,7 @@ private:
     }
     void mend() {
         if (station_.faults.lacks_descriptors) exhaust_descriptors(false);
+        shorten_reads(false);
         disk_.mend();
     }
     void pause() {

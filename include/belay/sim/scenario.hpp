@@ -200,8 +200,10 @@ namespace detail {
                                             "fail_read",
                                             "fail_disk_after",
                                             "exhaust_descriptors",
-                                            "hanging_name"};
-    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::hanging_name));
+                                            "hanging_name",
+                                            "interrupt",
+                                            "shorten_reads"};
+    static_assert(std::size(names) == static_cast<std::size_t>(Fault::Kind::shorten_reads));
     return names[static_cast<std::size_t>(kind) - 1];
 }
 [[nodiscard]] inline std::string to_cpp(const Fault& f) {
@@ -270,6 +272,8 @@ struct ScenarioOptions {
     std::uint32_t disk_errors = 0;
     std::uint32_t late_disk_errors = 0;  ///< operations that take effect and fail
     std::uint32_t exhaustions = 0;       ///< times without free descriptors
+    std::uint32_t interrupts = 0;        ///< signals that interrupt a simulated program
+    std::uint32_t short_reads = 0;       ///< times in which reads of files return less
     std::uint32_t full_disks = 0;        ///< times without space for more
     std::uint32_t read_errors = 0;       ///< single reads of a disk that fail
     std::uint32_t ignored_syncs = 0;     ///< times in which syncs have no effect
@@ -384,6 +388,9 @@ public:
         });
         each("exhaustion", o.exhaustions, 1,
              [&](Pick& p) { last(p, sim::exhaust_descriptors(p.a)); });
+        each("interrupt", o.interrupts, 1,
+             [&](Pick& p) { scenario_.at(some_time(p), sim::interrupt(p.a)); });
+        each("short reads", o.short_reads, 1, [&](Pick& p) { last(p, sim::shorten_reads(p.a)); });
         draw_silent_and_shared();
         if (o.clocks_that_wrap) start_clocks();
         return std::move(scenario_);

@@ -113,16 +113,17 @@ public:
         : executor_{std::move(executor)}, core_{asio_sim_core<Asio>(executor_)} {}
     explicit AsioSimAcceptor(AsioSimContext<Asio>& context)
         : AsioSimAcceptor{executor_type{context.get_executor()}} {}
-    /// Opens, binds and listens.   Throws: the system_error of asio, for a port in use and an
-    /// address of another host.
-    AsioSimAcceptor(executor_type executor, const endpoint_type& at)
+    /// Opens, binds and listens; sets reuse_address before, as asio does.   Throws: the
+    /// system_error of asio, for a port in use and an address of another host.
+    AsioSimAcceptor(executor_type executor, const endpoint_type& at, bool reuse = true)
         : AsioSimAcceptor{std::move(executor)} {
         open(at.protocol());
+        set_option(reuse_address{reuse});
         bind(at);
         listen();
     }
-    AsioSimAcceptor(AsioSimContext<Asio>& context, const endpoint_type& at)
-        : AsioSimAcceptor{executor_type{context.get_executor()}, at} {}
+    AsioSimAcceptor(AsioSimContext<Asio>& context, const endpoint_type& at, bool reuse = true)
+        : AsioSimAcceptor{executor_type{context.get_executor()}, at, reuse} {}
     AsioSimAcceptor(AsioSimAcceptor&&) noexcept = default;
     template <AsioSimRebinds<Executor> Other>
     AsioSimAcceptor(AsioSimAcceptor<Asio, Other>&& other)
@@ -149,9 +150,22 @@ public:
         core_->add(listening_);
         return error = {};
     }
-    /// A port is free as soon as nothing listens on it, with and without this option.
-    void set_option(const reuse_address&) { check(closed_error(), "set_option"); }
-    Error set_option(const reuse_address&, Error& error) { return error = closed_error(); }
+    void set_option(const reuse_address& option) {
+        Error error;
+        check(set_option(option, error), "set_option");
+    }
+    Error set_option(const reuse_address& option, Error& error) {
+        if (listening_) listening_->kernel().reuse_address(option.value());
+        return error = closed_error();
+    }
+    void get_option(reuse_address& option) const {
+        Error error;
+        check(get_option(option, error), "get_option");
+    }
+    Error get_option(reuse_address& option, Error& error) const {
+        if (listening_) option = listening_->kernel().reuses_address();
+        return error = closed_error();
+    }
     void bind(const endpoint_type& at) {
         Error error;
         check(bind(at, error), "bind");

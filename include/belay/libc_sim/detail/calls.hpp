@@ -86,10 +86,11 @@ inline int clock_nanosleep(LibcProcess& p, clockid_t clock, int flags, const tim
     const Duration time = LibcClock::from(*t);
     const bool absolute = (flags & TIMER_ABSTIME) != 0;
     const Instant end = absolute ? LibcClock::when(clock, time, p.host()) : after(now, time);
-    static_cast<void>(p.wait(end, [] { return false; }));
-    // No signal interrupts it.
-    if (!absolute && rest != nullptr) *rest = {};
-    return 0;
+    const int error = errno;
+    static_cast<void>(p.wait_or_fail(end, [] { return false; }));
+    if (std::exchange(errno, error) != EINTR) return 0;
+    if (!absolute && rest != nullptr) *rest = LibcClock::to(elapsed(p.host().now(), end));
+    return EINTR;
 }
 inline int nanosleep(LibcProcess& p, const timespec* t, timespec* rest) {
     const int error = libc_calls::clock_nanosleep(p, CLOCK_MONOTONIC, 0, t, rest);
@@ -101,8 +102,9 @@ inline int usleep(LibcProcess& p, useconds_t us) {
 }
 inline unsigned int sleep(LibcProcess& p, unsigned int seconds) {
     const timespec t = LibcClock::to(std::chrono::seconds{seconds});
-    static_cast<void>(libc_calls::nanosleep(p, &t, nullptr));
-    return 0;
+    timespec rest{};
+    static_cast<void>(libc_calls::nanosleep(p, &t, &rest));
+    return static_cast<unsigned int>(rest.tv_sec + (rest.tv_nsec >= LibcClock::second / 2));
 }
 /// Lets the other programs of this instant run.
 inline int sched_yield(LibcProcess& p) {
@@ -142,7 +144,7 @@ template <class F>
 ssize_t repeat(LibcProcess& p, bool waits, F&& call) {
     ssize_t n = call();
     while (waits && n < 0 && errno == EAGAIN) {
-        static_cast<void>(p.wait(never, [&] { return (n = call()) >= 0 || errno != EAGAIN; }));
+        if (!p.wait_or_fail(never, [&] { return (n = call()) >= 0 || errno != EAGAIN; })) return -1;
     }
     return n;
 }
@@ -150,10 +152,11 @@ ssize_t repeat(LibcProcess& p, bool waits, F&& call) {
 /// Receives something, after a wait if the socket blocks.
 inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
     if (!s.nonblocking() && (flags & MSG_DONTWAIT) == 0) {
-        static_cast<void>(p.wait(s.deadline(false), [&] {
+        const bool is_ready = p.wait_or_fail(s.deadline(false), [&] {
             return (!s.connected() && !s.connecting()) ||
                    (s.ready() & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-        }));
+        });
+        if (!is_ready) return -1;
     }
     return s.receive(iov, flags);
 }
@@ -364,10 +367,10 @@ inline int epoll_until(LibcProcess& p, int fd, epoll_event* out, int count, Wait
         if (was_pending && !p.pipe_action().pending()) return libc_fail(EINTR);
     }
     int found = 0;
-    static_cast<void>(p.wait(end.at, [&] {
+    const bool is_ready = p.wait_or_fail(end.at, [&] {
         return (found = epoll->collect({out, static_cast<std::size_t>(count)})) != 0;
-    }));
-    return found;
+    });
+    return is_ready || errno != EINTR ? found : -1;
 }
 inline int epoll_wait(LibcProcess& p, int fd, epoll_event* out, int count, int timeout) {
     return epoll_until(p, fd, out, count, {libc_deadline(p, timeout)});
@@ -459,7 +462,8 @@ inline int accept4(LibcProcess& p, int fd, sockaddr* peer, socklen_t* size, int 
     }
     std::shared_ptr<LibcSocket> accepted = s->accept();
     if (!accepted && errno == EAGAIN && !s->nonblocking()) {
-        static_cast<void>(p.wait(s->deadline(false), [&] { return (s->ready() & EPOLLIN) != 0; }));
+        if (!p.wait_or_fail(s->deadline(false), [&] { return (s->ready() & EPOLLIN) != 0; }))
+            return -1;
         if (!has_number()) return libc_fail(EMFILE);
         accepted = s->accept();
     }
@@ -476,7 +480,9 @@ inline int connect(LibcProcess& p, int fd, const sockaddr* address, socklen_t si
     if (to == nullptr) return -1;
     const int result = s->connect(*to);
     if (result == 0 || errno != EINPROGRESS || s->nonblocking()) return result;
-    if (!p.wait(s->deadline(true), [&] { return !s->connecting(); })) return libc_fail(EINPROGRESS);
+    if (!p.wait_or_fail(s->deadline(true), [&] { return !s->connecting(); })) {
+        return libc_fail(errno == EINTR ? EINTR : EINPROGRESS);
+    }
     s->end_connect();
     int error = 0;
     socklen_t error_size = sizeof error;
@@ -506,7 +512,7 @@ inline int getsockname(LibcProcess& p, int fd, sockaddr* out, socklen_t* size) {
 inline int getpeername(LibcProcess& p, int fd, sockaddr* out, socklen_t* size) {
     const auto s = socket_of(p, fd);
     if (!s) return -1;
-    if (!s->connected()) return libc_fail(ENOTCONN);
+    if (!s->has_peer()) return libc_fail(ENOTCONN);
     s->give_name(true, out, size);
     return 0;
 }
@@ -523,9 +529,10 @@ inline ssize_t send_all(LibcProcess& p, LibcSocket& s, std::span<const iovec> io
     const Instant end = s.deadline(true);
     for (const iovec& v : iov) {
         for (std::size_t sent = 0; sent != v.iov_len;) {
-            if (!p.wait(end, [&] { return (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0; })) {
-                return total != 0 ? total : libc_fail(EAGAIN);
-            }
+            const auto can_send = [&] {
+                return (s.ready() & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0;
+            };
+            if (!p.wait_or_fail(end, can_send)) return total != 0 ? total : -1;
             const iovec rest{static_cast<char*>(v.iov_base) + sent, v.iov_len - sent};
             const ssize_t n = s.send({&rest, 1}, flags);
             if (n < 0) return total != 0 ? total : n;

@@ -17,7 +17,7 @@
 #include <utility>       // std::move
 #include <vector>        // std::vector
 
-#include <belay/libc_sim/detail/process.hpp>
+#include <belay/libc_sim/detail/files.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -130,6 +130,7 @@ public:
             if (n < 0) return n;
             offset_ += static_cast<std::uint64_t>(n);
             total += n;
+            if (static_cast<std::size_t>(n) < v.iov_len) break;
         }
         return total;
     }
@@ -151,6 +152,10 @@ public:
     }
     ssize_t read_at(std::uint64_t offset, void* out, std::size_t bytes) {
         if ((flags_ & O_ACCMODE) == O_WRONLY) return libc_fail(EBADF);
+        const auto& faults = sim::detail::Kernel::station(process_.host()).faults;
+        if (faults.shortens_reads && bytes > 1) {
+            bytes = 1 + static_cast<std::size_t>(uniform_upto(process_.bits(), bytes - 2));
+        }
         const auto n = file_.read(offset, {static_cast<std::byte*>(out), bytes});
         return n ? static_cast<ssize_t>(*n) : libc_result(n.error());
     }
@@ -163,13 +168,20 @@ public:
             const bool full = error == std::errc::no_space_on_device;
             return full && part != 0 ? static_cast<ssize_t>(part) : libc_result(error);
         }
+        touch();
         return static_cast<ssize_t>(bytes);
     }
     int sync() { return libc_result(file_.sync()); }
     int resize(std::uint64_t bytes) {
         if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EINVAL);
+        touch();
         return libc_result(file_.resize(bytes));
     }
+    /// Sets the time of modification.
+    void touch() noexcept {
+        file_.set_modified(LibcClock::read(CLOCK_REALTIME, process_.host()).count());
+    }
+    [[nodiscard]] std::int64_t modified() const noexcept { return file_.modified(); }
     int preallocate(std::uint64_t bytes) { return libc_result(file_.preallocate(bytes)); }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
     /// Returns where pwrite() writes: on Linux, at the end of a file with O_APPEND.
@@ -179,6 +191,7 @@ public:
     [[nodiscard]] bool has_name() const noexcept { return file_.has_name(); }
     [[nodiscard]] std::uint64_t number() const { return (*file_.identity())[1]; }
     std::int64_t seek(std::int64_t to, int from) {
+        if (from == SEEK_DATA || from == SEEK_HOLE) return seek_in_data(to, from == SEEK_HOLE);
         if (from != SEEK_SET && from != SEEK_CUR && from != SEEK_END) return libc_fail(EINVAL);
         Result<std::uint64_t> base = std::uint64_t{from == SEEK_CUR ? offset_ : 0};
         if (from == SEEK_END) base = size();
@@ -200,6 +213,15 @@ public:
     }
 
 private:
+    /// A file has no holes, except the one at its end.
+    std::int64_t seek_in_data(std::int64_t to, bool hole) {
+        const auto bytes = size();
+        if (!bytes) return libc_result(bytes.error());
+        const auto end = static_cast<std::int64_t>(*bytes);
+        if (to < 0 || to >= end) return libc_fail(ENXIO);
+        return seek(hole ? end : to, SEEK_SET);
+    }
+
     LibcProcess& process_;
     sim::Disk::File file_;
     int flags_;

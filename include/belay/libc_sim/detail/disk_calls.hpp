@@ -92,7 +92,9 @@ inline int open(LibcProcess& p, const char* path, int flags, mode_t) {
         const auto error = !size || *size == 0 ? size.error() : file->resize(0);
         if (error) return libc_result(error);
     }
-    return p.open(std::make_shared<LibcDiskFile>(p, std::move(*file), flags));
+    const auto opened = std::make_shared<LibcDiskFile>(p, std::move(*file), flags);
+    if (!exists || (flags & O_TRUNC) != 0) opened->touch();
+    return p.open(opened);
 }
 inline int openat(LibcProcess& p, int directory, const char* path, int flags, mode_t mode) {
     return libc_files::open(p, path_at(p, "openat", directory, path).c_str(), flags, mode);
@@ -200,6 +202,9 @@ inline struct stat status(LibcProcess& p, std::uint64_t number, std::uint64_t si
     out.st_blocks = static_cast<blkcnt_t>((size + 511) / 512);
     return out;
 }
+inline void set_modified(struct stat& out, std::int64_t ns) noexcept {
+    out.st_mtim = out.st_ctim = out.st_atim = LibcClock::to(Duration{ns});
+}
 inline constexpr mode_t file_mode = S_IFREG | 0644;
 inline constexpr mode_t directory_mode = S_IFDIR | 0755;
 
@@ -212,6 +217,7 @@ inline int stat(LibcProcess& p, const char* path, struct stat* out) {
         const auto size = disk.size(name);
         if (!size) return libc_result(size.error());
         *out = status(p, (*number)[1], *size, file_mode);
+        set_modified(*out, disk.modified(name));
         return 0;
     }
     if (number.error() != std::errc::no_such_file_or_directory) return libc_result(number.error());
@@ -227,6 +233,7 @@ inline int fstat(LibcProcess& p, int fd, struct stat* out) {
         if (!size) return libc_result(size.error());
         *out = status(p, file->number(), *size, file_mode);
         out->st_nlink = file->has_name() ? 1 : 0;
+        set_modified(*out, file->modified());
     } else if (const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found)) {
         return libc_files::stat(p, directory->path().c_str(), out);
     } else {
@@ -244,10 +251,12 @@ inline int statx(LibcProcess& p, int directory, const char* path, int flags, uns
     struct stat found {};
     if (libc_files::fstatat(p, directory, path, &found, flags) != 0) return -1;
     *out = {};
-    out->stx_mask = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE | STATX_NLINK;
+    out->stx_mask = STATX_TYPE | STATX_MODE | STATX_INO | STATX_SIZE | STATX_NLINK | STATX_MTIME;
     out->stx_dev_minor = static_cast<std::uint32_t>(found.st_dev);
     out->stx_ino = found.st_ino;
     out->stx_mode = static_cast<std::uint16_t>(found.st_mode);
+    out->stx_mtime.tv_sec = found.st_mtim.tv_sec;
+    out->stx_mtime.tv_nsec = static_cast<std::uint32_t>(found.st_mtim.tv_nsec);
     out->stx_nlink = static_cast<std::uint32_t>(found.st_nlink);
     out->stx_size = static_cast<std::uint64_t>(found.st_size);
     return 0;
@@ -369,7 +378,7 @@ inline int set_lock(LibcProcess& p, const LibcLocks::Lock& lock, bool ends, bool
     while (LibcLocks::conflict(lock) != nullptr) {
         if (!waits) return libc_fail(EAGAIN);
         const Instant later = after(p.host().now(), std::chrono::milliseconds{1});
-        static_cast<void>(p.wait(later, [] { return false; }));
+        if (!p.wait_or_fail(later, [] { return false; }) && errno == EINTR) return -1;
     }
     LibcLocks::set(lock);
     return 0;

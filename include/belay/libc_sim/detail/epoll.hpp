@@ -123,9 +123,9 @@ inline int libc_collect(LibcProcess& process, std::span<pollfd> entries) {
 
 inline int libc_poll(LibcProcess& process, std::span<pollfd> entries, Instant deadline) {
     int count = 0;
-    static_cast<void>(
-        process.wait(deadline, [&] { return (count = libc_collect(process, entries)) != 0; }));
-    return count;
+    const bool is_ready = process.wait_or_fail(
+        deadline, [&] { return (count = libc_collect(process, entries)) != 0; });
+    return is_ready || errno != EINTR ? count : -1;
 }
 
 /// The sets of select(). A null set is empty.

@@ -91,9 +91,9 @@ public:
         return (count_ != 0 ? EPOLLIN : 0U) | (count_ < count_max ? EPOLLOUT : 0U);
     }
     ssize_t read(std::span<const iovec> iov) override {
-        if (count_ == 0) return libc_fail(EAGAIN);
         const ssize_t size = libc_give(iov, semaphore_ ? 1 : count_);
         if (size < 0) return size;
+        if (count_ == 0) return libc_fail(EAGAIN);
         count_ = semaphore_ ? count_ - 1 : 0;
         changed();
         return size;

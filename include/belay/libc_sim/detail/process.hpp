@@ -142,10 +142,14 @@ public:
                            "sim::Program: the programs of a process must be of one world at a "
                            "time; destroy the other world before");
         sleep_.woken = host_.after(Duration::zero(), [this] { resume(); });
+        sim::detail::Kernel::station(host).on_interrupt = [this] {
+            if (is_interruptible_) was_interrupted_ = true, wake();
+        };
     }
     LibcProcess(const LibcProcess&) = delete;
     LibcProcess& operator=(const LibcProcess&) = delete;
     ~LibcProcess() {
+        sim::detail::Kernel::station(host_).on_interrupt = {};
         sleep_.woken.cancel();
         sleep_.over.cancel();
         sleep_.waits = false;
@@ -164,6 +168,19 @@ public:
             sleep(deadline);
         }
         return true;
+    }
+    /// Waits in a call that a signal interrupts.   Returns: whether it is ready; if not, errno is
+    /// EINTR, or EAGAIN at the deadline.
+    template <class F>
+    [[nodiscard]] bool wait_or_fail(Instant deadline, F&& ready) {
+        bool is_ready = false;
+        is_interruptible_ = true;
+        const bool ends = wait(deadline, [&] { return (is_ready = ready()) || was_interrupted_; });
+        is_interruptible_ = false;
+        const bool fails = std::exchange(was_interrupted_, false) && !is_ready;
+        if (ends && !fails) return true;
+        errno = fails ? EINTR : EAGAIN;
+        return false;
     }
     /// Notifies the program that a wait may be over.
     void wake() {
@@ -344,6 +361,8 @@ private:
     std::vector<std::pair<void (*)(void*), void*>> at_exit_;
     std::shared_ptr<LibcImage> image_;
     std::uint64_t number_ = 0;
+    bool is_interruptible_ = false;  // a signal ends the call in which it waits
+    bool was_interrupted_ = false;
     LibcPipeAction pipe_action_;
     LibcFiber fiber_;
 };

@@ -8,11 +8,12 @@
 #include <sys/socket.h>   // MSG_PEEK
 #include <sys/time.h>     // timeval
 
-#include <cstring>   // std::memcpy
-#include <memory>    // std::unique_ptr
-#include <optional>  // std::optional
-#include <span>      // std::span
-#include <utility>   // std::exchange
+#include <algorithm>  // std::all_of, std::min
+#include <cstring>    // std::memcpy
+#include <memory>     // std::unique_ptr
+#include <optional>   // std::optional
+#include <span>       // std::span
+#include <utility>    // std::exchange
 
 #include <belay/libc_sim/detail/files.hpp>
 #include <belay/sim/detail/socket.hpp>
@@ -65,6 +66,7 @@ public:
         if (address != INADDR_ANY && !local && address != own) return libc_fail(EADDRNOTAVAIL);
         if (listener_) return libc_fail(EINVAL);
         auto listener = std::make_unique<sim::detail::ListeningSocket>(process_.host());
+        listener->reuse_address(reuses_address_);
         if (const std::errc error = listener->bind(ntohs(at.sin_port)); error != std::errc{}) {
             return libc_fail(static_cast<int>(error));
         }
@@ -108,6 +110,9 @@ public:
 
     ssize_t receive(std::span<const iovec> iov, int flags) {
         ssize_t total = 0;
+        const bool is_empty =
+            std::all_of(iov.begin(), iov.end(), [](const iovec& v) { return v.iov_len == 0; });
+        if (is_empty && (ready() & EPOLLIN) == 0) return libc_fail(EAGAIN);
         for (const iovec& v : iov) {
             if (v.iov_len == 0) continue;
             // An error after data waits for the next call.
@@ -153,6 +158,7 @@ public:
         }
     }
     [[nodiscard]] bool connected() const noexcept { return stream_.connected(); }
+    [[nodiscard]] bool has_peer() const noexcept { return stream_.has_peer(); }
     /// The limits of a call that waits.
     [[nodiscard]] Instant deadline(bool sends) const noexcept {
         const Duration limit = sends ? send_limit_ : receive_limit_;
@@ -278,12 +284,13 @@ inline int LibcSocket::set_number(int level, int name, int value) {
 
 inline int LibcSocket::set_option(int level, int name, const void* value, socklen_t size) {
     const bool times = level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
-    // A world sends each write at once, and a port is free as soon as nothing listens on it.
+    // A world sends each write at once.
     if ((level == SOL_SOCKET && name == SO_REUSEADDR) ||
         (level == IPPROTO_TCP && name == TCP_NODELAY)) {
         int on = 0;
         if (!libc_options::read(on, value, size)) return libc_fail(EINVAL);
         (name == SO_REUSEADDR && level == SOL_SOCKET ? reuses_address_ : no_delay_) = on != 0;
+        if (listener_) listener_->reuse_address(reuses_address_);
         return 0;
     }
     if (times) {

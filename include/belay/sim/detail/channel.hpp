@@ -89,6 +89,7 @@ public:
         End& e = end_[side];
         if (!can_send(e)) return;
         e.closing = true;
+        e.closed_first = side == 1 && !e.fin_seen;
         if (!cut_) push(side, SegmentKind::fin);
     }
     /// The process closes the connection, or dies: its socket is gone at once. All segments under
@@ -212,6 +213,9 @@ public:
         }
         return size;
     }
+    /// The process has ended both directions. As on Linux, data that arrives then is answered by a
+    /// reset.
+    void refuse_data(int side) noexcept { end_[side].refuses_data = true; }
     /// Returns how much read() would move.
     [[nodiscard]] std::size_t readable(int side) noexcept { return end_[side].readable(); }
     /// The process closes its socket. The kernel sends what was written, and ends the connection
@@ -226,7 +230,7 @@ public:
         close(side);
         e.lingers = true;
         e.closed_at = fabric_->engine.now();
-        e.forget_if_over();
+        e.forget_if_over(fabric_->engine.now());
     }
     /// The kernel has repeated a segment too often without an answer.
     void give_up(int side) {
@@ -425,7 +429,7 @@ private:
         if (!e.exists) return answer_unknown_socket(side, s.kind);
         if (s.kind == SegmentKind::fin) {
             end_[1 - side].fin_delivered_at = fabric_->engine.now();
-            end_[1 - side].forget_if_over();
+            end_[1 - side].forget_if_over(fabric_->engine.now());
         }
         if (e.is_stream) return arrive_at_stream(side, std::move(s));
         // The process can still read the segments before it, as on Linux.
@@ -448,7 +452,7 @@ private:
                 e.up = true;
                 break;
             case SegmentKind::data:
-                if (e.lingers) return answer_closed_socket(side);
+                if (e.lingers || e.refuses_data) return answer_closed_socket(side);
                 e.inbox.push(std::move(s));
                 break;
             case SegmentKind::window:
@@ -460,7 +464,7 @@ private:
                 return;
             case SegmentKind::fin:
                 e.fin_seen = true;
-                e.forget_if_over();
+                e.forget_if_over(fabric_->engine.now());
                 break;
             case SegmentKind::reset: {
                 if (e.ended) return;  // what has arrived before can still be read
@@ -515,6 +519,7 @@ private:
         }
         end_[1].exists = end_[1].up = true;
         end_[1].is_stream = static_cast<bool>(listener->on_waiting);
+        end_[1].reuses_address = listener->reuses_address;
         push(1, SegmentKind::ack);
         if (!listener->has(*this)) listener->backlog.push_back(alive);
         accept_all(fabric_->engine, s);

@@ -25,6 +25,7 @@ namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 struct DiskFile {
     DiskInode bytes;
     std::uint64_t number = 0;
+    std::int64_t modified_ns = 0;  // as a binding has set it
     bool locked = false;
 };
 

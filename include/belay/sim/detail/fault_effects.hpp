@@ -71,6 +71,10 @@ void apply_by_call(World& world, Host& host, Host* peer, const Fault& f) {
                                           std::make_error_code(std::errc::io_error));
         case Fault::Kind::exhaust_descriptors:
             return host.exhaust_descriptors();
+        case Fault::Kind::interrupt:
+            return host.interrupt();
+        case Fault::Kind::shorten_reads:
+            return host.shorten_reads();
         case Fault::Kind::fail_read:
             return host.disk().fail_read_at(host.disk().reads() + f.number,
                                             std::make_error_code(std::errc::io_error));
@@ -117,6 +121,8 @@ void take_back_by_call(World& world, Host& host, Host* peer, const Fault& f) {
             return host.disk().ignore_syncs(false);
         case Fault::Kind::exhaust_descriptors:
             return host.exhaust_descriptors(false);
+        case Fault::Kind::shorten_reads:
+            return host.shorten_reads(false);
         default:
             return;
     }

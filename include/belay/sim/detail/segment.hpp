@@ -102,6 +102,9 @@ inline constexpr Duration retry_max = std::chrono::seconds{120};
 /// TCP_RTO_MIN, and tcp_fin_timeout.
 inline constexpr Duration orphan_limit = std::chrono::milliseconds{102'200};
 inline constexpr Duration fin_limit = std::chrono::seconds{60};
+/// How long a kernel keeps the port of a connection that it has closed first.   Source: Linux,
+/// TCP_TIMEWAIT_LEN.
+inline constexpr Duration time_wait = std::chrono::seconds{60};
 
 /// Returns the first pause of a kernel that repeats a segment.
 [[nodiscard]] constexpr Duration first_retry(SegmentKind kind) noexcept {
@@ -225,6 +228,9 @@ struct End {
     // A stream of bytes: nothing is passed to the process, which reads from the inbox.
     bool is_stream = false;
     bool lingers = false;              // the process has closed it; the kernel sends the rest
+    bool refuses_data = false;         // of a stream: its process has ended both directions
+    bool closed_first = false;         // of an accepted stream: before the other end's fin
+    bool reuses_address = false;       // of an accepted stream: as its listener
     Instant closed_at = always;        // since when it lingers
     Instant fin_delivered_at = never;  // when the other kernel has received this end's fin
     std::uint16_t port = 0;
@@ -259,8 +265,10 @@ struct End {
         return size - front_read;
     }
     /// Forgets a socket that no process has, and that both ends have ended.
-    void forget_if_over() noexcept {
-        if (lingers && fin_seen && fin_delivered_at != never) exists = false;
+    void forget_if_over(Instant now) {
+        if (!lingers || !fin_seen || fin_delivered_at == never) return;
+        exists = false;
+        if (closed_first) station->time_waits[{port, reuses_address}] = after(now, time_wait);
     }
     /// Ends a stream, and notifies its socket.
     void end_stream(std::errc why) {

@@ -112,6 +112,11 @@ public:
     }
     [[nodiscard]] bool connected() const noexcept { return state_ == State::connected; }
     [[nodiscard]] bool connecting() const noexcept { return state_ == State::connecting; }
+    /// Returns whether the kernel has a connection. It forgets one that both ends have ended.
+    [[nodiscard]] bool has_peer() const noexcept {
+        if (state_ != State::connected || ended_) return false;
+        return !(fin_sent_ && end().fin_seen && end().fin_delivered_at != never);
+    }
     /// Returns what poll() reports now. on_change follows when that changes.
     [[nodiscard]] Readiness readiness() {
         const bool error = error_ != std::errc{};
@@ -167,12 +172,13 @@ public:
     }
     /// Ends one direction, or both.
     [[nodiscard]] std::errc shutdown(bool reads, bool writes) {
-        if (state_ != State::connected || ended_ || !owns_end()) return std::errc::not_connected;
+        if (!has_peer() || !owns_end()) return std::errc::not_connected;
         reads_ended_ = reads_ended_ || reads;
         if (writes && !std::exchange(fin_sent_, true)) {
             channel_->close(side_);
             if (!give_up_.waits()) watch_answers(host_->now());
         }
+        if (reads_ended_ && fin_sent_) channel_->refuse_data(side_);
         on_change_();
         return {};
     }
@@ -329,11 +335,14 @@ public:
     ListeningSocket& operator=(const ListeningSocket&) = delete;
     ~ListeningSocket() { close(); }
 
+    /// Sets SO_REUSEADDR: bind() also takes a port of connections whose listener had the option.
+    void reuse_address(bool on) noexcept { reuses_address_ = on; }
+    [[nodiscard]] bool reuses_address() const noexcept { return reuses_address_; }
     /// Chooses a port; a free one if it is 0.
     [[nodiscard]] std::errc bind(std::uint16_t port) {
         if (port_ != 0) return std::errc::invalid_argument;
         if (port == 0) port = free_port();
-        if (port == 0 || is_taken(port)) return std::errc::address_in_use;
+        if (port == 0 || is_taken(port) || has_connection(port)) return std::errc::address_in_use;
         port_ = port;
         return {};
     }
@@ -354,6 +363,7 @@ public:
             if (std::exchange(noticed_, waiting) < waiting) changed();
         };
         listener.only_local = only_local;
+        listener.reuses_address = reuses_address_;
         listener.waiting_max = waiting_max;
         noticed_ = 0;
         start_ = host_->starts();
@@ -390,6 +400,23 @@ private:
     [[nodiscard]] bool is_taken(std::uint16_t port) const noexcept {
         return Kernel::station(*host_).listeners.count(port) != 0;
     }
+    /// Returns whether a connection of an earlier listener keeps the port from this socket.
+    /// Source: Linux, inet_csk_bind_conflict.
+    [[nodiscard]] bool has_connection(std::uint16_t port) const {
+        const Station& station = Kernel::station(*host_);
+        for (const bool others_reuse : {false, true}) {
+            const auto at = station.time_waits.find({port, others_reuse});
+            const bool waits = at != station.time_waits.end() && host_->now() < at->second;
+            if (waits && !(reuses_address_ && others_reuse)) return true;
+        }
+        for (const belay::detail::Ref<Channel>& c : Kernel::fabric(*host_).channels) {
+            c->expire();
+            const End& e = c->end(1);
+            if (e.station != &station || e.port != port || !e.exists) continue;
+            if (!(reuses_address_ && e.reuses_address)) return true;
+        }
+        return false;
+    }
     [[nodiscard]] std::uint16_t free_port() const noexcept {
         for (std::uint32_t port = 49152; port <= 65535; ++port) {
             const auto candidate = static_cast<std::uint16_t>(port);
@@ -402,6 +429,7 @@ private:
     std::uint16_t port_ = 0;
     std::uint64_t start_ = 0;
     std::size_t noticed_ = 0;  // the connections that wait and were reported
+    bool reuses_address_ = false;
 };
 
 }}}  // namespace belay::sim::detail

@@ -90,6 +90,7 @@ struct Station {
         // For streams, instead: the process takes connections from the backlog when it wants to.
         Function<void()> on_waiting{};
         bool only_local = false;  // bound to the loopback address
+        bool reuses_address = false;
         std::size_t waiting_max = backlog_max;
 
         [[nodiscard]] bool is_full_for(const Channel& c) const noexcept {
@@ -108,6 +109,7 @@ struct Station {
         bool nameless = false;      // no name service knows its name
         bool name_hangs = false;    // no name service answers for its name
         bool lacks_descriptors = false;
+        bool shortens_reads = false;
     };
 
     std::string name;
@@ -119,6 +121,9 @@ struct Station {
     WallSetting wall{};  // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
+    Function<void()> on_interrupt{};  // of a simulated program
+    // Ports of connections that it has closed first, with SO_REUSEADDR or without: until when.
+    std::map<std::pair<std::uint16_t, bool>, Instant> time_waits{};
 
     /// Returns whether its process can take connections from a backlog.
     [[nodiscard]] bool accepts() const noexcept { return !frozen && !faults.lacks_descriptors; }
