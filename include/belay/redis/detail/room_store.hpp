@@ -23,6 +23,7 @@
 #include <belay/redis/detail/room_status.hpp>
 #include <belay/redis/detail/room_uncovered.hpp>
 #include <belay/redis/rooms_options.hpp>
+#include <belay/room/detail/packed_parts.hpp>
 #include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/fanout_like.hpp>
 
@@ -119,7 +120,7 @@ public:
         RedisReply reply;
         if (PersistenceError e =
                 ask({"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot,
-                     state.log, redis_entry_id(covers), redis_packed(snapshot),
+                     state.log, redis_entry_id(covers), packed_parts(snapshot),
                      redis_entry_id(state.acked), as_text(state.server)},
                     reply))
             return e;
@@ -346,7 +347,7 @@ private:
         }
         if (reply->type == REDIS_REPLY_NIL) return {};
         const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
-        auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
+        auto parts = unpacked_parts(as_bytes(reply_text(reply_at(reply.get(), 3))));
         if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
         if (!position || !take_epoch(reply_at(reply.get(), 0), load.room.epoch))
             return foreign(keys.room);
