@@ -21,6 +21,7 @@ COMPONENTS = {
     "fmt": ("fmt/11.0.2", "fmt::fmt"),
     "json": ("nlohmann_json/3.11.3", "nlohmann_json::nlohmann_json"),
     "openssl": ("openssl/[>=1.1.1 <4]", "openssl::openssl"),
+    "postgres": ("libpq/15.5", "libpq::pq"),
     "redis": ("hiredis/1.2.0", "hiredis::hiredis"),
     "sqlite": ("sqlite3/3.47.2", "sqlite3::sqlite3"),
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The components of the package belay: a library each that headers of belay include, named as their folder (docs/how-to/add-to-a-build.md
 # lists them). belay::<component> links belay::belay and that library. The package reads this file, and so does the build.
-set(belay_components asio beast curl fmt json openssl redis sqlite)
+set(belay_components asio beast curl fmt json openssl postgres redis sqlite)
 
 # What find_package finds, with the oldest version that the binding supports, and the targets to link.
 set(belay_package_beast Boost 1.74)
@@ -14,6 +14,8 @@ set(belay_package_json nlohmann_json 3.9)
 set(belay_targets_json nlohmann_json::nlohmann_json)
 set(belay_package_openssl OpenSSL 1.1.1)
 set(belay_targets_openssl OpenSSL::SSL OpenSSL::Crypto)
+set(belay_package_postgres PostgreSQL)
+set(belay_targets_postgres PostgreSQL::PostgreSQL)
 set(belay_package_sqlite SQLite3)
 set(belay_targets_sqlite SQLite::SQLite3)
 # CMake has no module for these, and few systems have a package of this name for CMake. Where there is none, the component is
@@ -30,6 +32,7 @@ set(belay_pc_curl "libcurl >= 7.66")
 set(belay_pc_fmt "fmt >= 9")
 set(belay_pc_json "nlohmann_json >= 3.9")
 set(belay_pc_openssl "openssl >= 1.1.1")
+set(belay_pc_postgres libpq)
 set(belay_pc_redis hiredis)
 set(belay_pc_sqlite sqlite3)
 

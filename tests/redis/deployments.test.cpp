@@ -171,7 +171,7 @@ TEST_CASE("redis::Rooms and redis::Stream find the master that Sentinel promotes
     }));
     // Earlier subscriptions continue after the failover.
     driver::Question<Result<part::FanoutBatch, PersistenceError>> batch;
-    rooms.subscribe("board", (*load(rooms))->position, batch.ask());
+    rooms.subscribe("board", no_id, (*load(rooms))->position, batch.ask());
 
     f.master.kill();
     REQUIRE(Failover::until([&] { return static_cast<bool>(load(rooms)); }));

@@ -66,7 +66,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
     CHECK(words_in(load(two)) == "none");
     // The subscription waits, because there is no room yet.
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    two.subscribe("board", 0, waiting.ask());
+    two.subscribe("board", no_id, 0, waiting.ask());
     begin(one);
     append(one, "a");
     append(one, "b");
@@ -207,9 +207,9 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     driver::Question<Result<part::FanoutBatch, PersistenceError>> noise;
-    rooms.subscribe("noise", 0, noise.ask());
+    rooms.subscribe("noise", no_id, 0, noise.ask());
     for (int times = 0; times < 2; ++times) {
         ::poll(nullptr, 0, 50);
         CHECK_FALSE(waiting.answered());
@@ -218,7 +218,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
             server.command({"PUBLISH", "belay:{noise}:channel", "mnoise"});
             if (noise.answered()) {
                 REQUIRE(noise.take());
-                rooms.subscribe("noise", 0, noise.ask());
+                rooms.subscribe("noise", no_id, 0, noise.ask());
             }
             return waiting.answered();
         }));
@@ -227,7 +227,7 @@ TEST_CASE("redis::Rooms: an emptied Redis is detected, however busy it is",
         CHECK(server.command({"EXISTS", "belay:store"}) == "1");
         REQUIRE(!rooms.begin("board", some_epoch, true));
         REQUIRE_FALSE(flush(rooms));
-        rooms.subscribe("board", (*load(rooms))->position, waiting.ask());
+        rooms.subscribe("board", no_id, (*load(rooms))->position, waiting.ask());
     }
 }
 
@@ -241,7 +241,7 @@ TEST_CASE("redis::Rooms: a rejected change names its room, and has the room comp
     const std::uint64_t read = (*load(rooms))->position;
     CHECK((*load(rooms, "other"))->epoch == other_epoch);
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     ::poll(nullptr, 0, 50);
     server.command({"DEL", "belay:{board}:room"});
     CHECK(!rooms.append("board", as_bytes("refused")));
@@ -415,7 +415,7 @@ TEST_CASE("redis::Rooms: a frozen Redis is detected, and further calls fail with
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     // While it connects, the server would count as unreachable.
     REQUIRE(eventually([&] {
         return server.command({"PUBSUB", "NUMSUB", "belay:{board}:channel"}).ends_with(",1");
@@ -436,12 +436,12 @@ TEST_CASE("redis::Rooms: a subscription is notified once per outage", "[redis][r
     std::uint64_t read = (*load(rooms))->position;
     for (int outage = 0; outage < 2; ++outage) {
         driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-        rooms.subscribe("board", read, waiting.ask());
+        rooms.subscribe("board", no_id, read, waiting.ask());
         ::poll(nullptr, 0, 100);
         server.kill();
         REQUIRE(eventually([&] { return waiting.answered(); }));
         CHECK_FALSE(*waiting.take());
-        rooms.subscribe("board", read, waiting.ask());
+        rooms.subscribe("board", no_id, read, waiting.ask());
         ::poll(nullptr, 0, 300);
         CHECK_FALSE(waiting.answered());
         server.start();

@@ -56,7 +56,7 @@ TEST_CASE("redis::Rooms needs only the permissions that the page lists",
     CHECK(receive(rooms, read)->messages.size() == 1);
     // A silent Redis gets a PING.
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     const auto sent = [&] {
         return pings(server.command_of("watcher", {"INFO", "commandstats"}), "calls");
     };
@@ -174,13 +174,14 @@ TEST_CASE_METHOD(TwoRedisRooms,
 TEST_CASE_METHOD(TwoRedisRooms,
                  "redis::Rooms: a change belongs to the history in which it was made",
                  "[redis][redis_rooms][fault]") {
+    const part::ChangeId old{server_of(one), 1, some_epoch};
     SECTION("made before another one was loaded") {
         begin(one);
-        REQUIRE(!one.append("board", as_bytes("old")));
+        REQUIRE(!one.append("board", as_bytes("old"), old));
         REQUIRE_FALSE(reset(two, other_epoch));
         CHECK(words_in(load(one)) == "|");
         const PersistenceError error = flush(one);
-        CHECK(error.code == RoomErrc::unknown_room);
+        CHECK(error.code == RoomErrc::history_reset);
         CHECK(error.rooms.size() == 1);
     }
     SECTION("of a room that was subscribed, and not loaded") {
@@ -189,7 +190,7 @@ TEST_CASE_METHOD(TwoRedisRooms,
         append(two, "a");
         CHECK(words_in(receive(one, 0)) == "a,");
         REQUIRE_FALSE(reset(two, other_epoch));
-        REQUIRE(!one.append("board", as_bytes("old")));
+        REQUIRE(!one.append("board", as_bytes("old"), old));
         CHECK(flush(one).code == RoomErrc::history_reset);
     }
     SECTION("that was not begun, because it had been erased") {
@@ -198,10 +199,10 @@ TEST_CASE_METHOD(TwoRedisRooms,
         driver::Question<part::FlushedRooms> first;
         REQUIRE(!one.begin("board", some_epoch, true));
         one.flush(first.ask());
-        REQUIRE(!one.append("board", as_bytes("old")));
+        REQUIRE(!one.append("board", as_bytes("old"), old));
         CHECK(words_in(load(one)) == "|");
         CHECK(first.take()->error.code == RoomErrc::history_reset);
-        CHECK(flush(one).code == RoomErrc::unknown_room);
+        CHECK(flush(one).code == RoomErrc::history_reset);
     }
     CHECK(words_in(load(two)) == "|");
     // The next changes are of the new history.
@@ -302,7 +303,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica", "[redis][red
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     ::poll(nullptr, 0, 100);
     // Existing connections stay.
     CHECK(first.command({"REPLICAOF", "127.0.0.1", "1"}) == "OK");
@@ -320,7 +321,7 @@ TEST_CASE("redis::Rooms leaves a server that has become a replica", "[redis][red
     // The subscription gets the reason, and continues on the new master.
     REQUIRE(eventually([&] { return waiting.answered(); }));
     CHECK(waiting.take()->error().code == redis::Errc::read_only);
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     REQUIRE(eventually([&] { return waiting.answered(); }));
 }
 
@@ -338,7 +339,7 @@ TEST_CASE("redis::Rooms: a Redis that cannot save still counts as reachable",
     REQUIRE(eventually([&] { return server.command({"SET", "x", "y"}).starts_with("MISCONF"); }));
     REQUIRE(server.command({"PING"}).starts_with("MISCONF"));
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     REQUIRE(!rooms.append("board", as_bytes("refused")));
     CHECK(flush(rooms).code == redis::Errc::cannot_persist);
     // It gets PINGs meanwhile, and rejects these, too.
@@ -367,9 +368,9 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", read, waiting.ask());
+    rooms.subscribe("board", no_id, read, waiting.ask());
     driver::Question<Result<part::FanoutBatch, PersistenceError>> left;
-    rooms.subscribe("left", 0, left.ask());
+    rooms.subscribe("left", no_id, 0, left.ask());
     ::poll(nullptr, 0, 200);
     // Redis is frozen, and then ends the connection. Meanwhile one room is left, and another one is
     // joined.
@@ -383,13 +384,13 @@ TEST_CASE("redis::Rooms: subscriptions continue after a connection that ended un
     driver::Question<part::LoadedRoom> loading;
     rooms.load("board", loading.ask());
     driver::Question<Result<part::FanoutBatch, PersistenceError>> fresh;
-    rooms.subscribe("fresh", 0, fresh.ask());
+    rooms.subscribe("fresh", no_id, 0, fresh.ask());
     ::poll(nullptr, 0, 1'200);
     server.thaw();
     redisFree(context);
     REQUIRE(eventually([&] { return loading.answered(); }));
     // With or without a notification of an outage, it gets the later changes.
-    if (waiting.answered()) rooms.subscribe("board", read, waiting.ask());
+    if (waiting.answered()) rooms.subscribe("board", no_id, read, waiting.ask());
     REQUIRE(load(other));
     append(other, "a");
     REQUIRE(eventually([&] { return waiting.answered(); }));

@@ -127,7 +127,7 @@ TEST_CASE("redis::Rooms: messages that wait delay no call, and are published tog
     // The flush publishes, too. One batch was under way, and another could be next.
     CHECK(published() - before == count + 1);
     CHECK(first != 0);
-    CHECK(first <= 2 * detail::RedisRoomMessages::batch_max + 2);
+    CHECK(first <= 2 * detail::UnpublishedMessages::batch_max + 2);
     // Each `published` is a connection.
     CHECK(read_events() - reads < count / 2);
 }
@@ -182,13 +182,9 @@ TEST_CASE("redis::Rooms counts no change and no flush without memory",
     }
 }
 
-TEST_CASE("RedisRoomMessages keeps the last message about a client, within its limits",
+TEST_CASE("UnpublishedMessages keeps the last message about a client, within its limits",
           "[redis][redis_rooms][unit]") {
-    redis::RoomsOptions options;
-    options.messages_max = 3;
-    options.messages_bytes_max = 200;
-    options.calls_max = 5;
-    detail::RedisRoomMessages messages{options};
+    detail::UnpublishedMessages messages{{3, 200, 5, 1'000'000}};
     using Kind = detail::PeerMessage::Kind;
     const auto about = [](std::uint64_t client, std::string_view state, Kind kind = Kind::state) {
         return encode(detail::PeerMessage{
@@ -196,7 +192,7 @@ TEST_CASE("RedisRoomMessages keeps the last message about a client, within its l
     };
     const auto taken = [&] {
         std::string all;
-        for (const detail::RedisRoomMessage& message : messages.take()) {
+        for (const part::PublishedMessage& message : messages.take()) {
             const auto peer = detail::decode_peer_message(message.bytes);
             all += message.id + ':';
             all += peer ? std::to_string(peer->client) + std::string{as_text(peer->awareness)}
@@ -532,7 +528,7 @@ TEST_CASE("redis::Rooms: subscriptions with much to read delay no call for long"
     for (std::size_t i = 0; i < count; ++i) {
         // The first answer makes a call, on the thread that also delivers the other answers.
         rooms.subscribe(
-            std::to_string(i), 0,
+            std::to_string(i), no_id, 0,
             Completion<Result<part::FanoutBatch, PersistenceError>>{
                 [&](std::optional<Result<part::FanoutBatch, PersistenceError>> batch) noexcept {
                     if (!batch || answers++ != 0) return;
@@ -559,7 +555,7 @@ TEST_CASE("redis::Rooms: an edit enters no later history after its subscription 
     redis::Rooms other{rooms_at(server)};
     begin(rooms);
     driver::Question<Result<part::FanoutBatch, PersistenceError>> waiting;
-    rooms.subscribe("board", (*load(rooms))->position, waiting.ask());
+    rooms.subscribe("board", no_id, (*load(rooms))->position, waiting.ask());
     const auto subscribed = [&] {
         return server.command({"PUBSUB", "CHANNELS"}).find("board") != std::string::npos;
     };
@@ -577,6 +573,5 @@ TEST_CASE("redis::Rooms: an edit enters no later history after its subscription 
 TEST_CASE("RedisRoomLogs remembers no room that does not exist", "[redis][redis_rooms][unit]") {
     detail::RedisRoomLogs logs;
     logs.loaded("none", {});
-    logs.forget_turn("none", 1);
     CHECK(logs.size() == 0);
 }

@@ -84,7 +84,7 @@ TEST_CASE("redis::Tls carries a queue and rooms, also long values, over TLS",
     begin(rooms);
     const std::uint64_t read = (*load(rooms))->position;
     driver::Question<Result<part::FanoutBatch, PersistenceError>> batch;
-    rooms.subscribe("board", read, batch.ask());
+    rooms.subscribe("board", no_id, read, batch.ask());
     redis::Rooms other{rooms_of(options)};
     REQUIRE(load(other));
     append(other, "a");

@@ -13,12 +13,12 @@ struct MinimalFanout {
     static std::error_code begin(std::string_view, const Id&, bool) { return {}; }
     static std::error_code append(std::string_view, BytesView, const part::ChangeId&) { return {}; }
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t,
+    static void subscribe(std::string_view, const Id&, std::uint64_t,
                           Completion<Result<part::FanoutBatch, PersistenceError>>) {}
 };
 struct FanoutWithoutBegin {
     static void publish(std::string_view, BytesView) {}
-    static void subscribe(std::string_view, std::uint64_t,
+    static void subscribe(std::string_view, const Id&, std::uint64_t,
                           Completion<Result<part::FanoutBatch, PersistenceError>>) {}
 };
 struct FanoutBeginsBlindly : MinimalFanout {

@@ -75,7 +75,8 @@ TEST_CASE("servers: two servers that start a room at the same time start one his
     const Bytes a = ann->type("one");
     const Bytes b = bob->type("two");
     c.world.run_for(1s);
-    CHECK(c.rooms(1).stats("board")->epoch != c.rooms(2).stats("board")->epoch);
+    // The answers to the flushes name the history.
+    CHECK(c.rooms(1).stats("board")->epoch == c.rooms(2).stats("board")->epoch);
     CHECK_FALSE(bob->has(a));
     c.store.unsubscribed(1, false);
     c.store.unsubscribed(2, false);

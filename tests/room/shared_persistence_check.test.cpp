@@ -32,6 +32,7 @@ enum class SharedMistake : std::uint8_t {
     accepts_old_snapshots,
     calls_an_end_a_gap,
     takes_changes_of_ended_histories,
+    takes_queued_changes_into_the_loaded_history,
     hides_a_loss
 };
 
@@ -55,6 +56,12 @@ public:
                                       c(std::move(*found));
                                   }});
     }
+    std::error_code append(std::string_view id, BytesView update,
+                           const part::ChangeId& change = {}) {
+        part::ChangeId known = change;
+        if (is(Mistake::takes_queued_changes_into_the_loaded_history)) known.epoch = no_id;
+        return SharedRooms::append(id, update, known);
+    }
     std::error_code begin(std::string_view id, const Id& epoch, bool again) {
         epoch_ = epoch;
         return SharedRooms::begin(id, epoch, again);
@@ -76,10 +83,12 @@ public:
         if (is(Mistake::covers_unread_entries)) covers = room.entries.back().position;
         SharedRooms::save(id, snapshot, covers, std::move(done));
     }
-    void subscribe(std::string_view id, std::uint64_t from, Completion<Batch> done) {
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
+                   Completion<Batch> done) {
         if (is(Mistake::drops_a_subscription)) return;
         SharedRooms::subscribe(
-            id, from, Completion<Batch>{[this, c = std::move(done)](auto batch) mutable noexcept {
+            id, epoch, from,
+            Completion<Batch>{[this, c = std::move(done)](auto batch) mutable noexcept {
                 if (!batch) return;
                 if (*batch) change(**batch);
                 c(std::move(*batch));
@@ -148,6 +157,8 @@ TEST_CASE("check::shared_persistence reports the rule that each planted mistake 
         {SharedMistake::accepts_old_snapshots, Shared::save_rejects_what_is_older},
         {SharedMistake::calls_an_end_a_gap, Shared::ended_history_is_over},
         {SharedMistake::takes_changes_of_ended_histories, Shared::ended_history_takes_no_change},
+        {SharedMistake::takes_queued_changes_into_the_loaded_history,
+         Shared::queued_change_meets_no_other_history},
         {SharedMistake::hides_a_loss, Shared::loss_is_a_gap}};
     for (const auto& [mistake, rule] : rules) {
         INFO("mistake " << static_cast<int>(mistake));

@@ -30,7 +30,7 @@ ABSENT = {
     "journal for several processes": ["journal/*shared*", "journal/*reader*", "journal/*cursor*"],
     "copy of a journal on a second machine": ["journal/*replica*", "journal/*ship*"],
     "encryption and no compression of its files": ["journal/*crypt*", "journal/*compress*"],
-    "storage in PostgreSQL or S3": ["postgres/*", "pq/*", "s3/*"],
+    "storage in S3": ["s3/*"],
     "room server that is ready to start": ["room/server*", "beast/*room_server*"],
     "documents that the server can read": ["yjs/*reader*", "yjs/*read_*", "yjs/*json*", "yjs/*map*"],
     "versions of a room": ["room/*version*", "room/*history*"],

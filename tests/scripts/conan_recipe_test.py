@@ -196,6 +196,7 @@ def inspect(root, folder):
 THIRD_PARTIES = {
     "sqlite3.h": ("with_sqlite", "sqlite3", "sqlite"),
     "hiredis/": ("with_redis", "hiredis", "redis"),
+    "libpq-fe.h": ("with_postgres", "libpq", "postgres"),
     "boost/": ("with_beast", "boost", "beast"),
     "boost/asio/ssl": ("with_openssl", "openssl", "openssl"),
     "asio/": ("with_asio", "asio", "asio"),
@@ -205,7 +206,7 @@ THIRD_PARTIES = {
     "curl/": ("with_curl", "libcurl", "curl"),
 }
 # The ports of vcpkg whose names are not those of their features.
-PORTS = {"beast": "boost", "json": "nlohmann-json", "redis": "hiredis", "sqlite": "sqlite3"}
+PORTS = {"beast": "boost", "json": "nlohmann-json", "postgres": "libpq", "redis": "hiredis", "sqlite": "sqlite3"}
 SYSTEM = ("sys/", "error.h", "err.h", "argp.h", "fcntl.h", "poll.h", "unistd.h", "pthread.h", "netinet/", "arpa/", "errno.h",
           "dirent.h", "dlfcn.h", "elf.h", "getopt.h", "ifaddrs.h", "link.h", "netdb.h", "semaphore.h", "signal.h", "stdio.h",
           "stdio_ext.h", "stdlib.h", "threads.h", "time.h", "ucontext.h")

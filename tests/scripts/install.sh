@@ -91,6 +91,7 @@ need_build_tools() {
 need_bound_libraries() {
     need libsqlite3-dev include:sqlite3.h "the database under belay/sqlite"
     need libhiredis-dev include:hiredis/hiredis.h "the client under belay/redis"
+    need libpq-dev include:postgresql/libpq-fe.h "the client under belay/postgres"
     need libboost-dev include:boost/beast/websocket.hpp "asio and Beast under belay/asio and belay/beast"
     need libasio-dev include:asio.hpp "the asio without Boost under the same"
     need libssl-dev include:openssl/ssl.h "TLS of asio and Beast, signatures of tokens"

@@ -24,7 +24,7 @@ LIBRARIES = {
     "sync": ("http", "sync"),
     "rooms": ("yjs", "room"),
     "testing": ("sim",),
-    "bindings": ("posix", "windows", "openssl", "asio", "beast", "curl", "sqlite", "redis", "json", "mcp", "asio_sim", "libc_sim"),
+    "bindings": ("posix", "windows", "openssl", "asio", "beast", "curl", "sqlite", "postgres", "redis", "json", "mcp", "asio_sim", "libc_sim"),
 }
 STANDS_ON = {
     "belay": (),
@@ -62,6 +62,7 @@ ARROWS = {
     "beast": ("core", "metrics", "link", "http", "room", "posix", "openssl", "asio"),
     "curl": ("core", "http", "posix", "openssl"),
     "sqlite": ("core", "queue", "journal", "session", "sync", "room", "posix"),
+    "postgres": ("core", "journal", "room", "posix"),
     "redis": ("core", "metrics", "queue", "journal", "room", "posix", "openssl"),
     "json": ("core", "policy", "backoff", "breaker", "queue", "sync"),
     "mcp": ("core", "link", "http", "sync", "json"),

@@ -54,7 +54,7 @@ PAGES = {"journal": ("reference/journal",), "queue": ("reference/queues",), "ses
          "policy": ("reference/policies",), "call": ("tutorials/calls",), "drive": ("how-to/event-loops",),
          "metrics": ("how-to/metrics",), "fleet": ("how-to/many-connections",), **{part: (f"reference/{part}",) for part in ("backoff", "breaker", "budget", "core", "http")},
          "sync": ("how-to/sync-server", "tutorials/edit-offline", "how-to/bridge"), "sim": ("explanation/simulated-world",), "yjs": ("reference/yjs-updates",), "room": ("reference/rooms",),
-         **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "redis", "sqlite")},
+         **{binding: (f"reference/bindings/{binding}",) for binding in ("asio", "curl", "json", "postgres", "redis", "sqlite")},
          "beast": ("reference/bindings/websocket-server",), "openssl": ("reference/bindings/tokens",), "mcp": ("how-to/bridge-over-mcp",),
          "asio_sim": ("how-to/test-asio-code",), "libc_sim": ("how-to/test-unmodified-code",)}
 # No names of belay: comments, texts, and members of an object.

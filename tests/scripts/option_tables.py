@@ -17,6 +17,7 @@ import sys
 
 # (header, struct): page
 TABLES = {
+    ("include/belay/postgres/rooms_options.hpp", "RoomsOptions"): "docs/reference/bindings/postgres.md",
     ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/reference/redis-rooms.md",
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/reference/journal.md",
     ("include/belay/link/supervisor_core.hpp", "SupervisorCoreOptions"): "docs/reference/links.md",

@@ -95,8 +95,7 @@ public:
     /// Stores all changes made before.
     ///
     /// Errors: storage_busy; those of Redis and the system. For single rooms:
-    /// - unknown_room, if something was appended to a room that has no history, or has another one
-    ///   by now;
+    /// - unknown_room, if something was appended to a room that has no history, or has another one;
     /// - history_reset, if that history was ended on purpose.
     void flush(Completion<part::FlushedRooms> done) {
         if (!worker_->post_flush(staged_, done)) done(because(RoomErrc::storage_busy));
@@ -141,14 +140,15 @@ public:
     void publish(std::string_view id, BytesView message) {
         if (detail::is_room_id(id)) worker_->publish(id, message);
     }
-    /// Completes `done` once, when the room has changes after the position `from`, or messages.
+    /// Completes `done` once, when the room has changes after the position `from` of the history
+    /// `epoch`, or messages.
     ///
     /// Errors: bad_room_id; storage_busy; those of Redis and the system.
-    void subscribe(std::string_view id, std::uint64_t from,
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         if (const std::error_code error = rejected(id, {}))
             return done(Result<part::FanoutBatch, PersistenceError>{because(error)});
-        worker_->post(Work::Subscribe{std::string{id}, from, std::move(done)}, id, {});
+        worker_->post(Work::Subscribe{std::string{id}, epoch, from, std::move(done)}, id, {});
     }
 
 private:
@@ -183,7 +183,7 @@ private:
     [[nodiscard]] std::error_code stage(Change change) {
         if (const std::error_code error = rejected(change.id, {.updates = change.update.size()}))
             return error;
-        worker_->stage(staged_, {std::move(change)});
+        worker_->stage(staged_, std::move(change));
         return {};
     }
 

@@ -5,6 +5,10 @@
 
 #include <concepts>     // std::same_as
 #include <cstdint>      // std::uint8_t, std::uint64_t
+#include <functional>   // std::less
+#include <map>          // std::map
+#include <set>          // std::set
+#include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <vector>       // std::vector
 
@@ -25,6 +29,8 @@ struct ChangeId {
     Id server{};
     /// The number of the change. It grows in the server.
     std::uint64_t sequence = 0;
+    /// The epoch of the history to which the change belongs.
+    Id epoch{};
 
     friend bool operator==(const ChangeId&, const ChangeId&) = default;
 };
@@ -39,7 +45,7 @@ struct FanoutBatch {
     /// A change that any server made.
     struct Entry {
         std::uint64_t position = 0;
-        /// The id that `append` was given.
+        /// The id that `append` was given, with the epoch of the history that has the change.
         ChangeId change{};
         Bytes update{};
     };
@@ -50,6 +56,28 @@ struct FanoutBatch {
     std::vector<Entry> entries{};
     /// The published messages, in the order in which they arrived.
     std::vector<Bytes> messages{};
+};
+
+/// A room that the subscription of a BlockingFanoutLike reads.
+struct RoomReader {
+    /// The epoch of the history, as in `subscribe` of FanoutLike.
+    Id epoch{};
+    /// The position after which the entries follow.
+    std::uint64_t from = 0;
+    /// Whether the server waits for entries. Otherwise only messages are of interest.
+    bool waits = true;
+};
+/// The rooms that a subscription reads, by their ids.
+using RoomReaders = std::map<std::string, RoomReader, std::less<>>;
+/// The rooms with entries or messages, and those whose history does not continue; or an error.
+using ReadRooms = Result<std::map<std::string, FanoutBatch>, PersistenceError>;
+
+/// A message to the servers that are subscribed to a room.
+struct PublishedMessage {
+    /// The room.
+    std::string id{};
+    /// The message.
+    Bytes bytes{};
 };
 
 }  // namespace part
@@ -73,10 +101,10 @@ concept PublishesMessages = requires(F& f, std::string_view id, BytesView messag
     { f.publish(id, message) } -> std::same_as<void>;
 };
 template <class F>
-concept SubscribesToRooms = requires(F& f, std::string_view id, std::uint64_t from,
+concept SubscribesToRooms = requires(F& f, std::string_view id, const Id& epoch, std::uint64_t from,
                                      Completion<Result<part::FanoutBatch, PersistenceError>> done) {
     {
-        f.subscribe(id, from,
+        f.subscribe(id, epoch, from,
                     static_cast<Completion<Result<part::FanoutBatch, PersistenceError>>&&>(done))
     } -> std::same_as<void>;
 };
@@ -92,6 +120,19 @@ concept HasBeginOfRooms =
 template <class F>
 concept FanoutIsSound = HasFanout<F> || !(has_publish<F> || has_subscribe<F> || HasBeginOfRooms<F>);
 
+template <class S>
+concept WaitsForRooms =
+    requires(S& s, const part::RoomReaders& readers, const std::set<std::string>& changed,
+             Duration limit, const std::vector<part::PublishedMessage>& messages) {
+        { s.wait(readers, changed, limit) } -> std::same_as<part::ReadRooms>;
+        { s.publish(messages) } -> std::same_as<void>;
+        { s.wake() } -> std::same_as<void>;
+    };
+template <class F>
+concept HasSubscription = requires(F& f) {
+    { f.subscription() } -> WaitsForRooms;
+};
+
 }  // namespace detail
 
 /// A storage that several servers use at a time, in which each finds the others' changes.
@@ -99,18 +140,21 @@ concept FanoutIsSound = HasFanout<F> || !(has_publish<F> || has_subscribe<F> || 
 /// These requirements are in addition to those of PersistenceLike. A RoomManager whose persistence
 /// models FanoutLike uses them automatically.
 ///
-/// - `subscribe(id, from, done)`: answers Result<part::FanoutBatch, PersistenceError> once, as soon
-/// as there are entries or messages. The entries are those after the position `from`, as many as
-/// one turn should take.
+/// - `subscribe(id, epoch, from, done)`: answers Result<part::FanoutBatch, PersistenceError> once,
+///   as soon as there are entries or messages. The entries are those after the position `from` in
+///   the history `epoch`, as many as one turn should take. If the room has another history, the
+///   answer is `over` or a gap. With `no_id`, the server has no history, and the first one that the
+///   room has is read.
 /// - `publish(id, message)`: sends a message to all subscriptions of the room, soon or not at all.
 ///   The server's own subscription may receive it, too. The message is not stored.
 /// - `begin(id, epoch, again) -> std::error_code`: begins a history like `reset`, for a room
 ///   that does not exist. If another server has begun a history meanwhile, that history continues
-///   instead.
+///   instead. Then `epoch` stands for that history in later appends of this server.
 /// - `append(id, update, change) -> std::error_code`: like `append` of PersistenceLike, of a change
-///   whose entry has the part::ChangeId `change`. It applies to the history that this server knew,
-///   or had begun, when it made the call. If the room has another history when the change is
-///   flushed, the flush names the room.
+///   whose entry has the part::ChangeId `change`. It applies to the history `change.epoch`. If the
+///   room has another history when the change is flushed, or none, the flush names the room with
+///   `history_reset` or `unknown_room`. With `no_id`, it applies to any history.
+/// - `flush(done)`: as in PersistenceLike. The answer also has the epoch of each room.
 ///
 /// Rules for `subscribe`:
 /// - Positions are those of `load`, and 0 if there was no room. The entries include this server's
@@ -137,6 +181,28 @@ concept FanoutIsSound = HasFanout<F> || !(has_publish<F> || has_subscribe<F> || 
 template <class F>
 concept FanoutLike = detail::HasFanout<F>;
 
+/// A blocking storage that several servers use at a time. OnThread makes a FanoutLike of it.
+///
+/// It has `begin`, `append` and `flush` as in FanoutLike, and answers inside its calls. Instead of
+/// `subscribe` and `publish`, it has
+///
+/// - `subscription()`: returns an object with a connection of its own. A thread of its own calls
+///   it. So no call of the storage waits for it.
+///
+/// The object has these members:
+///
+/// - `wait(readers, changed, limit) -> part::ReadRooms`: waits until one of the `readers` has
+///   entries or messages, or has no such history, for `limit` at most. It compares the rooms in the
+///   set `changed` at once. It compares the other rooms when they change, and all of them within a
+///   time that the implementation states. So a lost notification delays an entry, and loses none.
+/// - `publish(messages)`: sends part::PublishedMessage to all servers, soon or not at all.
+/// - `wake()`: ends the wait that is under way, or the next one. Any thread may call it.
+///
+/// Models: postgres::Rooms.
+template <class F>
+concept BlockingFanoutLike =
+    detail::BeginsRooms<F> && detail::AppendsChanges<F> && detail::HasSubscription<F>;
+
 /// A fan-out for a single server, which has no other servers to notify.
 ///
 /// A RoomManager uses it if its persistence is no FanoutLike.
@@ -151,7 +217,7 @@ struct NoFanout {
         return RoomErrc::unknown_room;
     }
     void publish(std::string_view, BytesView) const noexcept {}
-    void subscribe(std::string_view, std::uint64_t,
+    void subscribe(std::string_view, const Id&, std::uint64_t,
                    Completion<Result<part::FanoutBatch, PersistenceError>>) const noexcept {}
 };
 
@@ -172,7 +238,8 @@ consteval bool fanout_like() {
                   "message)'");
     static_assert(
         detail::SubscribesToRooms<F>,
-        "FanoutLike: F needs 'void subscribe(std::string_view id, std::uint64_t from, "
+        "FanoutLike: F needs 'void subscribe(std::string_view id, const belay::Id& epoch, "
+        "std::uint64_t from, "
         "belay::Completion<belay::Result<belay::part::FanoutBatch, belay::PersistenceError>>)'");
     return FanoutLike<F>;
 }

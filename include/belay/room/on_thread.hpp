@@ -15,12 +15,15 @@
 #include <string>              // std::string
 #include <string_view>         // std::string_view
 #include <thread>              // std::thread
+#include <type_traits>         // std::conditional_t, std::type_identity
 #include <utility>             // std::declval, std::exchange, std::move
 #include <variant>             // std::variant
 #include <vector>              // std::vector
 
 #include <belay/core/detail/expect_options.hpp>
 #include <belay/room/detail/call_queue.hpp>
+#include <belay/room/detail/staged_rooms.hpp>
+#include <belay/room/detail/subscription_thread.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
@@ -77,6 +80,43 @@ struct StatusOf<P> {
     using type = decltype(std::declval<P&>().status());
 };
 
+/// The subscriptions of a storage that no other server shares.
+struct NoSubscriptions {
+    template <class P>
+    NoSubscriptions(P&, const MessageLimits&) noexcept {}
+};
+template <class P>
+using SubscriptionsOf =
+    typename std::conditional_t<BlockingFanoutLike<P>, std::type_identity<SubscriptionThread<P>>,
+                                std::type_identity<NoSubscriptions>>::type;
+
+/// The calls of an OnThread that a FanoutLike has, and another persistence has not.
+template <class P>
+class FanoutOnThread {};
+template <BlockingFanoutLike P>
+class FanoutOnThread<P> {
+public:
+    /// Sends a message to the servers that are subscribed to a room.
+    ///
+    /// Messages delay no call. While they wait, a message about a client replaces the one before,
+    /// and above 1,000 messages or 1 MiB the oldest one of the room is dropped.
+    void publish(std::string_view id, BytesView message) {
+        if (is_room_id(id)) subscriptions_->publish(id, message);
+    }
+    /// Completes `done` once, when the room has changes after the position `from` of the history
+    /// `epoch`, or messages.   Errors: bad_room_id; those of P.
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
+                   Completion<Result<part::FanoutBatch, PersistenceError>> done) {
+        if (is_room_id(id))
+            return subscriptions_->subscribe(id, {epoch, from, true}, std::move(done));
+        done(Result<part::FanoutBatch, PersistenceError>{
+            PersistenceError{RoomErrc::bad_room_id, {}, {}}});
+    }
+
+protected:
+    SubscriptionsOf<P>* subscriptions_ = nullptr;
+};
+
 }  // namespace detail
 
 /// Runs a blocking persistence on a thread of its own, call by call, in their order.
@@ -89,24 +129,30 @@ struct StatusOf<P> {
 /// `append` or `erase`, the next flush reports the error and names the rooms. If too much waits, of
 /// all rooms or of one room, calls are answered `storage_busy`.
 ///
+/// A BlockingFanoutLike becomes a FanoutLike. A second thread waits for its subscription, and
+/// publishes messages.
+///
 /// The destructor waits for the call in progress, without a limit of time, and drops the others
 /// with their Completions. To complete all calls, flush first and wait for the answer. A process
 /// that must not wait for a disk ends by std::_Exit.
 ///
-/// Models:        PersistenceLike, with `rooms_to_save`.
+/// Models:        PersistenceLike, with `rooms_to_save`; FanoutLike if P is a BlockingFanoutLike.
 /// Thread safety: one thread at a time, except for `status`, `queue` and `rooms_to_save`, which any
 ///                thread may call. Completions are answered on the persistence's thread.
 /// Blocks:        only in its destructor.   Throws: std::bad_alloc. If P throws, the program ends.
 /// Memory:        the calls that wait.
 /// Complexity:    O(log rooms with calls that wait), and the bytes of the call.
 template <class P>
-class OnThread {
+class OnThread : public detail::FanoutOnThread<P> {
+    static constexpr bool is_shared = BlockingFanoutLike<P>;
     // Static assertions and no constraint: a compiler's message about a failed constraint would
     // hide the sentence.
     static_assert(explain::persistence_like<P>());
     static_assert(!FanoutLike<P>,
-                  "OnThread: P must not be a FanoutLike, because OnThread would hide its fan-out "
-                  "from the manager; pass P to RoomManager directly");
+                  "OnThread: P must not be a FanoutLike, whose calls do not block; pass P to "
+                  "RoomManager directly");
+    static_assert(BlockingFanoutLike<P> || !detail::HasSubscription<P>,
+                  "OnThread: P has a subscription, and needs begin and append of FanoutLike");
 
 public:
     /// P must answer inside its calls. A call that it has not answered when it returns has failed:
@@ -115,6 +161,8 @@ public:
     explicit OnThread(P persistence, OnThreadOptions options = {})
         : work_{std::make_unique<Work>(std::move(persistence), checked(options))} {
         work_->thread = std::thread{[work = work_.get()] { work->run(); }};
+        if constexpr (is_shared) this->subscriptions_ = &work_->subscriptions;
+        if constexpr (is_shared) work_->subscriptions.start();
     }
     OnThread(OnThread&&) noexcept = default;
     OnThread& operator=(OnThread&&) noexcept = default;
@@ -128,24 +176,30 @@ public:
         work_->post(Load{std::string{id}, std::move(done)}, id, {}, Kind::answered);
     }
     /// Appends an update to a room.   Errors: bad_room_id; storage_busy.
-    [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
-        const Size size{.updates = update.size()};
-        if (const std::error_code error = rejected(id, size)) return error;
-        work_->post(Append{std::string{id}, {update.begin(), update.end()}}, id, size,
-                    Kind::change);
-        return {};
+    [[nodiscard]] std::error_code append(std::string_view id, BytesView update,
+                                         const part::ChangeId& change = {}) {
+        return stage({.kind = detail::StagedChange::Kind::append,
+                      .id = std::string{id},
+                      .update = {update.begin(), update.end()},
+                      .change = change});
     }
     /// Begins the history of a room anew.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        if (const std::error_code error = rejected(id, {})) return error;
-        work_->post(Reset{std::string{id}, epoch}, id, {}, Kind::change);
-        return {};
+        return stage(
+            {.kind = detail::StagedChange::Kind::reset, .id = std::string{id}, .epoch = epoch});
+    }
+    /// Begins a history, unless another server has begun one.   Errors: bad_room_id; storage_busy.
+    [[nodiscard]] std::error_code begin(std::string_view id, const Id& epoch, bool again)
+        requires is_shared
+    {
+        return stage({.kind = detail::StagedChange::Kind::begin,
+                      .id = std::string{id},
+                      .epoch = epoch,
+                      .again = again});
     }
     /// Erases a room.   Errors: bad_room_id; storage_busy.
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (const std::error_code error = rejected(id, {})) return error;
-        work_->post(Erase{std::string{id}}, id, {}, Kind::change);
-        return {};
+        return stage({.kind = detail::StagedChange::Kind::erase, .id = std::string{id}});
     }
     /// Makes all changes before it durable.
     /// Errors: storage_busy; the first error of a change before it; those of P.
@@ -188,17 +242,6 @@ private:
         std::string id;
         Completion<Result<std::optional<StoredRoom>, PersistenceError>> done;
     };
-    struct Append {
-        std::string id;
-        Bytes update;
-    };
-    struct Reset {
-        std::string id;
-        Id epoch;
-    };
-    struct Erase {
-        std::string id;
-    };
     struct Flush {
         Completion<part::FlushedRooms> done;
     };
@@ -220,7 +263,10 @@ private:
     class Work {
     public:
         Work(P persistence, const OnThreadOptions& options)
-            : persistence_{std::move(persistence)}, calls_{options} {
+            : persistence_{std::move(persistence)},
+              subscriptions{persistence_,
+                            {1'000, std::size_t{1} << 20, options.calls_max, options.bytes_max}},
+              calls_{options} {
             note_status();
         }
         Work(const Work&) = delete;
@@ -293,7 +339,7 @@ private:
 
     private:
         using Status = typename detail::StatusOf<P>::type;
-        using Call = std::variant<Load, Append, Reset, Erase, Flush, Save, List>;
+        using Call = std::variant<Load, detail::StagedChange, Flush, Save, List>;
         using Queue = detail::CallQueue<Call, OnThreadOptions>;
 
         void make(Load& call) {
@@ -305,15 +351,33 @@ private:
                 answer(asked);
             if (found) call.done(std::move(*found));
         }
-        void make(Append& call) { note_change(call.id, persistence_.append(call.id, call.update)); }
-        void make(Reset& call) { note_change(call.id, persistence_.reset(call.id, call.epoch)); }
-        void make(Erase& call) { note_change(call.id, persistence_.erase(call.id)); }
+        void make(detail::StagedChange& change) {
+            if (const std::error_code error = carry_out(change)) {
+                if (rejected_.empty()) first_rejection_ = error;
+                rejected_.try_emplace(change.id, error);
+            }
+        }
+        [[nodiscard]] std::error_code carry_out(const detail::StagedChange& change) {
+            using What = detail::StagedChange::Kind;
+            if (change.kind == What::erase) return persistence_.erase(change.id);
+            if (change.kind == What::reset) return persistence_.reset(change.id, change.epoch);
+            if constexpr (is_shared) {
+                if (change.kind == What::begin)
+                    return persistence_.begin(change.id, change.epoch, change.again);
+                return persistence_.append(change.id, change.update, change.change);
+            } else {
+                return persistence_.append(change.id, change.update);
+            }
+        }
         void make(Flush& call) {
             driver::Question<part::FlushedRooms> asked;
             persistence_.flush(asked.ask());
             std::optional<part::FlushedRooms> flushed = answer(asked);
             if (!flushed) return;
             add_rejected(*flushed);
+            if constexpr (is_shared) {
+                for (const auto& [id, code] : flushed->error.rooms) subscriptions.changed(id);
+            }
             note_rooms_to_save();
             note_status();
             call.done(std::move(*flushed));
@@ -349,11 +413,6 @@ private:
                                     "OnThread: the persistence must answer inside its calls, and "
                                     "has not answered when the call returned"};
         }
-        void note_change(const std::string& id, std::error_code error) {
-            if (!error) return;
-            if (rejected_.empty()) first_rejection_ = error;
-            rejected_.try_emplace(id, error);
-        }
         /// Adds the rooms of rejected changes, which are not stored, to the error of a flush. An
         /// error that names no rooms concerns all of them, so none is added to it.
         void add_rejected(part::FlushedRooms& flushed) {
@@ -385,6 +444,11 @@ private:
 
         // Used by the other thread and the destructor.
         P persistence_;
+
+    public:
+        detail::SubscriptionsOf<P> subscriptions;  // it ends before the persistence
+
+    private:
         std::map<std::string, std::error_code> rejected_{};  // since the last flush
         std::error_code first_rejection_{};
         // Used by both threads.
@@ -397,9 +461,13 @@ private:
     };
 
     [[nodiscard]] static PersistenceError busy() { return {RoomErrc::storage_busy, {}, {}}; }
-    [[nodiscard]] std::error_code rejected(std::string_view id, const Size& size) const {
-        if (!detail::is_room_id(id)) return RoomErrc::bad_room_id;
-        return work_->takes(id, size) ? std::error_code{} : RoomErrc::storage_busy;
+    [[nodiscard]] std::error_code stage(detail::StagedChange change) {
+        if (!detail::is_room_id(change.id)) return RoomErrc::bad_room_id;
+        const Size size{.updates = change.update.size()};
+        if (!work_->takes(change.id, size)) return RoomErrc::storage_busy;
+        const std::string id = change.id;
+        work_->post(std::move(change), id, size, Kind::change);
+        return {};
     }
     [[nodiscard]] static const OnThreadOptions& checked(const OnThreadOptions& o) {
         detail::expect_options(o.check(),

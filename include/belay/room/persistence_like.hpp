@@ -65,6 +65,9 @@ struct FlushedRooms {
     /// For each room that has a history and of which a change was stored: its id, and the position
     /// of the last change.
     std::vector<std::pair<std::string, std::uint64_t>> positions{};
+    /// For each of these rooms: its id, and the epoch of the history that has the changes. Only a
+    /// storage that several servers share must fill it.
+    std::vector<std::pair<std::string, Id>> epochs{};
 };
 
 }  // namespace part

@@ -4,7 +4,7 @@
 /// room.hpp does not include it.
 #pragma once
 
-#include <algorithm>    // std::any_of, std::includes
+#include <algorithm>    // std::any_of, std::find, std::includes
 #include <concepts>     // std::invocable
 #include <cstddef>      // std::size_t
 #include <cstdint>      // std::uint8_t, std::uint64_t
@@ -15,10 +15,11 @@
 #include <string>       // std::string
 #include <thread>       // std::this_thread::yield
 #include <type_traits>  // std::remove_cvref_t
-#include <utility>      // std::move
+#include <utility>      // std::exchange, std::move
 #include <vector>       // std::vector
 
 #include <belay/core/order.hpp>
+#include <belay/room/detail/errors_of_rooms.hpp>
 #include <belay/room/detail/persistence_checker.hpp>
 #include <belay/room/fanout_like.hpp>
 
@@ -39,6 +40,7 @@ enum class SharedPersistenceRule : std::uint8_t {
     save_rejects_what_is_older,
     ended_history_is_over,
     ended_history_takes_no_change,
+    queued_change_meets_no_other_history,
     loss_is_a_gap
 };
 
@@ -56,6 +58,7 @@ enum class SharedPersistenceRule : std::uint8_t {
         "save rejects a snapshot that is older than the stored one, with stale_snapshot",
         "subscribe reports a history that was ended on purpose as over",
         "a change of an ended history is not stored, and the flush names its room",
+        "a change that was queued in a history is not stored in a later one",
         "subscribe reports a gap to a server that has read an entry that is lost"};
     const auto i = static_cast<std::size_t>(rule);
     return i < sizeof sentences / sizeof sentences[0] ? sentences[i] : "unknown";
@@ -163,25 +166,71 @@ private:
     /// All servers begin the room at once.
     void begin() {
         std::vector<Flushing> answers;
+        std::vector<Id> asked;
         for (Server& server : servers_) {
             expect(loaded(*server.rooms).has_value(), Rule::answers_every_call);
-            expect(!server.rooms->begin(room_id, make_id(bits_), false),
-                   Rule::takes_what_it_should);
+            asked.push_back(server.epoch = make_id(bits_));
+            expect(!server.rooms->begin(room_id, server.epoch, false), Rule::takes_what_it_should);
             append(server);
             answers.push_back(flush(server));
         }
-        for (std::size_t i = 0; i < servers_.size(); ++i) store(servers_[i], answers[i]);
-        Id epoch{};
-        for (Server& server : servers_) {
-            load(server);
-            if (epoch == no_id) epoch = server.epoch;
-            expect(server.epoch == epoch, Rule::one_history_begins);
+        for (std::size_t i = 0; i < servers_.size(); ++i) {
+            Server& server = servers_[i];
+            store(server, answers[i]);
+            // It has queued this change before the answer.
+            server.epoch = asked[i];
+            change(server);
         }
+        for (Server& server : servers_) {
+            const Id told = server.epoch;
+            expect(told == servers_.front().epoch, Rule::one_history_begins);
+            load(server);
+            expect(server.epoch == told, Rule::one_history_begins);
+        }
+        if (bits_() % 2 == 0) end_begun(servers_.front(), servers_.back(), asked.back());
+    }
+    /// A history ends that another server has begun under the epoch `asked`.
+    void end_begun(Server& server, Server& other, const Id& asked) {
+        if (&other == &server) return;
+        begin_anew(server);
+        other.epoch = asked;
+        append(other);
+        flush_late(other);
+        for (Server& each : servers_) load(each);
+    }
+    /// Ends the history on purpose, and begins another one.
+    void begin_anew(Server& server) {
+        const Id next = make_id(bits_);
+        const bool erases = bits_() % 2 == 0;
+        const bool taken =
+            erases ? !server.rooms->erase(room_id) && !server.rooms->begin(room_id, next, false)
+                   : !server.rooms->reset(room_id, next);
+        expect(taken, Rule::takes_what_it_should);
+        stored_.clear();
+        made_.clear();
+        order_.clear();
+        last_read_ = 0;
+        store(server, flush(server));
+    }
+    /// Flushes a change of an ended history, after another one has begun.
+    void flush_late(Server& server) {
+        const std::optional<part::FlushedRooms> answer = wait_.end(flush(server));
+        const auto named = [](const auto& one) { return one.first == room_id; };
+        const std::vector<Bytes> late = std::exchange(server.flushing, {});
+        for (const Bytes& update : late) made_.erase(update);
+        load(server);
+        for (const Bytes& update : late) {
+            const auto& has = server.document;
+            expect(std::find(has.begin(), has.end(), update) == has.end(),
+                   Rule::queued_change_meets_no_other_history);
+        }
+        expect(answer && std::any_of(answer->error.rooms.begin(), answer->error.rooms.end(), named),
+               Rule::ended_history_takes_no_change);
     }
     void append(Server& server) {
         Bytes update(8 + static_cast<std::size_t>(bits_() % 50));
         for (std::byte& b : update) b = static_cast<std::byte>(bits_());
-        const part::ChangeId change{server.id, ++server.sequence};
+        const part::ChangeId change{server.id, ++server.sequence, server.epoch};
         expect(!server.rooms->append(room_id, update, change), Rule::takes_what_it_should);
         made_.emplace(update, change);
         server.flushing.push_back(std::move(update));
@@ -194,6 +243,7 @@ private:
         const std::optional<part::FlushedRooms> answer = wait_.end(flushing);
         expect(answer.has_value(), Rule::answers_every_call);
         expect(!answer || !answer->error, Rule::takes_what_it_should);
+        if (answer && !answer->error) server.epoch = value_of_room(answer->epochs, room_id);
         for (Bytes& update : server.flushing) stored_.insert(std::move(update));
         server.flushing.clear();
     }
@@ -220,24 +270,18 @@ private:
     void end(Server& server) {
         for (Server& each : servers_) read(each);
         Server& other = any();
-        expect(!server.rooms->reset(room_id, make_id(bits_)), Rule::takes_what_it_should);
-        stored_.clear();
-        made_.clear();
-        order_.clear();
-        last_read_ = 0;
-        store(server, flush(server));
-        if (&other != &server) {
-            append(other);
-            const std::optional<part::FlushedRooms> answer = wait_.end(flush(other));
-            const auto named = [](const auto& one) { return one.first == room_id; };
-            expect(answer &&
-                       std::any_of(answer->error.rooms.begin(), answer->error.rooms.end(), named),
-                   Rule::ended_history_takes_no_change);
-            other.flushing.clear();
+        const bool is_queued = &other != &server && bits_() % 2 == 0;
+        if (is_queued) append(other);
+        begin_anew(server);
+        if (is_queued) {
+            load(other);
+            flush_late(other);
+        } else if (&other != &server) {
             const std::optional<Batch> batch = subscribed(other);
             expect(batch && *batch && (*batch)->state == part::FanoutBatch::State::over,
                    Rule::ended_history_is_over);
-            made_.clear();
+            append(other);
+            flush_late(other);
         }
         for (Server& each : servers_) load(each);
     }
@@ -309,8 +353,9 @@ private:
                batch.messages.empty();
     }
     [[nodiscard]] std::optional<Batch> subscription(Server& server) {
-        return wait_.template operator()<Batch>(
-            [&](auto done) { server.rooms->subscribe(room_id, server.read, std::move(done)); });
+        return wait_.template operator()<Batch>([&](auto done) {
+            server.rooms->subscribe(room_id, server.epoch, server.read, std::move(done));
+        });
     }
     [[nodiscard]] std::optional<Batch> subscribed(Server& server) {
         std::optional<Batch> batch = subscription(server);
@@ -345,7 +390,9 @@ private:
         const auto [known, is_new] = order_.emplace(entry.position, entry.update);
         expect(is_new || known->second == entry.update, Rule::servers_read_one_order);
         const auto made = made_.find(entry.update);
-        expect(made != made_.end() && made->second == entry.change, Rule::entries_have_their_ids);
+        const bool has_id = made != made_.end() && made->second.server == entry.change.server &&
+                            made->second.sequence == entry.change.sequence;
+        expect(has_id && entry.change.epoch == server.epoch, Rule::entries_have_their_ids);
         server.document.push_back(entry.update);
     }
     void expect(bool kept, Rule rule) noexcept {

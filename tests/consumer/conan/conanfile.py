@@ -4,7 +4,7 @@
 from conan import ConanFile
 
 LIBRARIES = {"sqlite3": ["sqlite3"], "hiredis": ["hiredis"], "openssl": ["ssl", "crypto"],
-             "libcurl": ["curl"], "fmt": ["fmt"]}
+             "libcurl": ["curl"], "fmt": ["fmt"], "libpq": ["pq"]}
 
 
 class LibraryOfThisMachine(ConanFile):
@@ -16,5 +16,8 @@ class LibraryOfThisMachine(ConanFile):
         self.cpp_info.includedirs = []
         if self.name == "boost":
             self.cpp_info.components["headers"].includedirs = []
+        elif self.name == "libpq":
+            self.cpp_info.components["pq"].includedirs = ["/usr/include/postgresql"]
+            self.cpp_info.components["pq"].system_libs = LIBRARIES[self.name]
         else:
             self.cpp_info.system_libs = LIBRARIES.get(self.name, [])

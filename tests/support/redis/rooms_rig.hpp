@@ -69,7 +69,7 @@ inline void keep_own(part::FanoutBatch& batch, const redis::Rooms& rooms) {
 [[nodiscard]] inline Result<part::FanoutBatch, PersistenceError> receive(redis::Rooms& rooms,
                                                                          std::uint64_t from) {
     auto batch = awaited<Result<part::FanoutBatch, PersistenceError>>(
-        [&](auto done) { rooms.subscribe("board", from, std::move(done)); });
+        [&](auto done) { rooms.subscribe("board", no_id, from, std::move(done)); });
     if (batch) keep_own(*batch, rooms);
     return batch;
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include <belay/core/detail/function.hpp>
+#include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/fanout_like.hpp>
 #include <belay/room/persistence_like.hpp>
 
@@ -42,25 +43,19 @@ struct SharedStore {
         Kind kind{};
         std::string id{};
         Id epoch{};
-        std::uint64_t own = 0;  ///< the number of the call
         Bytes update{};
         part::ChangeId id_of_change{};
         bool again = false;
-        std::uint64_t basis = 0;  ///< the history with which the change was made; 0: none
-        /// The begin or reset before it that had not been carried out then.
-        std::uint64_t turn = 0;
     };
     struct Line {
-        std::uint64_t log = 0;          // the history that the subscription reads; 0: none
-        std::uint64_t book = 0;         // the history that the server has loaded or begun; 0: none
-        std::uint64_t was = 0;          // the last value of `book` that was not 0
-        std::uint64_t tried = 0;        // the history of a begin without an answer
-        std::uint64_t acked = 0;        // the last own entry that was answered in `book`
-        std::uint64_t staged_turn = 0;  // the last begin, reset or erase that was called
-        std::uint64_t turn = 0;         // the last begin, reset or erase that was answered
-        std::uint64_t turned_to = 0;    // the history since then
-        std::uint64_t from = 0;         // the position from which the subscription reads
-        bool changed = true;            // the subscription must be compared with the store
+        std::uint64_t log = 0;    // the history that the subscription reads; 0: none
+        std::uint64_t book = 0;   // the history that the server has loaded or begun; 0: none
+        std::uint64_t was = 0;    // the last value of `book` that was not 0
+        std::uint64_t tried = 0;  // the history of a begin without an answer
+        std::uint64_t acked = 0;  // the last own entry that was answered in `book`
+        Id epoch{};               // of the subscription
+        std::uint64_t from = 0;   // the position from which the subscription reads
+        bool changed = true;      // the subscription must be compared with the store
         std::deque<Bytes> messages{};
         std::optional<Completion<Result<part::FanoutBatch, PersistenceError>>> done{};
     };
@@ -73,11 +68,11 @@ struct SharedStore {
         bool slow = false;
         bool unanswered = false;  ///< calls are carried out, and answered with an error
         bool late = false;        ///< calls wait
-        std::uint64_t last_own = 0;
         std::uint64_t mark = 0;   ///< the last value of SharedStore::mark that the server has read
         std::size_t longest = 0;  ///< the largest number of entries in one answer
         std::size_t calls = 0;    ///< loads, flushes and comparisons
         std::vector<Change> staged{};
+        detail::ContinuedHistories continued{};
         std::map<std::string, Line, std::less<>> lines{};
         std::deque<detail::Function<void()>> waiting{};  ///< calls, while it is late
         [[nodiscard]] bool answers_fail() const { return unsure || unanswered; }
@@ -200,6 +195,11 @@ struct SharedStore {
         line.log = room.log;
         if (line.book == 0) line.book = line.was = room.log;
         found.epoch = room.epoch;
+        if (line.epoch != no_id && line.epoch != room.epoch) {
+            found.state = ended_epochs.contains(line.epoch) ? part::FanoutBatch::State::over
+                                                            : part::FanoutBatch::State::gap;
+            return found;
+        }
         const bool has_from = line.from == room.covers || line.from == 0 ||
                               std::any_of(room.entries.begin(), room.entries.end(),
                                           [&](const Entry& e) { return e.position == line.from; });
@@ -243,7 +243,6 @@ struct SharedStore {
             rooms[change.id].epoch = change.epoch;
             learn(number, change.id, rooms[change.id].log = ++last);
         }
-        turned(number, change);
         this->change(change.id);
         return {};
     }
@@ -251,17 +250,16 @@ struct SharedStore {
         const auto at = rooms.find(change.id);
         Line& line = servers[number].lines[change.id];
         const std::uint64_t book = line.book;
-        // Rejects a change that was made with another history than the server has now.
-        const bool stands = change.turn != 0 ? change.turn == line.turn && line.turned_to == book
-                                             : change.basis == 0 || change.basis == book;
-        if (!stands) return {RoomErrc::unknown_room, change.id, {}};
-        if (at == rooms.end() || (book != 0 && book != at->second.log)) {
-            const bool over = ended.contains(book);
+        const Id epoch = servers[number].continued.of(change.id, change.id_of_change.epoch);
+        const bool other = at != rooms.end() && epoch != no_id && epoch != at->second.epoch;
+        if (at == rooms.end() || other || (book != 0 && book != at->second.log)) {
+            const bool over = ended.contains(book) || ended_epochs.contains(epoch);
             return {over ? RoomErrc::history_reset : RoomErrc::unknown_room, change.id, {}};
         }
         if (lost(at->second, number, line.acked)) return {RoomErrc::unknown_room, change.id, {}};
         at->second.entries.push_back(
             {++last, number, change.id_of_change, std::move(change.update)});
+        at->second.entries.back().change.epoch = at->second.epoch;
         learn(number, change.id, at->second.log);
         if (!servers[number].answers_fail()) line.acked = last;
         this->change(change.id);
@@ -283,7 +281,8 @@ struct SharedStore {
             this->change(change.id);
         }
         learn(number, change.id, room.log);
-        turned(number, change);
+        if (!servers[number].answers_fail())
+            servers[number].continued.begun(change.id, change.epoch, room.epoch);
         return {};
     }
     /// Records the history that an answer contains, if there is an answer.
@@ -293,11 +292,6 @@ struct SharedStore {
         if (line.book != log) line.acked = 0;
         line.book = line.was = log;
         line.tried = 0;
-    }
-    void turned(int number, const Change& change) {
-        Line& line = servers[number].lines[change.id];
-        line.turn = change.own;
-        line.turned_to = line.book;
     }
     [[nodiscard]] PersistenceError save(int number, const std::string& id,
                                         std::span<const Bytes> snapshot, std::uint64_t covers) {
@@ -340,6 +334,7 @@ public:
         // Drops the calls for which an earlier process of the server waited.
         me().staged.clear();
         me().lines.clear();
+        me().continued = {};
         me().waiting.clear();
         me().mark = 0;
     }
@@ -388,12 +383,8 @@ public:
     void carry_out(std::vector<SharedStore::Change> changes, std::size_t cut,
                    Completion<part::FlushedRooms> done) const {
         ++me().calls;
-        if (me().away) {
-            forget_turns(changes);
-            return done(SharedStore::lost());
-        }
+        if (me().away) return done(SharedStore::lost());
         if (me().full) {
-            forget_turns(changes);
             return done(
                 PersistenceError{std::make_error_code(std::errc::no_space_on_device), {}, {}});
         }
@@ -414,9 +405,14 @@ public:
             error.rooms.emplace_back(change.id, refused.code);
             line(change.id).changed = true;
         }
-        done(me().answers_fail() ? SharedStore::lost() : error);
+        part::FlushedRooms flushed{error};
+        for (const SharedStore::Change& change : changes) {
+            const auto at = store_->rooms.find(change.id);
+            if (at == store_->rooms.end() || is_refused(change.id)) continue;
+            flushed.epochs.emplace_back(change.id, at->second.epoch);
+        }
+        done(me().answers_fail() ? part::FlushedRooms{SharedStore::lost()} : std::move(flushed));
         me().unsure = was_unsure;
-        forget_turns(changes);
         store_->report_all();
     }
     void save(std::string_view id, std::span<const Bytes> snapshot, std::uint64_t covers,
@@ -445,11 +441,12 @@ public:
             store_->tell(number, at->first);
         }
     }
-    void subscribe(std::string_view id, std::uint64_t from,
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         store_->before("subscribe");
-        in_turn([name = std::string{id}, from, c = std::move(done)](const SharedRooms& me) mutable {
-            me.begin_subscription(name, from, std::move(c));
+        in_turn([name = std::string{id}, epoch, from,
+                 c = std::move(done)](const SharedRooms& me) mutable {
+            me.begin_subscription(name, epoch, from, std::move(c));
         });
     }
 
@@ -491,11 +488,12 @@ private:
         PersistenceError error = store_->save(number_, id, snapshot, covers);
         done(me().unanswered ? SharedStore::lost() : std::move(error));
     }
-    void begin_subscription(std::string_view id, std::uint64_t from,
+    void begin_subscription(std::string_view id, const Id& epoch, std::uint64_t from,
                             Completion<Result<part::FanoutBatch, PersistenceError>> done) const {
         if (me().away)
             return done(Result<part::FanoutBatch, PersistenceError>{SharedStore::lost()});
         if (std::exchange(line(id).from, from) != from) line(id).changed = true;
+        if (std::exchange(line(id).epoch, epoch) != epoch) line(id).changed = true;
         line(id).done = std::move(done);
         store_->tell(number_, std::string{id});
     }
@@ -505,26 +503,7 @@ private:
     }
     void stage(SharedStore::Change::Kind kind, std::string_view id, const Id& epoch,
                BytesView update) {
-        const std::uint64_t own = ++me().last_own;
-        SharedStore::Line& known = line(id);
-        if (kind != SharedStore::Change::Kind::append) known.staged_turn = own;
-        const bool turns = known.staged_turn != known.turn;
-        me().staged.push_back({kind,
-                               std::string{id},
-                               epoch,
-                               own,
-                               {update.begin(), update.end()},
-                               {},
-                               false,
-                               turns ? 0 : known.book,
-                               turns ? known.staged_turn : 0});
-    }
-    /// Stops waiting for changes of the history that were not carried out.
-    void forget_turns(const std::vector<SharedStore::Change>& changes) const {
-        for (const SharedStore::Change& change : changes) {
-            SharedStore::Line& known = line(change.id);
-            if (known.staged_turn == change.own) known.staged_turn = known.turn;
-        }
+        me().staged.push_back({kind, std::string{id}, epoch, {update.begin(), update.end()}});
     }
 
     SharedStore* store_;

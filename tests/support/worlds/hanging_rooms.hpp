@@ -87,9 +87,9 @@ public:
         return ids;
     }
     void publish(std::string_view id, BytesView message) { inner_.publish(id, message); }
-    void subscribe(std::string_view id, std::uint64_t from,
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        inner_.subscribe(id, from, std::move(done));
+        inner_.subscribe(id, epoch, from, std::move(done));
     }
 
 private:

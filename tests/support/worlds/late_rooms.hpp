@@ -223,11 +223,11 @@ public:
         post([name = std::string{id}, bytes = Bytes(message.begin(), message.end())](
                  Line& l) mutable { l.inner.publish(name, bytes); });
     }
-    void subscribe(std::string_view id, std::uint64_t from,
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         using Answer = Result<part::FanoutBatch, PersistenceError>;
-        post([name = std::string{id}, from, c = std::move(done)](Line& l) mutable {
-            l.inner.subscribe(name, from, later<Answer>(l, std::move(c)));
+        post([name = std::string{id}, epoch, from, c = std::move(done)](Line& l) mutable {
+            l.inner.subscribe(name, epoch, from, later<Answer>(l, std::move(c)));
         });
     }
 

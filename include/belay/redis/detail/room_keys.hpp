@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/redis/detail/room_keys.hpp
-/// The format of rooms in Redis: keys, entry ids as positions, and snapshots.
+/// The format of rooms in Redis: keys, and entry ids as positions.
 #pragma once
 
 #include <charconv>      // std::from_chars
 #include <cstdint>       // std::uint64_t
 #include <optional>      // std::optional
-#include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::errc
-#include <vector>        // std::vector
 
-#include <belay/core/bytes.hpp>
+#include <belay/core/assert.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -62,31 +60,6 @@ inline constexpr unsigned redis_sequence_bits = 20;
 [[nodiscard]] inline std::string redis_entry_id(std::uint64_t position) {
     constexpr std::uint64_t mask = (std::uint64_t{1} << redis_sequence_bits) - 1;
     return std::to_string(position >> redis_sequence_bits) + '-' + std::to_string(position & mask);
-}
-
-/// Returns the updates as one value, each after its length.
-[[nodiscard]] inline std::string redis_packed(std::span<const Bytes> parts) {
-    std::string all;
-    for (const Bytes& part : parts) {
-        std::byte size[4];
-        store_le(size, static_cast<std::uint32_t>(part.size()));
-        all += as_text(size);
-        all += as_text(part);
-    }
-    return all;
-}
-/// Returns nothing if the value is damaged.
-[[nodiscard]] inline std::optional<std::vector<Bytes>> redis_unpacked(BytesView all) {
-    std::vector<Bytes> parts;
-    while (!all.empty()) {
-        if (all.size() < 4) return std::nullopt;
-        const std::size_t size = load_le<std::uint32_t>(all.data());
-        all = all.subspan(4);
-        if (size > all.size()) return std::nullopt;
-        parts.emplace_back(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(size));
-        all = all.subspan(size);
-    }
-    return parts;
 }
 
 }}}  // namespace belay::detail

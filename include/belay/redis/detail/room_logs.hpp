@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/redis/detail/room_logs.hpp
-/// RedisRoomLogs: the history of each room that a redis::Rooms knows. RedisRoomChange: a change to
-/// store.
+/// RedisRoomLogs: the history of each room that a redis::Rooms knows.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -12,7 +11,7 @@
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 
-#include <belay/room/detail/staged_rooms.hpp>
+#include <belay/journal/id.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -35,50 +34,6 @@ public:
         std::string tried{};  ///< of a beginning that was not answered
     };
 
-    /// The state that a change was made upon: the known history, if any; or the result of an
-    /// earlier change of the history that is not carried out yet.
-    struct Basis {
-        std::uint64_t turn = 0;  ///< the number of that earlier change; 0: none
-        std::string log{};
-
-        friend bool operator==(const Basis&, const Basis&) = default;
-    };
-
-    /// Returns the state that an append is made upon now.
-    [[nodiscard]] Basis basis(std::string_view id) {
-        const std::lock_guard lock{mutex_};
-        const Room& room = at(id);
-        if (room.turn != room.turned) return {room.turn, {}};
-        return {0, room.state.log};
-    }
-    /// Registers a change that begins or ends a history.   Returns: its number.
-    [[nodiscard]] std::uint64_t turns(std::string_view id) {
-        const std::lock_guard lock{mutex_};
-        return at(id).turn = ++turns_;
-    }
-    /// The change was carried out.
-    void turned(std::string_view id, std::uint64_t turn) {
-        const std::lock_guard lock{mutex_};
-        Room& room = at(id);
-        room.turned = turn;
-        room.turned_to = room.state.log;
-    }
-    /// The change is over, whether it was carried out or not.
-    void forget_turn(std::string_view id, std::uint64_t turn) {
-        const std::lock_guard lock{mutex_};
-        const auto found = rooms_.find(id);
-        if (found != rooms_.end() && found->second.turn == turn)
-            found->second.turn = found->second.turned;
-    }
-    /// Whether the room still has the state that a change was made upon.
-    [[nodiscard]] bool stands(std::string_view id, const Basis& basis) const {
-        const std::lock_guard lock{mutex_};
-        const auto found = rooms_.find(id);
-        if (found == rooms_.end() || basis == Basis{}) return true;
-        const Room& room = found->second;
-        if (basis.turn == 0) return basis.log == room.state.log;
-        return basis.turn == room.turned && room.turned_to == room.state.log;
-    }
     [[nodiscard]] State state(std::string_view id) const {
         const std::lock_guard lock{mutex_};
         const auto found = rooms_.find(id);
@@ -137,9 +92,6 @@ private:
     struct Room {
         State state{};
         Begun begun{};
-        std::uint64_t turn = 0;    ///< the last change that begins or ends a history
-        std::uint64_t turned = 0;  ///< the last of these that was carried out
-        std::string turned_to{};   ///< the log since then
     };
     [[nodiscard]] Room& at(std::string_view id) {
         const auto found = rooms_.find(id);
@@ -148,12 +100,6 @@ private:
 
     mutable std::mutex mutex_;
     std::map<std::string, Room, std::less<>> rooms_;
-    std::uint64_t turns_ = 0;
-};
-
-/// A change that waits for a flush, and the state that it was made upon.
-struct RedisRoomChange : StagedChange {
-    RedisRoomLogs::Basis basis{};
 };
 
 }}}  // namespace belay::detail

@@ -23,9 +23,9 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// Begins a history. ARGV: 'again', 'new', or 'reset'; epoch; log; channel; how long an end is
 /// remembered; the log that the server had, or ''; the log that it tried to begin, or ''. Returns
-/// {log, began}, of the existing history if there is one, except for a reset. Returns 'over' if the
-/// history to begin again was ended on purpose: only a lost history may begin again. A reset also
-/// ends a history that Redis has just lost.
+/// {log, began, epoch}, of the existing history if there is one, except for a reset. Returns 'over'
+/// if the history to begin again was ended on purpose: only a lost history may begin again. A reset
+/// also ends a history that Redis has just lost.
 inline constexpr std::string_view redis_room_begin = R"(
 local over, how = KEYS[2] .. ':over:', ARGV[1]
 if how == 'again' and redis.call('EXISTS', over .. ARGV[2], over .. ARGV[3],
@@ -33,7 +33,7 @@ if how == 'again' and redis.call('EXISTS', over .. ARGV[2], over .. ARGV[3],
   return 'over'
 end
 local old = redis.call('HMGET', KEYS[2], 'log', 'began', 'epoch')
-if old[1] and how ~= 'reset' then return {old[1], old[2]} end
+if old[1] and how ~= 'reset' then return {old[1], old[2], old[3]} end
 local id = redis.call('XADD', KEYS[1], '*', 'began', '')
 if how == 'reset' then
   for _, was in ipairs({old[1] or '', old[3] or '', ARGV[6], ARGV[7]}) do
@@ -47,7 +47,7 @@ redis.call('DEL', KEYS[3])
 redis.call('HSET', KEYS[2], 'epoch', ARGV[2], 'log', ARGV[3], 'began', id, 'covers', id,
   'trimmed', id)
 redis.call('PUBLISH', ARGV[4], 'e')
-return {ARGV[3], id}
+return {ARGV[3], id, ARGV[2]}
 )";
 
 /// Erases a room. ARGV: channel, how long an end is remembered, and the two logs as above. The
@@ -104,14 +104,16 @@ return 1
     "end\n"
 
 /// Appends updates. ARGV: log or '', channel, server, updates, the last own entry that Redis has
-/// acknowledged, and the server in that entry. Each update follows its length and its number.
-/// Returns {log, the last entry}; nil if there is no such history, or if that entry is lost,
-/// because the next one would hide the loss. Returns 'over' if the history was ended on purpose.
+/// acknowledged, and the server in that entry; epoch or ''. Each update follows its length and its
+/// number. Returns {log, the last entry, epoch}; nil if there is no such history, or if that entry
+/// is lost, because the next one would hide the loss. Returns 'over' if the history was ended on
+/// purpose.
 inline constexpr std::string_view redis_room_append = BELAY_DETAIL_REDIS_LOST R"(
-local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers')
+local room = redis.call('HMGET', KEYS[2], 'log', 'trimmed', 'covers', 'epoch')
 local log = room[1]
-if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) then
-  return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over'
+if not log or (ARGV[1] ~= '' and ARGV[1] ~= log) or (ARGV[7] ~= '' and ARGV[7] ~= room[4]) then
+  return redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1], KEYS[2] .. ':over:' .. ARGV[7]) > 0
+    and 'over'
 end
 if lost(ARGV[5], room[2], room[3], ARGV[6]) then return false end
 local last, at, all = '', 1, ARGV[4]
@@ -122,7 +124,7 @@ while at <= #all do
   at = at + 12 + size
 end
 redis.call('PUBLISH', ARGV[2], 'e')
-return {log, last}
+return {log, last, room[4]}
 )";
 
 /// KEYS[1] is the mark of the whole store. ARGV[1] becomes the mark if there is none. Returns the
@@ -158,15 +160,18 @@ end
 return {entries(ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))}
 )";
 
-/// Returns new entries. ARGV: log or '', the last entry that was read, the last own entry that
-/// Redis has acknowledged, the most entries, the most bytes, the server in that own entry. Returns
-/// {state, epoch, log, entries}.
+/// Returns new entries as {state, epoch, log, entries}. ARGV:
+/// - log or '', and the last entry that was read
+/// - the last own entry that Redis has acknowledged
+/// - the most entries, and the most bytes
+/// - the server in that own entry, and epoch or ''
 inline constexpr std::string_view redis_room_batch =
     BELAY_DETAIL_REDIS_LOST BELAY_DETAIL_REDIS_ENTRIES R"(
 local room = redis.call('HMGET', KEYS[2], 'epoch', 'log', 'trimmed', 'began', 'covers')
 local log, trimmed, from = room[2], room[3], ARGV[2]
-if ARGV[1] ~= '' and ARGV[1] ~= log then
-  return {redis.call('EXISTS', KEYS[2] .. ':over:' .. ARGV[1]) == 1 and 'over' or 'gap'}
+if (ARGV[1] ~= '' and ARGV[1] ~= log) or (ARGV[7] ~= '' and ARGV[7] ~= room[1]) then
+  local over = KEYS[2] .. ':over:'
+  return {redis.call('EXISTS', over .. ARGV[1], over .. ARGV[7]) > 0 and 'over' or 'gap'}
 end
 if not log then return {'none'} end
 if from == '0-0' then from = room[4] end

@@ -19,11 +19,12 @@
 #include <belay/redis/detail/connection.hpp>
 #include <belay/redis/detail/room_keys.hpp>
 #include <belay/redis/detail/room_logs.hpp>
-#include <belay/redis/detail/room_messages.hpp>
 #include <belay/redis/detail/room_scripts.hpp>
 #include <belay/redis/detail/room_status.hpp>
 #include <belay/redis/detail/room_uncovered.hpp>
 #include <belay/redis/rooms_options.hpp>
+#include <belay/room/detail/packed_parts.hpp>
+#include <belay/room/detail/staged_rooms.hpp>
 #include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
@@ -34,7 +35,7 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 class RedisRoomStore {
 public:
     using Clock = std::chrono::steady_clock;
-    using Change = RedisRoomChange;
+    using Change = StagedChange;
 
     RedisRoomStore(const redis::RoomsOptions& options, RedisRoomLogs& logs,
                    RedisRoomUncovered& uncovered)
@@ -96,9 +97,12 @@ public:
         PersistenceError& first = flushed.error;
         const std::uint64_t before = outages_;
         for (const auto& [id, of_room] : by_room) {
-            std::uint64_t position = 0;
-            PersistenceError error = flush(RedisRoomKeys{options_.prefix, id}, of_room, position);
-            if (!error && position != 0) flushed.positions.emplace_back(id, position);
+            Stored stored;
+            PersistenceError error = flush(RedisRoomKeys{options_.prefix, id}, of_room, stored);
+            if (!error && stored.position != 0) {
+                flushed.positions.emplace_back(id, stored.position);
+                flushed.epochs.emplace_back(id, stored.epoch);
+            }
             if (!error) continue;
             if (is_down() || outages_ != before) return error;
             std::vector rejected = std::move(first.rooms);
@@ -116,7 +120,7 @@ public:
         RedisReply reply;
         if (PersistenceError e =
                 ask({"EVAL", redis_room_save, "3", keys.updates, keys.room, keys.snapshot,
-                     state.log, redis_entry_id(covers), redis_packed(snapshot),
+                     state.log, redis_entry_id(covers), packed_parts(snapshot),
                      redis_entry_id(state.acked), as_text(state.server)},
                     reply))
             return e;
@@ -148,9 +152,9 @@ public:
     /// Publishes messages in one round trip. A message is delivered soon or not at all.
     /// Subscriptions report the outage of Redis. The status counts each message that Redis rejected
     /// or did not answer.
-    void publish(std::span<const RedisRoomMessage> messages) {
+    void publish(std::span<const part::PublishedMessage> messages) {
         std::string commands;
-        for (const RedisRoomMessage& message : messages) {
+        for (const part::PublishedMessage& message : messages) {
             const RedisRoomKeys keys{options_.prefix, message.id};
             std::string payload{'m'};
             payload += as_text(message.bytes);
@@ -177,8 +181,10 @@ public:
         return true;
     }
 
-    /// Returns the entries after `from` in the history `log`. Sets `log` if it is empty.
+    /// Returns the entries after `from` in the history `log`. Sets `log` if it is empty. If `epoch`
+    /// is not no_id, a history with another one is a gap, or over.
     [[nodiscard]] Result<part::FanoutBatch, PersistenceError> batch_after(std::string_view id,
+                                                                          const Id& epoch,
                                                                           std::string& log,
                                                                           std::uint64_t from) {
         const RedisRoomKeys keys{options_.prefix, id};
@@ -187,12 +193,12 @@ public:
         if (log.empty()) log = state.log;
         const std::uint64_t acked = state.log == log ? state.acked : 0;
         RedisReply reply;
-        if (PersistenceError e =
-                ask({"EVAL", redis_room_batch, "3", keys.updates, keys.room, keys.snapshot, log,
-                     redis_entry_id(from), redis_entry_id(acked),
-                     std::to_string(options_.batch_entries_max),
-                     std::to_string(options_.batch_bytes_max), as_text(state.server)},
-                    reply))
+        if (PersistenceError e = ask(
+                {"EVAL", redis_room_batch, "3", keys.updates, keys.room, keys.snapshot, log,
+                 redis_entry_id(from), redis_entry_id(acked),
+                 std::to_string(options_.batch_entries_max),
+                 std::to_string(options_.batch_bytes_max), as_text(state.server), text_of(epoch)},
+                reply))
             return e;
         part::FanoutBatch batch;
         const std::string_view is = reply_text(reply_at(reply.get(), 0));
@@ -205,6 +211,7 @@ public:
         if (!take_epoch(reply_at(reply.get(), 1), batch.epoch) ||
             !take_entries(reply_at(reply.get(), 3), batch.entries))
             return foreign(keys.room);
+        for (part::FanoutBatch::Entry& entry : batch.entries) entry.change.epoch = batch.epoch;
         log = reply_text(reply_at(reply.get(), 2));
         // Changes from now on are appended to this history, and to none that follows it.
         logs_->discovered(id, log);
@@ -274,6 +281,11 @@ private:
         return text;
     }
 
+    /// Returns the bytes of an epoch; nothing of no_id.
+    [[nodiscard]] static std::string_view text_of(const Id& epoch) noexcept {
+        return epoch == no_id ? std::string_view{} : as_text(epoch);
+    }
+
     // ---- replies -------------------------------------------------------------------------------
 
     [[nodiscard]] static bool take_id(BytesView bytes, Id& id) noexcept {
@@ -335,7 +347,7 @@ private:
         }
         if (reply->type == REDIS_REPLY_NIL) return {};
         const auto position = redis_position(reply_text(reply_at(reply.get(), 2)));
-        auto parts = redis_unpacked(as_bytes(reply_text(reply_at(reply.get(), 3))));
+        auto parts = unpacked_parts(as_bytes(reply_text(reply_at(reply.get(), 3))));
         if (!parts) return PersistenceError{RoomErrc::snapshot_damaged, keys.snapshot, {}};
         if (!position || !take_epoch(reply_at(reply.get(), 0), load.room.epoch))
             return foreign(keys.room);
@@ -394,18 +406,19 @@ private:
 
     // ---- changes -------------------------------------------------------------------------------
 
+    /// A room after a flush: its last position, or 0, and the epoch of its history.
+    struct Stored {
+        std::uint64_t position = 0;
+        Id epoch{};
+    };
+
     [[nodiscard]] PersistenceError flush(const RedisRoomKeys& keys,
-                                         std::span<const Change* const> changes,
-                                         std::uint64_t& position) {
+                                         std::span<const Change* const> changes, Stored& stored) {
         while (!changes.empty()) {
             const bool appends = changes.front()->kind == Change::Kind::append;
             const std::size_t count = appends ? together(changes) : 1;
-            // The change was made before the room got its present history, so it does not belong
-            // there.
-            if (appends && !logs_->stands(changes.front()->id, changes.front()->basis))
-                return gone(keys.room, {});
-            PersistenceError error = appends ? append(keys, changes.first(count), position)
-                                             : turn(keys, *changes.front(), position);
+            PersistenceError error = appends ? append(keys, changes.first(count), stored)
+                                             : turn(keys, *changes.front(), stored);
             if (error) return error;
             changes = changes.subspan(count);
         }
@@ -418,7 +431,7 @@ private:
         for (const Change* const change : changes) {
             bytes += change->update.size();
             if (change->kind != Change::Kind::append || count == 1000) break;
-            if (change->basis != changes.front()->basis) break;
+            if (change->change.epoch != changes.front()->change.epoch) break;
             if (change->change.server != changes.front()->change.server) break;
             if (count != 0 && bytes > std::size_t{1} << 20) break;
             ++count;
@@ -426,8 +439,7 @@ private:
         return count;
     }
     [[nodiscard]] PersistenceError append(const RedisRoomKeys& keys,
-                                          std::span<const Change* const> changes,
-                                          std::uint64_t& position) {
+                                          std::span<const Change* const> changes, Stored& stored) {
         const std::string& id = changes.front()->id;
         std::string all;
         for (const Change* const change : changes) {
@@ -439,23 +451,26 @@ private:
         }
         const RedisRoomLogs::State state = logs_->state(id);
         const Id& server = changes.front()->change.server;
+        const Id epoch = continued_.of(id, changes.front()->change.epoch);
         RedisReply reply;
-        if (PersistenceError e = ask({"EVAL", redis_room_append, "3", keys.updates, keys.room,
-                                      keys.snapshot, state.log, keys.channel, as_text(server), all,
-                                      redis_entry_id(state.acked), as_text(state.server)},
-                                     reply))
+        if (PersistenceError e =
+                ask({"EVAL", redis_room_append, "3", keys.updates, keys.room, keys.snapshot,
+                     state.log, keys.channel, as_text(server), all, redis_entry_id(state.acked),
+                     as_text(state.server), text_of(epoch)},
+                    reply))
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto last = redis_position(reply_text(reply_at(reply.get(), 1)));
-        if (!last) return foreign(keys.updates);
+        if (!last || !take_epoch(reply_at(reply.get(), 2), stored.epoch))
+            return foreign(keys.updates);
         logs_->begun(id, reply_text(reply_at(reply.get(), 0)));
-        logs_->stored(id, position = *last, server);
+        logs_->stored(id, stored.position = *last, server);
         for (const Change* const change : changes)
             if (!change->update.empty()) uncovered_->add(id, change->update.size());
         return {};
     }
     [[nodiscard]] PersistenceError turn(const RedisRoomKeys& keys, const Change& change,
-                                        std::uint64_t& position) {
+                                        Stored& stored) {
         const std::string keep = std::to_string(options_.end_is_known.count());
         RedisReply reply;
         RedisRoomLogs::Begun known = logs_->begun(change.id);
@@ -465,8 +480,7 @@ private:
                          keys.channel, keep, known.was, known.tried},
                         reply))
                 return e;
-            position = 0;
-            logs_->turned(change.id, change.basis.turn);
+            stored = {};
             uncovered_->reset(change.id);
             // Removed from the index after it is erased, because a room that could not be erased
             // must be listed. Another server may have begun it meanwhile, and added it to the index
@@ -493,10 +507,11 @@ private:
             return e;
         if (reply->type != REDIS_REPLY_ARRAY) return gone(keys.room, reply_text(reply.get()));
         const auto began = redis_position(reply_text(reply_at(reply.get(), 1)));
-        if (!began) return foreign(keys.room);
-        position = *began;
+        if (!began || !take_epoch(reply_at(reply.get(), 2), stored.epoch))
+            return foreign(keys.room);
+        stored.position = *began;
         logs_->begun(change.id, reply_text(reply_at(reply.get(), 0)));
-        logs_->turned(change.id, change.basis.turn);
+        continued_.begun(change.id, change.epoch, stored.epoch);
         if (anew) uncovered_->reset(change.id);
         return ask({"ZADD", index(), "0", change.id}, reply);
     }
@@ -504,6 +519,7 @@ private:
     const redis::RoomsOptions options_;
     RedisRoomLogs* logs_;
     RedisRoomUncovered* uncovered_;
+    ContinuedHistories continued_{};
     RedisRoomStatus status_{};
     Random bits_;
     RedisConnection connection_;

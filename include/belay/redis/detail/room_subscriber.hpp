@@ -40,7 +40,7 @@ public:
         connection_.reject_cluster();
     }
 
-    void subscribe(const std::string& id, std::uint64_t from,
+    void subscribe(const std::string& id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
         auto found = subs_.find(id);
         if (!done.wanted()) return;
@@ -52,7 +52,8 @@ public:
             count_subscriptions();
         }
         Sub& sub = found->second;
-        if (sub.from != from) sub.changed = true;
+        if (sub.from != from || sub.epoch != epoch) sub.changed = true;
+        sub.epoch = epoch;
         sub.from = from;
         sub.done = std::move(done);
     }
@@ -109,6 +110,7 @@ private:
 
         std::string channel{};
         std::string log{};
+        Id epoch{};
         std::uint64_t from = 0;
         std::optional<Completion<Result<part::FanoutBatch, PersistenceError>>> done{};
         std::list<Bytes> messages{};  // without memory while it is empty
@@ -249,7 +251,7 @@ private:
     void answer(const std::string& id, Sub& sub) {
         Result<part::FanoutBatch, PersistenceError> batch = part::FanoutBatch{};
         if (sub.changed) {
-            batch = store_->batch_after(id, sub.log, sub.from);
+            batch = store_->batch_after(id, sub.epoch, sub.log, sub.from);
             // Unless this server has begun another history itself.
             const bool ended = batch && batch->state == part::FanoutBatch::State::over;
             if (ended && sub.log == logs_->state(id).log) uncovered_->reset(id);

@@ -20,6 +20,7 @@
 #include <belay/posix/poller.hpp>
 #include <belay/redis/detail/room_subscriber.hpp>
 #include <belay/room/detail/call_queue.hpp>
+#include <belay/room/detail/unpublished_messages.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
@@ -31,7 +32,7 @@ class RedisRoomWorker {
 public:
     /// Changes since the last flush. They wait like calls until the flush is under way.
     struct Staged {
-        std::vector<RedisRoomChange> changes{};
+        std::vector<StagedChange> changes{};
         std::vector<Shares::Place> places{};
     };
     struct Load {
@@ -55,6 +56,7 @@ public:
     };
     struct Subscribe {
         std::string id;
+        Id epoch;
         std::uint64_t from;
         Completion<Result<part::FanoutBatch, PersistenceError>> done;
     };
@@ -65,7 +67,8 @@ public:
           store_{options, logs_, uncovered_},
           subscriber_{options, logs_, store_, uncovered_},
           shares_{options},
-          messages_{options} {}
+          messages_{{options.messages_max, options.messages_bytes_max, options.calls_max,
+                     options.bytes_max}} {}
     RedisRoomWorker(const RedisRoomWorker&) = delete;
     RedisRoomWorker& operator=(const RedisRoomWorker&) = delete;
     ~RedisRoomWorker() {
@@ -98,15 +101,12 @@ public:
     }
     /// Adds a change to those since the last flush.
     /// Pre: takes(change.id, {.updates = change.update.size()}).
-    void stage(Staged& staged, RedisRoomChange change) {
+    void stage(Staged& staged, StagedChange change) {
         const std::lock_guard lock{mutex_};
         // The steps that may throw come first. They count nothing.
         reserve_one(staged.changes);
         reserve_one(staged.places);
         const Shares::Place place = shares_.place(change.id, {.updates = change.update.size()});
-        change.basis = change.kind == RedisRoomChange::Kind::append
-                           ? logs_.basis(change.id)
-                           : RedisRoomLogs::Basis{logs_.turns(change.id), {}};
         staged.places.push_back(place);
         staged.changes.push_back(std::move(change));
         shares_.enter(place);
@@ -180,10 +180,6 @@ private:
     /// Ends changes that were carried out, or never will be.
     void end(const Staged& staged) noexcept {
         for (const Shares::Place& place : staged.places) shares_.done(place);
-        for (const RedisRoomChange& change : staged.changes) {
-            if (change.kind != RedisRoomChange::Kind::append)
-                logs_.forget_turn(change.id, change.basis.turn);
-        }
     }
 
     // ---- the worker's thread --------------------------------------------------------------------
@@ -221,7 +217,7 @@ private:
     /// Publishes messages in one round trip, so that a call which comes meanwhile waits for no
     /// more.   Returns: whether more messages wait.
     [[nodiscard]] bool publish_some() {
-        std::vector<RedisRoomMessage> messages;
+        std::vector<part::PublishedMessage> messages;
         bool more = false;
         {
             const std::lock_guard lock{mutex_};
@@ -285,7 +281,9 @@ private:
     void make(List& call) {
         if (call.done.wanted()) call.done(store_.list(call.after, call.count));
     }
-    void make(Subscribe& call) { subscriber_.subscribe(call.id, call.from, std::move(call.done)); }
+    void make(Subscribe& call) {
+        subscriber_.subscribe(call.id, call.epoch, call.from, std::move(call.done));
+    }
 
     static constexpr int calls_per_turn = 100;
 
@@ -297,7 +295,7 @@ private:
     std::mutex mutex_{};
     Shares shares_;
     std::deque<Waiting> calls_{};
-    RedisRoomMessages messages_;
+    UnpublishedMessages messages_;
     bool ends_ = false;
     std::thread thread_{};
 };

@@ -43,15 +43,16 @@ inline void sort_errors(std::vector<ErrorOfRoom>& rooms) noexcept {
     return {code, {}, {}};
 }
 
-/// Returns the position of a room after a flush; 0 if it has none.   Complexity: O(log n).
+/// Returns the position or the epoch of a room after a flush; 0 or no_id if it has none.
 ///
-/// Pre: `positions` are sorted.
-[[nodiscard]] inline std::uint64_t position_of(
-    const std::vector<std::pair<std::string, std::uint64_t>>& positions, std::string_view id) {
+/// Complexity: O(log n).   Pre: `of_rooms` are sorted.
+template <class V>
+[[nodiscard]] V value_of_room(const std::vector<std::pair<std::string, V>>& of_rooms,
+                              std::string_view id) {
     const auto found =
-        std::lower_bound(positions.begin(), positions.end(), id,
+        std::lower_bound(of_rooms.begin(), of_rooms.end(), id,
                          [](const auto& one, std::string_view i) { return one.first < i; });
-    return found != positions.end() && found->first == id ? found->second : 0;
+    return found != of_rooms.end() && found->first == id ? found->second : V{};
 }
 
 }}}  // namespace belay::detail

@@ -97,9 +97,9 @@ public:
         inner_.publish(id, message);
 #endif
     }
-    void subscribe(std::string_view id, std::uint64_t from,
+    void subscribe(std::string_view id, const Id& epoch, std::uint64_t from,
                    Completion<Result<part::FanoutBatch, PersistenceError>> done) {
-        call([&] { inner_.subscribe(id, from, std::move(done)); });
+        call([&] { inner_.subscribe(id, epoch, from, std::move(done)); });
     }
 
 private:

@@ -244,6 +244,7 @@ public:
                 return report_not_durable(room, e);
         }
         ++context_.last_change.sequence;
+        context_.last_change.epoch = epoch;
         if (const std::error_code e =
                 persistence_.append(room.id, change.update, context_.last_change)) {
             if (room.replication) room.replication->own.forget(context_.last_change.sequence);
@@ -421,8 +422,9 @@ private:
         context_.counters.flushing.add(elapsed(flush_.begun(), context_.now));
         PersistenceError& error = answer->error;
         sort_errors(error.rooms);
-        sort_stably(answer->positions,
-                    [](const auto& a, const auto& b) { return a.first < b.first; });
+        const auto by_room = [](const auto& a, const auto& b) { return a.first < b.first; };
+        sort_stably(answer->positions, by_room);
+        sort_stably(answer->epochs, by_room);
         if (error && error.rooms.empty()) {
             report_failure({}, error);
             drop_all_changes(error);
@@ -432,7 +434,8 @@ private:
             rooms_.process(*room, [&] {
                 const PersistenceError why = error_of_room(error, room->id);
                 why ? drop_changes(*room, why)
-                    : edits_.durable(*room, position_of(answer->positions, room->id));
+                    : edits_.durable(*room, {value_of_room(answer->epochs, room->id),
+                                             value_of_room(answer->positions, room->id)});
             });
         }
         for (PendingAdmin& pending : std::exchange(flushing_.admin, {})) {

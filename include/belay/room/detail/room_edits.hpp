@@ -89,11 +89,13 @@ public:
 
     // ---- for the scheduler ----------------------------------------------------------------------
 
-    /// The pending changes of a room that were in the last flush are durable. `position` is that of
-    /// the last one.
-    void durable(RoomBase& base, std::uint64_t position) {
+    /// The pending changes of a room that were in the last flush are durable, in the history
+    /// `flushed.epoch`. `flushed.position` is that of the last one.
+    void durable(RoomBase& base, const RoomHistory& flushed) {
         auto& room = static_cast<Room&>(base);
-        while (room.pending.flushing() != 0) first_is_durable(room, position);
+        if (!take_epoch(room, flushed.epoch))
+            return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        while (room.pending.flushing() != 0) first_is_durable(room, flushed.position);
     }
     /// The first pending change of a room is durable.
     void first_is_durable(Room& room, std::uint64_t position) {

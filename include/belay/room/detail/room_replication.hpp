@@ -42,6 +42,21 @@ template <DocumentLike D, DocumentLike Other>
     return updates;
 }
 
+/// Returns the epoch of the history that the storage has confirmed; no_id without one.
+[[nodiscard]] inline Id known_epoch(const RoomBase& room) noexcept {
+    return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;
+}
+/// Adopts the epoch that a shared storage has reported: of two servers that begin a room at once,
+/// it accepts one.   Returns: false if the room has another history.
+[[nodiscard]] inline bool take_epoch(RoomBase& room, const Id& epoch) noexcept {
+    if (!room.replication || epoch == no_id) return true;
+    const Id known = known_epoch(room);
+    if (known != no_id && epoch != known) return false;
+    room.history.epoch = epoch;
+    room.replication->begin = HistoryBegin::known;
+    return true;
+}
+
 /// Replicates rooms between servers. Each room subscribes to the changes after the last one that it
 /// read. It processes one answer in a turn, and then subscribes again. After a failure it continues
 /// with its document, subscribes later, and stores again what the storage has lost.
@@ -316,7 +331,8 @@ private:
     }
     void subscribe(RoomBase& room) {
         ReplicationState& state = *room.replication;
-        fanout().subscribe(room.id, state.progress.read, state.subscription.ask());
+        fanout().subscribe(room.id, known_epoch(room), state.progress.read,
+                           state.subscription.ask());
         state.threw = fanout().take_exception_text();
         room.waker.touch();
     }
@@ -395,20 +411,10 @@ private:
         }
         if (!take_epoch(room, batch.epoch))
             return rooms_.end_history(room, make_error_code(RoomErrc::history_reset));
+        if (batch.epoch != no_id) known.note(RestoreEvent::confirmed);
         if (!batch.entries.empty()) known.loss.uncertain = false;
         for (part::FanoutBatch::Entry& entry : batch.entries) take(room, entry);
         subscribe(room);
-    }
-    /// Adopts the epoch: of two servers that begin a room at once, the storage accepts one.
-    [[nodiscard]] bool take_epoch(Room& room, const Id& epoch) {
-        if (epoch == no_id) return true;
-        ReplicationState& state = *room.replication;
-        const bool has_history = room.history.epoch != no_id && state.begin == HistoryBegin::known;
-        if (has_history && epoch != room.history.epoch) return false;
-        room.history.epoch = epoch;
-        state.begin = HistoryBegin::known;
-        state.note(RestoreEvent::confirmed);
-        return true;
     }
     void take(Room& room, part::FanoutBatch::Entry& entry) {
         ReplicationState& state = *room.replication;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/detail/staged_rooms.hpp
-/// StagedRooms: the changes of rooms that wait for a flush.
+/// StagedRooms: the changes of rooms that wait for a flush. ContinuedHistories: what they mean by
+/// a history that another server has begun first.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -10,7 +11,7 @@
 #include <optional>     // std::nullopt, std::optional
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::exchange, std::move
+#include <utility>      // std::exchange, std::move, std::pair
 #include <vector>       // std::vector
 
 #include <belay/room/fanout_like.hpp>
@@ -64,6 +65,30 @@ private:
     std::vector<StagedChange> changes_{};
     std::map<std::string, bool, std::less<>> histories_{};
     std::size_t bytes_ = 0;
+};
+
+/// The histories that continue instead of those that this server has begun.
+///
+/// Memory:        of each room, the last one.
+/// Complexity:    O(log rooms).
+/// Thread safety: none.
+class ContinuedHistories {
+public:
+    /// A begin of `asked` was carried out: since then, the room has the history `found`.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): as in `of`, the room and its question
+    void begun(std::string_view id, const Id& asked, const Id& found) {
+        const auto before = found_.find(id);
+        if (before != found_.end()) found_.erase(before);
+        if (asked != found) found_.emplace(id, std::pair{asked, found});
+    }
+    /// Returns the history that `epoch` stands for.
+    [[nodiscard]] Id of(std::string_view id, const Id& epoch) const {
+        const auto found = found_.find(id);
+        return found != found_.end() && found->second.first == epoch ? found->second.second : epoch;
+    }
+
+private:
+    std::map<std::string, std::pair<Id, Id>, std::less<>> found_{};
 };
 
 }}}  // namespace belay::detail

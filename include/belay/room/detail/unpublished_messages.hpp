@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/// \file belay/redis/detail/room_messages.hpp
-/// RedisRoomMessages: the messages that a redis::Rooms has not published yet.
+/// \file belay/room/detail/unpublished_messages.hpp
+/// UnpublishedMessages: the messages of rooms that a shared storage has not published yet.
 #pragma once
 
 #include <cstddef>      // std::size_t
@@ -15,15 +15,17 @@
 #include <vector>       // std::vector
 
 #include <belay/core/bytes.hpp>
-#include <belay/redis/rooms_options.hpp>
 #include <belay/room/detail/peer_message.hpp>
+#include <belay/room/fanout_like.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A message to the servers that are subscribed to a room.
-struct RedisRoomMessage {
-    std::string id{};
-    Bytes bytes{};
+/// The limits of messages that wait, of a room and of all rooms.
+struct MessageLimits {
+    std::size_t of_room;
+    std::size_t bytes_of_room;
+    std::size_t of_all;
+    std::size_t bytes_of_all;
 };
 
 /// Messages wait here, and not among the calls, so that they delay no call.
@@ -32,21 +34,21 @@ struct RedisRoomMessage {
 /// place. A `left` erases the state, and waits after all others. An older connection may leave
 /// after another one has taken its id over, and the state of that one must come first.
 ///
-/// Above `messages_max` or `messages_bytes_max`, the oldest message of the room is dropped. Above
-/// `calls_max` or `bytes_max` of all rooms, a new one is. Messages `left` have these limits for
+/// Above the limits of a room, its oldest message is dropped. Above those of all rooms, a new one
+/// is. Messages `left` have these limits for
 /// themselves, so that none is dropped in favour of a state. The rooms take turns.
 ///
 /// Complexity:    O(log rooms + log messages of the room).   Throws: std::bad_alloc, in `push` and
 ///                `take`; at most the messages that these would add or take are lost.
-/// Thread safety: none; RedisRoomWorker locks it.
-class RedisRoomMessages {
+/// Thread safety: none; its owner locks it.
+class UnpublishedMessages {
     struct Total {
         std::size_t count = 0;
         std::size_t bytes = 0;
     };
 
 public:
-    explicit RedisRoomMessages(const redis::RoomsOptions& options) : options_{options} {}
+    explicit UnpublishedMessages(const MessageLimits& limits) : limits_{limits} {}
 
     void push(std::string_view id, BytesView message) {
         const std::optional<PeerClient> client = peer_client_of(message);
@@ -67,12 +69,12 @@ public:
         to.queues[left].merge(added);
         to.places.merge(place);
         count(to, left, {1, message.size()});
-        while (to.queues[left].size() > options_.messages_max ||
-               to.bytes[left] > options_.messages_bytes_max) {
+        while (to.queues[left].size() > limits_.of_room || to.bytes[left] > limits_.bytes_of_room) {
             static_cast<void>(pop(to, left));
             ++dropped_;
         }
     }
+    [[nodiscard]] const MessageLimits& limits() const noexcept { return limits_; }
     [[nodiscard]] bool empty() const noexcept { return turns_.empty(); }
     /// Returns the messages that wait.
     [[nodiscard]] Total waiting() const noexcept {
@@ -81,8 +83,8 @@ public:
     /// Returns how many messages the limits have dropped.
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
     /// Removes and returns the next messages, as many as one round trip should publish.
-    [[nodiscard]] std::vector<RedisRoomMessage> take() {
-        std::vector<RedisRoomMessage> taken;
+    [[nodiscard]] std::vector<part::PublishedMessage> take() {
+        std::vector<part::PublishedMessage> taken;
         std::size_t bytes = 0;
         while (!turns_.empty() && taken.size() < batch_max && bytes < batch_bytes_max) {
             const auto next = turns_.front();
@@ -138,8 +140,8 @@ private:
     using Rooms = std::map<std::string, Room, std::less<>>;
 
     [[nodiscard]] bool fits(std::size_t bytes, bool left) const noexcept {
-        return all_[left].count < options_.calls_max && bytes <= options_.messages_bytes_max &&
-               bytes <= options_.bytes_max - all_[left].bytes;
+        return all_[left].count < limits_.of_all && bytes <= limits_.bytes_of_room &&
+               bytes <= limits_.bytes_of_all - all_[left].bytes;
     }
     /// Adds a room, with a turn.
     [[nodiscard]] Room& add(std::string_view id) {
@@ -174,7 +176,7 @@ private:
         all_[left].bytes += change.bytes;
     }
 
-    const redis::RoomsOptions options_;
+    const MessageLimits limits_;
     Rooms rooms_{};
     std::list<Rooms::iterator> turns_{};  ///< one for each room
     Total all_[2]{};

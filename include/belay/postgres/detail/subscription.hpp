@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/postgres/detail/subscription.hpp
+/// PostgresSubscription: the connection of a postgres::Rooms that waits for changes and messages.
+#pragma once
+
+#include <libpq-fe.h>
+#include <poll.h>
+
+#include <charconv>     // std::from_chars
+#include <chrono>       // std::chrono::ceil
+#include <cstddef>      // std::byte, std::size_t
+#include <cstdint>      // std::uint64_t
+#include <map>          // std::map
+#include <memory>       // std::shared_ptr, std::unique_ptr
+#include <mutex>        // std::mutex
+#include <set>          // std::set
+#include <string>       // std::string
+#include <string_view>  // std::string_view
+#include <utility>      // std::exchange, std::move
+#include <vector>       // std::vector
+
+#include <belay/core/order.hpp>
+#include <belay/posix/poller.hpp>
+#include <belay/postgres/detail/connection.hpp>
+#include <belay/room/fanout_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Returns the bytes as digits.
+[[nodiscard]] inline std::string postgres_digits(BytesView bytes) {
+    constexpr char digits[] = "0123456789abcdef";
+    std::string text;
+    text.reserve(2 * bytes.size());
+    for (const std::byte b : bytes)
+        text += {digits[std::to_integer<unsigned>(b) >> 4U],
+                 digits[std::to_integer<unsigned>(b) & 15U]};
+    return text;
+}
+/// Returns the bytes of digits that postgres_digits has written; nothing of other text.
+[[nodiscard]] inline Bytes postgres_bytes(std::string_view digits) {
+    Bytes bytes;
+    for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+        unsigned value = 0;
+        const char* const end = digits.data() + i + 2;
+        if (std::from_chars(digits.data() + i, end, value, 16).ptr != end) return {};
+        bytes.push_back(static_cast<std::byte>(value));
+    }
+    return bytes;
+}
+
+/// The last change that this server has stored in each room, until its subscription has read
+/// further.
+///
+/// Thread safety: all members.
+class PostgresOwnChanges {
+public:
+    struct Change {
+        Id epoch{};
+        std::uint64_t position = 0;
+        Id server{};
+    };
+    void stored(const std::string& id, const Change& change) {
+        const std::lock_guard lock{mutex_};
+        changes_.insert_or_assign(id, change);
+    }
+    /// Returns the change, if it is of the history `epoch`.
+    [[nodiscard]] Change of(const std::string& id, const Id& epoch) const {
+        const std::lock_guard lock{mutex_};
+        const auto found = changes_.find(id);
+        return found != changes_.end() && found->second.epoch == epoch ? found->second : Change{};
+    }
+    /// The room was loaded, or was read up to a position.
+    void read(const std::string& id, std::uint64_t position) {
+        const std::lock_guard lock{mutex_};
+        const auto found = changes_.find(id);
+        if (found != changes_.end() && found->second.position <= position) changes_.erase(found);
+    }
+
+private:
+    mutable std::mutex mutex_{};
+    std::map<std::string, Change, std::less<>> changes_{};
+};
+
+/// Whether an entry, of the given server if it is not empty, is in the history; `r` is its room.
+/// Entries up to `trimmed` are removed.
+[[nodiscard]] inline std::string postgres_has(const std::string& prefix, const std::string& at,
+                                              const std::string& server) {
+    const std::string entry = "EXISTS (SELECT FROM " + prefix +
+                              "_update e WHERE e.room = r.id AND " + "e.position = " + at +
+                              (server.empty() ? "" : " AND e.server = " + server) + ")";
+    return "(" + at + " >= r.trimmed AND (" + at + " IN (r.trimmed, r.covers) OR " + entry + "))";
+}
+
+/// NOTIFY wakes it, and it then reads the tables. Messages are in the notifications themselves, in
+/// pieces, because a notification has less than 8,000 bytes.
+///
+/// Thread safety: one thread, except for `wake`, which any thread may call.
+class PostgresSubscription {
+public:
+    PostgresSubscription(const postgres::RoomsOptions& options,
+                         std::shared_ptr<PostgresOwnChanges> own)
+        : options_{options}, own_{std::move(own)}, connection_{options} {}
+
+    [[nodiscard]] part::ReadRooms wait(const part::RoomReaders& readers,
+                                       const std::set<std::string>& changed, Duration limit) {
+        changed_.insert(changed.begin(), changed.end());
+        const Instant until = after(SteadyClock{}.now(), limit);
+        for (;;) {
+            if (PersistenceError e = connection_.connect("LISTEN " + channel())) return e;
+            Found found;
+            if (connection_.take_connected()) polls_at_ = always;
+            if (SteadyClock{}.now() >= polls_at_) {
+                if (PersistenceError e = compare(readers)) return e;
+                polls_at_ = after(SteadyClock{}.now(), options_.poll_every);
+            }
+            if (!receive(readers, found))
+                return connection_.failed(postgres::Errc::connection_lost);
+            while (!changed_.empty()) {
+                const std::string id = *changed_.begin();
+                if (PersistenceError e = read(id, readers, found)) return e;
+                changed_.erase(id);
+            }
+            const Instant now = SteadyClock{}.now();
+            if (!found.empty() || woken_by_user() || now >= until) return found;
+            sleep(elapsed(now, smaller(until, polls_at_)));
+        }
+    }
+    void publish(const std::vector<part::PublishedMessage>& messages) {
+        if (connection_.connect("LISTEN " + channel())) return;
+        std::string texts = "{";
+        for (const part::PublishedMessage& message : messages) {
+            BytesView left{message.bytes};
+            const std::string id = postgres_digits(as_bytes(message.id));
+            do {
+                const BytesView piece = left.first(smaller(left.size(), piece_max));
+                left = left.subspan(piece.size());
+                // Equal notifications of a transaction would become one.
+                texts += (texts.size() == 1 ? "" : ",") + std::string{left.empty() ? "m" : "p"} +
+                         id + ":" + std::to_string(++pieces_) + ":" + postgres_digits(piece);
+            } while (!left.empty());
+        }
+        PostgresRows rows;
+        static_cast<void>(
+            connection_.run("SELECT pg_notify('" + channel() + "', t) FROM unnest($1::text[]) t",
+                            {texts + "}"}, rows));
+    }
+    void wake() noexcept { wakeup_.signal(); }
+
+private:
+    using Found = std::map<std::string, part::FanoutBatch>;
+    using State = part::FanoutBatch::State;
+
+    [[nodiscard]] std::string channel() const { return options_.prefix + "_changes"; }
+    [[nodiscard]] bool woken_by_user() {
+        pollfd polled{wakeup_.descriptor(), POLLIN, 0};
+        if (::poll(&polled, 1, 0) <= 0) return false;
+        wakeup_.reset();
+        return true;
+    }
+    void sleep(Duration time) const {
+        pollfd polled[2] = {{wakeup_.descriptor(), POLLIN, 0},
+                            {PQsocket(connection_.get()), POLLIN, 0}};
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(time);
+        // An interruption and an error are handled by the next turn.
+        static_cast<void>(::poll(polled, 2, static_cast<int>(left.count())));
+    }
+    /// Receives notifications.   Returns: false if the connection is lost.
+    [[nodiscard]] bool receive(const part::RoomReaders& readers, Found& found) {
+        if (PQconsumeInput(connection_.get()) == 0) {
+            connection_.close();
+            return false;
+        }
+        using Notification = std::unique_ptr<PGnotify, decltype(&PQfreemem)>;
+        while (const Notification one{PQnotifies(connection_.get()), &PQfreemem}) {
+            const std::string_view text = one->extra;
+            const std::size_t ends = text.find(':');
+            const std::size_t begins = text.find(':', ends + 1);
+            if (text.empty()) continue;
+            const Bytes name = postgres_bytes(text.substr(1, ends == text.npos ? ends : ends - 1));
+            const std::string id{as_text(name)};
+            if (text[0] == 'c') changed_.insert(id);
+            if (text[0] == 'c' || begins == text.npos) continue;
+            // The pieces of a message are in one transaction.
+            Bytes& message = partial_[one->be_pid];
+            const Bytes piece = postgres_bytes(text.substr(begins + 1));
+            message.insert(message.end(), piece.begin(), piece.end());
+            if (text[0] != 'm') continue;
+            if (readers.contains(id)) found[id].messages.push_back(std::move(message));
+            partial_.erase(one->be_pid);
+        }
+        return true;
+    }
+    /// Finds the rooms that differ from what was read.
+    [[nodiscard]] PersistenceError compare(const part::RoomReaders& readers) {
+        std::string ids = "{";
+        for (const auto& [id, reader] : readers)
+            if (reader.waits)
+                ids += (ids.size() == 1 ? "" : ",") + std::string{"\"\\\\x"} +
+                       postgres_digits(as_bytes(id)) + "\"";
+        PostgresRows rows;
+        if (PersistenceError e =
+                connection_.run("SELECT id, epoch, position FROM " + options_.prefix +
+                                    "_room WHERE id = ANY ($1::bytea[])",
+                                {ids + "}"}, rows))
+            return e;
+        std::set<std::string> same;
+        for (int i = 0; i < rows.size(); ++i) {
+            const std::string id{as_text(rows.bytes(i, 0))};
+            const part::RoomReader& reader = readers.find(id)->second;
+            if (reader.epoch == rows.id(i, 1) && reader.from == rows.number(i, 2)) same.insert(id);
+        }
+        for (const auto& [id, reader] : readers)
+            if (reader.waits && !same.contains(id)) changed_.insert(id);
+        return {};
+    }
+    /// Reads the entries of a room.
+    [[nodiscard]] PersistenceError read(const std::string& id, const part::RoomReaders& readers,
+                                        Found& found) {
+        const auto at = readers.find(id);
+        if (at == readers.end() || !at->second.waits) return {};
+        const part::RoomReader& reader = at->second;
+        own_->read(id, reader.from);
+        const PostgresOwnChanges::Change own = own_->of(id, reader.epoch);
+        const std::string& p = options_.prefix;
+        PostgresRows rows;
+        if (PersistenceError e = connection_.run(
+                "WITH r AS (SELECT *, CASE WHEN $2::bigint = 0 THEN began ELSE $2 END AS at FROM " +
+                    p + "_room WHERE id = $1) SELECT 0::bigint, r.epoch, (" +
+                    postgres_has(p, "r.at", "") + " AND ($3::bigint = 0 OR $3 < r.trimmed OR " +
+                    postgres_has(p, "$3", "$4::bytea") +
+                    "))::int::bigint, ''::bytea FROM r UNION ALL (SELECT position, server, "
+                    "sequence, body FROM (SELECT u.*, sum(length(u.body)) OVER (ORDER BY "
+                    "u.position) AS bytes FROM r JOIN " +
+                    p +
+                    "_update u ON u.room = r.id AND u.position > r.at ORDER BY u.position LIMIT "
+                    "256) few WHERE bytes <= 1048576 OR bytes = length(body)) ORDER BY 1",
+                {BytesView{as_bytes(id)}, reader.from, own.position, own.server}, rows))
+            return e;
+        part::FanoutBatch batch;
+        const bool has = rows.size() != 0;
+        if (has) batch.epoch = rows.id(0, 1);
+        if (reader.epoch != no_id && batch.epoch != reader.epoch) {
+            PostgresRows over;
+            if (PersistenceError e =
+                    connection_.run("SELECT FROM " + p + "_ended WHERE room = $1 AND epoch = $2",
+                                    {BytesView{as_bytes(id)}, reader.epoch}, over))
+                return e;
+            batch.state = over.size() != 0 ? State::over : State::gap;
+        } else if (has && rows.number(0, 2) == 0) {
+            batch.state = State::gap;
+        } else {
+            for (int i = 1; i < rows.size(); ++i) {
+                const part::ChangeId change{rows.id(i, 1), rows.number(i, 2), batch.epoch};
+                batch.entries.push_back({rows.number(i, 0), change, to_bytes(rows.bytes(i, 3))});
+            }
+            if (batch.entries.empty()) return {};
+        }
+        batch.messages = std::move(found[id].messages);
+        found[id] = std::move(batch);
+        return {};
+    }
+
+    /// Half of a notification, less an id and a number.
+    static constexpr std::size_t piece_max = 3'500;
+
+    const postgres::RoomsOptions options_;
+    std::shared_ptr<PostgresOwnChanges> own_;
+    PostgresConnection connection_;
+    posix::detail::WakeupFd wakeup_{};
+    std::set<std::string> changed_{};
+    std::map<int, Bytes> partial_{};  // of each connection that publishes
+    std::uint64_t pieces_ = 0;
+    Instant polls_at_ = always;
+};
+
+}}}  // namespace belay::detail

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+/// \file belay/room/detail/subscription_thread.hpp
+/// SubscriptionThread: the subscriptions of an OnThread, and the thread that waits for their rooms.
+#pragma once
+
+#include <chrono>              // std::chrono::minutes, std::chrono::seconds
+#include <condition_variable>  // std::condition_variable
+#include <cstddef>             // std::size_t
+#include <cstdint>             // std::uint64_t
+#include <deque>               // std::deque
+#include <functional>          // std::less
+#include <iterator>            // std::move_iterator
+#include <map>                 // std::map
+#include <mutex>               // std::mutex
+#include <optional>            // std::optional
+#include <set>                 // std::set
+#include <string>              // std::string
+#include <string_view>         // std::string_view
+#include <thread>              // std::thread
+#include <utility>             // std::declval, std::exchange, std::move
+#include <vector>              // std::vector
+
+#include <belay/core/clocks.hpp>
+#include <belay/room/detail/unpublished_messages.hpp>
+#include <belay/room/fanout_like.hpp>
+
+namespace belay { inline namespace BELAY_ABI { namespace detail {
+
+/// Waits for the rooms of a blocking storage, and answers their subscriptions. In between, it
+/// publishes messages.
+///
+/// After an answer, the messages of the room are kept for a minute, for the next subscription.
+///
+/// Thread safety: any thread.
+template <class P>
+class SubscriptionThread {
+    using Subscription = decltype(std::declval<P&>().subscription());
+    using Batch = Result<part::FanoutBatch, PersistenceError>;
+
+public:
+    SubscriptionThread(P& persistence, const MessageLimits& limits)
+        : subscription_{persistence.subscription()}, messages_{limits} {}
+    SubscriptionThread(const SubscriptionThread&) = delete;
+    SubscriptionThread& operator=(const SubscriptionThread&) = delete;
+    ~SubscriptionThread() {
+        {
+            const std::lock_guard lock{mutex_};
+            ends_ = true;
+        }
+        wake();
+        if (thread_.joinable()) thread_.join();
+    }
+
+    void start() {
+        thread_ = std::thread{[this] { run(); }};
+    }
+    void subscribe(std::string_view id, const part::RoomReader& reader, Completion<Batch> done) {
+        {
+            const std::lock_guard lock{mutex_};
+            posted_.requests.insert_or_assign(std::string{id}, Request{reader, std::move(done)});
+        }
+        wake();
+    }
+    void publish(std::string_view id, BytesView message) {
+        {
+            const std::lock_guard lock{mutex_};
+            messages_.push(id, message);
+        }
+        wake();
+    }
+    /// The room may have another history, or be gone.
+    void changed(const std::string& id) {
+        {
+            const std::lock_guard lock{mutex_};
+            posted_.changed.insert(id);
+        }
+        wake();
+    }
+
+private:
+    struct Request {
+        part::RoomReader reader;
+        Completion<Batch> done;
+    };
+    /// Subscriptions and rooms that other threads have posted.
+    struct Posted {
+        std::map<std::string, Request, std::less<>> requests{};
+        std::set<std::string> changed{};
+    };
+    struct Sub {
+        [[nodiscard]] bool waits() const noexcept { return done && done->wanted(); }
+
+        std::optional<Completion<Batch>> done{};
+        std::deque<Bytes> messages{};
+        std::size_t message_bytes = 0;
+        Instant answered_at = always;
+        bool outage_reported = false;
+    };
+
+    void wake() {
+        subscription_.wake();
+        woken_.notify_one();
+    }
+
+    // ---- the thread ----------------------------------------------------------------------------
+
+    void run() {
+        for (;;) {
+            const bool ends = take_requests();
+            const bool more = publish_some();
+            if (ends) return publish_rest();
+            sweep();
+            part::ReadRooms read =
+                subscription_.wait(readers_, changed_, more ? Duration{0} : wait_max);
+            read ? take_all(*read) : fail_all(read.error());
+        }
+    }
+    /// Returns: whether the thread ends.
+    [[nodiscard]] bool take_requests() {
+        Posted posted;
+        bool ends = false;
+        {
+            const std::lock_guard lock{mutex_};
+            posted = std::exchange(posted_, {});
+            ends = ends_;
+        }
+        changed_.merge(posted.changed);
+        for (auto& [id, request] : posted.requests) {
+            Sub& sub = subs_[id];
+            sub.done.emplace(std::move(request.done));
+            readers_.insert_or_assign(id, request.reader);
+            changed_.insert(id);
+            if (!sub.messages.empty()) answer(id, sub, part::FanoutBatch{});
+        }
+        return ends;
+    }
+    /// Returns: whether more messages wait.
+    [[nodiscard]] bool publish_some() {
+        std::vector<part::PublishedMessage> messages;
+        bool more = false;
+        {
+            const std::lock_guard lock{mutex_};
+            messages = messages_.take();
+            more = !messages_.empty();
+        }
+        if (!messages.empty()) subscription_.publish(messages);
+        return more;
+    }
+    /// Publishes the messages that wait at the end, such as that clients have left.
+    void publish_rest() {
+        const Instant until = after(SteadyClock{}.now(), std::chrono::seconds{1});
+        while (publish_some() && SteadyClock{}.now() < until) continue;
+    }
+    void take_all(std::map<std::string, part::FanoutBatch>& read) {
+        changed_.clear();
+        for (auto& [id, sub] : subs_) sub.outage_reported = false;
+        for (auto& [id, batch] : read) {
+            const auto found = subs_.find(id);
+            if (found == subs_.end()) continue;
+            Sub& sub = found->second;
+            for (Bytes& message : batch.messages) add(sub, std::move(message));
+            batch.messages.clear();
+            const bool nothing = batch.state == part::FanoutBatch::State::goes_on &&
+                                 batch.entries.empty() && sub.messages.empty();
+            if (!nothing && sub.waits()) answer(id, sub, std::move(batch));
+            if (!sub.waits()) readers_.find(id)->second.waits = false;
+        }
+    }
+    void add(Sub& sub, Bytes message) const {
+        sub.message_bytes += message.size();
+        sub.messages.push_back(std::move(message));
+        while (sub.messages.size() > messages_.limits().of_room ||
+               sub.message_bytes > messages_.limits().bytes_of_room) {
+            sub.message_bytes -= sub.messages.front().size();
+            sub.messages.pop_front();
+        }
+    }
+    void answer(const std::string& id, Sub& sub, Batch batch) {
+        if (batch) {
+            batch->messages.assign(std::move_iterator{sub.messages.begin()},
+                                   std::move_iterator{sub.messages.end()});
+            sub.messages.clear();
+            sub.message_bytes = 0;
+        }
+        readers_.find(id)->second.waits = false;
+        sub.answered_at = SteadyClock{}.now();
+        Completion<Batch> done = std::move(*std::exchange(sub.done, std::nullopt));
+        done(std::move(batch));
+    }
+    /// Reports an outage once to each subscription, and waits before the next try. All rooms are
+    /// compared then.
+    void fail_all(const PersistenceError& why) {
+        for (auto& [id, sub] : subs_) {
+            changed_.insert(id);
+            if (sub.waits() && !std::exchange(sub.outage_reported, true)) answer(id, sub, why);
+        }
+        std::unique_lock lock{mutex_};
+        woken_.wait_for(lock, retry_after, [this] { return ends_; });
+    }
+    /// Ends the subscriptions that nothing waits for.
+    void sweep() {
+        const Instant now = SteadyClock{}.now();
+        if (now < sweeps_at_) return;
+        sweeps_at_ = after(now, wait_max);
+        for (auto it = subs_.begin(); it != subs_.end();) {
+            const Sub& sub = it->second;
+            const bool over =
+                sub.done ? !sub.waits() : elapsed(sub.answered_at, now) > std::chrono::minutes{1};
+            if (over) readers_.erase(it->first);
+            it = over ? subs_.erase(it) : std::next(it);
+        }
+    }
+
+    static constexpr Duration wait_max = std::chrono::seconds{1};
+    static constexpr std::chrono::milliseconds retry_after{500};
+
+    // Used by all threads.
+    Subscription subscription_;  // only `wake`
+    std::mutex mutex_{};
+    std::condition_variable woken_{};
+    Posted posted_{};
+    UnpublishedMessages messages_;
+    bool ends_ = false;
+    // Used by the thread.
+    part::RoomReaders readers_{};
+    std::map<std::string, Sub> subs_{};
+    std::set<std::string> changed_{};
+    Instant sweeps_at_ = always;
+    std::thread thread_{};
+};
+
+}}}  // namespace belay::detail

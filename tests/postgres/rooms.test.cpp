@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// Goal: postgres::Rooms is a storage of rooms that several servers share. Method: the checks of
+// persistences, with a PostgreSQL server of its own.
+#include <belay/postgres/rooms.hpp>
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include <belay/room/on_thread.hpp>
+#include <belay/room/persistence_check.hpp>
+#include <belay/room/shared_persistence_check.hpp>
+
+#include "support/postgres/server.hpp"
+
+using namespace belay;
+using belay_test::PostgresServer;
+
+static_assert(explain::persistence_like<postgres::Rooms>() && BlockingFanoutLike<postgres::Rooms>);
+static_assert(FanoutLike<OnThread<postgres::Rooms>>);
+
+TEST_CASE("check::persistence finds no fault in postgres::Rooms", "[postgres][rooms][property]") {
+    const PostgresServer server;
+    int made = 0;
+    const auto open = [&] { return postgres::Rooms{server.options("p" + std::to_string(made))}; };
+    const auto fault = check::persistence(
+        [&] {
+            ++made;
+            return open();
+        },
+        open, {.histories = 8, .steps = 150});
+    if (fault)
+        FAIL(to_string(fault->rule) << ", history " << fault->history << ", step " << fault->step);
+    CHECK(made == 8);
+}
+
+TEST_CASE("check::shared_persistence finds no fault in postgres::Rooms over lost entries",
+          "[postgres][rooms][property]") {
+    const PostgresServer server;
+    const auto prefix = [](std::uint64_t history) { return "s" + std::to_string(history); };
+    const auto fault = check::shared_persistence(
+        [&](std::uint64_t history) {
+            postgres::RoomsOptions options = server.options(prefix(history));
+            options.poll_every = std::chrono::milliseconds{50};
+            return OnThread{postgres::Rooms{options}};
+        },
+        [&](std::uint64_t history) {
+            const std::string p = prefix(history);
+            server.command("DELETE FROM " + p + "_update WHERE position = (SELECT position FROM " +
+                           p + "_room)");
+            server.command("UPDATE " + p + "_room SET position = position - 1");
+            return true;
+        },
+        [] { std::this_thread::yield(); }, {.histories = 8, .steps = 60});
+    if (fault)
+        FAIL(to_string(fault->rule) << ", history " << fault->history << ", step " << fault->step);
+}
+
+namespace {
+
+constexpr Id some_epoch{std::byte{1}};
+constexpr Id other_epoch{std::byte{2}};
+using Batch = Result<part::FanoutBatch, PersistenceError>;
+using State = part::FanoutBatch::State;
+
+/// The answer of a call that answers before it returns.
+template <class V, class Ask>
+[[nodiscard]] V pg_answer(Ask&& ask) {
+    driver::Question<V> question;
+    ask(question.ask());
+    REQUIRE(question.answered());
+    return std::move(*question.take());
+}
+[[nodiscard]] part::FlushedRooms pg_flush(postgres::Rooms& rooms) {
+    return pg_answer<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
+}
+[[nodiscard]] part::LoadedRoom pg_load(postgres::Rooms& rooms, std::string_view id = "board") {
+    return pg_answer<part::LoadedRoom>([&](auto done) { rooms.load(id, std::move(done)); });
+}
+/// Appends and flushes.   Returns: the code of the flush.
+std::error_code pg_append(postgres::Rooms& rooms, std::string_view text,
+                          std::string_view id = "board") {
+    REQUIRE(!rooms.append(id, as_bytes(text), {some_epoch, 1, some_epoch}));
+    return pg_flush(rooms).error.code;
+}
+void pg_begin(postgres::Rooms& rooms) {
+    REQUIRE(!rooms.begin("board", some_epoch, false));
+    REQUIRE_FALSE(pg_flush(rooms).error);
+}
+[[nodiscard]] std::string pg_words(const part::LoadedRoom& found) {
+    REQUIRE(found);
+    std::string all;
+    if (*found)
+        for (const Bytes& update : (*found)->updates) all += as_text(update);
+    return *found ? all : "none";
+}
+[[nodiscard]] part::ReadRooms pg_wait(detail::PostgresSubscription& waits, const Id& epoch,
+                                      std::uint64_t from) {
+    return waits.wait({{"board", {epoch, from, true}}}, {"board"}, std::chrono::milliseconds{1});
+}
+/// Waits until calls are answered again.
+void pg_back(postgres::Rooms& rooms) {
+    REQUIRE(belay_test::eventually([&] { return pg_load(rooms, "none").has_value(); }));
+}
+
+}  // namespace
+
+TEST_CASE("postgres::Rooms survives a server that is killed, restarted and frozen",
+          "[postgres][rooms][fault]") {
+    PostgresServer server;
+    postgres::RoomsOptions options = server.options();
+    SECTION("killed") {
+        postgres::Rooms rooms{options};
+        pg_begin(rooms);
+        REQUIRE(!pg_append(rooms, "a"));
+        server.kill();
+        CHECK(pg_append(rooms, "lost"));
+        CHECK(pg_load(rooms).error().code == postgres::Errc::connection_lost);
+        server.start();
+        pg_back(rooms);
+        REQUIRE(!pg_append(rooms, "b"));
+        CHECK(pg_words(pg_load(rooms)) == "ab");
+    }
+    SECTION("frozen") {
+        options.command_timeout = std::chrono::milliseconds{300};
+        postgres::Rooms rooms{options};
+        pg_begin(rooms);
+        server.freeze(true);
+        CHECK(pg_append(rooms, "unknown") == postgres::Errc::no_answer);
+        server.freeze(false);
+        pg_back(rooms);
+        REQUIRE(!pg_append(rooms, "b"));
+        CHECK(pg_words(pg_load(rooms)).ends_with("b"));
+    }
+}
+
+TEST_CASE("postgres::Rooms: a server that freezes in a transaction holds its rooms for a while",
+          "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::RoomsOptions options = server.options();
+    options.command_timeout = std::chrono::milliseconds{1'000};
+    postgres::Rooms rooms{options};
+    pg_begin(rooms);
+    // The transaction of a server that sends no more commands.
+    detail::PostgresConnection frozen{options};
+    REQUIRE_FALSE(frozen.connect(""));
+    detail::PostgresRows rows;
+    REQUIRE_FALSE(frozen.run("BEGIN; UPDATE belay_room SET position = position", rows));
+    CHECK(!pg_append(rooms, "a"));
+    CHECK(pg_words(pg_load(rooms)) == "a");
+}
+
+TEST_CASE("postgres::Rooms: updates become visible in the order of their positions",
+          "[postgres][rooms][unit]") {
+    const PostgresServer server;
+    postgres::Rooms one{server.options()};
+    postgres::Rooms two{server.options()};
+    pg_begin(one);
+    const std::uint64_t began = (*pg_load(one))->position;
+    // Its commit is late.
+    detail::PostgresConnection late{server.options()};
+    REQUIRE_FALSE(late.connect(""));
+    detail::PostgresRows rows;
+    REQUIRE_FALSE(late.run(
+        "BEGIN; WITH head AS (UPDATE belay_room SET position = position + 1 RETURNING position) "
+        "INSERT INTO belay_update SELECT 'board', position, '', 1, 'early' FROM head",
+        rows));
+    std::error_code error;
+    std::thread other{[&] { error = pg_append(two, "late"); }};
+    detail::PostgresSubscription waits = one.subscription();
+    part::ReadRooms read = pg_wait(waits, some_epoch, began);
+    CHECK((read && read->empty()));
+    REQUIRE_FALSE(late.run("COMMIT", rows));
+    other.join();
+    CHECK(!error);
+    read = pg_wait(waits, some_epoch, began);
+    REQUIRE((read && read->size() == 1 && read->begin()->second.entries.size() == 2));
+    CHECK(as_text(read->begin()->second.entries[0].update) == "early");
+    CHECK(as_text(read->begin()->second.entries[1].update) == "late");
+}
+
+TEST_CASE("postgres::Rooms: flushes of the same rooms in opposite order do not block each other",
+          "[postgres][rooms][unit]") {
+    const PostgresServer server;
+    std::atomic<int> errors{0};
+    const auto flushes = [&](bool backward) {
+        postgres::Rooms rooms{server.options()};
+        for (int i = 0; i < 50; ++i) {
+            const char* const ids[] = {"a", "b"};
+            for (const bool second : {backward, !backward}) {
+                const std::string_view id = ids[second];
+                if (i == 0) errors += rooms.begin(id, some_epoch, false) ? 1 : 0;
+                errors += rooms.append(id, as_bytes("x"), {other_epoch, 1, some_epoch}) ? 1 : 0;
+            }
+            driver::Question<part::FlushedRooms> question;
+            rooms.flush(question.ask());
+            errors += question.take()->error ? 1 : 0;
+        }
+    };
+    std::thread other{[&] { flushes(true); }};
+    flushes(false);
+    other.join();
+    CHECK(errors == 0);
+    postgres::Rooms rooms{server.options()};
+    CHECK(pg_words(pg_load(rooms, "a")).size() == 100);
+}
+
+TEST_CASE("postgres::Rooms reports what the database refuses", "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    SECTION("tables that are dropped are created again") {
+        pg_begin(rooms);
+        server.command("DROP TABLE belay_room");
+        CHECK(pg_append(rooms, "a") == postgres::Errc::no_tables);
+        pg_back(rooms);
+        CHECK(pg_words(pg_load(rooms)) == "none");
+    }
+    SECTION("tables of another version stay as they are") {
+        pg_begin(rooms);
+        server.command("UPDATE belay_version SET version = 2");
+        postgres::Rooms other{server.options()};
+        CHECK(pg_load(other).error().code == postgres::Errc::other_version);
+    }
+    SECTION("read-only") {
+        server.command("ALTER DATABASE postgres SET default_transaction_read_only = on");
+        CHECK(pg_load(rooms).error().code == postgres::Errc::read_only);
+        server.command(
+            "BEGIN READ WRITE; "
+            "ALTER DATABASE postgres RESET default_transaction_read_only; COMMIT");
+        pg_back(rooms);
+    }
+    SECTION("a user that it does not know") {
+        postgres::RoomsOptions options = server.options();
+        options.connection += " user=nobody";
+        postgres::Rooms other{options};
+        CHECK(pg_load(other).error().code == postgres::Errc::connection_lost);
+    }
+    SECTION("too many connections") {
+        std::vector<PGconn*> all;
+        for (int i = 0; i < 25; ++i) all.push_back(PQconnectdb(server.connection().c_str()));
+        CHECK(pg_load(rooms).error().code == postgres::Errc::not_ready);
+        for (PGconn* const one : all) PQfinish(one);
+        pg_back(rooms);
+    }
+}
+
+TEST_CASE("postgres::Rooms: a loss of read or own updates is a gap", "[postgres][rooms][fault]") {
+    const PostgresServer server;
+    postgres::Rooms one{server.options()};
+    postgres::Rooms two{server.options()};
+    pg_begin(one);
+    REQUIRE(!pg_append(one, "kept"));
+    const std::uint64_t kept = (*pg_load(one))->position;
+    REQUIRE(!pg_append(one, "lost"));
+    const std::uint64_t read = (*pg_load(two))->position;
+    server.command("DELETE FROM belay_update WHERE position > " + std::to_string(kept));
+    server.command("UPDATE belay_room SET position = " + std::to_string(kept));
+    SECTION("another server has read it, and more was appended since") {
+        REQUIRE(!pg_append(two, "later"));
+        detail::PostgresSubscription waits = two.subscription();
+        const part::ReadRooms found = pg_wait(waits, some_epoch, read);
+        REQUIRE((found && found->size() == 1));
+        CHECK(found->begin()->second.state == State::gap);
+    }
+    SECTION("its own server has not read it back") {
+        detail::PostgresSubscription waits = one.subscription();
+        const part::ReadRooms found = pg_wait(waits, some_epoch, kept);
+        REQUIRE((found && found->size() == 1));
+        CHECK(found->begin()->second.state == State::gap);
+        // The next change would hide the loss.
+        CHECK(pg_append(one, "next") == RoomErrc::unknown_room);
+    }
+}
+
+TEST_CASE("postgres::Rooms publishes messages of any length", "[postgres][rooms][unit]") {
+    const PostgresServer server;
+    postgres::Rooms rooms{server.options()};
+    detail::PostgresSubscription one = rooms.subscription();
+    detail::PostgresSubscription two = rooms.subscription();
+    REQUIRE(pg_load(rooms));
+    REQUIRE(pg_wait(two, no_id, 0));
+    const Bytes long_one(20'000, std::byte{7});
+    one.publish({{"board", {}}, {"board", long_one}, {"other", long_one}, {"board", long_one}});
+    std::vector<Bytes> received;
+    REQUIRE(belay_test::eventually([&] {
+        const part::ReadRooms found = pg_wait(two, no_id, 0);
+        if (found && found->contains("board")) {
+            const auto& some = found->at("board").messages;
+            received.insert(received.end(), some.begin(), some.end());
+        }
+        return received.size() == 3;
+    }));
+    CHECK(received == std::vector<Bytes>{{}, long_one, long_one});
+}

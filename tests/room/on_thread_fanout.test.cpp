@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+// Goal: OnThread makes a storage for several servers of one that blocks, and its subscriptions wait
+// on a thread of their own. Method: the kits of persistences on a storage in memory, and single
+// calls.
+#include <belay/room/on_thread.hpp>
+
+#include <belay/room/persistence_check.hpp>
+#include <belay/room/shared_persistence_check.hpp>
+
+#include <atomic>
+#include <map>
+
+#include "support/catch.hpp"
+#include "support/drive/persistence_doubles.hpp"
+#include "support/eventually.hpp"
+#include "support/room/table_rooms.hpp"
+
+using namespace belay;
+using belay_test::eventually;
+using belay_test::RoomTable;
+using belay_test::TableRooms;
+using belay_test::TableSubscription;
+
+namespace {
+
+using Batch = Result<part::FanoutBatch, PersistenceError>;
+constexpr Id first_epoch{std::byte{1}};
+
+static_assert(explain::persistence_like<OnThread<TableRooms>>() &&
+              explain::fanout_like<OnThread<TableRooms>>());
+static_assert(!FanoutLike<OnThread<MemoryRooms>> && detail::FanoutIsSound<OnThread<MemoryRooms>>);
+
+/// A storage whose connection for subscriptions is away.
+struct Outage {
+    std::atomic<bool> away{false};
+    std::atomic<int> waits{0};
+};
+struct AwaySubscription : TableSubscription {
+    AwaySubscription(RoomTable& table, Outage& o) : TableSubscription{table}, outage{o} {}
+    part::ReadRooms wait(const part::RoomReaders& readers, const std::set<std::string>& changed,
+                         Duration limit) {
+        ++outage.waits;
+        if (outage.away)
+            return PersistenceError{std::make_error_code(std::errc::not_connected), {}, {}};
+        return TableSubscription::wait(readers, changed, limit);
+    }
+    Outage& outage;
+};
+struct AwayRooms : TableRooms {
+    AwayRooms(RoomTable& t, Outage& o) : TableRooms{t}, table{t}, outage{o} {}
+    [[nodiscard]] AwaySubscription subscription() const { return {table, outage}; }
+    RoomTable& table;
+    Outage& outage;
+};
+
+template <class P>
+void append_now(OnThread<P>& rooms, std::string_view text) {
+    REQUIRE(!rooms.append("board", as_bytes(text), {first_epoch, 1, first_epoch}));
+    const auto flushed =
+        belay_test::waited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
+    REQUIRE((flushed && !flushed->error));
+}
+
+}  // namespace
+
+TEST_CASE("check::persistence finds no fault in OnThread over a shared storage that blocks",
+          "[drive][on_thread][property]") {
+    std::map<int, RoomTable> tables;
+    int made = 0;
+    const auto open = [&] { return OnThread{TableRooms{tables[made]}}; };
+    const auto fault = check::persistence(
+        [&] {
+            ++made;
+            return open();
+        },
+        open, {.histories = 12, .steps = 150});
+    if (fault) FAIL(to_string(fault->rule) << ", history " << fault->history);
+}
+
+TEST_CASE("check::shared_persistence finds no fault in OnThread over a shared storage that blocks",
+          "[drive][on_thread][property]") {
+    std::map<std::uint64_t, RoomTable> tables;
+    const auto fault = check::shared_persistence(
+        [&](std::uint64_t history) { return OnThread{TableRooms{tables[history]}}; },
+        {.histories = 10, .steps = 60});
+    if (fault)
+        FAIL(to_string(fault->rule) << ", history " << fault->history << ", step " << fault->step);
+}
+
+TEST_CASE("OnThread keeps messages that arrive between two subscriptions",
+          "[drive][on_thread][unit]") {
+    RoomTable table;
+    OnThread one{TableRooms{table}};
+    OnThread two{TableRooms{table}};
+    driver::Question<Batch> asked;
+    two.subscribe("board", no_id, 0, asked.ask());
+    REQUIRE(!one.begin("board", first_epoch, false));
+    append_now(one, "a");
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    const Batch batch = *asked.take();
+    REQUIRE((batch && batch->entries.size() == 1 && batch->epoch == first_epoch));
+    one.publish("board", as_bytes("message"));
+    one.publish("other", as_bytes("of a room without a subscription"));
+    REQUIRE(eventually([&] {
+        const std::lock_guard lock{table.mutex};
+        return table.messages.size() == 2;
+    }));
+    two.subscribe("board", first_epoch, batch->entries.back().position, asked.ask());
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    CHECK((*asked.take())->messages == std::vector<Bytes>{to_bytes("message")});
+}
+
+TEST_CASE("OnThread reports an outage once to each subscription, and goes on after it",
+          "[drive][on_thread][unit]") {
+    RoomTable table;
+    Outage outage;
+    OnThread one{AwayRooms{table, outage}};
+    outage.away = true;
+    driver::Question<Batch> asked;
+    one.subscribe("board", no_id, 0, asked.ask());
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    CHECK((*asked.take()).error().code == std::errc::not_connected);
+    one.subscribe("board", no_id, 0, asked.ask());
+    const int before = outage.waits;
+    REQUIRE(eventually([&] { return outage.waits > before + 1; }));
+    CHECK_FALSE(asked.answered());
+    // The calls have a connection of their own.
+    REQUIRE(!one.begin("board", first_epoch, false));
+    append_now(one, "a");
+    outage.away = false;
+    REQUIRE(eventually([&] { return asked.answered(); }));
+    CHECK((*asked.take())->entries.size() == 1);
+}
+
+TEST_CASE("OnThread rejects a subscription with a bad id", "[drive][on_thread][unit]") {
+    RoomTable table;
+    OnThread rooms{TableRooms{table}};
+    driver::Question<Batch> asked;
+    rooms.subscribe("", no_id, 0, asked.ask());
+    CHECK((*asked.take()).error().code == RoomErrc::bad_room_id);
+    rooms.publish("", as_bytes("message"));
+}

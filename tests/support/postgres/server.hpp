@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/// \file tests/support/postgres/server.hpp
+/// A PostgreSQL server of its own for one test case.
+#pragma once
+
+#include <fcntl.h>
+#include <glob.h>
+#include <grp.h>
+#include <libpq-fe.h>
+#include <pwd.h>
+
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <belay/postgres/rooms_options.hpp>
+
+#include "support/child_process.hpp"
+#include "support/eventually.hpp"
+#include "support/temporary_directory.hpp"
+
+namespace belay_test {
+
+/// Listens on a Unix domain socket in a directory that is removed with it. It runs as another user
+/// than root.
+class PostgresServer : public ChildProcess {
+public:
+    PostgresServer() {
+        if (::getuid() == 0) {
+            const passwd* const nobody = ::getpwnam("nobody");
+            REQUIRE(nobody != nullptr);
+            user_ = nobody->pw_uid;
+            group_ = nobody->pw_gid;
+            REQUIRE(::chown(directory_.path().c_str(), user_, group_) == 0);
+        }
+        const int status = run({program("initdb"), "-D", data(), "-U", "belay", "-A", "trust",
+                                "--no-sync", "-E", "UTF8", "--locale=C"});
+        INFO(log());
+        REQUIRE(status == 0);
+        start();
+    }
+    ~PostgresServer() { kill(); }
+
+    /// Starts it again, with its data.
+    void start() {
+        std::vector<std::string> words{
+            program("postgres"), "-D", data(),      "-k", directory_.path(),    "-c",
+            "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=20", "-c",
+            "autovacuum=off"};
+        const std::vector<char*> argv = argv_of(words);
+        // The processes of the server before it may still run.
+        REQUIRE(eventually([&] {
+            if (forks()) become_user(), exec(argv);
+            return eventually([&] { return has_ended() || answers(); }) && answers();
+        }));
+    }
+    /// SIGSTOP and SIGCONT for all of its processes.
+    void freeze(bool frozen) const {
+        std::ifstream pids{data() + "/postmaster.pid"};
+        pid_t first = 0;
+        pids >> first;
+        const std::string of = std::to_string(first);
+        std::ifstream children{"/proc/" + of + "/task/" + of + "/children"};
+        const int signal = frozen ? SIGSTOP : SIGCONT;
+        REQUIRE(::kill(first, signal) == 0);
+        for (pid_t child = 0; children >> child;) ::kill(child, signal);
+    }
+    [[nodiscard]] belay::postgres::RoomsOptions options(std::string prefix = "belay") const {
+        belay::postgres::RoomsOptions options;
+        options.connection = connection();
+        options.prefix = std::move(prefix);
+        options.retry_after = std::chrono::milliseconds{20};
+        return options;
+    }
+    [[nodiscard]] std::string connection() const {
+        return "host=" + directory_.path() + " user=belay dbname=postgres";
+    }
+    /// Runs commands of another program.   Returns: the first value, or the words of an error.
+    std::string command(const std::string& text) const {
+        PGconn* const connection_of_command = PQconnectdb(connection().c_str());
+        PGresult* const result = PQexec(connection_of_command, text.c_str());
+        std::string answer =
+            PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : PQresultErrorMessage(result);
+        PQclear(result);
+        PQfinish(connection_of_command);
+        return answer;
+    }
+    [[nodiscard]] std::string log() const {
+        std::ostringstream text;
+        text << std::ifstream{directory_ / "log"}.rdbuf();
+        return text.str();
+    }
+
+private:
+    [[nodiscard]] std::string data() const { return directory_ / "data"; }
+    [[nodiscard]] bool answers() const { return PQping(connection().c_str()) == PQPING_OK; }
+    [[nodiscard]] static std::string program(const std::string& name) {
+        glob_t found{};
+        std::string path = name;
+        if (::glob(("/usr/lib/postgresql/*/bin/" + name).c_str(), 0, nullptr, &found) == 0)
+            path = found.gl_pathv[found.gl_pathc - 1];
+        ::globfree(&found);
+        return path;
+    }
+    void become_user() const {
+        ::setsid();
+        const int out = ::open((directory_ / "log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+        ::dup2(out, 1);
+        ::dup2(out, 2);
+        if (user_ != 0 && (::fchown(out, user_, group_) != 0 || ::setgroups(0, nullptr) != 0 ||
+                           ::setgid(group_) != 0 || ::setuid(user_) != 0))
+            ::_exit(126);
+        if (::chdir(directory_.path().c_str()) != 0) ::_exit(126);
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    }
+    [[noreturn]] static void exec(const std::vector<char*>& argv) {
+        ::execvp(argv[0], argv.data());
+        ::_exit(127);
+    }
+    [[nodiscard]] int run(std::vector<std::string> words) {
+        const std::vector<char*> argv = argv_of(words);
+        const pid_t child = ::fork();
+        if (child == 0) become_user(), exec(argv);
+        int status = -1;
+        ::waitpid(child, &status, 0);
+        return status;
+    }
+
+    TemporaryDirectory directory_{};
+    uid_t user_ = 0;
+    gid_t group_ = 0;
+};
+
+}  // namespace belay_test
