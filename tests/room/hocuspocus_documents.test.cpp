@@ -223,7 +223,7 @@ TEST_CASE(
     static_cast<void>(ada.received());
     ada.send(first, "07");
     w.run(1s);
-    CHECK(ada.received() == Frames{named(second, "0108010701046e756c6c")});
+    CHECK(ada.received() == Frames{named(second, "0108010709046e756c6c")});
     CHECK(w.rooms().stats("doc")->clients == 1);
 }
 

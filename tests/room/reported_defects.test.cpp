@@ -390,7 +390,8 @@ TEST_CASE_METHOD(RoomOfTwo, "RoomManager removes the cursors of a client that ha
     RoomEditor late{w, "late", 3};
     w.requests["late"] = {.room_id = "board", .token = "bob"};
     w.dial(late);
+    late.show("{}");
     late.say({part::RoomMessage::Kind::awareness, awareness_of(11, 5, "{}")});
     w.run(1s);
-    CHECK(alice.present.empty());
+    CHECK(alice.present == std::map<std::uint64_t, std::string>{{3, "{}"}});
 }

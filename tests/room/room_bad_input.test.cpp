@@ -87,16 +87,17 @@ TEST_CASE("bad input: the highest awareness clocks do not affect other clients' 
     alice.show("{}");
     w.run(1s);
     // These are mallory's ids only. Alice is still there, and can still change her state.
-    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(1, yjs::varuint_max - 1, "{}")});
-    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(7, yjs::varuint_max - 1, "{}")});
+    constexpr std::uint64_t last_clock = 0xFFFF'FFFF;
+    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(1, last_clock, "{}")});
+    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(7, last_clock, "{}")});
     w.run(1s);
     CHECK(mallory.online());
     alice.show("[1]");
     w.run(1s);
     CHECK(bob.present[1] == "[1]");
     CHECK(bob.present.contains(7));
-    // At a clock one higher, no clock is left for the removal of the id.
-    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(8, yjs::varuint_max, "{}")});
+    // Other implementations cannot read a clock one higher.
+    mallory.say({part::RoomMessage::Kind::awareness, awareness_of(8, last_clock + 1, "{}")});
     w.run(1s);
     CHECK(mallory.closed_with == 1007);
     CHECK_FALSE(bob.present.contains(7));
@@ -106,8 +107,9 @@ TEST_CASE("bad input: the highest awareness clocks do not affect other clients' 
     w.run(2min);
     w.dial(alice);
     alice.say({part::RoomMessage::Kind::awareness, awareness_of(7, 1, "{}")});
-    w.run(1s);
-    CHECK(bob.present.contains(7));
+    RoomEditor late{w, "late", 4};
+    w.dial(late);
+    CHECK(late.present.contains(7));
 }
 
 TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][sim]") {
@@ -122,8 +124,6 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
     };
     const int loads = w.disk.loads;
     // The answer is the same as for rooms that do not exist, and the storage is not called.
-    CHECK(asks("/ws/canvas/a/b") == 4003);
-    CHECK(asks("/ws/canvas/../secret") == 4003);
     CHECK(asks("/ws/canvas/" + std::string(10'240, 'x')) == 4003);
     CHECK(asks("/ws/canvas/" + std::string(101, 'x')) == 4003);
     CHECK(asks("/ws/canvas/") == 4003);
@@ -135,6 +135,8 @@ TEST_CASE("bad input: invalid room ids are rejected", "[room][room_bad_input][si
     // An id is compared by its decoded bytes alone.
     for (const auto& [target, board] : std::vector<std::pair<std::string, std::string>>{
              {"/ws/canvas/a%2Fb", "a/b"},
+             {"/ws/canvas/a/b", "a/b"},
+             {"/ws/canvas/../secret", "../secret"},
              {"/ws/canvas/%2E%2E%2Fsecret", "../secret"},
              {"/ws/canvas/%C3%A9", "\xC3\xA9"},
              {"/ws/canvas/a", "a"}}) {

@@ -25,7 +25,9 @@ TEST_CASE("room_request extracts room id, token and epoch", "[room][room_request
 }
 
 TEST_CASE("room_request decodes once", "[room][room_request][unit]") {
-    CHECK(request_for("/ws/canvas/a%2Fb").room_id == "a/b");
+    for (const char* path : {"a/b", "a%2Fb", "a%2fb"})
+        CHECK(request_for("/ws/canvas/" + std::string{path} + "?token=x").room_id == "a/b");
+    CHECK(request_for("/ws/canvas//a//b/").room_id == "/a//b/");
     CHECK(request_for("/ws/canvas/a%252Fb").room_id == "a%2Fb");
     CHECK(request_for("/ws/canvas/a+b").room_id == "a+b");
     CHECK(request_for("/ws/canvas/%C3%A9%20%25").room_id == "\xC3\xA9 %");
@@ -41,6 +43,14 @@ TEST_CASE("room_request returns no room id for invalid bytes and overlong ids",
     CHECK(
         request_for("/ws/canvas/" + std::string(part::room_id_bytes_max + 1, 'x')).room_id.empty());
     CHECK(request_for("/ws/canvas/" + std::string(10'000, 'x')).room_id.empty());
+    // The limit counts bytes, neither characters nor what the URL writes for them.
+    std::string longest;
+    for (std::size_t i = 0; i < part::room_id_bytes_max / 2; ++i) longest += "%C3%A9";
+    CHECK(request_for("/ws/canvas/" + longest).room_id.size() == part::room_id_bytes_max);
+    CHECK(request_for("/ws/canvas/" + longest + "/").room_id.empty());
+    const std::string with_slashes = "a/" + std::string(part::room_id_bytes_max - 2, 'x');
+    CHECK(request_for("/ws/canvas/" + with_slashes).room_id == with_slashes);
+    CHECK(request_for("/ws/canvas/" + with_slashes + "x").room_id.empty());
 }
 
 TEST_CASE("room_request rejects ids with control characters, or with changes of the text direction",
@@ -56,9 +66,8 @@ TEST_CASE("room_request rejects ids with control characters, or with changes of 
 }
 
 TEST_CASE("room_request ignores malformed targets and parameters", "[room][room_request][unit]") {
-    for (const char* target :
-         {"", "/", "/ws/canvas", "/ws/canvas/", "/ws/canvas/a/b", "/ws/canvas/a%", "/ws/canvas/a%2",
-          "/ws/canvas/a%zz", "/ws/other/a", "?token=x"}) {
+    for (const char* target : {"", "/", "/ws/canvas", "/ws/canvas/", "/ws/canvas/a%",
+                               "/ws/canvas/a%2", "/ws/canvas/a%zz", "/ws/other/a", "?token=x"}) {
         CHECK(request_for(target).room_id.empty());
     }
     CHECK(request_for("/ws/canvas/b?token=a&token=b").token.empty());

@@ -21,7 +21,7 @@ void visit_rooms(const char* part, const RoomCounters& counters, Visitor& visito
         {"throttled", &C::throttled, "Times that a client exceeded its rate of messages."},
         {"updates", &C::updates, "Changes that became durable, and were sent to clients."},
         {"unchanged", &C::unchanged, "Updates that added nothing, and were not stored."},
-        {"denied", &C::denied, "Edits that were rejected although their client stays."},
+        {"denied", &C::denied, "Edits and states that were rejected although their client stays."},
         {"lost_updates", &C::lost_updates, "Changes that a failed flush lost."},
         {"awareness_dropped", &C::awareness_dropped,
          "Awareness messages that a slow client missed."},

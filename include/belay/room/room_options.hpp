@@ -200,9 +200,8 @@ struct RoomOptions {
     bool viewers_awareness = true;
     /// An awareness state is removed if it is not renewed for this long.
     Duration awareness_within = std::chrono::seconds{30};
-    /// The maximum number of bytes of the awareness states of one client, over all its ids. A
-    /// further id that would exceed it is ignored. A client that exceeds it with the ids that it
-    /// has is closed.
+    /// The maximum number of bytes of the awareness states of one client, over all its ids. A state
+    /// that would exceed it is ignored, and the former one stays.
     std::size_t awareness_bytes_max = std::size_t{16} << 10;
     /// The maximum number of awareness ids of one client. Further ids are ignored. A room has at
     /// most twice as many as clients_per_room_max clients may have, with those that were removed

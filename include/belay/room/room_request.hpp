@@ -100,11 +100,11 @@ namespace detail {
 ///
 /// A room id from a URL is 1 to `room_id_bytes_max` bytes of UTF-8, because it is shown, logged and
 /// stored. It contains no control characters, C1 included, and no bidirectional embeddings,
-/// overrides and isolates. A slash in it is written %2F. Any other slash ends the id.
+/// overrides and isolates. It is all of the path after the prefix. A slash in it may be written
+/// %2F. The limit counts bytes after decoding.
 ///
 /// Returns: the request. Its `room_id` is empty, which every manager rejects as bad_room_id, if
-/// - the path does not begin with `prefix`,
-/// - the path continues after the id, or
+/// - the path does not begin with `prefix`, or
 /// - the id is not valid.
 /// Complexity: O(size of the target).
 [[nodiscard]] inline RoomRequest room_request(const UpgradeRequest& upgrade,
@@ -119,9 +119,7 @@ namespace detail {
     }
     if (path.substr(0, prefix.size()) == prefix) {
         path.remove_prefix(prefix.size());
-        // A slash that is part of an id is written %2F.
-        if (path.find('/') != std::string_view::npos ||
-            !detail::percent_decode(path, false, request.room_id) ||
+        if (!detail::percent_decode(path, false, request.room_id) ||
             !detail::is_room_id_of_url(request.room_id)) {
             request.room_id.clear();
         }

@@ -97,7 +97,7 @@ struct RoomCounters {
     std::uint64_t upgrades_aborted = 0;   ///< connections that ended during their upgrade
     std::uint64_t updates = 0;            ///< changes that became durable, and were sent to clients
     std::uint64_t unchanged = 0;          ///< updates that added nothing, and were not stored
-    std::uint64_t denied = 0;             ///< edits that were rejected alone, see denials
+    std::uint64_t denied = 0;             ///< edits and states that were rejected, see denials
     std::uint64_t lost_updates = 0;       ///< changes that a failed flush lost; authors are closed
     std::uint64_t awareness_dropped = 0;  ///< awareness messages that a slow client missed
     std::uint64_t resyncs = 0;            ///< clients that lagged, and received the difference
@@ -112,9 +112,10 @@ struct RoomCounters {
     std::uint64_t stateless = 0;    ///< messages for `on_stateless`, which are ignored without it
     Reasons reasons{};              ///< of `rejected` and `closed`
     Reasons failures{};             ///< of `storage_failures`
-    /// The reasons of `denied`: `forbidden` if the client may not edit, and `document_full` if the
-    /// document has no space. The first one of a client after each grant is also an event:
-    /// `denied`, or `on_rejected` for a full document, which is in `rejected` and `reasons`, too.
+    /// The reasons of `denied`: `forbidden` if the client may not edit, `document_full` if the
+    /// document has no space, and `frame_too_large` for an awareness state. The first edit of a
+    /// client after each grant, and its first state, are also an event. It is `denied` if the
+    /// client may not edit, otherwise `on_rejected`, which is in `rejected` and `reasons`, too.
     Reasons denials{};
     /// Rooms that left the memory, by their reason. `of({})` are idle rooms; see RoomEvent::reason
     /// for the others.

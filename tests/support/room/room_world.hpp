@@ -556,7 +556,10 @@ public:
         line_ = std::make_unique<Line>(*this);
         host_->attach(*line_);
     }
-    void hang_up() { line_.reset(); }
+    void hang_up() {
+        line_.reset();
+        forget_others();
+    }
     /// Whether Yjs's client would be connected. It closes a connection that was silent for 30 s.
     [[nodiscard]] bool online() const {
         return line_ && !out_ && !line_->link->ended() &&
@@ -640,6 +643,7 @@ private:
         if (!address_.empty()) send_token();
         unsynced = 1;
         say({Kind::state_vector, state_vector()});
+        if (const Bytes own = shown(); !own.empty()) say({Kind::awareness, own});
     }
     void receive(const Bytes& coded) {
         heard_at_ = host_->now();

@@ -4,6 +4,7 @@
 /// connection.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -92,6 +93,8 @@ public:
 
     bool answers_queries = true;
     bool looks_around = true;   ///< stores the presence of others
+    bool relays_clock = true;   ///< sends its own presence again when its clock was raised
+    std::size_t shifted = 0;    ///< times that a state of the server replaced its own one
     bool keeps_changes = true;  ///< stores the changes of others
     int closed_with = 0;
     bool synced = false;
@@ -99,6 +102,7 @@ public:
     std::size_t questions = 0;  ///< state vectors of the server
     std::size_t queries = 0;
     std::map<std::uint64_t, std::string> present{};  ///< the presence of each client
+    std::uint64_t clock_max = 0;                     ///< of presence that it received
 
 protected:
     [[nodiscard]] Bytes state_vector() { return document_.state_vector(); }
@@ -111,7 +115,18 @@ protected:
     }
     /// Its own presence.
     [[nodiscard]] Bytes shows(std::string_view state) {
-        return awareness_of(author_, ++awareness_clock_, state);
+        own_state_ = state == "null" ? std::string_view{} : state;
+        present[author_] = state;
+        if (own_state_.empty()) present.erase(author_);
+        return awareness_of(author_, ++clocks_[author_], state);
+    }
+    /// Its own presence, as a client sends it when it has connected; empty if it has none.
+    [[nodiscard]] Bytes shown() {
+        return own_state_.empty() ? Bytes{} : awareness_of(author_, clocks_[author_], own_state_);
+    }
+    /// Its connection ended: forgets the presence of others, and remembers their clocks.
+    void forget_others() {
+        std::erase_if(present, [&](const auto& one) { return one.first != author_; });
     }
     /// The close code with which the server rejects it, in a frame of a Coded transport.
     void receive_goodbye(BytesView coded) {
@@ -133,7 +148,9 @@ protected:
                 ++updates;
                 return keeps_changes ? take(message.payload) : void();
             case Kind::awareness:
-                return looks_around ? see(message.payload) : void();
+                if (looks_around && see(message.payload) && relays_clock)
+                    say({Kind::awareness, shown()});
+                return;
             case Kind::query_awareness:
                 ++queries;
                 if (!answers_queries) return;
@@ -147,23 +164,42 @@ private:
     void take(BytesView update) {
         if (document_.check(update).value_or(false)) static_cast<void>(document_.apply(update));
     }
-    void see(BytesView payload) {
+    /// Applies presence as y-protocols does.   Returns: whether its own clock was raised.
+    bool see(BytesView payload) {
+        bool raised = false;
         yjs::Lib0Reader in{payload};
         for (std::uint64_t left = in.varuint(); left != 0 && !in.failed(); --left) {
             const std::uint64_t id = in.varuint();
-            static_cast<void>(in.varuint());
+            const std::uint64_t clock = in.varuint();
             const std::string state{in.varstring()};
-            if (state == "null")
+            clock_max = std::max(clock_max, clock);
+            const bool own = id == author_ && !own_state_.empty();
+            const auto known = clocks_.find(id);
+            const bool ends = state == "null" && (own || present.contains(id));
+            if (known != clocks_.end() &&
+                (clock < known->second || (clock == known->second && !ends)))
+                continue;
+            clocks_[id] = clock;
+            if (own && state == "null") {
+                ++clocks_[id];
+                raised = true;
+            } else if (own) {
+                if (own_state_ != state) ++shifted;
+                own_state_ = present[id] = state;
+            } else if (state == "null") {
                 present.erase(id);
-            else
+            } else {
                 present[id] = state;
+            }
         }
         if (in.failed()) throw std::runtime_error{"the server has sent bad awareness"};
+        return raised;
     }
 
     std::uint64_t author_;
     std::uint64_t clock_ = 0;
-    std::uint64_t awareness_clock_ = 0;
+    std::string own_state_{};
+    std::map<std::uint64_t, std::uint64_t> clocks_{};  ///< of presence, also of clients that left
     YjsDocument document_{};
 };
 

@@ -20,13 +20,24 @@ enum class ReplyQueue : std::uint8_t {
     chunked  ///< answers that are cut as they are sent (ReplyChunker)
 };
 
+/// The exchange of awareness with a client.
+struct ClientAwareness {
+    /// How far it has received the awareness, if not to the end.
+    std::optional<AwarenessCursor> from{};
+    /// The round in which the client's last awareness is published; 0: other servers have it.
+    std::uint32_t round = 0;
+    bool introduced = false;  ///< it has sent awareness
+    bool returned = false;    ///< it may ignore states whose clocks it has known before
+    bool rejected = false;    ///< it and the observer were notified of a state that is too large
+};
+
 /// The state that a client has not received yet. RoomDelivery writes it when the connection accepts
 /// frames, from the state of that time, so a slow client costs no memory for each change:
 ///
 /// | what              | begins                               | ends                              |
 /// |-------------------|--------------------------------------|-----------------------------------|
 /// | `lag_from`        | an update does not fit into a budget | all of the difference was written |
-/// | `awareness_from`  | awareness is not accepted at once    | the last state was written        |
+/// | `awareness.from`  | awareness is not accepted at once    | the last state was written        |
 /// | `state_vector`    | an answer does not fit into a budget | the answer begins, at `retry_at`  |
 /// | `queue`           | `state_vector` waits for the budget  | the answer begins, or is dropped  |
 /// | `statuses`        | changes are durable                  | each was acknowledged by a frame  |
@@ -66,8 +77,7 @@ struct ClientBacklog {
 
     /// The state vector before the first update that it missed, and that it was not sent since.
     std::optional<Bytes> lag_from{};
-    /// How far it has received the awareness, if not to the end.
-    std::optional<AwarenessCursor> awareness_from{};
+    ClientAwareness awareness{};
     /// A state vector that waits for its answer. Set it by ClientConnection::hold_state_vector.
     std::optional<Bytes> state_vector{};
     /// Durable changes of this client that are not acknowledged yet.
@@ -82,8 +92,6 @@ struct ClientBacklog {
     bool requests_state = false;
     /// The observer was notified that the client's history is apart from the room's.
     bool diverges = false;
-    /// The round in which the client's last awareness is published; 0: other servers have it.
-    std::uint32_t awareness_round = 0;
     /// Changes that are acknowledged when a shared storage surely has all of the document.
     std::uint32_t statuses_held = 0;
 };

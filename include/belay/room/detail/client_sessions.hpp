@@ -315,7 +315,12 @@ private:
         if (client.rights.may_edit() &&
             (client.connection->multiplexed == nullptr || requests_state))
             request_state(client);
-        if (client.core.joined()) delivery_.send_all_awareness(client, false);
+        if (!client.core.joined()) return;
+        delivery_.send_all_awareness(client, false);
+        client.backlog.awareness.returned = true;
+        if (client.room->awareness.size() != 0)
+            client.room->awareness.lifts().on_joined(context_.now);
+        client.room->waker.touch();
     }
     /// A join costs as much as an answer, if the document must be merged for it.
     void request_state(RoomClient& client) {
@@ -373,14 +378,27 @@ private:
         delivery_.queue_awareness(room);
         room.waker.touch();
     }
-    [[nodiscard]] LimitedError on_awareness(RoomClient& client, Room& room, BytesView message) {
+    [[nodiscard]] std::error_code on_awareness(RoomClient& client, Room& room, BytesView message) {
         const std::uint64_t before = room.awareness.version();
-        const LimitedError error =
-            room.awareness.receive({client.id, client.rights.grant.user}, message, context_.now);
-        if (!error && room.awareness.version() != before) replication_.publish_state(room, client);
+        const LimitedError error = room.awareness.receive(
+            {client.id, client.rights.grant.user, !client.backlog.awareness.introduced}, message,
+            context_.now);
+        if (room.awareness.version() != before) replication_.publish_state(room, client);
+        // An empty message is the answer to a query.
+        if (!error && message.size() > 1 &&
+            !std::exchange(client.backlog.awareness.introduced, true))
+            client.backlog.awareness.returned = room.awareness.lifts().returned;
         delivery_.queue_awareness(room);
         room.waker.touch();
-        return error;
+        if (error.code != RoomErrc::frame_too_large) return error;
+        // A cursor must not end the document of its client.
+        context_.count_denial(error.code);
+        if (std::exchange(client.backlog.awareness.rejected, true)) return {};
+        context_.report_rejection(client.request, client.rights.grant.user, error, error.limit);
+        // In frames with addresses, it would be the status of an edit.
+        if (client.connection->multiplexed == nullptr)
+            send_denied(client, "the awareness state is too large");
+        return {};
     }
     [[nodiscard]] LimitedError on_update(RoomClient& client, Room& room,
                                          const part::RoomMessage& message) {

@@ -4,8 +4,9 @@
 #pragma once
 
 #include <algorithm>    // std::lower_bound, std::sort
+#include <chrono>       // std::chrono::milliseconds
 #include <cstddef>      // std::size_t
-#include <cstdint>      // std::uint64_t
+#include <cstdint>      // std::uint8_t, std::uint64_t
 #include <iterator>     // std::next
 #include <map>          // std::map
 #include <string>       // std::string
@@ -26,8 +27,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 /// The client and the user of an awareness message.
 struct AwarenessSource {
-    std::uint64_t client;  ///< never 0
+    std::uint64_t client;  ///< never 0; the clients of other servers have numbers from 2^63
     std::string_view user;
+    /// Whether it is the first message of the connection, in which Yjs's clients send the state of
+    /// their own id. Later ones may repeat states of other clients.
+    bool first = false;
 };
 
 /// How far a client has received the awareness. It has all changes up to `seen`. It also has the
@@ -38,35 +42,108 @@ struct AwarenessCursor {
     std::uint64_t from = 0;  ///< 0: none of them
 };
 
+/// When the clocks of awareness are raised.
+struct AwarenessLifts {
+    /// The minimum time between two lifts: in a storm, each one is for all clients that returned
+    /// meanwhile.
+    static constexpr Duration every = std::chrono::milliseconds{250};
+    /// Other implementations, such as yrs, have clocks of 32 bits.
+    static constexpr std::uint64_t clock_max = 0xFFFFFFFF;
+    /// How far a first state's clock is raised. The end of the owner's last connection was one more
+    /// than its clock, and lifts that it has missed were more.
+    static constexpr std::uint64_t first_rise = 8;
+
+    /// A client has joined: a lift is due soon, although the client may show nothing itself.
+    void on_joined(Instant now) noexcept { at = smaller(at, after(now, every)); }
+    /// A client has returned that may ignore states that it is sent before the next lift.
+    void on_returned(Instant now) noexcept {
+        returned = all = true;
+        at = smaller(at, larger(now, next));
+    }
+
+    Instant at = never;
+    Instant next = always;  ///< the earliest time of the next one
+    bool all = false;       ///< the next one is of all clocks
+    bool returned = false;  ///< the client of the last message has returned
+};
+
 /// The states of a room's clients: an id, a clock that rises, and JSON or null.
 ///
-/// An id belongs to the client that sent it first. A newer clock from another client of the same
-/// user takes it over; one from another user is skipped. States that a client repeats of others (in
-/// an answer to a query) and nulls for others are skipped, too. A removed id is remembered for
-/// awareness_within, so that no late message restores it, and no other user takes it meanwhile. If
-/// there are too many ids, the removed ones of the users who have most of them are forgotten.
+/// An id belongs to the client that sent it first. A newer clock, or the first message, of another
+/// client of the same user takes it over; one from another user is skipped. States that a client
+/// repeats of others (in an answer to a query) and nulls for others are skipped, too. A removed id
+/// is remembered for awareness_within, so that no late message restores it, and no other user takes
+/// it meanwhile. If there are too many ids, the removed ones of the users who have most of them are
+/// forgotten.
+///
+/// A Yjs client drops the states of others when its connection ends, remembers their clocks, and
+/// ignores a state whose clock it knows. So the clocks are raised:
+/// - that of a client's first state, above those that other clients may know, although this server
+///   does not;
+/// - those of all states of this server's clients by one, if a client returns that has seen them.
+///
+/// For this the owner receives `{id, clock - 1, null}` instead of its state. A Yjs client keeps its
+/// own state then, raises its clock to `clock`, and sends the state again. Other
+/// clients receive a first state with the raised clock after that, or after AwarenessLifts::every.
+/// If they received it before the owner did, a later server would begin with a smaller clock.
+/// States that the owner sends meanwhile are newer, although their clocks may be smaller.
 ///
 /// Thread safety: one thread.
 /// Source:        y-protocols:awareness.js.
 class RoomAwareness {
 public:
+    /// Which clocks a lift has raised.
+    enum class Lift : std::uint8_t {
+        none,
+        held,  ///< those of first states, which all clients are sent
+        all
+    };
+
     /// The options must outlive it.
     explicit RoomAwareness(const RoomOptions& options) noexcept : options_{&options} {}
 
-    /// Processes a message of a client.   Errors: malformed_frame, frame_too_large: the client must
-    /// be closed.
+    /// Processes a message of a client.
+    /// Errors: malformed_frame, which closes the client; frame_too_large, which does not. Then a
+    /// state is too large, and the former one stays. Or the message has more ids than a room may
+    /// have, and is ignored.
     /// Complexity: O(m log n), and reads the JSON.
     [[nodiscard]] LimitedError receive(AwarenessSource from, BytesView message, Instant now) {
+        lifts_.returned = false;
         LimitedError error = read(message);
-        if (!error) {
-            for (const State& s : states_) take(from, s, now);
-            // Checked after the whole message, because one id may release what another one takes.
-            if (owned_by(from.client).bytes > options_->awareness_bytes_max)
-                error = {RoomErrc::frame_too_large, "awareness_bytes_max"};
-        }
+        from.first = from.first && states_.size() == 1;
+        bool fits = true;
+        for (const State& s : states_) fits = take(from, s, now, false) && fits;
+        // One id may have released what another one takes.
+        if (!std::exchange(fits, true))
+            for (const State& s : states_) fits = take(from, s, now, true) && fits;
+        if (!fits) error = {RoomErrc::frame_too_large, "awareness_bytes_max"};
         // A room lives long, and large messages are rare.
-        if (states_.capacity() > states_kept_max) states_ = std::vector<State>{};
+        if (states_.capacity() > 16) states_ = std::vector<State>{};
         return error;
+    }
+    [[nodiscard]] AwarenessLifts& lifts() noexcept { return lifts_; }
+    /// Raises the clocks of states of this server's clients, if that is due. `returned()`: whether
+    /// a client may have returned; no client is sent all states because of this.
+    /// Returns: which it raised.   Complexity: O(n) when it is due.
+    template <class Returned>
+    [[nodiscard]] Lift lift(Instant now, Returned&& returned) {
+        if (now < lifts_.at) return Lift::none;
+        lifts_.at = never;
+        lifts_.next = after(now, AwarenessLifts::every);
+        const bool all = std::exchange(lifts_.all, false) || returned();
+        Lift lifted = all ? Lift::all : Lift::none;
+        for (auto& [id, entry] : entries_) {
+            if (entry.state.empty() || entry.client >> 63U != 0) continue;
+            const bool held = entry.raised > entry.clock;
+            const Instant due = after(entry.at, AwarenessLifts::every);
+            if (held && due > now) lifts_.at = smaller(lifts_.at, due);
+            if (held ? due > now : !all) continue;
+            if (!all) lifted = Lift::held;
+            entry.clock = held ? entry.raised : next_clock(entry.clock);
+            entry.raised = entry.clock;
+            if (held) note(entry, now);
+        }
+        return lifted;
     }
 
     /// Removes the states of a closed client.   Complexity: O(n).
@@ -112,17 +189,18 @@ public:
             }
         }
     }
-    /// Returns when the next state expires.
-    [[nodiscard]] Instant deadline() const noexcept { return expires_at_; }
+    /// Returns when `expire` or `lift` is due.
+    [[nodiscard]] Instant deadline() const noexcept { return smaller(expires_at_, lifts_.at); }
 
     /// Returns all states of each of these clients as a message, in the order of the clients; empty
-    /// if a client has none. Ends before the client whose states would exceed about `bytes_max`,
-    /// but not before the first one. All clients take one pass over the states. Tests may count how
-    /// many states it visits.
+    /// if a client has none. With `for_owners`, each message is for its client, and has the ids
+    /// whose clocks were raised. Ends before the client whose states would exceed about
+    /// `bytes_max`, but not before the first one. All clients take one pass over the states. Tests
+    /// may count how many states it visits.
     /// Pre: each client is named once.
     /// Complexity: O(n log m) for m clients.
     [[nodiscard]] std::vector<Bytes> states_of(const std::vector<std::uint64_t>& clients,
-                                               std::size_t bytes_max,
+                                               std::size_t bytes_max, bool for_owners = false,
                                                std::size_t* visited = nullptr) const {
         struct Message {
             std::uint64_t client;
@@ -147,7 +225,8 @@ public:
                 messages.begin(), messages.end(), entry.client,
                 [](const Message& m, std::uint64_t client) { return m.client < client; });
             if (of == messages.end() || of->client != entry.client) continue;
-            put(id, entry, states[of->place]);
+            if (for_owners && !entry.is_behind()) continue;
+            put(id, entry, for_owners ? entry.client : 0, states[of->place]);
             ++of->count;
         }
         for (const Message& message : messages) {
@@ -160,18 +239,23 @@ public:
     [[nodiscard]] std::uint64_t version() const noexcept { return version_; }
 
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
-    [[nodiscard]] bool changed() const noexcept { return sent_.seen != version_; }
     /// Queues the changes for sending.   Returns: false if there are none, or if they are queued.
-    [[nodiscard]] bool queue() noexcept { return changed() && !std::exchange(queued_, true); }
-    void unqueue() noexcept { queued_ = false; }
+    [[nodiscard]] bool queue() noexcept {
+        return sent_.seen != version_ && !std::exchange(queued_, true);
+    }
     /// How far states were sent to all clients that could accept them.
     [[nodiscard]] const AwarenessCursor& sent() const noexcept { return sent_; }
-    /// Returns the next piece of changes for all clients, their authors included.
-    [[nodiscard]] Bytes take_changes(std::size_t bytes_max) { return piece(sent_, bytes_max); }
-    /// Returns the next piece after `walk`, removals included: a message whose frame is at most
-    /// `bytes_max` long, unless one state is longer; empty if there is nothing more.
+    /// Returns the next piece of changes for all clients, their authors included. `behind` receives
+    /// the clients with an id in it whose clock has risen: each needs a piece for itself instead.
+    [[nodiscard]] Bytes take_changes(std::size_t bytes_max, std::vector<std::uint64_t>& behind) {
+        queued_ = false;
+        return piece(sent_, bytes_max, 0, &behind);
+    }
+    /// Returns the next piece after `walk` for a client, removals included; empty if there is
+    /// nothing more. Its frame is at most `bytes_max` long, unless one state is longer.
     /// Complexity: O(n).
-    [[nodiscard]] Bytes piece(AwarenessCursor& walk, std::size_t bytes_max) const {
+    [[nodiscard]] Bytes piece(AwarenessCursor& walk, std::size_t bytes_max, std::uint64_t reader,
+                              std::vector<std::uint64_t>* behind = nullptr) const {
         Bytes body;
         std::size_t count = 0;
         while (count == 0 && walk.seen != version_) {
@@ -182,7 +266,8 @@ public:
                 if (entry.version <= walk.seen) continue;
                 const std::size_t size = entry.state.size() + entry_bytes;
                 if (count != 0 && body.size() + size + frame_bytes > bytes_max) break;
-                put(id, entry, body);
+                put(id, entry, reader, body);
+                if (behind != nullptr && entry.is_behind()) behind->push_back(entry.client);
                 ++count;
             }
             // In the order of ids, not of age: an id that changes all the time is sent, too.
@@ -197,7 +282,12 @@ public:
 
 private:
     struct Entry {
+        /// Whether its owner has not raised its own clock yet.
+        [[nodiscard]] bool is_behind() const noexcept { return own < raised && !state.empty(); }
+
         std::uint64_t clock = 0;
+        std::uint64_t own = 0;      ///< the last clock that its owner has sent
+        std::uint64_t raised = 0;   ///< to which its owner is to raise its clock
         std::uint64_t client = 0;   ///< 0: of one that is closed
         std::string user{};         ///< of the client
         std::string state{};        ///< JSON; empty: gone
@@ -219,6 +309,7 @@ private:
         states_.clear();
         yjs::Lib0Reader in{message};
         const std::uint64_t count = in.varuint();
+        // An honest client knows only ids of the room.
         if (count > entries_max())
             return {RoomErrc::frame_too_large, "awareness_ids_per_client_max"};
         for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
@@ -227,48 +318,75 @@ private:
             s.clock = in.varuint();
             s.state = in.varstring();
             if (in.failed()) break;
-            // One more must follow each, for the end.
-            if (s.clock >= yjs::varuint_max) return RoomErrc::malformed_frame;
-            if (s.state.size() > options_->awareness_bytes_max)
-                return {RoomErrc::frame_too_large, "awareness_bytes_max"};
-            if (JsonText::of(s.state, json_nesting_max) != JsonText::Verdict::json)
+            if (s.clock > AwarenessLifts::clock_max ||
+                (s.state.size() <= options_->awareness_bytes_max &&
+                 JsonText::of(s.state, json_nesting_max) != JsonText::Verdict::json)) {
+                states_.clear();
                 return RoomErrc::malformed_frame;
+            }
             states_.push_back(s);
         }
-        return in.failed() || !in.at_end() ? RoomErrc::malformed_frame : std::error_code{};
+        if (!in.failed() && in.at_end()) return {};
+        states_.clear();
+        return RoomErrc::malformed_frame;
     }
 
-    void take(AwarenessSource from, const State& state, Instant now) {
-        const bool gone = state.state == "null";
-        const auto found = entries_.find(state.id);
-        if (found == entries_.end()) {
-            if (gone || !takes_another(from.client, state)) return;
-            if (entries_.size() >= entries_max() && !make_space()) return;
-            return set(entries_[state.id], from, state, now);
-        }
-        Entry& entry = found->second;
-        if (entry.client == from.client) {
-            entry.user = from.user;
-            const bool ends = gone && state.clock == entry.clock && !entry.state.empty();
-            if (state.clock <= entry.clock && !ends) return;
+    /// Takes a state, or skips it. With `keeps`, a state that is too large renews the former one.
+    /// Returns: false if it is too large.
+    bool take(const AwarenessSource& from, const State& s, Instant now, bool keeps) {
+        const bool gone = s.state == "null";
+        const auto found = entries_.find(s.id);
+        const bool known = found != entries_.end();
+        Entry* entry = known ? &found->second : nullptr;
+        const bool owns = known && entry->client == from.client;
+        if (owns) {
+            entry->user = from.user;
+            const bool ends = gone && s.clock == entry->own && !entry->state.empty();
+            if (s.clock <= entry->own && !ends) return true;
         } else {
-            if (state.clock <= entry.clock || gone) return;
+            if (gone) return true;
             // Also for a removed id: a user that dials again finds the id as it was.
-            if (entry.user != from.user) return;
-            if (!takes_another(from.client, state)) return;
+            if (known && entry->user != from.user) return true;
+            if (known && s.clock <= entry->clock && !from.first) return true;
         }
-        set(entry, from, state, now);
+        const Owned has = owned_by(from.client);
+        // A client that only repeats the states of others reaches this limit, too.
+        if (!owns && has.ids >= options_->awareness_ids_per_client_max) return true;
+        const std::size_t others = has.bytes - (owns ? entry->state.size() : 0);
+        const bool fits = gone || others + s.state.size() <= options_->awareness_bytes_max;
+        if (!fits && (!keeps || !owns || entry->state.empty())) return false;
+        if (!known) {
+            if (entries_.size() >= entries_max() && !make_space()) return true;
+            entry = &entries_[s.id];
+        }
+        std::uint64_t clock = larger(s.clock, entry->clock);
+        if (from.first && !owns) {
+            entry->raised = smaller(larger(s.clock + AwarenessLifts::first_rise, entry->clock + 1),
+                                    AwarenessLifts::clock_max);
+            lifts_.on_joined(now);
+        } else if (owns && s.clock <= entry->clock) {
+            const bool same = s.state == entry->state;
+            const bool recent = now < after(entry->at, std::chrono::seconds{1});
+            entry->own = s.clock;
+            // The owner sends its state again when it has raised its clock.
+            if (same && (s.clock == entry->clock || recent)) return true;
+            if (!gone) clock = next_clock(clock);
+            entry->raised = larger(entry->raised, clock);
+        }
+        if (known && !owns) lifts_.on_returned(now);
+        entry->clock = clock;
+        entry->own = s.clock;
+        entry->user = from.user;
+        assign(*entry, from.client,
+               gone   ? std::string_view{}
+               : fits ? s.state
+                      : std::string_view{entry->state});
+        note(*entry, now);
+        return fits;
     }
     [[nodiscard]] Owned owned_by(std::uint64_t client) const {
         const auto found = owned_.find(client);
         return found != owned_.end() ? found->second : Owned{};
-    }
-    /// Whether a client may have one more id. A client that only repeats the states of others does
-    /// not reach this limit, and is not closed.
-    [[nodiscard]] bool takes_another(std::uint64_t client, const State& state) const {
-        const Owned has = owned_by(client);
-        return has.ids < options_->awareness_ids_per_client_max &&
-               has.bytes + state.state.size() <= options_->awareness_bytes_max;
     }
     /// Forgets the removed ids of the users who have most of them: a user that connects again and
     /// again must not block the ids of others. All at once, because this takes long.
@@ -311,20 +429,13 @@ private:
         const std::size_t clients = smaller(options_->clients_per_room_max, no_limit / each);
         return clients * each;
     }
-    void set(Entry& entry, AwarenessSource from, const State& state, Instant now) {
-        const bool gone = state.state == "null";
-        entry.clock = state.clock;
-        entry.user = from.user;
-        assign(entry, from.client, gone ? std::string_view{} : state.state);
-        note(entry, now);
-    }
     void remove(Entry& entry, Instant now) { end(entry, 0, now); }
     /// Ends a state. `client` is the owner of the id from now on; 0: there is none.
     void end(Entry& entry, std::uint64_t client, Instant now) {
         const bool gone = entry.state.empty();
         assign(entry, client, {});
         if (gone) return;
-        ++entry.clock;
+        entry.clock = next_clock(entry.clock);
         note(entry, now);
     }
     void note(Entry& entry, Instant now) {
@@ -339,15 +450,18 @@ private:
         out.insert(out.end(), body.begin(), body.end());
         return out;
     }
-    static void put(std::uint64_t id, const Entry& entry, Bytes& out) {
+    /// Writes an entry, for its owner or for others.
+    static void put(std::uint64_t id, const Entry& entry, std::uint64_t reader, Bytes& out) {
+        const bool raises = reader != 0 && reader == entry.client && entry.is_behind();
         yjs::append_varuint(out, id);
-        yjs::append_varuint(out, entry.clock);
-        yjs::append_varbytes(out, as_bytes(entry.state.empty() ? "null" : entry.state));
+        yjs::append_varuint(out, raises ? entry.raised - 1 : entry.clock);
+        yjs::append_varbytes(out, as_bytes(raises || entry.state.empty() ? "null" : entry.state));
+    }
+    [[nodiscard]] static std::uint64_t next_clock(std::uint64_t clock) noexcept {
+        return smaller(clock + 1, AwarenessLifts::clock_max);
     }
 
     static constexpr std::size_t json_nesting_max = 64;
-    /// The capacity that is kept for the entries of a message.
-    static constexpr std::size_t states_kept_max = 16;
     /// The bytes of an entry without its state: the id, the clock and a length.
     static constexpr std::size_t entry_bytes = 24;
     /// The bytes of a frame without its entries: their number, and the head of the frame.
@@ -360,6 +474,7 @@ private:
     std::uint64_t version_ = 0;  ///< of the last change
     AwarenessCursor sent_{};
     Instant expires_at_ = never;
+    AwarenessLifts lifts_{};
     bool queued_ = false;
 };
 

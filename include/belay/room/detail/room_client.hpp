@@ -207,7 +207,7 @@ inline void ClientConnection::drop_output(RoomClient& client) noexcept {
     if (answer.client == &client) answer.chunks.reset();
     output.drop(client.id);
     client.backlog.lag_from.reset();
-    client.backlog.awareness_from.reset();
+    client.backlog.awareness.from.reset();
     static_cast<void>(take_state_vector(client));
     client.backlog.statuses = client.backlog.statuses_held = 0;
 }

@@ -3,7 +3,7 @@
 /// RoomDelivery: sends updates, answers and awareness to clients, fast or slow.
 #pragma once
 
-#include <algorithm>  // std::find_if, std::rotate
+#include <algorithm>  // std::find, std::find_if, std::rotate
 #include <concepts>   // std::derived_from
 #include <memory>     // std::make_unique
 #include <span>       // std::span
@@ -88,7 +88,6 @@ public:
     void send_awareness() {
         for (RoomBase* next = aware_.take_all(); next != nullptr;) {
             RoomBase& base = *std::exchange(next, next->next_aware);
-            base.awareness.unqueue();
             if (base.evicted) continue;
             // If a room throws, its clients miss that change: a state until its author repeats it,
             // a removal until they drop the state themselves.
@@ -141,8 +140,28 @@ public:
     }
     /// Sends all awareness states, when the connection accepts them.
     void send_all_awareness(RoomClient& client, bool also_empty) {
-        client.backlog.awareness_from.emplace();
+        client.backlog.awareness.from.emplace();
         if (client.connection->output.empty()) continue_awareness(client, also_empty);
+    }
+
+    /// The clocks of a room have risen. Sends all states to the clients that have returned,
+    /// and to the others what raises their own clocks.
+    void send_lifts(Room& room) {
+        recipients_ = room.clients;
+        std::vector<std::uint64_t> ids;
+        for (const RoomClient* const client : recipients_) ids.push_back(client->id);
+        const std::vector<Bytes> own = room.awareness.states_of(ids, no_limit, true);
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            RoomClient& client = *recipients_[i];
+            // A failed client ends the other clients of its connection, too.
+            if (client.room != &room || client.core.draining()) continue;
+            if (std::exchange(client.backlog.awareness.returned, false))
+                send_all_awareness(client, false);
+            else if (!own[i].empty())
+                give_awareness(
+                    client,
+                    Ref<RoomFrame>::make(client.ops->write(client, {Kind::awareness, own[i]})), {});
+        }
     }
 
     /// Answers a state vector, now or later: pieces, of which the last is a state.
@@ -352,9 +371,11 @@ private:
     }
     /// Sends the changed awareness states of a room to all its clients.
     void send_awareness(Room& room) {
-        while (room.awareness.changed()) {
+        for (;;) {
             const AwarenessCursor before = room.awareness.sent();
-            const Bytes piece = room.awareness.take_changes(context_.options.piece_bytes_max);
+            behind_.clear();
+            const Bytes piece =
+                room.awareness.take_changes(context_.options.piece_bytes_max, behind_);
             if (piece.empty()) break;
             const part::RoomMessage message{Kind::awareness, piece};
             const MessageFrames::Scope frames{frames_};
@@ -363,7 +384,10 @@ private:
                 RoomClient& client = *recipients_[left];
                 // A failed client ends the other clients of its connection, too.
                 if (client.room != &room || client.core.draining()) continue;
-                give_awareness(client, frames_.of(client, message), before);
+                if (std::find(behind_.begin(), behind_.end(), client.id) == behind_.end())
+                    give_awareness(client, frames_.of(client, message), before);
+                else
+                    continue_awareness_from(client, before);
             }
         }
     }
@@ -427,21 +451,27 @@ private:
     }
     void give_awareness(RoomClient& client, const Ref<RoomFrame>& frame,
                         const AwarenessCursor& before) {
-        if (!client.backlog.awareness_from && client.connection->output.empty()) {
+        if (!client.backlog.awareness.from && client.connection->output.empty()) {
             const SendResult sent = send(client, frame->bytes);
             if (sent != SendResult::busy)
                 return client.connection->note_sent(frame->bytes.size(), context_.now);
             wait(*client.connection);
         }
-        if (!client.backlog.awareness_from) client.backlog.awareness_from = before;
+        if (!client.backlog.awareness.from) client.backlog.awareness.from = before;
         ++context_.counters.awareness_dropped;
+    }
+    /// Sends a client the awareness after `before` in a message of its own.
+    void continue_awareness_from(RoomClient& client, const AwarenessCursor& before) {
+        if (!client.backlog.awareness.from) client.backlog.awareness.from = before;
+        if (client.connection->output.empty()) continue_awareness(client, false);
     }
     /// Sends awareness in pieces, none of which waits in the outbox. The rest is sent later, with
     /// the states of that time.
     void continue_awareness(RoomClient& client, bool also_empty) {
-        while (client.backlog.awareness_from) {
-            AwarenessCursor walk = *client.backlog.awareness_from;
-            Bytes piece = client.room->awareness.piece(walk, context_.options.piece_bytes_max);
+        while (client.backlog.awareness.from) {
+            AwarenessCursor walk = *client.backlog.awareness.from;
+            Bytes piece =
+                client.room->awareness.piece(walk, context_.options.piece_bytes_max, client.id);
             const bool ends = piece.empty();
             if (ends && also_empty) piece.push_back(std::byte{0});
             also_empty = false;
@@ -454,8 +484,8 @@ private:
                                                     make_error_code(RoomErrc::frame_too_large));
                 client.connection->note_sent(frame.size(), context_.now);
             }
-            client.backlog.awareness_from = walk;
-            if (ends) client.backlog.awareness_from.reset();
+            client.backlog.awareness.from = walk;
+            if (ends) client.backlog.awareness.from.reset();
         }
     }
     [[nodiscard]] static SendResult send(RoomClient& client, const Bytes& frame) {
@@ -483,8 +513,8 @@ private:
         if (client.backlog.lag_from && client.room->core.live()) resync(client);
         // A client with output comes back here later; nothing else continues an empty outbox.
         if (!client.core.joined() || !client.connection->output.empty()) return;
-        if (client.backlog.awareness_from)
-            continue_awareness(client, client.backlog.awareness_from->until == 0);
+        if (client.backlog.awareness.from)
+            continue_awareness(client, client.backlog.awareness.from->until == 0);
         if (client.backlog.state_vector && client.core.joined() && client.room->core.live())
             retry_answer(client);
         continue_request(client);
@@ -563,6 +593,7 @@ private:
     std::size_t done_ = 0;  ///< bytes that were compared and cut in this turn
     MessageFrames frames_{};
     std::vector<RoomClient*> recipients_;  ///< of one message: some may leave as it is sent
+    std::vector<std::uint64_t> behind_;    ///< of one piece of awareness
     AwareRooms aware_{};
 };
 

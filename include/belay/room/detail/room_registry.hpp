@@ -3,6 +3,7 @@
 /// RoomRegistry: the rooms of a RoomManager: finds, loads, saves and evicts them.
 #pragma once
 
+#include <algorithm>     // std::any_of
 #include <cstddef>       // std::size_t
 #include <functional>    // std::less
 #include <map>           // std::map
@@ -27,11 +28,11 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 /// `Parts` names the parts of the manager. This part calls
 /// - `Closer`: `close` and `close_and_report`, for the clients of a room that ends,
 /// - `Sessions`: `acknowledge` and `on_loaded`, for the clients of a room that was loaded,
-/// - `Delivery`: `forget` and `queue_awareness`, to send awareness,
+/// - `Delivery`: `forget`, `queue_awareness` and `send_lifts`, to send awareness,
 /// - `Scheduler`: `begin_load`, `end_requested_save`, `forget`, `queue_save`,
 ///   `take_load` and `take_save`, to load and save,
 /// - `Replication`: `on_created`, `on_evicted`, `on_held_back`, `on_loaded`, `on_loaded_uncovered`,
-///   `on_reloaded`, `on_saved`, `publish_left`, `run` and `take_parts`, for the changes of other
+///   `on_reloaded`, `on_saved`, `publish_left`, `publish_state`, `run` and `take_parts`, for other
 ///   servers,
 /// - `Admin`: `wait_for_history_change`, for erases and resets,
 /// - `Imports`: `answer_known`, `fail_all`, `on_compared` and `on_loaded`, for the imports of a
@@ -288,6 +289,16 @@ private:
         if (room.evicted) return;
         if (room.replication && room.replication->loss.take_held_statuses()) acknowledge(room);
         room.awareness.expire(context_.now);
+        using Lift = RoomAwareness::Lift;
+        const auto returned = [&] {
+            return std::any_of(
+                room.clients.begin(), room.clients.end(),
+                [](const RoomClient* client) { return client->backlog.awareness.returned; });
+        };
+        if (const Lift lifted = room.awareness.lift(context_.now, returned); lifted != Lift::none) {
+            if (lifted == Lift::all) delivery_.send_lifts(room);
+            for (RoomClient* const client : room.clients) replication_.publish_state(room, *client);
+        }
         delivery_.queue_awareness(room);
         step(room, Event::tick);
     }

@@ -253,7 +253,7 @@ public:
     /// The awareness of a client has changed: publishes it soon.
     void publish_state(RoomBase& room, RoomClient& client) const noexcept {
         if constexpr (!is_single_server) {
-            room.notifications.awareness.mark(client.backlog.awareness_round);
+            room.notifications.awareness.mark(client.backlog.awareness.round);
             room.notifications.awareness.request(context_.now);
             room.waker.touch();
         }
@@ -290,7 +290,7 @@ private:
         bool round_is_over = true;
         bool more = false;
         for (const RoomClient* const client : room.clients) {
-            const std::uint32_t round = client->backlog.awareness_round;
+            const std::uint32_t round = client->backlog.awareness.round;
             if (unpublished.is_in_round(round)) round_is_over = false;
             if (round != 0) more = true;
         }
@@ -302,7 +302,7 @@ private:
         std::vector<RoomClient*> clients;
         std::vector<std::uint64_t> ids;
         for (RoomClient* const client : room.clients) {
-            if (!room.notifications.awareness.is_in_round(client->backlog.awareness_round))
+            if (!room.notifications.awareness.is_in_round(client->backlog.awareness.round))
                 continue;
             clients.push_back(client);
             ids.push_back(client->id);
@@ -310,7 +310,7 @@ private:
         const std::vector<Bytes> states =
             room.awareness.states_of(ids, UnpublishedAwareness::bytes_max);
         for (std::size_t i = 0; i < states.size(); ++i) {
-            clients[i]->backlog.awareness_round = 0;
+            clients[i]->backlog.awareness.round = 0;
             if (states[i].empty()) continue;
             const std::string& user = clients[i]->rights.grant.user;
             publish({Kind::state, context_.last_change.server, ids[i], user, states[i]}, room);
@@ -511,6 +511,7 @@ private:
                 {message->local_id(), message->user}, message->awareness, context_.now);
             if (!error) continue;
             wrong = error;
+            if (error == RoomErrc::frame_too_large) continue;
             room.awareness.close(message->local_id(), context_.now);
         }
         if (wrong) report_failure(room, {wrong, {}, "a message from another server"});
