@@ -165,7 +165,7 @@ public:
     }
 
     /// Attempts now, as Supervisor::reconnect_now() does. It also does not wait while the network
-    /// is suspect.
+    /// is suspect; through handle() it does.
     Reconnect reconnect_now(bool force = false) {
         const Reconnect granted = Base::reconnect_now(force);
         detail::let_pass(*this, granted, Base::status());
