@@ -626,10 +626,16 @@ auto run_retry(const P& policy, Sleeper& sleeper, const Call& call, const Stop& 
 /// fails_if(fn, Attempt::late), a late answer has failed.
 ///
 /// If a stop is requested from a StopToken, a wait ends at once; with any other token, it ends
-/// soon. No attempt begins after that. The observer has any of `on_attempt(Attempt)`,
-/// `on_retry(RetryPlanned)`, `on_rejection(CallRejected)`, `on_success(Attempt)` and
-/// `on_give_up(RetryEnded)`, which may throw. If an exception leaves retry, the attempt that has
-/// begun or is planned is abandoned.
+/// soon. No attempt begins after that.
+///
+/// The observer has any of these hooks, which may throw:
+/// - `on_attempt(Attempt)`: a call is about to be made.
+/// - `on_retry(RetryPlanned)`: the call failed, and there will be another.
+/// - `on_rejection(CallRejected)`: an attempt is due, and a rule (a breaker) rejects it.
+/// - `on_success(Attempt)`: the call worked.
+/// - `on_give_up(RetryEnded)`: there will be no more attempts.
+///
+/// If an exception leaves retry, the attempt that has begun or is planned is abandoned.
 ///
 /// Without any rule that waits or stops, a call that never works is repeated for ever at full
 /// speed. The overload without a sleeper is in <belay/drive/thread_sleeper.hpp>, the one for

@@ -816,8 +816,9 @@ private:
 ///     retry(policy, fails_if(fetch, [](const Response& r) { return r.status >= 500; }));
 ///
 /// For a type that has a value or none (optional, Result), the predicate may take the value. If
-/// there is none, the predicate is not called, and the call has failed. Any type except a reference
-/// is allowed. `predicate` may be a pointer to a member.
+/// there is none, the predicate is not called, and the call has failed. A generic lambda receives
+/// the whole object. Any type except a reference is allowed. `predicate` may be a pointer to a
+/// member.
 ///
 /// You may pass the result of fails_if on by std::ref. It cannot be called, so that no lambda or
 /// std::function hides the predicate.

@@ -3,17 +3,6 @@
 /// Fleet: many supervised connections, which share the number of dials and detect a network
 /// failure. FleetStatus: the state of all of them as one consistent value; FleetCounters: its
 /// numbers alone. FleetService: a Supervisor that is part of a Fleet.
-///
-/// A Fleet has these hooks of an observer:
-///
-/// - `on_network_suspect(auto& fleet, const NetworkSuspect&)`
-/// - `on_service(auto& fleet, std::string_view name, const Transition&)`: a service has changed its
-///   state. The service's own observer was notified before. If that has removed the service, or has
-///   thrown, the fleet's is not notified. The name is valid until the service is destroyed.
-///
-/// Each hook may leave out the fleet. Hooks run on the home thread. They may call every command of
-/// the fleet, also remove(), and may destroy it. An exception from a hook leaves the call that ran
-/// it.
 #pragma once
 
 #include <array>        // std::array
@@ -165,7 +154,7 @@ public:
     }
 
     /// Attempts now, as Supervisor::reconnect_now() does. It also does not wait while the network
-    /// is suspect.
+    /// is suspect; through handle() it does.
     Reconnect reconnect_now(bool force = false) {
         const Reconnect granted = Base::reconnect_now(force);
         detail::let_pass(*this, granted, Base::status());
@@ -201,6 +190,16 @@ private:
 ///
 /// It is a machine: attach it to a driver, which runs it on one thread, its home thread. You may
 /// add and remove services at any time, also in all hooks. A hook may destroy the fleet.
+///
+/// The observer may have these hooks, each of which may leave out the fleet:
+/// - `on_network_suspect(auto& fleet, const NetworkSuspect&)`: the network is suspect; also at each
+///   later scout.
+/// - `on_service(auto& fleet, std::string_view name, const Transition&)`: a service has changed its
+///   state. The service's own observer was notified before. If that has removed the service, or has
+///   thrown, the fleet's is not notified. The name is valid until the service is destroyed.
+///
+/// Hooks run on the home thread, and may call every command of the fleet. An exception from a hook
+/// leaves the call that ran it.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only; other threads use a service's handle().

@@ -238,7 +238,17 @@ struct PoolMember : Supervisor<Transport, Policy, PoolMemberObserver<Pool>> {
 /// unless they have given a sign of life before.
 ///
 /// It is a machine: attach it to a driver. Each connection has a copy of the transport and of the
-/// policy. The observer may call everything in its hooks, and may destroy the pool.
+/// policy. The observer may call everything in its hooks, and may destroy the pool. It may have
+/// these hooks, each of which may leave out the pool:
+/// - `on_state(auto& pool, std::size_t connection, const Transition&)`: after every transition of a
+///   connection.
+/// - `on_message(auto& pool, std::size_t connection, message_type [, Lane])`: a message. Compare
+///   `connection` with PoolLease::index().
+/// - `on_writable(auto& pool, std::size_t connection, Lane)`: a connection accepts messages again
+///   after `busy`.
+/// - `on_idle(auto& pool)`: once after acquire() found no idle connection, as soon as there is one.
+/// - `on_leases(auto& pool, const PoolStatus&)`: at the end of the first turn, and of each turn in
+///   which the numbers of status() differ from those of the last call.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.   Complexity: O(size) for acquire() and a connection's end.

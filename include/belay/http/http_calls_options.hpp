@@ -73,7 +73,8 @@ struct HttpCallsOptions {
     std::size_t hosts_max = 64;
     /// The time after which a second request is sent while the first has no response. If the first
     /// fails earlier for a passing reason, the second is sent at once. It applies to requests that
-    /// may be repeated and have no on_chunk. `forever` means never.   Pre: >= 0ns.
+    /// may be repeated and have no on_chunk. The budget pays for it. `forever` means never.
+    /// Pre: >= 0ns.
     Duration hedge_after = forever;
     /// Whether a GET or HEAD waits for the response of an equal one that is under way. If that one
     /// fails for a passing reason, the calls that joined it, and still have time, share one more.

@@ -39,8 +39,8 @@ struct BundleLeaf {
 /// A transport made of several transports.
 ///
 /// Its connection is open when all connections inside are open, and closed when one of them is
-/// closed. Its peers count as alive when each connection with a Heartbeat has given evidence, or,
-/// if there is no Heartbeat, when one connection has.
+/// closed. A graceful close ends when all have ended. Its peers count as alive when each connection
+/// with a Heartbeat has given evidence, or, if there is no Heartbeat, when one connection has.
 ///
 /// The transport at index i carries lane i, also inside decorators. In nested bundles, the lowest
 /// bits of the lane are the index in the outermost bundle. Connections open in order and are

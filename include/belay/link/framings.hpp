@@ -156,7 +156,8 @@ consteval bool framing_like() {
 /// - u8 kind: 0 message, 1 ping, 2 pong,
 /// - the message.
 ///
-/// Pings and pongs carry no message. A ping is answered by a pong.
+/// Pings and pongs carry no message. A ping is answered by a pong. The format has no greeting and
+/// no version.
 ///
 /// Models:        FramingLike, without state.   Thread safety: distinct objects safe.
 /// Complexity:    O(1) to cut. A header whose message has not arrived costs only its 5 bytes.

@@ -2,16 +2,6 @@
 /// \file belay/link/requests.hpp
 /// Requests: questions and answers over a supervised connection.
 /// RequestsOptions, RequestsStatus: its options and its state, with a text for logs.
-///
-/// A Requests has these hooks, each of which may leave out the machine:
-/// - `on_state(auto& requests, const Transition&)`
-/// - `on_message(auto& requests, message_type [, Lane])`: a message that is not an answer.
-/// - `on_unmatched(auto& requests, message_type)`: an answer to no open question. It came after the
-///   deadline, or twice, or its id is unknown. With answers in order, one for which there was never
-///   a question ends the connection.
-///
-/// Hooks may call every function of the machine, and may destroy it. An exception from a hook
-/// leaves the `advance` that ran it.
 #pragma once
 
 #include <concepts>      // std::same_as
@@ -549,6 +539,16 @@ private:
 /// `done` runs in a turn of the driver, never inside ask(). It may call every function, and may
 /// destroy the Requests. An exception leaves that turn, and the question counts as completed. The
 /// destructor calls no `done`, and resumes no coroutine.
+///
+/// The observer may have these hooks, each of which may leave out the machine:
+/// - `on_state(auto& requests, const Transition&)`
+/// - `on_message(auto& requests, message_type [, Lane])`: a message that is not an answer.
+/// - `on_unmatched(auto& requests, message_type)`: an answer to no open question. It came after the
+///   deadline, or twice, or its id is unknown. With answers in order, one for which there was never
+///   a question ends the connection.
+///
+/// Hooks may call every function of the machine, and may destroy it. An exception from a hook
+/// leaves the `advance` that ran it.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.

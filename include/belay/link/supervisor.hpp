@@ -396,12 +396,13 @@ public:
 ///
 /// The observer sees every transition, in order, and the end of each attempt that it saw begin. It
 /// has any of these hooks:
-/// - `on_state(auto& link, const Transition&)`
-/// - `on_message(auto& link, message_type [, Lane])`
-/// - `on_writable(auto& link, Lane)`
-/// - `on_unsent(auto& link, message_type, Lane)`
-/// - with a Heartbeat, `on_round_trip(auto& link, Duration, Lane)`
-/// - with a Heartbeat, `on_policy_conflict(auto& link, Duration, Lane)`
+/// - `on_state(auto& link, const Transition&)`: after every transition.
+/// - `on_message(auto& link, message_type [, Lane])`: a message, only while connected or draining.
+/// - `on_writable(auto& link, Lane)`: there is capacity after `busy`, only while connected.
+/// - `on_unsent(auto& link, message_type, Lane)`: a message that a Handle posted could not be sent.
+/// - `on_round_trip(auto& link, Duration, Lane)`: a Heartbeat's ping was answered.
+/// - `on_policy_conflict(auto& link, Duration, Lane)`: the peer's wish for fewer pings overrides
+///   `dead_after` of the Heartbeat. From now on a loss goes unnoticed for that duration.
 ///
 /// Each hook may leave out the supervisor `link`. Hooks run on the home thread, one at a time, and
 /// never under a lock. They may call every command of the supervisor, and may destroy it. An

@@ -40,7 +40,7 @@ struct Anywhere {};
 ///                has one.
 /// Thread safety: the loop's thread. The loop and the resolver must live as long as connections are
 ///                opened.
-/// Format:        docs/reference/posix.md, "Frames".
+/// Format:        as the Framing, LengthPrefixed unless another is named.
 template <FramingLike Framing = LengthPrefixed, class Where = Endpoint>
 class Tcp {
     static constexpr bool is_fixed = std::same_as<Where, Endpoint>;
@@ -176,7 +176,7 @@ Tcp(Loop&, R&, Framing, TcpOptions) -> Tcp<Framing, detail::Anywhere>;
 /// Models:        TransportLike; its connections have close(), resume_reading(), limit_messages(),
 ///                limit_output(), and ping() where the framing has one.
 /// Thread safety: the loop's thread. The loop must live as long as connections are opened.
-/// Format:        docs/reference/posix.md, "Frames".
+/// Format:        as the Framing, LengthPrefixed unless another is named.
 template <FramingLike Framing = LengthPrefixed>
 class Unix {
 public:

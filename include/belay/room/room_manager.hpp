@@ -49,6 +49,22 @@ namespace belay { inline namespace BELAY_ABI {
 /// A RoomManager is a machine: attach it to a driver, which runs it on one thread, the home thread.
 /// Authorizer and persistence must not call it.
 ///
+/// The observer may have these hooks, each of which may leave out the manager:
+/// - `on_rejected(auto& rooms, const RoomRejection&)`: a client was rejected, or closed because of
+///   an error.
+/// - `on_divergence(auto& rooms, const RoomDivergence&)`: a client and its room both have content,
+///   and no edit that both have; once for each client.
+/// - `on_room_failed(auto& rooms, const RoomFailure&)`: a load, flush, append or save has failed.
+/// - `on_room_event(auto& rooms, const RoomEvent&)`: a room was loaded, changed, saved or unloaded;
+///   a client joined, left, is throttled, or was denied an edit.
+/// - `on_stateless(auto& rooms, const RoomEvent::Stateless&)`: a Hocuspocus client sent a stateless
+///   message, or a y-websocket client a frame of an own type.
+/// - `on_stopped(auto& rooms, std::error_code)`: stop() has ended, with an error if a room is not
+///   saved.
+///
+/// The hooks run on the home thread, at the end of a turn. They may call every command of the
+/// manager, and may destroy it. An exception that a hook throws leaves the `advance` that ran it.
+///
 /// docs/design.md follows a join and an edit through the files of room/detail/, and has the table
 /// of the states of a client. docs/reference/room-clients.md lists the limits.
 ///

@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/room/room_observer.hpp
-/// The hooks of a RoomManager's observer. The first parameter of each may be omitted:
-/// - `on_rejected(auto& rooms, const RoomRejection&)`
-/// - `on_divergence(auto& rooms, const RoomDivergence&)`
-/// - `on_room_failed(auto& rooms, const RoomFailure&)`
-/// - `on_room_event(auto& rooms, const RoomEvent&)`
-/// - `on_stateless(auto& rooms, const RoomEvent::Stateless&)`
-/// - `on_stopped(auto& rooms, std::error_code)`
-///
-/// The hooks run on the home thread, at the end of a turn. They may call every command of the
-/// manager, and may destroy it. An exception that a hook throws leaves the `advance` that ran it.
+/// RoomRejection, RoomDivergence, RoomFailure, RoomEvent: what the hooks of an observer of a
+/// RoomManager receive.
 #pragma once
 
 #include <cstddef>       // std::size_t

@@ -2,20 +2,6 @@
 /// \file belay/session/outbox.hpp
 /// Outbox: a queue in front of any server, which sends its messages while the connection is open.
 /// OutboxOptions, OutboxStatus: its options and its state.
-///
-/// An Outbox has these hooks, each of which may leave out the outbox:
-/// - `on_state(auto& outbox, const Transition&)`
-/// - `on_message(auto& outbox, message_type [, Lane])`: a message of the server.
-/// - `on_sent(auto& outbox, std::uint64_t number, const message_type&)`: a message was handed to
-///   the connection. With at_least_once it has the same number each time that it is sent.
-/// - `on_unsent(auto& outbox, std::uint64_t number, message_type)`: the transport can never carry
-///   the message, so the outbox does not send it again on this connection.
-/// - `on_undeliverable(auto& outbox, std::uint64_t number, const message_type&)`: the peer has
-///   closed OutboxOptions::deliveries_max connections on which this message was alone. Nothing is
-///   dropped. To drop it, store it elsewhere, and acknowledge the number.
-///
-/// Hooks may call every function of the outbox, and may destroy it. An exception from a hook leaves
-/// the `advance` that ran it.
 #pragma once
 
 #include <algorithm>     // std::all_of
@@ -440,6 +426,21 @@ concept OutboxQueue =
 ///
 /// The queue's overflow policy decides about a push into a full queue. It never drops a message
 /// that was sent on this connection and is not acknowledged: the push returns queue_full.
+///
+/// The observer may have these hooks, each of which may leave out the outbox:
+/// - `on_state(auto& outbox, const Transition&)`: after every transition of the link.
+/// - `on_message(auto& outbox, message_type [, Lane])`: a message of the server.
+/// - `on_sent(auto& outbox, std::uint64_t number, const message_type&)`: a message was handed to
+///   the connection. With at_least_once it has the same number each time that it is sent.
+/// - `on_unsent(auto& outbox, std::uint64_t number, message_type)`: the transport can never carry
+///   the message, so the outbox does not send it again on this connection. It is too long for the
+///   framing, for example.
+/// - `on_undeliverable(auto& outbox, std::uint64_t number, const message_type&)`: the peer has
+///   closed OutboxOptions::deliveries_max connections on which this message was alone. Nothing is
+///   dropped. To drop it, store it elsewhere, and acknowledge the number.
+///
+/// Hooks may call every function of the outbox, and may destroy it. An exception from a hook leaves
+/// the `advance` that ran it.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.

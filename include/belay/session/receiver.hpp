@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: MIT
 /// \file belay/session/receiver.hpp
 /// Receiver: the other end of sessions; applies each operation exactly once, in order.
-///
-/// A Receiver has these hooks, each of which may leave out the receiver:
-/// - `on_attached(auto& receiver, const Id& sender, const Progress&)`
-/// - `on_committed(auto& receiver, const Id& sender, const Progress&)`
-/// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`
-/// - `on_rejected(auto& receiver, SessionErrc, const Id& sender)`
-/// - `on_sender_failed(auto& receiver, const Id& sender, std::error_code)`
-/// - `on_ledger_failed(auto& receiver, std::error_code)`
 #pragma once
 
 #include <algorithm>     // std::all_of
@@ -204,6 +196,22 @@ private:
 /// If a sender has several connections, the receiver serves only the newest. It closes the others
 /// ("fencing"), so that a frozen process that wakes up again does no harm. The receiver answers
 /// with a sender's progress only after that progress is durable.
+///
+/// The observer may have these hooks, each of which may leave out the receiver:
+/// - `on_attached(auto& receiver, const Id& sender, const Progress&)`: it starts to serve a
+///   connection of this sender.
+/// - `on_committed(auto& receiver, const Id& sender, const Progress&)`: operations of this sender
+///   are durable up to there.
+/// - `on_journal_replaced(auto& receiver, const Id& sender, const Progress& old)`: the sender has
+///   another journal now. Accepted operations above `old.applied` are lost.
+/// - `on_rejected(auto& receiver, SessionErrc, const Id& sender)`: it rejects or fences
+///   (`superseded`) a connection, or the transport has rejected a sender's input (`protocol`).
+///   Before HELLO the id is all zeros.
+/// - `on_sender_failed(auto& receiver, const Id& sender, std::error_code)`: the ledger could not
+///   apply an operation of this sender, or adopt its journal. The sender waits, and sends it again
+///   at the times of its policy. The others are served.
+/// - `on_ledger_failed(auto& receiver, std::error_code)`: the ledger has failed. The receiver
+///   serves no connection until you call resume().
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread only.

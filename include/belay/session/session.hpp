@@ -3,17 +3,6 @@
 /// Session: delivers each operation of a durable queue exactly once, in order, over any outages.
 /// SessionOptions, SessionStatus: its options and its state. SessionQueueLike: the queues that it
 /// takes.
-///
-/// A Session has these hooks, each of which may leave out the session:
-/// - `on_state(auto& session, const Transition&)`
-/// - `on_accepted(auto& session, std::uint64_t up_to)`: operations are durable and will be
-///   delivered.
-/// - `on_acknowledged(auto& session, std::uint64_t up_to)`: operations are delivered.
-/// - `on_blocked(auto& session, Blocked, const BlockedDetails&)`: a loss, about which the session
-///   must not guess, has stopped it.
-/// - `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver replaced another
-///   journal of this sender by this one.
-/// - `on_stalled(auto& session)`: the receiver can be reached, but there is no progress.
 #pragma once
 
 #include <concepts>     // std::same_as
@@ -237,6 +226,22 @@ class SessionService;
 /// No protocol can repair a side that lost what it had made durable. The session detects such a
 /// loss, stops sending, and reports it with the facts by on_blocked. The queue continues to take
 /// operations up to its limit, except after Blocked::journal_failed.
+///
+/// The observer may have these hooks, each of which may leave out the session:
+/// - `on_state(auto& session, const Transition&)`: after every transition of the link.
+/// - `on_accepted(auto& session, std::uint64_t up_to)`: operations are durable and will be
+///   delivered. It comes before any of them is acknowledged.
+/// - `on_acknowledged(auto& session, std::uint64_t up_to)`: operations are delivered, also if the
+///   session learns it from a new connection.
+/// - `on_blocked(auto& session, Blocked, const BlockedDetails&)`: a loss, about which the session
+///   must not guess, has stopped it.
+/// - `on_journal_replaced(auto& session, const BlockedDetails&)`: the receiver replaced another
+///   journal of this sender by this one.
+/// - `on_stalled(auto& session)`: the receiver can be reached, but there is no progress; see
+///   SessionOptions::stalled_after.
+///
+/// In one turn, on_state comes first, then one flush, then operations are sent, and then the other
+/// hooks follow in the order of this list; on_journal_replaced comes before on_blocked.
 ///
 /// Models:        MachineLike.
 /// Thread safety: home thread, as its supervisor; handle() for other threads.

@@ -97,6 +97,19 @@ private:
 /// bridge, but must not destroy it. Hooks may do both. The destructor pushes nothing and calls no
 /// hook.
 ///
+/// The observer may have these hooks, each of which may leave out the bridge:
+/// - `on_state(auto& bridge, const Connectivity&)`: the connectivity has changed.
+/// - `on_pushed(auto& bridge, std::string_view session, const Stamp&)`: the remote has confirmed a
+///   push.
+/// - `on_conflict(auto& bridge, const BridgeConflict<Content>&)`: one of two changes is lost, or
+///   the conflict is `open`.
+/// - `on_error(auto& bridge, const BridgeError&)`: one session, or the local side, has failed; the
+///   others continue.
+/// - The hooks of `retry`, for each attempt of each call of the bridge.
+///
+/// Hooks run on the home thread, between two steps of the bridge. If a hook throws, the exception
+/// leaves the `advance` that ran it.
+///
 /// Models:        MachineLike.
 /// Thread safety: home thread only; handle() is for others.
 /// Complexity:    O(log sessions) for each change and each call; a pull of all is linear.

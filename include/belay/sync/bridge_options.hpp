@@ -2,17 +2,7 @@
 /// \file belay/sync/bridge_options.hpp
 /// BridgeOptions, BridgePushOptions, BridgePullOptions: how often a bridge calls its remote, and
 /// how long it waits.
-/// The hooks of a bridge's observer, and the values that they report:
-///
-/// - `on_state(auto& bridge, const Connectivity&)`
-/// - `on_pushed(auto& bridge, std::string_view session, const Stamp&)`
-/// - `on_conflict(auto& bridge, const BridgeConflict<Content>&)`
-/// - `on_error(auto& bridge, const BridgeError&)`
-/// - the hooks of `retry`, for all calls of the bridge
-///
-/// A hook may leave out its first parameter, the bridge. Hooks run on the home thread, between two
-/// steps of the bridge. They may call all commands of the bridge, and may destroy it. If a hook
-/// throws, the exception leaves the `advance` that ran it.
+/// The values that the hooks of a bridge's observer report.
 #pragma once
 
 #include <cstddef>      // std::size_t

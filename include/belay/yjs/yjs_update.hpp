@@ -29,12 +29,16 @@ namespace belay { inline namespace BELAY_ABI { namespace yjs {
 
 /// Checks an update as strictly as all its readers together, and returns what it holds.
 ///
-/// Yjs applies every accepted update without an exception. Some updates are rejected although Yjs
-/// reads them:
+/// Yjs applies every accepted update without an exception. An item that refers to itself, and a
+/// deleted range without length, are rejected, because each would stop every peer of the document.
+/// Some updates are rejected although Yjs reads them:
 /// - those with bytes after the end,
-/// - those with a client that appears twice,
+/// - those with a client that appears twice, because Yjs keeps only one of the two parts,
 /// - those with structs without length,
-/// - those with values that are nested too deep.
+/// - those with values that are nested too deep,
+/// - those with numbers above 2^53 - 1, or of more than 8 bytes,
+/// - those with subdocuments whose options replace their guid,
+/// - those of version 2. Version 1 is the format of `doc.on('update')` and `Y.encodeStateAsUpdate`.
 ///
 /// Complexity: O(bytes).
 [[nodiscard]] inline Result<Summary, UpdateError> validate(BytesView update,
