@@ -99,7 +99,7 @@ enum class ReportList : std::uint8_t {
     return texts[static_cast<std::size_t>(list)];
 }
 
-/// The outcome of one sync() of a Replica, as `Replica::Report`.
+/// The outcome of one sync() of a Replica, as `Replica::Report`. An edit may be in several lists.
 ///
 ///     report.for_each([](const auto& entry) { std::puts(entry.text(text_of).c_str()); });
 ///
