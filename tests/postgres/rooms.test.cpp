@@ -28,10 +28,10 @@ TEST_CASE("check::persistence finds no fault in postgres::Rooms", "[postgres][ro
             ++made;
             return open();
         },
-        open, {.histories = 8, .steps = 150});
+        open, {.histories = 3, .steps = 100});
     if (fault)
         FAIL(to_string(fault->rule) << ", history " << fault->history << ", step " << fault->step);
-    CHECK(made == 8);
+    CHECK(made == 3);
 }
 
 TEST_CASE("check::shared_persistence finds no fault in postgres::Rooms over lost entries",
@@ -51,7 +51,7 @@ TEST_CASE("check::shared_persistence finds no fault in postgres::Rooms over lost
             server.command("UPDATE " + p + "_room SET position = position - 1");
             return true;
         },
-        [] { std::this_thread::yield(); }, {.histories = 8, .steps = 60});
+        [] { std::this_thread::yield(); }, {.histories = 4, .steps = 40});
     if (fault)
         FAIL(to_string(fault->rule) << ", history " << fault->history << ", step " << fault->step);
 }

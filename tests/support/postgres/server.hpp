@@ -34,10 +34,14 @@ public:
             group_ = nobody->pw_gid;
             REQUIRE(::chown(directory_.path().c_str(), user_, group_) == 0);
         }
-        const int status = run({program("initdb"), "-D", data(), "-U", "belay", "-A", "trust",
-                                "--no-sync", "-E", "UTF8", "--locale=C"});
+        // Each test program makes the files of an empty database once.
+        static const TemporaryDirectory made;
+        if (user_ != 0) REQUIRE(::chown(made.path().c_str(), user_, group_) == 0);
+        static const int status = run({program("initdb"), "-D", made / "data", "-U", "belay", "-A",
+                                       "trust", "--no-sync", "-E", "UTF8", "--locale=C"});
         INFO(log());
         REQUIRE(status == 0);
+        REQUIRE(run({"cp", "-a", made / "data", data()}) == 0);
         start();
     }
     ~PostgresServer() { kill(); }
