@@ -666,7 +666,7 @@ TEST_CASE("RoomManager: an awareness id belongs to one connection", "[room][room
     w.run(1s);
     CHECK_FALSE(bob.present.contains(1));
     w.dial(alice);
-    alice.say({Kind::awareness, awareness_of(1, 20, "{\"name\":\"c\"}")});
+    alice.show("{\"name\":\"c\"}");
     w.run(1s);
     CHECK(bob.present[1] == "{\"name\":\"c\"}");
 }

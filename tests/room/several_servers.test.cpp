@@ -974,7 +974,8 @@ TEST_CASE("servers: one publication of awareness is short, and the next ones con
             all += bytes;
         }
         CHECK(published.size() >= 3);
-        CHECK(published.size() <= 4);
+        // Some of them publish clocks that were raised.
+        CHECK(published.size() <= 6);
         CHECK(all > 40 * 15'000);
     }
     SECTION("clients that change all the time delay no other one") {

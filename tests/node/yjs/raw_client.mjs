@@ -12,6 +12,7 @@ export class RawClient {
   awareness = 0  // messages
   updates = 0
   knows = new Set()  // ids of who is here
+  shown = null  // its own id
   closed = null  // the code
   ended = false
   #waiting = Buffer.alloc(0)
@@ -60,6 +61,7 @@ export class RawClient {
 
   /// Its state, as who is here.
   say (id, clock, state) {
+    this.shown = state === null ? null : id
     const message = encoding.createEncoder()
     for (const number of [1, id, clock]) encoding.writeVarUint(message, number)
     encoding.writeVarString(message, JSON.stringify(state))
@@ -119,8 +121,9 @@ export class RawClient {
       for (let left = decoding.readVarUint(states); left > 0; --left) {
         const id = decoding.readVarUint(states)
         decoding.readVarUint(states)
-        if (decoding.readVarString(states) === 'null') this.knows.delete(id)
-        else this.knows.add(id)
+        // The end of its own state raises its clock, and the state stays.
+        if (decoding.readVarString(states) !== 'null' || id === this.shown) this.knows.add(id)
+        else this.knows.delete(id)
       }
     } else if (type === 3) {
       // It is asked for a sign of life.
