@@ -24,7 +24,7 @@ using belay_test::TableSubscription;
 namespace {
 
 using Batch = Result<part::FanoutBatch, PersistenceError>;
-constexpr Id first_epoch{std::byte{1}};
+constexpr Id board_epoch{std::byte{1}};
 
 static_assert(explain::persistence_like<OnThread<TableRooms>>() &&
               explain::fanout_like<OnThread<TableRooms>>());
@@ -55,7 +55,7 @@ struct AwayRooms : TableRooms {
 
 template <class P>
 void append_now(OnThread<P>& rooms, std::string_view text) {
-    REQUIRE(!rooms.append("board", as_bytes(text), {first_epoch, 1, first_epoch}));
+    REQUIRE(!rooms.append("board", as_bytes(text), {board_epoch, 1, board_epoch}));
     const auto flushed =
         belay_test::waited<part::FlushedRooms>([&](auto done) { rooms.flush(std::move(done)); });
     REQUIRE((flushed && !flushed->error));
@@ -94,18 +94,18 @@ TEST_CASE("OnThread keeps messages that arrive between two subscriptions",
     OnThread two{TableRooms{table}};
     driver::Question<Batch> asked;
     two.subscribe("board", no_id, 0, asked.ask());
-    REQUIRE(!one.begin("board", first_epoch, false));
+    REQUIRE(!one.begin("board", board_epoch, false));
     append_now(one, "a");
     REQUIRE(eventually([&] { return asked.answered(); }));
     const Batch batch = *asked.take();
-    REQUIRE((batch && batch->entries.size() == 1 && batch->epoch == first_epoch));
+    REQUIRE((batch && batch->entries.size() == 1 && batch->epoch == board_epoch));
     one.publish("board", as_bytes("message"));
     one.publish("other", as_bytes("of a room without a subscription"));
     REQUIRE(eventually([&] {
         const std::lock_guard lock{table.mutex};
         return table.messages.size() == 2;
     }));
-    two.subscribe("board", first_epoch, batch->entries.back().position, asked.ask());
+    two.subscribe("board", board_epoch, batch->entries.back().position, asked.ask());
     REQUIRE(eventually([&] { return asked.answered(); }));
     CHECK((*asked.take())->messages == std::vector<Bytes>{to_bytes("message")});
 }
@@ -125,7 +125,7 @@ TEST_CASE("OnThread reports an outage once to each subscription, and goes on aft
     REQUIRE(eventually([&] { return outage.waits > before + 1; }));
     CHECK_FALSE(asked.answered());
     // The calls have a connection of their own.
-    REQUIRE(!one.begin("board", first_epoch, false));
+    REQUIRE(!one.begin("board", board_epoch, false));
     append_now(one, "a");
     outage.away = false;
     REQUIRE(eventually([&] { return asked.answered(); }));
