@@ -38,8 +38,7 @@ TEST_CASE("AdaptiveThrottle does not throttle after rejections by the peer",
     CHECK(throttle.rejected_per_thousand(Instant{1h}) > 0);
 }
 
-TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer",
-          "[budget][permit][unit]") {
+TEST_CASE("AdaptiveLimit does not shrink after rejections by the peer", "[budget][permit][unit]") {
     AdaptiveLimit limit{Aimd{{.initial = 20}}};
     for (int i = 0; i < 100; ++i) fail(limit, Failure{Cause::forbidden});
     for (int i = 0; i < 100; ++i) fail(limit, no_memory);

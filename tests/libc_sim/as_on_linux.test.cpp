@@ -82,7 +82,8 @@ TEST_CASE("The answers of Linux are recorded, if asked for", "[libc_sim][linux]"
     REQUIRE(uname(&system) == 0);
     std::ofstream file{answers_file};
     const std::string release = system.release;
-    file << "# The answers of Linux " << release.substr(0, release.find('-')) << " to the probes of probes.hpp\n";
+    file << "# The answers of Linux " << release.substr(0, release.find('-'))
+         << " to the probes of probes.hpp\n";
     for (const Probe& p : all_probes()) {
         file << p.name << ": " << without_end(on_linux(p.run)) << '\n';
     }
