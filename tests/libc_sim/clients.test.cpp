@@ -44,6 +44,8 @@ using Answer = std::string (*)(std::string& in);
 /// A server for many clients, with one thread and poll().
 void serve(Answer answer) {
     const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    const int on = 1;  // the server is killed and started again
+    REQUIRE(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_port = htons(8080);
