@@ -21,7 +21,8 @@ import time
 
 import changes
 
-FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow")
+FLAGS = ("-std=c++20", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wshadow",
+         "-isystem/usr/include/postgresql")  # where Debian has libpq-fe.h
 # What examples/CMakeLists.txt defines.
 DEFINITIONS = ('-DOUTAGE_HEADERS="include"', '-DOUTAGE_DIR="outage.d"')
 # Judged alone: the standalone asio and Boost's cannot be included together.

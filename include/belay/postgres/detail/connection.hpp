@@ -47,12 +47,14 @@ public:
     explicit PostgresRows(PGresult* result = nullptr) noexcept : result_{result, &PQclear} {}
     [[nodiscard]] PGresult* get() const noexcept { return result_.get(); }
     [[nodiscard]] int size() const noexcept { return PQntuples(result_.get()); }
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): rows before columns, as in libpq
     [[nodiscard]] BytesView bytes(int row, int column) const noexcept {
         const char* const data = PQgetvalue(result_.get(), row, column);
         const int size = PQgetlength(result_.get(), row, column);
         return as_bytes(std::string_view{data, static_cast<std::size_t>(size)});
     }
     /// Returns a bigint.
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): rows before columns, as in libpq
     [[nodiscard]] std::uint64_t number(int row, int column) const noexcept {
         std::uint64_t all = 0;
         for (const std::byte b : bytes(row, column)) all = all << 8U | std::to_integer<unsigned>(b);
