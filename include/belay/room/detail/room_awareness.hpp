@@ -254,7 +254,7 @@ public:
     /// Returns the next piece after `walk` for a client, removals included; empty if there is
     /// nothing more. Its frame is at most `bytes_max` long, unless one state is longer.
     /// Complexity: O(n).
-    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a limit of bytes, and the id of a client
+    // NOLINTNEXTLINE(bugprone-easily-swappable-parameters): a limit, and the id of a client
     [[nodiscard]] Bytes piece(AwarenessCursor& walk, std::size_t bytes_max, std::uint64_t reader,
                               std::vector<std::uint64_t>* behind = nullptr) const {
         Bytes body;
