@@ -607,8 +607,8 @@ WORLD_MUTANTS = (
              KEEPS_ABANDONED_PROBES),
     # a caller that is cancelled right after its turn has come keeps its place
     explored("calls", "keeps_a_place_that_was_given", 'require "nothing is left behind"',
-             ("belay/call/limiters.hpp", "            counters_.leave();\n            release();\n",
-              "            counters_.leave();\n")),
+             ("belay/call/limiters.hpp", "            count(left_);\n            release();\n",
+              "            count(left_);\n")),
 
     # a run that begins after the replacement has the former policy
     explored("policies", "never_replaces", 'always "a run keeps its policy"',
@@ -922,8 +922,8 @@ WORLD_MUTANTS = (
               "const std::vector<Bytes> ours;")),
     # of two servers that begin a lost history again, one ends it
     restored("ends_a_missing_history", 'always "no edit that was shown is lost"',
-             (REPLICATION, "room.history.epoch != no_id && state.begin == HistoryBegin::known;",
-              "room.history.epoch != no_id;")),
+             (REPLICATION, "return room.replication->begin == HistoryBegin::known ? room.history.epoch : no_id;",
+              "return room.history.epoch;")),
     # a room whose flush has failed is flushed again only to restore what the storage has lost
     restored("flushes_no_more_after_a_failure", 'require "edits are stored and shown"', FLUSH_NO_MORE,
              (ROOM_SCHEDULER, "if (room.pending.queue()) next_.rooms.push_back(&room);",

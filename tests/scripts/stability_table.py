@@ -35,6 +35,7 @@ EXCEPTIONS = {
     "Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{10s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 10ms}, ResetWhenStable{1s}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{1s}, 50ms}, ResetWhenStable{1s}, AttemptTimeout{1s}": ONE_CLIENT,
+    "Backoff{FullJitter{}, Cap{5s}, 100ms}, Shared{budget}, AttemptTimeout{200ms}, MaxAttempts{5}": ONE_CLIENT,
     "Backoff{NoJitter{}, Cap{1ms}, 1ms}, Shared{breaker, FailFast{}}, MaxAttempts{4}": ONE_CLIENT,
     "Backoff{FullJitter{}, Cap{400ms}, 50ms}, MaxAttempts{options.attempts}, AttemptTimeout{1s}": ONE_CLIENT,
     "Backoff{NoJitter{}, Cap{8s}, 1s}, MaxAttempts{2}": "a proof of exact waits, by one client",
@@ -42,7 +43,6 @@ EXCEPTIONS = {
     "read, Shared{budget}": "its rules are read at run time",
     'read->at("payments"), Shared{budget}': "its rules are read at run time",
     "any, Shared{breaker, FailFast{}}": "its other rules are chosen at run time",
-    "*policy, Shared{host.breaker, FailFast{}}, Shared{host.budget}, MaxElapsed{60s}": "its rules are read at run time",
     "StopOn{Cause::forbidden}": "it shows one rule, which ends the first attempt",
     "Backoff{FullJitter{}, Cap{30s}, 10ms}, CooldownOn{Cause::overloaded, 5s, 15s}, PauseAfterFailures{}, "
     "MaxAttempts{10}": OWN_RULE,
