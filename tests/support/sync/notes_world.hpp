@@ -572,9 +572,15 @@ inline std::string NotesRun::lost() const {
     // failed is shown, and is durable or not when the process starts again.
     for (auto edit = edits.rbegin(); edit != edits.rend(); ++edit) {
         const auto at = end.find(edit->element);
-        const bool took_effect = edit->durable || (edit->shown && !edit->text.empty() &&
-                                                   (edit->reported || seen.count(edit->text) != 0 ||
-                                                    (at != end.end() && at->second == edit->text)));
+        // A removal is seen by its absence: at the end, or by an author of a later edit.
+        const bool is_gone =
+            at == end.end() || std::any_of(edits.rbegin(), edit, [&](const Edit& later) {
+                return later.element == edit->element && !later.saw;
+            });
+        const bool is_seen = edit->text.empty() ? is_gone
+                                                : edit->reported || seen.count(edit->text) != 0 ||
+                                                      (at != end.end() && at->second == edit->text);
+        const bool took_effect = edit->durable || (edit->shown && is_seen);
         const Edit* const own = took_effect && edit->saw ? edit_of(*edit->saw) : nullptr;
         if (own != nullptr && own->device == edit->device) seen.insert(*edit->saw);
     }
