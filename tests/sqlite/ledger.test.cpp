@@ -155,10 +155,23 @@ TEST_CASE("sqlite::write rejects statements that it cannot run as they are", "[s
     CHECK(sqlite::write(db, "SELECT 1") == std::errc::not_supported);
     CHECK(sqlite::write(db, insert_order) == std::errc::not_supported);
     CHECK(sqlite::write(db, insert_order, "a", "b") == std::errc::not_supported);
+    CHECK(sqlite::write(db, "INSERT INTO orders VALUES (1); DELETE FROM orders") ==
+          std::errc::not_supported);
     CHECK_FALSE(sqlite::write(db, insert_order, "a"));
     CHECK_FALSE(sqlite::write(db, insert_order, std::string{"b"}));
     CHECK_FALSE(sqlite::write(db, insert_order, 3U));
     CHECK(count_orders(db) == 3);
+}
+
+TEST_CASE("sqlite::write reports a lock that it meets while it prepares", "[sqlite][ledger]") {
+    const TemporaryDirectory dir;
+    auto ledger = ledger_in(dir / "shop.db");
+    sqlite3* db = nullptr;  // it has not read the tables yet
+    REQUIRE(sqlite3_open((dir / "shop.db").c_str(), &db) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(&ledger.connection(), "BEGIN EXCLUSIVE", nullptr, nullptr, nullptr) ==
+            SQLITE_OK);
+    CHECK(sqlite::write(*db, insert_order, "a") == QueueErrc::already_locked);
+    sqlite3_close(db);
 }
 
 TEST_CASE("sqlite::Ledger fails if its function ends the transaction", "[sqlite][ledger]") {

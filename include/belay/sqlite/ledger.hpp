@@ -33,12 +33,13 @@ struct LedgerOptions {
 };
 
 /// Runs one statement that changes rows, with values for its parameters in their order: numbers
-/// without a fraction, text, or bytes.
+/// without a fraction (of 64 bits, as signed ones), text, or bytes.
 ///
 /// Errors: std::errc::invalid_argument: a constraint of your tables rejects the values.
-///         std::errc::not_supported: SQLite does not understand the statement, or it returns rows.
+///         std::errc::not_supported: SQLite does not understand the statement, it returns rows,
+///         more than one statement, or another number of parameters than values.
 ///         Others of SQLite, see Error. `sqlite3_errmsg` has the words.
-/// Complexity: prepares the statement at each call, about 10 µs. Blocks: on locks and the disk.
+/// Complexity: prepares the statement at each call.   Blocks: on locks and the disk.
 template <class... V>
 [[nodiscard]] std::error_code write(sqlite3& db, const char* sql, const V&... values) noexcept {
     static_assert(((std::integral<V> || std::convertible_to<const V&, std::string_view> ||
@@ -46,13 +47,15 @@ template <class... V>
                   "sqlite::write: a value must be an integer, text or bytes; for another, prepare "
                   "and bind a statement of your own");
     sqlite3_stmt* prepared = nullptr;
-    const int answer = sqlite3_prepare_v2(&db, sql, -1, &prepared, nullptr);
+    const char* tail = nullptr;
+    const int answer = sqlite3_prepare_v2(&db, sql, -1, &prepared, &tail);
     const detail::SqliteStatement statement{prepared};
-    if (answer == SQLITE_ERROR || (answer == SQLITE_OK && prepared == nullptr) ||
+    if (answer != SQLITE_OK && answer != SQLITE_ERROR) return detail::code_of_sqlite(answer);
+    if (prepared == nullptr ||
+        std::string_view{tail}.find_first_not_of(" \t\r\n;") != std::string_view::npos ||
         sqlite3_bind_parameter_count(prepared) != static_cast<int>(sizeof...(V))) {
         return std::make_error_code(std::errc::not_supported);
     }
-    if (answer != SQLITE_OK) return detail::code_of_sqlite(answer);
     const detail::SqliteRun run{statement};
     int at = 0;
     [[maybe_unused]] const auto bind = [&](const auto& value) {
@@ -114,7 +117,7 @@ template <class... V>
 /// Errors:        those of the function. already_locked: another connection writes. must_reopen:
 ///                the transaction was ended by the function or by a failure, or another ledger has
 ///                written. displaced: the file was moved or replaced. Those of SQLite, see Error.
-/// Memory:        about 150 bytes for each sender.
+/// Memory:        an entry of a std::map for each sender.
 /// Throws:        what the function throws; nothing of the operation is left. std::bad_alloc.
 class Ledger {
 public:
@@ -274,8 +277,8 @@ private:
         if (!error) error = store(sender, progress);
         if (error) return error;
         if (db_.write(release_)) return fail(make_error_code(QueueErrc::must_reopen));
+        progress_[sender] = progress;  // without memory for it, the ledger fails
         undo.release();
-        progress_[sender] = progress;
         return {};
     }
     [[nodiscard]] std::error_code store(const Id& sender, const Progress& p) {
