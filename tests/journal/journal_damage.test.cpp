@@ -696,3 +696,132 @@ TEST_CASE("Journal returns no older note or pin after a record was written twice
         }
     }
 }
+
+TEST_CASE("Journal::open with Verify::skip_damage opens a journal whose last file is damaged",
+          "[journal][journal][fault]") {
+    JournalOptions options;
+    options.seed = Seed{1};
+    options.segment_bytes = 64 << 10;
+    options.record_bytes_max = 1024;
+    options.verify = Verify::skip_damage;
+    const auto append = [](SimJournal& journal, std::uint64_t from, std::uint64_t to) {
+        for (std::uint64_t n = from; n <= to; ++n) {
+            REQUIRE(journal.append(body_of(n, 0)));
+            if (n % 3 == 0) REQUIRE_FALSE(journal.commit());
+            if (n == 100) REQUIRE_FALSE(journal.ack(20));
+        }
+        REQUIRE_FALSE(journal.commit());
+    };
+    // Restarts: openings between operations, alone and in a row.
+    sim::Disk whole;
+    const std::uint64_t last = 150;
+    for (const auto& [from, to] :
+         {std::pair{1, 60}, {61, 120}, {121, 120}, {121, 120}, {121, 150}}) {
+        auto journal = SimJournal::open(whole, "q", options);
+        REQUIRE(journal);
+        append(*journal, static_cast<std::uint64_t>(from), static_cast<std::uint64_t>(to));
+        whole.kill();
+    }
+    const bool opened_last = GENERATE(false, true);
+    if (opened_last) {
+        REQUIRE(SimJournal::open(whole, "q", options));
+        whole.kill();
+    }
+    // Damage at the end, with nothing behind it, looks like the trace of a crash.
+    const std::size_t behind = opened_last ? 32 : 600;
+    const sim::Disk::Image image = whole.image();
+    const Bytes bytes = whole.contents(segment_file(1));
+    std::size_t used = bytes.size();
+    while (bytes[used - 1] == std::byte{0}) --used;
+    std::size_t tried = 0;
+    std::vector<std::size_t> rejected;
+    for (const std::size_t length : {std::size_t{1}, std::size_t{300}, std::size_t{5'000}}) {
+        for (std::size_t at = journal_format::segment_header_bytes; at + length + behind <= used;
+             at += 13) {
+            Bytes damaged = bytes;
+            for (std::size_t i = 0; i < length; ++i) damaged[at + i] ^= std::byte{4};
+            sim::Disk disk;
+            disk.restore(image);
+            disk.put(segment_file(1), damaged);
+            ++tried;
+            auto journal = SimJournal::open(disk, "q", options);
+            if (!journal) {
+                rejected.push_back(at);
+                WARN(at << ' ' << length << ' ' << used << ' ' << journal.error().offset << ' '
+                        << journal.error().what);
+            }
+            if (!journal) continue;
+            // At least one is reported if several of the last operations are damaged.
+            const std::uint64_t end = std::min(last, journal->last());
+            const auto lost = [&](SimJournal& journal_then) {
+                std::uint64_t now = 0;
+                for (std::uint64_t n = journal_then.base(); n <= end; ++n) {
+                    const auto body = journal_then.read(n);
+                    if (!body) REQUIRE(body.error() == QueueErrc::corrupt);
+                    if (!body) ++now;
+                    if (body) REQUIRE(to_bytes(*body) == body_of(n, 0));
+                }
+                return now;
+            };
+            const std::uint64_t before = lost(*journal);
+            REQUIRE(before <= length / 24 + 1);
+            REQUIRE((end == last || before != 0));
+            if (tried % 20 != 0) continue;
+            // It goes on, in this file and the next one, and opens again.
+            append(*journal, journal->last() + 1, 1'500);
+            REQUIRE(lost(*journal) == before);
+            disk.kill();
+            auto again = SimJournal::open(disk, "q", options);
+            REQUIRE(again);
+            REQUIRE(again->last() == 1'500);
+            REQUIRE(lost(*again) == before);
+            REQUIRE(again->read(1'500));
+        }
+    }
+    CAPTURE(rejected);
+    CHECK(rejected.empty());
+}
+
+TEST_CASE("Journal::open with Verify::skip_damage opens a journal with damage in a former file",
+          "[journal][journal][fault]") {
+    JournalOptions options;
+    options.seed = Seed{1};
+    options.segment_bytes = 16 << 10;
+    options.record_bytes_max = 1024;
+    options.verify = Verify::skip_damage;
+    sim::Disk whole;
+    const std::uint64_t last = 400;
+    {
+        auto journal = SimJournal::open(whole, "q", options);
+        REQUIRE(journal);
+        for (std::uint64_t n = 1; n <= last; ++n) REQUIRE(journal->append(body_of(n, 0)));
+        REQUIRE_FALSE(journal->commit());
+        whole.kill();
+    }
+    const sim::Disk::Image image = whole.image();
+    const Bytes bytes = whole.contents(segment_file(2));
+    REQUIRE(!whole.contents(segment_file(3)).empty());
+    std::size_t used = bytes.size();
+    while (bytes[used - 1] == std::byte{0}) --used;
+    for (const std::size_t length : {std::size_t{1}, std::size_t{300}, std::size_t{12'000}}) {
+        for (std::size_t at = journal_format::segment_header_bytes; at < used; at += 5) {
+            Bytes damaged = bytes;
+            for (std::size_t i = at; i < std::min(at + length, used); ++i)
+                damaged[i] ^= std::byte{4};
+            sim::Disk disk;
+            disk.restore(image);
+            disk.put(segment_file(2), damaged);
+            CAPTURE(at, length);
+            auto journal = SimJournal::open(disk, "q", options);
+            REQUIRE(journal);
+            std::uint64_t lost = 0;
+            for (std::uint64_t n = 1; n <= last; ++n) {
+                const auto body = journal->read(n);
+                if (!body) REQUIRE(body.error() == QueueErrc::corrupt);
+                if (!body) ++lost;
+                if (body) REQUIRE(to_bytes(*body) == body_of(n, 0));
+            }
+            REQUIRE(lost <= length / 24 + 1);
+        }
+    }
+}

@@ -176,6 +176,10 @@ struct RecordHeader {
 [[nodiscard]] constexpr std::uint32_t run_in_record(std::uint32_t run) noexcept {
     return run & 0xFFFFFFU;
 }
+/// Returns the first run from `run` on whose records have these bits.
+[[nodiscard]] constexpr std::uint32_t run_from(std::uint32_t run, std::uint32_t bits) noexcept {
+    return run + run_in_record(bits - run);
+}
 
 inline void encode(const RecordHeader& h, std::byte* p) noexcept {
     store_le<std::uint32_t>(p, h.crc);

@@ -131,11 +131,16 @@ enum class Flush : std::uint8_t {
 
 /// The part of its files that `Journal::open` reads.
 ///
-/// In both modes it rejects a file that is missing, cut short or another journal's. It also rejects
-/// damage in the last file and in the end of each file before.
+/// It rejects a file that is missing, cut short or another journal's, and damage in the end of each
+/// file before the last one. Other damage:
 enum class Verify : std::uint8_t {
-    tail,       ///< the last file, and the end of each one before; read() reports other damage
-    everything  ///< every byte; any damage is rejected at once
+    tail,        ///< reads the last file, and rejects damage in it; read() reports other damage
+    everything,  ///< reads and rejects everything
+    /// As `tail`, but passes damage between the records of a file. read() reports the operations
+    /// that may have been there; acknowledgements, notes and pins there are lost. For a user of the
+    /// journal to which each operation matters alone, such as rooms or a work queue: check() no
+    /// longer fits that of a receiver.
+    skip_damage
 };
 
 namespace detail {

@@ -179,7 +179,9 @@ private:
             }
             file_ = std::move(current.file);
             segments_.push_back(std::move(current.segment));
-            if (torn_) {
+            if (torn_ && options_.verify == Verify::skip_damage && skip_seal(next, behind)) {
+                torn_ = false;
+            } else if (torn_) {
                 // Only the file of an unfinished roll may follow: complete, and without a record.
                 if (behind != 1 || !is_unfinished_roll(next)) {
                     unread_index_ = indices_[i];
@@ -197,6 +199,13 @@ private:
     /// Sets apart the files up to one that is damaged or cannot be read. They are not needed if a
     /// later file shows that everything in them was acknowledged.
     bool set_apart_unreadable() {
+        if (options_.verify == Verify::skip_damage && !trusts_seals_ &&
+            error.code == QueueErrc::corrupt) {
+            // Not before: until the next file has a record, a seal may be all that a crash left.
+            trusts_seals_ = true;
+            begin_again();
+            return true;
+        }
         const bool may_be_released = error.code == QueueErrc::corrupt ||
                                      error.code == std::errc::io_error ||
                                      error.code == std::errc::permission_denied ||
@@ -204,16 +213,19 @@ private:
         if (unread_index_ == 0 || unread_index_ == indices_.back() || !may_be_released)
             return false;
         unread_ = std::move(error);
-        error = {};
         while (indices_.front() <= unread_index_) {
             unread_files_.push_back({indices_.front()});
             indices_.erase(indices_.begin());
         }
+        begin_again();
+        return true;
+    }
+    void begin_again() {
+        error = {};
         segments_.clear();
         gathered = {};
         torn_ = false;
         unread_index_ = 0;
-        return true;
     }
 
     /// Sets apart the files before a gap. A crash may have left any of the files that were being
@@ -304,7 +316,8 @@ private:
     /// The sealed bytes are flushed together with their seal, and a crash may keep any part of
     /// them. The next segment gets its first record only after that flush.
     bool can_trust_seal(Opened& next, bool is_last) {
-        return options_.verify == Verify::tail && (!is_last || is_used(next));
+        return options_.verify != Verify::everything &&
+               (!is_last || trusts_seals_ || is_used(next));
     }
     bool is_used(Opened& opened) {
         Gathered nothing;
@@ -318,12 +331,18 @@ private:
         const std::uint64_t index = current.segment.header.index;
         SegmentScan<File> scan = scan_of(current);
         ScanEnd end = scan.run();
-        torn_ = !end.sealed && !end.error && !is_last;
-        if (!end.sealed && !end.error) {
+        for (;; end = scan.resume()) {
+            torn_ = !end.sealed && !end.error && !is_last;
+            garbage_end_ = 0;
+            torn_opening_ = false;
+            if (end.sealed || end.error) break;
             scan.classify_tail(end);
             garbage_end_ = end.garbage_end;
             torn_opening_ = end.torn_opening;
+            if (end.error != QueueErrc::corrupt || options_.verify != Verify::skip_damage) break;
+            if (!scan.skip_damage()) break;
         }
+        scan.end_gap();
         unused_ = end.empty;
         if (!end.error && end.sealed && is_last) {
             return fail(make_error_code(QueueErrc::corrupt), path_of(index + 1), 0,
@@ -333,6 +352,16 @@ private:
             unread_index_ = index;
             return fail(end.error, path_of(index), current.segment.end, end.what);
         }
+        return true;
+    }
+
+    /// Ends the last segment that was read where the next one begins, although its seal is damaged.
+    bool skip_seal(Opened& next, std::size_t behind) {
+        Segment& s = segments_.back();
+        const std::uint64_t first = next.segment.header.first;
+        if (first <= s.last || (behind == 1 && is_unfinished_roll(next))) return false;
+        while (s.last + 1 < first) s.add(s.last + 1, s.end);
+        s.check = next.segment.header.check;
         return true;
     }
 
@@ -459,6 +488,7 @@ private:
     std::uint64_t garbage_end_ = 0;
     std::uint64_t stale_ = 0;  // index of a segment that an unfinished roll left; 0: none
     bool torn_ = false;
+    bool trusts_seals_ = false;
     bool torn_opening_ = false;
     bool unused_ = false;  // nothing was added to the last segment since it was created
     bool unfinished_ = false;

@@ -59,11 +59,15 @@ public:
 
     /// Reads records until one is invalid or the segment is sealed.
     ScanEnd run() {
-        window_.forget();
-        ScanEnd end;
         s_.last = s_.header.first - 1;
         s_.check = s_.header.check;
         s_.end = journal_format::segment_header_bytes;
+        return resume();
+    }
+    /// Reads on from `Segment::end`.
+    ScanEnd resume() {
+        window_.forget();
+        ScanEnd end;
         while (!end.sealed && !end.error) {
             const Result<Record> record = record_at(s_.end);
             if (!record) end.error = record.error();
@@ -80,6 +84,38 @@ public:
                    "the part that was written when the file was created is damaged");
         }
         return end;
+    }
+
+    /// Passes damage at `Segment::end`, up to the next record. The operations in it stay damaged,
+    /// and the check leaves them out.
+    /// Returns: false if there is none.   Complexity: O(bytes until there).
+    bool skip_damage() {
+        using journal_format::Kind;
+        FilePart<File> tail{file_, window_, {s_.end, size_}};
+        RecordSearch records{tail};
+        const auto run_of = [&](const journal_format::RecordHeader& h) {
+            return journal_format::run_from(g_.run, h.run);
+        };
+        const auto found = records.next(s_.end, s_.header.nonce, [&](const FoundRecord& record) {
+            const journal_format::RecordHeader& h = record.header;
+            if (h.kind == Kind::opening) return h.number > g_.run;
+            const bool earlier_run = run_of(h) - g_.run > journal_format::run_in_record(~0U) / 2;
+            return !earlier_run && h.kind != Kind::seal &&
+                   (h.kind != Kind::operation || h.number > s_.last);
+        });
+        if (!found || tail.error()) return false;
+        if (gap_ == 0) gap_ = s_.end;
+        s_.end = static_cast<std::uint32_t>(found->offset);
+        last_is_opening_ = false;
+        if (found->header.kind == Kind::opening || run_of(found->header) == g_.run) return true;
+        // Its opening is damaged.
+        s_.open_run(run_of(found->header), 0);
+        g_.begin_run(s_.openings.back());
+        return true;
+    }
+    /// Ends the scan behind damage that no operation follows: it may have been an operation.
+    void end_gap() {
+        if (gap_ != 0) fill_gap(s_.last + 2);
     }
 
     /// Uses the seal of the segment instead of reading all its records. Returns false, and changes
@@ -254,6 +290,8 @@ private:
         last_is_opening_ = opens;
         switch (h.kind) {
             case Kind::operation: {
+                fill_gap(h.number);
+                gap_ = 0;
                 if (h.number != s_.last + 1) {
                     return reject(end, QueueErrc::corrupt,
                                   "a number is missing between two records");
@@ -270,6 +308,7 @@ private:
                 break;
             }
             case Kind::ack: {
+                fill_gap(h.number + 1);
                 if (h.number > s_.last) {
                     return reject(end, QueueErrc::corrupt,
                                   "a record acknowledges operations that do not exist");
@@ -297,6 +336,13 @@ private:
             }
         }
         s_.end += static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
+    }
+
+    /// Adds the damaged operations before operation `next`, as far as the damage has space for them.
+    void fill_gap(std::uint64_t next) {
+        constexpr std::uint32_t least = journal_format::record_header_bytes;
+        for (; gap_ != 0 && s_.last + 1 < next && gap_ + least <= s_.end; gap_ += least)
+            s_.add(s_.last + 1, gap_);
     }
 
     /// Returns whether the content of a seal is possible. It must not lead a reader out of the
@@ -335,6 +381,7 @@ private:
     Gathered& g_;
     FileWindow& window_;
     bool last_is_opening_ = false;
+    std::uint32_t gap_ = 0;  // where damage begins that may have more operations; 0: none
 };
 
 }}}  // namespace belay::detail
