@@ -25,7 +25,7 @@
 
 /// Opens the boards in a folder.   Returns: or the reason why not.
 inline belay::Result<belay::posix::JournalRooms, std::string> rooms_in(const std::string& data) {
-    auto log = belay::posix::Journal::open(data + "/log");
+    auto log = belay::posix::Journal::open(data + "/log", {.verify = belay::Verify::skip_damage});
     if (!log) return log.error().message();
     auto rooms = belay::posix::JournalRooms::open(data + "/boards", std::move(*log));
     if (!rooms) return rooms.error().message();

@@ -3,6 +3,8 @@
 // damaged, missing or foreign file is an error with its path. Method: a simulated disk.
 #include <belay/room/journal_rooms.hpp>
 
+#include <map>
+
 #include "support/catch.hpp"
 #include "support/room/disk_rooms.hpp"
 
@@ -217,9 +219,11 @@ TEST_CASE("JournalRooms returns an error for a missing, foreign or outdated snap
 
 TEST_CASE("JournalRooms rejects a snapshot or a log in another version of its format",
           "[room][journal_rooms][fault]") {
-    const std::uint8_t version = GENERATE(std::uint8_t{0}, std::uint8_t{2});
-    const std::string words =
-        "it has version " + std::to_string(version) + ", and this program reads only version 1";
+    const std::uint8_t version = GENERATE(std::uint8_t{0}, std::uint8_t{3});
+    const auto words = [&](int read) {
+        return "it has version " + std::to_string(version) +
+               ", and this program reads only version " + std::to_string(read);
+    };
     const std::string advice =
         ": open it with the version of belay that wrote it, or move it away to begin a new one.";
     sim::Disk disk;
@@ -232,7 +236,7 @@ TEST_CASE("JournalRooms rejects a snapshot or a log in another version of its fo
         const PersistenceError error = loaded(*rooms, "a").error();
         CHECK(error.code == QueueErrc::other_version);
         CHECK(error.message().starts_with(rooms.file("a")));
-        CHECK(error.message().ends_with("(" + words + ")" + advice));
+        CHECK(error.message().ends_with("(" + words(1) + ")" + advice));
         CHECK(disk.contents(rooms.file("a")) == bytes);
     }
     sim::Disk other;
@@ -246,7 +250,7 @@ TEST_CASE("JournalRooms rejects a snapshot or a log in another version of its fo
     const PersistenceError error = opening_error(other);
     CHECK(error.code == QueueErrc::other_version);
     CHECK(error.message().starts_with("the log"));
-    CHECK(error.message().ends_with("(operation 1: " + words + ")" + advice));
+    CHECK(error.message().ends_with("(operation 1: " + words(2) + ")" + advice));
 }
 
 TEST_CASE("JournalRooms does not open with the log of other rooms, or without a log",
@@ -457,4 +461,91 @@ TEST_CASE("JournalRooms stores changes again after one failure of any operation 
         CHECK(text_of(rooms.room("a")).find('3') != std::string::npos);
         CHECK(text_of(rooms.room("b")) == "1,2|");
     }
+}
+
+TEST_CASE("JournalRooms with a damaged record reports its room, and serves all of them",
+          "[room][journal_rooms][fault]") {
+    sim::Disk disk;
+    std::map<std::string, std::string> whole;  // the content, regardless of snapshots
+    {
+        DiskRooms rooms{disk};
+        for (const char* id : {"quiet", "a", "b", "long"}) REQUIRE(!rooms->reset(id, first_epoch));
+        for (int i = 0; i < 30; ++i) {
+            const std::string id = i % 10 == 3 ? "long" : i % 3 == 0 ? "b" : "a";
+            const std::string update =
+                std::string(id == "long" ? 600 : 5, static_cast<char>('A' + i));
+            REQUIRE(!rooms->append(id, as_bytes(update)));
+            whole[id] += update + '|';
+            REQUIRE(!flushed(*rooms));
+            const StoredRoom now = rooms.room(id);
+            // A snapshot with all updates, so that nothing depends on its file.
+            if (i % 7 == 6) {
+                std::vector<Bytes> all = now.snapshot;
+                all.insert(all.end(), now.updates.begin(), now.updates.end());
+                REQUIRE(!saved(*rooms, id, all, now.position));
+            }
+            if (i % 9 == 8) rooms.reopen();
+        }
+        REQUIRE((!rooms->erase("a") && !flushed(*rooms) && !rooms->reset("a", second_epoch)));
+        REQUIRE((!rooms->append("a", as_bytes("new")) && !flushed(*rooms)));
+        whole["a"] = "new|";
+        REQUIRE((!rooms->reset("last", first_epoch) && !flushed(*rooms)));
+        for (int i = 0; i < 3; ++i)
+            REQUIRE((!rooms->append("b", as_bytes("z")) && !flushed(*rooms)));
+        whole["b"] += "z|z|z|";
+        whole["quiet"] = whole["last"] = "";
+    }
+    const sim::Disk::Image image = disk.image();
+    std::size_t certain = 0;
+    std::size_t possible = 0;
+    for (const auto& [path, bytes] : image) {
+        if (!path.ends_with(".journal")) continue;
+        std::size_t used = bytes.size();
+        while (used != 0 && bytes[used - 1] == std::byte{0}) --used;
+        for (std::size_t at = journal_format::segment_header_bytes; at + 64 < used; at += 3) {
+            Bytes damaged = bytes;
+            damaged[at] ^= std::byte{16};
+            disk.restore(image);
+            disk.put(path, damaged);
+            CAPTURE(path, at);
+            DiskRooms rooms{disk};
+            std::size_t reported = 0;
+            for (const auto& [id, content] : whole) {
+                CAPTURE(id);
+                const auto found = loaded(*rooms, id);
+                REQUIRE(found);
+                std::string text;
+                const bool is_there = found->has_value();
+                if (is_there) {
+                    for (const Bytes& u : (*found)->snapshot) text += std::string{as_text(u)} + '|';
+                    for (const Bytes& u : (*found)->updates) text += std::string{as_text(u)} + '|';
+                }
+                const std::string why = is_there ? (*found)->loss.what : std::string{};
+                if (!why.empty()) CHECK((*found)->loss.code == RoomErrc::record_damaged);
+                reported += why.empty() ? 0U : 1U;
+                certain += why == "a record of the room is damaged" ? 1U : 0U;
+                possible += why.ends_with("none after it") ? 1U : 0U;
+                // A room without content may be gone: its next client makes it again.
+                if (text != content || (!is_there && !content.empty())) REQUIRE(!why.empty());
+            }
+            REQUIRE((reported == 0 || rooms->status().damaged_records != 0));
+            // The report ends when the room is saved.
+            for (const auto& [id, content] : whole) {
+                const auto found = *loaded(*rooms, id);
+                if (!found || !found->loss) continue;
+                std::vector<Bytes> all = found->snapshot;
+                all.insert(all.end(), found->updates.begin(), found->updates.end());
+                REQUIRE(!saved(*rooms, id, all, found->position));
+                CHECK(!rooms.room(id).loss);
+            }
+            REQUIRE(!flushed(*rooms));
+            rooms.reopen();
+            for (const auto& [id, content] : whole) {
+                const auto found = *loaded(*rooms, id);
+                CHECK((!found || !found->loss));
+            }
+        }
+    }
+    CHECK(certain > 100);
+    CHECK(possible > 100);
 }

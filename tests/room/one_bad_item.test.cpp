@@ -84,13 +84,39 @@ std::string manager_too_large() {
 
 // ---- rooms on files ---------------------------------------------------------------------------------------
 
+/// A server over a log, with the failures that it reports.
+struct LoggedBoards {
+    struct Failures {
+        std::vector<std::string>* rooms;
+        void on_room_failed(const RoomFailure& f) {
+            rooms->push_back(f.room_id +
+                             (f.error.code == RoomErrc::record_damaged ? " damaged" : ""));
+        }
+    };
+    using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits, Failures>;
+
+    std::vector<std::string> failed{};
+    sim::World world{Seed{1}};
+    sim::Host& server = world.host("server", [this](sim::Host& h) {
+        auto opened = open_rooms(h.disk());
+        REQUIRE(opened);
+        auto rooms =
+            std::make_unique<Rooms>(std::move(*opened), EveryoneEdits{}, Failures{&failed});
+        h.attach(*rooms);
+        rooms->start();
+        h.listen(1, [r = rooms.get()](sim::Accepted a) {
+            const std::string room = a.peer() == "bob" || a.peer() == "reader" ? "b" : "a";
+            r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.room_id = room});
+        });
+        return rooms;
+    });
+};
 std::string journal_rooms_unreadable() {
     sim::Disk disk;
     {
         DiskRooms rooms{disk};
         for (const char* const id : {"a", "b"}) {
-            REQUIRE((!rooms->reset(id, Id{std::byte{1}}) && !rooms->append(id, as_bytes("text")) &&
-                     !flushed(*rooms)));
+            REQUIRE((!rooms->reset(id, Id{std::byte{1}}) && !flushed(*rooms)));
             REQUIRE(!saved(*rooms, id, {to_bytes(std::string{"snapshot of "} + id)},
                            rooms.room(id).position));
         }
@@ -99,10 +125,38 @@ std::string journal_rooms_unreadable() {
         CHECK(loaded(*rooms, "b"));
     }
     CHECK_FALSE(opening_error(disk));
-    damage_text(disk, "text");
-    CHECK(opening_error(disk).code == QueueErrc::corrupt);
-    return "A damaged snapshot closes its room with 1013, and is reported. A damaged log keeps the "
-           "server from starting.";
+
+    LoggedBoards w;
+    RoomEditor alice{w.world, "alice", 1};
+    RoomEditor bob{w.world, "bob", 2};
+    alice.dial();
+    bob.dial();
+    w.world.run_for(1s);
+    const Bytes lost = alice.type("of alice");
+    w.world.run_for(100ms);
+    const Bytes kept = bob.type("of bob");
+    w.world.run_for(100ms);
+    alice.hang_up();
+    bob.hang_up();
+    w.world.kill(w.server);
+    damage_text(w.server.disk(), "of alice");
+    w.world.restart(w.server);
+    RoomEditor reader{w.world, "reader", 3};
+    reader.dial();
+    w.world.run_for(1s);
+    CHECK((reader.synced && reader.has(kept)));
+    CHECK(w.failed.empty());
+    RoomEditor second{w.world, "second", 4};
+    second.dial();
+    w.world.run_for(1s);
+    CHECK((second.synced && !second.has(lost)));
+    CHECK(w.failed == std::vector<std::string>{"a damaged"});
+    alice.dial();
+    w.world.run_for(1s);
+    CHECK(second.has(lost));
+    return "A damaged snapshot closes its room with 1013, and is reported. After a damaged record "
+           "of "
+           "the log, the rooms that it may have been of are reported and served.";
 }
 std::string journal_rooms_disk() {
     sim::Disk disk;

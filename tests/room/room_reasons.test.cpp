@@ -167,6 +167,7 @@ void provoke(RoomErrc why) {
         case RoomErrc::bad_position:
         case RoomErrc::snapshot_missing:
         case RoomErrc::snapshot_misplaced:
+        case RoomErrc::record_damaged:
         case RoomErrc::log_misplaced:
         case RoomErrc::storage_busy:
             return fail_save(error);
@@ -478,7 +479,7 @@ TEST_CASE("The failures of a storage of the system have their own reasons, other
     CHECK(reasons.of(std::make_error_code(std::errc::no_space_on_device)) == 2);
     CHECK(reasons.of(std::make_error_code(std::errc::io_error)) == 1);
     CHECK(reasons.of({}) == 2);
-    CHECK(Reasons::count == 39);
+    CHECK(Reasons::count == 40);
     CHECK(Reasons::word(0) == "other");
     CHECK(Reasons::word(Reasons::count) == "other");
     CHECK(Reasons::word(2) == "unknown_content");

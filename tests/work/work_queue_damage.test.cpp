@@ -332,3 +332,48 @@ TEST_CASE("WorkQueue: a finished item that was copied does not return when its c
     CHECK_FALSE(work->read(2));
     CHECK(as_text(*work->read(1)) == "in front");
 }
+
+TEST_CASE("WorkQueue over a Journal with Verify::skip_damage opens with any damaged byte",
+          "[work][work_queue][fault]") {
+    using Work = WorkQueue<Journal<sim::Disk>>;
+    const auto open = [](sim::Disk& disk) {
+        auto journal = Journal<sim::Disk>::open(disk, "work",
+                                                {.verify = Verify::skip_damage, .seed = Seed{1}});
+        REQUIRE(journal);
+        auto work = Work::open(std::move(*journal), {}, when);
+        INFO(work.error().message());
+        REQUIRE(work);
+        return std::move(*work);
+    };
+    sim::Disk whole;
+    for (int part = 0; part < 2; ++part) {
+        Work work = open(whole);
+        for (int i = 0; i < 10; ++i) REQUIRE(work.push(as_bytes("item"), when));
+        REQUIRE_FALSE(work.commit());
+        for (int i = 0; i < 3; ++i) REQUIRE_FALSE(work.ack(*work.lease(when)));
+        REQUIRE_FALSE(work.commit());
+    }
+    const sim::Disk::Image image = whole.image();
+    const std::string path = "work/0000000000000001.journal";
+    const Bytes bytes = whole.contents(path);
+    std::size_t used = bytes.size();
+    while (bytes[used - 1] == std::byte{0}) --used;
+    for (std::size_t at = 128; at + 64 < used; ++at) {
+        Bytes damaged = bytes;
+        damaged[at] ^= std::byte{8};
+        sim::Disk disk;
+        disk.restore(image);
+        disk.put(path, damaged);
+        CAPTURE(at);
+        Work work = open(disk);
+        std::size_t readable = 0;
+        while (const auto lease = work.lease(when)) {
+            CHECK(as_text(lease->body) == "item");
+            REQUIRE_FALSE(work.ack(*lease));
+            ++readable;
+        }
+        // One damaged record is an item at the most, or the acknowledgement of some.
+        CHECK(readable >= 13);
+        CHECK(work.dead() <= 1);
+    }
+}

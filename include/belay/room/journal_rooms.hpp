@@ -37,6 +37,7 @@ struct JournalRoomsStatus {
     /// Why the last flush could not remove erased rooms, or release a part of the log. The next
     /// flush tries again.
     std::error_code tidying{};
+    std::uint64_t damaged_records = 0;  ///< records of the log that opening could not read
 };
 
 /// Stores the changes of all rooms in one log, and the snapshot of each room in its own file.
@@ -65,6 +66,10 @@ public:
     /// - those of the disk, with their path.
     ///
     /// Without `adopt`, opening reads no snapshots, so a damaged one is an error of `load`.
+    ///
+    /// A damaged record of the log is counted in `status()`, if the log opens and reports it: see
+    /// Verify::skip_damage. Each room that it may have been of has a `StoredRoom::loss` until its
+    /// next `save`.
     ///
     /// Complexity: reads the log; keeps about 400 bytes for each room, and 16 bytes for each update
     /// that no snapshot covers.
@@ -147,7 +152,7 @@ public:
 
     /// Returns the current state.   Complexity: O(1).
     [[nodiscard]] JournalRoomsStatus status() const noexcept {
-        return {log_.index().size(), log_.records(), log_.bytes(), tidying_};
+        return {log_.index().size(), log_.records(), log_.bytes(), tidying_, damaged_records_};
     }
 
 private:
@@ -156,7 +161,9 @@ private:
 
     [[nodiscard]] PersistenceError begin(bool adopt) {
         if (PersistenceError error = directory_.open()) return error;
-        if (PersistenceError error = log_.replay()) return error;
+        auto damaged = log_.replay();
+        if (!damaged) return damaged.error();
+        damaged_records_ = *damaged;
         const auto beside = directory_.log();
         const bool other = !beside || (*beside && **beside != log_.id());
         if (other && !adopt) {
@@ -169,7 +176,7 @@ private:
             return error;
         }
         for (const std::string& id : directory_.found()) {
-            if (log_.index().knows(id)) continue;
+            if (log_.index().known(id) != nullptr) continue;
             if (PersistenceError error = take_over(id, adopt)) return error;
         }
         directory_.found() = {};
@@ -199,9 +206,16 @@ private:
         if (!detail::is_room_id(id)) return PersistenceError{RoomErrc::bad_room_id, {}, {}};
         const detail::LoggedRoom* const room = log_.index().find(id);
         if (room == nullptr) return std::optional<StoredRoom>{};
-        StoredRoom found{room->state.epoch, {}, {}, room->last};
+        StoredRoom found{room->state.epoch, {}, {}, room->last, loss_of(*room)};
         std::uint64_t covered = room->covered;
-        if (room->state.journal != no_id || room->saved != 0) {
+        if (room->begins_unseen) {
+            Result<detail::SnapshotFile, PersistenceError> file = directory_.load(id);
+            if (!file && file.error().code != RoomErrc::snapshot_missing) return file.error();
+            if (file && file->state.epoch == room->state.epoch) {
+                if (file->state.journal == log_.id()) covered = file->state.covers;
+                found.snapshot = std::move(file->parts);
+            }
+        } else if (room->state.journal != no_id || room->saved != 0) {
             Result<detail::SnapshotFile, PersistenceError> file = directory_.load(id);
             if (!file) return file.error();
             if (const char* const what = misplaced(*room, file->state)) {
@@ -215,6 +229,13 @@ private:
             return PersistenceError{error, "the log", "the updates of a room"};
         }
         return std::optional{std::move(found)};
+    }
+    [[nodiscard]] static PersistenceError loss_of(const detail::LoggedRoom& room) {
+        if (room.loss == detail::LoggedRoom::Loss::none) return {};
+        return {RoomErrc::record_damaged, "the log",
+                room.loss == detail::LoggedRoom::Loss::certain
+                    ? "a record of the room is damaged"
+                    : "a record is damaged, and the room has none after it"};
     }
     /// Returns why a snapshot is neither the one that the log names nor one that was saved since;
     /// null if it is one of them.
@@ -273,6 +294,7 @@ private:
     detail::JournalRoomsLog<Log> log_;
     detail::JournalRoomsDirectory<FileSystem> directory_;
     std::error_code tidying_{};
+    std::uint64_t damaged_records_ = 0;
 };
 
 }}  // namespace belay

@@ -24,6 +24,8 @@ void visit_metrics(const JournalRoomsStatus& status, Visitor&& visitor) {
     gauge("log_bytes", status.log_bytes, "Bytes of these records, rounded up to some KiB.");
     gauge("tidying_failed", status.tidying ? 1 : 0,
           "1 if the last flush could not remove erased rooms, or release a part of the log.");
+    gauge("damaged_records", status.damaged_records,
+          "Records of the log that opening could not read.");
 }
 
 }}}  // namespace belay::metrics

@@ -45,6 +45,9 @@ struct StoredRoom {
     std::vector<Bytes> updates{};
     /// The position of the last of all these changes. Pass it to a `save` of this state.
     std::uint64_t position = 0;
+    /// Why some changes may be missing; false if all that was stored is here. A RoomManager reports
+    /// it to `on_room_failed`, and serves the room. A client that has the changes sends them again.
+    PersistenceError loss{};
 };
 
 namespace part {

@@ -49,7 +49,8 @@ enum class RoomErrc {
     too_many_clients = 33,    ///< RoomOptions::clients_max is reached
     too_many_waiting = 34,    ///< RoomOptions::waiting_max is reached
     room_full = 35,           ///< RoomOptions::clients_per_room_max is reached
-    too_many_documents = 36   ///< RoomOptions::clients_per_connection_max is reached
+    too_many_documents = 36,  ///< RoomOptions::clients_per_connection_max is reached
+    record_damaged = 37       ///< a damaged record of the log may have been the room's
 };
 
 namespace detail {
@@ -172,6 +173,8 @@ public:
         {E::too_many_documents, Cause::overloaded, C::try_later, W::client, S::own,
          "too_many_documents", "the connection has too many documents",
          "clients_per_connection_max"},
+        {E::record_damaged, Cause::corrupt, C::none, W::connection, S::own, "record_damaged",
+         "a damaged record of the log may have been the room's"},
     };
     static constexpr std::size_t count = sizeof rows / sizeof rows[0];
 

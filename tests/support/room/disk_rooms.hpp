@@ -23,6 +23,7 @@ using JournalRoomsOnDisk = belay::JournalRooms<DiskJournal, belay::sim::Disk>;
     options.segment_bytes = 4096;
     options.record_bytes_max = 300;
     options.seed = belay::Seed{seed};
+    options.verify = belay::Verify::skip_damage;
     return options;
 }
 

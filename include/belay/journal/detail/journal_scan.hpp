@@ -338,7 +338,7 @@ private:
         s_.end += static_cast<std::uint32_t>(journal_format::record_bytes(h.length));
     }
 
-    /// Adds the damaged operations before operation `next`, as far as the damage has space for them.
+    /// Adds the damaged operations before operation `next`, if the damage has space for them.
     void fill_gap(std::uint64_t next) {
         constexpr std::uint32_t least = journal_format::record_header_bytes;
         for (; gap_ != 0 && s_.last + 1 < next && gap_ + least <= s_.end; gap_ += least)

@@ -59,10 +59,11 @@ struct LoggedUpdate {
 /// The place of a room in the log.
 struct LoggedRoom {
     enum class Life : std::uint8_t {
-        unknown,  // updates of a room whose state is further on in the log
         live,
         erased  // its snapshot may still be there
     };
+    /// Whether a damaged record was one of the room's.
+    enum class Loss : std::uint8_t { none, possible, certain };
 
     HistoryState state{};
     /// The log up to here is not needed: it is in the snapshot, or before the history.
@@ -72,8 +73,15 @@ struct LoggedRoom {
     /// The record that has its state.
     std::uint64_t record = 0;
     std::uint64_t last = 0;
+    /// The sequence of its newest record.
+    std::uint64_t newest = 0;
+    /// The last record that is certainly lost.
+    std::uint64_t lost_at = 0;
     std::vector<LoggedUpdate> updates{};
-    Life life = Life::unknown;
+    Life life = Life::live;
+    Loss loss = Loss::none;
+    /// The beginning of the history was not in the log. It may be further on, or be damaged.
+    bool begins_unseen = false;
 
     [[nodiscard]] std::uint64_t pin() const noexcept {
         if (updates.empty()) return record;
@@ -113,8 +121,8 @@ public:
         erased_.push_back(entry.first);
         pin(entry);
     }
-    void add_update(std::string_view id, const LoggedUpdate& update) {
-        if (LoggedRoom* const live = find(id)) {
+    void add_update(std::string_view id, const Id& epoch, const LoggedUpdate& update) {
+        if (LoggedRoom* const live = find(id); live != nullptr && live->state.epoch == epoch) {
             // Its state is older: the pin stays where it is.
             live->updates.push_back(update);
             live->last = update.position;
@@ -122,7 +130,9 @@ public:
         }
         Entry& entry = unpinned(id);
         LoggedRoom& room = entry.second;
-        if (room.life == LoggedRoom::Life::erased) room = LoggedRoom{};
+        room = LoggedRoom{};
+        room.state.epoch = epoch;
+        room.begins_unseen = true;
         room.updates.push_back(update);
         room.last = update.position;
         pin(entry);
@@ -135,12 +145,18 @@ public:
         room.life = LoggedRoom::Life::live;
         room.covered = covered_by(state);
         room.last = std::max(room.last, room.covered);
+        room.begins_unseen = false;
+        if (room.covered >= room.lost_at) room.loss = LoggedRoom::Loss::none;
         std::erase_if(room.updates,
                       [&](const LoggedUpdate& u) { return u.position <= room.covered; });
         pin(entry);
     }
     /// A snapshot file was written. The log keeps what it covers until a state record names it.
-    void note_saved(LoggedRoom& room, std::uint64_t covers) noexcept { room.saved = covers; }
+    void note_saved(LoggedRoom& room, std::uint64_t covers) noexcept {
+        room.saved = covers;
+        room.begins_unseen = false;
+        room.loss = LoggedRoom::Loss::none;
+    }
     /// Nothing is left of a room that was erased, but its record.
     void forget(std::string_view id) {
         const auto at = rooms_.find(id);
@@ -158,8 +174,18 @@ public:
         const bool live = at != rooms_.end() && at->second.life == LoggedRoom::Life::live;
         return live ? &at->second : nullptr;
     }
-    /// Live or erased: whether a snapshot of it may be there.
-    [[nodiscard]] bool knows(std::string_view id) const { return rooms_.contains(id); }
+    /// A room, live or erased, of which a snapshot may be there; or null.
+    [[nodiscard]] LoggedRoom* known(std::string_view id) {
+        const auto at = rooms_.find(id);
+        return at == rooms_.end() ? nullptr : &at->second;
+    }
+    /// A record before this sequence was damaged, and may have been of any room.
+    void note_damage(std::uint64_t sequence) noexcept {
+        for (auto& [id, room] : rooms_) {
+            if (room.newest < sequence && room.loss == LoggedRoom::Loss::none)
+                room.loss = LoggedRoom::Loss::possible;
+        }
+    }
     [[nodiscard]] std::vector<std::string> list(std::string_view after, std::size_t count) const {
         std::vector<std::string> ids;
         for (auto at = rooms_.upper_bound(after); at != rooms_.end() && ids.size() < count; ++at) {
@@ -170,13 +196,6 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return rooms_.size(); }
     /// Rooms that were erased, and whose snapshots may be there: to be forgotten.
     [[nodiscard]] std::vector<std::string>& erased() noexcept { return erased_; }
-    /// A room with updates and without a state; only a log that is not whole has one.
-    [[nodiscard]] const std::string* unknown() const noexcept {
-        for (const auto& [id, room] : rooms_) {
-            if (room.life == LoggedRoom::Life::unknown) return &id;
-        }
-        return nullptr;
-    }
 
     // ---- what is needed -------------------------------------------------------------------------
 
@@ -200,7 +219,7 @@ private:
         return state.journal == journal_ || state.journal == no_id ? state.covers : 0;
     }
     [[nodiscard]] static std::uint64_t bytes_of(const std::string& id) noexcept {
-        return logged_bytes(room_record_head_bytes + id.size() + room_state_bytes);
+        return logged_bytes(room_record_head_bytes + id.size() + room_place_bytes);
     }
 
     /// The room, made if need be, without its pin: to be changed.

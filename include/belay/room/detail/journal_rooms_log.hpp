@@ -7,6 +7,7 @@
 #include <cstdint>       // std::uint32_t, std::uint64_t
 #include <map>           // std::map
 #include <optional>      // std::optional
+#include <set>           // std::set
 #include <string>        // std::string
 #include <string_view>   // std::string_view
 #include <system_error>  // std::error_code
@@ -29,34 +30,40 @@ public:
     JournalRoomsLog(Log log, std::uint64_t bytes_max)
         : log_{std::move(log)}, bytes_max_{bytes_max}, index_{log_.journal_id()} {}
 
-    /// Reads all that the log holds.   Errors: log_misplaced; other_version; as reading.
+    /// Reads all that the log holds, but damaged records.   Returns: how many are damaged.
+    /// Errors: log_misplaced; other_version; as reading, except corrupt.
     /// Complexity: of the log's bytes; keeps 16 bytes for each update, and none of its bytes.
-    [[nodiscard]] PersistenceError replay() {
+    [[nodiscard]] Result<std::uint64_t, PersistenceError> replay() {
+        using Error = PersistenceError;
         if (record_bytes_max() < record_bytes_min) {
-            return {make_error_code(QueueErrc::bad_options), "the log",
-                    "its record_bytes_max must be at least 256"};
+            return Error{make_error_code(QueueErrc::bad_options), "the log",
+                         "its record_bytes_max must be at least 256"};
         }
+        Replay replay;
         for (std::uint64_t number = log_.base(); number <= log_.last(); ++number) {
             const Result<BytesView> body = log_.read(number);
             const auto where = [&] { return "operation " + std::to_string(number); };
-            if (!body) return {body.error(), "the log", where()};
+            if (body.error() == QueueErrc::corrupt) {
+                ++replay.damaged_records;
+                replay.joining.reset();
+                if (replay.first != 0) replay.damaged.insert(++sequence_);
+                continue;
+            }
+            if (!body) return Error{body.error(), "the log", where()};
             const Result<JournalRoomRecord> record = decode_room_record(*body);
             if (record.error() == QueueErrc::other_version) {
-                return {record.error(), "the log",
-                        where() + ": " +
-                            version_text(static_cast<int>((*body)[1]), int{room_record_version})};
+                return Error{
+                    record.error(), "the log",
+                    where() + ": " +
+                        version_text(static_cast<int>((*body)[1]), int{room_record_version})};
             }
-            if (!record) return {record.error(), "the log", where() + " is not a record of rooms"};
+            if (!record)
+                return Error{record.error(), "the log", where() + " is not a record of rooms"};
             bytes_.add({number, logged_bytes(body->size())});
-            take(*record, number);
+            replay.take(*this, *record, number);
         }
-        joining_.reset();
-        if (const std::string* const id = index_.unknown()) {
-            return {make_error_code(QueueErrc::corrupt), "the log",
-                    "it has updates of a room without a start, whose id has " +
-                        std::to_string(id->size()) + " bytes"};
-        }
-        return {};
+        if (!replay.damaged.empty()) index_.note_damage(*replay.damaged.rbegin());
+        return replay.damaged_records;
     }
 
     // ---- changes --------------------------------------------------------------------------------
@@ -64,12 +71,14 @@ public:
     /// Errors: unknown_room; as appending. Then some records of an update in several records may be
     /// in the log, and are ignored.
     [[nodiscard]] std::error_code append(std::string_view id, BytesView update) {
-        if (!has_history(id)) return RoomErrc::unknown_room;
+        const Chain chain = chain_of(id);
+        if (!chain.live) return RoomErrc::unknown_room;
         const std::size_t head = room_record_head_bytes + id.size();
         const std::size_t whole = record_bytes_max() - head;
         if (update.size() <= whole) {
-            const auto number = write({.kind = RoomChange::update, .id = id, .update = update});
-            if (number) stage({RoomChange::update, std::string{id}, *number, 1, {}});
+            const auto number =
+                write(chain, {.kind = RoomChange::update, .id = id, .update = update});
+            if (number) stage({RoomChange::update, std::string{id}, *number, 1, {chain.epoch}});
             return number.error();
         }
         const std::size_t piece = whole - room_part_bytes;
@@ -79,33 +88,37 @@ public:
         for (std::size_t part = 0; part < parts; ++part) {
             const BytesView bytes = update.subspan(part * piece);
             const Result<std::uint64_t> number =
-                write({.kind = RoomChange::part,
-                       .id = id,
-                       .part = static_cast<std::uint32_t>(part),
-                       .parts = static_cast<std::uint32_t>(parts),
-                       .update = bytes.first(std::min(piece, bytes.size()))});
+                write(chain, {.kind = RoomChange::part,
+                              .id = id,
+                              .part = static_cast<std::uint32_t>(part),
+                              .parts = static_cast<std::uint32_t>(parts),
+                              .update = bytes.first(std::min(piece, bytes.size()))});
             if (!number) return number.error();
             position = *number;
         }
-        stage({RoomChange::update, std::string{id}, position, parts, {}});
+        stage({RoomChange::update, std::string{id}, position, parts, {chain.epoch}});
         return {};
     }
     [[nodiscard]] std::error_code reset(std::string_view id, const Id& epoch) {
-        const HistoryState state{epoch, {}, 0};
-        const auto number = write({.kind = RoomChange::reset, .id = id, .state = state});
-        if (number) stage({RoomChange::reset, std::string{id}, *number, 1, state});
+        Chain chain = chain_of(id);
+        chain.epoch = epoch;
+        const auto number = write(chain, {.kind = RoomChange::reset, .id = id});
+        if (number) stage({RoomChange::reset, std::string{id}, *number, 1, {epoch}});
         return number.error();
     }
     [[nodiscard]] std::error_code erase(std::string_view id) {
-        if (!has_history(id)) return {};
-        const auto number = write({.kind = RoomChange::erase, .id = id});
+        const Chain chain = chain_of(id);
+        if (!chain.live) return {};
+        const auto number = write(chain, {.kind = RoomChange::erase, .id = id});
         if (number) stage({RoomChange::erase, std::string{id}, *number, 1, {}});
         return number.error();
     }
     /// A snapshot with this state is stored.   Pre: the room is live, and no staged change begins
     /// or ends its history.
     [[nodiscard]] std::error_code append_state(std::string_view id, const HistoryState& state) {
-        const auto number = write({.kind = RoomChange::state, .id = id, .state = state});
+        Chain chain = chain_of(id);
+        chain.epoch = state.epoch;
+        const auto number = write(chain, {.kind = RoomChange::state, .id = id, .state = state});
         if (number) stage({RoomChange::state, std::string{id}, *number, 1, state});
         return number.error();
     }
@@ -201,12 +214,81 @@ private:
         std::uint64_t number;
         std::uint64_t parts;
         HistoryState state;
+        std::uint64_t sequence = 0;
     };
-    /// An update of which some records were read.
-    struct Joining {
-        std::string id;
-        std::uint32_t parts = 0;
-        std::uint32_t next = 0;
+    /// The room's former records, which a record continues.
+    struct Chain {
+        std::uint64_t* newest;  // null: it is the first record of an unknown room
+        Id epoch;
+        bool live;
+    };
+    /// A room whose history a change that is not durable yet begins or ends.
+    struct Staged {
+        bool live;
+        Id epoch;
+        std::uint64_t newest;
+    };
+    /// The opening of a log, record by record.
+    struct Replay {
+        /// An update of which some records were read.
+        struct Joining {
+            std::string id;
+            std::uint32_t parts = 0;
+            std::uint32_t next = 0;
+            std::uint64_t newest = 0;
+        };
+
+        std::optional<Joining> joining{};
+        std::uint64_t first = 0;            // the sequence of the oldest record; 0: none was read
+        std::set<std::uint64_t> damaged{};  // the sequences of damaged records of unknown rooms
+        std::uint64_t damaged_records = 0;
+
+        void take(JournalRoomsLog& log, const JournalRoomRecord& record, std::uint64_t number) {
+            if (first == 0) begin_at(record.sequence);
+            log.sequence_ = std::max(log.sequence_, record.sequence);
+            const bool lost = shows_loss(log.index_.known(record.id), record);
+            join(log, record, number);
+            LoggedRoom* const room = log.index_.known(record.id);
+            if (room == nullptr) return;
+            room->newest = std::max(room->newest, record.sequence);
+            const bool begins_or_ends =
+                record.kind == RoomChange::reset || record.kind == RoomChange::erase;
+            const std::uint64_t behind = record.sequence - record.previous;
+            const std::uint64_t lost_at = number - std::min(number, behind);
+            if (!lost || begins_or_ends || room->covered >= lost_at) return;
+            room->loss = LoggedRoom::Loss::certain;
+            room->lost_at = lost_at;
+            room->last = std::max(room->last, lost_at);
+        }
+        /// The damaged records before the first one that was read have the sequences before its.
+        void begin_at(std::uint64_t sequence) {
+            first = sequence - std::min(sequence - 1, damaged_records);
+            for (std::uint64_t lost = first; lost < sequence; ++lost) damaged.insert(lost);
+        }
+        /// Whether a record shows that the one before it, of the same room, is damaged.
+        [[nodiscard]] bool shows_loss(const LoggedRoom* room, const JournalRoomRecord& record) {
+            std::uint64_t seen = room != nullptr ? room->newest : 0;
+            if (joining && joining->id == record.id) seen = std::max(seen, joining->newest);
+            const bool lost = record.previous > seen && record.previous >= first;
+            if (lost) damaged.erase(record.previous);
+            return lost;
+        }
+        /// Applies a record, or the update that it completes.
+        void join(JournalRoomsLog& log, const JournalRoomRecord& record, std::uint64_t number) {
+            std::uint64_t parts = 1;
+            if (record.kind == RoomChange::part) {
+                if (record.part == 0) joining = Joining{std::string{record.id}, record.parts};
+                const bool fits = joining && joining->id == record.id &&
+                                  joining->parts == record.parts && joining->next == record.part;
+                if (!fits) return joining.reset();
+                joining->newest = record.sequence;
+                if (++joining->next < record.parts) return;
+                parts = record.parts;
+            }
+            joining.reset();
+            log.apply({record.kind, std::string{record.id}, number, parts, record.state,
+                       record.sequence});
+        }
     };
 
     static constexpr std::size_t record_bytes_min = 256;
@@ -227,49 +309,54 @@ private:
         const std::uint64_t held = bytes_.sum();
         return held > bytes_max_ && held - bytes_max_ > 2 * index_.states_bytes();
     }
-    [[nodiscard]] bool has_history(std::string_view id) {
-        const auto staged = histories_.find(id);
-        return staged != histories_.end() ? staged->second : index_.find(id) != nullptr;
+    [[nodiscard]] Chain chain_of(std::string_view id) {
+        if (const auto at = histories_.find(id); at != histories_.end())
+            return {&at->second.newest, at->second.epoch, at->second.live};
+        LoggedRoom* const room = index_.known(id);
+        if (room == nullptr) return {nullptr, no_id, false};
+        return {&room->newest, room->state.epoch, room->life == LoggedRoom::Life::live};
     }
 
-    [[nodiscard]] Result<std::uint64_t> write(const JournalRoomRecord& record) {
+    [[nodiscard]] Result<std::uint64_t> write(const Chain& chain, JournalRoomRecord record) {
+        record.sequence = sequence_ + 1;
+        record.previous = chain.newest != nullptr ? *chain.newest : 0;
+        record.state.epoch = chain.epoch;
         encode(record, scratch_);
         const Result<std::uint64_t> number = log_.append(scratch_);
-        if (number) bytes_.add({*number, logged_bytes(scratch_.size())});
+        if (number) {
+            ++sequence_;
+            if (chain.newest != nullptr) *chain.newest = sequence_;
+            bytes_.add({*number, logged_bytes(scratch_.size())});
+        }
         if (scratch_.capacity() > scratch_bytes_max) scratch_ = Bytes{};
         return number;
     }
     void stage(Change change) {
-        if (change.kind == RoomChange::reset) histories_.insert_or_assign(change.id, true);
-        if (change.kind == RoomChange::erase) histories_.insert_or_assign(change.id, false);
+        change.sequence = sequence_;
+        const bool begins = change.kind == RoomChange::reset;
+        if (begins || change.kind == RoomChange::erase) {
+            histories_.insert_or_assign(change.id, Staged{begins, change.state.epoch, sequence_});
+        }
         staged_.push_back(std::move(change));
     }
     void apply(const Change& change) {
         switch (change.kind) {
             case RoomChange::update:
             case RoomChange::part:
-                return index_.add_update(change.id, {change.number, change.parts});
+                index_.add_update(change.id, change.state.epoch, {change.number, change.parts});
+                break;
             case RoomChange::reset:
-                return index_.reset(change.id, change.number, change.state.epoch);
+                index_.reset(change.id, change.number, change.state.epoch);
+                break;
             case RoomChange::erase:
-                return index_.erase(change.id, change.number);
+                index_.erase(change.id, change.number);
+                break;
             case RoomChange::state:
-                return index_.set_state(change.id, change.number, change.state);
+                index_.set_state(change.id, change.number, change.state);
+                break;
         }
-    }
-    /// A record that opening reads.
-    void take(const JournalRoomRecord& record, std::uint64_t number) {
-        std::uint64_t parts = 1;
-        if (record.kind == RoomChange::part) {
-            if (record.part == 0) joining_ = Joining{std::string{record.id}, record.parts, 0};
-            const bool fits = joining_ && joining_->id == record.id &&
-                              joining_->parts == record.parts && joining_->next == record.part;
-            if (!fits) return joining_.reset();
-            if (++joining_->next < record.parts) return;
-            parts = record.parts;
-        }
-        joining_.reset();
-        apply({record.kind, std::string{record.id}, number, parts, record.state});
+        std::uint64_t& newest = index_.known(change.id)->newest;
+        newest = std::max(newest, change.sequence);
     }
 
     static constexpr std::size_t scratch_bytes_max = std::size_t{64} << 10;
@@ -279,9 +366,9 @@ private:
     JournalRoomsIndex index_;
     LogBytes bytes_{};
     std::deque<Change> staged_{};
-    // Whether the rooms that staged_ begins or ends have a history after it.
-    std::map<std::string, bool, std::less<>> histories_{};
-    std::optional<Joining> joining_{};
+    // The rooms whose history staged_ begins or ends, after it.
+    std::map<std::string, Staged, std::less<>> histories_{};
+    std::uint64_t sequence_ = 0;  // of the newest record
     Bytes scratch_{};
 };
 

@@ -217,6 +217,7 @@ public:
             error = answer->error();
         } else {
             found = std::move(**answer);
+            if (found && found->loss) report_failure(room.id, found->loss);
         }
         if (error) report_failure(room.id, error);
         return true;
