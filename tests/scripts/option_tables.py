@@ -5,9 +5,9 @@
     option_tables.py [--root DIR]     prints each difference, and exits with 1 if there is one
 
 Each field of a struct of TABLES is in the first column of a table of its page, and with its default if that is a plain number
-or bool, a duration ("30 s", "5 min") or a number of bytes ("16 MiB"). The second column of a struct of SENTENCES is the first sentence
-of the field's comment in the header, in which names may be code. A first column has fields in the form `name`, `name` = default, `name` (default), or `name` = `an enumerator`. The first cell of the table's head begins with the
-name of the struct. The functions of a struct of CHECKED name each of its durations and numbers.
+or bool, a duration ("30 s", "5 min") or a number of bytes ("16 MiB"). A first column has fields in the form `name`, `name` = default, `name` (default), or `name` = `an enumerator`. The first cell of the table's head begins with the
+name of the struct. The functions of a struct of CHECKED name each of its durations and numbers. The generated reference has the tables
+of all other options.
 """
 
 import argparse
@@ -18,18 +18,13 @@ import sys
 # (header, struct): page
 TABLES = {
     ("include/belay/postgres/rooms_options.hpp", "RoomsOptions"): "docs/reference/bindings/postgres.md",
-    ("include/belay/redis/rooms_options.hpp", "RoomsOptions"): "docs/reference/redis-rooms.md",
     ("include/belay/journal/journal_options.hpp", "JournalOptions"): "docs/reference/journal.md",
     ("include/belay/link/supervisor_core.hpp", "SupervisorCoreOptions"): "docs/reference/links.md",
     ("include/belay/link/supervisor_core.hpp", "SupervisorOptions"): "docs/reference/links.md",
-    ("include/belay/room/room_options.hpp", "RoomOptions"): "docs/reference/room-options.md",
-    ("include/belay/sim/scenario.hpp", "ScenarioOptions"): "docs/reference/faults.md",
-    ("include/belay/sim/report.hpp", "ExploreOptions"): "docs/reference/explorations.md",
 }
 FIELD = re.compile(r"^    (?! |using |friend |static |typedef |return )([\w:<>,*& ]+) (\w+)(?: = ([^;]+)|\{([^;]*)\})?;", re.M)
-SENTENCES = ("RoomOptions",)
 # Structs whose member functions must read each duration and each number, because all of them must be > 0.
-CHECKED = ("RoomOptions",)
+CHECKED = (("include/belay/room/room_options.hpp", "RoomOptions"),)
 CELL = re.compile(r"`(\w+)`(?: (?:= |\()((?:[\w.]|,(?=\d))+(?: (?:ms|s|min|h|KiB|MiB))?))?")
 UNITS = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h", "10": "KiB", "20": "MiB"}
 DURATION = re.compile(r"std::chrono::(\w+)\{(\d+)\}")
@@ -58,25 +53,8 @@ def fields_of(text, struct):
             for kind, name, default, braced in FIELD.findall(body.group(1))}
 
 
-def sentences_of(text, struct):
-    """The first sentence of the comment above each field that has one."""
-    body = re.search(rf"^struct {struct} {{\n(.*?)^}};", text, re.M | re.S)
-    found = {}
-    comment = []
-    for line in body.group(1).splitlines() if body else ():
-        field = FIELD.match(line)
-        if line.startswith("    /// "):
-            comment.append(line.removeprefix("    /// "))
-        elif field and comment:
-            found[field[2]] = re.match(r".*?\.(?= |$)|.*", " ".join(comment))[0]
-            comment = []
-        elif not line.strip() or field:
-            comment = []
-    return found
-
-
 def rows_of(text, struct):
-    """The fields in the tables of a struct, each with the default that the page has, or None, and the second cell."""
+    """The fields in the tables of a struct, each with the default that the page has, or None."""
     rows = {}
     inside = False
     for line in text.splitlines():
@@ -87,7 +65,7 @@ def rows_of(text, struct):
             inside = True
         elif inside and not set(line) <= set("|- "):
             for name, default in CELL.findall(re.sub(r" = `\w+`", "", cells[0])):
-                rows[name] = (default.replace(",", "") or None, cells[1].strip() if len(cells) > 1 else "")
+                rows[name] = default.replace(",", "") or None
     return rows
 
 
@@ -102,21 +80,19 @@ def unchecked(text, struct):
 
 
 def differences(root):
+    for header, struct in CHECKED:
+        for name in unchecked((root / header).read_text(), struct):
+            yield f"{header}: {struct}::check() does not check `{name}`"
     for (header, struct), page in TABLES.items():
         fields = fields_of((root / header).read_text(), struct)
         rows = rows_of((root / page).read_text(), struct)
-        sentences = sentences_of((root / header).read_text(), struct) if struct in SENTENCES else {}
-        for name in unchecked((root / header).read_text(), struct) if struct in CHECKED else ():
-            yield f"{header}: {struct}::check() does not check `{name}`"
         if not fields:
             yield f"{header}: no fields of {struct} found"
         for name, default in fields.items():
             if name not in rows:
                 yield f"{page}: the table of {struct} lacks `{name}`"
-            elif default is not None and rows[name][0] != default:
-                yield f"{page}: `{name}` of {struct} = {rows[name][0]}, but the header has {default}"
-            elif name in sentences and rows[name][1].replace("`", "") != sentences[name].replace("`", ""):
-                yield f"{page}: the text of `{name}` of {struct} must be that of the header: {sentences[name]}"
+            elif default is not None and rows[name] != default:
+                yield f"{page}: `{name}` of {struct} = {rows[name]}, but the header has {default}"
         for name in rows.keys() - fields.keys():
             yield f"{page}: {struct} has no field `{name}`"
 
