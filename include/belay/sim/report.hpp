@@ -46,7 +46,8 @@ struct ExploreOptions {
     std::uint64_t events_max = 2'000'000;
     Duration time_max = std::chrono::hours{24 * 7};
     /// A world that takes more processor time fails as an endless loop; `forever`: no limit. Not
-    /// in an exploration of one seed.
+    /// in an exploration of one seed. A world that waits for something outside of it takes no
+    /// processor time: only the budget ends it.
     Duration processor_time_max = std::chrono::seconds{10};
     /// How many worlds the search for a smaller scenario may take; 0: no search.
     std::uint32_t shrink_worlds_max = 60;
