@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Goal: the options of a core have the defaults that docs/reference/links.md promises.
+// Goal: the options of a core have the defaults that the reference shows.
 #include <belay/link/supervisor_core.hpp>
 
 #include <concepts>

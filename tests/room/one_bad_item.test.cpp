@@ -164,7 +164,7 @@ std::string journal_rooms_disk() {
     REQUIRE((!rooms->reset("a", Id{std::byte{1}}) && !flushed(*rooms)));
     check_passing_error(disk,
                         [&] { return !rooms->append("a", as_bytes("1")) && !flushed(*rooms); });
-    return "Edits of that moment are rejected with 1013, and arrive again. The log goes on.";
+    return "Edits fail with 1013 meanwhile, and their clients send them again. The log goes on.";
 }
 
 std::string journal_rooms_too_large() {
@@ -174,7 +174,7 @@ std::string journal_rooms_too_large() {
     CHECK(!rooms->append("a", Bytes(5000)));
     CHECK_FALSE(flushed(*rooms));
     CHECK(rooms.room("a").updates == std::vector<Bytes>{Bytes(5000)});
-    return "It has no limit of its own: a long change is several records.";
+    return "It has no limit of its own: a long change takes several records.";
 }
 
 constexpr BadItemRow room_rows[] = {

@@ -3,6 +3,7 @@
 /// block_of_page: a block of a page in docs/, so that a test runs what readers copy.
 #pragma once
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -57,6 +58,21 @@ inline std::vector<PageRow> table_of_page(const std::string& page, const std::st
     INFO("docs/" << page << ": " << head);
     REQUIRE(rows.size() > 5);
     return rows;
+}
+
+/// Checks that the page has this row of a table. With BELAY_WRITE_PAGES=1, writes it in place of the
+/// row with the same first cell.
+inline void check_row_of_page(const std::string& page, const std::string& row) {
+    std::string text = page_text(page);
+    if (std::getenv("BELAY_WRITE_PAGES") != nullptr) {
+        const std::size_t at = text.find("\n" + row.substr(0, row.find(" | ") + 3)) + 1;
+        INFO(row);
+        REQUIRE(at != 0);
+        text.replace(at, text.find('\n', at) - at, row);
+        std::ofstream{beside_program(BELAY_PAGES) + "/" + page} << text;
+    }
+    INFO("docs/" << page << ": " << row);
+    CHECK(text.find("\n" + row + "\n") != std::string::npos);
 }
 
 /// Replaces the only occurrence of `what` in the text.

@@ -148,8 +148,9 @@ namespace belay { inline namespace BELAY_ABI { namespace beast {
 /// The listener rejects a request that is late, too long or wrong, and calls the observer's
 /// `on_rejected(const RejectedUpgrade&)`. A peer that gives up is counted, without a call.
 /// Connections beyond a limit are closed without reading, and counted. For 60 of them at once, and
-/// then for 60 per minute, the hook is called, too. `Audited::rejections()` is an observer that
-/// writes rejections into an audit.
+/// then for 60 per minute, the hook is called, too. So it is for rejections through a proxy that
+/// has not named its client yet. `Audited::rejections()` is an observer that writes rejections
+/// into an audit.
 ///
 /// on_accept and on_rejected may do everything, even destroy the listener. If one of them throws,
 /// the exception leaves the context's run().

@@ -50,7 +50,8 @@ struct ListenerOptions {
 
     /// The most connections whose upgrade is not answered yet, those that the user still decides on
     /// included. At this limit, and at connections_max, a new connection replaces one whose request
-    /// is not complete. That is the oldest one of the ip that has most of them. An ip that has only
+    /// is not complete. That is the oldest one of the ip that has most of them. If no ip has two,
+    /// networks of 24 bits of IPv4 and of 48 bits of IPv6 count instead. A network that has only
     /// one never loses it.
     std::size_t waiting_max = 1'000;
     /// How many connections may be open at a time. >= 1.
@@ -84,8 +85,8 @@ struct ListenerOptions {
     /// start of the connection, and closes it.
     ///
     /// It runs on the thread of the listener, and must not block. If the status is not valid, or
-    /// the headers cannot be sent, the answer becomes a 500. If the function throws, the exception
-    /// leaves the context's run().
+    /// the headers cannot be sent, the answer becomes a 500. If the function throws, the client
+    /// gets a 500, and the exception leaves the context's run().
     std::function<HttpResponse(const HttpRequest&)> pages{};
 
     // ---- of the socket that listens ------------------------------------------------------------

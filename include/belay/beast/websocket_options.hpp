@@ -36,8 +36,8 @@ struct WebSocketOptions {
     std::size_t message_bytes_max = std::size_t{16} << 20;
     /// The close code for a longer message: 1009, or 3000 to 4999.
     int too_large_code = 1009;
-    /// The most output that may wait for the kernel before send() returns busy. If none waits, a
-    /// message of any length is accepted.
+    /// The most output that may wait for the kernel before send() returns busy. A
+    /// message counts as 64 bytes more than its size. If none waits, one of any length is accepted.
     std::size_t output_bytes_max = std::size_t{1} << 20;
     /// Whether messages may be compressed (permessage-deflate), if the server agrees.
     bool deflate = false;
@@ -49,10 +49,11 @@ struct WebSocketOptions {
     std::string token_header = "Authorization";
     /// The text before the token in the header.
     std::string token_prefix = "Bearer ";
-    /// The name under which the query carries the token instead, if not empty. Logs of servers and
-    /// proxies contain queries.
+    /// The name under which the query carries the token instead, percent-encoded, if not empty.
+    /// Logs of servers and proxies contain queries.
     std::string token_query{};
-    /// The proxy, which is asked for a connection by CONNECT; none if its host is empty.
+    /// The proxy, which is asked for a connection by CONNECT, also without TLS; none if its host is
+    /// empty. A proxy that is not reached is a failure of this side.
     posix::Endpoint proxy{};
     /// The `Proxy-Authorization` for the proxy, if not empty.
     std::string proxy_authorization{};

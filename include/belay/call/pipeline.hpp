@@ -360,6 +360,7 @@ struct CallContext : detail::MadeCalls {
 /// - if they apply, constants of value true: `limits_time`, `hides_failures` (replaces them by an
 ///   answer), `holds_permit` (waits for one), `repeats_calls`, and with it `retries_calls` or
 ///   `hedges_calls`. With them, orders of layers that make no sense do not compile.
+///   Examples are a Retrying in a Retrying, a Hedge in a Hedge, and a Fallback in a Retrying.
 ///
 /// The call may return the same types as for `retry`, and the caller gets the same results. Use
 /// fails_if and fails_on to classify results. Unless a Fallback has an answer, a call that was

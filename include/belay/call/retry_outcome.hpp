@@ -858,7 +858,8 @@ struct FailsIfLate : CallAdapter<F> {
 ///
 ///     retry(policy, fails_if(fetch, Attempt::late));
 ///
-/// A call that fails in time, or throws, fails as without it.   Complexity: O(1).
+/// A call that fails in time, or throws, fails as without it. For a predicate, write
+/// fails_if(fails_if(fetch, predicate), Attempt::late).   Complexity: O(1).
 template <class F>
 [[nodiscard]] constexpr auto fails_if(F&& fn, Attempt::Late) {
     return detail::FailsIfLate<std::decay_t<F>>{{std::forward<F>(fn)}};

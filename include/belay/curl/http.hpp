@@ -41,7 +41,12 @@ namespace belay { inline namespace BELAY_ABI { namespace curl {
 /// makes libcurl keep the addresses of names.
 ///
 /// A kept connection of HTTP/1 on which bytes have arrived since its last response is closed, and
-/// not used again. Before libcurl 7.80, the next request gets these bytes as its response.
+/// not used again. Before libcurl 7.80, the next request gets these bytes as its response. So does
+/// any request whose bytes arrive after it was sent. Not checked: a Unix socket
+/// (CURLOPT_UNIX_SOCKET_PATH), and the second request of an authentication.
+///
+/// With CURLOPT_HTTPAUTH, libcurl may send a request twice. The response is the last one.
+/// `on_chunk` also receives the head of each earlier one, with an empty piece.
 ///
 /// Models:        HttpLike; movable, not copyable.
 /// Thread safety: the loop's thread, or any while it is not running. The first client initialises

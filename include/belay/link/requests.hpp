@@ -633,7 +633,8 @@ public:
     /// Asks a question, and calls `done(Result<message_type, Failure>)` once, in a later turn.
     ///
     /// The question is sent at once if the connection is open, and else when it is, within its
-    /// deadline. `within` counts from this call. The result has a number for cancel().
+    /// deadline. `within` counts from this call. The result has a number for cancel(). If `done`
+    /// throws, the question counts as completed.
     /// Errors: not_connected before start(), and after the link has stopped, failed or is blocked;
     ///         LinkErrc::requests_full; LinkErrc::message_rejected; std::errc::timed_out if
     ///         `within` is 0ns or less; operation_canceled during drain(). `done` is then not

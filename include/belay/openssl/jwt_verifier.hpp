@@ -75,7 +75,7 @@ struct Claims {
 /// The algorithm is fixed. A token's `alg` is compared with it before a key is used, so `none` is
 /// never accepted. The `kid` selects one of the given keys, and nothing else. A token must have
 /// `exp` and `sub`. A token is rejected if it has `crit` or a name that appears twice, or if it is
-/// longer than 4 KiB.
+/// longer than 4 KiB. So is one with padding, white space or another way to write the same token.
 ///
 /// Thread safety: verify() from any thread; it changes nothing.
 /// Source:        RFC 8725, "JSON Web Token Best Current Practices".

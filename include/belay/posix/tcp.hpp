@@ -30,8 +30,8 @@ struct Anywhere {};
 /// addresses, they race (RFC 8305, "happy eyeballs"); see docs/reference/posix.md. Without an
 /// endpoint, `Tcp{loop}` or `Tcp{loop, resolver}` is the transport of an Endpoints.
 ///
-/// Limits apply in both directions. A peer that sends too much in one message, or garbage, is
-/// closed with Cause::protocol.
+/// Limits apply in both directions, and the memory of a long message grows as it arrives. A peer
+/// that sends too much in one message, or garbage, is closed with Cause::protocol.
 ///
 /// Wrap it in a Heartbeat: TCP alone does not notice a peer that is frozen or cut off.
 ///

@@ -93,8 +93,9 @@ struct Options {
     std::chrono::milliseconds connect_timeout{2'000};
     /// How long a call may wait for an answer.
     std::chrono::milliseconds command_timeout{5'000};
-    /// The longest operation in bytes; at most 512 MiB, and at most the server's
-    /// proto-max-bulk-len.
+    /// The longest operation in bytes, the same for all consumers; at most 512 MiB, and at most the
+    /// server's proto-max-bulk-len. Above that, Redis answers `rejected`. hiredis before 1.0 does
+    /// not limit the announced length of an array.
     std::size_t record_bytes_max = 1 << 20;
 
     /// Returns the sentence on what is wrong with these options; it is empty if nothing is.

@@ -31,7 +31,10 @@ namespace belay { inline namespace BELAY_ABI { namespace redis {
 ///   after it is opened again. Several consumers take in that order, too, but may finish in
 ///   another.
 /// - After a call failed, the next call connects again. No call waits longer than the options
-///   allow, and none is repeated automatically.
+///   allow, and none is repeated automatically. The loss of a server's machine is detected within a
+///   minute (keepalive).
+/// - If other consumers hold all operations that are left, a drain ends with queue_empty.
+/// - `XGROUP DESTROY` removes the group. Redis has no checksums over its log.
 ///
 /// Models:        LeasableLike.
 /// Thread safety: distinct objects safe; each has a connection of its own. One object is for one

@@ -29,7 +29,7 @@ struct RoomCloseCodes {
 
 /// The limits and times of a RoomManager.
 ///
-/// All durations must be > 0ns, and all limits > 0.
+/// All durations must be > 0ns, and all limits > 0. `no_limit` is a limit that is never reached.
 struct RoomOptions {
     /// The codes for clients that are rejected.
     RoomCloseCodes close_codes{};

@@ -50,7 +50,8 @@ struct SessionOptions {
     /// The time within which HELLO and START must be answered.
     Duration greeting_max = std::chrono::seconds{10};
     /// The time after which on_stalled is called, with unacknowledged operations and without
-    /// progress.
+    /// progress. Only the time with a connection counts. After three connections that the receiver
+    /// has answered, and that ended without progress, the time between them counts, too.
     Duration stalled_after = std::chrono::seconds{60};
     /// The maximum size of a message with several DATA frames. A longer operation is a message of
     /// its own, with the 24 bytes of its frame. > 0.

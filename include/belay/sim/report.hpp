@@ -17,20 +17,26 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 /// The options of an exploration.
 struct ExploreOptions {
     /// The seeds are `first_seed` and those that follow it. An exploration of zero seeds fails.
+    /// Environment: BELAY_SEEDS.
     std::uint64_t seeds = 1000;
-    /// Runs this seed only. Marks need not be reached then.
+    /// Runs this seed only. Marks need not be reached then. Environment: BELAY_SIM_SEED.
     std::optional<Seed> seed{};
-    /// Other seeds in each nightly run: BELAY_SIM_FIRST_SEED=random.
+    /// Environment: BELAY_SIM_FIRST_SEED. `random` draws one, and prints it at the start: use it
+    /// for other seeds in each nightly run.
     Seed first_seed{1};
     /// Plays this scenario instead of drawing one: that of a report, pasted.
     std::optional<Scenario> play{};
     /// The faults that are drawn.
     ScenarioOptions scenario{};
-    /// The order of the events of one instant (WorldOptions::order).
+    /// The order of the events of one instant (WorldOptions::order). `Order::shuffled` finds
+    /// programs that depend on it.
     Order order = Order::fifo;
-    /// The number of processes that run worlds at the same time.
+    /// The number of processes that run worlds at the same time. The failure that is reported does
+    /// not depend on it. Environment: BELAY_SIM_JOBS, at most 1,024.
     std::uint32_t jobs = 1;
-    /// The real time after which no further seed starts.
+    /// The real time after which no further seed starts. A seed that still runs
+    /// `processor_time_max` later is ended, and the exploration fails. Environment:
+    /// BELAY_SIM_BUDGET, in seconds.
     Duration budget = forever;
     /// An exploration that the budget ends passes if so many seeds ran; nothing: a tenth.
     std::optional<std::uint64_t> seeds_min{};
@@ -40,18 +46,21 @@ struct ExploreOptions {
     std::uint64_t events_max = 2'000'000;
     Duration time_max = std::chrono::hours{24 * 7};
     /// A world that takes more processor time fails as an endless loop; `forever`: no limit. Not
-    /// in an exploration of one seed.
+    /// in an exploration of one seed. A world that waits for something outside of it takes no
+    /// processor time: only the budget ends it.
     Duration processor_time_max = std::chrono::seconds{10};
     /// How many worlds the search for a smaller scenario may take; 0: no search.
     std::uint32_t shrink_worlds_max = 60;
     /// Returns how many assertions of the test framework have failed so far. A world in which the
     /// number rises fails. Null: those of Catch2 and GoogleTest, if the test includes them.
     detail::CountFailures failed_assertions = nullptr;
-    /// How many lines of the history a report has.
+    /// How many lines of the history a report has: its last ones, and up to a third for those
+    /// around each fault. Environment: BELAY_SIM_TRACE=1 prints all.
     std::uint32_t diagram_lines = 40;
-    /// Prints the report of a failure, or with a warning, to stderr.
+    /// Prints the report of a failure, or with a warning, to stderr, and the progress on a
+    /// terminal.
     bool print = true;
-    /// Lets the variables of the environment override the options.
+    /// Lets the variables of the environment override the options that name one.
     bool environment = true;
 };
 

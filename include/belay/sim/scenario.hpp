@@ -248,28 +248,29 @@ namespace detail {
 /// For each seed a class is on or off, with equal probability. The number of its faults is drawn
 /// log-uniformly from 1 to the largest number. 0 switches a class off. In general, tests find more
 /// in this way than with all classes at the same rate (A. Groce et al., "Swarm Testing", 2012).
+/// Another class or host does not move the other faults.
 struct ScenarioOptions {
     /// `false`: every scenario has all classes, each with its largest number. Use it for failures
     /// that need faults of several classes at once, and for small numbers of seeds.
     bool swarm = true;
-    std::uint32_t kills = 3;
-    std::uint32_t pauses = 2;
-    std::uint32_t partitions = 2;
-    std::uint32_t one_way_partitions = 0;
-    std::uint32_t latencies = 2;
-    std::uint32_t exponential_latencies = 0;
-    std::uint32_t bandwidths = 0;
-    std::uint32_t slow_readers = 0;
-    std::uint32_t black_holes = 0;
-    std::uint32_t unknown_names = 0;
-    std::uint32_t hanging_names = 0;
-    std::uint32_t refusals = 2;
-    std::uint32_t early_closes = 0;  ///< times in which connections are accepted and closed
-    std::uint32_t drops = 2;         ///< connections dropped at a time
-    std::uint32_t half_opens = 2;
-    std::uint32_t cuts = 5;  ///< connections dropped at the n-th message of a kind
-    std::uint32_t disk_refusals = 0;
-    std::uint32_t disk_errors = 0;
+    std::uint32_t kills = 3;                  ///< processes that are killed for a time
+    std::uint32_t pauses = 2;                 ///< processes that are frozen for a time
+    std::uint32_t partitions = 2;             ///< partitions of two hosts
+    std::uint32_t one_way_partitions = 0;     ///< partitions of two hosts in one direction
+    std::uint32_t latencies = 2;              ///< links that are slow for a time
+    std::uint32_t exponential_latencies = 0;  ///< links of exponential latency
+    std::uint32_t bandwidths = 0;             ///< links with a bandwidth for a time
+    std::uint32_t slow_readers = 0;           ///< processes that read slowly for a time
+    std::uint32_t black_holes = 0;            ///< partitions of a host and all others
+    std::uint32_t unknown_names = 0;          ///< times in which a host has no name
+    std::uint32_t hanging_names = 0;          ///< times in which look-ups of a host hang
+    std::uint32_t refusals = 2;               ///< times in which a host refuses connections
+    std::uint32_t early_closes = 0;      ///< times in which connections are accepted and closed
+    std::uint32_t drops = 2;             ///< times at which the connections of two hosts break
+    std::uint32_t half_opens = 2;        ///< connections that break at one end only
+    std::uint32_t cuts = 5;              ///< connections that break at the n-th message of a kind
+    std::uint32_t disk_refusals = 0;     ///< times in which a disk fails
+    std::uint32_t disk_errors = 0;       ///< single operations of a disk that fail
     std::uint32_t late_disk_errors = 0;  ///< operations that take effect and fail
     std::uint32_t exhaustions = 0;       ///< times without free descriptors
     std::uint32_t interrupts = 0;        ///< signals that interrupt a simulated program
@@ -281,7 +282,10 @@ struct ScenarioOptions {
     std::uint32_t bit_flips = 0;
     /// The most writes that take effect at another place of the disk.
     std::uint32_t misdirected_writes = 0;
-    std::uint32_t power_losses = 0;  ///< times at which two hosts or more are killed together
+    /// Times at which two hosts or more are killed together. Each host is a fault of its own, so a
+    /// smaller scenario may have one of them.
+    std::uint32_t power_losses = 0;
+    /// Settings of wall clocks, with a drift.
     std::uint32_t wall_clocks = 0;
     /// Starts the clocks of the hosts so that values wrap within `within`: seconds of 31 bits,
     /// milliseconds of 31 or 32 bits, or a leap day that begins or ends.
