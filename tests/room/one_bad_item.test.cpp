@@ -95,21 +95,24 @@ struct LoggedBoards {
     };
     using Rooms = RoomManager<JournalRoomsOnDisk, EveryoneEdits, Failures>;
 
+    LoggedBoards()
+        : server{world.host("server", [this](sim::Host& h) {
+              auto opened = open_rooms(h.disk());
+              REQUIRE(opened);
+              auto rooms =
+                  std::make_unique<Rooms>(std::move(*opened), EveryoneEdits{}, Failures{&failed});
+              h.attach(*rooms);
+              rooms->start();
+              h.listen(1, [r = rooms.get()](sim::Accepted a) {
+                  const std::string room = a.peer() == "bob" || a.peer() == "reader" ? "b" : "a";
+                  r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.room_id = room});
+              });
+              return rooms;
+          })} {}
+
     std::vector<std::string> failed{};
     sim::World world{Seed{1}};
-    sim::Host& server = world.host("server", [this](sim::Host& h) {
-        auto opened = open_rooms(h.disk());
-        REQUIRE(opened);
-        auto rooms =
-            std::make_unique<Rooms>(std::move(*opened), EveryoneEdits{}, Failures{&failed});
-        h.attach(*rooms);
-        rooms->start();
-        h.listen(1, [r = rooms.get()](sim::Accepted a) {
-            const std::string room = a.peer() == "bob" || a.peer() == "reader" ? "b" : "a";
-            r->accept(Coded<sim::Accepted>{std::move(a)}, YjsProtocol{}, {.room_id = room});
-        });
-        return rooms;
-    });
+    sim::Host& server;
 };
 std::string journal_rooms_unreadable() {
     sim::Disk disk;
