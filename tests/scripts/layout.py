@@ -60,7 +60,7 @@ ARROWS = {
     "openssl": ("core", "link", "http", "room"),
     "asio": ("core", "link", "drive", "posix", "openssl"),
     "beast": ("core", "metrics", "link", "http", "room", "posix", "openssl", "asio"),
-    "curl": ("core", "http", "posix", "openssl"),
+    "curl": ("core", "breaker", "call", "drive", "http", "posix", "openssl"),
     "sqlite": ("core", "queue", "journal", "session", "sync", "room", "posix"),
     "postgres": ("core", "journal", "room", "posix"),
     "redis": ("core", "metrics", "queue", "journal", "room", "posix", "openssl"),

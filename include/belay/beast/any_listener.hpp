@@ -14,6 +14,7 @@
 
 #include <belay/asio/boost.hpp>
 #include <belay/asio/loop.hpp>
+#include <belay/beast/detail/any_connection.hpp>
 #include <belay/beast/detail/listener_hooks.hpp>
 #include <belay/beast/listener_counters.hpp>
 #include <belay/beast/listener_options.hpp>
@@ -23,22 +24,6 @@
 #include <belay/room/room_request.hpp>
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
-
-/// A connection of beast::Accepted. The functions are those of BeastConnection.
-class AnyConnection {
-public:
-    AnyConnection() = default;
-    AnyConnection(const AnyConnection&) = delete;
-    AnyConnection& operator=(const AnyConnection&) = delete;
-    virtual ~AnyConnection() = default;
-
-    virtual SendResult send(const Bytes& message) noexcept = 0;
-    virtual void ping() noexcept = 0;
-    virtual void limit_messages(std::size_t bytes) noexcept = 0;
-    virtual void limit_output(std::size_t bytes) noexcept = 0;
-    virtual void resume_reading() noexcept = 0;
-    virtual void close(const Failure& why) noexcept = 0;
-};
 
 /// A beast::Accepted.
 class AnyUpgrade {
@@ -74,8 +59,10 @@ struct AnyAcceptorCalls {
     std::function<void(const beast::RejectedUpgrade&)> rejected;
 };
 
-/// Defined in belay/beast/any_listener_source.hpp: one source file must include it.
-[[nodiscard]] std::unique_ptr<AnyAcceptor> make_any_acceptor(
+/// Makes the listener. Defined in belay/beast/any_listener_source.hpp; the linker reports this name
+/// if no file of the program includes it, or more than one.
+[[nodiscard]] std::unique_ptr<AnyAcceptor>
+any_listener_source_hpp_must_be_included_by_exactly_one_file(
     AsioLoop<boost::asio::io_context>& loop, beast::ListenerOptions options,
     AnyAcceptorCalls calls);
 
@@ -93,34 +80,7 @@ public:
     using message_type = Bytes;
 
     /// A connection of the client; see WebSocket.   Models: ConnectionLike.
-    class Connection {
-    public:
-        /// Called by open().
-        explicit Connection(std::unique_ptr<detail::AnyConnection> connection) noexcept
-            : connection_{std::move(connection)} {}
-
-        [[nodiscard]] SendResult send(const Bytes& message) noexcept {
-            return connection_ ? connection_->send(message) : SendResult::down;
-        }
-        void ping() noexcept {
-            if (connection_) connection_->ping();
-        }
-        void limit_messages(std::size_t bytes) noexcept {
-            if (connection_) connection_->limit_messages(bytes);
-        }
-        void limit_output(std::size_t bytes) noexcept {
-            if (connection_) connection_->limit_output(bytes);
-        }
-        void resume_reading() noexcept {
-            if (connection_) connection_->resume_reading();
-        }
-        void close(const Failure& why) noexcept {
-            if (connection_) connection_->close(why);
-        }
-
-    private:
-        std::unique_ptr<detail::AnyConnection> connection_;
-    };
+    using Connection = detail::AnyHandle<detail::AnyConnection>;
 
     /// Called by the listener.
     explicit AnyAccepted(std::unique_ptr<detail::AnyUpgrade> upgrade) noexcept
@@ -154,11 +114,10 @@ private:
 ///
 ///     #include <belay/beast/any_listener_source.hpp>
 ///
-/// Compile it with the same compiler, options and macros as the others. Without it, the linker
-/// misses `make_any_acceptor`. If all are compiled with BOOST_ASIO_SEPARATE_COMPILATION, that file
-/// has the code of asio, too. If another file of the program includes
-/// <boost/asio/impl/src.hpp>, define BELAY_WITHOUT_ASIO_SOURCE where the program includes
-/// any_listener_source.hpp. The code of asio's TLS is never in it: a program with TLS
+/// Compile it with the same compiler, options and macros as the others. If all are compiled with
+/// BOOST_ASIO_SEPARATE_COMPILATION, that file has the code of asio, too. If another file of the
+/// program includes <boost/asio/impl/src.hpp>, define BELAY_WITHOUT_ASIO_SOURCE where the program
+/// includes any_listener_source.hpp. The code of asio's TLS is never in it: a program with TLS
 /// includes <boost/asio/ssl/impl/src.hpp> in one source file.
 ///
 /// `on_accept` is called with an `AnyAccepted`. Options, observer, limits and guarantees are those
@@ -173,8 +132,8 @@ public:
     template <class Observer = NoObserver>
     AnyListener(Loop& loop, std::function<void(AnyAccepted)> on_accept,
                 ListenerOptions options = {}, Observer observer = {})
-        : acceptor_{detail::make_any_acceptor(loop, std::move(options),
-                                              calls(std::move(on_accept), std::move(observer)))} {
+        : acceptor_{detail::any_listener_source_hpp_must_be_included_by_exactly_one_file(
+              loop, std::move(options), calls(std::move(on_accept), std::move(observer)))} {
         static_assert(detail::explain_observer<detail::ListenerHooks, Observer>());
     }
 

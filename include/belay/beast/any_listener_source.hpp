@@ -14,23 +14,6 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace detail {
 
-/// A connection of an accepted client.
-class AnyConnectionOf final : public AnyConnection {
-public:
-    AnyConnectionOf(beast::Accepted<>& accepted, const Link<Bytes>& link)
-        : connection_{accepted.open(link)} {}
-
-    SendResult send(const Bytes& message) noexcept override { return connection_.send(message); }
-    void ping() noexcept override { connection_.ping(); }
-    void limit_messages(std::size_t bytes) noexcept override { connection_.limit_messages(bytes); }
-    void limit_output(std::size_t bytes) noexcept override { connection_.limit_output(bytes); }
-    void resume_reading() noexcept override { connection_.resume_reading(); }
-    void close(const Failure& why) noexcept override { connection_.close(why); }
-
-private:
-    beast::Accepted<>::Connection connection_;
-};
-
 /// An accepted client that is neither opened nor rejected.
 class AnyUpgradeOf final : public AnyUpgrade {
 public:
@@ -42,7 +25,9 @@ public:
         accepted_.reject(status, retry_after);
     }
     std::unique_ptr<AnyConnection> open(const Link<Bytes>& link) override {
-        return std::make_unique<AnyConnectionOf>(accepted_, link);
+        using Connection = beast::Accepted<>::Connection;
+        return std::make_unique<AnyConnectionOf<AnyConnection, Connection>>(
+            [&] { return accepted_.open(link); });
     }
 
 private:
@@ -80,9 +65,9 @@ private:
 };
 
 // Not inline: a second source file that includes this is an error of the linker.
-std::unique_ptr<AnyAcceptor> make_any_acceptor(AsioLoop<boost::asio::io_context>& loop,
-                                               beast::ListenerOptions options,
-                                               AnyAcceptorCalls calls) {
+std::unique_ptr<AnyAcceptor> any_listener_source_hpp_must_be_included_by_exactly_one_file(
+    AsioLoop<boost::asio::io_context>& loop, beast::ListenerOptions options,
+    AnyAcceptorCalls calls) {
     return std::make_unique<AnyAcceptorOf>(loop, std::move(options), std::move(calls));
 }
 
