@@ -630,6 +630,22 @@ inline std::vector<Probe> probes_of_directories() {
              out << text(error.value());
              return out << text(fs::copy_file("a/f", "a/g", fs::copy_options::overwrite_existing));
          }},
+        {"std::filesystem copies a long file",
+         [] {
+             std::string all;
+             for (int i = 0; i < 40'000; ++i) all += std::to_string(i) + ' ';
+             make_file("f", all.c_str());
+             fs::copy_file("f", "g");
+             const int fd = open("g", O_RDONLY);
+             std::string copy(all.size() + 1, ' ');
+             std::size_t have = 0;
+             for (ssize_t n = 1; n > 0; have += static_cast<std::size_t>(n)) {
+                 n = read(fd, copy.data() + have, copy.size() - have);
+             }
+             close(fd);
+             copy.resize(have);
+             return std::string{copy == all ? "equal" : "other"};
+         }},
         {"errors of rmdir(), unlink() and mkdir()",
          [] {
              mkdir("d", 0755);
@@ -885,6 +901,7 @@ inline std::vector<Probe> probes_of_descriptors() {
              out << text(map(PROT_READ, MAP_SHARED, out_only, 0) == MAP_FAILED ? -1 : 0);
              out << text(map(PROT_READ, MAP_SHARED, 500, 0) == MAP_FAILED ? -1 : 0);
              close(out_only);
+             out << text(madvise(all, 8192, MADV_DONTNEED)) << all[0] << ' ';
              out << text(munmap(all, 8192)) << text(munmap(mine, 8192));
              const int again = open("f", O_RDONLY);
              char* const second = map(PROT_READ, MAP_PRIVATE, again, 4'096);

@@ -249,8 +249,8 @@ public:
           protection_{protection} {
         copy(file.bytes(), 0, file.bytes().size());
     }
-    /// Lets it follow the file until the program ends, or end().
-    static void follow(LibcProcess& p, const std::shared_ptr<LibcMapping>& mapping) {
+    /// Keeps it until the program ends, or end(). It follows the file if nobody writes to it.
+    static void add(LibcProcess& p, const std::shared_ptr<LibcMapping>& mapping) {
         all().push_back(mapping.get());
         p.keep(mapping);
     }
@@ -258,7 +258,7 @@ public:
     static void changed(const LibcDiskFile& file, const sim::Disk& disk, std::uint64_t offset,
                         std::size_t bytes) {
         for (LibcMapping* const m : all()) {
-            if (m->disk_ != &disk || m->file_ != file.number()) continue;
+            if (!m->follows() || m->disk_ != &disk || m->file_ != file.number()) continue;
             m->copy(file.bytes(), static_cast<std::size_t>(offset), bytes);
         }
     }
@@ -275,6 +275,7 @@ public:
     /// The memory is no longer of the file.
     void end() noexcept override { std::erase(all(), this); }
     std::uint32_t ready() override { return 0; }
+    [[nodiscard]] bool follows() const noexcept { return (protection_ & PROT_WRITE) == 0; }
     [[nodiscard]] bool is_within(const void* begin, std::size_t bytes) const noexcept {
         const auto* const from = static_cast<const std::byte*>(begin);
         return from <= memory_.data() && memory_.data() + memory_.size() <= from + bytes;

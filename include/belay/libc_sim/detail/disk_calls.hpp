@@ -208,6 +208,7 @@ inline ssize_t pwritev(LibcProcess& p, int fd, const iovec* iov, int count, off_
     });
 }
 inline off_t lseek(LibcProcess& p, int fd, off_t to, int from) {
+    if (std::dynamic_pointer_cast<LibcNull>(p.file(fd))) return 0;
     const auto file = file_of(p, fd, ESPIPE);
     return file ? file->seek(to, from) : -1;
 }
@@ -243,11 +244,23 @@ inline int fsync(LibcProcess& p, int fd) {
     p.pass(std::chrono::milliseconds{1 + uniform_upto(p.bits(), 9)});
     return libc_result(p.host().disk().sync_directory(directory->path(), true));
 }
+/// Ends the mappings that are in some memory.
+inline void end_mappings(LibcProcess& p, const char* function, const void* memory,
+                         std::size_t size) {
+    for (LibcMapping* const m : LibcMapping::in(memory, size)) {
+        if (!m->is_within(memory, size)) {
+            p.refuse("called \"" + std::string{function} +
+                     "\" of a part of a file, which a world does not have");
+        }
+        m->end();
+    }
+}
 /// Memory that the program may not write follows the file. A private copy that it may write does
 /// not, which POSIX allows.
 // NOLINTNEXTLINE(readability-function-size): the parameters of the C library
 inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection, int flags, int fd,
                   off_t offset) {
+    if ((flags & MAP_FIXED) != 0) end_mappings(p, "mmap", place, size);
     if (fd == -1) return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
     const auto file = file_of(p, fd, ENODEV);
     if (!file) return MAP_FAILED;
@@ -266,17 +279,20 @@ inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection,
     const auto mapping = std::make_shared<LibcMapping>(
         *file, p.host().disk(), std::span{static_cast<std::byte*>(memory), size},
         static_cast<std::size_t>(offset), protection);
-    if (!writes) LibcMapping::follow(p, mapping);
+    LibcMapping::add(p, mapping);
     return memory;
 }
 inline int munmap(LibcProcess& p, void* memory, std::size_t size) {
-    for (LibcMapping* const m : LibcMapping::in(memory, size)) {
-        if (!m->is_within(memory, size)) {
-            p.refuse("called \"munmap\" of a part of a file, which a world does not have");
-        }
-        m->end();
-    }
+    end_mappings(p, "munmap", memory, size);
     return libc_real<"munmap", int>(memory, size);
+}
+/// The pages that a program discards are those of the file again.
+inline int madvise(LibcProcess& p, void* memory, std::size_t size, int advice) {
+    for (const LibcMapping* const m : LibcMapping::in(memory, size)) {
+        if (m->follows() || advice <= MADV_WILLNEED) return 0;
+        p.refuse("called \"madvise\" of a private copy of a file, which a world does not have");
+    }
+    return libc_real<"madvise", int>(memory, size, advice);
 }
 inline void* mremap(LibcProcess& p, void* memory, std::size_t size, std::size_t to, int flags,
                     void* place) {

@@ -234,7 +234,8 @@ BELAY_DETAIL_REPLACE(libc_files,
     fchown, fchmod, fchmodat, chmod, utimensat, futimens, statvfs, fstatvfs, mkdir, mkdirat, rmdir,
     unlink, unlinkat, remove, rename, renameat, renameat2, chdir, fchdir, getcwd, realpath,
     canonicalize_file_name, mkstemp, mkstemps, mkostemp, mkostemps, mkdtemp, opendir, fdopendir,
-    readdir, rewinddir, dirfd, closedir, flock, mmap, munmap, mremap)
+    readdir, rewinddir, dirfd, closedir, flock, mmap, munmap, mremap,
+    madvise)
 BELAY_DETAIL_REPLACE_BY(fdatasync, libc_files::fsync)
 BELAY_DETAIL_REPLACE_BY(lstat, libc_files::stat)
 BELAY_DETAIL_REPLACE_BY(open64, libc_files::open)
