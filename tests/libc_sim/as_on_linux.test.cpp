@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <belay/sim/explore.hpp>
 #include <belay/sim/world.hpp>
 
 #include "libc_sim/probes/probes.hpp"
@@ -73,6 +74,10 @@ std::map<std::string, std::string> recorded() {
         if (line[0] != '#' && end != line.npos) answers[line.substr(0, end)] = line.substr(end + 2);
     }
     return answers;
+}
+/// Waits for ever.
+void pause_for_ever() {
+    for (;;) poll(nullptr, 0, -1);
 }
 std::string without_end(std::string answer) {
     while (!answer.empty() && answer.back() == ' ') answer.pop_back();
@@ -169,6 +174,34 @@ TEST_CASE("A signal interrupts the call in which a program waits", "[libc_sim][s
               while (time(nullptr) % 1000 < 603 && fsync(fd) == 0) ++synced;
               return (synced > 200 ? "synced " : "failed ") + text(usleep(1000));
           }) == "synced 0 ");
+}
+
+TEST_CASE("An exploration with interrupts finds a program that ends at EINTR",
+          "[libc_sim][signals][explore]") {
+    const auto explored = [](bool repeats) {
+        return belay::sim::explore(
+            {.seeds = 200, .scenario = {.interrupts = 3, .within = 3s}, .print = false},
+            [&](World& world) {
+                int& steps = world.make<int>();
+                world.host("a", [&](Host& h) {
+                    return std::make_unique<Program>(h, [&] {
+                        const timespec time{.tv_sec = 0, .tv_nsec = 10'000'000};
+                        for (steps = 0; steps < 300; ++steps) {
+                            while (nanosleep(&time, nullptr) != 0) {
+                                if (!repeats || errno != EINTR) pause_for_ever();
+                            }
+                        }
+                    });
+                });
+                world.run_for(3s);
+                world.heal();
+                return world.eventually("all steps are done", 60s, [&] { return steps == 300; });
+            });
+    };
+    const belay::sim::Report report = explored(false);
+    REQUIRE(report.failing);
+    CHECK(report.failing->smallest.size() == 1);
+    CHECK(explored(true));
 }
 
 TEST_CASE("Reads of files return less than they could for a time", "[libc_sim][files][sim]") {

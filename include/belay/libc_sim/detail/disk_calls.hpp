@@ -100,6 +100,16 @@ inline int open_directory(LibcProcess& p, const std::string& name, int flags) {
     const bool reads = (flags & O_ACCMODE) == O_RDONLY && (flags & O_CREAT) == 0;
     return reads ? p.open(std::make_shared<LibcDirectory>(name)) : libc_fail(EISDIR);
 }
+/// Returns the error of open() for a file, or for none at this path; 0 if there is no error.
+inline int open_error(const sim::detail::FileState* file, std::string_view path,
+                      int flags) noexcept {
+    const bool creates = (flags & O_CREAT) != 0;
+    if (file == nullptr && !creates) return ENOENT;
+    if (file == nullptr && path.ends_with('/')) return EISDIR;
+    if (file != nullptr && creates && (flags & O_EXCL) != 0) return EEXIST;
+    if ((flags & O_DIRECTORY) != 0) return ENOTDIR;
+    return file != nullptr && is_denied(mode_of(*file, 0644), flags) ? EACCES : 0;
+}
 inline int openat(LibcProcess& p, int directory, const char* path, int flags, mode_t mode) {
     if (std::strcmp(path, "/dev/urandom") == 0 || std::strcmp(path, "/dev/random") == 0) {
         return p.open(std::make_shared<LibcRandom>(p));
@@ -116,11 +126,8 @@ inline int openat(LibcProcess& p, int directory, const char* path, int flags, mo
     const bool exists = found || found.error() != std::errc::no_such_file_or_directory;
     if (!found && exists) return libc_result(found.error());
     if (!exists && disk.has_directory(*name)) return open_directory(p, *name, flags);
-    if (!exists && (flags & O_CREAT) == 0) return libc_fail(ENOENT);
-    if (!exists && std::string_view{path}.ends_with('/')) return libc_fail(EISDIR);
-    if (exists && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return libc_fail(EEXIST);
-    if ((flags & O_DIRECTORY) != 0) return libc_fail(ENOTDIR);
-    if (exists && is_denied(mode_of(*disk.state(*name), 0644), flags)) return libc_fail(EACCES);
+    const sim::detail::FileState* const before = exists ? disk.state(*name) : nullptr;
+    if (const int error = open_error(before, path, flags)) return libc_fail(error);
     sim::detail::FileState* const parent = exists ? nullptr : parent_of(p, *name);
     auto file = disk.open(*name, exists ? OpenMode::write : OpenMode::replace);
     if (!file) return libc_result(file.error());
