@@ -249,7 +249,8 @@ public:
           protection_{protection} {
         copy(file.bytes(), 0, file.bytes().size());
     }
-    /// Keeps it until the program ends, or end(). It follows the file unless the program may write to it.
+    /// Keeps it until the program ends, or end(). It follows the file unless the program may write
+    /// to it.
     static void add(LibcProcess& p, const std::shared_ptr<LibcMapping>& mapping) {
         all().push_back(mapping.get());
         p.keep(mapping);
