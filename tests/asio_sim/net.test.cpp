@@ -589,6 +589,36 @@ TEST_CASE("An acceptor without reuse_address does not bind a port of connections
     CHECK_FALSE(second.bind(at, error));
 }
 
+TEST_CASE("An acceptor's async_wait completes when a connection can be accepted",
+          "[asio_sim][net][sim]") {
+    SimPair p;
+    SimNet::tcp::acceptor acceptor{p.server(), {SimNet::tcp::v4(), 80}};
+    std::optional<SocketError> reads, writes, closed;
+    acceptor.async_wait(SimNet::tcp::acceptor::wait_read, [&](SocketError e) { reads = e; });
+    acceptor.async_wait(SimNet::tcp::acceptor::wait_write, [&](SocketError e) { writes = e; });
+    p.settle();
+    CHECK_FALSE(reads);
+    CHECK_FALSE(dial(p, {SimPair::address(), 80}).error.value());
+    REQUIRE(reads);
+    CHECK_FALSE(*reads);
+    CHECK_FALSE(writes);
+    // The connection is still there, for another wait and for a call of async_accept.
+    reads.reset();
+    acceptor.async_wait(SimNet::tcp::acceptor::wait_read, [&](SocketError e) { reads = e; });
+    SimNet::tcp::socket guest{p.server()};
+    std::optional<SocketError> accepted;
+    acceptor.async_accept(guest, [&](SocketError e) { accepted = e; });
+    p.settle();
+    CHECK(reads);
+    REQUIRE(accepted);
+    CHECK_FALSE(*accepted);
+    acceptor.close();
+    acceptor.async_wait(SimNet::tcp::acceptor::wait_read, [&](SocketError e) { closed = e; });
+    p.settle();
+    CHECK(writes == net::error::operation_aborted);
+    CHECK(closed == net::error::bad_descriptor);
+}
+
 TEST_CASE("A process without descriptors neither connects nor accepts, and time passes",
           "[asio_sim][net][sim]") {
     SimPair p;

@@ -602,14 +602,28 @@ TEST_CASE("A world rejects calls that its programs must not make, and names them
               timer_t timer;
               timer_create(CLOCK_MONOTONIC, nullptr, &timer);
           }) == who + "called \"timer_create\", which a world does not have");
-    CHECK(refusal([] { static_cast<void>(unlinkat(AT_FDCWD, "/nothing", 0)); }) ==
-          who + "called \"unlinkat\", which a world does not have");
+    CHECK(refusal([] { static_cast<void>(symlink("/nothing", "/link")); }) ==
+          who + "called \"symlink\", which a world does not have");
     CHECK(refusal([] { wait(nullptr); }) == who + "called \"wait\", which a world does not have");
     CHECK(refusal([] { execl("/nothing", "nothing", nullptr); }) ==
           who + "called \"execv\", which a world does not have");
-    CHECK(refusal([] { std::remove("/"); }).find("\"remove\" of a directory") != std::string::npos);
-    CHECK(refusal([] { open("/a", O_WRONLY | O_CREAT | O_DSYNC, 0644); }).find("O_DSYNC") !=
+    CHECK(refusal([] { open("/a", O_WRONLY | O_CREAT | O_DIRECT, 0644); }).find("O_DIRECT") !=
           std::string::npos);
+    CHECK(refusal([] { dup2(open("/a", O_WRONLY | O_CREAT, 0644), 1); }).find("\"dup2\"") !=
+          std::string::npos);
+    CHECK(refusal([] {
+              const int fd = open("/a", O_RDWR | O_CREAT, 0644);
+              mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+          }).find("PROT_WRITE") != std::string::npos);
+    for (const bool moves : {true, false}) {
+        CHECK(refusal([moves] {
+                  const int fd = open("/a", O_RDWR | O_CREAT, 0644);
+                  void* const all = mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd, 0);
+                  if (moves) static_cast<void>(mremap(all, 8192, 16384, MREMAP_MAYMOVE));
+                  munmap(all, 4096);
+              }).find(moves ? "\"mremap\" of a file" : "\"munmap\" of a part") !=
+              std::string::npos);
+    }
     const auto with_pair = [&](std::function<void(int)> use) {
         return refusal([use] {
             int pair[2];
@@ -622,7 +636,7 @@ TEST_CASE("A world rejects calls that its programs must not make, and names them
     char x = 0;
     CHECK(with_pair([&x](int fd) { recv(fd, &x, 1, MSG_PEEK); }).find("MSG_PEEK") !=
           std::string::npos);
-    CHECK(with_pair([&x](int fd) { recv(fd, &x, 1, MSG_WAITALL); }).find("with flags") !=
+    CHECK(with_pair([&x](int fd) { recv(fd, &x, 1, MSG_WAITALL); }).find("MSG_WAITALL") !=
           std::string::npos);
     for (void (*const end)(int) :
          std::initializer_list<void (*)(int)>{exit, _exit, _Exit, quick_exit}) {
@@ -975,7 +989,7 @@ TEST_CASE("Files of a program are on the disk of its host", "[libc_sim][program]
         CHECK(mkdir("/data", 0755) == 0);
         CHECK(mkdir("/data", 0755) == -1);
         CHECK(errno == EEXIST);
-        const int fd = open("/data/./x/../a.txt", O_RDWR | O_CREAT | O_EXCL, 0644);
+        const int fd = open("/data/./../data/a.txt", O_RDWR | O_CREAT | O_EXCL, 0644);
         REQUIRE(fd >= 3);
         CHECK(open("data/a.txt", O_WRONLY | O_CREAT | O_EXCL, 0644) == -1);
         CHECK(errno == EEXIST);
@@ -1027,6 +1041,27 @@ TEST_CASE("Files of a program are on the disk of its host", "[libc_sim][program]
     p.world.run_for(1s);
     CHECK(Programs::exit_code(host) == 0);
     CHECK(belay::as_text(host.disk().contents("/data/b.txt")) == "hello!");
+}
+
+TEST_CASE("A write with O_DSYNC is durable when it returns", "[libc_sim][files][sim]") {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        World world{belay::Seed{seed}};
+        int written = 0;
+        Host& host = world.host("host", [&](Host& h) {
+            return std::make_unique<Program>(h, [&] {
+                const int fd = open("/log", O_WRONLY | O_CREAT | O_DSYNC | O_APPEND, 0644);
+                fsync(open("/", O_RDONLY | O_DIRECTORY));
+                for (; write(fd, "x", 1) == 1; ++written) continue;
+            });
+        });
+        world.run_for(100ms);
+        const int acknowledged = written;
+        world.kill(host);
+        CHECK(acknowledged > 5);
+        const std::string log{belay::as_text(host.disk().contents("/log"))};
+        const std::string all(static_cast<std::size_t>(acknowledged), 'x');
+        CHECK(log.substr(0, all.size()) == all);
+    }
 }
 
 TEST_CASE("A loss of power loses the data that a program has not synced",

@@ -34,6 +34,7 @@ LISTED = {
     "libc_sim/detail/disk.hpp LibcDiskFile": "one function for each system call of a file",
     "libc_sim/detail/process.hpp LibcProcess": "one process: descriptors, waits, signals and the end",
     "libc_sim/detail/socket.hpp LibcSocket": "one function for each system call of a socket",
+    "sim/detail/disk_names.hpp DiskNames": "one function for each change of a name, and what a crash leaves",
     "sim/detail/station.hpp Fabric": "the state of a network, without an invariant of its own",
     "mcp/detail/core.hpp McpCore": "the state of one protocol client, as a value",
     "redis/detail/room_subscriber.hpp RedisRoomSubscriber": "two connections, their positions and timers",

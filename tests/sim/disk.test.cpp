@@ -607,6 +607,118 @@ TEST_CASE("Disk::has_directory finds directories that were made or have files",
     CHECK_FALSE(disk.has_directory("/b/d"));
 }
 
+namespace {
+
+/// Returns what is on a disk after `change` and a loss of power, for many seeds.
+template <class F>
+std::set<std::string> after_crashes(F&& change) {
+    std::set<std::string> outcomes;
+    for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+        Disk disk;
+        for (const char* const name : {"a", "p"}) CHECK(!disk.create_directory(name));
+        auto file = make(disk, "a/x");
+        CHECK(!file.write(0, as_bytes("x")));
+        CHECK(!file.sync());
+        for (const char* const name : {"", "a", "p"}) CHECK(!disk.sync_directory(name));
+        change(disk);
+        disk.crash(seeded(seed));
+        std::string all;
+        for (const auto& [name, bytes] : disk.image()) all += name + ' ';
+        for (const char* const name : {"a", "b", "p", "p/b"}) {
+            if (disk.has_directory(name)) all.append("/").append(name).append(" ");
+        }
+        outcomes.insert(all);
+    }
+    return outcomes;
+}
+using Outcomes = std::set<std::string>;
+
+}  // namespace
+
+TEST_CASE("Disk::rename moves a directory, durably after a sync of its new parent",
+          "[sim][disk][fault]") {
+    CHECK(after_crashes([](Disk& disk) { CHECK(!disk.rename("a", "b")); }) ==
+          Outcomes{"a/x /a /p ", "b/x /b /p "});
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.rename("a", "b"));
+              CHECK(!disk.sync_directory(""));
+          }) == Outcomes{"b/x /b /p "});
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.rename("a", "p/b"));
+              CHECK(!disk.sync_directory(""));
+          }) == Outcomes{"a/x /a /p ", "p/b/x /p /p/b "});
+    // A file that was made and synced afterwards is in the directory, under either name.
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.rename("a", "b"));
+              static_cast<void>(make(disk, "b/y"));
+              CHECK(!disk.sync_directory("b"));
+          }) == Outcomes{"a/x a/y /a /p ", "b/x b/y /b /p "});
+    // Twice, and in the place of an empty directory.
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.rename("a", "b"));
+              CHECK(!disk.rename("b", "p"));
+          }) == Outcomes{"a/x /a /p ", "b/x /b /p ", "p/x /p "});
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.rename("p", "b"));
+              CHECK(disk.rename("b", "a") == std::errc::directory_not_empty);
+              CHECK(disk.rename("none", "b") == std::errc::no_such_file_or_directory);
+              CHECK(!disk.sync_directory(""));
+          }) == Outcomes{"a/x /a /b "});
+}
+
+TEST_CASE("Disk::remove_directory removes an empty directory, durably after a sync of its parent",
+          "[sim][disk][fault]") {
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(disk.remove_directory("a") == std::errc::directory_not_empty);
+              CHECK(disk.remove_directory("b") == std::errc::no_such_file_or_directory);
+              CHECK(!disk.remove_directory("p"));
+              CHECK(!disk.has_directory("p"));
+          }) == Outcomes{"a/x /a ", "a/x /a /p "});
+    // Its content is gone with it: an earlier removal in it is durable, too.
+    const auto empties = [](Disk& disk) {
+        CHECK(!disk.remove("a/x"));
+        CHECK(!disk.remove_directory("a"));
+    };
+    CHECK(after_crashes(empties) == Outcomes{"/a /p ", "/p ", "a/x /a /p "});
+    CHECK(after_crashes([&](Disk& disk) {
+              empties(disk);
+              CHECK(!disk.sync_directory(""));
+          }) == Outcomes{"/p "});
+    // A directory that takes its name is a new one.
+    CHECK(after_crashes([&](Disk& disk) {
+              empties(disk);
+              CHECK(!disk.create_directory("a"));
+              static_cast<void>(make(disk, "a/y"));
+              CHECK(!disk.sync_directory("a"));
+              CHECK(!disk.sync_directory(""));
+          }) == Outcomes{"a/y /a /p "});
+    // So are a move out of it, and one into a directory that is then gone.
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.rename("a/x", "x"));
+              CHECK(!disk.remove_directory("a"));
+              CHECK(!disk.sync_directory(""));
+          }) == Outcomes{"x /p "});
+    CHECK(after_crashes([](Disk& disk) {
+              CHECK(!disk.create_directory("b"));
+              CHECK(!disk.remove_directory("b"));
+          }) == Outcomes{"a/x /a /b /p ", "a/x /a /p "});
+}
+
+TEST_CASE("Disk::names_in lists files and directories of a directory", "[sim][disk][unit]") {
+    Disk disk;
+    CHECK(!disk.create_directory("d"));
+    CHECK(!disk.create_directory("d/e"));
+    static_cast<void>(make(disk, "d/f"));
+    static_cast<void>(make(disk, "d/g/h"));
+    static_cast<void>(make(disk, "dd"));
+    using Names = std::set<std::string>;
+    CHECK(disk.names_in("/").value() == Names{"d", "dd"});
+    CHECK(disk.names_in("/d").value() == Names{"e", "f", "g"});
+    CHECK(disk.names_in("d/e").value() == Names{});
+    disk.exhaust_descriptors(true);
+    CHECK(disk.names_in("d").error() == std::errc::too_many_files_open);
+}
+
 TEST_CASE("A path of a Disk is absolute or relative to the root", "[sim][disk][regression]") {
     Disk disk;
     Disk::File file = make(disk, "/kv.log");

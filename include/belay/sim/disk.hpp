@@ -6,6 +6,7 @@
 #include <algorithm>    // std::any_of, std::copy_n, std::min, std::max
 #include <array>        // std::array
 #include <memory>       // std::shared_ptr
+#include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
 #include <utility>      // std::pair
@@ -32,8 +33,8 @@ namespace belay { inline namespace BELAY_ABI { namespace sim {
 ///
 /// Faults are planned by the number of the operation. Operations are the calls that change the disk
 /// or make it durable: open to replace, lock, write, sync, preallocate, resize, rename, remove,
-/// create_directory and sync_directory. Opens are the calls that need a descriptor: open, lock,
-/// list and sync_directory.
+/// create_directory, remove_directory and sync_directory. Opens are the calls that need a
+/// descriptor: open, lock, list, names_in and sync_directory.
 ///
 /// Models:        FileSystemLike.
 /// Thread safety: distinct objects safe.
@@ -61,7 +62,7 @@ public:
         if (const std::error_code error = begin_read()) return error;
         const auto file = names_.find(path);
         if (file == nullptr) return std::make_error_code(std::errc::no_such_file_or_directory);
-        return std::array<std::uint64_t, 2>{0, file->number};
+        return std::array<std::uint64_t, 2>{0, file->state.number};
     }
 
     [[nodiscard]] Result<std::uint64_t> size(const std::string& path) const noexcept {
@@ -71,11 +72,18 @@ public:
         return std::uint64_t{file->bytes.bytes().size()};
     }
 
+    /// Renames a file, or a directory with its content, also in the place of an empty one.
     [[nodiscard]] std::error_code rename(const std::string& from, const std::string& to) noexcept {
         if (const std::error_code error = belay::detail::path_error(to)) return error;
-        if (!names_.find(from)) return std::make_error_code(std::errc::no_such_file_or_directory);
+        const bool is_file = names_.find(from) != nullptr;
+        if (!is_file && !has_directory(from)) {
+            return std::make_error_code(std::errc::no_such_file_or_directory);
+        }
+        if (!is_file && !names_.names_in(to).empty()) {
+            return std::make_error_code(std::errc::directory_not_empty);
+        }
         const Begun begun = begin_operation();
-        if (begun.takes_effect) names_.move(from, to);
+        if (begun.takes_effect) is_file ? names_.move(from, to) : names_.move_directory(from, to);
         return noted(begun.error, [&] { return "renames " + named(from) + " to " + named(to); });
     }
     [[nodiscard]] std::error_code remove(const std::string& path) noexcept {
@@ -103,15 +111,31 @@ public:
         if (begun.takes_effect) names_.make_directory(path);
         return noted(begun.error, [&] { return "makes the directory " + named(path); });
     }
+    /// Removes a directory. It can come back until its parent is synced.
+    /// Errors: directory_not_empty; no_such_file_or_directory.
+    [[nodiscard]] std::error_code remove_directory(const std::string& path) noexcept {
+        if (!has_directory(path)) {
+            return std::make_error_code(std::errc::no_such_file_or_directory);
+        }
+        if (!names_.names_in(path).empty()) {
+            return std::make_error_code(std::errc::directory_not_empty);
+        }
+        const Begun begun = begin_operation();
+        if (begun.takes_effect) names_.remove_directory(path);
+        return noted(begun.error, [&] { return "removes the directory " + named(path); });
+    }
+    /// Returns the names in a directory, as readdir() does: those of files and of directories.
+    [[nodiscard]] Result<std::set<std::string>> names_in(const std::string& path) const {
+        if (const std::error_code error = begin_read()) return error;
+        if (const std::error_code error = begin_open()) return error;
+        return names_.names_in(path);
+    }
     /// Returns whether there is a file of this name. It is not an operation of a process.
     [[nodiscard]] bool has_file(const std::string& path) const {
         return names_.find(path) != nullptr;
     }
-    /// For a binding: returns when a file was modified; 0 if there is none.
-    [[nodiscard]] std::int64_t modified(const std::string& path) const {
-        const auto file = names_.find(path);
-        return file == nullptr ? 0 : file->modified_ns;
-    }
+    /// For a binding: returns the state of a file or directory; null if there is none.
+    [[nodiscard]] detail::FileState* state(const std::string& path) { return names_.state(path); }
     /// Returns whether there is a directory: the root, one that was made, or one with files.
     [[nodiscard]] bool has_directory(const std::string& path) const {
         return names_.has_directory(path);
@@ -255,6 +279,10 @@ public:
     void digest(Digest& digest) const { names_.digest(digest); }
     /// Returns how many files the processes have open, also removed ones. A lock is one of them.
     [[nodiscard]] std::size_t open_files() const noexcept { return process_->files; }
+    /// Returns the bytes that are free; no_limit if there is no limit.
+    [[nodiscard]] std::uint64_t unused_bytes() const noexcept {
+        return bytes_max_ == no_limit ? no_limit : free_bytes();
+    }
     /// Returns the bytes that all files take.
     [[nodiscard]] std::uint64_t used_bytes() const noexcept {
         std::uint64_t sum = 0;
@@ -420,9 +448,9 @@ public:
         return std::any_of(all.begin(), all.end(),
                            [&](const auto& entry) { return entry.second == inode_; });
     }
-    /// For a binding: sets or returns when the file was modified.
-    void set_modified(std::int64_t ns) noexcept { inode_->modified_ns = ns; }
-    [[nodiscard]] std::int64_t modified() const noexcept { return inode_->modified_ns; }
+    /// For a binding: returns the state and the bytes of the file.
+    [[nodiscard]] detail::FileState& state() const noexcept { return inode_->state; }
+    [[nodiscard]] const Bytes& bytes() const noexcept { return inode_->bytes.bytes(); }
     [[nodiscard]] std::error_code lock() noexcept {
         if (dead()) return io_error();
         if (inode_->locked && !locks_) return make_error_code(QueueErrc::already_locked);
@@ -430,7 +458,7 @@ public:
         return {};
     }
     [[nodiscard]] Result<std::array<std::uint64_t, 2>> identity() const noexcept {
-        return std::array<std::uint64_t, 2>{0, inode_->number};
+        return std::array<std::uint64_t, 2>{0, inode_->state.number};
     }
     [[nodiscard]] Result<std::size_t> read(std::uint64_t offset,
                                            std::span<std::byte> into) const noexcept {

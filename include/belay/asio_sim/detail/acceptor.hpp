@@ -34,15 +34,33 @@ public:
         waits_.add(std::move(op));
         settle();
     }
-    void cancel() { waits_.complete_all(Asio::aborted(), Accepted{}); }
+    /// Completes when accept() would have a connection, or does not wait. A listening socket is
+    /// never writable, and has no error.
+    void wait(AsioSimOp<Error> op, bool reads) {
+        if (!kernel_.listening()) return op.complete(Error{});
+        (reads ? readers_ : others_).add(std::move(op));
+        settle();
+    }
+    void cancel() {
+        waits_.complete_all(Asio::aborted(), Accepted{});
+        readers_.complete_all(Asio::aborted());
+        others_.complete_all(Asio::aborted());
+    }
     void cancel(std::uint64_t id) {
         if (auto op = waits_.take(id); op.complete) op.complete(Asio::aborted(), Accepted{});
+        for (auto* const waits : {&readers_, &others_}) {
+            if (auto op = waits->take(id); op.complete) op.complete(Asio::aborted());
+        }
     }
     void close() {
         cancel();
         kernel_.close();
     }
-    void drop() override { waits_.drop(); }
+    void drop() override {
+        waits_.drop();
+        readers_.drop();
+        others_.drop();
+    }
     [[nodiscard]] sim::detail::ListeningSocket& kernel() noexcept { return kernel_; }
 
 private:
@@ -55,6 +73,7 @@ private:
     }
     void settle() {
         touched_ = false;
+        if (kernel_.has_waiting()) readers_.complete_all(Error{});
         while (!waits_.empty()) {
             if (core_->lacks_descriptors()) return fail_soon();
             Accepted next = kernel_.accept();
@@ -80,6 +99,8 @@ private:
     const std::shared_ptr<AsioSimCore> core_;
     sim::detail::ListeningSocket kernel_;
     AsioSimWaits<Error, Accepted> waits_;
+    AsioSimWaits<Error> readers_;
+    AsioSimWaits<Error> others_;
     bool touched_ = false;
     bool fails_ = false;
 };
@@ -106,6 +127,7 @@ public:
         using other = AsioSimAcceptor<Asio, Other>;
     };
     using protocol_type = Tcp;
+    using typename Base::wait_type;
     using endpoint_type = typename Tcp::endpoint;
     using typename Base::reuse_address;
 
@@ -212,6 +234,17 @@ public:
                 listening_->kernel().port()};
     }
 
+    /// Waits until a connection can be accepted.
+    template <class Token = typename Asio::template DefaultToken<Executor>>
+    auto async_wait(wait_type what, Token&& token = Token{}) {
+        return Asio::template initiate<void(Error), Token>(
+            [this, what](auto&& handler) {
+                auto op = this->op<Error>(std::forward<decltype(handler)>(handler));
+                if (!listening_) return op.complete(closed_error());
+                listening_->wait(std::move(op), what == Base::wait_read);
+            },
+            token);
+    }
     /// Accepts a connection: `token` receives an error and a socket.
     template <class Token = typename Asio::template DefaultToken<Executor>>
     auto async_accept(Token&& token = Token{}) {

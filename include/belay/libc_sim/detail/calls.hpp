@@ -150,15 +150,33 @@ ssize_t repeat(LibcProcess& p, bool waits, F&& call) {
 }
 
 /// Receives something, after a wait if the socket blocks.
-inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
+inline ssize_t receive_until(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags,
+                             Instant deadline) {
     if (!s.nonblocking() && (flags & MSG_DONTWAIT) == 0) {
-        const bool is_ready = p.wait_or_fail(s.deadline(false), [&] {
+        const bool is_ready = p.wait_or_fail(deadline, [&] {
             return (!s.connected() && !s.connecting()) ||
                    (s.ready() & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         });
         if (!is_ready) return -1;
     }
     return s.receive(iov, flags);
+}
+/// With MSG_WAITALL, it receives everything, until an end or an error, which the next call returns.
+inline ssize_t receive_some(LibcProcess& p, LibcSocket& s, std::span<const iovec> iov, int flags) {
+    const Instant deadline = s.deadline(false);
+    if ((flags & MSG_WAITALL) == 0) return receive_until(p, s, iov, flags, deadline);
+    ssize_t total = 0;
+    for (const iovec& v : iov) {
+        for (std::size_t have = 0; have != v.iov_len;) {
+            if (total != 0 && s.available() == 0 && s.is_over()) return total;
+            const iovec rest{static_cast<char*>(v.iov_base) + have, v.iov_len - have};
+            const ssize_t n = receive_until(p, s, {&rest, 1}, flags, deadline);
+            if (n <= 0) return total != 0 ? total : n;
+            have += static_cast<std::size_t>(n);
+            total += n;
+        }
+    }
+    return total;
 }
 /// Reads, after a wait if the descriptor blocks.
 inline ssize_t readv(LibcProcess& p, int fd, const iovec* iov, int count) {
@@ -212,6 +230,42 @@ inline ssize_t sendfile(LibcProcess& p, int to, int from, off_t* offset, std::si
     if (offset == nullptr) file->seek(at + sent, SEEK_SET);
     return sent;
 }
+/// Copies a part of a file, of 64 KiB at most.
+// NOLINTNEXTLINE(readability-function-size): the parameters of the C library
+inline ssize_t copy_file_range(LibcProcess& p, int from, off_t* from_offset, int to,
+                               off_t* to_offset, std::size_t size, unsigned flags) {
+    const auto file = libc_files::file_of(p, to);
+    if (!file) return -1;
+    if (flags != 0) return libc_fail(EINVAL);
+    if ((file->mode() & O_APPEND) != 0) return libc_fail(EBADF);
+    const auto place = static_cast<off_t>(file->offset());
+    if (to_offset != nullptr) static_cast<void>(file->seek(*to_offset, SEEK_SET));
+    const ssize_t n = libc_calls::sendfile(p, to, from, from_offset, size);
+    if (to_offset == nullptr) return n;
+    *to_offset = static_cast<off_t>(file->offset());
+    static_cast<void>(file->seek(place, SEEK_SET));
+    return n;
+}
+/// Only what has no stream of the test takes the place of a standard stream.
+inline int dup2(LibcProcess& p, int fd, int to) {
+    const std::shared_ptr<LibcFile> f = p.file(fd);
+    if (!f || to < 0 || to >= static_cast<int>(LibcState::descriptors_max)) return libc_fail(EBADF);
+    if (fd == to) return fd;
+    const bool is_quiet =
+        std::dynamic_pointer_cast<LibcNull>(f) || std::dynamic_pointer_cast<LibcStandardStream>(f);
+    if (to < 512 && !(to < 3 && is_quiet)) {
+        p.refuse("called \"dup2\" with the descriptor " + std::to_string(to) +
+                 ", which a world has for /dev/null and for the streams of the test only");
+    }
+    return p.replace(to, f);
+}
+inline int dup3(LibcProcess& p, int fd, int to, int) {
+    return fd == to ? libc_fail(EINVAL) : libc_calls::dup2(p, fd, to);
+}
+inline int dup(LibcProcess& p, int fd) {
+    std::shared_ptr<LibcFile> f = p.file(fd);
+    return f ? p.open(std::move(f)) : libc_fail(EBADF);
+}
 inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
     const std::shared_ptr<LibcFile> f = p.file(fd);
     if (!f) return libc_fail(EBADF);
@@ -227,6 +281,9 @@ inline int fcntl(LibcProcess& p, int fd, int command, long argument) {
             }
             f->set_nonblocking((argument & O_NONBLOCK) != 0);
             return 0;
+        case F_DUPFD:
+        case F_DUPFD_CLOEXEC:
+            return argument < 0 ? libc_fail(EINVAL) : p.open(f, static_cast<int>(argument));
         case F_GETFD:
             return FD_CLOEXEC;  // no program starts another one
         case F_SETFD:
@@ -456,8 +513,7 @@ inline int accept4(LibcProcess& p, int fd, sockaddr* peer, socklen_t* size, int 
     const auto has_number = [&] { return p.close(p.open(s)) == 0; };
     if (!has_number()) {
         // Time passes for a program that accepts again at once.
-        static_cast<void>(
-            p.wait(after(p.host().now(), std::chrono::milliseconds{1}), [] { return false; }));
+        p.pass(std::chrono::milliseconds{1});
         return libc_fail(EMFILE);
     }
     std::shared_ptr<LibcSocket> accepted = s->accept();
@@ -518,7 +574,10 @@ inline int getpeername(LibcProcess& p, int fd, sockaddr* out, socklen_t* size) {
 }
 
 inline void refuse_flags(LibcProcess& p, const char* function, int flags) {
-    if ((flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC)) == 0) return;
+    if ((flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC | MSG_WAITALL)) == 0 &&
+        (flags & (MSG_PEEK | MSG_WAITALL)) != (MSG_PEEK | MSG_WAITALL)) {
+        return;
+    }
     p.refuse("called \"" + std::string{function} + "\" with flags " + std::to_string(flags) +
              ", which a world does not have");
 }
@@ -577,10 +636,10 @@ inline ssize_t recvmsg(LibcProcess& p, int fd, msghdr* message, int flags) {
     message->msg_controllen = 0;
     message->msg_flags = 0;
     if (pair) {
-        if ((flags & MSG_PEEK) != 0) {
+        if ((flags & (MSG_PEEK | MSG_WAITALL)) != 0) {
             p.refuse(
-                "called \"recvmsg\" with MSG_PEEK and a descriptor of \"socketpair\", which a "
-                "world does not have");
+                "called \"recvmsg\" with MSG_PEEK or MSG_WAITALL and a descriptor of "
+                "\"socketpair\", which a world does not have");
         }
         const bool waits = !pair->nonblocking() && (flags & MSG_DONTWAIT) == 0;
         return repeat(p, waits, [&] {

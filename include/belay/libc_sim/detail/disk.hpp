@@ -4,12 +4,15 @@
 #pragma once
 
 #include <fcntl.h>     // O_APPEND
+#include <sys/mman.h>  // mprotect
 #include <sys/stat.h>  // stat
 #include <unistd.h>    // geteuid
 
 #include <algorithm>     // std::min, std::any_of
+#include <chrono>        // std::chrono::milliseconds
 #include <cstring>       // std::memcpy
 #include <limits>        // std::numeric_limits
+#include <memory>        // std::shared_ptr
 #include <span>          // std::span
 #include <string>        // std::string
 #include <string_view>   // std::string_view
@@ -23,23 +26,6 @@ namespace belay { inline namespace BELAY_ABI { namespace detail {
 
 inline int libc_result(std::error_code error) noexcept {
     return error ? libc_fail(error.value()) : 0;
-}
-
-/// Returns the name of a file on the disk. The current directory is the root.
-inline std::string libc_path(std::string_view path) {
-    std::vector<std::string_view> parts;
-    while (!path.empty()) {
-        const std::string_view part = path.substr(0, path.find('/'));
-        path.remove_prefix(std::min(path.size(), part.size() + 1));
-        if (part == "..") {
-            if (!parts.empty()) parts.pop_back();
-        } else if (!part.empty() && part != ".") {
-            parts.push_back(part);
-        }
-    }
-    std::string name;
-    for (const std::string_view part : parts) name.append("/").append(part);
-    return name.empty() ? "/" : name;
 }
 
 /// The locks of files, of all programs.
@@ -109,15 +95,17 @@ public:
         : process_{process}, file_{std::move(file)}, flags_{flags} {}
     ~LibcDiskFile() override { end(); }
     void end() noexcept override {
-        // A program loses its locks of a file when it closes any descriptor of it.
-        LibcLocks::release(lock_of(&process_, false));
+        on_close();
         LibcLocks::release(lock_of(this, false));
         LibcLocks::release(lock_of(this, true));
     }
 
+    /// A program loses its locks of a file when it closes any descriptor of it.
+    void on_close() noexcept override { LibcLocks::release(lock_of(&process_, false)); }
+
     std::uint32_t ready() override { return EPOLLIN | EPOLLOUT; }
     bool is_watchable() const noexcept override { return false; }
-    int mode() const noexcept override { return flags_ & (O_ACCMODE | O_APPEND); }
+    int mode() const noexcept override { return flags_ & (O_ACCMODE | O_APPEND | O_SYNC); }
     bool set_append(bool on) noexcept override {
         flags_ = on ? flags_ | O_APPEND : flags_ & ~O_APPEND;
         return true;
@@ -163,25 +151,30 @@ public:
         if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EBADF);
         std::size_t part = 0;
         const BytesView all{static_cast<const std::byte*>(from), bytes};
-        if (const auto error = file_.write(offset, all, &part)) {
-            // A disk that gets full takes the front, and reports the error at the next call.
-            const bool full = error == std::errc::no_space_on_device;
-            return full && part != 0 ? static_cast<ssize_t>(part) : libc_result(error);
-        }
-        touch();
-        return static_cast<ssize_t>(bytes);
+        const auto error = file_.write(offset, all, &part);
+        if (!error || part != 0) changed(offset, part);
+        // A disk that gets full takes the front, and reports the error at the next call.
+        const bool full = error == std::errc::no_space_on_device && part != 0;
+        if (error && !full) return libc_result(error);
+        if ((flags_ & O_DSYNC) != 0 && sync() != 0) return -1;
+        return static_cast<ssize_t>(part);
     }
-    int sync() { return libc_result(file_.sync()); }
+    /// A sync takes 1 to 10 ms. The power may fail meanwhile, and then nothing was synced. All
+    /// other calls take no time: their changes may come at any time before the next sync.
+    int sync() {
+        process_.pass(std::chrono::milliseconds{1 + uniform_upto(process_.bits(), 9)});
+        return libc_result(file_.sync());
+    }
     int resize(std::uint64_t bytes) {
         if ((flags_ & O_ACCMODE) == O_RDONLY) return libc_fail(EINVAL);
-        touch();
-        return libc_result(file_.resize(bytes));
+        const int result = libc_result(file_.resize(bytes));
+        changed(0, 0);
+        return result;
     }
-    /// Sets the time of modification.
-    void touch() noexcept {
-        file_.set_modified(LibcClock::read(CLOCK_REALTIME, process_.host()).count());
-    }
-    [[nodiscard]] std::int64_t modified() const noexcept { return file_.modified(); }
+    /// Sets the time of modification, and copies bytes that were written to where they are mapped.
+    void changed(std::uint64_t offset, std::size_t bytes);
+    [[nodiscard]] sim::detail::FileState& state() const noexcept { return file_.state(); }
+    [[nodiscard]] const Bytes& bytes() const noexcept { return file_.bytes(); }
     int preallocate(std::uint64_t bytes) { return libc_result(file_.preallocate(bytes)); }
     [[nodiscard]] Result<std::uint64_t> size() const noexcept { return file_.size(); }
     /// Returns where pwrite() writes: on Linux, at the end of a file with O_APPEND.
@@ -189,7 +182,7 @@ public:
         return (flags_ & O_APPEND) != 0 ? size() : Result<std::uint64_t>{offset};
     }
     [[nodiscard]] bool has_name() const noexcept { return file_.has_name(); }
-    [[nodiscard]] std::uint64_t number() const { return (*file_.identity())[1]; }
+    [[nodiscard]] std::uint64_t number() const { return state().number; }
     std::int64_t seek(std::int64_t to, int from) {
         if (from == SEEK_DATA || from == SEEK_HOLE) return seek_in_data(to, from == SEEK_HOLE);
         if (from != SEEK_SET && from != SEEK_CUR && from != SEEK_END) return libc_fail(EINVAL);
@@ -236,10 +229,89 @@ public:
     ssize_t read(std::span<const iovec>) override { return libc_fail(EISDIR); }
     bool is_watchable() const noexcept override { return false; }
     int mode() const noexcept override { return O_RDONLY | O_DIRECTORY; }
-    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    /// Its name on the disk, which changes if it is renamed.
+    [[nodiscard]] std::string& path() noexcept { return path_; }
 
 private:
-    const std::string path_;
+    std::string path_;
 };
+
+/// The memory of a file that mmap() has mapped for reading. It follows the bytes of the file.
+/// Beyond the page of the file's end, it has no access.
+class LibcMapping final : public LibcFile {
+public:
+    LibcMapping(const LibcDiskFile& file, const sim::Disk& disk, std::span<std::byte> memory,
+                std::size_t offset, int protection)
+        : disk_{&disk},
+          file_{file.number()},
+          memory_{memory},
+          offset_{offset},
+          protection_{protection} {
+        copy(file.bytes(), 0, file.bytes().size());
+    }
+    /// Keeps it until the program ends, or end(). It follows the file unless the program may write
+    /// to it.
+    static void add(LibcProcess& p, const std::shared_ptr<LibcMapping>& mapping) {
+        all().push_back(mapping.get());
+        p.keep(mapping);
+    }
+    /// Copies what has changed of a file, in each of its mappings.
+    static void changed(const LibcDiskFile& file, const sim::Disk& disk, std::uint64_t offset,
+                        std::size_t bytes) {
+        for (LibcMapping* const m : all()) {
+            if (!m->follows() || m->disk_ != &disk || m->file_ != file.number()) continue;
+            m->copy(file.bytes(), static_cast<std::size_t>(offset), bytes);
+        }
+    }
+    /// Returns the mappings that have a byte of this memory.
+    [[nodiscard]] static std::vector<LibcMapping*> in(const void* begin, std::size_t bytes) {
+        std::vector<LibcMapping*> found;
+        const auto* const from = static_cast<const std::byte*>(begin);
+        for (LibcMapping* const m : all()) {
+            const std::byte* const end = m->memory_.data() + m->memory_.size();
+            if (from < end && m->memory_.data() < from + bytes) found.push_back(m);
+        }
+        return found;
+    }
+    /// The memory is no longer of the file.
+    void end() noexcept override { std::erase(all(), this); }
+    std::uint32_t ready() override { return 0; }
+    [[nodiscard]] bool follows() const noexcept { return (protection_ & PROT_WRITE) == 0; }
+    [[nodiscard]] bool is_within(const void* begin, std::size_t bytes) const noexcept {
+        const auto* const from = static_cast<const std::byte*>(begin);
+        return from <= memory_.data() && memory_.data() + memory_.size() <= from + bytes;
+    }
+
+private:
+    static std::vector<LibcMapping*>& all() {
+        static std::vector<LibcMapping*> mappings;
+        return mappings;
+    }
+    void copy(const Bytes& from, std::size_t at, std::size_t bytes) {
+        const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        const std::size_t size = from.size() > offset_ ? from.size() - offset_ : 0;
+        const std::size_t begin = std::max(at, offset_) - offset_;
+        const std::size_t end =
+            std::min({at + bytes > offset_ ? at + bytes - offset_ : 0, size, memory_.size()});
+        static_cast<void>(mprotect(memory_.data(), memory_.size(), PROT_READ | PROT_WRITE));
+        if (begin < end)
+            std::memcpy(memory_.data() + begin, from.data() + offset_ + begin, end - begin);
+        const std::size_t pages = std::min((size + page - 1) / page * page, memory_.size());
+        if (size < memory_.size()) std::memset(memory_.data() + size, 0, memory_.size() - size);
+        static_cast<void>(mprotect(memory_.data(), memory_.size(), PROT_NONE));
+        static_cast<void>(mprotect(memory_.data(), pages, protection_));
+    }
+
+    const sim::Disk* const disk_;
+    const std::uint64_t file_;
+    const std::span<std::byte> memory_;
+    const std::size_t offset_;
+    const int protection_;
+};
+
+inline void LibcDiskFile::changed(std::uint64_t offset, std::size_t bytes) {
+    state().modified_ns = LibcClock::read(CLOCK_REALTIME, process_.host()).count();
+    LibcMapping::changed(*this, process_.host().disk(), offset, bytes);
+}
 
 }}}  // namespace belay::detail

@@ -3,22 +3,24 @@
 /// libc_files: what the functions of files do in a simulated program.
 #pragma once
 
-#include <dirent.h>    // DIR
-#include <fcntl.h>     // O_CREAT
-#include <sys/file.h>  // flock
-#include <sys/mman.h>  // MAP_FAILED
-#include <sys/stat.h>  // stat
-#include <unistd.h>    // F_OK
+#include <dirent.h>       // DIR
+#include <fcntl.h>        // O_CREAT
+#include <sys/file.h>     // flock
+#include <sys/mman.h>     // MAP_FAILED
+#include <sys/stat.h>     // stat
+#include <sys/statvfs.h>  // statvfs
+#include <unistd.h>       // F_OK
 
-#include <algorithm>    // std::min, std::max
-#include <chrono>       // std::chrono::milliseconds
-#include <climits>      // PATH_MAX
-#include <cstring>      // std::memcpy
-#include <memory>       // std::make_shared
-#include <set>          // std::set
-#include <string>       // std::string
-#include <string_view>  // std::string_view
-#include <vector>       // std::vector
+#include <algorithm>         // std::min, std::max
+#include <chrono>            // std::chrono::milliseconds
+#include <climits>           // PATH_MAX
+#include <cstring>           // std::memcpy
+#include <initializer_list>  // std::initializer_list
+#include <memory>            // std::make_shared
+#include <optional>          // std::optional
+#include <string>            // std::string
+#include <string_view>       // std::string_view
+#include <vector>            // std::vector
 
 #include <belay/libc_sim/detail/disk.hpp>
 #include <belay/libc_sim/detail/files.hpp>
@@ -33,30 +35,63 @@ inline std::shared_ptr<LibcDiskFile> file_of(LibcProcess& p, int fd, int other_k
     if (!file) errno = found ? other_kind : EBADF;
     return file;
 }
-/// Whether there is the directory of a name. An empty one is there if a program has made it.
-inline bool has_parent(LibcProcess& p, const std::string& name) {
-    return p.host().disk().has_directory(name.substr(0, std::max<std::size_t>(name.rfind('/'), 1)));
-}
-/// Returns the error of a path that is too long, is empty, or goes through a file as if it were a
-/// directory; 0 if there is none.
-inline int path_error(LibcProcess& p, std::string_view path) {
-    if (path.empty()) return ENOENT;
-    if (path.size() >= PATH_MAX) return ENAMETOOLONG;
-    for (std::size_t begin = 0, end = 0; begin < path.size(); begin = end + 1) {
-        end = std::min(path.find('/', begin), path.size());
-        if (end - begin > NAME_MAX) return ENAMETOOLONG;
-        const std::string name = libc_path(path.substr(0, end));
-        if (end != path.size() && p.host().disk().has_file(name)) return ENOTDIR;
+/// Returns the name of a path, as Linux walks it: each part but the last is a directory.
+/// Returns: nothing, with errno, if there is no such path.
+inline std::optional<std::string> name_at(LibcProcess& p, int directory, const char* path) {
+    const std::string_view text{path};
+    std::string name = p.state().directory();
+    if (text.starts_with('/')) {
+        name.clear();
+    } else if (directory != AT_FDCWD) {
+        const std::shared_ptr<LibcFile> found = p.file(directory);
+        const auto at = std::dynamic_pointer_cast<LibcDirectory>(found);
+        if (!at) return errno = found ? ENOTDIR : EBADF, std::nullopt;
+        name = at->path() == "/" ? "" : at->path();
     }
-    return 0;
-}
-/// Rejects a path that is not seen from the current directory.
-inline std::string path_at(LibcProcess& p, const char* function, int directory, const char* path) {
-    if (directory != AT_FDCWD && path[0] != '/') {
-        p.refuse("called \"" + std::string{function} +
-                 "\" with the descriptor of a directory, which a world does not have");
+    if (text.empty()) return errno = ENOENT, std::nullopt;
+    if (text.size() >= PATH_MAX) return errno = ENAMETOOLONG, std::nullopt;
+    const sim::Disk& disk = p.host().disk();
+    for (std::size_t begin = 0, end = 0; begin <= text.size(); begin = end + 1) {
+        end = std::min(text.find('/', begin), text.size());
+        const std::string_view part = text.substr(begin, end - begin);
+        const bool is_end = part.empty() && end == text.size();
+        if (disk.has_file(name)) return errno = ENOTDIR, std::nullopt;
+        if (!is_end && !disk.has_directory(name)) return errno = ENOENT, std::nullopt;
+        if (part.size() > NAME_MAX) return errno = ENAMETOOLONG, std::nullopt;
+        if (part == "..") {
+            name.erase(std::min(name.rfind('/'), name.size()));
+        } else if (!part.empty() && part != ".") {
+            name.append("/").append(part);
+        }
     }
-    return libc_path(path);
+    return name.empty() ? "/" : name;
+}
+inline bool is_directory(LibcProcess& p, const std::string& name) {
+    return !p.host().disk().has_file(name) && p.host().disk().has_directory(name);
+}
+inline std::int64_t wall_ns(LibcProcess& p) {
+    return LibcClock::read(CLOCK_REALTIME, p.host()).count();
+}
+/// Returns the state of the directory in which a name is.
+inline sim::detail::FileState* parent_of(LibcProcess& p, const std::string& name) {
+    return p.host().disk().state(name.substr(0, std::max<std::size_t>(name.rfind('/'), 1)));
+}
+/// Ends a call that changes names in directories: sets their times of modification.
+inline int changed_names(LibcProcess& p, std::error_code error,
+                         std::initializer_list<sim::detail::FileState*> parents) {
+    for (sim::detail::FileState* const parent : parents) {
+        if (!error && parent != nullptr) parent->modified_ns = wall_ns(p);
+    }
+    return libc_result(error);
+}
+/// Returns whether the mode of a file denies its owner, who is not root, reading or writing.
+inline bool is_denied(mode_t mode, int flags) noexcept {
+    const int access = flags & O_ACCMODE;
+    const mode_t wanted = (access != O_WRONLY ? S_IRUSR : 0U) | (access != O_RDONLY ? S_IWUSR : 0U);
+    return geteuid() != 0 && (mode & wanted) != wanted;
+}
+inline mode_t mode_of(const sim::detail::FileState& state, mode_t otherwise) noexcept {
+    return state.mode != 0 ? state.mode & 07777U : otherwise;
 }
 
 // ---- opening ---------------------------------------------------------------------------------
@@ -65,43 +100,82 @@ inline int open_directory(LibcProcess& p, const std::string& name, int flags) {
     const bool reads = (flags & O_ACCMODE) == O_RDONLY && (flags & O_CREAT) == 0;
     return reads ? p.open(std::make_shared<LibcDirectory>(name)) : libc_fail(EISDIR);
 }
-inline int open(LibcProcess& p, const char* path, int flags, mode_t) {
+/// Returns the error of open() for a file, or for none at this path; 0 if there is no error.
+inline int open_error(const sim::detail::FileState* file, std::string_view path,
+                      int flags) noexcept {
+    const bool creates = (flags & O_CREAT) != 0;
+    if (file == nullptr && !creates) return ENOENT;
+    if (file == nullptr && path.ends_with('/')) return EISDIR;
+    if (file != nullptr && creates && (flags & O_EXCL) != 0) return EEXIST;
+    if ((flags & O_DIRECTORY) != 0) return ENOTDIR;
+    return file != nullptr && is_denied(mode_of(*file, 0644), flags) ? EACCES : 0;
+}
+inline int openat(LibcProcess& p, int directory, const char* path, int flags, mode_t mode) {
     if (std::strcmp(path, "/dev/urandom") == 0 || std::strcmp(path, "/dev/random") == 0) {
         return p.open(std::make_shared<LibcRandom>(p));
     }
-    if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT | O_SYNC)) != 0) {
-        p.refuse(
-            "called \"open\" with O_TMPFILE, O_PATH, O_DIRECT, O_SYNC or O_DSYNC, which a world "
-            "does not have");
+    if (std::strcmp(path, "/dev/null") == 0) return p.open(std::make_shared<LibcNull>());
+    if ((flags & O_TMPFILE) == O_TMPFILE || (flags & (O_PATH | O_DIRECT)) != 0) {
+        p.refuse("called \"open\" with O_TMPFILE, O_PATH or O_DIRECT, which a world does not have");
     }
-    if (const int error = path_error(p, path)) return libc_fail(error);
+    const auto name = name_at(p, directory, path);
+    if (!name) return -1;
     if (sim::detail::Kernel::lacks_descriptors(p.host())) return libc_fail(EMFILE);
-    const std::string name = libc_path(path);
     sim::Disk& disk = p.host().disk();
-    const auto found = disk.identity(name);
+    const auto found = disk.identity(*name);
     const bool exists = found || found.error() != std::errc::no_such_file_or_directory;
     if (!found && exists) return libc_result(found.error());
-    if (!exists && disk.has_directory(name)) return open_directory(p, name, flags);
-    if (!exists && ((flags & O_CREAT) == 0 || !has_parent(p, name))) return libc_fail(ENOENT);
-    if (exists && (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return libc_fail(EEXIST);
-    if ((flags & O_DIRECTORY) != 0) return libc_fail(ENOTDIR);
-    auto file = disk.open(name, exists ? OpenMode::write : OpenMode::replace);
+    if (!exists && disk.has_directory(*name)) return open_directory(p, *name, flags);
+    const sim::detail::FileState* const before = exists ? disk.state(*name) : nullptr;
+    if (const int error = open_error(before, path, flags)) return libc_fail(error);
+    sim::detail::FileState* const parent = exists ? nullptr : parent_of(p, *name);
+    auto file = disk.open(*name, exists ? OpenMode::write : OpenMode::replace);
     if (!file) return libc_result(file.error());
+    if (!exists) {
+        file->state().mode = S_IFREG | (mode & 07777U & ~p.state().mask());
+        static_cast<void>(changed_names(p, {}, {parent}));
+    }
     if (exists && (flags & O_TRUNC) != 0) {
         const auto size = file->size();
         const auto error = !size || *size == 0 ? size.error() : file->resize(0);
         if (error) return libc_result(error);
     }
     const auto opened = std::make_shared<LibcDiskFile>(p, std::move(*file), flags);
-    if (!exists || (flags & O_TRUNC) != 0) opened->touch();
+    if (!exists || (flags & O_TRUNC) != 0) opened->changed(0, 0);
     return p.open(opened);
 }
-inline int openat(LibcProcess& p, int directory, const char* path, int flags, mode_t mode) {
-    return libc_files::open(p, path_at(p, "openat", directory, path).c_str(), flags, mode);
+inline int open(LibcProcess& p, const char* path, int flags, mode_t mode) {
+    return libc_files::openat(p, AT_FDCWD, path, flags, mode);
 }
 inline int creat(LibcProcess& p, const char* path, mode_t mode) {
     return libc_files::open(p, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
 }
+/// Makes a file or a directory of a name that ends with `XXXXXX` and a suffix.
+template <class F>
+int make_unique(LibcProcess& p, char* path, int suffix, F&& make) {
+    constexpr std::string_view letters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    const std::size_t size = std::strlen(path);
+    if (suffix < 0 || size < 6 + static_cast<std::size_t>(suffix)) return libc_fail(EINVAL);
+    char* const place = path + size - static_cast<std::size_t>(suffix) - 6;
+    if (std::string_view{place, 6} != "XXXXXX") return libc_fail(EINVAL);
+    for (;;) {
+        for (int i = 0; i < 6; ++i) place[i] = letters[uniform_upto(p.bits(), letters.size() - 1)];
+        if (const int result = make(); result >= 0 || errno != EEXIST) return result;
+    }
+}
+inline int mkostemps(LibcProcess& p, char* path, int suffix, int flags) {
+    return make_unique(p, path, suffix, [&] {
+        return libc_files::open(p, path, (flags & ~O_ACCMODE) | O_RDWR | O_CREAT | O_EXCL, 0600);
+    });
+}
+inline int mkostemp(LibcProcess& p, char* path, int flags) {
+    return libc_files::mkostemps(p, path, 0, flags);
+}
+inline int mkstemps(LibcProcess& p, char* path, int suffix) {
+    return libc_files::mkostemps(p, path, suffix, 0);
+}
+inline int mkstemp(LibcProcess& p, char* path) { return libc_files::mkostemps(p, path, 0, 0); }
 
 // ---- bytes -----------------------------------------------------------------------------------
 
@@ -141,6 +215,7 @@ inline ssize_t pwritev(LibcProcess& p, int fd, const iovec* iov, int count, off_
     });
 }
 inline off_t lseek(LibcProcess& p, int fd, off_t to, int from) {
+    if (std::dynamic_pointer_cast<LibcNull>(p.file(fd))) return 0;
     const auto file = file_of(p, fd, ESPIPE);
     return file ? file->seek(to, from) : -1;
 }
@@ -168,20 +243,70 @@ inline int fallocate(LibcProcess& p, int fd, int mode, off_t offset, off_t bytes
 inline int posix_fallocate(LibcProcess& p, int fd, off_t offset, off_t bytes) {
     return libc_files::fallocate(p, fd, 0, offset, bytes) == 0 ? 0 : errno;
 }
-/// A sync takes 1 to 10 ms. The power may fail meanwhile, and then nothing was synced. All other
-/// calls take no time: what they have changed is as if it came at any time before the next sync.
 inline int fsync(LibcProcess& p, int fd) {
     const auto directory = std::dynamic_pointer_cast<LibcDirectory>(p.file(fd));
     const auto file = directory ? nullptr : file_of(p, fd);
     if (!directory && !file) return -1;
-    const Duration time = std::chrono::milliseconds{1 + uniform_upto(p.bits(), 9)};
-    static_cast<void>(p.wait(after(p.host().now(), time), [] { return false; }));
     if (file) return file->sync();
+    p.pass(std::chrono::milliseconds{1 + uniform_upto(p.bits(), 9)});
     return libc_result(p.host().disk().sync_directory(directory->path(), true));
 }
-inline void* mmap(LibcProcess& p, int fd) {
-    if (!p.file(fd)) return errno = EBADF, MAP_FAILED;
-    p.refuse("called \"mmap\" of a file, which a world does not have");
+/// Ends the mappings that are in some memory.
+inline void end_mappings(LibcProcess& p, const char* function, const void* memory,
+                         std::size_t size) {
+    for (LibcMapping* const m : LibcMapping::in(memory, size)) {
+        if (!m->is_within(memory, size)) {
+            p.refuse("called \"" + std::string{function} +
+                     "\" of a part of a file, which a world does not have");
+        }
+        m->end();
+    }
+}
+/// Memory that the program may not write follows the file. A private copy that it may write does
+/// not, which POSIX allows.
+// NOLINTNEXTLINE(readability-function-size): the parameters of the C library
+inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection, int flags, int fd,
+                  off_t offset) {
+    if ((flags & MAP_FIXED) != 0) end_mappings(p, "mmap", place, size);
+    if (fd == -1) return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
+    const auto file = file_of(p, fd, ENODEV);
+    if (!file) return MAP_FAILED;
+    if ((file->mode() & O_ACCMODE) == O_WRONLY) return errno = EACCES, MAP_FAILED;
+    const bool writes = (protection & PROT_WRITE) != 0;
+    if (writes && (flags & MAP_PRIVATE) == 0) {
+        p.refuse(
+            "called \"mmap\" of a file with PROT_WRITE and MAP_SHARED, which a world does not "
+            "have");
+    }
+    if (offset < 0 || offset % sysconf(_SC_PAGESIZE) != 0) return errno = EINVAL, MAP_FAILED;
+    const int own = (flags & ~(MAP_SHARED | MAP_SHARED_VALIDATE)) | MAP_PRIVATE | MAP_ANONYMOUS;
+    void* const memory =
+        libc_real<"mmap", void*>(place, size, PROT_READ | PROT_WRITE, own, -1, off_t{0});
+    if (memory == MAP_FAILED) return memory;
+    const auto mapping = std::make_shared<LibcMapping>(
+        *file, p.host().disk(), std::span{static_cast<std::byte*>(memory), size},
+        static_cast<std::size_t>(offset), protection);
+    LibcMapping::add(p, mapping);
+    return memory;
+}
+inline int munmap(LibcProcess& p, void* memory, std::size_t size) {
+    end_mappings(p, "munmap", memory, size);
+    return libc_real<"munmap", int>(memory, size);
+}
+/// The pages that a program discards are those of the file again.
+inline int madvise(LibcProcess& p, void* memory, std::size_t size, int advice) {
+    for (const LibcMapping* const m : LibcMapping::in(memory, size)) {
+        if (m->follows() || advice <= MADV_WILLNEED) return 0;
+        p.refuse("called \"madvise\" of a private copy of a file, which a world does not have");
+    }
+    return libc_real<"madvise", int>(memory, size, advice);
+}
+inline void* mremap(LibcProcess& p, void* memory, std::size_t size, std::size_t to, int flags,
+                    void* place) {
+    if (!LibcMapping::in(memory, size).empty()) {
+        p.refuse("called \"mremap\" of a file, which a world does not have");
+    }
+    return libc_real<"mremap", void*>(memory, size, to, flags, place);
 }
 
 // ---- what is there ---------------------------------------------------------------------------
@@ -202,28 +327,26 @@ inline struct stat status(LibcProcess& p, std::uint64_t number, std::uint64_t si
     out.st_blocks = static_cast<blkcnt_t>((size + 511) / 512);
     return out;
 }
-inline void set_modified(struct stat& out, std::int64_t ns) noexcept {
-    out.st_mtim = out.st_ctim = out.st_atim = LibcClock::to(Duration{ns});
+inline int give_status(LibcProcess& p, const sim::detail::FileState& state, std::uint64_t size,
+                       mode_t kind, struct stat* out) {
+    const bool is_directory = kind == S_IFDIR;
+    const std::uint64_t number = state.number | (is_directory ? std::uint64_t{1} << 63U : 0U);
+    *out = status(p, number, size, kind | mode_of(state, is_directory ? 0755 : 0644));
+    out->st_mtim = out->st_ctim = out->st_atim = LibcClock::to(Duration{state.modified_ns});
+    return 0;
 }
-inline constexpr mode_t file_mode = S_IFREG | 0644;
-inline constexpr mode_t directory_mode = S_IFDIR | 0755;
-
-inline int stat(LibcProcess& p, const char* path, struct stat* out) {
-    const std::string name = libc_path(path);
+inline int stat_name(LibcProcess& p, const std::string& name, struct stat* out) {
     sim::Disk& disk = p.host().disk();
-    if (const int error = path_error(p, path)) return libc_fail(error);
     const auto number = disk.identity(name);
     if (number) {
         const auto size = disk.size(name);
         if (!size) return libc_result(size.error());
-        *out = status(p, (*number)[1], *size, file_mode);
-        set_modified(*out, disk.modified(name));
-        return 0;
+        return give_status(p, *disk.state(name), *size, S_IFREG, out);
     }
     if (number.error() != std::errc::no_such_file_or_directory) return libc_result(number.error());
-    if (!disk.has_directory(name)) return libc_fail(ENOENT);
-    *out = status(p, sim::detail::hash_of(name) | std::uint64_t{1} << 63U, 4096, directory_mode);
-    return 0;
+    const sim::detail::FileState* const directory = disk.state(name);
+    return directory == nullptr ? libc_fail(ENOENT)
+                                : give_status(p, *directory, 4096, S_IFDIR, out);
 }
 inline int fstat(LibcProcess& p, int fd, struct stat* out) {
     const std::shared_ptr<LibcFile> found = p.file(fd);
@@ -231,20 +354,25 @@ inline int fstat(LibcProcess& p, int fd, struct stat* out) {
     if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(found)) {
         const auto size = file->size();
         if (!size) return libc_result(size.error());
-        *out = status(p, file->number(), *size, file_mode);
+        static_cast<void>(give_status(p, file->state(), *size, S_IFREG, out));
         out->st_nlink = file->has_name() ? 1 : 0;
-        set_modified(*out, file->modified());
     } else if (const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found)) {
-        return libc_files::stat(p, directory->path().c_str(), out);
+        return stat_name(p, directory->path(), out);
     } else {
-        *out = status(p, 0, 0, S_IFSOCK | 0600);
+        *out = status(p, 0, 0, found->kind());
     }
     return 0;
 }
 inline int fstatat(LibcProcess& p, int directory, const char* path, struct stat* out, int flags) {
-    if ((flags & AT_EMPTY_PATH) != 0 && path[0] == '\0')
+    if ((flags & AT_EMPTY_PATH) != 0 && path[0] == '\0' && directory != AT_FDCWD)
         return libc_files::fstat(p, directory, out);
-    return libc_files::stat(p, path_at(p, "fstatat", directory, path).c_str(), out);
+    if (std::strcmp(path, "/dev/null") == 0) return *out = status(p, 0, 0, LibcNull{}.kind()), 0;
+    const bool is_here = (flags & AT_EMPTY_PATH) != 0 && path[0] == '\0';
+    const auto name = name_at(p, directory, is_here ? "." : path);
+    return name ? stat_name(p, *name, out) : -1;
+}
+inline int stat(LibcProcess& p, const char* path, struct stat* out) {
+    return libc_files::fstatat(p, AT_FDCWD, path, out, 0);
 }
 inline int statx(LibcProcess& p, int directory, const char* path, int flags, unsigned int,
                  struct statx* out) {
@@ -261,113 +389,288 @@ inline int statx(LibcProcess& p, int directory, const char* path, int flags, uns
     out->stx_size = static_cast<std::uint64_t>(found.st_size);
     return 0;
 }
-inline int access(LibcProcess& p, const char* path, int mode) {
+inline int faccessat(LibcProcess& p, int directory, const char* path, int mode, int) {
     struct stat found {};
-    if (libc_files::stat(p, path, &found) != 0) return -1;
-    return (mode & X_OK) != 0 && S_ISREG(found.st_mode) ? libc_fail(EACCES) : 0;
+    if (libc_files::fstatat(p, directory, path, &found, 0) != 0) return -1;
+    const bool is_root = geteuid() == 0;
+    const mode_t needed = (mode & R_OK ? S_IRUSR : 0U) | (mode & W_OK ? S_IWUSR : 0U);
+    if ((mode & X_OK) != 0 && (found.st_mode & S_IXUSR) == 0) return libc_fail(EACCES);
+    return is_root || (found.st_mode & needed) == needed ? 0 : libc_fail(EACCES);
+}
+inline int access(LibcProcess& p, const char* path, int mode) {
+    return libc_files::faccessat(p, AT_FDCWD, path, mode, 0);
 }
 /// There are no links.
-inline ssize_t readlink(LibcProcess& p, const char* path, char*, std::size_t) {
+inline ssize_t readlinkat(LibcProcess& p, int directory, const char* path, char*, std::size_t) {
     struct stat found {};
-    return libc_files::stat(p, path, &found) != 0 ? -1 : libc_fail(EINVAL);
+    return libc_files::fstatat(p, directory, path, &found, 0) != 0 ? -1 : libc_fail(EINVAL);
 }
-/// The owner and the mode of all files are fixed.
+inline ssize_t readlink(LibcProcess& p, const char* path, char* out, std::size_t size) {
+    return libc_files::readlinkat(p, AT_FDCWD, path, out, size);
+}
+/// The owner of all files is fixed.
 inline int fchown(LibcProcess& p, int fd, uid_t user, gid_t group) {
     if (!p.file(fd)) return libc_fail(EBADF);
     const bool same = (user == geteuid() || user == static_cast<uid_t>(-1)) &&
                       (group == getegid() || group == static_cast<gid_t>(-1));
     return same ? 0 : libc_fail(EPERM);
 }
+/// Returns the state of what a descriptor or a path names; null, with errno, if it is nothing on
+/// the disk.
+inline sim::detail::FileState* state_of(LibcProcess& p, int fd, const char* path) {
+    if (path == nullptr) {
+        const std::shared_ptr<LibcFile> found = p.file(fd);
+        if (const auto file = std::dynamic_pointer_cast<LibcDiskFile>(found)) return &file->state();
+        const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found);
+        if (directory) return p.host().disk().state(directory->path());
+        return errno = found ? EINVAL : EBADF, nullptr;
+    }
+    const auto name = name_at(p, fd, path);
+    sim::detail::FileState* const state = name ? p.host().disk().state(*name) : nullptr;
+    if (name && state == nullptr) errno = ENOENT;
+    return state;
+}
+inline int fchmodat(LibcProcess& p, int directory, const char* path, mode_t mode, int) {
+    sim::detail::FileState* const state = state_of(p, directory, path);
+    if (state == nullptr) return -1;
+    return state->mode = S_IFREG | (mode & 07777U), 0;  // Linux ignores the type of a file
+}
 inline int fchmod(LibcProcess& p, int fd, mode_t mode) {
+    return libc_files::fchmodat(p, fd, nullptr, mode, 0);
+}
+inline int chmod(LibcProcess& p, const char* path, mode_t mode) {
+    return libc_files::fchmodat(p, AT_FDCWD, path, mode, 0);
+}
+/// The time of access is that of the modification.
+inline int utimensat(LibcProcess& p, int directory, const char* path, const timespec* times, int) {
+    sim::detail::FileState* const state = state_of(p, directory, path);
+    if (state == nullptr) return -1;
+    const bool is_now = times == nullptr || times[1].tv_nsec == UTIME_NOW;
+    if (!is_now && times[1].tv_nsec == UTIME_OMIT) return 0;
+    if (!is_now && (times[1].tv_nsec < 0 || times[1].tv_nsec >= LibcClock::second)) {
+        return libc_fail(EINVAL);
+    }
+    state->modified_ns =
+        is_now ? wall_ns(p) : times[1].tv_sec * LibcClock::second + times[1].tv_nsec;
+    return 0;
+}
+inline int futimens(LibcProcess& p, int fd, const timespec* times) {
+    return libc_files::utimensat(p, fd, nullptr, times, 0);
+}
+inline int give_space(LibcProcess& p, struct statvfs* out) {
+    constexpr std::uint64_t block = 4096, unlimited = std::uint64_t{1} << 40U;
+    const sim::Disk& disk = p.host().disk();
+    const std::uint64_t unused = std::min(disk.unused_bytes(), unlimited);
+    *out = {};
+    out->f_bsize = out->f_frsize = block;
+    out->f_bfree = out->f_bavail = unused / block;
+    out->f_blocks = out->f_bfree + (disk.used_bytes() + block - 1) / block;
+    out->f_files = out->f_ffree = out->f_favail = 1'000'000;
+    out->f_namemax = NAME_MAX;
+    return 0;
+}
+inline int statvfs(LibcProcess& p, const char* path, struct statvfs* out) {
     struct stat found {};
-    if (libc_files::fstat(p, fd, &found) != 0) return -1;
-    // Linux ignores the type of a file.
-    return (found.st_mode & 07777U) == (mode & 07777U) ? 0 : libc_fail(EPERM);
+    return libc_files::stat(p, path, &found) != 0 ? -1 : give_space(p, out);
+}
+inline int fstatvfs(LibcProcess& p, int fd, struct statvfs* out) {
+    return p.file(fd) ? give_space(p, out) : libc_fail(EBADF);
 }
 
 // ---- names -----------------------------------------------------------------------------------
 
-inline int mkdir(LibcProcess& p, const char* path, mode_t) {
-    if (const int error = path_error(p, path)) return libc_fail(error);
-    const std::string name = libc_path(path);
+inline int mkdirat(LibcProcess& p, int directory, const char* path, mode_t mode) {
+    const auto name = name_at(p, directory, path);
+    if (!name) return -1;
     sim::Disk& disk = p.host().disk();
-    if (disk.has_directory(name) || disk.identity(name)) return libc_fail(EEXIST);
-    if (!has_parent(p, name)) return libc_fail(ENOENT);
-    return libc_result(disk.create_directory(name));
+    if (disk.has_directory(*name) || disk.identity(*name)) return libc_fail(EEXIST);
+    sim::detail::FileState* const parent = parent_of(p, *name);
+    const std::error_code error = disk.create_directory(*name);
+    if (sim::detail::FileState* const made = error ? nullptr : disk.state(*name)) {
+        *made = {made->number, wall_ns(p), S_IFREG | (mode & 01777U & ~p.state().mask())};
+    }
+    return changed_names(p, error, {parent});
 }
-inline int unlink(LibcProcess& p, const char* path) {
-    if (const int error = path_error(p, path)) return libc_fail(error);
-    const std::string name = libc_path(path);
+inline int mkdir(LibcProcess& p, const char* path, mode_t mode) {
+    return libc_files::mkdirat(p, AT_FDCWD, path, mode);
+}
+/// Returns the end of a path that names no entry of a directory: `.`, `..` or the root; otherwise
+/// an empty text.
+inline std::string_view dots(std::string_view path) {
+    path = path.substr(0, path.find_last_not_of('/') + 1);
+    if (path.empty()) return "/";
+    path.remove_prefix(path.rfind('/') + 1);
+    return path == "." || path == ".." ? path : "";
+}
+inline int rmdir_at(LibcProcess& p, int directory, const char* path) {
+    const auto name = name_at(p, directory, path);
+    if (!name) return -1;
     sim::Disk& disk = p.host().disk();
-    if (!disk.identity(name) && disk.has_directory(name)) return libc_fail(EISDIR);
-    return libc_result(disk.remove(name));
+    if (disk.identity(*name)) return libc_fail(ENOTDIR);
+    const std::string_view end = dots(path);
+    if (end == ".") return libc_fail(EINVAL);
+    if (end == "..") return libc_fail(ENOTEMPTY);
+    if (*name == "/") return libc_fail(EBUSY);
+    sim::detail::FileState* const parent = parent_of(p, *name);
+    return changed_names(p, disk.remove_directory(*name), {parent});
+}
+inline int unlinkat(LibcProcess& p, int directory, const char* path, int flags) {
+    if ((flags & AT_REMOVEDIR) != 0) return rmdir_at(p, directory, path);
+    const auto name = name_at(p, directory, path);
+    if (!name) return -1;
+    sim::Disk& disk = p.host().disk();
+    if (!disk.identity(*name) && disk.has_directory(*name)) return libc_fail(EISDIR);
+    sim::detail::FileState* const parent = parent_of(p, *name);
+    return changed_names(p, disk.remove(*name), {parent});
+}
+inline int rmdir(LibcProcess& p, const char* path) { return rmdir_at(p, AT_FDCWD, path); }
+inline int unlink(LibcProcess& p, const char* path) {
+    return libc_files::unlinkat(p, AT_FDCWD, path, 0);
 }
 inline int remove(LibcProcess& p, const char* path) {
     const int result = libc_files::unlink(p, path);
-    if (result != 0 && errno == EISDIR) {
-        p.refuse("called \"remove\" of a directory, which a world does not have");
+    return result != 0 && errno == EISDIR ? libc_files::rmdir(p, path) : result;
+}
+/// Returns the error of rename(), before the disk is asked; 0 if there is none.
+inline int rename_error(LibcProcess& p, const std::string& from, const std::string& to,
+                        bool to_directory) {
+    sim::Disk& disk = p.host().disk();
+    const bool moves_directory = is_directory(p, from);
+    if (!moves_directory && !disk.has_file(from)) return ENOENT;
+    if (to.starts_with(from + '/')) return moves_directory ? EINVAL : ENOTDIR;
+    if (from.starts_with(to + '/')) return ENOTEMPTY;
+    if (moves_directory) return disk.has_file(to) ? ENOTDIR : 0;
+    if (disk.has_directory(to)) return EISDIR;
+    return to_directory ? ENOTDIR : 0;
+}
+inline int renameat2(LibcProcess& p, int from_directory, const char* from_path, int to_directory,
+                     const char* to_path, unsigned flags) {
+    if ((flags & ~unsigned{RENAME_NOREPLACE}) != 0) {
+        p.refuse(
+            "called \"renameat2\" with RENAME_EXCHANGE or RENAME_WHITEOUT, which a world does "
+            "not have");
     }
-    return result;
+    const auto from = name_at(p, from_directory, from_path);
+    const auto to = from ? name_at(p, to_directory, to_path) : std::nullopt;
+    if (!to) return -1;
+    if (!dots(from_path).empty() || !dots(to_path).empty()) return libc_fail(EBUSY);
+    const bool ends_with_slash = std::string_view{to_path}.ends_with('/');
+    if (const int error = rename_error(p, *from, *to, ends_with_slash)) return libc_fail(error);
+    sim::Disk& disk = p.host().disk();
+    if (flags != 0 && (disk.has_file(*to) || disk.has_directory(*to))) return libc_fail(EEXIST);
+    if (*from == *to) return 0;
+    const auto parents = {parent_of(p, *from), parent_of(p, *to)};
+    const bool moves_directory = is_directory(p, *from);
+    const int result = changed_names(p, disk.rename(*from, *to), parents);
+    if (result != 0 || !moves_directory) return result;
+    const auto rename = [&](std::string& name) {
+        if (name == *from || name.starts_with(*from + '/')) name = *to + name.substr(from->size());
+    };
+    rename(p.state().directory());
+    for (const auto& [number, file] : p.files()) {
+        if (const auto d = std::dynamic_pointer_cast<LibcDirectory>(file)) rename(d->path());
+    }
+    return 0;
+}
+inline int renameat(LibcProcess& p, int from_directory, const char* from, int to_directory,
+                    const char* to) {
+    return libc_files::renameat2(p, from_directory, from, to_directory, to, 0);
 }
 inline int rename(LibcProcess& p, const char* from, const char* to) {
-    if (const int error = path_error(p, from)) return libc_fail(error);
-    const std::string name = libc_path(from);
-    sim::Disk& disk = p.host().disk();
-    if (!disk.identity(name) && disk.has_directory(name)) {
-        p.refuse("called \"rename\" of a directory, which a world does not have");
-    }
-    const std::string target = libc_path(to);
-    if (const int error = path_error(p, to)) return libc_fail(error);
-    if (!disk.identity(target) && disk.has_directory(target)) return libc_fail(EISDIR);
-    if (!has_parent(p, target)) return libc_fail(ENOENT);
-    return libc_result(disk.rename(name, target));
+    return libc_files::renameat2(p, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
-inline char* getcwd(LibcProcess&, char* out, std::size_t size) {
-    if (size < 2 && (out != nullptr || size != 0)) {
-        return errno = size == 0 ? EINVAL : ERANGE, nullptr;
-    }
-    // As in glibc, the caller frees it.
-    if (out == nullptr) return strdup("/");
-    std::memcpy(out, "/", 2);
-    return out;
+inline int set_directory(LibcProcess& p, const std::string& name) {
+    if (p.host().disk().has_file(name)) return libc_fail(ENOTDIR);
+    if (!p.host().disk().has_directory(name)) return libc_fail(ENOENT);
+    return p.state().directory() = name == "/" ? "" : name, 0;
 }
+inline int chdir(LibcProcess& p, const char* path) {
+    const auto name = name_at(p, AT_FDCWD, path);
+    return name ? set_directory(p, *name) : -1;
+}
+inline int fchdir(LibcProcess& p, int fd) {
+    const std::shared_ptr<LibcFile> found = p.file(fd);
+    const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found);
+    return directory ? set_directory(p, directory->path()) : libc_fail(found ? ENOTDIR : EBADF);
+}
+/// Gives a caller a name. As in glibc, he frees it if he has no space for it.
+inline char* give_name(const std::string& name, char* out, std::size_t size) {
+    if (out == nullptr && size == 0) return strdup(name.c_str());
+    if (size <= name.size()) return errno = size == 0 ? EINVAL : ERANGE, nullptr;
+    if (out == nullptr) return strdup(name.c_str());
+    return static_cast<char*>(std::memcpy(out, name.c_str(), name.size() + 1));
+}
+inline char* getcwd(LibcProcess& p, char* out, std::size_t size) {
+    const std::string& name = p.state().directory();
+    if (!p.host().disk().has_directory(name)) return errno = ENOENT, nullptr;
+    return give_name(name.empty() ? "/" : name, out, size);
+}
+inline char* realpath(LibcProcess& p, const char* path, char* out) {
+    struct stat found {};
+    if (path == nullptr) return errno = EINVAL, nullptr;
+    if (libc_files::stat(p, path, &found) != 0) return nullptr;
+    return give_name(*name_at(p, AT_FDCWD, path), out, out == nullptr ? 0 : PATH_MAX);
+}
+inline char* canonicalize_file_name(LibcProcess& p, const char* path) {
+    return libc_files::realpath(p, path, nullptr);
+}
+inline char* mkdtemp(LibcProcess& p, char* path) {
+    const auto make = [&] { return libc_files::mkdir(p, path, 0700); };
+    return make_unique(p, path, 0, make) == 0 ? path : nullptr;
+}
+
+// ---- lists of directories --------------------------------------------------------------------
 
 /// The result of opendir().
 struct Listing {
+    int fd;
+    std::string directory;
     std::vector<std::string> names;
     std::size_t next = 0;
     dirent entry{};
 };
 
-inline DIR* opendir(LibcProcess& p, const char* path) {
-    const std::string name = libc_path(path);
-    sim::Disk& disk = p.host().disk();
-    if (disk.identity(name)) return errno = ENOTDIR, nullptr;
-    if (!disk.has_directory(name)) return errno = ENOENT, nullptr;
-    std::set<std::string> names{".", ".."};
-    const auto files = disk.list(name == "/" ? "" : name);
-    if (!files) return errno = files.error().value(), nullptr;
-    for (const std::string& file : *files) {
-        names.insert(file.substr(0, file.find('/')));
-    }
-    auto listing = std::make_unique<Listing>();
-    listing->names.assign(names.begin(), names.end());
+inline int read_names(LibcProcess& p, Listing& listing) {
+    const auto names = p.host().disk().names_in(listing.directory);
+    if (!names) return libc_result(names.error());
+    listing.names = {".", ".."};
+    listing.names.insert(listing.names.end(), names->begin(), names->end());
+    listing.next = 0;
+    return 0;
+}
+inline DIR* fdopendir(LibcProcess& p, int fd) {
+    const std::shared_ptr<LibcFile> found = p.file(fd);
+    const auto directory = std::dynamic_pointer_cast<LibcDirectory>(found);
+    if (!directory) return errno = found ? ENOTDIR : EBADF, nullptr;
+    auto listing = std::make_unique<Listing>(Listing{fd, directory->path(), {}});
+    if (read_names(p, *listing) != 0) return nullptr;
     return reinterpret_cast<DIR*>(listing.release());
 }
-inline dirent* readdir(LibcProcess&, DIR* directory) {
+inline DIR* opendir(LibcProcess& p, const char* path) {
+    const int fd = libc_files::open(p, path, O_RDONLY | O_DIRECTORY, 0);
+    DIR* const listing = fd < 0 ? nullptr : libc_files::fdopendir(p, fd);
+    if (fd >= 0 && listing == nullptr) static_cast<void>(p.close(fd));
+    return listing;
+}
+inline dirent* readdir(LibcProcess& p, DIR* directory) {
     auto& listing = *reinterpret_cast<Listing*>(directory);
     if (listing.next == listing.names.size()) return nullptr;
     const std::string& name = listing.names[listing.next++];
     listing.entry = {};
     listing.entry.d_ino = listing.next;
-    listing.entry.d_type = DT_UNKNOWN;
+    const bool is_file = p.host().disk().has_file(listing.directory + '/' + name);
+    listing.entry.d_type = is_file ? DT_REG : DT_DIR;
     std::memcpy(listing.entry.d_name, name.c_str(),
                 std::min(name.size(), sizeof listing.entry.d_name - 1));
     return &listing.entry;
 }
-inline int closedir(LibcProcess&, DIR* directory) {
+inline void rewinddir(LibcProcess& p, DIR* directory) {
+    static_cast<void>(read_names(p, *reinterpret_cast<Listing*>(directory)));
+}
+inline int dirfd(LibcProcess&, DIR* directory) { return reinterpret_cast<Listing*>(directory)->fd; }
+inline int closedir(LibcProcess& p, DIR* directory) {
     const std::unique_ptr<Listing> listing{reinterpret_cast<Listing*>(directory)};
-    return 0;
+    return p.close(listing->fd);
 }
 
 // ---- locks -----------------------------------------------------------------------------------

@@ -5,11 +5,12 @@
 
 #include <link.h>      // dl_iterate_phdr
 #include <sys/mman.h>  // mmap
-#include <ucontext.h>  // swapcontext
+#include <ucontext.h>  // swapcontext, of other processors
 #include <unistd.h>    // sysconf
 
 #include <cerrno>     // errno
 #include <cstddef>    // std::byte, std::size_t
+#include <cstdint>    // std::uint32_t
 #include <cstring>    // std::memcpy
 #include <span>       // std::span
 #include <stdexcept>  // std::runtime_error
@@ -90,6 +91,114 @@ private:
     int errno_ = 0;
 };
 
+#if defined(__x86_64__)
+#    define BELAY_DETAIL_SWITCHES 1
+// Saves the registers that a function keeps, on the stack, and takes those of another stack.
+// Source: System V ABI, AMD64 supplement, 3.2.1.
+asm(R"(.pushsection .text
+.weak belay_libc_switch
+.hidden belay_libc_switch
+.type belay_libc_switch, @function
+belay_libc_switch:
+    pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; pushq %r15
+    subq $8, %rsp
+    stmxcsr (%rsp)
+    fnstcw 4(%rsp)
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    ldmxcsr (%rsp)
+    fldcw 4(%rsp)
+    addq $8, %rsp
+    popq %r15; popq %r14; popq %r13; popq %r12; popq %rbx; popq %rbp
+    ret
+.size belay_libc_switch, .-belay_libc_switch
+.popsection)");
+#elif defined(__aarch64__)
+#    define BELAY_DETAIL_SWITCHES 1
+// The same.   Source: AAPCS64, 6.1.1 and 6.1.2.
+asm(R"(.pushsection .text
+.weak belay_libc_switch
+.hidden belay_libc_switch
+.type belay_libc_switch, %function
+belay_libc_switch:
+    stp x29, x30, [sp, #-160]!
+    stp x19, x20, [sp, #16]
+    stp x21, x22, [sp, #32]
+    stp x23, x24, [sp, #48]
+    stp x25, x26, [sp, #64]
+    stp x27, x28, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mov x9, sp
+    str x9, [x0]
+    mov sp, x1
+    ldp x19, x20, [sp, #16]
+    ldp x21, x22, [sp, #32]
+    ldp x23, x24, [sp, #48]
+    ldp x25, x26, [sp, #64]
+    ldp x27, x28, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    ldp x29, x30, [sp], #160
+    ret
+.size belay_libc_switch, .-belay_libc_switch
+.popsection)");
+#else
+#    define BELAY_DETAIL_SWITCHES 0
+#endif
+
+#if BELAY_DETAIL_SWITCHES
+void libc_switch(void** from, void* to) noexcept asm("belay_libc_switch");
+
+/// The place where a function waits, on its stack. A switch is no system call, unlike that of
+/// swapcontext(): the mask of signals is one for all fibers.
+struct LibcContext {
+    /// Begins a function on a stack, at the first switch to it.
+    void begin(std::span<std::byte> stack, void (*function)()) noexcept {
+        // As after a call without a caller. The other registers are zeros, like the memory.
+        auto** const top = reinterpret_cast<void**>(stack.data() + stack.size());
+        auto* const start = reinterpret_cast<void*>(function);
+#    if defined(__x86_64__)
+        auto** const frame = top - 9;
+        frame[7] = start;
+        const std::uint32_t numbers[2]{0x1F80, 0x037F};  // as at the start of a process
+        std::memcpy(frame, numbers, sizeof numbers);
+#    else
+        auto** const frame = top - 20;
+        frame[1] = start;
+#    endif
+        place = frame;
+    }
+    /// Waits here, and continues there.
+    static void change(LibcContext& here, LibcContext& there) noexcept {
+        libc_switch(&here.place, there.place);
+    }
+    void* place = nullptr;
+};
+#else
+/// The place where a function waits.
+struct LibcContext {
+    /// Begins a function on a stack, at the first switch to it.
+    void begin(std::span<std::byte> stack, void (*function)()) noexcept {
+        getcontext(&place);
+        place.uc_stack.ss_sp = stack.data();
+        place.uc_stack.ss_size = stack.size();
+        place.uc_link = nullptr;
+        makecontext(&place, function, 0);
+    }
+    /// Waits here, and continues there.
+    static void change(LibcContext& here, LibcContext& there) noexcept {
+        swapcontext(&here.place, &there.place);
+    }
+    ucontext_t place{};
+};
+#endif
+#undef BELAY_DETAIL_SWITCHES
+
 /// A function with a stack of its own.
 ///
 /// The destructor abandons a function that has not returned: its destructors do not run, as those
@@ -116,11 +225,7 @@ public:
                 "raise vm.max_map_count"};
         }
         mapping_ = {static_cast<std::byte*>(memory), page + stack_bytes};
-        getcontext(&inside_);
-        inside_.uc_stack.ss_sp = mapping_.data() + page;
-        inside_.uc_stack.ss_size = stack_bytes;
-        inside_.uc_link = nullptr;
-        makecontext(&inside_, &LibcFiber::begin, 0);
+        inside_.begin(mapping_.subspan(page), &LibcFiber::begin);
     }
     LibcFiber(const LibcFiber&) = delete;
     LibcFiber& operator=(const LibcFiber&) = delete;
@@ -137,11 +242,11 @@ public:
         begun_ = true;
         starting() = this;
         locals_.enter();
-        swapcontext(&outside_, &inside_);
+        LibcContext::change(outside_, inside_);
         locals_.leave();
     }
     /// Returns to the caller of resume(), until the next resume().   Pre: called in this fiber.
-    void suspend() { swapcontext(&inside_, &outside_); }
+    void suspend() { LibcContext::change(inside_, outside_); }
     [[nodiscard]] bool done() const noexcept { return done_; }
     /// Returns how many functions of this process were abandoned.
     static std::size_t& abandoned() noexcept {
@@ -163,8 +268,8 @@ private:
 
     Function<void()> main_;
     std::span<std::byte> mapping_;
-    ucontext_t inside_{};
-    ucontext_t outside_{};
+    LibcContext inside_;
+    LibcContext outside_;
     LibcThreadLocals locals_;
     bool begun_ = false;
     bool done_ = false;

@@ -207,6 +207,20 @@ private:
     const int number_;
 };
 
+/// The file /dev/null.
+class LibcNull final : public LibcFile {
+public:
+    std::uint32_t ready() override { return EPOLLIN | EPOLLOUT; }
+    ssize_t read(std::span<const iovec>) override { return 0; }
+    ssize_t write(std::span<const iovec> iov) override {
+        ssize_t size = 0;
+        for (const iovec& v : iov) size += static_cast<ssize_t>(v.iov_len);
+        return size;
+    }
+    bool is_watchable() const noexcept override { return false; }
+    mode_t kind() const noexcept override { return S_IFCHR | 0666; }
+};
+
 /// The file /dev/urandom.
 class LibcRandom final : public LibcFile {
 public:

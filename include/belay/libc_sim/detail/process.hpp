@@ -5,8 +5,10 @@
 
 #include <fcntl.h>      // O_RDWR
 #include <sys/epoll.h>  // EPOLLIN, EPOLLOUT
+#include <sys/stat.h>   // mode_t, S_IFSOCK
 #include <sys/uio.h>    // iovec
 
+#include <algorithm>  // std::max
 #include <cerrno>     // errno
 #include <csignal>    // sigaction
 #include <cstdint>    // std::uint32_t
@@ -51,9 +53,13 @@ public:
     /// block.
     [[nodiscard]] virtual ssize_t read(std::span<const iovec>) { return libc_fail(EINVAL); }
     [[nodiscard]] virtual ssize_t write(std::span<const iovec>) { return libc_fail(EINVAL); }
+    /// One of its descriptors, of which dup() makes several, is closed.
+    virtual void on_close() noexcept {}
     /// Ends it with its program. The stack of an abandoned program may refer to it for ever, so its
     /// destructor may never run.
     virtual void end() noexcept {}
+    /// Returns its type and mode, as fstat() does, unless it is on a disk.
+    [[nodiscard]] virtual mode_t kind() const noexcept { return S_IFSOCK | 0600; }
     /// Whether a watch of epoll may wait for it.
     [[nodiscard]] virtual bool is_watchable() const noexcept { return true; }
 
@@ -182,6 +188,10 @@ public:
         errno = fails ? EINTR : EAGAIN;
         return false;
     }
+    /// Lets time pass, in a call that no signal interrupts.
+    void pass(Duration time) {
+        static_cast<void>(wait(after(host_.now(), time), [] { return false; }));
+    }
     /// Notifies the program that a wait may be over.
     void wake() {
         if (!sleep_.waits || sleep_.woken.waits()) return;
@@ -233,9 +243,10 @@ public:
         return image_ && image_->has(address);
     }
 
-    /// Gives a file the lowest number that is free.   Returns: the number, or -1 with EMFILE.
-    int open(std::shared_ptr<LibcFile> file) {
-        const int number = free_number();
+    /// Gives a file the lowest number that is free, not below `lowest`.
+    /// Returns: the number, or -1 with EMFILE.
+    int open(std::shared_ptr<LibcFile> file, int lowest = 0) {
+        const int number = free_number(lowest);
         if (number < 0 || sim::detail::Kernel::lacks_descriptors(host_)) return libc_fail(EMFILE);
         files_.emplace(number, std::move(file));
         return number;
@@ -246,7 +257,22 @@ public:
         const auto found = files_.find(number);
         return found == files_.end() ? nullptr : found->second;
     }
-    int close(int number) { return files_.erase(number) != 0 ? 0 : libc_fail(EBADF); }
+    int close(int number) {
+        const auto node = files_.extract(number);
+        if (!node) return libc_fail(EBADF);
+        node.mapped()->on_close();
+        return 0;
+    }
+    /// Gives a file this number, and closes the one that had it.
+    int replace(int number, std::shared_ptr<LibcFile> file) {
+        static_cast<void>(close(number));
+        return files_[number] = std::move(file), number;
+    }
+    [[nodiscard]] const std::map<int, std::shared_ptr<LibcFile>>& files() const noexcept {
+        return files_;
+    }
+    /// Keeps an object without a number until the program ends.
+    void keep(std::shared_ptr<LibcFile> file) { kept_.push_back(std::move(file)); }
 
     [[nodiscard]] sim::Host& host() noexcept { return host_; }
     [[nodiscard]] Random& bits() noexcept { return bits_; }
@@ -299,8 +325,8 @@ private:
     /// Returns the lowest number that is free; -1 if there is none. After the standard streams,
     /// numbers start at 512. Those of the test's own descriptors are lower, so that a function that
     /// is not replaced fails with EBADF. FD_SETSIZE limits them.
-    [[nodiscard]] int free_number() const noexcept {
-        int number = 0;
+    [[nodiscard]] int free_number(int lowest) const noexcept {
+        int number = lowest > 2 ? std::max(lowest, 512) : lowest;
         while (files_.count(number) != 0) number = number == 2 ? 512 : number + 1;
         return number < 1024 && files_.size() < state_.descriptors() ? number : -1;
     }
@@ -321,7 +347,9 @@ private:
     }
     void end_files() noexcept {
         for (const auto& [number, file] : files_) file->end();
+        for (const auto& file : kept_) file->end();
         files_.clear();
+        kept_.clear();
     }
     [[noreturn]] void abandon() {
         for (;;) fiber_.suspend();
@@ -354,6 +382,7 @@ private:
     Random bits_;
     LibcState state_;
     std::map<int, std::shared_ptr<LibcFile>> files_;
+    std::vector<std::shared_ptr<LibcFile>> kept_;
     Sleep sleep_;
     std::optional<int> exit_code_;
     std::exception_ptr error_;

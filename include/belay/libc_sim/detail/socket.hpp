@@ -75,6 +75,7 @@ public:
         return 0;
     }
     int listen(int backlog) {
+        if (stream_.connected() || stream_.connecting()) return libc_fail(EINVAL);
         if (!listener_) {
             listener_ = std::make_unique<sim::detail::ListeningSocket>(process_.host());
         }
@@ -96,23 +97,29 @@ public:
     }
     /// Begins to connect.
     int connect(const sockaddr_in& to) {
-        if (listener_) {
-            process_.refuse("called \"connect\" after \"bind\", which a world does not support");
-        }
+        if (listener_ && listener_->listening()) return libc_fail(EISCONN);
         if (stream_.connected() && std::exchange(connects_, false)) return 0;
         connects_ = true;
-        const std::errc error = stream_.connect(ntohl(to.sin_addr.s_addr), ntohs(to.sin_port));
+        const std::errc error =
+            stream_.connect(ntohl(to.sin_addr.s_addr), ntohs(to.sin_port), listener_.get());
         return libc_fail(error == std::errc{} ? EINPROGRESS : static_cast<int>(error));
     }
     [[nodiscard]] bool connecting() const noexcept { return stream_.connecting(); }
     /// A blocking connect() has ended.
-    void end_connect() noexcept { connects_ = false; }
+    void end_connect() noexcept {
+        connects_ = false;
+        stream_.forget_failure();
+    }
 
     ssize_t receive(std::span<const iovec> iov, int flags) {
         ssize_t total = 0;
         const bool is_empty =
             std::all_of(iov.begin(), iov.end(), [](const iovec& v) { return v.iov_len == 0; });
-        if (is_empty && (ready() & EPOLLIN) == 0) return libc_fail(EAGAIN);
+        if (is_empty && available() == 0) {
+            std::byte none[1];
+            const std::errc error = stream_.read(none).error;  // an end, or an error
+            return error == std::errc{} ? 0 : libc_fail(static_cast<int>(error));
+        }
         for (const iovec& v : iov) {
             if (v.iov_len == 0) continue;
             // An error after data waits for the next call.
@@ -141,6 +148,8 @@ public:
         const std::errc error = stream_.shutdown(how != SHUT_WR, how != SHUT_RD);
         return error == std::errc{} ? 0 : libc_fail(static_cast<int>(error));
     }
+    /// Returns whether nothing more arrives, because of an end or an error.
+    [[nodiscard]] bool is_over() { return (ready() & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0; }
     /// Returns how many bytes can be read at once.
     [[nodiscard]] std::size_t available() const noexcept {
         return peeked_.size() + stream_.available();
@@ -150,7 +159,7 @@ public:
     void give_name(bool of_peer, sockaddr* out, socklen_t* size) const noexcept {
         if (of_peer) {
             libc_give_address(stream_.peer_address(), stream_.peer_port(), out, size);
-        } else if (listener_) {
+        } else if (listener_ && !stream_.connected()) {
             libc_give_address(only_local_ ? sim::detail::loopback_address : INADDR_ANY,
                               listener_->port(), out, size);
         } else {

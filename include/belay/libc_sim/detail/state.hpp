@@ -10,6 +10,7 @@
 #include <unistd.h>        // environ
 
 #include <cstdint>  // std::uint64_t
+#include <string>   // std::string
 #include <utility>  // std::swap, std::exchange
 #include <vector>   // std::vector
 
@@ -50,6 +51,9 @@ public:
     [[nodiscard]] drand48_data& drand48() noexcept { return drand48_; }
     [[nodiscard]] int pid() const noexcept { return pid_; }
     mode_t set_mask(mode_t mask) noexcept { return std::exchange(mask_, mask & 0777); }
+    [[nodiscard]] mode_t mask() const noexcept { return mask_; }
+    /// The current directory, without a slash at its end. The root is the empty name.
+    [[nodiscard]] std::string& directory() noexcept { return directory_; }
     [[nodiscard]] rlim_t descriptors() const noexcept { return descriptors_.rlim_cur; }
     /// Returns a limit; null if there is none.
     [[nodiscard]] rlimit* limit(int resource) noexcept {
@@ -75,6 +79,7 @@ private:
     rlimit descriptors_{descriptors_max, descriptors_max};
     rlimit core_{0, RLIM_INFINITY};
     mode_t mask_ = 022;
+    std::string directory_;
     int pid_;
 };
 

@@ -103,11 +103,6 @@ inline ssize_t recvfrom_checked(LibcProcess& p, int fd, void* out, std::size_t s
                                 int flags, sockaddr*, socklen_t* from_size) {
     return libc_calls::recvfrom(p, fd, out, size, flags, from_size);
 }
-inline void* mmap(LibcProcess& p, void* place, std::size_t size, int protection, int flags, int fd,
-                  off_t offset) {
-    if (fd != -1) return libc_files::mmap(p, fd);
-    return libc_real<"mmap", void*>(place, size, protection, flags, fd, offset);
-}
 
 // ---- the macros ---------------------------------------------------------------------------------
 
@@ -205,7 +200,9 @@ BELAY_DETAIL_REPLACE(libc_calls,
     eventfd_read, eventfd_write, isatty, timerfd_create, timerfd_settime, timerfd_gettime,
     epoll_create, epoll_create1, epoll_ctl, epoll_wait, epoll_pwait, epoll_pwait2, poll, ppoll,
     select, socket, bind, listen, accept, accept4, connect, shutdown, getsockopt, setsockopt,
-    getsockname, getpeername, send, sendto, sendmsg, recv, recvmsg, sendfile)
+    getsockname, getpeername, send, sendto, sendmsg, recv, recvmsg, sendfile, copy_file_range,
+    dup, dup2, dup3)
+BELAY_DETAIL_REPLACE_BY(__dup2, libc_calls::dup2)
 BELAY_DETAIL_REPLACE_BY(sendfile64, libc_calls::sendfile)
 BELAY_DETAIL_REPLACE(libc_symbols, pselect, recvfrom)
 BELAY_DETAIL_REPLACE_BY(fcntl64, libc_calls::fcntl)
@@ -233,9 +230,12 @@ BELAY_DETAIL_REPLACE(libc_names, getaddrinfo, freeaddrinfo, getnameinfo, gethost
 
 BELAY_DETAIL_REPLACE(libc_files,
     open, openat, creat, pread, pwrite, preadv, pwritev, lseek, truncate, ftruncate, fallocate,
-    posix_fallocate, fsync, stat, fstat, fstatat, statx, access, readlink, fchown, fchmod, mkdir,
-    unlink, remove, rename, getcwd, opendir, readdir, closedir, flock)
-BELAY_DETAIL_REPLACE(libc_symbols, mmap)
+    posix_fallocate, fsync, stat, fstat, fstatat, statx, access, faccessat, readlink, readlinkat,
+    fchown, fchmod, fchmodat, chmod, utimensat, futimens, statvfs, fstatvfs, mkdir, mkdirat, rmdir,
+    unlink, unlinkat, remove, rename, renameat, renameat2, chdir, fchdir, getcwd, realpath,
+    canonicalize_file_name, mkstemp, mkstemps, mkostemp, mkostemps, mkdtemp, opendir, fdopendir,
+    readdir, rewinddir, dirfd, closedir, flock, mmap, munmap, mremap,
+    madvise)
 BELAY_DETAIL_REPLACE_BY(fdatasync, libc_files::fsync)
 BELAY_DETAIL_REPLACE_BY(lstat, libc_files::stat)
 BELAY_DETAIL_REPLACE_BY(open64, libc_files::open)
@@ -250,7 +250,13 @@ BELAY_DETAIL_REPLACE_BY(truncate64, libc_files::truncate)
 BELAY_DETAIL_REPLACE_BY(ftruncate64, libc_files::ftruncate)
 BELAY_DETAIL_REPLACE_BY(fallocate64, libc_files::fallocate)
 BELAY_DETAIL_REPLACE_BY(posix_fallocate64, libc_files::posix_fallocate)
-BELAY_DETAIL_REPLACE_BY(mmap64, libc_symbols::mmap)
+BELAY_DETAIL_REPLACE_BY(mmap64, libc_files::mmap)
+BELAY_DETAIL_REPLACE_BY(statvfs64, libc_files::statvfs)
+BELAY_DETAIL_REPLACE_BY(fstatvfs64, libc_files::fstatvfs)
+BELAY_DETAIL_REPLACE_BY(mkstemp64, libc_files::mkstemp)
+BELAY_DETAIL_REPLACE_BY(mkstemps64, libc_files::mkstemps)
+BELAY_DETAIL_REPLACE_BY(mkostemp64, libc_files::mkostemp)
+BELAY_DETAIL_REPLACE_BY(mkostemps64, libc_files::mkostemps)
 BELAY_DETAIL_REPLACE_BY(stat64, libc_files::stat)
 BELAY_DETAIL_REPLACE_BY(lstat64, libc_files::stat)
 BELAY_DETAIL_REPLACE_BY(fstat64, libc_files::fstat)
@@ -461,6 +467,8 @@ BELAY_DETAIL_REPLACE_BY(__pread_chk, libc_files::pread)
 BELAY_DETAIL_REPLACE_BY(__pread64_chk, libc_files::pread)
 BELAY_DETAIL_REPLACE_BY(__getcwd_chk, libc_files::getcwd)
 BELAY_DETAIL_REPLACE_BY(__readlink_chk, libc_files::readlink)
+BELAY_DETAIL_REPLACE_BY(__readlinkat_chk, libc_files::readlinkat)
+BELAY_DETAIL_REPLACE_BY(__realpath_chk, libc_files::realpath)
 BELAY_DETAIL_REPLACE_BY(__gethostname_chk, libc_names::gethostname)
 BELAY_DETAIL_SYMBOL inline int vdprintf_chk(int, int, const char*, va_list) asm("__vdprintf_chk");
 inline int vdprintf_chk(int fd, int, const char* format, va_list arguments) {
@@ -569,22 +577,18 @@ BELAY_DETAIL_REFUSE(
 // ---- refused: descriptors and files -------------------------------------------------------------
 
 BELAY_DETAIL_REFUSE(
-    dup, dup2, __dup2, dup3, inotify_init, inotify_init1, splice, tee,
-    vmsplice, recvmmsg, sendmmsg, preadv2, pwritev2, preadv64v2, pwritev64v2, lockf, lockf64,
-    copy_file_range, close_range, closefrom, memfd_create, fdopendir, rmdir, chdir, fchdir, chmod,
-    link, symlink, realpath, __realpath_chk, canonicalize_file_name, get_current_dir_name, getwd,
-    __getwd_chk, unlinkat, renameat, renameat2, mkdirat, linkat, symlinkat, readlinkat,
-    __readlinkat_chk, faccessat, eaccess, euidaccess, mknod, mkfifo, mknodat, mkfifoat, __xmknod,
-    __xmknodat, shm_open, shm_unlink, mkdtemp, mkstemp, mkostemp, mkstemps, mkostemps, mktemp,
-    tempnam, tmpnam, tmpnam_r, freopen, mkstemp64, mkostemp64, mkstemps64, mkostemps64, freopen64,
-    tmpfile, tmpfile64, _IO_fopen, _IO_file_fopen, _IO_file_open, setmntent, __setmntent)
+    inotify_init, inotify_init1, splice, tee, vmsplice, recvmmsg, sendmmsg, preadv2, pwritev2,
+    preadv64v2, pwritev64v2, lockf, lockf64, close_range, closefrom, memfd_create, link, symlink,
+    get_current_dir_name, getwd, __getwd_chk, linkat, symlinkat, eaccess, euidaccess, mknod,
+    mkfifo, mknodat, mkfifoat, __xmknod, __xmknodat, shm_open, shm_unlink, mktemp, tempnam, tmpnam,
+    tmpnam_r, freopen, freopen64, tmpfile, tmpfile64, _IO_fopen, _IO_file_fopen, _IO_file_open,
+    setmntent, __setmntent)
 BELAY_DETAIL_REFUSE(
-    fchmodat, lchmod, chflags, fchownat, chown, lchown, utimensat, futimesat, utimes, utime,
-    lutimes, futimes, futimens, statfs, __statfs, statfs64, statvfs, fstatvfs, statvfs64,
-    fstatvfs64, ustat, pathconf, getxattr, lgetxattr, setxattr, lsetxattr, listxattr, llistxattr,
-    removexattr, lremovexattr, name_to_handle_at, open_by_handle_at, openat2, rewinddir, telldir,
-    seekdir, dirfd, readdir_r, readdir64_r, scandir, scandir64, scandirat, scandirat64, ftw, ftw64,
-    nftw, nftw64, fts_open, fts64_open, glob, glob64)
+    lchmod, chflags, fchownat, chown, lchown, futimesat, utimes, utime, lutimes, futimes, statfs,
+    __statfs, statfs64, ustat, pathconf, getxattr, lgetxattr, setxattr, lsetxattr, listxattr,
+    llistxattr, removexattr, lremovexattr, name_to_handle_at, open_by_handle_at, openat2, telldir,
+    seekdir, readdir_r, readdir64_r, scandir, scandir64, scandirat, scandirat64, ftw, ftw64, nftw,
+    nftw64, fts_open, fts64_open, glob, glob64)
 
 // ---- refused: what leaves the machine, and system calls by number -------------------------------
 

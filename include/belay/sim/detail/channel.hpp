@@ -38,6 +38,13 @@ public:
         push(0, SegmentKind::syn);
     }
 
+    /// Sets the port that the process has chosen.   Pre: just dialled.
+    void choose_port(std::uint16_t port, bool reuses_address) noexcept {
+        end_[0].port = port;
+        end_[0].chose_port = true;
+        end_[0].reuses_address = reuses_address;
+    }
+
     // ---- for the process at one end ------------------------------------------------------------
 
     /// Attaches a process: from now on it receives the events of the connection through `link`.
@@ -89,7 +96,7 @@ public:
         End& e = end_[side];
         if (!can_send(e)) return;
         e.closing = true;
-        e.closed_first = side == 1 && !e.fin_seen;
+        e.closed_first = (side == 1 || e.chose_port) && !e.fin_seen;
         if (!cut_) push(side, SegmentKind::fin);
     }
     /// The process closes the connection, or dies: its socket is gone at once. All segments under

@@ -9,9 +9,10 @@
 #include <iterator>     // std::next
 #include <map>          // std::map
 #include <memory>       // std::shared_ptr
+#include <set>          // std::set
 #include <string>       // std::string
 #include <string_view>  // std::string_view
-#include <utility>      // std::move
+#include <utility>      // std::move, std::exchange, std::pair
 #include <vector>       // std::vector
 
 #include <belay/core/detail/function.hpp>
@@ -21,11 +22,16 @@
 
 namespace belay { inline namespace BELAY_ABI { namespace sim::detail {
 
+/// The state of a file or directory for a binding. A crash does not change it.
+struct FileState {
+    std::uint64_t number = 0;  // among the files, or among the directories, of the disk
+    std::int64_t modified_ns = 0;
+    std::uint32_t mode = 0;  // 0: nothing was set
+};
 /// A file, independent of its names.
 struct DiskFile {
     DiskInode bytes;
-    std::uint64_t number = 0;
-    std::int64_t modified_ns = 0;  // as a binding has set it
+    FileState state;
     bool locked = false;
 };
 
@@ -51,7 +57,7 @@ public:
     /// Returns a new file without a name.
     [[nodiscard]] std::shared_ptr<DiskFile> make() {
         auto file = std::make_shared<DiskFile>();
-        file->number = ++files_;
+        file->state.number = ++files_;
         return file;
     }
     /// Returns null if there is no file of that name.
@@ -73,10 +79,41 @@ public:
     void make_directory(std::string_view path) {
         const std::string name{name_of(path)};
         // A directory that contains files has existed before.
-        const auto within = now_.lower_bound(name + '/');
-        if (within == now_.end() || !is_within(within->first, name)) {
-            directories_.try_emplace(name, false);
-        }
+        if (!has_directory(name)) directories_.try_emplace(name, Directory{{++made_, 0, 0}});
+    }
+    /// Pre: there is such a directory, and it is empty.
+    void remove_directory(std::string_view path) {
+        const std::string name{name_of(path)};
+        Move move{name, {}, {}, {}};
+        replace(name, move);
+        moves_.push_back(std::move(move));
+    }
+    /// Moves a directory with its content, also in the place of an empty one.
+    /// Pre: there is a directory `from`, and `to` is not in it.
+    void move_directory(std::string_view from_path, std::string_view to_path) {
+        Move move{std::string{name_of(from_path)}, std::string{name_of(to_path)}, {}, {}};
+        if (has_directory(to_path)) replace(move.to, move);
+        static_cast<void>(made(move.from));
+        rename_within(move.from, move.to);
+        moves_.push_back(std::move(move));
+    }
+    /// Returns the state of a file or directory; null if there is none.
+    [[nodiscard]] FileState* state(std::string_view path) {
+        if (const auto file = find(path)) return &file->state;
+        return has_directory(path) ? &made(std::string{name_of(path)}).state : nullptr;
+    }
+    /// Returns the names in a directory: those of files and of directories.
+    [[nodiscard]] std::set<std::string> names_in(std::string_view path) const {
+        const std::string name{name_of(path)};
+        const std::size_t begin = name.empty() ? 0 : name.size() + 1;
+        std::set<std::string> names;
+        const auto add = [&](const std::string& within) {
+            if (!is_within(within, name)) return;
+            names.insert(within.substr(begin, within.find('/', begin) - begin));
+        };
+        for (const auto& entry : now_) add(entry.first);
+        for (const auto& entry : directories_) add(entry.first);
+        return names;
     }
 
     /// Returns whether a directory of this name was made, or has files in it.
@@ -101,8 +138,15 @@ public:
     /// Makes the names in a directory durable.
     void sync(std::string_view path) {
         const std::string_view directory = name_of(path);
-        for (auto& [name, durable] : directories_) {
-            durable = durable || directory_of(name) == directory;
+        for (auto& [name, made] : directories_) {
+            made.durable = made.durable || directory_of(name) == directory;
+        }
+        for (const Move& m : std::exchange(moves_, {})) {
+            if (directory_of(m.to.empty() ? m.from : m.to) != directory) {
+                moves_.push_back(m);
+            } else if (!m.replaced.empty()) {
+                settle(m.replaced);
+            }
         }
         std::vector<Change> others;
         for (Change& change : pending_) {
@@ -118,7 +162,9 @@ public:
     /// overrides earlier changes of its name.
     void put(std::string_view at, std::shared_ptr<DiskFile> file) {
         const std::string path{name_of(at)};
-        for (auto& [name, durable] : directories_) durable = durable || is_within(path, name);
+        for (auto& [name, made] : directories_) {
+            made.durable = made.durable || is_within(path, name);
+        }
         for (Change& change : pending_) {
             if (change.moved_from == path) change.moved_from.clear();
             // If a file was moved here, only its removal from the old name remains.
@@ -130,6 +176,7 @@ public:
         now_.clear();
         durable_.clear();
         directories_.clear();
+        moves_.clear();
         pending_.clear();
     }
 
@@ -142,6 +189,18 @@ public:
     /// lost, and why.
     template <class Bits>
     void crash(Bits& bits, DiskLog& log) {
+        while (!moves_.empty()) {
+            const Move move = std::move(moves_.back());
+            moves_.pop_back();
+            if (is_kept(bits)) {
+                if (!move.replaced.empty()) settle(move.replaced);
+                continue;
+            }
+            if (log)
+                log(true, text_of(move) +
+                              not_synced(directory_of(move.to.empty() ? move.from : move.to)));
+            undo(move);
+        }
         for (const Change& change : pending_) {
             if (is_kept(bits)) {
                 apply(change, durable_);
@@ -151,12 +210,12 @@ public:
         }
         pending_.clear();
         for (auto d = directories_.begin(); d != directories_.end();) {
-            d->second = d->second || is_kept(bits);
-            if (!d->second && log) {
+            d->second.durable = d->second.durable || is_kept(bits);
+            if (!d->second.durable && log) {
                 log(true, "the directory " + d->first + " with its files" +
                               not_synced(directory_of(d->first)));
             }
-            d = d->second ? std::next(d) : lose(d);
+            d = d->second.durable ? std::next(d) : lose(d);
         }
         for (const auto& [name, file] : durable_) {
             const Bytes before = log ? file->bytes.bytes() : Bytes{};
@@ -175,7 +234,19 @@ public:
     }
 
 private:
-    using Directories = std::map<std::string, bool>;
+    struct Directory {
+        FileState state;
+        bool durable = false;  // its name
+    };
+    using Directories = std::map<std::string, Directory, std::less<>>;
+    // The move or removal of a directory, which is not durable yet. All other members have the
+    // names of the directory as programs see it.
+    struct Move {
+        std::string from;
+        std::string to;        // empty: removed
+        std::string replaced;  // the name, which no path has, of the empty directory that is gone
+        Directory directory;   // that one
+    };
     struct Change {
         std::string path;
         std::shared_ptr<DiskFile> file;  // null: removed
@@ -187,6 +258,11 @@ private:
             return "the rename of " + change.moved_from + " to " + change.path;
         }
         return (change.file == nullptr ? "the removal of " : "the name ") + change.path;
+    }
+    static std::string text_of(const Move& move) {
+        const std::string what =
+            move.to.empty() ? "the removal of the directory " : "the rename of the directory ";
+        return what + move.from + (move.to.empty() ? "" : " to " + move.to);
     }
     static std::string lost_bytes(const Bytes& before, const Bytes& after) {
         std::size_t lost = before.size();
@@ -205,8 +281,72 @@ private:
         return slash == std::string::npos ? std::string{} : path.substr(0, slash);
     }
     static bool is_within(const std::string& path, const std::string& directory) noexcept {
+        if (directory.empty()) return !path.empty();
         return path.size() > directory.size() && path.starts_with(directory) &&
                path[directory.size()] == '/';
+    }
+    /// Gives `path` the name `to`, if it is `from` or within it.
+    static void rename(std::string& path, const std::string& from, const std::string& to) {
+        if (path == from || is_within(path, from)) path = to + path.substr(from.size());
+    }
+    template <class Map>
+    static void rename_keys(Map& all, const std::string& from, const std::string& to) {
+        Map others;
+        while (!all.empty()) {
+            auto node = all.extract(all.begin());
+            rename(node.key(), from, to);
+            others.insert(std::move(node));
+        }
+        all = std::move(others);
+    }
+    void rename_within(const std::string& from, const std::string& to) {
+        rename_keys(now_, from, to);
+        rename_keys(durable_, from, to);
+        rename_keys(directories_, from, to);
+        for (Change& c : pending_) {
+            rename(c.path, from, to);
+            rename(c.moved_from, from, to);
+        }
+        for (Move& m : moves_) {
+            for (std::string* const name : {&m.from, &m.to, &m.replaced}) {
+                if (*name != from) rename(*name, from, to);
+            }
+        }
+    }
+    /// Returns a directory. One that no process made was there from the start.
+    Directory& made(const std::string& name) {
+        const auto [at, is_new] =
+            directories_.try_emplace(name, Directory{{made_ + 1, 0, 0}, true});
+        made_ += is_new ? 1 : 0;
+        return at->second;
+    }
+    /// Takes an empty directory away. Its durable content gets a name that no path has.
+    void replace(const std::string& name, Move& move) {
+        move.directory = made(name);
+        move.replaced = directory_of(name) + "//" + std::to_string(++made_);
+        directories_.erase(name);
+        rename_within(name, move.replaced);
+    }
+    /// The removal of a directory is durable. So are all changes in it, since it was empty.
+    void settle(const std::string& replaced) {
+        std::erase_if(pending_, [&](const Change& c) {
+            if (!is_within(c.path, replaced) && !is_within(c.moved_from, replaced)) return false;
+            return apply(c, durable_), true;
+        });
+        std::erase_if(durable_,
+                      [&](const auto& entry) { return is_within(entry.first, replaced); });
+    }
+    /// A crash has lost this move. A later directory of the same name shows that it has not.
+    void undo(const Move& move) {
+        if (!move.to.empty()) {
+            if (has_directory(move.from)) return;
+            rename_within(move.to, move.from);
+        }
+        if (move.replaced.empty()) return;
+        const std::string& name = move.to.empty() ? move.from : move.to;
+        if (directories_.count(name) != 0) return settle(move.replaced);
+        rename_within(move.replaced, name);
+        directories_.emplace(name, move.directory);
     }
     static void apply(const Change& change, Names& names) {
         if (!change.moved_from.empty()) names.erase(change.moved_from);
@@ -232,8 +372,10 @@ private:
 
     Names now_;
     Names durable_;
-    Directories directories_;  // directories that were made, and whether their names are durable
+    Directories directories_;  // those that were made
+    std::vector<Move> moves_;
     std::vector<Change> pending_;
+    std::uint64_t made_ = 0;   // directories
     std::uint64_t files_ = 0;  // how many were made
 };
 

@@ -227,11 +227,12 @@ struct End {
     bool owes_reset = false;  // received a segment although it does not exist
     // A stream of bytes: nothing is passed to the process, which reads from the inbox.
     bool is_stream = false;
-    bool lingers = false;              // the process has closed it; the kernel sends the rest
-    bool refuses_data = false;         // of a stream: its process has ended both directions
-    bool closed_first = false;         // of an accepted stream: before the other end's fin
-    bool reuses_address = false;       // of an accepted stream: as its listener
-    Instant closed_at = always;        // since when it lingers
+    bool lingers = false;         // the process has closed it; the kernel sends the rest
+    bool refuses_data = false;    // of a stream: its process has ended both directions
+    bool chose_port = false;      // its process, before it dialled
+    bool closed_first = false;    // with a port that is not free at once: before the peer's fin
+    bool reuses_address = false;  // SO_REUSEADDR, of an accepted stream as of its listener
+    Instant closed_at = always;   // since when it lingers
     Instant fin_delivered_at = never;  // when the other kernel has received this end's fin
     std::uint16_t port = 0;
     std::size_t front_read = 0;    // of a stream: bytes of the inbox's first segment that were read

@@ -3,6 +3,7 @@
 /// Socket, ListeningSocket: the system calls of a host for TCP, which never block.
 #pragma once
 
+#include <algorithm>     // std::all_of
 #include <chrono>        // std::chrono::seconds
 #include <cstddef>       // std::byte
 #include <cstdint>       // std::uint32_t
@@ -65,6 +66,8 @@ struct Readiness {
 /// process. The destructor closes the socket.
 ///
 /// Thread safety: the world's thread.
+class ListeningSocket;
+
 class Socket : private ByteSocket {
 public:
     explicit Socket(Host& host, Function<void()> on_change)
@@ -84,32 +87,20 @@ public:
         ended_ = true;
         error_ = end().error;
     }
-    /// Begins to connect.   Returns: what the system call returns at once; an end follows by
-    /// finish_connect().
-    [[nodiscard]] std::errc connect(Address address, std::uint16_t port) {
-        if (state_ == State::connecting) return std::errc::connection_already_in_progress;
-        if (state_ == State::connected) return std::errc::already_connected;
-        if (!host_->alive()) return std::errc::network_down;
-        state_ = State::connecting;
-        error_ = {};
-        fin_sent_ = ended_ = reads_ended_ = false;
-        if (Station* const to = find(address)) {
-            side_ = 0;
-            channel_ = Kernel::dial(*host_, *to, port);
-            channel_->attach_stream(side_, *this);
-            give_up_ = Kernel::after(*host_, connect_limit, [this] { channel_->give_up(side_); });
-        } else {
-            give_up_ = Kernel::after(*host_, neighbour_limit,
-                                     [this] { fail(std::errc::host_unreachable); });
-        }
-        return {};
-    }
+    /// Begins to connect, from a port that bind() has chosen, or another one.
+    /// Returns: what the system call returns at once; an end follows by finish_connect().
+    [[nodiscard]] std::errc connect(Address address, std::uint16_t port,
+                                    const ListeningSocket* from = nullptr);
     /// Returns the end of connect(); nothing while it lasts.
     [[nodiscard]] std::optional<std::errc> finish_connect() {
         if (state_ == State::connected) return std::errc{};
         if (state_ == State::connecting) return std::nullopt;
+        forget_failure();
         return std::exchange(error_, {});
     }
+    /// The process has the error of connect(). Until then, the kernel reports the end of a
+    /// connection.
+    void forget_failure() noexcept { failed_ = false; }
     [[nodiscard]] bool connected() const noexcept { return state_ == State::connected; }
     [[nodiscard]] bool connecting() const noexcept { return state_ == State::connecting; }
     /// Returns whether the kernel has a connection. It forgets one that both ends have ended.
@@ -121,7 +112,7 @@ public:
     [[nodiscard]] Readiness readiness() {
         const bool error = error_ != std::errc{};
         if (state_ == State::connecting) return {};
-        if (state_ == State::closed) return {error, true, error, error, true};
+        if (state_ == State::closed) return {error || failed_, true, error, error || failed_, true};
         const bool over = is_over();
         return {.readable = over || error || available() != 0,
                 .writable = ended_ || fin_sent_ || channel_->writable(side_),
@@ -135,6 +126,7 @@ public:
     /// Pre: out is not empty.
     [[nodiscard]] IoResult read(std::span<std::byte> out) {
         if (state_ == State::connecting) return {0, std::errc::resource_unavailable_try_again};
+        if (failed_) return {0, std::exchange(error_, {})};
         if (state_ == State::closed || !(owns_end() || ended_)) {
             return {0, std::errc::not_connected};
         }
@@ -200,6 +192,7 @@ public:
         give_up_.cancel();
         probe_.cancel();
         state_ = State::closed;
+        failed_ = false;
         const belay::detail::Ref<Channel> channel = std::exchange(channel_, {});
         if (!channel || channel->end(side_).socket != this) return;
         resets_at_end() ? channel->abort(side_) : channel->release(side_);
@@ -251,6 +244,7 @@ private:
     }
     void fail(std::errc why) {
         close();
+        failed_ = true;
         error_ = why;
         on_change_();
     }
@@ -320,6 +314,7 @@ private:
     State state_ = State::closed;
     bool ended_ = false;  // the kernel has ended the connection
     bool fin_sent_ = false;
+    bool failed_ = false;  // connect() has, and its caller does not have the error
     bool reads_ended_ = false;
 };
 
@@ -343,7 +338,12 @@ public:
         if (port_ != 0) return std::errc::invalid_argument;
         if (port == 0) port = free_port();
         if (port == 0 || is_taken(port) || has_connection(port)) return std::errc::address_in_use;
-        port_ = port;
+        auto& bound = Kernel::station(*host_).bound;
+        const auto [first, last] = bound.equal_range(port);
+        const bool is_free = std::all_of(
+            first, last, [&](const auto& other) { return reuses_address_ && *other.second; });
+        if (!is_free) return std::errc::address_in_use;
+        bound.emplace(port_ = port, &reuses_address_);
         return {};
     }
     /// Listens on the port; on a free one without bind(). At most `waiting_max` connections wait. A
@@ -385,6 +385,8 @@ public:
     void close() {
         const bool was_listening = listening();
         const std::uint16_t port = std::exchange(port_, std::uint16_t{0});
+        std::erase_if(Kernel::station(*host_).bound,
+                      [this](const auto& b) { return b.second == &reuses_address_; });
         if (!was_listening) return;
         const auto listener = Kernel::station(*host_).listeners.extract(port);
         start_ = 0;
@@ -395,11 +397,6 @@ public:
         return port_ != 0 && start_ == host_->starts() && is_taken(port_);
     }
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-
-private:
-    [[nodiscard]] bool is_taken(std::uint16_t port) const noexcept {
-        return Kernel::station(*host_).listeners.count(port) != 0;
-    }
     /// Returns whether a connection of an earlier listener keeps the port from this socket.
     /// Source: Linux, inet_csk_bind_conflict.
     [[nodiscard]] bool has_connection(std::uint16_t port) const {
@@ -411,11 +408,19 @@ private:
         }
         for (const belay::detail::Ref<Channel>& c : Kernel::fabric(*host_).channels) {
             c->expire();
-            const End& e = c->end(1);
-            if (e.station != &station || e.port != port || !e.exists) continue;
-            if (!(reuses_address_ && e.reuses_address)) return true;
+            for (int side = 0; side < 2; ++side) {
+                const End& e = c->end(side);
+                if (e.station != &station || e.port != port || !e.exists) continue;
+                if (side == 0 && !e.chose_port) continue;
+                if (!(reuses_address_ && e.reuses_address)) return true;
+            }
         }
         return false;
+    }
+
+private:
+    [[nodiscard]] bool is_taken(std::uint16_t port) const noexcept {
+        return Kernel::station(*host_).listeners.count(port) != 0;
     }
     [[nodiscard]] std::uint16_t free_port() const noexcept {
         for (std::uint32_t port = 49152; port <= 65535; ++port) {
@@ -431,5 +436,32 @@ private:
     std::size_t noticed_ = 0;  // the connections that wait and were reported
     bool reuses_address_ = false;
 };
+
+inline std::errc Socket::connect(Address address, std::uint16_t port, const ListeningSocket* from) {
+    if (state_ == State::connecting) return std::errc::connection_already_in_progress;
+    if (state_ == State::connected) return std::errc::already_connected;
+    if (std::exchange(failed_, false)) {
+        const std::errc error = take_error();
+        return error != std::errc{} ? error : std::errc::connection_aborted;
+    }
+    if (!host_->alive()) return std::errc::network_down;
+    if (from != nullptr && from->has_connection(from->port())) {
+        return std::errc::address_not_available;
+    }
+    state_ = State::connecting;
+    error_ = {};
+    fin_sent_ = ended_ = reads_ended_ = false;
+    if (Station* const to = find(address)) {
+        side_ = 0;
+        channel_ = Kernel::dial(*host_, *to, port);
+        if (from != nullptr) channel_->choose_port(from->port(), from->reuses_address());
+        channel_->attach_stream(side_, *this);
+        give_up_ = Kernel::after(*host_, connect_limit, [this] { channel_->give_up(side_); });
+    } else {
+        give_up_ =
+            Kernel::after(*host_, neighbour_limit, [this] { fail(std::errc::host_unreachable); });
+    }
+    return {};
+}
 
 }}}  // namespace belay::sim::detail

@@ -121,7 +121,8 @@ struct Station {
     WallSetting wall{};  // its wall clock
     std::uint64_t dials = 0;
     std::map<std::uint16_t, Listener> listeners;
-    Function<void()> on_interrupt{};  // of a simulated program
+    std::multimap<std::uint16_t, const bool*> bound{};  // sockets, and whether they reuse addresses
+    Function<void()> on_interrupt{};                    // of a simulated program
     // Ports of connections that it has closed first, with SO_REUSEADDR or without: until when.
     std::map<std::pair<std::uint16_t, bool>, Instant> time_waits{};
 
