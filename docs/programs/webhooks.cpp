@@ -17,8 +17,8 @@ struct Webhooks {
     void on_room_event(const RoomEvent& event) {
         if (event.kind == RoomEvent::Kind::saved) return;  // events that the service does not use
         if (waiting.size() == 1000) return static_cast<void>(++dropped);
-        // excerpt: end
         std::string body = "event=" + std::string{to_string(event.kind)} + "&clients=" + std::to_string(event.clients);
+        // excerpt: end
         for (const auto& [name, text] : {std::pair{"&board=", &event.room_id}, {"&user=", &event.user}}) {
             body += name;
             for (const char c : *text) {  // ids may be any bytes
