@@ -27,7 +27,7 @@ LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 IMAGE = re.compile(r"(!\[[^\]]*\])\(([^)\s]+)\)")
 # A tab of the site for each kind of page: its title, and the beginnings of the paths in it; the rest stands in the second.
 TABS = {"Start": (HOME, INDEX, "adding.md", "names.md"), "Parts": (), "Tutorials": ("tutorials/",), "How-to": ("how-to/",),
-        "Reference": ("reference/",), "Explanation": ("explanation/",), "Examples": ("examples/",),
+        "Reference": ("reference/",), "Explanation": ("explanation/",), "Examples": ("examples/", "programs/"),
         "Contributing": ("CONTRIBUTING.md", "CHANGELOG.md", "design.md", "contributing/", "tests/", "bench/")}
 LANGUAGES = {".cpp": "cpp", ".hpp": "cpp", ".py": "python", ".js": "javascript", ".mjs": "javascript", ".cmake": "cmake"}
 

@@ -36,7 +36,7 @@ Task<bool> receive_once(Link& link, std::optional<ReceivedMessage>& answer) {
     answer = co_await receive(link);
     co_return true;
 }
-/// The loop of docs/how-to/connections-in-coroutines.md.
+/// The loop of docs/how-to/coroutines.md.
 template <class Link>
 Task<bool> receive_all(Link& link, Observed& observed) {
     while (co_await connected(link)) {

@@ -13,7 +13,7 @@ foreach(program IN LISTS belay_programs)
     list(APPEND belay_page_names ${CMAKE_MATCH_1})
     set(belay_page_of_${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
 endforeach()
-file(GLOB_RECURSE belay_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
+file(GLOB_RECURSE belay_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md ${PROJECT_SOURCE_DIR}/docs/programs/*.cpp)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
              ${belay_pages} ${CMAKE_CURRENT_SOURCE_DIR}/scripts/page_blocks.py)
 

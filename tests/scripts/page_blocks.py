@@ -8,10 +8,14 @@
         writes each whole program to DIRECTORY/<name>.cpp, its output to <name>.expected, and prints "name page" for it
     page_blocks.py [--root DIR] --joined FILE NAME...
         writes to FILE one program that runs the whole program whose name is its first argument
+    page_blocks.py [--root DIR] --write
+        cuts the excerpts of the pages anew
 
 A block that has a main is a whole program. pages.cmake builds and runs it, and compares what it prints with the text
 block that follows it. Its name is that of the page, with the heading that it is below: docs/reference/core.md: core-Randomness.
-An excerpt in README (readme_excerpts.py) is compiled with its example. All other blocks are fragments. Each is compiled
+An excerpt in README (readme_excerpts.py) is compiled with its example. On another page, the block after the line
+"<!-- excerpt: docs/programs/x.cpp -->" has the parts of that file between "// excerpt: begin" and "// excerpt: end", with
+empty lines between them. The file is the whole program, and the page links to it. All other blocks are fragments. Each is compiled
 with every header of include/belay/*.hpp and "using namespace belay", and with what the line before it states:
 
     <!-- frame: NAME -->        what tests/pages/frames/NAME.hpp declares in namespace frames::NAME
@@ -24,6 +28,7 @@ A block of ```diff changes a whole program of any page. Empty lines separate its
 """
 
 import argparse
+import os
 import pathlib
 import re
 import shlex
@@ -32,10 +37,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from expect_error import errors_of  # noqa: E402
+from readme_excerpts import Wrong, parts_of  # noqa: E402
 
 MAIN = re.compile(r"^int main\(")
 FRAME = re.compile(r"<!-- frame: (.+) -->$")
-EXCERPT = re.compile(r"<!-- excerpt: ")
+EXCERPT = re.compile(r"<!-- excerpt: (\S+) -->$")
 INCLUDE = re.compile(r'^#include [<"]([^>"]+)[>"]')
 # What may stand in no function, or need not.
 DECLARATION = re.compile(r"(template|struct|class|enum|namespace|consteval|concept|static_assert)\b|"
@@ -47,12 +53,17 @@ ADVICE = ("correct the block, or state what it takes for granted in the line bef
 
 
 class Block:
-    def __init__(self, page, line, code, before, heading):
+    def __init__(self, root, page, line, code, before, heading):
         self.page, self.line, self.code, self.heading = page, line, code, heading  # line: of the first line of code
         frame = FRAME.match(before)
         self.frame = frame[1] if frame else None
-        self.is_excerpt = page == "README.md" and bool(EXCERPT.match(before))
-        self.is_program = any(MAIN.match(text) for text in code)
+        excerpt = EXCERPT.match(before)
+        self.is_excerpt = page == "README.md" and bool(excerpt)
+        self.file = excerpt[1] if excerpt and not self.is_excerpt else None  # of which it shows parts
+        self.shown = code
+        if self.file and (root / self.file).is_file():
+            self.code = (root / self.file).read_text(encoding="utf-8").splitlines()
+        self.is_program = any(MAIN.match(text) for text in self.code)
         self.previous = None
         self.output = ""
 
@@ -101,10 +112,10 @@ def blocks_of(root, page):
         if lines[i].lstrip().startswith("```"):
             end = lines.index("```", i + 1)
             if lines[i] == "```cpp":
-                blocks.append(Block(page, i + 2, lines[i + 1:end], lines[i - 1] if i else "", heading))
+                blocks.append(Block(root, page, i + 2, lines[i + 1:end], lines[i - 1] if i else "", heading))
                 blocks[-1].previous = blocks[-2] if len(blocks) > 1 else None
             elif lines[i] == "```text":
-                between = lines[blocks[-1].line - 1 + len(blocks[-1].code):i] if blocks else []
+                between = lines[blocks[-1].line - 1 + len(blocks[-1].shown):i] if blocks else []
                 if between in (["```"], ["```", ""]):
                     blocks[-1].output = "".join(text + "\n" for text in lines[i + 1:end])
             elif not re.match(r"```\w+$", lines[i]) or lines[i][3:] in ("c++", "cc", "hpp"):
@@ -168,7 +179,7 @@ def joined(named):
     choice = ["int main(int count, char** words) {", "if (count < 2) return 2;"]
     for name, block in named.items():
         scope = "page_" + re.sub(r"\W", "_", name)
-        text += [f"namespace {scope} {{", f'#line {block.line} "{block.page}"', *as_function(block), "}"]
+        text += [f"namespace {scope} {{", f'#line {1 if block.file else block.line} "{block.file or block.page}"', *as_function(block), "}"]
         arguments = "" if any(line.startswith("int main()") for line in block.code) else "count - 1, words + 1"
         choice.append(f'if (std::strcmp(words[1], "{name}") == 0) return {scope}::program({arguments});')
     return "\n".join([*text, *choice, "return 2;", "}", ""])
@@ -272,7 +283,33 @@ def complaints_about(root, command, blocks):
         yield f"{error}: correct the frame"
 
 
+def excerpt_of(root, block):
+    """What the page should show of the file."""
+    return "\n\n".join("\n".join(part) for part in parts_of(root / block.file)).split("\n")
+
+
+def check_excerpts(root, blocks):
+    for block in blocks:
+        try:
+            if block.file and block.shown != excerpt_of(root, block):
+                raise Wrong("the code is not that of the file: run tests/scripts/page_blocks.py --write")
+            link = os.path.relpath(block.file or ".", pathlib.Path(block.page).parent)
+            if block.file and f"]({link})" not in (root / block.page).read_text(encoding="utf-8"):
+                raise Wrong("the page has no link to the file: write one after the block")
+        except Wrong as wrong:
+            yield f"{block.page}:{block.line - 2}: {block.file}: {wrong}"
+
+
+def write_excerpts(root, blocks):
+    for block in reversed(blocks):
+        if block.file:
+            lines = (root / block.page).read_text(encoding="utf-8").splitlines()
+            lines[block.line - 1:block.line - 1 + len(block.shown)] = excerpt_of(root, block)
+            write(root / block.page, "\n".join(lines) + "\n")
+
+
 def judge(root, command, blocks):
+    yield from check_excerpts(root, blocks)
     for block in blocks:
         if block.is_program and re.search(r"^int main\(int,", "\n".join(block.code), re.M):
             yield f"{block.page}:{block.line}: the program reads arguments that may be missing: compare their number"
@@ -321,11 +358,15 @@ def main():
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("--programs", type=pathlib.Path, metavar="DIRECTORY", help="write the whole programs there")
     parser.add_argument("--joined", type=pathlib.Path, metavar="FILE", help="write one program there")
+    parser.add_argument("--write", action="store_true", help="cut the excerpts of the pages anew")
     parser.add_argument("names", nargs="*", metavar="NAME", help="of a whole program")
     parser.add_argument("--compiler", help="that of the build")
     parser.add_argument("--flags", default="", help="of the build, as one word")
     options = parser.parse_args()
     blocks = [block for page in pages_of(options.root) for block in blocks_of(options.root, page)]
+    if options.write:
+        write_excerpts(options.root, blocks)
+        return 0
     if options.programs:
         write_programs(blocks, options.programs)
         return 0

@@ -128,11 +128,28 @@ class PageBlocksTest(unittest.TestCase):
         self.assertTrue(found[0].startswith("docs/a.md:3: "), found)
         self.assertRegex(found[1], "tests/pages/frames/queue.hpp:1:.*: correct the frame")
 
-    def test_an_excerpt_is_left_to_its_example_in_readme_only(self):
+    def test_an_excerpt_is_left_to_its_example_in_readme(self):
         excerpt = "<!-- excerpt: examples/one.cpp -->\n```cpp\nnonsense;\n```\n"
         self.assertEqual(self.complaints(excerpt, page="README.md"), [])
-        self.assertEqual(len(self.complaints(excerpt)), 1)
         self.assertEqual(len(self.complaints(fragment("nonsense;"), page="README.md")), 1)
+
+    def test_an_excerpt_of_a_whole_program(self):
+        self.write("docs/programs/a.cpp", "#include <cstdio>\n// excerpt: begin\nint f() { return 3; }\n// excerpt: end\n"
+                   "int main() {\n    // excerpt: begin\n    std::printf(\"%d\\n\", f());\n    // excerpt: end\n}\n")
+        code = 'int f() { return 3; }\n\nstd::printf("%d\\n", f());\n'
+        page = (f"<!-- excerpt: docs/programs/a.cpp -->\n```cpp\n{code}```\n```text\n3\n```\n"
+                "[The whole program](programs/a.cpp)\n")
+        self.right(page)
+        self.wrong(page.replace("](p", "](../p"), 1, "no link")
+        self.wrong(page.replace("a.cpp -->", "b.cpp -->").replace("a.cpp)", "b.cpp)"), 1, "no such example")
+        self.wrong(page.replace("return 3", "return 4"), 1, "run tests/scripts/page_blocks.py --write")
+        run = [sys.executable, page_blocks.__file__, "--root", self.root]
+        subprocess.run([*run, "--write"], check=True)
+        self.assertEqual((self.root / "docs/a.md").read_text(encoding="utf-8"), page)
+        subprocess.run([*run, "--programs", self.root / "out"], capture_output=True, check=True)
+        self.assertEqual((self.root / "out/a.expected").read_text(encoding="utf-8"), "3\n")
+        subprocess.run([*run, "--joined", self.root / "joined.cpp", "a"], check=True)
+        self.assertIn('#line 1 "docs/programs/a.cpp"', (self.root / "joined.cpp").read_text(encoding="utf-8"))
 
     def test_a_block_of_another_word_for_cpp(self):
         for fence in ("```c++", "  ```cpp", "```hpp", "```"):

@@ -34,16 +34,25 @@ class Wrong(Exception):
     """What is wrong, and what to do."""
 
 
-def excerpt_of(path):
-    """The lines between the marks, without their common indentation."""
+def parts_of(path):
+    """The lines between each pair of marks, without their common indentation."""
     if not path.is_file():
         raise Wrong("there is no such example: correct the path")
     lines = path.read_text(encoding="utf-8").splitlines()
     begins = [i for i, line in enumerate(lines) if line.strip() == BEGIN]
     ends = [i for i, line in enumerate(lines) if line.strip() == END]
-    if len(begins) != 1 or len(ends) != 1 or ends[0] < begins[0]:
+    marks = [i for pair in zip(begins, ends) for i in pair]
+    if not begins or len(begins) != len(ends) or marks != sorted(marks):
         raise Wrong(f'the example has no single excerpt: write "{BEGIN}" before it and "{END}" after it')
-    return textwrap.dedent("\n".join(lines[begins[0] + 1:ends[0]])).splitlines()
+    return [textwrap.dedent("\n".join(lines[b + 1:e])).splitlines() for b, e in zip(begins, ends)]
+
+
+def excerpt_of(path):
+    """The lines between the only marks."""
+    parts = parts_of(path)
+    if len(parts) != 1:
+        raise Wrong(f'the example has no single excerpt: write "{BEGIN}" before it and "{END}" after it')
+    return parts[0]
 
 
 def block(lines, begin, language):

@@ -6,7 +6,7 @@
     stability_table.py [--root DIR] --list      prints the policies that it finds, with the first place of each
     stability_table.py [--root DIR] --write PROGRAM   writes the tables into the page
 
-The policies of README, and of the first program of each page, break no rule in the table, because people copy them. PROGRAM
+The policies of README, of docs/programs/, and of the first program of each page, break no rule in the table, because people copy them. PROGRAM
 is example_stability_table. A policy is the text between the braces of `Policy{...}` or `Policy name{...}` in
 README.md, docs/ and examples/, and each function of call/policies.hpp. stability_table_test.py plants mistakes.
 """
@@ -72,7 +72,7 @@ def normal(rules):
 def listed(root):
     """(policy, path, line) of each policy, in the order of the files."""
     paths = [root / "README.md", *sorted((root / "docs").rglob("*.md")),
-             *sorted(p for p in (root / "examples").rglob("*") if p.suffix in (".cpp", ".hpp"))]
+             *sorted(p for folder in ("docs", "examples") for p in (root / folder).rglob("*") if p.suffix in (".cpp", ".hpp"))]
     for path in paths:
         name = path.relative_to(root).as_posix()
         if name in (PAGE, MODEL, "examples/stability_table.cpp"):
@@ -110,7 +110,11 @@ def broken(table):
 
 
 def first_programs(root):
-    """(policy, path) of each program of README, and of the first one of each page."""
+    """(policy, path) of each program of README and of docs/programs/, and of the first one of each page."""
+    for path in sorted((root / "docs" / "programs").glob("*.cpp")):
+        text = COMMENT.sub("", path.read_text(encoding="utf-8"))
+        for match in START.finditer(text):
+            yield normal(rules_after(text, match.end())), path.relative_to(root).as_posix()
     for path in [root / "README.md", *sorted((root / "docs").rglob("*.md"))]:
         name = path.relative_to(root).as_posix()
         blocks = re.findall(r"^```cpp\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S)

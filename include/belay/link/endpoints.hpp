@@ -144,7 +144,9 @@ struct EndpointsOptions {
 /// abandoned. A live connection is never left for a better endpoint.
 ///
 /// A final failure (`permanent`, `forbidden`, `unauthorized`) of one endpoint does not end the link
-/// while another endpoint may accept it. docs/how-to/several-endpoints.md gives the conditions.
+/// while another endpoint may accept it. docs/how-to/several-endpoints.md gives the conditions. For
+/// a breaker, a final failure is a success of the peer. With a WithToken, two successive answers 403
+/// count as one rejection.
 ///
 /// With a WithToken, inside or around it, the call is `open(link, endpoint, token)`.
 ///
@@ -248,7 +250,8 @@ public:
     /// connection stays open. The next attempt begins with the first endpoint of the new list, in
     /// the order of the options. An endpoint that was in the old list, too, still gets as few pings
     /// as it has asked for. If endpoints cannot be compared by ==, all get as few as the one that
-    /// has asked most often.
+    /// has asked most often. It forgets which endpoints have failed for good, but not how often the
+    /// credentials were rejected.
     ///
     /// Errors: std::errc::invalid_argument if the list is empty; the old list is then kept.
     /// Throws: std::bad_alloc; likewise.
